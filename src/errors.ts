@@ -1,0 +1,47 @@
+// Every error that this program throws has a code from one table, so that operators and callers can tell them apart
+// without reading text. What a peer does wrong is a value (Fault, Verdict), never one of these.
+
+/** Code -> what it means and what to do. `docs/errors.md` is kept equal to this table by a test. */
+export const ERROR_CODES = {
+  SETTINGS_INVALID: 'One or more settings are missing or wrong. The message names each one and what would be right.',
+  SETTINGS_FILE_UNREADABLE: 'A settings file exists and cannot be read.',
+  USAGE: 'The command line is wrong. Run `teranode-p2p --help`.',
+  DATA_FOLDER_LOCKED: 'Another process uses this dataFolder. Give each node a folder of its own.',
+  DATA_FOLDER_UNUSABLE: 'The dataFolder cannot be created or written.',
+  LISTEN_FAILED: 'An address could not be listened on. Choose another port, or stop what uses it.',
+  PRIVATE_KEY_INVALID: 'The private key is not 64 or 96 bytes of hex whose public half belongs to its seed.',
+  NODE_NOT_STARTED: 'The P2P node was used before start or after stop.',
+  TOPIC_UNKNOWN: 'A topic was used that the node was not started with.',
+  MESSAGE_TOO_LARGE: 'A message to publish exceeds the 1 MiB that gossip carries.',
+  PEER_UNREACHABLE: 'No connection to the peer could be made, or it does not speak the protocol.',
+  ADDRESS_INVALID: 'A text is no multiaddr, IP address, domain name or URL of the kind needed.',
+  KAFKA_URL_INVALID: 'A Kafka URL is malformed or has a parameter out of its range.',
+  KAFKA_UNAVAILABLE: 'The Kafka broker did not answer in time.',
+  KAFKA_CLOSED: 'A producer or consumer was used after stop.',
+  CHAIN_INVALID: 'A header does not connect, has no work, or belongs to another network.',
+  CHAIN_STORE: 'The store of the embedded chain cannot be opened or is damaged.',
+  STATE_NOT_FOUND: 'The blockchain state store has no value for this key.',
+  TIMEOUT: 'Something did not finish within its deadline.',
+  TOOL_MISSING: 'A program that this command needs is not installed. The message names it.',
+} as const;
+
+/** One of the keys of {@link ERROR_CODES}. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** The one error class. `details` is plain data for logs; `cause` is the error underneath, if any. */
+export class P2PError extends Error {
+  override readonly name = 'P2PError';
+  readonly code: ErrorCode;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, options: { details?: Record<string, unknown>; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+}
+
+/** True for the error that an AbortSignal causes: a stop, not a failure. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}

@@ -1,0 +1,15 @@
+// Counters and gauges as the core sees them. Prometheus stands behind it in the server; tests read an in-memory one.
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** Only grows. */
+export interface Counter {
+  add(amount?: number, labels?: Labels): void;
+}
+
+/** Names follow Prometheus conventions: `teranode_p2p_<what>_<unit>[_total]`. Label values come from closed sets, never from a peer. */
+export interface Metrics {
+  counter(name: string, help: string, labelNames?: readonly string[]): Counter;
+  /** A value that is read at each scrape. */
+  gauge(name: string, help: string, read: () => number, labels?: Labels): void;
+}
