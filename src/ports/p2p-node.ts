@@ -10,8 +10,8 @@ export interface GossipMessage {
   readonly bytes: Uint8Array;
   /** Who wrote it, proven by its signature. */
   readonly author: PeerId;
-  /** The public key of the author: libp2p's protobuf form. */
-  readonly authorKey: Uint8Array;
+  /** The public key of the author in libp2p's protobuf form; made when asked for. */
+  readonly authorKey: () => Uint8Array;
   /** The neighbour that handed it to us; for our own messages, ourselves. */
   readonly relay: PeerId;
   readonly seqno: bigint;
@@ -57,7 +57,11 @@ export interface PeerRecord {
 /** Spec: `p2p.NodeI`. */
 export interface P2PNode {
   /** Joins the topics, listens, dials; resolves when listening. `streamHandler` serves the direct stream protocol. */
-  start(signal: AbortSignal, streamHandler: DirectStreamHandler | undefined, topicNames: readonly string[]): Promise<void>;
+  start(
+    signal: AbortSignal,
+    streamHandler: DirectStreamHandler | undefined,
+    topicNames: readonly string[],
+  ): Promise<void>;
   /** May be called twice; bounded in time. */
   stop(): Promise<void>;
 

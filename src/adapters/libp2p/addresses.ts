@@ -1,0 +1,59 @@
+// Settings that are IPs, domain names and ports, turned into multiaddrs; and which of our own addresses others may hear of.
+import { isIPv4, isIPv6 } from 'node:net';
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import ipaddr from 'ipaddr.js';
+import { P2PError } from '../../errors.ts';
+
+/** An IP of `p2p_listen_addresses` with the port. Throws ADDRESS_INVALID. */
+export function listenMultiaddr(ip: string, port: number): string {
+  const bare = ip.replace(/^\[(.*)\]$/, '$1');
+  if (isIPv4(bare)) return `/ip4/${bare}/tcp/${port}`;
+  if (isIPv6(bare)) return `/ip6/${bare}/tcp/${port}`;
+  throw new P2PError('ADDRESS_INVALID', 'p2p_listen_addresses takes IPv4 and IPv6 addresses', {
+    details: { address: ip },
+  });
+}
+
+/** `1.2.3.4`, `[2001:db8::1]:9905`, `node.example:8001`; without a port the default one (spec `p2p_advertise_addresses`). */
+export function advertiseMultiaddr(address: string, defaultPort: number): string {
+  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(address.trim());
+  const whole = address.trim();
+  const host = isIPv6(whole) ? whole : (match?.[1] ?? match?.[2]);
+  const port = isIPv6(whole) || match?.[3] === undefined ? defaultPort : Number(match[3]);
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new P2PError('ADDRESS_INVALID', 'an advertised address is host or host:port', { details: { address } });
+  }
+  if (isIPv4(host)) return `/ip4/${host}/tcp/${port}`;
+  if (isIPv6(host)) return `/ip6/${host}/tcp/${port}`;
+  return `/dns/${host}/tcp/${port}`;
+}
+
+/** True for what only this machine or this site can reach; domain names are public. */
+export function isPrivateMultiaddr(address: Multiaddr): boolean {
+  const first = address.getComponents()[0];
+  if (first?.value === undefined || (first.name !== 'ip4' && first.name !== 'ip6')) return false;
+  return !ipaddr.isValid(first.value) || ipaddr.process(first.value).range() !== 'unicast';
+}
+
+/** The host and port of a multiaddr's first hop; undefined for what is neither IP nor name over TCP. */
+export function hostAndPort(address: Multiaddr): { host: string; port: number } | undefined {
+  const [first, second] = address.getComponents();
+  if (first?.value === undefined || second?.name !== 'tcp' || second.value === undefined) return undefined;
+  return { host: first.value, port: Number(second.value) };
+}
+
+/** The peer id that a multiaddr ends with, if any. */
+export function peerIdOf(address: Multiaddr): string | undefined {
+  const components = address.getComponents();
+  const last = components[components.length - 1];
+  return last?.name === 'p2p' ? last.value : undefined;
+}
+
+/** Parses a multiaddr from settings, a file or a peer. Throws ADDRESS_INVALID. */
+export function parseMultiaddr(text: string): Multiaddr {
+  try {
+    return multiaddr(text);
+  } catch (cause) {
+    throw new P2PError('ADDRESS_INVALID', 'no multiaddr', { details: { address: text.slice(0, 200) }, cause });
+  }
+}

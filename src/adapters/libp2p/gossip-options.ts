@@ -1,0 +1,50 @@
+// Gossipsub as the Go network runs it. js-libp2p's own defaults hash message ids differently and score neighbours, which Go does not;
+// both lose messages in a mixed network.
+import type { GossipsubOpts } from '@libp2p/gossipsub';
+
+/** go-libp2p-pubsub's largest message, and what one RPC may carry. */
+export const MAX_GOSSIP_BYTES = 1024 * 1024;
+/** What may wait for one slow neighbour before its messages are dropped: some seconds at full rate. */
+const MAX_OUTBOUND_BUFFER_BYTES = 16 * 1024 * 1024;
+/** go-libp2p-pubsub's mesh, heartbeat and seen-cache. */
+const GO_MESH = { D: 6, Dlo: 5, Dhi: 12, Dout: 2, Dlazy: 6, heartbeatInterval: 1000, seenTTL: 120_000 } as const;
+
+/** Go's message id: the author's multihash, then the sequence number as 8 bytes big-endian. */
+export function goMessageId(author: Uint8Array, sequenceNumber: bigint): Uint8Array {
+  const id = new Uint8Array(author.length + 8);
+  id.set(author);
+  new DataView(id.buffer).setBigUint64(author.length, sequenceNumber);
+  return id;
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
+
+export function gossipOptions(): Partial<GossipsubOpts> {
+  return {
+    ...GO_MESH,
+    globalSignaturePolicy: 'StrictSign',
+    emitSelf: false,
+    allowPublishToZeroTopicPeers: true,
+    fallbackToFloodsub: false,
+    msgIdFn: (message) => {
+      if (message.type !== 'signed') throw new Error('unsigned messages are refused by StrictSign');
+      return goMessageId(message.from.toMultihash().bytes, message.sequenceNumber);
+    },
+    msgIdToStrFn: latin1,
+    // Known before the signature is checked, so that each duplicate costs no verification; only verified messages enter the cache.
+    fastMsgIdFn: (message) => latin1(message.from ?? new Uint8Array()) + latin1(message.seqno ?? new Uint8Array()),
+    maxInboundDataLength: MAX_GOSSIP_BYTES,
+    maxOutboundBufferSize: MAX_OUTBOUND_BUFFER_BYTES,
+    // No peer scoring in Go: honest Go neighbours forward everything unchecked, and many nodes share one address.
+    scoreParams: {
+      topics: {},
+      IPColocationFactorWeight: 0,
+      behaviourPenaltyWeight: 0,
+      appSpecificWeight: 0,
+      topicScoreCap: 0,
+    },
+    runOnLimitedConnection: false,
+  };
+}

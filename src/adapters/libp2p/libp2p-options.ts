@@ -1,0 +1,107 @@
+// Options of this project, turned into js-libp2p's. Every departure from its defaults is one that a Teranode network needs.
+import { autoNATv2 } from '@libp2p/autonat-v2';
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { dcutr } from '@libp2p/dcutr';
+import { gossipsub } from '@libp2p/gossipsub';
+import { identify } from '@libp2p/identify';
+import type { ConnectionGater } from '@libp2p/interface';
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
+import { noise } from '@libp2p/noise';
+import { ping } from '@libp2p/ping';
+import { preSharedKey } from '@libp2p/pnet';
+import { tcp } from '@libp2p/tcp';
+import { tls } from '@libp2p/tls';
+import { uPnPNAT } from '@libp2p/upnp-nat';
+import { yamux } from '@libp2p/yamux';
+import { createLibp2p } from 'libp2p';
+import { advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr, parseMultiaddr, peerIdOf } from './addresses.ts';
+import { gossipOptions } from './gossip-options.ts';
+import type { Libp2pNodeOptions } from './node-options.ts';
+
+/** Never more connections than this many times the high-water mark, whatever happens between two trims. */
+const HARD_LIMIT_FACTOR = 2;
+const HARD_LIMIT_EXTRA = 64;
+/** Many nodes stand behind one address in a data centre or a test: js-libp2p's 5 a second and 10 pending are too few. */
+const INBOUND_CONNECTIONS_A_SECOND = 200;
+const MAX_PENDING_INBOUND = 128;
+
+/** Builds the libp2p node, not started. */
+export async function buildLibp2p(options: Libp2pNodeOptions, gater: ConnectionGater) {
+  const maxConnections = options.connections.highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
+  return await createLibp2p({
+    start: false,
+    privateKey: options.privateKey,
+    nodeInfo: { userAgent: options.userAgent },
+    addresses: addressOptions(options),
+    transports: [
+      tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }),
+      ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
+    ],
+    // TLS first, as Go offers it.
+    connectionEncrypters: [tls(), noise()],
+    streamMuxers: [yamux()],
+    ...(options.presharedKey === undefined
+      ? {}
+      : { connectionProtector: preSharedKey({ psk: swarmKey(options.presharedKey) }) }),
+    connectionGater: gater,
+    connectionManager: {
+      maxConnections,
+      inboundConnectionThreshold: INBOUND_CONNECTIONS_A_SECOND,
+      maxIncomingPendingConnections: MAX_PENDING_INBOUND,
+      dialTimeout: 10_000,
+      addressDialTimeout: 5000,
+      // Reconnecting is ours to do, with a back-off that never gives up.
+      reconnectRetries: 0,
+    },
+    // Under load its pings time out; it then killed the only peer.
+    connectionMonitor: { abortConnectionOnPingFailure: false },
+    services: services(options),
+  });
+}
+
+function addressOptions(options: Libp2pNodeOptions) {
+  const listen = options.listenIps.map((ip) => listenMultiaddr(ip, options.port));
+  if (options.nat.relayClient && options.nat.forceReachability === 'private') {
+    const relays = [...options.staticPeers, ...options.bootstrapAddresses].filter(
+      (a) => peerIdOf(parseMultiaddr(a)) !== undefined,
+    );
+    listen.push(...relays.map((address) => `${address}/p2p-circuit`));
+  }
+  const announce = options.advertiseAddresses.map((address) => advertiseMultiaddr(address, options.port));
+  return {
+    listen,
+    ...(announce.length > 0 ? { announce } : {}),
+    ...(announce.length === 0 && !options.sharePrivateAddresses
+      ? {
+          announceFilter: (all: ReturnType<typeof parseMultiaddr>[]) =>
+            all.filter((address) => !isPrivateMultiaddr(address)),
+        }
+      : {}),
+  };
+}
+
+function swarmKey(hex: string): Uint8Array {
+  return Buffer.from(`/key/swarm/psk/1.0.0/\n/base16/\n${hex}`);
+}
+
+function services(options: Libp2pNodeOptions) {
+  const { nat } = options;
+  return {
+    identify: identify(),
+    ping: ping(),
+    pubsub: gossipsub(gossipOptions()),
+    dht: kadDHT({
+      protocol: options.dht.protocol,
+      clientMode: false,
+      // Teranode networks live on private addresses too; the default mapper would drop those.
+      peerInfoMapper: passthroughMapper,
+      initialQuerySelfInterval: 100,
+    }),
+    ...(nat.portMap ? { portMap: uPnPNAT() } : {}),
+    ...(nat.autonat ? { autonat: autoNATv2() } : {}),
+    ...(nat.holePunching && nat.relayClient ? { holePunching: dcutr() } : {}),
+    ...(nat.relayService ? { relayService: circuitRelayServer() } : {}),
+  };
+}
+
+export type TeranodeLibp2p = Awaited<ReturnType<typeof buildLibp2p>>;

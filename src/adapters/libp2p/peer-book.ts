@@ -1,0 +1,99 @@
+// What the node knows of peers: those connected exactly, those seen before within a bound. One writer: the node's connection events.
+import { LRUCache } from 'lru-cache';
+import type { PeerRecord } from '../../ports/p2p-node.ts';
+import type { PeerId } from '../../wire/ids.ts';
+
+/** Peers remembered after they left; the least recently seen goes first. */
+export const MAX_REMEMBERED_PEERS = 1000;
+
+interface OpenConnection {
+  readonly address: string;
+  readonly direction: 'inbound' | 'outbound';
+  readonly openedAtMs: number;
+}
+
+interface Entry {
+  readonly connections: Map<string, OpenConnection>;
+  addresses: readonly string[];
+  agentVersion: string | undefined;
+  height: number | undefined;
+}
+
+export class PeerBook {
+  private readonly connected = new Map<PeerId, Entry>();
+  private readonly remembered = new LRUCache<PeerId, Entry>({ max: MAX_REMEMBERED_PEERS });
+
+  /** True when this is the peer's first open connection. */
+  opened(peerId: PeerId, connectionId: string, connection: OpenConnection): boolean {
+    let entry = this.connected.get(peerId);
+    const isFirst = entry === undefined;
+    entry ??= this.remembered.get(peerId) ?? {
+      connections: new Map(),
+      addresses: [],
+      agentVersion: undefined,
+      height: undefined,
+    };
+    this.remembered.delete(peerId);
+    this.connected.set(peerId, entry);
+    entry.connections.set(connectionId, connection);
+    entry.addresses = [...new Set([...entry.connections.values()].map((c) => c.address))];
+    return isFirst;
+  }
+
+  /** True when this was the peer's last open connection. */
+  closed(peerId: PeerId, connectionId: string): boolean {
+    const entry = this.connected.get(peerId);
+    if (entry === undefined) return false;
+    entry.connections.delete(connectionId);
+    if (entry.connections.size > 0) return false;
+    this.connected.delete(peerId);
+    this.remembered.set(peerId, entry);
+    return true;
+  }
+
+  identified(peerId: PeerId, agentVersion: string | undefined): void {
+    const entry = this.connected.get(peerId);
+    if (entry !== undefined) entry.agentVersion = agentVersion?.slice(0, 256);
+  }
+
+  setHeight(peerId: PeerId, height: number): void {
+    const entry = this.connected.get(peerId) ?? this.remembered.get(peerId);
+    if (entry !== undefined) entry.height = height;
+  }
+
+  isConnected(peerId: PeerId): boolean {
+    return this.connected.has(peerId);
+  }
+
+  connectionCount(peerId: PeerId): number {
+    return this.connected.get(peerId)?.connections.size ?? 0;
+  }
+
+  connectedCount(): number {
+    return this.connected.size;
+  }
+
+  connectedRecords(): PeerRecord[] {
+    return [...this.connected].map(([id, entry]) => record(id, entry, true));
+  }
+
+  allRecords(): PeerRecord[] {
+    return [
+      ...this.connectedRecords(),
+      ...[...this.remembered.entries()].map(([id, entry]) => record(id, entry, false)),
+    ];
+  }
+}
+
+function record(id: PeerId, entry: Entry, connected: boolean): PeerRecord {
+  const first = entry.connections.values().next().value;
+  return {
+    id,
+    addresses: entry.addresses,
+    connected,
+    direction: first?.direction,
+    connectedAtMs: first?.openedAtMs,
+    agentVersion: entry.agentVersion,
+    height: entry.height,
+  };
+}

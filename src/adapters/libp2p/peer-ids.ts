@@ -1,0 +1,29 @@
+// Texts of libp2p's peer ids. Encoding base58 costs microseconds and every message carries two ids, so a bounded cache keeps them.
+import type { PeerId as LibPeerId } from '@libp2p/interface';
+import { peerIdFromString } from '@libp2p/peer-id';
+import { LRUCache } from 'lru-cache';
+import { P2PError } from '../../errors.ts';
+import type { PeerId } from '../../wire/ids.ts';
+
+const texts = new LRUCache<string, PeerId>({ max: 8192 });
+
+/** Text form of a libp2p peer id. */
+export function peerIdText(peerId: LibPeerId): PeerId {
+  const { bytes } = peerId.toMultihash();
+  const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  let text = texts.get(key);
+  if (text === undefined) {
+    text = peerId.toString() as PeerId;
+    texts.set(key, text);
+  }
+  return text;
+}
+
+/** libp2p's form of a text. Throws ADDRESS_INVALID. */
+export function libPeerId(text: PeerId): LibPeerId {
+  try {
+    return peerIdFromString(text);
+  } catch (cause) {
+    throw new P2PError('ADDRESS_INVALID', 'no peer id', { details: { peerId: text.slice(0, 128) }, cause });
+  }
+}
