@@ -1,0 +1,53 @@
+// pino behind the logger port: one JSON line an event on stdout, or readable lines on a terminal. Bytes from peers are escaped by JSON and
+// long texts cut, so that nobody writes our log for us.
+import { pino } from 'pino';
+import pretty from 'pino-pretty';
+import { P2PError } from '../../errors.ts';
+import type { Logger } from '../../ports/log.ts';
+
+export interface LoggerOptions {
+  /** `logLevel` as in Go: DEBUG, INFO, WARN, ERROR, FATAL; TRACE is ours. */
+  readonly level: string;
+  readonly format: 'json' | 'pretty';
+}
+
+const MAX_TEXT = 1024;
+const MAX_CAUSES = 5;
+
+export function createLogger(options: LoggerOptions): Logger {
+  const level = options.level.toLowerCase();
+  const settings = {
+    level: level === 'fatal' ? 'error' : level,
+    messageKey: 'event',
+    base: undefined,
+    formatters: { level: (label: string) => ({ level: label }), log: cutFields },
+    serializers: { err: serializeError },
+  };
+  if (options.format === 'pretty') {
+    return pino(
+      settings,
+      pretty({ sync: true, colorize: process.stdout.isTTY === true, messageKey: 'event', translateTime: 'HH:MM:ss.l' }),
+    );
+  }
+  return pino(settings, pino.destination({ dest: 1, sync: true }));
+}
+
+function cutFields(fields: Record<string, unknown>): Record<string, unknown> {
+  for (const [key, value] of Object.entries(fields)) {
+    if (typeof value === 'string' && value.length > MAX_TEXT) fields[key] = `${value.slice(0, MAX_TEXT)}…`;
+  }
+  return fields;
+}
+
+/** Name, code, message and causes; the stack only of errors that nobody foresaw. */
+export function serializeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return String(error).slice(0, MAX_TEXT);
+  const known = error instanceof P2PError;
+  return {
+    name: error.name,
+    ...(known ? { code: error.code, details: error.details } : {}),
+    message: error.message.slice(0, MAX_TEXT),
+    ...(known || depth > 0 ? {} : { stack: error.stack?.slice(0, 4 * MAX_TEXT) }),
+    ...(error.cause !== undefined && depth < MAX_CAUSES ? { cause: serializeError(error.cause, depth + 1) } : {}),
+  };
+}

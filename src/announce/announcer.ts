@@ -1,0 +1,165 @@
+// What this node says on gossip: blocks, subtrees and mining-on, as its own blockchain service reports them. Silent while the chain
+// catches up or syncs, because what it then stores is old news.
+
+import { BoundedQueue } from '../bounded-queue.ts';
+import type { BlockchainClient, BlockchainNotification, BlockHeaderRecord } from '../ports/blockchain-client.ts';
+import type { Logger } from '../ports/log.ts';
+import type { Counter, Metrics } from '../ports/metrics.ts';
+import type { P2PNode } from '../ports/p2p-node.ts';
+import { encodeBlock } from '../wire/block.ts';
+import { parseHeader } from '../wire/header.ts';
+import type { BlockHash, SubtreeHash } from '../wire/ids.ts';
+import { encodeMiningOn } from '../wire/mining-on.ts';
+import { encodeSubtree } from '../wire/subtree.ts';
+
+export interface AnnouncerOptions {
+  /** Full names of the topics. */
+  readonly topics: { readonly block: string; readonly subtree: string; readonly miningOn: string };
+  /** Where others fetch from us. */
+  readonly dataHubUrl: string;
+}
+
+export interface AnnouncerDependencies {
+  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly blockchain: BlockchainClient;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Notifications that may wait while the blockchain service answers slowly; the oldest is dropped. */
+const MAX_WAITING = 1000;
+const PUBLISH_KINDS = ['block', 'subtree', 'mining_on'] as const;
+type Kind = (typeof PUBLISH_KINDS)[number];
+
+export class Announcer {
+  private readonly deps: AnnouncerDependencies;
+  private readonly options: AnnouncerOptions;
+  private readonly announced: Counter;
+  private readonly queue: BoundedQueue<BlockchainNotification>;
+  /** The tip, repeated by each subscription, is announced once. */
+  private lastBlock: BlockHash | undefined;
+  private unsubscribe: (() => void) | undefined;
+  private worker: Promise<void> | undefined;
+  private stopped = false;
+
+  constructor(deps: AnnouncerDependencies, options: AnnouncerOptions) {
+    this.deps = deps;
+    this.options = options;
+    this.announced = deps.metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
+      'kind',
+      'outcome',
+    ]);
+    const dropped = deps.metrics.counter(
+      'teranode_p2p_announce_dropped_total',
+      'Blockchain notifications dropped because too many waited',
+    );
+    this.queue = new BoundedQueue({ maxItems: MAX_WAITING, onDrop: () => dropped.add() });
+    deps.metrics.gauge(
+      'teranode_p2p_announce_queue_length',
+      'Blockchain notifications waiting',
+      () => this.queue.length,
+    );
+    deps.metrics.gauge(
+      'teranode_p2p_announce_queue_bound',
+      'Blockchain notifications waiting at most',
+      () => MAX_WAITING,
+    );
+  }
+
+  /** The tip as it is now is not announced; what comes after is. */
+  async start(): Promise<void> {
+    this.lastBlock = (await this.deps.blockchain.bestBlockHeader()).hash;
+    this.unsubscribe = this.deps.blockchain.subscribe('p2p', (notification) => this.enqueue(notification));
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.unsubscribe?.();
+    await this.worker;
+  }
+
+  private enqueue(notification: BlockchainNotification): void {
+    if (this.stopped) return;
+    this.queue.push(notification);
+    this.worker ??= this.work().finally(() => {
+      this.worker = undefined;
+    });
+  }
+
+  private async work(): Promise<void> {
+    for (let next = this.queue.shift(); next !== undefined && !this.stopped; next = this.queue.shift()) {
+      try {
+        await this.handle(next);
+      } catch (error) {
+        if (isKind(next.type)) this.announced.add(1, { kind: next.type, outcome: 'failed' });
+        this.deps.log.warn({ notification: next.type, err: error }, 'announcement failed');
+      }
+    }
+  }
+
+  private async handle(notification: BlockchainNotification): Promise<void> {
+    if (!isKind(notification.type)) return;
+    const state = await this.deps.blockchain.fsmState();
+    if (state !== 'RUNNING') {
+      this.announced.add(1, { kind: notification.type, outcome: 'silent' });
+      return;
+    }
+    if (notification.type === 'block') await this.announceBlock(notification.hash);
+    if (notification.type === 'subtree') await this.announceSubtree(notification.hash);
+    if (notification.type === 'mining_on') await this.announceMiningOn();
+  }
+
+  private async announceBlock(hash: BlockHash): Promise<void> {
+    if (hash === this.lastBlock) return;
+    const record = await this.deps.blockchain.blockHeader(hash);
+    if (record === undefined || record.invalid) return;
+    this.lastBlock = hash;
+    const { dataHubUrl } = this.options;
+    const peerId = this.deps.node.hostId();
+    await this.publish(
+      'block',
+      this.options.topics.block,
+      encodeBlock({ hash, height: record.height, dataHubUrl, peerId, header: record.header }),
+    );
+  }
+
+  private async announceSubtree(hash: SubtreeHash): Promise<void> {
+    const { dataHubUrl } = this.options;
+    await this.publish(
+      'subtree',
+      this.options.topics.subtree,
+      encodeSubtree({ hash, dataHubUrl, peerId: this.deps.node.hostId() }),
+    );
+  }
+
+  /** Describes the current best header: `hash` is the tip, `previousHash` its parent. */
+  private async announceMiningOn(): Promise<void> {
+    const best = await this.deps.blockchain.bestBlockHeader();
+    await this.publish('mining_on', this.options.topics.miningOn, this.miningOn(best));
+  }
+
+  private miningOn(best: BlockHeaderRecord): Uint8Array {
+    const header = parseHeader(best.header);
+    if (header === undefined) throw new TypeError('the blockchain service answered with a header that is not 80 bytes');
+    return encodeMiningOn({
+      hash: best.hash,
+      previousHash: header.previousHash,
+      dataHubUrl: this.options.dataHubUrl,
+      peerId: this.deps.node.hostId(),
+      height: best.height,
+      miner: best.miner,
+      sizeInBytes: best.sizeInBytes,
+      txCount: best.txCount,
+    });
+  }
+
+  private async publish(kind: Kind, topic: string, bytes: Uint8Array): Promise<void> {
+    await this.deps.node.publish(topic, bytes);
+    this.announced.add(1, { kind, outcome: 'published' });
+    this.deps.log.debug({ kind }, 'announced');
+  }
+}
+
+function isKind(type: BlockchainNotification['type']): type is Kind {
+  return (PUBLISH_KINDS as readonly string[]).includes(type);
+}

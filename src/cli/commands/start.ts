@@ -1,0 +1,67 @@
+// `teranode-p2p start`: runs a node until SIGTERM or SIGINT, says on one line when it is ready.
+import { parseArgs } from 'node:util';
+import { compose } from '../../compose.ts';
+import { P2PError } from '../../errors.ts';
+import { loadSettings } from '../../settings/load.ts';
+
+/** A second signal, or this time, ends a stop that hangs. */
+const STOP_DEADLINE_MS = 8000;
+
+export async function startCommand(argv: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: { settings: { type: 'string' }, 'json-logs': { type: 'boolean' }, pretty: { type: 'boolean' } },
+  });
+  const loaded = loadSettings({ folder: values.settings ?? process.cwd(), env: process.env });
+  const isPretty = values.pretty === true || (process.stdout.isTTY === true && values['json-logs'] !== true);
+  const stop = stopSignal();
+  const app = await compose(loaded, { logFormat: isPretty ? 'pretty' : 'json' });
+  try {
+    const ready = await app.start(stop);
+    app.log.info({ ...ready }, 'ready');
+    if (isPretty) process.stdout.write(joinHint(ready.listenAddresses));
+    await aborted(stop);
+  } catch (error) {
+    if (!stop.aborted) throw error;
+  } finally {
+    await bounded(app.stop());
+  }
+  app.log.info({}, 'stopped');
+  return 0;
+}
+
+function joinHint(addresses: readonly string[]): string {
+  const address = addresses[0];
+  if (address === undefined) return '';
+  return `\nTo join this node with a second one:\n  p2p_port=0 p2p_http_listen_address=127.0.0.1:0 dataFolder=./data2 p2p_static_peers=${address} npm start\n\n`;
+}
+
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(1);
+      controller.abort();
+    });
+  }
+  return controller.signal;
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+async function bounded(stopping: Promise<void>): Promise<void> {
+  const timer = setTimeout(() => {
+    process.stderr.write('stop took too long\n');
+    process.exit(1);
+  }, STOP_DEADLINE_MS);
+  try {
+    await stopping;
+  } catch (cause) {
+    throw new P2PError('TIMEOUT', 'the server did not stop cleanly', { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,59 @@
+// The program `teranode-p2p`: picks the command, turns its outcome into an exit code. 0 stopped on request, 2 settings refused, 1 the rest.
+
+import { serializeError } from '../adapters/logging/logger.ts';
+import { P2PError } from '../errors.ts';
+import { buildVersion } from '../version.ts';
+import { settingsCommand } from './commands/settings.ts';
+import { startCommand } from './commands/start.ts';
+
+const USAGE = `teranode-p2p: peer-to-peer server for Teranode (Bitcoin SV)
+
+  teranode-p2p start [--settings DIR] [--json-logs | --pretty]
+      Runs a node. DIR holds settings.conf and settings_local.conf (default: the current folder).
+      Any setting can be given as an environment variable of its own name.
+
+  teranode-p2p settings [--settings DIR] [--context NAME] [--json]
+      Prints each effective setting with its origin; secrets are masked.
+
+  teranode-p2p --version | --help
+`;
+
+async function run(argv: readonly string[]): Promise<number> {
+  const [command, ...rest] = argv;
+  switch (command) {
+    case 'start':
+      return await startCommand(rest);
+    case 'settings':
+      return await settingsCommand(rest, {
+        stdout: process.stdout,
+        stderr: process.stderr,
+        env: process.env,
+        cwd: process.cwd(),
+      });
+    case '--version':
+      process.stdout.write(`${buildVersion().version}\n`);
+      return 0;
+    case '--help':
+    case 'help':
+      process.stdout.write(USAGE);
+      return 0;
+    default:
+      process.stderr.write(USAGE);
+      return 1;
+  }
+}
+
+/** parseArgs throws TypeErrors with codes of its own for a wrong command line. */
+function isUsageError(error: unknown): error is Error {
+  return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+}
+
+try {
+  process.exitCode = await run(process.argv.slice(2));
+} catch (error) {
+  if (isUsageError(error)) process.stderr.write(`${error.message}\n${USAGE}`);
+  else if (error instanceof P2PError)
+    process.stderr.write(`${error.code}: ${error.message}\n${JSON.stringify(serializeError(error.cause) ?? null)}\n`);
+  else process.stderr.write(`${JSON.stringify(serializeError(error))}\n`);
+  process.exitCode = error instanceof P2PError && error.code === 'SETTINGS_INVALID' ? 2 : 1;
+}

@@ -1,0 +1,196 @@
+// Server: init, start, stop, health (spec "Server Lifecycle Management"). The order of start and of stop, nothing else: what happens in
+// between belongs to the parts.
+import { Announcer } from './announce/announcer.ts';
+import { P2PError } from './errors.ts';
+import { executor } from './gossip/executor.ts';
+import type { GuardView } from './gossip/guards.ts';
+import type { ReadTopic } from './gossip/messages.ts';
+import { peerDiscoveryRate } from './gossip/peer-discovery-rate.ts';
+import { topicPipeline } from './gossip/pipeline.ts';
+import { checkHealth, type HealthReport } from './health.ts';
+import { Attribution } from './peers/attribution.ts';
+import type { BlockchainClient } from './ports/blockchain-client.ts';
+import type { Clock } from './ports/clock.ts';
+import type { Logger } from './ports/log.ts';
+import type { Metrics } from './ports/metrics.ts';
+import type { P2PNode } from './ports/p2p-node.ts';
+import type { Producer } from './ports/producer.ts';
+
+/** Something that listens for requests. */
+export interface Endpoint {
+  start(): Promise<void>;
+  /** `host:port` as bound. */
+  address(): string | undefined;
+  stop(): Promise<void>;
+}
+
+export interface ServerDependencies {
+  readonly node: P2PNode;
+  readonly blockchain: BlockchainClient;
+  readonly blockProducer: Producer;
+  readonly subtreeProducer: Producer;
+  /** The first one is the main HTTP endpoint. They answer from the beginning, so that liveness can be probed while the node waits. */
+  readonly endpoints: (server: Server) => readonly Endpoint[];
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+export interface ServerOptions {
+  /** Full topic names (prefix and topic). */
+  readonly topics: { readonly [K in ReadTopic]: string };
+  /** `asset_httpPublicAddress`, else `asset_httpAddress`. */
+  readonly assetHttpPublicAddress: string | undefined;
+  readonly assetHttpAddress: string | undefined;
+  readonly powLimitBits: number;
+  readonly verifiesHeaderPow: boolean;
+  readonly requiresHeader: boolean;
+  readonly peerMap: { readonly maxSize: number; readonly ttlMs: number; readonly cleanUpIntervalMs: number };
+}
+
+/** What is told when the server is ready. */
+export interface ServerReady {
+  readonly peerId: string;
+  readonly listenAddresses: readonly string[];
+  readonly httpAddress: string | undefined;
+  readonly dataHubUrl: string;
+}
+
+/** Each part gets at most this long to stop, so that all of it ends within five seconds. */
+const FLUSH_DEADLINE_MS = 2000;
+const PART_STOP_DEADLINE_MS = 2500;
+
+export class Server {
+  private readonly deps: ServerDependencies;
+  private readonly options: ServerOptions;
+  private readonly endpoints: readonly Endpoint[];
+  private readonly lifetime = new AbortController();
+  private readonly undo: { readonly part: string; readonly stop: () => Promise<void> }[] = [];
+  private dataHubUrl: string | undefined;
+  private stopping: Promise<void> | undefined;
+
+  constructor(deps: ServerDependencies, options: ServerOptions) {
+    this.deps = deps;
+    this.options = options;
+    this.endpoints = deps.endpoints(this);
+  }
+
+  /** Picks and checks the DataHub URL that others are told. Throws ADDRESS_INVALID. */
+  async init(): Promise<void> {
+    this.dataHubUrl = pickDataHubUrl(this.options.assetHttpPublicAddress, this.options.assetHttpAddress);
+  }
+
+  /** Waits for the chain's state machine to leave IDLE; resolves when everything runs. What was started is stopped again on failure. */
+  async start(signal: AbortSignal): Promise<ServerReady> {
+    const dataHubUrl = this.dataHubUrl;
+    if (dataHubUrl === undefined) throw new P2PError('NODE_NOT_STARTED', 'call init before start');
+    const whole = AbortSignal.any([signal, this.lifetime.signal]);
+    try {
+      return await this.startParts(whole, dataHubUrl);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  private async startParts(signal: AbortSignal, dataHubUrl: string): Promise<ServerReady> {
+    const { blockchain, node, blockProducer, subtreeProducer, log } = this.deps;
+    for (const endpoint of this.endpoints) {
+      await endpoint.start();
+      this.undo.push({ part: 'endpoint', stop: () => endpoint.stop() });
+    }
+    await blockchain.waitUntilFsmLeavesIdle(signal);
+    for (const producer of [blockProducer, subtreeProducer]) {
+      await producer.start(signal);
+      this.undo.push({ part: `kafka ${producer.topic}`, stop: () => producer.stop(FLUSH_DEADLINE_MS) });
+    }
+    this.attachPipeline();
+    this.undo.push({ part: 'node', stop: () => node.stop() });
+    await node.start(signal, undefined, Object.values(this.options.topics));
+    const announcer = new Announcer(this.deps, {
+      dataHubUrl,
+      topics: {
+        block: this.options.topics.block,
+        subtree: this.options.topics.subtree,
+        miningOn: this.options.topics.mining_on,
+      },
+    });
+    await announcer.start();
+    this.undo.push({ part: 'announcer', stop: () => announcer.stop() });
+    log.debug({ dataHubUrl }, 'server started');
+    return {
+      peerId: node.hostId(),
+      listenAddresses: node.listenAddresses(),
+      httpAddress: this.endpoints[0]?.address(),
+      dataHubUrl,
+    };
+  }
+
+  private attachPipeline(): void {
+    const { node, blockProducer, subtreeProducer, clock, log, metrics } = this.deps;
+    const { maxSize, ttlMs, cleanUpIntervalMs } = this.options.peerMap;
+    const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
+    const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
+    const view: GuardView = {
+      ownId: node.hostId(),
+      verifiesHeaderPow: this.options.verifiesHeaderPow,
+      requiresHeader: this.options.requiresHeader,
+      powLimitBits: this.options.powLimitBits,
+      blockAnnouncedBy: (hash, author) => blocks.knows(hash, author),
+      subtreeAnnouncedBy: (hash, author) => subtrees.knows(hash, author),
+      mayRelayPeerDiscovery: peerDiscoveryRate(clock),
+    };
+    const execute = executor({ blocks, subtrees, blockProducer, subtreeProducer, node });
+    for (const [kind, topicName] of Object.entries(this.options.topics) as [ReadTopic, string][]) {
+      node.setTopicHandler(topicName, topicPipeline(kind, { view, execute, log, metrics }));
+    }
+    const timer = setInterval(() => {
+      blocks.cleanUp();
+      subtrees.cleanUp();
+    }, cleanUpIntervalMs);
+    timer.unref();
+    this.undo.push({ part: 'pipeline', stop: async () => clearInterval(timer) });
+  }
+
+  /** Undoes what start did, in reverse; bounded in time; may be called twice. What was accepted is flushed to Kafka. */
+  stop(): Promise<void> {
+    this.stopping ??= this.stopParts();
+    return this.stopping;
+  }
+
+  private async stopParts(): Promise<void> {
+    this.lifetime.abort();
+    for (const { part, stop } of this.undo.splice(0).reverse()) {
+      const late = Symbol('late');
+      let timer: NodeJS.Timeout | undefined;
+      const deadline = new Promise<symbol>((resolve) => {
+        timer = setTimeout(resolve, PART_STOP_DEADLINE_MS, late);
+      });
+      try {
+        if ((await Promise.race([stop(), deadline])) === late)
+          this.deps.log.warn({ part }, 'part did not stop in time');
+      } catch (error) {
+        this.deps.log.warn({ part, err: error }, 'part failed to stop');
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+  }
+
+  /** Spec: Health. Liveness depends on nothing; readiness asks Kafka, the blockchain and its state machine, each within its deadline. */
+  async health(checkLiveness: boolean): Promise<HealthReport> {
+    if (checkLiveness) return { status: 200, message: 'OK' };
+    return checkHealth(this.deps);
+  }
+}
+
+function pickDataHubUrl(publicAddress: string | undefined, address: string | undefined): string {
+  const chosen = publicAddress || address || '';
+  const url = URL.canParse(chosen) ? new URL(chosen) : undefined;
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new P2PError('ADDRESS_INVALID', 'asset_httpPublicAddress or asset_httpAddress must be an http or https URL', {
+      details: { value: chosen },
+    });
+  }
+  return chosen.replace(/\/+$/, '');
+}

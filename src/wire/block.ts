@@ -1,0 +1,52 @@
+// Block announcement (spec "BlockMessage").
+import type { Decoded } from './fault.ts';
+import { HEADER_BYTES } from './header.ts';
+import type { BlockHash } from './ids.ts';
+import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
+
+export interface BlockMessage {
+  readonly hash: BlockHash;
+  /** uint32. */
+  readonly height: number;
+  /** Where the author serves the block; not checked here. */
+  readonly dataHubUrl: string;
+  /** As claimed; the signature tells whether it is true. */
+  readonly peerId: string;
+  /** 80 bytes; undefined in messages of older nodes. */
+  readonly header: Uint8Array | undefined;
+}
+
+const MAX_BYTES = 16 * 1024;
+
+export function decodeBlock(bytes: Uint8Array): Decoded<BlockMessage> {
+  const read = FieldReader.of(bytes, { maxBytes: MAX_BYTES });
+  if (!read.ok) return read;
+  const fields = read.message;
+  return fields.finish({
+    hash: fields.hash('Hash'),
+    height: fields.uint32('Height'),
+    dataHubUrl: fields.text('DataHubURL', MAX_URL_CHARS),
+    peerId: fields.text('PeerID'),
+    header: headerOf(fields),
+  });
+}
+
+function headerOf(fields: FieldReader): Uint8Array | undefined {
+  const hex = fields.text('Header');
+  if (hex === '') return undefined;
+  if (hex.length !== HEADER_BYTES * 2 || !/^[0-9a-fA-F]+$/.test(hex)) {
+    fields.fail('header_form', 'Header');
+    return undefined;
+  }
+  return Buffer.from(hex, 'hex');
+}
+
+export function encodeBlock(message: BlockMessage): Uint8Array {
+  return goBytes([
+    ['Hash', message.hash],
+    ['Height', message.height],
+    ['DataHubURL', message.dataHubUrl],
+    ['PeerID', message.peerId],
+    ['Header', message.header === undefined ? '' : Buffer.from(message.header).toString('hex')],
+  ]);
+}

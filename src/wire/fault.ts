@@ -1,0 +1,36 @@
+// What can be wrong with bytes from a peer. A Fault is a value: a peer's mistake is not our exception.
+
+/** Closed set: it labels a metric. */
+export type FaultCode =
+  | 'too_large'
+  | 'not_json'
+  | 'not_object'
+  | 'ambiguous_field'
+  | 'missing_field'
+  | 'wrong_type'
+  | 'out_of_range'
+  | 'unknown_type'
+  | 'hash_form'
+  | 'header_form'
+  | 'not_protobuf';
+
+export interface Fault {
+  readonly code: FaultCode;
+  /** For a person; at most 120 characters, escaped. */
+  readonly detail: string;
+}
+
+/** A message, or what is wrong with its bytes. */
+export type Decoded<T> = { readonly ok: true; readonly message: T } | { readonly ok: false; readonly fault: Fault };
+
+const MAX_DETAIL = 120;
+
+/** A fault whose detail may hold a peer's text. */
+export function fault(code: FaultCode, detail: string): Fault {
+  const escaped = JSON.stringify(detail.slice(0, MAX_DETAIL)).slice(1, -1);
+  return { code, detail: escaped.slice(0, MAX_DETAIL) };
+}
+
+export function failed(code: FaultCode, detail: string): { readonly ok: false; readonly fault: Fault } {
+  return { ok: false, fault: fault(code, detail) };
+}

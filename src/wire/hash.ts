@@ -1,0 +1,30 @@
+// Hashes as Bitcoin shows and stores them: 32 bytes in internal order, shown byte-reversed as lower-case hex.
+import { createHash, hash as oneShotHash } from 'node:crypto';
+import type { Hash } from './ids.ts';
+
+const HEX_64 = /^[0-9a-f]{64}$/;
+const HEX_64_ANY_CASE = /^[0-9a-fA-F]{64}$/;
+
+/** 64 hex digits of any case, made lower-case; undefined for anything else. */
+export function parseHash(text: string): Hash | undefined {
+  if (HEX_64.test(text)) return text as Hash;
+  return HEX_64_ANY_CASE.test(text) ? (text.toLowerCase() as Hash) : undefined;
+}
+
+/** Internal order: the reverse of what is shown. */
+export function hashToBytes(hash: Hash): Uint8Array {
+  return new Uint8Array(Buffer.from(hash, 'hex').reverse());
+}
+
+/** From the internal order of 32 bytes. Throws RangeError for another length: the caller has checked it. */
+export function hashFromBytes(bytes: Uint8Array): Hash {
+  if (bytes.byteLength !== 32) throw new RangeError('a hash has 32 bytes');
+  return Buffer.from(bytes).reverse().toString('hex') as Hash;
+}
+
+/** SHA-256 of SHA-256, in internal order. */
+export function doubleSha256(bytes: Uint8Array): Uint8Array {
+  return createHash('sha256')
+    .update(oneShotHash('sha256', bytes, 'buffer'))
+    .digest();
+}

@@ -1,0 +1,187 @@
+// JSON as Go reads and writes it. Reading ignores the case of field names and unknown fields, takes null as absent, and never throws;
+// writing keeps the order of fields and Go's escaping, byte for byte.
+import { type Decoded, type Fault, failed, fault } from './fault.ts';
+import { parseHash } from './hash.ts';
+import type { Hash } from './ids.ts';
+
+/** Longest URL that is read. */
+export const MAX_URL_CHARS = 2048;
+/** Longest text that is read where nothing else is said. */
+export const MAX_TEXT_CHARS = 1024;
+export const MAX_UINT32 = 0xffff_ffff;
+const MAX_UINT64 = 0xffff_ffff_ffff_ffffn;
+const MAX_INT64 = 0x7fff_ffff_ffff_ffffn;
+
+type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+
+/** Keeps whole numbers beyond 2^53 exact, as bigint. */
+const exactIntegers: Reviver = (_key, value, context) =>
+  typeof value === 'number' &&
+  !Number.isSafeInteger(value) &&
+  context.source !== undefined &&
+  /^-?\d{1,20}$/.test(context.source)
+    ? BigInt(context.source)
+    : value;
+
+/** Go matches names by Unicode case folding. */
+function folded(name: string): string {
+  return name.toUpperCase().toLowerCase();
+}
+
+/**
+ * Reads the fields of one JSON object and remembers the first thing that is wrong; `finish` tells. Reading goes on after a fault with zero
+ * values, so that a decoder is a plain list of its fields.
+ */
+export class FieldReader {
+  private readonly fields: ReadonlyMap<string, unknown>;
+  private fault: Fault | undefined;
+
+  private constructor(fields: ReadonlyMap<string, unknown>, first: Fault | undefined) {
+    this.fields = fields;
+    this.fault = first;
+  }
+
+  /** `exact` keeps 64-bit numbers whole; it makes parsing several times slower. */
+  static of(bytes: Uint8Array, options: { readonly maxBytes: number; readonly exact?: boolean }): Decoded<FieldReader> {
+    if (bytes.byteLength > options.maxBytes)
+      return failed('too_large', `${bytes.byteLength} bytes, at most ${options.maxBytes}`);
+    let value: unknown;
+    try {
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+      value =
+        options.exact === true
+          ? JSON.parse(text, exactIntegers as (key: string, value: unknown) => unknown)
+          : JSON.parse(text);
+    } catch {
+      return failed('not_json', 'no JSON');
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return failed('not_object', 'no JSON object');
+    return FieldReader.ofObject(value);
+  }
+
+  /** Reads an object that is a field of another. */
+  static ofObject(value: object): Decoded<FieldReader> {
+    const fields = new Map<string, unknown>();
+    for (const [name, each] of Object.entries(value)) {
+      const key = folded(name);
+      // Go takes the last spelling, others the first: what can be read in two ways is refused.
+      if (fields.has(key)) return failed('ambiguous_field', name);
+      fields.set(key, each);
+    }
+    return { ok: true, message: new FieldReader(fields, undefined) };
+  }
+
+  /** The message, unless something was wrong. */
+  finish<T>(message: T): Decoded<T> {
+    return this.fault === undefined ? { ok: true, message } : { ok: false, fault: this.fault };
+  }
+
+  fail(code: Fault['code'], detail: string): void {
+    this.fault ??= fault(code, detail);
+  }
+
+  /** undefined when absent or null. */
+  raw(name: string): unknown {
+    return this.fields.get(folded(name)) ?? undefined;
+  }
+
+  /** Empty when absent. */
+  text(name: string, maxChars = MAX_TEXT_CHARS): string {
+    const value = this.raw(name);
+    if (value === undefined) return '';
+    if (typeof value !== 'string') return this.wrong(name, 'wrong_type', '');
+    return value.length > maxChars ? this.wrong(name, 'out_of_range', '') : value;
+  }
+
+  /** A hash that must be there. */
+  hash(name: string): Hash {
+    const text = this.text(name);
+    const hash = parseHash(text);
+    if (hash !== undefined) return hash;
+    return this.wrong(name, text === '' ? 'missing_field' : 'hash_form', '' as Hash);
+  }
+
+  /** A hash, or empty. */
+  optionalHash(name: string): Hash | undefined {
+    return this.raw(name) === undefined || this.raw(name) === '' ? undefined : this.hash(name);
+  }
+
+  /** Whole number from 0 to 2^32 - 1; 0 when absent. */
+  uint32(name: string): number {
+    const value = this.raw(name);
+    if (value === undefined) return 0;
+    if (typeof value !== 'number' && typeof value !== 'bigint') return this.wrong(name, 'wrong_type', 0);
+    const number = Number(value);
+    return Number.isInteger(number) && number >= 0 && number <= MAX_UINT32
+      ? number
+      : this.wrong(name, 'out_of_range', 0);
+  }
+
+  /** 0 when absent. The reader must have been made `exact`. */
+  uint64(name: string): bigint {
+    return this.integer(name, 0n, MAX_UINT64);
+  }
+
+  int64(name: string): bigint {
+    return this.integer(name, -MAX_INT64 - 1n, MAX_INT64);
+  }
+
+  private integer(name: string, min: bigint, max: bigint): bigint {
+    const value = this.raw(name);
+    if (value === undefined) return 0n;
+    if (typeof value !== 'number' && typeof value !== 'bigint') return this.wrong(name, 'wrong_type', 0n);
+    if (typeof value === 'number' && !Number.isSafeInteger(value)) return this.wrong(name, 'out_of_range', 0n);
+    const integer = BigInt(value);
+    return integer >= min && integer <= max ? integer : this.wrong(name, 'out_of_range', 0n);
+  }
+
+  /** A finite number; 0 when absent. */
+  float(name: string): number {
+    const value = this.raw(name);
+    if (value === undefined) return 0;
+    if (typeof value !== 'number' && typeof value !== 'bigint') return this.wrong(name, 'wrong_type', 0);
+    const number = Number(value);
+    return Number.isFinite(number) ? number : this.wrong(name, 'out_of_range', 0);
+  }
+
+  private wrong<T>(name: string, code: Fault['code'], zero: T): T {
+    this.fail(code, name);
+    return zero;
+  }
+}
+
+/** A field to write. Absent ones are left out by the caller. */
+export type JsonField = readonly [name: string, value: string | number | bigint | RawJson];
+
+/** JSON text that stands as it is. */
+export interface RawJson {
+  readonly json: string;
+}
+
+const GO_ESCAPED = /[<>&\u2028\u2029]/g;
+
+/** A string as Go's encoder writes it. */
+export function goString(text: string): string {
+  return JSON.stringify(text.toWellFormed()).replace(
+    GO_ESCAPED,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** Text of an object with its fields in the order given. */
+export function goObject(fields: readonly JsonField[]): string {
+  return `{${fields.map(([name, value]) => `"${name}":${goValue(value)}`).join(',')}}`;
+}
+
+function goValue(value: JsonField[1]): string {
+  if (typeof value === 'string') return goString(value);
+  if (typeof value === 'object') return value.json;
+  // Go's shortest float form is that of ECMAScript's Number, exponents included.
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError('JSON has no infinite numbers');
+  return String(value);
+}
+
+export function goBytes(fields: readonly JsonField[]): Uint8Array {
+  return Buffer.from(goObject(fields), 'utf8');
+}
