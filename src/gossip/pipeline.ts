@@ -18,7 +18,7 @@ export interface PipelineDependencies {
 }
 
 /** Bytes that are no JSON come from listeners of other kinds: not relayed, and nobody's offence. */
-const NOT_JSON: ReadonlySet<FaultCode> = new Set(['not_utf8', 'not_json', 'not_object']);
+const NOT_JSON: ReadonlySet<FaultCode> = new Set(['not_json', 'not_object']);
 
 /** Judges the messages of one topic; never throws. */
 export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDependencies): TopicHandler {

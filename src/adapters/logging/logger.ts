@@ -19,9 +19,9 @@ export function createLogger(options: LoggerOptions): Logger {
   const settings = {
     level: level === 'fatal' ? 'error' : level,
     messageKey: 'event',
-    base: undefined,
+    base: null,
     formatters: { level: (label: string) => ({ level: label }), log: cutFields },
-    serializers: { err: serializeError },
+    serializers: { err: (error: unknown) => serializeError(error) },
   };
   if (options.format === 'pretty') {
     return pino(

@@ -1,0 +1,140 @@
+// Consumer on a Kafka broker: the instances that the URL asks for in one group, each re-created when its stream ends, for ever.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Consumer as Client, type MessagesStream } from '@platformatic/kafka';
+import type { ConsumedMessage, Consumer, MessageHandler } from '../../ports/consumer.ts';
+import type { Logger } from '../../ports/log.ts';
+import type { Counter, Metrics } from '../../ports/metrics.ts';
+import type { ProbeResult } from '../../ports/producer.ts';
+import { clientOptions, deepestMessage, type KafkaConnection, probeBroker } from './connection.ts';
+import { ensureTopic } from './topic-admin.ts';
+
+export interface KafkaConsumerOptions extends KafkaConnection {
+  /** `p2p.<clientName>`. */
+  readonly groupId: string;
+}
+
+type ByteStream = MessagesStream<Buffer, Buffer, Buffer, Buffer>;
+type ByteClient = Client<Buffer, Buffer, Buffer, Buffer>;
+
+/** Records fetched ahead of the handler. */
+const PREFETCH = 256;
+const COMMIT_EVERY_MS = 500;
+const FIRST_RETRY_MS = 250;
+const LAST_RETRY_MS = 10_000;
+const DEFAULT_STOP_MS = 3000;
+const SESSION_TIMEOUT_MS = 10_000;
+
+export class KafkaConsumer implements Consumer {
+  readonly topic: string;
+  private readonly log: Logger;
+  private readonly options: KafkaConsumerOptions;
+  private readonly counters: { readonly handled: Counter; readonly restarts: Counter };
+  private readonly stopped = new AbortController();
+  private readonly open = new Map<ByteClient, ByteStream>();
+  private loops: Promise<void>[] = [];
+  private stopping: Promise<void> | undefined;
+
+  constructor(deps: { readonly log: Logger; readonly metrics: Metrics }, options: KafkaConsumerOptions) {
+    this.topic = options.url.topic;
+    this.log = deps.log;
+    this.options = options;
+    this.counters = {
+      handled: deps.metrics.counter('teranode_p2p_kafka_consumed_total', 'Records read from Kafka', ['topic', 'outcome']),
+      restarts: deps.metrics.counter('teranode_p2p_kafka_consumer_restarts_total', 'Consumer streams created anew', ['topic']),
+    };
+  }
+
+  async start(handler: MessageHandler, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.loops.length > 0) return;
+    this.loops = Array.from({ length: this.options.url.consumers }, () => this.run(handler));
+  }
+
+  probe(deadlineMs: number): Promise<ProbeResult> {
+    return probeBroker(this.options, deadlineMs);
+  }
+
+  stop(deadlineMs = DEFAULT_STOP_MS): Promise<void> {
+    this.stopping ??= this.stopOnce(deadlineMs);
+    return this.stopping;
+  }
+
+  private async stopOnce(deadlineMs: number): Promise<void> {
+    this.stopped.abort();
+    const closing = Promise.allSettled([...this.open].map(([client, stream]) => close(client, stream)));
+    const timer = new AbortController();
+    await Promise.race([Promise.all([closing, ...this.loops]), sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {})]);
+    timer.abort();
+  }
+
+  private async run(handler: MessageHandler): Promise<void> {
+    const { signal } = this.stopped;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await ensureTopic(this.options);
+        await this.consume(handler, () => {
+          failures = 0;
+        });
+      } catch (error) {
+        if (signal.aborted) return;
+        const details = { topic: this.topic, reason: deepestMessage(error) };
+        this.log[failures === 0 ? 'warn' : 'debug'](details, 'kafka consumer interrupted');
+      }
+      if (signal.aborted) return;
+      failures += 1;
+      this.counters.restarts.add(1, { topic: this.topic });
+      await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** Reads until the stream ends or fails. */
+  private async consume(handler: MessageHandler, gotOne: () => void): Promise<void> {
+    const { url, groupId } = this.options;
+    const client: ByteClient = new Client({ ...clientOptions(this.options, true), groupId, sessionTimeout: SESSION_TIMEOUT_MS });
+    try {
+      const stream: ByteStream = await client.consume({
+        topics: [url.topic],
+        mode: 'committed',
+        fallbackMode: url.replay ? 'earliest' : 'latest',
+        autocommit: false,
+        highWaterMark: PREFETCH,
+        maxWaitTime: 500,
+      });
+      this.open.set(client, stream);
+      let committedAtMs = performance.now();
+      for await (const message of stream) {
+        await this.handle(handler, { value: message.value, topic: message.topic, partition: message.partition, offset: message.offset });
+        gotOne();
+        if (stream.readableLength === 0 || performance.now() - committedAtMs > COMMIT_EVERY_MS || this.stopped.signal.aborted) {
+          await message.commit();
+          committedAtMs = performance.now();
+        }
+        if (this.stopped.signal.aborted) return;
+      }
+    } finally {
+      const stream = this.open.get(client);
+      this.open.delete(client);
+      await close(client, stream);
+    }
+  }
+
+  private async handle(handler: MessageHandler, message: ConsumedMessage): Promise<void> {
+    try {
+      await handler(message);
+      this.counters.handled.add(1, { topic: this.topic, outcome: 'handled' });
+    } catch (error) {
+      this.counters.handled.add(1, { topic: this.topic, outcome: 'failed' });
+      this.log.error({ topic: this.topic, offset: String(message.offset), err: error }, 'record handler failed');
+    }
+  }
+}
+
+async function close(client: ByteClient, stream: ByteStream | undefined): Promise<void> {
+  try {
+    await stream?.close();
+    await client.close(true);
+  } catch {
+    // Already closed, or the broker is away: there is nothing left to release.
+  }
+}

@@ -1,0 +1,218 @@
+// Producer on a Kafka broker. `publish` only puts bytes into a bounded queue; one loop takes batches out and waits for each to be
+// acknowledged, so that an outage fills the queue and nothing else, and what was accepted arrives once.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Producer as Client } from '@platformatic/kafka';
+import { BoundedQueue } from '../../bounded-queue.ts';
+import type { Logger } from '../../ports/log.ts';
+import type { Counter, Metrics } from '../../ports/metrics.ts';
+import type { ProbeResult, Producer } from '../../ports/producer.ts';
+import { clientOptions, deepestMessage, type KafkaConnection, probeBroker } from './connection.ts';
+import { ensureTopic } from './topic-admin.ts';
+
+export interface KafkaProducerOptions extends KafkaConnection {
+  /** `kafka_queue_max_messages`: accepted and not yet acknowledged. */
+  readonly maxMessages: number;
+  /** `kafka_queue_max_bytes`. */
+  readonly maxBytes: number;
+}
+
+/** One request carries at most this; a broker's own limit is 1 MiB by default. */
+const MAX_BATCH_MESSAGES = 1000;
+const MAX_BATCH_BYTES = 512 * 1024;
+const FIRST_RETRY_MS = 250;
+const LAST_RETRY_MS = 5000;
+const DEFAULT_STOP_MS = 3000;
+const ALL_REPLICAS = -1;
+/** What a queued record costs beside its bytes. */
+const RECORD_OVERHEAD_BYTES = 64;
+
+type ByteClient = Client<Buffer, Buffer, Buffer, Buffer>;
+
+export class KafkaProducer implements Producer {
+  readonly topic: string;
+  private readonly log: Logger;
+  private readonly options: KafkaProducerOptions;
+  private readonly queue: BoundedQueue<Uint8Array>;
+  private readonly counters: { readonly dropped: Counter; readonly sent: Counter; readonly errors: Counter };
+  private readonly labels: { readonly topic: string };
+  private readonly stopped = new AbortController();
+  private inFlight: readonly Uint8Array[] = [];
+  private client: ByteClient | undefined;
+  private loop: Promise<void> | undefined;
+  private firstQueuedAtMs = 0;
+  private wake: (() => void) | undefined;
+  private isFlushing = false;
+  private isAway = false;
+  private stopping: Promise<void> | undefined;
+
+  constructor(deps: { readonly log: Logger; readonly metrics: Metrics }, options: KafkaProducerOptions) {
+    this.topic = options.url.topic;
+    this.log = deps.log;
+    this.options = options;
+    this.labels = { topic: this.topic };
+    const { metrics } = deps;
+    this.counters = {
+      dropped: metrics.counter('teranode_p2p_kafka_dropped_total', 'Messages dropped before they reached Kafka', ['topic', 'reason']),
+      sent: metrics.counter('teranode_p2p_kafka_sent_total', 'Messages acknowledged by Kafka', ['topic']),
+      errors: metrics.counter('teranode_p2p_kafka_errors_total', 'Failed requests to Kafka', ['topic']),
+    };
+    this.queue = new BoundedQueue({
+      maxItems: options.maxMessages,
+      maxBytes: options.maxBytes,
+      sizeOf: (value) => value.byteLength + RECORD_OVERHEAD_BYTES,
+      onDrop: () => this.counters.dropped.add(1, { ...this.labels, reason: 'queue_full' }),
+    });
+    metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => this.pending(), this.labels);
+    metrics.gauge('teranode_p2p_kafka_queue_bound', 'Messages waiting for Kafka at most', () => options.maxMessages, this.labels);
+    metrics.gauge('teranode_p2p_kafka_queue_bytes', 'Bytes waiting for Kafka', () => this.queue.bytes, this.labels);
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.loop ??= this.run();
+  }
+
+  publish(value: Uint8Array): void {
+    if (this.stopped.signal.aborted || this.stopping !== undefined) {
+      this.counters.dropped.add(1, { ...this.labels, reason: 'stopped' });
+      return;
+    }
+    if (this.queue.length === 0) this.firstQueuedAtMs = performance.now();
+    this.queue.push(value);
+    // The batch under way counts against the bound too.
+    if (this.pending() > this.options.maxMessages && this.queue.shift() !== undefined) {
+      this.counters.dropped.add(1, { ...this.labels, reason: 'queue_full' });
+    }
+    if (this.queue.length === 1 || this.isFull()) this.wake?.();
+  }
+
+  pending(): number {
+    return this.queue.length + this.inFlight.length;
+  }
+
+  probe(deadlineMs: number): Promise<ProbeResult> {
+    return probeBroker(this.options, deadlineMs);
+  }
+
+  stop(deadlineMs = DEFAULT_STOP_MS): Promise<void> {
+    this.stopping ??= this.stopOnce(deadlineMs);
+    return this.stopping;
+  }
+
+  private async stopOnce(deadlineMs: number): Promise<void> {
+    this.isFlushing = true;
+    this.wake?.();
+    const timer = new AbortController();
+    await Promise.race([this.loop, sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {})]);
+    timer.abort();
+    this.stopped.abort();
+    if (this.pending() > 0) {
+      this.counters.dropped.add(this.pending(), { ...this.labels, reason: 'stopped' });
+      this.log.warn({ topic: this.topic, messages: this.pending() }, 'kafka away at stop, messages lost');
+    }
+    await this.closeClient();
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.stopped;
+    let failures = 0;
+    let isReady = false;
+    while (!signal.aborted && !(this.isFlushing && this.pending() === 0)) {
+      try {
+        if (!isReady) await this.prepare();
+        isReady = true;
+        await this.deliver();
+        failures = 0;
+        this.brokerAnswered();
+      } catch (error) {
+        if (signal.aborted) return;
+        failures += 1;
+        isReady = failures < 2 && isReady;
+        this.brokerFailed(error);
+        await this.closeClient();
+        await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  private async prepare(): Promise<void> {
+    const outcome = await ensureTopic(this.options);
+    this.log.debug({ topic: this.topic, outcome }, 'kafka topic ready');
+    this.brokerAnswered();
+  }
+
+  /** Takes the next batch and sees it acknowledged. A batch that failed stays in hand and goes first. */
+  private async deliver(): Promise<void> {
+    if (this.inFlight.length === 0) {
+      await this.batchIsDue();
+      this.inFlight = this.takeBatch();
+    }
+    if (this.inFlight.length === 0) return;
+    this.client ??= new Client({ ...clientOptions(this.options, true), acks: ALL_REPLICAS, idempotent: true, autocreateTopics: false });
+    const messages = this.inFlight.map((value) => ({ topic: this.topic, value: Buffer.from(value.buffer, value.byteOffset, value.byteLength) }));
+    await this.client.send({ messages, acks: ALL_REPLICAS, idempotent: true });
+    this.counters.sent.add(this.inFlight.length, this.labels);
+    this.inFlight = [];
+  }
+
+  /** Waits until a batch is full, old enough, or everything is being flushed. */
+  private async batchIsDue(): Promise<void> {
+    while (!this.isFlushing && !this.stopped.signal.aborted) {
+      if (this.queue.length > 0) {
+        const leftMs = this.firstQueuedAtMs + this.options.url.flushIntervalMs - performance.now();
+        if (leftMs <= 0 || this.isFull()) return;
+        await this.wakened(leftMs);
+      } else {
+        await this.wakened(undefined);
+      }
+    }
+  }
+
+  private wakened(ms: number | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (this.stopped.signal.aborted || this.isFlushing) this.wake();
+    });
+  }
+
+  private isFull(): boolean {
+    const { flushBytes, flushMessages } = this.options.url;
+    return this.queue.length >= Math.min(flushMessages, MAX_BATCH_MESSAGES) || this.queue.bytes >= Math.min(flushBytes, MAX_BATCH_BYTES);
+  }
+
+  private takeBatch(): Uint8Array[] {
+    const batch: Uint8Array[] = [];
+    let bytes = 0;
+    while (batch.length < MAX_BATCH_MESSAGES) {
+      bytes += this.queue.at(0)?.byteLength ?? 0;
+      if (batch.length > 0 && bytes > MAX_BATCH_BYTES) break;
+      const next = this.queue.shift();
+      if (next === undefined) break;
+      batch.push(next);
+    }
+    this.firstQueuedAtMs = performance.now();
+    return batch;
+  }
+
+  private brokerFailed(error: unknown): void {
+    this.counters.errors.add(1, this.labels);
+    const details = { topic: this.topic, brokers: this.options.url.brokers, reason: deepestMessage(error) };
+    this.log[this.isAway ? 'debug' : 'warn'](details, 'kafka does not answer');
+    this.isAway = true;
+  }
+
+  private brokerAnswered(): void {
+    if (this.isAway) this.log.info({ topic: this.topic, waiting: this.pending() }, 'kafka answers again');
+    this.isAway = false;
+  }
+
+  private async closeClient(): Promise<void> {
+    const { client } = this;
+    this.client = undefined;
+    await client?.close().catch(() => {});
+  }
+}

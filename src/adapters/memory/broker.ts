@@ -1,0 +1,212 @@
+// The in-process broker behind `memory://` URLs: what newcomers and tests run without Kafka. Bounded logs, consumer groups with offsets,
+// the same promises as the real one within this process; nothing survives it.
+import { BoundedQueue } from '../../bounded-queue.ts';
+import type { ConsumedMessage, Consumer, MessageHandler } from '../../ports/consumer.ts';
+import type { Logger } from '../../ports/log.ts';
+import type { Counter, Metrics } from '../../ports/metrics.ts';
+import type { ProbeResult, Producer } from '../../ports/producer.ts';
+
+export interface MemoryBrokerOptions {
+  /** Records kept of each topic; the oldest leaves first. */
+  readonly maxMessages: number;
+  readonly maxBytes: number;
+}
+
+interface Group {
+  /** Offset of the next record to hand out. */
+  next: bigint;
+  readonly waiting: Set<() => void>;
+}
+
+interface Topic {
+  readonly log: BoundedQueue<Uint8Array>;
+  /** Offset of the oldest record kept. */
+  first: bigint;
+  readonly groups: Map<string, Group>;
+}
+
+const RECORD_OVERHEAD_BYTES = 64;
+
+export class MemoryBroker {
+  private readonly options: MemoryBrokerOptions;
+  private readonly metrics: Metrics;
+  private readonly dropped: Counter;
+  private readonly topics = new Map<string, Topic>();
+
+  constructor(deps: { readonly metrics: Metrics }, options: MemoryBrokerOptions) {
+    this.options = options;
+    this.metrics = deps.metrics;
+    this.dropped = deps.metrics.counter('teranode_p2p_kafka_dropped_total', 'Messages dropped before they reached Kafka', ['topic', 'reason']);
+  }
+
+  append(topicName: string, value: Uint8Array): void {
+    const topic = this.topic(topicName);
+    topic.log.push(value);
+    for (const group of topic.groups.values()) for (const wake of group.waiting) wake();
+  }
+
+  /** Joins a group; a new one begins at the oldest record, or after the newest. */
+  join(topicName: string, groupId: string, replay: boolean): void {
+    const topic = this.topic(topicName);
+    if (!topic.groups.has(groupId)) {
+      topic.groups.set(groupId, { next: replay ? topic.first : topic.first + BigInt(topic.log.length), waiting: new Set() });
+    }
+  }
+
+  /** The group's next record, or undefined when it has read all; `onMore` is called once when there is more. */
+  take(topicName: string, groupId: string): { readonly value: Uint8Array; readonly offset: bigint } | undefined {
+    const topic = this.topic(topicName);
+    const group = topic.groups.get(groupId);
+    if (group === undefined) return undefined;
+    if (group.next < topic.first) group.next = topic.first;
+    const value = topic.log.at(Number(group.next - topic.first));
+    if (value === undefined) return undefined;
+    const offset = group.next;
+    group.next += 1n;
+    return { value, offset };
+  }
+
+  /** Resolves when a record of the topic was appended, or the signal aborts. */
+  more(topicName: string, groupId: string, signal: AbortSignal): Promise<void> {
+    const group = this.topic(topicName).groups.get(groupId);
+    return new Promise((resolve) => {
+      if (signal.aborted || group === undefined) {
+        resolve();
+        return;
+      }
+      const done = () => {
+        group.waiting.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      group.waiting.add(done);
+      signal.addEventListener('abort', done);
+    });
+  }
+
+  private topic(name: string): Topic {
+    const known = this.topics.get(name);
+    if (known !== undefined) return known;
+    const topic: Topic = {
+      log: new BoundedQueue({
+        maxItems: this.options.maxMessages,
+        maxBytes: this.options.maxBytes,
+        sizeOf: (value) => value.byteLength + RECORD_OVERHEAD_BYTES,
+        onDrop: () => {
+          topic.first += 1n;
+          if (![...topic.groups.values()].every((group) => group.next >= topic.first)) {
+            this.dropped.add(1, { topic: name, reason: 'queue_full' });
+          }
+        },
+      }),
+      first: 0n,
+      groups: new Map(),
+    };
+    this.topics.set(name, topic);
+    this.metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => topic.log.length, { topic: name });
+    this.metrics.gauge('teranode_p2p_kafka_queue_bound', 'Messages waiting for Kafka at most', () => this.options.maxMessages, { topic: name });
+    this.metrics.gauge('teranode_p2p_kafka_queue_bytes', 'Bytes waiting for Kafka', () => topic.log.bytes, { topic: name });
+    return topic;
+  }
+}
+
+const IN_PROCESS: ProbeResult = { ok: true, details: 'in-process broker' };
+
+export class MemoryProducer implements Producer {
+  readonly topic: string;
+  private readonly broker: MemoryBroker;
+  private readonly dropped: Counter;
+  private readonly sent: Counter;
+  private isStopped = false;
+
+  constructor(deps: { readonly broker: MemoryBroker; readonly metrics: Metrics }, options: { readonly topic: string }) {
+    this.topic = options.topic;
+    this.broker = deps.broker;
+    this.dropped = deps.metrics.counter('teranode_p2p_kafka_dropped_total', 'Messages dropped before they reached Kafka', ['topic', 'reason']);
+    this.sent = deps.metrics.counter('teranode_p2p_kafka_sent_total', 'Messages acknowledged by Kafka', ['topic']);
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+  }
+
+  publish(value: Uint8Array): void {
+    if (this.isStopped) {
+      this.dropped.add(1, { topic: this.topic, reason: 'stopped' });
+      return;
+    }
+    this.broker.append(this.topic, value);
+    this.sent.add(1, { topic: this.topic });
+  }
+
+  /** Nothing waits: an appended record is in the log. */
+  pending(): number {
+    return 0;
+  }
+
+  async probe(): Promise<ProbeResult> {
+    return IN_PROCESS;
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+  }
+}
+
+export class MemoryConsumer implements Consumer {
+  readonly topic: string;
+  private readonly broker: MemoryBroker;
+  private readonly log: Logger;
+  private readonly handled: Counter;
+  private readonly options: { readonly groupId: string; readonly replay: boolean };
+  private readonly stopped = new AbortController();
+  private loop: Promise<void> | undefined;
+
+  constructor(
+    deps: { readonly broker: MemoryBroker; readonly log: Logger; readonly metrics: Metrics },
+    options: { readonly topic: string; readonly groupId: string; readonly replay: boolean },
+  ) {
+    this.topic = options.topic;
+    this.broker = deps.broker;
+    this.log = deps.log;
+    this.options = options;
+    this.handled = deps.metrics.counter('teranode_p2p_kafka_consumed_total', 'Records read from Kafka', ['topic', 'outcome']);
+  }
+
+  async start(handler: MessageHandler, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.broker.join(this.topic, this.options.groupId, this.options.replay);
+    this.loop ??= this.run(handler);
+  }
+
+  async probe(): Promise<ProbeResult> {
+    return IN_PROCESS;
+  }
+
+  async stop(): Promise<void> {
+    this.stopped.abort();
+    await this.loop;
+  }
+
+  private async run(handler: MessageHandler): Promise<void> {
+    const { signal } = this.stopped;
+    while (!signal.aborted) {
+      const record = this.broker.take(this.topic, this.options.groupId);
+      if (record === undefined) {
+        await this.broker.more(this.topic, this.options.groupId, signal);
+        continue;
+      }
+      await this.handle(handler, { value: record.value, topic: this.topic, partition: 0, offset: record.offset });
+    }
+  }
+
+  private async handle(handler: MessageHandler, message: ConsumedMessage): Promise<void> {
+    try {
+      await handler(message);
+      this.handled.add(1, { topic: this.topic, outcome: 'handled' });
+    } catch (error) {
+      this.handled.add(1, { topic: this.topic, outcome: 'failed' });
+      this.log.error({ topic: this.topic, offset: String(message.offset), err: error }, 'record handler failed');
+    }
+  }
+}

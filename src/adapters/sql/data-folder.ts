@@ -1,0 +1,36 @@
+// The folder that holds everything one node keeps. Two nodes never share one: a lock says so, and a crash leaves none behind.
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { P2PError } from '../../errors.ts';
+import { openLock } from './sqlite.ts';
+
+export interface DataFolder {
+  /** Absolute. */
+  readonly path: string;
+  /** May be called twice. */
+  release(): void;
+}
+
+/** Creates the folder where needed and locks it. Throws DATA_FOLDER_UNUSABLE, DATA_FOLDER_LOCKED. */
+export function openDataFolder(folder: string): DataFolder {
+  const path = resolve(folder);
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    accessSync(path, constants.W_OK);
+  } catch (cause) {
+    throw new P2PError('DATA_FOLDER_UNUSABLE', `dataFolder ${path} cannot be created or written`, { cause });
+  }
+  let lock: ReturnType<typeof openLock> | undefined;
+  try {
+    lock = openLock(join(path, 'lock.db'));
+  } catch (cause) {
+    throw new P2PError('DATA_FOLDER_LOCKED', `dataFolder ${path} is in use by another process; give each node a folder of its own`, { cause });
+  }
+  return {
+    path,
+    release: () => {
+      lock?.close();
+      lock = undefined;
+    },
+  };
+}
