@@ -1,31 +1,176 @@
 // Settings in, server out: the only file that names concrete adapters. What is opened here is closed here, in reverse.
 import { join } from 'node:path';
 import { HttpServer } from './adapters/http/http-server.ts';
+import type { KafkaConnection } from './adapters/kafka/connection.ts';
 import { KafkaProducer } from './adapters/kafka/producer.ts';
 import { kafkaTls } from './adapters/kafka/tls.ts';
 import { loadIdentity } from './adapters/libp2p/identity.ts';
 import { Libp2pNode } from './adapters/libp2p/libp2p-node.ts';
-import type { Libp2pNodeOptions } from './adapters/libp2p/node-options.ts';
 import { createLogger } from './adapters/logging/logger.ts';
-import { MemoryBroker } from './adapters/memory/broker.ts';
+import { MemoryBroker, MemoryProducer } from './adapters/memory/broker.ts';
 import { PrometheusMetrics } from './adapters/metrics/prometheus.ts';
 import { openDataFolder } from './adapters/sql/data-folder.ts';
 import { EmbeddedChain } from './adapters/sql/embedded-chain.ts';
+import { nodeOptions } from './node-options.ts';
 import { systemClock } from './ports/clock.ts';
 import type { Logger } from './ports/log.ts';
 import type { Producer } from './ports/producer.ts';
-import { Server, type ServerReady } from './server.ts';
+import { type Endpoint, Server, type ServerReady } from './server.ts';
 import { parseKafkaUrl } from './settings/kafka-url.ts';
-import type { LoadedSettings, Settings } from './settings/load.ts';
+import type { Settings } from './settings/load.ts';
+import { fullTopicNames } from './settings/topic-names.ts';
 import { buildVersion } from './version.ts';
 import { NETWORKS } from './wire/networks.ts';
-import { topicName } from './wire/topics.ts';
 
+export interface AppOptions {
+  readonly logFormat: 'json' | 'pretty';
+}
+
+/** A composed server with all it stands on. */
 export interface App {
   readonly log: Logger;
+  readonly server: Server;
+  readonly chain: EmbeddedChain;
   /** The in-process broker behind `memory://` URLs. */
   readonly memoryBroker: MemoryBroker;
   start(signal: AbortSignal): Promise<ServerReady>;
-  /** May be called twice. */
+  /** May be called twice; bounded in time. */
   stop(): Promise<void>;
+}
+
+/** Opens what must be open before anything starts (data folder, chain, identity) and wires the rest. Throws P2PError. */
+export async function compose(settings: Settings, options: AppOptions): Promise<App> {
+  const log = createLogger({ level: settings.logLevel, format: options.logFormat });
+  const dataFolder = openDataFolder(settings.dataFolder);
+  const chain = embeddedChain(settings, dataFolder.path, log);
+  try {
+    await chain.start(new AbortController().signal);
+    const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder.path, process.cwd()];
+    const identity = await loadIdentity(
+      { blockchain: chain, log },
+      { privateKey: settings.p2p_private_key, keyFileFolders },
+    );
+    const metrics = new PrometheusMetrics();
+    const memoryBroker = new MemoryBroker({ metrics }, queueBounds(settings));
+    const node = new Libp2pNode(
+      { log, metrics, clock: systemClock, random: Math.random },
+      nodeOptions(settings, { privateKey: identity, version: buildVersion().version, dataFolder: dataFolder.path }),
+    );
+    const producer = (url: string): Producer => producerFor(url, settings, { log, metrics, memoryBroker });
+    const server = new Server(
+      {
+        node,
+        blockchain: chain,
+        blockProducer: producer(settings.kafka_blocksConfig),
+        subtreeProducer: producer(settings.kafka_subtreesConfig),
+        endpoints: (self) => httpEndpoints(settings, self, metrics, log),
+        log,
+        metrics,
+        clock: systemClock,
+      },
+      serverOptions(settings),
+    );
+    return app({ server, chain, memoryBroker, log, release: () => dataFolder.release() });
+  } catch (error) {
+    await chain.stop();
+    dataFolder.release();
+    throw error;
+  }
+}
+
+function app(parts: Pick<App, 'server' | 'chain' | 'memoryBroker' | 'log'> & { release: () => void }): App {
+  const { release, ...rest } = parts;
+  return {
+    ...rest,
+    start: async (signal) => {
+      await parts.server.init();
+      return await parts.server.start(signal);
+    },
+    stop: async () => {
+      await parts.server.stop();
+      await parts.chain.stop();
+      release();
+    },
+  };
+}
+
+function embeddedChain(settings: Settings, dataFolder: string, log: Logger): EmbeddedChain {
+  return new EmbeddedChain(
+    { log, clock: systemClock },
+    {
+      network: NETWORKS[settings.network],
+      path: chainPath(settings.blockchain_store, dataFolder),
+      headersFile: settings.embedded_chain_headers || undefined,
+      mineIntervalMs: settings.embedded_chain_mine_interval,
+      minerText: `/${settings.clientName}/`,
+    },
+  );
+}
+
+/** A PostgreSQL store belongs to a real blockchain service: the embedded chain keeps to its own file. */
+function chainPath(store: string, dataFolder: string): string {
+  if (store.startsWith('sqlitememory://')) return ':memory:';
+  const name = store.startsWith('sqlite:///') ? store.slice('sqlite:///'.length) : 'blockchain';
+  return join(dataFolder, `${name.replaceAll('..', '_')}.db`);
+}
+
+function queueBounds(settings: Settings) {
+  return { maxMessages: settings.kafka_queue_max_messages, maxBytes: settings.kafka_queue_max_bytes };
+}
+
+function producerFor(
+  text: string,
+  settings: Settings,
+  deps: { log: Logger; metrics: PrometheusMetrics; memoryBroker: MemoryBroker },
+): Producer {
+  const url = parseKafkaUrl(text);
+  if (url.scheme === 'memory')
+    return new MemoryProducer({ broker: deps.memoryBroker, metrics: deps.metrics }, { topic: url.topic });
+  return new KafkaProducer(deps, { ...kafkaConnection(url, settings), ...queueBounds(settings) });
+}
+
+function kafkaConnection(url: KafkaConnection['url'], settings: Settings): KafkaConnection {
+  return {
+    url,
+    clientId: settings.clientName || 'teranode-p2p',
+    tls: kafkaTls({
+      enabled: settings.KAFKA_ENABLE_TLS,
+      skipVerify: settings.KAFKA_TLS_SKIP_VERIFY,
+      caFile: settings.KAFKA_TLS_CA_FILE,
+      certFile: settings.KAFKA_TLS_CERT_FILE,
+      keyFile: settings.KAFKA_TLS_KEY_FILE,
+    }),
+  };
+}
+
+function httpEndpoints(settings: Settings, server: Server, metrics: PrometheusMetrics, log: Logger): Endpoint[] {
+  const sources = {
+    health: (checkLiveness: boolean) => server.health(checkLiveness),
+    scrape: () => metrics.scrape(),
+  };
+  const { server_certFile: certFile, server_keyFile: keyFile } = settings;
+  const tls = settings.securityLevelHTTP === 1 && certFile && keyFile ? { certFile, keyFile } : undefined;
+  const main = new HttpServer(
+    { log, sources },
+    { listenAddress: settings.p2p_http_listen_address, tls, routes: 'full' },
+  );
+  const probes = settings.health_check_httpListenAddress;
+  if (probes === undefined) return [main];
+  return [main, new HttpServer({ log, sources }, { listenAddress: probes, tls: undefined, routes: 'probes' })];
+}
+
+function serverOptions(settings: Settings) {
+  return {
+    topics: fullTopicNames(settings),
+    assetHttpPublicAddress: settings.asset_httpPublicAddress,
+    assetHttpAddress: settings.asset_httpAddress,
+    powLimitBits: NETWORKS[settings.network].powLimitBits,
+    verifiesHeaderPow: settings.p2p_verify_header_pow,
+    requiresHeader: settings.p2p_require_header,
+    peerMap: {
+      maxSize: settings.p2p_peer_map_max_size,
+      ttlMs: settings.p2p_peer_map_ttl,
+      cleanUpIntervalMs: settings.p2p_peer_map_cleanup_interval,
+    },
+  };
 }

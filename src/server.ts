@@ -184,8 +184,10 @@ export class Server {
   }
 }
 
+/** Empty when neither is set, which settings allow to a node that only listens. */
 function pickDataHubUrl(publicAddress: string | undefined, address: string | undefined): string {
-  const chosen = publicAddress || address || '';
+  const chosen = publicAddress ?? address ?? '';
+  if (chosen === '') return '';
   const url = URL.canParse(chosen) ? new URL(chosen) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new P2PError('ADDRESS_INVALID', 'asset_httpPublicAddress or asset_httpAddress must be an http or https URL', {

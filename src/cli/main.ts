@@ -24,12 +24,7 @@ async function run(argv: readonly string[]): Promise<number> {
     case 'start':
       return await startCommand(rest);
     case 'settings':
-      return await settingsCommand(rest, {
-        stdout: process.stdout,
-        stderr: process.stderr,
-        env: process.env,
-        cwd: process.cwd(),
-      });
+      return settingsCommand(rest, { stdout: process.stdout, env: process.env, cwd: process.cwd() });
     case '--version':
       process.stdout.write(`${buildVersion().version}\n`);
       return 0;

@@ -1,5 +1,5 @@
 // Messages to and from the node's other services, in protobuf. Reading checks sizes and hashes; nothing throws.
-import { create, fromBinary, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import {
   KafkaBlockTopicMessageSchema,
   KafkaInvalidBlockTopicMessageSchema,
@@ -60,7 +60,10 @@ export function decodeKafkaSubtree(bytes: Uint8Array): Decoded<KafkaAnnouncement
 }
 
 export function encodeKafkaRejectedTx({ txId, reason, peerId }: KafkaRejectedTx): Uint8Array {
-  return toBinary(KafkaRejectedTxTopicMessageSchema, create(KafkaRejectedTxTopicMessageSchema, { txHash: txId, reason, peerId }));
+  return toBinary(
+    KafkaRejectedTxTopicMessageSchema,
+    create(KafkaRejectedTxTopicMessageSchema, { txHash: txId, reason, peerId }),
+  );
 }
 
 export function decodeKafkaRejectedTx(bytes: Uint8Array): Decoded<KafkaRejectedTx> {
@@ -70,7 +73,10 @@ export function decodeKafkaRejectedTx(bytes: Uint8Array): Decoded<KafkaRejectedT
 }
 
 export function encodeKafkaInvalidBlock({ hash, reason }: KafkaInvalidBlock): Uint8Array {
-  return toBinary(KafkaInvalidBlockTopicMessageSchema, create(KafkaInvalidBlockTopicMessageSchema, { blockHash: hash, reason }));
+  return toBinary(
+    KafkaInvalidBlockTopicMessageSchema,
+    create(KafkaInvalidBlockTopicMessageSchema, { blockHash: hash, reason }),
+  );
 }
 
 export function decodeKafkaInvalidBlock(bytes: Uint8Array): Decoded<KafkaInvalidBlock> {
@@ -90,7 +96,11 @@ export function decodeKafkaInvalidSubtree(bytes: Uint8Array): Decoded<KafkaInval
   );
 }
 
-function read<D extends DescMessage, T>(schema: D, bytes: Uint8Array, shape: (message: MessageShape<D>) => Decoded<T>): Decoded<T> {
+function read<D extends DescMessage, T>(
+  schema: D,
+  bytes: Uint8Array,
+  shape: (message: MessageShape<D>) => Decoded<T>,
+): Decoded<T> {
   if (bytes.byteLength > MAX_BYTES) return failed('too_large', `${bytes.byteLength} bytes, at most ${MAX_BYTES}`);
   let message: MessageShape<D>;
   try {

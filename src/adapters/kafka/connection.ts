@@ -29,11 +29,18 @@ export function clientOptions(connection: KafkaConnection, retries: boolean) {
 
 /** Connects anew and asks for the cluster's metadata; settles within the deadline. */
 export async function probeBroker(connection: KafkaConnection, deadlineMs: number): Promise<ProbeResult> {
-  const admin = new Admin({ ...clientOptions(connection, false), connectTimeout: deadlineMs, requestTimeout: deadlineMs });
+  const admin = new Admin({
+    ...clientOptions(connection, false),
+    connectTimeout: deadlineMs,
+    requestTimeout: deadlineMs,
+  });
   const brokers = connection.url.brokers.join(',');
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<ProbeResult>((resolve) => {
-    timer = setTimeout(resolve, deadlineMs, { ok: false, details: `no answer from ${brokers} within ${deadlineMs} ms` });
+    timer = setTimeout(resolve, deadlineMs, {
+      ok: false,
+      details: `no answer from ${brokers} within ${deadlineMs} ms`,
+    });
   });
   const asked = admin.metadata({ topics: [], forceUpdate: true }).then(
     (metadata): ProbeResult => ({ ok: true, details: `${metadata.brokers.size} broker(s) at ${brokers}` }),

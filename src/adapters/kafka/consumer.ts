@@ -39,8 +39,13 @@ export class KafkaConsumer implements Consumer {
     this.log = deps.log;
     this.options = options;
     this.counters = {
-      handled: deps.metrics.counter('teranode_p2p_kafka_consumed_total', 'Records read from Kafka', ['topic', 'outcome']),
-      restarts: deps.metrics.counter('teranode_p2p_kafka_consumer_restarts_total', 'Consumer streams created anew', ['topic']),
+      handled: deps.metrics.counter('teranode_p2p_kafka_consumed_total', 'Records read from Kafka', [
+        'topic',
+        'outcome',
+      ]),
+      restarts: deps.metrics.counter('teranode_p2p_kafka_consumer_restarts_total', 'Consumer streams created anew', [
+        'topic',
+      ]),
     };
   }
 
@@ -63,7 +68,10 @@ export class KafkaConsumer implements Consumer {
     this.stopped.abort();
     const closing = Promise.allSettled([...this.open].map(([client, stream]) => close(client, stream)));
     const timer = new AbortController();
-    await Promise.race([Promise.all([closing, ...this.loops]), sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {})]);
+    await Promise.race([
+      Promise.all([closing, ...this.loops]),
+      sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {}),
+    ]);
     timer.abort();
   }
 
@@ -84,14 +92,20 @@ export class KafkaConsumer implements Consumer {
       if (signal.aborted) return;
       failures += 1;
       this.counters.restarts.add(1, { topic: this.topic });
-      await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(() => {});
+      await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(
+        () => {},
+      );
     }
   }
 
   /** Reads until the stream ends or fails. */
   private async consume(handler: MessageHandler, gotOne: () => void): Promise<void> {
     const { url, groupId } = this.options;
-    const client: ByteClient = new Client({ ...clientOptions(this.options, true), groupId, sessionTimeout: SESSION_TIMEOUT_MS });
+    const client: ByteClient = new Client({
+      ...clientOptions(this.options, true),
+      groupId,
+      sessionTimeout: SESSION_TIMEOUT_MS,
+    });
     try {
       const stream: ByteStream = await client.consume({
         topics: [url.topic],
@@ -104,9 +118,18 @@ export class KafkaConsumer implements Consumer {
       this.open.set(client, stream);
       let committedAtMs = performance.now();
       for await (const message of stream) {
-        await this.handle(handler, { value: message.value, topic: message.topic, partition: message.partition, offset: message.offset });
+        await this.handle(handler, {
+          value: message.value,
+          topic: message.topic,
+          partition: message.partition,
+          offset: message.offset,
+        });
         gotOne();
-        if (stream.readableLength === 0 || performance.now() - committedAtMs > COMMIT_EVERY_MS || this.stopped.signal.aborted) {
+        if (
+          stream.readableLength === 0 ||
+          performance.now() - committedAtMs > COMMIT_EVERY_MS ||
+          this.stopped.signal.aborted
+        ) {
           await message.commit();
           committedAtMs = performance.now();
         }

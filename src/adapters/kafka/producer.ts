@@ -52,7 +52,10 @@ export class KafkaProducer implements Producer {
     this.labels = { topic: this.topic };
     const { metrics } = deps;
     this.counters = {
-      dropped: metrics.counter('teranode_p2p_kafka_dropped_total', 'Messages dropped before they reached Kafka', ['topic', 'reason']),
+      dropped: metrics.counter('teranode_p2p_kafka_dropped_total', 'Messages dropped before they reached Kafka', [
+        'topic',
+        'reason',
+      ]),
       sent: metrics.counter('teranode_p2p_kafka_sent_total', 'Messages acknowledged by Kafka', ['topic']),
       errors: metrics.counter('teranode_p2p_kafka_errors_total', 'Failed requests to Kafka', ['topic']),
     };
@@ -63,7 +66,12 @@ export class KafkaProducer implements Producer {
       onDrop: () => this.counters.dropped.add(1, { ...this.labels, reason: 'queue_full' }),
     });
     metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => this.pending(), this.labels);
-    metrics.gauge('teranode_p2p_kafka_queue_bound', 'Messages waiting for Kafka at most', () => options.maxMessages, this.labels);
+    metrics.gauge(
+      'teranode_p2p_kafka_queue_bound',
+      'Messages waiting for Kafka at most',
+      () => options.maxMessages,
+      this.labels,
+    );
     metrics.gauge('teranode_p2p_kafka_queue_bytes', 'Bytes waiting for Kafka', () => this.queue.bytes, this.labels);
   }
 
@@ -130,7 +138,9 @@ export class KafkaProducer implements Producer {
         isReady = failures < 2 && isReady;
         this.brokerFailed(error);
         await this.closeClient();
-        await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(() => {});
+        await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(
+          () => {},
+        );
       }
     }
   }
@@ -148,8 +158,16 @@ export class KafkaProducer implements Producer {
       this.inFlight = this.takeBatch();
     }
     if (this.inFlight.length === 0) return;
-    this.client ??= new Client({ ...clientOptions(this.options, true), acks: ALL_REPLICAS, idempotent: true, autocreateTopics: false });
-    const messages = this.inFlight.map((value) => ({ topic: this.topic, value: Buffer.from(value.buffer, value.byteOffset, value.byteLength) }));
+    this.client ??= new Client({
+      ...clientOptions(this.options, true),
+      acks: ALL_REPLICAS,
+      idempotent: true,
+      autocreateTopics: false,
+    });
+    const messages = this.inFlight.map((value) => ({
+      topic: this.topic,
+      value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+    }));
     await this.client.send({ messages, acks: ALL_REPLICAS, idempotent: true });
     this.counters.sent.add(this.inFlight.length, this.labels);
     this.inFlight = [];
@@ -181,7 +199,10 @@ export class KafkaProducer implements Producer {
 
   private isFull(): boolean {
     const { flushBytes, flushMessages } = this.options.url;
-    return this.queue.length >= Math.min(flushMessages, MAX_BATCH_MESSAGES) || this.queue.bytes >= Math.min(flushBytes, MAX_BATCH_BYTES);
+    return (
+      this.queue.length >= Math.min(flushMessages, MAX_BATCH_MESSAGES) ||
+      this.queue.bytes >= Math.min(flushBytes, MAX_BATCH_BYTES)
+    );
   }
 
   private takeBatch(): Uint8Array[] {

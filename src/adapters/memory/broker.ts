@@ -36,7 +36,11 @@ export class MemoryBroker {
   constructor(deps: { readonly metrics: Metrics }, options: MemoryBrokerOptions) {
     this.options = options;
     this.metrics = deps.metrics;
-    this.dropped = deps.metrics.counter('teranode_p2p_kafka_dropped_total', 'Messages dropped before they reached Kafka', ['topic', 'reason']);
+    this.dropped = deps.metrics.counter(
+      'teranode_p2p_kafka_dropped_total',
+      'Messages dropped before they reached Kafka',
+      ['topic', 'reason'],
+    );
   }
 
   append(topicName: string, value: Uint8Array): void {
@@ -49,7 +53,10 @@ export class MemoryBroker {
   join(topicName: string, groupId: string, replay: boolean): void {
     const topic = this.topic(topicName);
     if (!topic.groups.has(groupId)) {
-      topic.groups.set(groupId, { next: replay ? topic.first : topic.first + BigInt(topic.log.length), waiting: new Set() });
+      topic.groups.set(groupId, {
+        next: replay ? topic.first : topic.first + BigInt(topic.log.length),
+        waiting: new Set(),
+      });
     }
   }
 
@@ -103,9 +110,18 @@ export class MemoryBroker {
       groups: new Map(),
     };
     this.topics.set(name, topic);
-    this.metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => topic.log.length, { topic: name });
-    this.metrics.gauge('teranode_p2p_kafka_queue_bound', 'Messages waiting for Kafka at most', () => this.options.maxMessages, { topic: name });
-    this.metrics.gauge('teranode_p2p_kafka_queue_bytes', 'Bytes waiting for Kafka', () => topic.log.bytes, { topic: name });
+    this.metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => topic.log.length, {
+      topic: name,
+    });
+    this.metrics.gauge(
+      'teranode_p2p_kafka_queue_bound',
+      'Messages waiting for Kafka at most',
+      () => this.options.maxMessages,
+      { topic: name },
+    );
+    this.metrics.gauge('teranode_p2p_kafka_queue_bytes', 'Bytes waiting for Kafka', () => topic.log.bytes, {
+      topic: name,
+    });
     return topic;
   }
 }
@@ -122,7 +138,11 @@ export class MemoryProducer implements Producer {
   constructor(deps: { readonly broker: MemoryBroker; readonly metrics: Metrics }, options: { readonly topic: string }) {
     this.topic = options.topic;
     this.broker = deps.broker;
-    this.dropped = deps.metrics.counter('teranode_p2p_kafka_dropped_total', 'Messages dropped before they reached Kafka', ['topic', 'reason']);
+    this.dropped = deps.metrics.counter(
+      'teranode_p2p_kafka_dropped_total',
+      'Messages dropped before they reached Kafka',
+      ['topic', 'reason'],
+    );
     this.sent = deps.metrics.counter('teranode_p2p_kafka_sent_total', 'Messages acknowledged by Kafka', ['topic']);
   }
 
@@ -170,7 +190,10 @@ export class MemoryConsumer implements Consumer {
     this.broker = deps.broker;
     this.log = deps.log;
     this.options = options;
-    this.handled = deps.metrics.counter('teranode_p2p_kafka_consumed_total', 'Records read from Kafka', ['topic', 'outcome']);
+    this.handled = deps.metrics.counter('teranode_p2p_kafka_consumed_total', 'Records read from Kafka', [
+      'topic',
+      'outcome',
+    ]);
   }
 
   async start(handler: MessageHandler, signal: AbortSignal): Promise<void> {

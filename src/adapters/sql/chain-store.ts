@@ -64,7 +64,15 @@ export class ChainStore {
     transaction(this.database, () => {
       for (const each of headers) {
         const work = each.chainWork.toString(16).padStart(64, '0');
-        statement.run(hashToBytes(each.hash), each.header, each.height, work, String(each.txCount), String(each.sizeInBytes), each.miner);
+        statement.run(
+          hashToBytes(each.hash),
+          each.header,
+          each.height,
+          work,
+          String(each.txCount),
+          String(each.sizeInBytes),
+          each.miner,
+        );
       }
     });
   }
@@ -84,7 +92,9 @@ export class ChainStore {
   }
 
   setState(key: string, value: Uint8Array): void {
-    this.database.prepare('INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value').run(key, value);
+    this.database
+      .prepare('INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value')
+      .run(key, value);
   }
 
   close(): void {

@@ -24,7 +24,11 @@ export function openDataFolder(folder: string): DataFolder {
   try {
     lock = openLock(join(path, 'lock.db'));
   } catch (cause) {
-    throw new P2PError('DATA_FOLDER_LOCKED', `dataFolder ${path} is in use by another process; give each node a folder of its own`, { cause });
+    throw new P2PError(
+      'DATA_FOLDER_LOCKED',
+      `dataFolder ${path} is in use by another process; give each node a folder of its own`,
+      { cause },
+    );
   }
   return {
     path,

@@ -1,7 +1,12 @@
 // The embedded blockchain: a chain of headers in SQLite that stands in for Teranode's blockchain service, so that a node runs with nothing
 // beside it. Headers are imported or mined (regtest), validated, served, and announced to subscribers.
 import { P2PError } from '../../errors.ts';
-import type { BlockchainClient, BlockchainNotification, BlockHeaderRecord, FsmState } from '../../ports/blockchain-client.ts';
+import type {
+  BlockchainClient,
+  BlockchainNotification,
+  BlockHeaderRecord,
+  FsmState,
+} from '../../ports/blockchain-client.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
@@ -9,8 +14,8 @@ import { parseHeader } from '../../wire/header.ts';
 import type { BlockHash, SubtreeHash } from '../../wire/ids.ts';
 import type { NetworkParameters } from '../../wire/networks.ts';
 import { ChainStore, type StoredHeader } from './chain-store.ts';
-import { type BlockFacts, childOf, genesisOf, HEADER_ONLY, MEDIAN_SPAN, medianOf } from './header-rules.ts';
 import { importHeaders } from './header-import.ts';
+import { type BlockFacts, childOf, genesisOf, HEADER_ONLY, MEDIAN_SPAN, medianOf } from './header-rules.ts';
 import { mineBlock } from './regtest-miner.ts';
 
 export interface EmbeddedChainOptions {
@@ -127,12 +132,22 @@ export class EmbeddedChain implements BlockchainClient {
   }
 
   /** Adds a header on any known parent; subscribers hear of it when it becomes the tip. Throws CHAIN_INVALID. */
-  addHeader(bytes: Uint8Array, facts: BlockFacts = HEADER_ONLY, subtrees: readonly SubtreeHash[] = []): BlockHeaderRecord {
+  addHeader(
+    bytes: Uint8Array,
+    facts: BlockFacts = HEADER_ONLY,
+    subtrees: readonly SubtreeHash[] = [],
+  ): BlockHeaderRecord {
     const store = this.opened();
     const header = parseHeader(bytes);
     const parent = header === undefined ? undefined : store.byHash(header.previousHash);
     if (parent === undefined) throw new P2PError('CHAIN_INVALID', 'the header does not connect to a known one');
-    const child = childOf(bytes, { parent, lastTimes: this.lastTimes(parent) }, this.options.network, this.nowSeconds(), facts);
+    const child = childOf(
+      bytes,
+      { parent, lastTimes: this.lastTimes(parent) },
+      this.options.network,
+      this.nowSeconds(),
+      facts,
+    );
     if (store.byHash(child.hash) !== undefined) return child;
     store.insert([child]);
     if (this.best().hash === child.hash) {
@@ -212,6 +227,7 @@ export class EmbeddedChain implements BlockchainClient {
 }
 
 function checkedKey(key: string): string {
-  if (key.length === 0 || key.length > MAX_KEY_CHARS) throw new RangeError(`a state key has 1 to ${MAX_KEY_CHARS} characters`);
+  if (key.length === 0 || key.length > MAX_KEY_CHARS)
+    throw new RangeError(`a state key has 1 to ${MAX_KEY_CHARS} characters`);
   return key;
 }

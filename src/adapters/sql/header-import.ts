@@ -11,7 +11,12 @@ import { childOf, genesisOf, HEADER_ONLY, MEDIAN_SPAN } from './header-rules.ts'
 const MAX_FILE_BYTES = 160 * 1024 * 1024;
 
 /** Returns how many headers were new. Throws CHAIN_INVALID; then nothing was stored. */
-export async function importHeaders(store: ChainStore, file: string, network: NetworkParameters, nowSeconds: number): Promise<number> {
+export async function importHeaders(
+  store: ChainStore,
+  file: string,
+  network: NetworkParameters,
+  nowSeconds: number,
+): Promise<number> {
   const bytes = await readBounded(file);
   const first = bytes.subarray(0, HEADER_BYTES);
   const startsAtGenesis = bytes.byteLength >= HEADER_BYTES && hashHeader(first) === hashHeader(network.genesisHeader);

@@ -25,14 +25,25 @@ export interface ParentView {
 }
 
 /** The stored form of a valid child. Throws CHAIN_INVALID with the height and why. */
-export function childOf(bytes: Uint8Array, view: ParentView, network: NetworkParameters, nowSeconds: number, facts: BlockFacts): StoredHeader {
+export function childOf(
+  bytes: Uint8Array,
+  view: ParentView,
+  network: NetworkParameters,
+  nowSeconds: number,
+  facts: BlockFacts,
+): StoredHeader {
   const height = view.parent.height + 1;
   const header = parseHeader(bytes);
   if (header === undefined) throw invalid(height, 'it has not 80 bytes');
   if (header.previousHash !== view.parent.hash) throw invalid(height, `it does not connect to ${view.parent.hash}`);
   const work = checkProofOfWork(bytes, network.powLimitBits);
-  if (work !== 'ok') throw invalid(height, work === 'bad_target' ? 'its target is easier than the network allows' : 'its hash does not meet its target');
-  if (header.time <= medianOf(view.lastTimes)) throw invalid(height, 'its time is not after the median of the eleven before it');
+  if (work !== 'ok')
+    throw invalid(
+      height,
+      work === 'bad_target' ? 'its target is easier than the network allows' : 'its hash does not meet its target',
+    );
+  if (header.time <= medianOf(view.lastTimes))
+    throw invalid(height, 'its time is not after the median of the eleven before it');
   if (header.time > nowSeconds + MAX_FUTURE_SECONDS) throw invalid(height, 'its time is over two hours ahead');
   return {
     hash: hashHeader(bytes),

@@ -1,6 +1,13 @@
 // Makes regtest blocks: a coinbase with its height (BIP34), a header on the tip, a nonce. About two hashes a block.
-import { compactFromTarget, encodeHeader, parseHeader, targetFromCompact, checkProofOfWork } from '../../wire/header.ts';
+
 import { doubleSha256, hashFromBytes } from '../../wire/hash.ts';
+import {
+  checkProofOfWork,
+  compactFromTarget,
+  encodeHeader,
+  parseHeader,
+  targetFromCompact,
+} from '../../wire/header.ts';
 import type { SubtreeHash } from '../../wire/ids.ts';
 import type { NetworkParameters } from '../../wire/networks.ts';
 import type { StoredHeader } from './chain-store.ts';
@@ -21,7 +28,13 @@ const MAX_NONCE = 0xffff_ffff;
 const BLOCK_OVERHEAD_BYTES = 81n;
 
 /** Mines on `parent`. `minerText` goes into the coinbase. Throws RangeError if no nonce fits, which regtest's target rules out. */
-export function mineBlock(parent: StoredHeader, minTime: number, nowSeconds: number, network: NetworkParameters, minerText: string): MinedBlock {
+export function mineBlock(
+  parent: StoredHeader,
+  minTime: number,
+  nowSeconds: number,
+  network: NetworkParameters,
+  minerText: string,
+): MinedBlock {
   const height = parent.height + 1;
   const coinbase = coinbaseTransaction(height, minerText);
   const merkleRoot = hashFromBytes(doubleSha256(coinbase));

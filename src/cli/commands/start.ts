@@ -12,10 +12,10 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
     args: [...argv],
     options: { settings: { type: 'string' }, 'json-logs': { type: 'boolean' }, pretty: { type: 'boolean' } },
   });
-  const loaded = loadSettings({ folder: values.settings ?? process.cwd(), env: process.env });
+  const { settings } = loadSettings({ folder: values.settings ?? process.cwd(), env: process.env });
   const isPretty = values.pretty === true || (process.stdout.isTTY === true && values['json-logs'] !== true);
   const stop = stopSignal();
-  const app = await compose(loaded, { logFormat: isPretty ? 'pretty' : 'json' });
+  const app = await compose(settings, { logFormat: isPretty ? 'pretty' : 'json' });
   try {
     const ready = await app.start(stop);
     app.log.info({ ...ready }, 'ready');

@@ -1,0 +1,131 @@
+// Reads `settings.conf` files as Teranode's services do: dotted contexts, `${NAME}`, the environment on top. Every value keeps its origin,
+// so that an operator sees where it came from.
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { P2PError } from '../errors.ts';
+
+/** Later files win for the very same key text. */
+const FILES = ['settings.conf', 'settings_local.conf'] as const;
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+const MAX_DEPTH = 20;
+const MAX_VALUE_CHARS = 65_536;
+
+interface Entry {
+  readonly value: string;
+  /** `settings.conf:12`. */
+  readonly place: string;
+}
+
+/** A value with where it came from: `settings.conf:12 p2p_port.dev`, or `environment`. */
+export interface Resolved {
+  readonly value: string;
+  readonly origin: string;
+}
+
+/** What could not be resolved, and why. */
+export interface Unresolved {
+  readonly problem: string;
+  readonly origin: string;
+}
+
+export class ConfReader {
+  private readonly entries: ReadonlyMap<string, Entry>;
+  private readonly env: Readonly<Record<string, string | undefined>>;
+  private readonly suffixes: readonly string[];
+
+  constructor(entries: ReadonlyMap<string, Entry>, env: Readonly<Record<string, string | undefined>>, context: string) {
+    this.entries = entries;
+    this.env = env;
+    this.suffixes = contextSuffixes(context);
+  }
+
+  /** Reads the files of a folder; a missing one is empty. Throws SETTINGS_FILE_UNREADABLE. */
+  static ofFolder(folder: string, env: Readonly<Record<string, string | undefined>>, context: string): ConfReader {
+    const entries = new Map<string, Entry>();
+    for (const name of FILES) {
+      for (const [key, entry] of parseConf(readBounded(join(folder, name)), name)) entries.set(key, entry);
+    }
+    return new ConfReader(entries, env, context);
+  }
+
+  /** The value of a key, or of another spelling of it; the most specific context wins, the environment over all. */
+  resolve(key: string, otherSpellings: readonly string[] = []): Resolved | Unresolved | undefined {
+    const found = this.find([key, ...otherSpellings]);
+    return found === undefined ? undefined : this.interpolated(found.value, found.origin, [found.key]);
+  }
+
+  private find(
+    spellings: readonly string[],
+  ): { readonly key: string; readonly value: string; readonly origin: string } | undefined {
+    for (const key of spellings) {
+      const value = this.env[key];
+      if (value !== undefined) return { key, value, origin: `environment ${key}` };
+    }
+    for (const suffix of this.suffixes) {
+      for (const key of spellings) {
+        const entry = this.entries.get(key + suffix);
+        if (entry !== undefined) return { key, value: entry.value, origin: `${entry.place} ${key}${suffix}` };
+      }
+    }
+    return undefined;
+  }
+
+  private interpolated(text: string, origin: string, chain: readonly string[]): Resolved | Unresolved {
+    let problem: string | undefined;
+    const value = text.replace(/\$\{([^}]*)\}/g, (_whole, name: string) => {
+      const inner = this.reference(name.trim(), chain);
+      if ('problem' in inner) {
+        problem ??= inner.problem;
+        return '';
+      }
+      return inner.value;
+    });
+    if (problem === undefined && value.length > MAX_VALUE_CHARS) problem = `longer than ${MAX_VALUE_CHARS} characters`;
+    return problem === undefined ? { value, origin } : { problem, origin };
+  }
+
+  private reference(name: string, chain: readonly string[]): Resolved | Unresolved {
+    const path = [...chain, name].join(' -> ');
+    if (chain.includes(name)) return { problem: `refers to itself: ${path}`, origin: '' };
+    if (chain.length >= MAX_DEPTH) return { problem: `refers too deep: ${path}`, origin: '' };
+    const found = this.find([name]);
+    if (found === undefined) return { problem: `unknown name \${${name}} (${path})`, origin: '' };
+    return this.interpolated(found.value, found.origin, [...chain, name]);
+  }
+}
+
+/** `docker.host` -> `.docker.host`, `.docker`, ``. */
+function contextSuffixes(context: string): string[] {
+  const parts = context.split('.').filter((part) => part !== '');
+  const suffixes = parts.map((_part, i) => `.${parts.slice(0, parts.length - i).join('.')}`);
+  return [...suffixes, ''];
+}
+
+/** Lines `key = value`; `#` begins a comment anywhere; a value may stand in double quotes. */
+export function parseConf(text: string, fileName: string): Map<string, Entry> {
+  const entries = new Map<string, Entry>();
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    const bare = line.split('#', 1)[0] ?? '';
+    const at = bare.indexOf('=');
+    if (at < 0) continue;
+    const key = bare.slice(0, at).trim();
+    if (key !== '') entries.set(key, { value: unquoted(bare.slice(at + 1).trim()), place: `${fileName}:${index + 1}` });
+  }
+  return entries;
+}
+
+function unquoted(value: string): string {
+  return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+}
+
+function readBounded(file: string): string {
+  try {
+    if (statSync(file).size > MAX_FILE_BYTES)
+      throw new P2PError('SETTINGS_FILE_UNREADABLE', `${file} is larger than ${MAX_FILE_BYTES} bytes`);
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    if (error instanceof P2PError) throw error;
+    throw new P2PError('SETTINGS_FILE_UNREADABLE', `${file} cannot be read`, { cause: error });
+  }
+}

@@ -1,0 +1,61 @@
+// A row of the settings schema. The schema is data: the loader, the printed table and docs/settings.md are made from it.
+import type { SettingType } from './types.ts';
+
+export interface Row<T, D extends T | undefined> {
+  readonly type: SettingType<T>;
+  readonly default: D;
+  /** One line, with the source of the rule. */
+  readonly doc: string;
+  /** Other spellings that files use. */
+  readonly also: readonly string[];
+  readonly isRequired: boolean;
+  readonly isSecret: boolean;
+  /** A setting of this project, unknown to the Go service. */
+  readonly isOurs: boolean;
+  /** False for settings that are read and checked, and of which nothing depends yet. */
+  readonly inEffect: boolean;
+}
+
+interface Marks {
+  readonly also?: readonly string[];
+  readonly isSecret?: true;
+  readonly isOurs?: true;
+  readonly inEffect?: false;
+}
+
+function row<T, D extends T | undefined>(
+  type: SettingType<T>,
+  value: D,
+  doc: string,
+  isRequired: boolean,
+  marks: Marks,
+): Row<T, D> {
+  return {
+    type,
+    default: value,
+    doc,
+    isRequired,
+    also: marks.also ?? [],
+    isSecret: marks.isSecret ?? false,
+    isOurs: marks.isOurs ?? false,
+    inEffect: marks.inEffect ?? true,
+  };
+}
+
+/** A setting with a default. */
+export function setting<T>(type: SettingType<T>, value: NoInfer<T>, doc: string, marks: Marks = {}): Row<T, T> {
+  return row<T, T>(type, value, doc, false, marks);
+}
+
+/** A setting that may be absent. */
+export function optional<T>(type: SettingType<T>, doc: string, marks: Marks = {}): Row<T, undefined> {
+  return row<T, undefined>(type, undefined, doc, false, marks);
+}
+
+/** A setting that must be given; its value is never undefined once loaded. */
+export function required<T>(type: SettingType<T>, doc: string, marks: Marks = {}): Row<T, T> {
+  return row<T, T>(type, undefined as T, doc, true, marks);
+}
+
+/** The value of a row once loaded. */
+export type ValueOf<R> = R extends Row<infer T, infer D> ? (undefined extends D ? T | undefined : T) : never;

@@ -1,0 +1,117 @@
+// Settings of what stands beside the P2P network: chain, Kafka, HTTP, gRPC, files.
+import { optional, required, setting } from './row.ts';
+import {
+  adminKey,
+  boolean,
+  dialAddress,
+  duration,
+  httpUrl,
+  integer,
+  kafkaUrl,
+  listenAddress,
+  listOf,
+  matching,
+  oneOf,
+  storeUrl,
+  text,
+} from './types.ts';
+
+const LATER = { inEffect: false } as const;
+const OURS = { isOurs: true } as const;
+
+export const SERVICE_SETTINGS = {
+  network: required(
+    oneOf('mainnet', 'testnet', 'stn', 'regtest', 'teratestnet', 'tstn'),
+    'The chain; decides topic prefix and proof-of-work limit.',
+  ),
+  chainCfgParams_topicPrefix: optional(
+    matching('a prefix of letters, digits, _ . / and -', /^[A-Za-z0-9._/-]{1,200}$/),
+    'Topic prefix instead of the network’s own (ChainCfgParams.TopicPrefix).',
+  ),
+  clientName: setting(text, 'teranode', 'Name of this node; Kafka consumer group p2p.<clientName>.'),
+  dataFolder: setting(text, './data', 'Everything that this node keeps; never shared by two.'),
+  logLevel: setting(oneOf('TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'), 'INFO', 'Least level that is logged.'),
+
+  asset_httpAddress: optional(httpUrl, 'DataHub URL announced when no public one is set.'),
+  asset_httpPublicAddress: optional(httpUrl, 'DataHub URL announced.'),
+  subtreevalidation_blacklisted_baseurls: setting(listOf(text), [], 'DataHubs that are not used.', LATER),
+
+  blockchain_store: setting(
+    storeUrl,
+    'sqlite:///blockchain',
+    'Store of the embedded chain: sqlite:///name is <dataFolder>/name.db.',
+    { isSecret: true },
+  ),
+  blockchain_grpcAddress: optional(dialAddress, 'Blockchain service; unset: the embedded chain.', LATER),
+  blockchain_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.', LATER),
+  blockchain_grpcRetryBackoff: optional(duration, 'Instead of grpc_retry_backoff.', LATER),
+  blockvalidation_grpcAddress: optional(dialAddress, 'Block validation service.', LATER),
+  blockvalidation_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.', LATER),
+  blockvalidation_grpcRetryBackoff: optional(duration, 'Instead of grpc_retry_backoff.', LATER),
+  blockassembly_grpcAddress: optional(dialAddress, 'Block assembly service.', LATER),
+  blockassembly_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.', LATER),
+  blockassembly_grpcRetryBackoff: optional(duration, 'Instead of grpc_retry_backoff.', LATER),
+  grpc_max_retries: setting(integer(0, 1000), 40, 'Retries of a gRPC call.', LATER),
+  grpc_retry_backoff: setting(duration, 250, 'First wait between them.', LATER),
+  embedded_chain_headers: optional(text, 'File of consecutive 80-byte headers to import at start.', OURS),
+  embedded_chain_mine_interval: optional(duration, 'Mine a block each interval (regtest); unset: no mining.', OURS),
+
+  kafka_blocksConfig: setting(kafkaUrl, 'memory://local/blocks', 'Where block announcements go.'),
+  kafka_subtreesConfig: setting(kafkaUrl, 'memory://local/subtrees', 'Where subtree announcements go.'),
+  kafka_rejectedTxConfig: setting(
+    kafkaUrl,
+    'memory://local/rejectedtx',
+    'Rejected transactions of our validator.',
+    LATER,
+  ),
+  kafka_invalidBlocksConfig: setting(
+    kafkaUrl,
+    'memory://local/invalid-blocks',
+    'Invalid blocks reported by validation.',
+    LATER,
+  ),
+  kafka_invalidSubtreesConfig: setting(
+    kafkaUrl,
+    'memory://local/invalid-subtrees',
+    'Invalid subtrees reported by validation.',
+    LATER,
+  ),
+  kafka_queue_max_messages: setting(
+    integer(1, 100_000_000),
+    100_000,
+    'Messages of a topic waiting for Kafka; the oldest is dropped.',
+    OURS,
+  ),
+  kafka_queue_max_bytes: setting(
+    integer(1024, 68_719_476_736),
+    67_108_864,
+    'Bytes of a topic waiting for Kafka.',
+    OURS,
+  ),
+  KAFKA_ENABLE_TLS: setting(boolean, false, 'TLS to the Kafka brokers.'),
+  KAFKA_TLS_SKIP_VERIFY: setting(boolean, false, 'Accept any broker certificate.'),
+  KAFKA_TLS_CA_FILE: optional(text, 'Authority that signed the brokers’ certificates.'),
+  KAFKA_TLS_CERT_FILE: optional(text, 'Our certificate.'),
+  KAFKA_TLS_KEY_FILE: optional(text, 'Key of our certificate.'),
+
+  p2p_http_listen_address: setting(listenAddress, ':9906', 'HTTP of this node.', { also: ['p2p_httpListenAddress'] }),
+  p2p_http_address: optional(dialAddress, 'Where clients find that HTTP.', { also: ['p2p_httpAddress'] }),
+  health_check_httpListenAddress: optional(listenAddress, 'Second place for /health/readiness and /health/liveness.'),
+  securityLevelHTTP: setting(integer(0, 1), 0, '1 serves HTTPS.'),
+  server_certFile: optional(text, 'Certificate for HTTPS and gRPC.'),
+  server_keyFile: optional(text, 'Key of that certificate.'),
+  server_caFile: optional(text, 'Authority of client certificates.', { isOurs: true, inEffect: false }),
+  p2p_grpc_listen_address: setting(listenAddress, ':9904', 'gRPC of this node.', {
+    also: ['p2p_grpcListenAddress'],
+    inEffect: false,
+  }),
+  p2p_grpc_address: optional(dialAddress, 'Where clients find that gRPC.', {
+    also: ['p2p_grpcAddress'],
+    inEffect: false,
+  }),
+  security_level_grpc: setting(integer(0, 3), 0, '1 TLS, 2 any client certificate, 3 verified ones.', {
+    also: ['securityLevelGRPC'],
+    inEffect: false,
+  }),
+  grpc_admin_api_key: optional(adminKey, 'Key for calls that change something.', { isSecret: true, inEffect: false }),
+};

@@ -1,0 +1,21 @@
+// Full names of the topics: the chain's prefix and the topic's own name.
+import { NETWORKS } from '../wire/networks.ts';
+import { topicName } from '../wire/topics.ts';
+import type { Settings } from './schema.ts';
+
+/** `chainCfgParams_topicPrefix`, else the network's. */
+export function topicPrefix(settings: Settings): string {
+  return settings.chainCfgParams_topicPrefix ?? NETWORKS[settings.network].topicPrefix;
+}
+
+export function fullTopicNames(settings: Settings) {
+  const prefix = topicPrefix(settings);
+  return {
+    block: topicName(prefix, settings.p2p_block_topic),
+    subtree: topicName(prefix, settings.p2p_subtree_topic),
+    mining_on: topicName(prefix, settings.p2p_mining_on_topic),
+    handshake: topicName(prefix, settings.p2p_handshake_topic),
+    rejected_tx: topicName(prefix, settings.p2p_rejected_tx_topic),
+    node_status: topicName(prefix, settings.p2p_node_status_topic),
+  };
+}

@@ -1,0 +1,171 @@
+// The types a setting can have: what text is right, what value it becomes, how it is written down.
+import { isIP } from 'node:net';
+import { multiaddr } from '@multiformats/multiaddr';
+import { P2PError } from '../errors.ts';
+import { parsePeerId } from '../wire/peer-id.ts';
+import { formatDuration, parseDuration } from './duration.ts';
+import { parseKafkaUrl } from './kafka-url.ts';
+
+export interface SettingType<T> {
+  /** What would be right, for a person. */
+  readonly expects: string;
+  /** undefined when the text is wrong. */
+  parse(text: string): T | undefined;
+  /** The text of a value. */
+  format(value: T): string;
+  /** An empty text stands for itself instead of the default. */
+  readonly keepsEmpty?: true;
+}
+
+const asIs = (value: string) => value;
+
+export const text: SettingType<string> = { expects: 'any text', parse: asIs, format: asIs, keepsEmpty: true };
+
+export function matching(expects: string, form: RegExp): SettingType<string> {
+  return { expects, parse: (value) => (form.test(value) ? value : undefined), format: asIs };
+}
+
+export function integer(min: number, max: number): SettingType<number> {
+  return {
+    expects: `a whole number from ${min} to ${max}`,
+    parse: (value) =>
+      /^[+-]?\d{1,15}$/.test(value) && Number(value) >= min && Number(value) <= max ? Number(value) : undefined,
+    format: String,
+  };
+}
+
+export const port = integer(0, 65_535);
+
+const TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
+const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
+
+/** As Go's strconv.ParseBool. */
+export const boolean: SettingType<boolean> = {
+  expects: 'true or false',
+  parse: (value) => (TRUE.has(value) ? true : FALSE.has(value) ? false : undefined),
+  format: String,
+};
+
+/** Milliseconds. */
+export const duration: SettingType<number> = {
+  expects: 'a duration such as 250ms, 30s, 1m30s or 24h',
+  parse: parseDuration,
+  format: formatDuration,
+};
+
+export function oneOf<const V extends readonly string[]>(...values: V): SettingType<V[number]> {
+  return {
+    expects: values.map((value) => (value === '' ? 'empty' : value)).join(' or '),
+    parse: (value) => values.find((each) => each.toLowerCase() === value.toLowerCase()),
+    format: asIs,
+  };
+}
+
+/** Items separated by `|`. */
+export function listOf(item: SettingType<string>): SettingType<readonly string[]> {
+  return {
+    expects: `a list separated by |, each ${item.expects}`,
+    parse: (value) => {
+      const items = value
+        .split('|')
+        .map((each) => each.trim())
+        .filter((each) => each !== '');
+      return items.every((each) => item.parse(each) !== undefined) ? items : undefined;
+    },
+    format: (value) => value.join(' | '),
+  };
+}
+
+export const ip: SettingType<string> = {
+  expects: 'an IPv4 or IPv6 address',
+  parse: (value) => (isIP(value.replace(/^\[(.*)\]$/, '$1')) === 0 ? undefined : value),
+  format: asIs,
+};
+
+/** `host:port`, `:port` (all interfaces); port 0 takes a free one. */
+export const listenAddress: SettingType<string> = {
+  expects: 'host:port or :port',
+  parse: (value) => {
+    const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]*):(\d{1,5})$/.exec(value);
+    return match !== null && Number(match[2]) <= 65_535 ? value : undefined;
+  },
+  format: asIs,
+};
+
+/** What a client dials: `host:port`, `k8s:///name:port`, or an http URL. */
+export const dialAddress = matching(
+  'host:port, k8s:///name:port or an http URL',
+  /^(?:k8s:\/\/\/|https?:\/\/)?(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/,
+);
+
+/** `host` or `host:port`. */
+export const advertised = matching(
+  'host or host:port',
+  /^(?:\[[0-9a-fA-F:.]+\](?::\d{1,5})?|[0-9a-fA-F]*:[0-9a-fA-F:.]+|[A-Za-z0-9._-]+(?::\d{1,5})?)$/,
+);
+
+export const httpUrl: SettingType<string> = {
+  expects: 'an http or https URL',
+  parse: (value) => (/^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined),
+  format: asIs,
+};
+
+/** A multiaddr that ends with a peer id. */
+export const peerMultiaddr: SettingType<string> = {
+  expects: 'a multiaddr with a peer id, such as /ip4/1.2.3.4/tcp/9905/p2p/12D3Koo…',
+  parse: (value) => {
+    try {
+      const last = multiaddr(value).getComponents().at(-1);
+      return last?.name === 'p2p' ? value : undefined;
+    } catch {
+      return undefined;
+    }
+  },
+  format: asIs,
+};
+
+export const peerId: SettingType<string> = {
+  expects: 'a peer id such as 12D3Koo…',
+  parse: (value) => parsePeerId(value),
+  format: asIs,
+};
+
+export const kafkaUrl: SettingType<string> = {
+  expects: 'kafka://host1:port,host2:port/topic?… or memory://host/topic, with parameters in their range',
+  parse: (value) => {
+    try {
+      parseKafkaUrl(value);
+      return value;
+    } catch (error) {
+      if (error instanceof P2PError) return undefined;
+      throw error;
+    }
+  },
+  format: asIs,
+};
+
+/** `sqlite:///name` (a file of dataFolder), `sqlitememory:///name`, `postgres://…`. */
+export const storeUrl = matching(
+  'sqlite:///name, sqlitememory:///name or postgres://user:password@host:port/name',
+  /^(?:sqlite:\/\/\/[A-Za-z0-9._/-]+|sqlitememory:\/\/\/[A-Za-z0-9._/-]*|postgres(?:ql)?:\/\/\S+)$/,
+);
+
+const WELL_KNOWN_KEYS = new Set([
+  'testkey',
+  'dummy-admin-key',
+  'admin',
+  'password',
+  'changeme',
+  'changemechangeme',
+  'test-admin-key-1',
+  '0123456789abcdef',
+  '1234567890123456',
+]);
+const MIN_ADMIN_KEY_CHARS = 16;
+
+export const adminKey: SettingType<string> = {
+  expects: `a secret of at least ${MIN_ADMIN_KEY_CHARS} characters that is none of the well-known ones`,
+  parse: (value) =>
+    value.length >= MIN_ADMIN_KEY_CHARS && !WELL_KNOWN_KEYS.has(value.toLowerCase()) ? value : undefined,
+  format: asIs,
+};
