@@ -1,0 +1,233 @@
+// Builds and drives the Go test peer (test/interop/go-peer). The binary is cached by the hash of its sources.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { endWithTests } from './cleanup.ts';
+import { collectLines } from './json-lines.ts';
+import { REPO } from './repo.ts';
+import { requireTool } from './tools.ts';
+
+const SOURCES = join(REPO, 'test/interop/go-peer');
+const CACHE = join(REPO, '.cache/go-peer');
+const ANSWER_DEADLINE_MS = 60_000;
+
+export interface GoPeerOptions {
+  readonly listen?: readonly string[];
+  readonly psk?: string;
+  readonly security?: 'tls' | 'noise' | 'both';
+  readonly privateKey?: string;
+  readonly agent?: string;
+  readonly topics?: readonly string[];
+  readonly dht?: 'off' | 'client' | 'server' | 'auto';
+  readonly dhtPrefix?: string;
+  readonly bootstrap?: readonly string[];
+  readonly relayService?: boolean;
+  readonly maxMessageSize?: number;
+  /** Only these peers may connect. */
+  readonly allow?: readonly string[];
+  readonly streamProtocol?: string;
+  /** Count what is received, keep nothing. */
+  readonly discard?: boolean;
+}
+
+export interface GoReceived {
+  readonly topic: string;
+  readonly data: Buffer;
+  readonly author: string;
+  readonly neighbour: string;
+}
+
+export interface GoConnection {
+  readonly peerId: string;
+  readonly address: string;
+  readonly direction: 'inbound' | 'outbound';
+  readonly security: string;
+  readonly agent: string;
+  readonly protocols: readonly string[];
+  readonly limited: boolean;
+}
+
+export interface GoMesh {
+  readonly mesh: Readonly<Record<string, readonly string[]>>;
+  readonly subscribers: Readonly<Record<string, readonly string[]>>;
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+export interface GoStats {
+  readonly counts: Readonly<Record<string, number>>;
+  readonly unique: Readonly<Record<string, number>>;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** Path of the built binary; builds it when its sources changed. Throws TOOL_MISSING. */
+export function goPeerBinary(): string {
+  const hash = createHash('sha256');
+  for (const name of readdirSync(SOURCES).sort()) hash.update(name).update(readFileSync(join(SOURCES, name)));
+  const binary = join(CACHE, hash.digest('hex').slice(0, 16));
+  if (existsSync(binary)) return binary;
+  requireTool('go', ['version'], 'Go 1.24 or newer');
+  mkdirSync(CACHE, { recursive: true });
+  const fresh = `${binary}.${process.pid}`;
+  execFileSync('go', ['build', '-o', fresh, '.'], { cwd: SOURCES, stdio: ['ignore', 'ignore', 'inherit'], timeout: 600_000 });
+  renameSync(fresh, binary);
+  return binary;
+}
+
+export class GoPeer {
+  readonly peerId: string;
+  /** Full multiaddrs. */
+  readonly addresses: readonly string[];
+  private readonly send: <T>(cmd: string, args?: unknown) => Promise<T>;
+  private readonly child: ChildProcess;
+
+  private constructor(child: ChildProcess, send: GoPeer['send'], info: { peerId: string; addresses: string[] }) {
+    this.child = child;
+    this.send = send;
+    this.peerId = info.peerId;
+    this.addresses = info.addresses;
+  }
+
+  static async start(options: GoPeerOptions): Promise<GoPeer> {
+    const child = spawn(goPeerBinary(), [], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, GOMAXPROCS: '2' } });
+    endWithTests(child);
+    const send = commandChannel(child);
+    await send('init', options);
+    return new GoPeer(child, send, await send('info'));
+  }
+
+  connect(address: string): Promise<unknown> {
+    return this.send('connect', { address });
+  }
+
+  disconnect(peerId: string): Promise<unknown> {
+    return this.send('disconnect', { peerId });
+  }
+
+  connections(): Promise<GoConnection[]> {
+    return this.send('peers');
+  }
+
+  async isConnectedTo(peerId: string): Promise<boolean> {
+    return (await this.connections()).some((connection) => connection.peerId === peerId);
+  }
+
+  mesh(): Promise<GoMesh> {
+    return this.send('mesh');
+  }
+
+  publish(topic: string, data: Uint8Array | string): Promise<unknown> {
+    return this.send('publish', { topic, data: Buffer.from(data).toString('base64') });
+  }
+
+  /** In the background; see `publishStatus`. */
+  publishMany(job: { topic: string; file?: string; subtrees?: number; ratePerSecond: number }): Promise<unknown> {
+    return this.send('publishMany', job);
+  }
+
+  publishStatus(): Promise<{ running: number; published: number; failed: number }> {
+    return this.send('publishStatus');
+  }
+
+  async received(topic: string): Promise<GoReceived[]> {
+    const all = await this.send<{ topic: string; data: string; author: string; neighbour: string }[]>('received', { topic });
+    return all.map((each) => ({ ...each, data: Buffer.from(each.data, 'base64') }));
+  }
+
+  stats(): Promise<GoStats> {
+    return this.send('receivedStats');
+  }
+
+  clearReceived(): Promise<unknown> {
+    return this.send('clearReceived');
+  }
+
+  rusage(): Promise<{ cpuMicros: number; maxRssBytes: number; rssBytes: number }> {
+    return this.send('rusage');
+  }
+
+  async streams(): Promise<{ peerId: string; data: Buffer; error?: string }[]> {
+    const all = await this.send<{ peerId: string; data: string; error?: string }[]>('streams');
+    return all.map((each) => ({ ...each, data: Buffer.from(each.data, 'base64') }));
+  }
+
+  streamSend(stream: {
+    peerId: string;
+    protocol: string;
+    data: string;
+    pauseMs?: number;
+    keepOpen?: boolean;
+    repeat?: number;
+  }): Promise<{ written: number; writeError: string; readError: string; ms: number }> {
+    return this.send('streamSend', { ...stream, data: Buffer.from(stream.data).toString('base64') });
+  }
+
+  dhtProvide(key: string): Promise<unknown> {
+    return this.send('dhtProvide', { key });
+  }
+
+  dhtFind(key: string): Promise<string[]> {
+    return this.send('dhtFind', { key });
+  }
+
+  /** Advertises and looks for peers as the network's nodes do. */
+  rendezvous(): Promise<unknown> {
+    return this.send('rendezvous');
+  }
+
+  relayReserve(address: string): Promise<unknown> {
+    return this.send('relayReserve', { address });
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null) return;
+    const exited = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.stdin?.end();
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), 3000);
+    await exited;
+    clearTimeout(timer);
+  }
+}
+
+function commandChannel(child: ChildProcess): GoPeer['send'] {
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  let errors = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    errors = (errors + chunk.toString()).slice(-4000);
+  });
+  child.once('exit', (code) => {
+    for (const { reject } of waiting.values()) reject(new Error(`Go peer ended (${code}): ${errors}`));
+    waiting.clear();
+  });
+  if (child.stdout === null) throw new Error('no stdout');
+  collectLines(child.stdout, (line) => {
+    const each = waiting.get(Number(line.id));
+    waiting.delete(Number(line.id));
+    if (line.ok === true) each?.resolve(line.result);
+    else each?.reject(new Error(String(line.error)));
+  });
+  let lastId = 0;
+  return <T>(cmd: string, args: unknown = {}) => {
+    lastId += 1;
+    const id = lastId;
+    const answer = new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        waiting.delete(id);
+        reject(new Error(`Go peer gave no answer to ${cmd}`));
+      }, ANSWER_DEADLINE_MS);
+      waiting.set(id, {
+        resolve: (value) => {
+          clearTimeout(timer);
+          resolve(value as T);
+        },
+        reject: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      });
+    });
+    child.stdin?.write(`${JSON.stringify({ id, cmd, args })}\n`);
+    return answer;
+  };
+}

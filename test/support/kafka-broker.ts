@@ -1,0 +1,164 @@
+// A real Apache Kafka broker: KRaft, one node, a free port, a temporary folder, from Maven artefacts that are fetched once.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { Admin } from '@platformatic/kafka';
+import { endWithTests, temporaryFolder } from './cleanup.ts';
+import { REPO } from './repo.ts';
+import { requireTool } from './tools.ts';
+import { waitFor } from './wait.ts';
+
+const POM = join(REPO, 'test/support/kafka/pom.xml');
+const CACHE = join(REPO, '.cache/kafka');
+
+export interface KafkaBrokerOptions {
+  readonly port?: number;
+  /** PEM files: the broker's key and certificate in one, the authority that signed its clients. */
+  readonly tls?: { readonly keyStoreFile: string; readonly trustStoreFile: string; readonly requiresClient: boolean };
+}
+
+/** Folder of jars; fetches them when the pom changed. Throws TOOL_MISSING. */
+function kafkaJars(): string {
+  const folder = join(CACHE, createHash('sha256').update(readFileSync(POM)).digest('hex').slice(0, 16));
+  if (existsSync(folder)) return folder;
+  requireTool('java', ['-version'], 'Java 17 or newer');
+  requireTool('mvn', ['--version'], 'Maven');
+  mkdirSync(CACHE, { recursive: true });
+  const fresh = `${folder}.${process.pid}`;
+  execFileSync('mvn', ['-q', '-B', '-f', POM, 'dependency:copy-dependencies', `-DoutputDirectory=${fresh}`], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    timeout: 600_000,
+  });
+  renameSync(fresh, folder);
+  return folder;
+}
+
+export class KafkaBroker {
+  /** `127.0.0.1:port`. */
+  readonly address: string;
+  private readonly folder: string;
+  private readonly jars: string;
+  private child: ChildProcess | undefined;
+  private readonly isTls: boolean;
+
+  private constructor(address: string, folder: string, jars: string, isTls: boolean) {
+    this.address = address;
+    this.folder = folder;
+    this.jars = jars;
+    this.isTls = isTls;
+  }
+
+  static async start(options: KafkaBrokerOptions = {}): Promise<KafkaBroker> {
+    const jars = kafkaJars();
+    const folder = temporaryFolder('kafka');
+    const port = options.port ?? (await freePort());
+    writeFileSync(join(folder, 'server.properties'), properties(folder, port, await freePort(), options));
+    const broker = new KafkaBroker(`127.0.0.1:${port}`, folder, jars, options.tls !== undefined);
+    const id = broker.java(['kafka.tools.StorageTool', 'random-uuid']).trim();
+    broker.java(['kafka.tools.StorageTool', 'format', '-t', id, '-c', join(folder, 'server.properties')]);
+    await broker.up();
+    return broker;
+  }
+
+  /** Starts it again on the same port with the same data. */
+  async up(): Promise<void> {
+    this.child = spawn('java', [...this.javaOptions(), 'kafka.Kafka', join(this.folder, 'server.properties')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      cwd: this.folder,
+    });
+    endWithTests(this.child);
+    let errors = '';
+    this.child.stderr?.on('data', (chunk: Buffer) => {
+      errors = (errors + chunk.toString()).slice(-4000);
+    });
+    await waitFor(() => this.answers(), { timeoutMs: 60_000, what: 'the Kafka broker' }).catch((cause: unknown) => {
+      throw new Error(`Kafka did not start:\n${errors}`, { cause });
+    });
+  }
+
+  /** As a crash: SIGKILL. */
+  async kill(): Promise<void> {
+    const { child } = this;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await exited;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async answers(): Promise<boolean> {
+    if (this.isTls) {
+      return await new Promise((resolve) => {
+        const probe = spawn('openssl', ['s_client', '-connect', this.address], { stdio: ['pipe', 'pipe', 'ignore'] });
+        let seen = '';
+        probe.stdout.on('data', (chunk: Buffer) => {
+          seen += chunk.toString();
+        });
+        probe.stdin.end();
+        probe.once('exit', () => resolve(seen.includes('BEGIN CERTIFICATE')));
+      });
+    }
+    const admin = new Admin({ clientId: 'probe', bootstrapBrokers: [this.address], retries: 0, connectTimeout: 1000 });
+    try {
+      await admin.listTopics();
+      return true;
+    } finally {
+      await admin.close();
+    }
+  }
+
+  private java(args: readonly string[]): string {
+    return execFileSync('java', [...this.javaOptions(), ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 60_000 });
+  }
+
+  private javaOptions(): string[] {
+    return ['-Xmx512m', '-Xms256m', '-cp', `${this.jars}/*`, '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'];
+  }
+}
+
+function properties(folder: string, port: number, controllerPort: number, options: KafkaBrokerOptions): string {
+  const protocol = options.tls === undefined ? 'PLAINTEXT' : 'SSL';
+  const lines = [
+    'process.roles=broker,controller',
+    'node.id=1',
+    `controller.quorum.voters=1@127.0.0.1:${controllerPort}`,
+    `listeners=${protocol}://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    `advertised.listeners=${protocol}://127.0.0.1:${port}`,
+    `listener.security.protocol.map=CONTROLLER:PLAINTEXT,${protocol}:${protocol}`,
+    'controller.listener.names=CONTROLLER',
+    `inter.broker.listener.name=${protocol}`,
+    `log.dirs=${join(folder, 'logs')}`,
+    'offsets.topic.replication.factor=1',
+    'transaction.state.log.replication.factor=1',
+    'transaction.state.log.min.isr=1',
+    'group.initial.rebalance.delay.ms=0',
+    'auto.create.topics.enable=false',
+    'num.partitions=1',
+    'offsets.topic.num.partitions=3',
+  ];
+  if (options.tls !== undefined) {
+    lines.push(
+      'ssl.keystore.type=PEM',
+      `ssl.keystore.location=${options.tls.keyStoreFile}`,
+      'ssl.truststore.type=PEM',
+      `ssl.truststore.location=${options.tls.trustStoreFile}`,
+      `ssl.client.auth=${options.tls.requiresClient ? 'required' : 'none'}`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}

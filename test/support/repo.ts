@@ -1,0 +1,4 @@
+// Where the checkout is.
+import { fileURLToPath } from 'node:url';
+
+export const REPO = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,0 +1,145 @@
+// Starts the server as people do, `npm start` in the checkout, and looks at it from outside only.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { endWithTests, temporaryFolder } from './cleanup.ts';
+import { collectLines, type OutputLines } from './json-lines.ts';
+import { REPO } from './repo.ts';
+import { waitFor } from './wait.ts';
+
+export interface ServerOptions {
+  /** Settings, given as environment variables of their own names. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Kept between two starts to test a restart. */
+  readonly dataFolder?: string;
+  readonly readyTimeoutMs?: number;
+  /** Checkout to start from; default this one. */
+  readonly folder?: string;
+}
+
+/** The line that says that the server is ready. */
+export interface ReadyLine {
+  readonly peerId: string;
+  readonly listenAddresses: readonly string[];
+  readonly httpAddress: string;
+}
+
+const SMALL_SETTINGS = {
+  p2p_port: '0',
+  p2p_listen_addresses: '127.0.0.1',
+  p2p_http_listen_address: '127.0.0.1:0',
+  p2p_grpc_listen_address: '127.0.0.1:0',
+  p2p_enable_nat_port_map: 'false',
+  p2p_share_private_addresses: 'true',
+  embedded_chain_mine_interval: '',
+  logLevel: 'DEBUG',
+};
+
+export class ServerProcess {
+  readonly ready: ReadyLine;
+  readonly output: OutputLines;
+  readonly dataFolder: string;
+  private readonly npm: ChildProcess;
+
+  private constructor(npm: ChildProcess, ready: ReadyLine, output: OutputLines, dataFolder: string) {
+    this.npm = npm;
+    this.ready = ready;
+    this.output = output;
+    this.dataFolder = dataFolder;
+  }
+
+  static async start(options: ServerOptions = {}): Promise<ServerProcess> {
+    const dataFolder = options.dataFolder ?? temporaryFolder('data');
+    const { child, output, errors } = spawnNpm(options, dataFolder);
+    const ready = await waitFor(
+      () => {
+        if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
+        return output.json.find((line) => line.event === 'ready');
+      },
+      { timeoutMs: options.readyTimeoutMs ?? 20_000, what: 'the ready line' },
+    ).catch((cause: unknown) => {
+      child.kill('SIGKILL');
+      throw new Error(`the server did not get ready:\n${errors()}\n${output.json.map((line) => JSON.stringify(line)).join('\n')}`, { cause });
+    });
+    return new ServerProcess(child, ready as unknown as ReadyLine, output, dataFolder);
+  }
+
+  /** Runs until it ends by itself; for settings that are refused. */
+  static async runToEnd(options: ServerOptions): Promise<{ code: number | null; errors: string }> {
+    const { child, errors } = spawnNpm(options, options.dataFolder ?? temporaryFolder('data'));
+    const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
+    return { code, errors: errors() };
+  }
+
+  get peerId(): string {
+    return this.ready.peerId;
+  }
+
+  /** First full multiaddr. */
+  get address(): string {
+    return this.ready.listenAddresses[0] ?? '';
+  }
+
+  async get(path: string): Promise<{ status: number; body: string }> {
+    const response = await fetch(`http://${this.ready.httpAddress}${path}`, { signal: AbortSignal.timeout(10_000) });
+    return { status: response.status, body: await response.text() };
+  }
+
+  /** Sum of all series of a metric whose line contains every given text. */
+  async metric(name: string, ...labels: string[]): Promise<number> {
+    const { body } = await this.get('/metrics');
+    const lines = body.split('\n').filter((line) => line.startsWith(name) && labels.every((label) => line.includes(label)));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+
+  /** The node process beneath npm. */
+  get pid(): number {
+    const own = this.npm.pid ?? 0;
+    return childrenOf(own)[0] ?? own;
+  }
+
+  memoryBytes(): number {
+    return Number(readFileSync(`/proc/${this.pid}/statm`, 'utf8').split(' ')[1]) * 4096;
+  }
+
+  /** User and system time. */
+  cpuMicros(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  }
+
+  /** SIGTERM to `npm start`; tells how it ended and how long it took. */
+  async stop(): Promise<{ code: number | null; ms: number }> {
+    if (this.npm.exitCode !== null) return { code: this.npm.exitCode, ms: 0 };
+    const startedMs = performance.now();
+    const exited = new Promise<number | null>((resolve) => this.npm.once('exit', resolve));
+    this.npm.kill('SIGTERM');
+    const code = await exited;
+    return { code, ms: performance.now() - startedMs };
+  }
+
+  async kill(): Promise<void> {
+    const exited = new Promise((resolve) => this.npm.once('exit', resolve));
+    process.kill(this.pid, 'SIGKILL');
+    this.npm.kill('SIGKILL');
+    await exited;
+  }
+}
+
+function spawnNpm(options: ServerOptions, dataFolder: string) {
+  const env = { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...SMALL_SETTINGS, dataFolder, ...options.settings };
+  const child = spawn('npm', ['start', '--', '--json-logs'], { cwd: options.folder ?? REPO, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  endWithTests(child);
+  const output = collectLines(child.stdout);
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors = (errors + chunk.toString()).slice(-8000);
+  });
+  return { child, output, errors: () => errors };
+}
+
+function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`)
+    .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '))
+    .filter((each) => each !== '')
+    .map(Number);
+}
