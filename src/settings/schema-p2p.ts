@@ -7,6 +7,7 @@ import {
   integer,
   ip,
   listOf,
+  listOrNone,
   matching,
   oneOf,
   peerId,
@@ -63,7 +64,7 @@ export const P2P_SETTINGS = {
   ),
   p2p_dht_use_private: setting(boolean, false, 'Private network: PSK and a DHT of its own.'),
   p2p_dht_public_bootstrap: setting(
-    listOf(text),
+    listOrNone(text),
     IPFS_BOOTSTRAP,
     'Bootstrap nodes of the public DHT; empty: none.',
     OURS,

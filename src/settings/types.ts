@@ -61,6 +61,11 @@ export function oneOf<const V extends readonly string[]>(...values: V): SettingT
   };
 }
 
+/** A list whose empty text means that there is none, not the default. */
+export function listOrNone(item: SettingType<string>): SettingType<readonly string[]> {
+  return { ...listOf(item), keepsEmpty: true };
+}
+
 /** Items separated by `|`. */
 export function listOf(item: SettingType<string>): SettingType<readonly string[]> {
   return {

@@ -61,7 +61,7 @@ export interface GoStats {
   readonly p99Ms: number;
 }
 
-/** Path of the built binary; builds it when its sources changed. Throws TOOL_MISSING. */
+/** Path of the built binary; builds it when its sources changed. Throws when a tool is missing. */
 export function goPeerBinary(): string {
   const hash = createHash('sha256');
   for (const name of readdirSync(SOURCES).sort()) hash.update(name).update(readFileSync(join(SOURCES, name)));

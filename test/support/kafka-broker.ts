@@ -19,7 +19,7 @@ export interface KafkaBrokerOptions {
   readonly tls?: { readonly keyStoreFile: string; readonly trustStoreFile: string; readonly requiresClient: boolean };
 }
 
-/** Folder of jars; fetches them when the pom changed. Throws TOOL_MISSING. */
+/** Folder of jars; fetches them when the pom changed. Throws when a tool is missing. */
 function kafkaJars(): string {
   const folder = join(CACHE, createHash('sha256').update(readFileSync(POM)).digest('hex').slice(0, 16));
   if (existsSync(folder)) return folder;
