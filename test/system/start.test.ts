@@ -1,0 +1,107 @@
+// What a newcomer does first: start a node, start a second one that joins it, stop them.
+import { readFileSync } from 'node:fs';
+import { base58btc } from 'multiformats/bases/base58';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../support/cleanup.ts';
+import { ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait.ts';
+
+describe('npm start', () => {
+  test('listens, says where, answers /health, and a second node with the first as static peer connects to it', async () => {
+    const first = await ServerProcess.start();
+    const second = await ServerProcess.start({ settings: { p2p_static_peers: first.address } });
+    try {
+      expect(first.ready.listenAddresses.every((address) => address.endsWith(`/p2p/${first.peerId}`))).toBe(true);
+      expect(first.ready.httpAddress).toMatch(/^127\.0\.0\.1:\d+$/);
+      expect(await first.get('/health')).toEqual({ status: 200, body: 'OK' });
+      expect((await first.get('/health/live')).status).toBe(200);
+      expect((await first.get('/health/ready')).status).toBe(200);
+      await waitFor(async () => (await first.metric('teranode_p2p_connected_peers')) === 1, { what: 'the second node' });
+      expect(await second.metric('teranode_p2p_connected_peers')).toBe(1);
+    } finally {
+      expect((await second.stop()).code).toBe(0);
+      const stopped = await first.stop();
+      expect(stopped.code).toBe(0);
+      expect(stopped.ms).toBeLessThan(5000);
+    }
+    expect(first.output.json.at(-1)?.event).toBe('stopped');
+  });
+
+  test('stdout carries JSON lines only, beside the banner of npm', async () => {
+    const server = await ServerProcess.start();
+    await server.stop();
+    expect(server.output.text.filter((line) => line !== '' && !line.startsWith('> '))).toEqual([]);
+    expect(server.output.json.every((line) => typeof line.event === 'string' && typeof line.level === 'string')).toBe(true);
+  });
+
+  test('over IPv6 too', async () => {
+    const first = await ServerProcess.start({ settings: { p2p_listen_addresses: '127.0.0.1 | ::1' } });
+    const address = first.ready.listenAddresses.find((each) => each.startsWith('/ip6/::1/tcp/')) ?? '';
+    const second = await ServerProcess.start({ settings: { p2p_listen_addresses: '::1', p2p_static_peers: address } });
+    try {
+      await waitFor(async () => (await second.metric('teranode_p2p_connected_peers')) === 1, { what: 'the connection over IPv6' });
+    } finally {
+      await Promise.all([first.stop(), second.stop()]);
+    }
+  });
+
+  test('settings that are wrong are refused with exit code 2, all of them at once', async () => {
+    const { code, errors } = await ServerProcess.runToEnd({
+      settings: { p2p_port: 'ninety', p2p_static_peers: '/ip4/1.2.3.4/tcp/1', p2p_ban_duration: 'soon', grpc_admin_api_key: 'testkey' },
+    });
+    expect(code).toBe(2);
+    for (const key of ['p2p_port = ninety', 'p2p_static_peers', 'p2p_ban_duration = soon', 'grpc_admin_api_key']) expect(errors).toContain(key);
+    expect(errors).toContain('environment p2p_port');
+    expect(errors).not.toContain('testkey');
+  });
+
+  test('two nodes never share a dataFolder', async () => {
+    const dataFolder = temporaryFolder('shared');
+    const first = await ServerProcess.start({ dataFolder });
+    const second = await ServerProcess.runToEnd({ dataFolder });
+    await first.stop();
+    expect(second.code).toBe(1);
+    expect(second.errors).toContain('DATA_FOLDER_LOCKED');
+  });
+
+  test('a kill leaves no lock behind, and the peer id stays', async () => {
+    const dataFolder = temporaryFolder('killed');
+    const first = await ServerProcess.start({ dataFolder });
+    await first.kill();
+    const second = await ServerProcess.start({ dataFolder });
+    await second.stop();
+    expect(second.peerId).toBe(first.peerId);
+  });
+
+  test('a port in use is told', async () => {
+    const first = await ServerProcess.start();
+    const port = /tcp\/(\d+)/.exec(first.address)?.[1] ?? '';
+    const second = await ServerProcess.runToEnd({ settings: { p2p_port: port } });
+    await first.stop();
+    expect(second.code).toBe(1);
+    expect(second.errors).toContain('LISTEN_FAILED');
+  });
+
+  test('with no broker the server gets ready, and readiness says what is missing', async () => {
+    const server = await ServerProcess.start({ settings: { kafka_blocksConfig: 'kafka://127.0.0.1:1/blocks' } });
+    const { status, body } = await server.get('/health/ready');
+    expect(status).toBe(503);
+    expect(body).toMatch(/kafka_blocks: FAILED/);
+    expect(body).toMatch(/kafka_subtrees: ok/);
+    const stopped = await server.stop();
+    expect(stopped.code).toBe(0);
+    expect(stopped.ms).toBeLessThan(5000);
+  });
+
+  test('a key of the settings decides the peer id', async () => {
+    const conf = readFileSync(new URL('../data/settings/teranode-2025-09-settings.conf', import.meta.url), 'utf8');
+    for (const name of ['docker.teranode1', 'docker.teranode2']) {
+      const hex = new RegExp(`^p2p_private_key\\.${name.replace('.', '\\.')}\\s*=\\s*(\\S+)`, 'm').exec(conf)?.[1] ?? '';
+      const server = await ServerProcess.start({ settings: { p2p_private_key: hex } });
+      await server.stop();
+      // 64 or 96 bytes: the public half is the second 32.
+      const key = Buffer.concat([Buffer.from('002408011220', 'hex'), Buffer.from(hex.slice(64, 128), 'hex')]);
+      expect(server.peerId).toBe(base58btc.encode(key).slice(1));
+    }
+  });
+});
