@@ -1,10 +1,5 @@
 // Node status: how a node presents itself every 10 s (spec "p2p_node_status_topic").
-import {
-  type BlockAssemblyDetails,
-  readBlockAssembly,
-  UNKNOWN_BLOCK_ASSEMBLY,
-  writeBlockAssembly,
-} from './block-assembly-details.ts';
+import { type BlockAssemblyDetails, readBlockAssembly, writeBlockAssembly } from './block-assembly-details.ts';
 import type { Decoded } from './fault.ts';
 import { FieldReader, goBytes, type JsonField, MAX_URL_CHARS } from './json.ts';
 
@@ -97,5 +92,3 @@ export function encodeNodeStatus(message: NodeStatusMessage): Uint8Array {
     ...sync.filter(([, value]) => Boolean(value)),
   ]);
 }
-
-export { UNKNOWN_BLOCK_ASSEMBLY };

@@ -70,7 +70,11 @@ export function goPeerBinary(): string {
   requireTool('go', ['version'], 'Go 1.24 or newer');
   mkdirSync(CACHE, { recursive: true });
   const fresh = `${binary}.${process.pid}`;
-  execFileSync('go', ['build', '-o', fresh, '.'], { cwd: SOURCES, stdio: ['ignore', 'ignore', 'inherit'], timeout: 600_000 });
+  execFileSync('go', ['build', '-o', fresh, '.'], {
+    cwd: SOURCES,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    timeout: 600_000,
+  });
   renameSync(fresh, binary);
   return binary;
 }
@@ -90,7 +94,10 @@ export class GoPeer {
   }
 
   static async start(options: GoPeerOptions): Promise<GoPeer> {
-    const child = spawn(goPeerBinary(), [], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, GOMAXPROCS: '2' } });
+    const child = spawn(goPeerBinary(), [], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, GOMAXPROCS: '2' },
+    });
     endWithTests(child);
     const send = commandChannel(child);
     await send('init', options);
@@ -131,7 +138,9 @@ export class GoPeer {
   }
 
   async received(topic: string): Promise<GoReceived[]> {
-    const all = await this.send<{ topic: string; data: string; author: string; neighbour: string }[]>('received', { topic });
+    const all = await this.send<{ topic: string; data: string; author: string; neighbour: string }[]>('received', {
+      topic,
+    });
     return all.map((each) => ({ ...each, data: Buffer.from(each.data, 'base64') }));
   }
 

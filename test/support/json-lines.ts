@@ -9,7 +9,10 @@ export interface OutputLines {
 }
 
 /** Collects lines, bounded; `onJson` sees each JSON line as it comes. */
-export function collectLines(stream: NodeJS.ReadableStream, onJson?: (line: Record<string, unknown>) => void): OutputLines {
+export function collectLines(
+  stream: NodeJS.ReadableStream,
+  onJson?: (line: Record<string, unknown>) => void,
+): OutputLines {
   const lines: OutputLines = { json: [], text: [] };
   createInterface({ input: stream }).on('line', (line) => {
     let value: unknown;

@@ -114,7 +114,11 @@ export class KafkaBroker {
   }
 
   private java(args: readonly string[]): string {
-    return execFileSync('java', [...this.javaOptions(), ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 60_000 });
+    return execFileSync('java', [...this.javaOptions(), ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 60_000,
+    });
   }
 
   private javaOptions(): string[] {

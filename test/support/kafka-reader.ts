@@ -2,8 +2,18 @@
 import { Consumer } from '@platformatic/kafka';
 
 /** Reads from the oldest record on until `enough` says so, or nothing came for `quietMs`. */
-export async function readTopic(broker: string, topic: string, enough: (count: number) => boolean, quietMs = 5000): Promise<Buffer[]> {
-  const consumer = new Consumer({ clientId: 'reader', groupId: `reader-${topic}-${Math.random()}`, bootstrapBrokers: [broker], retries: 5 });
+export async function readTopic(
+  broker: string,
+  topic: string,
+  enough: (count: number) => boolean,
+  quietMs = 5000,
+): Promise<Buffer[]> {
+  const consumer = new Consumer({
+    clientId: 'reader',
+    groupId: `reader-${topic}-${Math.random()}`,
+    bootstrapBrokers: [broker],
+    retries: 5,
+  });
   const values: Buffer[] = [];
   const stream = await consumer.consume({ topics: [topic], mode: 'earliest', autocommit: false, maxWaitTime: 200 });
   let timer: NodeJS.Timeout | undefined;

@@ -48,7 +48,13 @@ export interface BlockFields {
 }
 
 export function blockFields(header: Buffer, height: number, peerId: string): BlockFields {
-  return { Hash: headerHash(header), Height: height, DataHubURL: DATA_HUB, PeerID: peerId, Header: header.toString('hex') };
+  return {
+    Hash: headerHash(header),
+    Height: height,
+    DataHubURL: DATA_HUB,
+    PeerID: peerId,
+    Header: header.toString('hex'),
+  };
 }
 
 export function subtreeFields(peerId: string) {

@@ -58,7 +58,10 @@ export class ServerProcess {
       { timeoutMs: options.readyTimeoutMs ?? 20_000, what: 'the ready line' },
     ).catch((cause: unknown) => {
       child.kill('SIGKILL');
-      throw new Error(`the server did not get ready:\n${errors()}\n${output.json.map((line) => JSON.stringify(line)).join('\n')}`, { cause });
+      throw new Error(
+        `the server did not get ready:\n${errors()}\n${output.json.map((line) => JSON.stringify(line)).join('\n')}`,
+        { cause },
+      );
     });
     return new ServerProcess(child, ready as unknown as ReadyLine, output, dataFolder);
   }
@@ -87,7 +90,9 @@ export class ServerProcess {
   /** Sum of all series of a metric whose line contains every given text. */
   async metric(name: string, ...labels: string[]): Promise<number> {
     const { body } = await this.get('/metrics');
-    const lines = body.split('\n').filter((line) => line.startsWith(name) && labels.every((label) => line.includes(label)));
+    const lines = body
+      .split('\n')
+      .filter((line) => line.startsWith(name) && labels.every((label) => line.includes(label)));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 
@@ -126,8 +131,18 @@ export class ServerProcess {
 }
 
 function spawnNpm(options: ServerOptions, dataFolder: string) {
-  const env = { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...SMALL_SETTINGS, dataFolder, ...options.settings };
-  const child = spawn('npm', ['start', '--', '--json-logs'], { cwd: options.folder ?? REPO, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = {
+    PATH: process.env.PATH ?? '',
+    HOME: process.env.HOME ?? '',
+    ...SMALL_SETTINGS,
+    dataFolder,
+    ...options.settings,
+  };
+  const child = spawn('npm', ['start', '--', '--json-logs'], {
+    cwd: options.folder ?? REPO,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   endWithTests(child);
   const output = collectLines(child.stdout);
   let errors = '';

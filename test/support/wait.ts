@@ -7,7 +7,10 @@ export interface WaitOptions {
 }
 
 /** Resolves with the first value that is neither undefined nor false; throws after the timeout with what was awaited. */
-export async function waitFor<T>(probe: () => T | Promise<T>, options: WaitOptions): Promise<Exclude<T, undefined | false>> {
+export async function waitFor<T>(
+  probe: () => T | Promise<T>,
+  options: WaitOptions,
+): Promise<Exclude<T, undefined | false>> {
   const until = performance.now() + (options.timeoutMs ?? 10_000);
   let last: unknown;
   for (let pauseMs = 5; ; pauseMs = Math.min(100, pauseMs * 1.5)) {

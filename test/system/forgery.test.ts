@@ -69,7 +69,9 @@ describe('forged announcements', () => {
   // forger - relay - server - listener: nothing reaches the listener but through us.
   beforeAll(async () => {
     broker = await KafkaBroker.start();
-    server = await ServerProcess.start({ settings: { ...privateNetwork('mainnet'), ...kafkaSettings(broker.address) } });
+    server = await ServerProcess.start({
+      settings: { ...privateNetwork('mainnet'), ...kafkaSettings(broker.address) },
+    });
     const common = { psk: PSK, topics: allTopics('mainnet') };
     relay = await GoPeer.start(common);
     forger = await GoPeer.start({ ...common, allow: [relay.peerId] });
@@ -128,11 +130,16 @@ describe('forged announcements', () => {
     const address = Buffer.from('047f0000010626fd', 'hex');
     const bytes = Buffer.concat([Buffer.from([0x0a, key.length]), key, Buffer.from([0x12, address.length]), address]);
     for (let i = 0; i < 3; i += 1) await forger.publish(topics.subtree, bytes);
-    await waitFor(async () => (await server.metric('teranode_p2p_gossip_messages_total', 'reason="peer_discovery_repeated"')) === 2, {
-      what: 'the repeated bytes',
-    });
+    await waitFor(
+      async () => (await server.metric('teranode_p2p_gossip_messages_total', 'reason="peer_discovery_repeated"')) === 2,
+      {
+        what: 'the repeated bytes',
+      },
+    );
     await waitFor(async () => (await listener.received(topics.subtree)).length > 0, { what: 'the first bytes' });
-    expect((await listener.received(topics.subtree)).map(({ data }) => data.toString('hex'))).toEqual([bytes.toString('hex')]);
+    expect((await listener.received(topics.subtree)).map(({ data }) => data.toString('hex'))).toEqual([
+      bytes.toString('hex'),
+    ]);
   });
 
   test('the same block from another author is relayed and handed on, from the same author it is not', async () => {
@@ -144,17 +151,33 @@ describe('forged announcements', () => {
     await relay.publish(topics.block, second);
     await forger.publish(topics.block, first);
     await relay.publish(topics.block, second);
-    await waitFor(async () => (await server.metric('teranode_p2p_gossip_messages_total', 'reason="duplicate"')) === 2, { what: 'duplicates' });
+    await waitFor(async () => (await server.metric('teranode_p2p_gossip_messages_total', 'reason="duplicate"')) === 2, {
+      what: 'duplicates',
+    });
     const records = await readTopic(broker.address, 'blocks', (count) => count > 2, 3000);
-    expect(records.map(protobufStrings).map((record) => record[3]).sort()).toEqual([forger.peerId, relay.peerId].sort());
-    expect((await listener.received(topics.block)).map(({ author }) => author).sort()).toEqual([forger.peerId, relay.peerId].sort());
+    expect(
+      records
+        .map(protobufStrings)
+        .map((record) => record[3])
+        .sort(),
+    ).toEqual([forger.peerId, relay.peerId].sort());
+    expect((await listener.received(topics.block)).map(({ author }) => author).sort()).toEqual(
+      [forger.peerId, relay.peerId].sort(),
+    );
   });
 
   test('2 MB straight from a forger end its stream at most, and its next connection is heard', async () => {
-    const loud = await GoPeer.start({ psk: PSK, topics: allTopics('mainnet'), allow: [server.peerId], maxMessageSize: 8 << 20 });
+    const loud = await GoPeer.start({
+      psk: PSK,
+      topics: allTopics('mainnet'),
+      allow: [server.peerId],
+      maxMessageSize: 8 << 20,
+    });
     try {
       await loud.connect(server.address);
-      await waitFor(async () => (await loud.mesh()).mesh[topics.subtree]?.includes(server.peerId), { what: 'the mesh' });
+      await waitFor(async () => (await loud.mesh()).mesh[topics.subtree]?.includes(server.peerId), {
+        what: 'the mesh',
+      });
       await loud.publish(topics.subtree, Buffer.alloc(2 << 20, 0x61));
       await loud.disconnect(server.peerId);
       await waitFor(async () => !(await loud.isConnectedTo(server.peerId)), { what: 'the end of the connection' });

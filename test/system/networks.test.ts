@@ -12,17 +12,23 @@ const PUBLIC = { network: 'regtest', p2p_shared_key: PSK, p2p_dht_use_private: '
 describe.each(['noise', 'tls'] as const)('without a private network, over %s only', (security) => {
   test('announcements go both ways between Go peers and our server', async () => {
     const server = await ServerProcess.start({ settings: { ...PUBLIC, embedded_chain_mine_interval: '300ms' } });
-    const peers = await Promise.all([1, 2].map(() => GoPeer.start({ security, topics: allTopics('regtest'), allow: [server.peerId] })));
+    const peers = await Promise.all(
+      [1, 2].map(() => GoPeer.start({ security, topics: allTopics('regtest'), allow: [server.peerId] })),
+    );
     const [publisher, listener] = peers as [GoPeer, GoPeer];
     try {
       for (const peer of peers) {
         await peer.connect(server.address);
-        await waitFor(async () => (await peer.mesh()).mesh[topics.subtree]?.includes(server.peerId), { what: 'the mesh' });
+        await waitFor(async () => (await peer.mesh()).mesh[topics.subtree]?.includes(server.peerId), {
+          what: 'the mesh',
+        });
       }
       expect((await publisher.connections())[0]?.security).toContain(security);
       const sent = Array.from({ length: 500 }, () => JSON.stringify(subtreeFields(publisher.peerId)));
       for (const message of sent) await publisher.publish(topics.subtree, message);
-      await waitFor(async () => (await server.metric('teranode_p2p_kafka_sent_total', 'subtrees')) === sent.length, { what: 'the records' });
+      await waitFor(async () => (await server.metric('teranode_p2p_kafka_sent_total', 'subtrees')) === sent.length, {
+        what: 'the records',
+      });
       const heard = await waitFor(
         async () => {
           const from = (await listener.received(topics.subtree)).filter(({ author }) => author === publisher.peerId);
@@ -31,7 +37,10 @@ describe.each(['noise', 'tls'] as const)('without a private network, over %s onl
         { what: 'the announcements at the other peer' },
       );
       expect(heard.map(({ data }) => data.toString()).sort()).toEqual([...sent].sort());
-      await waitFor(async () => (await listener.received(topics.block)).some(({ author }) => author === server.peerId), { what: 'a mined block' });
+      await waitFor(
+        async () => (await listener.received(topics.block)).some(({ author }) => author === server.peerId),
+        { what: 'a mined block' },
+      );
     } finally {
       await Promise.all([...peers.map((peer) => peer.stop()), server.stop()]);
     }
@@ -48,7 +57,10 @@ describe('our node as bootstrap', () => {
     const connected = (server: ServerProcess) => server.metric('teranode_p2p_connected_peers');
     const go: GoPeer[] = [];
     try {
-      await waitFor(async () => (await Promise.all(ours.map(connected))).every((count) => count === 2), { timeoutMs: 5000, what: 'our two nodes' });
+      await waitFor(async () => (await Promise.all(ours.map(connected))).every((count) => count === 2), {
+        timeoutMs: 5000,
+        what: 'our two nodes',
+      });
       expect(performance.now() - readyMs).toBeLessThan(2000);
       for (let i = 0; i < 2; i += 1) {
         const peer = await GoPeer.start({
@@ -61,10 +73,13 @@ describe('our node as bootstrap', () => {
         go.push(peer);
         await peer.rendezvous();
       }
-      await waitFor(async () => (await Promise.all([bootstrap, ...ours].map(connected))).every((count) => count === 4), {
-        timeoutMs: 60_000,
-        what: 'ours and the Go peers',
-      });
+      await waitFor(
+        async () => (await Promise.all([bootstrap, ...ours].map(connected))).every((count) => count === 4),
+        {
+          timeoutMs: 60_000,
+          what: 'ours and the Go peers',
+        },
+      );
       // A Go peer whose first advertisement failed on an empty routing table waits two minutes before the next.
       const [a, b] = go as [GoPeer, GoPeer];
       await waitFor(() => a.isConnectedTo(b.peerId), { timeoutMs: 170_000, what: 'the two Go peers' });
@@ -80,12 +95,20 @@ describe('relay', () => {
     const settings = { ...privateNetwork('regtest'), p2p_max_cached_peers: '0' };
     const relay = await ServerProcess.start({ settings: { ...settings, p2p_enable_relay_service: 'true' } });
     const hidden = await ServerProcess.start({
-      settings: { ...settings, p2p_force_reachability: 'private', p2p_static_peers: relay.address, p2p_enable_hole_punching: 'false' },
+      settings: {
+        ...settings,
+        p2p_force_reachability: 'private',
+        p2p_static_peers: relay.address,
+        p2p_enable_hole_punching: 'false',
+      },
     });
     const visitor = await GoPeer.start({ psk: PSK, topics: [] });
     try {
       const through = `${relay.address}/p2p-circuit/p2p/${hidden.peerId}`;
-      await waitFor(async () => (await visitor.connect(through)) !== undefined, { timeoutMs: 20_000, what: 'a connection through the relay' });
+      await waitFor(async () => (await visitor.connect(through)) !== undefined, {
+        timeoutMs: 20_000,
+        what: 'a connection through the relay',
+      });
       const connections = await visitor.connections();
       const relayed = connections.find(({ peerId }) => peerId === hidden.peerId);
       expect(relayed?.limited).toBe(true);

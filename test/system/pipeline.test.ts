@@ -32,14 +32,18 @@ describe('announcements of a Go network end in Kafka', () => {
 
   beforeAll(async () => {
     broker = await KafkaBroker.start();
-    server = await ServerProcess.start({ settings: { ...privateNetwork('mainnet'), ...kafkaSettings(broker.address) } });
+    server = await ServerProcess.start({
+      settings: { ...privateNetwork('mainnet'), ...kafkaSettings(broker.address) },
+    });
     const options = { psk: PSK, topics: allTopics('mainnet'), allow: [server.peerId] };
     publisher = await GoPeer.start(options);
     listener = await GoPeer.start(options);
     for (const peer of [publisher, listener]) await peer.connect(server.address);
     for (const peer of [publisher, listener]) {
       await waitFor(async () => (await peer.mesh()).mesh[topics.block]?.includes(server.peerId), { what: 'the mesh' });
-      await waitFor(async () => (await peer.mesh()).mesh[topics.subtree]?.includes(server.peerId), { what: 'the mesh' });
+      await waitFor(async () => (await peer.mesh()).mesh[topics.subtree]?.includes(server.peerId), {
+        what: 'the mesh',
+      });
     }
   });
 
@@ -58,26 +62,41 @@ describe('announcements of a Go network end in Kafka', () => {
 
     await publisher.publishMany({ topic: topics.block, file: join(folder, 'blocks'), ratePerSecond: 500 });
     await publisher.publishMany({ topic: topics.subtree, file: join(folder, 'subtrees'), ratePerSecond: 500 });
-    await waitFor(async () => (await publisher.publishStatus()).published === 2 * COUNT, { timeoutMs: 60_000, what: 'publishing' });
+    await waitFor(async () => (await publisher.publishStatus()).published === 2 * COUNT, {
+      timeoutMs: 60_000,
+      what: 'publishing',
+    });
 
     const blockRecords = await readTopic(broker.address, 'blocks', (count) => count > COUNT);
     const subtreeRecords = await readTopic(broker.address, 'subtrees', (count) => count > COUNT);
     const expectedBlocks = blocks.map((block) => ({ 1: block.Hash, 2: block.DataHubURL, 3: publisher.peerId }));
-    const expectedSubtrees = subtrees.map((subtree) => ({ 1: subtree.Hash, 2: subtree.DataHubURL, 3: publisher.peerId }));
+    const expectedSubtrees = subtrees.map((subtree) => ({
+      1: subtree.Hash,
+      2: subtree.DataHubURL,
+      3: publisher.peerId,
+    }));
     expect(sorted(blockRecords.map(protobufStrings))).toEqual(sorted(expectedBlocks));
     expect(sorted(subtreeRecords.map(protobufStrings))).toEqual(sorted(expectedSubtrees));
 
     // The other Go peer heard all of it through us.
-    await waitFor(async () => (await listener.stats()).unique[topics.block] === COUNT, { what: 'blocks at the other peer' });
-    await waitFor(async () => (await listener.stats()).unique[topics.subtree] === COUNT, { what: 'subtrees at the other peer' });
+    await waitFor(async () => (await listener.stats()).unique[topics.block] === COUNT, {
+      what: 'blocks at the other peer',
+    });
+    await waitFor(async () => (await listener.stats()).unique[topics.subtree] === COUNT, {
+      what: 'subtrees at the other peer',
+    });
   });
 });
 
 describe('what our own chain mines is announced', () => {
   test('blocks mined in regtest arrive at both Go peers with the right header', async () => {
     const topics = topicsOf('regtest');
-    const server = await ServerProcess.start({ settings: { ...privateNetwork('regtest'), embedded_chain_mine_interval: '300ms' } });
-    const peers = await Promise.all([1, 2].map(() => GoPeer.start({ psk: PSK, topics: allTopics('regtest'), allow: [server.peerId] })));
+    const server = await ServerProcess.start({
+      settings: { ...privateNetwork('regtest'), embedded_chain_mine_interval: '300ms' },
+    });
+    const peers = await Promise.all(
+      [1, 2].map(() => GoPeer.start({ psk: PSK, topics: allTopics('regtest'), allow: [server.peerId] })),
+    );
     try {
       for (const peer of peers) await peer.connect(server.address);
       for (const peer of peers) {

@@ -39,7 +39,11 @@ describe('broker away for 20 s at 500 announcements a second', () => {
     const bound = 6000;
     const broker = await KafkaBroker.start();
     const server = await ServerProcess.start({
-      settings: { ...privateNetwork('regtest'), ...kafkaSettings(broker.address), kafka_queue_max_messages: String(bound) },
+      settings: {
+        ...privateNetwork('regtest'),
+        ...kafkaSettings(broker.address),
+        kafka_queue_max_messages: String(bound),
+      },
     });
     const options = { psk: PSK, topics: allTopics('regtest'), allow: [server.peerId] };
     const publisher = await GoPeer.start(options);
@@ -47,17 +51,24 @@ describe('broker away for 20 s at 500 announcements a second', () => {
     try {
       for (const peer of [publisher, listener]) {
         await peer.connect(server.address);
-        await waitFor(async () => (await peer.mesh()).mesh[topics.subtree]?.includes(server.peerId), { what: 'the mesh' });
+        await waitFor(async () => (await peer.mesh()).mesh[topics.subtree]?.includes(server.peerId), {
+          what: 'the mesh',
+        });
       }
       const total = 15_000;
       const published = async (count: number) =>
-        waitFor(async () => (await publisher.publishStatus()).published >= count, { timeoutMs: 60_000, what: `${count} published` });
+        waitFor(async () => (await publisher.publishStatus()).published >= count, {
+          timeoutMs: 60_000,
+          what: `${count} published`,
+        });
       await publisher.publishMany({ topic: topics.subtree, subtrees: total, ratePerSecond: 500 });
       await published(2000);
       const before = server.memoryBytes();
       await broker.kill();
       await published(12_000);
-      await waitFor(async () => ((await listener.stats()).unique[topics.subtree] ?? 0) >= 11_900, { what: 'gossip during the outage' });
+      await waitFor(async () => ((await listener.stats()).unique[topics.subtree] ?? 0) >= 11_900, {
+        what: 'gossip during the outage',
+      });
       expect(server.memoryBytes() - before).toBeLessThan(150 * 1024 * 1024);
       expect((await server.get('/health/ready')).status).toBe(503);
       await broker.up();
@@ -66,7 +77,9 @@ describe('broker away for 20 s at 500 announcements a second', () => {
         timeoutMs: 40_000,
         what: 'the queue to empty',
       });
-      await waitFor(async () => (await listener.stats()).unique[topics.subtree] === total, { what: 'all at the listener' });
+      await waitFor(async () => (await listener.stats()).unique[topics.subtree] === total, {
+        what: 'all at the listener',
+      });
       const dropped = await server.metric('teranode_p2p_kafka_dropped_total', 'topic="subtrees"');
       expect(dropped).toBeGreaterThan(0);
       expect(dropped).toBeLessThan(10_000 - bound + 1500);

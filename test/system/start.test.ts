@@ -16,7 +16,9 @@ describe('npm start', () => {
       expect(await first.get('/health')).toEqual({ status: 200, body: 'OK' });
       expect((await first.get('/health/live')).status).toBe(200);
       expect((await first.get('/health/ready')).status).toBe(200);
-      await waitFor(async () => (await first.metric('teranode_p2p_connected_peers')) === 1, { what: 'the second node' });
+      await waitFor(async () => (await first.metric('teranode_p2p_connected_peers')) === 1, {
+        what: 'the second node',
+      });
       expect(await second.metric('teranode_p2p_connected_peers')).toBe(1);
     } finally {
       expect((await second.stop()).code).toBe(0);
@@ -31,7 +33,9 @@ describe('npm start', () => {
     const server = await ServerProcess.start();
     await server.stop();
     expect(server.output.text.filter((line) => line !== '' && !line.startsWith('> '))).toEqual([]);
-    expect(server.output.json.every((line) => typeof line.event === 'string' && typeof line.level === 'string')).toBe(true);
+    expect(server.output.json.every((line) => typeof line.event === 'string' && typeof line.level === 'string')).toBe(
+      true,
+    );
   });
 
   test('over IPv6 too', async () => {
@@ -39,7 +43,9 @@ describe('npm start', () => {
     const address = first.ready.listenAddresses.find((each) => each.startsWith('/ip6/::1/tcp/')) ?? '';
     const second = await ServerProcess.start({ settings: { p2p_listen_addresses: '::1', p2p_static_peers: address } });
     try {
-      await waitFor(async () => (await second.metric('teranode_p2p_connected_peers')) === 1, { what: 'the connection over IPv6' });
+      await waitFor(async () => (await second.metric('teranode_p2p_connected_peers')) === 1, {
+        what: 'the connection over IPv6',
+      });
     } finally {
       await Promise.all([first.stop(), second.stop()]);
     }
@@ -47,10 +53,16 @@ describe('npm start', () => {
 
   test('settings that are wrong are refused with exit code 2, all of them at once', async () => {
     const { code, errors } = await ServerProcess.runToEnd({
-      settings: { p2p_port: 'ninety', p2p_static_peers: '/ip4/1.2.3.4/tcp/1', p2p_ban_duration: 'soon', grpc_admin_api_key: 'testkey' },
+      settings: {
+        p2p_port: 'ninety',
+        p2p_static_peers: '/ip4/1.2.3.4/tcp/1',
+        p2p_ban_duration: 'soon',
+        grpc_admin_api_key: 'testkey',
+      },
     });
     expect(code).toBe(2);
-    for (const key of ['p2p_port = ninety', 'p2p_static_peers', 'p2p_ban_duration = soon', 'grpc_admin_api_key']) expect(errors).toContain(key);
+    for (const key of ['p2p_port = ninety', 'p2p_static_peers', 'p2p_ban_duration = soon', 'grpc_admin_api_key'])
+      expect(errors).toContain(key);
     expect(errors).toContain('environment p2p_port');
     expect(errors).not.toContain('testkey');
   });
@@ -96,7 +108,8 @@ describe('npm start', () => {
   test('a key of the settings decides the peer id', async () => {
     const conf = readFileSync(new URL('../data/settings/teranode-2025-09-settings.conf', import.meta.url), 'utf8');
     for (const name of ['docker.teranode1', 'docker.teranode2']) {
-      const hex = new RegExp(`^p2p_private_key\\.${name.replace('.', '\\.')}\\s*=\\s*(\\S+)`, 'm').exec(conf)?.[1] ?? '';
+      const hex =
+        new RegExp(`^p2p_private_key\\.${name.replace('.', '\\.')}\\s*=\\s*(\\S+)`, 'm').exec(conf)?.[1] ?? '';
       const server = await ServerProcess.start({ settings: { p2p_private_key: hex } });
       await server.stop();
       // 64 or 96 bytes: the public half is the second 32.

@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+// Entry of the published program. Plain enough for any old Node to say which one it needs instead of a syntax error.
+var needed = [22, 22];
+var version = process.versions.node.split('.').map(Number);
+if (version[0] < needed[0] || (version[0] === needed[0] && version[1] < needed[1])) {
+  console.error('teranode-p2p needs Node ' + needed.join('.') + ' or newer; this is ' + process.version);
+  process.exit(1);
+}
+import('../dist/cli/main.js').catch((error) => {
+  console.error(error);
+  process.exit(1);
+});

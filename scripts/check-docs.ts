@@ -1,0 +1,64 @@
+// Checks what the documents show: every ```ts block compiles against the package, every `npm run` in them exists, every linked file too.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+function documents(): string[] {
+  const top = readdirSync(root).filter((name) => name.endsWith('.md'));
+  const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.md'),
+  );
+  return [...top.map((name) => join(root, name)), ...docs.map((name) => join(root, 'docs', name))];
+}
+
+function blocks(text: string, language: string): string[] {
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(([, code]) => code ?? '');
+}
+
+function checkCommands(file: string, text: string): string[] {
+  const scripts = new Set(Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts));
+  const named = [...text.matchAll(/npm run (?:-s )?([a-z:-]+)/g)].map(([, name]) => name ?? '');
+  return named
+    .filter((name) => !scripts.has(name))
+    .map((name) => `${relative(root, file)}: there is no script ${name}`);
+}
+
+function checkLinks(file: string, text: string): string[] {
+  const targets = [...text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, target]) => target ?? '');
+  return targets
+    .filter((target) => !/^[a-z]+:/.test(target) && !existsSync(join(dirname(file), target)))
+    .map((target) => `${relative(root, file)}: ${target} does not exist`);
+}
+
+/** Compiles all snippets at once, each as a module beside the sources. */
+function checkSnippets(files: readonly string[]): void {
+  const folder = mkdtempSync(join(root, '.docs-'));
+  try {
+    for (const [i, file] of files.entries()) {
+      for (const [k, code] of blocks(readFileSync(file, 'utf8'), 'ts').entries()) {
+        writeFileSync(join(folder, `snippet-${i}-${k}.ts`), `// ${relative(root, file)}\nexport {};\n${code}`);
+      }
+    }
+    const config = {
+      extends: '../tsconfig.json',
+      compilerOptions: { noUnusedLocals: false, paths: { 'teranode-p2p': ['../src/index.ts'] } },
+      include: ['*.ts'],
+    };
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
+    execFileSync('tsc', ['-p', folder], { stdio: 'inherit' });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const files = documents();
+const problems = files.flatMap((file) => {
+  const text = readFileSync(file, 'utf8');
+  return [...checkCommands(file, text), ...checkLinks(file, text)];
+});
+for (const problem of problems) process.stderr.write(`${problem}\n`);
+if (problems.length > 0) process.exit(1);
+checkSnippets(files);

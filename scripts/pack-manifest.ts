@@ -1,0 +1,26 @@
+// The packages that bring Node to a clone must not be in the published package: there they would take over their user's `node`. `strip`
+// takes them out of package.json before packing and keeps the original beside it; `restore` puts it back.
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const manifest = fileURLToPath(new URL('../package.json', import.meta.url));
+const original = `${manifest}.original`;
+
+function strip(): void {
+  if (existsSync(original)) renameSync(original, manifest);
+  const text = readFileSync(manifest, 'utf8');
+  const { optionalDependencies, devDependencies: _dev, ...rest } = JSON.parse(text) as Record<string, unknown>;
+  const kept = Object.entries((optionalDependencies ?? {}) as Record<string, string>).filter(
+    ([name]) => !/^node-linux-/.test(name),
+  );
+  writeFileSync(original, text);
+  const published = kept.length > 0 ? { ...rest, optionalDependencies: Object.fromEntries(kept) } : rest;
+  writeFileSync(manifest, `${JSON.stringify(published, null, 2)}\n`);
+}
+
+function restore(): void {
+  if (existsSync(original)) renameSync(original, manifest);
+}
+
+if (process.argv[2] === 'strip') strip();
+else restore();

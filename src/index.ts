@@ -1,0 +1,72 @@
+// What a library user imports. Every export is listed by name; anything else may change without notice.
+export { MemoryBroker, MemoryConsumer, MemoryProducer } from './adapters/memory/broker.ts';
+export { type App, type AppOptions, compose } from './compose.ts';
+export { ERROR_CODES, type ErrorCode, P2PError } from './errors.ts';
+export type { Verdict } from './gossip/verdict.ts';
+export type { HealthReport } from './health.ts';
+export { type Announcement, Attribution, type AttributionOptions } from './peers/attribution.ts';
+export type {
+  BlockchainClient,
+  BlockchainNotification,
+  BlockHeaderRecord,
+  FsmState,
+} from './ports/blockchain-client.ts';
+export { type Clock, systemClock } from './ports/clock.ts';
+export type { ConsumedMessage, Consumer, MessageHandler } from './ports/consumer.ts';
+export type { Logger } from './ports/log.ts';
+export type { Counter, Labels, Metrics } from './ports/metrics.ts';
+export type {
+  DirectStream,
+  DirectStreamHandler,
+  GossipMessage,
+  JoinedTopic,
+  P2PNode,
+  PeerRecord,
+  RelayDecision,
+  TopicHandler,
+} from './ports/p2p-node.ts';
+export type { ProbeResult, Producer } from './ports/producer.ts';
+export { type Endpoint, Server, type ServerDependencies, type ServerOptions, type ServerReady } from './server.ts';
+export { type KafkaUrl, parseKafkaUrl } from './settings/kafka-url.ts';
+export { type LoadedSettings, loadSettings, type SettingSources, type Settings } from './settings/load.ts';
+export { type BestBlockMessage, decodeBestBlock, encodeBestBlock } from './wire/best-block.ts';
+export { type BlockMessage, decodeBlock, encodeBlock } from './wire/block.ts';
+export type { BlockAssemblyDetails } from './wire/block-assembly-details.ts';
+export type { Decoded, Fault, FaultCode } from './wire/fault.ts';
+export { decodeHandshake, encodeHandshake, type HandshakeMessage } from './wire/handshake.ts';
+export { doubleSha256, hashFromBytes, hashToBytes, parseHash } from './wire/hash.ts';
+export {
+  type BlockHeader,
+  checkProofOfWork,
+  compactFromTarget,
+  encodeHeader,
+  hashHeader,
+  parseHeader,
+  targetFromCompact,
+  workOfTarget,
+} from './wire/header.ts';
+export type { BlockHash, Hash, PeerId, SubtreeHash } from './wire/ids.ts';
+export {
+  decodeKafkaBlock,
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  decodeKafkaRejectedTx,
+  decodeKafkaSubtree,
+  encodeKafkaBlock,
+  encodeKafkaInvalidBlock,
+  encodeKafkaInvalidSubtree,
+  encodeKafkaRejectedTx,
+  encodeKafkaSubtree,
+  type KafkaAnnouncement,
+  type KafkaInvalidBlock,
+  type KafkaInvalidSubtree,
+  type KafkaRejectedTx,
+} from './wire/kafka-messages.ts';
+export { decodeMiningOn, encodeMiningOn, type MiningOnMessage } from './wire/mining-on.ts';
+export { NETWORKS, type Network, type NetworkParameters } from './wire/networks.ts';
+export { decodeNodeStatus, encodeNodeStatus, type NodeStatusMessage } from './wire/node-status.ts';
+export { decodePeerDiscovery, type PeerDiscovery } from './wire/peer-discovery.ts';
+export { parsePeerId, peerIdFromPublicKey } from './wire/peer-id.ts';
+export { decodeRejectedTx, encodeRejectedTx, type RejectedTxMessage } from './wire/rejected-tx.ts';
+export { decodeSubtree, encodeSubtree, type SubtreeMessage } from './wire/subtree.ts';
+export { topicName } from './wire/topics.ts';
