@@ -144,6 +144,11 @@ export class GoPeer {
     return all.map((each) => ({ ...each, data: Buffer.from(each.data, 'base64') }));
   }
 
+  /** Messages received by topic; cheap. */
+  counts(): Promise<Readonly<Record<string, number>>> {
+    return this.send('receivedCounts');
+  }
+
   stats(): Promise<GoStats> {
     return this.send('receivedStats');
   }

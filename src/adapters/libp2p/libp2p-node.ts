@@ -19,6 +19,7 @@ import { libPeerId, peerIdText } from './peer-ids.ts';
 import { PeerKeeper } from './peer-keeper.ts';
 import { meshPeers, topicValidator } from './topic-validator.ts';
 import { Traffic } from './traffic.ts';
+import { installLazyWindowUpdates } from './yamux-window.ts';
 
 const CONNECT_DEADLINE_MS = 10_000;
 const SEND_DEADLINE_MS = 10_000;
@@ -70,6 +71,7 @@ export class Libp2pNode implements P2PNode {
     topicNames: readonly string[],
   ): Promise<void> {
     const verifier = await installFastVerify();
+    installLazyWindowUpdates();
     signal.throwIfAborted();
     this.topics = [...topicNames];
     const libp2p = await buildLibp2p(

@@ -323,6 +323,16 @@ func handleReceived(_ context.Context, p *testPeer, raw json.RawMessage) (any, e
 	return found, nil
 }
 
+func handleReceivedCounts(_ context.Context, p *testPeer, _ json.RawMessage) (any, error) {
+	p.inbox.lock.Lock()
+	defer p.inbox.lock.Unlock()
+	counts := map[string]int{}
+	for topic, n := range p.inbox.counts {
+		counts[topic] = n
+	}
+	return counts, nil
+}
+
 func handleReceivedStats(_ context.Context, p *testPeer, _ json.RawMessage) (any, error) {
 	p.inbox.lock.Lock()
 	defer p.inbox.lock.Unlock()

@@ -1,0 +1,210 @@
+// Side by side, in one run on one machine: a Go publisher of subtree announcements against (a) a Go receiver, (b) our server with the
+// in-process broker, (c) our server with a real Kafka broker. Prints JSON: received, lost, CPU a message, latencies, memory, ratio to Go's.
+// `--rates 1000,3000` and `--seconds 10` change what is run; `--only a,b` leaves receivers out.
+import { spawn } from 'node:child_process';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Consumer } from '@platformatic/kafka';
+import { endWithTests, temporaryFolder } from '../test/support/cleanup.ts';
+import { GoPeer } from '../test/support/go-peer.ts';
+import { collectLines } from '../test/support/json-lines.ts';
+import { KafkaBroker } from '../test/support/kafka-broker.ts';
+import { allTopics, kafkaSettings, PSK, privateNetwork, topicsOf } from '../test/support/network.ts';
+import { REPO } from '../test/support/repo.ts';
+import { ServerProcess } from '../test/support/server-process.ts';
+import { waitFor } from '../test/support/wait.ts';
+
+const TOPIC = topicsOf('regtest').subtree;
+/** How long a receiver may lag behind the publisher before what is missing counts as lost. */
+const GRACE_MS = 5000;
+
+/** Cheap to ask, also while messages come. */
+interface Usage {
+  readonly received: number;
+  readonly cpuMicros: number;
+  readonly rssBytes: number;
+}
+
+interface Latencies {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+interface Receiver {
+  readonly peerId: string;
+  readonly address: string;
+  usage(): Promise<Usage>;
+  latencies(): Promise<Latencies>;
+  stop(): Promise<void>;
+}
+
+interface Result {
+  readonly receiver: string;
+  readonly ratePerSecond: number;
+  readonly published: number;
+  readonly received: number;
+  readonly lost: number;
+  /** Messages that the publisher's own queue dropped, because the receiver or the machine was slow. */
+  readonly droppedByPublisher: number;
+  readonly cpuMicrosPerMessage: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly memoryMiB: number;
+  ratioToGo?: number;
+}
+
+const RECEIVERS: Readonly<Record<string, () => Promise<Receiver>>> = {
+  go: goReceiver,
+  'ours, memory': memoryReceiver,
+  'ours, kafka': kafkaReceiver,
+};
+
+async function goReceiver(): Promise<Receiver> {
+  const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), discard: true });
+  return {
+    peerId: peer.peerId,
+    address: peer.addresses[0] ?? '',
+    usage: async () => {
+      const [counts, usage] = await Promise.all([peer.counts(), peer.rusage()]);
+      return { received: counts[TOPIC] ?? 0, cpuMicros: usage.cpuMicros, rssBytes: usage.rssBytes };
+    },
+    latencies: () => peer.stats(),
+    stop: () => peer.stop(),
+  };
+}
+
+/** As shipped, apart from the rate limit of one author. */
+function settings(): Record<string, string> {
+  return { ...privateNetwork('regtest'), p2p_author_rate: '0', logLevel: 'INFO' };
+}
+
+async function memoryReceiver(): Promise<Receiver> {
+  const env = {
+    PATH: process.env.PATH ?? '',
+    dataFolder: temporaryFolder('bench'),
+    p2p_port: '0',
+    p2p_http_listen_address: '127.0.0.1:0',
+    embedded_chain_mine_interval: '',
+    ...settings(),
+  };
+  const child = spawn(process.execPath, [...process.execArgv, 'bench/receiver.ts'], { cwd: REPO, env, stdio: ['pipe', 'pipe', 'inherit'] });
+  endWithTests(child);
+  const output = collectLines(child.stdout);
+  const ready = await waitFor(() => output.json.find((line) => line.event === 'ready'), { timeoutMs: 20_000, what: 'the receiver' });
+  let asked = 0;
+  const ask = async (what: 'usage' | 'latencies') => {
+    asked += 1;
+    child.stdin.write(`${what}\n`);
+    return await waitFor(() => output.json.filter((line) => line.event === 'answer')[asked - 1], { what: 'an answer' });
+  };
+  return {
+    peerId: String(ready.peerId),
+    address: (ready.listenAddresses as string[])[0] ?? '',
+    usage: async () => (await ask('usage')) as unknown as Usage,
+    latencies: async () => (await ask('latencies')) as unknown as Latencies,
+    stop: async () => {
+      const exited = new Promise((resolve) => child.once('exit', resolve));
+      child.stdin.end();
+      await exited;
+    },
+  };
+}
+
+async function kafkaReceiver(): Promise<Receiver> {
+  const broker = await KafkaBroker.start();
+  const server = await ServerProcess.start({ settings: { ...settings(), ...kafkaSettings(broker.address) } });
+  const latenciesMs: number[] = [];
+  await waitFor(async () => (await server.get('/health/ready')).status === 200, { what: 'readiness' });
+  const consumer = new Consumer({ clientId: 'bench', groupId: 'bench', bootstrapBrokers: [broker.address], retries: true });
+  const stream = await waitFor(() => consumer.consume({ topics: ['subtrees'], mode: 'earliest', autocommit: false, maxWaitTime: 20 }), {
+    what: 'the topic',
+  });
+  stream.on('data', ({ value }) => {
+    const sentNs = /\?t=(\d+)/.exec(String(value))?.[1];
+    latenciesMs.push(performance.timeOrigin + performance.now() - Number(sentNs) / 1e6);
+  });
+  return {
+    peerId: server.peerId,
+    address: server.address,
+    usage: async () => ({ received: latenciesMs.length, cpuMicros: server.cpuMicros(), rssBytes: server.memoryBytes() }),
+    latencies: async () => {
+      const sorted = [...latenciesMs].sort((a, b) => a - b);
+      const quantile = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
+      return { p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
+    },
+    stop: async () => {
+      await stream.close();
+      await consumer.close(true);
+      await server.stop();
+      await broker.stop();
+    },
+  };
+}
+
+async function measure(name: string, ratePerSecond: number, seconds: number): Promise<Result> {
+  const receiver = await (RECEIVERS[name] ?? goReceiver)();
+  const publisher = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), discard: true });
+  try {
+    await publisher.connect(receiver.address);
+    await waitFor(async () => (await publisher.mesh()).mesh[TOPIC]?.includes(receiver.peerId), { what: 'the mesh' });
+    // The same warm-up for all, so that compilation is not counted.
+    await run(publisher, receiver, 2 * ratePerSecond, ratePerSecond);
+    const before = await receiver.usage();
+    const published = seconds * ratePerSecond;
+    const after = await run(publisher, receiver, published, ratePerSecond);
+    const received = after.received - before.received;
+    const { counts } = await publisher.mesh();
+    const latencies = await receiver.latencies();
+    return {
+      receiver: name,
+      ratePerSecond,
+      published,
+      received,
+      lost: published - received,
+      droppedByPublisher: counts.dropRPC ?? 0,
+      cpuMicrosPerMessage: Math.round((after.cpuMicros - before.cpuMicros) / Math.max(1, received)),
+      p50Ms: round(latencies.p50Ms),
+      p99Ms: round(latencies.p99Ms),
+      memoryMiB: Math.round(after.rssBytes / 1048576),
+    };
+  } finally {
+    await publisher.stop();
+    await receiver.stop();
+  }
+}
+
+/** Publishes, then waits until all is received or nothing more comes. */
+async function run(publisher: GoPeer, receiver: Receiver, count: number, ratePerSecond: number): Promise<Usage> {
+  const start = (await receiver.usage()).received;
+  const already = (await publisher.publishStatus()).published;
+  await publisher.publishMany({ topic: TOPIC, subtrees: count, ratePerSecond });
+  const timeoutMs = (count / ratePerSecond) * 3000 + 60_000;
+  await waitFor(async () => (await publisher.publishStatus()).published === already + count, { timeoutMs, what: 'publishing' });
+  await waitFor(async () => (await receiver.usage()).received - start >= count, { timeoutMs: GRACE_MS, what: 'the rest' }).catch(() => {});
+  return await receiver.usage();
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}
+
+const { values } = parseArgs({
+  options: {
+    rates: { type: 'string', default: '1000,3000,6000' },
+    seconds: { type: 'string', default: '10' },
+    only: { type: 'string', default: Object.keys(RECEIVERS).join(';') },
+  },
+});
+const results: Result[] = [];
+for (const ratePerSecond of values.rates.split(',').map(Number)) {
+  let go: Result | undefined;
+  for (const name of values.only.split(';')) {
+    const result = await measure(name, ratePerSecond, Number(values.seconds));
+    if (name === 'go') go = result;
+    if (go !== undefined) result.ratioToGo = round(result.cpuMicrosPerMessage / go.cpuMicrosPerMessage);
+    results.push(result);
+    process.stderr.write(`${JSON.stringify(result)}\n`);
+  }
+}
+process.stdout.write(`${JSON.stringify({ benchmark: 'gossip', cores: cpus().length, node: process.version, results }, null, 2)}\n`);
+process.exit(0);

@@ -1,0 +1,52 @@
+// A receiver for the benchmark: the composed server with the in-process broker, and a consumer behind it that takes the latency of each
+// announcement from the time in its URL. Answers each line on stdin with one JSON line.
+import { createInterface } from 'node:readline';
+import { MemoryConsumer } from '../src/adapters/memory/broker.ts';
+import { compose } from '../src/compose.ts';
+import { loadSettings } from '../src/settings/load.ts';
+import { decodeKafkaSubtree } from '../src/wire/kafka-messages.ts';
+
+const loaded = loadSettings({ folder: process.cwd(), env: process.env });
+const app = await compose(loaded.settings, { logFormat: 'json' });
+/** Kept as they come and read when asked, so that measuring costs the measured process little. */
+const records: { readonly value: Uint8Array; readonly atMs: number }[] = [];
+
+const counter = { add: () => {} };
+const consumer = new MemoryConsumer(
+  { broker: app.memoryBroker, log: app.log, metrics: { counter: () => counter, gauge: () => {} } },
+  { topic: 'subtrees', groupId: 'bench', replay: true },
+);
+await consumer.start((message) => {
+  records.push({ value: message.value, atMs: performance.now() });
+}, new AbortController().signal);
+
+const ready = await app.start(new AbortController().signal);
+process.stdout.write(`${JSON.stringify({ event: 'ready', ...ready })}\n`);
+
+/** `usage` is cheap and asked while messages come; `latencies` reads everything and is asked afterwards. */
+for await (const line of createInterface({ input: process.stdin })) {
+  const answer = line === 'latencies' ? latencies() : usage();
+  process.stdout.write(`${JSON.stringify({ event: 'answer', ...answer })}\n`);
+}
+
+function usage() {
+  const { user, system } = process.cpuUsage();
+  return { received: records.length, cpuMicros: user + system, rssBytes: process.memoryUsage.rss() };
+}
+
+function latencies() {
+  const hashes = new Set<string>();
+  const latenciesMs = records.map(({ value, atMs }) => {
+    const decoded = decodeKafkaSubtree(value);
+    if (!decoded.ok) throw new Error(decoded.fault.detail);
+    hashes.add(decoded.message.hash);
+    const sentNs = Number(decoded.message.url.slice(decoded.message.url.indexOf('?t=') + 3));
+    return performance.timeOrigin + atMs - sentNs / 1e6;
+  });
+  latenciesMs.sort((x, y) => x - y);
+  const quantile = (q: number) => latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(q * latenciesMs.length))] ?? 0;
+  return { unique: hashes.size, p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
+}
+
+await app.stop();
+process.exit(0);
