@@ -27,6 +27,8 @@ export interface GoPeerOptions {
   /** Only these peers may connect. */
   readonly allow?: readonly string[];
   readonly streamProtocol?: string;
+  /** RPCs that may wait for one neighbour; the library's default is 32. */
+  readonly outboundQueue?: number;
   /** Count what is received, keep nothing. */
   readonly discard?: boolean;
 }

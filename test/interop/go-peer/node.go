@@ -44,7 +44,8 @@ type initArgs struct {
 	Allow          []string `json:"allow"` // when given, no other peer may connect
 	StreamProtocol string   `json:"streamProtocol"`
 	KeepMessages   int      `json:"keepMessages"`
-	Discard        bool     `json:"discard"` // count only
+	Discard        bool     `json:"discard"`       // count only
+	OutboundQueue  int      `json:"outboundQueue"` // RPCs that may wait for one neighbour; the library's default is 32
 }
 
 type testPeer struct {
@@ -90,6 +91,9 @@ func newTestPeer(ctx context.Context, raw json.RawMessage) (*testPeer, error) {
 	options := []pubsub.Option{pubsub.WithMessageSignaturePolicy(pubsub.StrictSign), pubsub.WithRawTracer(p.tracer)}
 	if args.MaxMessageSize > 0 {
 		options = append(options, pubsub.WithMaxMessageSize(args.MaxMessageSize))
+	}
+	if args.OutboundQueue > 0 {
+		options = append(options, pubsub.WithPeerOutboundQueueSize(args.OutboundQueue))
 	}
 	if p.ps, err = pubsub.NewGossipSub(ctx, h, options...); err != nil {
 		return nil, err

@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { peerDiscoveryRate } from '../../../src/gossip/peer-discovery-rate.ts';
+import type { PeerId } from '../../../src/wire/ids.ts';
+import { FakeClock } from '../../fakes/recorders.ts';
+
+test('once for an author, topic and 4 s', () => {
+  const clock = new FakeClock();
+  const may = peerDiscoveryRate(clock);
+  const [a, b] = ['a', 'b'] as PeerId[] as [PeerId, PeerId];
+  expect([may('t', a), may('t', a), may('u', a), may('t', b)]).toEqual([true, false, true, true]);
+  clock.advance(3999);
+  expect(may('t', a)).toBe(false);
+  clock.advance(1);
+  expect(may('t', a)).toBe(true);
+});

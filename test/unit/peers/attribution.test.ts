@@ -1,0 +1,70 @@
+import { describe, expect, test } from 'vitest';
+import { Attribution } from '../../../src/peers/attribution.ts';
+import type { Hash, PeerId } from '../../../src/wire/ids.ts';
+import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
+
+const TTL_MS = 1000;
+const [first, second, third] = ['a', 'b', 'c'] as PeerId[] as [PeerId, PeerId, PeerId];
+
+function setUp(maxAnnouncements = 100) {
+  const clock = new FakeClock();
+  const metrics = new RecordedMetrics();
+  const attribution = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements, ttlMs: TTL_MS });
+  const record = (hash: string, author: PeerId) => attribution.record(hash as Hash, { author, relay: third, dataHubUrl: 'http://x' });
+  return { clock, metrics, attribution, record };
+}
+
+describe('attribution of a hash', () => {
+  test('the first announcer stays the first, later ones are kept beside it', () => {
+    const { attribution, record } = setUp();
+    record('h', first);
+    record('h', second);
+    expect(attribution.announcementsOf('h' as Hash).map(({ author }) => author)).toEqual([first, second]);
+    expect(attribution.announcementsOf('h' as Hash)[0]).toMatchObject({ relay: third, dataHubUrl: 'http://x' });
+  });
+
+  test('tells who has announced what', () => {
+    const { attribution, record } = setUp();
+    record('h', first);
+    expect(attribution.knows('h' as Hash, first)).toBe(true);
+    expect(attribution.knows('h' as Hash, second)).toBe(false);
+    expect(attribution.knows('i' as Hash, first)).toBe(false);
+  });
+
+  test('ends with its TTL, at once for readers and at the next sweep for memory', () => {
+    const { attribution, record, clock, metrics } = setUp();
+    record('h', first);
+    clock.advance(TTL_MS + 1);
+    expect(attribution.knows('h' as Hash, first)).toBe(false);
+    expect(attribution.announcementsOf('h' as Hash)).toEqual([]);
+    expect(attribution.size()).toBe(1);
+    attribution.cleanUp();
+    expect(attribution.size()).toBe(0);
+    expect(metrics.count('teranode_p2p_attribution_evicted_total', { reason: 'expired' })).toBe(1);
+  });
+
+  test('an expired hash that is announced again begins anew', () => {
+    const { attribution, record, clock } = setUp();
+    record('h', first);
+    clock.advance(TTL_MS + 1);
+    record('h', second);
+    expect(attribution.announcementsOf('h' as Hash).map(({ author }) => author)).toEqual([second]);
+    expect(attribution.size()).toBe(1);
+  });
+
+  test('never holds more than its bound: the hash announced first leaves first', () => {
+    const { attribution, record, metrics } = setUp(5);
+    for (let i = 0; i < 1000; i += 1) record(`h${i}`, first);
+    expect(attribution.size()).toBe(5);
+    expect(attribution.knows('h999' as Hash, first)).toBe(true);
+    expect(attribution.knows('h994' as Hash, first)).toBe(false);
+    expect(metrics.count('teranode_p2p_attribution_evicted_total', { reason: 'full' })).toBe(995);
+    expect(metrics.gaugeValue('teranode_p2p_attribution_entries')).toBe(5);
+  });
+
+  test('many authors of one hash stay within the bound too', () => {
+    const { attribution, record } = setUp(5);
+    for (let i = 0; i < 50; i += 1) record('h', `author${i}` as PeerId);
+    expect(attribution.size()).toBeLessThanOrEqual(5);
+  });
+});
