@@ -92,10 +92,17 @@ async function memoryReceiver(): Promise<Receiver> {
     embedded_chain_mine_interval: '',
     ...settings(),
   };
-  const child = spawn(process.execPath, [...process.execArgv, 'bench/receiver.ts'], { cwd: REPO, env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [...process.execArgv, 'bench/receiver.ts'], {
+    cwd: REPO,
+    env,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   endWithTests(child);
   const output = collectLines(child.stdout);
-  const ready = await waitFor(() => output.json.find((line) => line.event === 'ready'), { timeoutMs: 20_000, what: 'the receiver' });
+  const ready = await waitFor(() => output.json.find((line) => line.event === 'ready'), {
+    timeoutMs: 20_000,
+    what: 'the receiver',
+  });
   let asked = 0;
   const ask = async (what: 'usage' | 'latencies') => {
     asked += 1;
@@ -120,10 +127,18 @@ async function kafkaReceiver(): Promise<Receiver> {
   const server = await ServerProcess.start({ settings: { ...settings(), ...kafkaSettings(broker.address) } });
   const latenciesMs: number[] = [];
   await waitFor(async () => (await server.get('/health/ready')).status === 200, { what: 'readiness' });
-  const consumer = new Consumer({ clientId: 'bench', groupId: 'bench', bootstrapBrokers: [broker.address], retries: true });
-  const stream = await waitFor(() => consumer.consume({ topics: ['subtrees'], mode: 'earliest', autocommit: false, maxWaitTime: 20 }), {
-    what: 'the topic',
+  const consumer = new Consumer({
+    clientId: 'bench',
+    groupId: 'bench',
+    bootstrapBrokers: [broker.address],
+    retries: true,
   });
+  const stream = await waitFor(
+    () => consumer.consume({ topics: ['subtrees'], mode: 'earliest', autocommit: false, maxWaitTime: 20 }),
+    {
+      what: 'the topic',
+    },
+  );
   stream.on('data', ({ value }) => {
     const sentNs = /\?t=(\d+)/.exec(String(value))?.[1];
     latenciesMs.push(performance.timeOrigin + performance.now() - Number(sentNs) / 1e6);
@@ -131,7 +146,11 @@ async function kafkaReceiver(): Promise<Receiver> {
   return {
     peerId: server.peerId,
     address: server.address,
-    usage: async () => ({ received: latenciesMs.length, cpuMicros: server.cpuMicros(), rssBytes: server.memoryBytes() }),
+    usage: async () => ({
+      received: latenciesMs.length,
+      cpuMicros: server.cpuMicros(),
+      rssBytes: server.memoryBytes(),
+    }),
     latencies: async () => {
       const sorted = [...latenciesMs].sort((a, b) => a - b);
       const quantile = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
@@ -148,7 +167,12 @@ async function kafkaReceiver(): Promise<Receiver> {
 
 async function measure(name: string, ratePerSecond: number, seconds: number): Promise<Result> {
   const receiver = await (RECEIVERS[name] ?? goReceiver)();
-  const publisher = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), discard: true, outboundQueue: PUBLISHER_QUEUE });
+  const publisher = await GoPeer.start({
+    psk: PSK,
+    topics: allTopics('regtest'),
+    discard: true,
+    outboundQueue: PUBLISHER_QUEUE,
+  });
   try {
     await publisher.connect(receiver.address);
     await waitFor(async () => (await publisher.mesh()).mesh[TOPIC]?.includes(receiver.peerId), { what: 'the mesh' });
@@ -184,8 +208,14 @@ async function run(publisher: GoPeer, receiver: Receiver, count: number, ratePer
   const already = (await publisher.publishStatus()).published;
   await publisher.publishMany({ topic: TOPIC, subtrees: count, ratePerSecond });
   const timeoutMs = (count / ratePerSecond) * 3000 + 60_000;
-  await waitFor(async () => (await publisher.publishStatus()).published === already + count, { timeoutMs, what: 'publishing' });
-  await waitFor(async () => (await receiver.usage()).received - start >= count, { timeoutMs: GRACE_MS, what: 'the rest' }).catch(() => {});
+  await waitFor(async () => (await publisher.publishStatus()).published === already + count, {
+    timeoutMs,
+    what: 'publishing',
+  });
+  await waitFor(async () => (await receiver.usage()).received - start >= count, {
+    timeoutMs: GRACE_MS,
+    what: 'the rest',
+  }).catch(() => {});
   return await receiver.usage();
 }
 
@@ -211,5 +241,7 @@ for (const ratePerSecond of values.rates.split(',').map(Number)) {
     process.stderr.write(`${JSON.stringify(result)}\n`);
   }
 }
-process.stdout.write(`${JSON.stringify({ benchmark: 'gossip', cores: cpus().length, node: process.version, results }, null, 2)}\n`);
+process.stdout.write(
+  `${JSON.stringify({ benchmark: 'gossip', cores: cpus().length, node: process.version, results }, null, 2)}\n`,
+);
 process.exit(0);

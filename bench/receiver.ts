@@ -44,7 +44,8 @@ function latencies() {
     return performance.timeOrigin + atMs - sentNs / 1e6;
   });
   latenciesMs.sort((x, y) => x - y);
-  const quantile = (q: number) => latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(q * latenciesMs.length))] ?? 0;
+  const quantile = (q: number) =>
+    latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(q * latenciesMs.length))] ?? 0;
   return { unique: hashes.size, p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
 }
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeBestBlock } from '../../src/wire/best-block.ts';
 import { decodeBlock, encodeBlock } from '../../src/wire/block.ts';
+import type { Decoded } from '../../src/wire/fault.ts';
 import { decodeHandshake, encodeHandshake } from '../../src/wire/handshake.ts';
 import { parseHash } from '../../src/wire/hash.ts';
 import { checkProofOfWork, compactFromTarget, parseHeader, targetFromCompact } from '../../src/wire/header.ts';
@@ -36,8 +37,27 @@ const DECODERS = {
   decodeKafkaInvalidBlock,
   decodeKafkaInvalidSubtree,
 };
-const FIELD_NAMES = ['Hash', 'Height', 'DataHubURL', 'PeerID', 'Header', 'TxID', 'Reason', 'type', 'services', 'bestHash', 'uptime', 'start_time', 'block_assembly_details', 'TxCount', 'SizeInBytes', 'subtrees'];
-const recorded = ['block', 'subtree', 'miningon', 'rejected_tx', 'handshake', 'node_status'].flatMap((name) => recordedTexts(`teranode-${name}.json`));
+const FIELD_NAMES = [
+  'Hash',
+  'Height',
+  'DataHubURL',
+  'PeerID',
+  'Header',
+  'TxID',
+  'Reason',
+  'type',
+  'services',
+  'bestHash',
+  'uptime',
+  'start_time',
+  'block_assembly_details',
+  'TxCount',
+  'SizeInBytes',
+  'subtrees',
+];
+const recorded = ['block', 'subtree', 'miningon', 'rejected_tx', 'handshake', 'node_status'].flatMap((name) =>
+  recordedTexts(`teranode-${name}.json`),
+);
 const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString('hex') as Hash);
 const text = fc.string({ unit: 'binary', maxLength: 200 }).map((value) => value.toWellFormed());
 const uint64 = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
@@ -56,7 +76,12 @@ describe.each(Object.entries(DECODERS))('%s', (_name, decode) => {
   });
 
   test('recorded messages with bytes changed, cut out and put in', () => {
-    const change = fc.tuple(fc.constantFrom(...recorded), fc.nat(), fc.nat({ max: 40 }), fc.uint8Array({ maxLength: 40 }));
+    const change = fc.tuple(
+      fc.constantFrom(...recorded),
+      fc.nat(),
+      fc.nat({ max: 40 }),
+      fc.uint8Array({ maxLength: 40 }),
+    );
     fc.assert(
       fc.property(change, ([message, at, cut, put]) => {
         const bytes = Buffer.from(message);
@@ -67,27 +92,52 @@ describe.each(Object.entries(DECODERS))('%s', (_name, decode) => {
   });
 });
 
+function same(decoded: Decoded<unknown>, message: unknown): void {
+  expect(decoded).toEqual({ ok: true, message });
+}
+
 describe('what is written is read again', () => {
   test('block', () => {
-    const header = fc.option(fc.uint8Array({ minLength: 80, maxLength: 80 }).map((bytes) => Buffer.from(bytes)), { nil: undefined });
+    const header = fc.option(
+      fc.uint8Array({ minLength: 80, maxLength: 80 }).map((bytes) => Buffer.from(bytes)),
+      { nil: undefined },
+    );
     const message = fc.record({ hash, height: uint32, dataHubUrl: text, peerId: text, header });
-    fc.assert(fc.property(message, (each) => expect(decodeBlock(encodeBlock(each))).toEqual({ ok: true, message: each })));
+    fc.assert(fc.property(message, (each) => same(decodeBlock(encodeBlock(each)), each)));
   });
 
   test('subtree', () => {
     const message = fc.record({ hash, dataHubUrl: text, peerId: text });
-    fc.assert(fc.property(message, (each) => expect(decodeSubtree(encodeSubtree(each))).toEqual({ ok: true, message: each })));
+    fc.assert(fc.property(message, (each) => same(decodeSubtree(encodeSubtree(each)), each)));
   });
 
   test('mining on', () => {
-    const message = fc.record({ hash, previousHash: fc.option(hash, { nil: undefined }), dataHubUrl: text, peerId: text, height: uint32, miner: text, sizeInBytes: uint64, txCount: uint64 });
-    fc.assert(fc.property(message, (each) => expect(decodeMiningOn(encodeMiningOn(each))).toEqual({ ok: true, message: each })));
+    const message = fc.record({
+      hash,
+      previousHash: fc.option(hash, { nil: undefined }),
+      dataHubUrl: text,
+      peerId: text,
+      height: uint32,
+      miner: text,
+      sizeInBytes: uint64,
+      txCount: uint64,
+    });
+    fc.assert(fc.property(message, (each) => same(decodeMiningOn(encodeMiningOn(each)), each)));
   });
 
   test('handshake', () => {
     const type = fc.constantFrom('version' as const, 'verack' as const);
-    const message = fc.record({ type, peerId: text, bestHeight: uint32, bestHash: fc.option(hash, { nil: undefined }), dataHubUrl: text, userAgent: text, services: uint64, topicPrefix: text });
-    fc.assert(fc.property(message, (each) => expect(decodeHandshake(encodeHandshake(each))).toEqual({ ok: true, message: each })));
+    const message = fc.record({
+      type,
+      peerId: text,
+      bestHeight: uint32,
+      bestHash: fc.option(hash, { nil: undefined }),
+      dataHubUrl: text,
+      userAgent: text,
+      services: uint64,
+      topicPrefix: text,
+    });
+    fc.assert(fc.property(message, (each) => same(decodeHandshake(encodeHandshake(each)), each)));
   });
 
   test('node status: floats and 64-bit numbers', () => {
@@ -105,8 +155,15 @@ describe('what is written is read again', () => {
 
 describe('the small parsers', () => {
   test('answer anything', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (value) => parseHash(value) === undefined || value.length === 64));
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (value) => parsePeerId(value) === undefined || parsePeerId(value) === value));
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (value) => parseHash(value) === undefined || value.length === 64),
+    );
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary' }),
+        (value) => parsePeerId(value) === undefined || parsePeerId(value) === value,
+      ),
+    );
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         decodePeerDiscovery(bytes);

@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { REPO } from './repo.ts';
 
 interface RecordedFile {
-  readonly messages: readonly { readonly topic?: string; readonly from: string; readonly data?: string; readonly dataHex?: string }[];
+  readonly messages: readonly {
+    readonly topic?: string;
+    readonly from: string;
+    readonly data?: string;
+    readonly dataHex?: string;
+  }[];
 }
 
 /** Texts of a file's messages. */

@@ -9,11 +9,15 @@ const MAX_OUTBOUND_BUFFER_BYTES = 16 * 1024 * 1024;
 /** go-libp2p-pubsub's mesh, heartbeat and seen-cache. */
 const GO_MESH = { D: 6, Dlo: 5, Dhi: 12, Dout: 2, Dlazy: 6, heartbeatInterval: 1000, seenTTL: 120_000 } as const;
 
+const seqnoBytes = new Uint8Array(8);
+const seqnoView = new DataView(seqnoBytes.buffer);
+
 /** Go's message id: the author's multihash, then the sequence number as 8 bytes big-endian. */
 export function goMessageId(author: Uint8Array, sequenceNumber: bigint): Uint8Array {
+  seqnoView.setBigUint64(0, sequenceNumber);
   const id = new Uint8Array(author.length + 8);
   id.set(author);
-  new DataView(id.buffer).setBigUint64(author.length, sequenceNumber);
+  id.set(seqnoBytes, author.length);
   return id;
 }
 

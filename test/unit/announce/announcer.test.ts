@@ -1,7 +1,7 @@
 // What our own chain tells, and what is said of it on gossip.
 import { describe, expect, test } from 'vitest';
-import { Announcer } from '../../../src/announce/announcer.ts';
 import { EmbeddedChain } from '../../../src/adapters/sql/embedded-chain.ts';
+import { Announcer } from '../../../src/announce/announcer.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -14,7 +14,16 @@ async function setUp(publish: (topic: string) => Promise<void> = async () => {})
   const clock = new FakeClock();
   const log = recordingLogger();
   const metrics = new RecordedMetrics();
-  const chain = new EmbeddedChain({ log, clock }, { network: NETWORKS.regtest, path: ':memory:', headersFile: undefined, mineIntervalMs: undefined, minerText: '/m/' });
+  const chain = new EmbeddedChain(
+    { log, clock },
+    {
+      network: NETWORKS.regtest,
+      path: ':memory:',
+      headersFile: undefined,
+      mineIntervalMs: undefined,
+      minerText: '/m/',
+    },
+  );
   await chain.start(new AbortController().signal);
   const said: { topic: string; message: Record<string, unknown> }[] = [];
   const node = {
@@ -42,7 +51,13 @@ describe('announcer', () => {
       PeerID: OWN,
       Header: Buffer.from(mined[0]?.header ?? []).toString('hex'),
     });
-    expect(said[5]?.message).toMatchObject({ Hash: mined[1]?.hash, PreviousHash: mined[0]?.hash, Height: 2, Miner: '/m/', TxCount: 1 });
+    expect(said[5]?.message).toMatchObject({
+      Hash: mined[1]?.hash,
+      PreviousHash: mined[0]?.hash,
+      Height: 2,
+      Miner: '/m/',
+      TxCount: 1,
+    });
     await announcer.stop();
     await chain.stop();
   });
@@ -51,7 +66,9 @@ describe('announcer', () => {
     const { announcer, chain, said, metrics } = await setUp();
     chain.setFsmState(state);
     chain.mine();
-    await waitFor(() => metrics.count('teranode_p2p_announcements_total', { outcome: 'silent' }) === 3, { what: 'three silent ones' });
+    await waitFor(() => metrics.count('teranode_p2p_announcements_total', { outcome: 'silent' }) === 3, {
+      what: 'three silent ones',
+    });
     chain.setFsmState('RUNNING');
     chain.mine();
     await waitFor(() => said.length === 3, { what: 'the next block' });
@@ -66,7 +83,9 @@ describe('announcer', () => {
       if (fails) throw new Error('no peers');
     });
     chain.mine();
-    await waitFor(() => metrics.count('teranode_p2p_announcements_total', { outcome: 'failed' }) === 3, { what: 'three failures' });
+    await waitFor(() => metrics.count('teranode_p2p_announcements_total', { outcome: 'failed' }) === 3, {
+      what: 'three failures',
+    });
     fails = false;
     chain.mine();
     await waitFor(() => said.length === 3, { what: 'the next block' });

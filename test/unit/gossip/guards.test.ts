@@ -41,7 +41,11 @@ interface Judged {
   readonly effects: Effect[];
 }
 
-function judge(kind: ReadTopic, data: string | Uint8Array, options: { view?: Partial<GuardView>; author?: PeerId; execute?: () => void } = {}): Judged {
+function judge(
+  kind: ReadTopic,
+  data: string | Uint8Array,
+  options: { view?: Partial<GuardView>; author?: PeerId; execute?: () => void } = {},
+): Judged {
   const metrics = new RecordedMetrics();
   const effects: Effect[] = [];
   const handler = topicPipeline(kind, {
@@ -62,7 +66,9 @@ function judge(kind: ReadTopic, data: string | Uint8Array, options: { view?: Par
     seqno: 1n,
   };
   const relay = handler(envelope);
-  const reasons = ['processed', ...REASONS].filter((reason) => metrics.count('teranode_p2p_gossip_messages_total', { reason }) === 1);
+  const reasons = ['processed', ...REASONS].filter(
+    (reason) => metrics.count('teranode_p2p_gossip_messages_total', { reason }) === 1,
+  );
   expect(reasons).toHaveLength(1);
   return { relay, reason: reasons[0] ?? '', effects };
 }
@@ -89,7 +95,8 @@ function changed(kind: ReadTopic, fields: Record<string, unknown>): string {
 
 describe.each(TOPICS)('%s', (kind) => {
   test('every recorded message is relayed and processed', () => {
-    for (const text of RECORDED[kind]) expect(judge(kind, text)).toMatchObject({ relay: 'accept', reason: 'processed' });
+    for (const text of RECORDED[kind])
+      expect(judge(kind, text)).toMatchObject({ relay: 'accept', reason: 'processed' });
   });
 
   test('size: 900 KB are rejected unread', () => {
@@ -97,7 +104,11 @@ describe.each(TOPICS)('%s', (kind) => {
   });
 
   test('own message: what comes back is ignored', () => {
-    expect(judge(kind, RECORDED[kind][0] ?? '', { author: OWN })).toMatchObject({ relay: 'ignore', reason: 'own_message', effects: [] });
+    expect(judge(kind, RECORDED[kind][0] ?? '', { author: OWN })).toMatchObject({
+      relay: 'ignore',
+      reason: 'own_message',
+      effects: [],
+    });
   });
 
   test('listeners’ bytes: relayed when the key is the author’s and the rate allows it, never processed', () => {
@@ -111,29 +122,44 @@ describe.each(TOPICS)('%s', (kind) => {
   });
 
   test('decode: no JSON is ignored, other JSON rejected', () => {
-    for (const junk of ['', 'junk', '{"a"', '[1]', '"x"']) expect(judge(kind, junk)).toMatchObject({ relay: 'ignore', reason: 'not_json', effects: [] });
+    for (const junk of ['', 'junk', '{"a"', '[1]', '"x"'])
+      expect(judge(kind, junk)).toMatchObject({ relay: 'ignore', reason: 'not_json', effects: [] });
     expect(judge(kind, '{}')).toMatchObject({ relay: 'reject', reason: 'decode', effects: [] });
   });
 
   test('author: a PeerID that is not the signer’s is rejected', () => {
-    expect(judge(kind, RECORDED[kind][0] ?? '', { author: RELAY })).toMatchObject({ relay: 'reject', reason: 'author_mismatch', effects: [] });
+    expect(judge(kind, RECORDED[kind][0] ?? '', { author: RELAY })).toMatchObject({
+      relay: 'reject',
+      reason: 'author_mismatch',
+      effects: [],
+    });
   });
 
   test('a failure of ours is not the author’s: ignored, and gossip never sees it', () => {
     const execute = () => {
       throw new Error('full');
     };
-    expect(judge(kind, RECORDED[kind][0] ?? '', { execute })).toMatchObject({ relay: 'ignore', reason: 'handler_failed' });
+    expect(judge(kind, RECORDED[kind][0] ?? '', { execute })).toMatchObject({
+      relay: 'ignore',
+      reason: 'handler_failed',
+    });
   });
 });
 
 describe('block', () => {
   const real = dataJson<{ header: string; hash: string; height: number }[]>('headers/bsv-886001-886400.json')[0];
-  const block = (fields: Record<string, unknown>) => changed('block', { Hash: real?.hash, Header: real?.header, Height: real?.height, ...fields });
+  const block = (fields: Record<string, unknown>) =>
+    changed('block', { Hash: real?.hash, Header: real?.header, Height: real?.height, ...fields });
 
   test('a real recent one is handed on with its author, and attributed', () => {
     expect(judge('block', block({})).effects).toEqual([
-      { type: 'attribute_block', hash: real?.hash, author: AUTHOR, relay: RELAY, dataHubUrl: 'http://127.0.0.1:8090/api/v1' },
+      {
+        type: 'attribute_block',
+        hash: real?.hash,
+        author: AUTHOR,
+        relay: RELAY,
+        dataHubUrl: 'http://127.0.0.1:8090/api/v1',
+      },
       { type: 'publish_block', hash: real?.hash, dataHubUrl: 'http://127.0.0.1:8090/api/v1', author: AUTHOR },
       { type: 'peer_height', peerId: AUTHOR, height: real?.height },
     ]);
@@ -146,20 +172,32 @@ describe('block', () => {
 
   test('header and hash must agree', () => {
     const other = dataJson<{ hash: string }[]>('headers/bsv-886001-886400.json')[1];
-    expect(judge('block', block({ Hash: other?.hash }))).toMatchObject({ relay: 'reject', reason: 'header_mismatch', effects: [] });
+    expect(judge('block', block({ Hash: other?.hash }))).toMatchObject({
+      relay: 'reject',
+      reason: 'header_mismatch',
+      effects: [],
+    });
   });
 
   test('proof of work: of the network’s limit or harder, unless the setting is off', () => {
     const easy = NETWORKS.regtest.genesisHeader;
-    const fields = { Hash: '0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206', Header: Buffer.from(easy).toString('hex') };
+    const fields = {
+      Hash: '0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206',
+      Header: Buffer.from(easy).toString('hex'),
+    };
     expect(judge('block', block(fields))).toMatchObject({ relay: 'reject', reason: 'proof_of_work', effects: [] });
     expect(judge('block', block(fields), { view: { verifiesHeaderPow: false } }).reason).toBe('processed');
-    expect(judge('block', block(fields), { view: { powLimitBits: NETWORKS.regtest.powLimitBits } }).reason).toBe('processed');
+    expect(judge('block', block(fields), { view: { powLimitBits: NETWORKS.regtest.powLimitBits } }).reason).toBe(
+      'processed',
+    );
   });
 
   test('a missing header passes as unproven, unless the setting asks for one', () => {
     expect(judge('block', block({ Header: '' }))).toMatchObject({ relay: 'accept', reason: 'processed' });
-    expect(judge('block', block({ Header: '' }), { view: { requiresHeader: true } })).toMatchObject({ relay: 'reject', reason: 'header_missing' });
+    expect(judge('block', block({ Header: '' }), { view: { requiresHeader: true } })).toMatchObject({
+      relay: 'reject',
+      reason: 'header_missing',
+    });
   });
 
   test('the same hash from the same author is ignored', () => {
@@ -175,7 +213,9 @@ describe('subtree', () => {
       { type: 'attribute_subtree', hash, author: AUTHOR, relay: RELAY, dataHubUrl: 'http://127.0.0.1:8090/api/v1' },
       { type: 'publish_subtree', hash, dataHubUrl: 'http://127.0.0.1:8090/api/v1', author: AUTHOR },
     ]);
-    expect(judge('subtree', RECORDED.subtree[0] ?? '', { view: { subtreeAnnouncedBy: () => true } })).toMatchObject({ reason: 'duplicate' });
+    expect(judge('subtree', RECORDED.subtree[0] ?? '', { view: { subtreeAnnouncedBy: () => true } })).toMatchObject({
+      reason: 'duplicate',
+    });
     expect(judge('subtree', changed('subtree', { Hash: 'x' }))).toMatchObject({ relay: 'reject', reason: 'hash_form' });
   });
 });

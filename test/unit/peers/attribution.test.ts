@@ -10,7 +10,8 @@ function setUp(maxAnnouncements = 100) {
   const clock = new FakeClock();
   const metrics = new RecordedMetrics();
   const attribution = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements, ttlMs: TTL_MS });
-  const record = (hash: string, author: PeerId) => attribution.record(hash as Hash, { author, relay: third, dataHubUrl: 'http://x' });
+  const record = (hash: string, author: PeerId) =>
+    attribution.record(hash as Hash, { author, relay: third, dataHubUrl: 'http://x' });
   return { clock, metrics, attribution, record };
 }
 

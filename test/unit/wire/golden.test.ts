@@ -37,7 +37,9 @@ describe('recorded messages', () => {
   test('what came over the direct stream too', () => {
     for (const text of recordedTexts('teranode-direct-handshake.json')) {
       const isStatus = text.includes('"node_status"');
-      expect(isStatus ? again(decodeNodeStatus, encodeNodeStatus, text) : again(decodeHandshake, encodeHandshake, text)).toBe(text);
+      expect(
+        isStatus ? again(decodeNodeStatus, encodeNodeStatus, text) : again(decodeHandshake, encodeHandshake, text),
+      ).toBe(text);
     }
   });
 

@@ -22,7 +22,9 @@ interface KnownHeader {
 
 const recent = dataJson<KnownHeader[]>('headers/bsv-886001-886400.json');
 const tests = dataJson<Record<'testnet' | 'teratestnet', KnownHeader[]>>('headers/testnets.json');
-const blocks = dataJson<(KnownHeader & { network: string })[]>('blocks/blocks.json').filter(({ network }) => network === 'mainnet');
+const blocks = dataJson<(KnownHeader & { network: string })[]>('blocks/blocks.json').filter(
+  ({ network }) => network === 'mainnet',
+);
 const early = readFileSync(join(REPO, 'test/data/headers/mainnet-0-4999.bin'));
 
 const KNOWN = [
@@ -102,9 +104,12 @@ describe('compact targets', () => {
     expect(targetFromCompact(compactFromTarget(target))).toBe(target);
   });
 
-  test.each([0, 0x01003456, 0x04923456, 0x00123456, 0x22123456, 0xff7fffff, 0x20ffffff, 0x1d000000])('%i is none', (bits) => {
-    expect(targetFromCompact(bits)).toBeUndefined();
-  });
+  test.each([0, 0x01003456, 0x04923456, 0x00123456, 0x22123456, 0xff7fffff, 0x20ffffff, 0x1d000000])(
+    '%i is none',
+    (bits) => {
+      expect(targetFromCompact(bits)).toBeUndefined();
+    },
+  );
 
   test('work is the expected number of hashes', () => {
     expect(workOfTarget(0xffffn << 208n)).toBe(4295032833n);

@@ -28,7 +28,9 @@ describe('reading a block', () => {
     ['upper-case hashes', { ...good, Hash: HASH.toUpperCase(), Header: HEADER.toUpperCase() }],
   ])('ignores %s', (_what, message) => {
     const decoded = decodeBlock(bytes(message));
-    expect(decoded.ok && { ...decoded.message, header: Buffer.from(decoded.message.header ?? []).toString('hex') }).toEqual({
+    expect(
+      decoded.ok && { ...decoded.message, header: Buffer.from(decoded.message.header ?? []).toString('hex') },
+    ).toEqual({
       hash: HASH,
       height: 1,
       dataHubUrl: 'http://a',
@@ -39,7 +41,10 @@ describe('reading a block', () => {
 
   test('null and absent fields are zero, a missing header is none', () => {
     const decoded = decodeBlock(bytes({ Hash: HASH, Height: null }));
-    expect(decoded).toEqual({ ok: true, message: { hash: HASH, height: 0, dataHubUrl: '', peerId: '', header: undefined } });
+    expect(decoded).toEqual({
+      ok: true,
+      message: { hash: HASH, height: 0, dataHubUrl: '', peerId: '', header: undefined },
+    });
   });
 
   test.each([
@@ -81,14 +86,19 @@ describe('64-bit numbers', () => {
   });
 
   test.each(['18446744073709551616', '-1', '1.5', '1e30'])('%s is out of range', (number) => {
-    expect(decodeMiningOn(bytes(`{"Hash":"${HASH}","TxCount":${number}}`))).toMatchObject({ ok: false, fault: { code: 'out_of_range' } });
+    expect(decodeMiningOn(bytes(`{"Hash":"${HASH}","TxCount":${number}}`))).toMatchObject({
+      ok: false,
+      fault: { code: 'out_of_range' },
+    });
   });
 });
 
 describe('writing', () => {
   test('escapes as Go does', () => {
     const text = '<a href="x">&\u2028\u2029\u0001\b\f\n\r\t\\é😀\ud800';
-    const written = Buffer.from(encodeBlock({ hash: HASH, height: 0, dataHubUrl: text, peerId: '', header: undefined })).toString();
+    const written = Buffer.from(
+      encodeBlock({ hash: HASH, height: 0, dataHubUrl: text, peerId: '', header: undefined }),
+    ).toString();
     expect(written).toContain(
       '"DataHubURL":"\\u003ca href=\\"x\\"\\u003e\\u0026\\u2028\\u2029\\u0001\\b\\f\\n\\r\\t\\\\é😀\ufffd"',
     );
@@ -98,35 +108,62 @@ describe('writing', () => {
 
 describe('other messages', () => {
   test('best block: a request, an announcement, or neither', () => {
-    for (const message of [{ kind: 'request', peerId: 'p' }, { kind: 'announcement', height: 7, hash: HASH }] as const) {
+    for (const message of [
+      { kind: 'request', peerId: 'p' },
+      { kind: 'announcement', height: 7, hash: HASH },
+    ] as const) {
       expect(decodeBestBlock(encodeBestBlock(message))).toEqual({ ok: true, message });
     }
-    expect(Buffer.from(encodeBestBlock({ kind: 'announcement', height: 7, hash: HASH })).toString()).toBe(`{"Height":7,"Hash":"${HASH}"}`);
+    expect(Buffer.from(encodeBestBlock({ kind: 'announcement', height: 7, hash: HASH })).toString()).toBe(
+      `{"Height":7,"Hash":"${HASH}"}`,
+    );
     expect(decodeBestBlock(bytes('{}'))).toMatchObject({ ok: false, fault: { code: 'missing_field' } });
   });
 
   test('a handshake has one of two types and may know no best hash', () => {
     const decoded = decodeHandshake(bytes({ type: 'version', services: 1 }));
-    expect(decoded).toMatchObject({ ok: true, message: { type: 'version', bestHash: undefined, services: 1n, topicPrefix: '' } });
+    expect(decoded).toMatchObject({
+      ok: true,
+      message: { type: 'version', bestHash: undefined, services: 1n, topicPrefix: '' },
+    });
     expect(decodeHandshake(bytes({ type: 'hello' }))).toMatchObject({ ok: false, fault: { code: 'unknown_type' } });
     expect(decodeHandshake(bytes({}))).toMatchObject({ ok: false, fault: { code: 'missing_field' } });
   });
 
   test('a node status of another type, or with details that are no object, is none', () => {
     expect(decodeNodeStatus(bytes({ type: 'status' }))).toMatchObject({ ok: false, fault: { code: 'unknown_type' } });
-    expect(decodeNodeStatus(bytes({ type: 'node_status', block_assembly_details: [] }))).toMatchObject({ fault: { code: 'wrong_type' } });
-    expect(decodeNodeStatus(bytes({ type: 'node_status', block_assembly_details: { txCount: -1 } }))).toMatchObject({ ok: false });
+    expect(decodeNodeStatus(bytes({ type: 'node_status', block_assembly_details: [] }))).toMatchObject({
+      fault: { code: 'wrong_type' },
+    });
+    expect(decodeNodeStatus(bytes({ type: 'node_status', block_assembly_details: { txCount: -1 } }))).toMatchObject({
+      ok: false,
+    });
   });
 
   test('a rejected transaction needs its id, and its reason is bounded', () => {
     expect(decodeRejectedTx(bytes({ Reason: 'x' }))).toMatchObject({ ok: false, fault: { code: 'missing_field' } });
-    expect(decodeRejectedTx(bytes({ TxID: HASH, Reason: 'x'.repeat(4097) }))).toMatchObject({ ok: false, fault: { code: 'out_of_range' } });
+    expect(decodeRejectedTx(bytes({ TxID: HASH, Reason: 'x'.repeat(4097) }))).toMatchObject({
+      ok: false,
+      fault: { code: 'out_of_range' },
+    });
   });
 
   test('peer discovery: strict protobuf, nothing else', () => {
     const ok = Buffer.from('0a0208011201ff', 'hex');
-    expect(decodePeerDiscovery(ok)).toEqual({ publicKey: Buffer.from('0801', 'hex'), multiaddrs: [Buffer.from('ff', 'hex')] });
-    for (const bad of ['0a0208011201ff00', '0a02', '0a020801120aff', '1201ff', '0a0208010a020801', '0a0208011801', '7b7d', '']) {
+    expect(decodePeerDiscovery(ok)).toEqual({
+      publicKey: Buffer.from('0801', 'hex'),
+      multiaddrs: [Buffer.from('ff', 'hex')],
+    });
+    for (const bad of [
+      '0a0208011201ff00',
+      '0a02',
+      '0a020801120aff',
+      '1201ff',
+      '0a0208010a020801',
+      '0a0208011801',
+      '7b7d',
+      '',
+    ]) {
       expect(decodePeerDiscovery(Buffer.from(bad, 'hex'))).toBeUndefined();
     }
     expect(decodePeerDiscovery(Buffer.concat([ok, Buffer.alloc(5000)]))).toBeUndefined();
@@ -135,7 +172,8 @@ describe('other messages', () => {
   test('peer ids in their canonical form only', () => {
     const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
     expect(parsePeerId(id)).toBe(id);
-    for (const bad of ['', 'x', `${id}1`, id.slice(1), `1${id}`, 'z'.repeat(200), '0OIl']) expect(parsePeerId(bad)).toBeUndefined();
+    for (const bad of ['', 'x', `${id}1`, id.slice(1), `1${id}`, 'z'.repeat(200), '0OIl'])
+      expect(parsePeerId(bad)).toBeUndefined();
   });
 
   test('a subtree without a hash, or with a short one', () => {

@@ -1,0 +1,63 @@
+// The borders of the house hold, and the check that says so finds a breach.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { findBreaches } from '../../scripts/check-borders.ts';
+import { temporaryFolder } from '../support/cleanup.ts';
+import { REPO } from '../support/repo.ts';
+
+function houseWith(files: Record<string, string>): string {
+  const src = join(temporaryFolder('house'), 'src');
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(src, name)), { recursive: true });
+    writeFileSync(join(src, name), text);
+  }
+  return src;
+}
+
+test('no file of src breaches a border', () => {
+  expect(findBreaches(join(REPO, 'src'))).toEqual([]);
+});
+
+test.each([
+  [
+    'wire imports ports',
+    { 'wire/a.ts': "import { b } from '../ports/b.ts';", 'ports/b.ts': '' },
+    'wire may not import ports',
+  ],
+  [
+    'an adapter imports another',
+    { 'adapters/a/a.ts': "export * from '../b/b.ts';", 'adapters/b/b.ts': '' },
+    'an adapter imports another',
+  ],
+  [
+    'the core imports an adapter',
+    { 'gossip/a.ts': "import '../adapters/b/b.ts';", 'adapters/b/b.ts': '' },
+    'gossip may not import adapters',
+  ],
+  [
+    'a type-only import counts',
+    { 'wire/a.ts': "import type { B } from '../gossip/b.ts';", 'gossip/b.ts': '' },
+    'wire may not import gossip',
+  ],
+  [
+    'a dynamic import counts',
+    { 'wire/a.ts': "await import('../gossip/b.ts');", 'gossip/b.ts': '' },
+    'wire may not import gossip',
+  ],
+  [
+    'a library out of its folder',
+    { 'gossip/a.ts': "import { x } from '@libp2p/crypto/keys';" },
+    'belongs into adapters/libp2p',
+  ],
+  [
+    'several lines',
+    { 'wire/a.ts': "import {\n  b,\n} from '../gossip/b.ts';", 'gossip/b.ts': '' },
+    'wire may not import gossip',
+  ],
+  ['a file of 401 lines', { 'wire/a.ts': '\n'.repeat(400) }, '401 lines'],
+  ['an area without a row', { 'attic/a.ts': "import '../wire/b.ts';", 'wire/b.ts': '' }, 'no row'],
+  ['a file that is not there', { 'wire/a.ts': "import './b.ts';" }, 'does not exist'],
+])('found: %s', (_what, files, breach) => {
+  expect(findBreaches(houseWith(files as Record<string, string>)).join('\n')).toContain(breach);
+});

@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest';
+import {
+  advertiseMultiaddr,
+  isPrivateMultiaddr,
+  listenMultiaddr,
+  parseMultiaddr,
+  peerIdOf,
+} from '../../../src/adapters/libp2p/addresses.ts';
+
+describe('addresses', () => {
+  test.each([
+    ['0.0.0.0', '/ip4/0.0.0.0/tcp/9905'],
+    ['::', '/ip6/::/tcp/9905'],
+    ['[::1]', '/ip6/::1/tcp/9905'],
+  ])('listen on %s', (ip, expected) => {
+    expect(listenMultiaddr(ip, 9905)).toBe(expected);
+  });
+
+  test.each([
+    ['192.168.1.1', '/ip4/192.168.1.1/tcp/9905'],
+    ['192.168.1.1:8001', '/ip4/192.168.1.1/tcp/8001'],
+    ['example.com:9906', '/dns/example.com/tcp/9906'],
+    ['node.local', '/dns/node.local/tcp/9905'],
+    ['2001:db8::1', '/ip6/2001:db8::1/tcp/9905'],
+    ['[2001:db8::1]:8001', '/ip6/2001:db8::1/tcp/8001'],
+  ])('advertise %s', (address, expected) => {
+    expect(advertiseMultiaddr(address, 9905)).toBe(expected);
+    expect(parseMultiaddr(expected).toString()).toBe(expected);
+  });
+
+  test.each(['', 'a:b:c', 'host:0', 'host:70000', 'x:'])('%j is refused', (address) => {
+    expect(() => advertiseMultiaddr(address, 9905)).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
+  });
+
+  test.each([
+    ['/ip4/127.0.0.1/tcp/1', true],
+    ['/ip4/10.1.2.3/tcp/1', true],
+    ['/ip4/192.168.0.1/tcp/1', true],
+    ['/ip4/100.64.0.1/tcp/1', true],
+    ['/ip4/169.254.1.1/tcp/1', true],
+    ['/ip6/::1/tcp/1', true],
+    ['/ip6/fe80::1/tcp/1', true],
+    ['/ip6/fd00::1/tcp/1', true],
+    ['/ip6/::ffff:10.0.0.1/tcp/1', true],
+    ['/ip4/8.8.8.8/tcp/1', false],
+    ['/ip6/2a00:1450::1/tcp/1', false],
+    ['/dns4/example.com/tcp/1', false],
+  ])('%s is private: %s', (address, expected) => {
+    expect(isPrivateMultiaddr(parseMultiaddr(address))).toBe(expected);
+  });
+
+  test('the peer id at the end', () => {
+    const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
+    expect(peerIdOf(parseMultiaddr(`/ip4/1.2.3.4/tcp/1/p2p/${id}`))).toBe(id);
+    expect(peerIdOf(parseMultiaddr('/ip4/1.2.3.4/tcp/1'))).toBeUndefined();
+    expect(() => parseMultiaddr('nonsense')).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
+  });
+});

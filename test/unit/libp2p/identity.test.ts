@@ -1,0 +1,80 @@
+// Where the key comes from, in which order, and what is refused.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys';
+import { describe, expect, test } from 'vitest';
+import { loadIdentity, parsePrivateKey, STATE_KEY } from '../../../src/adapters/libp2p/identity.ts';
+import { EmbeddedChain } from '../../../src/adapters/sql/embedded-chain.ts';
+import { NETWORKS } from '../../../src/wire/networks.ts';
+import { FakeClock, recordingLogger } from '../../fakes/recorders.ts';
+import { temporaryFolder } from '../../support/cleanup.ts';
+
+async function setUp() {
+  const log = recordingLogger();
+  const blockchain = new EmbeddedChain(
+    { log, clock: new FakeClock() },
+    { network: NETWORKS.regtest, path: ':memory:', headersFile: undefined, mineIntervalMs: undefined, minerText: '' },
+  );
+  await blockchain.start(new AbortController().signal);
+  const folder = temporaryFolder('key');
+  const load = (privateKey?: string) => loadIdentity({ blockchain, log }, { privateKey, keyFileFolders: [folder] });
+  return { blockchain, folder, load };
+}
+
+const hexOf = (raw: Uint8Array) => Buffer.from(raw).toString('hex');
+
+describe('identity', () => {
+  test('is generated once and stored', async () => {
+    const { load, blockchain } = await setUp();
+    const first = await load();
+    expect(hexOf((await load()).raw)).toBe(hexOf(first.raw));
+    expect(Buffer.from((await blockchain.getState(STATE_KEY)) ?? []).toString()).toBe(hexOf(first.raw));
+  });
+
+  test('the setting comes first and is not stored', async () => {
+    const { load, blockchain } = await setUp();
+    const key = await generateKeyPair('Ed25519');
+    expect((await load(hexOf(key.raw))).publicKey.toString()).toBe(key.publicKey.toString());
+    expect(await blockchain.getState(STATE_KEY)).toBeUndefined();
+  });
+
+  test('the store comes before a key file; libp2p’s protobuf form is read as bytes and as hex', async () => {
+    const { load, blockchain, folder } = await setUp();
+    const [stored, filed] = [await generateKeyPair('Ed25519'), await generateKeyPair('Ed25519')];
+    writeFileSync(join(folder, 'p2p.key'), hexOf(filed.raw));
+    for (const form of [
+      privateKeyToProtobuf(stored),
+      Buffer.from(hexOf(privateKeyToProtobuf(stored))),
+      stored.raw,
+      Buffer.from(hexOf(stored.raw)),
+    ]) {
+      await blockchain.setState(STATE_KEY, form);
+      expect((await load()).publicKey.toString()).toBe(stored.publicKey.toString());
+    }
+  });
+
+  test('a Go node’s key file is moved into the store', async () => {
+    const { load, blockchain, folder } = await setUp();
+    const key = await generateKeyPair('Ed25519');
+    writeFileSync(join(folder, 'p2p.key'), `${hexOf(key.raw)}\n`);
+    expect((await load()).publicKey.toString()).toBe(key.publicKey.toString());
+    expect(await blockchain.getState(STATE_KEY)).toBeDefined();
+  });
+
+  test('64 bytes, or 96 that repeat the public half', async () => {
+    const key = await generateKeyPair('Ed25519');
+    const hex = hexOf(key.raw);
+    for (const form of [hex, hex + hex.slice(64), hex.toUpperCase()])
+      expect(parsePrivateKey(form).publicKey.toString()).toBe(key.publicKey.toString());
+  });
+
+  test('what is no key, or whose halves do not belong together, is refused', async () => {
+    const [a, b] = [hexOf((await generateKeyPair('Ed25519')).raw), hexOf((await generateKeyPair('Ed25519')).raw)];
+    for (const form of ['', 'xyz', a.slice(2), `${a}00`, a.slice(0, 64) + b.slice(64), a + b.slice(64)]) {
+      expect(() => parsePrivateKey(form)).toThrow(expect.objectContaining({ code: 'PRIVATE_KEY_INVALID' }));
+    }
+    const { load, blockchain } = await setUp();
+    await blockchain.setState(STATE_KEY, Buffer.from('damaged'));
+    await expect(load()).rejects.toMatchObject({ code: 'PRIVATE_KEY_INVALID' });
+  });
+});

@@ -1,0 +1,317 @@
+// Real settings files under several contexts; what is refused, and how it is told.
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { P2PError } from '../../../src/errors.ts';
+import { settingsDocument } from '../../../src/settings/document.ts';
+import { loadSettings, type SettingProblem } from '../../../src/settings/load.ts';
+import { ROWS } from '../../../src/settings/schema.ts';
+import { fullTopicNames } from '../../../src/settings/topic-names.ts';
+import { temporaryFolder } from '../../support/cleanup.ts';
+import { REPO } from '../../support/repo.ts';
+
+const DATA = join(REPO, 'test/data/settings');
+const ADMIN_KEY = { grpc_admin_api_key: 'a-key-of-this-test-only-42' };
+
+function folderWith(local?: string): string {
+  const folder = temporaryFolder('settings');
+  copyFileSync(join(DATA, 'teranode-2025-09-settings.conf'), join(folder, 'settings.conf'));
+  if (local !== undefined) copyFileSync(join(DATA, local), join(folder, 'settings_local.conf'));
+  return folder;
+}
+
+function own(text: string, env: Record<string, string> = {}) {
+  const folder = temporaryFolder('settings');
+  writeFileSync(join(folder, 'settings.conf'), text);
+  return loadSettings({ folder, env });
+}
+
+function problemsOf(load: () => unknown): readonly SettingProblem[] {
+  try {
+    load();
+  } catch (error) {
+    if (error instanceof P2PError && error.code === 'SETTINGS_INVALID')
+      return error.details.problems as SettingProblem[];
+    throw error;
+  }
+  throw new Error('not refused');
+}
+
+const MINIMAL = `
+network = regtest
+p2p_port = 9905
+p2p_block_topic = block
+p2p_subtree_topic = subtree
+p2p_handshake_topic = handshake
+p2p_mining_on_topic = miningon
+p2p_rejected_tx_topic = rejected_tx
+p2p_shared_key = ${'ab'.repeat(32)}
+asset_httpAddress = http://localhost:8090/api/v1
+`;
+
+describe('the settings that Teranode ships', () => {
+  test.each([
+    [
+      'dev',
+      undefined,
+      {
+        network: 'regtest',
+        listen_mode: 'listen_only',
+        p2p_listen_addresses: ['127.0.0.1'],
+        p2p_http_listen_address: 'localhost:9906',
+        kafka_blocksConfig: /^memory:\/\/localhost:9092\/blocks\?partitions=1&/,
+      },
+    ],
+    [
+      'docker.m',
+      'docker-settings_local.conf',
+      {
+        network: 'regtest',
+        listen_mode: 'listen_only',
+        p2p_static_peers: [],
+        p2p_grpc_address: 'peer:9904',
+        kafka_subtreesConfig: /^kafka:\/\/kafka-shared:9092\/subtrees-teranode\?.*flush_messages=1/,
+      },
+    ],
+    [
+      'docker.host.teranode1',
+      undefined,
+      {
+        network: 'regtest',
+        clientName: 'teranode1',
+        p2p_port: 19905,
+        p2p_http_listen_address: 'localhost:19906',
+        asset_httpPublicAddress: 'http://localhost:18090/api/v1',
+        p2p_grpc_address: 'localhost:19904',
+      },
+    ],
+    [
+      'docker.teranode2',
+      undefined,
+      { clientName: 'teranode2', p2p_port: 9905, blockchain_grpcAddress: 'teranode2:8087' },
+    ],
+    [
+      'operator.mainnet',
+      undefined,
+      {
+        network: 'mainnet',
+        blockassembly_grpcAddress: 'k8s:///block-assembly.teranode.svc.cluster.local:8085',
+        p2p_peer_cache_dir: '/data/teranode',
+      },
+    ],
+    [
+      'operator.teratestnet',
+      undefined,
+      { network: 'teratestnet', blockassembly_grpcMaxRetries: 5, blockassembly_grpcRetryBackoff: 5000 },
+    ],
+    ['teratestnet', 'teranode-2025-09-settings_local.conf', { network: 'teratestnet', p2p_ban_duration: 86_400_000 }],
+    [
+      'teratestnet.stu',
+      'teranode-2025-09-settings_local.conf',
+      {
+        clientName: 'Stu',
+        logLevel: 'DEBUG',
+        p2p_ban_duration: 60_000,
+        asset_httpPublicAddress: 'https://freemans13.ngrok.dev/api/v1',
+      },
+    ],
+    ['dev.system.test', 'teratestnet-settings_local.conf', { blockchain_store: 'sqlite:///blockchain' }],
+  ] as const)('validate in context %s', (context, local, expected) => {
+    const { settings } = loadSettings({ folder: folderWith(local), env: ADMIN_KEY, context });
+    for (const [key, value] of Object.entries(expected)) {
+      const actual = settings[key as keyof typeof settings];
+      if (value instanceof RegExp) expect(actual).toMatch(value);
+      else expect(actual).toEqual(value);
+    }
+    expect(settings).toMatchObject({
+      p2p_dht_use_private: true,
+      p2p_optimise_retries: true,
+      p2p_bootstrap_persistent: true,
+      p2p_share_private_addresses: false,
+      p2p_block_topic: 'block',
+      p2p_mining_on_topic: 'miningon',
+      p2p_shared_key: '9ce675c11a3cf8fc964fcfb6eb12748221b0622f98e248c8473324d5ffb3ee2e',
+    });
+  });
+
+  test('without a key of one’s own the shipped admin key is refused, and not shown', () => {
+    const problems = problemsOf(() => loadSettings({ folder: folderWith(), env: {} }));
+    expect(problems).toEqual([
+      {
+        key: 'grpc_admin_api_key',
+        value: '********',
+        origin: expect.stringMatching(/^settings\.conf:\d+ grpc_admin_api_key$/),
+        wouldBeRight: expect.any(String),
+      },
+    ]);
+  });
+
+  test('a context whose values refer to unknown names is refused only where they are read', () => {
+    const folder = folderWith('teranode-2025-09-settings_local.conf');
+    const problems = problemsOf(() => loadSettings({ folder, env: ADMIN_KEY, context: 'operator.mainnet.prod' }));
+    expect(problems.find(({ key }) => key === 'clientName')?.wouldBeRight).toContain('unknown name ${clientSuffix}');
+    expect(
+      loadSettings({ folder, env: { ...ADMIN_KEY, clientSuffix: '7' }, context: 'operator.mainnet.prod' }).settings
+        .clientName,
+    ).toBe('prod-mainnet-7');
+  });
+});
+
+describe('our own settings.conf', () => {
+  test.each(['dev', 'docker', 'mainnet', 'testnet', 'teratestnet'])('validates in context %s', (context) => {
+    const { settings } = loadSettings({ folder: REPO, env: {}, context });
+    expect(settings.p2p_allow_private_datahubs).toBe(context === 'dev' || context === 'docker');
+    expect(settings.p2p_enable_nat_port_map).toBe(context !== 'dev');
+    expect(settings.listen_mode).toBe('full');
+    expect(settings.p2p_bootstrap_addresses).toEqual([]);
+  });
+});
+
+describe('defaults and bounds', () => {
+  test('a minimal file loads with the defaults of the Go service', () => {
+    expect(own(MINIMAL).settings).toMatchObject({
+      p2p_dht_use_private: false,
+      p2p_optimise_retries: false,
+      p2p_bootstrap_persistent: false,
+      p2p_share_private_addresses: true,
+      p2p_conn_low_water: 200,
+      p2p_conn_high_water: 400,
+      p2p_peer_cache_ttl: 720 * 3_600_000,
+      p2p_author_rate: 500,
+      p2p_author_burst: 10_000,
+      p2p_verify_header_pow: true,
+      p2p_node_status_topic: 'node_status',
+      kafka_queue_max_messages: 100_000,
+      kafka_queue_max_bytes: 67_108_864,
+      logLevel: 'INFO',
+    });
+  });
+
+  test('an empty number, boolean, duration or list takes the default; an empty public bootstrap list is none', () => {
+    const { settings } = own(
+      `${MINIMAL}p2p_conn_low_water =\np2p_enable_relay =\np2p_ban_duration =\np2p_listen_addresses =\np2p_dht_public_bootstrap =`,
+    );
+    expect(settings).toMatchObject({
+      p2p_conn_low_water: 200,
+      p2p_enable_relay: true,
+      p2p_ban_duration: 86_400_000,
+      p2p_listen_addresses: ['0.0.0.0'],
+      p2p_dht_public_bootstrap: [],
+    });
+  });
+
+  test('nothing at all: every required key is named at once', () => {
+    const keys = problemsOf(() => own('')).map(({ key }) => key);
+    expect(keys).toEqual([
+      'p2p_port',
+      'p2p_block_topic',
+      'p2p_subtree_topic',
+      'p2p_handshake_topic',
+      'p2p_mining_on_topic',
+      'p2p_rejected_tx_topic',
+      'network',
+    ]);
+  });
+
+  test.each([
+    ['p2p_port', '65536'],
+    ['p2p_port', '-1'],
+    ['p2p_port', '99a'],
+    ['network', 'moonnet'],
+    ['listen_mode', 'loud'],
+    ['p2p_listen_addresses', '127.0.0.1 | nowhere'],
+    ['p2p_advertise_addresses', 'a b'],
+    ['p2p_static_peers', '/ip4/1.2.3.4/tcp/9905'],
+    ['p2p_bootstrapAddresses', 'nonsense'],
+    ['p2p_private_key', 'abcd'],
+    ['p2p_shared_key', 'xyz'],
+    ['p2p_ban_duration', '1 day'],
+    ['p2p_enable_relay', 'yes'],
+    ['p2p_conn_high_water', '0'],
+    ['kafka_blocksConfig', 'kafka://'],
+    ['kafka_blocksConfig', 'kafka://a:9092/t?partitions=0'],
+    ['blockchain_store', 'mysql://x'],
+    ['asset_httpAddress', 'ftp://x'],
+    ['p2p_http_listen_address', '9906'],
+    ['p2p_http_listen_address', ':99999'],
+    ['securityLevelHTTP', '2'],
+    ['grpc_admin_api_key', 'short'],
+    ['grpc_admin_api_key', 'changemechangeme'],
+    ['p2p_force_sync_peer', 'somebody'],
+    ['p2p_block_topic', 'a topic'],
+    ['p2p_policy_mode', 'maybe'],
+  ])('%s = %s is refused with what would be right', (key, value) => {
+    const problems = problemsOf(() => own(MINIMAL, { [key]: value }));
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.origin).toBe(`environment ${key}`);
+    expect(problems[0]?.wouldBeRight.length).toBeGreaterThan(5);
+  });
+
+  test.each([
+    [{ securityLevelHTTP: '1' }, ['server_certFile', 'server_keyFile']],
+    [{ p2p_conn_low_water: '500' }, ['p2p_conn_low_water']],
+    [{ p2p_shared_key: '' }, ['p2p_shared_key']],
+    [{ asset_httpAddress: '' }, ['asset_httpPublicAddress']],
+    [{ KAFKA_TLS_CERT_FILE: 'x' }, ['KAFKA_TLS_KEY_FILE']],
+  ])('rules between settings: %j', (env, keys) => {
+    expect(problemsOf(() => own(MINIMAL, env as Record<string, string>)).map(({ key }) => key)).toEqual(keys);
+  });
+
+  test('both spellings are accepted', () => {
+    for (const key of ['p2p_http_listen_address', 'p2p_httpListenAddress']) {
+      expect(own(MINIMAL, { [key]: ':1234' }).settings.p2p_http_listen_address).toBe(':1234');
+    }
+    expect(
+      own(MINIMAL, { securityLevelGRPC: '1', server_certFile: 'c', server_keyFile: 'k' }).settings.security_level_grpc,
+    ).toBe(1);
+  });
+
+  test('topic names carry the network’s prefix, or the one that is set', () => {
+    expect(fullTopicNames(own(MINIMAL).settings).block).toBe('teranode/bitcoin/1.0.0/regtest-block');
+    expect(fullTopicNames(own(MINIMAL, { chainCfgParams_topicPrefix: 'bitcoin/mainnet' }).settings).mining_on).toBe(
+      'bitcoin/mainnet-miningon',
+    );
+  });
+});
+
+describe('documents', () => {
+  test('docs/settings.md is what the schema says', () => {
+    expect(readFileSync(join(REPO, 'docs/settings.md'), 'utf8')).toBe(settingsDocument());
+  });
+
+  test('every key of the specification’s configuration part is a setting', () => {
+    const keys = new Set(ROWS.flatMap(([key, row]) => [key as string, ...row.also]));
+    const specified = [
+      'p2p_listen_addresses',
+      'p2p_advertise_addresses',
+      'p2p_port',
+      'p2p_block_topic',
+      'p2p_subtree_topic',
+      'p2p_handshake_topic',
+      'p2p_mining_on_topic',
+      'p2p_rejected_tx_topic',
+      'p2p_node_status_topic',
+      'p2p_shared_key',
+      'p2p_dht_protocol_id',
+      'p2p_dht_use_private',
+      'p2p_optimise_retries',
+      'p2p_static_peers',
+      'p2p_private_key',
+      'p2p_http_address',
+      'p2p_http_listen_address',
+      'p2p_grpc_address',
+      'p2p_grpc_listen_address',
+      'p2p_bootstrap_addresses',
+      'p2p_bootstrap_persistent',
+      'p2p_ban_threshold',
+      'p2p_ban_duration',
+      'securityLevelHTTP',
+      'server_certFile',
+      'server_keyFile',
+      'p2p_ban_default_duration',
+      'p2p_ban_persist_path',
+      'p2p_ban_max_entries',
+    ];
+    expect(specified.filter((key) => !keys.has(key))).toEqual([]);
+  });
+});
