@@ -1,0 +1,182 @@
+// The embedded chain: imports real headers, mines regtest blocks, keeps what it knows.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { EmbeddedChain, type EmbeddedChainOptions } from '../../src/adapters/sql/embedded-chain.ts';
+import type { BlockchainNotification } from '../../src/ports/blockchain-client.ts';
+import { systemClock } from '../../src/ports/clock.ts';
+import { encodeHeader, hashHeader, parseHeader, targetFromCompact, workOfTarget } from '../../src/wire/header.ts';
+import { NETWORKS } from '../../src/wire/networks.ts';
+import { recordingLogger } from '../fakes/recorders.ts';
+import { blockchainConformance } from '../support/blockchain-conformance.ts';
+import { temporaryFolder } from '../support/cleanup.ts';
+import { mainnetHeaders } from '../support/network.ts';
+import { waitFor } from '../support/wait.ts';
+
+const signal = new AbortController().signal;
+const headers = mainnetHeaders();
+
+function chain(options: Partial<EmbeddedChainOptions> = {}, log = recordingLogger()): EmbeddedChain {
+  return new EmbeddedChain(
+    { log, clock: systemClock },
+    {
+      network: NETWORKS.regtest,
+      path: ':memory:',
+      headersFile: undefined,
+      mineIntervalMs: undefined,
+      minerText: '/test/',
+      ...options,
+    },
+  );
+}
+
+async function started(options: Partial<EmbeddedChainOptions> = {}): Promise<EmbeddedChain> {
+  const made = chain(options);
+  await made.start(signal);
+  return made;
+}
+
+function headersFile(list: readonly Uint8Array[]): string {
+  const file = join(temporaryFolder('headers'), 'headers.bin');
+  writeFileSync(file, Buffer.concat(list));
+  return file;
+}
+
+describe('the embedded chain is a blockchain client', () => {
+  blockchainConformance(async () => {
+    const client = await started();
+    return {
+      client,
+      extend: async () => client.mine(),
+      setFsmState: (state) => client.setFsmState(state),
+      stop: () => client.stop(),
+    };
+  });
+});
+
+describe('import', () => {
+  test.each([
+    ['from genesis', headers],
+    ['from block 1', headers.slice(1)],
+  ])('5,000 real headers %s', async (_from, list) => {
+    const made = await started({ network: NETWORKS.mainnet, headersFile: headersFile(list) });
+    const best = await made.bestBlockHeader();
+    expect(best).toMatchObject({ height: 4999, hash: hashHeader(headers.at(-1) ?? new Uint8Array(80)) });
+    const target = targetFromCompact(parseHeader(best.header)?.bits ?? 0) ?? 1n;
+    expect(best.chainWork).toBe(5000n * workOfTarget(target));
+    await made.stop();
+  });
+
+  test('again changes nothing, after a restart too', async () => {
+    const path = join(temporaryFolder('chain'), 'chain.db');
+    const options = { network: NETWORKS.mainnet, path, headersFile: headersFile(headers.slice(0, 100)) };
+    const first = await started(options);
+    await first.stop();
+    const second = await started(options);
+    expect((await second.bestBlockHeader()).height).toBe(99);
+    await second.stop();
+    const longer = await started({ ...options, headersFile: headersFile(headers.slice(0, 200)) });
+    expect((await longer.bestBlockHeader()).height).toBe(199);
+    await longer.stop();
+  });
+
+  const damaged = Buffer.from(headers[50] ?? []);
+  damaged.writeUInt32LE(1, 76);
+
+  test.each([
+    ['a header without work', [...headers.slice(0, 50), damaged], /height 50/],
+    ['a gap', [...headers.slice(0, 50), ...headers.slice(51, 60)], /height 50.*connect/],
+    ['another chain’s genesis', [NETWORKS.testnet.genesisHeader, ...headers.slice(1, 3)], /connect/],
+    ['a cut file', [...headers.slice(0, 3), Buffer.alloc(10)], /80-byte/],
+  ])('%s is refused and nothing of it stays', async (_what, list, message) => {
+    const path = join(temporaryFolder('chain'), 'chain.db');
+    const bad = chain({ network: NETWORKS.mainnet, path, headersFile: headersFile(list) });
+    await expect(bad.start(signal)).rejects.toMatchObject({
+      code: 'CHAIN_INVALID',
+      message: expect.stringMatching(message),
+    });
+    await bad.stop();
+    const good = await started({ network: NETWORKS.mainnet, path });
+    expect((await good.bestBlockHeader()).height).toBe(0);
+    await good.stop();
+  });
+});
+
+describe('the chain', () => {
+  test('most work wins, first seen among equals; a tip that is no longer one is not told again', async () => {
+    const made = await started();
+    const heard: BlockchainNotification[] = [];
+    const a = made.mine();
+    made.subscribe('test', (notification) => heard.push(notification));
+    const header = parseHeader(a.header);
+    if (header === undefined) throw new Error('no header');
+    // A sibling of `a`: as much work, seen later.
+    let sibling = encodeHeader({ ...header, time: header.time + 1 });
+    for (let nonce = 0; ; nonce += 1) {
+      sibling = encodeHeader({ ...header, time: header.time + 1, nonce });
+      if (BigInt(`0x${hashHeader(sibling)}`) <= (targetFromCompact(header.bits) ?? 0n)) break;
+    }
+    made.addHeader(sibling);
+    expect((await made.bestBlockHeader()).hash).toBe(a.hash);
+    await waitFor(() => heard.length > 0, { what: 'the tip' });
+    expect(heard).toHaveLength(1);
+    await made.stop();
+  });
+
+  test('a header on an unknown parent is refused, a known one changes nothing', async () => {
+    const made = await started();
+    const mined = made.mine();
+    expect(made.addHeader(mined.header).hash).toBe(mined.hash);
+    expect(() => made.addHeader(headers[5] ?? new Uint8Array(80))).toThrow(
+      expect.objectContaining({ code: 'CHAIN_INVALID' }),
+    );
+    await made.stop();
+  });
+
+  test('the miner extends it, and only regtest is mined', async () => {
+    const made = await started({ mineIntervalMs: 10 });
+    await waitFor(async () => (await made.bestBlockHeader()).height >= 5, { what: 'five blocks' });
+    expect(await made.bestBlockHeader()).toMatchObject({ miner: '/test/', txCount: 1n });
+    await made.stop();
+    const log = recordingLogger();
+    const other = chain({ network: NETWORKS.testnet, mineIntervalMs: 10 }, log);
+    await other.start(signal);
+    expect(log.lines.some(({ level }) => level === 'warn')).toBe(true);
+    expect((await other.bestBlockHeader()).height).toBe(0);
+    await other.stop();
+  });
+
+  test('survives a restart', async () => {
+    const path = join(temporaryFolder('chain'), 'chain.db');
+    const first = await started({ path });
+    const tip = [first.mine(), first.mine()].at(-1);
+    await first.setState('k', Buffer.from('v'));
+    await first.stop();
+    const second = await started({ path });
+    expect((await second.bestBlockHeader()).hash).toBe(tip?.hash);
+    expect(String(await second.getState('k'))).toBe(String(new Uint8Array(Buffer.from('v'))));
+    await second.stop();
+  });
+
+  test('a store of another network, or a damaged one, is refused', async () => {
+    const path = join(temporaryFolder('chain'), 'chain.db');
+    await (await started({ path })).stop();
+    await expect(chain({ path, network: NETWORKS.mainnet }).start(signal)).rejects.toMatchObject({
+      code: 'CHAIN_STORE',
+    });
+    writeFileSync(path, 'this is no database, and it is long enough to be read as one'.repeat(100));
+    await expect(chain({ path }).start(signal)).rejects.toMatchObject({ code: 'CHAIN_STORE' });
+  });
+
+  test('a subscriber that throws harms nobody else', async () => {
+    const made = await started();
+    const heard: string[] = [];
+    made.subscribe('bad', () => {
+      throw new Error('no');
+    });
+    made.subscribe('good', ({ type }) => heard.push(type));
+    made.mine();
+    await waitFor(() => heard.length === 4, { what: 'four notifications' });
+    await made.stop();
+  });
+});

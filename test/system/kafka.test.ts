@@ -1,0 +1,251 @@
+// Producers and consumers on a real Apache Kafka broker: the same promises as in memory, topics as their URLs say, outages, TLS.
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Admin } from '@platformatic/kafka';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { KafkaConsumer } from '../../src/adapters/kafka/consumer.ts';
+import { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
+import { kafkaTls } from '../../src/adapters/kafka/tls.ts';
+import { parseKafkaUrl } from '../../src/settings/kafka-url.ts';
+import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
+import { brokerConformance } from '../support/broker-conformance.ts';
+import { temporaryFolder } from '../support/cleanup.ts';
+import { KafkaBroker } from '../support/kafka-broker.ts';
+import { readTopic } from '../support/kafka-reader.ts';
+import { waitFor } from '../support/wait.ts';
+
+const signal = new AbortController().signal;
+
+function partsFor(address: string, tls?: ReturnType<typeof kafkaTls>) {
+  const metrics = new RecordedMetrics();
+  const deps = { log: recordingLogger(), metrics };
+  const connection = (topic: string, query: string) => ({
+    url: parseKafkaUrl(`kafka://${address}/${topic}?${query}`),
+    clientId: 'test',
+    tls,
+  });
+  return {
+    metrics,
+    log: deps.log,
+    producer: (topic: string, bounds = { maxMessages: 100_000 }, query = '') =>
+      new KafkaProducer(deps, { ...connection(topic, query), maxBytes: 1 << 26, ...bounds }),
+    consumer: (topic: string, groupId: string, options: { replay?: boolean } = {}) =>
+      new KafkaConsumer(deps, {
+        ...connection(topic, `replay=${options.replay === false ? 0 : 1}`),
+        groupId: `${topic}-${groupId}`,
+      }),
+  };
+}
+
+describe('kafka:// with a real broker', () => {
+  let broker: KafkaBroker;
+
+  beforeAll(async () => {
+    broker = await KafkaBroker.start();
+  });
+
+  afterAll(async () => {
+    await broker?.stop();
+  });
+
+  brokerConformance(() => partsFor(broker.address));
+
+  test('20,000 messages, none lost, none twice', async () => {
+    const { producer: make } = partsFor(broker.address);
+    const producer = make('many');
+    await producer.start(signal);
+    for (let i = 0; i < 20_000; i += 1) producer.publish(Buffer.from(`${i}`));
+    await producer.stop(20_000);
+    const values = (await readTopic(broker.address, 'many', (count) => count >= 20_000)).map(String);
+    expect(values).toHaveLength(20_000);
+    expect(new Set(values).size).toBe(20_000);
+  });
+
+  test('a topic is created as its URL says, and an existing one is changed to it', async () => {
+    const { producer: make } = partsFor(broker.address);
+    const admin = new Admin({ clientId: 'test', bootstrapBrokers: [broker.address] });
+    const configuration = async () => {
+      const [described] = await admin.describeConfigs({ resources: [{ resourceType: 2, resourceName: 'configured' }] });
+      return Object.fromEntries((described?.configs ?? []).map(({ name, value }) => [name, value]));
+    };
+    const run = async (query: string) => {
+      const producer = make('configured', undefined, query);
+      await producer.start(signal);
+      producer.publish(Buffer.from('x'));
+      await waitFor(() => producer.pending() === 0, { timeoutMs: 20_000, what: 'the record' });
+      await producer.stop();
+    };
+    await run('partitions=3&retention=60000&segment_bytes=33554432');
+    expect(await configuration()).toMatchObject({
+      'retention.ms': '60000',
+      'delete.retention.ms': '60000',
+      'segment.ms': '60000',
+      'segment.bytes': '33554432',
+    });
+    const metadata = await admin.metadata({ topics: ['configured'] });
+    expect(metadata.topics.get('configured')?.partitionsCount).toBe(3);
+    await run('partitions=3&retention=120000&segment_bytes=1048576');
+    expect(await configuration()).toMatchObject({
+      'retention.ms': '120000',
+      'segment.ms': '120000',
+      'segment.bytes': '1048576',
+    });
+    await admin.close();
+  });
+
+  test('an outage: start resolves, publish never blocks, all arrives once when the broker is back', async () => {
+    const { producer: make, log } = partsFor(broker.address);
+    const producer = make('outage');
+    await producer.start(signal);
+    producer.publish(Buffer.from('first'));
+    await waitFor(() => producer.pending() === 0, { timeoutMs: 20_000, what: 'the first record' });
+    await broker.kill();
+    const late = make('outage');
+    await late.start(signal);
+    for (let i = 0; i < 3000; i += 1) producer.publish(Buffer.from(`a${i}`));
+    for (let i = 0; i < 3000; i += 1) late.publish(Buffer.from(`b${i}`));
+    expect(await late.probe(1000)).toMatchObject({ ok: false });
+    await waitFor(() => log.lines.some(({ event }) => event === 'kafka does not answer'), {
+      timeoutMs: 20_000,
+      what: 'a warning',
+    });
+    await broker.up();
+    await waitFor(() => producer.pending() + late.pending() === 0, { timeoutMs: 60_000, what: 'the queues to empty' });
+    await Promise.all([producer.stop(), late.stop()]);
+    const values = (await readTopic(broker.address, 'outage', (count) => count > 6001)).map(String);
+    expect(values.length).toBe(6001);
+    expect(new Set(values).size).toBe(6001);
+    expect(log.lines.filter(({ level }) => level === 'warn').length).toBeLessThanOrEqual(3);
+  });
+
+  test('a consumer survives the broker’s restart', async () => {
+    const { producer: make, consumer: read } = partsFor(broker.address);
+    const producer = make('restart');
+    const consumer = read('restart', 'g');
+    const got = new Set<string>();
+    await producer.start(signal);
+    await consumer.start((message) => {
+      got.add(Buffer.from(message.value).toString());
+    }, signal);
+    producer.publish(Buffer.from('before'));
+    await waitFor(() => got.has('before'), { timeoutMs: 20_000, what: 'the first record' });
+    await broker.kill();
+    await broker.up();
+    producer.publish(Buffer.from('after'));
+    await waitFor(() => got.has('after'), { timeoutMs: 60_000, what: 'the record after the restart' });
+    await Promise.all([producer.stop(), consumer.stop()]);
+  });
+});
+
+describe('TLS', () => {
+  const folder = temporaryFolder('tls');
+  const file = (name: string) => join(folder, name);
+  let broker: KafkaBroker;
+
+  /** An authority, and keys with certificates signed by it. */
+  beforeAll(async () => {
+    const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+    openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-keyout',
+      'ca.key',
+      '-out',
+      'ca.pem',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=test authority',
+    );
+    for (const name of ['broker', 'client']) {
+      openssl(
+        'req',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-keyout',
+        `${name}.key`,
+        '-out',
+        `${name}.csr`,
+        '-subj',
+        `/CN=${name}`,
+      );
+      writeFileSync(file(`${name}.ext`), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+      openssl(
+        'x509',
+        '-req',
+        '-in',
+        `${name}.csr`,
+        '-CA',
+        'ca.pem',
+        '-CAkey',
+        'ca.key',
+        '-CAcreateserial',
+        '-days',
+        '2',
+        '-out',
+        `${name}.pem`,
+        '-extfile',
+        `${name}.ext`,
+      );
+    }
+    writeFileSync(
+      file('store.pem'),
+      Buffer.concat([readFileSync(file('broker.key')), readFileSync(file('broker.pem'))]),
+    );
+    broker = await KafkaBroker.start({
+      tls: { keyStoreFile: file('store.pem'), trustStoreFile: file('ca.pem'), requiresClient: true },
+    });
+  });
+
+  afterAll(async () => {
+    await broker?.stop();
+  });
+
+  const client = {
+    enabled: true,
+    skipVerify: false,
+    caFile: file('ca.pem'),
+    certFile: file('client.pem'),
+    keyFile: file('client.key'),
+  };
+
+  test('with the authority and a client certificate records go through', async () => {
+    const { producer: make, consumer: read } = partsFor(broker.address, kafkaTls(client));
+    const producer = make('secret');
+    const consumer = read('secret', 'g');
+    const got: string[] = [];
+    await producer.start(signal);
+    await consumer.start((message) => {
+      got.push(Buffer.from(message.value).toString());
+    }, signal);
+    producer.publish(Buffer.from('hello'));
+    await waitFor(() => got.length === 1, { timeoutMs: 30_000, what: 'the record' });
+    expect(await producer.probe(5000)).toMatchObject({ ok: true });
+    await Promise.all([producer.stop(), consumer.stop()]);
+  });
+
+  test('unverified, when the setting says so', async () => {
+    const { producer: make } = partsFor(broker.address, kafkaTls({ ...client, skipVerify: true, caFile: undefined }));
+    expect(await make('secret').probe(5000)).toMatchObject({ ok: true });
+  });
+
+  test.each([
+    ['without the authority', { ...client, caFile: undefined }],
+    ['without a client certificate', { ...client, certFile: undefined, keyFile: undefined }],
+    ['without TLS', { ...client, enabled: false }],
+  ])('%s the probe fails and says why', async (_what, options) => {
+    const { producer: make } = partsFor(broker.address, kafkaTls(options));
+    const probe = await make('secret').probe(3000);
+    expect(probe.ok).toBe(false);
+    expect(probe.details).toContain(broker.address);
+  });
+
+  test('a file that cannot be read is refused with its setting', () => {
+    expect(() => kafkaTls({ ...client, caFile: file('nothing') })).toThrow(/KAFKA_TLS_CA_FILE/);
+  });
+});
