@@ -5,7 +5,6 @@
 export const ERROR_CODES = {
   SETTINGS_INVALID: 'One or more settings are missing or wrong. The message names each one and what would be right.',
   SETTINGS_FILE_UNREADABLE: 'A settings file exists and cannot be read.',
-  USAGE: 'The command line is wrong. Run `teranode-p2p --help`.',
   DATA_FOLDER_LOCKED: 'Another process uses this dataFolder. Give each node a folder of its own.',
   DATA_FOLDER_UNUSABLE: 'The dataFolder cannot be created or written.',
   LISTEN_FAILED: 'An address could not be listened on. Choose another port, or stop what uses it.',
@@ -16,13 +15,9 @@ export const ERROR_CODES = {
   PEER_UNREACHABLE: 'No connection to the peer could be made, or it does not speak the protocol.',
   ADDRESS_INVALID: 'A text is no multiaddr, IP address, domain name or URL of the kind needed.',
   KAFKA_URL_INVALID: 'A Kafka URL is malformed or has a parameter out of its range.',
-  KAFKA_UNAVAILABLE: 'The Kafka broker did not answer in time.',
-  KAFKA_CLOSED: 'A producer or consumer was used after stop.',
   CHAIN_INVALID: 'A header does not connect, has no work, or belongs to another network.',
   CHAIN_STORE: 'The store of the embedded chain cannot be opened or is damaged.',
-  STATE_NOT_FOUND: 'The blockchain state store has no value for this key.',
   TIMEOUT: 'Something did not finish within its deadline.',
-  TOOL_MISSING: 'A program that this command needs is not installed. The message names it.',
 } as const;
 
 /** One of the keys of {@link ERROR_CODES}. */
@@ -39,9 +34,4 @@ export class P2PError extends Error {
     this.code = code;
     this.details = options.details ?? {};
   }
-}
-
-/** True for the error that an AbortSignal causes: a stop, not a failure. */
-export function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError';
 }

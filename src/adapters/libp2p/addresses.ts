@@ -35,13 +35,6 @@ export function isPrivateMultiaddr(address: Multiaddr): boolean {
   return !ipaddr.isValid(first.value) || ipaddr.process(first.value).range() !== 'unicast';
 }
 
-/** The host and port of a multiaddr's first hop; undefined for what is neither IP nor name over TCP. */
-export function hostAndPort(address: Multiaddr): { host: string; port: number } | undefined {
-  const [first, second] = address.getComponents();
-  if (first?.value === undefined || second?.name !== 'tcp' || second.value === undefined) return undefined;
-  return { host: first.value, port: Number(second.value) };
-}
-
 /** The peer id that a multiaddr ends with, if any. */
 export function peerIdOf(address: Multiaddr): string | undefined {
   const components = address.getComponents();

@@ -18,40 +18,51 @@ export function directStream(stream: Stream, peerId: PeerId, received: (bytes: n
   };
 }
 
-async function readToEnd(
+/**
+ * Listens to the stream's own events: a short message has often ended before its handler is called, which its async iterator misses, and
+ * then `end` has been told while bytes still wait. So the end is where the other side has closed and nothing waits any more.
+ */
+function readToEnd(
   stream: Stream,
   maxBytes: number,
   deadlineMs: number,
   received: (bytes: number) => void,
 ): Promise<Uint8Array> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   const chunks: Uint8Array[] = [];
   let total = 0;
-  let failure: P2PError | undefined;
-  const end = (error: P2PError) => {
-    failure = error;
+  const fail = (error: P2PError) => {
+    reject(error);
     stream.abort(error);
   };
-  const timer = setTimeout(
-    () => end(new P2PError('TIMEOUT', 'the direct stream did not end in time', { details: { deadlineMs, total } })),
-    deadlineMs,
-  );
-  try {
-    for await (const chunk of stream) {
-      total += chunk.byteLength;
-      received(chunk.byteLength);
-      if (total > maxBytes) {
-        end(new P2PError('MESSAGE_TOO_LARGE', 'the direct stream carries too much', { details: { maxBytes } }));
-        break;
-      }
-      chunks.push(chunk.subarray());
-    }
-  } catch (error) {
-    throw failure ?? new P2PError('PEER_UNREACHABLE', 'the direct stream broke', { cause: error });
-  } finally {
+  const onMessage = ({ data }: { data: { byteLength: number; subarray(): Uint8Array } }) => {
+    total += data.byteLength;
+    received(data.byteLength);
+    if (total > maxBytes)
+      fail(new P2PError('MESSAGE_TOO_LARGE', 'the direct stream carries too much', { details: { maxBytes } }));
+    else chunks.push(data.subarray());
+    onEnd();
+  };
+  const onEnd = () => {
+    if (stream.remoteWriteStatus === 'closed' && stream.readBufferLength === 0) resolve(Buffer.concat(chunks));
+  };
+  const onClose = ({ error }: { error?: Error }) => {
+    if (error === undefined) resolve(Buffer.concat(chunks));
+    else reject(new P2PError('PEER_UNREACHABLE', 'the direct stream broke', { cause: error }));
+  };
+  const late = () =>
+    fail(new P2PError('TIMEOUT', 'the direct stream did not end in time', { details: { deadlineMs, total } }));
+  const timer = setTimeout(late, deadlineMs);
+  stream.addEventListener('remoteCloseWrite', onEnd);
+  stream.addEventListener('close', onClose);
+  stream.addEventListener('message', onMessage);
+  onEnd();
+  return promise.finally(() => {
     clearTimeout(timer);
-  }
-  if (failure !== undefined) throw failure;
-  return Buffer.concat(chunks);
+    stream.removeEventListener('remoteCloseWrite', onEnd);
+    stream.removeEventListener('close', onClose);
+    stream.removeEventListener('message', onMessage);
+  });
 }
 
 /** Sends one message and closes the writing side; settles within the signal's time. */

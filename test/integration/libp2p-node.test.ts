@@ -1,0 +1,281 @@
+// The P2P node as its port promises, among nodes of its own kind.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
+import type { GossipMessage } from '../../src/ports/p2p-node.ts';
+import type { PeerId } from '../../src/wire/ids.ts';
+import { temporaryFolder } from '../support/cleanup.ts';
+import { addressOf, makeNode, Nodes, TOPICS } from '../support/nodes.ts';
+import { waitFor } from '../support/wait.ts';
+
+const [BLOCK, HANDSHAKE] = TOPICS as [string, string];
+const nodes = new Nodes();
+
+afterEach(() => nodes.stop());
+
+async function inMesh(node: Libp2pNode, other: Libp2pNode): Promise<void> {
+  await waitFor(() => node.getTopic(BLOCK)?.mesh().includes(other.hostId()), { what: 'the mesh' });
+}
+
+/** a - b - c, where a and c never meet. */
+async function line() {
+  const a = (await nodes.start()).node;
+  const b = (await nodes.start()).node;
+  const c = (await nodes.start()).node;
+  for (const end of [a, c]) {
+    await b.connectPeer(addressOf(end));
+    await inMesh(end, b);
+    await inMesh(b, end);
+  }
+  return { a, b, c };
+}
+
+describe('gossip', () => {
+  test('what a handler accepts travels on with its author and relay; what it rejects or ignores ends there', async () => {
+    const { a, b, c } = await line();
+    const got: GossipMessage[] = [];
+    b.setTopicHandler(BLOCK, ({ bytes }) => {
+      const text = Buffer.from(bytes).toString();
+      return text === 'bad' ? 'reject' : text === 'odd' ? 'ignore' : 'accept';
+    });
+    c.setTopicHandler(BLOCK, (message) => {
+      got.push(message);
+      return 'accept';
+    });
+    for (const text of ['bad', 'odd', 'good']) await a.publish(BLOCK, Buffer.from(text));
+    await waitFor(() => got.length > 0, { what: 'the good message' });
+    // The DHT may have brought a and c together meanwhile: whoever handed it over, it is one message by one author.
+    expect(got.map(({ bytes }) => Buffer.from(bytes).toString()).filter((text) => text === 'good')).toHaveLength(1);
+    expect(got[0]?.author).toBe(a.hostId());
+    expect(got[0]?.seqno).toBeGreaterThan(0n);
+    expect(
+      Buffer.from(got[0]?.authorKey() ?? [])
+        .subarray(0, 4)
+        .toString('hex'),
+    ).toBe('08011220');
+  });
+
+  test('a throwing handler neither kills the node nor lets the message on', async () => {
+    const a = (await nodes.start()).node;
+    const b = (await nodes.start()).node;
+    await a.connectPeer(addressOf(b));
+    await inMesh(a, b);
+    let calls = 0;
+    b.setTopicHandler(BLOCK, () => {
+      calls += 1;
+      throw new Error('no');
+    });
+    await a.publish(BLOCK, Buffer.from('1'));
+    await a.publish(BLOCK, Buffer.from('2'));
+    await waitFor(() => calls === 2, { what: 'two calls' });
+    expect(b.currentlyConnectedPeers()).toHaveLength(1);
+  });
+
+  test('listen_only publishes nothing but the handshake', async () => {
+    const quiet = await nodes.start({ mayPublish: (topic) => topic === HANDSHAKE });
+    const other = (await nodes.start()).node;
+    const got: string[] = [];
+    for (const topic of TOPICS) {
+      other.setTopicHandler(topic, ({ bytes }) => {
+        got.push(Buffer.from(bytes).toString());
+        return 'accept';
+      });
+    }
+    await quiet.node.connectPeer(addressOf(other));
+    await waitFor(() => quiet.node.getTopic(HANDSHAKE)?.mesh().includes(other.hostId()), { what: 'the mesh' });
+    await quiet.node.publish(BLOCK, Buffer.from('block'));
+    await quiet.node.publish(HANDSHAKE, Buffer.from('version'));
+    await waitFor(() => got.length > 0, { what: 'the handshake' });
+    expect(got).toEqual(['version']);
+    expect(quiet.metrics.count('teranode_p2p_publish_suppressed_total', { topic: BLOCK })).toBe(1);
+  });
+
+  test('refuses what it cannot carry, unknown topics, and use before start', async () => {
+    const { node } = await nodes.start();
+    await expect(node.publish(BLOCK, new Uint8Array(1024 * 1024))).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
+    await expect(node.publish('other', new Uint8Array(1))).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' });
+    expect(() => node.setTopicHandler('other', () => 'accept')).toThrow(
+      expect.objectContaining({ code: 'TOPIC_UNKNOWN' }),
+    );
+    expect(node.getTopic('other')).toBeUndefined();
+    const { node: idle } = await makeNode();
+    await expect(idle.publish(BLOCK, new Uint8Array(1))).rejects.toMatchObject({ code: 'NODE_NOT_STARTED' });
+    await idle.stop();
+  });
+});
+
+describe('direct stream', () => {
+  test('one message a stream, with its sender; bytes are counted', async () => {
+    const got: [PeerId, string][] = [];
+    const b = (
+      await nodes.start({}, async (stream) => {
+        got.push([stream.peerId, Buffer.from(await stream.readToEnd(1000, 5000)).toString()]);
+      })
+    ).node;
+    const a = (await nodes.start()).node;
+    await a.connectPeer(addressOf(b));
+    await a.sendToPeer(b.hostId(), Buffer.from('hello'));
+    await waitFor(() => got.length === 1, { what: 'the message' });
+    expect(got).toEqual([[a.hostId(), 'hello']]);
+    expect(a.bytesSent()).toBe(5n);
+    expect(b.bytesReceived()).toBe(5n);
+    expect(a.lastSend()).toBeInstanceOf(Date);
+    expect(b.lastRecv()).toBeInstanceOf(Date);
+    b.updateBytesReceived(10n);
+    expect(b.bytesReceived()).toBe(15n);
+  });
+
+  test('more than the bound, or nothing within the deadline, ends the stream', async () => {
+    const ends: string[] = [];
+    const serve = (maxBytes: number, deadlineMs: number) =>
+      nodes.start({}, async (stream) => {
+        await stream
+          .readToEnd(maxBytes, deadlineMs)
+          .catch((error: { code?: string }) => ends.push(error.code ?? 'none'));
+      });
+    const small = (await serve(100, 5000)).node;
+    const a = (await nodes.start()).node;
+    await a.connectPeer(addressOf(small));
+    await a.sendToPeer(small.hostId(), new Uint8Array(1000)).catch(() => {});
+    await waitFor(() => ends.length === 1, { what: 'the end of the stream' });
+    expect(ends).toEqual(['MESSAGE_TOO_LARGE']);
+  });
+
+  test('many streams one after another do not jam', async () => {
+    let count = 0;
+    const b = (
+      await nodes.start({}, async (stream) => {
+        await stream.readToEnd(1000, 5000);
+        count += 1;
+      })
+    ).node;
+    const a = (await nodes.start()).node;
+    await a.connectPeer(addressOf(b));
+    for (let i = 0; i < 200; i += 1) await a.sendToPeer(b.hostId(), Buffer.from('x'));
+    await waitFor(() => count === 200, { what: '200 messages' });
+  });
+
+  test('a peer that does not speak it, or is not there, is unreachable', async () => {
+    const a = (await nodes.start()).node;
+    const b = (await nodes.start()).node;
+    await a.connectPeer(addressOf(b));
+    await expect(a.sendToPeer(b.hostId(), Buffer.from('x'))).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+    await expect(a.connectPeer('/ip4/127.0.0.1/tcp/1')).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+    await expect(a.connectPeer('nonsense')).rejects.toMatchObject({ code: 'ADDRESS_INVALID' });
+  });
+});
+
+describe('peers', () => {
+  test('exactly the connected ones, with what is known of them; told once each', async () => {
+    const a = (await nodes.start()).node;
+    const b = (await nodes.start({ userAgent: 'teranode/bitcoin/v9' })).node;
+    const came: PeerId[] = [];
+    a.setPeerConnectedCallback((peerId) => came.push(peerId));
+    expect(a.currentlyConnectedPeers()).toEqual([]);
+    expect(await a.connectPeer(addressOf(b))).toBe(b.hostId());
+    await waitFor(() => a.currentlyConnectedPeers()[0]?.agentVersion !== undefined, { what: 'identify' });
+    a.updatePeerHeight(b.hostId(), 77);
+    expect(a.currentlyConnectedPeers()).toEqual([
+      {
+        id: b.hostId(),
+        addresses: expect.arrayContaining([addressOf(b)]),
+        connected: true,
+        direction: 'outbound',
+        connectedAtMs: expect.any(Number),
+        agentVersion: 'teranode/bitcoin/v9',
+        height: 77,
+      },
+    ]);
+    await waitFor(() => b.currentlyConnectedPeers().length === 1, { what: 'the other side' });
+    expect(b.currentlyConnectedPeers()[0]?.direction).toBe('inbound');
+    await a.disconnectPeer(b.hostId());
+    await waitFor(() => a.currentlyConnectedPeers().length === 0, { what: 'the end' });
+    expect(a.connectedPeers()).toMatchObject([{ id: b.hostId(), connected: false, height: 77 }]);
+    expect(came).toEqual([b.hostId()]);
+  });
+
+  test('over the high-water mark connections are trimmed to the low one, static peers spared', async () => {
+    const kept = (await nodes.start()).node;
+    const busy = await nodes.start({
+      staticPeers: [addressOf(kept)],
+      connections: { trims: true, lowWater: 2, highWater: 4, graceMs: 3000, maxPerPeer: 3 },
+    });
+    const others = await Promise.all(
+      Array.from({ length: 6 }, () => nodes.start({ dht: { mode: 'private', protocol: '/apart/kad/1.0.0' } })),
+    );
+    await Promise.all(others.map(({ node }) => node.connectPeer(addressOf(busy.node))));
+    await waitFor(() => busy.node.currentlyConnectedPeers().length === 7, { what: 'seven peers' });
+    await waitFor(() => busy.log.lines.some(({ event }) => event === 'connections trimmed'), {
+      timeoutMs: 20_000,
+      what: 'the trim',
+    });
+    await waitFor(() => busy.node.currentlyConnectedPeers().length <= 2, { what: 'the low-water mark' });
+    expect(busy.node.currentlyConnectedPeers().map(({ id }) => id)).toContain(kept.hostId());
+  });
+
+  test('advertised addresses are what peers learn, with p2p_port where none is given', async () => {
+    const file = join(temporaryFolder('cache'), 'peers.json');
+    const advertised = (await nodes.start({ advertiseAddresses: ['192.0.2.7:4001', 'node.example:9906'] })).node;
+    const learner = (await nodes.start({ peerCache: { file, maxPeers: 10, ttlMs: 60_000 } })).node;
+    await advertised.connectPeer(addressOf(learner));
+    await waitFor(() => learner.currentlyConnectedPeers()[0]?.agentVersion !== undefined, { what: 'identify' });
+    await nodes.stop();
+    const [cached] = JSON.parse(readFileSync(file, 'utf8')).peers;
+    expect(cached.addresses.join(' ')).toContain('/ip4/192.0.2.7/tcp/4001');
+    expect(cached.addresses.join(' ')).toContain('/dns/node.example/tcp/9906');
+    expect(cached.addresses.join(' ')).not.toContain('127.0.0.1');
+  });
+
+  test('private addresses are kept back when they are not to be shared', async () => {
+    const file = join(temporaryFolder('cache'), 'peers.json');
+    const shy = (await nodes.start({ sharePrivateAddresses: false })).node;
+    const learner = (await nodes.start({ peerCache: { file, maxPeers: 10, ttlMs: 60_000 } })).node;
+    await shy.connectPeer(addressOf(learner));
+    await waitFor(() => learner.currentlyConnectedPeers()[0]?.agentVersion !== undefined, { what: 'identify' });
+    await nodes.stop();
+    expect(() => readFileSync(file, 'utf8')).toThrow();
+  });
+
+  test('a peer of another private network gets no connection', async () => {
+    const a = (await nodes.start()).node;
+    const stranger = (await nodes.start({ presharedKey: 'cd'.repeat(32) })).node;
+    const open = (await nodes.start({ presharedKey: undefined })).node;
+    for (const other of [stranger, open]) {
+      await expect(other.connectPeer(addressOf(a), 3000)).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+    }
+    expect(a.currentlyConnectedPeers()).toEqual([]);
+  });
+});
+
+describe('NAT traversal', () => {
+  const off = {
+    portMap: false,
+    autonat: false,
+    holePunching: false,
+    relayClient: false,
+    relayService: false,
+    forceReachability: undefined,
+  } as const;
+
+  test.each([
+    ['autonat', { ...off, autonat: true }],
+    ['relay client and hole punching', { ...off, relayClient: true, holePunching: true }],
+    ['relay service', { ...off, relayService: true }],
+    ['all but port mapping', { ...off, autonat: true, relayClient: true, holePunching: true, relayService: true }],
+  ])('%s starts and stops', async (_what, nat) => {
+    const { node } = await nodes.start({ nat });
+    const other = (await nodes.start()).node;
+    await other.connectPeer(addressOf(node));
+    await nodes.stop();
+    expect(node.listenAddresses()).toEqual([]);
+  });
+});
+
+test('stop twice is one stop, and a port is free again', async () => {
+  const { node } = await nodes.start();
+  const port = Number(/tcp\/(\d+)/.exec(addressOf(node))?.[1]);
+  await Promise.all([node.stop(), node.stop()]);
+  const again = (await nodes.start({ port })).node;
+  expect(addressOf(again)).toContain(`/tcp/${port}/`);
+});

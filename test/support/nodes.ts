@@ -1,0 +1,67 @@
+// P2P nodes within the test process, on loopback, in a private network.
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
+import type { Libp2pNodeOptions } from '../../src/adapters/libp2p/node-options.ts';
+import { systemClock } from '../../src/ports/clock.ts';
+import type { DirectStreamHandler } from '../../src/ports/p2p-node.ts';
+import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
+import { PSK } from './network.ts';
+
+export const TOPICS = ['prefix-block', 'prefix-handshake'];
+
+export async function nodeOptions(changes: Partial<Libp2pNodeOptions> = {}): Promise<Libp2pNodeOptions> {
+  return {
+    processName: 'test',
+    userAgent: 'teranode/bitcoin/v0.0.0-test',
+    privateKey: await generateKeyPair('Ed25519'),
+    listenIps: ['127.0.0.1'],
+    port: 0,
+    advertiseAddresses: [],
+    sharePrivateAddresses: true,
+    presharedKey: PSK,
+    dht: { mode: 'private', protocol: '/teranode/kad/1.0.0' },
+    staticPeers: [],
+    bootstrapAddresses: [],
+    bootstrapPersistent: true,
+    optimiseRetries: true,
+    connections: { trims: true, lowWater: 200, highWater: 400, graceMs: 60_000, maxPerPeer: 3 },
+    nat: {
+      portMap: false,
+      autonat: false,
+      holePunching: false,
+      relayClient: false,
+      relayService: false,
+      forceReachability: undefined,
+    },
+    peerCache: undefined,
+    mayPublish: () => true,
+    ...changes,
+  };
+}
+
+export async function makeNode(changes: Partial<Libp2pNodeOptions> = {}) {
+  const metrics = new RecordedMetrics();
+  const log = recordingLogger();
+  const node = new Libp2pNode({ log, metrics, clock: systemClock, random: Math.random }, await nodeOptions(changes));
+  return { node, metrics, log };
+}
+
+/** Runs `work` with started nodes and stops them all afterwards. */
+export class Nodes {
+  private readonly all: Libp2pNode[] = [];
+
+  async start(changes: Partial<Libp2pNodeOptions> = {}, streamHandler?: DirectStreamHandler) {
+    const made = await makeNode(changes);
+    this.all.push(made.node);
+    await made.node.start(new AbortController().signal, streamHandler, TOPICS);
+    return made;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.all.splice(0).map((node) => node.stop()));
+  }
+}
+
+export function addressOf(node: Libp2pNode): string {
+  return node.listenAddresses()[0] ?? '';
+}

@@ -1,0 +1,138 @@
+// The published package: packed, installed in a project of its own, run and imported there.
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
+import { collectLines } from '../support/json-lines.ts';
+import { REPO } from '../support/repo.ts';
+import { waitFor } from '../support/wait.ts';
+
+/** The Node that the checkout's npm scripts run. */
+const NODE = join(REPO, 'node_modules/.bin/node');
+
+describe('the package', () => {
+  const project = temporaryFolder('consumer');
+  const installed = join(project, 'node_modules/teranode-p2p');
+  const bin = join(project, 'node_modules/.bin/teranode-p2p');
+
+  beforeAll(() => {
+    // Packed in a copy: packing rewrites package.json for its time.
+    const copy = temporaryFolder('package');
+    const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: REPO, encoding: 'utf8' })
+      .trim()
+      .split('\n');
+    for (const file of files.filter((name) => existsSync(join(REPO, name)))) {
+      mkdirSync(dirname(join(copy, file)), { recursive: true });
+      cpSync(join(REPO, file), join(copy, file));
+    }
+    symlinkSync(join(REPO, 'node_modules'), join(copy, 'node_modules'));
+    const before = readFileSync(join(copy, 'package.json'), 'utf8');
+    const packed = execFileSync('npm', ['pack', '--json', '--pack-destination', project], {
+      cwd: copy,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    expect(readFileSync(join(copy, 'package.json'), 'utf8')).toBe(before);
+    const tarball = /teranode-p2p-[^"]*\.tgz/.exec(packed)?.[0] ?? '';
+    writeFileSync(
+      join(project, 'package.json'),
+      JSON.stringify({ name: 'consumer', private: true, type: 'module', scripts: { version: 'node -v' } }),
+    );
+    execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', join(project, tarball)], {
+      cwd: project,
+      stdio: 'ignore',
+      timeout: 240_000,
+    });
+  });
+
+  test('brings no Node of its own: its user’s stays', () => {
+    expect(existsSync(join(project, 'node_modules/.bin/node'))).toBe(false);
+    const path = (process.env.PATH ?? '')
+      .split(':')
+      .filter((each) => !each.includes('node_modules'))
+      .join(':');
+    const env = { PATH: path, HOME: process.env.HOME ?? '' };
+    const system = execFileSync('node', ['-v'], { encoding: 'utf8', env }).trim();
+    expect(execFileSync('npm', ['run', '-s', 'version'], { cwd: project, encoding: 'utf8', env }).trim()).toBe(system);
+  });
+
+  test('holds built JavaScript, types, the shipped settings, and no TypeScript source', () => {
+    for (const name of [
+      'dist/index.js',
+      'dist/index.d.ts',
+      'dist/cli/main.js',
+      'settings.conf',
+      'LICENSE',
+      'README.md',
+    ]) {
+      expect(existsSync(join(installed, name))).toBe(true);
+    }
+    expect(existsSync(join(installed, 'src'))).toBe(false);
+    expect(JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')).optionalDependencies).toBeUndefined();
+  });
+
+  test('on a Node too old it says which it needs', () => {
+    const preload = join(project, 'old.cjs');
+    writeFileSync(
+      preload,
+      "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } });",
+    );
+    const { status, stderr } = spawnSync(
+      NODE,
+      ['--require', preload, join(installed, 'bin/teranode-p2p.js'), '--version'],
+      { encoding: 'utf8' },
+    );
+    expect(status).toBe(1);
+    expect(stderr).toContain('needs Node 22.22 or newer');
+  });
+
+  test('its program runs: help, version, a start, a stop', async () => {
+    const run = (...args: string[]) => spawnSync(NODE, [bin, ...args], { encoding: 'utf8', cwd: installed });
+    expect(run('--help').stdout).toContain('teranode-p2p start');
+    expect(run('--version').stdout).toMatch(/^(v\d|Unknown)/);
+    expect(run('nonsense').status).toBe(1);
+    expect(run('start', '--nonsense').status).toBe(1);
+    const env = { dataFolder: temporaryFolder('data'), p2p_port: '0', p2p_http_listen_address: '127.0.0.1:0' };
+    const child = spawn(NODE, [bin, 'start', '--json-logs'], {
+      cwd: installed,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    endWithTests(child);
+    const lines = collectLines(child.stdout);
+    await waitFor(() => lines.json.some(({ event }) => event === 'ready'), {
+      timeoutMs: 20_000,
+      what: 'the ready line',
+    });
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    expect(await exited).toBe(0);
+  });
+
+  test('is imported by its name, with types', () => {
+    writeFileSync(
+      join(project, 'use.mjs'),
+      "import { decodeBlock, NETWORKS } from 'teranode-p2p'; console.log(decodeBlock(new Uint8Array()).ok, NETWORKS.mainnet.name);",
+    );
+    expect(execFileSync(NODE, ['use.mjs'], { cwd: project, encoding: 'utf8' }).trim()).toBe('false mainnet');
+    writeFileSync(
+      join(project, 'use.ts'),
+      "import { decodeBlock, type BlockMessage } from 'teranode-p2p';\nconst d = decodeBlock(new Uint8Array());\nexport const m: BlockMessage | undefined = d.ok ? d.message : undefined;\n",
+    );
+    const options = {
+      compilerOptions: {
+        module: 'nodenext',
+        target: 'es2024',
+        lib: ['es2024', 'dom'],
+        strict: true,
+        noEmit: true,
+        skipLibCheck: true,
+        types: [],
+      },
+      files: ['use.ts'],
+    };
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(options));
+    execFileSync(join(REPO, 'node_modules/.bin/tsc'), ['-p', project], { stdio: 'inherit' });
+  });
+});
