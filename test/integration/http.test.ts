@@ -1,0 +1,117 @@
+// HTTP and HTTPS of the node, asked as a program would.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/http-server.ts';
+import { PrometheusMetrics } from '../../src/adapters/metrics/prometheus.ts';
+import { recordingLogger } from '../fakes/recorders.ts';
+import { temporaryFolder } from '../support/cleanup.ts';
+
+const started: HttpServer[] = [];
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((server) => server.stop()));
+});
+
+async function serve(options: Partial<HttpServerOptions> = {}, ready = true): Promise<string> {
+  const metrics = new PrometheusMetrics();
+  const counter = metrics.counter('teranode_p2p_test_total', 'A counter', ['kind']);
+  counter.add(2, { kind: 'a' });
+  counter.add(1, { kind: 'b' });
+  metrics.gauge('teranode_p2p_test_length', 'A gauge', () => 7, { topic: 't' });
+  const sources = {
+    health: async (live: boolean) =>
+      live || ready ? { status: 200, message: 'OK' } : { status: 503, message: 'kafka: FAILED' },
+    scrape: () => metrics.scrape(),
+  };
+  const server = new HttpServer(
+    { log: recordingLogger(), sources },
+    { listenAddress: '127.0.0.1:0', tls: undefined, routes: 'full', ...options },
+  );
+  started.push(server);
+  await server.start();
+  return server.address() ?? '';
+}
+
+describe('HTTP', () => {
+  test('health as Go answers it; any origin may ask', async () => {
+    const response = await fetch(`http://${await serve()}/health`);
+    expect(response.status).toBe(200);
+    expect(await response.text()).toBe('OK');
+    expect(response.headers.get('access-control-allow-origin')).toBe('*');
+  });
+
+  test('liveness and readiness', async () => {
+    const address = await serve({}, false);
+    expect((await fetch(`http://${address}/health/live`)).status).toBe(200);
+    const ready = await fetch(`http://${address}/health/ready`);
+    expect([ready.status, await ready.text()]).toEqual([503, 'kafka: FAILED']);
+    expect((await fetch(`http://${address}/nothing`)).status).toBe(404);
+  });
+
+  test('the probes of deployments on an address of their own, and nothing else there', async () => {
+    const address = await serve({ routes: 'probes' });
+    expect((await fetch(`http://${address}/health/readiness`)).status).toBe(200);
+    expect((await fetch(`http://${address}/health/liveness`)).status).toBe(200);
+    expect((await fetch(`http://${address}/metrics`)).status).toBe(404);
+  });
+
+  test('metrics: counters go on between scrapes', async () => {
+    const address = await serve();
+    for (let i = 0; i < 2; i += 1) {
+      const body = await (await fetch(`http://${address}/metrics`)).text();
+      expect(body).toContain('teranode_p2p_test_total{kind="a"} 2');
+      expect(body).toContain('teranode_p2p_test_total{kind="b"} 1');
+      expect(body).toContain('teranode_p2p_test_length{topic="t"} 7');
+    }
+  });
+
+  test('a port in use is an error with a code', async () => {
+    const address = await serve();
+    await expect(serve({ listenAddress: address })).rejects.toMatchObject({ code: 'LISTEN_FAILED' });
+  });
+});
+
+describe('HTTPS', () => {
+  const folder = temporaryFolder('https');
+  const tls = { certFile: join(folder, 'cert.pem'), keyFile: join(folder, 'key.pem') };
+
+  test('serves with the certificate of the settings, and refuses files that are not there', async () => {
+    execFileSync(
+      'openssl',
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-keyout',
+        tls.keyFile,
+        '-out',
+        tls.certFile,
+        '-days',
+        '2',
+        '-subj',
+        '/CN=localhost',
+        '-addext',
+        'subjectAltName=IP:127.0.0.1',
+      ],
+      { stdio: 'ignore' },
+    );
+    const address = await serve({ tls });
+    const status = await new Promise((resolve, reject) => {
+      request(`https://${address}/health`, { ca: readFileSync(tls.certFile) }, (response) =>
+        resolve(response.statusCode),
+      )
+        .on('error', reject)
+        .end();
+    });
+    expect(status).toBe(200);
+    await expect(serve({ tls: { ...tls, keyFile: join(folder, 'nothing') } })).rejects.toMatchObject({
+      code: 'SETTINGS_INVALID',
+      message: expect.stringContaining('server_keyFile'),
+    });
+  });
+});

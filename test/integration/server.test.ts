@@ -1,0 +1,147 @@
+// The server's own order of things, with real parts within the process.
+import { afterEach, describe, expect, test } from 'vitest';
+import { MemoryBroker, MemoryProducer } from '../../src/adapters/memory/broker.ts';
+import { EmbeddedChain } from '../../src/adapters/sql/embedded-chain.ts';
+import { systemClock } from '../../src/ports/clock.ts';
+import { type Endpoint, Server, type ServerOptions } from '../../src/server.ts';
+import { NETWORKS } from '../../src/wire/networks.ts';
+import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
+import { makeNode } from '../support/nodes.ts';
+import { waitFor } from '../support/wait.ts';
+
+const OPTIONS: ServerOptions = {
+  topics: { block: 'p-b', subtree: 'p-s', mining_on: 'p-m', handshake: 'p-h', rejected_tx: 'p-r', node_status: 'p-n' },
+  assetHttpPublicAddress: undefined,
+  assetHttpAddress: 'http://localhost:8090/api/v1',
+  powLimitBits: NETWORKS.regtest.powLimitBits,
+  verifiesHeaderPow: true,
+  requiresHeader: false,
+  peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
+};
+
+const stops: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+async function setUp(options: Partial<ServerOptions> = {}) {
+  const log = recordingLogger();
+  const metrics = new RecordedMetrics();
+  const chain = new EmbeddedChain(
+    { log, clock: systemClock },
+    { network: NETWORKS.regtest, path: ':memory:', headersFile: undefined, mineIntervalMs: undefined, minerText: '' },
+  );
+  await chain.start(new AbortController().signal);
+  const broker = new MemoryBroker({ metrics }, { maxMessages: 100, maxBytes: 1 << 20 });
+  const { node } = await makeNode({ processName: 'teranode1' });
+  const order: string[] = [];
+  const endpoint: Endpoint = {
+    start: async () => {
+      order.push('endpoint started');
+    },
+    address: () => '127.0.0.1:1',
+    stop: async () => {
+      order.push('endpoint stopped');
+    },
+  };
+  const producer = (topic: string) => new MemoryProducer({ broker, metrics }, { topic });
+  const server = new Server(
+    {
+      node,
+      blockchain: chain,
+      blockProducer: producer('blocks'),
+      subtreeProducer: producer('subtrees'),
+      endpoints: () => [endpoint],
+      log,
+      metrics,
+      clock: systemClock,
+    },
+    { ...OPTIONS, ...options },
+  );
+  stops.push(async () => {
+    await server.stop();
+    await chain.stop();
+  });
+  return { server, chain, node, order, log };
+}
+
+describe('server', () => {
+  test('DataHub URL: the public one, else the other; what is none is refused', async () => {
+    const signal = new AbortController().signal;
+    const first = await setUp({ assetHttpPublicAddress: 'https://public.example/api/v1/' });
+    await first.server.init();
+    expect((await first.server.start(signal)).dataHubUrl).toBe('https://public.example/api/v1');
+    const second = await setUp();
+    await second.server.init();
+    expect((await second.server.start(signal)).dataHubUrl).toBe('http://localhost:8090/api/v1');
+    for (const bad of ['ftp://x', 'nonsense']) {
+      await expect((await setUp({ assetHttpAddress: bad })).server.init()).rejects.toMatchObject({
+        code: 'ADDRESS_INVALID',
+      });
+    }
+    await expect((await setUp()).server.start(signal)).rejects.toMatchObject({ code: 'NODE_NOT_STARTED' });
+  });
+
+  test('says who it is when it is ready', async () => {
+    const { server, node } = await setUp();
+    await server.init();
+    const ready = await server.start(new AbortController().signal);
+    expect(ready).toMatchObject({
+      peerId: node.hostId(),
+      listenAddresses: node.listenAddresses(),
+      httpAddress: '127.0.0.1:1',
+    });
+    expect(node.getProcessName()).toBe('teranode1');
+  });
+
+  test('waits for the state machine to leave IDLE; HTTP answers meanwhile', async () => {
+    const { server, chain, node, order } = await setUp();
+    chain.setFsmState('IDLE');
+    await server.init();
+    const starting = server.start(new AbortController().signal);
+    await waitFor(() => order.includes('endpoint started'), { what: 'the endpoint' });
+    expect(node.listenAddresses()).toEqual([]);
+    expect((await server.health(false)).status).toBe(503);
+    expect((await server.health(true)).status).toBe(200);
+    chain.setFsmState('RUNNING');
+    await starting;
+    expect(node.listenAddresses()).toHaveLength(1);
+  });
+
+  test('a start that is given up undoes what it began', async () => {
+    const { server, chain, order } = await setUp();
+    chain.setFsmState('IDLE');
+    await server.init();
+    const given = new AbortController();
+    const starting = server.start(given.signal);
+    await waitFor(() => order.includes('endpoint started'), { what: 'the endpoint' });
+    given.abort();
+    await expect(starting).rejects.toMatchObject({ name: 'AbortError' });
+    expect(order).toEqual(['endpoint started', 'endpoint stopped']);
+  });
+
+  test('readiness says what it found of each; liveness depends on nothing', async () => {
+    const { server, chain } = await setUp();
+    await server.init();
+    await server.start(new AbortController().signal);
+    const good = await server.health(false);
+    expect(good.status).toBe(200);
+    for (const check of ['kafka_blocks: ok', 'kafka_subtrees: ok', 'blockchain: ok', 'fsm: ok (RUNNING)'])
+      expect(good.message).toContain(check);
+    await chain.stop();
+    const bad = await server.health(false);
+    expect(bad.status).toBe(503);
+    expect(bad.message).toContain('blockchain: FAILED');
+    expect((await server.health(true)).status).toBe(200);
+  });
+
+  test('stop twice is one stop, and the endpoint goes last', async () => {
+    const { server, order, node } = await setUp();
+    await server.init();
+    await server.start(new AbortController().signal);
+    await Promise.all([server.stop(), server.stop()]);
+    expect(order).toEqual(['endpoint started', 'endpoint stopped']);
+    expect(node.listenAddresses()).toEqual([]);
+  });
+});
