@@ -56,9 +56,11 @@ export interface ServerReady {
   readonly dataHubUrl: string;
 }
 
-/** Each part gets at most this long to stop, so that all of it ends within five seconds. */
+/** A stop ends within five seconds: what is left of this is what the next part may take. */
+const STOP_BUDGET_MS = 4500;
+/** Kept for the parts that come after a slow one. */
+const LEAST_STOP_MS = 200;
 const FLUSH_DEADLINE_MS = 2000;
-const PART_STOP_DEADLINE_MS = 2500;
 
 export class Server {
   private readonly deps: ServerDependencies;
@@ -100,10 +102,9 @@ export class Server {
       this.undo.push({ part: 'endpoint', stop: () => endpoint.stop() });
     }
     await blockchain.waitUntilFsmLeavesIdle(signal);
-    for (const producer of [blockProducer, subtreeProducer]) {
-      await producer.start(signal);
-      this.undo.push({ part: `kafka ${producer.topic}`, stop: () => producer.stop(FLUSH_DEADLINE_MS) });
-    }
+    const producers = [blockProducer, subtreeProducer];
+    for (const producer of producers) await producer.start(signal);
+    this.undo.push({ part: 'kafka', stop: () => flushed(producers) });
     this.attachPipeline();
     this.undo.push({ part: 'node', stop: () => node.stop() });
     await node.start(signal, undefined, Object.values(this.options.topics));
@@ -160,19 +161,13 @@ export class Server {
 
   private async stopParts(): Promise<void> {
     this.lifetime.abort();
+    const endMs = this.deps.clock.monotonic() + STOP_BUDGET_MS;
     for (const { part, stop } of this.undo.splice(0).reverse()) {
-      const late = Symbol('late');
-      let timer: NodeJS.Timeout | undefined;
-      const deadline = new Promise<symbol>((resolve) => {
-        timer = setTimeout(resolve, PART_STOP_DEADLINE_MS, late);
-      });
+      const leftMs = Math.max(LEAST_STOP_MS, endMs - this.deps.clock.monotonic());
       try {
-        if ((await Promise.race([stop(), deadline])) === late)
-          this.deps.log.warn({ part }, 'part did not stop in time');
+        await within(stop(), leftMs);
       } catch (error) {
-        this.deps.log.warn({ part, err: error }, 'part failed to stop');
-      } finally {
-        clearTimeout(timer);
+        this.deps.log.warn({ part, err: error }, 'part did not stop cleanly');
       }
     }
   }
@@ -181,6 +176,26 @@ export class Server {
   async health(checkLiveness: boolean): Promise<HealthReport> {
     if (checkLiveness) return { status: 200, message: 'OK' };
     return checkHealth(this.deps);
+  }
+}
+
+async function flushed(producers: readonly Producer[]): Promise<void> {
+  await Promise.all(producers.map((producer) => producer.stop(FLUSH_DEADLINE_MS)));
+}
+
+/** Throws TIMEOUT when the work is not done in time. */
+async function within(work: Promise<void>, deadlineMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new P2PError('TIMEOUT', `not done within ${Math.round(deadlineMs)} ms`)),
+      deadlineMs,
+    );
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

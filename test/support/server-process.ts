@@ -12,6 +12,8 @@ export interface ServerOptions {
   /** Kept between two starts to test a restart. */
   readonly dataFolder?: string;
   readonly readyTimeoutMs?: number;
+  /** In a network namespace of its own, where nothing but its own loopback is reached; HTTP cannot be asked from outside then. */
+  readonly isolated?: boolean;
   /** Checkout to start from; default this one. */
   readonly folder?: string;
 }
@@ -33,6 +35,8 @@ const SMALL_SETTINGS = {
   embedded_chain_mine_interval: '',
   logLevel: 'DEBUG',
 };
+
+const ISOLATED = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec npm start -- --json-logs'];
 
 export class ServerProcess {
   readonly ready: ReadyLine;
@@ -138,11 +142,8 @@ function spawnNpm(options: ServerOptions, dataFolder: string) {
     dataFolder,
     ...options.settings,
   };
-  const child = spawn('npm', ['start', '--', '--json-logs'], {
-    cwd: options.folder ?? REPO,
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const [command, ...args] = options.isolated === true ? ISOLATED : ['npm', 'start', '--', '--json-logs'];
+  const child = spawn(command ?? '', args, { cwd: options.folder ?? REPO, env, stdio: ['ignore', 'pipe', 'pipe'] });
   endWithTests(child);
   const output = collectLines(child.stdout);
   let errors = '';

@@ -118,3 +118,27 @@ describe('relay', () => {
     }
   });
 });
+
+describe('NAT traversal', () => {
+  test.each([
+    ['on', 'true'],
+    ['off', 'false'],
+  ])('%s by its settings: the node starts and stops cleanly, with no router in reach', async (_state, value) => {
+    const server = await ServerProcess.start({
+      isolated: true,
+      settings: {
+        ...privateNetwork('regtest'),
+        p2p_enable_nat_port_map: value,
+        p2p_enable_nat_service: value,
+        p2p_enable_autonat_v2: value,
+        p2p_enable_hole_punching: value,
+        p2p_enable_relay: value,
+        p2p_enable_relay_service: value,
+      },
+    });
+    expect(server.ready.listenAddresses).toHaveLength(1);
+    const stopped = await server.stop();
+    expect(stopped.code).toBe(0);
+    expect(stopped.ms).toBeLessThan(5000);
+  });
+});

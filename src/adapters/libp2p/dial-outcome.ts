@@ -2,13 +2,7 @@
 import type { DialOutcome } from './dialer.ts';
 
 /** Names of libp2p errors after which the same address cannot work until something changes. */
-const HOPELESS = new Set([
-  'UnexpectedPeerError',
-  'InvalidMultiaddrError',
-  'InvalidPeerIdError',
-  'NoValidAddressesError',
-  'UnsupportedProtocolError',
-]);
+const HOPELESS = new Set(['InvalidMultiaddrError', 'InvalidPeerIdError', 'NoValidAddressesError']);
 const MAX_REASONS = 8;
 
 /** Names of an error and of all beneath it, bounded. */

@@ -1,0 +1,44 @@
+// Which failures of a dial are worth a retry, told from the errors that libp2p really throws.
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { afterEach, expect, test } from 'vitest';
+import { addressOf, Nodes } from '../support/nodes.ts';
+import { waitFor } from '../support/wait.ts';
+
+const nodes = new Nodes();
+
+afterEach(() => nodes.stop());
+
+async function outcomeOf(address: string): Promise<string> {
+  const { log } = await nodes.start({ staticPeers: [address] });
+  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'dial failed'), {
+    timeoutMs: 15_000,
+    what: 'a failed dial',
+  });
+  return `${failed.fields.outcome}`;
+}
+
+test('a transport that we have not, and our own address: hopeless', async () => {
+  const other = (await generateKeyPair('Ed25519')).publicKey.toString();
+  expect(await outcomeOf(`/ip4/127.0.0.1/udp/4001/quic-v1/p2p/${other}`)).toBe('hopeless');
+  const privateKey = await generateKeyPair('Ed25519');
+  const { log } = await nodes.start({ privateKey, staticPeers: [`/ip4/127.0.0.1/tcp/1/p2p/${privateKey.publicKey}`] });
+  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'dial failed'), { what: 'a failed dial' });
+  expect(failed.fields).toMatchObject({ outcome: 'hopeless', reason: 'own address' });
+});
+
+test('nobody there, or somebody else: worth a retry', async () => {
+  const { node } = await nodes.start();
+  const other = (await generateKeyPair('Ed25519')).publicKey.toString();
+  expect(await outcomeOf(`/ip4/127.0.0.1/tcp/1/p2p/${other}`)).toBe('failed');
+  expect(await outcomeOf(addressOf(node).replace(/p2p\/.*/, `p2p/${other}`))).toBe('failed');
+});
+
+test('a static peer that comes up late is connected, and again after it went away', async () => {
+  const { node: first } = await nodes.start();
+  const address = addressOf(first);
+  const { node } = await nodes.start({ staticPeers: [address] });
+  await waitFor(() => node.currentlyConnectedPeers().length === 1, { what: 'the connection' });
+  await first.disconnectPeer(node.hostId());
+  await waitFor(() => node.currentlyConnectedPeers().length === 0, { what: 'the end' });
+  await waitFor(() => node.currentlyConnectedPeers().length === 1, { what: 'the connection anew' });
+});
