@@ -38,7 +38,13 @@ test('a static peer that comes up late is connected, and again after it went awa
   const address = addressOf(first);
   const { node } = await nodes.start({ staticPeers: [address] });
   await waitFor(() => node.currentlyConnectedPeers().length === 1, { what: 'the connection' });
+  let again = 0;
+  node.setPeerConnectedCallback(() => {
+    again += 1;
+  });
   await first.disconnectPeer(node.hostId());
-  await waitFor(() => node.currentlyConnectedPeers().length === 0, { what: 'the end' });
+  await waitFor(() => again === 1, { what: 'the connection anew' });
+  expect(node.currentlyConnectedPeers()).toHaveLength(1);
+});
   await waitFor(() => node.currentlyConnectedPeers().length === 1, { what: 'the connection anew' });
 });
