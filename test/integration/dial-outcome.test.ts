@@ -46,5 +46,3 @@ test('a static peer that comes up late is connected, and again after it went awa
   await waitFor(() => again === 1, { what: 'the connection anew' });
   expect(node.currentlyConnectedPeers()).toHaveLength(1);
 });
-  await waitFor(() => node.currentlyConnectedPeers().length === 1, { what: 'the connection anew' });
-});
