@@ -38,6 +38,7 @@ test('a static peer that comes up late is connected, and again after it went awa
   const address = addressOf(first);
   const { node } = await nodes.start({ staticPeers: [address] });
   await waitFor(() => node.currentlyConnectedPeers().length === 1, { what: 'the connection' });
+  await waitFor(() => first.currentlyConnectedPeers().length === 1, { what: 'the other side of it' });
   let again = 0;
   node.setPeerConnectedCallback(() => {
     again += 1;
