@@ -28,7 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Library -> the only folders that import it. */
 const HOMES: readonly { readonly library: RegExp; readonly folders: readonly string[] }[] = [
-  { library: /^(@libp2p\/|libp2p$)/, folders: ['adapters/libp2p'] },
+  { library: /^(@libp2p\/|libp2p$|datastore-core|interface-)/, folders: ['adapters/libp2p'] },
   { library: /^@multiformats\/multiaddr$/, folders: ['adapters/libp2p', 'settings'] },
   { library: /^@platformatic\/kafka$/, folders: ['adapters/kafka'] },
   { library: /^fastify$/, folders: ['adapters/http'] },

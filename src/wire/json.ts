@@ -23,9 +23,18 @@ const exactIntegers: Reviver = (_key, value, context) =>
     ? BigInt(context.source)
     : value;
 
+/** Spellings that the network writes, folded once: most names are one of a few dozen. */
+const KNOWN_NAMES = new Map<string, string>();
+const MAX_KNOWN_NAMES = 256;
+const MAX_KNOWN_CHARS = 32;
+
 /** Go matches names by Unicode case folding. */
 function folded(name: string): string {
-  return name.toUpperCase().toLowerCase();
+  const known = KNOWN_NAMES.get(name);
+  if (known !== undefined) return known;
+  const result = name.toUpperCase().toLowerCase();
+  if (KNOWN_NAMES.size < MAX_KNOWN_NAMES && name.length <= MAX_KNOWN_CHARS) KNOWN_NAMES.set(name, result);
+  return result;
 }
 
 /**
@@ -63,11 +72,11 @@ export class FieldReader {
   /** Reads an object that is a field of another. */
   static ofObject(value: object): Decoded<FieldReader> {
     const fields = new Map<string, unknown>();
-    for (const [name, each] of Object.entries(value)) {
+    for (const name of Object.keys(value)) {
       const key = folded(name);
       // Go takes the last spelling, others the first: what can be read in two ways is refused.
       if (fields.has(key)) return failed('ambiguous_field', name);
-      fields.set(key, each);
+      fields.set(key, (value as Record<string, unknown>)[name]);
     }
     return { ok: true, message: new FieldReader(fields, undefined) };
   }

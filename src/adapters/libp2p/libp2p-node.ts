@@ -74,10 +74,9 @@ export class Libp2pNode implements P2PNode {
     installLazyWindowUpdates();
     signal.throwIfAborted();
     this.topics = [...topicNames];
-    const libp2p = await buildLibp2p(
-      this.options,
-      connectionGate(this.book, this.options.connections.maxPerPeer, this.deps.metrics),
-    );
+    const { metrics } = this.deps;
+    const gate = connectionGate(this.book, this.options.connections.maxPerPeer, metrics);
+    const libp2p = await buildLibp2p(this.options, gate, metrics);
     this.libp2p = libp2p;
     this.listenToConnections(libp2p);
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);

@@ -14,7 +14,9 @@ import { tls } from '@libp2p/tls';
 import { uPnPNAT } from '@libp2p/upnp-nat';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
+import type { Metrics } from '../../ports/metrics.ts';
 import { advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr, parseMultiaddr, peerIdOf } from './addresses.ts';
+import { BoundedDatastore } from './bounded-datastore.ts';
 import { gossipOptions } from './gossip-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 
@@ -25,11 +27,15 @@ const HARD_LIMIT_EXTRA = 64;
 const INBOUND_CONNECTIONS_A_SECOND = 200;
 const MAX_PENDING_INBOUND = 128;
 
+/** Room for every node of a network many times today's; beyond it what was used longest ago leaves. */
+const DATASTORE_BOUNDS = { maxEntries: 20_000, maxBytes: 32 * 1024 * 1024 };
+
 /** Builds the libp2p node, not started. */
-export async function buildLibp2p(options: Libp2pNodeOptions, gater: ConnectionGater) {
+export async function buildLibp2p(options: Libp2pNodeOptions, gater: ConnectionGater, metrics: Metrics) {
   const maxConnections = options.connections.highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
   return await createLibp2p({
     start: false,
+    datastore: new BoundedDatastore({ metrics }, DATASTORE_BOUNDS),
     privateKey: options.privateKey,
     nodeInfo: { userAgent: options.userAgent },
     addresses: addressOptions(options),

@@ -43,6 +43,7 @@ export class PeerKeeper {
   private readonly cache: PeerCache | undefined;
   private readonly foundDials = new Set<string>();
   private readonly loops: Repeating[] = [];
+  private trimming: Repeating | undefined;
   private readonly ended = new AbortController();
 
   constructor(deps: PeerKeeperDependencies, options: Libp2pNodeOptions & { readonly topicNames: readonly string[] }) {
@@ -68,6 +69,7 @@ export class PeerKeeper {
         log,
         nowMs,
         rounds: metrics.counter('teranode_p2p_rendezvous_rounds_total', 'Rounds of peer discovery', ['outcome']),
+        connectedCount: () => book.connectedCount(),
         found: (peer) => this.providerFound(peer),
       },
       options,
@@ -91,7 +93,7 @@ export class PeerKeeper {
     this.dialer.start();
     this.rendezvous.start();
     this.every(CACHE_INTERVAL_MS, () => this.saveCache());
-    if (options.connections.trims) this.every(TRIM_INTERVAL_MS, () => this.trim());
+    if (options.connections.trims) this.trimming = this.every(TRIM_INTERVAL_MS, () => this.trim());
   }
 
   async stop(): Promise<void> {
@@ -109,14 +111,14 @@ export class PeerKeeper {
 
   peerIdentified(identified: IdentifyResult): void {
     if (identified.protocols.includes(this.options.dht.protocol)) this.rendezvous.dhtPeerCame();
-    if (this.deps.book.connectedCount() > this.options.connections.highWater && this.options.connections.trims) {
-      this.loops.at(-1)?.wake();
-    }
+    if (this.deps.book.connectedCount() > this.options.connections.highWater) this.trimming?.wake();
   }
 
-  private every(ms: number, task: () => Promise<void>): void {
+  private every(ms: number, task: () => Promise<void>): Repeating {
     const failed = (error: unknown) => this.deps.log.warn({ err: error }, 'periodic work failed');
-    this.loops.push(repeating(task, { firstMs: ms, nextMs: () => ms }, failed));
+    const loop = repeating(task, { firstMs: ms, nextMs: () => ms }, failed);
+    this.loops.push(loop);
+    return loop;
   }
 
   private async dial(

@@ -22,12 +22,17 @@ export interface RendezvousDependencies {
   readonly log: Logger;
   readonly rounds: Counter;
   readonly nowMs: () => number;
+  readonly connectedCount: () => number;
   /** Called with each provider found; must not throw. */
   readonly found: (peer: PeerInfo) => void;
 }
 
 /** Eager while the network forms, then calm. */
 const EAGER_ROUNDS = 20;
+/** Rounds at the eager pace when a DHT peer comes to a node that has few. */
+const EAGER_AGAIN = 4;
+/** With this many neighbours the network is found, whoever else comes. */
+const FEW_PEERS = 10;
 const EAGER_MS = 500;
 const CALM_MS = 30_000;
 /** Go's records live 24 h and a bootstrap node that restarts has lost them: say it again well before. */
@@ -65,10 +70,11 @@ export class Rendezvous {
   /** A peer that serves the DHT came and may know nothing of us: provide anew, unless that has just been done. */
   dhtPeerCame(): void {
     const justNowMs = this.deps.nowMs() - PROVIDE_PAUSE_MS;
-    this.eagerRounds = Math.min(this.eagerRounds, EAGER_ROUNDS - 4);
     for (const key of this.keys) {
       if (key.providedAtMs !== undefined && key.providedAtMs < justNowMs) key.providedAtMs = undefined;
     }
+    if (this.deps.connectedCount() > FEW_PEERS) return;
+    this.eagerRounds = Math.min(this.eagerRounds, EAGER_ROUNDS - EAGER_AGAIN);
     this.loop?.wake();
   }
 

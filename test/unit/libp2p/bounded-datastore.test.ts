@@ -1,0 +1,47 @@
+import { Key } from 'interface-datastore';
+import { expect, test } from 'vitest';
+import { BoundedDatastore } from '../../../src/adapters/libp2p/bounded-datastore.ts';
+import { RecordedMetrics } from '../../fakes/recorders.ts';
+
+function setUp(maxEntries: number, maxBytes = 1 << 20) {
+  const metrics = new RecordedMetrics();
+  return { metrics, store: new BoundedDatastore({ metrics }, { maxEntries, maxBytes }) };
+}
+
+const value = (size = 1) => new Uint8Array(size);
+
+test('keeps, finds, lists and forgets', async () => {
+  const { store } = setUp(10);
+  store.put(new Key('/peers/a'), Uint8Array.of(1));
+  store.put(new Key('/dht/provider/b'), Uint8Array.of(2));
+  expect(store.get(new Key('/peers/a'))).toEqual(Uint8Array.of(1));
+  expect(store.has(new Key('/peers/b'))).toBe(false);
+  expect(() => store.get(new Key('/peers/b'))).toThrow(expect.objectContaining({ name: 'NotFoundError' }));
+  const found = [];
+  for await (const { key } of store.query({ prefix: '/dht' })) found.push(key.toString());
+  expect(found).toEqual(['/dht/provider/b']);
+  store.delete(new Key('/peers/a'));
+  expect(store.size()).toBe(1);
+});
+
+test('a flood of one kind leaves the other alone, and what was used last', () => {
+  const { store, metrics } = setUp(100);
+  store.put(new Key('/peers/honest'), value());
+  store.put(new Key('/dht/ours'), value());
+  for (let i = 0; i < 1000; i += 1) {
+    store.put(new Key(`/dht/provider/${i}`), value());
+    store.get(new Key('/dht/ours'));
+  }
+  expect(store.size()).toBe(101);
+  expect(store.has(new Key('/peers/honest'))).toBe(true);
+  expect(store.has(new Key('/dht/ours'))).toBe(true);
+  expect(metrics.count('teranode_p2p_datastore_evicted_total')).toBe(901);
+});
+
+test('bytes are bounded too, and so are kinds', () => {
+  const { store } = setUp(1000, 10_000);
+  for (let i = 0; i < 100; i += 1) store.put(new Key(`/a/${i}`), value(800));
+  expect(store.size()).toBe(10);
+  for (let i = 0; i < 5000; i += 1) store.put(new Key(`/kind${i}/x`), value());
+  expect(store.size()).toBeLessThan(16 * 50 + 10);
+});
