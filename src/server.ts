@@ -70,6 +70,7 @@ export class Server {
   private readonly undo: { readonly part: string; readonly stop: () => Promise<void> }[] = [];
   private dataHubUrl: string | undefined;
   private stopping: Promise<void> | undefined;
+  private readiness: Promise<HealthReport> | undefined;
 
   constructor(deps: ServerDependencies, options: ServerOptions) {
     this.deps = deps;
@@ -175,7 +176,11 @@ export class Server {
   /** Spec: Health. Liveness depends on nothing; readiness asks Kafka, the blockchain and its state machine, each within its deadline. */
   async health(checkLiveness: boolean): Promise<HealthReport> {
     if (checkLiveness) return { status: 200, message: 'OK' };
-    return checkHealth(this.deps);
+    // However many ask at once, what we depend on is asked once.
+    this.readiness ??= checkHealth(this.deps).finally(() => {
+      this.readiness = undefined;
+    });
+    return await this.readiness;
   }
 }
 

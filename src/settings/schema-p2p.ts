@@ -86,7 +86,7 @@ export const P2P_SETTINGS = {
   p2p_force_reachability: setting(
     oneOf('', 'public', 'private'),
     '',
-    'private reserves a place at relays among static and bootstrap peers.',
+    'private reserves a place at a relay that we are connected to.',
   ),
   p2p_enable_conn_manager: setting(boolean, true, 'Trim connections at the high-water mark.'),
   p2p_conn_low_water: setting(integer(1, 100_000), 200, 'Peers kept when trimming.'),

@@ -43,7 +43,7 @@ export class HttpServer {
     const app = await this.build();
     this.app = app;
     try {
-      await app.listen({ host, port });
+      await listen(app, host, port);
     } catch (cause) {
       throw new P2PError('LISTEN_FAILED', `cannot listen for HTTP on ${this.options.listenAddress}`, { cause });
     }
@@ -117,6 +117,17 @@ async function readCertificate(tls: {
     }
   };
   return { cert: await read('server_certFile', tls.certFile), key: await read('server_keyFile', tls.keyFile) };
+}
+
+/** All interfaces are those of IPv4 where the machine has no IPv6. */
+async function listen(app: FastifyInstance, host: string, port: number): Promise<void> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (host !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error;
+    await app.listen({ host: '0.0.0.0', port });
+  }
 }
 
 /** `:port` means all interfaces. */

@@ -6,8 +6,10 @@ import type { GossipsubOpts } from '@libp2p/gossipsub';
 export const MAX_GOSSIP_BYTES = 1024 * 1024;
 /** What may wait for one slow neighbour before its messages are dropped: some seconds at full rate. */
 const MAX_OUTBOUND_BUFFER_BYTES = 16 * 1024 * 1024;
-/** go-libp2p-pubsub's mesh, heartbeat and seen-cache. */
-const GO_MESH = { D: 6, Dlo: 5, Dhi: 12, Dout: 2, Dlazy: 6, heartbeatInterval: 1000, seenTTL: 120_000 } as const;
+/** go-libp2p-pubsub's seen-cache. */
+export const SEEN_KEEP_MS = 120_000;
+/** go-libp2p-pubsub's mesh and heartbeat. */
+const GO_MESH = { D: 6, Dlo: 5, Dhi: 12, Dout: 2, Dlazy: 6, heartbeatInterval: 1000, seenTTL: SEEN_KEEP_MS } as const;
 
 const seqnoBytes = new Uint8Array(8);
 const seqnoView = new DataView(seqnoBytes.buffer);
@@ -19,6 +21,19 @@ export function goMessageId(author: Uint8Array, sequenceNumber: bigint): Uint8Ar
   id.set(author);
   id.set(seqnoBytes, author.length);
   return id;
+}
+
+const NONE = new Uint8Array();
+/** A multihash of a peer is 38 bytes; longer ones are cut, which their verification then refuses. */
+const idScratch = Buffer.alloc(128);
+
+/** The same text as that of the message id, from the parts of a message that is not verified yet. */
+function fastId(author: Uint8Array = NONE, seqno: Uint8Array = NONE): string {
+  const from = author.subarray(0, 100);
+  const tail = seqno.subarray(0, 28);
+  idScratch.set(from);
+  idScratch.set(tail, from.length);
+  return idScratch.toString('latin1', 0, from.length + tail.length);
 }
 
 function latin1(bytes: Uint8Array): string {
@@ -38,7 +53,7 @@ export function gossipOptions(): Partial<GossipsubOpts> {
     },
     msgIdToStrFn: latin1,
     // Known before the signature is checked, so that each duplicate costs no verification; only verified messages enter the cache.
-    fastMsgIdFn: (message) => latin1(message.from ?? new Uint8Array()) + latin1(message.seqno ?? new Uint8Array()),
+    fastMsgIdFn: (message) => fastId(message.from, message.seqno),
     maxInboundDataLength: MAX_GOSSIP_BYTES,
     maxOutboundBufferSize: MAX_OUTBOUND_BUFFER_BYTES,
     // No peer scoring in Go: honest Go neighbours forward everything unchecked, and many nodes share one address.

@@ -11,12 +11,14 @@ import { parseMultiaddr } from './addresses.ts';
 import { connectionGate } from './connection-gate.ts';
 import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts';
 import { installFastVerify } from './ed25519-verify.ts';
-import { MAX_GOSSIP_BYTES } from './gossip-options.ts';
+import { boundGossipMemory } from './gossip-memory.ts';
+import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossip-options.ts';
 import { buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { PeerBook } from './peer-book.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 import { PeerKeeper } from './peer-keeper.ts';
+import { SeenMessages } from './seen-messages.ts';
 import { meshPeers, topicValidator } from './topic-validator.ts';
 import { Traffic } from './traffic.ts';
 import { installLazyWindowUpdates } from './yamux-window.ts';
@@ -26,6 +28,8 @@ const SEND_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 2500;
 /** Parallel direct streams of one connection: a handshake is one short stream, and slow ones must not jam it. */
 const MAX_DIRECT_STREAMS = 64;
+/** About 100 bytes each; two minutes at 8,000 messages a second. */
+const MAX_SEEN_IDS = 1_000_000;
 /** Room for the envelope of a message (author, key, signature, topic) within the largest RPC. */
 const MAX_PUBLISH_BYTES = MAX_GOSSIP_BYTES - 1024;
 
@@ -78,6 +82,10 @@ export class Libp2pNode implements P2PNode {
     const gate = connectionGate(this.book, this.options.connections.maxPerPeer, metrics);
     const libp2p = await buildLibp2p(this.options, gate, metrics);
     this.libp2p = libp2p;
+    boundGossipMemory(
+      libp2p.services.pubsub,
+      new SeenMessages(this.deps, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS }),
+    );
     this.listenToConnections(libp2p);
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
     try {

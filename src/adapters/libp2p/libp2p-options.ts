@@ -13,9 +13,10 @@ import { tcp } from '@libp2p/tcp';
 import { tls } from '@libp2p/tls';
 import { uPnPNAT } from '@libp2p/upnp-nat';
 import { yamux } from '@libp2p/yamux';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { Metrics } from '../../ports/metrics.ts';
-import { advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr, parseMultiaddr, peerIdOf } from './addresses.ts';
+import { advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
 import { BoundedDatastore } from './bounded-datastore.ts';
 import { gossipOptions } from './gossip-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
@@ -67,20 +68,15 @@ export async function buildLibp2p(options: Libp2pNodeOptions, gater: ConnectionG
 
 function addressOptions(options: Libp2pNodeOptions) {
   const listen = options.listenIps.map((ip) => listenMultiaddr(ip, options.port));
-  if (options.nat.relayClient && options.nat.forceReachability === 'private') {
-    const relays = [...options.staticPeers, ...options.bootstrapAddresses].filter(
-      (a) => peerIdOf(parseMultiaddr(a)) !== undefined,
-    );
-    listen.push(...relays.map((address) => `${address}/p2p-circuit`));
-  }
+  // A place at whatever relay we are connected to, and at the next when that is lost.
+  if (options.nat.relayClient && options.nat.forceReachability === 'private') listen.push('/p2p-circuit');
   const announce = options.advertiseAddresses.map((address) => advertiseMultiaddr(address, options.port));
   return {
     listen,
     ...(announce.length > 0 ? { announce } : {}),
     ...(announce.length === 0 && !options.sharePrivateAddresses
       ? {
-          announceFilter: (all: ReturnType<typeof parseMultiaddr>[]) =>
-            all.filter((address) => !isPrivateMultiaddr(address)),
+          announceFilter: (all: Multiaddr[]) => all.filter((address) => !isPrivateMultiaddr(address)),
         }
       : {}),
   };

@@ -22,7 +22,7 @@ export interface NatOptions {
   readonly relayClient: boolean;
   /** `p2p_enable_relay_service`: relay for others. */
   readonly relayService: boolean;
-  /** `p2p_force_reachability`: `private` reserves a place at relays among the static and bootstrap peers. */
+  /** `p2p_force_reachability`: `private` reserves a place at a relay that we are connected to. */
   readonly forceReachability: 'public' | 'private' | undefined;
 }
 
