@@ -126,6 +126,14 @@ export class ServerProcess {
     return { code, ms: performance.now() - startedMs };
   }
 
+  /** Ctrl-C in a terminal: npm and the program both get it, and npm passes its own on. */
+  async interrupt(): Promise<void> {
+    const exited = new Promise((resolve) => this.npm.once('exit', resolve));
+    process.kill(this.pid, 'SIGINT');
+    this.npm.kill('SIGINT');
+    await exited;
+  }
+
   async kill(): Promise<void> {
     const exited = new Promise((resolve) => this.npm.once('exit', resolve));
     process.kill(this.pid, 'SIGKILL');

@@ -51,6 +51,12 @@ describe('npm start', () => {
     }
   });
 
+  test('Ctrl-C stops it cleanly, though it comes twice', async () => {
+    const server = await ServerProcess.start();
+    await server.interrupt();
+    await waitFor(() => server.output.json.at(-1)?.event === 'stopped', { what: 'the end' });
+  });
+
   test('settings that are wrong are refused with exit code 2, all of them at once', async () => {
     const { code, errors } = await ServerProcess.runToEnd({
       settings: {

@@ -4,8 +4,10 @@ import { compose } from '../../compose.ts';
 import { P2PError } from '../../errors.ts';
 import { loadSettings } from '../../settings/load.ts';
 
-/** A second signal, or this time, ends a stop that hangs. */
+/** A later signal, or this time, ends a stop that hangs. */
 const STOP_DEADLINE_MS = 8000;
+/** Ctrl-C below npm comes twice, from the terminal and from npm: signals this close are one. */
+const SAME_SIGNAL_MS = 1000;
 
 export async function startCommand(argv: readonly string[]): Promise<number> {
   const { values } = parseArgs({
@@ -38,9 +40,11 @@ function joinHint(addresses: readonly string[]): string {
 
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
+  let firstAtMs = 0;
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(1);
+      if (!controller.signal.aborted) firstAtMs = performance.now();
+      else if (performance.now() - firstAtMs > SAME_SIGNAL_MS) process.exit(1);
       controller.abort();
     });
   }
