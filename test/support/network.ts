@@ -89,6 +89,18 @@ export function privateNetwork(network: NetworkName): Record<string, string> {
   return { network, p2p_shared_key: PSK, p2p_dht_use_private: 'true' };
 }
 
+/** Settings of a node without a private network, and with nobody to dial. */
+export function publicNetwork(network: NetworkName): Record<string, string> {
+  return { network, p2p_shared_key: PSK, p2p_dht_use_private: 'false', p2p_dht_public_bootstrap: '' };
+}
+
+/** Mainnet in its three dresses, with our settings and a Go peer's: with a shared key, and without one over either security protocol alone. */
+export const DRESSES = [
+  ['in a private network', privateNetwork('mainnet'), { psk: PSK }],
+  ['without a shared key, over Noise only', publicNetwork('mainnet'), { security: 'noise' }],
+  ['without a shared key, over TLS only', publicNetwork('mainnet'), { security: 'tls' }],
+] as const;
+
 /** Settings that send blocks and subtrees to a broker. */
 export function kafkaSettings(broker: string): Record<string, string> {
   const parameters = 'partitions=1&replication=1&retention=600000&segment_bytes=33554432';

@@ -7,11 +7,10 @@ import { readTopic } from '../support/kafka-reader.ts';
 import {
   allTopics,
   blockFields,
+  DRESSES,
   headerHash,
   kafkaSettings,
   mainnetHeaders,
-  PSK,
-  privateNetwork,
   protobufStrings,
   subtreeFields,
   topicsOf,
@@ -59,7 +58,7 @@ function forgery(i: number, forger: string, victim: string): Forgery {
   }
 }
 
-describe('forged announcements', () => {
+describe.each(DRESSES)('forged announcements, %s', (_dress, settings, dress) => {
   let broker: KafkaBroker;
   let server: ServerProcess;
   let forger: GoPeer;
@@ -70,9 +69,9 @@ describe('forged announcements', () => {
   beforeAll(async () => {
     broker = await KafkaBroker.start();
     server = await ServerProcess.start({
-      settings: { ...privateNetwork('mainnet'), ...kafkaSettings(broker.address) },
+      settings: { ...settings, ...kafkaSettings(broker.address) },
     });
-    const common = { psk: PSK, topics: allTopics('mainnet') };
+    const common = { ...dress, topics: allTopics('mainnet') };
     relay = await GoPeer.start(common);
     forger = await GoPeer.start({ ...common, allow: [relay.peerId] });
     listener = await GoPeer.start({ ...common, allow: [server.peerId] });
@@ -168,7 +167,7 @@ describe('forged announcements', () => {
 
   test('2 MB straight from a forger end its stream at most, and its next connection is heard', async () => {
     const loud = await GoPeer.start({
-      psk: PSK,
+      ...dress,
       topics: allTopics('mainnet'),
       allow: [server.peerId],
       maxMessageSize: 8 << 20,

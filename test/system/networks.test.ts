@@ -1,17 +1,16 @@
 // The same network in other dress: without a shared key, over Noise only, over TLS only; through a relay; found through the DHT.
 import { describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
-import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
+import { allTopics, PSK, privateNetwork, publicNetwork, subtreeFields, topicsOf } from '../support/network.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
 const topics = topicsOf('regtest');
-/** Public mode with nobody to dial. */
-const PUBLIC = { network: 'regtest', p2p_shared_key: PSK, p2p_dht_use_private: 'false', p2p_dht_public_bootstrap: '' };
-
 describe.each(['noise', 'tls'] as const)('without a private network, over %s only', (security) => {
   test('announcements go both ways between Go peers and our server', async () => {
-    const server = await ServerProcess.start({ settings: { ...PUBLIC, embedded_chain_mine_interval: '300ms' } });
+    const server = await ServerProcess.start({
+      settings: { ...publicNetwork('regtest'), embedded_chain_mine_interval: '300ms' },
+    });
     const peers = await Promise.all(
       [1, 2].map(() => GoPeer.start({ security, topics: allTopics('regtest'), allow: [server.peerId] })),
     );

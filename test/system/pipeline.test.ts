@@ -9,6 +9,7 @@ import { readTopic } from '../support/kafka-reader.ts';
 import {
   allTopics,
   blockFields,
+  DRESSES,
   headerHash,
   kafkaSettings,
   mainnetHeaders,
@@ -23,7 +24,7 @@ import { waitFor } from '../support/wait.ts';
 
 const COUNT = 5000;
 
-describe('announcements of a Go network end in Kafka', () => {
+describe.each(DRESSES)('announcements of a Go network end in Kafka, %s', (_dress, settings, dress) => {
   let broker: KafkaBroker;
   let server: ServerProcess;
   let publisher: GoPeer;
@@ -33,9 +34,9 @@ describe('announcements of a Go network end in Kafka', () => {
   beforeAll(async () => {
     broker = await KafkaBroker.start();
     server = await ServerProcess.start({
-      settings: { ...privateNetwork('mainnet'), ...kafkaSettings(broker.address) },
+      settings: { ...settings, ...kafkaSettings(broker.address) },
     });
-    const options = { psk: PSK, topics: allTopics('mainnet'), allow: [server.peerId] };
+    const options = { ...dress, topics: allTopics('mainnet'), allow: [server.peerId] };
     publisher = await GoPeer.start(options);
     listener = await GoPeer.start(options);
     for (const peer of [publisher, listener]) await peer.connect(server.address);
