@@ -23,7 +23,9 @@ import { buildVersion } from './version.ts';
 import { NETWORKS } from './wire/networks.ts';
 
 export interface AppOptions {
-  readonly logFormat: 'json' | 'pretty';
+  /** Of the lines on stdout, unless there is a logger of one's own. Default `json`. */
+  readonly logFormat?: 'json' | 'pretty';
+  readonly log?: Logger;
 }
 
 /** A composed server with all it stands on. */
@@ -39,8 +41,8 @@ export interface App {
 }
 
 /** Opens what must be open before anything starts (data folder, chain, identity) and wires the rest. Throws P2PError. */
-export async function compose(settings: Settings, options: AppOptions): Promise<App> {
-  const log = createLogger({ level: settings.logLevel, format: options.logFormat });
+export async function compose(settings: Settings, options: AppOptions = {}): Promise<App> {
+  const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json' });
   const dataFolder = openDataFolder(settings.dataFolder);
   const chain = embeddedChain(settings, dataFolder.path, log);
   try {
@@ -164,6 +166,8 @@ function serverOptions(settings: Settings) {
     topics: fullTopicNames(settings),
     assetHttpPublicAddress: settings.asset_httpPublicAddress,
     assetHttpAddress: settings.asset_httpAddress,
+    httpAddress: settings.p2p_http_address,
+    servesHttps: settings.securityLevelHTTP === 1,
     powLimitBits: NETWORKS[settings.network].powLimitBits,
     verifiesHeaderPow: settings.p2p_verify_header_pow,
     requiresHeader: settings.p2p_require_header,

@@ -42,6 +42,10 @@ export interface ServerOptions {
   /** `asset_httpPublicAddress`, else `asset_httpAddress`. */
   readonly assetHttpPublicAddress: string | undefined;
   readonly assetHttpAddress: string | undefined;
+  /** `p2p_http_address`: where clients find our HTTP. */
+  readonly httpAddress: string | undefined;
+  /** `securityLevelHTTP` 1. */
+  readonly servesHttps: boolean;
   readonly powLimitBits: number;
   readonly verifiesHeaderPow: boolean;
   readonly requiresHeader: boolean;
@@ -52,7 +56,10 @@ export interface ServerOptions {
 export interface ServerReady {
   readonly peerId: string;
   readonly listenAddresses: readonly string[];
+  /** `host:port` as bound. */
   readonly httpAddress: string | undefined;
+  /** What clients are told to use, with the scheme that is really served; undefined when no address is set. */
+  readonly httpUrl: string | undefined;
   readonly dataHubUrl: string;
 }
 
@@ -69,6 +76,7 @@ export class Server {
   private readonly lifetime = new AbortController();
   private readonly undo: { readonly part: string; readonly stop: () => Promise<void> }[] = [];
   private dataHubUrl: string | undefined;
+  private httpUrl: string | undefined;
   private stopping: Promise<void> | undefined;
   private readiness: Promise<HealthReport> | undefined;
 
@@ -78,9 +86,17 @@ export class Server {
     this.endpoints = deps.endpoints(this);
   }
 
-  /** Picks and checks the DataHub URL that others are told. Throws ADDRESS_INVALID. */
+  /**
+   * Picks and checks the DataHub URL that others are told, and gives the address of our own HTTP the scheme that the security level serves.
+   * Throws ADDRESS_INVALID.
+   */
   async init(): Promise<void> {
-    this.dataHubUrl = pickDataHubUrl(this.options.assetHttpPublicAddress, this.options.assetHttpAddress);
+    const { assetHttpPublicAddress, assetHttpAddress, httpAddress, servesHttps } = this.options;
+    this.dataHubUrl = pickDataHubUrl(assetHttpPublicAddress, assetHttpAddress);
+    this.httpUrl = httpAddress === undefined ? undefined : servedUrl(httpAddress, servesHttps);
+    if (httpAddress?.includes('://') && this.httpUrl !== httpAddress) {
+      this.deps.log.warn({ httpAddress, httpUrl: this.httpUrl }, 'p2p_http_address adjusted to securityLevelHTTP');
+    }
   }
 
   /** Waits for the chain's state machine to leave IDLE; resolves when everything runs. What was started is stopped again on failure. */
@@ -124,6 +140,7 @@ export class Server {
       peerId: node.hostId(),
       listenAddresses: node.listenAddresses(),
       httpAddress: this.endpoints[0]?.address(),
+      httpUrl: this.httpUrl,
       dataHubUrl,
     };
   }
@@ -182,6 +199,11 @@ export class Server {
     });
     return await this.readiness;
   }
+}
+
+/** `host:port` or a URL, with the scheme that is served. */
+function servedUrl(address: string, servesHttps: boolean): string {
+  return `${servesHttps ? 'https' : 'http'}://${address.replace(/^[a-z0-9]+:\/{2,3}/i, '')}`;
 }
 
 async function flushed(producers: readonly Producer[]): Promise<void> {

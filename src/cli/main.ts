@@ -43,12 +43,16 @@ function isUsageError(error: unknown): error is Error {
   return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
 }
 
+function told(error: unknown): string {
+  if (isUsageError(error)) return `${error.message}\n${USAGE}`;
+  if (!(error instanceof P2PError)) return `${JSON.stringify(serializeError(error))}\n`;
+  const cause = error.cause === undefined ? '' : `  because of ${JSON.stringify(serializeError(error.cause, 1))}\n`;
+  return `${error.code}: ${error.message}\n${cause}`;
+}
+
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  if (isUsageError(error)) process.stderr.write(`${error.message}\n${USAGE}`);
-  else if (error instanceof P2PError)
-    process.stderr.write(`${error.code}: ${error.message}\n${JSON.stringify(serializeError(error.cause) ?? null)}\n`);
-  else process.stderr.write(`${JSON.stringify(serializeError(error))}\n`);
+  process.stderr.write(told(error));
   process.exitCode = error instanceof P2PError && error.code === 'SETTINGS_INVALID' ? 2 : 1;
 }

@@ -13,6 +13,8 @@ const OPTIONS: ServerOptions = {
   topics: { block: 'p-b', subtree: 'p-s', mining_on: 'p-m', handshake: 'p-h', rejected_tx: 'p-r', node_status: 'p-n' },
   assetHttpPublicAddress: undefined,
   assetHttpAddress: 'http://localhost:8090/api/v1',
+  httpAddress: 'localhost:9906',
+  servesHttps: false,
   powLimitBits: NETWORKS.regtest.powLimitBits,
   verifiesHeaderPow: true,
   requiresHeader: false,
@@ -82,6 +84,21 @@ describe('server', () => {
     }
     await expect((await setUp()).server.start(signal)).rejects.toMatchObject({ code: 'NODE_NOT_STARTED' });
   });
+
+  test.each([
+    ['localhost:9906', false, 'http://localhost:9906', 0],
+    ['localhost:9906', true, 'https://localhost:9906', 0],
+    ['http://peer.example:9906', true, 'https://peer.example:9906', 1],
+    ['https://peer.example:9906', false, 'http://peer.example:9906', 1],
+  ])(
+    'the address of our HTTP gets the scheme that is served: %s, HTTPS %s',
+    async (httpAddress, servesHttps, httpUrl, warnings) => {
+      const { server, log } = await setUp({ httpAddress, servesHttps });
+      await server.init();
+      expect((await server.start(new AbortController().signal)).httpUrl).toBe(httpUrl);
+      expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(warnings);
+    },
+  );
 
   test('says who it is when it is ready', async () => {
     const { server, node } = await setUp();
