@@ -14,6 +14,7 @@ import { EmbeddedChain } from './adapters/sql/embedded-chain.ts';
 import { nodeOptions } from './node-options.ts';
 import { systemClock } from './ports/clock.ts';
 import type { Logger } from './ports/log.ts';
+import type { Metrics } from './ports/metrics.ts';
 import type { Producer } from './ports/producer.ts';
 import { type Endpoint, Server, type ServerReady } from './server.ts';
 import { parseKafkaUrl } from './settings/kafka-url.ts';
@@ -33,6 +34,7 @@ export interface App {
   readonly log: Logger;
   readonly server: Server;
   readonly chain: EmbeddedChain;
+  readonly metrics: Metrics;
   /** The in-process broker behind `memory://` URLs. */
   readonly memoryBroker: MemoryBroker;
   start(signal: AbortSignal): Promise<ServerReady>;
@@ -72,7 +74,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       },
       serverOptions(settings),
     );
-    return app({ server, chain, memoryBroker, log, release: () => dataFolder.release() });
+    return app({ server, chain, metrics, memoryBroker, log, release: () => dataFolder.release() });
   } catch (error) {
     await chain.stop();
     dataFolder.release();
@@ -80,7 +82,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
   }
 }
 
-function app(parts: Pick<App, 'server' | 'chain' | 'memoryBroker' | 'log'> & { release: () => void }): App {
+function app(parts: Omit<App, 'start' | 'stop'> & { release: () => void }): App {
   const { release, ...rest } = parts;
   return {
     ...rest,

@@ -1,5 +1,9 @@
 // What a library user imports. Every export is listed by name; anything else may change without notice.
+export { parsePrivateKey } from './adapters/libp2p/identity.ts';
+export { Libp2pNode, type Libp2pNodeDependencies } from './adapters/libp2p/libp2p-node.ts';
+export type { Libp2pNodeOptions } from './adapters/libp2p/node-options.ts';
 export { MemoryBroker, MemoryConsumer, MemoryProducer } from './adapters/memory/broker.ts';
+export { EmbeddedChain, type EmbeddedChainOptions } from './adapters/sql/embedded-chain.ts';
 export { type App, type AppOptions, compose } from './compose.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from './errors.ts';
 export type { Verdict } from './gossip/verdict.ts';
