@@ -15,15 +15,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ports: ['errors', 'wire'],
   settings: ['errors', 'wire'],
   peers: ['errors', 'bounded-queue', 'wire', 'ports'],
-  gossip: ['errors', 'bounded-queue', 'wire', 'ports', 'peers'],
-  announce: ['errors', 'bounded-queue', 'wire', 'ports', 'peers'],
+  bans: ['errors', 'bounded-queue', 'wire', 'ports'],
+  gossip: ['errors', 'bounded-queue', 'wire', 'ports', 'peers', 'bans'],
+  announce: ['errors', 'bounded-queue', 'wire', 'ports', 'peers', 'bans'],
   health: ['errors', 'wire', 'ports'],
-  server: ['errors', 'bounded-queue', 'wire', 'ports', 'peers', 'gossip', 'announce', 'health'],
-  adapters: ['errors', 'bounded-queue', 'wire', 'ports', 'settings'],
+  server: ['errors', 'bounded-queue', 'wire', 'ports', 'peers', 'bans', 'gossip', 'announce', 'health'],
+  adapters: ['errors', 'bounded-queue', 'gen', 'wire', 'ports', 'settings'],
   'node-options': ['adapters', 'settings'],
   compose: ['*'],
   cli: ['*'],
   index: ['*'],
+  client: ['*'],
 };
 
 /** Library -> the only folders that import it. */
@@ -35,7 +37,9 @@ const HOMES: readonly { readonly library: RegExp; readonly folders: readonly str
   { library: /^prom-client$/, folders: ['adapters/metrics'] },
   { library: /^pino/, folders: ['adapters/logging'] },
   { library: /^node:sqlite$/, folders: ['adapters/sql'] },
-  { library: /^@bufbuild\/protobuf/, folders: ['gen', 'wire'] },
+  { library: /^pg$/, folders: ['adapters/sql'] },
+  { library: /^(@grpc\/|grpc-health-check$)/, folders: ['adapters/grpc'] },
+  { library: /^@bufbuild\/protobuf/, folders: ['gen', 'wire', 'adapters/grpc'] },
 ];
 
 /** Every breach of the borders in a source folder, one line each. */

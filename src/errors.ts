@@ -17,6 +17,13 @@ export const ERROR_CODES = {
   KAFKA_URL_INVALID: 'A Kafka URL is malformed or has a parameter out of its range.',
   CHAIN_INVALID: 'A header does not connect, has no work, or belongs to another network.',
   CHAIN_STORE: 'The store of the embedded chain cannot be opened or is damaged.',
+  INPUT_INVALID:
+    'A request names an address, subnet, peer id, reason or time that is none. The message says what would be right.',
+  STORE_UNAVAILABLE:
+    'The store of bans and scores does not answer. It is asked again; what is in memory stays in force.',
+  STORE_FAILED: 'The store of bans and scores refuses what was asked of it, and would again.',
+  ADMIN_KEY_REFUSED: 'The admin key is weak, well-known, or its file cannot be used.',
+  RPC_FAILED: 'A call over gRPC failed. The message carries what the other side said.',
   TIMEOUT: 'Something did not finish within its deadline.',
 } as const;
 

@@ -1,0 +1,81 @@
+// What an operator's tools (gRPC, the command line through it) ask of this node and tell it. Texts come from outside and are checked here.
+import type { PeerId } from '../wire/ids.ts';
+import type { BanEntry, BanReason, Offence, ScoreRole } from './ban-store.ts';
+
+/** What this node knows of a connected peer; undefined where it does not know. */
+export interface PeerView {
+  readonly id: PeerId;
+  /** Multiaddrs of its open connections. */
+  readonly addresses: readonly string[];
+  readonly direction: 'inbound' | 'outbound';
+  /** Unix ms. */
+  readonly connectedAtMs: number;
+  readonly agentVersion: string | undefined;
+  /** Unix ms of the last application bytes each way. */
+  readonly lastSendMs: number | undefined;
+  readonly lastReceiveMs: number | undefined;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly pingMs: number | undefined;
+  /** As first claimed, and as claimed last. */
+  readonly startingHeight: number | undefined;
+  readonly height: number | undefined;
+  /** The higher one of its scores as author and as relay. */
+  readonly banScore: number;
+  readonly isWhitelisted: boolean;
+}
+
+/** A score as it is now. */
+export interface RoleScore {
+  readonly role: ScoreRole;
+  readonly score: number;
+}
+
+/** An offence with whether it counted: in shadow mode, or of a shadowed rule, it is recorded only. */
+export interface ExplainedOffence extends Offence {
+  readonly isShadow: boolean;
+}
+
+/** Why a peer, address or DataHub host stands as it does. */
+export interface Explanation {
+  /** Canonical form of what was asked for. */
+  readonly subject: string;
+  readonly scores: readonly RoleScore[];
+  /** Scores that only shadowed rules gave. */
+  readonly shadowScores: readonly RoleScore[];
+  /** Score at which a peer is banned. */
+  readonly threshold: number;
+  /** Latest last; bounded. */
+  readonly offences: readonly ExplainedOffence[];
+  /** Bans that hold for it now. */
+  readonly inForce: readonly BanEntry[];
+  /** What would have been done, were it not for shadow mode; latest last. */
+  readonly withheld: readonly string[];
+  readonly isWhitelisted: boolean;
+  /** Addresses that its sockets really had within 24 h. */
+  readonly addressesSeen: readonly string[];
+}
+
+/**
+ * Texts are as the caller sent them. What is no address, subnet, peer id, host or time throws P2PError INPUT_INVALID with a message that
+ * says what would be right, and changes nothing.
+ */
+export interface PeerAdmin {
+  /** Exactly the connected peers. */
+  peers(): readonly PeerView[];
+  /** IP, CIDR, `host:port` or peer id. `untilMs` undefined: `p2p_ban_default_duration` from now. Resolves when in force. */
+  ban(text: string, untilMs: number | undefined, reason?: string): Promise<BanEntry>;
+  /** Lifts it everywhere: list, scores, gate, dial back-off. False when there was nothing to lift. */
+  unban(text: string): Promise<boolean>;
+  isBanned(text: string): boolean;
+  bans(): readonly BanEntry[];
+  clearBans(): Promise<void>;
+  /** Adds the reason's points to the peer's score as author. Resolves with the score after it. */
+  addScore(peerId: string, reason: BanReason): Promise<number>;
+  /** A peer id, an IP, or a DataHub's host. */
+  explain(text: string): Explanation;
+  /** A multiaddr. Throws PEER_UNREACHABLE within its own deadline of ten seconds. */
+  connect(address: string): Promise<PeerId>;
+  /** Throws PEER_UNREACHABLE when there is no connection to it. */
+  disconnect(peerId: string): Promise<void>;
+}
