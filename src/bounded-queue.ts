@@ -54,6 +54,17 @@ export class BoundedQueue<T> {
     return item;
   }
 
+  /** Puts an item that was taken back in front, whatever the bound. */
+  unshift(item: T): void {
+    this.size += this.sizeOf(item);
+    if (this.head > 0) {
+      this.head -= 1;
+      this.items[this.head] = item;
+    } else {
+      this.items.unshift(item);
+    }
+  }
+
   /** The item at `index` from the oldest. */
   at(index: number): T | undefined {
     return this.items[this.head + index];

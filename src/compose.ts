@@ -1,20 +1,29 @@
 // Settings in, server out: the only file that names concrete adapters. What is opened here is closed here, in reverse.
 import { join } from 'node:path';
+import { loadAdminKey } from './adapters/grpc/admin-key.ts';
+import { GrpcServer } from './adapters/grpc/grpc-server.ts';
 import { HttpServer } from './adapters/http/http-server.ts';
 import type { KafkaConnection } from './adapters/kafka/connection.ts';
+import { KafkaConsumer } from './adapters/kafka/consumer.ts';
 import { KafkaProducer } from './adapters/kafka/producer.ts';
 import { kafkaTls } from './adapters/kafka/tls.ts';
 import { loadIdentity } from './adapters/libp2p/identity.ts';
 import { Libp2pNode } from './adapters/libp2p/libp2p-node.ts';
 import { createLogger } from './adapters/logging/logger.ts';
-import { MemoryBroker, MemoryProducer } from './adapters/memory/broker.ts';
+import { MemoryBroker, MemoryConsumer, MemoryProducer } from './adapters/memory/broker.ts';
 import { PrometheusMetrics } from './adapters/metrics/prometheus.ts';
 import { openDataFolder } from './adapters/sql/data-folder.ts';
 import { EmbeddedChain } from './adapters/sql/embedded-chain.ts';
+import { banOptions, banStore, shadowRules } from './ban-options.ts';
+import { BanSystem } from './bans/ban-system.ts';
+import type { PolicyOptions } from './gossip/view.ts';
 import { nodeOptions } from './node-options.ts';
-import { systemClock } from './ports/clock.ts';
+import { peerAdmin } from './peer-admin.ts';
+import { type Clock, systemClock } from './ports/clock.ts';
+import type { Consumer } from './ports/consumer.ts';
 import type { Logger } from './ports/log.ts';
 import type { Metrics } from './ports/metrics.ts';
+import type { PeerAdmin } from './ports/peer-admin.ts';
 import type { Producer } from './ports/producer.ts';
 import { type Endpoint, Server, type ServerReady } from './server.ts';
 import { parseKafkaUrl } from './settings/kafka-url.ts';
@@ -56,21 +65,33 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
     );
     const metrics = new PrometheusMetrics();
     const memoryBroker = new MemoryBroker({ metrics }, queueBounds(settings));
+    const deps = { log, metrics, clock: systemClock };
+    const bans = new BanSystem({ ...deps, store: banStore(settings, dataFolder.path, log) }, banOptions(settings));
     const node = new Libp2pNode(
-      { log, metrics, clock: systemClock, random: Math.random },
+      { ...deps, random: Math.random, policy: bans },
       nodeOptions(settings, { privateKey: identity, version: buildVersion().version, dataFolder: dataFolder.path }),
     );
-    const producer = (url: string): Producer => producerFor(url, settings, { log, metrics, memoryBroker });
+    const brokers = { ...deps, memoryBroker };
     const server = new Server(
       {
+        ...deps,
         node,
+        bans,
         blockchain: chain,
-        blockProducer: producer(settings.kafka_blocksConfig),
-        subtreeProducer: producer(settings.kafka_subtreesConfig),
+        blockProducer: producerFor(settings.kafka_blocksConfig, settings, brokers),
+        subtreeProducer: producerFor(settings.kafka_subtreesConfig, settings, brokers),
+        reports: {
+          invalidBlocks: consumerFor(settings.kafka_invalidBlocksConfig, settings, brokers),
+          invalidSubtrees: consumerFor(settings.kafka_invalidSubtreesConfig, settings, brokers),
+          rejectedTxs: consumerFor(settings.kafka_rejectedTxConfig, settings, brokers),
+        },
+        grpc: await grpcServer(
+          settings,
+          dataFolder.path,
+          peerAdmin({ bans, node, isWhitelisted: banOptions(settings).isWhitelisted }),
+          deps,
+        ),
         endpoints: (self) => httpEndpoints(settings, self, metrics, log),
-        log,
-        metrics,
-        clock: systemClock,
       },
       serverOptions(settings),
     );
@@ -133,6 +154,41 @@ function producerFor(
   return new KafkaProducer(deps, { ...kafkaConnection(url, settings), ...queueBounds(settings) });
 }
 
+function consumerFor(
+  text: string,
+  settings: Settings,
+  deps: { log: Logger; metrics: PrometheusMetrics; memoryBroker: MemoryBroker },
+): Consumer {
+  const url = parseKafkaUrl(text);
+  const groupId = `p2p.${settings.clientName}`;
+  if (url.scheme === 'memory')
+    return new MemoryConsumer(
+      { ...deps, broker: deps.memoryBroker },
+      { topic: url.topic, groupId, replay: url.replay },
+    );
+  return new KafkaConsumer(deps, { ...kafkaConnection(url, settings), groupId });
+}
+
+async function grpcServer(
+  settings: Settings,
+  dataFolder: string,
+  admin: PeerAdmin,
+  deps: { log: Logger; metrics: Metrics; clock: Clock },
+): Promise<GrpcServer> {
+  const configured = settings.grpc_admin_api_key;
+  const adminKey = await loadAdminKey({ configured, dataFolder, log: deps.log });
+  const {
+    security_level_grpc: level,
+    server_certFile: certFile,
+    server_keyFile: keyFile,
+    server_caFile: caFile,
+  } = settings;
+  return new GrpcServer(
+    { admin, ...deps },
+    { listenAddress: settings.p2p_grpc_listen_address, adminKey, tls: { level, certFile, keyFile, caFile } },
+  );
+}
+
 function kafkaConnection(url: KafkaConnection['url'], settings: Settings): KafkaConnection {
   return {
     url,
@@ -170,13 +226,31 @@ function serverOptions(settings: Settings) {
     assetHttpAddress: settings.asset_httpAddress,
     httpAddress: settings.p2p_http_address,
     servesHttps: settings.securityLevelHTTP === 1,
-    powLimitBits: NETWORKS[settings.network].powLimitBits,
-    verifiesHeaderPow: settings.p2p_verify_header_pow,
-    requiresHeader: settings.p2p_require_header,
+    policy: policyOptions(settings),
+    isShadow: shadowRules(settings),
     peerMap: {
       maxSize: settings.p2p_peer_map_max_size,
       ttlMs: settings.p2p_peer_map_ttl,
       cleanUpIntervalMs: settings.p2p_peer_map_cleanup_interval,
     },
+  };
+}
+
+/** Twenty times its rate at once, as an author has. */
+const RELAY_BURST_SECONDS = 20;
+
+function policyOptions(settings: Settings): PolicyOptions {
+  const { powLimitBits, allowsMinDifficultyBlocks } = NETWORKS[settings.network];
+  return {
+    powLimitBits,
+    verifiesHeaderPow: settings.p2p_verify_header_pow,
+    requiresHeader: settings.p2p_require_header,
+    authorRate: { perSecond: settings.p2p_author_rate, burst: settings.p2p_author_burst },
+    relayRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * RELAY_BURST_SECONDS },
+    dataHubUrls: {
+      allowsPrivate: settings.p2p_allow_private_datahubs,
+      blacklist: settings.subtreevalidation_blacklisted_baseurls,
+    },
+    maxTargetRatio: allowsMinDifficultyBlocks ? 0 : settings.p2p_max_target_ratio,
   };
 }

@@ -1,20 +1,24 @@
 // Server: init, start, stop, health (spec "Server Lifecycle Management"). The order of start and of stop, nothing else: what happens in
 // between belongs to the parts.
 import { Announcer } from './announce/announcer.ts';
+import type { BanSystem } from './bans/ban-system.ts';
+import { validationReports } from './bans/validation-reports.ts';
 import { P2PError } from './errors.ts';
 import { executor } from './gossip/executor.ts';
-import type { GuardView } from './gossip/guards.ts';
 import type { ReadTopic } from './gossip/messages.ts';
-import { peerDiscoveryRate } from './gossip/peer-discovery-rate.ts';
 import { topicPipeline } from './gossip/pipeline.ts';
+import { guardView, type PolicyOptions } from './gossip/view.ts';
 import { checkHealth, type HealthReport } from './health.ts';
 import { Attribution } from './peers/attribution.ts';
+import { OwnChain } from './peers/own-chain.ts';
 import type { BlockchainClient } from './ports/blockchain-client.ts';
 import type { Clock } from './ports/clock.ts';
+import type { Consumer } from './ports/consumer.ts';
 import type { Logger } from './ports/log.ts';
 import type { Metrics } from './ports/metrics.ts';
 import type { P2PNode } from './ports/p2p-node.ts';
 import type { Producer } from './ports/producer.ts';
+import type { PeerId } from './wire/ids.ts';
 
 /** Something that listens for requests. */
 export interface Endpoint {
@@ -24,11 +28,24 @@ export interface Endpoint {
   stop(): Promise<void>;
 }
 
+/** The gRPC service, which tells clients whether the server is ready. */
+export interface RpcEndpoint extends Endpoint {
+  setServing(isServing: boolean): void;
+}
+
 export interface ServerDependencies {
   readonly node: P2PNode;
+  readonly bans: BanSystem;
   readonly blockchain: BlockchainClient;
   readonly blockProducer: Producer;
   readonly subtreeProducer: Producer;
+  /** What the node's own validation reports. */
+  readonly reports: {
+    readonly invalidBlocks: Consumer;
+    readonly invalidSubtrees: Consumer;
+    readonly rejectedTxs: Consumer;
+  };
+  readonly grpc: RpcEndpoint;
   /** The first one is the main HTTP endpoint. They answer from the beginning, so that liveness can be probed while the node waits. */
   readonly endpoints: (server: Server) => readonly Endpoint[];
   readonly log: Logger;
@@ -46,9 +63,9 @@ export interface ServerOptions {
   readonly httpAddress: string | undefined;
   /** `securityLevelHTTP` 1. */
   readonly servesHttps: boolean;
-  readonly powLimitBits: number;
-  readonly verifiesHeaderPow: boolean;
-  readonly requiresHeader: boolean;
+  readonly policy: PolicyOptions;
+  /** True for rules that are in shadow. */
+  readonly isShadow: (rule: string) => boolean;
   readonly peerMap: { readonly maxSize: number; readonly ttlMs: number; readonly cleanUpIntervalMs: number };
 }
 
@@ -58,6 +75,7 @@ export interface ServerReady {
   readonly listenAddresses: readonly string[];
   /** `host:port` as bound. */
   readonly httpAddress: string | undefined;
+  readonly grpcAddress: string | undefined;
   /** What clients are told to use, with the scheme that is really served; undefined when no address is set. */
   readonly httpUrl: string | undefined;
   readonly dataHubUrl: string;
@@ -113,55 +131,61 @@ export class Server {
   }
 
   private async startParts(signal: AbortSignal, dataHubUrl: string): Promise<ServerReady> {
-    const { blockchain, node, blockProducer, subtreeProducer, log } = this.deps;
-    for (const endpoint of this.endpoints) {
-      await endpoint.start();
-      this.undo.push({ part: 'endpoint', stop: () => endpoint.stop() });
-    }
+    const { bans, blockchain, node, blockProducer, subtreeProducer, grpc, log } = this.deps;
+    for (const endpoint of this.endpoints) await this.startEndpoint(endpoint);
+    this.undo.push({ part: 'bans', stop: () => bans.stop() });
+    await bans.start(signal);
+    bans.attach(node);
+    await this.startEndpoint(grpc);
     await blockchain.waitUntilFsmLeavesIdle(signal);
     const producers = [blockProducer, subtreeProducer];
     for (const producer of producers) await producer.start(signal);
     this.undo.push({ part: 'kafka', stop: () => flushed(producers) });
-    this.attachPipeline();
+    const attributions = await this.attachPipeline();
     this.undo.push({ part: 'node', stop: () => node.stop() });
     await node.start(signal, undefined, Object.values(this.options.topics));
-    const announcer = new Announcer(this.deps, {
-      dataHubUrl,
-      topics: {
-        block: this.options.topics.block,
-        subtree: this.options.topics.subtree,
-        miningOn: this.options.topics.mining_on,
-      },
-    });
+    await this.startReports(attributions, signal);
+    const announcer = this.announcer(dataHubUrl);
     await announcer.start();
     this.undo.push({ part: 'announcer', stop: () => announcer.stop() });
+    grpc.setServing(true);
+    this.undo.push({ part: 'readiness', stop: async () => grpc.setServing(false) });
     log.debug({ dataHubUrl }, 'server started');
     return {
       peerId: node.hostId(),
       listenAddresses: node.listenAddresses(),
       httpAddress: this.endpoints[0]?.address(),
+      grpcAddress: grpc.address(),
       httpUrl: this.httpUrl,
       dataHubUrl,
     };
   }
 
-  private attachPipeline(): void {
-    const { node, blockProducer, subtreeProducer, clock, log, metrics } = this.deps;
+  private async startEndpoint(endpoint: Endpoint): Promise<void> {
+    await endpoint.start();
+    this.undo.push({ part: 'endpoint', stop: () => endpoint.stop() });
+  }
+
+  private announcer(dataHubUrl: string): Announcer {
+    const { block, subtree, mining_on: miningOn } = this.options.topics;
+    return new Announcer(this.deps, { dataHubUrl, topics: { block, subtree, miningOn } });
+  }
+
+  private async attachPipeline(): Promise<{ blocks: Attribution; subtrees: Attribution }> {
+    const { bans, node, blockchain, blockProducer, subtreeProducer, clock, log, metrics } = this.deps;
     const { maxSize, ttlMs, cleanUpIntervalMs } = this.options.peerMap;
     const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
     const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
-    const view: GuardView = {
-      ownId: node.hostId(),
-      verifiesHeaderPow: this.options.verifiesHeaderPow,
-      requiresHeader: this.options.requiresHeader,
-      powLimitBits: this.options.powLimitBits,
-      blockAnnouncedBy: (hash, author) => blocks.knows(hash, author),
-      subtreeAnnouncedBy: (hash, author) => subtrees.knows(hash, author),
-      mayRelayPeerDiscovery: peerDiscoveryRate(clock),
-    };
-    const execute = executor({ blocks, subtrees, blockProducer, subtreeProducer, node });
+    const ownChain = new OwnChain({ blockchain, clock, log });
+    this.undo.push({ part: 'own chain', stop: () => ownChain.stop() });
+    await ownChain.start();
+    const isBanned = (peerId: PeerId) => bans.isBanned(peerId);
+    const ownId = node.hostId();
+    const view = guardView({ ownId, blocks, subtrees, ownChain, isBanned, clock }, this.options.policy);
+    const execute = executor({ blocks, subtrees, blockProducer, subtreeProducer, node, scores: bans });
+    const { isShadow } = this.options;
     for (const [kind, topicName] of Object.entries(this.options.topics) as [ReadTopic, string][]) {
-      node.setTopicHandler(topicName, topicPipeline(kind, { view, execute, log, metrics }));
+      node.setTopicHandler(topicName, topicPipeline(kind, { view, execute, isShadow, log, metrics }));
     }
     const timer = setInterval(() => {
       blocks.cleanUp();
@@ -169,6 +193,26 @@ export class Server {
     }, cleanUpIntervalMs);
     timer.unref();
     this.undo.push({ part: 'pipeline', stop: async () => clearInterval(timer) });
+    return { blocks, subtrees };
+  }
+
+  private async startReports(
+    attributions: { blocks: Attribution; subtrees: Attribution },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { bans, reports } = this.deps;
+    const handlers = validationReports(
+      { ...this.deps, ...attributions, scores: bans.manager },
+      { rejectedTxTopic: this.options.topics.rejected_tx },
+    );
+    const consumers = Object.values(reports);
+    this.undo.push({
+      part: 'reports',
+      stop: async () => void (await Promise.all(consumers.map((each) => each.stop(FLUSH_DEADLINE_MS)))),
+    });
+    await reports.invalidBlocks.start(handlers.invalidBlocks, signal);
+    await reports.invalidSubtrees.start(handlers.invalidSubtrees, signal);
+    await reports.rejectedTxs.start(handlers.rejectedTxs, signal);
   }
 
   /** Undoes what start did, in reverse; bounded in time; may be called twice. What was accepted is flushed to Kafka. */

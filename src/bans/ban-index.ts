@@ -56,16 +56,18 @@ export class BanIndex {
     return entry !== undefined && entry.untilMs > nowMs ? entry : undefined;
   }
 
-  /** The ban with the longest prefix that covers the address and has not ended. */
-  address(ip: IpAddress, nowMs: number): BanEntry | undefined {
+  /** The ban with the longest prefix, not longer than `maxPrefix`, that covers the address and has not ended. */
+  address(ip: IpAddress, nowMs: number, maxPrefix = 128): BanEntry | undefined {
     if (ip.family === 4) {
       for (const { prefix, entries } of this.v4) {
+        if (prefix > maxPrefix) continue;
         const entry = entries.get(maskedV4(ip.bits, prefix));
         if (entry !== undefined && entry.untilMs > nowMs) return entry;
       }
       return undefined;
     }
     for (const { prefix, entries } of this.v6) {
+      if (prefix > maxPrefix) continue;
       const entry = entries.get(maskedV6(ip.groups, prefix));
       if (entry !== undefined && entry.untilMs > nowMs) return entry;
     }

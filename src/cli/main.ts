@@ -3,8 +3,6 @@
 import { serializeError } from '../adapters/logging/logger.ts';
 import { P2PError } from '../errors.ts';
 import { buildVersion } from '../version.ts';
-import { settingsCommand } from './commands/settings.ts';
-import { startCommand } from './commands/start.ts';
 
 const USAGE = `teranode-p2p: peer-to-peer server for Teranode (Bitcoin SV)
 
@@ -15,16 +13,36 @@ const USAGE = `teranode-p2p: peer-to-peer server for Teranode (Bitcoin SV)
   teranode-p2p settings [--settings DIR] [--context NAME] [--json]
       Prints each effective setting with its origin; secrets are masked.
 
+  teranode-p2p bans list
+  teranode-p2p bans add <ip | cidr | peer id> [--for 24h | --until 2026-01-01T00:00:00Z]
+  teranode-p2p bans remove <ip | cidr | peer id>
+  teranode-p2p bans clear
+  teranode-p2p bans explain <peer id | ip | DataHub host>
+  teranode-p2p peers list
+  teranode-p2p peers connect <multiaddr>
+  teranode-p2p peers disconnect <peer id>
+      Ask a running node, through its gRPC. Each takes
+      --address host:port   default: p2p_grpc_address, else p2p_grpc_listen_address
+      --key KEY             default: grpc_admin_api_key, else the text of <dataFolder>/admin.key
+      --settings DIR        where those settings are read, and those of TLS
+      --json                one JSON object a line
+
   teranode-p2p --version | --help
 `;
 
 async function run(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv;
+  const io = { stdout: process.stdout, env: process.env, cwd: process.cwd() };
+  // Loaded when needed: a command that asks a node does not wait for all that makes one.
   switch (command) {
     case 'start':
-      return await startCommand(rest);
+      return await (await import('./commands/start.ts')).startCommand(rest);
     case 'settings':
-      return settingsCommand(rest, { stdout: process.stdout, env: process.env, cwd: process.cwd() });
+      return (await import('./commands/settings.ts')).settingsCommand(rest, io);
+    case 'bans':
+      return await (await import('./commands/bans.ts')).bansCommand(rest, io);
+    case 'peers':
+      return await (await import('./commands/peers.ts')).peersCommand(rest, io);
     case '--version':
       process.stdout.write(`${buildVersion().version}\n`);
       return 0;
@@ -46,7 +64,8 @@ function isUsageError(error: unknown): error is Error {
 function told(error: unknown): string {
   if (isUsageError(error)) return `${error.message}\n${USAGE}`;
   if (!(error instanceof P2PError)) return `${JSON.stringify(serializeError(error))}\n`;
-  const cause = error.cause === undefined ? '' : `  because of ${JSON.stringify(serializeError(error.cause, 1))}\n`;
+  const isWhole = error.cause === undefined || error.code === 'RPC_FAILED';
+  const cause = isWhole ? '' : `  because of ${JSON.stringify(serializeError(error.cause, 1))}\n`;
   return `${error.code}: ${error.message}\n${cause}`;
 }
 

@@ -1,5 +1,6 @@
 // What a handler says should happen. Plain values: handlers do no I/O, one executor does it all.
-import type { BlockHash, PeerId, SubtreeHash } from '../wire/ids.ts';
+import type { BanReason } from '../ports/ban-store.ts';
+import type { BlockHash, Hash, PeerId, SubtreeHash } from '../wire/ids.ts';
 
 export type Effect =
   | {
@@ -23,6 +24,15 @@ export type Effect =
       readonly hash: SubtreeHash;
       readonly dataHubUrl: string;
       readonly author: PeerId;
+    }
+  /** What a guard charges the author with. */
+  | {
+      readonly type: 'offence';
+      readonly author: PeerId;
+      readonly reason: BanReason;
+      readonly rule: string;
+      readonly topic: string;
+      readonly hash: Hash | undefined;
     }
   /** A height that the author claims; not proven. */
   | { readonly type: 'peer_height'; readonly peerId: PeerId; readonly height: number };

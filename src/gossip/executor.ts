@@ -1,9 +1,20 @@
 // The one place where effects happen. Nothing here waits: Kafka is a bounded queue, the rest is memory.
 import type { Attribution } from '../peers/attribution.ts';
+import type { BanReason } from '../ports/ban-store.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
+import type { Hash } from '../wire/ids.ts';
 import { encodeKafkaBlock, encodeKafkaSubtree } from '../wire/kafka-messages.ts';
 import type { Effect } from './effects.ts';
+
+/** The part of the ban system that takes offences. */
+export interface ScoreKeeper {
+  addScore(
+    subject: string,
+    reason: BanReason,
+    facts: { readonly role: 'author'; readonly rule: string; readonly topic: string; readonly hash: Hash | undefined },
+  ): unknown;
+}
 
 export interface ExecutorDependencies {
   readonly blocks: Attribution;
@@ -11,6 +22,7 @@ export interface ExecutorDependencies {
   readonly blockProducer: Producer;
   readonly subtreeProducer: Producer;
   readonly node: Pick<P2PNode, 'updatePeerHeight'>;
+  readonly scores: ScoreKeeper;
 }
 
 /** Runs effects in their order. */
@@ -37,6 +49,14 @@ function run(effect: Effect, deps: ExecutorDependencies): void {
       deps.subtreeProducer.publish(
         encodeKafkaSubtree({ hash: effect.hash, url: effect.dataHubUrl, peerId: effect.author }),
       );
+      return;
+    case 'offence':
+      deps.scores.addScore(effect.author, effect.reason, {
+        role: 'author',
+        rule: effect.rule,
+        topic: effect.topic,
+        hash: effect.hash,
+      });
       return;
     case 'peer_height':
       deps.node.updatePeerHeight(effect.peerId, effect.height);

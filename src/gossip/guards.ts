@@ -1,14 +1,17 @@
 // The table of guards: which topic checks what, in which order. A guard returns a verdict to end the matter, or nothing to pass it on.
-// `envelope` guards see bytes, before anything is decoded; `message` guards see the decoded message.
+// `envelope` guards see bytes, before anything is decoded; `message` guards see the decoded message. A verdict may charge the author, whose
+// signature proves that it is his doing; never the relay, because Go nodes forward everything.
 import type { GossipMessage } from '../ports/p2p-node.ts';
 import type { BlockMessage } from '../wire/block.ts';
-import { checkProofOfWork, hashHeader } from '../wire/header.ts';
+import { checkProofOfWork, hashHeader, parseHeader, targetFromCompact } from '../wire/header.ts';
 import type { BlockHash, PeerId, SubtreeHash } from '../wire/ids.ts';
+import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
 import { peerIdFromPublicKey } from '../wire/peer-id.ts';
 import type { SubtreeMessage } from '../wire/subtree.ts';
+import type { DataHubUrlFault } from './datahub-url.ts';
 import type { ReadTopic, TopicMessages } from './messages.ts';
-import { ignored, rejected, relayedOnly, type Verdict } from './verdict.ts';
+import { ignored, rejected, relayedOnly, type SkipReason, type Verdict } from './verdict.ts';
 
 /** What guards may look at beside the message: facts and settings, no actions. */
 export interface GuardView {
@@ -23,7 +26,32 @@ export interface GuardView {
   subtreeAnnouncedBy(hash: SubtreeHash, author: PeerId): boolean;
   /** True at most once for an author, topic and 4 s. */
   mayRelayPeerDiscovery(topic: string, author: PeerId): boolean;
+  isBanned(author: PeerId): boolean;
+  /** Takes a token of the author's; `over_scored` at most once in 5 s. */
+  authorRate(author: PeerId): 'ok' | 'over' | 'over_scored';
+  /** Takes a token of the neighbour's. */
+  relayRate(relay: PeerId): 'ok' | 'over' | 'over_scored';
+  /** Remembers the author's highest sequence number. */
+  isReplay(author: PeerId, seqno: bigint): boolean;
+  /** What is wrong with a DataHub URL. */
+  dataHubUrlFault(url: string): DataHubUrlFault | undefined;
+  /** Height of a header of our own recent chain. */
+  ownHeightOf(hash: BlockHash): number | undefined;
+  /** The easiest target that is believed now; undefined: any that the network allows. */
+  easiestTarget(): bigint | undefined;
 }
+
+/**
+ * Rules of policy: in shadow mode they are only noted. The others say what is valid at all, and `banned_author` does what somebody decided.
+ */
+export const POLICY_RULES: ReadonlySet<SkipReason> = new Set([
+  'author_rate',
+  'relay_rate',
+  'replay',
+  'height_implausible',
+  'work_implausible',
+  'datahub_url',
+]);
 
 type EnvelopeGuard = (envelope: GossipMessage, view: GuardView) => Verdict | undefined;
 type MessageGuard<M> = (message: M, envelope: GossipMessage, view: GuardView) => Verdict | undefined;
@@ -49,6 +77,21 @@ function size(maxBytes: number): EnvelopeGuard {
 const ownMessage: EnvelopeGuard = (envelope, view) =>
   envelope.author === view.ownId ? ignored('own_message') : undefined;
 
+const bannedAuthor: EnvelopeGuard = (envelope, view) =>
+  view.isBanned(envelope.author) ? ignored('banned_author') : undefined;
+
+const authorRate: EnvelopeGuard = (envelope, view) => {
+  const rate = view.authorRate(envelope.author);
+  return rate === 'ok' ? undefined : ignored('author_rate', rate === 'over_scored' ? 'spam' : undefined);
+};
+
+const relayRate: EnvelopeGuard = (envelope, view) =>
+  view.relayRate(envelope.relay) === 'ok' ? undefined : ignored('relay_rate');
+
+/** Who plays old messages again is not known: their author did not. */
+const notReplayed: EnvelopeGuard = (envelope, view) =>
+  view.isReplay(envelope.author, envelope.seqno) ? ignored('replay') : undefined;
+
 /** Today's listeners announce themselves with protobuf bytes on every topic they read: relayed at a bounded rate, never scored. */
 const peerDiscovery: EnvelopeGuard = (envelope, view) => {
   const discovery = decodePeerDiscovery(envelope.bytes);
@@ -60,16 +103,18 @@ const peerDiscovery: EnvelopeGuard = (envelope, view) => {
 
 /** What a message says about its author must be what its signature says. */
 const authorIsPeerId: MessageGuard<{ readonly peerId: string }> = (message, envelope) =>
-  message.peerId === envelope.author ? undefined : rejected('author_mismatch');
+  message.peerId === envelope.author ? undefined : rejected('author_mismatch', 'protocol_violation');
 
 const headerMatchesHash: MessageGuard<BlockMessage> = (message, _envelope, view) => {
   if (message.header === undefined) return view.requiresHeader ? rejected('header_missing') : undefined;
-  return hashHeader(message.header) === message.hash ? undefined : rejected('header_mismatch');
+  return hashHeader(message.header) === message.hash ? undefined : rejected('header_mismatch', 'protocol_violation');
 };
 
 const proofOfWork: MessageGuard<BlockMessage> = (message, _envelope, view) => {
   if (message.header === undefined || !view.verifiesHeaderPow) return undefined;
-  return checkProofOfWork(message.header, view.powLimitBits) === 'ok' ? undefined : rejected('proof_of_work');
+  return checkProofOfWork(message.header, view.powLimitBits) === 'ok'
+    ? undefined
+    : rejected('proof_of_work', 'invalid_block');
 };
 
 const blockIsNew: MessageGuard<BlockMessage> = (message, envelope, view) =>
@@ -77,6 +122,37 @@ const blockIsNew: MessageGuard<BlockMessage> = (message, envelope, view) =>
 
 const subtreeIsNew: MessageGuard<SubtreeMessage> = (message, envelope, view) =>
   view.subtreeAnnouncedBy(message.hash, envelope.author) ? ignored('duplicate') : undefined;
+
+/** A child of a header of ours is one higher; anything else is a lie about a chain that we know. */
+const heightIsPlausible: MessageGuard<BlockMessage> = (message, _envelope, view) => {
+  const own = view.ownHeightOf(message.hash);
+  const parent = message.header === undefined ? undefined : parseHeader(message.header)?.previousHash;
+  const parentHeight = parent === undefined ? undefined : view.ownHeightOf(parent);
+  const expected = own ?? (parentHeight === undefined ? message.height : parentHeight + 1);
+  return message.height === expected ? undefined : rejected('height_implausible', 'protocol_violation');
+};
+
+const miningHeightIsPlausible: MessageGuard<MiningOnMessage> = (message, _envelope, view) => {
+  const expected = view.ownHeightOf(message.hash) ?? message.height;
+  return message.height === expected ? undefined : rejected('height_implausible', 'protocol_violation');
+};
+
+/** Old targets are cheap to meet today: a header far easier than our recent tip proves next to nothing. */
+const workIsPlausible: MessageGuard<BlockMessage> = (message, _envelope, view) => {
+  const easiest = view.easiestTarget();
+  if (easiest === undefined || message.header === undefined) return undefined;
+  const target = targetFromCompact(parseHeader(message.header)?.bits ?? 0);
+  return target !== undefined && target <= easiest ? undefined : ignored('work_implausible');
+};
+
+/** A misled or misconfigured node is no offender: what cannot be used is not passed on, and costs nobody. */
+const dataHubUrl: MessageGuard<{ readonly dataHubUrl: string }> = (message, _envelope, view) =>
+  view.dataHubUrlFault(message.dataHubUrl) === undefined ? undefined : ignored('datahub_url');
+
+/** What stands before decoding in every topic. */
+function envelope(maxBytes: number): readonly EnvelopeGuard[] {
+  return [ownMessage, bannedAuthor, authorRate, relayRate, size(maxBytes), peerDiscovery, notReplayed];
+}
 
 type GuardRow<K extends ReadTopic> = {
   readonly envelope: readonly EnvelopeGuard[];
@@ -86,15 +162,20 @@ type GuardRow<K extends ReadTopic> = {
 /** Decoding, with the form of hashes, stands between the two columns. */
 export const GUARDS: { readonly [K in ReadTopic]: GuardRow<K> } = {
   block: {
-    envelope: [size(MAX_BYTES.block), ownMessage, peerDiscovery],
-    message: [authorIsPeerId, blockIsNew, headerMatchesHash, proofOfWork],
+    envelope: envelope(MAX_BYTES.block),
+    message: [
+      authorIsPeerId,
+      blockIsNew,
+      headerMatchesHash,
+      proofOfWork,
+      heightIsPlausible,
+      workIsPlausible,
+      dataHubUrl,
+    ],
   },
-  subtree: {
-    envelope: [size(MAX_BYTES.subtree), ownMessage, peerDiscovery],
-    message: [authorIsPeerId, subtreeIsNew],
-  },
-  mining_on: { envelope: [size(MAX_BYTES.mining_on), ownMessage, peerDiscovery], message: [authorIsPeerId] },
-  handshake: { envelope: [size(MAX_BYTES.handshake), ownMessage, peerDiscovery], message: [authorIsPeerId] },
-  rejected_tx: { envelope: [size(MAX_BYTES.rejected_tx), ownMessage, peerDiscovery], message: [authorIsPeerId] },
-  node_status: { envelope: [size(MAX_BYTES.node_status), ownMessage, peerDiscovery], message: [authorIsPeerId] },
+  subtree: { envelope: envelope(MAX_BYTES.subtree), message: [authorIsPeerId, subtreeIsNew, dataHubUrl] },
+  mining_on: { envelope: envelope(MAX_BYTES.mining_on), message: [authorIsPeerId, miningHeightIsPlausible] },
+  handshake: { envelope: envelope(MAX_BYTES.handshake), message: [authorIsPeerId] },
+  rejected_tx: { envelope: envelope(MAX_BYTES.rejected_tx), message: [authorIsPeerId] },
+  node_status: { envelope: envelope(MAX_BYTES.node_status), message: [authorIsPeerId] },
 };

@@ -4,15 +4,18 @@ import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { GossipMessage, RelayDecision, TopicHandler } from '../ports/p2p-node.ts';
 import type { FaultCode } from '../wire/fault.ts';
+import type { Hash } from '../wire/ids.ts';
 import type { Effect } from './effects.ts';
-import { GUARDS, type GuardView } from './guards.ts';
+import { GUARDS, type GuardView, POLICY_RULES } from './guards.ts';
 import { HANDLERS } from './handlers/index.ts';
 import { DECODERS, type ReadTopic, type TopicMessages } from './messages.ts';
-import { ACCEPTED, ignored, rejected, type Verdict } from './verdict.ts';
+import { ACCEPTED, ignored, rejected, type SkipReason, type Verdict } from './verdict.ts';
 
 export interface PipelineDependencies {
   readonly view: GuardView;
   readonly execute: (effects: readonly Effect[]) => void;
+  /** True for a rule that is in shadow: what it objects to is noted and passes. */
+  readonly isShadow: (rule: SkipReason) => boolean;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -20,21 +23,34 @@ export interface PipelineDependencies {
 /** Bytes that are no JSON come from listeners of other kinds: not relayed, and nobody's offence. */
 const NOT_JSON: ReadonlySet<FaultCode> = new Set(['not_json', 'not_object']);
 
+interface Counters {
+  readonly verdicts: Counter;
+  readonly faults: Counter;
+  readonly shadowed: Counter;
+}
+
 /** Judges the messages of one topic; never throws. */
 export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDependencies): TopicHandler {
-  const verdicts = deps.metrics.counter('teranode_p2p_gossip_messages_total', 'Gossip messages by verdict', [
-    'topic',
-    'relay',
-    'reason',
-  ]);
-  const faults = deps.metrics.counter('teranode_p2p_decode_faults_total', 'Messages that could not be decoded', [
-    'topic',
-    'fault',
-  ]);
+  const { metrics } = deps;
+  const counters: Counters = {
+    verdicts: metrics.counter('teranode_p2p_gossip_messages_total', 'Gossip messages by verdict', [
+      'topic',
+      'relay',
+      'reason',
+    ]),
+    faults: metrics.counter('teranode_p2p_decode_faults_total', 'Messages that could not be decoded', [
+      'topic',
+      'fault',
+    ]),
+    shadowed: metrics.counter('teranode_p2p_shadowed_total', 'Messages that a rule in shadow would have stopped', [
+      'topic',
+      'rule',
+    ]),
+  };
   return (envelope): RelayDecision => {
-    const verdict = safely(kind, envelope, deps, faults);
+    const verdict = safely(kind, envelope, deps, counters);
     const reason = verdict.process ? 'processed' : verdict.reason;
-    verdicts.add(1, { topic: kind, relay: verdict.relay, reason });
+    counters.verdicts.add(1, { topic: kind, relay: verdict.relay, reason });
     if (!verdict.process) {
       deps.log.trace({ topic: kind, reason, author: envelope.author, relay: envelope.relay }, 'message skipped');
     }
@@ -46,10 +62,10 @@ function safely<K extends ReadTopic>(
   kind: K,
   envelope: GossipMessage,
   deps: PipelineDependencies,
-  faults: Counter,
+  counters: Counters,
 ): Verdict {
   try {
-    return judge(kind, envelope, deps, faults);
+    return judge(kind, envelope, deps, counters);
   } catch (error) {
     deps.log.error({ topic: kind, err: error }, 'message handling failed');
     return ignored('handler_failed');
@@ -60,28 +76,58 @@ function judge<K extends ReadTopic>(
   kind: K,
   envelope: GossipMessage,
   deps: PipelineDependencies,
-  faults: Counter,
+  counters: Counters,
 ): Verdict {
   const { view } = deps;
   for (const guard of GUARDS[kind].envelope) {
     const verdict = guard(envelope, view);
-    if (verdict !== undefined) return verdict;
+    if (verdict !== undefined && !passesInShadow(verdict, kind, envelope, undefined, deps, counters)) return verdict;
   }
   const decoded = DECODERS[kind](envelope.bytes);
   if (!decoded.ok) {
-    faults.add(1, { topic: kind, fault: decoded.fault.code });
-    return verdictOfFault(decoded.fault.code);
+    counters.faults.add(1, { topic: kind, fault: decoded.fault.code });
+    const verdict = verdictOfFault(decoded.fault.code);
+    charge(verdict, envelope, undefined, deps);
+    return verdict;
   }
   const message: TopicMessages[K] = decoded.message;
   for (const guard of GUARDS[kind].message) {
     const verdict = guard(message, envelope, view);
-    if (verdict !== undefined) return verdict;
+    if (verdict !== undefined && !passesInShadow(verdict, kind, envelope, message, deps, counters)) return verdict;
   }
   deps.execute(HANDLERS[kind](message, envelope));
   return ACCEPTED;
 }
 
+/** Charges the author with what the verdict says; true when the rule is in shadow, and the message goes on all the same. */
+function passesInShadow(
+  verdict: Verdict,
+  kind: ReadTopic,
+  envelope: GossipMessage,
+  message: object | undefined,
+  deps: PipelineDependencies,
+  counters: Counters,
+): boolean {
+  charge(verdict, envelope, message, deps);
+  if (verdict.process || !POLICY_RULES.has(verdict.reason) || !deps.isShadow(verdict.reason)) return false;
+  counters.shadowed.add(1, { topic: kind, rule: verdict.reason });
+  return true;
+}
+
+function charge(
+  verdict: Verdict,
+  envelope: GossipMessage,
+  message: object | undefined,
+  deps: PipelineDependencies,
+): void {
+  if (verdict.process || verdict.offence === undefined) return;
+  const hash = message !== undefined && 'hash' in message ? (message.hash as Hash) : undefined;
+  const { author, topic } = envelope;
+  deps.execute([{ type: 'offence', author, reason: verdict.offence, rule: verdict.reason, topic, hash }]);
+}
+
+/** Bytes that are no JSON charge nobody; JSON that no implementation writes does, but only where its form leaves no doubt. */
 function verdictOfFault(code: FaultCode): Verdict {
   if (NOT_JSON.has(code)) return ignored('not_json');
-  return rejected(code === 'hash_form' ? 'hash_form' : 'decode');
+  return code === 'hash_form' ? rejected('hash_form', 'protocol_violation') : rejected('decode');
 }

@@ -1,13 +1,13 @@
-// What the P2P node asks before and tells after it connects. The ban system implements it; a node without one connects to anybody.
+// What the P2P node asks before it connects and tells after. The ban system implements it; a node without one connects to anybody.
 import type { PeerId } from '../wire/ids.ts';
 
 export interface ConnectionPolicy {
-  /** Asked with the socket's IP before any handshake, and for each address that is dialled. */
+  /** Asked with the socket's IP before any handshake, and for each IP that is dialled. */
   refusesAddress(ip: string): boolean;
-  /** Asked once the peer id is proven, and before it is dialled. */
+  /** Asked before a peer is dialled, and once the id of one that came is proven. */
   refusesPeer(peerId: PeerId): boolean;
-  /** A connection is open. `ip` is the socket's; undefined when it runs through a relay. */
+  /** A connection is open. `ip` is the socket's own; undefined when it runs through a relay. */
   connectionOpened(peerId: PeerId, ip: string | undefined): void;
-  /** A neighbour sent bytes that are no frame of gossip. */
+  /** A neighbour sent what no honest one does below the level of messages: bytes that are no frame, too large a frame, a bad signature. */
   brokenFrame(peerId: PeerId): void;
 }

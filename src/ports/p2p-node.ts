@@ -50,8 +50,17 @@ export interface PeerRecord {
   /** Unix ms. */
   readonly connectedAtMs: number | undefined;
   readonly agentVersion: string | undefined;
-  /** As last set by `updatePeerHeight`. */
+  /** As last set by `updatePeerHeight`, and as set first since it connected. */
   readonly height: number | undefined;
+  readonly startingHeight: number | undefined;
+  /** On its open connections, everything included. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Unix ms. */
+  readonly lastSendMs: number | undefined;
+  readonly lastReceiveMs: number | undefined;
+  /** Round trip as last measured. */
+  readonly pingMs: number | undefined;
 }
 
 /** Spec: `p2p.NodeI`. */
@@ -86,6 +95,8 @@ export interface P2PNode {
   /** Called once for each peer that goes from no connection to one. */
   setPeerConnectedCallback(callback: (peerId: PeerId) => void): void;
   updatePeerHeight(peerId: PeerId, height: number): void;
+  /** Ours: somebody may be reachable again (a ban was lifted), so listed peers are dialled without waiting for their back-off. */
+  retryDials(): void;
 
   /** When application bytes were last sent; undefined before the first. */
   lastSend(): Date | undefined;

@@ -35,6 +35,11 @@ export function crossChecks(settings: Settings): Breach[] {
     'server_certFile',
     'a certificate file, because securityLevelHTTP or securityLevelGRPC asks for TLS',
   );
+  check(
+    settings.security_level_grpc === 3 && !settings.server_caFile,
+    'server_caFile',
+    'the authority of client certificates, because securityLevelGRPC 3 verifies them',
+  );
   check(needsCertificate && !settings.server_keyFile, 'server_keyFile', 'the key file of server_certFile');
   check(
     !settings.KAFKA_TLS_CERT_FILE !== !settings.KAFKA_TLS_KEY_FILE,

@@ -10,15 +10,33 @@ import {
   listOrNone,
   matching,
   oneOf,
+  oneOfOr,
   peerId,
   peerMultiaddr,
   port,
+  storeUrl,
   text,
 } from './types.ts';
 
 const topic = matching('a topic name of letters, digits, _ . and -', /^[A-Za-z0-9._-]{1,100}$/);
 const sharedKey = matching('64 hex digits', /^[0-9a-fA-F]{64}$/);
 const privateKey = matching('64 or 96 bytes as hex (128 or 192 digits)', /^(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{192})$/);
+/** Names of what charges an author or stops a message; the last three charge by reports of validation and by broken frames. */
+const SHADOW_RULES = [
+  'author_rate',
+  'relay_rate',
+  'replay',
+  'height_implausible',
+  'work_implausible',
+  'datahub_url',
+  'hash_form',
+  'author_mismatch',
+  'header_mismatch',
+  'proof_of_work',
+  'invalid_block_report',
+  'invalid_subtree_report',
+  'broken_frame',
+] as const;
 const LATER = { inEffect: false } as const;
 const OURS = { isOurs: true } as const;
 
@@ -117,33 +135,47 @@ export const P2P_SETTINGS = {
     LATER,
   ),
   p2p_handshake_topic_timeout: setting(duration, 5000, 'How long they are awaited.', LATER),
-  p2p_ban_threshold: setting(integer(1, 1_000_000), 100, 'Score at which a peer is banned.', LATER),
-  p2p_ban_duration: setting(duration, 24 * 3_600_000, 'Length of an automatic ban.', LATER),
-  p2p_ban_default_duration: setting(duration, 24 * 3_600_000, 'Length of a ban without an end.', LATER),
-  p2p_ban_persist_path: optional(text, 'Where bans are kept; default dataFolder.', LATER),
-  p2p_ban_max_entries: setting(integer(1, 10_000_000), 100_000, 'Entries of the ban list.', LATER),
-  p2p_ban_store: optional(text, 'Store of bans; default blockchain_store when that is PostgreSQL.', {
-    isOurs: true,
-    inEffect: false,
-  }),
-  p2p_policy_mode: setting(oneOf('enforce', 'shadow'), 'enforce', 'shadow records what would have been done.', {
-    isOurs: true,
-    inEffect: false,
-  }),
-  p2p_author_rate: setting(integer(0, 1_000_000), 500, 'Messages a second of one author; 0: no limit.', {
-    isOurs: true,
-    inEffect: false,
-  }),
-  p2p_author_burst: setting(integer(1, 10_000_000), 10_000, 'Messages of one author at once.', {
-    isOurs: true,
-    inEffect: false,
-  }),
-  p2p_relay_rate: setting(integer(0, 1_000_000), 0, 'Messages a second of one neighbour; 0: no limit.', {
-    isOurs: true,
-    inEffect: false,
-  }),
-  p2p_allow_private_datahubs: setting(boolean, false, 'DataHub URLs may lead to private addresses.', {
-    isOurs: true,
-    inEffect: false,
-  }),
+  p2p_ban_threshold: setting(integer(1, 1_000_000), 100, 'Score at which a peer is banned.'),
+  p2p_ban_duration: setting(duration, 24 * 3_600_000, 'Length of an automatic ban.'),
+  p2p_ban_default_duration: setting(duration, 24 * 3_600_000, 'Length of a ban without an end.'),
+  p2p_ban_persist_path: optional(text, 'Where bans are kept; default dataFolder.'),
+  p2p_ban_max_entries: setting(integer(1, 10_000_000), 100_000, 'Entries of the ban list.'),
+  p2p_ban_store: optional(
+    storeUrl,
+    'Store of bans and scores; default blockchain_store when that is PostgreSQL, else SQLite at p2p_ban_persist_path.',
+    { isOurs: true, isSecret: true },
+  ),
+  p2p_ban_whitelist: setting(
+    listOf(oneOfOr(peerId, 'static', 'bootstrap')),
+    [],
+    'Peers that are never banned automatically: static, bootstrap (those of the settings), peer ids.',
+    OURS,
+  ),
+  p2p_policy_mode: setting(
+    oneOf('enforce', 'shadow'),
+    'enforce',
+    'shadow: rules of policy and automatic bans are noted and do nothing.',
+    OURS,
+  ),
+  p2p_policy_shadow_rules: setting(
+    listOf(oneOf(...SHADOW_RULES)),
+    [],
+    'Rules that are only noted while the others are enforced.',
+    OURS,
+  ),
+  p2p_author_rate: setting(integer(0, 1_000_000), 500, 'Messages a second of one author; 0: no limit.', OURS),
+  p2p_author_burst: setting(integer(1, 10_000_000), 10_000, 'Messages of one author at once.', OURS),
+  p2p_relay_rate: setting(
+    integer(0, 1_000_000),
+    0,
+    'Messages a second of one neighbour, twenty times that at once; 0: no limit.',
+    OURS,
+  ),
+  p2p_max_target_ratio: setting(
+    integer(0, 1_000_000),
+    16,
+    'A block header’s target may be this many times that of our own recent tip; 0: any. Off on networks that allow minimum-difficulty blocks.',
+    OURS,
+  ),
+  p2p_allow_private_datahubs: setting(boolean, false, 'DataHub URLs may lead to private addresses.', OURS),
 };

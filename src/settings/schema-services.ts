@@ -34,7 +34,7 @@ export const SERVICE_SETTINGS = {
 
   asset_httpAddress: optional(httpUrl, 'DataHub URL announced when no public one is set.'),
   asset_httpPublicAddress: optional(httpUrl, 'DataHub URL announced.'),
-  subtreevalidation_blacklisted_baseurls: setting(listOf(text), [], 'DataHubs that are not used.', LATER),
+  subtreevalidation_blacklisted_baseurls: setting(listOf(text), [], 'DataHubs whose hosts are not used.'),
 
   blockchain_store: setting(
     storeUrl,
@@ -58,23 +58,16 @@ export const SERVICE_SETTINGS = {
 
   kafka_blocksConfig: setting(kafkaUrl, 'memory://local/blocks', 'Where block announcements go.'),
   kafka_subtreesConfig: setting(kafkaUrl, 'memory://local/subtrees', 'Where subtree announcements go.'),
-  kafka_rejectedTxConfig: setting(
-    kafkaUrl,
-    'memory://local/rejectedtx',
-    'Rejected transactions of our validator.',
-    LATER,
-  ),
+  kafka_rejectedTxConfig: setting(kafkaUrl, 'memory://local/rejectedtx', 'Rejected transactions of our validator.'),
   kafka_invalidBlocksConfig: setting(
     kafkaUrl,
     'memory://local/invalid-blocks',
     'Invalid blocks reported by validation.',
-    LATER,
   ),
   kafka_invalidSubtreesConfig: setting(
     kafkaUrl,
     'memory://local/invalid-subtrees',
     'Invalid subtrees reported by validation.',
-    LATER,
   ),
   kafka_queue_max_messages: setting(
     integer(1, 100_000_000),
@@ -100,18 +93,15 @@ export const SERVICE_SETTINGS = {
   securityLevelHTTP: setting(integer(0, 1), 0, '1 serves HTTPS.'),
   server_certFile: optional(text, 'Certificate for HTTPS and gRPC.'),
   server_keyFile: optional(text, 'Key of that certificate.'),
-  server_caFile: optional(text, 'Authority of client certificates.', { isOurs: true, inEffect: false }),
-  p2p_grpc_listen_address: setting(listenAddress, ':9904', 'gRPC of this node.', {
-    also: ['p2p_grpcListenAddress'],
-    inEffect: false,
-  }),
-  p2p_grpc_address: optional(dialAddress, 'Where clients find that gRPC.', {
-    also: ['p2p_grpcAddress'],
-    inEffect: false,
-  }),
+  server_caFile: optional(text, 'Authority of client certificates.', OURS),
+  p2p_grpc_listen_address: setting(listenAddress, ':9904', 'gRPC of this node.', { also: ['p2p_grpcListenAddress'] }),
+  p2p_grpc_address: optional(dialAddress, 'Where clients find that gRPC.', { also: ['p2p_grpcAddress'] }),
   security_level_grpc: setting(integer(0, 3), 0, '1 TLS, 2 any client certificate, 3 verified ones.', {
     also: ['securityLevelGRPC'],
-    inEffect: false,
   }),
-  grpc_admin_api_key: optional(adminKey, 'Key for calls that change something.', { isSecret: true, inEffect: false }),
+  grpc_admin_api_key: optional(
+    adminKey,
+    'Key for calls that change something; unset: one is generated and kept in dataFolder.',
+    { isSecret: true },
+  ),
 };

@@ -61,6 +61,15 @@ export function oneOf<const V extends readonly string[]>(...values: V): SettingT
   };
 }
 
+/** One of some words, or what another type takes. */
+export function oneOfOr(other: SettingType<string>, ...words: readonly string[]): SettingType<string> {
+  return {
+    expects: `${words.join(' or ')} or ${other.expects}`,
+    parse: (value) => (words.includes(value) ? value : other.parse(value)),
+    format: asIs,
+  };
+}
+
 /** A list whose empty text means that there is none, not the default. */
 export function listOrNone(item: SettingType<string>): SettingType<readonly string[]> {
   return { ...listOf(item), keepsEmpty: true };

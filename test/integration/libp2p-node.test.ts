@@ -185,8 +185,16 @@ describe('peers', () => {
         connectedAtMs: expect.any(Number),
         agentVersion: 'teranode/bitcoin/v9',
         height: 77,
+        startingHeight: 77,
+        bytesSent: expect.any(Number),
+        bytesReceived: expect.any(Number),
+        lastSendMs: expect.any(Number),
+        lastReceiveMs: expect.any(Number),
+        pingMs: undefined,
       },
     ]);
+    const [known] = a.currentlyConnectedPeers();
+    expect(Math.min(known?.bytesSent ?? 0, known?.bytesReceived ?? 0)).toBeGreaterThan(100);
     await waitFor(() => b.currentlyConnectedPeers().length === 1, { what: 'the other side' });
     expect(b.currentlyConnectedPeers()[0]?.direction).toBe('inbound');
     await a.disconnectPeer(b.hostId());

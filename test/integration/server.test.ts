@@ -1,7 +1,9 @@
 // The server's own order of things, with real parts within the process.
 import { afterEach, describe, expect, test } from 'vitest';
-import { MemoryBroker, MemoryProducer } from '../../src/adapters/memory/broker.ts';
+import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../../src/adapters/memory/broker.ts';
 import { EmbeddedChain } from '../../src/adapters/sql/embedded-chain.ts';
+import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
+import { BanSystem } from '../../src/bans/ban-system.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { type Endpoint, Server, type ServerOptions } from '../../src/server.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
@@ -15,9 +17,16 @@ const OPTIONS: ServerOptions = {
   assetHttpAddress: 'http://localhost:8090/api/v1',
   httpAddress: 'localhost:9906',
   servesHttps: false,
-  powLimitBits: NETWORKS.regtest.powLimitBits,
-  verifiesHeaderPow: true,
-  requiresHeader: false,
+  policy: {
+    powLimitBits: NETWORKS.regtest.powLimitBits,
+    verifiesHeaderPow: true,
+    requiresHeader: false,
+    authorRate: { perSecond: 500, burst: 10_000 },
+    relayRate: { perSecond: 0, burst: 0 },
+    dataHubUrls: { allowsPrivate: true, blacklist: [] },
+    maxTargetRatio: 0,
+  },
+  isShadow: () => false,
   peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
 };
 
@@ -47,6 +56,20 @@ async function setUp(options: Partial<ServerOptions> = {}) {
       order.push('endpoint stopped');
     },
   };
+  const grpc = { start: async () => {}, address: () => '127.0.0.1:2', stop: async () => {}, setServing: () => {} };
+  const bans = new BanSystem(
+    { store: new SqliteBanStore({ log }, { path: ':memory:' }), clock: systemClock, log, metrics },
+    {
+      defaultDurationMs: 60_000,
+      maxEntries: 100,
+      threshold: 100,
+      durationMs: 60_000,
+      isWhitelisted: () => false,
+      isShadow: () => false,
+    },
+  );
+  const consumer = (topic: string) =>
+    new MemoryConsumer({ broker, log, metrics }, { topic, groupId: 'p2p.test', replay: true });
   const producer = (topic: string) => new MemoryProducer({ broker, metrics }, { topic });
   const server = new Server(
     {
@@ -54,6 +77,9 @@ async function setUp(options: Partial<ServerOptions> = {}) {
       blockchain: chain,
       blockProducer: producer('blocks'),
       subtreeProducer: producer('subtrees'),
+      bans,
+      reports: { invalidBlocks: consumer('ib'), invalidSubtrees: consumer('is'), rejectedTxs: consumer('rt') },
+      grpc,
       endpoints: () => [endpoint],
       log,
       metrics,
@@ -108,6 +134,7 @@ describe('server', () => {
       peerId: node.hostId(),
       listenAddresses: node.listenAddresses(),
       httpAddress: '127.0.0.1:1',
+      grpcAddress: '127.0.0.1:2',
     });
     expect(node.getProcessName()).toBe('teranode1');
   });

@@ -35,6 +35,14 @@ export function isPrivateMultiaddr(address: Multiaddr): boolean {
   return !ipaddr.isValid(first.value) || ipaddr.process(first.value).range() !== 'unicast';
 }
 
+/** The IP of the socket behind an address; undefined for names, and for what runs through a relay. */
+export function socketIp(address: Multiaddr): string | undefined {
+  const components = address.getComponents();
+  if (components.some(({ name }) => name === 'p2p-circuit')) return undefined;
+  const first = components[0];
+  return first?.name === 'ip4' || first?.name === 'ip6' ? first.value : undefined;
+}
+
 /** The peer id that a multiaddr ends with, if any. */
 export function peerIdOf(address: Multiaddr): string | undefined {
   const components = address.getComponents();

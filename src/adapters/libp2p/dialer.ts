@@ -2,8 +2,8 @@
 // target has its own back-off and is never given up; with `p2p_optimise_retries` what cannot work is left out until something changes.
 import type { Logger } from '../../ports/log.ts';
 import type { Counter } from '../../ports/metrics.ts';
+import { type Repeating, repeating } from '../../repeating.ts';
 import type { PeerId } from '../../wire/ids.ts';
-import { type Repeating, repeating } from './repeating.ts';
 
 /** Why a dial failed, as far as it decides about the next one. */
 export type DialOutcome = 'connected' | 'failed' | 'hopeless';
@@ -89,6 +89,16 @@ export class Dialer {
   /** Something changed (a peer left, an address came up): targets are due at once again, hopeless ones too. */
   networkChanged(): void {
     for (const target of this.targets.values()) target.hopeless = false;
+    this.loop?.wake();
+  }
+
+  /** What was refused may be allowed now: every target is due at once, with a fresh back-off. */
+  retry(): void {
+    for (const target of this.targets.values()) {
+      target.hopeless = false;
+      target.failures = 0;
+      target.nextAtMs = 0;
+    }
     this.loop?.wake();
   }
 

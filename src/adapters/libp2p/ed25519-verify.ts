@@ -48,7 +48,12 @@ let installed: 'libsodium' | 'node:crypto' | undefined;
 export async function installFastVerify(): Promise<'libsodium' | 'node:crypto'> {
   if (installed !== undefined) return installed;
   const sodium = sodiumVerifier();
-  const verify = sodium ?? cryptoVerifier();
+  const crypto = cryptoVerifier();
+  // libsodium refuses keys of small order that Go accepts: what it refuses is asked again, so that no honest relay is blamed for one.
+  const verify: Verify =
+    sodium === undefined
+      ? crypto
+      : (key, signature, message) => sodium(key, signature, message) || crypto(key, signature, message);
   const { publicKey } = await generateKeyPair('Ed25519');
   const prototype = Object.getPrototypeOf(publicKey) as {
     verify: (

@@ -3,12 +3,15 @@
 import type { Connection, IdentifyResult, Stream } from '@libp2p/interface';
 import { P2PError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { DirectStreamHandler, JoinedTopic, P2PNode, PeerRecord, TopicHandler } from '../../ports/p2p-node.ts';
 import type { PeerId } from '../../wire/ids.ts';
-import { parseMultiaddr } from './addresses.ts';
+import { parseMultiaddr, socketIp } from './addresses.ts';
+import { reportBrokenFrames } from './broken-frames.ts';
 import { connectionGate } from './connection-gate.ts';
+import { meterConnection } from './connection-meter.ts';
 import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts';
 import { installFastVerify } from './ed25519-verify.ts';
 import { boundGossipMemory } from './gossip-memory.ts';
@@ -38,6 +41,8 @@ export interface Libp2pNodeDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly random: () => number;
+  /** Who may connect; without one, everybody. */
+  readonly policy?: ConnectionPolicy;
 }
 
 export class Libp2pNode implements P2PNode {
@@ -78,14 +83,15 @@ export class Libp2pNode implements P2PNode {
     installLazyWindowUpdates();
     signal.throwIfAborted();
     this.topics = [...topicNames];
-    const { metrics } = this.deps;
-    const gate = connectionGate(this.book, this.options.connections.maxPerPeer, metrics);
+    const { metrics, policy } = this.deps;
+    const gate = connectionGate({ book: this.book, policy, metrics }, this.options.connections.maxPerPeer);
     const libp2p = await buildLibp2p(this.options, gate, metrics);
     this.libp2p = libp2p;
     boundGossipMemory(
       libp2p.services.pubsub,
       new SeenMessages(this.deps, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS }),
     );
+    reportBrokenFrames(libp2p.services.pubsub, metrics, (peerId) => policy?.brokenFrame(peerId));
     this.listenToConnections(libp2p);
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
     try {
@@ -137,7 +143,10 @@ export class Libp2pNode implements P2PNode {
       address: connection.remoteAddr.toString(),
       direction: connection.direction,
       openedAtMs: this.deps.clock.now(),
+      meter: meterConnection(connection, this.deps.clock),
+      pingMs: () => connection.rtt,
     });
+    this.deps.policy?.connectionOpened(peerId, socketIp(parseMultiaddr(connection.remoteAddr.toString())));
     if (!isFirst) return;
     this.deps.log.debug(
       { peerId, direction: connection.direction, address: connection.remoteAddr.toString() },
@@ -267,6 +276,10 @@ export class Libp2pNode implements P2PNode {
 
   updatePeerHeight(peerId: PeerId, height: number): void {
     this.book.setHeight(peerId, height);
+  }
+
+  retryDials(): void {
+    this.keeper?.retryDials();
   }
 
   lastSend(): Date | undefined {

@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { PeerRecord } from '../../ports/p2p-node.ts';
 import type { PeerId } from '../../wire/ids.ts';
+import type { ConnectionMeter } from './connection-meter.ts';
 
 /** Peers remembered after they left; the least recently seen goes first. */
 export const MAX_REMEMBERED_PEERS = 1000;
@@ -10,6 +11,9 @@ interface OpenConnection {
   readonly address: string;
   readonly direction: 'inbound' | 'outbound';
   readonly openedAtMs: number;
+  readonly meter: ConnectionMeter;
+  /** Round trip in ms as last measured. */
+  readonly pingMs: () => number | undefined;
 }
 
 interface Entry {
@@ -17,6 +21,7 @@ interface Entry {
   addresses: readonly string[];
   agentVersion: string | undefined;
   height: number | undefined;
+  startingHeight: number | undefined;
 }
 
 export class PeerBook {
@@ -32,7 +37,9 @@ export class PeerBook {
       addresses: [],
       agentVersion: undefined,
       height: undefined,
+      startingHeight: undefined,
     };
+    if (isFirst) entry.startingHeight = undefined;
     this.remembered.delete(peerId);
     this.connected.set(peerId, entry);
     entry.connections.set(connectionId, connection);
@@ -58,7 +65,9 @@ export class PeerBook {
 
   setHeight(peerId: PeerId, height: number): void {
     const entry = this.connected.get(peerId) ?? this.remembered.get(peerId);
-    if (entry !== undefined) entry.height = height;
+    if (entry === undefined) return;
+    entry.height = height;
+    entry.startingHeight ??= height;
   }
 
   isConnected(peerId: PeerId): boolean {
@@ -86,7 +95,10 @@ export class PeerBook {
 }
 
 function record(id: PeerId, entry: Entry, connected: boolean): PeerRecord {
-  const first = entry.connections.values().next().value;
+  const open = [...entry.connections.values()];
+  const first = open[0];
+  const latest = (times: (number | undefined)[]) =>
+    times.reduce((max, each) => (each !== undefined && each > (max ?? 0) ? each : max), undefined);
   return {
     id,
     addresses: entry.addresses,
@@ -95,5 +107,11 @@ function record(id: PeerId, entry: Entry, connected: boolean): PeerRecord {
     connectedAtMs: first?.openedAtMs,
     agentVersion: entry.agentVersion,
     height: entry.height,
+    startingHeight: entry.startingHeight,
+    bytesSent: open.reduce((sum, { meter }) => sum + meter.sentBytes, 0),
+    bytesReceived: open.reduce((sum, { meter }) => sum + meter.receivedBytes, 0),
+    lastSendMs: latest(open.map(({ meter }) => meter.lastSendMs)),
+    lastReceiveMs: latest(open.map(({ meter }) => meter.lastReceiveMs)),
+    pingMs: first?.pingMs(),
   };
 }

@@ -4,6 +4,7 @@ import type { IdentifyResult, PeerInfo } from '@libp2p/interface';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
+import { type Repeating, repeating } from '../../repeating.ts';
 import type { PeerId } from '../../wire/ids.ts';
 import { parseMultiaddr, peerIdOf } from './addresses.ts';
 import { dialOutcome } from './dial-outcome.ts';
@@ -14,7 +15,6 @@ import type { PeerBook } from './peer-book.ts';
 import { PeerCache } from './peer-cache.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 import { Rendezvous } from './rendezvous.ts';
-import { type Repeating, repeating } from './repeating.ts';
 import { meshPeers } from './topic-validator.ts';
 import { chooseToTrim, type TrimCandidate } from './trimming.ts';
 
@@ -102,6 +102,10 @@ export class PeerKeeper {
     this.rendezvous.stop();
     for (const loop of this.loops) loop.stop();
     await this.saveCache();
+  }
+
+  retryDials(): void {
+    this.dialer.retry();
   }
 
   peerLost(peerId: PeerId): void {

@@ -8,7 +8,7 @@ import * as raw from 'multiformats/codecs/raw';
 import * as Digest from 'multiformats/hashes/digest';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter } from '../../ports/metrics.ts';
-import { type Repeating, repeating } from './repeating.ts';
+import { type Repeating, repeating } from '../../repeating.ts';
 
 const SHA2_256 = 0x12;
 

@@ -5,6 +5,7 @@ import type { GuardView } from '../../../src/gossip/guards.ts';
 import type { ReadTopic } from '../../../src/gossip/messages.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
 import type { GossipMessage } from '../../../src/ports/p2p-node.ts';
+import { targetFromCompact } from '../../../src/wire/header.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
@@ -33,7 +34,19 @@ const VIEW: GuardView = {
   blockAnnouncedBy: () => false,
   subtreeAnnouncedBy: () => false,
   mayRelayPeerDiscovery: () => true,
+  isBanned: () => false,
+  authorRate: () => 'ok',
+  relayRate: () => 'ok',
+  isReplay: () => false,
+  dataHubUrlFault: () => undefined,
+  ownHeightOf: () => undefined,
+  easiestTarget: () => undefined,
 };
+
+/** The effect of a guard that charges the author. */
+function charged(kind: ReadTopic, rule: string, reason: string, author: string, hash?: string) {
+  return [{ type: 'offence', author, reason, rule, topic: `prefix-${kind}`, hash }];
+}
 
 interface Judged {
   readonly relay: string;
@@ -44,7 +57,7 @@ interface Judged {
 function judge(
   kind: ReadTopic,
   data: string | Uint8Array,
-  options: { view?: Partial<GuardView>; author?: PeerId; execute?: () => void } = {},
+  options: { view?: Partial<GuardView>; author?: PeerId; execute?: () => void; shadow?: readonly string[] } = {},
 ): Judged {
   const metrics = new RecordedMetrics();
   const effects: Effect[] = [];
@@ -54,6 +67,7 @@ function judge(
       options.execute?.();
       effects.push(...each);
     },
+    isShadow: (rule) => options.shadow?.includes(rule) === true,
     log: recordingLogger(),
     metrics,
   });
@@ -74,8 +88,12 @@ function judge(
 }
 
 const REASONS = [
-  'size',
   'own_message',
+  'banned_author',
+  'author_rate',
+  'relay_rate',
+  'size',
+  'replay',
   'peer_discovery',
   'peer_discovery_repeated',
   'not_json',
@@ -85,6 +103,9 @@ const REASONS = [
   'header_missing',
   'header_mismatch',
   'proof_of_work',
+  'height_implausible',
+  'work_implausible',
+  'datahub_url',
   'duplicate',
   'handler_failed',
 ];
@@ -131,8 +152,65 @@ describe.each(TOPICS)('%s', (kind) => {
     expect(judge(kind, RECORDED[kind][0] ?? '', { author: RELAY })).toMatchObject({
       relay: 'reject',
       reason: 'author_mismatch',
+      effects: [{ type: 'offence', author: RELAY, reason: 'protocol_violation', rule: 'author_mismatch' }],
+    });
+  });
+
+  test('a banned author is dropped, whoever brings it, and in shadow mode too', () => {
+    const view = { isBanned: (peerId: string) => peerId === AUTHOR };
+    const dropped = { relay: 'ignore', reason: 'banned_author', effects: [] };
+    expect(judge(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject(dropped);
+    expect(judge(kind, RECORDED[kind][0] ?? '', { view, shadow: ['banned_author'] })).toMatchObject(dropped);
+    expect(judge(kind, RECORDED[kind][0] ?? '', { view: { isBanned: (peerId) => peerId === RELAY } }).reason).toBe(
+      'processed',
+    );
+  });
+
+  test('rates: the author’s comes first and is charged when due, the relay’s is never charged', () => {
+    const asked: string[] = [];
+    const view = {
+      authorRate: (peerId: string) => {
+        asked.push(`author ${peerId}`);
+        return 'ok' as const;
+      },
+      relayRate: (peerId: string) => {
+        asked.push(`relay ${peerId}`);
+        return 'over_scored' as const;
+      },
+    };
+    const text = RECORDED[kind][0] ?? '';
+    expect(judge(kind, text, { view })).toMatchObject({ relay: 'ignore', reason: 'relay_rate', effects: [] });
+    expect(asked).toEqual([`author ${AUTHOR}`, `relay ${RELAY}`]);
+    expect(judge(kind, text, { view: { ...view, authorRate: () => 'over' } })).toMatchObject({
+      reason: 'author_rate',
       effects: [],
     });
+    expect(judge(kind, text, { view: { ...view, authorRate: () => 'over_scored' } })).toMatchObject({
+      relay: 'ignore',
+      reason: 'author_rate',
+      effects: charged(kind, 'author_rate', 'spam', AUTHOR),
+    });
+    expect(asked).toHaveLength(2);
+  });
+
+  test('replays are ignored and charge nobody; listeners’ bytes are exempt', () => {
+    const view = { isReplay: () => true };
+    expect(judge(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject({
+      relay: 'ignore',
+      reason: 'replay',
+      effects: [],
+    });
+    const { from, dataHex } = recordedFile('listener-peer-discovery.json').messages[0] ?? { from: '', dataHex: '' };
+    const bytes = Buffer.from(dataHex ?? '', 'hex');
+    expect(judge(kind, bytes, { author: from as PeerId, view }).reason).toBe('peer_discovery');
+  });
+
+  test('a rule of policy in shadow stops nothing; what makes a message invalid still does', () => {
+    const view: Partial<GuardView> = { authorRate: () => 'over_scored', isReplay: () => true };
+    const judged = judge(kind, RECORDED[kind][0] ?? '', { view, shadow: ['author_rate', 'replay', 'author_mismatch'] });
+    expect(judged).toMatchObject({ relay: 'accept', reason: 'processed' });
+    expect(judged.effects[0]).toMatchObject({ type: 'offence', rule: 'author_rate' });
+    expect(judge(kind, RECORDED[kind][0] ?? '', { author: RELAY, shadow: ['author_mismatch'] }).relay).toBe('reject');
   });
 
   test('a failure of ours is not the author’s: ignored, and gossip never sees it', () => {
@@ -166,7 +244,11 @@ describe('block', () => {
   });
 
   test('hash form', () => {
-    expect(judge('block', block({ Hash: 'abc' }))).toMatchObject({ relay: 'reject', reason: 'hash_form', effects: [] });
+    expect(judge('block', block({ Hash: 'abc' }))).toMatchObject({
+      relay: 'reject',
+      reason: 'hash_form',
+      effects: charged('block', 'hash_form', 'protocol_violation', AUTHOR),
+    });
     expect(judge('block', block({ Hash: real?.hash.toUpperCase() })).effects[0]).toMatchObject({ hash: real?.hash });
   });
 
@@ -175,7 +257,7 @@ describe('block', () => {
     expect(judge('block', block({ Hash: other?.hash }))).toMatchObject({
       relay: 'reject',
       reason: 'header_mismatch',
-      effects: [],
+      effects: charged('block', 'header_mismatch', 'protocol_violation', AUTHOR, other?.hash),
     });
   });
 
@@ -185,7 +267,11 @@ describe('block', () => {
       Hash: '0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206',
       Header: Buffer.from(easy).toString('hex'),
     };
-    expect(judge('block', block(fields))).toMatchObject({ relay: 'reject', reason: 'proof_of_work', effects: [] });
+    expect(judge('block', block(fields))).toMatchObject({
+      relay: 'reject',
+      reason: 'proof_of_work',
+      effects: charged('block', 'proof_of_work', 'invalid_block', AUTHOR, fields.Hash),
+    });
     expect(judge('block', block(fields), { view: { verifiesHeaderPow: false } }).reason).toBe('processed');
     expect(judge('block', block(fields), { view: { powLimitBits: NETWORKS.regtest.powLimitBits } }).reason).toBe(
       'processed',
@@ -198,6 +284,55 @@ describe('block', () => {
       relay: 'reject',
       reason: 'header_missing',
     });
+  });
+
+  test('height: a child of a header of ours is one higher, and our own block is as high as it is', () => {
+    const parent = dataJson<{ hash: string }[]>('headers/bsv-886001-886400.json');
+    const next = dataJson<{ header: string; hash: string; height: number }[]>('headers/bsv-886001-886400.json')[1];
+    const announced = (Height: number) => block({ Hash: next?.hash, Header: next?.header, Height });
+    const height = next?.height ?? 0;
+    const childOf = { ownHeightOf: (hash: string) => (hash === parent[0]?.hash ? height - 1 : undefined) };
+    const ours = { ownHeightOf: (hash: string) => (hash === next?.hash ? height : undefined) };
+    for (const view of [childOf, ours]) {
+      expect(judge('block', announced(height), { view }).reason).toBe('processed');
+      for (const wrong of [height + 1, height - 1, 0, 4_294_967_295]) {
+        expect(judge('block', announced(wrong), { view })).toMatchObject({
+          relay: 'reject',
+          reason: 'height_implausible',
+          effects: charged('block', 'height_implausible', 'protocol_violation', AUTHOR, next?.hash),
+        });
+      }
+    }
+    expect(judge('block', announced(4_294_967_295)).reason).toBe('processed');
+  });
+
+  test('work: a header far easier than our recent tip is neither relayed nor handed on, and charges nobody', () => {
+    const target = targetFromCompact(Buffer.from(real?.header ?? '', 'hex').readUInt32LE(72)) ?? 0n;
+    for (const easiest of [target, target * 16n])
+      expect(judge('block', block({}), { view: { easiestTarget: () => easiest } }).reason).toBe('processed');
+    expect(judge('block', block({}), { view: { easiestTarget: () => target - 1n } })).toMatchObject({
+      relay: 'ignore',
+      reason: 'work_implausible',
+      effects: [],
+    });
+    const early = {
+      Hash: '00000000839a8e6886ab5951d76f411475428afc90947ee320161bbf18eb6048',
+      Height: 1,
+      Header: JSON.parse(RECORDED.block[0] ?? '').Header,
+    };
+    const view = { easiestTarget: () => target * 16n };
+    expect(judge('block', block(early), { view }).reason).toBe('work_implausible');
+    expect(judge('block', block(early), { view, shadow: ['work_implausible'] }).reason).toBe('processed');
+  });
+
+  test('DataHub URL: what cannot be used is not passed on', () => {
+    const view = { dataHubUrlFault: (url: string) => (url.startsWith('ftp:') ? ('form' as const) : undefined) };
+    expect(judge('block', block({ DataHubURL: 'ftp://a.example' }), { view })).toMatchObject({
+      relay: 'ignore',
+      reason: 'datahub_url',
+      effects: [],
+    });
+    expect(judge('block', block({}), { view }).reason).toBe('processed');
   });
 
   test('the same hash from the same author is ignored', () => {

@@ -1,0 +1,94 @@
+// The admin key: setting, else <dataFolder>/admin.key, else generated into that file once. Whoever can read the node's folder may administer it.
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { P2PError } from '../../errors.ts';
+import type { Logger } from '../../ports/log.ts';
+import { adminKey } from '../../settings/types.ts';
+
+const KEY_FILE = 'admin.key';
+const KEY_BYTES = 32;
+const MAX_KEY_CHARS = 1024;
+/** Rights of the file's group and of everybody. */
+const OTHERS = 0o077;
+/** It travels in a header. */
+const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+
+export interface AdminKeySources {
+  /** `grpc_admin_api_key`; undefined or empty when not set. */
+  readonly configured: string | undefined;
+  readonly dataFolder: string;
+  readonly log: Logger;
+}
+
+/**
+ * The key that the server asks for. A generated one is logged once, with its file. Throws ADMIN_KEY_REFUSED for a key that is weak or cannot be
+ * read, DATA_FOLDER_UNUSABLE when a new one cannot be written.
+ */
+export async function loadAdminKey(sources: AdminKeySources): Promise<string> {
+  if (sources.configured) return checkedKey(sources.configured, 'grpc_admin_api_key', 'set another one');
+  const stored = await readAdminKey(sources.dataFolder);
+  const file = join(sources.dataFolder, KEY_FILE);
+  if (stored !== undefined) {
+    await warnOfRights(file, sources.log);
+    return stored;
+  }
+  const key = randomBytes(KEY_BYTES).toString('hex');
+  await writeKey(sources.dataFolder, file, key);
+  sources.log.info({ file, key }, 'admin key generated');
+  return key;
+}
+
+/** The key of the file; undefined when there is none. Throws ADMIN_KEY_REFUSED. */
+export async function readAdminKey(dataFolder: string): Promise<string | undefined> {
+  const file = join(dataFolder, KEY_FILE);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    throw new P2PError(
+      'ADMIN_KEY_REFUSED',
+      `the admin key file ${file} cannot be read: let this user read it, or set grpc_admin_api_key`,
+      { cause },
+    );
+  }
+  return checkedKey(
+    text.trim(),
+    `the key in ${file}`,
+    'delete the file to have one generated, or set grpc_admin_api_key',
+  );
+}
+
+function checkedKey(key: string, where: string, remedy: string): string {
+  const isUsable = adminKey.parse(key) !== undefined && key.length <= MAX_KEY_CHARS && HEADER_TEXT.test(key);
+  if (isUsable) return key;
+  const wanted = `${adminKey.expects}, at most ${MAX_KEY_CHARS}, of printable ASCII`;
+  throw new P2PError('ADMIN_KEY_REFUSED', `${where} is not ${wanted}: ${remedy}`);
+}
+
+/** All or nothing: a crash leaves no half key behind. */
+async function writeKey(folder: string, file: string, key: string): Promise<void> {
+  const fresh = `${file}.${process.pid}.new`;
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await rm(fresh, { force: true });
+    const handle = await open(fresh, 'wx', 0o600);
+    try {
+      await handle.writeFile(`${key}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await chmod(fresh, 0o600);
+    await rename(fresh, file);
+  } catch (cause) {
+    throw new P2PError('DATA_FOLDER_UNUSABLE', `the admin key cannot be written to ${file}`, { cause });
+  }
+}
+
+async function warnOfRights(file: string, log: Logger): Promise<void> {
+  const { mode } = await stat(file);
+  const isOpen = process.platform !== 'win32' && (mode & OTHERS) !== 0;
+  if (isOpen) log.warn({ file, mode: (mode & 0o777).toString(8) }, 'admin key file is open to other users');
+}

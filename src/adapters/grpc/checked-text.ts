@@ -1,0 +1,15 @@
+// Texts of requests: what is empty or too long is refused before anyone parses it.
+import { P2PError } from '../../errors.ts';
+
+/** A multiaddr with certificate hashes has about 250 characters, everything else less. */
+export const MAX_TEXT_CHARS = 512;
+
+/** The text without blanks around it. Throws INPUT_INVALID. */
+export function checkedText(field: string, text: string): string {
+  const trimmed = text.trim();
+  if (trimmed === '') throw new P2PError('INPUT_INVALID', `${field} is empty`);
+  if (trimmed.length > MAX_TEXT_CHARS) {
+    throw new P2PError('INPUT_INVALID', `${field} has ${trimmed.length} characters, at most ${MAX_TEXT_CHARS}`);
+  }
+  return trimmed;
+}

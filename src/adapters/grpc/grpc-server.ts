@@ -1,0 +1,138 @@
+// gRPC of this node: PeerService as the Go service has it, our PolicyService, health and reflection. Every call passes the guard first.
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { P2PError } from '../../errors.ts';
+import { file_p2p_api, PeerService } from '../../gen/p2p_api_pb.js';
+import { file_teranode_p2p, PolicyService } from '../../gen/teranode_p2p_pb.js';
+import type { Clock } from '../../ports/clock.ts';
+import type { Logger } from '../../ports/log.ts';
+import type { Metrics } from '../../ports/metrics.ts';
+import type { PeerAdmin } from '../../ports/peer-admin.ts';
+import { adminKey } from '../../settings/types.ts';
+import { callGuard } from './call-guard.ts';
+import { HealthService } from './health-service.ts';
+import { Listener } from './listener.ts';
+import { ADMIN_METHODS, peerHandlers } from './peer-service.ts';
+import { policyHandlers } from './policy-service.ts';
+import { addReflection } from './reflection.ts';
+import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, methodDefinition } from './service-definition.ts';
+import { type GrpcTlsOptions, serverTls } from './tls.ts';
+import { unaryService } from './unary-service.ts';
+
+export interface GrpcServerDependencies {
+  readonly admin: PeerAdmin;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+export interface GrpcServerOptions {
+  /** `host:port` or `:port` (all interfaces); port 0 takes a free one. */
+  readonly listenAddress: string;
+  /** See `loadAdminKey`. */
+  readonly adminKey: string;
+  readonly tls: GrpcTlsOptions;
+  /** Bound of a unary call; default 15 s, longer than the ten seconds that a connection attempt may take. */
+  readonly deadlineMs?: number;
+}
+
+const DEADLINE_MS = 15_000;
+const CLOSE_DEADLINE_MS = 1500;
+/** Operators, their tools and the node's other services; each needs one. */
+const MAX_CONNECTIONS = 256;
+
+/** Against floods. A connection may use 10 MB, and is renewed each hour; one that says nothing for five minutes, or no longer answers, ends. */
+const LIMITS = {
+  'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+  'grpc.max_send_message_length': MAX_RESPONSE_BYTES,
+  'grpc.max_concurrent_streams': 64,
+  'grpc-node.max_session_memory': 10,
+  'grpc.keepalive_time_ms': 60_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.max_connection_idle_ms': 300_000,
+  'grpc.max_connection_age_ms': 3_600_000,
+  'grpc.max_connection_age_grace_ms': 60_000,
+  'grpc.enable_channelz': 0,
+};
+
+export class GrpcServer {
+  private readonly deps: GrpcServerDependencies;
+  private readonly options: GrpcServerOptions;
+  private readonly health = new HealthService([PeerService.typeName, PolicyService.typeName]);
+  private server: Server | undefined;
+  private listener: Listener | undefined;
+  private stopping: Promise<void> | undefined;
+
+  constructor(deps: GrpcServerDependencies, options: GrpcServerOptions) {
+    this.deps = deps;
+    this.options = options;
+  }
+
+  /** Listens. Throws LISTEN_FAILED, SETTINGS_INVALID (certificate files), ADMIN_KEY_REFUSED. */
+  async start(): Promise<void> {
+    const { log, metrics } = this.deps;
+    const tls = serverTls(this.options.tls);
+    const server = this.build();
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    const listener = new Listener(
+      { log, metrics, serve: (socket) => injector.injectConnection(socket) },
+      { listenAddress: this.options.listenAddress, tls, maxConnections: MAX_CONNECTIONS },
+    );
+    await listener.start();
+    this.server = server;
+    this.listener = listener;
+    log.debug({ address: this.address() }, 'grpc listening');
+  }
+
+  /** `host:port` as bound; undefined while not listening. */
+  address(): string | undefined {
+    return this.listener?.address();
+  }
+
+  /** What the standard health service answers; not serving until told. */
+  setServing(isServing: boolean): void {
+    this.health.setServing(isServing);
+  }
+
+  /** Calls under way have 1.5 s to end. May be called twice. */
+  stop(): Promise<void> {
+    const { server, listener } = this;
+    this.server = undefined;
+    this.listener = undefined;
+    if (server !== undefined && listener !== undefined) this.stopping = this.end(server, listener);
+    return this.stopping ?? Promise.resolve();
+  }
+
+  private async end(server: Server, listener: Listener): Promise<void> {
+    this.health.stop();
+    const late = setTimeout(() => {
+      server.forceShutdown();
+      listener.destroyConnections();
+    }, CLOSE_DEADLINE_MS);
+    const closed = listener.close();
+    // Its callback comes while calls are still under way: the sockets say when all is over.
+    server.tryShutdown(() => {});
+    await closed;
+    clearTimeout(late);
+  }
+
+  private build(): Server {
+    const { admin, clock, log, metrics } = this.deps;
+    if (adminKey.parse(this.options.adminKey) === undefined) {
+      throw new P2PError('ADMIN_KEY_REFUSED', `the admin key must be ${adminKey.expects}`);
+    }
+    const guard = callGuard(
+      { metrics },
+      {
+        adminKey: this.options.adminKey,
+        adminPaths: new Set(ADMIN_METHODS.map((method) => methodDefinition(method).path)),
+        deadlineMs: this.options.deadlineMs ?? DEADLINE_MS,
+      },
+    );
+    const server = new Server({ ...LIMITS, interceptors: [guard] });
+    server.addService(...unaryService(PeerService, peerHandlers({ admin, clock }), log));
+    server.addService(...unaryService(PolicyService, policyHandlers({ admin }), log));
+    this.health.addTo(server);
+    addReflection(server, [file_p2p_api, file_teranode_p2p]);
+    return server;
+  }
+}

@@ -1,0 +1,67 @@
+// Typed handlers as a grpc-js implementation: undecodable requests, errors that were foreseen and those that were not become statuses here.
+import type { DescMethod, DescService, MessageShape } from '@bufbuild/protobuf';
+import {
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  type sendUnaryData,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { type ErrorCode, P2PError } from '../../errors.ts';
+import type { Logger } from '../../ports/log.ts';
+import { MALFORMED, type ResponseInitOf, responseMessage, serviceDefinition } from './service-definition.ts';
+
+/** A handler for each method of a service; all of them unary. */
+export type UnaryHandlers<S extends Pick<DescService, 'method'>> = {
+  readonly [K in keyof S['method']]: (
+    request: MessageShape<S['method'][K]['input']>,
+  ) => ResponseInitOf<S['method'][K]> | Promise<ResponseInitOf<S['method'][K]>>;
+};
+
+type AnyHandler = (request: unknown) => ResponseInitOf<DescMethod> | Promise<ResponseInitOf<DescMethod>>;
+
+/** Errors whose text is meant for the caller. All others are ours to look at: INTERNAL, and a line in the log. */
+const FORESEEN: Partial<Record<ErrorCode, status>> = {
+  INPUT_INVALID: status.INVALID_ARGUMENT,
+  ADDRESS_INVALID: status.INVALID_ARGUMENT,
+  STORE_UNAVAILABLE: status.UNAVAILABLE,
+  NODE_NOT_STARTED: status.UNAVAILABLE,
+  TIMEOUT: status.DEADLINE_EXCEEDED,
+};
+
+/** Definition and implementation for `Server.addService`. */
+export function unaryService<S extends DescService>(
+  service: S,
+  handlers: UnaryHandlers<S>,
+  log: Logger,
+): [ServiceDefinition, UntypedServiceImplementation] {
+  const byName = handlers as Readonly<Record<string, AnyHandler>>;
+  const implementation: UntypedServiceImplementation = {};
+  for (const method of service.methods) {
+    const handler = byName[method.localName];
+    if (handler === undefined) continue;
+    implementation[method.name] = (call: ServerUnaryCall<unknown, unknown>, done: sendUnaryData<unknown>) => {
+      answer(method, handler, call.request).then(
+        (response) => done(null, response),
+        (error: unknown) => done(statusOf(error, method, log)),
+      );
+    };
+  }
+  return [serviceDefinition(service), implementation];
+}
+
+async function answer(method: DescMethod, handler: AnyHandler, request: unknown): Promise<unknown> {
+  if (request === MALFORMED) throw new P2PError('INPUT_INVALID', `the bytes are no ${method.input.typeName}`);
+  return responseMessage(method, await handler(request));
+}
+
+function statusOf(error: unknown, method: DescMethod, log: Logger): { code: status; details: string } {
+  const code = error instanceof P2PError ? FORESEEN[error.code] : undefined;
+  if (code === undefined) {
+    log.error({ method: method.name, err: error }, 'grpc call failed');
+    return { code: status.INTERNAL, details: `${method.name} failed; the server's log says why` };
+  }
+  if (code !== status.INVALID_ARGUMENT)
+    log.warn({ method: method.name, err: error }, 'grpc call could not be answered');
+  return { code, details: (error as P2PError).message };
+}

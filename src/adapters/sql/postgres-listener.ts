@@ -1,0 +1,148 @@
+// Hears what other servers change: a connection of its own that LISTENs, is asked every few seconds whether it still lives, and is made anew
+// for ever. What was said in between is lost, so each new connection says that anything may have changed.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import type { StoreChange } from '../../ports/ban-store.ts';
+import type { Logger } from '../../ports/log.ts';
+import { connectionConfig, within } from './postgres-pool.ts';
+
+const CHANNEL = 'teranode_p2p_bans';
+/** NOTIFY refuses 8,000 bytes and more; a change whose key needs so many is told as "anything". */
+const MAX_PAYLOAD_BYTES = 4000;
+/** A dead connection is noticed within the sum of these two. */
+const PING_EVERY_MS = 2000;
+const PING_DEADLINE_MS = 2000;
+const LISTEN_DEADLINE_MS = 2500;
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 5000;
+const MAX_DOUBLINGS = 6;
+
+/** Arguments of `pg_notify` that tell other servers of a change. `from` is the server that made it. */
+export function noticeOf(from: string, change: StoreChange): [channel: string, payload: string] {
+  const payload = JSON.stringify({ ...change, from });
+  if (Buffer.byteLength(payload) <= MAX_PAYLOAD_BYTES) return [CHANNEL, payload];
+  return [CHANNEL, JSON.stringify({ type: 'all', from })];
+}
+
+/** undefined for what `self` said; `all` for what a newer version may have said. */
+function changeOf(self: string, payload: string): StoreChange | undefined {
+  let notice: Record<string, unknown> | null;
+  try {
+    notice = JSON.parse(payload);
+  } catch {
+    return { type: 'all' };
+  }
+  if (notice?.from === self) return undefined;
+  if (notice?.type === 'ban' && typeof notice.key === 'string') return { type: 'ban', key: notice.key };
+  if (notice?.type === 'score' && typeof notice.subject === 'string') return { type: 'score', subject: notice.subject };
+  return { type: 'all' };
+}
+
+export interface PostgresListenerOptions {
+  readonly url: string;
+  /** Changes that carry this name are one's own. */
+  readonly self: string;
+  readonly onChange: (change: StoreChange) => void;
+}
+
+/** A connection, and the promise that settles when it has ended. */
+interface Line {
+  readonly client: Client;
+  readonly ended: Promise<'ended'>;
+}
+
+export class PostgresListener {
+  private readonly log: Logger;
+  private readonly options: PostgresListenerOptions;
+  private readonly stopped = new AbortController();
+  private loop: Promise<void> | undefined;
+
+  constructor(deps: { readonly log: Logger }, options: PostgresListenerOptions) {
+    this.log = deps.log;
+    this.options = options;
+  }
+
+  /** Resolves once changes are heard. Throws what the client says when the first connection cannot be made. */
+  async start(): Promise<void> {
+    const line = await this.connect();
+    this.loop = this.run(line);
+  }
+
+  /** Ends at once; may be called twice. */
+  async stop(): Promise<void> {
+    this.stopped.abort();
+    await this.loop;
+  }
+
+  private async run(first: Line): Promise<void> {
+    const { signal } = this.stopped;
+    await this.watch(first);
+    while (!signal.aborted) {
+      this.log.warn({}, 'ban notifications interrupted');
+      const line = await this.reconnect();
+      if (line === undefined) return;
+      this.log.info({}, 'ban notifications restored');
+      this.options.onChange({ type: 'all' });
+      await this.watch(line);
+    }
+  }
+
+  /** Tries for ever; undefined when stopped. */
+  private async reconnect(): Promise<Line | undefined> {
+    const { signal } = this.stopped;
+    for (let failures = 0; !signal.aborted; failures += 1) {
+      const pauseMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, MAX_DOUBLINGS));
+      await sleep(pauseMs, undefined, { signal }).catch(() => {});
+      try {
+        return await this.connect();
+      } catch (error) {
+        this.log.debug({ err: error }, 'ban notifications still interrupted');
+      }
+    }
+    return undefined;
+  }
+
+  private async connect(): Promise<Line> {
+    const { signal } = this.stopped;
+    signal.throwIfAborted();
+    const client = new Client(connectionConfig(this.options.url));
+    const ended = new Promise<'ended'>((resolve) => {
+      client.on('error', () => resolve('ended'));
+      client.on('end', () => resolve('ended'));
+    });
+    client.on('notification', ({ payload }) => {
+      const change = changeOf(this.options.self, payload ?? '');
+      if (change !== undefined) this.options.onChange(change);
+    });
+    const cut = () => client.connection.stream.destroy();
+    signal.addEventListener('abort', cut);
+    void ended.then(() => {
+      signal.removeEventListener('abort', cut);
+      cut();
+    });
+    try {
+      await client.connect();
+      await within(LISTEN_DEADLINE_MS, client.query(`LISTEN ${CHANNEL}`));
+      return { client, ended };
+    } catch (error) {
+      cut();
+      throw error;
+    }
+  }
+
+  /** Resolves when the connection has ended, or no longer answers and was cut. */
+  private async watch({ client, ended }: Line): Promise<void> {
+    const { signal } = this.stopped;
+    for (let isAlive = true; isAlive; ) {
+      const pause = sleep(PING_EVERY_MS, 'ping' as const, { signal });
+      const next = await Promise.race([ended, pause.catch(() => 'ended' as const)]);
+      isAlive =
+        next === 'ping' &&
+        (await within(PING_DEADLINE_MS, client.query('SELECT 1')).then(
+          () => true,
+          () => false,
+        ));
+    }
+    client.connection.stream.destroy();
+  }
+}

@@ -1,0 +1,66 @@
+// The tables of the shared store of bans. Several servers may start at once on an empty database: one creates, under a lock, the others wait.
+import { checkSchemaVersion, SCHEMA_VERSION } from './ban-rows.ts';
+import type { PoolClient, PostgresPool } from './postgres-pool.ts';
+
+/** First half of our advisory locks, so that they are nobody else's: "tera" in ASCII. */
+export const LOCK_CLASS = 0x74657261;
+/** Second half of the lock on the tables; those on subjects are hashes. */
+const SCHEMA_LOCK = 0;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS teranode_p2p_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS teranode_p2p_bans (
+    key TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    until_ms BIGINT NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    source TEXT NOT NULL,
+    because TEXT
+  );
+  CREATE TABLE IF NOT EXISTS teranode_p2p_scores (
+    subject TEXT NOT NULL,
+    role TEXT NOT NULL,
+    score BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    PRIMARY KEY (subject, role)
+  );
+  CREATE TABLE IF NOT EXISTS teranode_p2p_offences (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    subject TEXT NOT NULL,
+    role TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    points BIGINT NOT NULL,
+    rule TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    hash TEXT,
+    at_ms BIGINT NOT NULL
+  );
+  CREATE INDEX IF NOT EXISTS teranode_p2p_offences_by_subject ON teranode_p2p_offences (subject, at_ms, id);
+  CREATE TABLE IF NOT EXISTS teranode_p2p_addresses (
+    address TEXT NOT NULL,
+    peer_id TEXT NOT NULL,
+    last_seen_ms BIGINT NOT NULL,
+    PRIMARY KEY (address, peer_id)
+  );
+  INSERT INTO teranode_p2p_meta (key, value) VALUES ('schema', '${SCHEMA_VERSION}') ON CONFLICT (key) DO NOTHING;
+`;
+
+/** Creates what is missing. Throws STORE_FAILED for tables of another version. Needs no right to create where all is there. */
+export async function prepareSchema(pool: PostgresPool): Promise<void> {
+  const found = await pool.run(schemaVersion);
+  if (found !== undefined) return checkSchemaVersion(found);
+  await pool.transaction(async (client) => {
+    await client.query('SELECT pg_advisory_xact_lock($1, $2)', [LOCK_CLASS, SCHEMA_LOCK]);
+    await client.query(SCHEMA);
+    checkSchemaVersion(await schemaVersion(client));
+  });
+}
+
+async function schemaVersion(client: PoolClient): Promise<unknown> {
+  const { rows: tables } = await client.query("SELECT to_regclass('teranode_p2p_meta') IS NOT NULL AS present");
+  if (tables[0]?.present !== true) return undefined;
+  const { rows } = await client.query("SELECT value FROM teranode_p2p_meta WHERE key = 'schema'");
+  return rows[0]?.value;
+}

@@ -1,0 +1,99 @@
+// Scores and offences in PostgreSQL. Whoever changes a subject's rows holds a lock on the subject, so that of several servers none loses
+// another's points.
+import { createHash } from 'node:crypto';
+import type { Offence, ScoreRow, StoredScores } from '../../ports/ban-store.ts';
+import { DECAY_INTERVAL_MS, decayed } from '../../ports/score-decay.ts';
+import {
+  ADDRESS_TTL_MS,
+  KEPT_OFFENCES,
+  MAX_LOADED_ROWS,
+  OFFENCE_COLUMNS,
+  offenceValues,
+  SCORE_COLUMNS,
+  storable,
+  toOffence,
+  toScore,
+} from './ban-rows.ts';
+import type { PoolClient } from './postgres-pool.ts';
+import { LOCK_CLASS } from './postgres-schema.ts';
+
+type Notice = readonly [channel: string, payload: string];
+
+/** Locks the subject, and makes its row when there is none yet. */
+const LOCK_SCORE = `
+  WITH locked AS (SELECT pg_advisory_xact_lock($1::int, $2::int))
+  INSERT INTO teranode_p2p_scores AS kept (${SCORE_COLUMNS}) SELECT $3, $4, 0, $5::bigint FROM locked
+  ON CONFLICT (subject, role) DO UPDATE SET score = kept.score
+  RETURNING score, at_ms`;
+
+const WRITE_SCORE = 'UPDATE teranode_p2p_scores SET score = $3, at_ms = $4 WHERE subject = $1 AND role = $2';
+
+const ADD_OFFENCE = `INSERT INTO teranode_p2p_offences (${OFFENCE_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`;
+
+const TRIM_AND_TELL = `
+  WITH trimmed AS (
+    DELETE FROM teranode_p2p_offences WHERE id IN (
+      SELECT id FROM teranode_p2p_offences WHERE subject = $1 ORDER BY at_ms DESC, id DESC OFFSET $2)
+  ) SELECT pg_notify($3, $4)`;
+
+const RESET_AND_TELL = `
+  WITH scores AS (DELETE FROM teranode_p2p_scores WHERE subject = $1 RETURNING 1),
+    offences AS (DELETE FROM teranode_p2p_offences WHERE subject = $1 RETURNING 1)
+  SELECT pg_notify($2, $3) FROM (SELECT * FROM scores UNION SELECT * FROM offences) AS gone`;
+
+/** What another server works on at this moment is left for the next time. */
+const PURGE = `
+  WITH bans AS (
+    DELETE FROM teranode_p2p_bans WHERE key IN (
+      SELECT key FROM teranode_p2p_bans WHERE until_ms <= $1 FOR UPDATE SKIP LOCKED)
+  ), addresses AS (
+    DELETE FROM teranode_p2p_addresses WHERE (address, peer_id) IN (
+      SELECT address, peer_id FROM teranode_p2p_addresses WHERE last_seen_ms < $2 FOR UPDATE SKIP LOCKED)
+  ), gone AS (
+    DELETE FROM teranode_p2p_scores WHERE (subject, role) IN (
+      SELECT subject, role FROM teranode_p2p_scores WHERE at_ms + score * $3 <= $1 FOR UPDATE SKIP LOCKED)
+    RETURNING subject, role
+  )
+  DELETE FROM teranode_p2p_offences AS offence USING gone
+  WHERE offence.subject = gone.subject AND offence.role = gone.role`;
+
+/** In a transaction. Resolves with the new score. */
+export async function addOffence(client: PoolClient, offence: Offence, notice: Notice): Promise<ScoreRow> {
+  const subject = storable(offence.subject);
+  const { role, points, atMs } = offence;
+  const { rows } = await client.query(LOCK_SCORE, [LOCK_CLASS, lockOf(subject), subject, role, atMs]);
+  const left = decayed(Number(rows[0]?.score), Number(rows[0]?.at_ms), atMs);
+  const next = { subject, role, score: left.score + points, atMs: left.atMs };
+  await client.query(WRITE_SCORE, [subject, role, next.score, next.atMs]);
+  await client.query(ADD_OFFENCE, offenceValues(offence));
+  await client.query(TRIM_AND_TELL, [subject, KEPT_OFFENCES, ...notice]);
+  return next;
+}
+
+/** In a transaction. */
+export async function resetScores(client: PoolClient, subject: string, notice: Notice): Promise<void> {
+  // A statement of its own: the next one must see what a server wrote that held the lock until now.
+  await client.query('SELECT pg_advisory_xact_lock($1, $2)', [LOCK_CLASS, lockOf(subject)]);
+  await client.query(RESET_AND_TELL, [subject, ...notice]);
+}
+
+/** All, or those of one subject; the newest when there are too many. */
+export async function readScores(client: PoolClient, subject?: string): Promise<StoredScores> {
+  const [where, values] = subject === undefined ? ['', []] : ['WHERE subject = $1', [subject]];
+  const newest = async (columns: string, table: string, order: string) => {
+    const text = `SELECT ${columns} FROM ${table} ${where} ORDER BY ${order} LIMIT ${MAX_LOADED_ROWS}`;
+    return (await client.query(text, values)).rows;
+  };
+  const scores = await newest(SCORE_COLUMNS, 'teranode_p2p_scores', 'at_ms DESC');
+  const offences = await newest(OFFENCE_COLUMNS, 'teranode_p2p_offences', 'at_ms DESC, id DESC');
+  return { scores: scores.map(toScore), offences: offences.map(toOffence).reverse() };
+}
+
+export async function purge(client: PoolClient, nowMs: number): Promise<void> {
+  await client.query(PURGE, [nowMs, nowMs - ADDRESS_TTL_MS, DECAY_INTERVAL_MS]);
+}
+
+/** Second half of a subject's advisory lock. Two subjects that share one wait for each other, no more. */
+function lockOf(subject: string): number {
+  return createHash('sha256').update(subject).digest().readInt32BE(0);
+}

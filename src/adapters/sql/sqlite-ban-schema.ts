@@ -1,0 +1,62 @@
+// The tables of the store of bans in SQLite, and the version written into them.
+import { checkSchemaVersion, SCHEMA_VERSION } from './ban-rows.ts';
+import { type Database, transaction } from './sqlite.ts';
+
+/** A statement waits so long for another process's lock; nothing else runs meanwhile, so not longer. */
+const BUSY_TIMEOUT_MS = 500;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS teranode_p2p_bans (
+    key TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    until_ms INTEGER NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    source TEXT NOT NULL,
+    because TEXT
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS teranode_p2p_scores (
+    subject TEXT NOT NULL,
+    role TEXT NOT NULL,
+    score INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (subject, role)
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS teranode_p2p_offences (
+    id INTEGER PRIMARY KEY,
+    subject TEXT NOT NULL,
+    role TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    points INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    hash TEXT,
+    at_ms INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS teranode_p2p_offences_by_subject ON teranode_p2p_offences (subject, at_ms, id);
+  CREATE TABLE IF NOT EXISTS teranode_p2p_addresses (
+    address TEXT NOT NULL,
+    peer_id TEXT NOT NULL,
+    last_seen_ms INTEGER NOT NULL,
+    PRIMARY KEY (address, peer_id)
+  ) STRICT;
+`;
+
+/** Creates what is missing. Throws STORE_FAILED for tables of another version, otherwise what SQLite says. */
+export function createTables(database: Database): void {
+  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  transaction(database, () => {
+    database.exec('CREATE TABLE IF NOT EXISTS teranode_p2p_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT');
+    database
+      .prepare("INSERT OR IGNORE INTO teranode_p2p_meta (key, value) VALUES ('schema', ?)")
+      .run(String(SCHEMA_VERSION));
+    checkSchemaVersion(metaValue(database, 'schema'));
+    database.exec(SCHEMA);
+  });
+}
+
+/** undefined when it is not set. */
+export function metaValue(database: Database, key: string): unknown {
+  return database.prepare('SELECT value FROM teranode_p2p_meta WHERE key = ?').get(key)?.value;
+}

@@ -1,0 +1,173 @@
+// Bans, scores and offences in one SQLite file beside the node. Its calls are synchronous inside, so each is one step; the one process that
+// owns the file hears of no changes but its own.
+import { P2PError } from '../../errors.ts';
+import type {
+  BanEntry,
+  BanStore,
+  LegacyBan,
+  Offence,
+  ScoreRow,
+  SeenAddress,
+  StoreChange,
+  StoredScores,
+} from '../../ports/ban-store.ts';
+import type { Logger } from '../../ports/log.ts';
+import {
+  ADDRESS_COLUMNS,
+  BAN_COLUMNS,
+  banValues,
+  MAX_LEGACY_ROWS,
+  MAX_LOADED_ROWS,
+  storable,
+  toAddress,
+  toBan,
+  toLegacy,
+} from './ban-rows.ts';
+import { type Database, openDatabase, transaction } from './sqlite.ts';
+import { createTables, metaValue } from './sqlite-ban-schema.ts';
+import { sqliteStoreError } from './sqlite-errors.ts';
+import { addOffence, purge, readScores, resetScores } from './sqlite-scores.ts';
+
+export interface SqliteBanStoreOptions {
+  /** Database file, or `:memory:`. It may be the `bans.db` of a Go deployment. */
+  readonly path: string;
+}
+
+export class SqliteBanStore implements BanStore {
+  private readonly log: Logger;
+  private readonly path: string;
+  private database: Database | undefined;
+
+  constructor(deps: { readonly log: Logger }, options: SqliteBanStoreOptions) {
+    this.log = deps.log;
+    this.path = options.path;
+  }
+
+  async open(): Promise<void> {
+    if (this.database !== undefined) return;
+    let database: Database | undefined;
+    try {
+      database = openDatabase(this.path);
+      createTables(database);
+      this.database = database;
+    } catch (error) {
+      database?.close();
+      throw sqliteStoreError(error);
+    }
+    this.log.debug({ path: this.path }, 'ban store opened');
+  }
+
+  async close(): Promise<void> {
+    this.database?.close();
+    this.database = undefined;
+  }
+
+  loadBans(): Promise<BanEntry[]> {
+    return this.run((database) => database.prepare(`SELECT ${BAN_COLUMNS} FROM teranode_p2p_bans`).all().map(toBan));
+  }
+
+  loadBan(key: string): Promise<BanEntry | undefined> {
+    return this.run((database) => {
+      const row = database.prepare(`SELECT ${BAN_COLUMNS} FROM teranode_p2p_bans WHERE key = ?`).get(storable(key));
+      return row === undefined ? undefined : toBan(row);
+    });
+  }
+
+  putBan(entry: BanEntry): Promise<void> {
+    return this.run((database) => {
+      database
+        .prepare(`INSERT OR REPLACE INTO teranode_p2p_bans (${BAN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+        .run(...banValues(entry));
+    });
+  }
+
+  removeBan(key: string): Promise<void> {
+    return this.run((database) => {
+      database.prepare('DELETE FROM teranode_p2p_bans WHERE key = ?').run(storable(key));
+    });
+  }
+
+  clearBans(): Promise<void> {
+    return this.run((database) => {
+      database.exec('DELETE FROM teranode_p2p_bans');
+    });
+  }
+
+  loadScores(): Promise<StoredScores> {
+    return this.run((database) => readScores(database));
+  }
+
+  loadScoresOf(subject: string): Promise<StoredScores> {
+    return this.run((database) => readScores(database, storable(subject)));
+  }
+
+  addOffence(offence: Offence): Promise<ScoreRow> {
+    return this.run((database) => transaction(database, () => addOffence(database, offence)));
+  }
+
+  resetScores(subject: string): Promise<void> {
+    return this.run((database) => transaction(database, () => resetScores(database, storable(subject))));
+  }
+
+  loadAddresses(): Promise<SeenAddress[]> {
+    return this.run((database) =>
+      database
+        .prepare(`SELECT ${ADDRESS_COLUMNS} FROM teranode_p2p_addresses ORDER BY last_seen_ms DESC LIMIT ?`)
+        .all(MAX_LOADED_ROWS)
+        .map(toAddress),
+    );
+  }
+
+  putAddress(seen: SeenAddress): Promise<void> {
+    return this.run((database) => {
+      database
+        .prepare(
+          `INSERT INTO teranode_p2p_addresses (${ADDRESS_COLUMNS}) VALUES (?, ?, ?)
+           ON CONFLICT (address, peer_id) DO UPDATE SET last_seen_ms = max(last_seen_ms, excluded.last_seen_ms)`,
+        )
+        .run(storable(seen.address), storable(seen.peerId), seen.lastSeenMs);
+    });
+  }
+
+  purge(nowMs: number): Promise<void> {
+    return this.run((database) => transaction(database, () => purge(database, nowMs)));
+  }
+
+  legacyBans(): Promise<LegacyBan[]> {
+    return this.run(readLegacy);
+  }
+
+  legacyTaken(): Promise<void> {
+    return this.run((database) => {
+      database.exec("INSERT OR IGNORE INTO teranode_p2p_meta (key, value) VALUES ('legacy_taken', 'yes')");
+    });
+  }
+
+  /** Never calls: the file belongs to one process. */
+  subscribe(_listener: (change: StoreChange) => void): () => void {
+    return () => {};
+  }
+
+  private async run<T>(work: (database: Database) => T): Promise<T> {
+    if (this.database === undefined) throw new P2PError('STORE_UNAVAILABLE', 'the store of bans is not open');
+    try {
+      return work(this.database);
+    } catch (error) {
+      throw sqliteStoreError(error);
+    }
+  }
+}
+
+function readLegacy(database: Database): LegacyBan[] {
+  if (metaValue(database, 'legacy_taken') !== undefined) return [];
+  const columns = database.prepare("SELECT lower(name) AS name FROM pragma_table_info('bans')").all();
+  const names = new Set(columns.map(({ name }) => name));
+  if (!['key', 'expiration_time', 'subnet'].every((name) => names.has(name))) return [];
+  return database
+    .prepare(
+      `SELECT CAST(key AS TEXT) AS key, CAST(subnet AS TEXT) AS subnet, CAST(expiration_time AS TEXT) AS expiration
+       FROM bans LIMIT ?`,
+    )
+    .all(MAX_LEGACY_ROWS)
+    .map(toLegacy);
+}

@@ -1,0 +1,71 @@
+// Scores and offences in SQLite.
+import type { Offence, ScoreRow, StoredScores } from '../../ports/ban-store.ts';
+import { DECAY_INTERVAL_MS, decayed } from '../../ports/score-decay.ts';
+import {
+  ADDRESS_TTL_MS,
+  KEPT_OFFENCES,
+  MAX_LOADED_ROWS,
+  OFFENCE_COLUMNS,
+  offenceValues,
+  SCORE_COLUMNS,
+  storable,
+  toOffence,
+  toScore,
+} from './ban-rows.ts';
+import type { Database } from './sqlite.ts';
+
+/** All, or those of one subject; the newest when there are too many. */
+export function readScores(database: Database, subject?: string): StoredScores {
+  const [where, values] = subject === undefined ? ['', []] : ['WHERE subject = ?', [subject]];
+  const newest = (columns: string, table: string, order: string) =>
+    database
+      .prepare(`SELECT ${columns} FROM ${table} ${where} ORDER BY ${order} LIMIT ?`)
+      .all(...values, MAX_LOADED_ROWS);
+  return {
+    scores: newest(SCORE_COLUMNS, 'teranode_p2p_scores', 'at_ms DESC').map(toScore),
+    offences: newest(OFFENCE_COLUMNS, 'teranode_p2p_offences', 'at_ms DESC, id DESC').map(toOffence).reverse(),
+  };
+}
+
+/** In a transaction. Returns the new score. */
+export function addOffence(database: Database, offence: Offence): ScoreRow {
+  const subject = storable(offence.subject);
+  const { role, points } = offence;
+  const found = database
+    .prepare(`SELECT ${SCORE_COLUMNS} FROM teranode_p2p_scores WHERE subject = ? AND role = ?`)
+    .get(subject, role);
+  const row = found === undefined ? { score: 0, atMs: offence.atMs } : toScore(found);
+  const left = decayed(row.score, row.atMs, offence.atMs);
+  const next = { subject, role, score: left.score + points, atMs: left.atMs };
+  database
+    .prepare(`INSERT OR REPLACE INTO teranode_p2p_scores (${SCORE_COLUMNS}) VALUES (?, ?, ?, ?)`)
+    .run(subject, role, next.score, next.atMs);
+  database
+    .prepare(`INSERT INTO teranode_p2p_offences (${OFFENCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+    .run(...offenceValues(offence));
+  database
+    .prepare(
+      `DELETE FROM teranode_p2p_offences WHERE id IN (
+         SELECT id FROM teranode_p2p_offences WHERE subject = ? ORDER BY at_ms DESC, id DESC LIMIT -1 OFFSET ?)`,
+    )
+    .run(subject, KEPT_OFFENCES);
+  return next;
+}
+
+/** In a transaction. */
+export function resetScores(database: Database, subject: string): void {
+  for (const table of ['teranode_p2p_scores', 'teranode_p2p_offences'])
+    database.prepare(`DELETE FROM ${table} WHERE subject = ?`).run(subject);
+}
+
+/** In a transaction. */
+export function purge(database: Database, nowMs: number): void {
+  database.prepare('DELETE FROM teranode_p2p_bans WHERE until_ms <= ?').run(nowMs);
+  database.prepare('DELETE FROM teranode_p2p_scores WHERE at_ms + score * ? <= ?').run(DECAY_INTERVAL_MS, nowMs);
+  database.exec(
+    `DELETE FROM teranode_p2p_offences WHERE NOT EXISTS (
+       SELECT 1 FROM teranode_p2p_scores AS kept
+       WHERE kept.subject = teranode_p2p_offences.subject AND kept.role = teranode_p2p_offences.role)`,
+  );
+  database.prepare('DELETE FROM teranode_p2p_addresses WHERE last_seen_ms < ?').run(nowMs - ADDRESS_TTL_MS);
+}

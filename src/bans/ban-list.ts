@@ -1,0 +1,265 @@
+// Who is banned (spec `BanListI`): IPs, subnets and peer ids by one canonical key each, in memory for lookups, in the store to outlast the
+// process. What is in memory is in force, whether or not the store answers.
+import { P2PError } from '../errors.ts';
+import type { BanEntry } from '../ports/ban-store.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Logger } from '../ports/log.ts';
+import type { Metrics } from '../ports/metrics.ts';
+import type { PeerId } from '../wire/ids.ts';
+import { BanIndex } from './ban-index.ts';
+import { type BanKey, parseBanKey } from './ban-key.ts';
+import { parseIp } from './ip.ts';
+import { legacyEntries } from './legacy-bans.ts';
+import type { Changed, StoreLink } from './store-link.ts';
+
+export type BanEvent =
+  | { readonly type: 'added'; readonly entry: BanEntry }
+  | { readonly type: 'removed'; readonly entry: BanEntry; readonly why: 'lifted' | 'expired' | 'full' };
+
+export type BanListener = (event: BanEvent) => void;
+
+/** Beside key and end: why, and by whom. */
+export type BanFacts = Pick<BanEntry, 'reason' | 'evidence' | 'source' | 'because'>;
+
+export interface BanListOptions {
+  /** `p2p_ban_default_duration`. */
+  readonly defaultDurationMs: number;
+  /** `p2p_ban_max_entries`. */
+  readonly maxEntries: number;
+}
+
+export interface BanListDependencies {
+  readonly link: StoreLink;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+const BY_OPERATOR: BanFacts = {
+  reason: 'banned by the operator',
+  evidence: '',
+  source: 'operator',
+  because: undefined,
+};
+/** Beyond year 9999 a time is no longer written as a date. */
+const LAST_UNTIL_MS = 253_402_300_799_000;
+const MAX_TEXT = 500;
+const WRITES_AT_ONCE = 1000;
+
+export class BanList {
+  private readonly deps: BanListDependencies;
+  private readonly options: BanListOptions;
+  private readonly index = new BanIndex();
+  private readonly listeners = new Set<BanListener>();
+
+  constructor(deps: BanListDependencies, options: BanListOptions) {
+    this.deps = deps;
+    this.options = options;
+    const { metrics, link } = deps;
+    metrics.gauge('teranode_p2p_bans', 'Bans in the list', () => this.index.size);
+    metrics.gauge('teranode_p2p_bans_bound', 'Bans in the list at most', () => options.maxEntries);
+    link.follow({ type: 'ban', reload: (changed) => this.reload(changed) });
+  }
+
+  /** Reads the store, and takes over the table of a Go deployment once. The link must be open. */
+  async init(): Promise<void> {
+    const { link, clock, log } = this.deps;
+    const now = clock.now();
+    const kept = (await link.store.loadBans()).filter((entry) => entry.untilMs > now);
+    kept.sort((a, b) => b.untilMs - a.untilMs);
+    for (const entry of kept.slice(0, this.options.maxEntries)) this.put(entry);
+    const legacy = await link.store.legacyBans();
+    if (legacy.length > 0) {
+      const { entries, unreadable } = legacyEntries(legacy, now);
+      const fresh = entries.filter((entry) => this.index.get(entry.key) === undefined);
+      for (let at = 0; at < fresh.length; at += WRITES_AT_ONCE) {
+        await Promise.all(fresh.slice(at, at + WRITES_AT_ONCE).map((entry) => this.take(entry)));
+      }
+      log.info(
+        { taken: entries.length, unreadable, expired: legacy.length - entries.length - unreadable },
+        'bans of a Go deployment taken over',
+      );
+      await link.store.legacyTaken();
+    }
+    log.info({ bans: this.index.size }, 'bans in force');
+  }
+
+  /** An IP, `host:port` or peer id is banned, by itself or by a subnet; a subnet, when all of it is. Anything else is not. */
+  isBanned(text: string): boolean {
+    const ip = parseIp(text);
+    if (ip !== undefined) return this.index.address(ip, this.deps.clock.now()) !== undefined;
+    return this.banOf(text) !== undefined;
+  }
+
+  /** The ban that covers what is named; undefined when none does. */
+  banOf(text: string): BanEntry | undefined {
+    const key = parseBanKey(text);
+    if (key === undefined) return undefined;
+    const now = this.deps.clock.now();
+    if (key.kind === 'peer') return this.index.peer(key.key, now);
+    return this.index.address(key.ip, now, key.prefix);
+  }
+
+  /** The ban of a peer id; one look-up. */
+  banOfPeer(peerId: PeerId): BanEntry | undefined {
+    return this.index.peer(peerId, this.deps.clock.now());
+  }
+
+  /** The ban that covers an IP; undefined for what is no IP. */
+  banOfAddress(text: string): BanEntry | undefined {
+    const ip = parseIp(text);
+    return ip === undefined ? undefined : this.index.address(ip, this.deps.clock.now());
+  }
+
+  /**
+   * Bans until a time (unix ms; default `p2p_ban_default_duration` from now), in force when this returns its promise; the promise resolves
+   * when stored, or after a second when the store is away. Banning anew replaces. Throws INPUT_INVALID and changes nothing.
+   */
+  add(text: string, untilMs?: number, facts: BanFacts = BY_OPERATOR): Promise<BanEntry> {
+    const key = checkedKey(text);
+    const now = this.deps.clock.now();
+    const end = Math.min(untilMs ?? now + this.options.defaultDurationMs, LAST_UNTIL_MS);
+    if (!Number.isFinite(end) || end <= now) {
+      throw new P2PError(
+        'INPUT_INVALID',
+        'the end of a ban must lie in the future; unix time in seconds, or 0 for the default duration',
+      );
+    }
+    const entry: BanEntry = {
+      key: key.key,
+      kind: key.kind,
+      untilMs: end,
+      createdAtMs: now,
+      ...facts,
+      reason: facts.reason.slice(0, MAX_TEXT),
+      evidence: facts.evidence.slice(0, MAX_TEXT),
+    };
+    return this.take(entry).then(() => entry);
+  }
+
+  /** Lifts the ban of this key, and those that it brought about. Resolves with what was lifted. Throws INPUT_INVALID. */
+  async remove(text: string): Promise<BanEntry[]> {
+    const key = checkedKey(text);
+    const lifted = [...this.index.entries()].filter(
+      (entry) => entry.key === key.key || (key.kind === 'peer' && entry.because === key.key),
+    );
+    for (const entry of lifted) this.drop(entry, 'lifted');
+    // Also a key that only the store knows.
+    const keys = new Set([key.key, ...lifted.map((entry) => entry.key)]);
+    await Promise.all([...keys].map((each) => this.deps.link.write(`ban ${each}`, (store) => store.removeBan(each))));
+    return lifted;
+  }
+
+  /** Canonical keys of all bans in force. */
+  listBanned(): string[] {
+    return this.entries().map((entry) => entry.key);
+  }
+
+  entries(): BanEntry[] {
+    const now = this.deps.clock.now();
+    return [...this.index.entries()].filter((entry) => entry.untilMs > now);
+  }
+
+  /** Called after each change, in its order; must not throw. */
+  subscribe(listener: BanListener): void {
+    this.listeners.add(listener);
+  }
+
+  unsubscribe(listener: BanListener): void {
+    this.listeners.delete(listener);
+  }
+
+  /** Lifts every ban. Subscribers stay, and are told of each. */
+  async clear(): Promise<void> {
+    for (const entry of [...this.index.entries()]) this.drop(entry, 'lifted');
+    await this.deps.link.write('ban *', (store) => store.clearBans());
+  }
+
+  /** Drops bans that ended; called each minute. */
+  purge(): void {
+    const now = this.deps.clock.now();
+    for (const entry of [...this.index.entries()]) if (entry.untilMs <= now) this.drop(entry, 'expired');
+  }
+
+  private take(entry: BanEntry): Promise<void> {
+    this.makeRoom(entry.key);
+    this.put(entry);
+    this.tell({ type: 'added', entry });
+    return this.deps.link.write(`ban ${entry.key}`, (store) => store.putBan(entry));
+  }
+
+  private makeRoom(key: string): void {
+    if (this.index.get(key) !== undefined || this.index.size < this.options.maxEntries) return;
+    let soonest: BanEntry | undefined;
+    for (const entry of this.index.entries())
+      if (soonest === undefined || entry.untilMs < soonest.untilMs) soonest = entry;
+    if (soonest === undefined) return;
+    const { key: left } = soonest;
+    this.drop(soonest, 'full');
+    this.deps.log.warn(
+      { key: left, maxEntries: this.options.maxEntries },
+      'ban list full, the ban that ends soonest left',
+    );
+    void this.deps.link.write(`ban ${left}`, (store) => store.removeBan(left));
+  }
+
+  private put(entry: BanEntry): void {
+    const key = parseBanKey(entry.key);
+    if (key !== undefined) this.index.set(key, entry);
+  }
+
+  private drop(entry: BanEntry, why: 'lifted' | 'expired' | 'full'): void {
+    const key = parseBanKey(entry.key);
+    if (key === undefined) return;
+    this.index.delete(key);
+    this.tell({ type: 'removed', entry, why });
+  }
+
+  private tell(event: BanEvent): void {
+    for (const listener of this.listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.deps.log.error({ err: error }, 'ban listener failed');
+      }
+    }
+  }
+
+  /** What other servers changed, unless a change of ours to the same key is still on its way. */
+  private async reload(changed: Changed): Promise<void> {
+    const { store } = this.deps.link;
+    if (changed !== 'all') {
+      for (const key of changed) if (key !== '*') this.adopt(key, await store.loadBan(key));
+      if (!changed.has('*')) return;
+    }
+    const stored = new Map((await store.loadBans()).map((entry) => [entry.key, entry] as const));
+    for (const entry of [...this.index.entries()]) if (!stored.has(entry.key)) this.adopt(entry.key, undefined);
+    for (const [key, entry] of stored) this.adopt(key, entry);
+  }
+
+  private adopt(key: string, stored: BanEntry | undefined): void {
+    const { link, clock } = this.deps;
+    if (link.isPending(`ban ${key}`) || link.isPending('ban *')) return;
+    const known = this.index.get(key);
+    if (stored === undefined || stored.untilMs <= clock.now()) {
+      if (known !== undefined) this.drop(known, 'lifted');
+      return;
+    }
+    if (known?.untilMs === stored.untilMs && known.createdAtMs === stored.createdAtMs) return;
+    this.makeRoom(key);
+    this.put(stored);
+    this.tell({ type: 'added', entry: stored });
+  }
+}
+
+function checkedKey(text: string): BanKey {
+  const key = parseBanKey(text);
+  if (key !== undefined) return key;
+  throw new P2PError(
+    'INPUT_INVALID',
+    'a ban names an IP (192.0.2.1, 2001:db8::1), a subnet (192.0.2.0/24), host:port with an IP, or a peer id (12D3Koo…)',
+    {
+      details: { given: text.slice(0, 128) },
+    },
+  );
+}

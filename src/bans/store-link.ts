@@ -1,0 +1,232 @@
+// Between memory, which decides, and the store, which remembers: writes go out in their order and wait for a store that is away; what other
+// servers changed is read again. Nothing that decides waits for it.
+import { BoundedQueue } from '../bounded-queue.ts';
+import { P2PError } from '../errors.ts';
+import type { BanStore, StoreChange } from '../ports/ban-store.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Logger } from '../ports/log.ts';
+import type { Counter, Metrics } from '../ports/metrics.ts';
+
+export interface StoreLinkDependencies {
+  readonly store: BanStore;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+interface Write {
+  readonly key: string;
+  readonly work: (store: BanStore) => Promise<void>;
+  readonly done: () => void;
+}
+
+/** What to read again. */
+export type Changed = ReadonlySet<string> | 'all';
+
+type Follower = { readonly type: 'ban' | 'score'; readonly reload: (changed: Changed) => Promise<void> };
+
+/** Writes that wait for a store that is away: an hour of a busy network's bans and offences. */
+const MAX_WAITING = 10_000;
+const MAX_DIRTY = 10_000;
+const OPEN_DEADLINE_MS = 30_000;
+/** A caller waits so long for its write; then the store is taken to be away, and the write goes on by itself. */
+const WRITE_PATIENCE_MS = 1000;
+const FIRST_RETRY_MS = 250;
+const LAST_RETRY_MS = 2000;
+
+export class StoreLink {
+  private readonly deps: StoreLinkDependencies;
+  private readonly queue: BoundedQueue<Write>;
+  private readonly written: Counter;
+  private readonly pending = new Map<string, number>();
+  private readonly followers: { readonly follower: Follower; dirty: Set<string> | 'all' | undefined }[] = [];
+  private readonly ended = new AbortController();
+  private worker: Promise<void> | undefined;
+  private reader: Promise<void> | undefined;
+  private unsubscribe: (() => void) | undefined;
+  private isAway = false;
+
+  constructor(deps: StoreLinkDependencies) {
+    this.deps = deps;
+    const { metrics } = deps;
+    this.written = metrics.counter('teranode_p2p_ban_store_writes_total', 'Writes to the store of bans', ['outcome']);
+    this.queue = new BoundedQueue({
+      maxItems: MAX_WAITING,
+      onDrop: (write) => {
+        this.written.add(1, { outcome: 'dropped' });
+        this.settled(write);
+      },
+    });
+    metrics.gauge(
+      'teranode_p2p_ban_store_queue_length',
+      'Writes waiting for the store of bans',
+      () => this.queue.length,
+    );
+    metrics.gauge('teranode_p2p_ban_store_queue_bound', 'Writes waiting for it at most', () => MAX_WAITING);
+    metrics.gauge('teranode_p2p_ban_store_up', '1 while the store of bans answers', () => (this.isAway ? 0 : 1));
+  }
+
+  get store(): BanStore {
+    return this.deps.store;
+  }
+
+  /** Opens the store; waits up to 30 s for one that does not answer yet. Throws STORE_UNAVAILABLE, STORE_FAILED. */
+  async open(signal: AbortSignal): Promise<void> {
+    const { store, clock, log } = this.deps;
+    const endMs = clock.monotonic() + OPEN_DEADLINE_MS;
+    for (;;) {
+      try {
+        await store.open();
+        break;
+      } catch (error) {
+        if (!isUnavailable(error) || clock.monotonic() > endMs) throw error;
+        log.warn({ err: error }, 'store of bans does not answer, waiting');
+      }
+      await pause(FIRST_RETRY_MS * 2, signal);
+      signal.throwIfAborted();
+    }
+    this.unsubscribe = store.subscribe((change) => this.changed(change));
+  }
+
+  /** Reads again what others changed; `reload` may throw STORE_UNAVAILABLE and is then called once more later. */
+  follow(follower: Follower): void {
+    this.followers.push({ follower, dirty: undefined });
+  }
+
+  /** True while a write of this key has not reached the store: what the store says of it is old. */
+  isPending(key: string): boolean {
+    return this.pending.has(key);
+  }
+
+  /** Writes of this key that have not reached the store, the one in hand included. */
+  pendingCount(key: string): number {
+    return this.pending.get(key) ?? 0;
+  }
+
+  /** Queues a write. Resolves when it is done, or after a second when the store is away; never throws. */
+  write(key: string, work: (store: BanStore) => Promise<void>): Promise<void> {
+    if (this.ended.signal.aborted) {
+      this.written.add(1, { outcome: 'dropped' });
+      return Promise.resolve();
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, WRITE_PATIENCE_MS);
+    this.pending.set(key, (this.pending.get(key) ?? 0) + 1);
+    this.queue.push({
+      key,
+      work,
+      done: () => {
+        clearTimeout(timer);
+        resolve();
+      },
+    });
+    this.worker ??= this.drain().finally(() => {
+      this.worker = undefined;
+    });
+    return promise;
+  }
+
+  /** Writes what waits, at most `deadlineMs`, then closes the store. May be called twice. */
+  async close(deadlineMs: number): Promise<void> {
+    this.unsubscribe?.();
+    if (!this.isAway) await Promise.race([this.worker ?? Promise.resolve(), pause(deadlineMs, this.ended.signal)]);
+    this.ended.abort();
+    if (this.queue.length > 0)
+      this.deps.log.warn({ writes: this.queue.length }, 'store of bans away at stop, writes lost');
+    for (let write = this.queue.shift(); write !== undefined; write = this.queue.shift()) this.settled(write);
+    await this.deps.store.close();
+  }
+
+  private async drain(): Promise<void> {
+    let failures = 0;
+    // One turn later, so that a worker that ends at once has been assigned before.
+    await Promise.resolve();
+    for (let write = this.queue.shift(); write !== undefined; write = this.queue.shift()) {
+      const outcome = await this.attempt(write, failures);
+      if (outcome === 'again') {
+        failures += 1;
+        this.queue.unshift(write);
+        await pause(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 8)), this.ended.signal);
+        if (this.ended.signal.aborted) return;
+        continue;
+      }
+      failures = 0;
+      this.written.add(1, { outcome });
+      this.settled(write);
+    }
+  }
+
+  private async attempt(write: Write, failures: number): Promise<'written' | 'refused' | 'again'> {
+    const { store, log } = this.deps;
+    try {
+      await write.work(store);
+      if (this.isAway) log.info({ waiting: this.queue.length }, 'store of bans answers again');
+      this.isAway = false;
+      return 'written';
+    } catch (error) {
+      if (isUnavailable(error)) {
+        this.isAway = true;
+        if (failures === 0) log.warn({ err: error }, 'store of bans away; bans stay in force, writes wait');
+        return 'again';
+      }
+      log.error({ err: error, key: write.key }, 'store of bans refused a write');
+      return 'refused';
+    }
+  }
+
+  private settled(write: Write): void {
+    const left = (this.pending.get(write.key) ?? 1) - 1;
+    if (left > 0) this.pending.set(write.key, left);
+    else this.pending.delete(write.key);
+    write.done();
+  }
+
+  private changed(change: StoreChange): void {
+    for (const each of this.followers) {
+      if (change.type === 'all') each.dirty = 'all';
+      else if (change.type === each.follower.type && each.dirty !== 'all') {
+        each.dirty ??= new Set();
+        each.dirty.add(change.type === 'ban' ? change.key : change.subject);
+        if (each.dirty.size > MAX_DIRTY) each.dirty = 'all';
+      }
+    }
+    this.reader ??= this.readAgain().finally(() => {
+      this.reader = undefined;
+    });
+  }
+
+  private async readAgain(): Promise<void> {
+    await Promise.resolve();
+    while (!this.ended.signal.aborted) {
+      const next = this.followers.find(({ dirty }) => dirty !== undefined);
+      if (next?.dirty === undefined) return;
+      const { dirty } = next;
+      next.dirty = undefined;
+      try {
+        await next.follower.reload(dirty);
+      } catch (error) {
+        this.deps.log.debug({ err: error }, 'changes of other servers not read yet');
+        next.dirty = 'all';
+        await pause(LAST_RETRY_MS, this.ended.signal);
+      }
+    }
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof P2PError && error.code === 'STORE_UNAVAILABLE';
+}
+
+/** Ends early, without a throw, when the signal aborts. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,130 @@
+// `teranode-p2p bans`: what is banned and why, by gRPC of a running node.
+import { parseArgs } from 'node:util';
+import type { BanEntry, Explanation, RoleScore } from '../../client.ts';
+import { P2PError } from '../../errors.ts';
+import { parseDuration } from '../../settings/duration.ts';
+import { type Action, administer, CONNECTION_OPTIONS, type CommandIo, exactly, type Output } from './connection.ts';
+import { isoTime, table, visible } from './table.ts';
+
+interface BanFlags {
+  readonly for?: string | undefined;
+  readonly until?: string | undefined;
+}
+
+const ACTIONS: Readonly<Record<string, Action<BanFlags>>> = {
+  list: async (client, rest) => {
+    exactly([], rest, 'bans list');
+    const bans = await client.listBans();
+    return { people: bans.length === 0 ? 'no bans\n' : banTable(bans), programs: bans.map(shownBan) };
+  },
+  add: async (client, rest, flags) => {
+    const [subject] = exactly(['subject'], rest, 'bans add <ip | cidr | peer id> [--for 24h | --until TIME]');
+    const untilMs = banEnd(flags, Date.now());
+    await client.banPeer(subject, untilMs);
+    const until = untilMs === undefined ? 'for the default duration of the node' : `until ${isoTime(untilMs)}`;
+    return done(`banned ${subject} ${until}`, { ok: true, subject, until: isoTime(untilMs) || undefined });
+  },
+  remove: async (client, rest) => {
+    const [subject] = exactly(['subject'], rest, 'bans remove <ip | cidr | peer id>');
+    const wasThere = await client.unbanPeer(subject);
+    if (!wasThere)
+      throw new P2PError('INPUT_INVALID', `nothing to lift: there is no ban of ${visible(subject)} itself`);
+    const isCovered = await client.isBanned(subject);
+    const hint = isCovered ? '; another ban still covers it, see: bans explain' : '';
+    return done(`lifted the ban of ${subject}${hint}`, { ok: true, subject, isBanned: isCovered });
+  },
+  clear: async (client, rest) => {
+    exactly([], rest, 'bans clear');
+    await client.clearBanned();
+    return done('lifted all bans', { ok: true });
+  },
+  explain: async (client, rest) => {
+    const [subject] = exactly(['subject'], rest, 'bans explain <peer id | ip | DataHub host>');
+    const explanation = await client.explain(subject);
+    return {
+      people: explained(explanation),
+      programs: [{ ...explanation, inForce: explanation.inForce.map(shownBan) }],
+    };
+  },
+};
+
+/** Throws INPUT_INVALID, RPC_FAILED and what the settings may throw. */
+export async function bansCommand(argv: readonly string[], io: CommandIo): Promise<number> {
+  const given = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: { ...CONNECTION_OPTIONS, for: { type: 'string' }, until: { type: 'string' } },
+  });
+  return await administer('bans', ACTIONS, given, io);
+}
+
+/** Unix ms; undefined: the node's default duration. Throws INPUT_INVALID. */
+function banEnd(flags: BanFlags, nowMs: number): number | undefined {
+  if (flags.for !== undefined && flags.until !== undefined) {
+    throw new P2PError('INPUT_INVALID', 'give --for or --until, not both');
+  }
+  if (flags.for !== undefined) {
+    const ms = parseDuration(flags.for);
+    if (ms === undefined || ms <= 0)
+      throw new P2PError('INPUT_INVALID', '--for takes a duration such as 30m, 24h or 720h');
+    return nowMs + ms;
+  }
+  if (flags.until === undefined) return undefined;
+  const isWhole = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(flags.until);
+  const untilMs = isWhole ? Date.parse(flags.until) : Number.NaN;
+  if (untilMs > nowMs) return untilMs;
+  throw new P2PError('INPUT_INVALID', '--until takes a time to come, with its zone, such as 2026-01-01T00:00:00Z');
+}
+
+function done(line: string, object: unknown): Output {
+  return { people: `${visible(line)}\n`, programs: [object] };
+}
+
+function shownBan({ untilMs, createdAtMs, ...ban }: BanEntry): unknown {
+  return { ...ban, until: isoTime(untilMs), createdAt: isoTime(createdAtMs) };
+}
+
+function banTable(bans: readonly BanEntry[]): string {
+  return table(
+    ['key', 'kind', 'until', 'source', 'reason', 'evidence', 'because'],
+    bans.map((ban) => [
+      ban.key,
+      ban.kind,
+      isoTime(ban.untilMs),
+      ban.source,
+      ban.reason,
+      ban.evidence,
+      ban.because ?? '',
+    ]),
+  );
+}
+
+function explained(explanation: Explanation): string {
+  const { subject, threshold, offences, inForce, withheld, addressesSeen } = explanation;
+  const section = (title: string, body: string) => (body === '' ? `${title}: none\n` : `${title}:\n${body}`);
+  const lines = (texts: readonly string[]) => texts.map((text) => `  ${visible(text)}\n`).join('');
+  const offenceRows = offences.map((each) => [
+    isoTime(each.atMs),
+    each.role,
+    each.reason,
+    String(each.points),
+    each.rule,
+    each.topic,
+    each.hash ?? '',
+    each.isShadow ? 'recorded only' : 'counted',
+  ]);
+  const heads = ['at', 'role', 'reason', 'points', 'rule', 'topic', 'hash', 'effect'];
+  return [
+    `${visible(subject)}: ${inForce.length > 0 ? 'banned' : 'not banned'}${explanation.isWhitelisted ? ', whitelisted' : ''}\n`,
+    `scores: ${scores(explanation.scores)}; banned at ${threshold}\n`,
+    `scores in shadow: ${scores(explanation.shadowScores)}\n`,
+    section('bans', inForce.length === 0 ? '' : banTable(inForce)),
+    section('offences', offences.length === 0 ? '' : table(heads, offenceRows)),
+    section('withheld', lines(withheld)),
+    section('addresses seen', lines(addressesSeen)),
+  ].join('');
+}
+
+function scores(all: readonly RoleScore[]): string {
+  return all.map(({ role, score }) => `${score} as ${role}`).join(', ') || 'none';
+}

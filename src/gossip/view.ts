@@ -1,0 +1,62 @@
+// What the guards look at, put together from the parts that know it.
+
+import type { Attribution } from '../peers/attribution.ts';
+import type { OwnChain } from '../peers/own-chain.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { PeerId } from '../wire/ids.ts';
+import { type DataHubUrlRules, dataHubUrlCheck } from './datahub-url.ts';
+import type { GuardView } from './guards.ts';
+import { peerDiscoveryRate } from './peer-discovery-rate.ts';
+import { type Rate, TokenBuckets } from './rates.ts';
+import { replays } from './replays.ts';
+
+export interface PolicyOptions {
+  readonly powLimitBits: number;
+  /** `p2p_verify_header_pow`. */
+  readonly verifiesHeaderPow: boolean;
+  /** `p2p_require_header`. */
+  readonly requiresHeader: boolean;
+  readonly authorRate: Rate;
+  readonly relayRate: Rate;
+  readonly dataHubUrls: DataHubUrlRules;
+  /** `p2p_max_target_ratio`: a header's target may be this many times our tip's; 0: any. Off where minimum-difficulty blocks are allowed. */
+  readonly maxTargetRatio: number;
+}
+
+export interface ViewDependencies {
+  readonly ownId: PeerId;
+  readonly blocks: Attribution;
+  readonly subtrees: Attribution;
+  readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
+  readonly isBanned: (peerId: PeerId) => boolean;
+  readonly clock: Clock;
+}
+
+/** A tip older than this says that we are behind, and nothing of today's difficulty. */
+const OLD_TIP_MS = 24 * 3_600_000;
+
+export function guardView(deps: ViewDependencies, options: PolicyOptions): GuardView {
+  const { ownId, blocks, subtrees, ownChain, clock } = deps;
+  const authors = new TokenBuckets(clock, options.authorRate);
+  const relays = new TokenBuckets(clock, options.relayRate);
+  return {
+    ownId,
+    verifiesHeaderPow: options.verifiesHeaderPow,
+    requiresHeader: options.requiresHeader,
+    powLimitBits: options.powLimitBits,
+    blockAnnouncedBy: (hash, author) => blocks.knows(hash, author),
+    subtreeAnnouncedBy: (hash, author) => subtrees.knows(hash, author),
+    mayRelayPeerDiscovery: peerDiscoveryRate(clock),
+    isBanned: deps.isBanned,
+    authorRate: (author) => authors.take(author),
+    relayRate: (relay) => relays.take(relay),
+    isReplay: replays(clock),
+    dataHubUrlFault: dataHubUrlCheck(options.dataHubUrls),
+    ownHeightOf: (hash) => ownChain.heightOf(hash),
+    easiestTarget: () => {
+      const tip = ownChain.tip();
+      const isOld = tip === undefined || clock.now() - tip.time * 1000 > OLD_TIP_MS;
+      return isOld || options.maxTargetRatio === 0 ? undefined : tip.target * BigInt(options.maxTargetRatio);
+    },
+  };
+}

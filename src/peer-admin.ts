@@ -1,0 +1,118 @@
+// What gRPC and the command line may ask and order: the ban system and the node behind one port.
+import { parseBanKey } from './bans/ban-key.ts';
+import type { BanSystem } from './bans/ban-system.ts';
+import { P2PError } from './errors.ts';
+import type { BanEntry, BanReason } from './ports/ban-store.ts';
+import type { P2PNode, PeerRecord } from './ports/p2p-node.ts';
+import type { Explanation, PeerAdmin, PeerView } from './ports/peer-admin.ts';
+import type { PeerId } from './wire/ids.ts';
+import { parsePeerId } from './wire/peer-id.ts';
+
+export interface PeerAdminDependencies {
+  readonly bans: BanSystem;
+  readonly node: P2PNode;
+  readonly isWhitelisted: (peerId: PeerId) => boolean;
+}
+
+const MAX_HOST_CHARS = 260;
+
+export function peerAdmin({ bans, node, isWhitelisted }: PeerAdminDependencies): PeerAdmin {
+  return {
+    peers: () => node.currentlyConnectedPeers().map((record) => view(record, bans, isWhitelisted)),
+    ban: (text, untilMs, reason) => banned(bans, text, untilMs, reason),
+    unban: async (text) => {
+      const before = bans.manager.getBanScore(text.trim()) > 0;
+      return (await bans.unban(text)).length > 0 || before;
+    },
+    isBanned: (text) => {
+      if (parseBanKey(text) === undefined) throw noSubject(text);
+      return bans.list.isBanned(text);
+    },
+    bans: () => bans.list.entries(),
+    clearBans: () => bans.clear(),
+    addScore: async (text, reason: BanReason) => {
+      const outcome = bans.addScore(checkedPeerId(text), reason, {
+        role: 'author',
+        rule: 'operator',
+        topic: '',
+        hash: undefined,
+      });
+      return outcome.score;
+    },
+    explain: (text) => explained(text, bans, isWhitelisted),
+    connect: (address) => node.connectPeer(address),
+    disconnect: async (text) => {
+      const peerId = checkedPeerId(text);
+      if (!node.currentlyConnectedPeers().some(({ id }) => id === peerId))
+        throw new P2PError('PEER_UNREACHABLE', 'there is no connection to this peer', { details: { peerId } });
+      await node.disconnectPeer(peerId);
+    },
+  };
+}
+
+function view(record: PeerRecord, bans: BanSystem, isWhitelisted: (peerId: PeerId) => boolean): PeerView {
+  const { id, addresses, agentVersion, lastSendMs, lastReceiveMs, bytesSent, bytesReceived, pingMs } = record;
+  return {
+    id,
+    addresses,
+    direction: record.direction ?? 'inbound',
+    connectedAtMs: record.connectedAtMs ?? 0,
+    agentVersion,
+    lastSendMs,
+    lastReceiveMs,
+    bytesSent,
+    bytesReceived,
+    pingMs,
+    startingHeight: record.startingHeight,
+    height: record.height,
+    banScore: bans.manager.getBanScore(id),
+    isWhitelisted: isWhitelisted(id),
+  };
+}
+
+async function banned(bans: BanSystem, text: string, untilMs: number | undefined, reason = ''): Promise<BanEntry> {
+  return await bans.list.add(text, untilMs, {
+    reason: reason === '' ? 'banned by the operator' : reason,
+    evidence: '',
+    source: 'operator',
+    because: undefined,
+  });
+}
+
+function explained(text: string, bans: BanSystem, isWhitelisted: (peerId: PeerId) => boolean): Explanation {
+  const key = parseBanKey(text);
+  const subject = key?.key ?? checkedHost(text);
+  const inForce = bans.list.entries().filter((entry) => entry.key === subject || entry.because === subject);
+  const covering = key === undefined ? undefined : bans.list.banOf(text);
+  if (covering !== undefined && !inForce.some((entry) => entry.key === covering.key)) inForce.push(covering);
+  const peerId = key?.kind === 'peer' ? key.key : undefined;
+  return {
+    subject,
+    ...bans.manager.accountOf(subject),
+    inForce,
+    isWhitelisted: peerId !== undefined && isWhitelisted(peerId),
+    addressesSeen: peerId === undefined ? [] : bans.seen.addressesOf(peerId),
+  };
+}
+
+function checkedPeerId(text: string): PeerId {
+  const peerId = parsePeerId(text.trim());
+  if (peerId !== undefined) return peerId;
+  throw new P2PError('INPUT_INVALID', 'this is no peer id; one looks like 12D3Koo…', {
+    details: { given: text.slice(0, 128) },
+  });
+}
+
+/** A DataHub: host or host:port. */
+function checkedHost(text: string): string {
+  const host = text.trim().toLowerCase();
+  if (host.length <= MAX_HOST_CHARS && /^[a-z0-9][a-z0-9._-]*(?::\d{1,5})?$/.test(host) && host.includes('.'))
+    return host;
+  throw noSubject(text);
+}
+
+function noSubject(text: string): P2PError {
+  return new P2PError('INPUT_INVALID', 'give an IP, a subnet, a peer id (12D3Koo…), or a DataHub’s host', {
+    details: { given: text.slice(0, 128) },
+  });
+}

@@ -1,0 +1,12 @@
+// How a score fades (spec "Ban Management"). Beside the ports, because memory and every store must come to the same number.
+
+/** One point leaves with each whole interval. */
+export const DECAY_INTERVAL_MS = 60_000;
+
+/** What is left of a score, and the moment it is of: whole intervals are taken off, the rest of time is kept. */
+export function decayed(score: number, atMs: number, nowMs: number): { readonly score: number; readonly atMs: number } {
+  const intervals = Math.max(0, Math.floor((nowMs - atMs) / DECAY_INTERVAL_MS));
+  return score > intervals
+    ? { score: score - intervals, atMs: atMs + intervals * DECAY_INTERVAL_MS }
+    : { score: 0, atMs: Math.max(nowMs, atMs) };
+}

@@ -1,0 +1,156 @@
+// gRPC when something goes wrong: errors of the server, deadlines, callers that go away, too many connections, stop with an open call.
+import { createConnection, type Socket } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { P2PError } from '../../src/errors.ts';
+import { PeerService } from '../../src/gen/p2p_api_pb.js';
+import {
+  ADMIN_KEY,
+  CHANGES,
+  READINGS,
+  rawCall,
+  rawClient,
+  serveGrpc,
+  startRawCall,
+  stopGrpcAfterEach,
+} from '../support/grpc.ts';
+import { waitFor } from '../support/wait.ts';
+
+stopGrpcAfterEach();
+
+const peers = PeerService.method;
+
+describe('what goes wrong in the server', () => {
+  test('unforeseen: INTERNAL, the cause in the log and nowhere else', async () => {
+    const { address, admin, log } = await serveGrpc();
+    admin.failure = new TypeError('secret of the house');
+    for (const [method, fields] of [...CHANGES, ...READINGS]) {
+      const { code, details } = await rawCall(rawClient(address), method, fields, { keys: [ADMIN_KEY] });
+      expect([method.name, code]).toEqual([method.name, 'INTERNAL']);
+      expect(details).not.toContain('secret');
+      expect(details).not.toContain('.ts');
+    }
+    const lines = log.lines.filter(({ level }) => level === 'error');
+    expect(lines).toHaveLength(CHANGES.length + READINGS.length);
+    expect(lines[0]).toMatchObject({ event: 'grpc call failed', fields: { method: 'BanPeer', err: admin.failure } });
+  });
+
+  test('foreseen: a code that says whether to try again', async () => {
+    const { address, admin } = await serveGrpc();
+    const code = async (failure: P2PError) => {
+      admin.failure = failure;
+      return await rawCall(rawClient(address), peers.banPeer, { addr: '192.0.2.1' }, { keys: [ADMIN_KEY] });
+    };
+    expect(await code(new P2PError('STORE_UNAVAILABLE', 'the store is away'))).toMatchObject({
+      code: 'UNAVAILABLE',
+      details: 'the store is away',
+    });
+    expect((await code(new P2PError('TIMEOUT', 'late'))).code).toBe('DEADLINE_EXCEEDED');
+    expect((await code(new P2PError('STORE_FAILED', 'table bans is gone'))).code).toBe('INTERNAL');
+  });
+
+  test('texts that no header can carry do not end the process', async () => {
+    const { address, admin } = await serveGrpc();
+    admin.failure = new P2PError('INPUT_INVALID', `broken \ud800 ${'ü'.repeat(5000)}\r\nx-evil: 1`);
+    const { code, details } = await rawCall(rawClient(address), peers.listBanned, {});
+    expect(code).toBe('INVALID_ARGUMENT');
+    expect(details).toContain('broken \ufffd');
+    expect(details.length).toBeLessThanOrEqual(1024);
+  });
+
+  test('no answer within the deadline of the server, or of the caller', async () => {
+    const { address, admin, metrics } = await serveGrpc({ deadlineMs: 50 });
+    admin.gate = new Promise(() => {});
+    const late = await rawCall(rawClient(address), peers.clearBanned, {}, { keys: [ADMIN_KEY] });
+    expect(late).toMatchObject({ code: 'DEADLINE_EXCEEDED', details: expect.stringContaining('50 ms') });
+    const patient = await serveGrpc();
+    patient.admin.gate = admin.gate;
+    const soon = { keys: [ADMIN_KEY], deadlineMs: 50 };
+    expect((await rawCall(rawClient(patient.address), peers.clearBanned, {}, soon)).code).toBe('DEADLINE_EXCEEDED');
+    const counted = { method: 'p2p_api.PeerService/ClearBanned', code: 'DEADLINE_EXCEEDED' };
+    expect(metrics.count('teranode_p2p_grpc_requests_total', counted)).toBe(1);
+    await waitFor(() => patient.metrics.count('teranode_p2p_grpc_requests_total') === 1, { what: 'the count' });
+  });
+
+  test('a caller that goes away is counted as such', async () => {
+    const { address, admin, metrics } = await serveGrpc();
+    admin.gate = new Promise(() => {});
+    const { call, answer } = startRawCall(rawClient(address), peers.clearBanned, {}, { keys: [ADMIN_KEY] });
+    await waitFor(() => admin.calls.length === 1, { what: 'the call' });
+    call.cancel();
+    expect((await answer).code).toBe('CANCELLED');
+    const counted = { method: 'p2p_api.PeerService/ClearBanned', code: 'CANCELLED' };
+    await waitFor(() => metrics.count('teranode_p2p_grpc_requests_total', counted) === 1, { what: 'the count' });
+  });
+
+  test('each call is counted once, with its outcome', async () => {
+    const { address, metrics } = await serveGrpc();
+    const asked = rawClient(address);
+    await rawCall(asked, peers.listBanned, {});
+    await rawCall(asked, peers.banPeer, { addr: '' });
+    await rawCall(asked, peers.banPeer, { addr: '' }, { keys: [ADMIN_KEY] });
+    const count = (method: string, code: string) =>
+      metrics.count('teranode_p2p_grpc_requests_total', { method: `p2p_api.PeerService/${method}`, code });
+    expect([
+      count('ListBanned', 'OK'),
+      count('BanPeer', 'UNAUTHENTICATED'),
+      count('BanPeer', 'INVALID_ARGUMENT'),
+    ]).toEqual([1, 1, 1]);
+    expect(metrics.count('teranode_p2p_grpc_requests_total')).toBe(3);
+  });
+});
+
+describe('listening and stopping', () => {
+  test('stop lets a call end that can, cuts one that cannot, and may come twice', async () => {
+    const { address, server, admin } = await serveGrpc();
+    const opened = Promise.withResolvers<void>();
+    admin.gate = opened.promise;
+    const ending = startRawCall(rawClient(address), peers.clearBanned, {}, { keys: [ADMIN_KEY] }).answer;
+    await waitFor(() => admin.calls.length === 1, { what: 'the first call' });
+    const both = [server.stop(), server.stop()];
+    opened.resolve();
+    expect((await ending).code).toBe('OK');
+    await Promise.all(both);
+
+    const hanging = await serveGrpc();
+    hanging.admin.gate = new Promise(() => {});
+    const cut = startRawCall(rawClient(hanging.address), peers.clearBanned, {}, { keys: [ADMIN_KEY] }).answer;
+    await waitFor(() => hanging.admin.calls.length === 1, { what: 'the second call' });
+    const startedMs = performance.now();
+    await hanging.server.stop();
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+    expect((await cut).code).not.toBe('OK');
+    await hanging.server.stop();
+    expect(hanging.server.address()).toBeUndefined();
+  });
+
+  test('a port in use is an error with a code; what never started stops too', async () => {
+    const { address } = await serveGrpc();
+    await expect(serveGrpc({ listenAddress: address })).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+      message: expect.stringContaining(address),
+    });
+  });
+
+  test('a bare port means all interfaces', async () => {
+    const { address } = await serveGrpc({ listenAddress: ':0' });
+    expect(address).toMatch(/^(\[::\]|0\.0\.0\.0):\d+$/);
+    const asked = rawClient(`127.0.0.1:${address.slice(address.lastIndexOf(':') + 1)}`);
+    expect((await rawCall(asked, peers.listBanned, {})).code).toBe('OK');
+  });
+
+  test('no more than 256 connections; the next is refused and the others go on', async () => {
+    const { address, metrics } = await serveGrpc();
+    const asked = rawClient(address);
+    expect((await rawCall(asked, peers.listBanned, {})).code).toBe('OK');
+    const port = Number(address.slice(address.lastIndexOf(':') + 1));
+    const sockets: Socket[] = [];
+    for (let i = 0; i < 260; i += 1) sockets.push(createConnection({ host: '127.0.0.1', port }).on('error', () => {}));
+    await waitFor(() => metrics.count('teranode_p2p_grpc_connections_refused_total', { reason: 'too_many' }) === 5, {
+      what: 'the refusals',
+    });
+    expect(metrics.gaugeValue('teranode_p2p_grpc_connections')).toBe(256);
+    expect((await rawCall(asked, peers.listBanned, {})).code).toBe('OK');
+    for (const socket of sockets) socket.destroy();
+    await waitFor(() => metrics.gaugeValue('teranode_p2p_grpc_connections') === 1, { what: 'the end of the others' });
+  });
+});

@@ -1,0 +1,261 @@
+// The gRPC that this node serves, asked over loopback: every method, the admin key, requests that are refused.
+import { describe, expect, test } from 'vitest';
+import { createPeerClient, type PeerClient, type PeerClientOptions } from '../../src/client.ts';
+import { PeerService } from '../../src/gen/p2p_api_pb.js';
+import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
+import { DEFAULT_BAN_MS } from '../fakes/peer-admin.ts';
+import {
+  ADMIN_KEY,
+  CHANGES,
+  EXPLANATION,
+  KNOWN_PEER,
+  PEER,
+  READINGS,
+  rawCall,
+  rawClient,
+  serveGrpc,
+  stopGrpcAfterEach,
+} from '../support/grpc.ts';
+
+stopGrpcAfterEach();
+
+const peers = PeerService.method;
+const policy = PolicyService.method;
+const YEAR_9999_S = 253_402_300_799;
+
+function client(address: string, options: Partial<PeerClientOptions> = {}): PeerClient {
+  return createPeerClient({ address, adminKey: ADMIN_KEY, ...options });
+}
+
+describe('every method, through the client of this package', () => {
+  test('connected peers, with what is known of them', async () => {
+    const { address, admin } = await serveGrpc();
+    const unknown = {
+      ...KNOWN_PEER,
+      addresses: [],
+      direction: 'outbound' as const,
+      agentVersion: undefined,
+      lastSendMs: undefined,
+      lastReceiveMs: undefined,
+      pingMs: undefined,
+      startingHeight: undefined,
+      height: 4_000_000_000,
+      banScore: 0,
+      isWhitelisted: false,
+    };
+    admin.connected = [KNOWN_PEER, unknown];
+    const asked = client(address);
+    const [known, other] = await asked.getPeers();
+    asked.close();
+    expect(known).toEqual({
+      id: PEER,
+      address: '/ip4/192.0.2.7/tcp/9905',
+      direction: 'inbound',
+      connectedAtMs: 1_700_000_000_000,
+      agentVersion: 'teranode/bitcoin/v0.1.0',
+      lastSendMs: 1_700_000_100_000,
+      lastReceiveMs: 1_700_000_200_000,
+      bytesSent: 5_000_000_000,
+      bytesReceived: 123,
+      pingMs: 1.25,
+      startingHeight: 886_000,
+      height: 886_001,
+      banScore: 30,
+      isWhitelisted: true,
+    });
+    expect(other).toMatchObject({ address: '', direction: 'outbound', height: 2_147_483_647 });
+    expect([other?.agentVersion, other?.pingMs, other?.lastSendMs]).toEqual([undefined, undefined, undefined]);
+    const { response } = await rawCall(rawClient(address), peers.getPeers, {});
+    expect(response?.peers[0]).toMatchObject({ pingTime: 1250n, connTime: 1_700_000_000n, version: 0, services: '' });
+  });
+
+  test('bans: set, asked for, listed with their reasons, lifted, cleared', async () => {
+    const { address, admin } = await serveGrpc();
+    const asked = client(address);
+    const untilMs = Date.now() + 60_000;
+    await asked.banPeer(' 192.0.2.0/24 ', untilMs);
+    expect(admin.lastArgs('ban')).toEqual(['192.0.2.0/24', Math.ceil(untilMs / 1000) * 1000]);
+    await asked.banPeer(PEER);
+    expect(admin.lastArgs('ban')).toEqual([PEER, undefined]);
+    expect(await asked.isBanned(PEER)).toBe(true);
+    expect(await asked.isBanned('192.0.2.1')).toBe(false);
+    expect(await asked.listBanned()).toEqual(['192.0.2.0/24', PEER]);
+    const [, ban] = await asked.listBans();
+    expect(ban).toMatchObject({ key: PEER, kind: 'peer', source: 'operator', because: undefined });
+    expect(ban?.untilMs).toBeGreaterThan(Date.now() + DEFAULT_BAN_MS - 60_000);
+    expect(await asked.unbanPeer(PEER)).toBe(true);
+    expect(await asked.unbanPeer(PEER)).toBe(false);
+    await asked.clearBanned();
+    expect(await asked.listBanned()).toEqual([]);
+    asked.close();
+  });
+
+  test('scores, connecting, disconnecting', async () => {
+    const { address, admin } = await serveGrpc();
+    admin.connected = [KNOWN_PEER];
+    const asked = client(address);
+    await asked.addBanScore(PEER, 'spam');
+    expect(admin.lastArgs('addScore')).toEqual([PEER, 'spam']);
+    expect(await asked.connectPeer('/ip4/192.0.2.7/tcp/9905')).toEqual({ success: true, error: '' });
+    expect(await asked.connectPeer('/ip4/192.0.2.8/tcp/1')).toEqual({
+      success: false,
+      error: 'no answer from /ip4/192.0.2.8/tcp/1',
+    });
+    expect(await asked.disconnectPeer(PEER)).toEqual({ success: true, error: '' });
+    expect(await asked.disconnectPeer(PEER)).toEqual({ success: false, error: `${PEER} is not connected` });
+    asked.close();
+  });
+
+  test('an explanation arrives whole', async () => {
+    const { address, admin } = await serveGrpc();
+    admin.explanation = EXPLANATION;
+    const asked = client(address);
+    expect(await asked.explain(PEER)).toEqual(EXPLANATION);
+    asked.close();
+  });
+
+  test('what fails says where, how and why', async () => {
+    const { address, server } = await serveGrpc();
+    const keyless = client(address, { adminKey: undefined });
+    await expect(keyless.clearBanned()).rejects.toMatchObject({
+      code: 'RPC_FAILED',
+      details: { grpcCode: 'UNAUTHENTICATED' },
+      message: expect.stringContaining('admin.key'),
+    });
+    await server.stop();
+    await expect(keyless.getPeers()).rejects.toMatchObject({
+      code: 'RPC_FAILED',
+      details: { grpcCode: 'UNAVAILABLE' },
+      message: expect.stringContaining(address),
+    });
+    keyless.close();
+  });
+
+  test('addresses as Teranode writes them', async () => {
+    const { address } = await serveGrpc();
+    for (const form of [`k8s:///${address}`, `http://${address}`, address.replace('127.0.0.1', 'localhost')]) {
+      const asked = client(form);
+      expect(await asked.listBanned()).toEqual([]);
+      asked.close();
+    }
+  });
+});
+
+describe('the admin key', () => {
+  test('all methods are in one of the two lists', () => {
+    const names = [...PeerService.methods, ...PolicyService.methods].map(({ name }) => name);
+    expect([...CHANGES, ...READINGS].map(([method]) => method.name).sort()).toEqual(names.sort());
+  });
+
+  test.each(CHANGES.map(([method, fields]) => [method.name, method, fields] as const))(
+    '%s needs it, and looks at nothing before',
+    async (_name, method, fields) => {
+      const { address, admin } = await serveGrpc();
+      const asked = rawClient(address);
+      const wrong = [[], [''], ['wrong'], [`${ADMIN_KEY} `.repeat(2)], [ADMIN_KEY, ADMIN_KEY], ['x', ADMIN_KEY]];
+      for (const keys of wrong) {
+        const { code, details } = await rawCall(asked, method, fields, { keys });
+        expect([code, keys]).toEqual(['UNAUTHENTICATED', keys]);
+        expect(details).toContain('x-api-key');
+        expect(details).toContain('grpc_admin_api_key');
+      }
+      expect((await rawCall(asked, method, Buffer.from([0xff, 0xff]), { keys: ['wrong'] })).code).toBe(
+        'UNAUTHENTICATED',
+      );
+      expect(admin.calls).toEqual([]);
+      expect((await rawCall(asked, method, fields, { keys: [ADMIN_KEY] })).code).toBe('OK');
+      expect(admin.calls).toHaveLength(1);
+    },
+  );
+
+  test.each(READINGS.map(([method, fields]) => [method.name, method, fields] as const))(
+    '%s needs none',
+    async (_name, method, fields) => {
+      const { address, admin } = await serveGrpc();
+      admin.explanation = EXPLANATION;
+      for (const keys of [[], ['wrong']])
+        expect((await rawCall(rawClient(address), method, fields, { keys })).code).toBe('OK');
+    },
+  );
+
+  test('a server with a weak one does not start', async () => {
+    await expect(serveGrpc({ adminKey: '' })).rejects.toMatchObject({ code: 'ADMIN_KEY_REFUSED' });
+    await expect(serveGrpc({ adminKey: 'test-admin-key-1' })).rejects.toMatchObject({ code: 'ADMIN_KEY_REFUSED' });
+  });
+});
+
+describe('what is no right request', () => {
+  const long = '1'.repeat(513);
+  const past = BigInt(Math.floor(Date.now() / 1000) - 1);
+  test.each([
+    ['an empty address', peers.banPeer, { addr: '' }, 'addr is empty'],
+    ['a blank address', peers.banPeer, { addr: ' \t ' }, 'addr is empty'],
+    ['a long address', peers.banPeer, { addr: long }, 'addr has 513 characters, at most 512'],
+    ['an address that is none', peers.banPeer, { addr: '192.0.2.300' }, 'is no IP'],
+    ['a time in the past', peers.banPeer, { addr: '192.0.2.1', until: past }, 'lies in the past'],
+    ['a negative time', peers.banPeer, { addr: '192.0.2.1', until: -(2n ** 63n) }, 'lies in the past'],
+    ['nobody to unban', peers.unbanPeer, { addr: '' }, 'addr is empty'],
+    ['somebody unknown to unban', peers.unbanPeer, { addr: 'nobody' }, 'is no IP'],
+    ['nobody to ask for', peers.isBanned, { ipOrSubnet: '' }, 'ipOrSubnet is empty'],
+    ['a long question', peers.isBanned, { ipOrSubnet: long }, 'at most 512'],
+    ['a question about nothing', peers.isBanned, { ipOrSubnet: '10.0.0.0/33' }, 'is no IP'],
+    ['no peer to score', peers.addBanScore, { peerId: '', reason: 'spam' }, 'peer_id is empty'],
+    ['an unknown reason', peers.addBanScore, { peerId: PEER, reason: 'rudeness' }, 'invalid_subtree'],
+    ['a reason of ours', peers.addBanScore, { peerId: PEER, reason: 'catch_up_failure' }, 'invalid_subtree'],
+    ['no reason', peers.addBanScore, { peerId: PEER, reason: '' }, 'invalid_subtree'],
+    ['a score for no peer id', peers.addBanScore, { peerId: '192.0.2.1', reason: 'spam' }, 'is no peer id'],
+    ['no address to connect', peers.connectPeer, { peerAddress: '' }, 'peer_address is empty'],
+    ['a long address to connect', peers.connectPeer, { peerAddress: `/${long}` }, 'at most 512'],
+    ['no multiaddr', peers.connectPeer, { peerAddress: '192.0.2.1:9905' }, 'is no multiaddr'],
+    ['no peer to disconnect', peers.disconnectPeer, { peerId: '' }, 'peer_id is empty'],
+    ['no peer id to disconnect', peers.disconnectPeer, { peerId: 'x' }, 'is no peer id'],
+    ['nothing to explain', policy.explain, { subject: '' }, 'subject is empty'],
+    ['nothing known to explain', policy.explain, { subject: '?' }, 'is no peer id'],
+  ] as const)('%s', async (_what, method, fields, says) => {
+    const { address } = await serveGrpc();
+    const { code, details } = await rawCall(rawClient(address), method, fields, { keys: [ADMIN_KEY] });
+    expect([code, details]).toEqual(['INVALID_ARGUMENT', expect.stringContaining(says)]);
+  });
+
+  test('bytes that are no message, for every method', async () => {
+    const { address, admin } = await serveGrpc();
+    const asked = rawClient(address);
+    for (const method of [...PeerService.methods, ...PolicyService.methods]) {
+      for (const bytes of [Buffer.from([0xff]), Buffer.from([0x0a, 0x05, 0x31])]) {
+        const { code, details } = await rawCall(asked, method, bytes, { keys: [ADMIN_KEY] });
+        expect([method.name, code, details]).toEqual([
+          method.name,
+          'INVALID_ARGUMENT',
+          expect.stringContaining('bytes'),
+        ]);
+      }
+    }
+    expect(admin.calls).toEqual([]);
+  });
+
+  test('a far future is the year 9999, not an overflow', async () => {
+    const { address, admin } = await serveGrpc();
+    for (const until of [2n ** 63n - 1n, 9_007_199_254_740_993n, BigInt(YEAR_9999_S)]) {
+      const answer = await rawCall(
+        rawClient(address),
+        peers.banPeer,
+        { addr: '192.0.2.1', until },
+        { keys: [ADMIN_KEY] },
+      );
+      expect(answer.code).toBe('OK');
+      expect(admin.lastArgs('ban')).toEqual(['192.0.2.1', YEAR_9999_S * 1000]);
+    }
+  });
+
+  test('10 MB are refused, and the server goes on', async () => {
+    const { address, metrics, admin } = await serveGrpc();
+    const asked = rawClient(address);
+    const huge = { addr: '1'.repeat(10 * 1024 * 1024) };
+    expect((await rawCall(asked, peers.banPeer, huge, { keys: [ADMIN_KEY] })).code).toBe('RESOURCE_EXHAUSTED');
+    expect((await rawCall(asked, peers.banPeer, huge)).code).toBe('UNAUTHENTICATED');
+    expect(admin.calls).toEqual([]);
+    expect((await rawCall(rawClient(address), peers.listBanned, {})).code).toBe('OK');
+    const labels = { method: 'p2p_api.PeerService/BanPeer', code: 'RESOURCE_EXHAUSTED' };
+    expect(metrics.count('teranode_p2p_grpc_requests_total', labels)).toBe(1);
+  });
+});

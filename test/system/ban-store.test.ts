@@ -1,0 +1,279 @@
+// Stores of bans when things go wrong: PostgreSQL stops, hangs, falls silent or is shared; a process that writes SQLite is killed.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { PostgresBanStore } from '../../src/adapters/sql/postgres-ban-store.ts';
+import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
+import type { StoreChange } from '../../src/ports/ban-store.ts';
+import { recordingLogger } from '../fakes/recorders.ts';
+import { banStoreConformance, entry, offence } from '../support/ban-store-conformance.ts';
+import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
+import { collectLines } from '../support/json-lines.ts';
+import { PostgresServer } from '../support/postgres.ts';
+import { waitFor } from '../support/wait.ts';
+
+/** A call's three seconds, and what two busy cores add. */
+const SETTLES_MS = 3500;
+const AWAY = { code: 'STORE_UNAVAILABLE' };
+
+let server: PostgresServer;
+let databases = 0;
+const opened: PostgresBanStore[] = [];
+
+beforeAll(async () => {
+  server = await PostgresServer.create();
+});
+
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((store) => store.close()));
+  await server.start();
+});
+
+afterAll(async () => {
+  await server.remove();
+});
+
+async function freshDatabase(): Promise<string> {
+  databases += 1;
+  await server.createDatabase(`bans${databases}`);
+  return `bans${databases}`;
+}
+
+function storeAt(url: string): PostgresBanStore {
+  const store = new PostgresBanStore({ log: recordingLogger() }, { url });
+  opened.push(store);
+  return store;
+}
+
+async function openAt(url: string): Promise<PostgresBanStore> {
+  const store = storeAt(url);
+  await store.open();
+  return store;
+}
+
+function heardBy(store: PostgresBanStore): StoreChange[] {
+  const heard: StoreChange[] = [];
+  store.subscribe((change) => heard.push(change));
+  return heard;
+}
+
+/** Rejects as unavailable, in time. */
+async function expectAway(call: Promise<unknown>, withinMs = SETTLES_MS): Promise<void> {
+  const startedMs = performance.now();
+  await expect(call).rejects.toMatchObject(AWAY);
+  expect(performance.now() - startedMs).toBeLessThan(withinMs);
+}
+
+const sockets = () => process.getActiveResourcesInfo().filter((each) => each === 'TCPSocketWrap').length;
+
+describe('PostgreSQL keeps the promises of a store of bans', () => {
+  banStoreConformance(async () => {
+    const database = await freshDatabase();
+    return {
+      store: () => new PostgresBanStore({ log: recordingLogger() }, { url: server.url(database) }),
+      sql: (text) => server.sql(text, database),
+    };
+  });
+});
+
+describe('several servers on one database', () => {
+  test('open at once on an empty one', async () => {
+    const url = server.url(await freshDatabase());
+    const stores = Array.from({ length: 8 }, () => storeAt(url));
+    await Promise.all(stores.map((store) => store.open()));
+    await Promise.all(stores.map((store, i) => store.putBan(entry({ key: `key${i}` }))));
+    expect(await stores[0]?.loadBans()).toHaveLength(8);
+  });
+
+  test('hear of each other’s changes within a second, and not of their own', async () => {
+    const url = server.url(await freshDatabase());
+    const [one, two] = [await openAt(url), await openAt(url)];
+    const [byOne, byTwo] = [heardBy(one), heardBy(two)];
+    const longKey = 'k'.repeat(2000) + '"'.repeat(1500);
+    const steps: [() => Promise<unknown>, StoreChange][] = [
+      [() => one.putBan(entry({ key: `it's "odd" \n ☂` })), { type: 'ban', key: `it's "odd" \n ☂` }],
+      [() => one.removeBan(`it's "odd" \n ☂`), { type: 'ban', key: `it's "odd" \n ☂` }],
+      [() => one.addOffence(offence({ subject: 's' })), { type: 'score', subject: 's' }],
+      [() => one.resetScores('s'), { type: 'score', subject: 's' }],
+      [() => one.putBan(entry({ key: longKey })), { type: 'all' }],
+      [() => one.clearBans(), { type: 'all' }],
+    ];
+    for (const [change, heard] of steps) {
+      byTwo.length = 0;
+      await change();
+      await waitFor(() => byTwo.length > 0, { timeoutMs: 1000, what: JSON.stringify(heard).slice(0, 100) });
+      expect(byTwo).toEqual([heard]);
+    }
+    // What changes nothing is told to nobody; a mark after it shows that nothing else is on its way.
+    byTwo.length = 0;
+    for (const idle of [one.removeBan('none'), one.clearBans(), one.resetScores('none')]) await idle;
+    await one.putBan(entry({ key: 'mark' }));
+    await waitFor(() => byTwo.length > 0, { timeoutMs: 1000, what: 'the mark' });
+    expect(byTwo).toEqual([{ type: 'ban', key: 'mark' }]);
+    await two.putBan(entry({ key: 'back' }));
+    await waitFor(() => byOne.length > 0, { timeoutMs: 1000, what: 'the way back' });
+    expect(byOne).toEqual([{ type: 'ban', key: 'back' }]);
+  });
+
+  test('need no right to create once the tables are there', async () => {
+    const database = await freshDatabase();
+    await openAt(server.url(database));
+    await server.sql(
+      `CREATE ROLE guest_${database} LOGIN;
+       GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO guest_${database}`,
+      database,
+    );
+    const guest = await openAt(server.url(database).replace('postgres@', `guest_${database}@`));
+    await guest.putBan(entry());
+    await guest.addOffence(offence());
+    expect(await guest.loadBans()).toEqual([entry()]);
+  });
+
+  test('a database that does not exist is refused for good', async () => {
+    await expect(storeAt(server.url('none')).open()).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    await expect(storeAt('postgres://[').open()).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  });
+});
+
+describe('PostgreSQL away', () => {
+  test.each(['stop', 'kill'] as const)(
+    'after %s calls say so in time; back, they work and all is read again',
+    async (how) => {
+      const url = server.url(await freshDatabase());
+      const store = await openAt(url);
+      await store.putBan(entry());
+      const heard = heardBy(store);
+      await server[how]();
+      await expectAway(store.loadBans());
+      await Promise.all([
+        expectAway(store.putBan(entry({ key: 'lost' }))),
+        expectAway(store.addOffence(offence())),
+        expectAway(store.purge(0)),
+      ]);
+      const second = storeAt(url);
+      await expectAway(second.open());
+      expect(heard).toEqual([]);
+      await server.start();
+      await second.open();
+      expect(await store.loadBans()).toEqual([entry()]);
+      await waitFor(() => heard.length > 0, { what: 'the new connection' });
+      expect(heard).toEqual([{ type: 'all' }]);
+      await second.putBan(entry({ key: 'new' }));
+      await waitFor(() => heard.length > 1, { timeoutMs: 1000, what: 'a notification on it' });
+      expect(heard[1]).toEqual({ type: 'ban', key: 'new' });
+    },
+  );
+
+  test('a lock that is not given is given up in time, and no connection is lost for it', async () => {
+    const url = server.url(await freshDatabase());
+    const store = await openAt(url);
+    const holder = new Client({ connectionString: url });
+    await holder.connect();
+    await holder.query('BEGIN; LOCK TABLE teranode_p2p_bans IN ACCESS EXCLUSIVE MODE');
+    // More than there are connections.
+    await Promise.all(Array.from({ length: 12 }, (_each, i) => expectAway(store.putBan(entry({ key: `key${i}` })))));
+    await holder.query('ROLLBACK');
+    await holder.end();
+    await store.putBan(entry());
+    expect(await store.loadBans()).toEqual([entry()]);
+  });
+});
+
+describe('a network that falls silent', () => {
+  test('is noticed within seconds, calls and close end in time, and nothing is left open', async () => {
+    const database = await freshDatabase();
+    const before = sockets();
+    const network = await SilentNetwork.before(server.port);
+    const url = server.url(database).replace(String(server.port), String(network.port));
+    const store = await openAt(url);
+    const other = await openAt(server.url(database));
+    const heard = heardBy(store);
+    network.isSilent = true;
+    await other.putBan(entry({ key: 'unheard' }));
+    await expectAway(store.loadBan('unheard'));
+    await expectAway(storeAt(url).open(), 2 * SETTLES_MS);
+    await waitFor(() => network.cut > 0, { what: 'the end of the dead connections' });
+    network.isSilent = false;
+    await waitFor(() => heard.length > 0, { what: 'the new connection' });
+    expect(heard).toEqual([{ type: 'all' }]);
+    expect(await store.loadBans()).toHaveLength(1);
+    network.isSilent = true;
+    const startedMs = performance.now();
+    const call = expectAway(store.loadBan('unheard'));
+    await Promise.all([store.close(), store.close(), other.close(), call]);
+    expect(performance.now() - startedMs).toBeLessThan(SETTLES_MS);
+    await network.close();
+    await waitFor(() => sockets() <= before, { what: 'the end of all sockets' });
+  });
+});
+
+test('a killed writer leaves a store that holds all that it reported, and nothing out of order', async () => {
+  const path = join(temporaryFolder('killed'), 'bans.db');
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve('../support/ban-writer.ts')), path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  endWithTests(child);
+  const { json } = collectLines(child.stdout);
+  await waitFor(() => json.length >= 1500, { timeoutMs: 30_000, what: '1,500 bans' });
+  child.kill('SIGKILL');
+  await once(child, 'close');
+  const last = json.at(-1)?.written;
+  const store = new SqliteBanStore({ log: recordingLogger() }, { path });
+  await store.open();
+  const kept = (await store.loadBans()).map(({ key }) => Number(key.slice('key'.length))).sort((a, b) => a - b);
+  expect(kept).toEqual(Array.from({ length: kept.length }, (_each, i) => i));
+  expect(kept.length - 1).toBeGreaterThanOrEqual(Number(last));
+  await store.putBan(entry());
+  await store.close();
+});
+
+/** Carries bytes to a port; silent, it swallows them and tells nobody. */
+class SilentNetwork {
+  readonly port: number;
+  isSilent = false;
+  /** Connections that the client's side has ended. */
+  cut = 0;
+  private readonly server: Server;
+  private readonly open = new Set<Socket>();
+
+  private constructor(server: Server, port: number, target: number) {
+    this.server = server;
+    this.port = port;
+    server.on('connection', (near) => this.carry(near, connect(target, '127.0.0.1')));
+  }
+
+  static async before(target: number): Promise<SilentNetwork> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    return new SilentNetwork(server, address.port, target);
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.open) socket.destroy();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private carry(near: Socket, far: Socket): void {
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      this.open.add(from);
+      from.on('data', (bytes) => {
+        if (!this.isSilent) to.write(bytes);
+      });
+      from.on('error', () => {});
+      from.on('close', () => {
+        this.open.delete(from);
+        if (from === near) this.cut += 1;
+        to.destroy();
+      });
+    }
+  }
+}
