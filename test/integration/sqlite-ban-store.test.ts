@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/adapters/sql/sqlite.ts';
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
-import { banStoreConformance, entry, offence } from '../support/ban-store-conformance.ts';
+import { banStoreConformance } from '../support/ban-store-conformance.ts';
+import { entry, offence } from '../support/ban-store-samples.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 
 const storeAt = (path: string) => new SqliteBanStore({ log: recordingLogger() }, { path });

@@ -1,7 +1,8 @@
 // What a store of bans promises, whatever database stands behind it. Run for SQLite and for a real PostgreSQL server.
 import { afterEach, describe, expect, test } from 'vitest';
-import type { BanEntry, BanStore, Offence, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
-import type { Hash, PeerId } from '../../src/wire/ids.ts';
+import type { BanEntry, BanStore, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
+import type { PeerId } from '../../src/wire/ids.ts';
+import { entry, offence, PEER, T0 } from './ban-store-samples.ts';
 
 export interface BanStoreUnderTest {
   /** Another store on the same database, not open yet. */
@@ -12,41 +13,10 @@ export interface BanStoreUnderTest {
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
-/** A moment that no interval divides. */
-const T0 = 1_700_000_012_345;
 const MANY_BANS = 110_000;
-const PEER = '12D3KooWEHp2B8GyFZp7jVUoUZ5MnL7yqxpdrbfXqFhJ1Qmw3fRy' as PeerId;
 
 /** What people and peers write, and what breaks careless SQL. */
 const ODD_TEXTS = ["'); DROP TABLE bans; --", '"quoted" \\ `back`', 'line\nbreak\r\ttab', '𝔘nicode ☂ é', '', '%_$1 ?'];
-
-export function entry(change: Partial<BanEntry> = {}): BanEntry {
-  return {
-    key: '203.0.113.7',
-    kind: 'address',
-    untilMs: T0 + DAY_MS,
-    createdAtMs: T0,
-    reason: 'spam',
-    evidence: 'rule too_many, topic subtree',
-    source: 'automatic',
-    because: PEER,
-    ...change,
-  };
-}
-
-export function offence(change: Partial<Offence> = {}): Offence {
-  return {
-    subject: PEER,
-    role: 'author',
-    reason: 'invalid_block',
-    points: 10,
-    rule: 'proof_of_work',
-    topic: 'teranode/bitcoin/1.0.0/mainnet-block',
-    hash: 'ab'.repeat(32) as Hash,
-    atMs: T0,
-    ...change,
-  };
-}
 
 export function banStoreConformance(setUp: () => Promise<BanStoreUnderTest>): void {
   const opened: BanStore[] = [];

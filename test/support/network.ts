@@ -84,6 +84,16 @@ export function protobufStrings(bytes: Buffer): Record<number, string> {
   return fields;
 }
 
+/** The protobuf message that holds these strings. */
+export function protobufOf(fields: Readonly<Record<number, string>>): Buffer {
+  const parts = Object.entries(fields).map(([number, text]) => {
+    const bytes = Buffer.from(text);
+    if (bytes.length > 127) throw new Error('longer than one byte of length tells');
+    return Buffer.concat([Buffer.from([(Number(number) << 3) | 2, bytes.length]), bytes]);
+  });
+  return Buffer.concat(parts);
+}
+
 /** Settings of a node in the private network of the tests. */
 export function privateNetwork(network: NetworkName): Record<string, string> {
   return { network, p2p_shared_key: PSK, p2p_dht_use_private: 'true' };
@@ -107,5 +117,8 @@ export function kafkaSettings(broker: string): Record<string, string> {
   return {
     kafka_blocksConfig: `kafka://${broker}/blocks?${parameters}`,
     kafka_subtreesConfig: `kafka://${broker}/subtrees?${parameters}`,
+    kafka_invalidBlocksConfig: `kafka://${broker}/invalid-blocks?${parameters}`,
+    kafka_invalidSubtreesConfig: `kafka://${broker}/invalid-subtrees?${parameters}`,
+    kafka_rejectedTxConfig: `kafka://${broker}/rejectedtx?${parameters}`,
   };
 }

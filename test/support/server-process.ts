@@ -23,6 +23,7 @@ export interface ReadyLine {
   readonly peerId: string;
   readonly listenAddresses: readonly string[];
   readonly httpAddress: string;
+  readonly grpcAddress: string;
 }
 
 const SMALL_SETTINGS = {

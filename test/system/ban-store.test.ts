@@ -10,7 +10,8 @@ import { PostgresBanStore } from '../../src/adapters/sql/postgres-ban-store.ts';
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import type { StoreChange } from '../../src/ports/ban-store.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
-import { banStoreConformance, entry, offence } from '../support/ban-store-conformance.ts';
+import { banStoreConformance } from '../support/ban-store-conformance.ts';
+import { entry, offence } from '../support/ban-store-samples.ts';
 import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
 import { collectLines } from '../support/json-lines.ts';
 import { PostgresServer } from '../support/postgres.ts';
@@ -119,6 +120,26 @@ describe('several servers on one database', () => {
     expect(byOne).toEqual([{ type: 'ban', key: 'back' }]);
   });
 
+  test('add, reset and purge at once, and none fails because of another', async () => {
+    const url = server.url(await freshDatabase());
+    const stores = [await openAt(url), await openAt(url)];
+    await Promise.all(
+      stores.map(async (store, i) => {
+        for (let round = 0; round < 60; round += 1) {
+          const atMs = 1_700_000_000_000 + round * 60_000;
+          const role = (round + i) % 2 === 0 ? 'author' : 'relay';
+          await Promise.all([
+            store.addOffence(offence({ subject: `s${round % 3}`, role, points: 1, atMs })),
+            store.addOffence(offence({ subject: `s${(round + i) % 3}`, role: 'datahub', points: 1, atMs })),
+            round % 5 === i ? store.resetScores(`s${round % 3}`) : store.purge(atMs),
+          ]);
+        }
+      }),
+    );
+    await stores[0]?.purge(1_800_000_000_000);
+    expect(await stores[1]?.loadScores()).toEqual({ scores: [], offences: [] });
+  });
+
   test('need no right to create once the tables are there', async () => {
     const database = await freshDatabase();
     await openAt(server.url(database));
@@ -194,8 +215,11 @@ describe('a network that falls silent', () => {
     const heard = heardBy(store);
     network.isSilent = true;
     await other.putBan(entry({ key: 'unheard' }));
-    await expectAway(store.loadBan('unheard'));
-    await expectAway(storeAt(url).open(), 2 * SETTLES_MS);
+    await Promise.all([
+      expectAway(store.loadBan('unheard')),
+      expectAway(store.loadBans()),
+      expectAway(storeAt(url).open(), 2 * SETTLES_MS),
+    ]);
     await waitFor(() => network.cut > 0, { what: 'the end of the dead connections' });
     network.isSilent = false;
     await waitFor(() => heard.length > 0, { what: 'the new connection' });

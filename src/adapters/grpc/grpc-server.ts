@@ -1,6 +1,7 @@
 // gRPC of this node: PeerService as the Go service has it, our PolicyService, health and reflection. Every call passes the guard first.
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { P2PError } from '../../errors.ts';
+import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.js';
 import { file_p2p_api, PeerService } from '../../gen/p2p_api_pb.js';
 import { file_teranode_p2p, PolicyService } from '../../gen/teranode_p2p_pb.js';
 import type { Clock } from '../../ports/clock.ts';
@@ -132,7 +133,7 @@ export class GrpcServer {
     server.addService(...unaryService(PeerService, peerHandlers({ admin, clock }), log));
     server.addService(...unaryService(PolicyService, policyHandlers({ admin }), log));
     this.health.addTo(server);
-    addReflection(server, [file_p2p_api, file_teranode_p2p]);
+    addReflection(server, [file_p2p_api, file_teranode_p2p, file_grpc_health_v1_health]);
     return server;
   }
 }

@@ -1,17 +1,27 @@
-// grpc.health.v1.Health for the whole server and each of its services. The package brings the contract; its implementation is not used because
-// it remembers every service name that anybody watches, and lets no watcher go when the server stops.
-import type { Server, ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
-import { status } from '@grpc/grpc-js';
-import { service } from 'grpc-health-check';
+// grpc.health.v1.Health for the whole server and each of its services. Written here because the implementation that exists remembers every name
+// that anybody watches, and lets no watcher go when the server stops.
+import { create } from '@bufbuild/protobuf';
+import {
+  type Server,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import {
+  Health,
+  type HealthCheckRequest,
+  HealthCheckRequestSchema,
+  type HealthCheckResponse,
+  HealthCheckResponseSchema,
+  type HealthListResponse,
+  HealthListResponseSchema,
+  HealthCheckResponse_ServingStatus as Serving,
+} from '../../gen/grpc/health/v1/health_pb.js';
+import { MALFORMED, serviceDefinition } from './service-definition.ts';
 
-type ServingStatus = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
-interface HealthRequest {
-  readonly service: string;
-}
-interface HealthResponse {
-  readonly status: ServingStatus;
-}
-type Watcher = ServerWritableStream<HealthRequest, HealthResponse>;
+type Request = HealthCheckRequest | typeof MALFORMED;
+type Watcher = ServerWritableStream<Request, HealthCheckResponse>;
 
 export class HealthService {
   private readonly services: ReadonlySet<string>;
@@ -25,17 +35,23 @@ export class HealthService {
   }
 
   addTo(server: Server): void {
-    server.addService(service, {
-      check: (call: ServerUnaryCall<HealthRequest, HealthResponse>, done: sendUnaryData<HealthResponse>) => {
-        const current = this.statusOf(call.request.service);
-        if (current !== 'SERVICE_UNKNOWN') done(null, { status: current });
-        else done({ code: status.NOT_FOUND, details: 'no service of that name' });
+    server.addService(serviceDefinition(Health), {
+      Check: (call: ServerUnaryCall<Request, HealthCheckResponse>, done: sendUnaryData<HealthCheckResponse>) => {
+        const current = this.statusOf(call.request);
+        if (current !== Serving.SERVICE_UNKNOWN) done(null, create(HealthCheckResponseSchema, { status: current }));
+        else if (call.request !== MALFORMED) done({ code: status.NOT_FOUND, details: 'no service of that name' });
+        else done({ code: status.INVALID_ARGUMENT, details: `the bytes are no ${HealthCheckRequestSchema.typeName}` });
       },
-      list: (_call: ServerUnaryCall<unknown, unknown>, done: sendUnaryData<unknown>) => {
-        const statuses = [...this.services].map((name) => [name, { status: this.statusOf(name) }]);
-        done(null, { statuses: Object.fromEntries(statuses) });
+      List: (_call: ServerUnaryCall<unknown, HealthListResponse>, done: sendUnaryData<HealthListResponse>) => {
+        const now = create(HealthCheckResponseSchema, { status: this.status() });
+        const statuses = Object.fromEntries([...this.services].map((name) => [name, now]));
+        done(null, create(HealthListResponseSchema, { statuses }));
       },
-      watch: (call: Watcher) => this.watch(call),
+      Watch: (call: Watcher) => {
+        this.tell(call);
+        this.watchers.add(call);
+        call.once('cancelled', () => this.watchers.delete(call));
+      },
     });
   }
 
@@ -44,8 +60,7 @@ export class HealthService {
     if (isServing === this.isServing) return;
     this.isServing = isServing;
     for (const watcher of this.watchers) {
-      const current = this.statusOf(watcher.request.service);
-      if (current !== 'SERVICE_UNKNOWN') watcher.write({ status: current });
+      if (this.statusOf(watcher.request) !== Serving.SERVICE_UNKNOWN) this.tell(watcher);
     }
   }
 
@@ -56,14 +71,16 @@ export class HealthService {
     this.watchers.clear();
   }
 
-  private watch(call: Watcher): void {
-    call.write({ status: this.statusOf(call.request.service) });
-    this.watchers.add(call);
-    call.once('cancelled', () => this.watchers.delete(call));
+  private tell(watcher: Watcher): void {
+    watcher.write(create(HealthCheckResponseSchema, { status: this.statusOf(watcher.request) }));
   }
 
-  private statusOf(name: string): ServingStatus {
-    if (!this.services.has(name)) return 'SERVICE_UNKNOWN';
-    return this.isServing ? 'SERVING' : 'NOT_SERVING';
+  private statusOf(request: Request): Serving {
+    const isKnown = request !== MALFORMED && this.services.has(request.service);
+    return isKnown ? this.status() : Serving.SERVICE_UNKNOWN;
+  }
+
+  private status(): Serving {
+    return this.isServing ? Serving.SERVING : Serving.NOT_SERVING;
   }
 }

@@ -6,11 +6,12 @@ import { PeerService } from '../../gen/p2p_api_pb.js';
 import { PolicyService } from '../../gen/teranode_p2p_pb.js';
 import type { BanEntry } from '../../ports/ban-store.ts';
 import type { Explanation } from '../../ports/peer-admin.ts';
+import { dialAddress } from '../../settings/types.ts';
 import { KEY_HEADER } from './call-guard.ts';
 import { banEntry, explanation, type PeerSummary, peerSummary } from './messages.ts';
-import type { ScoreReason } from './peer-service.ts';
+import { MAX_UNTIL_S, type ScoreReason } from './peer-service.ts';
 import { MAX_RESPONSE_BYTES, methodDefinition } from './service-definition.ts';
-import { type ClientTlsOptions, clientCredentials } from './tls.ts';
+import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from './tls.ts';
 
 export interface PeerClientOptions {
   /** `host:port`, or as Teranode's settings write it: `k8s:///name:port`, `http://host:port`. */
@@ -58,15 +59,25 @@ type Call = <M extends DescMethod>(
   fields: MessageInitShape<M['input']>,
 ) => Promise<MessageShape<M['output']>>;
 
-/** Connects with the first call. Throws SETTINGS_INVALID for certificate files that cannot be used. */
+/**
+ * Connects with the first call. Throws ADDRESS_INVALID, ADMIN_KEY_REFUSED (no header can carry it), SETTINGS_INVALID (certificate files that
+ * cannot be used).
+ */
 export function createPeerClient(options: PeerClientOptions): PeerClient {
-  const client = new Client(target(options.address), clientCredentials(options.tls), {
+  if (dialAddress.parse(options.address) === undefined) {
+    throw new P2PError('ADDRESS_INVALID', `the address of a gRPC server is ${dialAddress.expects}: ${options.address}`);
+  }
+  const hostPort = options.address.replace(/^(?:k8s:\/\/\/|https?:\/\/)/, '');
+  const host = hostPort.slice(0, hostPort.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1');
+  const metadata = keyMetadata(options.adminKey);
+  const client = new Client(`dns:///${hostPort}`, clientCredentials(options.tls, host), {
+    ...clientTlsOptions(host),
     'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
     'grpc.use_local_subchannel_pool': 1,
     'grpc.enable_http_proxy': 0,
     'grpc.enable_channelz': 0,
   });
-  const call: Call = (method, fields) => unaryCall(client, options, method, fields);
+  const call: Call = (method, fields) => unaryCall({ client, metadata, ...options }, method, fields);
   const peers = PeerService.method;
   const policy = PolicyService.method;
   return {
@@ -89,16 +100,18 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
   };
 }
 
+interface Connection extends PeerClientOptions {
+  readonly client: Client;
+  readonly metadata: Metadata;
+}
+
 function unaryCall<M extends DescMethod>(
-  client: Client,
-  options: PeerClientOptions,
+  { client, metadata, address, deadlineMs }: Connection,
   method: M,
   fields: MessageInitShape<M['input']>,
 ): Promise<MessageShape<M['output']>> {
   const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
-  const metadata = new Metadata();
-  if (options.adminKey) metadata.set(KEY_HEADER, options.adminKey);
-  const deadline = Date.now() + (options.deadlineMs ?? DEADLINE_MS);
+  const deadline = Date.now() + (deadlineMs ?? DEADLINE_MS);
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
       path,
@@ -108,7 +121,7 @@ function unaryCall<M extends DescMethod>(
       metadata,
       { deadline },
       (error, response) => {
-        if (error !== null || response === undefined) reject(failure(method, options.address, error));
+        if (error !== null || response === undefined) reject(failure(method, address, error));
         else resolve(response);
       },
     );
@@ -135,10 +148,18 @@ function outcome({ success, error }: AttemptOutcome): AttemptOutcome {
 }
 
 function untilSeconds(untilMs: number | undefined): bigint {
-  return untilMs === undefined ? 0n : BigInt(Math.ceil(untilMs / 1000));
+  if (untilMs === undefined) return 0n;
+  if (Number.isNaN(untilMs)) throw new P2PError('INPUT_INVALID', 'the end of a ban is unix ms, or undefined');
+  return BigInt(Math.max(1, Math.min(Math.ceil(untilMs / 1000), MAX_UNTIL_S)));
 }
 
-/** gRPC's form of an address. */
-function target(address: string): string {
-  return `dns:///${address.replace(/^(?:k8s:\/\/\/|https?:\/\/)/, '')}`;
+/** The library's own error would show the key. */
+function keyMetadata(adminKey: string | undefined): Metadata {
+  const metadata = new Metadata();
+  try {
+    if (adminKey) metadata.set(KEY_HEADER, adminKey);
+    return metadata;
+  } catch {
+    throw new P2PError('ADMIN_KEY_REFUSED', 'the admin key must be printable ASCII, for it travels in a header');
+  }
 }

@@ -18,8 +18,8 @@ export const ADMIN_METHODS = [
   PeerService.method.disconnectPeer,
 ];
 
-/** The end of the year 9999: the last moment that RFC 3339 can write, as shared stores do. */
-const MAX_UNTIL_S = 253_402_300_799n;
+/** Unix seconds of the end of the year 9999: the last moment that RFC 3339 can write, as shared stores do. */
+export const MAX_UNTIL_S = 253_402_300_799;
 
 /** The four that may be given from outside; Go counts one point for any other. */
 const REASONS = [
@@ -68,7 +68,7 @@ export function peerHandlers(deps: {
 /** undefined for 0, which means the default duration. Throws INPUT_INVALID for a time in the past. */
 function untilMs(until: bigint, clock: Clock): number | undefined {
   if (until === 0n) return undefined;
-  const ms = Number(until < MAX_UNTIL_S ? until : MAX_UNTIL_S) * 1000;
+  const ms = Math.min(Number(until), MAX_UNTIL_S) * 1000;
   if (ms > clock.now()) return ms;
   throw new P2PError(
     'INPUT_INVALID',

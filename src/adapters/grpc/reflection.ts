@@ -4,15 +4,14 @@ import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { service as healthService } from 'grpc-health-check';
 
-/** Describes these files, all that they import, and the health service. */
+/** Describes these files and all that they import. */
 export function addReflection(server: Server, files: readonly DescFile[]): void {
   const all = new Map<string, Buffer>();
   for (const file of files) collect(file, all);
-  const [health] = Object.values(healthService).map((method) => method.requestType);
-  if (health === undefined) throw new Error('the health service has no method');
-  new ReflectionService({ health, own: { ...health, fileDescriptorProtos: [...all.values()] } }).addToServer(server);
+  const format = 'Protocol Buffer 3 EnumDescriptorProto' as const;
+  const described = { format, type: {}, fileDescriptorProtos: [...all.values()] };
+  new ReflectionService({ described }).addToServer(server);
 }
 
 function collect(file: DescFile, into: Map<string, Buffer>): void {

@@ -1,8 +1,9 @@
 // security_level_grpc: certificate files to what node:tls takes, checked at start so that a wrong file is told with its setting.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { checkServerIdentity, createSecureContext, rootCertificates, type TlsOptions } from 'node:tls';
-import { ChannelCredentials } from '@grpc/grpc-js';
+import { ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 import { P2PError } from '../../errors.ts';
 
 export interface GrpcTlsOptions {
@@ -50,8 +51,15 @@ export function serverTls(options: GrpcTlsOptions): TlsOptions | undefined {
   return { ...common, ca, requestCert: true, rejectUnauthorized: true };
 }
 
-/** Plain when undefined. Throws SETTINGS_INVALID for files that cannot be used. */
-export function clientCredentials(tls: ClientTlsOptions | undefined): ChannelCredentials {
+/** What a client says it looks for when it dials an IP address: RFC 6066 allows no addresses there, and grpc-js would send one. */
+const NAME_FOR_ADDRESSES = { 'grpc.ssl_target_name_override': 'localhost' };
+
+export function clientTlsOptions(host: string): ChannelOptions {
+  return isIP(host) === 0 ? {} : NAME_FOR_ADDRESSES;
+}
+
+/** Plain when undefined. `host`: name or IP that is dialled. Throws SETTINGS_INVALID for files that cannot be used. */
+export function clientCredentials(tls: ClientTlsOptions | undefined, host: string): ChannelCredentials {
   if (tls === undefined) return ChannelCredentials.createInsecure();
   const known = tls.serverCertFile === undefined ? undefined : readPem('the server certificate', tls.serverCertFile);
   const [pinned] = known === undefined ? [] : certificatesOf('the server certificate', tls.serverCertFile, known);
@@ -67,7 +75,7 @@ export function clientCredentials(tls: ClientTlsOptions | undefined): ChannelCre
       allowPartialTrustChain: true,
     });
     return ChannelCredentials.createFromSecureContext(context, {
-      checkServerIdentity: (host, certificate) =>
+      checkServerIdentity: (_name, certificate) =>
         certificate.fingerprint256 === pinned?.fingerprint256 ? undefined : checkServerIdentity(host, certificate),
     });
   } catch (cause) {

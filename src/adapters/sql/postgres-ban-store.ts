@@ -54,7 +54,9 @@ const PUT_ADDRESS = `
   INSERT INTO teranode_p2p_addresses AS kept (${ADDRESS_COLUMNS}) VALUES ($1, $2, $3)
   ON CONFLICT (address, peer_id) DO UPDATE SET last_seen_ms = greatest(kept.last_seen_ms, excluded.last_seen_ms)`;
 
-/** Reads of single rows and writes settle within 3 s, reads of whole tables within 15 s. */
+/**
+ * Every call settles within 3 s; but reads of whole tables, and `open`, within 10 s. A call that failed as unavailable may have taken effect.
+ */
 export class PostgresBanStore implements BanStore {
   private readonly log: Logger;
   private readonly url: string;

@@ -37,6 +37,9 @@ export interface Output {
 /** `rest`: what stands behind the action's name. */
 export type Action<F> = (client: PeerClient, rest: readonly string[], flags: F) => Promise<Output>;
 
+/** Actions that need no admin key: whoever may not read it can still look. */
+const KEYLESS: ReadonlySet<string> = new Set(['list', 'explain']);
+
 /** Runs the action named first and prints what it says. Throws INPUT_INVALID, SETTINGS_INVALID, ADMIN_KEY_REFUSED, RPC_FAILED. */
 export async function administer<F extends ConnectionFlags>(
   command: string,
@@ -48,7 +51,11 @@ export async function administer<F extends ConnectionFlags>(
   const action = Object.hasOwn(actions, name) ? actions[name] : undefined;
   if (action === undefined) throw misused(`${command} ${Object.keys(actions).join(' | ')}`);
   const flags = given.values;
-  const { people, programs } = await withClient(flags, io, (client) => action(client, rest, flags));
+  const settings = connectionSettings(flags, io);
+  const key = flags.key ?? (KEYLESS.has(name) ? undefined : await keyOf(settings, io));
+  const address = flags.address ?? dialAddress(settings);
+  const client = createPeerClient({ address, adminKey: key, tls: tlsOf(settings) });
+  const { people, programs } = await action(client, rest, flags).finally(() => client.close());
   io.stdout.write(flags.json === true ? programs.map((each) => `${JSON.stringify(each)}\n`).join('') : people);
   return 0;
 }
@@ -65,24 +72,6 @@ export function exactly<const N extends readonly string[]>(
 
 function misused(usage: string): P2PError {
   return new P2PError('INPUT_INVALID', `called as: teranode-p2p ${usage}`);
-}
-
-async function withClient<T>(
-  flags: ConnectionFlags,
-  io: CommandIo,
-  use: (client: PeerClient) => Promise<T>,
-): Promise<T> {
-  const settings = connectionSettings(flags, io);
-  const client = createPeerClient({
-    address: flags.address ?? dialAddress(settings),
-    adminKey: flags.key ?? (await keyOf(settings, io)),
-    tls: tlsOf(settings),
-  });
-  try {
-    return await use(client);
-  } finally {
-    client.close();
-  }
 }
 
 /** undefined where an address is given and no settings file lies about: a node on another machine. */

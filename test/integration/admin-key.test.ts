@@ -1,0 +1,93 @@
+// Where the admin key comes from: setting, file, or made once; never a weak one.
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { loadAdminKey, readAdminKey } from '../../src/adapters/grpc/admin-key.ts';
+import { recordingLogger } from '../fakes/recorders.ts';
+import { temporaryFolder } from '../support/cleanup.ts';
+
+const CONFIGURED = 'configured key of the operator';
+
+function load(dataFolder: string, configured?: string) {
+  const log = recordingLogger();
+  return { log, key: loadAdminKey({ configured, dataFolder, log }) };
+}
+
+test('none anywhere: one of 32 random bytes is made, kept for its owner only, and logged once', async () => {
+  const folder = join(temporaryFolder('admin-key'), 'data');
+  expect(await readAdminKey(folder)).toBeUndefined();
+  const first = load(folder);
+  const key = await first.key;
+  expect(key).toMatch(/^[0-9a-f]{64}$/);
+  const file = join(folder, 'admin.key');
+  expect(readFileSync(file, 'utf8')).toBe(`${key}\n`);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(readdirSync(folder)).toEqual(['admin.key']);
+  expect(first.log.lines).toEqual([{ level: 'info', event: 'admin key generated', fields: { file, key } }]);
+  const second = load(folder);
+  expect(await second.key).toBe(key);
+  expect(second.log.lines).toEqual([]);
+  expect(await readAdminKey(folder)).toBe(key);
+  expect(await load(temporaryFolder('admin-key')).key).not.toBe(key);
+});
+
+test('the setting wins and makes no file', async () => {
+  const folder = temporaryFolder('admin-key');
+  expect(await load(folder, CONFIGURED).key).toBe(CONFIGURED);
+  expect(readdirSync(folder)).toEqual([]);
+  writeFileSync(join(folder, 'admin.key'), 'too weak');
+  expect(await load(folder, CONFIGURED).key).toBe(CONFIGURED);
+});
+
+test('a key of the operator in the file is used as it is; open rights are warned of', async () => {
+  const folder = temporaryFolder('admin-key');
+  const file = join(folder, 'admin.key');
+  writeFileSync(file, `  ${CONFIGURED}\r\n`);
+  chmodSync(file, 0o644);
+  const { key, log } = load(folder);
+  expect(await key).toBe(CONFIGURED);
+  expect(log.lines).toEqual([
+    { level: 'warn', event: 'admin key file is open to other users', fields: { file, mode: '644' } },
+  ]);
+});
+
+test.each([
+  ['empty', ''],
+  ['blank', ' \n'],
+  ['short', 'a'.repeat(15)],
+  ['well-known', 'changemechangeme'],
+  ['what no header can carry', 'schlüssel-schlüssel-schlüssel'],
+  ['two lines', `${'a'.repeat(20)}\n${'b'.repeat(20)}`],
+  ['a whole book', 'a'.repeat(2000)],
+])('a file that is %s is refused with what to do', async (_what, text) => {
+  const folder = temporaryFolder('admin-key');
+  writeFileSync(join(folder, 'admin.key'), text);
+  const refusal = {
+    code: 'ADMIN_KEY_REFUSED',
+    message: expect.stringMatching(/admin\.key.*delete the file.*grpc_admin_api_key/),
+  };
+  await expect(load(folder).key).rejects.toMatchObject(refusal);
+  await expect(readAdminKey(folder)).rejects.toMatchObject(refusal);
+});
+
+test('a setting that is weak, or that no header can carry, is refused', async () => {
+  for (const key of ['short', 'changemechangeme', 'schlüssel-schlüssel', `${'a'.repeat(20)}\n`]) {
+    await expect(load(temporaryFolder('admin-key'), key).key).rejects.toMatchObject({
+      code: 'ADMIN_KEY_REFUSED',
+      message: expect.stringContaining('grpc_admin_api_key'),
+    });
+  }
+});
+
+test('a file that cannot be read, and a folder that cannot be written, are told', async () => {
+  const folder = temporaryFolder('admin-key');
+  mkdirSync(join(folder, 'admin.key'));
+  await expect(load(folder).key).rejects.toMatchObject({
+    code: 'ADMIN_KEY_REFUSED',
+    message: expect.stringContaining('cannot be read'),
+  });
+  writeFileSync(join(folder, 'file'), '');
+  await expect(load(join(folder, 'file', 'data')).key).rejects.toMatchObject({
+    code: expect.stringMatching(/REFUSED|UNUSABLE/),
+  });
+});

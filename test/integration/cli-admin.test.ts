@@ -1,0 +1,237 @@
+// `teranode-p2p bans` and `peers`, run as processes against a server in this one: tables, JSON lines, exit codes.
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../support/cleanup.ts';
+import { ADMIN_KEY, EXPLANATION, KNOWN_PEER, PEER, serveGrpc, stopGrpcAfterEach } from '../support/grpc.ts';
+import { REPO } from '../support/repo.ts';
+
+stopGrpcAfterEach();
+
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Settings are those of the repository unless `cwd` has others. */
+function cli(args: readonly string[], env: Record<string, string> = {}, cwd = REPO): Promise<Ended> {
+  const child = spawn(process.execPath, [join(REPO, 'src/cli/main.ts'), ...args], {
+    cwd,
+    env: { PATH: process.env.PATH ?? '', dataFolder: temporaryFolder('cli-admin'), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  return new Promise((resolve) => child.once('close', (status) => resolve({ status, stdout, stderr })));
+}
+
+function jsonLines(stdout: string): Record<string, unknown>[] {
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+const KEYED = { grpc_admin_api_key: ADMIN_KEY };
+
+describe('teranode-p2p bans', () => {
+  test('add, list, explain, remove, clear, for people', async () => {
+    const { address, admin } = await serveGrpc();
+    const run = (...args: string[]) => cli(['bans', ...args, '--address', address], KEYED);
+    const nowMs = Date.now();
+
+    const added = await run('add', '192.0.2.0/24', '--for', '24h');
+    expect(added).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/^banned 192\.0\.2\.0\/24 until 20/),
+    });
+    const untilMs = Number(admin.lastArgs('ban')?.[1]);
+    expect(untilMs - nowMs).toBeGreaterThanOrEqual(86_400_000);
+    expect(untilMs - nowMs).toBeLessThan(86_400_000 + 30_000);
+
+    expect((await run('add', PEER)).stdout).toContain('default duration');
+    expect(admin.lastArgs('ban')).toEqual([PEER, undefined]);
+    expect((await run('add', '192.0.2.9', '--until', '2999-01-01T00:00:00Z')).status).toBe(0);
+    expect(admin.lastArgs('ban')).toEqual(['192.0.2.9', Date.UTC(2999, 0, 1)]);
+
+    const listed = await run('list');
+    const [head, first, second] = listed.stdout.split('\n');
+    expect(listed.status).toBe(0);
+    expect(head).toMatch(/^KEY +KIND +UNTIL +SOURCE +REASON +EVIDENCE +BECAUSE$/);
+    expect(first).toMatch(/^192\.0\.2\.0\/24 +subnet +20\S+Z +operator +by the operator +- +-$/);
+    expect(second?.indexOf('peer ')).toBe(head?.indexOf('KIND'));
+
+    admin.explanation = EXPLANATION;
+    const told = (await run('explain', PEER)).stdout;
+    for (const part of [
+      'banned',
+      '30 as author',
+      'banned at 100',
+      'catch_up_failure',
+      'recorded only',
+      '198.51.100.9',
+    ]) {
+      expect(told).toContain(part);
+    }
+
+    expect(await run('remove', '192.0.2.9')).toMatchObject({ status: 0, stdout: 'lifted the ban of 192.0.2.9\n' });
+    expect(await run('remove', '192.0.2.9')).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringContaining('nothing to lift'),
+    });
+    expect((await run('clear')).stdout).toBe('lifted all bans\n');
+    expect((await run('list')).stdout).toBe('no bans\n');
+  });
+
+  test('the same as JSON lines', async () => {
+    const { address, admin } = await serveGrpc();
+    const run = (...args: string[]) => cli(['bans', ...args, '--json', '--address', address, '--key', ADMIN_KEY]);
+    expect(jsonLines((await run('add', '192.0.2.1', '--until', '2999-01-01')).stdout)).toEqual([
+      { ok: true, subject: '192.0.2.1', until: '2999-01-01T00:00:00Z' },
+    ]);
+    await run('add', PEER);
+    expect(jsonLines((await run('list')).stdout)).toEqual([
+      expect.objectContaining({ key: '192.0.2.1', kind: 'address', until: '2999-01-01T00:00:00Z', source: 'operator' }),
+      expect.objectContaining({ key: PEER, kind: 'peer' }),
+    ]);
+    admin.explanation = EXPLANATION;
+    const [told] = jsonLines((await run('explain', PEER)).stdout);
+    expect(told).toMatchObject({ subject: PEER, threshold: 100, scores: [{ role: 'author', score: 30 }] });
+    expect(jsonLines((await run('remove', PEER)).stdout)).toEqual([{ ok: true, subject: PEER, isBanned: false }]);
+    expect(jsonLines((await run('clear')).stdout)).toEqual([{ ok: true }]);
+    expect((await run('list')).stdout).toBe('');
+  });
+
+  test.each([
+    [['add', '192.0.2.1', '--for', 'soon'], '--for takes a duration'],
+    [['add', '192.0.2.1', '--for', '0s'], '--for takes a duration'],
+    [['add', '192.0.2.1', '--until', '2020-01-01T00:00:00Z'], '--until takes a time to come'],
+    [['add', '192.0.2.1', '--until', '2999-01-01T00:00:00'], 'with its zone'],
+    [['add', '192.0.2.1', '--for', '1h', '--until', '2999-01-01'], 'not both'],
+    [['add'], 'bans add <ip | cidr | peer id>'],
+    [['add', '192.0.2.1', '192.0.2.2'], 'bans add <ip | cidr | peer id>'],
+    [['add', 'nobody'], 'INVALID_ARGUMENT'],
+    [['frobnicate'], 'bans list | add | remove | clear | explain'],
+    [['list', '--frobnicate'], "Unknown option '--frobnicate'"],
+  ])('%j is refused', async (args, says) => {
+    const { address } = await serveGrpc();
+    const { status, stdout, stderr } = await cli(['bans', ...args, '--address', address], KEYED);
+    expect([status, stdout, stderr]).toEqual([1, '', expect.stringContaining(says)]);
+  });
+});
+
+describe('teranode-p2p peers', () => {
+  test('list, for people and programs; what a peer says of itself cannot act on the terminal', async () => {
+    const { address, admin } = await serveGrpc();
+    admin.connected = [{ ...KNOWN_PEER, agentVersion: 'evil\u001b[2J\n\u202eagent' }];
+    const { status, stdout } = await cli(['peers', 'list', '--address', address]);
+    expect(status).toBe(0);
+    expect(stdout.split('\n')).toHaveLength(3);
+    expect(stdout).toContain('evil\\u{1b}[2J\\u{a}\\u{202e}agent');
+    for (const part of [PEER, '/ip4/192.0.2.7/tcp/9905', 'inbound', '886001', 'whitelisted', '1.25', '5000000000']) {
+      expect(stdout).toContain(part);
+    }
+    const [peer] = jsonLines((await cli(['peers', 'list', '--json', '--address', address])).stdout);
+    expect(peer).toMatchObject({ id: PEER, height: 886_001, banScore: 30, connectedAt: '2023-11-14T22:13:20Z' });
+    admin.connected = [];
+    expect((await cli(['peers', 'list', '--address', address])).stdout).toBe('no peers\n');
+  });
+
+  test('connect and disconnect; a failure says why', async () => {
+    const { address, admin } = await serveGrpc();
+    admin.connected = [KNOWN_PEER];
+    const run = (...args: string[]) => cli(['peers', ...args, '--address', address], KEYED);
+    expect(await run('connect', '/ip4/192.0.2.7/tcp/9905')).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('connected to'),
+    });
+    expect(await run('connect', '/ip4/192.0.2.8/tcp/9905')).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringContaining('no answer from /ip4/192.0.2.8/tcp/9905'),
+    });
+    expect((await run('connect', 'nowhere')).stderr).toContain('INVALID_ARGUMENT');
+    expect(jsonLines((await run('disconnect', PEER, '--json')).stdout)).toEqual([{ ok: true, id: PEER }]);
+    expect(await run('disconnect', PEER)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('is not connected'),
+    });
+  });
+});
+
+describe('finding the server and its key', () => {
+  test('from the settings: the address for clients, else the one listened on, on this machine', async () => {
+    const { address } = await serveGrpc();
+    const port = address.split(':')[1];
+    expect((await cli(['bans', 'list'], { p2p_grpc_address: address })).stdout).toBe('no bans\n');
+    for (const listening of [`:${port}`, `0.0.0.0:${port}`, `[::]:${port}`, address]) {
+      const settings = { p2p_grpc_address: '', p2p_grpc_listen_address: listening };
+      expect(await cli(['bans', 'list'], settings)).toMatchObject({ status: 0, stdout: 'no bans\n' });
+    }
+  });
+
+  test('the key: option, else setting, else the file of the data folder', async () => {
+    const { address, admin } = await serveGrpc();
+    const dataFolder = temporaryFolder('cli-admin');
+    const clear = (args: string[], env: Record<string, string>) =>
+      cli(['bans', 'clear', '--address', address, ...args], { dataFolder, ...env });
+    const without = await clear([], {});
+    expect(without).toMatchObject({ status: 1, stderr: expect.stringContaining('UNAUTHENTICATED') });
+    expect(without.stderr).toContain('admin.key');
+    expect(without.stderr.trim().split('\n')).toHaveLength(1);
+    writeFileSync(join(dataFolder, 'admin.key'), `${ADMIN_KEY}\n`);
+    expect((await clear([], {})).status).toBe(0);
+    const other = 'another key that is wrong';
+    expect((await clear([], { grpc_admin_api_key: other })).status).toBe(1);
+    expect((await clear(['--key', ADMIN_KEY], { grpc_admin_api_key: other })).status).toBe(0);
+    expect(admin.calls).toHaveLength(2);
+    writeFileSync(join(dataFolder, 'admin.key'), '');
+    expect(await clear([], {})).toMatchObject({ status: 1, stderr: expect.stringContaining('ADMIN_KEY_REFUSED') });
+    expect((await cli(['bans', 'list', '--address', address], { dataFolder })).status).toBe(0);
+  });
+
+  test('settings of another folder; none needed for an address in a folder without any', async () => {
+    const { address } = await serveGrpc();
+    const folder = temporaryFolder('cli-admin');
+    expect(await cli(['bans', 'list', '--address', address], {}, folder)).toMatchObject({
+      status: 0,
+      stdout: 'no bans\n',
+    });
+    expect(await cli(['bans', 'list'], {}, folder)).toMatchObject({ status: 2, stdout: '' });
+    mkdirSync(join(folder, 'settings'));
+    const settings = `p2p_grpc_address = ${address}\np2p_port = 1\nnetwork = regtest\np2p_shared_key = ${'ab'.repeat(32)}\nasset_httpAddress = http://a\n`;
+    const topics = ['block', 'subtree', 'handshake', 'mining_on', 'rejected_tx'];
+    const lines = topics.map((topic) => `p2p_${topic}_topic = ${topic}\n`).join('');
+    writeFileSync(join(folder, 'settings', 'settings.conf'), settings + lines);
+    const found = await cli(['bans', 'list', '--settings', join(folder, 'settings')], {}, folder);
+    expect(found).toMatchObject({ status: 0, stdout: 'no bans\n' });
+  });
+
+  test('nobody there: exit code 1 and one line with the address that was tried', async () => {
+    const { address, server } = await serveGrpc();
+    await server.stop();
+    for (const command of ['bans', 'peers']) {
+      const { status, stdout, stderr } = await cli([command, 'list', '--address', address]);
+      expect([status, stdout]).toEqual([1, '']);
+      expect(stderr).toMatch(
+        new RegExp(`^RPC_FAILED: no gRPC server could be asked at ${address}: .*ECONNREFUSED.*\\n$`),
+      );
+    }
+  });
+
+  test('help names the commands', async () => {
+    const { stdout } = await cli(['--help']);
+    for (const part of ['bans add', 'peers connect', '--address', '--json', 'admin.key'])
+      expect(stdout).toContain(part);
+  });
+});

@@ -1,0 +1,180 @@
+// Bans in force against real Go peers: by IP, by subnet, by peer id; what a ban ends, what it refuses, and that lifting it lets everybody back.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { admin, bannedKeys, command } from '../support/admin.ts';
+import { GoPeer } from '../support/go-peer.ts';
+import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
+import { ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait.ts';
+
+const SECOND = 1000;
+const topics = topicsOf('regtest');
+const SETTINGS = privateNetwork('regtest');
+
+/** Times that the server said that this peer is connected. */
+function arrivals(server: ServerProcess, peerId: string): number {
+  return server.output.json.filter((line) => line.event === 'peer connected' && line.peerId === peerId).length;
+}
+
+describe('a banned Go peer', () => {
+  let server: ServerProcess;
+  /** Over IPv6 alone: a peer refused at one address tries the others that it knows. */
+  let server6: ServerProcess;
+  let innocent: GoPeer;
+
+  beforeAll(async () => {
+    server = await ServerProcess.start({ settings: SETTINGS });
+    server6 = await ServerProcess.start({ settings: { ...SETTINGS, p2p_listen_addresses: '::1' } });
+    innocent = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
+    await innocent.connect(server.address);
+  });
+
+  afterAll(async () => {
+    await Promise.all([innocent?.stop(), server?.stop(), server6?.stop()]);
+  });
+
+  test.each([
+    ['its IP', '/ip4/127.0.0.2/tcp/0', () => '127.0.0.2', '127.0.0.2'],
+    ['its /24', '/ip4/127.0.7.9/tcp/0', () => '127.0.7.1/24', '127.0.7.0/24'],
+    ['its IPv6 /64', '/ip6/::1/tcp/0', () => '::1/64', '::/64'],
+    ['its peer id', '/ip4/127.0.0.1/tcp/0', (peerId: string) => peerId, undefined],
+  ])(
+    'by %s: cut within a second, refused on reconnect, let back by unban',
+    async (_name, listen, spelled, canonical) => {
+      const peer = await GoPeer.start({ psk: PSK, listen: [listen], topics: allTopics('regtest') });
+      const target = listen.startsWith('/ip6') ? server6 : server;
+      const connect = () => peer.connect(target.address).catch(() => undefined);
+      const key = spelled(peer.peerId);
+      try {
+        await connect();
+        await waitFor(() => arrivals(target, peer.peerId) === 1, { what: 'the peer at the server' });
+
+        await admin(target, 'bans', 'add', key);
+        await waitFor(async () => !(await peer.isConnectedTo(target.peerId)), { timeoutMs: SECOND, what: 'the cut' });
+        expect(await bannedKeys(target)).toEqual([canonical ?? peer.peerId]);
+
+        // Go takes a connection for made once its own handshake is over, and then sees it closed.
+        await connect();
+        await waitFor(async () => !(await peer.isConnectedTo(target.peerId)), {
+          timeoutMs: SECOND,
+          what: 'the refusal',
+        });
+        expect(arrivals(target, peer.peerId)).toBe(1);
+        expect(await target.metric('teranode_p2p_connections_refused_total', 'reason="banned_')).toBeGreaterThan(0);
+        expect(await innocent.isConnectedTo(server.peerId)).toBe(true);
+
+        await admin(target, 'bans', 'remove', key);
+        expect(await bannedKeys(target)).toEqual([]);
+        await waitFor(
+          async () => {
+            await connect();
+            return arrivals(target, peer.peerId) >= 2 && (await peer.isConnectedTo(target.peerId));
+          },
+          { what: 'the way back' },
+        );
+      } finally {
+        await peer.stop();
+      }
+    },
+  );
+
+  test('what it authored is dropped when others relay it, and nothing is held against them', async () => {
+    const author = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), allow: [innocent.peerId] });
+    try {
+      await author.connect(innocent.addresses[0] ?? '');
+      await waitFor(async () => (await innocent.mesh()).mesh[topics.subtree]?.includes(author.peerId), {
+        what: 'the mesh of the two',
+      });
+      await waitFor(async () => (await innocent.mesh()).mesh[topics.subtree]?.includes(server.peerId), {
+        what: 'the mesh with the server',
+      });
+      const passed = () => server.metric('teranode_p2p_gossip_messages_total', 'reason="processed"', 'topic="subtree"');
+      const dropped = () => server.metric('teranode_p2p_gossip_messages_total', 'reason="banned_author"');
+      await author.publish(topics.subtree, JSON.stringify(subtreeFields(author.peerId)));
+      await waitFor(async () => (await passed()) === 1, { what: 'the first subtree' });
+      await admin(server, 'bans', 'add', author.peerId);
+      await author.publish(topics.subtree, JSON.stringify(subtreeFields(author.peerId)));
+      await waitFor(async () => (await dropped()) === 1, { what: 'the second subtree' });
+      expect(await passed()).toBe(1);
+      expect(await innocent.isConnectedTo(server.peerId)).toBe(true);
+      expect((await admin(server, 'bans', 'explain', innocent.peerId))[0]).toMatchObject({ scores: [], inForce: [] });
+      await admin(server, 'bans', 'clear');
+    } finally {
+      await author.stop();
+    }
+  });
+
+  test('malformed keys and times are refused and change nothing', async () => {
+    for (const bad of ['nonsense', '1.2.3', '1.2.3.4/33', '::1/129', '999.1.1.1', '12D3KooWnope', ''])
+      expect(await command(server, 'bans', 'add', bad)).toMatchObject({ code: 1, lines: [] });
+    expect((await command(server, 'bans', 'add', '10.0.0.1', '--until', '2001-01-01T00:00:00Z')).code).toBe(1);
+    expect(await bannedKeys(server)).toEqual([]);
+  });
+});
+
+test('our own dials: a banned static peer is not dialled, and is again as soon as it is let back', async () => {
+  const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
+  const server = await ServerProcess.start({
+    settings: { ...SETTINGS, p2p_static_peers: peer.addresses[0] ?? '', p2p_enable_peer_cache: 'false' },
+  });
+  try {
+    await waitFor(() => peer.isConnectedTo(server.peerId), { what: 'the static peer' });
+    await admin(server, 'bans', 'add', peer.peerId);
+    await waitFor(async () => !(await peer.isConnectedTo(server.peerId)), { timeoutMs: SECOND, what: 'the cut' });
+    const dials = await server.metric('teranode_p2p_dials_total', 'outcome="failed"');
+    await waitFor(async () => (await server.metric('teranode_p2p_dials_total', 'outcome="failed"')) >= dials + 2, {
+      timeoutMs: 30_000,
+      what: 'refused dials',
+    });
+    expect(await peer.isConnectedTo(server.peerId)).toBe(false);
+    await admin(server, 'bans', 'remove', peer.peerId);
+    await waitFor(() => peer.isConnectedTo(server.peerId), { timeoutMs: 3 * SECOND, what: 'the static peer again' });
+  } finally {
+    await Promise.all([peer.stop(), server.stop()]);
+  }
+});
+
+test('bans in force at start are in force before the first connection', async () => {
+  const peer = await GoPeer.start({ psk: PSK, listen: ['/ip4/127.0.0.2/tcp/0'], topics: allTopics('regtest') });
+  const first = await ServerProcess.start({ settings: SETTINGS });
+  const { dataFolder } = first;
+  await admin(first, 'bans', 'add', '127.0.0.2', '--for', '1h');
+  await first.stop();
+  const server = await ServerProcess.start({
+    settings: { ...SETTINGS, p2p_static_peers: peer.addresses[0] ?? '' },
+    dataFolder,
+  });
+  try {
+    expect(await bannedKeys(server)).toEqual(['127.0.0.2']);
+    await peer.connect(server.address).catch(() => undefined);
+    await waitFor(async () => (await server.metric('teranode_p2p_connections_refused_total', 'banned_address')) > 0, {
+      what: 'the refusal',
+    });
+    expect(arrivals(server, peer.peerId)).toBe(0);
+  } finally {
+    await Promise.all([peer.stop(), server.stop()]);
+  }
+});
+
+test('killed between two writes, it comes back with both or with the first', async () => {
+  let server = await ServerProcess.start({ settings: SETTINGS });
+  const { dataFolder } = server;
+  const written: string[] = [];
+  for (let round = 1; round <= 3; round += 1) {
+    await admin(server, 'bans', 'add', `10.0.${round}.1`);
+    written.push(`10.0.${round}.1`);
+    const second = command(server, 'bans', 'add', `10.0.${round}.2`);
+    // Killed at another moment of the second write each time: before it is sent, on its way, answered.
+    if (round > 1)
+      await waitFor(async () => (await server.metric('teranode_p2p_grpc_requests_total')) >= round, {
+        what: 'a moment',
+      });
+    if (round > 2) await second;
+    await server.kill();
+    const reported = (await second).code === 0;
+    server = await ServerProcess.start({ settings: SETTINGS, dataFolder });
+    const found = await bannedKeys(server);
+    if (reported || found.includes(`10.0.${round}.2`)) written.push(`10.0.${round}.2`);
+    expect(found).toEqual([...written].sort());
+  }
+  await server.stop();
+});
