@@ -1,37 +1,12 @@
 // `teranode-p2p bans` and `peers`, run as processes against a server in this one: tables, JSON lines, exit codes.
-import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/cleanup.ts';
+import { runCli } from '../support/cli.ts';
 import { ADMIN_KEY, EXPLANATION, KNOWN_PEER, PEER, serveGrpc, stopGrpcAfterEach } from '../support/grpc.ts';
-import { REPO } from '../support/repo.ts';
 
 stopGrpcAfterEach();
-
-interface Ended {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Settings are those of the repository unless `cwd` has others. */
-function cli(args: readonly string[], env: Record<string, string> = {}, cwd = REPO): Promise<Ended> {
-  const child = spawn(process.execPath, [join(REPO, 'src/cli/main.ts'), ...args], {
-    cwd,
-    env: { PATH: process.env.PATH ?? '', dataFolder: temporaryFolder('cli-admin'), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    stdout += chunk.toString();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk.toString();
-  });
-  return new Promise((resolve) => child.once('close', (status) => resolve({ status, stdout, stderr })));
-}
 
 function jsonLines(stdout: string): Record<string, unknown>[] {
   return stdout
@@ -45,7 +20,7 @@ const KEYED = { grpc_admin_api_key: ADMIN_KEY };
 describe('teranode-p2p bans', () => {
   test('add, list, explain, remove, clear, for people', async () => {
     const { address, admin } = await serveGrpc();
-    const run = (...args: string[]) => cli(['bans', ...args, '--address', address], KEYED);
+    const run = (...args: string[]) => runCli(['bans', ...args, '--address', address], KEYED);
     const nowMs = Date.now();
 
     const added = await run('add', '192.0.2.0/24', '--for', '24h');
@@ -95,7 +70,7 @@ describe('teranode-p2p bans', () => {
 
   test('the same as JSON lines', async () => {
     const { address, admin } = await serveGrpc();
-    const run = (...args: string[]) => cli(['bans', ...args, '--json', '--address', address, '--key', ADMIN_KEY]);
+    const run = (...args: string[]) => runCli(['bans', ...args, '--json', '--address', address, '--key', ADMIN_KEY]);
     expect(jsonLines((await run('add', '192.0.2.1', '--until', '2999-01-01')).stdout)).toEqual([
       { ok: true, subject: '192.0.2.1', until: '2999-01-01T00:00:00Z' },
     ]);
@@ -112,21 +87,25 @@ describe('teranode-p2p bans', () => {
     expect((await run('list')).stdout).toBe('');
   });
 
-  test.each([
-    [['add', '192.0.2.1', '--for', 'soon'], '--for takes a duration'],
-    [['add', '192.0.2.1', '--for', '0s'], '--for takes a duration'],
-    [['add', '192.0.2.1', '--until', '2020-01-01T00:00:00Z'], '--until takes a time to come'],
-    [['add', '192.0.2.1', '--until', '2999-01-01T00:00:00'], 'with its zone'],
-    [['add', '192.0.2.1', '--for', '1h', '--until', '2999-01-01'], 'not both'],
-    [['add'], 'bans add <ip | cidr | peer id>'],
-    [['add', '192.0.2.1', '192.0.2.2'], 'bans add <ip | cidr | peer id>'],
-    [['add', 'nobody'], 'INVALID_ARGUMENT'],
-    [['frobnicate'], 'bans list | add | remove | clear | explain'],
-    [['list', '--frobnicate'], "Unknown option '--frobnicate'"],
-  ])('%j is refused', async (args, says) => {
+  test('what is called wrongly is refused with what would be right', async () => {
     const { address } = await serveGrpc();
-    const { status, stdout, stderr } = await cli(['bans', ...args, '--address', address], KEYED);
-    expect([status, stdout, stderr]).toEqual([1, '', expect.stringContaining(says)]);
+    const wrong: readonly (readonly [readonly string[], string])[] = [
+      [['add', '192.0.2.1', '--for', 'soon'], '--for takes a duration'],
+      [['add', '192.0.2.1', '--for', '0s'], '--for takes a duration'],
+      [['add', '192.0.2.1', '--until', '2020-01-01T00:00:00Z'], '--until takes a time to come'],
+      [['add', '192.0.2.1', '--until', '2999-01-01T00:00:00'], 'with its zone'],
+      [['add', '192.0.2.1', '--for', '1h', '--until', '2999-01-01'], 'not both'],
+      [['add'], 'bans add <ip | cidr | peer id>'],
+      [['add', '192.0.2.1', '192.0.2.2'], 'bans add <ip | cidr | peer id>'],
+      [['add', 'nobody'], 'INVALID_ARGUMENT'],
+      [['frobnicate'], 'bans list | add | remove | clear | explain'],
+      [['list', '--frobnicate'], "Unknown option '--frobnicate'"],
+    ];
+    const ended = wrong.map(async ([args, says]) => {
+      const { status, stdout, stderr } = await runCli(['bans', ...args, '--address', address], KEYED);
+      expect([args, status, stdout, stderr]).toEqual([args, 1, '', expect.stringContaining(says)]);
+    });
+    await Promise.all(ended);
   });
 });
 
@@ -134,23 +113,23 @@ describe('teranode-p2p peers', () => {
   test('list, for people and programs; what a peer says of itself cannot act on the terminal', async () => {
     const { address, admin } = await serveGrpc();
     admin.connected = [{ ...KNOWN_PEER, agentVersion: 'evil\u001b[2J\n\u202eagent' }];
-    const { status, stdout } = await cli(['peers', 'list', '--address', address]);
+    const { status, stdout } = await runCli(['peers', 'list', '--address', address]);
     expect(status).toBe(0);
     expect(stdout.split('\n')).toHaveLength(3);
     expect(stdout).toContain('evil\\u{1b}[2J\\u{a}\\u{202e}agent');
     for (const part of [PEER, '/ip4/192.0.2.7/tcp/9905', 'inbound', '886001', 'whitelisted', '1.25', '5000000000']) {
       expect(stdout).toContain(part);
     }
-    const [peer] = jsonLines((await cli(['peers', 'list', '--json', '--address', address])).stdout);
+    const [peer] = jsonLines((await runCli(['peers', 'list', '--json', '--address', address])).stdout);
     expect(peer).toMatchObject({ id: PEER, height: 886_001, banScore: 30, connectedAt: '2023-11-14T22:13:20Z' });
     admin.connected = [];
-    expect((await cli(['peers', 'list', '--address', address])).stdout).toBe('no peers\n');
+    expect((await runCli(['peers', 'list', '--address', address])).stdout).toBe('no peers\n');
   });
 
   test('connect and disconnect; a failure says why', async () => {
     const { address, admin } = await serveGrpc();
     admin.connected = [KNOWN_PEER];
-    const run = (...args: string[]) => cli(['peers', ...args, '--address', address], KEYED);
+    const run = (...args: string[]) => runCli(['peers', ...args, '--address', address], KEYED);
     expect(await run('connect', '/ip4/192.0.2.7/tcp/9905')).toMatchObject({
       status: 0,
       stdout: expect.stringContaining('connected to'),
@@ -173,10 +152,10 @@ describe('finding the server and its key', () => {
   test('from the settings: the address for clients, else the one listened on, on this machine', async () => {
     const { address } = await serveGrpc();
     const port = address.split(':')[1];
-    expect((await cli(['bans', 'list'], { p2p_grpc_address: address })).stdout).toBe('no bans\n');
+    expect((await runCli(['bans', 'list'], { p2p_grpc_address: address })).stdout).toBe('no bans\n');
     for (const listening of [`:${port}`, `0.0.0.0:${port}`, `[::]:${port}`, address]) {
       const settings = { p2p_grpc_address: '', p2p_grpc_listen_address: listening };
-      expect(await cli(['bans', 'list'], settings)).toMatchObject({ status: 0, stdout: 'no bans\n' });
+      expect(await runCli(['bans', 'list'], settings)).toMatchObject({ status: 0, stdout: 'no bans\n' });
     }
   });
 
@@ -184,7 +163,7 @@ describe('finding the server and its key', () => {
     const { address, admin } = await serveGrpc();
     const dataFolder = temporaryFolder('cli-admin');
     const clear = (args: string[], env: Record<string, string>) =>
-      cli(['bans', 'clear', '--address', address, ...args], { dataFolder, ...env });
+      runCli(['bans', 'clear', '--address', address, ...args], { dataFolder, ...env });
     const without = await clear([], {});
     expect(without).toMatchObject({ status: 1, stderr: expect.stringContaining('UNAUTHENTICATED') });
     expect(without.stderr).toContain('admin.key');
@@ -197,23 +176,23 @@ describe('finding the server and its key', () => {
     expect(admin.calls).toHaveLength(2);
     writeFileSync(join(dataFolder, 'admin.key'), '');
     expect(await clear([], {})).toMatchObject({ status: 1, stderr: expect.stringContaining('ADMIN_KEY_REFUSED') });
-    expect((await cli(['bans', 'list', '--address', address], { dataFolder })).status).toBe(0);
+    expect((await runCli(['bans', 'list', '--address', address], { dataFolder })).status).toBe(0);
   });
 
   test('settings of another folder; none needed for an address in a folder without any', async () => {
     const { address } = await serveGrpc();
     const folder = temporaryFolder('cli-admin');
-    expect(await cli(['bans', 'list', '--address', address], {}, folder)).toMatchObject({
+    expect(await runCli(['bans', 'list', '--address', address], {}, folder)).toMatchObject({
       status: 0,
       stdout: 'no bans\n',
     });
-    expect(await cli(['bans', 'list'], {}, folder)).toMatchObject({ status: 2, stdout: '' });
+    expect(await runCli(['bans', 'list'], {}, folder)).toMatchObject({ status: 2, stdout: '' });
     mkdirSync(join(folder, 'settings'));
     const settings = `p2p_grpc_address = ${address}\np2p_port = 1\nnetwork = regtest\np2p_shared_key = ${'ab'.repeat(32)}\nasset_httpAddress = http://a\n`;
     const topics = ['block', 'subtree', 'handshake', 'mining_on', 'rejected_tx'];
     const lines = topics.map((topic) => `p2p_${topic}_topic = ${topic}\n`).join('');
     writeFileSync(join(folder, 'settings', 'settings.conf'), settings + lines);
-    const found = await cli(['bans', 'list', '--settings', join(folder, 'settings')], {}, folder);
+    const found = await runCli(['bans', 'list', '--settings', join(folder, 'settings')], {}, folder);
     expect(found).toMatchObject({ status: 0, stdout: 'no bans\n' });
   });
 
@@ -221,16 +200,16 @@ describe('finding the server and its key', () => {
     const { address, server } = await serveGrpc();
     await server.stop();
     for (const command of ['bans', 'peers']) {
-      const { status, stdout, stderr } = await cli([command, 'list', '--address', address]);
+      const { status, stdout, stderr } = await runCli([command, 'list', '--address', address]);
       expect([status, stdout]).toEqual([1, '']);
       expect(stderr).toMatch(
-        new RegExp(`^RPC_FAILED: no gRPC server could be asked at ${address}: .*ECONNREFUSED.*\\n$`),
+        new RegExp(`^RPC_FAILED: the gRPC server at ${address} is not available: .*ECONNREFUSED.*\\n$`),
       );
     }
   });
 
   test('help names the commands', async () => {
-    const { stdout } = await cli(['--help']);
+    const { stdout } = await runCli(['--help']);
     for (const part of ['bans add', 'peers connect', '--address', '--json', 'admin.key'])
       expect(stdout).toContain(part);
   });

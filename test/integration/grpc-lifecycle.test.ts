@@ -1,5 +1,7 @@
 // gRPC when something goes wrong: errors of the server, deadlines, callers that go away, too many connections, stop with an open call.
+import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2';
 import { createConnection, type Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { P2PError } from '../../src/errors.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
@@ -96,6 +98,62 @@ describe('what goes wrong in the server', () => {
       count('BanPeer', 'INVALID_ARGUMENT'),
     ]).toEqual([1, 1, 1]);
     expect(metrics.count('teranode_p2p_grpc_requests_total')).toBe(3);
+  });
+});
+
+describe('what is no gRPC', () => {
+  /** Status of HTTP or gRPC, or the error of the stream. */
+  const ask = async (address: string, headers: OutgoingHttpHeaders, body: Buffer) => {
+    const session = connectHttp2(`http://${address}`).on('error', () => {});
+    const answer = await new Promise<string>((resolve) => {
+      const stream = session.request({
+        ':method': 'POST',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+        ...headers,
+      });
+      stream.on('response', (got) => resolve(`${got[':status']} ${got['grpc-status'] ?? ''}`));
+      stream.on('error', (error) => resolve(error.message));
+      stream.end(body);
+    });
+    session.destroy();
+    return answer;
+  };
+  const framed = (bytes: Buffer, isCompressed = false) => {
+    const head = Buffer.alloc(5);
+    head.writeUInt8(isCompressed ? 1 : 0, 0);
+    head.writeUInt32BE(bytes.length, 1);
+    return Buffer.concat([head, bytes]);
+  };
+  const path = '/p2p_api.PeerService/ListBanned';
+
+  test.each([
+    ['another content type', { ':path': path, 'content-type': 'text/html' }, Buffer.alloc(0), '415 '],
+    ['a method that is none', { ':path': '/a/\u00e9' }, framed(Buffer.alloc(0)), '200 12'],
+    ['a deadline that is none', { ':path': path, 'grpc-timeout': 'never' }, framed(Buffer.alloc(0)), '200 13'],
+    ['no message', { ':path': path }, Buffer.alloc(0), '200 12'],
+    ['two messages', { ':path': path }, Buffer.concat([framed(Buffer.alloc(0)), framed(Buffer.alloc(0))]), '200 12'],
+    ['an unknown compression', { ':path': path, 'grpc-encoding': 'rot13' }, framed(Buffer.alloc(9), true), '200 12'],
+    ['gzip that is none', { ':path': path, 'grpc-encoding': 'gzip' }, framed(Buffer.alloc(9), true), '200 13'],
+    [
+      'a bomb of gzip',
+      { ':path': path, 'grpc-encoding': 'gzip' },
+      framed(gzipSync(Buffer.alloc(32 * 1024 * 1024)), true),
+      '200 8',
+    ],
+  ] as const)('%s', async (_what, headers, body, expected) => {
+    const { address } = await serveGrpc();
+    expect(await ask(address, headers, body)).toBe(expected);
+    expect((await rawCall(rawClient(address), peers.listBanned, {})).code).toBe('OK');
+  });
+
+  test('bytes that are no HTTP/2', async () => {
+    const { address } = await serveGrpc();
+    const port = Number(address.slice(address.lastIndexOf(':') + 1));
+    const socket = createConnection({ host: '127.0.0.1', port }).on('error', () => {});
+    socket.end('GET / HTTP/1.1\r\n\r\n').resume();
+    await waitFor(() => socket.destroyed, { what: 'the end of the connection' });
+    expect((await rawCall(rawClient(address), peers.listBanned, {})).code).toBe('OK');
   });
 });
 

@@ -111,9 +111,10 @@ export interface RunningGrpc {
 
 const undo: (() => Promise<void> | void)[] = [];
 
-/** To be called in a test file that uses `serveGrpc` or `rawClient`. */
-export function stopGrpcAfterEach(): void {
+/** To be called in a test file that uses `serveGrpc` or `rawClient`; `first` ends what the file made itself. */
+export function stopGrpcAfterEach(first: () => Promise<void> = async () => {}): void {
   afterEach(async () => {
+    await first();
     for (const each of undo.splice(0).reverse()) await each();
   });
 }

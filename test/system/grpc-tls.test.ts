@@ -1,11 +1,13 @@
 // security_level_grpc 0 to 3 with real certificates: who gets in, who does not, and which setting is named when a file is wrong.
 import { writeFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type ClientTlsOptions, createPeerClient, type PeerClientOptions } from '../../src/client.ts';
 import { type CertificateFiles, makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
+import { runCli } from '../support/cli.ts';
 import { NO_TLS, serveGrpc, stopGrpcAfterEach } from '../support/grpc.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -55,6 +57,17 @@ test('level 1: TLS; a plain client or one that does not trust the authority gets
   expect(await outcome({ address, tls: { caFile: strangers.certFile } })).toBe('UNAVAILABLE');
 });
 
+test('a browser is shown out, and the server goes on', async () => {
+  const { address, metrics } = await serveGrpc(level(1));
+  const ended = new Promise((resolve) => {
+    const asked = get(`https://${address}/`, { rejectUnauthorized: false }, (response) => resolve(response.statusCode));
+    asked.on('error', () => resolve('error'));
+  });
+  expect(await ended).not.toBe(200);
+  await waitFor(() => metrics.gaugeValue('teranode_p2p_grpc_connections') === 0, { what: 'the end of the connection' });
+  expect(await outcome({ address, tls: trusting() })).toBe('OK');
+});
+
 test('level 2: any client certificate, but one', async () => {
   const { address, metrics } = await serveGrpc(level(2));
   expect(await outcome({ address, tls: { ...trusting(), ...client } })).toBe('OK');
@@ -79,6 +92,21 @@ test('a name that is not in the certificate is refused, unless that very certifi
   expect(await outcome({ address, tls: trusting() })).toBe('UNAVAILABLE');
   expect(await outcome({ address, tls: { serverCertFile: farServer.certFile } })).toBe('OK');
   expect(await outcome({ address, tls: { serverCertFile: server.certFile } })).toBe('UNAVAILABLE');
+});
+
+test('the command line finds its way with the settings of the server, whatever its address is called', async () => {
+  for (const value of [1, 2, 3]) {
+    const { address } = await serveGrpc(level(value, farServer));
+    const settings = {
+      p2p_grpc_address: address,
+      security_level_grpc: String(value),
+      server_certFile: farServer.certFile,
+      server_keyFile: farServer.keyFile,
+    };
+    const known = await runCli(['bans', 'list'], { ...settings, server_caFile: authority.certFile });
+    expect(known).toEqual({ status: 0, stdout: 'no bans\n', stderr: '' });
+    if (value < 3) expect(await runCli(['bans', 'list'], settings)).toEqual(known);
+  }
 });
 
 test('stop ends TLS connections that never said a word', async () => {

@@ -95,14 +95,20 @@ export class Listener {
 
   private serveEncrypted(socket: TLSSocket, tls: TlsOptions): void {
     socket.on('error', (err) => this.log.trace({ err }, 'grpc connection failed'));
-    if (tls.requestCert === true && socket.getPeerX509Certificate() === undefined) {
-      this.refused.add(1, { reason: 'no_certificate' });
-      this.log.debug({ address: socket.remoteAddress }, 'grpc client without a certificate refused');
-      socket.destroy();
+    const reason = refusal(socket, tls);
+    if (reason === undefined) {
+      this.serve(socket);
       return;
     }
-    this.serve(socket);
+    this.refused.add(1, { reason });
+    this.log.debug({ address: socket.remoteAddress, reason }, 'grpc connection refused');
+    socket.destroy();
   }
+}
+
+function refusal(socket: TLSSocket, tls: TlsOptions): string | undefined {
+  if (tls.requestCert === true && socket.getPeerX509Certificate() === undefined) return 'no_certificate';
+  return socket.alpnProtocol === 'h2' ? undefined : 'no_http2';
 }
 
 /** All interfaces are those of IPv4 where the machine has no IPv6. */

@@ -133,7 +133,7 @@ function failure(method: DescMethod, address: string, error: ServiceError | null
   const said = (error?.details || 'no answer').replace(/\.? Resolution note: $/, '');
   const message =
     error?.code === status.UNAVAILABLE
-      ? `no gRPC server could be asked at ${address}: ${said}`
+      ? `the gRPC server at ${address} is not available: ${said}`
       : `${method.name} at ${address} failed with ${grpcCode}: ${said}`;
   return new P2PError('RPC_FAILED', message, { details: { grpcCode, method: method.name, address }, cause: error });
 }

@@ -75,8 +75,10 @@ export function clientCredentials(tls: ClientTlsOptions | undefined, host: strin
       allowPartialTrustChain: true,
     });
     return ChannelCredentials.createFromSecureContext(context, {
-      checkServerIdentity: (_name, certificate) =>
-        certificate.fingerprint256 === pinned?.fingerprint256 ? undefined : checkServerIdentity(host, certificate),
+      checkServerIdentity: (_name, certificate) => {
+        const isPinned = pinned !== undefined && certificate.fingerprint256 === pinned.fingerprint256;
+        return isPinned ? undefined : checkServerIdentity(host, certificate);
+      },
     });
   } catch (cause) {
     throw new P2PError('SETTINGS_INVALID', 'the certificate files for gRPC cannot be used', { cause });

@@ -58,7 +58,7 @@ export async function bansCommand(argv: readonly string[], io: CommandIo): Promi
   return await administer('bans', ACTIONS, given, io);
 }
 
-/** Unix ms; undefined: the node's default duration. Throws INPUT_INVALID. */
+/** Unix ms of a whole second, as a node keeps it; undefined: the node's default duration. Throws INPUT_INVALID. */
 function banEnd(flags: BanFlags, nowMs: number): number | undefined {
   if (flags.for !== undefined && flags.until !== undefined) {
     throw new P2PError('INPUT_INVALID', 'give --for or --until, not both');
@@ -67,12 +67,12 @@ function banEnd(flags: BanFlags, nowMs: number): number | undefined {
     const ms = parseDuration(flags.for);
     if (ms === undefined || ms <= 0)
       throw new P2PError('INPUT_INVALID', '--for takes a duration such as 30m, 24h or 720h');
-    return nowMs + ms;
+    return Math.ceil((nowMs + ms) / 1000) * 1000;
   }
   if (flags.until === undefined) return undefined;
   const isWhole = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(flags.until);
   const untilMs = isWhole ? Date.parse(flags.until) : Number.NaN;
-  if (untilMs > nowMs) return untilMs;
+  if (untilMs > nowMs) return Math.ceil(untilMs / 1000) * 1000;
   throw new P2PError('INPUT_INVALID', '--until takes a time to come, with its zone, such as 2026-01-01T00:00:00Z');
 }
 
