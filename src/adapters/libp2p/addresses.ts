@@ -50,6 +50,19 @@ export function peerIdOf(address: Multiaddr): string | undefined {
   return last?.name === 'p2p' ? last.value : undefined;
 }
 
+/** The address ending with this peer's id; undefined for what is no multiaddr, and for one that ends with another's. */
+export function withPeerId(address: string, peerId: string): string | undefined {
+  try {
+    const parsed = multiaddr(address);
+    const named = peerIdOf(parsed);
+    if (named !== undefined) return named === peerId ? address : undefined;
+    // Parsed again: the id itself may be none.
+    return multiaddr(`${address}/p2p/${peerId}`).toString();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Parses a multiaddr from settings, a file or a peer. Throws ADDRESS_INVALID. */
 export function parseMultiaddr(text: string): Multiaddr {
   try {

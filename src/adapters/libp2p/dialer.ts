@@ -2,7 +2,6 @@
 // target has its own back-off and is never given up; with `p2p_optimise_retries` what cannot work is left out until something changes.
 import type { Logger } from '../../ports/log.ts';
 import type { Counter } from '../../ports/metrics.ts';
-import { type Repeating, repeating } from '../../repeating.ts';
 import type { PeerId } from '../../wire/ids.ts';
 
 /** Why a dial failed, as far as it decides about the next one. */
@@ -21,6 +20,7 @@ interface TargetState extends DialTarget {
   nextAtMs: number;
   reached: boolean;
   hopeless: boolean;
+  dialling: boolean;
   connectedAs: PeerId | undefined;
 }
 
@@ -41,16 +41,24 @@ export interface DialerDependencies {
 /** First wait, doubled with each failure up to the last. */
 export const FIRST_BACKOFF_MS = 500;
 export const LAST_BACKOFF_MS = 30_000;
-/** A new attempt at a hopeless target when retries are not optimised. */
 const MAX_TARGETS = 1000;
-const PARALLEL_DIALS = 16;
+/**
+ * Dials under way at a time, of what the operator listed and of what a file remembers: apart, so that dead cached peers never hold up a
+ * static one. Together with those of discovery they stay below the 100 of libp2p's own queue.
+ */
+export const PARALLEL_DIALS = { listed: 48, cached: 16 } as const;
 const TICK_MS = 250;
+
+type Kind = keyof typeof PARALLEL_DIALS;
 
 export class Dialer {
   private readonly deps: DialerDependencies;
   private readonly optimiseRetries: boolean;
   private readonly targets = new Map<string, TargetState>();
-  private loop: Repeating | undefined;
+  private readonly underWay = { listed: 0, cached: 0 };
+  /** Rises when something changes, so that the outcome of a dial begun before does not count as hopeless. */
+  private changes = 0;
+  private running: { readonly ended: AbortController; readonly timer: NodeJS.Timeout } | undefined;
 
   constructor(deps: DialerDependencies, options: { readonly optimiseRetries: boolean }) {
     this.deps = deps;
@@ -67,39 +75,44 @@ export class Dialer {
         nextAtMs: 0,
         reached: false,
         hopeless: false,
+        dialling: false,
         connectedAs: target.peerId,
       });
     }
-    this.loop?.wake();
+    this.dialDue();
   }
 
   start(): void {
-    this.loop ??= repeating(
-      (signal) => this.round(signal),
-      { firstMs: 0, nextMs: () => TICK_MS },
-      (error) => this.deps.log.error({ err: error }, 'dial round failed'),
-    );
+    if (this.running !== undefined) return;
+    const timer = setInterval(() => this.dialDue(), TICK_MS);
+    timer.unref();
+    this.running = { ended: new AbortController(), timer };
+    this.dialDue();
   }
 
+  /** Aborts what is under way. */
   stop(): void {
-    this.loop?.stop();
-    this.loop = undefined;
+    clearInterval(this.running?.timer);
+    this.running?.ended.abort();
+    this.running = undefined;
   }
 
-  /** Something changed (a peer left, an address came up): targets are due at once again, hopeless ones too. */
+  /** Something changed (a peer left, an address came up): hopeless targets have hope again, once their wait is over. */
   networkChanged(): void {
+    this.changes += 1;
     for (const target of this.targets.values()) target.hopeless = false;
-    this.loop?.wake();
+    this.dialDue();
   }
 
   /** What was refused may be allowed now: every target is due at once, with a fresh back-off. */
   retry(): void {
+    this.changes += 1;
     for (const target of this.targets.values()) {
       target.hopeless = false;
       target.failures = 0;
       target.nextAtMs = 0;
     }
-    this.loop?.wake();
+    this.dialDue();
   }
 
   /** A connection ended: its target is dialled again soon, with a fresh back-off. */
@@ -118,16 +131,35 @@ export class Dialer {
     return false;
   }
 
-  private async round(signal: AbortSignal): Promise<void> {
-    const now = this.deps.nowMs();
-    const due = [...this.targets.values()].filter((target) => this.isDue(target, now));
-    for (let i = 0; i < due.length && !signal.aborted; i += PARALLEL_DIALS) {
-      await Promise.all(due.slice(i, i + PARALLEL_DIALS).map((target) => this.attempt(target, signal)));
+  /** Begins as many dials as there is room for; each ends by itself and makes room for the next. */
+  private dialDue(): void {
+    for (const kind of ['listed', 'cached'] as const) {
+      while (this.running !== undefined && this.underWay[kind] < PARALLEL_DIALS[kind]) {
+        const target = this.longestDue(kind);
+        if (target === undefined) break;
+        target.dialling = true;
+        this.underWay[kind] += 1;
+        void this.attempt(target, this.running.ended.signal).finally(() => {
+          target.dialling = false;
+          this.underWay[kind] -= 1;
+          this.dialDue();
+        });
+      }
     }
   }
 
+  private longestDue(kind: Kind): TargetState | undefined {
+    const nowMs = this.deps.nowMs();
+    let longest: TargetState | undefined;
+    for (const target of this.targets.values()) {
+      if (kindOf(target) !== kind || !this.isDue(target, nowMs)) continue;
+      if (longest === undefined || target.nextAtMs < longest.nextAtMs) longest = target;
+    }
+    return longest;
+  }
+
   private isDue(target: TargetState, nowMs: number): boolean {
-    if (nowMs < target.nextAtMs) return false;
+    if (target.dialling || nowMs < target.nextAtMs) return false;
     if (target.hopeless && this.optimiseRetries) return false;
     if (target.connectedAs !== undefined && this.deps.isConnected(target.connectedAs)) return false;
     if (target.keep === 'always' || !target.reached) return true;
@@ -135,6 +167,7 @@ export class Dialer {
   }
 
   private async attempt(target: TargetState, signal: AbortSignal): Promise<void> {
+    const { changes } = this;
     const { outcome, peerId, reason } = await this.deps.dial(target, signal);
     if (signal.aborted) return;
     this.deps.dials.add(1, { outcome });
@@ -146,9 +179,9 @@ export class Dialer {
       return;
     }
     target.failures += 1;
-    target.hopeless = outcome === 'hopeless';
-    const backoffMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(target.failures - 1, 16));
-    target.nextAtMs = this.deps.nowMs() + this.jitter(backoffMs);
+    target.hopeless = outcome === 'hopeless' && changes === this.changes;
+    const backoffMs = this.jitter(Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(target.failures - 1, 16)));
+    target.nextAtMs = this.deps.nowMs() + backoffMs;
     const level = target.failures === 1 ? 'info' : 'debug';
     this.deps.log[level](
       { address: target.address, failures: target.failures, outcome, reason, retryInMs: Math.round(backoffMs) },
@@ -159,4 +192,9 @@ export class Dialer {
   private jitter(ms: number): number {
     return ms * (0.75 + this.deps.random() / 2);
   }
+}
+
+/** What a peer cache remembers is dialled until it was reached; all else the operator listed. */
+function kindOf(target: DialTarget): Kind {
+  return target.keep === 'until_connected' ? 'cached' : 'listed';
 }

@@ -1,26 +1,33 @@
-// Peers that we were connected to, kept across restarts, so that a node comes back into the network without its bootstrap nodes.
+// Peers that we were connected to, kept across restarts, so that a node comes back into the network without its bootstrap nodes. Peers
+// choose their addresses, so each is judged when it comes in and again when it is read: one bad entry never costs the others.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Logger } from '../../ports/log.ts';
+import { parsePeerId } from '../../wire/peer-id.ts';
+import { withPeerId } from './addresses.ts';
 
+/** What is written stays below it, so that it can always be read again. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
+const MAX_PEERS = 10_000;
 const MAX_ADDRESSES = 8;
+/** A domain name, a relay's id and the peer's own fit in. */
+const MAX_ADDRESS_CHARS = 512;
 
-const cacheSchema = z.object({
-  version: z.literal(1),
-  peers: z
-    .array(
-      z.object({
-        id: z.string().max(128),
-        addresses: z.array(z.string().max(512)).max(MAX_ADDRESSES),
-        lastSeenMs: z.number().int().nonnegative(),
-      }),
-    )
-    .max(10_000),
+const fileSchema = z.object({ version: z.literal(1), peers: z.array(z.unknown()) });
+const peerSchema = z.object({
+  id: z.string(),
+  addresses: z.array(z.unknown()),
+  lastSeenMs: z.number().int().nonnegative(),
 });
 
-export type CachedPeer = z.infer<typeof cacheSchema>['peers'][number];
+export interface CachedPeer {
+  readonly id: string;
+  /** 1 to 8 multiaddrs of at most 512 characters that are this peer's. */
+  readonly addresses: readonly string[];
+  /** Unix ms. */
+  readonly lastSeenMs: number;
+}
 
 export interface PeerCacheOptions {
   readonly file: string;
@@ -43,7 +50,7 @@ export class PeerCache {
     this.options = options;
   }
 
-  /** Reads the file; one that is missing is empty, one that is damaged is reported and left out. */
+  /** Reads the file; one that is missing is empty, one that is damaged is reported and left out, as is a single bad entry. */
   async load(): Promise<readonly CachedPeer[]> {
     let text: Buffer;
     try {
@@ -53,7 +60,7 @@ export class PeerCache {
     }
     try {
       if (text.length > MAX_FILE_BYTES) throw new Error('file too large');
-      for (const peer of cacheSchema.parse(JSON.parse(text.toString('utf8'))).peers) this.peers.set(peer.id, peer);
+      this.take(fileSchema.parse(JSON.parse(text.toString('utf8'))).peers);
     } catch (error) {
       this.log.warn({ file: this.options.file, err: error }, 'peer cache unreadable, starting without it');
     }
@@ -61,10 +68,30 @@ export class PeerCache {
     return [...this.peers.values()];
   }
 
-  /** Notes that the peer is connected now, at addresses that we or the peer store know. */
+  private take(entries: readonly unknown[]): void {
+    let dropped = Math.max(0, entries.length - MAX_PEERS);
+    for (const entry of entries.slice(0, MAX_PEERS)) {
+      const peer = this.checked(entry);
+      if (peer === undefined) dropped += 1;
+      else this.peers.set(peer.id, peer);
+    }
+    if (dropped > 0) this.log.warn({ file: this.options.file, dropped }, 'entries of the peer cache left out');
+  }
+
+  private checked(entry: unknown): CachedPeer | undefined {
+    const parsed = peerSchema.safeParse(entry);
+    if (!parsed.success) return undefined;
+    const { id, addresses, lastSeenMs } = parsed.data;
+    const texts = addresses.filter((address) => typeof address === 'string');
+    // A clock that was ahead must not keep a peer for ever.
+    return cachedPeer(id, texts, Math.min(lastSeenMs, this.nowMs()));
+  }
+
+  /** Notes that the peer is connected now, at addresses that we or the peer store know; those that make no sense are left out. */
   seen(id: string, addresses: readonly string[]): void {
-    if (addresses.length === 0) return;
-    this.peers.set(id, { id, addresses: addresses.slice(0, MAX_ADDRESSES), lastSeenMs: this.nowMs() });
+    const peer = cachedPeer(id, addresses, this.nowMs());
+    if (peer === undefined) return;
+    this.peers.set(id, peer);
     this.dirty = true;
     this.prune();
   }
@@ -81,11 +108,26 @@ export class PeerCache {
     const next = `${this.options.file}.new`;
     try {
       await mkdir(dirname(this.options.file), { recursive: true });
-      await writeFile(next, `${JSON.stringify({ version: 1, peers: [...this.peers.values()] })}\n`, { mode: 0o600 });
+      await writeFile(next, this.text(), { mode: 0o600 });
       await rename(next, this.options.file);
     } catch (error) {
       this.log.warn({ file: this.options.file, err: error }, 'peer cache not saved');
     }
+  }
+
+  /** Those seen last, as many as a file may hold. */
+  private text(): string {
+    const head = '{"version":1,"peers":[';
+    const tail = ']}\n';
+    const kept: string[] = [];
+    let bytes = head.length + tail.length;
+    for (const peer of [...this.peers.values()].sort((a, b) => b.lastSeenMs - a.lastSeenMs)) {
+      const entry = JSON.stringify(peer);
+      bytes += Buffer.byteLength(entry) + 1;
+      if (bytes > MAX_FILE_BYTES) break;
+      kept.push(entry);
+    }
+    return `${head}${kept.join(',')}${tail}`;
   }
 
   private prune(): void {
@@ -95,4 +137,15 @@ export class PeerCache {
     const byAge = [...this.peers.values()].sort((a, b) => a.lastSeenMs - b.lastSeenMs);
     for (const peer of byAge.slice(0, this.peers.size - this.options.maxPeers)) this.peers.delete(peer.id);
   }
+}
+
+/** undefined when the id is none, or no address is one of this peer's. */
+function cachedPeer(id: string, addresses: readonly string[], lastSeenMs: number): CachedPeer | undefined {
+  if (parsePeerId(id) === undefined) return undefined;
+  const good: string[] = [];
+  for (const address of addresses) {
+    if (good.length === MAX_ADDRESSES) break;
+    if (address.length <= MAX_ADDRESS_CHARS && withPeerId(address, id) !== undefined) good.push(address);
+  }
+  return good.length === 0 ? undefined : { id, addresses: good, lastSeenMs };
 }

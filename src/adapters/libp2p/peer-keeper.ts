@@ -6,7 +6,7 @@ import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
 import { type Repeating, repeating } from '../../repeating.ts';
 import type { PeerId } from '../../wire/ids.ts';
-import { parseMultiaddr, peerIdOf } from './addresses.ts';
+import { parseMultiaddr, peerIdOf, withPeerId } from './addresses.ts';
 import { dialOutcome } from './dial-outcome.ts';
 import { Dialer, type DialOutcome, type DialTarget } from './dialer.ts';
 import type { TeranodeLibp2p } from './libp2p-options.ts';
@@ -88,7 +88,7 @@ export class PeerKeeper {
       ),
     );
     for (const peer of (await this.cache?.load()) ?? []) {
-      this.dialer.add(peer.addresses.map((address) => target(withPeerId(address, peer.id), 'until_connected')));
+      this.dialer.add(knownAddresses(peer.addresses, peer.id).map((address) => target(address, 'until_connected')));
     }
     this.dialer.start();
     this.rendezvous.start();
@@ -147,7 +147,7 @@ export class PeerKeeper {
     if (this.foundDials.size >= MAX_FOUND_DIALS || book.connectedCount() >= this.options.connections.highWater) return;
     this.foundDials.add(id);
     const signal = AbortSignal.any([this.ended.signal, AbortSignal.timeout(DIAL_DEADLINE_MS)]);
-    const addresses = peer.multiaddrs.map((address) => parseMultiaddr(withPeerId(address.toString(), id)));
+    const addresses = knownAddresses(peer.multiaddrs.map(String), id).map(parseMultiaddr);
     libp2p
       .dial(addresses.length > 0 ? addresses : peer.id, { signal })
       .catch((error: unknown) => log.debug({ peerId: id, err: error }, 'peer found in the DHT not reached'))
@@ -205,6 +205,7 @@ function target(address: string, keep: DialTarget['keep']): DialTarget {
   return { address, keep, peerId: peerIdOf(parseMultiaddr(address)) as PeerId | undefined };
 }
 
-function withPeerId(address: string, peerId: string): string {
-  return peerIdOf(parseMultiaddr(address)) === undefined ? `${address}/p2p/${peerId}` : address;
+/** Addresses at which the peer can be dialled; what a file or another peer says is left out where it makes no sense. */
+function knownAddresses(addresses: readonly string[], peerId: string): string[] {
+  return addresses.flatMap((address) => withPeerId(address, peerId) ?? []);
 }

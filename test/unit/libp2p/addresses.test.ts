@@ -5,6 +5,7 @@ import {
   listenMultiaddr,
   parseMultiaddr,
   peerIdOf,
+  withPeerId,
 } from '../../../src/adapters/libp2p/addresses.ts';
 
 describe('addresses', () => {
@@ -54,5 +55,20 @@ describe('addresses', () => {
     expect(peerIdOf(parseMultiaddr(`/ip4/1.2.3.4/tcp/1/p2p/${id}`))).toBe(id);
     expect(peerIdOf(parseMultiaddr('/ip4/1.2.3.4/tcp/1'))).toBeUndefined();
     expect(() => parseMultiaddr('nonsense')).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
+  });
+
+  test('an address with a peer’s id at its end, or nothing', () => {
+    const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
+    const whole = `/ip4/1.2.3.4/tcp/1/p2p/${id}`;
+    expect(withPeerId('/ip4/1.2.3.4/tcp/1', id)).toBe(whole);
+    expect(withPeerId(whole, id)).toBe(whole);
+    expect(withPeerId(`${whole}/p2p-circuit`, id)).toBe(`${whole}/p2p-circuit/p2p/${id}`);
+    for (const [address, peerId] of [
+      ['nonsense', id],
+      ['', id],
+      ['/ip4/1.2.3.4/tcp/1', 'nobody'],
+      [whole, 'QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN'],
+    ] as const)
+      expect(withPeerId(address, peerId)).toBeUndefined();
   });
 });

@@ -1,14 +1,23 @@
 // Retries that never give up, and leave out what cannot work. Time is moved by hand; the loop's own tick is short.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Dialer, type DialOutcome, type DialTarget, LAST_BACKOFF_MS } from '../../../src/adapters/libp2p/dialer.ts';
+import {
+  Dialer,
+  type DialOutcome,
+  type DialTarget,
+  LAST_BACKOFF_MS,
+  PARALLEL_DIALS,
+} from '../../../src/adapters/libp2p/dialer.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
 const PEER = 'p' as PeerId;
 
-function setUp(outcomes: () => DialOutcome, optimiseRetries = true) {
+/** `takesMs`: how long a dial of an address is under way. */
+function setUp(outcomes: () => DialOutcome, optimiseRetries = true, takesMs: (address: string) => number = () => 0) {
   const connected = new Set<PeerId>();
   const dialled: { address: string; atMs: number }[] = [];
+  const underWay = new Set<string>();
+  let mostUnderWay = 0;
   const dialer = new Dialer(
     {
       log: recordingLogger(),
@@ -19,6 +28,11 @@ function setUp(outcomes: () => DialOutcome, optimiseRetries = true) {
       connectedCount: () => connected.size,
       dial: async ({ address }) => {
         dialled.push({ address, atMs: Date.now() });
+        underWay.add(address);
+        mostUnderWay = Math.max(mostUnderWay, underWay.size);
+        const ms = takesMs(address);
+        if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+        underWay.delete(address);
         const outcome = outcomes();
         if (outcome === 'connected') connected.add(PEER);
         return outcome === 'connected' ? { outcome, peerId: PEER } : { outcome };
@@ -26,7 +40,7 @@ function setUp(outcomes: () => DialOutcome, optimiseRetries = true) {
     },
     { optimiseRetries },
   );
-  return { dialer, dialled, connected };
+  return { dialer, dialled, connected, mostUnderWay: () => mostUnderWay };
 }
 
 const target = (keep: DialTarget['keep'], peerId: PeerId | undefined = PEER): DialTarget => ({
@@ -131,6 +145,78 @@ describe('dialer', () => {
     dialer.start();
     await vi.advanceTimersByTimeAsync(100);
     expect(new Set(dialled.map(({ address }) => address)).size).toBe(1000);
+    dialer.stop();
+  });
+
+  test('a hundred dead cached peers never hold up a static one, which keeps its own schedule', async () => {
+    const dead = Array.from(
+      { length: 100 },
+      (_each, i): DialTarget => ({
+        address: `/ip4/10.0.0.1/tcp/${i + 1}`,
+        peerId: undefined,
+        keep: 'until_connected',
+      }),
+    );
+    const { dialer, dialled, mostUnderWay } = setUp(
+      () => 'failed',
+      true,
+      (address) => (address.includes('10.0.0.1') ? 10_000 : 0),
+    );
+    dialer.add(dead);
+    dialer.start();
+    dialer.add([target('always')]);
+    await vi.advanceTimersByTimeAsync(8000);
+    const atMs = dialled.filter(({ address }) => address === target('always').address).map((each) => each.atMs);
+    const gaps = atMs.slice(1).map((each, i) => each - (atMs[i] ?? 0));
+    // 500 ms, 1 s, 2 s, 4 s, each up to the next look of the loop.
+    for (const [i, backoffMs] of [500, 1000, 2000, 4000].entries()) {
+      expect(gaps[i]).toBeGreaterThanOrEqual(backoffMs);
+      expect(gaps[i]).toBeLessThanOrEqual(backoffMs + 250);
+    }
+    expect(mostUnderWay()).toBeLessThanOrEqual(PARALLEL_DIALS.cached + 1);
+    await vi.advanceTimersByTimeAsync(70_000);
+    expect(new Set(dialled.map(({ address }) => address)).size).toBe(101);
+    dialer.stop();
+  });
+
+  test('static targets that hang are bounded and all get their turn', async () => {
+    const { dialer, dialled, mostUnderWay } = setUp(
+      () => 'failed',
+      true,
+      () => 10_000,
+    );
+    dialer.add(Array.from({ length: 200 }, (_each, i) => ({ ...target('always'), address: `/ip4/10.0.0.1/tcp/${i}` })));
+    dialer.start();
+    await vi.advanceTimersByTimeAsync(50_000);
+    expect(mostUnderWay()).toBe(PARALLEL_DIALS.listed);
+    expect(new Set(dialled.map(({ address }) => address)).size).toBe(200);
+    dialer.stop();
+  });
+
+  test('a dial that began before the network changed does not count as hopeless', async () => {
+    const { dialer, dialled } = setUp(
+      () => 'hopeless',
+      true,
+      () => 5000,
+    );
+    dialer.add([target('always')]);
+    dialer.start();
+    await vi.advanceTimersByTimeAsync(1000);
+    dialer.networkChanged();
+    await vi.advanceTimersByTimeAsync(6000);
+    expect(dialled).toHaveLength(2);
+    dialer.stop();
+  });
+
+  test('retry makes every target due at once, whatever it waited for', async () => {
+    const { dialer, dialled } = setUp(() => 'hopeless');
+    dialer.add([target('always')]);
+    dialer.start();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(dialled).toHaveLength(1);
+    dialer.retry();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(dialled).toHaveLength(2);
     dialer.stop();
   });
 });
