@@ -18,7 +18,7 @@ export async function command(server: ServerProcess, ...args: readonly string[])
     [join(REPO, 'src/cli/main.ts'), ...args, '--json', '--address', server.ready.grpcAddress],
     {
       cwd: REPO,
-      env: { PATH: process.env.PATH ?? '', dataFolder: server.dataFolder },
+      env: { PATH: process.env.PATH ?? '', ...server.settings, dataFolder: server.dataFolder },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );

@@ -78,6 +78,16 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     expect(sharing.flat().sort()).toEqual(texts(100).sort());
   });
 
+  test('members of one group may read different topics, each all of its own', async () => {
+    const broker = setUp();
+    const names = [freshTopic(), freshTopic(), freshTopic()];
+    const producers = await Promise.all(names.map((topic) => producing(broker, topic)));
+    const got = await Promise.all(names.map((topic) => consuming(broker, topic, 'mixed')));
+    for (const [i, producer] of producers.entries()) publish(producer, texts(20, `t${i}-`));
+    await waitFor(() => got.every((each) => each.length >= 20), { timeoutMs: 40_000, what: 'three topics' });
+    expect(got).toEqual(names.map((_topic, i) => texts(20, `t${i}-`)));
+  });
+
   test('a new group with replay begins at the oldest record, without it after the newest', async () => {
     const broker = setUp();
     const topic = freshTopic();

@@ -43,10 +43,18 @@ export class ServerProcess {
   readonly ready: ReadyLine;
   readonly output: OutputLines;
   readonly dataFolder: string;
+  readonly settings: Readonly<Record<string, string>>;
   private readonly npm: ChildProcess;
 
-  private constructor(npm: ChildProcess, ready: ReadyLine, output: OutputLines, dataFolder: string) {
+  private constructor(
+    npm: ChildProcess,
+    ready: ReadyLine,
+    output: OutputLines,
+    dataFolder: string,
+    settings: Readonly<Record<string, string>>,
+  ) {
     this.npm = npm;
+    this.settings = settings;
     this.ready = ready;
     this.output = output;
     this.dataFolder = dataFolder;
@@ -68,7 +76,7 @@ export class ServerProcess {
         { cause },
       );
     });
-    return new ServerProcess(child, ready as unknown as ReadyLine, output, dataFolder);
+    return new ServerProcess(child, ready as unknown as ReadyLine, output, dataFolder, options.settings ?? {});
   }
 
   /** Runs until it ends by itself; for settings that are refused. */

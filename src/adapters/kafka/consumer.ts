@@ -6,6 +6,7 @@ import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
 import { clientOptions, deepestMessage, type KafkaConnection, probeBroker } from './connection.ts';
+import { bySubscription } from './partition-assigner.ts';
 import { ensureTopic } from './topic-admin.ts';
 
 export interface KafkaConsumerOptions extends KafkaConnection {
@@ -105,6 +106,7 @@ export class KafkaConsumer implements Consumer {
       ...clientOptions(this.options, true),
       groupId,
       sessionTimeout: SESSION_TIMEOUT_MS,
+      partitionAssigner: bySubscription,
     });
     try {
       const stream: ByteStream = await client.consume({

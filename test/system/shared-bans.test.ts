@@ -1,0 +1,140 @@
+// Servers that share one PostgreSQL: what one bans holds at the others within a second; a database that is away takes nothing out of force.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { admin, bannedKeys } from '../support/admin.ts';
+import { GoGrpcClient } from '../support/go-grpc.ts';
+import { GoPeer } from '../support/go-peer.ts';
+import { allTopics, PSK, privateNetwork } from '../support/network.ts';
+import { PostgresServer } from '../support/postgres.ts';
+import { ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait.ts';
+
+const SECOND = 1000;
+const OUTAGE_MS = 30_000;
+const KEY = 'a-key-of-this-test-only-42';
+let postgres: PostgresServer;
+
+beforeAll(async () => {
+  postgres = await PostgresServer.create();
+  await postgres.start();
+});
+
+afterAll(async () => {
+  await postgres?.remove();
+});
+
+async function settingsOf(database: string): Promise<Record<string, string>> {
+  await postgres.createDatabase(database);
+  return { ...privateNetwork('regtest'), p2p_ban_store: postgres.url(database), grpc_admin_api_key: KEY };
+}
+
+function operator(server: ServerProcess): GoGrpcClient {
+  return new GoGrpcClient({ address: server.ready.grpcAddress, key: KEY });
+}
+
+const call = async (client: GoGrpcClient, method: string, request: object = {}) => {
+  const answer = await client.call(`p2p_api.PeerService/${method}`, request);
+  if (answer.code !== 'OK') throw new Error(`${method}: ${answer.code} ${answer.message}`);
+  return answer.response ?? {};
+};
+
+async function banHoldsAtOther(one: ServerProcess, other: ServerProcess): Promise<void> {
+  const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
+  const [atOne, atOther] = [operator(one), operator(other)];
+  try {
+    await peer.connect(other.address);
+    expect(await call(atOther, 'IsBanned', { ipOrSubnet: peer.peerId })).toMatchObject({ isBanned: false });
+    await call(atOne, 'BanPeer', { addr: peer.peerId });
+    await waitFor(async () => !(await peer.isConnectedTo(other.peerId)), { timeoutMs: SECOND, what: 'the cut' });
+    expect(await call(atOther, 'IsBanned', { ipOrSubnet: peer.peerId })).toMatchObject({ isBanned: true });
+    await peer.connect(other.address).catch(() => undefined);
+    await waitFor(async () => !(await peer.isConnectedTo(other.peerId)), { timeoutMs: SECOND, what: 'the refusal' });
+    await call(atOther, 'UnbanPeer', { addr: peer.peerId });
+    await waitFor(async () => (await call(atOne, 'IsBanned', { ipOrSubnet: peer.peerId })).isBanned === false, {
+      timeoutMs: SECOND,
+      what: 'the unban at the first',
+    });
+  } finally {
+    await Promise.all([peer.stop(), atOne.stop(), atOther.stop()]);
+  }
+}
+
+test('banned at one, refused at the other within a second, also after PostgreSQL was restarted in between; scores add up', async () => {
+  const settings = await settingsOf('two_servers');
+  const one = await ServerProcess.start({ settings });
+  const other = await ServerProcess.start({ settings });
+  const [atOne, atOther] = [operator(one), operator(other)];
+  try {
+    await banHoldsAtOther(one, other);
+    await postgres.stop();
+    await postgres.start();
+    await waitFor(
+      async () => {
+        await call(atOne, 'BanPeer', { addr: '10.9.9.9' });
+        return (await call(atOther, 'IsBanned', { ipOrSubnet: '10.9.9.9' })).isBanned === true;
+      },
+      { timeoutMs: 20_000, what: 'both to have found the database again' },
+    );
+    await banHoldsAtOther(other, one);
+
+    // Five offences of 20 points, shared between the two, ban at both.
+    const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
+    for (let i = 0; i < 5; i += 1)
+      await call(i % 2 === 0 ? atOne : atOther, 'AddBanScore', { peerId: peer.peerId, reason: 'protocol_violation' });
+    for (const client of [atOne, atOther])
+      await waitFor(async () => (await call(client, 'IsBanned', { ipOrSubnet: peer.peerId })).isBanned === true, {
+        what: 'the ban by the shared score',
+      });
+    await peer.stop();
+  } finally {
+    await Promise.all([atOne.stop(), atOther.stop()]);
+    await Promise.all([one.stop(), other.stop()]);
+  }
+});
+
+test('PostgreSQL stopped for 30 s: bans stay enforced, new ones are kept and written when it is back', async () => {
+  const settings = await settingsOf('outage');
+  const server = await ServerProcess.start({ settings });
+  const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
+  const late = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
+  try {
+    await late.connect(server.address);
+    await admin(server, 'bans', 'add', peer.peerId);
+    await postgres.stop();
+    const stoppedMs = performance.now();
+    await peer.connect(server.address).catch(() => undefined);
+    await waitFor(async () => !(await peer.isConnectedTo(server.peerId)), { timeoutMs: SECOND, what: 'the refusal' });
+    await admin(server, 'bans', 'add', late.peerId);
+    await waitFor(async () => !(await late.isConnectedTo(server.peerId)), { timeoutMs: SECOND, what: 'the new ban' });
+    expect(await server.metric('teranode_p2p_ban_store_queue_length')).toBeGreaterThan(0);
+    await waitFor(() => performance.now() - stoppedMs > OUTAGE_MS, { timeoutMs: 2 * OUTAGE_MS, what: '30 s' });
+    for (const { peerId } of [peer, late]) expect(await bannedKeys(server)).toContain(peerId);
+    await postgres.start();
+    await waitFor(async () => (await server.metric('teranode_p2p_ban_store_queue_length')) === 0, {
+      timeoutMs: 20_000,
+      what: 'the waiting writes',
+    });
+    await server.stop();
+    const again = await ServerProcess.start({ settings });
+    expect(await bannedKeys(again)).toEqual([peer.peerId, late.peerId].sort());
+    await again.stop();
+  } finally {
+    await Promise.all([peer.stop(), late.stop(), server.stop()]);
+  }
+});
+
+test('bans of a Go deployment in the same database are in force, and taken over once', async () => {
+  const settings = await settingsOf('go_deployment');
+  await postgres.sql(
+    `CREATE TABLE bans (key TEXT PRIMARY KEY, expiration_time TEXT NOT NULL, subnet TEXT NOT NULL);
+     INSERT INTO bans VALUES ('10.1.2.3', '2099-01-02T03:04:05Z', '10.1.2.3/32'), ('::ffff:10.4.0.0/112', '2099-01-02T03:04:05.678+02:00', '10.4.0.0/16'),
+       ('10.5.5.5', '2001-01-01T00:00:00Z', '10.5.5.5/32');`,
+    'go_deployment',
+  );
+  let server = await ServerProcess.start({ settings });
+  expect(await bannedKeys(server)).toEqual(['10.1.2.3', '10.4.0.0/16']);
+  await admin(server, 'bans', 'remove', '10.1.2.3');
+  await server.stop();
+  server = await ServerProcess.start({ settings });
+  expect(await bannedKeys(server)).toEqual(['10.4.0.0/16']);
+  await server.stop();
+});
