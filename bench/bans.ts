@@ -1,0 +1,82 @@
+// Lookups in the ban list with 10 and with 110,000 entries, in one run, beside node:net's BlockList; memory of the list. Prints JSON.
+import { BlockList } from 'node:net';
+import { SqliteBanStore } from '../src/adapters/sql/sqlite-ban-store.ts';
+import { BanList } from '../src/bans/ban-list.ts';
+import { StoreLink } from '../src/bans/store-link.ts';
+import type { BanEntry } from '../src/ports/ban-store.ts';
+import { systemClock } from '../src/ports/clock.ts';
+
+const LOOKUPS = 2_000_000;
+const SIZES = [10, 110_000];
+const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+const metrics = { counter: () => ({ add() {} }), gauge() {} };
+
+/** Addresses, subnets of eight lengths, IPv6 and peers, as a list grows in practice. */
+function entries(count: number): BanEntry[] {
+  const untilMs = Date.now() + 86_400_000;
+  return Array.from({ length: count }, (_each, i) => {
+    const octets = [10 + (i >> 18), (i >> 10) & 255, (i >> 2) & 255, (i & 3) * 64];
+    const key =
+      i % 10 === 8
+        ? `2001:db8:${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}::/64`
+        : i % 10 === 9
+          ? `${octets[0]}.${octets[1]}.${octets[2]}.0/24`
+          : octets.join('.');
+    const kind = key.includes('/') ? ('subnet' as const) : ('address' as const);
+    return { key, kind, untilMs, createdAtMs: 0, reason: '', evidence: '', source: 'operator', because: undefined };
+  });
+}
+
+function texts(): string[] {
+  return Array.from({ length: 4096 }, (_each, i) =>
+    i % 4 === 3
+      ? `2001:db8:${(i % 3).toString(16)}:${i.toString(16)}::1`
+      : `${i % 2 ? 10 : 203}.${i & 255}.${(i * 7) & 255}.${(i % 4) * 64}`,
+  );
+}
+
+function memory(): number {
+  globalThis.gc?.();
+  return process.memoryUsage.rss();
+}
+
+async function ours(count: number) {
+  const before = memory();
+  const store = new SqliteBanStore({ log }, { path: ':memory:' });
+  const link = new StoreLink({ store, log, metrics, clock: systemClock });
+  await link.open(new AbortController().signal);
+  // As a start finds them: read from the store, not added one by one.
+  store.loadBans = async () => entries(count);
+  const list = new BanList({ link, log, metrics, clock: systemClock }, { defaultDurationMs: 1, maxEntries: 1_000_000 });
+  await list.init();
+  const held = memory() - before;
+  const result = { ...measure((text) => list.isBanned(text)), memoryMiB: Math.round((held / 1024 / 1024) * 10) / 10 };
+  await link.close(100);
+  return result;
+}
+
+function blockList(count: number) {
+  const list = new BlockList();
+  for (const { key } of entries(count)) {
+    const [address = '', prefix] = key.split('/');
+    const family = address.includes(':') ? 'ipv6' : 'ipv4';
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return measure((text) => list.check(text, text.includes(':') ? 'ipv6' : 'ipv4'), count > 1000 ? 2000 : 100_000);
+}
+
+function measure(check: (text: string) => boolean, lookups = LOOKUPS) {
+  const all = texts();
+  let banned = 0;
+  for (let i = 0; i < Math.min(lookups, 50_000); i += 1) if (check(all[i % all.length] ?? '')) banned += 1;
+  banned = 0;
+  const started = process.cpuUsage();
+  for (let i = 0; i < lookups; i += 1) if (check(all[i % all.length] ?? '')) banned += 1;
+  const { user, system } = process.cpuUsage(started);
+  return { lookups, bannedShare: banned / lookups, lookupsPerCpuSecond: Math.round((lookups / (user + system)) * 1e6) };
+}
+
+const results = [];
+for (const size of SIZES) results.push({ entries: size, ours: await ours(size), nodeBlockList: blockList(size) });
+process.stdout.write(`${JSON.stringify({ node: process.version, results }, null, 2)}\n`);
