@@ -50,14 +50,17 @@ export function peerIdOf(address: Multiaddr): string | undefined {
   return last?.name === 'p2p' ? last.value : undefined;
 }
 
-/** The address ending with this peer's id; undefined for what is no multiaddr, and for one that ends with another's. */
+/** The address ending with this peer's id; undefined for what leads nowhere or to another peer. */
 export function withPeerId(address: string, peerId: string): string | undefined {
   try {
     const parsed = multiaddr(address);
+    const first = parsed.getComponents()[0];
+    if (first === undefined || first.name === 'p2p') return undefined;
     const named = peerIdOf(parsed);
-    if (named !== undefined) return named === peerId ? address : undefined;
-    // Parsed again: the id itself may be none.
-    return multiaddr(`${address}/p2p/${peerId}`).toString();
+    if (named !== undefined && named !== peerId) return undefined;
+    const whole = named === undefined ? parsed.encapsulate(`/p2p/${peerId}`) : parsed;
+    // Only its bytes are wholly parsed: ports, and the id itself.
+    return whole.bytes.byteLength > 0 ? whole.toString() : undefined;
   } catch {
     return undefined;
   }

@@ -66,6 +66,7 @@ describe('addresses', () => {
     for (const [address, peerId] of [
       ['nonsense', id],
       ['', id],
+      [`/p2p/${id}`, id],
       ['/ip4/1.2.3.4/tcp/1', 'nobody'],
       [whole, 'QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN'],
     ] as const)
