@@ -1,0 +1,241 @@
+// 200 random networks of authors, relays, validators and their reports, through the real pipeline: no innocent ever has a score, and whoever alone
+// announced invalid content pays for it.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { SqliteBanStore } from '../../../src/adapters/sql/sqlite-ban-store.ts';
+import { BanSystem } from '../../../src/bans/ban-system.ts';
+import { validationReports } from '../../../src/bans/validation-reports.ts';
+import { executor } from '../../../src/gossip/executor.ts';
+import { topicPipeline } from '../../../src/gossip/pipeline.ts';
+import { guardView } from '../../../src/gossip/view.ts';
+import { Attribution } from '../../../src/peers/attribution.ts';
+import type { TopicHandler } from '../../../src/ports/p2p-node.ts';
+import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
+import { encodeKafkaInvalidBlock, encodeKafkaInvalidSubtree } from '../../../src/wire/kafka-messages.ts';
+import { NETWORKS } from '../../../src/wire/networks.ts';
+import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
+import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+
+const HONEST = 4;
+const BAD = 3;
+const PEERS = HONEST + BAD;
+/** A peer id for each number; relays are the same peers. */
+const IDS = Array.from(
+  { length: PEERS + 1 },
+  (_each, i) => peerIdFromPublicKey(Buffer.concat([Buffer.from('08011220', 'hex'), Buffer.alloc(32, i + 1)])) as PeerId,
+);
+const OWN = IDS[PEERS] as PeerId;
+const isHonest = (peer: number) => peer < HONEST;
+const urlOf = (peer: number) => `http://hub${peer}.example/api`;
+const hashOf = (content: number) => content.toString(16).padStart(2, '0').repeat(32);
+
+type Kind = 'block' | 'subtree';
+
+/** What happens, in order. Contents below 100 are valid, the others are not; a hash stands for its content. */
+type Step =
+  | {
+      readonly type: 'honest';
+      readonly author: number;
+      readonly relay: number;
+      readonly kind: Kind;
+      readonly content: number;
+    }
+  /** A bad author: invalid or copied content, its own URL or a victim's, spelled as it likes, maybe under a victim's name. */
+  | {
+      readonly type: 'bad';
+      readonly author: number;
+      readonly relay: number;
+      readonly kind: Kind;
+      readonly content: number;
+      readonly url: number;
+      readonly isUpper: boolean;
+      readonly claimedId: number | undefined;
+    }
+  | { readonly type: 'validate'; readonly kind: Kind; readonly pick: number; readonly isUpper: boolean };
+
+const kind = fc.constantFrom<Kind>('block', 'subtree');
+const peer = fc.nat(PEERS - 1);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    type: fc.constant('honest' as const),
+    author: fc.nat(HONEST - 1),
+    relay: peer,
+    kind,
+    content: fc.nat(5),
+  }),
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('bad' as const),
+      author: fc.integer({ min: HONEST, max: PEERS - 1 }),
+      relay: peer,
+      kind,
+      content: fc.oneof(fc.nat(5), fc.integer({ min: 100, max: 112 })),
+      url: peer,
+      isUpper: fc.boolean(),
+      claimedId: fc.option(fc.nat(HONEST - 1), { nil: undefined, freq: 6 }),
+    }),
+  },
+  {
+    arbitrary: fc.record({ type: fc.constant('validate' as const), kind, pick: fc.nat(99), isUpper: fc.boolean() }),
+    weight: 4,
+  },
+);
+
+interface Announced {
+  readonly author: number;
+  readonly content: number;
+  readonly url: string;
+}
+
+/** The network's truth, beside the real parts that must find it out. */
+class Scenario {
+  readonly bans: BanSystem;
+  /** Contents that were reported, and by whom alone they had been announced until then. */
+  readonly guilty: { author: number; kind: Kind }[] = [];
+  private readonly announced: Record<Kind, Announced[]> = { block: [], subtree: [] };
+  private readonly handlers: Record<Kind, TopicHandler>;
+  private readonly reports: ReturnType<typeof validationReports>;
+  private seqno = 0n;
+
+  constructor() {
+    const clock = new FakeClock();
+    const metrics = new RecordedMetrics();
+    const log = recordingLogger();
+    const deps = { clock, metrics, log };
+    this.bans = new BanSystem(
+      { ...deps, store: new SqliteBanStore({ log }, { path: ':memory:' }) },
+      {
+        defaultDurationMs: 60_000,
+        maxEntries: 1000,
+        threshold: 1_000_000,
+        durationMs: 60_000,
+        isWhitelisted: () => false,
+        isShadow: () => false,
+      },
+    );
+    const options = { maxAnnouncements: 1000, ttlMs: 3_600_000 };
+    const blocks = new Attribution(deps, { kind: 'block', ...options });
+    const subtrees = new Attribution(deps, { kind: 'subtree', ...options });
+    const view = guardView(
+      {
+        ownId: OWN,
+        blocks,
+        subtrees,
+        ownChain: { heightOf: () => undefined, tip: () => undefined },
+        isBanned: (peerId) => this.bans.isBanned(peerId),
+        clock,
+      },
+      {
+        powLimitBits: NETWORKS.regtest.powLimitBits,
+        verifiesHeaderPow: true,
+        requiresHeader: false,
+        authorRate: { perSecond: 500, burst: 10_000 },
+        relayRate: { perSecond: 0, burst: 0 },
+        dataHubUrls: { allowsPrivate: true, blacklist: [] },
+        maxTargetRatio: 0,
+      },
+    );
+    const producer = {
+      topic: 't',
+      start: async () => {},
+      publish: () => {},
+      pending: () => 0,
+      probe: async () => ({ ok: true, details: '' }),
+      stop: async () => {},
+    };
+    const node = { updatePeerHeight: () => {}, publish: async () => {}, hostId: () => OWN };
+    const execute = executor({
+      blocks,
+      subtrees,
+      blockProducer: producer,
+      subtreeProducer: producer,
+      node,
+      scores: this.bans,
+    });
+    const pipeline = (each: Kind) => topicPipeline(each, { view, execute, isShadow: () => false, log, metrics });
+    this.handlers = { block: pipeline('block'), subtree: pipeline('subtree') };
+    this.reports = validationReports(
+      { ...deps, blocks, subtrees, scores: this.bans.manager, blockchain: { fsmState: async () => 'RUNNING' }, node },
+      { rejectedTxTopic: 'rejected' },
+    );
+  }
+
+  async run(steps: readonly Step[]): Promise<void> {
+    await this.bans.start(new AbortController().signal);
+    for (const each of steps) {
+      if (each.type === 'validate') await this.validate(each);
+      else this.announce(each);
+    }
+    await this.bans.stop();
+  }
+
+  private announce(each: Exclude<Step, { type: 'validate' }>): void {
+    const isForged = each.type === 'bad' && each.claimedId !== undefined;
+    const url = urlOf(each.type === 'bad' ? each.url : each.author);
+    const hash = hashOf(each.content);
+    const claimed = isForged ? (each.claimedId ?? 0) : each.author;
+    const fields = {
+      Hash: each.type === 'bad' && each.isUpper ? hash.toUpperCase() : hash,
+      ...(each.kind === 'block' ? { Height: 7 } : {}),
+      DataHubURL: url,
+      PeerID: IDS[claimed],
+    };
+    this.seqno += 1n;
+    this.handlers[each.kind]({
+      topic: each.kind,
+      bytes: Buffer.from(JSON.stringify(fields)),
+      author: IDS[each.author] as PeerId,
+      authorKey: () => new Uint8Array(),
+      relay: IDS[each.relay] as PeerId,
+      seqno: this.seqno,
+    });
+    if (!isForged) this.announced[each.kind].push({ author: each.author, content: each.content, url });
+  }
+
+  /** The validator fetches what one announcement names, and tells what it found when that is wrong. */
+  private async validate({ kind: of, pick, isUpper }: Extract<Step, { type: 'validate' }>): Promise<void> {
+    const all = this.announced[of];
+    const chosen = all[pick % Math.max(1, all.length)];
+    if (chosen === undefined) return;
+    // An honest host serves the right bytes of valid hashes, and nothing of others; a bad one serves what it likes.
+    const server = Number(/hub(\d+)/.exec(chosen.url)?.[1]);
+    const isValid = chosen.content < 100 && isHonest(server);
+    if (isValid) return;
+    // What an honest host does not have it answers with an error, which is no report of invalid content.
+    if (isHonest(server) && chosen.content >= 100) return;
+    const hash = (isUpper ? hashOf(chosen.content).toUpperCase() : hashOf(chosen.content)) as BlockHash;
+    const authors = new Set(all.filter(({ content }) => content === chosen.content).map(({ author }) => author));
+    if (authors.size === 1) this.guilty.push({ author: chosen.author, kind: of });
+    const value =
+      of === 'block'
+        ? encodeKafkaInvalidBlock({ hash, reason: 'invalid' })
+        : encodeKafkaInvalidSubtree({ hash, peerUrl: chosen.url, reason: 'invalid' });
+    const handler = of === 'block' ? this.reports.invalidBlocks : this.reports.invalidSubtrees;
+    await handler({ value, topic: `invalid-${of}s`, partition: 0, offset: 0n });
+  }
+}
+
+test('200 scenarios of authors, relays and reports: no innocent has a score, a lone author of invalid content has', async () => {
+  let reported = 0;
+  let forged = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80, size: 'max' }), async (steps) => {
+      const scenario = new Scenario();
+      await scenario.run(steps);
+      for (let i = 0; i < HONEST; i += 1) {
+        const { scores, offences } = scenario.bans.manager.accountOf(IDS[i] as PeerId);
+        expect({ peer: i, scores, offences }).toEqual({ peer: i, scores: [], offences: [] });
+      }
+      for (const { author } of scenario.guilty)
+        expect(scenario.bans.manager.getBanScore(IDS[author] as PeerId)).toBeGreaterThan(0);
+      for (const each of scenario.bans.manager.list()) expect(each.role).toBe('author');
+      reported += scenario.guilty.length;
+      forged += steps.filter((each) => each.type === 'bad' && each.claimedId !== undefined).length;
+    }),
+    { numRuns: 200 },
+  );
+  // The scenarios are not empty: there was something to find.
+  expect(reported).toBeGreaterThan(50);
+  expect(forged).toBeGreaterThan(50);
+});
