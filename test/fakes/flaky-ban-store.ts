@@ -1,0 +1,93 @@
+// A store of bans that can be away, slow, or refuse, in front of a real one in memory. Several in front of one store are several servers.
+import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
+import { P2PError } from '../../src/errors.ts';
+import type { BanEntry, BanStore, LegacyBan, Offence, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
+import { recordingLogger } from './recorders.ts';
+
+export interface StoreCall {
+  readonly method: keyof BanStore;
+  readonly args: readonly unknown[];
+}
+
+export function memoryStore(): SqliteBanStore {
+  return new SqliteBanStore({ log: recordingLogger() }, { path: ':memory:' });
+}
+
+export class FlakyBanStore implements BanStore {
+  /** What reached the store, in its order; also what failed there. */
+  readonly calls: StoreCall[] = [];
+  /** Every call throws STORE_UNAVAILABLE while true. */
+  isAway = false;
+  /** Calls for which it is true throw STORE_FAILED. */
+  refuses: (call: StoreCall) => boolean = () => false;
+  /** A call waits for it before it is done. */
+  before: (call: StoreCall) => Promise<unknown> | undefined = () => undefined;
+  /** The answer of a call that was done waits for it. */
+  after: (call: StoreCall) => Promise<unknown> | undefined = () => undefined;
+  legacy: LegacyBan[] = [];
+  private readonly listeners = new Set<(change: StoreChange) => void>();
+  readonly inner: BanStore;
+
+  constructor(inner: BanStore = memoryStore()) {
+    this.inner = inner;
+  }
+
+  open = () => this.pass('open');
+  close = () => this.pass('close');
+  loadBans = () => this.pass('loadBans');
+  loadBan = (key: string) => this.pass('loadBan', key);
+  putBan = (entry: BanEntry) => this.pass('putBan', entry);
+  removeBan = (key: string) => this.pass('removeBan', key);
+  clearBans = () => this.pass('clearBans');
+  loadScores = () => this.pass('loadScores');
+  loadScoresOf = (subject: string) => this.pass('loadScoresOf', subject);
+  addOffence = (offence: Offence) => this.pass('addOffence', offence);
+  resetScores = (subject: string) => this.pass('resetScores', subject);
+  loadAddresses = () => this.pass('loadAddresses');
+  putAddress = (seen: SeenAddress) => this.pass('putAddress', seen);
+  purge = (nowMs: number) => this.pass('purge', nowMs);
+
+  async legacyBans(): Promise<LegacyBan[]> {
+    await this.pass('legacyBans');
+    return this.legacy;
+  }
+
+  async legacyTaken(): Promise<void> {
+    await this.pass('legacyTaken');
+    this.legacy = [];
+  }
+
+  subscribe(listener: (change: StoreChange) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  get listenerCount(): number {
+    return this.listeners.size;
+  }
+
+  /** As if another server had changed something. */
+  tell(change: StoreChange): void {
+    for (const listener of this.listeners) listener(change);
+  }
+
+  /** First arguments of the calls of a method. */
+  argsOf(method: keyof BanStore): unknown[] {
+    return this.calls.filter((call) => call.method === method).map(({ args }) => args[0]);
+  }
+
+  private async pass<M extends keyof BanStore>(
+    method: M,
+    ...args: Parameters<BanStore[M]>
+  ): Promise<Awaited<ReturnType<BanStore[M]>>> {
+    const call = { method, args };
+    await this.before(call);
+    this.calls.push(call);
+    if (this.isAway) throw new P2PError('STORE_UNAVAILABLE', 'away');
+    if (this.refuses(call)) throw new P2PError('STORE_FAILED', 'refused');
+    const work = this.inner[method] as (...values: unknown[]) => Promise<Awaited<ReturnType<BanStore[M]>>>;
+    const result = await work.apply(this.inner, args);
+    await this.after(call);
+    return result;
+  }
+}
