@@ -126,21 +126,23 @@ export class Server {
       return await this.startParts(whole, dataHubUrl);
     } catch (error) {
       await this.stop();
+      // A stop that came meanwhile may have ended before the last part was up.
+      await this.stopParts();
       throw error;
     }
   }
 
   private async startParts(signal: AbortSignal, dataHubUrl: string): Promise<ServerReady> {
     const { bans, blockchain, node, blockProducer, subtreeProducer, grpc, log } = this.deps;
-    for (const endpoint of this.endpoints) await this.startEndpoint(endpoint);
+    for (const endpoint of this.endpoints) await this.startEndpoint(endpoint, signal);
     this.undo.push({ part: 'bans', stop: () => bans.stop() });
     await bans.start(signal);
     bans.attach(node);
-    await this.startEndpoint(grpc);
+    await this.startEndpoint(grpc, signal);
     await blockchain.waitUntilFsmLeavesIdle(signal);
     const producers = [blockProducer, subtreeProducer];
-    for (const producer of producers) await producer.start(signal);
     this.undo.push({ part: 'kafka', stop: () => flushed(producers) });
+    for (const producer of producers) await producer.start(signal);
     const attributions = await this.attachPipeline();
     this.undo.push({ part: 'node', stop: () => node.stop() });
     await node.start(signal, undefined, Object.values(this.options.topics));
@@ -161,9 +163,12 @@ export class Server {
     };
   }
 
-  private async startEndpoint(endpoint: Endpoint): Promise<void> {
-    await endpoint.start();
+  private async startEndpoint(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
     this.undo.push({ part: 'endpoint', stop: () => endpoint.stop() });
+    await endpoint.start();
+    if (!signal.aborted) return;
+    await endpoint.stop();
+    signal.throwIfAborted();
   }
 
   private announcer(dataHubUrl: string): Announcer {

@@ -36,7 +36,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-async function setUp(options: Partial<ServerOptions> = {}) {
+async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0 } = {}) {
   const log = recordingLogger();
   const metrics = new RecordedMetrics();
   const chain = new EmbeddedChain(
@@ -49,6 +49,7 @@ async function setUp(options: Partial<ServerOptions> = {}) {
   const order: string[] = [];
   const endpoint: Endpoint = {
     start: async () => {
+      await new Promise((resolve) => setTimeout(resolve, endpointStartMs));
       order.push('endpoint started');
     },
     address: () => '127.0.0.1:1',
@@ -163,6 +164,15 @@ describe('server', () => {
     given.abort();
     await expect(starting).rejects.toMatchObject({ name: 'AbortError' });
     expect(order).toEqual(['endpoint started', 'endpoint stopped']);
+  });
+
+  test('a stop during the start leaves nothing listening', async () => {
+    const { server, order } = await setUp({}, { endpointStartMs: 50 });
+    await server.init();
+    const starting = server.start(new AbortController().signal);
+    await server.stop();
+    await expect(starting).rejects.toMatchObject({ name: 'AbortError' });
+    expect(order.at(-1)).toBe('endpoint stopped');
   });
 
   test('readiness says what it found of each; liveness depends on nothing', async () => {
