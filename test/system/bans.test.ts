@@ -17,9 +17,11 @@ function newKey(): string {
   return Buffer.concat([Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')]).toString('hex');
 }
 
-/** Times that the server said that this peer is connected. */
-function arrivals(server: ServerProcess, peerId: string): number {
-  return server.output.json.filter((line) => line.event === 'peer connected' && line.peerId === peerId).length;
+/** Times that the server said that this peer is connected, from addresses that begin so. */
+function arrivals(server: ServerProcess, peerId: string, address = ''): number {
+  return server.output.json.filter(
+    (line) => line.event === 'peer connected' && line.peerId === peerId && String(line.address).startsWith(address),
+  ).length;
 }
 
 describe('a banned Go peer', () => {
@@ -40,13 +42,13 @@ describe('a banned Go peer', () => {
   });
 
   test.each([
-    ['its IP', '/ip4/127.0.0.2', '/ip4/127.0.0.2', () => '127.0.0.2', '127.0.0.2'],
-    ['its /24', '/ip4/127.0.7.9', '/ip4/127.0.7.200', () => '127.0.7.1/24', '127.0.7.0/24'],
-    ['its IPv6 /64', '/ip6/::1', '/ip6/::1', () => '::1/64', '::/64'],
-    ['its peer id', '/ip4/127.0.0.1', '/ip4/127.0.0.3', (peerId: string) => peerId, undefined],
+    ['its IP', '/ip4/127.0.0.2', '/ip4/127.0.0.2', () => '127.0.0.2', '127.0.0.2', '/ip4/127.0.0.2/'],
+    ['its /24', '/ip4/127.0.7.9', '/ip4/127.0.7.200', () => '127.0.7.1/24', '127.0.7.0/24', '/ip4/127.0.7.'],
+    ['its IPv6 /64', '/ip6/::1', '/ip6/::1', () => '::1/64', '::/64', '/ip6/'],
+    ['its peer id', '/ip4/127.0.0.1', '/ip4/127.0.0.3', (peerId: string) => peerId, undefined, ''],
   ])(
     'by %s: cut within a second, refused on reconnect, let back by unban',
-    async (_name, at, later, spelled, canonical) => {
+    async (_name, at, later, spelled, canonical, banned) => {
       const privateKey = newKey();
       const start = (ip: string) =>
         GoPeer.start({ psk: PSK, listen: [`${ip}/tcp/0`], topics: allTopics('regtest'), privateKey });
@@ -65,17 +67,20 @@ describe('a banned Go peer', () => {
         // Started anew, so that it really comes from its address: right after a cut Go takes another one of the machine's.
         await peer.stop();
         peer = await start(later);
-        const refused = await target.metric('teranode_p2p_connections_refused_total', 'reason="banned_');
-        await connect();
-        // Go takes a connection for made once its own handshake is over, and then sees it closed.
-        await waitFor(async () => !(await peer.isConnectedTo(target.peerId)), {
-          timeoutMs: SECOND,
-          what: 'the refusal',
-        });
-        expect(await target.metric('teranode_p2p_connections_refused_total', 'reason="banned_')).toBeGreaterThan(
-          refused,
+        const refusals = () => target.metric('teranode_p2p_connections_refused_total', 'reason="banned_');
+        const refused = await refusals();
+        await waitFor(
+          async () => {
+            // Go may come from another address of the machine, which nobody banned: then it tries again.
+            await peer.disconnect(target.peerId);
+            await connect();
+            return (await refusals()) > refused;
+          },
+          { what: 'the refusal' },
         );
-        expect(arrivals(target, peer.peerId)).toBe(1);
+        // Go takes a connection for made once its own handshake is over, and then sees it closed.
+        const arrived = arrivals(target, peer.peerId, banned);
+        expect(arrived).toBe(1);
         expect(await innocent.isConnectedTo(server.peerId)).toBe(true);
 
         await admin(target, 'bans', 'remove', key);
@@ -83,12 +88,13 @@ describe('a banned Go peer', () => {
         await waitFor(
           async () => {
             await connect();
-            return arrivals(target, peer.peerId) >= 2 && (await peer.isConnectedTo(target.peerId));
+            return (await peer.isConnectedTo(target.peerId)) && arrivals(target, peer.peerId) >= 2;
           },
           { what: 'the way back' },
         );
       } finally {
         await peer.stop();
+        await admin(target, 'bans', 'clear');
       }
     },
   );

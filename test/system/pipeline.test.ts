@@ -37,7 +37,8 @@ describe.each(DRESSES)('announcements of a Go network end in Kafka, %s', (_dress
       settings: { ...settings, ...kafkaSettings(broker.address) },
     });
     const options = { ...dress, topics: allTopics('mainnet'), allow: [server.peerId] };
-    publisher = await GoPeer.start(options);
+    // A longer queue than Go's 32: on a busy machine the publisher itself would drop, which says nothing of who receives.
+    publisher = await GoPeer.start({ ...options, outboundQueue: 4096 });
     listener = await GoPeer.start(options);
     for (const peer of [publisher, listener]) await peer.connect(server.address);
     for (const peer of [publisher, listener]) {
