@@ -23,6 +23,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sync: ['errors', 'bounded-queue', 'repeating', 'wire', 'ports', 'peers', 'bans'],
   'notification-hub': ['ports'],
   health: ['errors', 'wire', 'ports'],
+  'network-member': [
+    'errors',
+    'wire',
+    'ports',
+    'peers',
+    'bans',
+    'gossip',
+    'announce',
+    'handshake',
+    'sync',
+    'notification-hub',
+  ],
   server: [
     'errors',
     'bounded-queue',

@@ -17,6 +17,7 @@ import { EmbeddedChain } from './adapters/sql/embedded-chain.ts';
 import { banOptions, banStore, shadowRules } from './ban-options.ts';
 import { BanSystem } from './bans/ban-system.ts';
 import type { PolicyOptions } from './gossip/view.ts';
+import { NetworkMember, type NetworkMemberOptions } from './network-member.ts';
 import { nodeOptions } from './node-options.ts';
 import { peerAdmin } from './peer-admin.ts';
 import { type Clock, systemClock } from './ports/clock.ts';
@@ -28,8 +29,9 @@ import type { Producer } from './ports/producer.ts';
 import { type Endpoint, Server, type ServerReady } from './server.ts';
 import { parseKafkaUrl } from './settings/kafka-url.ts';
 import type { Settings } from './settings/load.ts';
-import { fullTopicNames } from './settings/topic-names.ts';
+import { fullTopicNames, topicPrefixes } from './settings/topic-names.ts';
 import { buildVersion } from './version.ts';
+import type { PeerId } from './wire/ids.ts';
 import { NETWORKS } from './wire/networks.ts';
 
 export interface AppOptions {
@@ -72,14 +74,22 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       nodeOptions(settings, { privateKey: identity, version: buildVersion().version, dataFolder: dataFolder.path }),
     );
     const brokers = { ...deps, memoryBroker };
+    const common = {
+      ...deps,
+      node,
+      bans,
+      blockchain: chain,
+      blockProducer: producerFor(settings.kafka_blocksConfig, settings, brokers),
+      subtreeProducer: producerFor(settings.kafka_subtreesConfig, settings, brokers),
+    };
+    const member = new NetworkMember(
+      { ...common, random: Math.random },
+      memberOptions(settings, buildVersion().version),
+    );
     const server = new Server(
       {
-        ...deps,
-        node,
-        bans,
-        blockchain: chain,
-        blockProducer: producerFor(settings.kafka_blocksConfig, settings, brokers),
-        subtreeProducer: producerFor(settings.kafka_subtreesConfig, settings, brokers),
+        ...common,
+        member,
         reports: {
           invalidBlocks: consumerFor(settings.kafka_invalidBlocksConfig, settings, brokers),
           invalidSubtrees: consumerFor(settings.kafka_invalidSubtreesConfig, settings, brokers),
@@ -88,7 +98,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
         grpc: await grpcServer(
           settings,
           dataFolder.path,
-          peerAdmin({ bans, node, isWhitelisted: banOptions(settings).isWhitelisted }),
+          peerAdmin({ bans, node, registry: member.registry, isWhitelisted: banOptions(settings).isWhitelisted }),
           deps,
         ),
         endpoints: (self) => httpEndpoints(settings, self, metrics, log),
@@ -221,17 +231,36 @@ function httpEndpoints(settings: Settings, server: Server, metrics: PrometheusMe
 
 function serverOptions(settings: Settings) {
   return {
-    topics: fullTopicNames(settings),
     assetHttpPublicAddress: settings.asset_httpPublicAddress,
     assetHttpAddress: settings.asset_httpAddress,
     httpAddress: settings.p2p_http_address,
     servesHttps: settings.securityLevelHTTP === 1,
+  };
+}
+
+function memberOptions(settings: Settings, version: string): NetworkMemberOptions {
+  return {
+    networks: topicPrefixes(settings).map((topicPrefix) => ({
+      topicPrefix,
+      topics: fullTopicNames(settings, topicPrefix),
+    })),
+    userAgent: `teranode/bitcoin/${version}`,
     policy: policyOptions(settings),
     isShadow: shadowRules(settings),
     peerMap: {
       maxSize: settings.p2p_peer_map_max_size,
       ttlMs: settings.p2p_peer_map_ttl,
       cleanUpIntervalMs: settings.p2p_peer_map_cleanup_interval,
+    },
+    handshake: {
+      topicSize: settings.p2p_handshake_topic_size,
+      topicTimeoutMs: settings.p2p_handshake_topic_timeout,
+    },
+    sync: {
+      minPeers: settings.p2p_min_peers_for_sync,
+      maxWaitMs: settings.p2p_max_wait_for_min_peers,
+      forcedPeer: settings.p2p_force_sync_peer as PeerId | undefined,
+      hasBootstrap: settings.p2p_bootstrap_addresses.length > 0,
     },
   };
 }

@@ -3,8 +3,8 @@
 
 /** Code -> what it means and what to do. `docs/errors.md` is kept equal to this table by a test. */
 export const ERROR_CODES = {
-  SETTINGS_INVALID: 'One or more settings are missing or wrong. The message names each one and what would be right.',
-  SETTINGS_FILE_UNREADABLE: 'A settings file exists and cannot be read.',
+  SETTINGS_INVALID:
+    'One or more settings, or files that they name, are missing or wrong. The message names each one and what would be right.',
   DATA_FOLDER_LOCKED: 'Another process uses this dataFolder. Give each node a folder of its own.',
   DATA_FOLDER_UNUSABLE: 'The dataFolder cannot be created or written.',
   LISTEN_FAILED: 'An address could not be listened on. Choose another port, or stop what uses it.',

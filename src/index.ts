@@ -26,6 +26,7 @@ export type {
   JoinedTopic,
   P2PNode,
   PeerRecord,
+  PublishOutcome,
   RelayDecision,
   TopicHandler,
 } from './ports/p2p-node.ts';

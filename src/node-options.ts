@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Libp2pNodeOptions } from './adapters/libp2p/node-options.ts';
 import type { Settings } from './settings/load.ts';
-import { fullTopicNames } from './settings/topic-names.ts';
+import { fullTopicNames, topicPrefixes } from './settings/topic-names.ts';
 
 export interface NodeFacts {
   readonly privateKey: Libp2pNodeOptions['privateKey'];
@@ -14,7 +14,7 @@ const PEER_CACHE_FILE = 'teranode_peers.json';
 
 export function nodeOptions(settings: Settings, facts: NodeFacts): Libp2pNodeOptions {
   const isPrivate = settings.p2p_dht_use_private;
-  const handshakeTopic = fullTopicNames(settings).handshake;
+  const handshakeTopics = new Set(topicPrefixes(settings).map((prefix) => fullTopicNames(settings, prefix).handshake));
   return {
     processName: settings.clientName,
     userAgent: `teranode/bitcoin/${facts.version}`,
@@ -41,7 +41,7 @@ export function nodeOptions(settings: Settings, facts: NodeFacts): Libp2pNodeOpt
     nat: natOptions(settings),
     peerCache: peerCache(settings, facts.dataFolder),
     // listen_only says nothing but the handshake; one rule, here, for all senders.
-    mayPublish: settings.listen_mode === 'listen_only' ? (topic) => topic === handshakeTopic : () => true,
+    mayPublish: settings.listen_mode === 'listen_only' ? (topic) => handshakeTopics.has(topic) : () => true,
   };
 }
 

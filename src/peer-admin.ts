@@ -2,6 +2,7 @@
 import { parseBanKey } from './bans/ban-key.ts';
 import type { BanSystem } from './bans/ban-system.ts';
 import { P2PError } from './errors.ts';
+import type { PeerRegistry } from './peers/registry.ts';
 import type { BanEntry, BanReason } from './ports/ban-store.ts';
 import type { P2PNode, PeerRecord } from './ports/p2p-node.ts';
 import type { Explanation, PeerAdmin, PeerView } from './ports/peer-admin.ts';
@@ -11,14 +12,16 @@ import { parsePeerId } from './wire/peer-id.ts';
 export interface PeerAdminDependencies {
   readonly bans: BanSystem;
   readonly node: P2PNode;
+  readonly registry: Pick<PeerRegistry, 'get'>;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
 }
 
 const MAX_HOST_CHARS = 260;
 
-export function peerAdmin({ bans, node, isWhitelisted }: PeerAdminDependencies): PeerAdmin {
+export function peerAdmin(deps: PeerAdminDependencies): PeerAdmin {
+  const { bans, node, isWhitelisted } = deps;
   return {
-    peers: () => node.currentlyConnectedPeers().map((record) => view(record, bans, isWhitelisted)),
+    peers: () => node.currentlyConnectedPeers().map((record) => view(record, deps)),
     ban: (text, untilMs, reason) => banned(bans, text, untilMs, reason),
     unban: async (text) => {
       const before = bans.manager.getBanScore(text.trim()) > 0;
@@ -50,7 +53,8 @@ export function peerAdmin({ bans, node, isWhitelisted }: PeerAdminDependencies):
   };
 }
 
-function view(record: PeerRecord, bans: BanSystem, isWhitelisted: (peerId: PeerId) => boolean): PeerView {
+function view(record: PeerRecord, { bans, registry, isWhitelisted }: PeerAdminDependencies): PeerView {
+  const known = registry.get(record.id);
   const { id, addresses, agentVersion, lastSendMs, lastReceiveMs, bytesSent, bytesReceived, pingMs } = record;
   return {
     id,
@@ -63,8 +67,8 @@ function view(record: PeerRecord, bans: BanSystem, isWhitelisted: (peerId: PeerI
     bytesSent,
     bytesReceived,
     pingMs,
-    startingHeight: record.startingHeight,
-    height: record.height,
+    startingHeight: known?.startingHeight ?? record.startingHeight,
+    height: known?.claimed?.height ?? record.height,
     banScore: bans.manager.getBanScore(id),
     isWhitelisted: isWhitelisted(id),
   };

@@ -1,16 +1,11 @@
 // Server: init, start, stop, health (spec "Server Lifecycle Management"). The order of start and of stop, nothing else: what happens in
 // between belongs to the parts.
-import { Announcer } from './announce/announcer.ts';
 import type { BanSystem } from './bans/ban-system.ts';
 import { validationReports } from './bans/validation-reports.ts';
 import { P2PError } from './errors.ts';
-import { executor } from './gossip/executor.ts';
-import type { ReadTopic } from './gossip/messages.ts';
-import { topicPipeline } from './gossip/pipeline.ts';
-import { guardView, type PolicyOptions } from './gossip/view.ts';
+import type { Gossip } from './gossip/attach.ts';
 import { checkHealth, type HealthReport } from './health.ts';
-import { Attribution } from './peers/attribution.ts';
-import { OwnChain } from './peers/own-chain.ts';
+import type { NetworkMember } from './network-member.ts';
 import type { BlockchainClient } from './ports/blockchain-client.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Consumer } from './ports/consumer.ts';
@@ -18,7 +13,6 @@ import type { Logger } from './ports/log.ts';
 import type { Metrics } from './ports/metrics.ts';
 import type { P2PNode } from './ports/p2p-node.ts';
 import type { Producer } from './ports/producer.ts';
-import type { PeerId } from './wire/ids.ts';
 
 /** Something that listens for requests. */
 export interface Endpoint {
@@ -36,6 +30,7 @@ export interface RpcEndpoint extends Endpoint {
 export interface ServerDependencies {
   readonly node: P2PNode;
   readonly bans: BanSystem;
+  readonly member: NetworkMember;
   readonly blockchain: BlockchainClient;
   readonly blockProducer: Producer;
   readonly subtreeProducer: Producer;
@@ -54,8 +49,6 @@ export interface ServerDependencies {
 }
 
 export interface ServerOptions {
-  /** Full topic names (prefix and topic). */
-  readonly topics: { readonly [K in ReadTopic]: string };
   /** `asset_httpPublicAddress`, else `asset_httpAddress`. */
   readonly assetHttpPublicAddress: string | undefined;
   readonly assetHttpAddress: string | undefined;
@@ -63,10 +56,6 @@ export interface ServerOptions {
   readonly httpAddress: string | undefined;
   /** `securityLevelHTTP` 1. */
   readonly servesHttps: boolean;
-  readonly policy: PolicyOptions;
-  /** True for rules that are in shadow. */
-  readonly isShadow: (rule: string) => boolean;
-  readonly peerMap: { readonly maxSize: number; readonly ttlMs: number; readonly cleanUpIntervalMs: number };
 }
 
 /** What is told when the server is ready. */
@@ -133,7 +122,7 @@ export class Server {
   }
 
   private async startParts(signal: AbortSignal, dataHubUrl: string): Promise<ServerReady> {
-    const { bans, blockchain, node, blockProducer, subtreeProducer, grpc, log } = this.deps;
+    const { bans, blockchain, member, node, blockProducer, subtreeProducer, grpc, log } = this.deps;
     for (const endpoint of this.endpoints) await this.startEndpoint(endpoint, signal);
     this.undo.push({ part: 'bans', stop: () => bans.stop() });
     await bans.start(signal);
@@ -143,13 +132,9 @@ export class Server {
     const producers = [blockProducer, subtreeProducer];
     this.undo.push({ part: 'kafka', stop: () => flushed(producers) });
     for (const producer of producers) await producer.start(signal);
-    const attributions = await this.attachPipeline();
-    this.undo.push({ part: 'node', stop: () => node.stop() });
-    await node.start(signal, undefined, Object.values(this.options.topics));
-    await this.startReports(attributions, signal);
-    const announcer = this.announcer(dataHubUrl);
-    await announcer.start();
-    this.undo.push({ part: 'announcer', stop: () => announcer.stop() });
+    this.undo.push({ part: 'network', stop: () => this.leaveNetwork() });
+    const gossip = await member.start(signal, dataHubUrl);
+    await this.startReports(gossip, signal);
     grpc.setServing(true);
     this.undo.push({ part: 'readiness', stop: async () => grpc.setServing(false) });
     log.debug({ dataHubUrl }, 'server started');
@@ -171,44 +156,22 @@ export class Server {
     signal.throwIfAborted();
   }
 
-  private announcer(dataHubUrl: string): Announcer {
-    const { block, subtree, mining_on: miningOn } = this.options.topics;
-    return new Announcer(this.deps, { dataHubUrl, topics: { block, subtree, miningOn } });
-  }
-
-  private async attachPipeline(): Promise<{ blocks: Attribution; subtrees: Attribution }> {
-    const { bans, node, blockchain, blockProducer, subtreeProducer, clock, log, metrics } = this.deps;
-    const { maxSize, ttlMs, cleanUpIntervalMs } = this.options.peerMap;
-    const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
-    const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
-    const ownChain = new OwnChain({ blockchain, clock, log });
-    this.undo.push({ part: 'own chain', stop: () => ownChain.stop() });
-    await ownChain.start();
-    const isBanned = (peerId: PeerId) => bans.isBanned(peerId);
-    const ownId = node.hostId();
-    const view = guardView({ ownId, blocks, subtrees, ownChain, isBanned, clock }, this.options.policy);
-    const execute = executor({ blocks, subtrees, blockProducer, subtreeProducer, node, scores: bans });
-    const { isShadow } = this.options;
-    for (const [kind, topicName] of Object.entries(this.options.topics) as [ReadTopic, string][]) {
-      node.setTopicHandler(topicName, topicPipeline(kind, { view, execute, isShadow, log, metrics }));
+  /** Parts of the network stop one by one, so that a slow one does not take the time of the others. */
+  private async leaveNetwork(): Promise<void> {
+    for (const { part, stop } of this.deps.member.parts()) {
+      try {
+        await stop();
+      } catch (error) {
+        this.deps.log.warn({ part, err: error }, 'part did not stop cleanly');
+      }
     }
-    const timer = setInterval(() => {
-      blocks.cleanUp();
-      subtrees.cleanUp();
-    }, cleanUpIntervalMs);
-    timer.unref();
-    this.undo.push({ part: 'pipeline', stop: async () => clearInterval(timer) });
-    return { blocks, subtrees };
   }
 
-  private async startReports(
-    attributions: { blocks: Attribution; subtrees: Attribution },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { bans, reports } = this.deps;
+  private async startReports({ blocks, subtrees }: Gossip, signal: AbortSignal): Promise<void> {
+    const { bans, member, reports } = this.deps;
     const handlers = validationReports(
-      { ...this.deps, ...attributions, scores: bans.manager },
-      { rejectedTxTopic: this.options.topics.rejected_tx },
+      { ...this.deps, node: member.outlet(), blocks, subtrees, scores: bans.manager },
+      { rejectedTxTopic: member.ownTopics().rejected_tx },
     );
     const consumers = Object.values(reports);
     this.undo.push({

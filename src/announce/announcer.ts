@@ -154,9 +154,9 @@ export class Announcer {
   }
 
   private async publish(kind: Kind, topic: string, bytes: Uint8Array): Promise<void> {
-    await this.deps.node.publish(topic, bytes);
-    this.announced.add(1, { kind, outcome: 'published' });
-    this.deps.log.debug({ kind }, 'announced');
+    const outcome = await this.deps.node.publish(topic, bytes);
+    this.announced.add(1, { kind, outcome });
+    if (outcome === 'published') this.deps.log.debug({ kind }, 'announced');
   }
 }
 

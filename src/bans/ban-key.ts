@@ -17,6 +17,7 @@ export type BanKey =
 
 const MAX_CHARS = 128;
 const MAPPED_BITS = 96;
+const MAX_PORT = 65_535;
 
 /** An IP, a CIDR, `host:port` with an IP as host, or a peer id; undefined for anything else. */
 export function parseBanKey(text: string): BanKey | undefined {
@@ -33,12 +34,16 @@ export function parseBanKey(text: string): BanKey | undefined {
 /** `1.2.3.4:9905` and `[2001:db8::1]:9905` without their ports; anything else as it is. */
 export function withoutPort(text: string): string {
   if (text.startsWith('[')) {
-    const match = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text);
-    return match?.[1] ?? text;
+    const [, host, port = '0'] = /^\[([^\]]*)\](?::(\d{1,5}))?$/.exec(text) ?? [];
+    return host !== undefined && isPort(port) ? host : text;
   }
   const colon = text.indexOf(':');
   const isLone = colon > 0 && text.indexOf(':', colon + 1) < 0;
-  return isLone && /^\d{1,5}$/.test(text.slice(colon + 1)) ? text.slice(0, colon) : text;
+  return isLone && isPort(text.slice(colon + 1)) ? text.slice(0, colon) : text;
+}
+
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) <= MAX_PORT;
 }
 
 /** The IP at the beginning of a multiaddr; undefined for names and for what runs through a relay. */
@@ -52,7 +57,7 @@ function addressKey(ip: IpAddress): BanKey {
 }
 
 function subnetKey(address: string, bits: string): BanKey | undefined {
-  if (!/^\d{1,3}$/.test(bits)) return undefined;
+  if (!/^(?:0|[1-9]\d{0,2})$/.test(bits)) return undefined;
   const parsed = parseIp(address.replace(/^\[(.*)\]$/, '$1'));
   if (parsed === undefined) return undefined;
   const isMapped = parsed.family === 4 && address.includes(':');

@@ -66,8 +66,7 @@ export class BanList {
     const { link, clock, log } = this.deps;
     const now = clock.now();
     const kept = (await link.store.loadBans()).filter((entry) => entry.untilMs > now);
-    kept.sort((a, b) => b.untilMs - a.untilMs);
-    for (const entry of kept.slice(0, this.options.maxEntries)) this.put(entry);
+    for (const entry of this.fitting(kept)) this.put(entry);
     const legacy = await link.store.legacyBans();
     if (legacy.length > 0) {
       const { entries, unreadable } = legacyEntries(legacy, now);
@@ -79,12 +78,13 @@ export class BanList {
         { taken: entries.length, unreadable, expired: legacy.length - entries.length - unreadable },
         'bans of a Go deployment taken over',
       );
-      await link.store.legacyTaken();
+      // Behind those writes: a store that goes away in between will be read again at the next start.
+      await link.write('legacy', (store) => store.legacyTaken());
     }
     log.info({ bans: this.index.size }, 'bans in force');
   }
 
-  /** An IP, `host:port` or peer id is banned, by itself or by a subnet; a subnet, when all of it is. Anything else is not. */
+  /** An IP, `host:port` or peer id is banned, by itself or by a subnet; a subnet, when one ban covers all of it. Anything else is not. */
   isBanned(text: string): boolean {
     const ip = parseIp(text);
     if (ip !== undefined) return this.index.address(ip, this.deps.clock.now()) !== undefined;
@@ -140,14 +140,15 @@ export class BanList {
   /** Lifts the ban of this key, and those that it brought about. Resolves with what was lifted. Throws INPUT_INVALID. */
   async remove(text: string): Promise<BanEntry[]> {
     const key = checkedKey(text);
-    const lifted = [...this.index.entries()].filter(
+    const now = this.deps.clock.now();
+    const dropped = [...this.index.entries()].filter(
       (entry) => entry.key === key.key || (key.kind === 'peer' && entry.because === key.key),
     );
-    for (const entry of lifted) this.drop(entry, 'lifted');
+    for (const entry of dropped) this.drop(entry, entry.untilMs > now ? 'lifted' : 'expired');
     // Also a key that only the store knows.
-    const keys = new Set([key.key, ...lifted.map((entry) => entry.key)]);
+    const keys = new Set([key.key, ...dropped.map((entry) => entry.key)]);
     await Promise.all([...keys].map((each) => this.deps.link.write(`ban ${each}`, (store) => store.removeBan(each))));
-    return lifted;
+    return dropped.filter((entry) => entry.untilMs > now);
   }
 
   /** Canonical keys of all bans in force. */
@@ -182,25 +183,34 @@ export class BanList {
   }
 
   private take(entry: BanEntry): Promise<void> {
-    this.makeRoom(entry.key);
+    const left = this.makeRoom(entry.key);
+    if (left !== undefined) void this.deps.link.write(`ban ${left}`, (store) => store.removeBan(left));
     this.put(entry);
     this.tell({ type: 'added', entry });
     return this.deps.link.write(`ban ${entry.key}`, (store) => store.putBan(entry));
   }
 
-  private makeRoom(key: string): void {
-    if (this.index.get(key) !== undefined || this.index.size < this.options.maxEntries) return;
+  /** The key that had to leave, if any. */
+  private makeRoom(key: string): string | undefined {
+    const soonest = this.isFullFor(key) ? this.soonest() : undefined;
+    if (soonest === undefined) return undefined;
+    this.drop(soonest, 'full');
+    this.deps.log.warn(
+      { key: soonest.key, maxEntries: this.options.maxEntries },
+      'ban list full, the ban that ends soonest left',
+    );
+    return soonest.key;
+  }
+
+  private isFullFor(key: string): boolean {
+    return this.index.size >= this.options.maxEntries && this.index.get(key) === undefined;
+  }
+
+  private soonest(): BanEntry | undefined {
     let soonest: BanEntry | undefined;
     for (const entry of this.index.entries())
       if (soonest === undefined || entry.untilMs < soonest.untilMs) soonest = entry;
-    if (soonest === undefined) return;
-    const { key: left } = soonest;
-    this.drop(soonest, 'full');
-    this.deps.log.warn(
-      { key: left, maxEntries: this.options.maxEntries },
-      'ban list full, the ban that ends soonest left',
-    );
-    void this.deps.link.write(`ban ${left}`, (store) => store.removeBan(left));
+    return soonest;
   }
 
   private put(entry: BanEntry): void {
@@ -225,27 +235,41 @@ export class BanList {
     }
   }
 
-  /** What other servers changed, unless a change of ours to the same key is still on its way. */
+  /** What other servers changed, unless a change of ours to the same key came in between. */
   private async reload(changed: Changed): Promise<void> {
     const { store } = this.deps.link;
     if (changed !== 'all') {
       for (const key of changed) if (key !== '*') this.adopt(key, await store.loadBan(key));
       if (!changed.has('*')) return;
     }
-    const stored = new Map((await store.loadBans()).map((entry) => [entry.key, entry] as const));
-    for (const entry of [...this.index.entries()]) if (!stored.has(entry.key)) this.adopt(entry.key, undefined);
-    for (const [key, entry] of stored) this.adopt(key, entry);
+    const stored = await store.loadBans();
+    const keys = new Set(stored.map(({ key }) => key));
+    for (const { key } of [...this.index.entries()]) if (!keys.has(key)) this.adopt(key, undefined);
+    for (const entry of this.fitting(stored)) this.adopt(entry.key, entry);
+  }
+
+  /** Those that end last, as many as may be in the list. */
+  private fitting(entries: readonly BanEntry[]): readonly BanEntry[] {
+    const { maxEntries } = this.options;
+    if (entries.length <= maxEntries) return entries;
+    this.deps.log.warn(
+      { bans: entries.length, maxEntries },
+      'ban list full, the bans that end soonest are not in force',
+    );
+    return entries.toSorted((a, b) => b.untilMs - a.untilMs).slice(0, maxEntries);
   }
 
   private adopt(key: string, stored: BanEntry | undefined): void {
     const { link, clock } = this.deps;
-    if (link.isPending(`ban ${key}`) || link.isPending('ban *')) return;
+    if (link.isContested(`ban ${key}`) || link.isContested('ban *')) return;
     const known = this.index.get(key);
     if (stored === undefined || stored.untilMs <= clock.now()) {
       if (known !== undefined) this.drop(known, 'lifted');
       return;
     }
     if (known?.untilMs === stored.untilMs && known.createdAtMs === stored.createdAtMs) return;
+    // The store keeps what does not fit here: another server's list may be longer.
+    if (this.isFullFor(key) && stored.untilMs <= (this.soonest()?.untilMs ?? 0)) return;
     this.makeRoom(key);
     this.put(stored);
     this.tell({ type: 'added', entry: stored });

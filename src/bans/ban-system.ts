@@ -50,6 +50,7 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
   private node: EnforcedNode | undefined;
   private timer: NodeJS.Timeout | undefined;
   private stopping: Promise<void> | undefined;
+  private dialsDue: Promise<void> | undefined;
 
   constructor(deps: BanSystemDependencies, options: BanSystemOptions) {
     this.deps = deps;
@@ -68,6 +69,7 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
     await this.list.init();
     await this.manager.init();
     await this.seen.init();
+    this.link.startReading();
     this.timer = setInterval(() => this.purge(), PURGE_INTERVAL_MS);
     this.timer.unref();
   }
@@ -100,7 +102,7 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
   /** Lifts all bans, and the scores that led to automatic ones. */
   async clear(): Promise<void> {
     const banned = this.list.entries().filter((entry) => entry.kind === 'peer');
-    await Promise.all([this.list.clear(), ...banned.map((entry) => this.manager.reset(entry.key))]);
+    await Promise.all([this.list.clear(), this.manager.resetAll(banned.map((entry) => entry.key))]);
   }
 
   isBanned(peerId: PeerId): boolean {
@@ -125,14 +127,19 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
 
   /** The address that the socket really has, unless somebody else may stand behind it. */
   private addressToBan(peerId: PeerId): { address?: string; why: string } {
-    const record = this.node?.currentlyConnectedPeers().find(({ id }) => id === peerId);
-    const ips = [...new Set((record?.addresses ?? []).map(ipOfMultiaddr))];
-    const parsed = ips[0] === undefined ? undefined : parseIp(ips[0]);
-    if (record === undefined || ips.length === 0) return { why: 'its author is not connected directly' };
-    if (ips.length > 1 || parsed === undefined)
+    const connected = this.node?.currentlyConnectedPeers() ?? [];
+    const record = connected.find(({ id }) => id === peerId);
+    const ips = new Set(record?.addresses.map(socketIp));
+    const [address] = ips;
+    if (ips.size === 0) return { why: 'its author is not connected directly' };
+    if (ips.size > 1 || address === undefined)
       return { why: 'it is connected from several addresses, or through a relay' };
-    const address = formatIp(parsed);
-    const others = this.seen.othersAt(address, peerId);
+    // Set by somebody else, maybe for longer, and not to be lifted with the peer's.
+    if (this.list.banOfAddress(address) !== undefined) return { why: 'it is banned already' };
+    const isShared = connected.some(
+      ({ id, addresses }) => id !== peerId && addresses.some((at) => socketIp(at) === address),
+    );
+    const others = isShared ? 'seen' : this.seen.othersAt(address, peerId);
     if (others === 'seen') return { why: `another peer was seen at ${address} within 24 h` };
     if (others === 'unknown') return { why: `who else was seen at ${address} within 24 h is no longer known` };
     return { address, why: '' };
@@ -177,7 +184,7 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
 
   private enforce(event: BanEvent): void {
     if (event.type === 'removed') {
-      if (event.why !== 'full') this.node?.retryDials();
+      if (event.why !== 'full') this.retryDialsSoon();
       return;
     }
     const { entry } = event;
@@ -187,11 +194,18 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
     }
   }
 
+  /** Once for all bans that end in the same step. */
+  private retryDialsSoon(): void {
+    this.dialsDue ??= Promise.resolve()
+      .then(() => {
+        this.dialsDue = undefined;
+        this.node?.retryDials();
+      })
+      .catch((error: unknown) => this.deps.log.warn({ err: error }, 'dials not looked at again'));
+  }
+
   private isAt(addresses: readonly string[]): boolean {
-    return addresses.some((address) => {
-      const ip = ipOfMultiaddr(address);
-      return ip !== undefined && this.list.banOfAddress(ip) !== undefined;
-    });
+    return addresses.some((address) => this.list.banOfAddress(ipOfMultiaddr(address) ?? '') !== undefined);
   }
 
   private disconnect(peerId: PeerId, key: string): void {
@@ -205,7 +219,16 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
   private purge(): void {
     this.list.purge();
     this.manager.purge();
+    // Who is still connected is seen now, however long ago that began.
+    for (const { id, addresses } of this.node?.currentlyConnectedPeers() ?? [])
+      for (const ip of addresses.map(socketIp)) if (ip !== undefined) this.seen.saw(id, ip);
     this.seen.purge();
     void this.link.write('purge', (store) => store.purge(this.deps.clock.now()));
   }
+}
+
+/** The canonical IP of a connection's own address; undefined where it is none. */
+function socketIp(address: string): string | undefined {
+  const ip = parseIp(ipOfMultiaddr(address) ?? '');
+  return ip === undefined ? undefined : formatIp(ip);
 }

@@ -112,7 +112,8 @@ function finished(count: number, gapAt: number): IpAddress | undefined {
 /** IPv4 in dots; IPv6 as RFC 5952 has it: lower case, the longest run of two or more zero groups shortened. */
 export function formatIp(ip: IpAddress): string {
   if (ip.family === 4) return [24, 16, 8, 0].map((shift) => (ip.bits >>> shift) & 255).join('.');
-  const parts = Array.from(ip.groups, (group) => group.charCodeAt(0).toString(16));
+  // By code units: two groups may look like a surrogate pair, which iteration would take for one.
+  const parts = ip.groups.split('').map((group) => group.charCodeAt(0).toString(16));
   const run = longestZeroRun(parts);
   if (run.length < 2) return parts.join(':');
   return `${parts.slice(0, run.at).join(':')}::${parts.slice(run.at + run.length).join(':')}`;

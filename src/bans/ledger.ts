@@ -39,9 +39,10 @@ export class Ledger {
     this.touched(row.subject).scores.set(row.role, row);
   }
 
-  /** Takes a subject's offences as they stand in the store, oldest first. */
+  /** Takes a subject's offences as they stand in the store, oldest first; nothing of one without a score. */
   setOffences(subject: string, offences: readonly Offence[]): void {
-    this.touched(subject).offences = offences.slice(-MAX_OFFENCES);
+    const account = this.accounts.get(subject);
+    if (account !== undefined) account.offences = offences.slice(-MAX_OFFENCES);
   }
 
   score(subject: string, role: ScoreRole, nowMs: number): number {
@@ -58,6 +59,10 @@ export class Ledger {
 
   offences(subject: string): readonly Offence[] {
     return this.accounts.get(subject)?.offences ?? [];
+  }
+
+  has(subject: string): boolean {
+    return this.accounts.has(subject);
   }
 
   subjects(): IterableIterator<string> {

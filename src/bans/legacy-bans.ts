@@ -2,6 +2,10 @@
 import type { BanEntry, LegacyBan } from '../ports/ban-store.ts';
 import { parseBanKey } from './ban-key.ts';
 
+/** RFC 3339, also with a space, and as Go prints a time; Date.parse alone would take many other texts for some year. */
+const TIME =
+  /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? ?(?:[Zz]|([+-]\d\d):?(\d\d))(?: [A-Z]{1,5})?(?: m=[+-][\d.]+)?$/;
+
 /** What is readable and has not ended, by canonical key; of two spellings of one key the later end counts. */
 export function legacyEntries(
   rows: readonly LegacyBan[],
@@ -11,8 +15,8 @@ export function legacyEntries(
   let unreadable = 0;
   for (const row of rows) {
     const key = parseBanKey(row.key) ?? parseBanKey(row.subnet);
-    const untilMs = Date.parse(row.expiration);
-    if (key === undefined || Number.isNaN(untilMs)) {
+    const untilMs = timeOf(row.expiration);
+    if (key === undefined || untilMs === undefined) {
       unreadable += 1;
       continue;
     }
@@ -30,4 +34,12 @@ export function legacyEntries(
     });
   }
   return { entries: [...entries.values()], unreadable };
+}
+
+/** Unix ms; undefined for what is no time. */
+function timeOf(text: string): number | undefined {
+  const [whole, date, time, fraction = '0', hours = '+00', minutes = '00'] = TIME.exec(text) ?? [];
+  if (whole === undefined) return undefined;
+  const ms = Date.parse(`${date}T${time}.${fraction.slice(0, 3)}${hours}:${minutes}`);
+  return Number.isNaN(ms) ? undefined : ms;
 }

@@ -1,6 +1,6 @@
 // Keeps score (spec `PeerBanManager`): points for offences, by role, fading with time, kept across restarts. Whoever reaches the threshold is
 // handed to the handler, which bans; in shadow mode, or by a shadowed rule, it is only noted what would have happened.
-import type { BanReason, Offence, ScoreRole } from '../ports/ban-store.ts';
+import type { BanReason, Offence, ScoreRole, ScoreRow } from '../ports/ban-store.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -54,6 +54,7 @@ export interface ScoreOutcome {
 
 /** Subjects with a score: some times the peers of a network; about 10 KiB each at the most. */
 export const MAX_SUBJECTS = 10_000;
+const RESETS_AT_ONCE = 1000;
 const MAX_WITHHELD = 20;
 const MAX_WITHHELD_SUBJECTS = 1000;
 
@@ -64,6 +65,8 @@ export class PeerBanManager {
   private readonly shadow: Ledger;
   private readonly withheld = new Map<string, string[]>();
   private readonly offences: Counter;
+  /** Subjects of `resetAll` whose turn has not come; no more than have scores. */
+  private readonly toReset = new Set<string>();
 
   constructor(deps: PeerBanManagerDependencies, options: PeerBanManagerOptions) {
     this.deps = deps;
@@ -90,7 +93,7 @@ export class PeerBanManager {
   /** Reads the store; the link must be open. */
   async init(): Promise<void> {
     const { scores, offences } = await this.deps.link.store.loadScores();
-    for (const row of scores) this.real.set(row);
+    for (const row of oldestFirst(scores)) this.real.set(row);
     for (const [subject, list] of bySubject(offences)) this.real.setOffences(subject, list);
   }
 
@@ -110,20 +113,36 @@ export class PeerBanManager {
         this.banIfDue(offence);
       }
     });
-    return { score, reachedThreshold: this.banIfDue(offence), isShadow: false };
+    const isBanned = this.banIfDue(offence);
+    if (!isBanned && this.shadow.score(subject, facts.role, offence.atMs) > 0) this.withholdIfDue(offence);
+    return { score, reachedThreshold: isBanned, isShadow: false };
   }
 
-  /** The write in hand is one; another means that the store does not know all yet. */
+  /** The write in hand is one; another, or one to come, means that the store does not know all yet. */
   private hasMoreOnTheWay(subject: string): boolean {
-    return this.deps.link.pendingCount(`score ${subject}`) > 1;
+    return this.deps.link.pendingCount(`score ${subject}`) > 1 || this.toReset.has(subject);
   }
 
   private addShadow(offence: Offence): ScoreOutcome {
     const score = this.shadow.add(offence);
-    const reached =
-      offence.role !== 'datahub' && score >= this.options.threshold && score - offence.points < this.options.threshold;
-    if (reached) this.withhold(offence.subject, `ban for ${offence.reason}, score ${score} as ${offence.role}`);
-    return { score, reachedThreshold: reached, isShadow: true };
+    return { score, reachedThreshold: this.withholdIfDue(offence), isShadow: true };
+  }
+
+  /** Notes a ban that this offence would have brought about if shadowed ones counted. */
+  private withholdIfDue(offence: Offence): boolean {
+    const { subject, role, points, reason } = offence;
+    const { threshold } = this.options;
+    const now = this.deps.clock.now();
+    const score = this.shadow.score(subject, role, now) + this.real.score(subject, role, now);
+    if (score < threshold || score - points >= threshold || !this.mayBeBanned(offence)) return false;
+    this.withhold(subject, `ban for ${reason}, score ${score} as ${role}`);
+    return true;
+  }
+
+  /** False for hosts, for peers that are spared, and for those that are banned already. */
+  private mayBeBanned({ subject, role }: Offence): boolean {
+    const peerId = subject as PeerId;
+    return role !== 'datahub' && !this.options.isWhitelisted(peerId) && !this.deps.handler.isBanned(peerId);
   }
 
   /** Notes what was not done because of shadow mode; `subject` is a peer id, or an author of messages. */
@@ -144,12 +163,10 @@ export class PeerBanManager {
   private banIfDue(offence: Offence): boolean {
     const { subject, role } = offence;
     const { handler, clock } = this.deps;
-    if (role === 'datahub') return false;
     const score = this.real.score(subject, role, clock.now());
-    const peerId = subject as PeerId;
-    if (score < this.options.threshold || this.options.isWhitelisted(peerId) || handler.isBanned(peerId)) return false;
+    if (score < this.options.threshold || !this.mayBeBanned(offence)) return false;
     handler.onPeerBanned(
-      peerId,
+      subject as PeerId,
       clock.now() + this.options.durationMs,
       `score ${score} as ${role}, last for ${offence.reason}`,
       offence,
@@ -172,7 +189,22 @@ export class PeerBanManager {
     this.real.forget(subject);
     this.shadow.forget(subject);
     this.withheld.delete(subject);
-    await this.deps.link.write(`score ${subject}`, (store) => store.resetScores(subject));
+    await this.resetStored(subject);
+  }
+
+  /** Forgets those of many that have a score; some at a time, so that writes that wait are not pushed out. */
+  async resetAll(subjects: readonly string[]): Promise<void> {
+    const known = subjects.filter((subject) => this.real.has(subject));
+    for (const subject of subjects) for (const ledger of [this.real, this.shadow]) ledger.forget(subject);
+    for (const subject of subjects) this.withheld.delete(subject);
+    for (const subject of known) this.toReset.add(subject);
+    for (let at = 0; at < known.length; at += RESETS_AT_ONCE)
+      await Promise.all(known.slice(at, at + RESETS_AT_ONCE).map((subject) => this.resetStored(subject)));
+  }
+
+  private resetStored(subject: string): Promise<void> {
+    this.toReset.delete(subject);
+    return this.deps.link.write(`score ${subject}`, (store) => store.resetScores(subject));
   }
 
   /** Everybody of whom a point is left. */
@@ -216,20 +248,25 @@ export class PeerBanManager {
       const { scores, offences } = await link.store.loadScores();
       const stored = new Set(scores.map(({ subject }) => subject));
       for (const subject of [...this.real.subjects()])
-        if (!stored.has(subject) && !link.isPending(`score ${subject}`)) this.real.forget(subject);
-      const settled = (subject: string) => !link.isPending(`score ${subject}`);
-      for (const row of scores) if (settled(row.subject)) this.real.set(row);
+        if (!stored.has(subject) && !link.isContested(`score ${subject}`)) this.real.forget(subject);
+      const settled = (subject: string) => !link.isContested(`score ${subject}`);
+      for (const row of oldestFirst(scores)) if (settled(row.subject)) this.real.set(row);
       for (const [subject, list] of bySubject(offences)) if (settled(subject)) this.real.setOffences(subject, list);
       return;
     }
     for (const subject of changed) {
       const { scores, offences } = await link.store.loadScoresOf(subject);
-      if (link.isPending(`score ${subject}`)) continue;
+      if (link.isContested(`score ${subject}`)) continue;
       this.real.forget(subject);
       for (const row of scores) this.real.set(row);
-      if (scores.length > 0) this.real.setOffences(subject, offences);
+      this.real.setOffences(subject, offences);
     }
   }
+}
+
+/** Where not all of them fit, those who offended last are to stay. */
+function oldestFirst(rows: readonly ScoreRow[]): readonly ScoreRow[] {
+  return rows.toSorted((a, b) => a.atMs - b.atMs);
 }
 
 function bySubject(offences: readonly Offence[]): Map<string, Offence[]> {

@@ -35,7 +35,9 @@ export class SeenAddresses {
   }
 
   async init(): Promise<void> {
-    for (const seen of await this.deps.link.store.loadAddresses()) this.note(seen, seen.lastSeenMs);
+    const stored = await this.deps.link.store.loadAddresses();
+    // Where not all of them fit, those seen last are to stay.
+    for (const seen of stored.toSorted((a, b) => a.lastSeenMs - b.lastSeenMs)) this.note(seen, seen.lastSeenMs);
   }
 
   /** A socket of this peer had this IP just now. */

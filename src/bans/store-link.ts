@@ -39,12 +39,17 @@ export class StoreLink {
   private readonly queue: BoundedQueue<Write>;
   private readonly written: Counter;
   private readonly pending = new Map<string, number>();
+  /** Keys whose writes were done while something was being read. */
+  private readonly settledMeanwhile = new Set<string>();
+  /** Keys to read again once their writes are done. */
+  private readonly contested = new Set<string>();
   private readonly followers: { readonly follower: Follower; dirty: Set<string> | 'all' | undefined }[] = [];
   private readonly ended = new AbortController();
   private worker: Promise<void> | undefined;
   private reader: Promise<void> | undefined;
   private unsubscribe: (() => void) | undefined;
   private isAway = false;
+  private isReading = false;
 
   constructor(deps: StoreLinkDependencies) {
     this.deps = deps;
@@ -52,10 +57,7 @@ export class StoreLink {
     this.written = metrics.counter('teranode_p2p_ban_store_writes_total', 'Writes to the store of bans', ['outcome']);
     this.queue = new BoundedQueue({
       maxItems: MAX_WAITING,
-      onDrop: (write) => {
-        this.written.add(1, { outcome: 'dropped' });
-        this.settled(write);
-      },
+      onDrop: (write) => this.dropped(write),
     });
     metrics.gauge(
       'teranode_p2p_ban_store_queue_length',
@@ -93,9 +95,20 @@ export class StoreLink {
     this.followers.push({ follower, dirty: undefined });
   }
 
-  /** True while a write of this key has not reached the store: what the store says of it is old. */
-  isPending(key: string): boolean {
-    return this.pending.has(key);
+  /** From now on what others change is read; what they changed since `open`, at once. To be called when all has been read a first time. */
+  startReading(): void {
+    this.isReading = true;
+    this.read();
+  }
+
+  /**
+   * For `reload`: true when a write of this key was on its way at some time since the reading began, so that what was read may be older. It
+   * is read again once that write is done: whoever wrote last, all servers come to the same.
+   */
+  isContested(key: string): boolean {
+    if (!this.pending.has(key) && !this.settledMeanwhile.has(key)) return false;
+    this.contested.add(key);
+    return true;
   }
 
   /** Writes of this key that have not reached the store, the one in hand included. */
@@ -120,9 +133,7 @@ export class StoreLink {
         resolve();
       },
     });
-    this.worker ??= this.drain().finally(() => {
-      this.worker = undefined;
-    });
+    this.worker ??= this.drain();
     return promise;
   }
 
@@ -133,7 +144,7 @@ export class StoreLink {
     this.ended.abort();
     if (this.queue.length > 0)
       this.deps.log.warn({ writes: this.queue.length }, 'store of bans away at stop, writes lost');
-    for (let write = this.queue.shift(); write !== undefined; write = this.queue.shift()) this.settled(write);
+    for (let write = this.queue.shift(); write !== undefined; write = this.queue.shift()) this.dropped(write);
     await this.deps.store.close();
   }
 
@@ -145,15 +156,18 @@ export class StoreLink {
       const outcome = await this.attempt(write, failures);
       if (outcome === 'again') {
         failures += 1;
-        this.queue.unshift(write);
-        await pause(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 8)), this.ended.signal);
-        if (this.ended.signal.aborted) return;
+        if (!this.ended.signal.aborted) {
+          this.queue.unshift(write);
+          await pause(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 8)), this.ended.signal);
+        } else this.dropped(write);
         continue;
       }
       failures = 0;
       this.written.add(1, { outcome });
       this.settled(write);
     }
+    // In the same step in which the queue was found empty: a write that comes a moment later begins anew.
+    this.worker = undefined;
   }
 
   private async attempt(write: Write, failures: number): Promise<'written' | 'refused' | 'again'> {
@@ -174,42 +188,70 @@ export class StoreLink {
     }
   }
 
+  private dropped(write: Write): void {
+    this.written.add(1, { outcome: 'dropped' });
+    this.settled(write);
+  }
+
   private settled(write: Write): void {
-    const left = (this.pending.get(write.key) ?? 1) - 1;
-    if (left > 0) this.pending.set(write.key, left);
-    else this.pending.delete(write.key);
+    const { key } = write;
+    const left = (this.pending.get(key) ?? 1) - 1;
+    if (left > 0) this.pending.set(key, left);
+    else this.pending.delete(key);
+    if (this.reader !== undefined) this.settledMeanwhile.add(key);
+    else this.readContested();
     write.done();
   }
 
   private changed(change: StoreChange): void {
+    if (change.type === 'all') for (const each of this.followers) each.dirty = 'all';
+    else this.mark(change.type, change.type === 'ban' ? change.key : change.subject);
+    this.read();
+  }
+
+  private mark(type: string, key: string): void {
     for (const each of this.followers) {
-      if (change.type === 'all') each.dirty = 'all';
-      else if (change.type === each.follower.type && each.dirty !== 'all') {
-        each.dirty ??= new Set();
-        each.dirty.add(change.type === 'ban' ? change.key : change.subject);
-        if (each.dirty.size > MAX_DIRTY) each.dirty = 'all';
-      }
+      if (each.follower.type !== type || each.dirty === 'all') continue;
+      each.dirty ??= new Set();
+      each.dirty.add(key);
+      if (each.dirty.size > MAX_DIRTY) each.dirty = 'all';
     }
-    this.reader ??= this.readAgain().finally(() => {
-      this.reader = undefined;
-    });
+  }
+
+  private read(): void {
+    if (this.isReading) this.reader ??= this.readAgain();
+  }
+
+  /** Keys of writes are a follower's type, a space, and its key. */
+  private readContested(): void {
+    for (const key of this.contested) {
+      if (this.pending.has(key)) continue;
+      this.contested.delete(key);
+      const space = key.indexOf(' ');
+      this.mark(key.slice(0, space), key.slice(space + 1));
+      this.read();
+    }
   }
 
   private async readAgain(): Promise<void> {
     await Promise.resolve();
     while (!this.ended.signal.aborted) {
       const next = this.followers.find(({ dirty }) => dirty !== undefined);
-      if (next?.dirty === undefined) return;
+      if (next?.dirty === undefined) break;
       const { dirty } = next;
       next.dirty = undefined;
+      this.settledMeanwhile.clear();
       try {
         await next.follower.reload(dirty);
+        this.readContested();
       } catch (error) {
         this.deps.log.debug({ err: error }, 'changes of other servers not read yet');
         next.dirty = 'all';
         await pause(LAST_RETRY_MS, this.ended.signal);
       }
     }
+    this.reader = undefined;
+    this.settledMeanwhile.clear();
   }
 }
 

@@ -37,7 +37,8 @@ type Kind = 'invalid_block' | 'invalid_subtree' | 'rejected_tx';
 /** What became of a report; a closed set. */
 type Outcome = 'charged' | 'announced' | 'unattributed' | 'ambiguous' | 'own' | 'not_ours' | 'busy' | 'undecodable';
 
-const MAX_REASON_CHARS = 4000;
+/** At six bytes a character, where all are escaped, a message stays below the 16 KiB that nodes like this one read. */
+const MAX_REASON_CHARS = 2500;
 
 export interface ReportHandlers {
   readonly invalidBlocks: MessageHandler;
@@ -101,11 +102,22 @@ function chargeBlock({ hash }: KafkaInvalidBlock, topic: string, deps: ReportDep
   return charge(deps.blocks.announcementsOf(hash), 'invalid_block', hash, topic, deps);
 }
 
-/** Of several authors, the one whose announcement led to the URL that was fetched, if that is one alone. */
+/**
+ * The author whose announcement led to the URL that was fetched, if that is one alone. A subtree may also be fetched because of a block, from
+ * whoever announced that: then its own author has nothing to do with what was served. A report without URL is like one of a block.
+ */
 function chargeSubtree({ hash, peerUrl }: KafkaInvalidSubtree, topic: string, deps: ReportDependencies): Outcome {
   const all = deps.subtrees.announcementsOf(hash);
-  const led = all.length > 1 ? all.filter(({ dataHubUrl }) => dataHubUrl === peerUrl) : all;
-  return charge(led.length === 0 ? all : led, 'invalid_subtree', hash, topic, deps);
+  const fetched = plainUrl(peerUrl);
+  const led = fetched === '' ? all : all.filter(({ dataHubUrl }) => plainUrl(dataHubUrl) === fetched);
+  return charge(led, 'invalid_subtree', hash, topic, deps);
+}
+
+/** Without slashes at the end, which clients add and take away. */
+function plainUrl(url: string): string {
+  let end = url.length;
+  while (url.endsWith('/', end)) end -= 1;
+  return url.slice(0, end);
 }
 
 function charge(

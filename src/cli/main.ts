@@ -1,6 +1,7 @@
 // The program `teranode-p2p`: picks the command, turns its outcome into an exit code. 0 stopped on request, 2 settings refused, 1 the rest.
 
-import { serializeError } from '../adapters/logging/logger.ts';
+// Before all else, and with as little beside it as can be: signals count from here on.
+import './stop-signals.ts';
 import { P2PError } from '../errors.ts';
 import { buildVersion } from '../version.ts';
 
@@ -61,7 +62,8 @@ function isUsageError(error: unknown): error is Error {
   return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
 }
 
-function told(error: unknown): string {
+async function told(error: unknown): Promise<string> {
+  const { serializeError } = await import('../adapters/logging/logger.ts');
   if (isUsageError(error)) return `${error.message}\n${USAGE}`;
   if (!(error instanceof P2PError)) return `${JSON.stringify(serializeError(error))}\n`;
   const isWhole = error.cause === undefined || error.code === 'RPC_FAILED';
@@ -72,6 +74,6 @@ function told(error: unknown): string {
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(told(error));
+  process.stderr.write(await told(error));
   process.exitCode = error instanceof P2PError && error.code === 'SETTINGS_INVALID' ? 2 : 1;
 }

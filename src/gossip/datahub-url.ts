@@ -18,6 +18,16 @@ const MAX_REMEMBERED = 4096;
 /** Names that never lead outside (RFC 6761, RFC 6762, RFC 8375, RFC 9476); a name without a dot does not either. */
 const PRIVATE_SUFFIXES = ['localhost', 'local', 'internal', 'home.arpa', 'lan', 'test', 'invalid'];
 
+/**
+ * As every parser reads it: WHATWG also takes backslashes and too few or too many slashes, and drops spaces and line ends, where others see
+ * another host. Then the host that is checked would not be the one that is fetched from.
+ */
+const PLAIN_FORM = /^https?:\/\/[^/?#@]+(?:[/?#]|$)/i;
+const AMBIGUOUS = /[\s\\\p{Cc}]/u;
+/** All of IPv6 that is handed out to networks (RFC 4291, IANA). */
+const GLOBAL_UNICAST = ipaddr.IPv6.parse('2000::');
+const GLOBAL_UNICAST_BITS = 3;
+
 /** What is wrong with a URL; undefined when it may be used. */
 export function dataHubUrlCheck(rules: DataHubUrlRules): (url: string) => DataHubUrlFault | undefined {
   const blacklist = new Set(rules.blacklist.map(hostOf).filter((host) => host !== undefined));
@@ -32,33 +42,37 @@ export function dataHubUrlCheck(rules: DataHubUrlRules): (url: string) => DataHu
 }
 
 function check(text: string, allowsPrivate: boolean, blacklist: ReadonlySet<string>): DataHubUrlFault | undefined {
-  if (text.length === 0 || text.length > MAX_CHARS || !URL.canParse(text)) return 'form';
-  const url = new URL(text);
-  if ((url.protocol !== 'http:' && url.protocol !== 'https:') || url.username !== '' || url.password !== '')
-    return 'form';
-  const host = plainHost(url.hostname);
-  if (host === '') return 'form';
+  if (text.length > MAX_CHARS || !PLAIN_FORM.test(text) || AMBIGUOUS.test(text) || !URL.canParse(text)) return 'form';
+  const host = plainHost(new URL(text).hostname);
+  if (host.split('.').includes('')) return 'form';
   if (blacklist.has(host)) return 'blacklisted';
   return !allowsPrivate && isPrivateHost(host) ? 'private' : undefined;
 }
 
 /** The host of a URL, `host:port` or host; undefined for what has none. */
 function hostOf(text: string): string | undefined {
-  const whole = text.includes('://') ? text : `http://${text}`;
+  const trimmed = text.trim();
+  const host = ipaddr.IPv6.isValid(trimmed) ? `[${trimmed}]` : trimmed;
+  const whole = host.includes('://') ? host : `http://${host}`;
   return URL.canParse(whole) ? plainHost(new URL(whole).hostname) : undefined;
 }
 
-/** Lower case, without the brackets of IPv6 and the dot at the end. */
+/** Lower case, without the brackets of IPv6 and the dot at the end; an IPv4 address in IPv6 is the IPv4 address. */
 function plainHost(hostname: string): string {
-  return hostname
+  const host = hostname
     .toLowerCase()
     .replace(/^\[(.*)\]$/, '$1')
     .replace(/\.$/, '');
+  return ipaddr.isValid(host) ? ipaddr.process(host).toString() : host;
 }
 
 /** True for addresses that are not of the public internet, and for names that cannot be. */
-export function isPrivateHost(host: string): boolean {
-  if (ipaddr.isValid(host)) return ipaddr.process(host).range() !== 'unicast';
+function isPrivateHost(host: string): boolean {
+  if (ipaddr.isValid(host)) {
+    const address = ipaddr.process(host);
+    const isGlobal = address instanceof ipaddr.IPv4 || address.match(GLOBAL_UNICAST, GLOBAL_UNICAST_BITS);
+    return !isGlobal || address.range() !== 'unicast';
+  }
   if (!host.includes('.')) return true;
   return PRIVATE_SUFFIXES.some((suffix) => host.endsWith(`.${suffix}`));
 }

@@ -1,5 +1,8 @@
 // What a handler says should happen. Plain values: handlers do no I/O, one executor does it all.
+import type { PeerPatch } from '../peers/registry.ts';
 import type { BanReason } from '../ports/ban-store.ts';
+import type { Notification } from '../ports/notification.ts';
+import type { HandshakeMessage } from '../wire/handshake.ts';
 import type { BlockHash, Hash, PeerId, SubtreeHash } from '../wire/ids.ts';
 
 export type Effect =
@@ -34,5 +37,16 @@ export type Effect =
       readonly topic: string;
       readonly hash: Hash | undefined;
     }
-  /** A height that the author claims; not proven. */
-  | { readonly type: 'peer_height'; readonly peerId: PeerId; readonly height: number };
+  /** What a peer says of itself, and what of it is proven. */
+  | { readonly type: 'heard'; readonly peerId: PeerId; readonly patch: PeerPatch }
+  /** To whoever watches this node; the executor adds the time. */
+  | { readonly type: 'notify'; readonly notification: Untimed<Notification> }
+  /** A version or verack that came by gossip. */
+  | { readonly type: 'handshake'; readonly message: HandshakeMessage; readonly author: PeerId }
+  /** Somebody asks for our best block. */
+  | { readonly type: 'best_block_asked'; readonly author: PeerId }
+  /** Sound, and not handed to the node's other services while they sync from somebody else. */
+  | { readonly type: 'not_handed_on'; readonly topic: 'block' | 'mining_on' };
+
+/** Without its time; over each member of a union. */
+type Untimed<N> = N extends { readonly atMs: number } ? Omit<N, 'atMs'> : never;

@@ -1,9 +1,14 @@
 // The one place where effects happen. Nothing here waits: Kafka is a bounded queue, the rest is memory.
 import type { Attribution } from '../peers/attribution.ts';
+import type { PeerRegistry } from '../peers/registry.ts';
 import type { BanReason } from '../ports/ban-store.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Counter, Metrics } from '../ports/metrics.ts';
+import type { Notification } from '../ports/notification.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
-import type { Hash } from '../wire/ids.ts';
+import type { HandshakeMessage } from '../wire/handshake.ts';
+import type { Hash, PeerId } from '../wire/ids.ts';
 import { encodeKafkaBlock, encodeKafkaSubtree } from '../wire/kafka-messages.ts';
 import type { Effect } from './effects.ts';
 
@@ -23,16 +28,27 @@ export interface ExecutorDependencies {
   readonly subtreeProducer: Producer;
   readonly node: Pick<P2PNode, 'updatePeerHeight'>;
   readonly scores: ScoreKeeper;
+  readonly registry: Pick<PeerRegistry, 'heard'>;
+  readonly notify: (notification: Notification) => void;
+  readonly handshake: (message: HandshakeMessage, author: PeerId) => void;
+  readonly bestBlockAsked: (author: PeerId) => void;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
 }
 
 /** Runs effects in their order. */
 export function executor(deps: ExecutorDependencies): (effects: readonly Effect[]) => void {
+  const withheld = deps.metrics.counter(
+    'teranode_p2p_not_handed_on_total',
+    'Announcements relayed and not handed on while this node syncs from somebody else',
+    ['topic'],
+  );
   return (effects) => {
-    for (const effect of effects) run(effect, deps);
+    for (const effect of effects) run(effect, deps, withheld);
   };
 }
 
-function run(effect: Effect, deps: ExecutorDependencies): void {
+function run(effect: Effect, deps: ExecutorDependencies, withheld: Counter): void {
   switch (effect.type) {
     case 'attribute_block':
       deps.blocks.record(effect.hash, effect);
@@ -58,8 +74,21 @@ function run(effect: Effect, deps: ExecutorDependencies): void {
         hash: effect.hash,
       });
       return;
-    case 'peer_height':
-      deps.node.updatePeerHeight(effect.peerId, effect.height);
+    case 'heard':
+      deps.registry.heard(effect.peerId, effect.patch);
+      if (effect.patch.claimed !== undefined) deps.node.updatePeerHeight(effect.peerId, effect.patch.claimed.height);
+      return;
+    case 'notify':
+      deps.notify({ ...effect.notification, atMs: deps.clock.now() } as Notification);
+      return;
+    case 'handshake':
+      deps.handshake(effect.message, effect.author);
+      return;
+    case 'best_block_asked':
+      deps.bestBlockAsked(effect.author);
+      return;
+    case 'not_handed_on':
+      withheld.add(1, { topic: effect.topic });
       return;
     default:
       effect satisfies never;

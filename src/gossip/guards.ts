@@ -2,6 +2,7 @@
 // `envelope` guards see bytes, before anything is decoded; `message` guards see the decoded message. A verdict may charge the author, whose
 // signature proves that it is his doing; never the relay, because Go nodes forward everything.
 import type { GossipMessage } from '../ports/p2p-node.ts';
+import type { BestBlockMessage } from '../wire/best-block.ts';
 import type { BlockMessage } from '../wire/block.ts';
 import { checkProofOfWork, hashHeader, parseHeader, targetFromCompact } from '../wire/header.ts';
 import type { BlockHash, PeerId, SubtreeHash } from '../wire/ids.ts';
@@ -26,6 +27,12 @@ export interface GuardView {
   subtreeAnnouncedBy(hash: SubtreeHash, author: PeerId): boolean;
   /** True at most once for an author, topic and 4 s. */
   mayRelayPeerDiscovery(topic: string, author: PeerId): boolean;
+  /** True when the same bytes of the author passed under another topic prefix of ours. */
+  passedElsewhere(envelope: GossipMessage): boolean;
+  /** Remembers that these bytes passed under their topic. */
+  passed(envelope: GossipMessage): void;
+  /** False while this node syncs from another peer than this one, or from one that is higher: such is not handed on. */
+  handsOn(author: PeerId, height: number): boolean;
   isBanned(author: PeerId): boolean;
   /** Takes a token of the author's; `over_scored` at most once in 5 s. */
   authorRate(author: PeerId): 'ok' | 'over' | 'over_scored';
@@ -67,6 +74,7 @@ const MAX_BYTES = {
   rejected_tx: 16 * KIB,
   // Lists the subtrees of the block in work, 67 bytes each.
   node_status: 256 * KIB,
+  best_block: 4 * KIB,
 } as const satisfies Record<ReadTopic, number>;
 
 function size(maxBytes: number): EnvelopeGuard {
@@ -76,6 +84,10 @@ function size(maxBytes: number): EnvelopeGuard {
 /** Ours come back from neighbours once their ids have left the seen-cache. */
 const ownMessage: EnvelopeGuard = (envelope, view) =>
   envelope.author === view.ownId ? ignored('own_message') : undefined;
+
+/** Two networks in one: relayed under this prefix too, and counted once. */
+const otherPrefix: EnvelopeGuard = (envelope, view) =>
+  view.passedElsewhere(envelope) ? relayedOnly('other_prefix') : undefined;
 
 const bannedAuthor: EnvelopeGuard = (envelope, view) =>
   view.isBanned(envelope.author) ? ignored('banned_author') : undefined;
@@ -104,6 +116,12 @@ const peerDiscovery: EnvelopeGuard = (envelope, view) => {
 /** What a message says about its author must be what its signature says. */
 const authorIsPeerId: MessageGuard<{ readonly peerId: string }> = (message, envelope) =>
   message.peerId === envelope.author ? undefined : rejected('author_mismatch', 'protocol_violation');
+
+/** A request names who asks; an announcement names nobody. */
+const askerIsAuthor: MessageGuard<BestBlockMessage> = (message, envelope) =>
+  message.kind === 'announcement' || message.peerId === envelope.author
+    ? undefined
+    : rejected('author_mismatch', 'protocol_violation');
 
 const headerMatchesHash: MessageGuard<BlockMessage> = (message, _envelope, view) => {
   if (message.header === undefined) return view.requiresHeader ? rejected('header_missing') : undefined;
@@ -151,7 +169,7 @@ const dataHubUrl: MessageGuard<{ readonly dataHubUrl: string }> = (message, _env
 
 /** What stands before decoding in every topic. */
 function envelope(maxBytes: number): readonly EnvelopeGuard[] {
-  return [ownMessage, bannedAuthor, authorRate, relayRate, size(maxBytes), peerDiscovery, notReplayed];
+  return [ownMessage, bannedAuthor, otherPrefix, authorRate, relayRate, size(maxBytes), peerDiscovery, notReplayed];
 }
 
 type GuardRow<K extends ReadTopic> = {
@@ -178,4 +196,5 @@ export const GUARDS: { readonly [K in ReadTopic]: GuardRow<K> } = {
   handshake: { envelope: envelope(MAX_BYTES.handshake), message: [authorIsPeerId] },
   rejected_tx: { envelope: envelope(MAX_BYTES.rejected_tx), message: [authorIsPeerId] },
   node_status: { envelope: envelope(MAX_BYTES.node_status), message: [authorIsPeerId] },
+  best_block: { envelope: envelope(MAX_BYTES.best_block), message: [askerIsAuthor] },
 };

@@ -1,4 +1,5 @@
 // The gossip messages that the pipeline reads, by topic.
+import { type BestBlockMessage, decodeBestBlock } from '../wire/best-block.ts';
 import { type BlockMessage, decodeBlock } from '../wire/block.ts';
 import type { Decoded } from '../wire/fault.ts';
 import { decodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
@@ -15,6 +16,7 @@ export interface TopicMessages {
   readonly handshake: HandshakeMessage;
   readonly rejected_tx: RejectedTxMessage;
   readonly node_status: NodeStatusMessage;
+  readonly best_block: BestBlockMessage;
 }
 
 /** Topics that are read. */
@@ -27,4 +29,5 @@ export const DECODERS: { readonly [K in ReadTopic]: (bytes: Uint8Array) => Decod
   handshake: decodeHandshake,
   rejected_tx: decodeRejectedTx,
   node_status: decodeNodeStatus,
+  best_block: decodeBestBlock,
 };

@@ -95,7 +95,8 @@ function judge<K extends ReadTopic>(
     const verdict = guard(message, envelope, view);
     if (verdict !== undefined && !passesInShadow(verdict, kind, envelope, message, deps, counters)) return verdict;
   }
-  deps.execute(HANDLERS[kind](message, envelope));
+  deps.execute(HANDLERS[kind](message, envelope, view));
+  view.passed(envelope);
   return ACCEPTED;
 }
 

@@ -5,6 +5,7 @@ import type { RelayDecision } from '../ports/p2p-node.ts';
 /** Why a message was not processed. A closed set: it labels a metric, and names the rule in settings, scores and explanations. */
 export type SkipReason =
   | 'own_message'
+  | 'other_prefix'
   | 'banned_author'
   | 'author_rate'
   | 'relay_rate'

@@ -1,11 +1,14 @@
 // What the guards look at, put together from the parts that know it.
 
 import type { Attribution } from '../peers/attribution.ts';
+import type { FsmWatch } from '../peers/fsm-watch.ts';
 import type { OwnChain } from '../peers/own-chain.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { SyncStatus } from '../ports/sync-status.ts';
 import type { PeerId } from '../wire/ids.ts';
 import { type DataHubUrlRules, dataHubUrlCheck } from './datahub-url.ts';
 import type { GuardView } from './guards.ts';
+import { passedElsewhere } from './passed-elsewhere.ts';
 import { peerDiscoveryRate } from './peer-discovery-rate.ts';
 import { type Rate, TokenBuckets } from './rates.ts';
 import { replays } from './replays.ts';
@@ -29,6 +32,10 @@ export interface ViewDependencies {
   readonly subtrees: Attribution;
   readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
   readonly isBanned: (peerId: PeerId) => boolean;
+  readonly fsm: Pick<FsmWatch, 'isSyncing'>;
+  readonly sync: SyncStatus;
+  /** Topic prefixes that this node reads. */
+  readonly prefixes: number;
   readonly clock: Clock;
 }
 
@@ -48,6 +55,12 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     subtreeAnnouncedBy: (hash, author) => subtrees.knows(hash, author),
     mayRelayPeerDiscovery: peerDiscoveryRate(clock),
     isBanned: deps.isBanned,
+    ...passedElsewhere(deps.prefixes),
+    // While the node catches up from one peer, the news of others would only be in its way (spec: handlers skip while syncing).
+    handsOn: (author, height) => {
+      const peer = deps.fsm.isSyncing() ? deps.sync.syncPeer() : undefined;
+      return peer === undefined || (author === peer.peerId && height >= peer.height);
+    },
     authorRate: (author) => authors.take(author),
     relayRate: (relay) => relays.take(relay),
     isReplay: replays(clock),

@@ -1,5 +1,6 @@
 // Who announced what: hash -> authors, the first one first (spec: blockPeerMap, subtreePeerMap). Content that later proves invalid is
 // charged by this, and an announcement that repeats itself is told by it. One writer: the effects of the gossip pipeline.
+import { BoundedQueue } from '../bounded-queue.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { Hash, PeerId } from '../wire/ids.ts';
@@ -18,19 +19,24 @@ export interface Announcement {
 export interface AttributionOptions {
   /** `block` or `subtree`, for the metrics. */
   readonly kind: 'block' | 'subtree';
-  /** `p2p_peer_map_max_size`: announcements kept; the hash announced first leaves first. */
+  /** `p2p_peer_map_max_size`: announcements kept; the oldest leaves first. */
   readonly maxAnnouncements: number;
-  /** `p2p_peer_map_ttl`, counted from the first announcement of a hash. */
+  /** `p2p_peer_map_ttl`: each announcement is forgotten this long after it came. */
   readonly ttlMs: number;
+}
+
+interface Kept extends Announcement {
+  readonly hash: Hash;
 }
 
 export class Attribution {
   private readonly clock: Clock;
   private readonly options: AttributionOptions;
   private readonly evicted: Counter;
-  /** In the order of each hash's first announcement, which is the order of expiry too. */
-  private readonly byHash = new Map<Hash, Announcement[]>();
-  private count = 0;
+  /** Each hash's announcements in the order in which they came. */
+  private readonly byHash = new Map<Hash, Kept[]>();
+  /** All of them in that order, which is the order in which they expire too. */
+  private readonly all: BoundedQueue<Kept>;
 
   constructor(deps: { readonly clock: Clock; readonly metrics: Metrics }, options: AttributionOptions) {
     this.clock = deps.clock;
@@ -39,8 +45,12 @@ export class Attribution {
       'kind',
       'reason',
     ]);
+    this.all = new BoundedQueue({
+      maxItems: options.maxAnnouncements,
+      onDrop: (announcement) => this.forget(announcement, 'full'),
+    });
     const labels = { kind: options.kind };
-    deps.metrics.gauge('teranode_p2p_attribution_entries', 'Announcements remembered', () => this.count, labels);
+    deps.metrics.gauge('teranode_p2p_attribution_entries', 'Announcements remembered', () => this.size(), labels);
     deps.metrics.gauge(
       'teranode_p2p_attribution_bound',
       'Announcements remembered at most',
@@ -51,61 +61,49 @@ export class Attribution {
 
   /** True when this author has announced this hash within the TTL. */
   knows(hash: Hash, author: PeerId): boolean {
-    const announcements = this.live(hash);
+    const announcements = this.byHash.get(hash);
     if (announcements === undefined) return false;
-    for (const announcement of announcements) if (announcement.author === author) return true;
+    for (const announcement of announcements)
+      if (announcement.author === author && !this.isExpired(announcement)) return true;
     return false;
   }
 
   /** Announcements of a hash within the TTL, the first one first; empty when unknown. */
   announcementsOf(hash: Hash): readonly Announcement[] {
-    return this.live(hash) ?? [];
+    return (this.byHash.get(hash) ?? []).filter((announcement) => !this.isExpired(announcement));
   }
 
   record(hash: Hash, announcement: Omit<Announcement, 'atMs'>): void {
-    const entry = { ...announcement, atMs: this.clock.monotonic() };
-    const known = this.live(hash);
-    if (known === undefined) {
-      this.forget(hash, 'expired');
-      this.byHash.set(hash, [entry]);
-    } else {
-      known.push(entry);
-    }
-    this.count += 1;
-    while (this.count > this.options.maxAnnouncements) {
-      const oldest = this.byHash.keys().next();
-      if (oldest.done) break;
-      this.forget(oldest.value, 'full');
-    }
+    // What has expired leaves here already, so that it does not push out what has not.
+    this.cleanUp();
+    const kept = { ...announcement, hash, atMs: this.clock.monotonic() };
+    const known = this.byHash.get(hash);
+    if (known === undefined) this.byHash.set(hash, [kept]);
+    else known.push(kept);
+    this.all.push(kept);
   }
 
-  /** Forgets what is older than the TTL; called each `p2p_peer_map_cleanup_interval`. */
+  /** Forgets what is older than the TTL, at the cost of what it forgets; called each `p2p_peer_map_cleanup_interval`. */
   cleanUp(): void {
-    for (const [hash, announcements] of this.byHash) {
-      if (!this.isExpired(announcements)) return;
-      this.forget(hash, 'expired');
+    for (let oldest = this.all.at(0); oldest !== undefined && this.isExpired(oldest); oldest = this.all.at(0)) {
+      this.all.shift();
+      this.forget(oldest, 'expired');
     }
   }
 
   size(): number {
-    return this.count;
+    return this.all.length;
   }
 
-  private live(hash: Hash): Announcement[] | undefined {
+  private isExpired(announcement: Announcement): boolean {
+    return this.clock.monotonic() - announcement.atMs > this.options.ttlMs;
+  }
+
+  /** The oldest of all is the oldest of its hash. */
+  private forget({ hash }: Kept, reason: 'full' | 'expired'): void {
     const announcements = this.byHash.get(hash);
-    return announcements === undefined || this.isExpired(announcements) ? undefined : announcements;
-  }
-
-  private isExpired(announcements: readonly Announcement[]): boolean {
-    const first = announcements[0];
-    return first === undefined || this.clock.monotonic() - first.atMs > this.options.ttlMs;
-  }
-
-  private forget(hash: Hash, reason: 'full' | 'expired'): void {
-    const announcements = this.byHash.get(hash);
-    if (announcements === undefined) return;
-    this.byHash.delete(hash);
-    this.count -= announcements.length;
-    this.evicted.add(announcements.length, { kind: this.options.kind, reason });
+    announcements?.shift();
+    if (announcements?.length === 0) this.byHash.delete(hash);
+    this.evicted.add(1, { kind: this.options.kind, reason });
   }
 }

@@ -27,6 +27,8 @@ export class OwnChain {
   private best: OwnTip | undefined;
   private unsubscribe: (() => void) | undefined;
   private isDue = false;
+  /** A reading has gone down as far as it wanted: the next ends where it meets what is known. */
+  private isFilled = false;
   private reading: Promise<void> = Promise.resolve();
 
   constructor(deps: { readonly blockchain: BlockchainClient; readonly clock: Clock; readonly log: Logger }) {
@@ -36,6 +38,7 @@ export class OwnChain {
   /** Reads the tip; what is beneath it follows in the background. */
   async start(): Promise<void> {
     this.adopt(await this.deps.blockchain.bestBlockHeader());
+    if (this.ended.signal.aborted) return;
     this.unsubscribe = this.deps.blockchain.subscribe('p2p own chain', (notification) => {
       if (notification.type === 'block') this.readSoon();
     });
@@ -73,14 +76,18 @@ export class OwnChain {
   /** A block may have come on a branch that lost: the tip is asked for, and what is beneath it down to a header that is known. */
   private async read(): Promise<void> {
     const { blockchain } = this.deps;
+    const { signal } = this.ended;
+    if (signal.aborted) return;
     let at: BlockHeaderRecord | undefined = await blockchain.bestBlockHeader();
     this.adopt(at);
-    for (let i = 0; i < READ_AT_ONCE && at !== undefined && at.height > 0 && !this.ended.signal.aborted; i += 1) {
+    for (let i = 0; i < READ_AT_ONCE && at !== undefined && at.height > 0; i += 1) {
       const previous = parseHeader(at.header)?.previousHash;
-      if (previous === undefined || (this.heights.has(previous) && i > 0)) return;
+      if (previous === undefined || (this.isFilled && this.heights.has(previous))) return;
+      if (signal.aborted) return;
       at = await blockchain.blockHeader(previous);
       if (at !== undefined) this.heights.set(at.hash, at.height);
     }
+    this.isFilled = true;
   }
 
   private adopt(record: BlockHeaderRecord): void {

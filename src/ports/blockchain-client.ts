@@ -1,4 +1,4 @@
-// What the server asks of the node's blockchain service. The embedded chain implements it; so will the gRPC client.
+// What the server asks of the node's blockchain service. The embedded chain implements it, and the gRPC client of a real one.
 import type { BlockHash, SubtreeHash } from '../wire/ids.ts';
 import type { ProbeResult } from './producer.ts';
 
@@ -41,7 +41,12 @@ export interface BlockchainClient {
   fsmState(): Promise<FsmState>;
   /** Resolves when the state machine has left IDLE, or rejects with the signal's reason. */
   waitUntilFsmLeavesIdle(signal: AbortSignal): Promise<void>;
-  /** Calls `listener` for each notification until the returned function is called. The first is a `block` of the tip. */
+  /**
+   * Calls `listener` for each notification until the returned function is called. The first is a `block` of the tip; after it each block that
+   * becomes best is told once, oldest first, also when the service was away meanwhile (of a longer absence the latest hundred; subtrees and
+   * mining-on of that time are not made up for). A block that was told is told again when it turns out invalid: read `invalid`. So are blocks
+   * on other branches told, should the service tell of them.
+   */
   subscribe(source: string, listener: (notification: BlockchainNotification) => void): () => void;
   probe(deadlineMs: number): Promise<ProbeResult>;
 }

@@ -63,6 +63,8 @@ export interface PeerRecord {
   readonly pingMs: number | undefined;
 }
 
+export type PublishOutcome = 'published' | 'suppressed';
+
 /** Spec: `p2p.NodeI`. */
 export interface P2PNode {
   /** Joins the topics, listens, dials; resolves when listening. `streamHandler` serves the direct stream protocol. */
@@ -77,8 +79,11 @@ export interface P2PNode {
   /** One handler a topic; a topic without one is joined and relayed unread. Throws TOPIC_UNKNOWN. */
   setTopicHandler(topicName: string, handler: TopicHandler): void;
   getTopic(topicName: string): JoinedTopic | undefined;
-  /** Resolves when handed to the neighbours. Throws MESSAGE_TOO_LARGE (over 1 MiB), TOPIC_UNKNOWN, NODE_NOT_STARTED. */
-  publish(topicName: string, bytes: Uint8Array): Promise<void>;
+  /**
+   * Resolves when handed to the neighbours, or when the node keeps it to itself (`listen_only`). Throws MESSAGE_TOO_LARGE (over 1 MiB),
+   * TOPIC_UNKNOWN, NODE_NOT_STARTED.
+   */
+  publish(topicName: string, bytes: Uint8Array): Promise<PublishOutcome>;
 
   hostId(): PeerId;
   /** Full multiaddrs with `/p2p/<id>` that the node listens on. */
@@ -94,6 +99,8 @@ export interface P2PNode {
   sendToPeer(peerId: PeerId, bytes: Uint8Array, deadlineMs?: number): Promise<void>;
   /** Called once for each peer that goes from no connection to one. */
   setPeerConnectedCallback(callback: (peerId: PeerId) => void): void;
+  /** Ours: called once for each peer whose last connection ended. */
+  setPeerDisconnectedCallback(callback: (peerId: PeerId) => void): void;
   updatePeerHeight(peerId: PeerId, height: number): void;
   /** Ours: somebody may be reachable again (a ban was lifted), so listed peers are dialled without waiting for their back-off. */
   retryDials(): void;

@@ -2,7 +2,6 @@
 // so that an operator sees where it came from.
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { P2PError } from '../errors.ts';
 
 /** Later files win for the very same key text. */
 const FILES = ['settings.conf', 'settings_local.conf'] as const;
@@ -28,24 +27,42 @@ export interface Unresolved {
   readonly origin: string;
 }
 
+/** A settings file that is there and cannot be read. */
+export interface UnreadableFile {
+  readonly name: string;
+  readonly path: string;
+  readonly reason: string;
+}
+
 export class ConfReader {
+  readonly unreadable: readonly UnreadableFile[];
   private readonly entries: ReadonlyMap<string, Entry>;
   private readonly env: Readonly<Record<string, string | undefined>>;
   private readonly suffixes: readonly string[];
 
-  constructor(entries: ReadonlyMap<string, Entry>, env: Readonly<Record<string, string | undefined>>, context: string) {
+  constructor(
+    entries: ReadonlyMap<string, Entry>,
+    env: Readonly<Record<string, string | undefined>>,
+    context: string,
+    unreadable: readonly UnreadableFile[] = [],
+  ) {
+    this.unreadable = unreadable;
     this.entries = entries;
     this.env = env;
     this.suffixes = contextSuffixes(context);
   }
 
-  /** Reads the files of a folder; a missing one is empty. Throws SETTINGS_FILE_UNREADABLE. */
+  /** Reads the files of a folder; a missing one is empty, one that cannot be read is noted. */
   static ofFolder(folder: string, env: Readonly<Record<string, string | undefined>>, context: string): ConfReader {
     const entries = new Map<string, Entry>();
+    const unreadable: UnreadableFile[] = [];
     for (const name of FILES) {
-      for (const [key, entry] of parseConf(readBounded(join(folder, name)), name)) entries.set(key, entry);
+      const path = join(folder, name);
+      const read = readBounded(path);
+      if ('reason' in read) unreadable.push({ name, path, reason: read.reason });
+      else for (const [key, entry] of parseConf(read.text, name)) entries.set(key, entry);
     }
-    return new ConfReader(entries, env, context);
+    return new ConfReader(entries, env, context, unreadable);
   }
 
   /** The value of a key, or of another spelling of it; the most specific context wins, the environment over all. */
@@ -118,14 +135,14 @@ function unquoted(value: string): string {
   return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
 }
 
-function readBounded(file: string): string {
+function readBounded(file: string): { readonly text: string } | { readonly reason: string } {
   try {
-    if (statSync(file).size > MAX_FILE_BYTES)
-      throw new P2PError('SETTINGS_FILE_UNREADABLE', `${file} is larger than ${MAX_FILE_BYTES} bytes`);
-    return readFileSync(file, 'utf8');
+    const stats = statSync(file);
+    if (!stats.isFile()) return { reason: 'this is no file' };
+    if (stats.size > MAX_FILE_BYTES) return { reason: `it is larger than ${MAX_FILE_BYTES} bytes` };
+    return { text: readFileSync(file, 'utf8') };
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
-    if (error instanceof P2PError) throw error;
-    throw new P2PError('SETTINGS_FILE_UNREADABLE', `${file} cannot be read`, { cause: error });
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    return code === 'ENOENT' ? { text: '' } : { reason: `it cannot be read (${code})` };
   }
 }

@@ -3,6 +3,8 @@
 import { P2PError } from '../errors.ts';
 import { ConfReader } from './conf-reader.ts';
 import { crossChecks } from './cross-checks.ts';
+import { fileChecks } from './file-checks.ts';
+import { MASK, withoutPasswords } from './masking.ts';
 import type { Row } from './row.ts';
 import { ROWS, type SettingKey, type Settings } from './schema.ts';
 
@@ -14,6 +16,8 @@ export interface SettingSources {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Default: SETTINGS_CONTEXT of the environment, else `dev`. */
   readonly context?: string;
+  /** Looks at the files that settings name, too: for a node that is about to start here. Default: false. */
+  readonly checksFiles?: boolean;
 }
 
 /** A setting as it is in force. */
@@ -39,13 +43,16 @@ export interface LoadedSettings {
   readonly context: string;
 }
 
-const MASK = '********';
-
-/** Throws SETTINGS_INVALID with all problems, SETTINGS_FILE_UNREADABLE. */
+/** Throws SETTINGS_INVALID with all problems. */
 export function loadSettings(sources: SettingSources): LoadedSettings {
   const context = sources.context ?? sources.env.SETTINGS_CONTEXT ?? 'dev';
   const reader = ConfReader.ofFolder(sources.folder, sources.env, context);
-  const problems: SettingProblem[] = [];
+  const problems: SettingProblem[] = reader.unreadable.map(({ name, path, reason }) => ({
+    key: name,
+    value: path,
+    origin: 'file',
+    wouldBeRight: `a readable text file, or none: ${reason}`,
+  }));
   const values: Record<string, unknown> = {};
   const effective = ROWS.map(([key, row]) => {
     const read = readSetting(reader, key, row, context, problems);
@@ -53,16 +60,14 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
     return { key, shown: shown(row, read.value), origin: read.origin };
   });
   const settings = values as Settings;
-  if (problems.length === 0) {
-    const origins = new Map(effective.map((each) => [each.key, each] as const));
-    problems.push(
-      ...crossChecks(settings).map(({ key, wouldBeRight }) => ({
-        key,
-        value: origins.get(key)?.shown ?? '',
-        origin: origins.get(key)?.origin ?? 'unset',
-        wouldBeRight,
-      })),
-    );
+  const wrong = new Set(problems.map(({ key }) => key));
+  const isRight = (key: SettingKey) => !wrong.has(key);
+  const breaches = crossChecks(settings, isRight);
+  if (sources.checksFiles === true) breaches.push(...fileChecks(settings, isRight));
+  const known = new Map(effective.map((each) => [each.key, each] as const));
+  for (const { key, wouldBeRight } of breaches) {
+    const { shown: value = '', origin = 'unset' } = known.get(key) ?? {};
+    problems.push({ key, value, origin, wouldBeRight });
   }
   if (problems.length > 0) throw refusal(problems, context);
   return { settings, effective, context };
@@ -99,7 +104,8 @@ function readSetting(
   if (value === undefined) {
     problems.push({
       key,
-      value: row.isSecret ? MASK : found.value.slice(0, 200),
+      // What is wrong has no form by which a password could be found, so a secret is masked as a whole.
+      value: row.isSecret ? MASK : withoutPasswords(found.value).slice(0, 200),
       origin: found.origin,
       wouldBeRight: row.type.expects,
     });
@@ -108,15 +114,11 @@ function readSetting(
   return { value, origin: found.origin };
 }
 
+/** A secret as far as its type knows what may be shown; of other settings all but passwords in URLs. */
 function shown(row: Row<unknown, unknown>, value: unknown): string {
   if (value === undefined) return '';
-  return row.isSecret ? masked(row.type.format(value)) : row.type.format(value);
-}
-
-/** A secret, or the password within a URL. */
-function masked(text: string): string {
-  if (!text.includes('://')) return MASK;
-  return text.replace(/\/\/([^/@:]*):[^@]*@/, `//$1:${MASK}@`);
+  const text = row.type.format(value);
+  return row.isSecret ? (row.type.masked?.(text) ?? MASK) : withoutPasswords(text);
 }
 
 function refusal(problems: readonly SettingProblem[], context: string): P2PError {

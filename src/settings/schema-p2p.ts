@@ -2,10 +2,12 @@
 import { optional, required, setting } from './row.ts';
 import {
   advertised,
+  age,
   boolean,
-  duration,
   integer,
+  interval,
   ip,
+  lifetime,
   listOf,
   listOrNone,
   matching,
@@ -14,13 +16,14 @@ import {
   peerId,
   peerMultiaddr,
   port,
+  privateKey,
   storeUrl,
   text,
+  waiting,
 } from './types.ts';
 
 const topic = matching('a topic name of letters, digits, _ . and -', /^[A-Za-z0-9._-]{1,100}$/);
 const sharedKey = matching('64 hex digits', /^[0-9a-fA-F]{64}$/);
-const privateKey = matching('64 or 96 bytes as hex (128 or 192 digits)', /^(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{192})$/);
 /** Names of what charges an author or stops a message; the last three charge by reports of validation and by broken frames. */
 const SHADOW_RULES = [
   'author_rate',
@@ -82,7 +85,7 @@ export const P2P_SETTINGS = {
   ),
   p2p_dht_use_private: setting(boolean, false, 'Private network: PSK and a DHT of its own.'),
   p2p_dht_public_bootstrap: setting(
-    listOrNone(text),
+    listOrNone(peerMultiaddr),
     IPFS_BOOTSTRAP,
     'Bootstrap nodes of the public DHT; empty: none.',
     OURS,
@@ -109,24 +112,24 @@ export const P2P_SETTINGS = {
   p2p_enable_conn_manager: setting(boolean, true, 'Trim connections at the high-water mark.'),
   p2p_conn_low_water: setting(integer(1, 100_000), 200, 'Peers kept when trimming.'),
   p2p_conn_high_water: setting(integer(1, 100_000), 400, 'Peers above which trimming begins.'),
-  p2p_conn_grace_period: setting(duration, 60_000, 'Young connections that trimming spares.'),
+  p2p_conn_grace_period: setting(age, 60_000, 'Young connections that trimming spares.'),
   p2p_enable_conn_gater: setting(boolean, false, 'Read for compatibility: the gate is always on here.'),
   p2p_max_conns_per_peer: setting(integer(1, 100), 3, 'Connections of one peer.'),
   p2p_enable_peer_cache: setting(boolean, true, 'Remember peers across restarts.'),
   p2p_peer_cache_dir: optional(text, 'Folder of the peer cache; default dataFolder.'),
   p2p_max_cached_peers: setting(integer(0, 10_000), 100, 'Peers remembered.'),
-  p2p_peer_cache_ttl: setting(duration, 720 * 3_600_000, 'How long a peer is remembered.'),
+  p2p_peer_cache_ttl: setting(lifetime, 720 * 3_600_000, 'How long a peer is remembered.'),
   p2p_peer_map_max_size: setting(
     integer(1, 10_000_000),
     100_000,
     'Announcements remembered, of blocks and of subtrees each.',
   ),
-  p2p_peer_map_ttl: setting(duration, 30 * 60_000, 'How long an announcement is remembered.'),
-  p2p_peer_map_cleanup_interval: setting(duration, 5 * 60_000, 'How often old announcements are swept.'),
+  p2p_peer_map_ttl: setting(lifetime, 30 * 60_000, 'How long an announcement is remembered.'),
+  p2p_peer_map_cleanup_interval: setting(interval, 5 * 60_000, 'How often old announcements are swept.'),
   p2p_verify_header_pow: setting(boolean, true, 'Reject block announcements whose header lacks proof of work.', OURS),
   p2p_require_header: setting(boolean, false, 'Reject block announcements without a header.', OURS),
   p2p_min_peers_for_sync: setting(integer(0, 1000), 2, 'Peers awaited before a sync peer is chosen.', LATER),
-  p2p_max_wait_for_min_peers: setting(duration, 20_000, 'How long they are awaited.', LATER),
+  p2p_max_wait_for_min_peers: setting(waiting, 20_000, 'How long they are awaited.', LATER),
   p2p_force_sync_peer: optional(peerId, 'Sync from this peer only.', LATER),
   p2p_handshake_topic_size: setting(
     integer(0, 1000),
@@ -134,10 +137,10 @@ export const P2P_SETTINGS = {
     'Subscribers of the handshake topic before the first version.',
     LATER,
   ),
-  p2p_handshake_topic_timeout: setting(duration, 5000, 'How long they are awaited.', LATER),
+  p2p_handshake_topic_timeout: setting(waiting, 5000, 'How long they are awaited.', LATER),
   p2p_ban_threshold: setting(integer(1, 1_000_000), 100, 'Score at which a peer is banned.'),
-  p2p_ban_duration: setting(duration, 24 * 3_600_000, 'Length of an automatic ban.'),
-  p2p_ban_default_duration: setting(duration, 24 * 3_600_000, 'Length of a ban without an end.'),
+  p2p_ban_duration: setting(lifetime, 24 * 3_600_000, 'Length of an automatic ban.'),
+  p2p_ban_default_duration: setting(lifetime, 24 * 3_600_000, 'Length of a ban without an end.'),
   p2p_ban_persist_path: optional(text, 'Where bans are kept; default dataFolder.'),
   p2p_ban_max_entries: setting(integer(1, 10_000_000), 100_000, 'Entries of the ban list.'),
   p2p_ban_store: optional(

@@ -8,8 +8,13 @@ export function topicPrefix(settings: Settings): string {
   return settings.chainCfgParams_topicPrefix ?? NETWORKS[settings.network].topicPrefix;
 }
 
-export function fullTopicNames(settings: Settings) {
-  const prefix = topicPrefix(settings);
+/** The own prefix first, then `p2p_further_topic_prefixes`, each once. */
+export function topicPrefixes(settings: Settings): readonly string[] {
+  return [...new Set([topicPrefix(settings), ...settings.p2p_further_topic_prefixes])];
+}
+
+/** Full names under one prefix; default: our own. */
+export function fullTopicNames(settings: Settings, prefix = topicPrefix(settings)) {
   return {
     block: topicName(prefix, settings.p2p_block_topic),
     subtree: topicName(prefix, settings.p2p_subtree_topic),
@@ -17,5 +22,6 @@ export function fullTopicNames(settings: Settings) {
     handshake: topicName(prefix, settings.p2p_handshake_topic),
     rejected_tx: topicName(prefix, settings.p2p_rejected_tx_topic),
     node_status: topicName(prefix, settings.p2p_node_status_topic),
+    best_block: topicName(prefix, settings.p2p_bestblock_topic),
   };
 }

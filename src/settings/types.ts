@@ -1,10 +1,12 @@
 // The types a setting can have: what text is right, what value it becomes, how it is written down.
-import { isIP } from 'node:net';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { P2PError } from '../errors.ts';
 import { parsePeerId } from '../wire/peer-id.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { parseKafkaUrl } from './kafka-url.ts';
+import { isKeyPair } from './key-pair.ts';
+import { withoutPasswords } from './masking.ts';
 
 export interface SettingType<T> {
   /** What would be right, for a person. */
@@ -15,6 +17,8 @@ export interface SettingType<T> {
   format(value: T): string;
   /** An empty text stands for itself instead of the default. */
   readonly keepsEmpty?: true;
+  /** What of a secret's text may be shown; without it, nothing. */
+  masked?(text: string): string;
 }
 
 const asIs = (value: string) => value;
@@ -46,12 +50,31 @@ export const boolean: SettingType<boolean> = {
   format: String,
 };
 
-/** Milliseconds. */
-export const duration: SettingType<number> = {
-  expects: 'a duration such as 250ms, 30s, 1m30s or 24h',
-  parse: parseDuration,
-  format: formatDuration,
-};
+/** setTimeout and setInterval take more for 1 ms. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** A hundred years of 365 days: ends of bans stay within what a date can be. */
+const MAX_LENGTH_MS = 876_000 * 3_600_000;
+
+/** Milliseconds within bounds, both included. */
+function durationWithin(minMs: number, maxMs: number): SettingType<number> {
+  return {
+    expects: `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 250ms, 30s, 1m30s or 24h`,
+    parse: (value) => {
+      const ms = parseDuration(value);
+      return ms === undefined || ms < minMs || ms > maxMs ? undefined : ms;
+    },
+    format: formatDuration,
+  };
+}
+
+/** What a timer repeats or waits for, in ms. */
+export const interval = durationWithin(1, MAX_TIMER_MS);
+/** What a timer waits for at most, in ms; 0 does not wait. */
+export const waiting = durationWithin(0, MAX_TIMER_MS);
+/** How long something is kept or lasts, in ms. */
+export const lifetime = durationWithin(1000, MAX_LENGTH_MS);
+/** An age that is compared with, in ms; 0 is none. */
+export const age = durationWithin(0, MAX_LENGTH_MS);
 
 export function oneOf<const V extends readonly string[]>(...values: V): SettingType<V[number]> {
   return {
@@ -84,7 +107,8 @@ export function listOf(item: SettingType<string>): SettingType<readonly string[]
         .split('|')
         .map((each) => each.trim())
         .filter((each) => each !== '');
-      return items.every((each) => item.parse(each) !== undefined) ? items : undefined;
+      const parsed = items.flatMap((each) => item.parse(each) ?? []);
+      return parsed.length === items.length ? parsed : undefined;
     },
     format: (value) => value.join(' | '),
   };
@@ -107,16 +131,35 @@ export const listenAddress: SettingType<string> = {
 };
 
 /** What a client dials: `host:port`, `k8s:///name:port`, or an http URL. */
-export const dialAddress = matching(
-  'host:port, k8s:///name:port or an http URL',
-  /^(?:k8s:\/\/\/|https?:\/\/)?(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/,
-);
+export const dialAddress: SettingType<string> = {
+  expects: 'host:port, k8s:///name:port or an http URL with a port',
+  parse: (value) => {
+    const match = /^(?:k8s:\/\/\/|https?:\/\/)?(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(value);
+    return match !== null && isPort(match[1]) ? value : undefined;
+  },
+  format: asIs,
+};
 
-/** `host` or `host:port`. */
-export const advertised = matching(
-  'host or host:port',
-  /^(?:\[[0-9a-fA-F:.]+\](?::\d{1,5})?|[0-9a-fA-F]*:[0-9a-fA-F:.]+|[A-Za-z0-9._-]+(?::\d{1,5})?)$/,
-);
+/** `host` or `host:port`; an IPv6 address with a port stands in brackets. */
+export const advertised: SettingType<string> = {
+  expects: 'an IP address or a domain name, with or without a port from 1 to 65535',
+  parse: (value) => {
+    if (isIPv6(value)) return value;
+    const [, bracketed, name = '', port = '1'] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(value) ?? [];
+    const isHost = bracketed === undefined ? isIPv4(name) || isDomainName(name) : isIPv6(bracketed);
+    return isHost && isPort(port) ? value : undefined;
+  },
+  format: asIs,
+};
+
+function isPort(text: string | undefined): boolean {
+  return Number(text) >= 1 && Number(text) <= 65_535;
+}
+
+/** Digits and dots alone would be an IP address that is none. */
+function isDomainName(text: string): boolean {
+  return /^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?$/.test(text) && !/^[\d.]+$/.test(text);
+}
 
 export const httpUrl: SettingType<string> = {
   expects: 'an http or https URL',
@@ -124,13 +167,19 @@ export const httpUrl: SettingType<string> = {
   format: asIs,
 };
 
-/** A multiaddr that ends with a peer id. */
+/** A multiaddr that leads over TCP, or to where DNS says, and ends with a peer id. */
 export const peerMultiaddr: SettingType<string> = {
   expects: 'a multiaddr with a peer id, such as /ip4/1.2.3.4/tcp/9905/p2p/12D3Koo…',
   parse: (value) => {
     try {
-      const last = multiaddr(value).getComponents().at(-1);
-      return last?.name === 'p2p' ? value : undefined;
+      // By way of its bytes: only they are wholly checked, and there is one text for each.
+      const address = multiaddr(multiaddr(value).bytes);
+      const components = address.getComponents();
+      const leads = components.some(({ name }) => name === 'tcp' || name === 'dnsaddr');
+      const last = components.at(-1);
+      return leads && last?.name === 'p2p' && parsePeerId(last.value ?? '') !== undefined
+        ? address.toString()
+        : undefined;
     } catch {
       return undefined;
     }
@@ -159,10 +208,20 @@ export const kafkaUrl: SettingType<string> = {
 };
 
 /** `sqlite:///name` (a file of dataFolder), `sqlitememory:///name`, `postgres://…`. */
-export const storeUrl = matching(
-  'sqlite:///name, sqlitememory:///name or postgres://user:password@host:port/name',
-  /^(?:sqlite:\/\/\/[A-Za-z0-9._/-]+|sqlitememory:\/\/\/[A-Za-z0-9._/-]*|postgres(?:ql)?:\/\/\S+)$/,
-);
+export const storeUrl: SettingType<string> = {
+  ...matching(
+    'sqlite:///name, sqlitememory:///name or postgres://user:password@host:port/name',
+    /^(?:sqlite:\/\/\/[A-Za-z0-9._/-]+|sqlitememory:\/\/\/[A-Za-z0-9._/-]*|postgres(?:ql)?:\/\/\S+)$/,
+  ),
+  masked: withoutPasswords,
+};
+
+/** Ed25519, as hex. */
+export const privateKey: SettingType<string> = {
+  expects: '64 or 96 bytes as hex (128 or 192 digits): an Ed25519 seed and the public key that belongs to it',
+  parse: (value) => (isKeyPair(value) ? value : undefined),
+  format: asIs,
+};
 
 const WELL_KNOWN_KEYS = new Set([
   'testkey',

@@ -1,6 +1,7 @@
 // The part of a node status that comes from block assembly: the fields of its StateMessage in camelCase, zero ones left out by Go.
 import { type Decoded, failed } from './fault.ts';
-import { FieldReader, goObject, type JsonField, type RawJson } from './json.ts';
+import { parseHash } from './hash.ts';
+import { FieldReader, goObject, goString, type JsonField, type RawJson } from './json.ts';
 
 export interface BlockAssemblyDetails {
   readonly blockAssemblyState: string;
@@ -13,13 +14,14 @@ export interface BlockAssemblyDetails {
   /** int64. */
   readonly queueCount: bigint;
   readonly currentHeight: number;
+  /** 64 lower-case hex digits, or empty. */
   readonly currentHash: string;
   readonly removeMapCount: number;
+  /** At most 10,000 hashes. */
   readonly subtrees: readonly string[];
 }
 
 const MAX_SUBTREES = 10_000;
-const MAX_HASH_CHARS = 64;
 
 /** All zero, which Go writes as `{}`: nothing is known. */
 export const UNKNOWN_BLOCK_ASSEMBLY: BlockAssemblyDetails = {
@@ -41,9 +43,7 @@ export function readBlockAssembly(value: unknown): Decoded<BlockAssemblyDetails>
   if (value === undefined) return { ok: true, message: UNKNOWN_BLOCK_ASSEMBLY };
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return failed('wrong_type', 'block_assembly_details');
-  const read = FieldReader.ofObject(value);
-  if (!read.ok) return read;
-  const fields = read.message;
+  const fields = FieldReader.ofObject(value);
   return fields.finish({
     blockAssemblyState: fields.text('blockAssemblyState'),
     subtreeProcessorState: fields.text('subtreeProcessorState'),
@@ -53,7 +53,7 @@ export function readBlockAssembly(value: unknown): Decoded<BlockAssemblyDetails>
     txCount: fields.uint64('txCount'),
     queueCount: fields.int64('queueCount'),
     currentHeight: fields.uint32('currentHeight'),
-    currentHash: fields.text('currentHash', MAX_HASH_CHARS),
+    currentHash: fields.optionalHash('currentHash') ?? '',
     removeMapCount: fields.uint32('removeMapCount'),
     subtrees: subtreesOf(fields),
   });
@@ -62,21 +62,31 @@ export function readBlockAssembly(value: unknown): Decoded<BlockAssemblyDetails>
 function subtreesOf(fields: FieldReader): readonly string[] {
   const value = fields.raw('subtrees');
   if (value === undefined) return [];
-  const ok =
-    Array.isArray(value) &&
-    value.length <= MAX_SUBTREES &&
-    value.every((each) => typeof each === 'string' && each.length <= MAX_HASH_CHARS);
-  if (ok) return value as string[];
-  fields.fail('wrong_type', 'subtrees');
-  return [];
+  if (!Array.isArray(value) || value.length > MAX_SUBTREES || !value.every((each) => typeof each === 'string')) {
+    fields.fail('wrong_type', 'subtrees');
+    return [];
+  }
+  const hashes = value.flatMap((each) => parseHash(each) ?? []);
+  if (hashes.length < value.length) fields.fail('hash_form', 'subtrees');
+  return hashes;
 }
 
+/** Fields in the order of the StateMessage, zero ones left out, whatever the order of the object's own. */
 export function writeBlockAssembly(details: BlockAssemblyDetails): RawJson {
-  const fields: JsonField[] = [];
-  for (const [name, value] of Object.entries(details)) {
-    if (Array.isArray(value)) {
-      if (value.length > 0) fields.push([name, { json: JSON.stringify(value) }]);
-    } else if (value) fields.push([name, value]);
-  }
-  return { json: goObject(fields) };
+  const fields: JsonField[] = [
+    ['blockAssemblyState', details.blockAssemblyState],
+    ['subtreeProcessorState', details.subtreeProcessorState],
+    ['resetWaitCount', details.resetWaitCount],
+    ['resetWaitTime', details.resetWaitTime],
+    ['subtreeCount', details.subtreeCount],
+    ['txCount', details.txCount],
+    ['queueCount', details.queueCount],
+    ['currentHeight', details.currentHeight],
+    ['currentHash', details.currentHash],
+    ['removeMapCount', details.removeMapCount],
+  ];
+  const written = fields.filter(([, value]) => Boolean(value));
+  if (details.subtrees.length > 0)
+    written.push(['subtrees', { json: `[${details.subtrees.map(goString).join(',')}]` }]);
+  return { json: goObject(written) };
 }

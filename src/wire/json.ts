@@ -14,14 +14,17 @@ const MAX_INT64 = 0x7fff_ffff_ffff_ffffn;
 
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
 
-/** Keeps whole numbers beyond 2^53 exact, as bigint. */
+/**
+ * Whole numbers become bigint, exact beyond 2^53; what is written with a point or an exponent stays a number, because Go takes neither for
+ * an integer, `1.0` and `1e3` included. Nor does it take `-0` for an unsigned one.
+ */
 const exactIntegers: Reviver = (_key, value, context) =>
-  typeof value === 'number' &&
-  !Number.isSafeInteger(value) &&
-  context.source !== undefined &&
-  /^-?\d{1,20}$/.test(context.source)
+  typeof value === 'number' && context.source !== undefined && /^(?!-0$)-?\d{1,20}$/.test(context.source)
     ? BigInt(context.source)
     : value;
+
+/** True for every text in which a number may have a point or an exponent, and for some others. */
+const MAYBE_FRACTION = /:\s*-?\d+[.eE]/;
 
 /** Spellings that the network writes, folded once: most names are one of a few dozen. */
 const KNOWN_NAMES = new Map<string, string>();
@@ -43,42 +46,47 @@ function folded(name: string): string {
  */
 export class FieldReader {
   private readonly fields: ReadonlyMap<string, unknown>;
+  /** Names that came in more than one spelling. */
+  private readonly ambiguous: ReadonlySet<string> | undefined;
+  private readonly exact: boolean;
   private fault: Fault | undefined;
 
-  private constructor(fields: ReadonlyMap<string, unknown>, first: Fault | undefined) {
+  private constructor(value: object, exact: boolean) {
+    const fields = new Map<string, unknown>();
+    let ambiguous: Set<string> | undefined;
+    for (const name of Object.keys(value)) {
+      const key = folded(name);
+      if (fields.has(key)) {
+        ambiguous ??= new Set();
+        ambiguous.add(key);
+      }
+      fields.set(key, (value as Record<string, unknown>)[name]);
+    }
     this.fields = fields;
-    this.fault = first;
+    this.ambiguous = ambiguous;
+    this.exact = exact;
   }
 
   /** `exact` keeps 64-bit numbers whole; it makes parsing several times slower. */
   static of(bytes: Uint8Array, options: { readonly maxBytes: number; readonly exact?: boolean }): Decoded<FieldReader> {
     if (bytes.byteLength > options.maxBytes)
       return failed('too_large', `${bytes.byteLength} bytes, at most ${options.maxBytes}`);
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+    const exact = options.exact === true || MAYBE_FRACTION.test(text);
     let value: unknown;
     try {
-      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-      value =
-        options.exact === true
-          ? JSON.parse(text, exactIntegers as (key: string, value: unknown) => unknown)
-          : JSON.parse(text);
+      value = exact ? JSON.parse(text, exactIntegers as (key: string, value: unknown) => unknown) : JSON.parse(text);
     } catch {
       return failed('not_json', 'no JSON');
     }
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       return failed('not_object', 'no JSON object');
-    return FieldReader.ofObject(value);
+    return { ok: true, message: new FieldReader(value, exact) };
   }
 
-  /** Reads an object that is a field of another. */
-  static ofObject(value: object): Decoded<FieldReader> {
-    const fields = new Map<string, unknown>();
-    for (const name of Object.keys(value)) {
-      const key = folded(name);
-      // Go takes the last spelling, others the first: what can be read in two ways is refused.
-      if (fields.has(key)) return failed('ambiguous_field', name);
-      fields.set(key, (value as Record<string, unknown>)[name]);
-    }
-    return { ok: true, message: new FieldReader(fields, undefined) };
+  /** Reads an object that is a field of another, whose reader was made `exact`. */
+  static ofObject(value: object): FieldReader {
+    return new FieldReader(value, true);
   }
 
   /** The message, unless something was wrong. */
@@ -90,9 +98,11 @@ export class FieldReader {
     this.fault ??= fault(code, detail);
   }
 
-  /** undefined when absent or null. */
+  /** undefined when absent or null. A name in two spellings is refused: Go takes the last one, others the first. */
   raw(name: string): unknown {
-    return this.fields.get(folded(name)) ?? undefined;
+    const key = folded(name);
+    if (this.ambiguous?.has(key)) this.fail('ambiguous_field', name);
+    return this.fields.get(key) ?? undefined;
   }
 
   /** Empty when absent. */
@@ -118,13 +128,7 @@ export class FieldReader {
 
   /** Whole number from 0 to 2^32 - 1; 0 when absent. */
   uint32(name: string): number {
-    const value = this.raw(name);
-    if (value === undefined) return 0;
-    if (typeof value !== 'number' && typeof value !== 'bigint') return this.wrong(name, 'wrong_type', 0);
-    const number = Number(value);
-    return Number.isInteger(number) && number >= 0 && number <= MAX_UINT32
-      ? number
-      : this.wrong(name, 'out_of_range', 0);
+    return Number(this.integer(name, 0n, BigInt(MAX_UINT32)));
   }
 
   /** 0 when absent. The reader must have been made `exact`. */
@@ -140,7 +144,9 @@ export class FieldReader {
     const value = this.raw(name);
     if (value === undefined) return 0n;
     if (typeof value !== 'number' && typeof value !== 'bigint') return this.wrong(name, 'wrong_type', 0n);
-    if (typeof value === 'number' && !Number.isSafeInteger(value)) return this.wrong(name, 'out_of_range', 0n);
+    // Of an exact reader a number has a point, an exponent or a sign that is none; of another one it may only be too large.
+    const isWhole = typeof value === 'bigint' || (!this.exact && Number.isSafeInteger(value) && !Object.is(value, -0));
+    if (!isWhole) return this.wrong(name, 'out_of_range', 0n);
     const integer = BigInt(value);
     return integer >= min && integer <= max ? integer : this.wrong(name, 'out_of_range', 0n);
   }

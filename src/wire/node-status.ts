@@ -1,6 +1,7 @@
 // Node status: how a node presents itself every 10 s (spec "p2p_node_status_topic").
 import { type BlockAssemblyDetails, readBlockAssembly, writeBlockAssembly } from './block-assembly-details.ts';
 import type { Decoded } from './fault.ts';
+import { parseHash } from './hash.ts';
 import { FieldReader, goBytes, type JsonField, MAX_URL_CHARS } from './json.ts';
 
 export interface NodeStatusMessage {
@@ -8,7 +9,7 @@ export interface NodeStatusMessage {
   readonly peerId: string;
   readonly version: string;
   readonly commitHash: string;
-  /** Display-order hex, or empty. */
+  /** 64 lower-case hex digits, or empty. */
   readonly bestBlockHash: string;
   readonly bestHeight: number;
   readonly blockAssemblyDetails: BlockAssemblyDetails;
@@ -25,6 +26,7 @@ export interface NodeStatusMessage {
   /** The last four are empty or 0 while no sync peer is chosen. */
   readonly syncPeerId: string;
   readonly syncPeerHeight: number;
+  /** As best_block_hash. Go repeats what that peer claimed, so the author does not answer for its form: what is no hash is read as empty. */
   readonly syncPeerBlockHash: string;
   /** Unix seconds. */
   readonly syncConnectedAt: bigint;
@@ -50,7 +52,7 @@ function scalars(fields: FieldReader): Omit<NodeStatusMessage, 'blockAssemblyDet
     peerId: fields.text('peer_id'),
     version: fields.text('version'),
     commitHash: fields.text('commit_hash'),
-    bestBlockHash: fields.text('best_block_hash', MAX_HEX_CHARS),
+    bestBlockHash: fields.optionalHash('best_block_hash') ?? '',
     bestHeight: fields.uint32('best_height'),
     fsmState: fields.text('fsm_state'),
     startTime: fields.int64('start_time'),
@@ -61,7 +63,7 @@ function scalars(fields: FieldReader): Omit<NodeStatusMessage, 'blockAssemblyDet
     chainWork: fields.text('chain_work', MAX_HEX_CHARS),
     syncPeerId: fields.text('sync_peer_id'),
     syncPeerHeight: fields.uint32('sync_peer_height'),
-    syncPeerBlockHash: fields.text('sync_peer_block_hash', MAX_HEX_CHARS),
+    syncPeerBlockHash: parseHash(fields.text('sync_peer_block_hash')) ?? '',
     syncConnectedAt: fields.int64('sync_connected_at'),
   };
 }

@@ -30,5 +30,6 @@ export async function openList(options: Partial<BanListOptions> = {}, parts = ba
   const list = new BanList(parts, { defaultDurationMs: DAY_MS, maxEntries: 1000, ...options });
   await parts.link.open(AbortSignal.timeout(5000));
   await list.init();
+  parts.link.startReading();
   return { ...parts, list };
 }

@@ -1,13 +1,8 @@
-// HTTP and HTTPS of the node, asked as a program would.
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { request } from 'node:https';
-import { join } from 'node:path';
+// Probes and metrics of the node, asked as a program would.
 import { afterEach, describe, expect, test } from 'vitest';
 import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/http-server.ts';
 import { PrometheusMetrics } from '../../src/adapters/metrics/prometheus.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
-import { temporaryFolder } from '../support/cleanup.ts';
 
 const started: HttpServer[] = [];
 
@@ -71,47 +66,5 @@ describe('HTTP', () => {
   test('a port in use is an error with a code', async () => {
     const address = await serve();
     await expect(serve({ listenAddress: address })).rejects.toMatchObject({ code: 'LISTEN_FAILED' });
-  });
-});
-
-describe('HTTPS', () => {
-  const folder = temporaryFolder('https');
-  const tls = { certFile: join(folder, 'cert.pem'), keyFile: join(folder, 'key.pem') };
-
-  test('serves with the certificate of the settings, and refuses files that are not there', async () => {
-    execFileSync(
-      'openssl',
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'rsa:2048',
-        '-nodes',
-        '-keyout',
-        tls.keyFile,
-        '-out',
-        tls.certFile,
-        '-days',
-        '2',
-        '-subj',
-        '/CN=localhost',
-        '-addext',
-        'subjectAltName=IP:127.0.0.1',
-      ],
-      { stdio: 'ignore' },
-    );
-    const address = await serve({ tls });
-    const status = await new Promise((resolve, reject) => {
-      request(`https://${address}/health`, { ca: readFileSync(tls.certFile) }, (response) =>
-        resolve(response.statusCode),
-      )
-        .on('error', reject)
-        .end();
-    });
-    expect(status).toBe(200);
-    await expect(serve({ tls: { ...tls, keyFile: join(folder, 'nothing') } })).rejects.toMatchObject({
-      code: 'SETTINGS_INVALID',
-      message: expect.stringContaining('server_keyFile'),
-    });
   });
 });

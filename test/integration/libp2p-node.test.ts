@@ -1,11 +1,12 @@
 // The P2P node as its port promises, among nodes of its own kind.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
 import type { GossipMessage } from '../../src/ports/p2p-node.ts';
 import type { PeerId } from '../../src/wire/ids.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
+import { freePort } from '../support/kafka-broker.ts';
 import { addressOf, makeNode, Nodes, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -84,8 +85,8 @@ describe('gossip', () => {
     }
     await quiet.node.connectPeer(addressOf(other));
     await waitFor(() => quiet.node.getTopic(HANDSHAKE)?.mesh().includes(other.hostId()), { what: 'the mesh' });
-    await quiet.node.publish(BLOCK, Buffer.from('block'));
-    await quiet.node.publish(HANDSHAKE, Buffer.from('version'));
+    expect(await quiet.node.publish(BLOCK, Buffer.from('block'))).toBe('suppressed');
+    expect(await quiet.node.publish(HANDSHAKE, Buffer.from('version'))).toBe('published');
     await waitFor(() => got.length > 0, { what: 'the handshake' });
     expect(got).toEqual(['version']);
     expect(quiet.metrics.count('teranode_p2p_publish_suppressed_total', { topic: BLOCK })).toBe(1);
@@ -222,17 +223,26 @@ describe('peers', () => {
     expect(busy.node.currentlyConnectedPeers().map(({ id }) => id)).toContain(kept.hostId());
   });
 
-  test('advertised addresses are what peers learn, with p2p_port where none is given', async () => {
+  test('advertised addresses are what peers learn, with the port that was bound where none is given', async () => {
     const file = join(temporaryFolder('cache'), 'peers.json');
-    const advertised = (await nodes.start({ advertiseAddresses: ['192.0.2.7:4001', 'node.example:9906'] })).node;
-    const learner = (await nodes.start({ peerCache: { file, maxPeers: 10, ttlMs: 60_000 } })).node;
-    await advertised.connectPeer(addressOf(learner));
-    await waitFor(() => learner.currentlyConnectedPeers()[0]?.agentVersion !== undefined, { what: 'identify' });
-    await nodes.stop();
-    const [cached] = JSON.parse(readFileSync(file, 'utf8')).peers;
-    expect(cached.addresses.join(' ')).toContain('/ip4/192.0.2.7/tcp/4001');
-    expect(cached.addresses.join(' ')).toContain('/dns/node.example/tcp/9906');
-    expect(cached.addresses.join(' ')).not.toContain('127.0.0.1');
+    const advertiseAddresses = ['192.0.2.7:4001', 'node.example:9906', 'node.example', '192.0.2.8'];
+    for (const port of [0, await freePort()]) {
+      const advertised = (await nodes.start({ port, advertiseAddresses })).node;
+      const bound = /tcp\/(\d+)/.exec(addressOf(advertised))?.[1];
+      const learner = (await nodes.start({ peerCache: { file, maxPeers: 10, ttlMs: 60_000 } })).node;
+      await advertised.connectPeer(addressOf(learner));
+      await waitFor(() => learner.currentlyConnectedPeers()[0]?.agentVersion !== undefined, { what: 'identify' });
+      await nodes.stop();
+      const peers: { id: string; addresses: string[] }[] = JSON.parse(readFileSync(file, 'utf8')).peers;
+      expect(peers.find(({ id }) => id === advertised.hostId())?.addresses.sort()).toEqual(
+        [
+          `/dns/node.example/tcp/${bound}`,
+          '/dns/node.example/tcp/9906',
+          '/ip4/192.0.2.7/tcp/4001',
+          `/ip4/192.0.2.8/tcp/${bound}`,
+        ].sort(),
+      );
+    }
   });
 
   test('private addresses are kept back when they are not to be shared', async () => {
@@ -243,6 +253,17 @@ describe('peers', () => {
     await waitFor(() => learner.currentlyConnectedPeers()[0]?.agentVersion !== undefined, { what: 'identify' });
     await nodes.stop();
     expect(() => readFileSync(file, 'utf8')).toThrow();
+  });
+
+  test('a cached address that makes no sense costs the node neither its start nor the other peers', async () => {
+    const file = join(temporaryFolder('cache'), 'peers.json');
+    const { node: known } = await nodes.start();
+    const entry = (addresses: string[]) => ({ id: known.hostId(), addresses, lastSeenMs: Date.now() });
+    const bad = [entry(['nonsense']), entry([`/dns4/${'a'.repeat(600)}/tcp/1`]), { ...entry(['x']), id: 'nobody' }];
+    const peers = [...bad, entry(['/ip4/1.2.3.4/tcp/99999999', addressOf(known)])];
+    writeFileSync(file, JSON.stringify({ version: 1, peers }));
+    const { node } = await nodes.start({ peerCache: { file, maxPeers: 10, ttlMs: 60_000 } });
+    await waitFor(() => node.currentlyConnectedPeers().length === 1, { what: 'the cached peer' });
   });
 
   test('a peer of another private network gets no connection', async () => {

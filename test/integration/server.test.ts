@@ -4,6 +4,7 @@ import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../../src/adapters
 import { EmbeddedChain } from '../../src/adapters/sql/embedded-chain.ts';
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import { BanSystem } from '../../src/bans/ban-system.ts';
+import { NetworkMember, type NetworkMemberOptions } from '../../src/network-member.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { type Endpoint, Server, type ServerOptions } from '../../src/server.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
@@ -12,11 +13,28 @@ import { makeNode } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
 
 const OPTIONS: ServerOptions = {
-  topics: { block: 'p-b', subtree: 'p-s', mining_on: 'p-m', handshake: 'p-h', rejected_tx: 'p-r', node_status: 'p-n' },
   assetHttpPublicAddress: undefined,
   assetHttpAddress: 'http://localhost:8090/api/v1',
   httpAddress: 'localhost:9906',
   servesHttps: false,
+};
+
+const MEMBER: NetworkMemberOptions = {
+  networks: [
+    {
+      topicPrefix: 'p',
+      topics: {
+        block: 'p-b',
+        subtree: 'p-s',
+        mining_on: 'p-m',
+        handshake: 'p-h',
+        rejected_tx: 'p-r',
+        node_status: 'p-n',
+        best_block: 'p-bb',
+      },
+    },
+  ],
+  userAgent: 'teranode/bitcoin/test',
   policy: {
     powLimitBits: NETWORKS.regtest.powLimitBits,
     verifiesHeaderPow: true,
@@ -28,6 +46,8 @@ const OPTIONS: ServerOptions = {
   },
   isShadow: () => false,
   peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
+  handshake: { topicSize: 1, topicTimeoutMs: 100 },
+  sync: { minPeers: 0, maxWaitMs: 0, forcedPeer: undefined, hasBootstrap: false },
 };
 
 const stops: (() => Promise<void>)[] = [];
@@ -72,19 +92,23 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
   const consumer = (topic: string) =>
     new MemoryConsumer({ broker, log, metrics }, { topic, groupId: 'p2p.test', replay: true });
   const producer = (topic: string) => new MemoryProducer({ broker, metrics }, { topic });
+  const common = {
+    node,
+    bans,
+    blockchain: chain,
+    blockProducer: producer('blocks'),
+    subtreeProducer: producer('subtrees'),
+    log,
+    metrics,
+    clock: systemClock,
+  };
   const server = new Server(
     {
-      node,
-      blockchain: chain,
-      blockProducer: producer('blocks'),
-      subtreeProducer: producer('subtrees'),
-      bans,
+      ...common,
+      member: new NetworkMember({ ...common, random: Math.random }, MEMBER),
       reports: { invalidBlocks: consumer('ib'), invalidSubtrees: consumer('is'), rejectedTxs: consumer('rt') },
       grpc,
       endpoints: () => [endpoint],
-      log,
-      metrics,
-      clock: systemClock,
     },
     { ...OPTIONS, ...options },
   );

@@ -16,12 +16,13 @@ export function makeAuthority(folder: string, name: string): CertificateFiles {
   return files;
 }
 
-/** A certificate signed by the authority; `subjectAltName` as openssl writes it, default loopback. */
+/** A certificate signed by the authority; `subjectAltName` as openssl writes it, default loopback; `days` -1: expired yesterday. */
 export function makeCertificate(
   folder: string,
   name: string,
   authority: CertificateFiles,
   subjectAltName = 'IP:127.0.0.1,DNS:localhost',
+  days = 2,
 ): CertificateFiles {
   const files = filesOf(folder, name);
   const request = join(folder, `${name}.csr`);
@@ -29,7 +30,19 @@ export function makeCertificate(
   writeFileSync(extensions, `subjectAltName=${subjectAltName}\n`);
   openssl('req', ...fresh(files.keyFile), '-out', request, '-subj', `/CN=${name}`);
   const signer = ['-CA', authority.certFile, '-CAkey', authority.keyFile, '-CAcreateserial'];
-  openssl('x509', '-req', '-in', request, ...signer, '-days', '2', '-out', files.certFile, '-extfile', extensions);
+  openssl(
+    'x509',
+    '-req',
+    '-in',
+    request,
+    ...signer,
+    '-days',
+    String(days),
+    '-out',
+    files.certFile,
+    '-extfile',
+    extensions,
+  );
   return files;
 }
 

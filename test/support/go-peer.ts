@@ -33,6 +33,20 @@ export interface GoPeerOptions {
   readonly discard?: boolean;
 }
 
+/** What a Go peer says of itself in a handshake. */
+export interface GoHandshake {
+  readonly protocol: string;
+  /** Full name of the handshake topic, one of `topics`. */
+  readonly topic: string;
+  readonly says: {
+    readonly bestHeight: number;
+    readonly bestHash: string;
+    readonly dataHubURL: string;
+    readonly userAgent: string;
+    readonly topicPrefix: string;
+  };
+}
+
 export interface GoReceived {
   readonly topic: string;
   readonly data: Buffer;
@@ -177,6 +191,11 @@ export class GoPeer {
     repeat?: number;
   }): Promise<{ written: number; writeError: string; readError: string; ms: number }> {
     return this.send('streamSend', { ...stream, data: Buffer.from(stream.data).toString('base64') });
+  }
+
+  /** From now on it takes part in the handshake as the Teranode server does; who is connected already gets no version. */
+  handshake(handshake: GoHandshake): Promise<unknown> {
+    return this.send('handshake', handshake);
   }
 
   dhtProvide(key: string): Promise<unknown> {

@@ -87,6 +87,11 @@ export class KafkaBroker {
     await exited;
   }
 
+  /** Stays connected and answers nothing any more: SIGSTOP. */
+  freeze(): void {
+    this.child?.kill('SIGSTOP');
+  }
+
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.folder, { recursive: true, force: true });

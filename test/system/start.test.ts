@@ -1,5 +1,6 @@
 // What a newcomer does first: start a node, start a second one that joins it, stop them.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { base58btc } from 'multiformats/bases/base58';
 import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/cleanup.ts';
@@ -71,6 +72,30 @@ describe('npm start', () => {
       expect(errors).toContain(key);
     expect(errors).toContain('environment p2p_port');
     expect(errors).not.toContain('testkey');
+  });
+
+  test('what would fail later is refused at once too, before anything is stored', async () => {
+    const dataFolder = join(temporaryFolder('refused'), 'data');
+    const wrong = {
+      p2p_advertise_addresses: 'example.com:99999',
+      p2p_dht_public_bootstrap: 'garbage',
+      p2p_private_key: 'ab'.repeat(64),
+      embedded_chain_headers: '/nonexistent',
+      embedded_chain_mine_interval: '1000h',
+      KAFKA_ENABLE_TLS: 'true',
+      KAFKA_TLS_CA_FILE: '/nonexistent',
+      kafka_blocksConfig: 'kafka://127.0.0.1:1/blocks',
+      securityLevelHTTP: '1',
+      server_certFile: '/etc/passwd',
+      server_keyFile: '/nonexistent',
+    };
+    const { code, errors } = await ServerProcess.runToEnd({ settings: wrong, dataFolder });
+    expect(code).toBe(2);
+    const right = ['KAFKA_ENABLE_TLS', 'kafka_blocksConfig', 'securityLevelHTTP'];
+    for (const key of Object.keys(wrong).filter((each) => !right.includes(each)))
+      expect(errors).toContain(`[environment ${key}]`);
+    expect(errors).not.toContain('abab');
+    expect(existsSync(dataFolder)).toBe(false);
   });
 
   test('two nodes never share a dataFolder', async () => {

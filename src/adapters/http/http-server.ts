@@ -1,53 +1,95 @@
-// HTTP and HTTPS for programs that watch this node: health as Go answers it, liveness, readiness, metrics.
-import { readFile } from 'node:fs/promises';
+// HTTP and HTTPS for programs that watch this node: probes and metrics as Go answers them, the API, the WebSocket. Puts the parts together.
+import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { P2PError } from '../../errors.ts';
+import { type Clock, systemClock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
+import type { Metrics } from '../../ports/metrics.ts';
+import { type ApiSources, addApiRoutes } from './api-routes.ts';
+import { type Certificate, type CertificateFiles, CertificateWatch, readCertificate } from './certificate.ts';
+import { addHealthRoutes, addProbeRoutes, type HttpSources } from './health-routes.ts';
+import { problemAnswer } from './http-problem.ts';
+import { listen } from './listen-address.ts';
+import { answerClientError, nodeServer } from './node-server.ts';
+import type { Origins } from './origins.ts';
+import { addProtections } from './protections.ts';
+import { WebSocketHub, type WebSocketOptions, type WebSocketSources } from './ws-hub.ts';
+import { addWebSocketRoute, isWebSocketRequest } from './ws-route.ts';
 
-/** What the routes answer with; given by the server. */
-export interface HttpSources {
-  /** Spec: Health. Settles within its own deadline. */
-  health(checkLiveness: boolean): Promise<{ readonly status: number; readonly message: string }>;
-  scrape(): Promise<{ readonly contentType: string; readonly body: string }>;
+export interface HttpServerDependencies {
+  readonly log: Logger;
+  readonly sources: HttpSources;
+  readonly metrics?: Metrics;
+  readonly clock?: Clock;
+  /** Without it there is no API. */
+  readonly api?: ApiSources;
+  /** Without it there is no WebSocket; needs `metrics`. */
+  readonly webSocket?: WebSocketSources;
 }
 
 export interface HttpServerOptions {
   /** `host:port` or `:port`; port 0 takes a free one. */
   readonly listenAddress: string;
-  /** Both for HTTPS, neither for HTTP. */
-  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
-  /** `full`: health, liveness, readiness, metrics. `probes`: the two paths that Teranode deployments ask. */
+  /** For HTTPS; undefined for HTTP. */
+  readonly tls: CertificateFiles | undefined;
+  /** `full`: everything. `probes`: the two paths that Teranode deployments ask. */
   readonly routes: 'full' | 'probes';
+  /** `p2p_http_cors_origins`; default all. */
+  readonly corsOrigins?: Origins;
+  /** `p2p_http_rate`; see ProtectionOptions. Default: no limit. */
+  readonly ratePerSecond?: number;
+  /** `p2p_ws_origins`; default all. */
+  readonly webSocketOrigins?: Origins;
+  readonly webSocket?: WebSocketOptions;
 }
 
 const MAX_BODY_BYTES = 64 * 1024;
-const REQUEST_TIMEOUT_MS = 10_000;
+const MAX_PARAM_CHARS = 512;
+/** Dialling a peer may take ten seconds. */
+const HANDLER_TIMEOUT_MS = 15_000;
 const CLOSE_DEADLINE_MS = 1500;
+/** Connections that are no WebSocket. */
+const MAX_PLAIN_CONNECTIONS = 2000;
+const ANY_ORIGIN: Origins = ['*'];
+const WEBSOCKET_DEFAULTS: WebSocketOptions = { maxClients: 2000, bufferFrames: 4000 };
 
 export class HttpServer {
-  private readonly log: Logger;
-  private readonly sources: HttpSources;
+  private readonly deps: HttpServerDependencies;
   private readonly options: HttpServerOptions;
+  private readonly clock: Clock;
+  private readonly hub: WebSocketHub | undefined;
+  private readonly tlsServers: HttpsServer[] = [];
   private app: FastifyInstance | undefined;
+  private certificates: CertificateWatch | undefined;
 
-  constructor(deps: { readonly log: Logger; readonly sources: HttpSources }, options: HttpServerOptions) {
-    this.log = deps.log;
-    this.sources = deps.sources;
+  constructor(deps: HttpServerDependencies, options: HttpServerOptions) {
+    const { log, metrics, webSocket: sources } = deps;
+    this.deps = deps;
     this.options = options;
+    this.clock = deps.clock ?? systemClock;
+    if (sources !== undefined && metrics !== undefined) {
+      this.hub = new WebSocketHub(
+        { log, metrics, clock: this.clock, sources },
+        options.webSocket ?? WEBSOCKET_DEFAULTS,
+      );
+    }
   }
 
   /** Listens. Throws LISTEN_FAILED, SETTINGS_INVALID (certificate files). */
   async start(): Promise<void> {
-    const { host, port } = splitAddress(this.options.listenAddress);
-    const app = await this.build();
+    const { tls, listenAddress } = this.options;
+    const certificate = tls === undefined ? undefined : await readCertificate(tls, this.clock.now());
+    const app = await this.build(certificate);
     this.app = app;
     try {
-      await listen(app, host, port);
+      await listen(app, listenAddress);
     } catch (cause) {
-      throw new P2PError('LISTEN_FAILED', `cannot listen for HTTP on ${this.options.listenAddress}`, { cause });
+      throw new P2PError('LISTEN_FAILED', `cannot listen for HTTP on ${listenAddress}`, { cause });
     }
-    this.log.debug({ address: this.address() }, 'http listening');
+    this.hub?.start();
+    if (tls !== undefined && certificate !== undefined) this.watchCertificate(tls, certificate);
+    this.deps.log.debug({ address: this.address() }, 'http listening');
   }
 
   /** `host:port` as bound; undefined while not listening. */
@@ -57,82 +99,74 @@ export class HttpServer {
     return bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`;
   }
 
+  /** May be called twice; bounded in time. */
   async stop(): Promise<void> {
     const { app } = this;
     this.app = undefined;
+    this.certificates?.stop();
     if (app === undefined) return;
     const late = setTimeout(() => app.server.closeAllConnections(), CLOSE_DEADLINE_MS);
+    await this.hub?.stop();
     await app.close();
     clearTimeout(late);
   }
 
-  private async build(): Promise<FastifyInstance> {
-    const limits = {
-      bodyLimit: MAX_BODY_BYTES,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionTimeout: 30_000,
-      forceCloseConnections: 'idle' as const,
-    };
-    const { tls } = this.options;
-    const https = tls === undefined ? undefined : await readCertificate(tls);
-    const app = (https === undefined ? fastify(limits) : fastify({ ...limits, https })) as FastifyInstance;
-    app.addHook('onSend', async (_request, reply) => {
-      reply.header('access-control-allow-origin', '*');
-    });
-    this.addRoutes(app);
+  private async build(certificate: Certificate | undefined): Promise<FastifyInstance> {
+    const { log, sources, api } = this.deps;
+    const { routes, corsOrigins = ANY_ORIGIN, ratePerSecond = 0, webSocketOrigins = ANY_ORIGIN } = this.options;
+    const app = this.bareApp(certificate);
+    app.setErrorHandler(problemAnswer(log));
+    this.countRequests(app);
+    await addProtections(app, { corsOrigins, ratePerSecond: routes === 'probes' ? 0 : ratePerSecond });
+    if (routes === 'probes') {
+      addProbeRoutes(app, sources);
+      return app;
+    }
+    addHealthRoutes(app, sources);
+    if (this.hub !== undefined) await addWebSocketRoute(app, this.hub, { origins: webSocketOrigins });
+    if (api !== undefined) addApiRoutes(app, api);
     return app;
   }
 
-  private addRoutes(app: FastifyInstance): void {
-    const { sources } = this;
-    const probe = (path: string, checkLiveness: boolean) =>
-      app.get(path, async (_request, reply) => {
-        const { status, message } = await sources.health(checkLiveness);
-        return reply.code(status).type('text/plain; charset=utf-8').send(message);
-      });
-    if (this.options.routes === 'probes') {
-      probe('/health/readiness', false);
-      probe('/health/liveness', true);
-      return;
-    }
-    app.get('/health', async (_request, reply) => reply.type('text/plain; charset=utf-8').send('OK'));
-    probe('/health/live', true);
-    probe('/health/ready', false);
-    app.get('/metrics', async (_request, reply) => {
-      const { contentType, body } = await sources.scrape();
-      return reply.type(contentType).send(body);
+  private bareApp(certificate: Certificate | undefined): FastifyInstance {
+    const { hub } = this;
+    return fastify({
+      bodyLimit: MAX_BODY_BYTES,
+      handlerTimeout: HANDLER_TIMEOUT_MS,
+      forceCloseConnections: 'idle',
+      routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+      ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
+      clientErrorHandler: answerClientError,
+      frameworkErrors: problemAnswer(this.deps.log),
+      serverFactory: (handler) => {
+        const server = nodeServer(handler, {
+          certificate,
+          isUpgrade: (request) => hub !== undefined && isWebSocketRequest(request),
+          maxConnections: (hub?.maxClients ?? 0) + MAX_PLAIN_CONNECTIONS,
+        });
+        if (server instanceof HttpsServer) this.tlsServers.push(server);
+        return server;
+      },
     });
   }
-}
 
-async function readCertificate(tls: {
-  readonly certFile: string;
-  readonly keyFile: string;
-}): Promise<{ cert: Buffer; key: Buffer }> {
-  const read = async (key: string, file: string) => {
-    try {
-      return await readFile(file);
-    } catch (cause) {
-      throw new P2PError('SETTINGS_INVALID', `${key} cannot be read: ${file}`, { cause });
-    }
-  };
-  return { cert: await read('server_certFile', tls.certFile), key: await read('server_keyFile', tls.keyFile) };
-}
-
-/** All interfaces are those of IPv4 where the machine has no IPv6. */
-async function listen(app: FastifyInstance, host: string, port: number): Promise<void> {
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (host !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error;
-    await app.listen({ host: '0.0.0.0', port });
+  private countRequests(app: FastifyInstance): void {
+    const requests = this.deps.metrics?.counter(
+      'teranode_p2p_http_requests_total',
+      'HTTP requests by route and status',
+      ['route', 'status'],
+    );
+    if (requests === undefined) return;
+    app.addHook('onResponse', async (request, reply) => {
+      requests.add(1, { route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) });
+    });
   }
-}
 
-/** `:port` means all interfaces. */
-function splitAddress(listenAddress: string): { host: string; port: number } {
-  const at = listenAddress.lastIndexOf(':');
-  const host = listenAddress.slice(0, at).replace(/^\[(.*)\]$/, '$1');
-  return { host: host === '' ? '::' : host, port: Number(listenAddress.slice(at + 1)) };
+  private watchCertificate(files: CertificateFiles, current: Certificate): void {
+    const { log, metrics } = this.deps;
+    this.certificates = new CertificateWatch({ log, metrics, clock: this.clock }, files, current, ({ cert, key }) => {
+      for (const server of this.tlsServers) server.setSecureContext({ cert, key });
+    });
+    this.certificates.start();
+  }
 }

@@ -3,6 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { Admin } from '@platformatic/kafka';
 import type { ProbeResult } from '../../ports/producer.ts';
 import type { KafkaUrl } from '../../settings/kafka-url.ts';
+import { withClient } from './client-lifetime.ts';
 
 export interface KafkaConnection {
   readonly url: KafkaUrl;
@@ -27,30 +28,23 @@ export function clientOptions(connection: KafkaConnection, retries: boolean) {
   };
 }
 
-/** Connects anew and asks for the cluster's metadata; settles within the deadline. */
-export async function probeBroker(connection: KafkaConnection, deadlineMs: number): Promise<ProbeResult> {
-  const admin = new Admin({
-    ...clientOptions(connection, false),
-    connectTimeout: deadlineMs,
-    requestTimeout: deadlineMs,
-  });
+/** Connects anew and asks for the cluster's metadata; settles within the deadline, and at once when the signal aborts. */
+export async function probeBroker(
+  connection: KafkaConnection,
+  deadlineMs: number,
+  signal: AbortSignal,
+): Promise<ProbeResult> {
   const brokers = connection.url.brokers.join(',');
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<ProbeResult>((resolve) => {
-    timer = setTimeout(resolve, deadlineMs, {
-      ok: false,
-      details: `no answer from ${brokers} within ${deadlineMs} ms`,
-    });
-  });
-  const asked = admin.metadata({ topics: [], forceUpdate: true }).then(
-    (metadata): ProbeResult => ({ ok: true, details: `${metadata.brokers.size} broker(s) at ${brokers}` }),
-    (error: unknown): ProbeResult => ({ ok: false, details: `${brokers}: ${deepestMessage(error)}` }),
-  );
+  const deadline = AbortSignal.timeout(deadlineMs);
   try {
-    return await Promise.race([asked, late]);
-  } finally {
-    clearTimeout(timer);
-    void admin.close().catch(() => {});
+    const admin = new Admin(clientOptions(connection, false));
+    return await withClient(admin, AbortSignal.any([signal, deadline]), async () => {
+      const metadata = await admin.metadata({ topics: [], forceUpdate: true });
+      return { ok: true, details: `${metadata.brokers.size} broker(s) at ${brokers}` };
+    });
+  } catch (error) {
+    if (deadline.aborted) return { ok: false, details: `no answer from ${brokers} within ${deadlineMs} ms` };
+    return { ok: false, details: `${brokers}: ${deepestMessage(error)}` };
   }
 }
 

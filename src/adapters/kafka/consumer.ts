@@ -5,6 +5,7 @@ import type { ConsumedMessage, Consumer, MessageHandler } from '../../ports/cons
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
+import { destroyClient, unlessAborted } from './client-lifetime.ts';
 import { clientOptions, deepestMessage, type KafkaConnection, probeBroker } from './connection.ts';
 import { bySubscription } from './partition-assigner.ts';
 import { ensureTopic } from './topic-admin.ts';
@@ -24,6 +25,7 @@ const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 10_000;
 const DEFAULT_STOP_MS = 3000;
 const SESSION_TIMEOUT_MS = 10_000;
+const LEAVE_DEADLINE_MS = 1000;
 
 export class KafkaConsumer implements Consumer {
   readonly topic: string;
@@ -31,7 +33,7 @@ export class KafkaConsumer implements Consumer {
   private readonly options: KafkaConsumerOptions;
   private readonly counters: { readonly handled: Counter; readonly restarts: Counter };
   private readonly stopped = new AbortController();
-  private readonly open = new Map<ByteClient, ByteStream>();
+  private readonly open = new Map<ByteClient, ByteStream | undefined>();
   private loops: Promise<void>[] = [];
   private stopping: Promise<void> | undefined;
 
@@ -57,7 +59,7 @@ export class KafkaConsumer implements Consumer {
   }
 
   probe(deadlineMs: number): Promise<ProbeResult> {
-    return probeBroker(this.options, deadlineMs);
+    return probeBroker(this.options, deadlineMs, this.stopped.signal);
   }
 
   stop(deadlineMs = DEFAULT_STOP_MS): Promise<void> {
@@ -67,13 +69,15 @@ export class KafkaConsumer implements Consumer {
 
   private async stopOnce(deadlineMs: number): Promise<void> {
     this.stopped.abort();
-    const closing = Promise.allSettled([...this.open].map(([client, stream]) => close(client, stream)));
+    // A closed stream ends the loop that reads it, which then leaves the group.
+    for (const stream of this.open.values()) void stream?.close().catch(() => {});
     const timer = new AbortController();
     await Promise.race([
-      Promise.all([closing, ...this.loops]),
+      Promise.all(this.loops),
       sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {}),
     ]);
     timer.abort();
+    for (const [client, stream] of this.open) destroyClient(client, stream);
   }
 
   private async run(handler: MessageHandler): Promise<void> {
@@ -81,7 +85,7 @@ export class KafkaConsumer implements Consumer {
     let failures = 0;
     while (!signal.aborted) {
       try {
-        await ensureTopic(this.options);
+        await ensureTopic(this.options, signal);
         await this.consume(handler, () => {
           failures = 0;
         });
@@ -101,22 +105,16 @@ export class KafkaConsumer implements Consumer {
 
   /** Reads until the stream ends or fails. */
   private async consume(handler: MessageHandler, gotOne: () => void): Promise<void> {
-    const { url, groupId } = this.options;
+    const { groupId } = this.options;
     const client: ByteClient = new Client({
       ...clientOptions(this.options, true),
       groupId,
       sessionTimeout: SESSION_TIMEOUT_MS,
       partitionAssigner: bySubscription,
     });
+    this.open.set(client, undefined);
     try {
-      const stream: ByteStream = await client.consume({
-        topics: [url.topic],
-        mode: 'committed',
-        fallbackMode: url.replay ? 'earliest' : 'latest',
-        autocommit: false,
-        highWaterMark: PREFETCH,
-        maxWaitTime: 500,
-      });
+      const stream = await this.openStream(client);
       this.open.set(client, stream);
       let committedAtMs = performance.now();
       for await (const message of stream) {
@@ -138,10 +136,26 @@ export class KafkaConsumer implements Consumer {
         if (this.stopped.signal.aborted) return;
       }
     } finally {
-      const stream = this.open.get(client);
+      await close(client, this.open.get(client));
       this.open.delete(client);
-      await close(client, stream);
     }
+  }
+
+  private async openStream(client: ByteClient): Promise<ByteStream> {
+    const { url } = this.options;
+    const { signal } = this.stopped;
+    return await unlessAborted(signal, async () => {
+      const stream = await client.consume({
+        topics: [url.topic],
+        mode: 'committed',
+        fallbackMode: url.replay ? 'earliest' : 'latest',
+        autocommit: false,
+        highWaterMark: PREFETCH,
+        maxWaitTime: 500,
+      });
+      if (signal.aborted) destroyClient(client, stream);
+      return stream;
+    });
   }
 
   private async handle(handler: MessageHandler, message: ConsumedMessage): Promise<void> {
@@ -155,11 +169,17 @@ export class KafkaConsumer implements Consumer {
   }
 }
 
+/** Leaves the group, so that others need not wait for its session to end; a broker that does not answer is left all the same. */
 async function close(client: ByteClient, stream: ByteStream | undefined): Promise<void> {
+  const late = AbortSignal.timeout(LEAVE_DEADLINE_MS);
   try {
-    await stream?.close();
-    await client.close(true);
+    await unlessAborted(late, async () => {
+      await stream?.close();
+      await client.close(true);
+    });
   } catch {
-    // Already closed, or the broker is away: there is nothing left to release.
+    // Already closed, or the broker is away: there is nobody to tell.
+  } finally {
+    destroyClient(client, stream);
   }
 }

@@ -6,6 +6,7 @@ import { BoundedQueue } from '../../bounded-queue.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { ProbeResult, Producer } from '../../ports/producer.ts';
+import { destroyClient, unlessAborted } from './client-lifetime.ts';
 import { clientOptions, deepestMessage, type KafkaConnection, probeBroker } from './connection.ts';
 import { ensureTopic } from './topic-admin.ts';
 
@@ -99,7 +100,7 @@ export class KafkaProducer implements Producer {
   }
 
   probe(deadlineMs: number): Promise<ProbeResult> {
-    return probeBroker(this.options, deadlineMs);
+    return probeBroker(this.options, deadlineMs, this.stopped.signal);
   }
 
   stop(deadlineMs = DEFAULT_STOP_MS): Promise<void> {
@@ -110,15 +111,21 @@ export class KafkaProducer implements Producer {
   private async stopOnce(deadlineMs: number): Promise<void> {
     this.isFlushing = true;
     this.wake?.();
-    const timer = new AbortController();
-    await Promise.race([this.loop, sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {})]);
-    timer.abort();
+    // With nothing left to hand over there is nothing to wait for, whatever the broker is being asked.
+    if (this.pending() > 0) await this.flushed(deadlineMs);
     this.stopped.abort();
     if (this.pending() > 0) {
       this.counters.dropped.add(this.pending(), { ...this.labels, reason: 'stopped' });
       this.log.warn({ topic: this.topic, messages: this.pending() }, 'kafka away at stop, messages lost');
     }
-    await this.closeClient();
+    this.closeClient();
+    await this.loop;
+  }
+
+  private async flushed(deadlineMs: number): Promise<void> {
+    const timer = new AbortController();
+    await Promise.race([this.loop, sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {})]);
+    timer.abort();
   }
 
   private async run(): Promise<void> {
@@ -137,7 +144,7 @@ export class KafkaProducer implements Producer {
         failures += 1;
         isReady = failures < 2 && isReady;
         this.brokerFailed(error);
-        await this.closeClient();
+        this.closeClient();
         await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(
           () => {},
         );
@@ -146,7 +153,7 @@ export class KafkaProducer implements Producer {
   }
 
   private async prepare(): Promise<void> {
-    const outcome = await ensureTopic(this.options);
+    const outcome = await ensureTopic(this.options, this.stopped.signal);
     this.log.debug({ topic: this.topic, outcome }, 'kafka topic ready');
     this.brokerAnswered();
   }
@@ -168,7 +175,8 @@ export class KafkaProducer implements Producer {
       topic: this.topic,
       value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
     }));
-    await this.client.send({ messages, acks: ALL_REPLICAS, idempotent: true });
+    const { client } = this;
+    await unlessAborted(this.stopped.signal, () => client.send({ messages, acks: ALL_REPLICAS, idempotent: true }));
     this.counters.sent.add(this.inFlight.length, this.labels);
     this.inFlight = [];
   }
@@ -231,9 +239,8 @@ export class KafkaProducer implements Producer {
     this.isAway = false;
   }
 
-  private async closeClient(): Promise<void> {
-    const { client } = this;
+  private closeClient(): void {
+    if (this.client !== undefined) destroyClient(this.client);
     this.client = undefined;
-    await client?.close().catch(() => {});
   }
 }

@@ -1,17 +1,17 @@
 // Brings a topic to what its URL says: created when missing, configured anew when it exists.
 import { Admin } from '@platformatic/kafka';
+import { withClient } from './client-lifetime.ts';
 import { clientOptions, type KafkaConnection } from './connection.ts';
 
 /** Kafka's resource type "topic", and the operation "set" of an incremental change. */
 const TOPIC_RESOURCE = 2;
 const SET = 0;
 
-/** Resolves when the topic is there with its configuration; throws what the broker says otherwise. */
-export async function ensureTopic(connection: KafkaConnection): Promise<'created' | 'configured'> {
+/** Resolves when the topic is there with its configuration; throws what the broker says otherwise, TIMEOUT when the signal aborts. */
+export async function ensureTopic(connection: KafkaConnection, signal: AbortSignal): Promise<'created' | 'configured'> {
   const { url } = connection;
-  const admin = new Admin(clientOptions(connection, false));
   const configs = topicConfiguration(connection);
-  try {
+  return await withClient(new Admin(clientOptions(connection, false)), signal, async (admin) => {
     // By name first: creating what exists is an error that cannot be told apart without reading texts.
     if ((await admin.listTopics()).includes(url.topic)) {
       await admin.incrementalAlterConfigs({
@@ -27,9 +27,7 @@ export async function ensureTopic(connection: KafkaConnection): Promise<'created
     }
     await admin.createTopics({ topics: [url.topic], partitions: url.partitions, replicas: url.replication, configs });
     return 'created';
-  } finally {
-    await admin.close();
-  }
+  });
 }
 
 /** As the Go services create topics. */

@@ -28,6 +28,25 @@ export function advertiseMultiaddr(address: string, defaultPort: number): string
   return `/dns/${host}/tcp/${port}`;
 }
 
+/**
+ * Advertised addresses of a node that was given port 0: one without a port has that of the first listener of its family, a name that of the
+ * first. Empty before anything is bound.
+ */
+export function advertisedOnBoundPort(addresses: readonly string[], bound: readonly Multiaddr[]): Multiaddr[] {
+  const listeners = bound.flatMap((address) => {
+    const [host, transport] = address.getComponents();
+    const port = Number(transport?.value);
+    return transport?.name === 'tcp' && port > 0 ? { family: host?.name, port } : [];
+  });
+  const [first] = listeners;
+  if (first === undefined) return [];
+  return addresses.map((address) => {
+    const [host] = multiaddr(advertiseMultiaddr(address, first.port)).getComponents();
+    const own = listeners.find(({ family }) => family === host?.name) ?? first;
+    return multiaddr(advertiseMultiaddr(address, own.port));
+  });
+}
+
 /** True for what only this machine or this site can reach; domain names are public. */
 export function isPrivateMultiaddr(address: Multiaddr): boolean {
   const first = address.getComponents()[0];

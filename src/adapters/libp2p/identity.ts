@@ -1,6 +1,6 @@
 // Where the node's key comes from (spec "Network Configuration", p2p_private_key): setting, blockchain state store, a Go node's
 // key file, else generated. Whatever is not the setting ends in the store, so that the peer id survives restarts and a move from Go.
-import { readFile } from 'node:fs/promises';
+import { access, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyFromRaw } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
@@ -13,6 +13,7 @@ export const STATE_KEY = 'p2p.privateKey';
 /** A Go node's key file: hex text. */
 const GO_KEY_FILE = 'p2p.key';
 const MAX_KEY_FILE_BYTES = 4096;
+const MAX_MOVED_FILES = 100;
 /** libp2p's protobuf form begins with field 1 (type), value 1 (Ed25519). */
 const PROTOBUF_PREFIX = '0801';
 
@@ -76,11 +77,16 @@ export async function loadIdentity(
 ): Promise<Ed25519PrivateKey> {
   if (options.privateKey !== undefined && options.privateKey !== '') return parsePrivateKey(options.privateKey);
   const stored = await deps.blockchain.getState(STATE_KEY);
-  if (stored !== undefined) return parseStoredKey(stored);
-  const moved = await readGoKeyFile(options.keyFileFolders);
-  const key = moved?.key ?? (await generateKeyPair('Ed25519'));
+  if (stored !== undefined) {
+    const key = parseStoredKey(stored);
+    await retireLeftKeyFile(key, options.keyFileFolders, deps.log);
+    return key;
+  }
+  const filed = await readGoKeyFile(options.keyFileFolders);
+  const key = filed?.key ?? (await generateKeyPair('Ed25519'));
   await deps.blockchain.setState(STATE_KEY, Buffer.from(Buffer.from(key.raw).toString('hex')));
-  deps.log.info({ source: moved?.file ?? 'generated' }, 'identity stored');
+  deps.log.info({ source: filed?.file ?? 'generated' }, 'identity stored');
+  if (filed !== undefined) await retireKeyFile(filed.file, deps.log);
   return key;
 }
 
@@ -100,4 +106,38 @@ async function readGoKeyFile(
     return { key: parseStoredKey(text), file };
   }
   return undefined;
+}
+
+/** A file that could not be renamed before, or not in time. Another key's is not ours to touch. */
+async function retireLeftKeyFile(key: Ed25519PrivateKey, folders: readonly string[], log: Logger): Promise<void> {
+  try {
+    const left = await readGoKeyFile(folders);
+    if (left?.key.publicKey.equals(key.publicKey)) await retireKeyFile(left.file, log);
+  } catch (error) {
+    log.debug({ err: error }, 'a key file beside the stored key is not readable, and not needed');
+  }
+}
+
+/** The key lives in the store now: whoever starts a node on the file again would be a second one of the same id. */
+async function retireKeyFile(file: string, log: Logger): Promise<void> {
+  try {
+    const movedTo = await freeName(`${file}.moved`);
+    await rename(file, movedTo);
+    log.info({ file, movedTo }, 'key file moved: its key is in the store now');
+  } catch (error) {
+    log.warn({ file, err: error }, 'key file could not be moved: remove it, two nodes must never share a peer id');
+  }
+}
+
+/** An older file of that name holds another key, perhaps the only copy. */
+async function freeName(wanted: string): Promise<string> {
+  for (let i = 1; i <= MAX_MOVED_FILES; i += 1) {
+    const name = i === 1 ? wanted : `${wanted}.${i}`;
+    try {
+      await access(name);
+    } catch {
+      return name;
+    }
+  }
+  throw new RangeError(`${MAX_MOVED_FILES} files named ${wanted}`);
 }

@@ -6,7 +6,14 @@ import type { Clock } from '../../ports/clock.ts';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
-import type { DirectStreamHandler, JoinedTopic, P2PNode, PeerRecord, TopicHandler } from '../../ports/p2p-node.ts';
+import type {
+  DirectStreamHandler,
+  JoinedTopic,
+  P2PNode,
+  PeerRecord,
+  PublishOutcome,
+  TopicHandler,
+} from '../../ports/p2p-node.ts';
 import type { PeerId } from '../../wire/ids.ts';
 import { parseMultiaddr, socketIp } from './addresses.ts';
 import { reportBrokenFrames } from './broken-frames.ts';
@@ -16,7 +23,7 @@ import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts'
 import { installFastVerify } from './ed25519-verify.ts';
 import { boundGossipMemory } from './gossip-memory.ts';
 import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossip-options.ts';
-import { buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
+import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { PeerBook } from './peer-book.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
@@ -57,6 +64,7 @@ export class Libp2pNode implements P2PNode {
   private libp2p: TeranodeLibp2p | undefined;
   private keeper: PeerKeeper | undefined;
   private onConnected: (peerId: PeerId) => void = () => {};
+  private onDisconnected: (peerId: PeerId) => void = () => {};
   private stopping: Promise<void> | undefined;
 
   constructor(deps: Libp2pNodeDependencies, options: Libp2pNodeOptions) {
@@ -160,6 +168,7 @@ export class Libp2pNode implements P2PNode {
     if (!this.book.closed(peerId, connection.id)) return;
     this.deps.log.debug({ peerId }, 'peer disconnected');
     this.keeper?.peerLost(peerId);
+    this.onDisconnected(peerId);
   }
 
   private peerIdentified(identified: IdentifyResult): void {
@@ -199,7 +208,7 @@ export class Libp2pNode implements P2PNode {
     };
   }
 
-  async publish(topicName: string, bytes: Uint8Array): Promise<void> {
+  async publish(topicName: string, bytes: Uint8Array): Promise<PublishOutcome> {
     const { pubsub } = this.running().services;
     if (!this.topics.includes(topicName)) throw unknownTopic(topicName);
     // A message over the limit silences this node at every neighbour for good, so it never leaves.
@@ -210,10 +219,11 @@ export class Libp2pNode implements P2PNode {
     }
     if (!this.options.mayPublish(topicName)) {
       this.suppressed.add(1, { topic: topicName });
-      return;
+      return 'suppressed';
     }
     await pubsub.publish(topicName, bytes);
     this.traffic.sent(bytes.byteLength);
+    return 'published';
   }
 
   hostId(): PeerId {
@@ -224,11 +234,8 @@ export class Libp2pNode implements P2PNode {
     const { libp2p } = this;
     if (libp2p === undefined) return [];
     // What is bound, not what is announced: with private addresses kept back the operator still sees where to connect.
-    const transports = libp2p as unknown as {
-      components: { transportManager: { getAddrs(): { toString(): string }[] } };
-    };
     const own = `/p2p/${this.id}`;
-    return transports.components.transportManager.getAddrs().map((address) => {
+    return boundAddresses(libp2p).map((address) => {
       const text = address.toString();
       return text.endsWith(own) ? text : `${text}${own}`;
     });
@@ -272,6 +279,10 @@ export class Libp2pNode implements P2PNode {
 
   setPeerConnectedCallback(callback: (peerId: PeerId) => void): void {
     this.onConnected = callback;
+  }
+
+  setPeerDisconnectedCallback(callback: (peerId: PeerId) => void): void {
+    this.onDisconnected = callback;
   }
 
   updatePeerHeight(peerId: PeerId, height: number): void {

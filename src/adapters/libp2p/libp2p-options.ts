@@ -16,7 +16,7 @@ import { yamux } from '@libp2p/yamux';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { Metrics } from '../../ports/metrics.ts';
-import { advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
+import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
 import { BoundedDatastore } from './bounded-datastore.ts';
 import { gossipOptions } from './gossip-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
@@ -34,12 +34,13 @@ const DATASTORE_BOUNDS = { maxEntries: 20_000, maxBytes: 32 * 1024 * 1024 };
 /** Builds the libp2p node, not started. */
 export async function buildLibp2p(options: Libp2pNodeOptions, gater: ConnectionGater, metrics: Metrics) {
   const maxConnections = options.connections.highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
-  return await createLibp2p({
+  let bound: () => readonly Multiaddr[] = () => [];
+  const libp2p = await createLibp2p({
     start: false,
     datastore: new BoundedDatastore({ metrics }, DATASTORE_BOUNDS),
     privateKey: options.privateKey,
     nodeInfo: { userAgent: options.userAgent },
-    addresses: addressOptions(options),
+    addresses: addressOptions(options, () => bound()),
     transports: [
       tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }),
       ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
@@ -64,22 +65,30 @@ export async function buildLibp2p(options: Libp2pNodeOptions, gater: ConnectionG
     connectionMonitor: { abortConnectionOnPingFailure: false },
     services: services(options),
   });
+  bound = () => boundAddresses(libp2p);
+  return libp2p;
 }
 
-function addressOptions(options: Libp2pNodeOptions) {
+/** What the transports listen on, with the ports that were really taken; not what is announced. */
+export function boundAddresses(libp2p: unknown): readonly Multiaddr[] {
+  const { components } = libp2p as { components: { transportManager: { getAddrs(): Multiaddr[] } } };
+  return components.transportManager.getAddrs();
+}
+
+function addressOptions(options: Libp2pNodeOptions, bound: () => readonly Multiaddr[]) {
   const listen = options.listenIps.map((ip) => listenMultiaddr(ip, options.port));
   // A place at whatever relay we are connected to, and at the next when that is lost.
   if (options.nat.relayClient && options.nat.forceReachability === 'private') listen.push('/p2p-circuit');
-  const announce = options.advertiseAddresses.map((address) => advertiseMultiaddr(address, options.port));
-  return {
-    listen,
-    ...(announce.length > 0 ? { announce } : {}),
-    ...(announce.length === 0 && !options.sharePrivateAddresses
-      ? {
-          announceFilter: (all: Multiaddr[]) => all.filter((address) => !isPrivateMultiaddr(address)),
-        }
-      : {}),
-  };
+  const { advertiseAddresses, port } = options;
+  if (advertiseAddresses.length === 0) {
+    const isPublic = (address: Multiaddr) => !isPrivateMultiaddr(address);
+    return options.sharePrivateAddresses
+      ? { listen }
+      : { listen, announceFilter: (all: Multiaddr[]) => all.filter(isPublic) };
+  }
+  if (port !== 0) return { listen, announce: advertiseAddresses.map((address) => advertiseMultiaddr(address, port)) };
+  // Which port it is shows when it is bound, so what is announced is asked for each time.
+  return { listen, announceFilter: () => advertisedOnBoundPort(advertiseAddresses, bound()) };
 }
 
 function swarmKey(hex: string): Uint8Array {

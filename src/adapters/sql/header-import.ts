@@ -2,13 +2,11 @@
 // importing it again changes nothing.
 import { readFile, stat } from 'node:fs/promises';
 import { P2PError } from '../../errors.ts';
+import { MAX_HEADERS_FILE_BYTES } from '../../settings/file-checks.ts';
 import { HEADER_BYTES, hashHeader, parseHeader } from '../../wire/header.ts';
 import type { NetworkParameters } from '../../wire/networks.ts';
 import type { ChainStore, StoredHeader } from './chain-store.ts';
 import { childOf, genesisOf, HEADER_ONLY, MEDIAN_SPAN } from './header-rules.ts';
-
-/** Some two million headers. */
-const MAX_FILE_BYTES = 160 * 1024 * 1024;
 
 /** Returns how many headers were new. Throws CHAIN_INVALID; then nothing was stored. */
 export async function importHeaders(
@@ -42,7 +40,7 @@ async function readBounded(file: string): Promise<Buffer> {
   } catch (cause) {
     throw new P2PError('CHAIN_INVALID', `embedded_chain_headers cannot be read: ${file}`, { cause });
   }
-  if (size > MAX_FILE_BYTES || size % HEADER_BYTES !== 0) {
+  if (size > MAX_HEADERS_FILE_BYTES || size % HEADER_BYTES !== 0) {
     throw new P2PError('CHAIN_INVALID', `${file} is no file of 80-byte headers (${size} bytes)`);
   }
   return await readFile(file);

@@ -1,23 +1,32 @@
 // `teranode-p2p start`: runs a node until SIGTERM or SIGINT, says on one line when it is ready.
+import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { compose } from '../../compose.ts';
 import { P2PError } from '../../errors.ts';
 import { loadSettings } from '../../settings/load.ts';
+import { stopDone, stopSignal } from '../stop-signals.ts';
 
-/** A later signal, or this time, ends a stop that hangs. */
+/** This time, or an insistent signal, ends a stop that hangs. */
 const STOP_DEADLINE_MS = 8000;
-/** Ctrl-C below npm comes twice, from the terminal and from npm: signals this close are one. */
-const SAME_SIGNAL_MS = 1000;
+/** When all is stopped, what a library left open holds up the end of the process no longer than this. */
+const EXIT_DEADLINE_MS = 500;
 
+/** Resolves with the exit code. Until the server is composed a signal ends the process at once: nothing is there to stop. */
 export async function startCommand(argv: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...argv],
     options: { settings: { type: 'string' }, 'json-logs': { type: 'boolean' }, pretty: { type: 'boolean' } },
   });
-  const { settings } = loadSettings({ folder: values.settings ?? process.cwd(), env: process.env });
+  const { settings } = loadSettings({
+    folder: values.settings ?? process.cwd(),
+    env: process.env,
+    checksFiles: true,
+  });
   const isPretty = values.pretty === true || (process.stdout.isTTY === true && values['json-logs'] !== true);
-  const stop = stopSignal();
+  // A signal that came while modules were loaded is heard now, before anything is opened.
+  await setImmediate();
   const app = await compose(settings, { logFormat: isPretty ? 'pretty' : 'json' });
+  const stop = stopSignal();
   try {
     const ready = await app.start(stop);
     app.log.info({ ...ready }, 'ready');
@@ -27,6 +36,8 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
     if (!stop.aborted) throw error;
   } finally {
     await bounded(app.stop());
+    stopDone();
+    setTimeout(() => process.exit(), EXIT_DEADLINE_MS).unref();
   }
   app.log.info({}, 'stopped');
   return 0;
@@ -36,19 +47,6 @@ function joinHint(addresses: readonly string[]): string {
   const address = addresses[0];
   if (address === undefined) return '';
   return `\nTo join this node with a second one:\n  p2p_port=0 p2p_http_listen_address=127.0.0.1:0 dataFolder=./data2 p2p_static_peers=${address} npm start\n\n`;
-}
-
-function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  let firstAtMs = 0;
-  for (const name of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(name, () => {
-      if (!controller.signal.aborted) firstAtMs = performance.now();
-      else if (performance.now() - firstAtMs > SAME_SIGNAL_MS) process.exit(1);
-      controller.abort();
-    });
-  }
-  return controller.signal;
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

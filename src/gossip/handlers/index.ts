@@ -1,19 +1,24 @@
-// One handler a topic: message in, effects out. Pure.
+// One handler a topic: message and facts in, effects out. Pure.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { Effect } from '../effects.ts';
 import type { ReadTopic, TopicMessages } from '../messages.ts';
+import { handleBestBlock } from './best-block.ts';
 import { handleBlock } from './block.ts';
-import { handleHandshake, handleMiningOn, handleNodeStatus } from './claimed-height.ts';
+import { handleHandshake } from './handshake.ts';
+import { handleMiningOn } from './mining-on.ts';
+import { handleNodeStatus } from './node-status.ts';
+import { handleRejectedTx } from './rejected-tx.ts';
 import { handleSubtree } from './subtree.ts';
+import type { HandlerView } from './view.ts';
 
-type Handler<M> = (message: M, envelope: GossipMessage) => Effect[];
+type Handler<M> = (message: M, envelope: GossipMessage, view: HandlerView) => Effect[];
 
 export const HANDLERS: { readonly [K in ReadTopic]: Handler<TopicMessages[K]> } = {
   block: handleBlock,
   subtree: handleSubtree,
   mining_on: handleMiningOn,
   handshake: handleHandshake,
-  // Checked and relayed; it changes nothing here.
-  rejected_tx: () => [],
+  rejected_tx: handleRejectedTx,
   node_status: handleNodeStatus,
+  best_block: handleBestBlock,
 };

@@ -45,6 +45,7 @@ var handlers = map[string]handler{
 	"rusage":         handleRusage,
 	"streams":        handleStreams,
 	"streamSend":     handleStreamSend,
+	"handshake":      handleHandshake,
 	"dhtProvide":     handleDhtProvide,
 	"dhtFind":        handleDhtFind,
 	"rendezvous":     handleRendezvous,

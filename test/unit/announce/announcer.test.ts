@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { EmbeddedChain } from '../../../src/adapters/sql/embedded-chain.ts';
 import { Announcer } from '../../../src/announce/announcer.ts';
+import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -10,7 +11,7 @@ import { waitFor } from '../../support/wait.ts';
 const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
 const topics = { block: 'b', subtree: 's', miningOn: 'm' };
 
-async function setUp(publish: (topic: string) => Promise<void> = async () => {}) {
+async function setUp(publish: (topic: string) => Promise<PublishOutcome> = async () => 'published') {
   const clock = new FakeClock();
   const log = recordingLogger();
   const metrics = new RecordedMetrics();
@@ -29,8 +30,9 @@ async function setUp(publish: (topic: string) => Promise<void> = async () => {})
   const node = {
     hostId: () => OWN,
     publish: async (topic: string, bytes: Uint8Array) => {
-      await publish(topic);
+      const outcome = await publish(topic);
       said.push({ topic, message: JSON.parse(Buffer.from(bytes).toString()) });
+      return outcome;
     },
   };
   const announcer = new Announcer({ node, blockchain: chain, log, metrics }, { topics, dataHubUrl: 'http://us' });
@@ -81,6 +83,7 @@ describe('announcer', () => {
     let fails = true;
     const { announcer, chain, said, metrics } = await setUp(async () => {
       if (fails) throw new Error('no peers');
+      return 'published';
     });
     chain.mine();
     await waitFor(() => metrics.count('teranode_p2p_announcements_total', { outcome: 'failed' }) === 3, {
@@ -89,6 +92,16 @@ describe('announcer', () => {
     fails = false;
     chain.mine();
     await waitFor(() => said.length === 3, { what: 'the next block' });
+    await announcer.stop();
+    await chain.stop();
+  });
+
+  test('what the node keeps to itself does not count as published', async () => {
+    const { announcer, chain, metrics } = await setUp(async () => 'suppressed');
+    const counted = (outcome: string) => metrics.count('teranode_p2p_announcements_total', { outcome });
+    chain.mine();
+    await waitFor(() => counted('suppressed') === 3, { what: 'three that were kept back' });
+    expect(counted('published')).toBe(0);
     await announcer.stop();
     await chain.stop();
   });

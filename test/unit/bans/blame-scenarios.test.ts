@@ -9,6 +9,7 @@ import { executor } from '../../../src/gossip/executor.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
 import { guardView } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
+import { PeerRegistry } from '../../../src/peers/registry.ts';
 import type { TopicHandler } from '../../../src/ports/p2p-node.ts';
 import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
 import { encodeKafkaInvalidBlock, encodeKafkaInvalidSubtree } from '../../../src/wire/kafka-messages.ts';
@@ -124,6 +125,9 @@ class Scenario {
         subtrees,
         ownChain: { heightOf: () => undefined, tip: () => undefined },
         isBanned: (peerId) => this.bans.isBanned(peerId),
+        fsm: { isSyncing: () => false },
+        sync: { syncPeer: () => undefined },
+        prefixes: 1,
         clock,
       },
       {
@@ -144,7 +148,7 @@ class Scenario {
       probe: async () => ({ ok: true, details: '' }),
       stop: async () => {},
     };
-    const node = { updatePeerHeight: () => {}, publish: async () => {}, hostId: () => OWN };
+    const node = { updatePeerHeight: () => {}, publish: async () => 'published' as const, hostId: () => OWN };
     const execute = executor({
       blocks,
       subtrees,
@@ -152,6 +156,11 @@ class Scenario {
       subtreeProducer: producer,
       node,
       scores: this.bans,
+      registry: new PeerRegistry(deps),
+      notify: () => {},
+      handshake: () => {},
+      bestBlockAsked: () => {},
+      ...deps,
     });
     const pipeline = (each: Kind) => topicPipeline(each, { view, execute, isShadow: () => false, log, metrics });
     this.handlers = { block: pipeline('block'), subtree: pipeline('subtree') };

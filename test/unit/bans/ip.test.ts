@@ -52,7 +52,9 @@ describe('parseIp', () => {
   });
 
   test('any text that is no address is refused, unicode included', () => {
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary', maxLength: 60 })), agrees), RUNS);
+    fc.assert(fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary', maxLength: 60 })), agrees), {
+      numRuns: 500,
+    });
   });
 
   test.each([

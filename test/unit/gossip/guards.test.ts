@@ -23,6 +23,8 @@ const RECORDED = {
   handshake: recordedTexts('teranode-handshake.json'),
   rejected_tx: recordedTexts('teranode-rejected_tx.json'),
   node_status: recordedTexts('teranode-node_status.json'),
+  // Specified and sent by no Go node: nothing was recorded.
+  best_block: [`{"PeerID":"${AUTHOR}"}`],
 } as const satisfies Record<ReadTopic, string[]>;
 const TOPICS = Object.keys(RECORDED) as ReadTopic[];
 
@@ -34,6 +36,9 @@ const VIEW: GuardView = {
   blockAnnouncedBy: () => false,
   subtreeAnnouncedBy: () => false,
   mayRelayPeerDiscovery: () => true,
+  passedElsewhere: () => false,
+  passed: () => {},
+  handsOn: () => true,
   isBanned: () => false,
   authorRate: () => 'ok',
   relayRate: () => 'ok',
@@ -89,6 +94,7 @@ function judge(
 
 const REASONS = [
   'own_message',
+  'other_prefix',
   'banned_author',
   'author_rate',
   'relay_rate',
@@ -166,6 +172,20 @@ describe.each(TOPICS)('%s', (kind) => {
     );
   });
 
+  test('what passed under another prefix is relayed there too, and counts once', () => {
+    const view = { passedElsewhere: () => true, authorRate: () => 'over' as const };
+    expect(judge(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject({
+      relay: 'accept',
+      reason: 'other_prefix',
+      effects: [],
+    });
+    let passed = 0;
+    const count = { passed: () => void (passed += 1) };
+    judge(kind, RECORDED[kind][0] ?? '', { view: count });
+    judge(kind, '{}', { view: count });
+    expect(passed).toBe(1);
+  });
+
   test('rates: the author’s comes first and is charged when due, the relay’s is never charged', () => {
     const asked: string[] = [];
     const view = {
@@ -239,8 +259,44 @@ describe('block', () => {
         dataHubUrl: 'http://127.0.0.1:8090/api/v1',
       },
       { type: 'publish_block', hash: real?.hash, dataHubUrl: 'http://127.0.0.1:8090/api/v1', author: AUTHOR },
-      { type: 'peer_height', peerId: AUTHOR, height: real?.height },
+      {
+        type: 'heard',
+        peerId: AUTHOR,
+        patch: { claimed: { height: real?.height, hash: real?.hash }, dataHubUrl: 'http://127.0.0.1:8090/api/v1' },
+      },
+      {
+        type: 'notify',
+        notification: {
+          type: 'block',
+          isOwn: false,
+          hash: real?.hash,
+          height: real?.height,
+          baseUrl: 'http://127.0.0.1:8090/api/v1',
+          peerId: AUTHOR,
+        },
+      },
     ]);
+  });
+
+  test('a header on our own chain proves the height; what is of another peer than the sync peer is not handed on', () => {
+    const previous = Buffer.from(Buffer.from(real?.header ?? '', 'hex').subarray(4, 36))
+      .reverse()
+      .toString('hex');
+    const view = { ownHeightOf: (hash: string) => (hash === previous ? (real?.height ?? 0) - 1 : undefined) };
+    expect(judge('block', block({}), { view }).effects[2]).toMatchObject({
+      patch: { proven: { height: real?.height, hash: real?.hash } },
+    });
+    const asked: unknown[] = [];
+    const handsOn = (...facts: unknown[]) => {
+      asked.push(facts);
+      return false;
+    };
+    const judged = judge('block', block({}), { view: { handsOn } });
+    expect(judged).toMatchObject({ relay: 'accept', reason: 'processed' });
+    expect(judged.effects.map(({ type }) => type)).toEqual(['attribute_block', 'not_handed_on', 'heard', 'notify']);
+    expect(asked).toEqual([[AUTHOR, real?.height]]);
+    const mining = judge('mining_on', RECORDED.mining_on[0] ?? '', { view: { handsOn } });
+    expect(mining.effects.map(({ type }) => type)).toEqual(['heard', 'not_handed_on']);
   });
 
   test('hash form', () => {
@@ -347,6 +403,11 @@ describe('subtree', () => {
     expect(judge('subtree', RECORDED.subtree[0] ?? '').effects).toEqual([
       { type: 'attribute_subtree', hash, author: AUTHOR, relay: RELAY, dataHubUrl: 'http://127.0.0.1:8090/api/v1' },
       { type: 'publish_subtree', hash, dataHubUrl: 'http://127.0.0.1:8090/api/v1', author: AUTHOR },
+      { type: 'heard', peerId: AUTHOR, patch: { dataHubUrl: 'http://127.0.0.1:8090/api/v1' } },
+      {
+        type: 'notify',
+        notification: { type: 'subtree', isOwn: false, hash, baseUrl: 'http://127.0.0.1:8090/api/v1', peerId: AUTHOR },
+      },
     ]);
     expect(judge('subtree', RECORDED.subtree[0] ?? '', { view: { subtreeAnnouncedBy: () => true } })).toMatchObject({
       reason: 'duplicate',

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  advertisedOnBoundPort,
   advertiseMultiaddr,
   isPrivateMultiaddr,
   listenMultiaddr,
@@ -55,6 +56,19 @@ describe('addresses', () => {
     expect(peerIdOf(parseMultiaddr(`/ip4/1.2.3.4/tcp/1/p2p/${id}`))).toBe(id);
     expect(peerIdOf(parseMultiaddr('/ip4/1.2.3.4/tcp/1'))).toBeUndefined();
     expect(() => parseMultiaddr('nonsense')).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
+  });
+
+  test('advertised addresses without a port get that of a listener of their family', () => {
+    const bound = ['/ip4/127.0.0.1/tcp/4', '/ip6/::1/tcp/6', '/ip4/10.0.0.1/tcp/7'].map(parseMultiaddr);
+    const texts = (listeners: typeof bound) =>
+      advertisedOnBoundPort(['x.example', '2001:db8::1', '192.0.2.1', '192.0.2.2:9'], listeners).map(String);
+    expect(texts(bound)).toEqual([
+      '/dns/x.example/tcp/4',
+      '/ip6/2001:db8::1/tcp/6',
+      '/ip4/192.0.2.1/tcp/4',
+      '/ip4/192.0.2.2/tcp/9',
+    ]);
+    expect(texts([])).toEqual([]);
   });
 
   test('an address with a peer’s id at its end, or nothing', () => {

@@ -1,5 +1,5 @@
 // Where the key comes from, in which order, and what is refused.
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys';
 import { describe, expect, test } from 'vitest';
@@ -9,16 +9,15 @@ import { NETWORKS } from '../../../src/wire/networks.ts';
 import { FakeClock, recordingLogger } from '../../fakes/recorders.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 
-async function setUp() {
+async function setUp(folder = temporaryFolder('key')) {
   const log = recordingLogger();
   const blockchain = new EmbeddedChain(
     { log, clock: new FakeClock() },
     { network: NETWORKS.regtest, path: ':memory:', headersFile: undefined, mineIntervalMs: undefined, minerText: '' },
   );
   await blockchain.start(new AbortController().signal);
-  const folder = temporaryFolder('key');
   const load = (privateKey?: string) => loadIdentity({ blockchain, log }, { privateKey, keyFileFolders: [folder] });
-  return { blockchain, folder, load };
+  return { blockchain, folder, load, log };
 }
 
 const hexOf = (raw: Uint8Array) => Buffer.from(raw).toString('hex');
@@ -53,12 +52,42 @@ describe('identity', () => {
     }
   });
 
-  test('a Go node’s key file is moved into the store', async () => {
-    const { load, blockchain, folder } = await setUp();
+  test('a Go node’s key file is moved into the store: no second node can start on it', async () => {
+    const { load, blockchain, folder, log } = await setUp();
     const key = await generateKeyPair('Ed25519');
-    writeFileSync(join(folder, 'p2p.key'), `${hexOf(key.raw)}\n`);
+    const file = join(folder, 'p2p.key');
+    writeFileSync(file, `${hexOf(key.raw)}\n`);
+    writeFileSync(`${file}.moved`, 'an older one');
     expect((await load()).publicKey.toString()).toBe(key.publicKey.toString());
     expect(await blockchain.getState(STATE_KEY)).toBeDefined();
+    expect(existsSync(file)).toBe(false);
+    expect(readFileSync(`${file}.moved.2`, 'utf8')).toContain(hexOf(key.raw));
+    expect(readFileSync(`${file}.moved`, 'utf8')).toBe('an older one');
+    expect(log.lines.at(-1)?.fields).toEqual({ file, movedTo: `${file}.moved.2` });
+    const other = await setUp(folder);
+    expect((await other.load()).publicKey.toString()).not.toBe(key.publicKey.toString());
+  });
+
+  test('a key file that cannot be moved is warned of, and moved at a later start', async () => {
+    const { load, folder, log } = await setUp();
+    const key = await generateKeyPair('Ed25519');
+    const file = join(folder, 'p2p.key');
+    writeFileSync(file, hexOf(key.raw));
+    for (let i = 1; i <= 100; i += 1) writeFileSync(i === 1 ? `${file}.moved` : `${file}.moved.${i}`, '');
+    await load();
+    expect(log.lines.at(-1)).toMatchObject({ level: 'warn', fields: { file } });
+    rmSync(`${file}.moved.7`);
+    await load();
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test('a key file beside another key in the store is left alone', async () => {
+    const { load, folder } = await setUp();
+    await load();
+    const file = join(folder, 'p2p.key');
+    writeFileSync(file, hexOf((await generateKeyPair('Ed25519')).raw));
+    await load();
+    expect(existsSync(file)).toBe(true);
   });
 
   test('64 bytes, or 96 that repeat the public half', async () => {

@@ -53,7 +53,7 @@ describe('attribution of a hash', () => {
     expect(attribution.size()).toBe(1);
   });
 
-  test('never holds more than its bound: the hash announced first leaves first', () => {
+  test('never holds more than its bound: what was announced first leaves first', () => {
     const { attribution, record, metrics } = setUp(5);
     for (let i = 0; i < 1000; i += 1) record(`h${i}`, first);
     expect(attribution.size()).toBe(5);
@@ -61,6 +61,35 @@ describe('attribution of a hash', () => {
     expect(attribution.knows('h994' as Hash, first)).toBe(false);
     expect(metrics.count('teranode_p2p_attribution_evicted_total', { reason: 'full' })).toBe(995);
     expect(metrics.gaugeValue('teranode_p2p_attribution_entries')).toBe(5);
+  });
+
+  test('each author’s announcement has its own time, however old the first one is', () => {
+    const { attribution, record, clock } = setUp();
+    record('h', first);
+    clock.advance(TTL_MS - 2);
+    record('h', second);
+    clock.advance(3);
+    expect(attribution.knows('h' as Hash, first)).toBe(false);
+    expect(attribution.knows('h' as Hash, second)).toBe(true);
+    expect(attribution.announcementsOf('h' as Hash).map(({ author }) => author)).toEqual([second]);
+    attribution.cleanUp();
+    expect(attribution.size()).toBe(1);
+    record('h', first);
+    expect(attribution.announcementsOf('h' as Hash).map(({ author }) => author)).toEqual([second, first]);
+    clock.advance(TTL_MS + 1);
+    attribution.cleanUp();
+    expect(attribution.size()).toBe(0);
+  });
+
+  test('what has expired makes room before anything that has not', () => {
+    const { attribution, record, clock, metrics } = setUp(2);
+    record('h', first);
+    record('i', first);
+    clock.advance(TTL_MS + 1);
+    record('j', first);
+    record('k', first);
+    expect(attribution.size()).toBe(2);
+    expect(metrics.count('teranode_p2p_attribution_evicted_total', { reason: 'full' })).toBe(0);
   });
 
   test('many authors of one hash stay within the bound too', () => {

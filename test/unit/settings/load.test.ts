@@ -1,16 +1,20 @@
 // Real settings files under several contexts; what is refused, and how it is told.
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { P2PError } from '../../../src/errors.ts';
+import { advertiseMultiaddr, parseMultiaddr } from '../../../src/adapters/libp2p/addresses.ts';
 import { settingsDocument } from '../../../src/settings/document.ts';
-import { loadSettings, type SettingProblem } from '../../../src/settings/load.ts';
+import { loadSettings } from '../../../src/settings/load.ts';
 import { ROWS } from '../../../src/settings/schema.ts';
 import { fullTopicNames } from '../../../src/settings/topic-names.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 import { REPO } from '../../support/repo.ts';
+import { loadText, MINIMAL_SETTINGS, problemsOf } from '../../support/settings.ts';
 
 const DATA = join(REPO, 'test/data/settings');
+/** Of RFC 8032, test 1: seed and public key. */
+const KEY =
+  '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a';
 const ADMIN_KEY = { grpc_admin_api_key: 'a-key-of-this-test-only-42' };
 
 function folderWith(local?: string): string {
@@ -19,35 +23,6 @@ function folderWith(local?: string): string {
   if (local !== undefined) copyFileSync(join(DATA, local), join(folder, 'settings_local.conf'));
   return folder;
 }
-
-function own(text: string, env: Record<string, string> = {}) {
-  const folder = temporaryFolder('settings');
-  writeFileSync(join(folder, 'settings.conf'), text);
-  return loadSettings({ folder, env });
-}
-
-function problemsOf(load: () => unknown): readonly SettingProblem[] {
-  try {
-    load();
-  } catch (error) {
-    if (error instanceof P2PError && error.code === 'SETTINGS_INVALID')
-      return error.details.problems as SettingProblem[];
-    throw error;
-  }
-  throw new Error('not refused');
-}
-
-const MINIMAL = `
-network = regtest
-p2p_port = 9905
-p2p_block_topic = block
-p2p_subtree_topic = subtree
-p2p_handshake_topic = handshake
-p2p_mining_on_topic = miningon
-p2p_rejected_tx_topic = rejected_tx
-p2p_shared_key = ${'ab'.repeat(32)}
-asset_httpAddress = http://localhost:8090/api/v1
-`;
 
 describe('the settings that Teranode ships', () => {
   test.each([
@@ -169,7 +144,7 @@ describe('our own settings.conf', () => {
 
 describe('defaults and bounds', () => {
   test('a minimal file loads with the defaults of the Go service', () => {
-    expect(own(MINIMAL).settings).toMatchObject({
+    expect(loadText(MINIMAL_SETTINGS).settings).toMatchObject({
       p2p_dht_use_private: false,
       p2p_optimise_retries: false,
       p2p_bootstrap_persistent: false,
@@ -188,8 +163,8 @@ describe('defaults and bounds', () => {
   });
 
   test('an empty number, boolean, duration or list takes the default; an empty public bootstrap list is none', () => {
-    const { settings } = own(
-      `${MINIMAL}p2p_conn_low_water =\np2p_enable_relay =\np2p_ban_duration =\np2p_listen_addresses =\np2p_dht_public_bootstrap =`,
+    const { settings } = loadText(
+      `${MINIMAL_SETTINGS}p2p_conn_low_water =\np2p_enable_relay =\np2p_ban_duration =\np2p_listen_addresses =\np2p_dht_public_bootstrap =`,
     );
     expect(settings).toMatchObject({
       p2p_conn_low_water: 200,
@@ -201,7 +176,7 @@ describe('defaults and bounds', () => {
   });
 
   test('nothing at all: every required key is named at once', () => {
-    const keys = problemsOf(() => own('')).map(({ key }) => key);
+    const keys = problemsOf(() => loadText('')).map(({ key }) => key);
     expect(keys).toEqual([
       'p2p_port',
       'p2p_block_topic',
@@ -210,6 +185,8 @@ describe('defaults and bounds', () => {
       'p2p_mining_on_topic',
       'p2p_rejected_tx_topic',
       'network',
+      'p2p_shared_key',
+      'asset_httpPublicAddress',
     ]);
   });
 
@@ -226,6 +203,32 @@ describe('defaults and bounds', () => {
     ['p2p_private_key', 'abcd'],
     ['p2p_shared_key', 'xyz'],
     ['p2p_ban_duration', '1 day'],
+    ['p2p_ban_duration', '0s'],
+    ['p2p_ban_duration', '999ms'],
+    ['p2p_ban_default_duration', '876001h'],
+    ['p2p_peer_map_ttl', '0'],
+    ['p2p_peer_map_cleanup_interval', '0s'],
+    ['p2p_peer_map_cleanup_interval', '999us'],
+    ['embedded_chain_mine_interval', '1000h'],
+    ['embedded_chain_mine_interval', '0s'],
+    ['embedded_chain_mine_interval', '2147483648ms'],
+    ['p2p_handshake_topic_timeout', '597h'],
+    ['grpc_retry_backoff', '0'],
+    ['p2p_advertise_addresses', 'example.com:99999'],
+    ['p2p_advertise_addresses', 'example.com:0'],
+    ['p2p_advertise_addresses', '999.1.1.1'],
+    ['p2p_advertise_addresses', '[zz]:1'],
+    ['p2p_advertise_addresses', ':::'],
+    ['p2p_advertise_addresses', '-x.example'],
+    ['p2p_dht_public_bootstrap', 'garbage'],
+    ['p2p_dht_public_bootstrap', '/ip4/1.2.3.4/tcp/1'],
+    ['p2p_static_peers', '/ip4/1.2.3.4/tcp/99999/p2p/12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY'],
+    ['p2p_static_peers', '/ip4/1.2.3.4/tcp/1/p2p/nobody'],
+    ['p2p_static_peers', '/ip4/1.2.3.4/p2p/12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY'],
+    ['p2p_private_key', 'ab'.repeat(64)],
+    ['p2p_private_key', `${KEY.slice(0, 64)}${'00'.repeat(32)}`],
+    ['p2p_private_key', `${KEY}${'00'.repeat(32)}`],
+    ['p2p_http_address', 'localhost:99999'],
     ['p2p_enable_relay', 'yes'],
     ['p2p_conn_high_water', '0'],
     ['kafka_blocksConfig', 'kafka://'],
@@ -241,10 +244,116 @@ describe('defaults and bounds', () => {
     ['p2p_block_topic', 'a topic'],
     ['p2p_policy_mode', 'maybe'],
   ])('%s = %s is refused with what would be right', (key, value) => {
-    const problems = problemsOf(() => own(MINIMAL, { [key]: value }));
+    const problems = problemsOf(() => loadText(MINIMAL_SETTINGS, { [key]: value }));
     expect(problems).toHaveLength(1);
     expect(problems[0]?.origin).toBe(`environment ${key}`);
     expect(problems[0]?.wouldBeRight.length).toBeGreaterThan(5);
+  });
+
+  test.each([
+    ['embedded_chain_mine_interval', '1ms', 1],
+    ['embedded_chain_mine_interval', '2147483647ms', 2_147_483_647],
+    ['p2p_ban_duration', '876000h', 876_000 * 3_600_000],
+    ['p2p_conn_grace_period', '0s', 0],
+    ['p2p_max_wait_for_min_peers', '0s', 0],
+    ['p2p_private_key', KEY, KEY],
+    ['p2p_private_key', `${KEY}${KEY.slice(64)}`.toUpperCase(), `${KEY}${KEY.slice(64)}`.toUpperCase()],
+    [
+      'p2p_advertise_addresses',
+      '1.2.3.4|1.2.3.4:5|x.example|x.example:65535|2001:db8::1|[2001:db8::1]:7',
+      ['1.2.3.4', '1.2.3.4:5', 'x.example', 'x.example:65535', '2001:db8::1', '[2001:db8::1]:7'],
+    ],
+    [
+      'p2p_dht_public_bootstrap',
+      '/dnsaddr/bootstrap.libp2p.io/ipfs/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN',
+      ['/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN'],
+    ],
+    ['p2p_policy_shadow_rules', 'Author_Rate | replay', ['author_rate', 'replay']],
+  ])('%s = %s is taken', (key, value, expected) => {
+    expect(loadText(MINIMAL_SETTINGS, { [key]: value }).settings).toMatchObject({ [key]: expected });
+  });
+
+  test('every advertised address that is taken is one for the node too', () => {
+    for (const host of [
+      '1.2.3.4',
+      'x.example',
+      '2001:db8::1',
+      '[2001:db8::1]',
+      '[1.2.3.4]',
+      'a..b',
+      '_x',
+      'x.',
+      '1.2',
+      ':',
+    ])
+      for (const port of ['', ':1', ':65535', ':65536', ':x']) {
+        const load = () => loadText(MINIMAL_SETTINGS, { p2p_advertise_addresses: host + port });
+        let isTaken = true;
+        try {
+          load();
+        } catch {
+          isTaken = false;
+        }
+        if (isTaken) expect(() => parseMultiaddr(advertiseMultiaddr(host + port, 1)).bytes).not.toThrow();
+      }
+  });
+
+  test('rules between settings run whenever their own inputs are right, so that all is told at once', () => {
+    const problems = problemsOf(() =>
+      loadText(MINIMAL_SETTINGS, {
+        p2p_port: 'x',
+        p2p_conn_low_water: '500',
+        p2p_shared_key: 'short',
+        securityLevelHTTP: '1',
+        server_keyFile: 'k',
+      }),
+    );
+    expect(problems.map(({ key }) => key).sort()).toEqual([
+      'p2p_conn_low_water',
+      'p2p_port',
+      'p2p_shared_key',
+      'server_certFile',
+    ]);
+    expect(problems.find(({ key }) => key === 'p2p_conn_low_water')).toMatchObject({
+      value: '500',
+      origin: 'environment p2p_conn_low_water',
+    });
+    const wrongInput = problemsOf(() =>
+      loadText(MINIMAL_SETTINGS, { p2p_conn_low_water: '500', p2p_conn_high_water: 'x' }),
+    );
+    expect(wrongInput.map(({ key }) => key)).toEqual(['p2p_conn_high_water']);
+  });
+
+  test('a settings file that is none is told beside the settings that are wrong', () => {
+    const folder = folderWith();
+    mkdirSync(join(folder, 'settings_local.conf'));
+    const problems = problemsOf(() => loadSettings({ folder, env: { ...ADMIN_KEY, p2p_port: 'x' } }));
+    expect(problems).toEqual([
+      {
+        key: 'settings_local.conf',
+        value: join(folder, 'settings_local.conf'),
+        origin: 'file',
+        wouldBeRight: expect.stringContaining('a readable text file'),
+      },
+      expect.objectContaining({ key: 'p2p_port' }),
+    ]);
+  });
+
+  test('passwords are masked wherever a URL may hold one, and other secrets as a whole', () => {
+    const { effective } = loadText(MINIMAL_SETTINGS, {
+      blockchain_store: 'postgres://u:pa@ss@h/db?sslmode=disable&sslpassword=hidden1',
+      p2p_ban_store: 'postgres://h/db?user=u&password=hidden2',
+      asset_httpPublicAddress: 'http://u:hidden3@h/',
+      grpc_admin_api_key: 'scheme://hidden4-hidden4',
+    });
+    const shown = (key: string) => effective.find((each) => each.key === key)?.shown;
+    expect(shown('blockchain_store')).toBe('postgres://u:********@h/db?sslmode=disable&sslpassword=********');
+    expect(shown('p2p_ban_store')).toBe('postgres://h/db?user=u&password=********');
+    expect(shown('asset_httpPublicAddress')).toBe('http://u:********@h/');
+    expect(shown('grpc_admin_api_key')).toBe('********');
+    expect(shown('asset_httpAddress')).toBe('http://localhost:8090/api/v1');
+    const [refused] = problemsOf(() => loadText(MINIMAL_SETTINGS, { asset_httpAddress: 'ftp://u:pa@ss@h/' }));
+    expect(refused?.value).toBe('ftp://u:********@h/');
   });
 
   test.each([
@@ -254,23 +363,26 @@ describe('defaults and bounds', () => {
     [{ asset_httpAddress: '' }, ['asset_httpPublicAddress']],
     [{ KAFKA_TLS_CERT_FILE: 'x' }, ['KAFKA_TLS_KEY_FILE']],
   ])('rules between settings: %j', (env, keys) => {
-    expect(problemsOf(() => own(MINIMAL, env as Record<string, string>)).map(({ key }) => key)).toEqual(keys);
+    expect(problemsOf(() => loadText(MINIMAL_SETTINGS, env as Record<string, string>)).map(({ key }) => key)).toEqual(
+      keys,
+    );
   });
 
   test('both spellings are accepted', () => {
     for (const key of ['p2p_http_listen_address', 'p2p_httpListenAddress']) {
-      expect(own(MINIMAL, { [key]: ':1234' }).settings.p2p_http_listen_address).toBe(':1234');
+      expect(loadText(MINIMAL_SETTINGS, { [key]: ':1234' }).settings.p2p_http_listen_address).toBe(':1234');
     }
     expect(
-      own(MINIMAL, { securityLevelGRPC: '1', server_certFile: 'c', server_keyFile: 'k' }).settings.security_level_grpc,
+      loadText(MINIMAL_SETTINGS, { securityLevelGRPC: '1', server_certFile: 'c', server_keyFile: 'k' }).settings
+        .security_level_grpc,
     ).toBe(1);
   });
 
   test('topic names carry the network’s prefix, or the one that is set', () => {
-    expect(fullTopicNames(own(MINIMAL).settings).block).toBe('teranode/bitcoin/1.0.0/regtest-block');
-    expect(fullTopicNames(own(MINIMAL, { chainCfgParams_topicPrefix: 'bitcoin/mainnet' }).settings).mining_on).toBe(
-      'bitcoin/mainnet-miningon',
-    );
+    expect(fullTopicNames(loadText(MINIMAL_SETTINGS).settings).block).toBe('teranode/bitcoin/1.0.0/regtest-block');
+    expect(
+      fullTopicNames(loadText(MINIMAL_SETTINGS, { chainCfgParams_topicPrefix: 'bitcoin/mainnet' }).settings).mining_on,
+    ).toBe('bitcoin/mainnet-miningon');
   });
 });
 

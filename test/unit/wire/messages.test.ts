@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { decodeBestBlock, encodeBestBlock } from '../../../src/wire/best-block.ts';
 import { decodeBlock, encodeBlock } from '../../../src/wire/block.ts';
+import { UNKNOWN_BLOCK_ASSEMBLY, writeBlockAssembly } from '../../../src/wire/block-assembly-details.ts';
 import { decodeHandshake } from '../../../src/wire/handshake.ts';
 import type { BlockHash } from '../../../src/wire/ids.ts';
 import { decodeMiningOn, encodeMiningOn } from '../../../src/wire/mining-on.ts';
@@ -25,6 +26,8 @@ describe('reading a block', () => {
   test.each([
     ['the case of names', { hash: HASH, HEIGHT: 1, dataHubUrl: 'http://a', peerid: 'p', hEADER: HEADER }],
     ['unknown fields', { ...good, Later: { a: [1] } }],
+    ['unknown fields that differ only in case', { ...good, x: 1, X: 2, Later: 1, LATER: { later: 1 } }],
+    ['fractions where no whole number is read', { ...good, x: 1.5 }],
     ['upper-case hashes', { ...good, Hash: HASH.toUpperCase(), Header: HEADER.toUpperCase() }],
   ])('ignores %s', (_what, message) => {
     const decoded = decodeBlock(bytes(message));
@@ -61,13 +64,25 @@ describe('reading a block', () => {
     ['out_of_range', { ...good, Height: -1 }],
     ['out_of_range', { ...good, Height: 2 ** 32 }],
     ['out_of_range', { ...good, Height: 1.5 }],
+    ['out_of_range', `{"Hash":"${HASH}","Height":1.0}`],
+    ['out_of_range', `{"Hash":"${HASH}","Height" : 1e3}`],
+    ['out_of_range', `{"Hash":"${HASH}","Height":-0}`],
+    ['out_of_range', `{"Hash":"${HASH}","Height":1${'0'.repeat(30)}}`],
     ['header_form', { ...good, Header: HEADER.slice(2) }],
     ['header_form', { ...good, Header: `zz${HEADER.slice(2)}` }],
     ['out_of_range', { ...good, DataHubURL: `http://${'a'.repeat(2048)}` }],
-    ['ambiguous_field', { ...good, hash: HASH }],
     ['too_large', { ...good, Later: 'x'.repeat(20_000) }],
   ])('%s: %j', (code, message) => {
     expect(decodeBlock(bytes(message))).toMatchObject({ ok: false, fault: { code } });
+  });
+
+  test('a known name in two spellings is refused, one that nobody reads is not', () => {
+    for (const twice of [{ hash: HASH }, { heiGHT: 1 }, { Header: HEADER, header: '' }])
+      expect(decodeBlock(bytes({ ...good, ...twice }))).toMatchObject({
+        ok: false,
+        fault: { code: 'ambiguous_field' },
+      });
+    expect(decodeBlock(bytes({ ...good, x: 1, X: 2 })).ok).toBe(true);
   });
 
   test('the detail of a fault is short and escaped', () => {
@@ -85,12 +100,15 @@ describe('64-bit numbers', () => {
     expect(decoded.ok && Buffer.from(encodeMiningOn(decoded.message)).toString()).toBe(text);
   });
 
-  test.each(['18446744073709551616', '-1', '1.5', '1e30'])('%s is out of range', (number) => {
-    expect(decodeMiningOn(bytes(`{"Hash":"${HASH}","TxCount":${number}}`))).toMatchObject({
-      ok: false,
-      fault: { code: 'out_of_range' },
-    });
-  });
+  test.each(['18446744073709551616', '-1', '-0', '1.5', '1.0', '1e3', '1e30', '9007199254740990.9', '1'.repeat(40)])(
+    '%s is out of range',
+    (number) => {
+      expect(decodeMiningOn(bytes(`{"Hash":"${HASH}","TxCount":${number}}`))).toMatchObject({
+        ok: false,
+        fault: { code: 'out_of_range' },
+      });
+    },
+  );
 });
 
 describe('writing', () => {
@@ -138,6 +156,79 @@ describe('other messages', () => {
     expect(decodeNodeStatus(bytes({ type: 'node_status', block_assembly_details: { txCount: -1 } }))).toMatchObject({
       ok: false,
     });
+  });
+
+  test('hashes of a node status are normalised, empty where none is known, and refused in another form', () => {
+    const decoded = decodeNodeStatus(
+      bytes({
+        type: 'node_status',
+        best_block_hash: HASH.toUpperCase(),
+        sync_peer_block_hash: HASH.toUpperCase(),
+        block_assembly_details: { currentHash: HASH.toUpperCase(), subtrees: [HASH.toUpperCase()] },
+      }),
+    );
+    expect(decoded).toMatchObject({
+      ok: true,
+      message: {
+        bestBlockHash: HASH,
+        syncPeerBlockHash: HASH,
+        blockAssemblyDetails: { currentHash: HASH, subtrees: [HASH] },
+      },
+    });
+    expect(decodeNodeStatus(bytes({ type: 'node_status', best_block_hash: '' }))).toMatchObject({
+      ok: true,
+      message: { bestBlockHash: '', syncPeerBlockHash: '', blockAssemblyDetails: { currentHash: '', subtrees: [] } },
+    });
+    for (const wrong of [
+      { best_block_hash: 'abc' },
+      { block_assembly_details: { currentHash: `${HASH}0` } },
+      { block_assembly_details: { subtrees: [HASH, ''] } },
+    ]) {
+      const refused = decodeNodeStatus(bytes({ type: 'node_status', ...wrong }));
+      expect(refused).toMatchObject({ ok: false, fault: { code: 'hash_form' } });
+    }
+  });
+
+  test('what a node status repeats of its sync peer is that peer’s word: no hash, no matter', () => {
+    expect(decodeNodeStatus(bytes({ type: 'node_status', sync_peer_block_hash: 'abc' }))).toMatchObject({
+      ok: true,
+      message: { syncPeerBlockHash: '' },
+    });
+  });
+
+  test('details of block assembly that are no object, or hold a number where none belongs', () => {
+    for (const details of ['1', '1.5', '"x"', 'true'])
+      expect(decodeNodeStatus(bytes(`{"type":"node_status","block_assembly_details":${details}}`))).toMatchObject({
+        ok: false,
+        fault: { code: 'wrong_type' },
+      });
+    for (const [number, isOk] of [
+      ['7', true],
+      ['7.0', false],
+    ] as const)
+      expect(
+        decodeNodeStatus(bytes(`{"type":"node_status","uptime":1.5,"block_assembly_details":{"txCount":${number}}}`))
+          .ok,
+      ).toBe(isOk);
+  });
+
+  test('details of block assembly are written in Go’s order and escaping, whatever the order of the object', () => {
+    const json = `{"blockAssemblyState":"\\u003crunning\\u003e","subtreeProcessorState":"s","resetWaitCount":1,"resetWaitTime":2,"subtreeCount":3,"txCount":4,"queueCount":-5,"currentHeight":6,"currentHash":"${HASH}","removeMapCount":7,"subtrees":["${HASH}","\\u0026"]}`;
+    const details = {
+      subtrees: [HASH, '&'],
+      removeMapCount: 7,
+      currentHash: HASH,
+      currentHeight: 6,
+      queueCount: -5n,
+      txCount: 4n,
+      subtreeCount: 3,
+      resetWaitTime: 2,
+      resetWaitCount: 1,
+      subtreeProcessorState: 's',
+      blockAssemblyState: '<running>',
+    };
+    expect(writeBlockAssembly(details)).toEqual({ json });
+    expect(writeBlockAssembly(UNKNOWN_BLOCK_ASSEMBLY)).toEqual({ json: '{}' });
   });
 
   test('a rejected transaction needs its id, and its reason is bounded', () => {

@@ -1,0 +1,70 @@
+// The socket side of HTTP: how much and how slowly a client may send. Every server that Fastify makes for us has these limits.
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { FastifyServerFactoryHandler } from 'fastify';
+import type { Certificate } from './certificate.ts';
+import type { ProblemCode } from './http-problem.ts';
+
+export interface NodeServerOptions {
+  readonly certificate: Certificate | undefined;
+  /** Which requests with `Upgrade` are taken at their word; the others are plain ones, as HTTP says. */
+  readonly isUpgrade: (request: IncomingMessage) => boolean;
+  /** Open connections, WebSockets included; beyond it new ones are closed at once. */
+  readonly maxConnections: number;
+}
+
+const MAX_HEADER_BYTES = 8 * 1024;
+const MAX_HEADERS = 100;
+/** For all headers, and for the whole request. Looked at each second. */
+const HEADERS_TIMEOUT_MS = 5000;
+const REQUEST_TIMEOUT_MS = 10_000;
+const CHECK_MS = 1000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 15_000;
+/** Without a byte either way: a client that does not read its answer. */
+const IDLE_MS = 30_000;
+
+export function nodeServer(handler: FastifyServerFactoryHandler, options: NodeServerOptions): Server | HttpsServer {
+  const limits: ServerOptions = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: CHECK_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    shouldUpgradeCallback: options.isUpgrade,
+  };
+  const { certificate } = options;
+  const server =
+    certificate === undefined
+      ? createServer(limits, handler)
+      : createHttpsServer(
+          { ...limits, cert: certificate.cert, key: certificate.key, handshakeTimeout: HANDSHAKE_TIMEOUT_MS },
+          handler,
+        );
+  server.maxHeadersCount = MAX_HEADERS;
+  server.maxConnections = options.maxConnections;
+  server.setTimeout(IDLE_MS);
+  return server;
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, readonly [status: string, code: ProblemCode, message: string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'TOO_LARGE', `headers beyond ${MAX_HEADER_BYTES} bytes`],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'TIMEOUT', 'the request took too long to arrive'],
+};
+
+/** Answers what is no HTTP, on the bare socket, and closes it. */
+export function answerClientError(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, code, message] = CLIENT_ERRORS[error.code ?? ''] ?? [
+    '400 Bad Request',
+    'REQUEST_INVALID',
+    'this is no HTTP request',
+  ];
+  const body = JSON.stringify({ code, message });
+  const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}`;
+  socket.end(`${head}\r\n\r\n${body}`, () => socket.destroy());
+}

@@ -1,0 +1,177 @@
+// All WebSocket clients: takes what happens from the stream of notifications, serialises it once, hands it to the channels, looks after each client.
+import type { Socket } from 'node:net';
+import type { WebSocket } from '@fastify/websocket';
+import type { Clock } from '../../ports/clock.ts';
+import type { Logger } from '../../ports/log.ts';
+import type { Counter, Metrics } from '../../ports/metrics.ts';
+import type { Notification, NotificationStream } from '../../ports/notification.ts';
+import { encodeNotificationFrame, encodePingFrame } from '../../wire/notification-frame.ts';
+import { WsChannels } from './ws-channels.ts';
+import { type CloseReason, WsClient, type WsTimes } from './ws-client.ts';
+import { textFrame } from './ws-frame.ts';
+import { type NodeStatus, OwnStatusFrame } from './ws-status.ts';
+import type { Wish } from './ws-types.ts';
+
+/** What WebSocket clients are told; given by the server. */
+export interface WebSocketSources {
+  readonly notifications: NotificationStream;
+  /** This node's status as of now. */
+  ownStatus(): NodeStatus | Promise<NodeStatus>;
+  /** Empty texts while not known. */
+  identity(): { readonly baseUrl: string; readonly peerId: string };
+}
+
+export interface WebSocketOptions {
+  /** Beyond it, upgrades are refused with 503. */
+  readonly maxClients: number;
+  /** Frames that wait for a client that reads too slowly, of up to a KiB each; then the oldest go. */
+  readonly bufferFrames: number;
+  readonly times?: Partial<typeof TIMES>;
+}
+
+const TIMES: WsTimes & { statusMs: number; pingFrameMs: number; checkMs: number } = {
+  stallMs: 10_000,
+  behindMs: 30_000,
+  pingMs: 15_000,
+  statusMs: 1000,
+  /** Go's interval of PING. */
+  pingFrameMs: 10_000,
+  checkMs: 1000,
+};
+/** Batches of a quarter of the buffer, so that what is dropped at once is small beside it. */
+const BATCHES_PER_BUFFER = 4;
+
+export class WebSocketHub {
+  readonly status: OwnStatusFrame;
+  readonly maxClients: number;
+  private readonly log: Logger;
+  private readonly clock: Clock;
+  private readonly sources: WebSocketSources;
+  private readonly bufferFrames: number;
+  private readonly times: typeof TIMES;
+  private readonly channels: WsChannels;
+  private readonly clients = new Set<WsClient>();
+  /** Connections that are clients or about to be. */
+  private places = 0;
+  private readonly sent: Counter;
+  private readonly lost: Counter;
+  private readonly closed: Counter;
+  private timers: NodeJS.Timeout[] = [];
+  private unsubscribe: (() => void) | undefined;
+  private isStopping = false;
+  private whenEmpty: (() => void) | undefined;
+
+  constructor(
+    deps: {
+      readonly log: Logger;
+      readonly metrics: Metrics;
+      readonly clock: Clock;
+      readonly sources: WebSocketSources;
+    },
+    options: WebSocketOptions,
+  ) {
+    this.log = deps.log;
+    this.clock = deps.clock;
+    this.sources = deps.sources;
+    this.maxClients = options.maxClients;
+    this.bufferFrames = options.bufferFrames;
+    this.times = { ...TIMES, ...options.times };
+    this.status = new OwnStatusFrame(
+      { ...deps, ownStatus: () => deps.sources.ownStatus() },
+      { deadlineMs: this.times.statusMs },
+    );
+    this.channels = new WsChannels({ maxBatchFrames: Math.ceil(options.bufferFrames / BATCHES_PER_BUFFER) });
+    const { metrics } = deps;
+    this.sent = metrics.counter('teranode_p2p_ws_frames_sent_total', 'Frames handed to WebSocket clients');
+    this.lost = metrics.counter('teranode_p2p_ws_frames_lost_total', 'Frames dropped for WebSocket clients too slow');
+    this.closed = metrics.counter('teranode_p2p_ws_closed_total', 'WebSocket clients gone, by reason', ['reason']);
+    metrics.gauge('teranode_p2p_ws_clients', 'WebSocket clients', () => this.clients.size);
+    metrics.gauge('teranode_p2p_ws_clients_bound', 'WebSocket clients at most', () => this.maxClients);
+    metrics.gauge('teranode_p2p_ws_buffer_frames', 'Frames that wait for WebSocket clients', () => this.buffered());
+    metrics.gauge(
+      'teranode_p2p_ws_buffer_frames_bound',
+      'Frames that may wait for one client',
+      () => this.bufferFrames,
+    );
+  }
+
+  start(): void {
+    this.unsubscribe = this.sources.notifications.subscribe((notification) => this.tell(notification));
+    this.timers = [
+      setInterval(() => this.pingAll(), this.times.pingFrameMs).unref(),
+      setInterval(() => this.checkAll(), this.times.checkMs).unref(),
+    ];
+  }
+
+  /** A place for a connection, for as long as its socket lives. False when there is none. */
+  reserve(socket: Socket): boolean {
+    if (this.isStopping || this.places >= this.maxClients || socket.destroyed) return false;
+    this.places += 1;
+    socket.once('close', () => {
+      this.places -= 1;
+    });
+    return true;
+  }
+
+  /** A connection that has a place and whose upgrade is done. */
+  adopt(ws: WebSocket, socket: Socket, wish: Wish, first: Buffer): void {
+    const client = new WsClient(
+      {
+        ws,
+        socket,
+        now: () => this.clock.monotonic(),
+        sent: this.sent,
+        lost: this.lost,
+        onGone: (reason) => this.gone(client, reason),
+      },
+      { bufferFrames: this.bufferFrames, wantsLost: wish.wantsLost, times: this.times },
+    );
+    this.clients.add(client);
+    if (this.isStopping) client.close('stop');
+    else client.begin(first, (taker) => this.channels.join(wish, taker));
+  }
+
+  /** Everybody is told and gone, at the latest when the time for closing is over. May be called twice. */
+  async stop(): Promise<void> {
+    this.isStopping = true;
+    this.unsubscribe?.();
+    for (const timer of this.timers) clearInterval(timer);
+    this.channels.flushAll();
+    for (const client of this.clients) client.close('stop');
+    if (this.clients.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.whenEmpty = resolve;
+    await promise;
+  }
+
+  private tell(notification: Notification): void {
+    const { type, isOwn } = notification;
+    const isOwnStatus = isOwn && type === 'node_status';
+    if (!isOwnStatus && !this.channels.isWanted(type)) return;
+    const frame = textFrame(encodeNotificationFrame(notification));
+    if (isOwnStatus) this.status.remember(frame);
+    this.channels.add(frame, type);
+  }
+
+  private pingAll(): void {
+    const ping = encodePingFrame({ atMs: this.clock.now(), ...this.sources.identity() });
+    this.channels.add(textFrame(ping), undefined);
+  }
+
+  private checkAll(): void {
+    for (const client of this.clients) client.check();
+  }
+
+  private gone(client: WsClient, reason: CloseReason): void {
+    this.clients.delete(client);
+    this.closed.add(1, { reason });
+    this.log.trace({ reason, clients: this.clients.size }, 'websocket client gone');
+    if (this.clients.size === 0) this.whenEmpty?.();
+  }
+
+  private buffered(): number {
+    let sum = 0;
+    for (const client of this.clients) sum += client.buffered;
+    return sum;
+  }
+}

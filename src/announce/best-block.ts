@@ -1,0 +1,107 @@
+// Best block: tells where our chain stands when somebody asks on the topic, and asks others (wire.md "Best block"). Whoever asks and however
+// often, one answer in two seconds serves all; it is silent unless the chain is RUNNING, because then its tip is old news.
+import type { BlockchainClient, BlockHeaderRecord } from '../ports/blockchain-client.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Logger } from '../ports/log.ts';
+import type { Counter, Metrics } from '../ports/metrics.ts';
+import type { Notification } from '../ports/notification.ts';
+import type { P2PNode, PublishOutcome } from '../ports/p2p-node.ts';
+import { encodeBestBlock } from '../wire/best-block.ts';
+import type { PeerId } from '../wire/ids.ts';
+import { Question, withDeadline } from './question.ts';
+
+export interface BestBlockDependencies {
+  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'fsmState'>;
+  readonly notify: (notification: Notification) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface BestBlockOptions {
+  /** Full name. */
+  readonly topic: string;
+}
+
+const LEAST_GAP_MS = 2000;
+const ASK_DEADLINE_MS = 4000;
+const PUBLISH_DEADLINE_MS = 5000;
+
+type Outcome = PublishOutcome | 'silent' | 'failed';
+
+export class BestBlockAnnouncer {
+  private readonly deps: BestBlockDependencies;
+  private readonly options: BestBlockOptions;
+  private readonly announced: Counter;
+  /** The best header while the chain is RUNNING. */
+  private readonly best: Question<BlockHeaderRecord | undefined>;
+  private answeredMs = Number.NEGATIVE_INFINITY;
+  /** Set while somebody waits for an answer that is not being made yet. */
+  private timer: NodeJS.Timeout | undefined;
+  private isAnswering = false;
+  private stopped = false;
+
+  constructor(deps: BestBlockDependencies, options: BestBlockOptions) {
+    this.deps = deps;
+    this.options = options;
+    this.announced = deps.metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
+      'kind',
+      'outcome',
+    ]);
+    const { blockchain } = deps;
+    this.best = new Question(
+      async () => ((await blockchain.fsmState()) === 'RUNNING' ? await blockchain.bestBlockHeader() : undefined),
+      ASK_DEADLINE_MS,
+    );
+  }
+
+  /** Somebody asks. Answered at once, or when two seconds have passed since the last answer; never throws. */
+  asked(author: PeerId): void {
+    if (this.stopped || this.isAnswering || this.timer !== undefined || author === this.deps.node.hostId()) return;
+    const waitMs = Math.max(0, this.answeredMs + LEAST_GAP_MS - this.deps.clock.monotonic());
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      void this.answer();
+    }, waitMs).unref();
+  }
+
+  /** Asks the others. Throws what publishing throws. */
+  async request(): Promise<void> {
+    await this.publish(encodeBestBlock({ kind: 'request', peerId: this.deps.node.hostId() }));
+  }
+
+  /** May be called twice; nothing is said after it. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+  }
+
+  private async answer(): Promise<void> {
+    this.isAnswering = true;
+    let outcome: Outcome = 'failed';
+    try {
+      outcome = await this.announce();
+    } catch (error) {
+      if (!this.stopped) this.deps.log.debug({ err: error }, 'best block not announced');
+    }
+    this.answeredMs = this.deps.clock.monotonic();
+    this.isAnswering = false;
+    this.announced.add(1, { kind: 'best_block', outcome });
+  }
+
+  private async announce(): Promise<Outcome> {
+    const best = await this.best.answer();
+    if (best === undefined || this.stopped) return 'silent';
+    const { height, hash } = best;
+    const outcome = await this.publish(encodeBestBlock({ kind: 'announcement', height, hash }));
+    const { node, notify, clock } = this.deps;
+    if (outcome === 'published')
+      notify({ type: 'best_block', atMs: clock.now(), isOwn: true, hash, height, peerId: node.hostId() });
+    return outcome;
+  }
+
+  private async publish(bytes: Uint8Array): Promise<PublishOutcome> {
+    return await withDeadline(this.deps.node.publish(this.options.topic, bytes), PUBLISH_DEADLINE_MS);
+  }
+}

@@ -1,0 +1,62 @@
+// Puts the pipeline together and onto the node: one way for each topic, under each topic prefix.
+import { Attribution } from '../peers/attribution.ts';
+import type { FsmWatch } from '../peers/fsm-watch.ts';
+import type { OwnChain } from '../peers/own-chain.ts';
+import type { P2PNode } from '../ports/p2p-node.ts';
+import type { SyncStatus } from '../ports/sync-status.ts';
+import type { PeerId } from '../wire/ids.ts';
+import { type ExecutorDependencies, executor } from './executor.ts';
+import type { ReadTopic } from './messages.ts';
+import { type PipelineDependencies, topicPipeline } from './pipeline.ts';
+import { guardView, type PolicyOptions } from './view.ts';
+
+/** Full names of the topics under one prefix. */
+export type TopicNames = { readonly [K in ReadTopic]: string };
+
+export interface GossipDependencies
+  extends Omit<ExecutorDependencies, 'blocks' | 'subtrees' | 'node'>,
+    Pick<PipelineDependencies, 'log'> {
+  readonly node: P2PNode;
+  readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
+  readonly fsm: Pick<FsmWatch, 'isSyncing'>;
+  readonly sync: SyncStatus;
+  readonly isBanned: (peerId: PeerId) => boolean;
+}
+
+export interface GossipOptions {
+  /** Our own prefix first. */
+  readonly topics: readonly TopicNames[];
+  readonly policy: PolicyOptions;
+  readonly isShadow: (rule: string) => boolean;
+  readonly peerMap: { readonly maxSize: number; readonly ttlMs: number; readonly cleanUpIntervalMs: number };
+}
+
+export interface Gossip {
+  readonly blocks: Attribution;
+  readonly subtrees: Attribution;
+  stop(): void;
+}
+
+/** Sets the node's topic handlers; the node may be started afterwards. */
+export function attachGossip(deps: GossipDependencies, options: GossipOptions): Gossip {
+  const { node, clock, metrics, log } = deps;
+  const { maxSize, ttlMs, cleanUpIntervalMs } = options.peerMap;
+  const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
+  const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
+  const view = guardView(
+    { ...deps, ownId: node.hostId(), blocks, subtrees, prefixes: options.topics.length },
+    options.policy,
+  );
+  const execute = executor({ ...deps, blocks, subtrees });
+  for (const names of options.topics) {
+    for (const [kind, name] of Object.entries(names) as [ReadTopic, string][]) {
+      node.setTopicHandler(name, topicPipeline(kind, { view, execute, isShadow: options.isShadow, log, metrics }));
+    }
+  }
+  const timer = setInterval(() => {
+    blocks.cleanUp();
+    subtrees.cleanUp();
+  }, cleanUpIntervalMs);
+  timer.unref();
+  return { blocks, subtrees, stop: () => clearInterval(timer) };
+}

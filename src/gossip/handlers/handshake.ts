@@ -1,0 +1,8 @@
+// A version or verack by gossip: the handshake decides, it knows whom it has answered.
+import type { GossipMessage } from '../../ports/p2p-node.ts';
+import type { HandshakeMessage } from '../../wire/handshake.ts';
+import type { Effect } from '../effects.ts';
+
+export function handleHandshake(message: HandshakeMessage, { author }: GossipMessage): Effect[] {
+  return [{ type: 'handshake', message, author }];
+}

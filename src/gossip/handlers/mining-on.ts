@@ -1,0 +1,17 @@
+// Mining-on tells how far its author is, and what it mines on.
+import type { GossipMessage } from '../../ports/p2p-node.ts';
+import type { MiningOnMessage } from '../../wire/mining-on.ts';
+import type { Effect } from '../effects.ts';
+import { claimed, type HandlerView, usableUrl } from './view.ts';
+
+export function handleMiningOn(message: MiningOnMessage, { author }: GossipMessage, view: HandlerView): Effect[] {
+  const { hash, previousHash, height, miner, sizeInBytes, txCount, dataHubUrl } = message;
+  const heard: Effect = {
+    type: 'heard',
+    peerId: author,
+    patch: { ...claimed(height, hash, view), ...usableUrl(dataHubUrl, view) },
+  };
+  if (!view.handsOn(author, height)) return [heard, { type: 'not_handed_on', topic: 'mining_on' }];
+  const facts = { hash, previousHash, height, miner, sizeInBytes, txCount, baseUrl: dataHubUrl, peerId: author };
+  return [heard, { type: 'notify', notification: { type: 'mining_on', isOwn: false, ...facts } }];
+}

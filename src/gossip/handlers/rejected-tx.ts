@@ -1,0 +1,11 @@
+// A transaction that the author's validator refused: told to who watches.
+import type { GossipMessage } from '../../ports/p2p-node.ts';
+import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
+import type { Effect } from '../effects.ts';
+
+export function handleRejectedTx({ txId, reason }: RejectedTxMessage, { author }: GossipMessage): Effect[] {
+  return [
+    { type: 'heard', peerId: author, patch: {} },
+    { type: 'notify', notification: { type: 'rejected_tx', isOwn: false, hash: txId, reason, peerId: author } },
+  ];
+}

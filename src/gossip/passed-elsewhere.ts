@@ -1,0 +1,25 @@
+// Between two versions of the network the same announcement comes under two topic prefixes, signed anew each time: what passed under one is
+// relayed under the other and counts once.
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { GossipMessage } from '../ports/p2p-node.ts';
+
+/** Messages that passed lately; two prefixes' copies come within seconds of one another. */
+const MAX_REMEMBERED = 50_000;
+const KEEP_MS = 60_000;
+
+/** Nothing is remembered while there is one prefix. */
+export function passedElsewhere(prefixes: number) {
+  const passed = new LRUCache<string, string>({ max: MAX_REMEMBERED, ttl: KEEP_MS });
+  const key = ({ author, bytes }: GossipMessage) => `${author} ${hash('sha1', bytes, 'base64')}`;
+  return {
+    passedElsewhere: (envelope: GossipMessage): boolean => {
+      if (prefixes < 2) return false;
+      const topic = passed.get(key(envelope));
+      return topic !== undefined && topic !== envelope.topic;
+    },
+    passed: (envelope: GossipMessage): void => {
+      if (prefixes > 1) passed.set(key(envelope), envelope.topic);
+    },
+  };
+}

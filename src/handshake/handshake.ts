@@ -1,0 +1,183 @@
+// Version and verack with the other nodes of the network (spec "Handshake Protocol"): a version to each peer that connects, a verack to each
+// version, and no dealings with peers of another network. Nobody is disconnected for saying nothing: gossip needs no handshake.
+import type { PeerRegistry } from '../peers/registry.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Logger } from '../ports/log.ts';
+import type { Metrics } from '../ports/metrics.ts';
+import type { DirectStreamHandler, P2PNode } from '../ports/p2p-node.ts';
+import { encodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
+import type { PeerId } from '../wire/ids.ts';
+import { type ChainTip, isAhead, judgeHandshake, ownHandshake } from './answer.ts';
+import { Greeter } from './greeter.ts';
+import { OwnTip } from './own-tip.ts';
+import { StreamIntake } from './stream-intake.ts';
+import { StreamSender } from './stream-sender.ts';
+import { type HandshakeWay, handshakeTally, type Tally } from './tally.ts';
+import { type HandshakeNetwork, TopicVersions } from './topic-versions.ts';
+import { Veracks } from './veracks.ts';
+
+/** What the sender of a direct stream is charged with as a protocol violation. */
+export type HandshakeRule = 'author_mismatch' | 'hash_form';
+
+export interface HandshakeDependencies {
+  readonly node: Pick<
+    P2PNode,
+    'publish' | 'sendToPeer' | 'hostId' | 'disconnectPeer' | 'getTopic' | 'updatePeerHeight'
+  >;
+  /** The tip of our own chain. */
+  readonly bestHeader: () => Promise<ChainTip>;
+  readonly registry: Pick<PeerRegistry, 'heard'>;
+  readonly isConnected: (peerId: PeerId) => boolean;
+  readonly isBanned: (peerId: PeerId) => boolean;
+  /** What it does to the score is decided elsewhere; must not throw. */
+  readonly charge?: (peerId: PeerId, rule: HandshakeRule) => void;
+  /** A version or verack tells of a peer that is ahead of us; must not throw. */
+  readonly onAhead?: (peerId: PeerId) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** From 0 to 1; default Math.random. */
+  readonly random?: () => number;
+}
+
+export interface HandshakeOptions {
+  /** Our own network first, then the further ones (`p2p_further_topic_prefixes`); never empty. */
+  readonly networks: readonly HandshakeNetwork[];
+  /** `teranode/bitcoin/<version>`. */
+  readonly userAgent: string;
+  readonly dataHubUrl: string;
+  /** Bitmap: 1 is a full node. */
+  readonly services: bigint;
+  /** `p2p_handshake_topic_size`. */
+  readonly topicSize: number;
+  /** `p2p_handshake_topic_timeout`. */
+  readonly topicTimeoutMs: number;
+  /** False for DataHub URLs that nobody here may be sent to. */
+  readonly mayUseUrl: (url: string) => boolean;
+}
+
+/** A prefix is cut to this in logs. */
+const MAX_LOGGED_CHARS = 64;
+
+export class Handshake {
+  /** To be given to the node. Never rejects. */
+  readonly streamHandler: DirectStreamHandler;
+  private readonly deps: HandshakeDependencies;
+  private readonly options: HandshakeOptions;
+  private readonly topicPrefixes: readonly string[];
+  private readonly tally: Tally;
+  private readonly ownTip: OwnTip;
+  private readonly intake: StreamIntake;
+  private readonly sender: StreamSender;
+  private readonly topicVersions: TopicVersions;
+  private readonly greeter: Greeter;
+  private readonly veracks: Veracks;
+  private stopping: Promise<void> | undefined;
+
+  constructor(deps: HandshakeDependencies, options: HandshakeOptions) {
+    this.deps = deps;
+    this.options = options;
+    this.topicPrefixes = options.networks.map(({ topicPrefix }) => topicPrefix);
+    const tally = handshakeTally(deps.metrics);
+    this.tally = tally;
+    this.ownTip = new OwnTip(deps);
+    this.intake = new StreamIntake({
+      tally,
+      take: (message, peerId) => this.receive(message, peerId, 'stream'),
+      hashMalformed: (peerId) => deps.charge?.(peerId, 'hash_form'),
+    });
+    this.streamHandler = this.intake.handler;
+    const { random = Math.random } = deps;
+    const sender = new StreamSender({ ...deps, tally });
+    this.sender = sender;
+    const version = (topicPrefix: string) => this.own('version', topicPrefix);
+    const verack = (topicPrefix: string) => this.own('verack', topicPrefix);
+    this.topicVersions = new TopicVersions({ ...deps, tally, version }, options);
+    this.greeter = new Greeter({
+      ...deps,
+      random,
+      sender,
+      tally,
+      version: (peerId) => version(this.prefixOf(peerId)),
+      tellTopic: () => this.topicVersions.request(),
+    });
+    this.veracks = new Veracks({ ...deps, sender, tally, verack });
+  }
+
+  /** Tells the topic once; to be called when the node runs. Streams and connections are served from the beginning. */
+  start(): void {
+    this.topicVersions.start();
+  }
+
+  /** Ends what waits and what is open; bounded in time; may be called twice. */
+  stop(): Promise<void> {
+    this.stopping ??= this.stopOnce();
+    return this.stopping;
+  }
+
+  /** A peer went from no connection to one; `isConnected` knows already. */
+  peerConnected(peerId: PeerId): void {
+    if (this.deps.isBanned(peerId)) return;
+    this.veracks.forget(peerId);
+    this.greeter.greet(peerId);
+  }
+
+  /** A version or verack by gossip, whose author is proven. */
+  topicMessage(message: HandshakeMessage, author: PeerId): void {
+    this.receive(message, author, 'topic');
+  }
+
+  private async stopOnce(): Promise<void> {
+    this.topicVersions.stop();
+    this.greeter.stop();
+    this.veracks.stop();
+    this.intake.stop();
+    await this.sender.stop();
+  }
+
+  private receive(message: HandshakeMessage, sender: PeerId, way: HandshakeWay): void {
+    if (this.stopping !== undefined) return;
+    const { isBanned, charge, node, registry } = this.deps;
+    const { topicPrefixes } = this;
+    const { mayUseUrl } = this.options;
+    const judgement = judgeHandshake(message, { ownId: node.hostId(), sender, topicPrefixes, isBanned, mayUseUrl });
+    this.tally.received(message.type, way, judgement.outcome);
+    if (judgement.outcome === 'author_mismatch') charge?.(sender, 'author_mismatch');
+    if (judgement.outcome === 'other_prefix') this.refuse(sender, message.topicPrefix);
+    if (judgement.outcome !== 'accepted') return;
+    this.deps.log.trace({ peerId: sender, type: message.type, way }, 'handshake received');
+    registry.heard(sender, judgement.patch);
+    node.updatePeerHeight(sender, message.bestHeight);
+    if (judgement.isAnswered) this.veracks.owe(sender, message.topicPrefix);
+    if (this.deps.onAhead !== undefined) void this.compare(message, sender, this.deps.onAhead);
+  }
+
+  private async compare(message: HandshakeMessage, sender: PeerId, onAhead: (peerId: PeerId) => void): Promise<void> {
+    const own = await this.ownTip.latest();
+    if (own !== undefined && this.stopping === undefined && isAhead(message, own)) onAhead(sender);
+  }
+
+  /** Go ignores such a peer and keeps it; the specification says reject. A stranger's message concerns nobody. */
+  private refuse(peerId: PeerId, topicPrefix: string): void {
+    if (!this.deps.isConnected(peerId)) return;
+    this.deps.log.info(
+      { peerId, topicPrefix: topicPrefix.slice(0, MAX_LOGGED_CHARS) },
+      'peer of another network disconnected',
+    );
+    this.deps.node.disconnectPeer(peerId).catch((error: unknown) => {
+      this.deps.log.warn({ peerId, err: error }, 'peer of another network not disconnected');
+    });
+  }
+
+  /** The network that a peer has told to be of: a Go peer ignores the prefix of another. */
+  private prefixOf(peerId: PeerId): string {
+    const { networks } = this.options;
+    const told = networks.find(({ topic }) => this.deps.node.getTopic(topic)?.subscribers().includes(peerId));
+    return (told ?? networks[0])?.topicPrefix ?? '';
+  }
+
+  private async own(type: HandshakeMessage['type'], topicPrefix: string): Promise<Uint8Array> {
+    const identity = { ...this.options, peerId: this.deps.node.hostId() };
+    return encodeHandshake(ownHandshake(type, topicPrefix, identity, await this.ownTip.told()));
+  }
+}

@@ -1,0 +1,243 @@
+// What makes this server a member of its network: it hears, greets, announces, keeps a registry and chooses whom to sync from. The parts know
+// nothing of one another; here they meet, and here is their order.
+import { Announcer } from './announce/announcer.ts';
+import { outlet } from './announce/outlet.ts';
+import type { BanSystem } from './bans/ban-system.ts';
+import { attachGossip, type Gossip, type GossipOptions, type TopicNames } from './gossip/attach.ts';
+import { dataHubUrlCheck } from './gossip/datahub-url.ts';
+import { Handshake } from './handshake/handshake.ts';
+import { NotificationHub } from './notification-hub.ts';
+import { FsmWatch } from './peers/fsm-watch.ts';
+import { OwnChain } from './peers/own-chain.ts';
+import { PeerRegistry } from './peers/registry.ts';
+import type { BlockchainClient } from './ports/blockchain-client.ts';
+import type { Clock } from './ports/clock.ts';
+import type { Logger } from './ports/log.ts';
+import type { Metrics } from './ports/metrics.ts';
+import type { P2PNode } from './ports/p2p-node.ts';
+import type { Producer } from './ports/producer.ts';
+import { SyncManager, type SyncManagerOptions } from './sync/sync-manager.ts';
+import { syncPeerRow } from './sync/sync-peer-row.ts';
+import type { PeerId } from './wire/ids.ts';
+import { encodeKafkaBlock } from './wire/kafka-messages.ts';
+
+export interface NetworkMemberDependencies {
+  readonly node: P2PNode;
+  readonly bans: BanSystem;
+  readonly blockchain: BlockchainClient;
+  readonly blockProducer: Producer;
+  readonly subtreeProducer: Producer;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+export interface NetworkMemberOptions extends Omit<GossipOptions, 'topics'> {
+  /** Prefix and full topic names of each network that this node belongs to; our own first. */
+  readonly networks: readonly { readonly topicPrefix: string; readonly topics: TopicNames }[];
+  /** `teranode/bitcoin/<version>`. */
+  readonly userAgent: string;
+  readonly handshake: { readonly topicSize: number; readonly topicTimeoutMs: number };
+  readonly sync: SyncManagerOptions;
+}
+
+/** This node is a full node (wire.md, "Handshake, when and how"). */
+const FULL_NODE = 1n;
+const PURGE_INTERVAL_MS = 60_000;
+
+export class NetworkMember {
+  readonly registry: PeerRegistry;
+  readonly notifications: NotificationHub;
+  readonly sync: SyncManager;
+  private readonly deps: NetworkMemberDependencies;
+  private readonly options: NetworkMemberOptions;
+  private readonly ownChain: OwnChain;
+  private readonly fsm: FsmWatch;
+  private readonly undo: { readonly part: string; readonly stop: () => Promise<void> }[] = [];
+
+  constructor(deps: NetworkMemberDependencies, options: NetworkMemberOptions) {
+    this.deps = deps;
+    this.options = options;
+    this.registry = new PeerRegistry(deps);
+    this.notifications = new NotificationHub(deps);
+    this.ownChain = new OwnChain(deps);
+    this.fsm = new FsmWatch(deps);
+    this.sync = this.syncManager();
+  }
+
+  /** Joins the network; resolves when the node listens and all parts run. `undo` fills up as it goes, for `stop`. */
+  async start(signal: AbortSignal, dataHubUrl: string): Promise<Gossip> {
+    const { node } = this.deps;
+    const { networks } = this.options;
+    await this.begin(
+      'state of the chain',
+      () => this.fsm.start(),
+      () => this.fsm.stop(),
+    );
+    await this.begin(
+      'own chain',
+      () => this.ownChain.start(),
+      () => this.ownChain.stop(),
+    );
+    const handshake = this.handshake(dataHubUrl);
+    const gossip = this.attach(handshake);
+    this.watchConnections(handshake);
+    const topics = networks.flatMap((each) => Object.values(each.topics));
+    await this.begin(
+      'node',
+      () => node.start(signal, handshake.streamHandler, topics),
+      () => node.stop(),
+    );
+    await this.begin(
+      'handshake',
+      async () => handshake.start(),
+      () => handshake.stop(),
+    );
+    await this.begin(
+      'sync',
+      async () => this.sync.start(),
+      async () => this.sync.stop(),
+    );
+    const announcer = this.announcer(dataHubUrl);
+    await this.begin(
+      'announcer',
+      () => announcer.start(),
+      () => announcer.stop(),
+    );
+    return gossip;
+  }
+
+  /** What was begun, latest first, each to be stopped by the caller within its own budget. */
+  parts(): { readonly part: string; readonly stop: () => Promise<void> }[] {
+    return this.undo.splice(0).reverse();
+  }
+
+  /** What this node says goes out under each prefix. */
+  outlet() {
+    const [own] = this.options.networks;
+    const names = Object.keys(own?.topics ?? {}) as (keyof TopicNames)[];
+    const siblings = names.map((name) => this.options.networks.map(({ topics }) => topics[name]));
+    return outlet(this.deps.node, new Map(siblings.map((all) => [all[0] ?? '', all] as const)));
+  }
+
+  /** Names under our own prefix. */
+  ownTopics(): TopicNames {
+    const [own] = this.options.networks;
+    if (own === undefined) throw new RangeError('a member belongs to one network at least');
+    return own.topics;
+  }
+
+  private async begin(part: string, start: () => Promise<void>, stop: () => Promise<void>): Promise<void> {
+    this.undo.push({ part, stop });
+    await start();
+  }
+
+  private attach(handshake: Handshake): Gossip {
+    const { bans } = this.deps;
+    const gossip = attachGossip(
+      {
+        ...this.deps,
+        ownChain: this.ownChain,
+        fsm: this.fsm,
+        sync: this.sync,
+        isBanned: (peerId) => bans.isBanned(peerId),
+        scores: bans,
+        registry: this.registry,
+        notify: (notification) => this.notifications.publish(notification),
+        handshake: (message, author) => handshake.topicMessage(message, author),
+        bestBlockAsked: () => {},
+      },
+      { ...this.options, topics: this.options.networks.map(({ topics }) => topics) },
+    );
+    this.undo.push({ part: 'pipeline', stop: async () => gossip.stop() });
+    return gossip;
+  }
+
+  private handshake(dataHubUrl: string): Handshake {
+    const { node, bans, blockchain, clock, log, metrics, random } = this.deps;
+    const { networks, userAgent, policy } = this.options;
+    const urlFault = dataHubUrlCheck(policy.dataHubUrls);
+    return new Handshake(
+      {
+        node,
+        bestHeader: () => blockchain.bestBlockHeader(),
+        registry: this.registry,
+        isConnected: (peerId) => this.registry.get(peerId)?.isConnected === true,
+        isBanned: (peerId) => bans.isBanned(peerId),
+        charge: (peerId, rule) =>
+          void bans.addScore(peerId, 'protocol_violation', { role: 'author', rule, topic: '', hash: undefined }),
+        onAhead: (peerId) => this.sync.peerAhead(peerId),
+        clock,
+        log,
+        metrics,
+        random,
+      },
+      {
+        networks: networks.map(({ topicPrefix, topics }) => ({ topicPrefix, topic: topics.handshake })),
+        userAgent,
+        dataHubUrl,
+        services: FULL_NODE,
+        ...this.options.handshake,
+        mayUseUrl: (url) => urlFault(url) === undefined,
+      },
+    );
+  }
+
+  /** The registry first: whoever is told next finds the peer there. */
+  private watchConnections(handshake: Handshake): void {
+    const { node } = this.deps;
+    node.setPeerConnectedCallback((peerId) => {
+      this.registry.connected(peerId);
+      handshake.peerConnected(peerId);
+    });
+    node.setPeerDisconnectedCallback((peerId) => this.registry.disconnected(peerId));
+    const forget = this.registry.onLeave((peerId) => this.sync.peerLeft(peerId));
+    const timer = setInterval(() => this.registry.purge(), PURGE_INTERVAL_MS);
+    timer.unref();
+    this.undo.push({
+      part: 'registry',
+      stop: async () => {
+        clearInterval(timer);
+        forget();
+      },
+    });
+  }
+
+  private syncManager(): SyncManager {
+    const { bans, blockchain, blockProducer, clock, log, metrics, random } = this.deps;
+    return new SyncManager(
+      {
+        candidates: () =>
+          this.registry.connectedList().map((peer) =>
+            syncPeerRow(peer, {
+              isBanned: (peerId) => bans.isBanned(peerId),
+              scoreOf: (peerId) => bans.manager.getBanScore(peerId),
+              healthOf: () => 'unknown',
+              ownHeightOf: (hash) => this.ownChain.heightOf(hash),
+            }),
+          ),
+        blockchain,
+        publishBlock: (announcement) => blockProducer.publish(encodeKafkaBlock(announcement)),
+        chargeFailure: (peerId: PeerId) =>
+          void bans.addScore(peerId, 'catch_up_failure', {
+            role: 'author',
+            rule: 'peer_failure',
+            topic: '',
+            hash: undefined,
+          }),
+        connectedCount: () => this.registry.connectedList().length,
+        clock,
+        random,
+        log,
+        metrics,
+      },
+      this.options.sync,
+    );
+  }
+
+  private announcer(dataHubUrl: string): Announcer {
+    const { block, subtree, mining_on: miningOn } = this.ownTopics();
+    return new Announcer({ ...this.deps, node: this.outlet() }, { dataHubUrl, topics: { block, subtree, miningOn } });
+  }
+}

@@ -1,0 +1,102 @@
+// A frame of `/p2p-ws`: one JSON object, as the Go server writes it (wire.md "HTTP and WebSocket"): fixed order of fields, empty ones left out.
+import { type BlockAssemblyDetails, writeBlockAssembly } from './block-assembly-details.ts';
+import { goBytes, type JsonField, type RawJson } from './json.ts';
+
+/** What a frame can say. Absent, empty and zero mean the same. Notifications of the core have this form. */
+export interface FrameContent {
+  readonly type: string;
+  /** Unix ms; written in whole seconds. */
+  readonly atMs: number;
+  readonly hash?: string;
+  readonly baseUrl?: string;
+  readonly peerId?: string;
+  readonly previousHash?: string | undefined;
+  readonly txCount?: bigint;
+  readonly height?: number;
+  readonly sizeInBytes?: bigint;
+  readonly miner?: string;
+  readonly version?: string;
+  readonly commitHash?: string;
+  readonly bestBlockHash?: string;
+  readonly bestHeight?: number;
+  /** Absent is `null`; nothing known is `{}`. */
+  readonly blockAssemblyDetails?: BlockAssemblyDetails;
+  readonly fsmState?: string;
+  /** Unix seconds. */
+  readonly startTime?: bigint;
+  /** Seconds. */
+  readonly uptime?: number;
+  readonly clientName?: string;
+  readonly minerName?: string;
+  readonly listenMode?: string;
+  readonly chainWork?: string;
+  readonly syncPeerId?: string;
+  readonly syncPeerHeight?: number;
+  readonly syncPeerBlockHash?: string;
+  /** Unix seconds. */
+  readonly syncConnectedAt?: bigint;
+  /** Of a rejected transaction: ours, unknown to Go, hence last. */
+  readonly reason?: string;
+}
+
+const NULL: RawJson = { json: 'null' };
+
+/** The frame as UTF-8. `type`, `best_height` and `block_assembly_details` are always there. */
+export function encodeNotificationFrame(content: FrameContent): Uint8Array {
+  const fields: JsonField[] = [
+    ['timestamp', goTimestamp(content.atMs)],
+    ['type', content.type],
+  ];
+  const add = (name: string, value: JsonField[1] | undefined) => {
+    if (value) fields.push([name, value]);
+  };
+  add('hash', content.hash);
+  add('base_url', content.baseUrl);
+  add('peer_id', content.peerId);
+  add('previousblockhash', content.previousHash);
+  add('tx_count', content.txCount);
+  add('height', content.height);
+  add('size_in_bytes', content.sizeInBytes);
+  add('miner', content.miner);
+  add('version', content.version);
+  add('commit_hash', content.commitHash);
+  add('best_block_hash', content.bestBlockHash);
+  fields.push(['best_height', content.bestHeight ?? 0]);
+  const details = content.blockAssemblyDetails;
+  fields.push(['block_assembly_details', details === undefined ? NULL : writeBlockAssembly(details)]);
+  add('fsm_state', content.fsmState);
+  add('start_time', content.startTime);
+  add('uptime', content.uptime);
+  add('client_name', content.clientName);
+  add('miner_name', content.minerName);
+  add('listen_mode', content.listenMode);
+  add('chain_work', content.chainWork);
+  add('sync_peer_id', content.syncPeerId);
+  add('sync_peer_height', content.syncPeerHeight);
+  add('sync_peer_block_hash', content.syncPeerBlockHash);
+  add('sync_connected_at', content.syncConnectedAt);
+  add('reason', content.reason);
+  return goBytes(fields);
+}
+
+/** The frame that comes every 10 s, whatever a client asked for. */
+export function encodePingFrame(ping: {
+  readonly atMs: number;
+  readonly baseUrl: string;
+  readonly peerId: string;
+}): Uint8Array {
+  return encodeNotificationFrame({ ...ping, type: 'PING' });
+}
+
+/** Tells a client how many frames it did not get since the last such frame: ours, unknown to Go. `count` is above 0. */
+export function encodeLostFrame(count: number): Uint8Array {
+  return goBytes([
+    ['type', 'lost'],
+    ['count', count],
+  ]);
+}
+
+/** Go's layout `2006-01-02T15:04:05Z`. */
+function goTimestamp(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, 19)}Z`;
+}

@@ -1,0 +1,51 @@
+// A NodeView in memory beside the fake admin, and a stream of notifications that a test feeds.
+import type { NodeView, RecentVerdict, SettingView, SyncView, TopicView } from '../../src/ports/node-view.ts';
+import type { Notification, NotificationListener, NotificationStream } from '../../src/ports/notification.ts';
+import { FakePeerAdmin } from './peer-admin.ts';
+
+export class FakeNodeView extends FakePeerAdmin implements NodeView {
+  syncView: SyncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
+  topicViews: readonly TopicView[] = [];
+  settingViews: readonly SettingView[] = [];
+  announcements: readonly Notification[] = [];
+  verdicts: readonly RecentVerdict[] = [];
+
+  async sync(): Promise<SyncView> {
+    await this.gate;
+    return this.syncView;
+  }
+
+  topics(): readonly TopicView[] {
+    return this.topicViews;
+  }
+
+  settings(): readonly SettingView[] {
+    return this.settingViews;
+  }
+
+  recentAnnouncements(): readonly Notification[] {
+    return this.announcements;
+  }
+
+  recentVerdicts(): readonly RecentVerdict[] {
+    return this.verdicts;
+  }
+}
+
+export class FakeNotifications implements NotificationStream {
+  private readonly listeners = new Set<NotificationListener>();
+
+  /** How many listen. */
+  get watched(): number {
+    return this.listeners.size;
+  }
+
+  publish(...notifications: readonly Notification[]): void {
+    for (const notification of notifications) for (const listener of this.listeners) listener(notification);
+  }
+
+  subscribe(listener: NotificationListener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+}

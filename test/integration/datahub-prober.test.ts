@@ -1,0 +1,383 @@
+// The prober against servers that answer well, badly, too much, or never; and against everything that it must not even connect to.
+import { readFileSync } from 'node:fs';
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { afterEach, describe, expect, test } from 'vitest';
+import { HttpDataHubProber } from '../../src/adapters/http/datahub-prober.ts';
+import type { ResolveName } from '../../src/adapters/http/name-resolver.ts';
+import { DataHubHealth } from '../../src/peers/datahub-health.ts';
+import type { DataHubState } from '../../src/peers/datahub-hosts.ts';
+import { systemClock } from '../../src/ports/clock.ts';
+import type { DialTarget } from '../../src/ports/datahub-prober.ts';
+import { hashHeader } from '../../src/wire/header.ts';
+import { NETWORKS } from '../../src/wire/networks.ts';
+import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
+import { makeAuthority, makeCertificate } from '../support/certificates.ts';
+import { temporaryFolder } from '../support/cleanup.ts';
+import { waitFor } from '../support/wait.ts';
+
+const GENESIS = hashHeader(NETWORKS.mainnet.genesisHeader);
+const never = new AbortController().signal;
+const stops: (() => void)[] = [];
+
+afterEach(() => {
+  for (const stop of stops.splice(0)) stop();
+});
+
+/** A server on loopback that counts who connects and what is asked. */
+async function listen<S extends Server>(server: S) {
+  const sockets = new Set<Socket>();
+  const seen = { connections: 0, requests: [] as { path: string; host: string | undefined; agent: string }[] };
+  server.on('connection', (socket: Socket) => {
+    seen.connections += 1;
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => sockets.delete(socket));
+  });
+  server.on('request', ({ url, headers }: IncomingMessage) => {
+    seen.requests.push({ path: url ?? '', host: headers.host, agent: headers['user-agent'] ?? '' });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  stops.push(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { seen, port, open: () => sockets.size, url: `http://127.0.0.1:${port}` };
+}
+
+const serve = (answer: (request: IncomingMessage, response: ServerResponse) => void) =>
+  listen(createHttpServer(answer));
+
+const withStatus = (status: number, headers: Record<string, string> = {}) =>
+  serve((_request, response) => {
+    response.writeHead(status, headers).end('{}');
+  });
+
+function proberOf(options: { allowsPrivate?: boolean; resolve?: ResolveName; deadlineMs?: number } = {}) {
+  const { allowsPrivate = true, resolve, deadlineMs } = options;
+  return new HttpDataHubProber(resolve === undefined ? {} : { resolve }, {
+    genesisHash: GENESIS,
+    allowsPrivate,
+    userAgent: 'teranode/bitcoin/v0.0.0-test',
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+  });
+}
+
+describe('what a DataHub answers', () => {
+  test.each([
+    [200, 'alive'],
+    [204, 'alive'],
+    [404, 'alive'],
+    [429, 'alive'],
+    [304, 'alive'],
+    [302, 'alive'],
+    [500, 'dead'],
+    [503, 'dead'],
+  ])('status %i is %s', async (status, outcome) => {
+    const { url } = await withStatus(status);
+    expect(await proberOf().probe(url, never)).toMatchObject({ outcome, details: `status ${status}` });
+  });
+
+  test('the genesis block is asked for beneath the path of the URL, without its query', async () => {
+    const { url, seen, port } = await withStatus(200);
+    for (const path of ['/api/v1', '/api/v1/', '/api/v1?a=b#c', '']) await proberOf().probe(`${url}${path}`, never);
+    expect(seen.requests.map(({ path }) => path)).toEqual([
+      ...Array.from({ length: 3 }, () => `/api/v1/block/${GENESIS}`),
+      `/block/${GENESIS}`,
+    ]);
+    expect(seen.requests[0]).toMatchObject({ host: `127.0.0.1:${port}`, agent: 'teranode/bitcoin/v0.0.0-test' });
+  });
+
+  test('nobody there, or no HTTP', async () => {
+    const gone = await withStatus(200);
+    for (const stop of stops.splice(0)) stop();
+    expect(await proberOf().probe(gone.url, never)).toMatchObject({ outcome: 'dead', details: 'ECONNREFUSED' });
+    const hangsUp = await listen(createTcpServer((socket) => socket.destroy()));
+    expect(await proberOf().probe(hangsUp.url, never)).toMatchObject({ outcome: 'dead', reason: 'unreachable' });
+    const talks = await listen(createTcpServer((socket) => socket.end('220 mail ready\r\n')));
+    expect(await proberOf().probe(talks.url, never)).toMatchObject({ outcome: 'dead', reason: 'unreachable' });
+    const upgrades = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n';
+    const switching = await listen(createTcpServer((socket) => socket.end(upgrades)));
+    expect(await proberOf().probe(switching.url, never)).toMatchObject({ outcome: 'dead', reason: 'unreachable' });
+  });
+
+  test.each(['nothing', 'ftp://example.org', 'http://user:pass@example.org/', 'http://user@example.org/', ''])(
+    '%j is no URL that is asked',
+    async (url) => {
+      expect(await proberOf().probe(url, never)).toMatchObject({ outcome: 'dead', reason: 'form' });
+    },
+  );
+});
+
+describe('servers that waste time or memory', () => {
+  const deadlineMs = 300;
+
+  test('one that never answers', async () => {
+    const { url, open } = await serve(() => {});
+    expect(await proberOf({ deadlineMs }).probe(url, never)).toMatchObject({ outcome: 'dead', reason: 'timeout' });
+    await waitFor(() => open() === 0, { what: 'the connection to be closed' });
+  });
+
+  test('one that sends its headers byte by byte', async () => {
+    const { url, open } = await listen(
+      createTcpServer((socket) => {
+        socket.write('HTTP/1.1 200 OK\r\n');
+        const drip = setInterval(() => socket.write('a'), 20);
+        socket.on('close', () => clearInterval(drip));
+      }),
+    );
+    expect(await proberOf({ deadlineMs }).probe(url, never)).toMatchObject({ outcome: 'dead', reason: 'timeout' });
+    await waitFor(() => open() === 0, { what: 'the connection to be closed' });
+  });
+
+  test('one that sends headers, or informational answers, without end', async () => {
+    const flood = (head: string, piece: string) =>
+      listen(
+        createTcpServer((socket) => {
+          const pour = () => {
+            while (!socket.destroyed && socket.write(piece));
+          };
+          socket.write(head);
+          socket.on('drain', pour);
+          pour();
+        }),
+      );
+    const headers = await flood('HTTP/1.1 200 OK\r\n', `x-${'y'.repeat(500)}: z\r\n`);
+    expect(await proberOf().probe(headers.url, never)).toMatchObject({
+      outcome: 'dead',
+      details: 'HPE_HEADER_OVERFLOW',
+    });
+    const early = await flood('', 'HTTP/1.1 103 Early Hints\r\n\r\n');
+    expect(await proberOf().probe(early.url, never)).toMatchObject({ outcome: 'dead', reason: 'unreachable' });
+  });
+
+  test('a body without end, or byte by byte, is not read', async () => {
+    let written = 0;
+    const huge = await serve((_request, response) => {
+      response.writeHead(200);
+      const pour = () => {
+        while (!response.destroyed && response.write(Buffer.alloc(64 * 1024))) written += 64 * 1024;
+      };
+      response.on('drain', pour);
+      pour();
+    });
+    const drip = await serve((_request, response) => {
+      response.writeHead(200).write('{');
+    });
+    for (const { url, open } of [huge, drip]) {
+      expect(await proberOf().probe(url, never)).toMatchObject({ outcome: 'alive' });
+      await waitFor(() => open() === 0, { what: 'the connection to be closed' });
+    }
+    // What fits into the buffers of two sockets.
+    expect(written).toBeLessThan(16 * 1024 * 1024);
+  });
+
+  test('a stop ends it at once and is nobody’s fault', async () => {
+    const { url, seen, open } = await serve(() => {});
+    const stop = new AbortController();
+    const probe = proberOf().probe(url, stop.signal);
+    await waitFor(() => seen.requests.length === 1, { what: 'the request' });
+    stop.abort();
+    expect(await probe).toMatchObject({ outcome: 'postponed', reason: 'aborted' });
+    await waitFor(() => open() === 0, { what: 'the connection to be closed' });
+    expect(await proberOf().probe(url, stop.signal)).toMatchObject({ outcome: 'postponed', reason: 'aborted' });
+    expect(seen.requests).toHaveLength(1);
+  });
+
+  test('a name that is never resolved', async () => {
+    const resolve: ResolveName = (_host, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    const verdict = await proberOf({ deadlineMs, resolve }).probe('http://slow.example.org/', never);
+    expect(verdict).toMatchObject({ outcome: 'dead', reason: 'timeout' });
+  });
+});
+
+describe('redirects', () => {
+  test('are followed, relative ones too, and the last answer counts', async () => {
+    const last = await withStatus(503);
+    const { url, seen } = await serve((request, response) => {
+      const to = request.url === '/moved' ? `${last.url}/there` : '/moved';
+      response.writeHead(307, { location: to }).end();
+    });
+    expect(await proberOf().probe(url, never)).toMatchObject({ outcome: 'dead', details: 'status 503' });
+    expect(seen.requests.map(({ path }) => path)).toEqual([`/block/${GENESIS}`, '/moved']);
+    expect(last.seen.requests.map(({ path }) => path)).toEqual(['/there']);
+  });
+
+  test('a loop ends after three', async () => {
+    const { url, seen } = await withStatus(302, { location: '/again' });
+    expect(await proberOf().probe(url, never)).toMatchObject({ outcome: 'dead', reason: 'redirects' });
+    expect(seen.requests).toHaveLength(4);
+  });
+
+  test.each(['file:///etc/passwd', 'http://user:pass@127.0.0.1/', 'gopher://127.0.0.1/', `/${'x'.repeat(3000)}`])(
+    'to %s are not followed',
+    async (location) => {
+      const { url } = await withStatus(302, { location });
+      expect(await proberOf().probe(url, never)).toMatchObject({ outcome: 'dead', reason: 'form' });
+    },
+  );
+
+  test('the caller is asked before each request, and may say no', async () => {
+    const target = await withStatus(200);
+    const { url } = await withStatus(302, { location: `${target.url}/x` });
+    const asked: DialTarget[] = [];
+    const verdict = await proberOf().probe(url, never, ({ host, addresses }) => {
+      asked.push({ host, addresses });
+      return asked.length === 1 ? 'ask' : 'postponed';
+    });
+    expect(verdict).toMatchObject({ outcome: 'postponed', reason: 'rule' });
+    expect(asked).toEqual(Array.from({ length: 2 }, () => ({ host: '127.0.0.1', addresses: ['127.0.0.1'] })));
+    expect(target.seen.connections).toBe(0);
+  });
+});
+
+describe('without private addresses', () => {
+  const LOOPBACK_HOSTS = [
+    '127.0.0.1',
+    '127.1',
+    '0x7f000001',
+    '2130706433',
+    '0177.0.0.1',
+    '0.0.0.0',
+    '[::1]',
+    '[::]',
+    '[::ffff:127.0.0.1]',
+    '[::127.0.0.1]',
+    '[64:ff9b::7f00:1]',
+    'localhost',
+    'localhost.',
+    'hub.localhost',
+    'LOCALHOST',
+    'printer',
+    'hub.internal',
+  ];
+
+  test.each(LOOPBACK_HOSTS)('nobody connects to %s', async (host) => {
+    const { seen, port } = await withStatus(200);
+    const verdict = await proberOf({ allowsPrivate: false }).probe(`http://${host}:${port}/`, never);
+    expect(verdict).toMatchObject({ outcome: 'dead', reason: 'private' });
+    expect(seen.connections).toBe(0);
+  });
+
+  test.each([
+    [['127.0.0.1']],
+    [['::1', '127.0.0.1']],
+    [['::ffff:127.0.0.1']],
+    [['10.0.0.1', '192.168.1.1', '172.16.0.1', '169.254.169.254', '100.64.0.1', '224.0.0.1', '255.255.255.255']],
+    [['fc00::1', 'fe80::1', 'ff02::1', '64:ff9b::7f00:1', '2002:7f00:1::', '4000::1']],
+    [['not an address']],
+  ])('nor to a name that resolves to %j', async (addresses) => {
+    const { seen, port } = await withStatus(200);
+    const prober = proberOf({ allowsPrivate: false, resolve: async () => addresses });
+    const verdict = await prober.probe(`http://hub.example.org:${port}/`, never);
+    expect(verdict).toMatchObject({ outcome: 'dead', reason: 'private' });
+    expect(seen.connections).toBe(0);
+  });
+
+  test('of a name’s addresses only public ones are dialled, one a family', async () => {
+    const resolve = async () => ['127.0.0.1', '11.22.33.44', '11.22.33.45', '::1', '2600::1'];
+    const asked: DialTarget[] = [];
+    await proberOf({ allowsPrivate: false, resolve }).probe('http://hub.example.org/', never, (target) => {
+      asked.push(target);
+      return 'dead';
+    });
+    expect(asked.map(({ host, addresses }) => [host, addresses])).toEqual([
+      ['hub.example.org', ['11.22.33.44', '2600::1']],
+    ]);
+  });
+
+  test('a name that does not resolve', async () => {
+    const prober = proberOf({ allowsPrivate: false, resolve: () => Promise.reject(new Error('ENOTFOUND')) });
+    expect(await prober.probe('http://hub.example.org/', never)).toMatchObject({ outcome: 'dead', reason: 'name' });
+  });
+});
+
+describe('names', () => {
+  test('are resolved once, and what was checked is what is dialled', async () => {
+    const { seen, port } = await withStatus(200);
+    let resolved = 0;
+    const resolve = async () => {
+      resolved += 1;
+      return resolved === 1 ? ['127.0.0.1'] : ['127.0.0.2'];
+    };
+    const verdict = await proberOf({ resolve }).probe(`http://hub.example.org:${port}/api`, never);
+    expect(verdict).toMatchObject({ outcome: 'alive' });
+    expect(resolved).toBe(1);
+    expect(seen.requests[0]?.host).toBe(`hub.example.org:${port}`);
+  });
+
+  test('the hosts file counts where private addresses are allowed', async () => {
+    const { port } = await withStatus(200);
+    expect(await proberOf().probe(`http://localhost:${port}/`, never)).toMatchObject({ outcome: 'alive' });
+  });
+});
+
+describe('TLS', () => {
+  const folder = temporaryFolder('datahub-tls');
+  const authority = makeAuthority(folder, 'authority');
+  const named = makeCertificate(folder, 'hub', authority, 'DNS:hub.example.org');
+  const resolve = async () => ['127.0.0.1'];
+
+  const serveTls = () =>
+    listen(
+      createHttpsServer(
+        { cert: readFileSync(named.certFile), key: readFileSync(named.keyFile) },
+        (_request, response) => {
+          response.writeHead(200).end();
+        },
+      ),
+    );
+
+  test('a certificate must be trusted and be that of the name', async () => {
+    const { port, seen } = await serveTls();
+    const untrusted = await proberOf({ resolve }).probe(`https://hub.example.org:${port}/`, never);
+    expect(untrusted).toMatchObject({ outcome: 'dead', details: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
+    const before = getCACertificates('default');
+    setDefaultCACertificates([...before, readFileSync(authority.certFile, 'utf8')]);
+    try {
+      const right = await proberOf({ resolve }).probe(`https://hub.example.org:${port}/`, never);
+      expect(right).toMatchObject({ outcome: 'alive' });
+      const wrong = await proberOf({ resolve }).probe(`https://other.example.org:${port}/`, never);
+      expect(wrong).toMatchObject({ outcome: 'dead', details: 'ERR_TLS_CERT_ALTNAME_INVALID' });
+    } finally {
+      setDefaultCACertificates(before);
+    }
+    expect(seen.requests).toHaveLength(1);
+  });
+
+  test('HTTP asked of TLS, and TLS of HTTP', async () => {
+    const secure = await serveTls();
+    expect(await proberOf().probe(secure.url, never)).toMatchObject({ outcome: 'dead', reason: 'unreachable' });
+    const plain = await withStatus(200);
+    const asTls = await proberOf().probe(`https://127.0.0.1:${plain.port}/`, never);
+    expect(asTls).toMatchObject({ outcome: 'dead', reason: 'unreachable' });
+  });
+});
+
+describe('health of real servers', () => {
+  test('one that answers is asked once, whatever paths are claimed; nobody at a port is unhealthy', async () => {
+    const good = await withStatus(200);
+    const health = new DataHubHealth({
+      prober: proberOf({ resolve: async (host) => [`127.0.0.${host.split('.')[0]?.slice(1)}`] }),
+      clock: systemClock,
+      log: recordingLogger(),
+      metrics: new RecordedMetrics(),
+      random: Math.random,
+    });
+    const url = `http://h1.example.org:${good.port}/`;
+    const claimed = Array.from({ length: 50 }, (_each, i) => `${url}${i}`);
+    const failing = 'http://h2.example.org:1/';
+    health.watch(() => [url, ...claimed, failing]);
+    health.start();
+    const is = (expected: DataHubState, of: string) =>
+      waitFor(() => health.state(of) === expected, { what: `${of} to be ${expected}` });
+    await is('healthy', url);
+    await is('unhealthy', failing);
+    await health.stop();
+    expect(good.seen.requests).toHaveLength(1);
+  });
+});

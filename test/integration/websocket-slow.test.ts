@@ -1,0 +1,185 @@
+// Clients of `/p2p-ws` that read slowly or not at all: their buffer is small and drops the oldest, they are told how much, and nobody waits for them.
+import { describe, expect, test } from 'vitest';
+import type { Notification } from '../../src/ports/notification.ts';
+import { OWN_STATUS, type ServedHttp, serveHttp, stopHttpAfterEach, subtree } from '../support/http.ts';
+import { waitFor } from '../support/wait.ts';
+import { RawWebSocket } from '../support/websocket.ts';
+
+stopHttpAfterEach();
+
+const BUFFER = 100;
+const NEVER = 3_600_000;
+const PATIENT = { stallMs: NEVER, behindMs: NEVER, pingMs: NEVER, checkMs: 20 };
+
+/** 20 KB, so that the kernel's buffers are soon full; the number can be read back. */
+function large(number: number): Notification {
+  return { ...OWN_STATUS, isOwn: false, bestHeight: number + 1, minerName: 'm'.repeat(20_000) };
+}
+
+function numbersOf(client: RawWebSocket): number[] {
+  return client
+    .messages('node_status')
+    .slice(1)
+    .map(({ best_height: height }) => Number(height) - 1);
+}
+
+async function serve(times: object = {}): Promise<ServedHttp> {
+  return await serveHttp({ webSocket: { maxClients: 100, bufferFrames: BUFFER, times: { ...PATIENT, ...times } } });
+}
+
+/** Publishes until frames were lost; the number of frames. */
+async function publishUntilLost(served: ServedHttp, atLeast = 1): Promise<number> {
+  let count = 0;
+  await waitFor(
+    () => {
+      for (let i = 0; i < 20; i += 1) {
+        served.notifications.publish(large(count));
+        count += 1;
+      }
+      return served.metrics.count('teranode_p2p_ws_frames_lost_total') >= atLeast;
+    },
+    { what: 'lost frames' },
+  );
+  return count;
+}
+
+async function pausedClient(address: string, path = '/p2p-ws'): Promise<RawWebSocket> {
+  const client = await RawWebSocket.open(address, { path });
+  await client.received(1);
+  client.pause();
+  return client;
+}
+
+describe('a client that does not read for a while', () => {
+  test('has the newest frames waiting, the oldest are gone, and it is closed with their number', async () => {
+    const served = await serve();
+    const client = await pausedClient(served.address);
+    const count = await publishUntilLost(served, 200);
+    expect(served.metrics.gaugeValue('teranode_p2p_ws_buffer_frames')).toBeLessThanOrEqual(BUFFER);
+    expect(served.metrics.gaugeValue('teranode_p2p_ws_buffer_frames_bound')).toBe(BUFFER);
+    client.resume();
+    const { code, reason } = await client.closed();
+    const seen = numbersOf(client);
+    expect([code, reason]).toEqual([4008, `too slow: ${count - seen.length} frames lost`]);
+    expect(seen.at(-1)).toBe(count - 1);
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+    expect(served.metrics.count('teranode_p2p_ws_frames_lost_total')).toBe(count - seen.length);
+    expect(gapsOf(seen)).toHaveLength(1);
+  });
+
+  test('stays when it asked to be told, and is told in the place of each gap', async () => {
+    const served = await serve();
+    const client = await pausedClient(served.address, '/p2p-ws?types=node_status,lost');
+    const first = await publishUntilLost(served);
+    client.resume();
+    await client.received(1, 'lost');
+    await waitFor(() => numbersOf(client).at(-1) === first - 1, { what: 'the newest' });
+    served.notifications.publish(large(first));
+    await waitFor(() => numbersOf(client).at(-1) === first, { what: 'the next' });
+    expect(client.closing()).toBeUndefined();
+    expect(client.messages('lost')).toHaveLength(1);
+    expect(client.texts().filter((text) => text.includes('"lost"'))).toEqual([
+      `{"type":"lost","count":${first + 1 - numbersOf(client).length}}`,
+    ]);
+    const messages = client.messages().slice(1);
+    const at = messages.findIndex(({ type }) => type === 'lost');
+    const before = Number(messages[at - 1]?.best_height);
+    expect(Number(messages[at + 1]?.best_height)).toBe(before + 1 + Number(messages[at]?.count));
+  });
+
+  test('what it lost stands in the close reason when the server stops', async () => {
+    const served = await serve();
+    const client = await pausedClient(served.address, '/p2p-ws?types=node_status,lost');
+    const count = await publishUntilLost(served);
+    const stopped = served.server.stop();
+    client.resume();
+    const { code, reason } = await client.closed();
+    await stopped;
+    expect([code, reason]).toEqual([1001, `the server stops: ${count - numbersOf(client).length} frames lost`]);
+  });
+});
+
+describe('a client that never reads', () => {
+  test('is closed when what was written to it makes no progress; should it read then, it knows how much it lost', async () => {
+    const served = await serve({ stallMs: 300 });
+    const client = await pausedClient(served.address);
+    const count = await publishUntilLost(served, 50);
+    await waitFor(() => served.metrics.gaugeValue('teranode_p2p_ws_buffer_frames') === 0, { what: 'the end' });
+    client.resume();
+    const { code, reason } = await client.closed();
+    const seen = numbersOf(client);
+    expect(code).toBe(4008);
+    expect(reason).toBe(`too slow: ${count - seen.length} frames lost`);
+  });
+
+  test('is gone in time when it does not even read its end', async () => {
+    const served = await serve({ stallMs: 300 });
+    await pausedClient(served.address);
+    await publishUntilLost(served);
+    await waitFor(() => served.metrics.count('teranode_p2p_ws_closed_total', { reason: 'too_slow' }) === 1, {
+      what: 'its end',
+    });
+    expect(served.metrics.gaugeValue('teranode_p2p_ws_clients')).toBe(0);
+  });
+
+  test('is noticed by its silence to pings when little happens', async () => {
+    const served = await serve({ pingMs: 50 });
+    const client = await RawWebSocket.open(served.address, { answersPings: false });
+    expect(await client.closed()).toEqual({ code: 4008, reason: 'too slow: 0 frames lost' });
+  });
+
+  test('is closed when it reads a little and stays behind', async () => {
+    const served = await serve({ behindMs: 500 });
+    const client = await pausedClient(served.address);
+    client.socket.on('data', () => client.pause());
+    const sipping = setInterval(() => client.resume(), 30);
+    const isClosed = () => served.metrics.count('teranode_p2p_ws_closed_total', { reason: 'too_slow' }) === 1;
+    await waitFor(
+      () => {
+        for (let i = 0; i < 100; i += 1) served.notifications.publish(large(i));
+        return isClosed();
+      },
+      { what: 'its end' },
+    );
+    clearInterval(sipping);
+    expect(served.metrics.gaugeValue('teranode_p2p_ws_clients')).toBe(0);
+  });
+});
+
+describe('others', () => {
+  test('are not delayed by twenty that do not read: every frame comes, in order, each within a moment', async () => {
+    const served = await serve();
+    const fast = await RawWebSocket.open(served.address, { path: '/p2p-ws?types=subtree' });
+    const slow = await Promise.all(Array.from({ length: 20 }, () => pausedClient(served.address)));
+    await publishUntilLost(served, 20);
+    const delays: number[] = [];
+    for (let i = 0; i < 100; i += 1) {
+      const startMs = performance.now();
+      served.notifications.publish(large(i), subtree(i));
+      await fast.received(i + 1, 'subtree');
+      delays.push(performance.now() - startMs);
+    }
+    const hashes = fast.messages('subtree').map(({ hash }) => Number.parseInt(String(hash), 16));
+    expect(hashes).toEqual(Array.from({ length: 100 }, (_each, i) => i));
+    expect(delays.sort((a, b) => a - b)[95]).toBeLessThan(300);
+    expect(slow.every(({ isGone }) => !isGone)).toBe(true);
+  });
+
+  test('cost no memory of their own: what waits is shared by all who wait', async () => {
+    const served = await serve();
+    await Promise.all(Array.from({ length: 50 }, () => pausedClient(served.address)));
+    await publishUntilLost(served, 50 * BUFFER);
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 2000; i += 1) {
+      served.notifications.publish(large(i));
+      if (i % 50 === 0) await new Promise(setImmediate);
+    }
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * 1024 * 1024);
+    expect(served.metrics.gaugeValue('teranode_p2p_ws_buffer_frames')).toBeLessThanOrEqual(50 * BUFFER);
+  });
+});
+
+/** Numbers after which some are missing. */
+function gapsOf(numbers: readonly number[]): number[] {
+  return numbers.filter((number, i) => i > 0 && number !== (numbers[i - 1] ?? 0) + 1);
+}

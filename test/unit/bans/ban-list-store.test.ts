@@ -1,0 +1,258 @@
+// The list of bans and its store: away, slow, refusing, changed by other servers, left by a Go deployment.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type BanEvent, BanList } from '../../../src/bans/ban-list.ts';
+import type { BanEntry, LegacyBan } from '../../../src/ports/ban-store.ts';
+import { banParts, DAY_MS, openList, peer } from '../../fakes/ban-parts.ts';
+import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';
+
+const WRITES = 'teranode_p2p_ban_store_writes_total';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const turn = () => vi.advanceTimersByTimeAsync(0);
+
+function entry(key: string, untilMs: number, facts: Partial<BanEntry> = {}): BanEntry {
+  return {
+    key,
+    kind: 'address',
+    untilMs,
+    createdAtMs: 1,
+    reason: 'elsewhere',
+    evidence: '',
+    source: 'operator',
+    because: undefined,
+    ...facts,
+  };
+}
+
+describe('a store that is away', () => {
+  test('bans are in force at once, add resolves after about a second, and all is written in order when it is back', async () => {
+    const { list, store } = await openList();
+    store.isAway = true;
+    let resolved = 0;
+    const adding = Promise.all([
+      list.add('192.0.2.1').then(() => resolved++),
+      list.add('192.0.2.2').then(() => resolved++),
+      list.remove('192.0.2.1').then(() => resolved++),
+    ]);
+    expect(list.listBanned()).toEqual(['192.0.2.2']);
+    await vi.advanceTimersByTimeAsync(900);
+    expect(resolved).toBe(0);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(resolved).toBe(3);
+    await adding;
+    await vi.advanceTimersByTimeAsync(30_000);
+    store.isAway = false;
+    store.calls.length = 0;
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(store.calls.map(({ method }) => method)).toEqual(['putBan', 'putBan', 'removeBan']);
+    expect((await store.inner.loadBans()).map(({ key }) => key)).toEqual(['192.0.2.2']);
+  });
+
+  test('clear holds, and what was banned before it does not come back', async () => {
+    const { list, store } = await openList();
+    await list.add('192.0.2.1');
+    store.isAway = true;
+    void list.clear();
+    void list.add('192.0.2.2');
+    store.tell({ type: 'all' });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(list.listBanned()).toEqual(['192.0.2.2']);
+    store.isAway = false;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(list.listBanned()).toEqual(['192.0.2.2']);
+    expect((await store.inner.loadBans()).map(({ key }) => key)).toEqual(['192.0.2.2']);
+  });
+
+  test('a refused write is counted; the ban holds all the same, and the next is written', async () => {
+    const { list, store, metrics } = await openList();
+    store.refuses = ({ args }) => (args[0] as BanEntry).key === '192.0.2.1';
+    await list.add('192.0.2.1');
+    await list.add('192.0.2.2');
+    expect(list.listBanned()).toEqual(['192.0.2.1', '192.0.2.2']);
+    expect(metrics.count(WRITES, { outcome: 'refused' })).toBe(1);
+    expect((await store.inner.loadBans()).map(({ key }) => key)).toEqual(['192.0.2.2']);
+  });
+});
+
+describe('changes of other servers', () => {
+  async function shared(options = {}) {
+    const parts = await openList(options);
+    const events: string[] = [];
+    parts.list.subscribe((event: BanEvent) => events.push(`${event.type} ${event.entry.key}`));
+    return { ...parts, events, until: parts.clock.now() + 60_000 };
+  }
+
+  test('a ban, its change and its end are adopted and told of', async () => {
+    const { list, store, events, until } = await shared();
+    const change = async (work: Promise<void>) => {
+      await work;
+      store.tell({ type: 'ban', key: '192.0.2.1' });
+      await turn();
+    };
+    await change(store.inner.putBan(entry('192.0.2.1', until)));
+    expect(list.isBanned('192.0.2.1')).toBe(true);
+    await change(store.inner.putBan(entry('192.0.2.1', until + 1)));
+    expect(list.banOf('192.0.2.1')?.untilMs).toBe(until + 1);
+    await change(Promise.resolve());
+    await change(store.inner.removeBan('192.0.2.1'));
+    expect(list.isBanned('192.0.2.1')).toBe(false);
+    expect(events).toEqual(['added 192.0.2.1', 'added 192.0.2.1', 'removed 192.0.2.1']);
+  });
+
+  test('after a lost connection all is read: what came, what went, and what stayed is not told of again', async () => {
+    const { list, store, events, until } = await shared();
+    await list.add('192.0.2.1', until);
+    await list.add('192.0.2.2', until);
+    events.length = 0;
+    await store.inner.removeBan('192.0.2.1');
+    await store.inner.putBan(entry('192.0.2.3', until));
+    await store.inner.putBan(entry('192.0.2.4', 1));
+    store.tell({ type: 'all' });
+    await turn();
+    expect(list.listBanned()).toEqual(['192.0.2.2', '192.0.2.3']);
+    expect(events).toEqual(['removed 192.0.2.1', 'added 192.0.2.3']);
+  });
+
+  test('do not undo a write of ours that is still on its way', async () => {
+    const { list, store, until } = await shared();
+    await store.inner.putBan(entry('192.0.2.9', until));
+    store.isAway = true;
+    void list.add('192.0.2.1', until);
+    void list.add('192.0.2.9', until + 5);
+    await vi.advanceTimersByTimeAsync(1000);
+    store.before = ({ method }) => (method.startsWith('load') ? undefined : new Promise(() => {}));
+    store.isAway = false;
+    store.tell({ type: 'all' });
+    store.tell({ type: 'ban', key: '192.0.2.1' });
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(list.listBanned()).toEqual(['192.0.2.1', '192.0.2.9']);
+    expect(list.banOf('192.0.2.9')?.untilMs).toBe(until + 5);
+  });
+
+  test('what was read before a write of ours, and arrives after it, does not undo it', async () => {
+    const { list, store, until } = await shared();
+    const answer = Promise.withResolvers<void>();
+    store.after = ({ method }) => (method === 'loadBans' ? answer.promise : undefined);
+    store.tell({ type: 'all' });
+    await turn();
+    await list.add('192.0.2.1', until);
+    answer.resolve();
+    await turn();
+    expect(list.isBanned('192.0.2.1')).toBe(true);
+    await turn();
+    expect(list.isBanned('192.0.2.1')).toBe(true);
+  });
+
+  test.each([
+    ['theirs after ours', ['ours', 'theirs'], 'theirs'],
+    ['ours after theirs', ['theirs', 'ours'], 'operator’s'],
+  ])('of one key, %s: whoever wrote last is right here too', async (_what, order, reason) => {
+    const { list, store, until } = await shared();
+    const answer = Promise.withResolvers<void>();
+    const theirs = () => store.inner.putBan(entry('192.0.2.1', until + 7, { reason: 'theirs' }));
+    if (order[0] === 'theirs') await theirs();
+    // Written, but not yet known to be.
+    store.after = ({ method }) => (method === 'putBan' ? answer.promise : undefined);
+    void list.add('192.0.2.1', until, { reason: 'operator’s', evidence: '', source: 'operator', because: undefined });
+    await turn();
+    if (order[0] === 'ours') await theirs();
+    store.tell({ type: 'ban', key: '192.0.2.1' });
+    await turn();
+    answer.resolve();
+    await turn();
+    expect(list.banOf('192.0.2.1')?.reason).toBe(reason);
+    expect((await store.inner.loadBan('192.0.2.1'))?.reason).toBe(reason);
+  });
+
+  test('a list elsewhere that is longer than ours keeps what does not fit here', async () => {
+    const { list, store, until, log } = await shared({ maxEntries: 2 });
+    for (const n of [1, 2, 3, 4]) await store.inner.putBan(entry(`192.0.2.${n}`, until + n));
+    store.tell({ type: 'all' });
+    await turn();
+    expect(list.listBanned().sort()).toEqual(['192.0.2.3', '192.0.2.4']);
+    await store.inner.putBan(entry('192.0.2.5', until));
+    await store.inner.putBan(entry('192.0.2.6', until + 6));
+    for (const n of [5, 6]) store.tell({ type: 'ban', key: `192.0.2.${n}` });
+    await turn();
+    expect(list.listBanned().sort()).toEqual(['192.0.2.4', '192.0.2.6']);
+    expect(await store.inner.loadBans()).toHaveLength(6);
+    expect(log.lines.some(({ level }) => level === 'warn')).toBe(true);
+  });
+
+  test('a ban lifted elsewhere while this server reads its list for the first time is lifted here', async () => {
+    const store = new FlakyBanStore();
+    await store.inner.open();
+    const { clock, link, ...parts } = banParts(store);
+    await store.inner.putBan(entry('192.0.2.1', clock.now() + 1000));
+    const answer = Promise.withResolvers<void>();
+    store.after = ({ method }) => (method === 'loadBans' ? answer.promise : undefined);
+    const list = new BanList({ clock, link, ...parts }, { defaultDurationMs: DAY_MS, maxEntries: 10 });
+    await link.open(new AbortController().signal);
+    const init = list.init();
+    await turn();
+    await store.inner.removeBan('192.0.2.1');
+    store.tell({ type: 'ban', key: '192.0.2.1' });
+    await turn();
+    answer.resolve();
+    await init;
+    link.startReading();
+    await turn();
+    expect(list.listBanned()).toEqual([]);
+  });
+});
+
+describe('the table of a Go deployment', () => {
+  const rows = (n: number): LegacyBan[] =>
+    Array.from({ length: n }, (_each, i) => ({
+      key: `10.0.${i >> 8}.${i & 255}`,
+      subnet: `10.0.${i >> 8}.${i & 255}/32`,
+      expiration: '2099-01-01T00:00:00Z',
+    }));
+
+  test('is taken over once, in force at once, and marked as taken after the last row', async () => {
+    const store = new FlakyBanStore();
+    store.legacy = rows(2500);
+    const { list } = await openList({ maxEntries: 5000 }, banParts(store));
+    expect(list.entries()).toHaveLength(2500);
+    expect(store.calls.at(-1)?.method).toBe('legacyTaken');
+    expect(await store.inner.loadBans()).toHaveLength(2500);
+    await list.remove('10.0.0.1');
+    const again = await openList({ maxEntries: 5000 }, banParts(store));
+    expect(again.list.isBanned('10.0.0.1')).toBe(false);
+    expect(again.list.entries()).toHaveLength(2499);
+  });
+
+  test('a store that goes away in between: the bans are in force, and the mark is set only after the last row', async () => {
+    const store = new FlakyBanStore(memoryStore());
+    store.legacy = rows(3);
+    store.before = async ({ method }) => {
+      if (method === 'putBan') store.isAway = true;
+    };
+    const opening = openList({}, banParts(store));
+    await vi.advanceTimersByTimeAsync(5000);
+    const { list } = await opening;
+    expect(list.entries()).toHaveLength(3);
+    expect(store.legacy).toHaveLength(3);
+    store.before = () => undefined;
+    store.isAway = false;
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(await store.inner.loadBans()).toHaveLength(3);
+    expect(store.legacy).toHaveLength(0);
+    expect(store.calls.at(-1)?.method).toBe('legacyTaken');
+  });
+
+  test('what is in our own list already stays as it is', async () => {
+    const { clock, store, list } = await openList();
+    await list.add(peer(1), clock.now() + 5000);
+    store.legacy = [{ key: peer(1), subnet: '', expiration: '2099-01-01T00:00:00Z' }];
+    const again = await openList({}, banParts(store, clock));
+    expect(again.list.banOf(peer(1))).toMatchObject({ untilMs: clock.now() + 5000, source: 'operator' });
+  });
+});

@@ -1,0 +1,334 @@
+// Between memory and a store that is away, slow, or refuses: order, patience, bounds, and what other servers change.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { P2PError } from '../../../src/errors.ts';
+import { banParts, peer } from '../../fakes/ban-parts.ts';
+import { FlakyBanStore } from '../../fakes/flaky-ban-store.ts';
+
+const WRITES = 'teranode_p2p_ban_store_writes_total';
+const signal = new AbortController().signal;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+async function opened(store = new FlakyBanStore()) {
+  const parts = banParts(store);
+  await parts.link.open(signal);
+  parts.link.startReading();
+  return parts;
+}
+
+/** A write that notes its name in the store, as a key that was removed. */
+function named(key: string) {
+  return [`ban ${key}`, (store: { removeBan(key: string): Promise<void> }) => store.removeBan(key)] as const;
+}
+
+async function hasSettled(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  void promise.then(() => {
+    settled = true;
+  });
+  await vi.advanceTimersByTimeAsync(0);
+  return settled;
+}
+
+describe('writes', () => {
+  test('reach the store in their order, one at a time', async () => {
+    const { link, store } = await opened();
+    let underWay = 0;
+    let most = 0;
+    store.before = async ({ method }) => {
+      if (method === 'removeBan') most = Math.max(most, ++underWay);
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));
+    };
+    store.after = async () => {
+      underWay -= 1;
+    };
+    const done = Array.from({ length: 20 }, (_each, i) => link.write(...named(`k${i}`)));
+    await vi.advanceTimersByTimeAsync(500);
+    await Promise.all(done);
+    expect(store.argsOf('removeBan')).toEqual(Array.from({ length: 20 }, (_each, i) => `k${i}`));
+    expect(most).toBe(1);
+  });
+
+  test('one that begins the moment another is done is not forgotten', async () => {
+    const { link, store } = await opened();
+    for (let i = 0; i < 5; i += 1) {
+      const write = link.write(...named(`k${i}`));
+      expect(await hasSettled(write), `write ${i}`).toBe(true);
+    }
+    const chain = (async () => {
+      for (let i = 5; i < 10; i += 1) await link.write(...named(`k${i}`));
+    })();
+    expect(await hasSettled(chain)).toBe(true);
+    expect(store.argsOf('removeBan')).toHaveLength(10);
+  });
+
+  test('a store that is away: a caller waits about a second, the write goes on until it is back', async () => {
+    const { link, store, metrics, log } = await opened();
+    store.isAway = true;
+    const writes = ['a', 'b', 'c'].map((key) => link.write(...named(key)));
+    await vi.advanceTimersByTimeAsync(900);
+    expect(await hasSettled(Promise.race(writes))).toBe(false);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(await hasSettled(Promise.all(writes))).toBe(true);
+    expect(['a', 'b', 'c'].map((key) => link.pendingCount(`ban ${key}`))).toEqual([1, 1, 1]);
+    expect(metrics.gaugeValue('teranode_p2p_ban_store_up')).toBe(0);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    store.calls.length = 0;
+    store.isAway = false;
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(store.argsOf('removeBan')).toEqual(['a', 'b', 'c']);
+    expect(link.pendingCount('ban a')).toBe(0);
+    expect(metrics.count(WRITES, { outcome: 'written' })).toBe(3);
+    expect(metrics.gaugeValue('teranode_p2p_ban_store_up')).toBe(1);
+  });
+
+  test('a slow store delays its writes and nobody else; each is pending until it is done', async () => {
+    const { link, store } = await opened();
+    const gate = Promise.withResolvers<void>();
+    store.before = () => gate.promise;
+    const first = link.write(...named('a'));
+    void link.write(...named('a'));
+    expect(link.pendingCount('ban a')).toBe(2);
+    expect(await hasSettled(first)).toBe(false);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await hasSettled(first)).toBe(true);
+    gate.resolve();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(link.pendingCount('ban a')).toBe(0);
+  });
+
+  test.each([
+    ['the store refuses', () => new P2PError('STORE_FAILED', 'no')],
+    ['the work throws something else', () => new TypeError('bug')],
+  ])('one is counted, logged, and the rest goes on when %s', async (_what, failure) => {
+    const { link, store, metrics, log } = await opened();
+    const bad = link.write('ban bad', async () => {
+      throw failure();
+    });
+    const good = link.write(...named('good'));
+    expect(await hasSettled(Promise.all([bad, good]))).toBe(true);
+    expect(store.argsOf('removeBan')).toEqual(['good']);
+    expect(metrics.count(WRITES, { outcome: 'refused' })).toBe(1);
+    expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+    expect(link.pendingCount('ban bad')).toBe(0);
+  });
+
+  test('no more than 10,000 wait: the oldest goes, is counted, and keeps nobody waiting', async () => {
+    const { link, store, metrics } = await opened();
+    store.isAway = true;
+    const first = link.write(...named('first'));
+    await vi.advanceTimersByTimeAsync(0);
+    for (let i = 0; i < 10_005; i += 1) void link.write(...named(`k${i}`));
+    const bound = metrics.gaugeValue('teranode_p2p_ban_store_queue_bound');
+    expect(bound).toBe(10_000);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(metrics.gaugeValue('teranode_p2p_ban_store_queue_length')).toBeLessThanOrEqual(bound);
+    expect(await hasSettled(first)).toBe(true);
+    store.isAway = false;
+    store.calls.length = 0;
+    await vi.advanceTimersByTimeAsync(5000);
+    const written = store.argsOf('removeBan');
+    expect(written.at(-1)).toBe('k10004');
+    expect(written).toHaveLength(10_000);
+    expect(metrics.count(WRITES, { outcome: 'dropped' })).toBe(6);
+    expect(link.pendingCount('ban first')).toBe(0);
+  });
+});
+
+describe('open', () => {
+  test('waits for a store that does not answer yet', async () => {
+    const store = new FlakyBanStore();
+    store.isAway = true;
+    const { link } = banParts(store);
+    const opening = link.open(signal);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(store.calls.length).toBeGreaterThan(3);
+    store.isAway = false;
+    await vi.advanceTimersByTimeAsync(1000);
+    await opening;
+    expect(store.listenerCount).toBe(1);
+  });
+
+  test('gives up after 30 s', async () => {
+    const store = new FlakyBanStore();
+    store.isAway = true;
+    const { link, clock } = banParts(store);
+    const opening = link.open(signal);
+    const failed = expect(opening).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    clock.advance(30_001);
+    await vi.advanceTimersByTimeAsync(1000);
+    await failed;
+  });
+
+  test('a store that refuses is refused at once', async () => {
+    const store = new FlakyBanStore();
+    store.refuses = () => true;
+    await expect(banParts(store).link.open(signal)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    expect(store.calls).toHaveLength(1);
+  });
+
+  test('ends with its signal', async () => {
+    const store = new FlakyBanStore();
+    store.isAway = true;
+    const stop = new AbortController();
+    const opening = banParts(store).link.open(stop.signal);
+    const failed = expect(opening).rejects.toThrow('stopped');
+    await vi.advanceTimersByTimeAsync(100);
+    stop.abort(new Error('stopped'));
+    await failed;
+  });
+});
+
+describe('close', () => {
+  test('writes what waits, closes the store, and may be called twice', async () => {
+    const { link, store } = await opened();
+    store.before = async () => void (await new Promise((resolve) => setTimeout(resolve, 10)));
+    for (const key of ['a', 'b', 'c']) void link.write(...named(key));
+    const closing = Promise.all([link.close(1000), link.close(1000)]);
+    await vi.advanceTimersByTimeAsync(500);
+    await closing;
+    store.before = () => undefined;
+    await link.close(1000);
+    expect(store.argsOf('removeBan')).toEqual(['a', 'b', 'c']);
+    expect(store.listenerCount).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('waits no longer than its deadline for a store that hangs, and says what was lost', async () => {
+    const { link, store, log, metrics } = await opened();
+    store.before = ({ method }) => (method === 'removeBan' ? new Promise(() => {}) : undefined);
+    for (const key of ['a', 'b', 'c']) void link.write(...named(key));
+    await vi.advanceTimersByTimeAsync(0);
+    const closing = link.close(700);
+    await vi.advanceTimersByTimeAsync(690);
+    expect(await hasSettled(closing)).toBe(false);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(await hasSettled(closing)).toBe(true);
+    expect(log.lines.at(-1)).toMatchObject({ level: 'warn', fields: { writes: 2 } });
+    expect(metrics.count(WRITES, { outcome: 'dropped' })).toBe(2);
+  });
+
+  test('does not wait for a store that is away; what comes later is dropped and counted', async () => {
+    const { link, store, metrics } = await opened();
+    store.isAway = true;
+    const write = link.write(...named('a'));
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await hasSettled(link.close(1000).catch(() => {}))).toBe(true);
+    expect(await hasSettled(write)).toBe(true);
+    expect(await hasSettled(link.write(...named('b')))).toBe(true);
+    expect(metrics.count(WRITES, { outcome: 'dropped' })).toBe(2);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('changes of other servers', () => {
+  /** Follows both kinds, and notes what it was told to read. */
+  async function following(reload: () => Promise<void> = async () => {}) {
+    const parts = await opened();
+    const read: unknown[] = [];
+    for (const type of ['ban', 'score'] as const)
+      parts.link.follow({
+        type,
+        reload: async (changed) => {
+          read.push([type, changed === 'all' ? 'all' : [...changed]]);
+          await reload();
+        },
+      });
+    return { ...parts, read };
+  }
+
+  test('go to the follower of their kind, several at once; `all` goes to both', async () => {
+    const { store, read } = await following();
+    store.tell({ type: 'ban', key: 'a' });
+    store.tell({ type: 'ban', key: 'b' });
+    store.tell({ type: 'ban', key: 'a' });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(read).toEqual([['ban', ['a', 'b']]]);
+    store.tell({ type: 'score', subject: peer(1) });
+    await vi.advanceTimersByTimeAsync(0);
+    store.tell({ type: 'score', subject: peer(1) });
+    store.tell({ type: 'all' });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(read.slice(1)).toEqual([
+      ['score', [peer(1)]],
+      ['ban', 'all'],
+      ['score', 'all'],
+    ]);
+  });
+
+  test('that come while others are read are read after them', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { store, read } = await following(() => gate.promise);
+    store.tell({ type: 'ban', key: 'a' });
+    await vi.advanceTimersByTimeAsync(0);
+    store.tell({ type: 'ban', key: 'b' });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(read).toEqual([['ban', ['a']]]);
+    gate.resolve();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(read).toEqual([
+      ['ban', ['a']],
+      ['ban', ['b']],
+    ]);
+  });
+
+  test('that cannot be read are read again later, all of them', async () => {
+    let failures = 2;
+    const { store, read } = await following(async () => {
+      if (failures-- > 0) throw new P2PError('STORE_UNAVAILABLE', 'away');
+    });
+    store.tell({ type: 'ban', key: 'a' });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(read).toEqual([
+      ['ban', ['a']],
+      ['ban', 'all'],
+      ['ban', 'all'],
+    ]);
+  });
+
+  test('too many to remember are `all`', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { store, read } = await following(() => gate.promise);
+    store.tell({ type: 'ban', key: 'first' });
+    await vi.advanceTimersByTimeAsync(0);
+    for (let i = 0; i < 20_000; i += 1) store.tell({ type: 'ban', key: `k${i}` });
+    gate.resolve();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(read).toEqual([
+      ['ban', ['first']],
+      ['ban', 'all'],
+    ]);
+  });
+
+  test('that come before everything has been read once wait until it has', async () => {
+    const parts = banParts();
+    await parts.link.open(signal);
+    const read: unknown[] = [];
+    parts.link.follow({ type: 'ban', reload: async (changed) => void read.push([...changed]) });
+    parts.store.tell({ type: 'ban', key: 'a' });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(read).toEqual([]);
+    parts.link.startReading();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(read).toEqual([['a']]);
+  });
+
+  test('are no longer read after close', async () => {
+    const { store, read, link } = await following(async () => {
+      throw new P2PError('STORE_UNAVAILABLE', 'away');
+    });
+    store.tell({ type: 'ban', key: 'a' });
+    await vi.advanceTimersByTimeAsync(0);
+    await link.close(100);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(read).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});

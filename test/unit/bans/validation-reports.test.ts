@@ -1,0 +1,245 @@
+// Reports of validation: who is charged, who is not, and what is told to the network.
+import { describe, expect, test } from 'vitest';
+import { validationReports } from '../../../src/bans/validation-reports.ts';
+import { Attribution } from '../../../src/peers/attribution.ts';
+import type { FsmState } from '../../../src/ports/blockchain-client.ts';
+import type { Hash, PeerId } from '../../../src/wire/ids.ts';
+import {
+  encodeKafkaInvalidBlock,
+  encodeKafkaInvalidSubtree,
+  encodeKafkaRejectedTx,
+} from '../../../src/wire/kafka-messages.ts';
+import { decodeRejectedTx, encodeRejectedTx } from '../../../src/wire/rejected-tx.ts';
+import { peer } from '../../fakes/ban-parts.ts';
+import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+
+const [honest, bad, third, own, relay] = [peer(1), peer(2), peer(3), peer(4), peer(5)];
+const URLS = new Map([
+  [honest, 'http://honest.example/api/v1'],
+  [bad, 'http://bad.example/api/v1'],
+  [third, 'http://third.example/api/v1'],
+]);
+const urlOf = (id: PeerId) => URLS.get(id) ?? '';
+const HASH = 'abcdef0123456789'.repeat(4) as Hash;
+const TTL_MS = 60_000;
+
+type Announced = readonly [author: PeerId, dataHubUrl?: string];
+
+function setUp(announced: readonly Announced[] = [], state: FsmState | Error = 'RUNNING') {
+  const clock = new FakeClock();
+  const metrics = new RecordedMetrics();
+  const log = recordingLogger();
+  const charged: unknown[] = [];
+  const published: { topic: string; bytes: Uint8Array }[] = [];
+  const options = { maxAnnouncements: 100, ttlMs: TTL_MS };
+  const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...options });
+  const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...options });
+  for (const each of [blocks, subtrees])
+    for (const [author, dataHubUrl = urlOf(author)] of announced) each.record(HASH, { author, relay, dataHubUrl });
+  const handlers = validationReports(
+    {
+      blocks,
+      subtrees,
+      scores: {
+        addScore: (subject, reason, facts) => {
+          charged.push({ subject, reason, ...facts });
+          return { score: 1, reachedThreshold: false, isShadow: false };
+        },
+      },
+      blockchain: {
+        fsmState: async () => {
+          if (state instanceof Error) throw state;
+          return state;
+        },
+      },
+      node: {
+        hostId: () => own,
+        publish: async (topic, bytes) => {
+          published.push({ topic, bytes });
+          return 'published';
+        },
+      },
+      log,
+      metrics,
+    },
+    { rejectedTxTopic: 'prefix-rejected_tx' },
+  );
+  const outcomes = (kind: string) =>
+    ['charged', 'announced', 'unattributed', 'ambiguous', 'own', 'not_ours', 'busy', 'undecodable'].filter(
+      (outcome) => metrics.count('teranode_p2p_reports_total', { kind, outcome }) > 0,
+    );
+  return { clock, log, metrics, handlers, charged, published, outcomes };
+}
+
+const record = (value: Uint8Array, topic = 'reports') => ({ value, topic, partition: 0, offset: 7n });
+const block = (hash: string = HASH) =>
+  record(encodeKafkaInvalidBlock({ hash: hash as Hash, reason: 'bad' }), 'invalid-blocks');
+const subtree = (peerUrl: string, hash: string = HASH) =>
+  record(encodeKafkaInvalidSubtree({ hash: hash as Hash, peerUrl, reason: 'bad' }), 'invalid-subtrees');
+
+function charge(subject: PeerId, reason: 'invalid_block' | 'invalid_subtree') {
+  const topic = reason === 'invalid_block' ? 'invalid-blocks' : 'invalid-subtrees';
+  return [{ subject, reason, role: 'author', rule: `${reason}_report`, topic, hash: HASH }];
+}
+
+describe('an invalid block', () => {
+  test.each<[string, Announced[], string, PeerId | undefined, string]>([
+    ['one author', [[bad]], HASH, bad, 'charged'],
+    ['the hash in upper case', [[bad]], HASH.toUpperCase(), bad, 'charged'],
+    ['with a victim’s URL: its author', [[bad, urlOf(honest)]], HASH, bad, 'charged'],
+    ['two authors', [[bad], [honest]], HASH, undefined, 'ambiguous'],
+    ['two authors, the honest one first', [[honest], [bad]], HASH, undefined, 'ambiguous'],
+    ['three authors', [[bad], [honest], [third]], HASH, undefined, 'ambiguous'],
+    ['an unknown hash', [[bad]], 'cd'.repeat(32), undefined, 'unattributed'],
+    ['nobody', [], HASH, undefined, 'unattributed'],
+    ['our own', [[own]], HASH, undefined, 'own'],
+    ['our own and another’s', [[own], [bad]], HASH, undefined, 'ambiguous'],
+  ])('announced by %s', async (_what, announced, hash, subject, outcome) => {
+    const { handlers, charged, outcomes } = setUp(announced);
+    await handlers.invalidBlocks(block(hash));
+    expect(charged).toEqual(subject === undefined ? [] : charge(subject, 'invalid_block'));
+    expect(outcomes('invalid_block')).toEqual([outcome]);
+  });
+
+  test('after the announcement has been forgotten charges nobody', async () => {
+    const { handlers, charged, clock } = setUp([[bad]]);
+    clock.advance(TTL_MS + 1);
+    await handlers.invalidBlocks(block());
+    expect(charged).toEqual([]);
+  });
+});
+
+describe('an invalid subtree', () => {
+  test.each<[string, Announced[], string, PeerId | undefined, string]>([
+    ['one author, fetched from him', [[bad]], urlOf(bad), bad, 'charged'],
+    ['one author, no URL told', [[bad]], '', bad, 'charged'],
+    ['one author, with a victim’s URL', [[bad, urlOf(honest)]], urlOf(honest), bad, 'charged'],
+    ['one author, fetched from him, a slash more', [[bad]], `${urlOf(bad)}/`, bad, 'charged'],
+    ['one author, fetched from elsewhere', [[honest]], urlOf(bad), undefined, 'unattributed'],
+    [
+      'one author, fetched from a URL that only begins like his',
+      [[honest]],
+      `${urlOf(honest)}/../x`,
+      undefined,
+      'unattributed',
+    ],
+    ['two authors, fetched from the bad one', [[honest], [bad]], urlOf(bad), bad, 'charged'],
+    ['two authors, the bad one first', [[bad], [honest]], urlOf(bad), bad, 'charged'],
+    ['two authors of one URL', [[honest], [bad, urlOf(honest)]], urlOf(honest), undefined, 'ambiguous'],
+    ['two authors, no URL told', [[honest], [bad]], '', undefined, 'ambiguous'],
+    ['two authors, fetched from a third URL', [[honest], [bad]], urlOf(third), undefined, 'unattributed'],
+    ['nobody, whoever the URL belongs to', [], urlOf(honest), undefined, 'unattributed'],
+    ['ourselves', [[own]], '', undefined, 'own'],
+    ['ourselves and another, fetched from him', [[own], [bad]], urlOf(bad), bad, 'charged'],
+  ])('announced by %s', async (_what, announced, url, subject, outcome) => {
+    const { handlers, charged, outcomes } = setUp(announced);
+    await handlers.invalidSubtrees(subtree(url));
+    await handlers.invalidSubtrees(subtree(url, HASH.toUpperCase()));
+    const once = subject === undefined ? [] : charge(subject, 'invalid_subtree');
+    expect(charged).toEqual([...once, ...once]);
+    expect(outcomes('invalid_subtree')).toEqual([outcome]);
+  });
+
+  test('a URL of 60 KB of slashes is read in no time', async () => {
+    const { handlers, charged } = setUp([[bad]]);
+    const startedMs = performance.now();
+    await handlers.invalidSubtrees(subtree(`http://x.example${'/'.repeat(60_000)}x`));
+    expect(performance.now() - startedMs).toBeLessThan(500);
+    expect(charged).toEqual([]);
+  });
+});
+
+describe('a rejected transaction', () => {
+  const rejected = (fields: { reason?: string; peerId?: string; txId?: string } = {}) =>
+    record(
+      encodeKafkaRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: '', ...fields } as Parameters<
+        typeof encodeKafkaRejectedTx
+      >[0]),
+    );
+
+  test('of our own validator is announced, with exactly the bytes that Go would write', async () => {
+    const { handlers, published, outcomes } = setUp();
+    await handlers.rejectedTxs(rejected());
+    await handlers.rejectedTxs(rejected({ txId: HASH.toUpperCase() }));
+    const bytes = encodeRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: own });
+    expect(published).toEqual([
+      { topic: 'prefix-rejected_tx', bytes },
+      { topic: 'prefix-rejected_tx', bytes },
+    ]);
+    expect(Buffer.from(bytes).toString()).toBe(
+      `{"TxID":"${HASH}","Reason":"fee too low \\u003c1\\u003e","PeerID":"${own}"}`,
+    );
+    expect(outcomes('rejected_tx')).toEqual(['announced']);
+  });
+
+  test('that a peer told of is not repeated, and nobody is charged', async () => {
+    const { handlers, published, charged, outcomes } = setUp([[bad]]);
+    for (const peerId of [bad, own, 'x']) await handlers.rejectedTxs(rejected({ peerId }));
+    expect(published).toEqual([]);
+    expect(charged).toEqual([]);
+    expect(outcomes('rejected_tx')).toEqual(['not_ours']);
+  });
+
+  test.each([
+    ['long', 'x'.repeat(60_000)],
+    ['full of what is escaped', '<'.repeat(60_000)],
+    ['of three bytes a character', '語'.repeat(20_000)],
+    ['of emoji', '🤖'.repeat(15_000)],
+    ['of control characters', '\u0001'.repeat(60_000)],
+  ])('with a reason that is %s passes the checks that others make', async (_what, reason) => {
+    const { handlers, published } = setUp();
+    await handlers.rejectedTxs(rejected({ reason }));
+    const bytes = published[0]?.bytes ?? new Uint8Array();
+    expect(decodeRejectedTx(bytes)).toMatchObject({ ok: true, message: { txId: HASH, peerId: own } });
+    // Where nodes like this one reject a message of this topic unread.
+    expect(bytes.byteLength).toBeLessThanOrEqual(16 * 1024);
+  });
+});
+
+describe('any report', () => {
+  const RECORDS = {
+    invalidBlocks: block(),
+    invalidSubtrees: subtree(urlOf(bad)),
+    rejectedTxs: record(encodeKafkaRejectedTx({ txId: HASH, reason: 'r', peerId: '' })),
+  };
+  const KINDS = {
+    invalidBlocks: 'invalid_block',
+    invalidSubtrees: 'invalid_subtree',
+    rejectedTxs: 'rejected_tx',
+  } as const;
+  const names = Object.keys(KINDS) as (keyof typeof KINDS)[];
+
+  test.each(
+    names.flatMap((name) => (['CATCHINGBLOCKS', 'LEGACYSYNCING'] as const).map((state) => [name, state] as const)),
+  )('%s does nothing while %s', async (name, state) => {
+    const { handlers, charged, published, outcomes } = setUp([[bad]], state);
+    await handlers[name](RECORDS[name]);
+    expect([charged, published]).toEqual([[], []]);
+    expect(outcomes(KINDS[name])).toEqual(['busy']);
+  });
+
+  test.each(names)('%s that cannot be decoded is counted and skipped', async (name) => {
+    const { handlers, charged, published, metrics } = setUp([[bad]]);
+    const junk = ['', 'junk', '{"hash":"x"}', '\xff\xff\xff', '\x0a\x03abc', 'x'.repeat(70_000)];
+    for (const text of junk) await handlers[name](record(Buffer.from(text, 'latin1')));
+    const truncated = RECORDS[name].value;
+    for (let cut = 1; cut < 66; cut += 1) await handlers[name](record(truncated.subarray(0, cut)));
+    expect([charged, published]).toEqual([[], []]);
+    expect(metrics.count('teranode_p2p_reports_total', { kind: KINDS[name], outcome: 'undecodable' })).toBe(
+      junk.length + 65,
+    );
+  });
+
+  test.each(names)('%s is not acted on when the state is not known: the consumer counts the failure', async (name) => {
+    const { handlers, charged, published } = setUp([[bad]], new Error('RPC'));
+    await expect(handlers[name](RECORDS[name])).rejects.toThrow('RPC');
+    expect([charged, published]).toEqual([[], []]);
+  });
+
+  test.each(['RUNNING', 'IDLE'] as const)('counts while %s', async (state) => {
+    const { handlers, charged, published } = setUp([[bad]], state);
+    for (const name of names) await handlers[name](RECORDS[name]);
+    expect(charged).toHaveLength(2);
+    expect(published).toHaveLength(1);
+  });
+});

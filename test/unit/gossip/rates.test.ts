@@ -1,0 +1,102 @@
+// Token buckets on a clock that is moved by hand.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { TokenBuckets } from '../../../src/gossip/rates.ts';
+import { peer } from '../../fakes/ban-parts.ts';
+import { FakeClock } from '../../fakes/recorders.ts';
+
+const [one, two] = [peer(1), peer(2)];
+
+function setUp(perSecond: number, burst: number) {
+  const clock = new FakeClock();
+  const buckets = new TokenBuckets(clock, { perSecond, burst });
+  /** How often each answer came in so many takes at once. */
+  const take = (times: number, id = one) => {
+    const counts = { ok: 0, over: 0, over_scored: 0 };
+    for (let i = 0; i < times; i += 1) counts[buckets.take(id)] += 1;
+    return counts;
+  };
+  return { clock, take };
+}
+
+test('a burst passes, what is above it does not, and is scored once', () => {
+  const { take } = setUp(10, 20);
+  expect(take(20)).toEqual({ ok: 20, over: 0, over_scored: 0 });
+  expect(take(5)).toEqual({ ok: 0, over: 4, over_scored: 1 });
+});
+
+test('tokens come back with time, up to the burst', () => {
+  const { take, clock } = setUp(10, 20);
+  take(20);
+  clock.advance(99);
+  expect(take(1).ok).toBe(0);
+  clock.advance(1);
+  expect(take(2).ok).toBe(1);
+  clock.advance(1000);
+  expect(take(20).ok).toBe(10);
+  clock.advance(3_600_000);
+  expect(take(100).ok).toBe(20);
+});
+
+test('who stays above the limit is scored at once and then each five seconds', () => {
+  const { take, clock } = setUp(10, 20);
+  const scoredAt: number[] = [];
+  for (let ms = 0; ms < 16_000; ms += 10) {
+    if (take(1).over_scored > 0) scoredAt.push(ms);
+    clock.advance(10);
+  }
+  expect(scoredAt.length).toBe(4);
+  for (const [i, ms] of scoredAt.entries()) if (i > 0) expect(ms - (scoredAt[i - 1] ?? 0)).toBe(5000);
+});
+
+test('who stays below it never is, and neither is one that pauses after a burst', () => {
+  const { take, clock } = setUp(10, 20);
+  for (let i = 0; i < 1000; i += 1) {
+    expect(take(1).ok).toBe(1);
+    clock.advance(100);
+  }
+  take(25);
+  clock.advance(4999);
+  expect(take(60)).toMatchObject({ ok: 20, over_scored: 0 });
+});
+
+test('each peer has a bucket of its own', () => {
+  const { take } = setUp(10, 20);
+  take(1000, one);
+  expect(take(20, two)).toEqual({ ok: 20, over: 0, over_scored: 0 });
+});
+
+test('0 is no limit', () => {
+  const { take } = setUp(0, 0);
+  expect(take(100_000)).toEqual({ ok: 100_000, over: 0, over_scored: 0 });
+});
+
+test('in no stretch of time does more pass than burst and rate allow, nor less while asked for', () => {
+  const steps = fc.array(fc.record({ ms: fc.nat(3000), times: fc.nat(30) }), { maxLength: 40 });
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 60 }), steps, (perSecond, burst, taken) => {
+      const { take, clock } = setUp(perSecond, burst);
+      let tokens = burst * 1000;
+      for (const { ms, times } of taken) {
+        clock.advance(ms);
+        // In thousandths, so that the model has no fractions.
+        tokens = Math.min(burst * 1000, tokens + ms * perSecond);
+        const { ok } = take(times);
+        const expected = Math.min(times, Math.floor(tokens / 1000));
+        // Fractions of a token are lost to rounding, never won.
+        expect(ok).toBeLessThanOrEqual(expected);
+        expect(ok).toBeGreaterThanOrEqual(expected - 1);
+        tokens -= ok * 1000;
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('many peers are bounded; one that is forgotten begins with a full bucket', () => {
+  const { take } = setUp(10, 20);
+  take(20, one);
+  for (let n = 10; n < 20_011; n += 1) take(1, `peer ${n}` as typeof one);
+  expect(take(20, one).ok).toBe(20);
+  expect(take(20, `peer ${20_010}` as typeof one).ok).toBe(19);
+});

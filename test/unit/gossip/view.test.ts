@@ -1,0 +1,107 @@
+// What the guards look at: that each question goes to the part that knows, and when a header counts as too easy.
+import { describe, expect, test } from 'vitest';
+import { guardView, type PolicyOptions } from '../../../src/gossip/view.ts';
+import { Attribution } from '../../../src/peers/attribution.ts';
+import type { OwnTip } from '../../../src/peers/own-chain.ts';
+import { targetFromCompact } from '../../../src/wire/header.ts';
+import type { Hash } from '../../../src/wire/ids.ts';
+import { NETWORKS } from '../../../src/wire/networks.ts';
+import { DAY_MS, peer } from '../../fakes/ban-parts.ts';
+import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
+
+const [author, other, relay, own] = [peer(1), peer(2), peer(3), peer(4)];
+const HASH = 'ab'.repeat(32) as Hash;
+/** Of a block in 2025. */
+const TARGET = targetFromCompact(0x18_0b_0c_0d) as bigint;
+
+function setUp(options: Partial<PolicyOptions> = {}) {
+  const clock = new FakeClock();
+  const metrics = new RecordedMetrics();
+  const attribution = (kind: 'block' | 'subtree') =>
+    new Attribution({ clock, metrics }, { kind, maxAnnouncements: 10, ttlMs: 1000 });
+  const chain: { tip: OwnTip | undefined } = { tip: undefined };
+  const deps = {
+    ownId: own,
+    blocks: attribution('block'),
+    subtrees: attribution('subtree'),
+    ownChain: { heightOf: (hash: Hash) => (hash === HASH ? 7 : undefined), tip: () => chain.tip },
+    isBanned: (id: string) => id === other,
+    fsm: { isSyncing: () => false },
+    sync: { syncPeer: () => undefined },
+    prefixes: 1,
+    clock,
+  };
+  const view = guardView(deps, {
+    powLimitBits: NETWORKS.mainnet.powLimitBits,
+    verifiesHeaderPow: true,
+    requiresHeader: false,
+    authorRate: { perSecond: 1, burst: 2 },
+    relayRate: { perSecond: 1, burst: 3 },
+    dataHubUrls: { allowsPrivate: false, blacklist: ['bad.example.com'] },
+    maxTargetRatio: 16,
+    ...options,
+  });
+  const tipAged = (ageMs: number) => {
+    chain.tip = { hash: HASH, height: 7, target: TARGET, time: Math.floor((clock.now() - ageMs) / 1000) };
+  };
+  return { ...deps, view, tipAged };
+}
+
+describe('the easiest target that is believed', () => {
+  test.each<[string, Partial<PolicyOptions>, number | undefined, bigint | undefined]>([
+    ['sixteen times that of a recent tip', {}, 600_000, TARGET * 16n],
+    ['its very target with ratio 1', { maxTargetRatio: 1 }, 600_000, TARGET],
+    ['that of a tip from the future', {}, -7_200_000, TARGET * 16n],
+    ['that of a tip of just under a day', {}, DAY_MS - 1000, TARGET * 16n],
+    ['any while the tip is older than a day', {}, DAY_MS + 1000, undefined],
+    ['any while the tip is of years ago', {}, 365 * DAY_MS, undefined],
+    ['any without a tip', {}, undefined, undefined],
+    ['any with ratio 0', { maxTargetRatio: 0 }, 600_000, undefined],
+  ])('is %s', (_what, options, ageMs, expected) => {
+    const { view, tipAged } = setUp(options);
+    if (ageMs !== undefined) tipAged(ageMs);
+    expect(view.easiestTarget()).toBe(expected);
+  });
+
+  test('follows the tip and the clock', () => {
+    const { view, tipAged, clock } = setUp();
+    expect(view.easiestTarget()).toBeUndefined();
+    tipAged(0);
+    expect(view.easiestTarget()).toBe(TARGET * 16n);
+    clock.advance(DAY_MS + 1001);
+    expect(view.easiestTarget()).toBeUndefined();
+  });
+});
+
+test('settings and facts come from where they are known', () => {
+  const { view } = setUp({ requiresHeader: true, verifiesHeaderPow: false });
+  expect(view).toMatchObject({ ownId: own, requiresHeader: true, verifiesHeaderPow: false, powLimitBits: 0x1d00ffff });
+  expect([view.ownHeightOf(HASH), view.ownHeightOf('cd'.repeat(32) as Hash)]).toEqual([7, undefined]);
+  expect([view.isBanned(author), view.isBanned(other)]).toEqual([false, true]);
+  expect(
+    ['http://bad.example.com', 'http://10.0.0.1', 'ftp://x.example.com', 'http://ok.example.com'].map((url) =>
+      view.dataHubUrlFault(url),
+    ),
+  ).toEqual(['blacklisted', 'private', 'form', undefined]);
+});
+
+test('blocks and subtrees, authors and relays, are asked apart', () => {
+  const { view, blocks, subtrees } = setUp();
+  blocks.record(HASH, { author, relay, dataHubUrl: '' });
+  expect([view.blockAnnouncedBy(HASH, author), view.subtreeAnnouncedBy(HASH, author)]).toEqual([true, false]);
+  expect(view.blockAnnouncedBy(HASH, relay)).toBe(false);
+  subtrees.record(HASH, { author: other, relay, dataHubUrl: '' });
+  expect([view.subtreeAnnouncedBy(HASH, author), view.subtreeAnnouncedBy(HASH, other)]).toEqual([false, true]);
+  const takes = (times: number, take: () => string) => Array.from({ length: times }, take);
+  expect(takes(3, () => view.authorRate(author))).toEqual(['ok', 'ok', 'over_scored']);
+  expect(takes(4, () => view.relayRate(author))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
+  expect(view.authorRate(other)).toBe('ok');
+});
+
+test('replays and rates are remembered for as long as the view, and by it alone', () => {
+  const { view, clock } = setUp();
+  const another = setUp().view;
+  expect(view.isReplay(author, 5n)).toBe(false);
+  clock.advance(60_000);
+  expect([view.isReplay(author, 4n), another.isReplay(author, 4n)]).toEqual([true, false]);
+});

@@ -1,0 +1,261 @@
+// What comes: versions are answered, not too often; veracks are noted; other networks are refused; stop ends it all.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Handshake } from '../../../src/handshake/handshake.ts';
+import type { PeerId } from '../../../src/wire/ids.ts';
+import { FakeStream, message, OLD_PREFIX, OLD_TOPIC, PEER, PREFIX, pass, TOPIC, World } from './fixture.ts';
+
+const SECOND = 1000;
+const BOTH = [
+  { topicPrefix: PREFIX, topic: TOPIC },
+  { topicPrefix: OLD_PREFIX, topic: OLD_TOPIC },
+];
+let world: World;
+let handshake: Handshake;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  world = new World();
+  handshake = world.make();
+});
+
+afterEach(async () => {
+  const stopping = handshake.stop();
+  await pass(SECOND);
+  await stopping;
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
+});
+
+function peers(count: number): PeerId[] {
+  const ids = Array.from({ length: count }, (_each, i) => `peer-${i}` as PeerId);
+  for (const id of ids) world.connected.add(id);
+  return ids;
+}
+
+describe('a version', () => {
+  test('by stream is answered over a new stream, and its stream closed', async () => {
+    const stream = FakeStream.of(message());
+    await handshake.streamHandler(stream);
+    await pass(0);
+    expect(world.typesTo(PEER)).toEqual(['verack']);
+    expect(stream.closed).toBe(true);
+    expect(world.heard).toEqual([
+      {
+        peerId: PEER,
+        patch: {
+          claimed: { height: 2, hash: message().bestHash },
+          dataHubUrl: message().dataHubUrl,
+          userAgent: message().userAgent,
+        },
+      },
+    ]);
+    expect(world.heights.get(PEER)).toBe(2);
+  });
+
+  test('by topic is answered over a stream to its author', async () => {
+    handshake.topicMessage(message(), PEER);
+    await pass(0);
+    expect(world.typesTo(PEER)).toEqual(['verack']);
+    expect(world.published).toEqual([]);
+  });
+
+  test('of an author that we are not connected to is noted; nobody is dialled for it', async () => {
+    world.connected.clear();
+    handshake.topicMessage(message(), PEER);
+    await pass(60 * SECOND);
+    expect(world.sent).toEqual([]);
+    expect(world.heard).toHaveLength(1);
+    expect(world.count('not_connected')).toBe(1);
+  });
+
+  test('repeated is answered once an interval, by whatever way it comes', async () => {
+    for (let i = 0; i < 100; i += 1) {
+      handshake.topicMessage(message(), PEER);
+      await handshake.streamHandler(FakeStream.of(message()));
+      await pass(100);
+    }
+    // At once, after five seconds, and what is still owed after ten.
+    expect(world.typesTo(PEER)).toHaveLength(3);
+    await pass(60 * SECOND);
+    expect(world.typesTo(PEER).length).toBeLessThanOrEqual(4);
+  });
+
+  test('too soon after the last is answered when the interval is over', async () => {
+    await handshake.streamHandler(FakeStream.of(message()));
+    await pass(SECOND);
+    handshake.topicMessage(message(), PEER);
+    await pass(3900);
+    expect(world.sent).toHaveLength(1);
+    await pass(100);
+    expect(world.typesTo(PEER)).toEqual(['verack', 'verack']);
+    expect(world.count('held_back')).toBe(1);
+    expect(world.count('sent', { type: 'verack' })).toBe(2);
+  });
+
+  test('on a new connection is answered at once', async () => {
+    await handshake.streamHandler(FakeStream.of(message()));
+    handshake.peerConnected(PEER);
+    await handshake.streamHandler(FakeStream.of(message()));
+    await pass(0);
+    expect(world.typesTo(PEER).sort()).toEqual(['verack', 'verack', 'version']);
+  });
+
+  test('that cannot be answered is not answered for ever', async () => {
+    let tries = 0;
+    world.send = async () => {
+      tries += 1;
+      throw new Error('no');
+    };
+    for (let i = 0; i < 1000; i += 1) handshake.topicMessage(message(), PEER);
+    await pass(60 * SECOND);
+    expect(tries).toBeLessThanOrEqual(2);
+    expect(world.count('failed', { type: 'verack' })).toBe(tries);
+  });
+
+  test('10,000 gossiped by as many strangers lead to no answer', async () => {
+    for (let i = 0; i < 10_000; i += 1) {
+      const peerId = `stranger-${i}` as PeerId;
+      handshake.topicMessage(message({ peerId }), peerId);
+    }
+    await pass(60 * SECOND);
+    expect(world.sent).toEqual([]);
+    expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries')).toBe(0);
+  });
+
+  test('10,000 gossiped by 20 neighbours lead to two answers each', async () => {
+    const neighbours = peers(20);
+    for (let i = 0; i < 10_000; i += 1) {
+      const peerId = neighbours[i % 20] as PeerId;
+      handshake.topicMessage(message({ peerId }), peerId);
+    }
+    await pass(60 * SECOND);
+    expect(world.sent).toHaveLength(40);
+  });
+
+  test('10,000 gossiped by as many neighbours stay within every bound', async () => {
+    for (const peerId of peers(10_000)) handshake.topicMessage(message({ peerId }), peerId);
+    const kept = world.metrics.gaugeValue('teranode_p2p_handshake_entries');
+    expect(kept).toBeLessThanOrEqual(world.metrics.gaugeValue('teranode_p2p_handshake_entries_bound'));
+    await pass(60 * SECOND);
+    expect(world.sent.length).toBeLessThanOrEqual(4000);
+    expect(world.sent.length).toBeGreaterThan(1000);
+  });
+});
+
+describe('a verack', () => {
+  test.each(['stream', 'topic'] as const)('by %s is noted and not answered', async (way) => {
+    const verack = message({ type: 'verack' });
+    if (way === 'stream') await handshake.streamHandler(FakeStream.of(verack));
+    else handshake.topicMessage(verack, PEER);
+    await pass(60 * SECOND);
+    expect(world.heard).toHaveLength(1);
+    expect(world.sent).toEqual([]);
+    expect(world.count('accepted', { direction: 'in', type: 'verack', way })).toBe(1);
+  });
+
+  test.each(['version', 'verack'] as const)('or version (here: %s) of a peer ahead is told', async (type) => {
+    handshake.topicMessage(message({ type, bestHeight: 2 }), PEER);
+    handshake.topicMessage(message({ type, bestHeight: 1 }), PEER);
+    handshake.topicMessage(message({ type, bestHeight: 9, bestHash: undefined }), PEER);
+    await pass(0);
+    expect(world.ahead).toEqual([PEER]);
+  });
+
+  test('is compared with a chain that is asked now and then, not for each', async () => {
+    let asked = 0;
+    world.readTip = async () => {
+      asked += 1;
+      return world.tip;
+    };
+    for (let i = 0; i < 1000; i += 1) handshake.topicMessage(message({ type: 'verack' }), PEER);
+    await pass(0);
+    expect(asked).toBe(1);
+    expect(world.ahead).toHaveLength(1000);
+  });
+});
+
+describe('another network', () => {
+  const foreign = message({ topicPrefix: 'teranode/bitcoin/1.0.0/testnet' });
+
+  test.each(['stream', 'topic'] as const)('by %s: refused, counted, disconnected, not charged', async (way) => {
+    if (way === 'stream') await handshake.streamHandler(FakeStream.of(foreign));
+    else handshake.topicMessage(foreign, PEER);
+    await pass(60 * SECOND);
+    expect(world.disconnected).toEqual([PEER]);
+    expect(world.heard).toEqual([]);
+    expect(world.sent).toEqual([]);
+    expect(world.charged).toEqual([]);
+    expect(world.count('other_prefix', { type: 'version', way })).toBe(1);
+  });
+
+  test('a stranger of another network cannot be disconnected', async () => {
+    world.connected.clear();
+    handshake.topicMessage(foreign, PEER);
+    await pass(0);
+    expect(world.disconnected).toEqual([]);
+  });
+
+  test('a prefix does not fill the log', async () => {
+    await handshake.streamHandler(FakeStream.of(message({ topicPrefix: 'x'.repeat(1000) })));
+    expect(String(world.log.lines.find(({ level }) => level === 'info')?.fields.topicPrefix)).toHaveLength(64);
+  });
+});
+
+describe('between two networks', () => {
+  beforeEach(async () => {
+    await handshake.stop();
+    handshake = world.make({ networks: BOTH, topicSize: 0 });
+  });
+
+  test('a further prefix is accepted, and answered with itself', async () => {
+    await handshake.streamHandler(FakeStream.of(message({ topicPrefix: OLD_PREFIX })));
+    await pass(0);
+    expect(world.sent.map(({ text }) => JSON.parse(text).topicPrefix)).toEqual([OLD_PREFIX]);
+  });
+
+  test('each topic gets a version with its own prefix', async () => {
+    handshake.start();
+    await pass(SECOND);
+    expect(world.published.map(({ topic, text }) => [topic, JSON.parse(text).topicPrefix])).toEqual([
+      [TOPIC, PREFIX],
+      [OLD_TOPIC, OLD_PREFIX],
+    ]);
+  });
+
+  test('a peer that listens to the further topic only gets a version with its prefix', async () => {
+    world.subscribers.set(OLD_TOPIC, [PEER]);
+    handshake.peerConnected(PEER);
+    await pass(0);
+    expect(JSON.parse(world.sent[0]?.text ?? '{}').topicPrefix).toBe(OLD_PREFIX);
+  });
+});
+
+describe('stop', () => {
+  test('ends what waits, and nothing begins any more', async () => {
+    world.send = async () => {
+      throw new Error('no');
+    };
+    handshake.start();
+    handshake.peerConnected(PEER);
+    handshake.topicMessage(message(), PEER);
+    handshake.topicMessage(message(), PEER);
+    await pass(0);
+    await Promise.all([handshake.stop(), handshake.stop()]);
+    expect(vi.getTimerCount()).toBe(0);
+    const before = world.metrics.count('teranode_p2p_handshakes_total');
+    handshake.peerConnected(PEER);
+    handshake.topicMessage(message(), PEER);
+    await pass(60 * SECOND);
+    expect(world.published).toEqual([]);
+    expect(world.metrics.count('teranode_p2p_handshakes_total')).toBe(before);
+  });
+
+  test('does not wait for peers that do not answer', async () => {
+    world.send = () => new Promise(() => {});
+    handshake.peerConnected(PEER);
+    await pass(0);
+    const stopping = handshake.stop();
+    await pass(500);
+    await expect(stopping).resolves.toBeUndefined();
+  });
+});

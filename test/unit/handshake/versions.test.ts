@@ -1,0 +1,199 @@
+// Whom we tell our version: those who connect, by stream and else by topic; the topic at start; and what we tell when our chain is silent.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Handshake } from '../../../src/handshake/handshake.ts';
+import type { PeerId } from '../../../src/wire/ids.ts';
+import { message, OWN, PEER, PREFIX, pass, TOPIC, World } from './fixture.ts';
+
+const SECOND = 1000;
+let world: World;
+let handshake: Handshake;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  world = new World();
+  handshake = world.make();
+});
+
+afterEach(async () => {
+  const stopping = handshake.stop();
+  await pass(SECOND);
+  await stopping;
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
+});
+
+function peers(count: number): PeerId[] {
+  const ids = Array.from({ length: count }, (_each, i) => `peer-${i}` as PeerId);
+  for (const id of ids) world.connected.add(id);
+  return ids;
+}
+
+describe('a peer connects', () => {
+  test('and gets our version over a stream', async () => {
+    handshake.peerConnected(PEER);
+    await pass(0);
+    expect(world.sent.map(({ peerId, text }) => ({ peerId, ...JSON.parse(text) }))).toEqual([
+      {
+        peerId: PEER,
+        type: 'version',
+        peerID: OWN,
+        bestHeight: 1,
+        bestHash: world.tip.hash,
+        dataHubURL: 'http://us.example/api/v1',
+        userAgent: 'teranode/bitcoin/v9.9.9',
+        services: 1,
+        topicPrefix: PREFIX,
+      },
+    ]);
+    await pass(120 * SECOND);
+    expect(world.sent).toHaveLength(1);
+    expect(world.published).toEqual([]);
+  });
+
+  test('a refusal is tried again; what goes through before two seconds needs no topic', async () => {
+    let tries = 0;
+    world.send = async () => {
+      tries += 1;
+      if (tries === 1) throw new Error('protocol not supported');
+    };
+    handshake.peerConnected(PEER);
+    await pass(120 * SECOND);
+    expect(tries).toBe(2);
+    expect(world.typesTo(PEER)).toEqual(['version']);
+    expect(world.published).toEqual([]);
+  });
+
+  test('after two seconds of refusals the topic is told once, and the stream is tried some times more', async () => {
+    const triedMs: number[] = [];
+    const startMs = performance.now();
+    world.send = async () => {
+      triedMs.push(performance.now() - startMs);
+      throw new Error('protocol not supported');
+    };
+    handshake.peerConnected(PEER);
+    await pass(1999);
+    expect(world.published).toEqual([]);
+    await pass(5);
+    expect(world.published.map(({ topic, text }) => [topic, JSON.parse(text).type])).toEqual([[TOPIC, 'version']]);
+    await pass(600 * SECOND);
+    expect(triedMs).toEqual([0, 1000, 6000, 26_000, 86_000]);
+    expect(world.published).toHaveLength(1);
+    expect(world.disconnected).toEqual([]);
+  });
+
+  test('one version on the topic serves all who refuse streams, and the next comes five seconds later', async () => {
+    world.send = async () => {
+      throw new Error('protocol not supported');
+    };
+    for (const id of peers(300)) {
+      handshake.peerConnected(id);
+      await pass(10);
+    }
+    await pass(2 * SECOND);
+    const early = world.published.length;
+    await pass(60 * SECOND);
+    expect(early).toBe(1);
+    expect(world.published).toHaveLength(2);
+  });
+
+  test('nothing more is tried once it has left', async () => {
+    let tries = 0;
+    world.send = async () => {
+      tries += 1;
+      throw new Error('gone');
+    };
+    handshake.peerConnected(PEER);
+    await pass(0);
+    world.connected.delete(PEER);
+    await pass(600 * SECOND);
+    expect(tries).toBe(1);
+    expect(world.published).toEqual([]);
+    expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries')).toBe(0);
+  });
+
+  test('each new connection gets a version, one at a time', async () => {
+    handshake.peerConnected(PEER);
+    await pass(0);
+    handshake.peerConnected(PEER);
+    await pass(0);
+    expect(world.typesTo(PEER)).toEqual(['version', 'version']);
+  });
+
+  test('peers that take their time do not hold up everybody, and no more than 64 are told at once', async () => {
+    let running = 0;
+    let most = 0;
+    world.send = async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setTimeout(resolve, SECOND));
+      running -= 1;
+    };
+    for (const id of peers(400)) handshake.peerConnected(id);
+    await pass(8 * SECOND);
+    expect(most).toBe(64);
+    expect(world.sent).toHaveLength(400);
+  });
+
+  test('a banned one is told nothing', async () => {
+    world.banned.add(PEER);
+    handshake.peerConnected(PEER);
+    await pass(SECOND);
+    expect(world.sent).toEqual([]);
+  });
+});
+
+describe('at start', () => {
+  test('one version when the topic has its subscribers', async () => {
+    handshake.start();
+    await pass(SECOND);
+    expect(world.published).toEqual([]);
+    world.subscribers.set(TOPIC, [PEER]);
+    await pass(200);
+    expect(world.published).toHaveLength(1);
+    await pass(60 * SECOND);
+    expect(world.published).toHaveLength(1);
+  });
+
+  test('or when they have not come in time', async () => {
+    handshake.start();
+    await pass(4900);
+    expect(world.published).toEqual([]);
+    await pass(300);
+    expect(world.published).toHaveLength(1);
+  });
+
+  test('at once where none are awaited', async () => {
+    await handshake.stop();
+    handshake = world.make({ topicSize: 0 });
+    handshake.start();
+    await pass(5);
+    expect(world.published).toHaveLength(1);
+  });
+});
+
+describe('our own chain', () => {
+  test('unknown: no height and no hash, as Go says it; known once: what was known last', async () => {
+    world.readTip = async () => {
+      throw new Error('down');
+    };
+    handshake.peerConnected(PEER);
+    await pass(0);
+    expect(JSON.parse(world.sent[0]?.text ?? '{}')).toMatchObject({ bestHeight: 0, bestHash: '' });
+    world.readTip = async () => ({ height: 7, hash: world.tip.hash });
+    handshake.peerConnected(PEER);
+    await pass(SECOND);
+    world.readTip = () => new Promise(() => {});
+    handshake.peerConnected(PEER);
+    await pass(3 * SECOND);
+    expect(world.sent.map(({ text }) => JSON.parse(text).bestHeight)).toEqual([0, 7, 7]);
+  });
+
+  test('while unknown, nobody is ahead', async () => {
+    world.readTip = async () => {
+      throw new Error('down');
+    };
+    handshake.topicMessage(message({ type: 'verack' }), PEER);
+    await pass(0);
+    expect(world.ahead).toEqual([]);
+  });
+});

@@ -1,0 +1,53 @@
+// Readiness answers in time, whatever the parts that it asks do.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { checkHealth } from '../../src/health.ts';
+import type { BlockchainClient, FsmState } from '../../src/ports/blockchain-client.ts';
+import type { ProbeResult, Producer } from '../../src/ports/producer.ts';
+
+const never = <T>() => new Promise<T>(() => {});
+const fine = async (): Promise<ProbeResult> => ({ ok: true, details: 'fine' });
+
+function deps(changes: { probe?: () => Promise<ProbeResult>; fsmState?: () => Promise<FsmState> } = {}) {
+  const producer = { probe: changes.probe ?? fine } as unknown as Producer;
+  const fsmState = changes.fsmState ?? (async (): Promise<FsmState> => 'RUNNING');
+  const blockchain = { probe: fine, fsmState } as unknown as BlockchainClient;
+  return { blockchain, blockProducer: producer, subtreeProducer: producer };
+}
+
+describe('readiness', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test('is given when all is well, and leaves no timer behind', async () => {
+    expect(await checkHealth(deps())).toMatchObject({ status: 200 });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('a state machine that never answers is reported within the deadline', async () => {
+    const asked = checkHealth(deps({ fsmState: never }));
+    await vi.advanceTimersByTimeAsync(3000);
+    const { status, message } = await asked;
+    expect(status).toBe(503);
+    expect(message).toMatch(/fsm: FAILED \(no answer within/);
+    expect(message).toContain('kafka_blocks: ok');
+  });
+
+  test('a probe that keeps no deadline, or throws before it returns, is reported too', async () => {
+    const asked = checkHealth(deps({ probe: never }));
+    await vi.advanceTimersByTimeAsync(3000);
+    expect((await asked).message).toMatch(/kafka_blocks: FAILED.*kafka_subtrees: FAILED/s);
+    const thrown = await checkHealth(
+      deps({
+        probe: () => {
+          throw new Error('broken');
+        },
+      }),
+    );
+    expect(thrown.message).toContain('kafka_blocks: FAILED (broken)');
+  });
+});

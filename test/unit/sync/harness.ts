@@ -1,0 +1,136 @@
+// A sync manager among stand-ins: a blockchain service that is moved by hand, peers that are rows, timers that vitest moves.
+import { vi } from 'vitest';
+import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../../../src/ports/blockchain-client.ts';
+import { systemClock } from '../../../src/ports/clock.ts';
+import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
+import { SyncManager, type SyncManagerOptions } from '../../../src/sync/sync-manager.ts';
+import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
+import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+import { OWN_HEIGHT } from './rows.ts';
+
+export class FakeBlockchain {
+  state: FsmState = 'RUNNING';
+  height = OWN_HEIGHT;
+  fails = false;
+  /** When set, answers wait until it resolves: those of the best header, those of the state. */
+  gate: Promise<void> | undefined;
+  stateGate: Promise<void> | undefined;
+  readonly asked = { state: 0, best: 0 };
+  private readonly listeners = new Set<(notification: BlockchainNotification) => void>();
+
+  get subscribers(): number {
+    return this.listeners.size;
+  }
+
+  async fsmState(): Promise<FsmState> {
+    this.asked.state += 1;
+    const { state } = this;
+    await this.stateGate;
+    if (this.fails) throw new Error('blockchain away');
+    return state;
+  }
+
+  /** Height and state are those at the time of the question, as a slow answer has them. */
+  async bestBlockHeader(): Promise<BlockHeaderRecord> {
+    this.asked.best += 1;
+    const { height } = this;
+    await this.gate;
+    if (this.fails) throw new Error('blockchain away');
+    return {
+      hash: '' as BlockHash,
+      header: new Uint8Array(80),
+      height,
+      txCount: 1n,
+      sizeInBytes: 1n,
+      miner: '',
+      chainWork: undefined,
+      invalid: false,
+    };
+  }
+
+  subscribe(_source: string, listener: (notification: BlockchainNotification) => void): () => void {
+    if (this.fails) throw new Error('blockchain away');
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  notify(notification: BlockchainNotification): void {
+    for (const listener of this.listeners) listener(notification);
+  }
+
+  /** Moves the state machine and tells. */
+  move(state: FsmState): void {
+    this.state = state;
+    this.notify({ type: 'fsm_state', state });
+  }
+
+  /** As block validation tells of a peer that it gave up on. */
+  peerFailure(peerId: string): void {
+    this.notify({ type: 'peer_failure', peerId, failureType: 'catchup', reason: 'bad block' });
+  }
+}
+
+export interface Trigger {
+  readonly hash: BlockHash;
+  readonly url: string;
+  readonly peerId: PeerId;
+}
+
+const OPTIONS: SyncManagerOptions = { minPeers: 0, maxWaitMs: 20_000, forcedPeer: undefined, hasBootstrap: true };
+
+/** Timers and time must be vitest's fakes. */
+export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncManagerOptions> = {}) {
+  const peers = new Map(rows.map((each) => [each.peerId as string, each]));
+  const blockchain = new FakeBlockchain();
+  const published: Trigger[] = [];
+  const charged: PeerId[] = [];
+  const metrics = new RecordedMetrics();
+  const log = recordingLogger();
+  const manager = new SyncManager(
+    {
+      candidates: () => [...peers.values()],
+      blockchain,
+      publishBlock: (announcement) => void published.push(announcement),
+      chargeFailure: (peerId) => void charged.push(peerId),
+      connectedCount: () => peers.size,
+      clock: systemClock,
+      random: () => 0,
+      log,
+      metrics,
+    },
+    { ...OPTIONS, ...options },
+  );
+  return {
+    manager,
+    blockchain,
+    published,
+    charged,
+    metrics,
+    log,
+    /** Peers as they now are. */
+    set: (...changed: SyncPeerRow[]) => {
+      for (const each of changed) peers.set(each.peerId, each);
+    },
+    /** The peer's connection ends. */
+    leave: (name: string) => {
+      peers.delete(name);
+      manager.peerLeft(name as PeerId);
+    },
+    /** Name of the sync peer. */
+    who: () => manager.syncPeer()?.peerId as string | undefined,
+    started: async () => {
+      manager.start();
+      await pass(0);
+    },
+    endings: (reason: string) => metrics.count('teranode_p2p_sync_ends_total', { reason }),
+    choices: (outcome: string) => metrics.count('teranode_p2p_sync_choices_total', { outcome }),
+  };
+}
+
+/** Lets time pass, and all that is due in it happen. */
+export async function pass(ms: number): Promise<void> {
+  await vi.advanceTimersByTimeAsync(ms);
+}
+
+export const SECOND = 1000;
+export const MINUTE = 60_000;

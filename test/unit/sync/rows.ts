@@ -1,0 +1,42 @@
+// Peers as the choice of the sync peer sees them, made with one line.
+import type { SyncCandidate, SyncPeerRow, SyncSnapshot } from '../../../src/sync/choose-sync-peer.ts';
+import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
+
+export const NOW_MS = 100_000_000;
+export const OWN_HEIGHT = 100;
+
+export function hashOf(text: string): BlockHash {
+  return Buffer.from(text).toString('hex').padEnd(64, '0') as BlockHash;
+}
+
+/** A spotless peer at a height. */
+export function row(name: string, height: number, changes: Partial<SyncPeerRow> = {}): SyncPeerRow {
+  return {
+    peerId: name as PeerId,
+    isConnected: true,
+    isBanned: false,
+    score: 0,
+    claimed: { height, hash: hashOf(`${name}${height}`) },
+    proven: undefined,
+    dataHubUrl: `http://${name}`,
+    dataHubHealth: 'healthy',
+    lastMessageMs: undefined,
+    ...changes,
+  };
+}
+
+export function candidate(name: string, height: number, changes: Partial<SyncCandidate> = {}): SyncCandidate {
+  const { failure, ...rest } = changes;
+  return { ...row(name, height, rest), failure };
+}
+
+export function snapshot(candidates: readonly SyncCandidate[], changes: Partial<SyncSnapshot> = {}): SyncSnapshot {
+  return {
+    ownHeight: OWN_HEIGHT,
+    candidates,
+    forcedPeer: undefined,
+    previousPeer: undefined,
+    nowMs: NOW_MS,
+    ...changes,
+  };
+}

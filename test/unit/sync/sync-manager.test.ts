@@ -1,0 +1,300 @@
+// When it looks, whom it chooses, what it triggers: by the state machine, the number of peers and the settings.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { PeerId } from '../../../src/wire/ids.ts';
+import { MINUTE, pass, SECOND, setUp } from './harness.ts';
+import { hashOf, OWN_HEIGHT, row } from './rows.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('how often it looks', () => {
+  test('every 15 s while level, every 2 s while behind, and level again when it has caught up', async () => {
+    const { blockchain, started, set, who } = setUp([row('p', OWN_HEIGHT)]);
+    await started();
+    await pass(MINUTE);
+    expect(blockchain.asked.best).toBe(5);
+    set(row('p', 200));
+    await pass(15 * SECOND);
+    expect(who()).toBe('p');
+    const before = blockchain.asked.best;
+    await pass(20 * SECOND);
+    expect(blockchain.asked.best).toBe(before + 10);
+    blockchain.height = 200;
+    await pass(2 * SECOND);
+    expect(who()).toBeUndefined();
+    await pass(14 * SECOND);
+    expect(blockchain.asked.best).toBe(before + 11);
+  });
+
+  test.each(['CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)('every 30 s at %s', async (state) => {
+    const { blockchain, started, who } = setUp([row('p', 200)]);
+    blockchain.state = state;
+    await started();
+    expect(who()).toBe('p');
+    await pass(2 * MINUTE);
+    expect(blockchain.asked.best).toBe(5);
+  });
+
+  test('not at all at IDLE, where it keeps no sync peer, and at once when that is left', async () => {
+    const { blockchain, started, who, published, endings } = setUp([row('p', 200)]);
+    blockchain.state = 'IDLE';
+    await started();
+    await pass(10 * MINUTE + SECOND);
+    expect(blockchain.asked.best).toBe(0);
+    expect(who()).toBeUndefined();
+    blockchain.move('RUNNING');
+    await pass(0);
+    expect(who()).toBe('p');
+    blockchain.move('IDLE');
+    await pass(SECOND);
+    expect(who()).toBeUndefined();
+    expect(endings('idle')).toBe(1);
+    expect(published).toHaveLength(1);
+  });
+
+  test('a state machine that flickers makes it look four times a second, no more', async () => {
+    const { blockchain, started } = setUp([row('p', 200)]);
+    await started();
+    const before = blockchain.asked.best;
+    for (let i = 0; i < 400; i += 1) {
+      blockchain.move(i % 2 === 0 ? 'LEGACYSYNCING' : 'RUNNING');
+      await pass(5);
+    }
+    expect(blockchain.asked.best - before).toBeLessThanOrEqual(9);
+    expect(blockchain.asked.best - before).toBeGreaterThanOrEqual(7);
+  });
+
+  test('without overlap, however slow the answer', async () => {
+    const { blockchain, started, manager } = setUp([row('p', 200)], { hasBootstrap: false });
+    let answer = () => {};
+    blockchain.gate = new Promise((resolve) => {
+      answer = resolve;
+    });
+    await started();
+    for (let i = 0; i < 20; i += 1) {
+      manager.peerAhead('p' as PeerId);
+      await pass(3 * SECOND);
+    }
+    expect(blockchain.asked.best).toBe(1);
+    answer();
+    await pass(0);
+    expect(manager.syncPeer()?.peerId).toBe('p');
+  });
+});
+
+describe('the sync peer', () => {
+  test('is shown with height, hash and since when; both follow what it claims', async () => {
+    const { started, set, manager } = setUp([row('low', 150), row('high', 200)]);
+    await started();
+    const sinceMs = Date.now();
+    expect(manager.syncPeer()).toEqual({ peerId: 'high', height: 200, hash: hashOf('high200'), sinceMs });
+    set(row('high', 201), row('low', 999));
+    await pass(2 * SECOND);
+    expect(manager.syncPeer()).toEqual({ peerId: 'high', height: 201, hash: hashOf('high201'), sinceMs });
+  });
+
+  test('keeps the time at which it was first chosen while it is connected, and no longer', async () => {
+    const { started, set, manager, blockchain, leave, metrics } = setUp([row('p', 150)]);
+    await started();
+    const firstMs = Date.now();
+    blockchain.height = 150;
+    await pass(2 * SECOND);
+    expect(manager.syncPeer()).toBeUndefined();
+    set(row('p', 151));
+    await pass(15 * SECOND);
+    expect(manager.syncPeer()?.sinceMs).toBe(firstMs);
+    leave('p');
+    await pass(SECOND);
+    set(row('p', 152));
+    await pass(15 * SECOND);
+    expect(manager.syncPeer()?.sinceMs).toBeGreaterThan(firstMs);
+    expect(metrics.gaugeValue('teranode_p2p_sync_blocks_behind')).toBe(2);
+  });
+
+  test('is cleared when we are past it, and another that is further takes over', async () => {
+    const { started, set, blockchain, who, endings } = setUp([row('p', 150)]);
+    await started();
+    set(row('further', 300));
+    blockchain.height = 160;
+    await pass(2 * SECOND);
+    expect(who()).toBe('further');
+    expect(endings('level')).toBe(1);
+  });
+
+  test('nobody and why is counted', async () => {
+    const { started, set, choices } = setUp();
+    await started();
+    set(row('p', OWN_HEIGHT));
+    await pass(15 * SECOND);
+    set(row('q', 200, { dataHubHealth: 'unhealthy' }));
+    await pass(15 * SECOND);
+    expect([choices('no_peers'), choices('level'), choices('none_usable'), choices('chosen')]).toEqual([1, 1, 1, 0]);
+  });
+});
+
+describe('the least number of peers', () => {
+  test('is awaited, and with it there the best is chosen', async () => {
+    const { started, set, who, choices } = setUp([row('first', 150)], { minPeers: 3 });
+    await started();
+    await pass(4 * SECOND);
+    expect(who()).toBeUndefined();
+    set(row('second', 300), row('third', 200));
+    await pass(2 * SECOND);
+    expect(who()).toBe('second');
+    expect(choices('awaiting_peers')).toBe(3);
+  });
+
+  test('is awaited no longer than the setting says, to the moment', async () => {
+    const { started, who } = setUp([row('only', 150)], { minPeers: 3, maxWaitMs: 5000 });
+    await started();
+    await pass(4999);
+    expect(who()).toBeUndefined();
+    await pass(1);
+    expect(who()).toBe('only');
+  });
+
+  test('is not awaited again when peers leave later', async () => {
+    const { started, leave, set, who } = setUp([row('a', 150), row('b', 140)], { minPeers: 2, maxWaitMs: MINUTE });
+    await started();
+    expect(who()).toBe('a');
+    leave('a');
+    await pass(SECOND);
+    expect(who()).toBe('b');
+    leave('b');
+    set(row('c', 150));
+    await pass(SECOND);
+    expect(who()).toBe('c');
+  });
+});
+
+describe('a version or verack', () => {
+  test('of a peer ahead triggers at once where no bootstrap is configured, awaiting nobody', async () => {
+    const { started, set, leave, manager, published, who } = setUp([], { minPeers: 5, hasBootstrap: false });
+    await started();
+    await pass(SECOND);
+    set(row('p', 200));
+    manager.peerAhead('p' as PeerId);
+    await pass(0);
+    expect(published).toEqual([{ hash: hashOf('p200'), url: 'http://p', peerId: 'p' }]);
+    leave('p');
+    set(row('q', 200));
+    await pass(SECOND);
+    expect(who()).toBe('q');
+  });
+
+  test('of one that is not ahead, or not usable, changes nothing', async () => {
+    const peers = [row('level', OWN_HEIGHT), row('banned', 200, { isBanned: true }), row('fit', 150)];
+    const { started, manager, blockchain, who } = setUp(peers, { minPeers: 5, hasBootstrap: false });
+    await started();
+    await pass(SECOND);
+    const before = blockchain.asked.best;
+    for (const name of ['level', 'banned', 'unknown']) manager.peerAhead(name as PeerId);
+    await pass(500);
+    expect(blockchain.asked.best).toBe(before);
+    expect(who()).toBeUndefined();
+  });
+
+  test('waits with the others where there is a bootstrap', async () => {
+    const { started, manager, who, blockchain } = setUp([row('p', 200)], { minPeers: 5, hasBootstrap: true });
+    await started();
+    manager.peerAhead('p' as PeerId);
+    await pass(SECOND);
+    expect(who()).toBeUndefined();
+    expect(blockchain.asked.best).toBe(1);
+  });
+});
+
+describe('a forced peer', () => {
+  const forced = { forcedPeer: 'forced' as PeerId, minPeers: 10 };
+
+  test('is chosen before better ones, awaiting nobody', async () => {
+    const { started, who } = setUp([row('better', 900), row('forced', 150, { score: 50 })], forced);
+    await started();
+    expect(who()).toBe('forced');
+  });
+
+  test('leaves nobody when it goes, and is chosen again when it is back', async () => {
+    const { started, who, leave, set, published, choices } = setUp([row('better', 900), row('forced', 150)], forced);
+    await started();
+    leave('forced');
+    await pass(20 * SECOND);
+    expect(who()).toBeUndefined();
+    expect(choices('forced_absent')).toBeGreaterThan(0);
+    set(row('forced', 160));
+    await pass(15 * SECOND);
+    expect(who()).toBe('forced');
+    expect(published.map(({ hash }) => hash)).toEqual([hashOf('forced150'), hashOf('forced160')]);
+  });
+});
+
+describe('the trigger', () => {
+  test('goes out once a choice', async () => {
+    const { started, published } = setUp([row('p', 200)]);
+    await started();
+    await pass(4 * MINUTE);
+    expect(published).toEqual([{ hash: hashOf('p200'), url: 'http://p', peerId: 'p' }]);
+  });
+
+  test('never goes out without a best hash', async () => {
+    const { started, published } = setUp([row('p', 200, { claimed: { height: 200, hash: undefined } })]);
+    await started();
+    await pass(MINUTE);
+    expect(published).toEqual([]);
+  });
+
+  test('goes out again at RUNNING when the peer’s best block moved on, at most every 10 s', async () => {
+    const { started, set, published } = setUp([row('p', 200)]);
+    await started();
+    for (let height = 201; height <= 230; height += 1) {
+      set(row('p', height));
+      await pass(2 * SECOND);
+    }
+    expect(published.map(({ hash }) => hash)).toEqual(
+      [200, 205, 210, 215, 220, 225, 230].map((height) => hashOf(`p${height}`)),
+    );
+  });
+
+  test('does not follow the peer while blocks are being caught up with', async () => {
+    const { started, set, published, blockchain } = setUp([row('p', 200)]);
+    await started();
+    blockchain.move('CATCHINGBLOCKS');
+    set(row('p', 250));
+    await pass(2 * MINUTE);
+    expect(published).toHaveLength(1);
+  });
+
+  test('of a peer chosen in the middle of a catch-up goes out again at RUNNING, where the first may have been lost', async () => {
+    const { started, published, blockchain, charged, who } = setUp([row('p', 200)]);
+    blockchain.state = 'CATCHINGBLOCKS';
+    await started();
+    await pass(MINUTE);
+    expect(published).toHaveLength(1);
+    blockchain.move('RUNNING');
+    await pass(MINUTE);
+    expect(published).toHaveLength(2);
+    expect([who(), charged]).toEqual(['p', []]);
+  });
+
+  test('is no flood when peers come, claim and go', async () => {
+    const { started, set, leave, published, manager, metrics } = setUp([], { hasBootstrap: false });
+    await started();
+    for (let i = 0; i < 600; i += 1) {
+      set(row(`p${i}`, 200 + i));
+      manager.peerAhead(`p${i}` as PeerId);
+      await pass(100);
+      leave(`p${i}`);
+    }
+    expect(published.length).toBeGreaterThanOrEqual(5);
+    expect(published.length).toBeLessThanOrEqual(5 + 6);
+    expect(metrics.count('teranode_p2p_sync_triggers_total', { outcome: 'limited' })).toBeGreaterThan(0);
+    set(row('stays', 900));
+    manager.peerAhead('stays' as PeerId);
+    await pass(12 * SECOND);
+    expect(published.at(-1)?.peerId).toBe('stays');
+  });
+});

@@ -1,0 +1,111 @@
+// What must not end the sync: a blockchain service that is away, calls in any order, a stop in the middle.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { PeerId } from '../../../src/wire/ids.ts';
+import { MINUTE, pass, SECOND, setUp } from './harness.ts';
+import { row } from './rows.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a failing blockchain service', () => {
+  test('is counted, told once, and the sync goes on when it is back', async () => {
+    const { started, blockchain, metrics, log, who } = setUp([row('p', 200)]);
+    blockchain.fails = true;
+    await started();
+    await pass(MINUTE);
+    expect(metrics.count('teranode_p2p_sync_failed_looks_total')).toBe(5);
+    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    blockchain.fails = false;
+    await pass(15 * SECOND);
+    expect(who()).toBe('p');
+    expect(blockchain.subscribers).toBe(1);
+    blockchain.fails = true;
+    await pass(MINUTE);
+    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(2);
+  });
+
+  test('in the middle of a sync keeps the sync peer, and a failed catch-up is judged afterwards', async () => {
+    const { started, blockchain, who, charged, leave } = setUp([row('p', 200), row('q', 150)]);
+    await started();
+    blockchain.move('CATCHINGBLOCKS');
+    await pass(SECOND);
+    blockchain.fails = true;
+    blockchain.move('RUNNING');
+    await pass(MINUTE);
+    expect([who(), charged]).toEqual(['p', []]);
+    blockchain.fails = false;
+    await pass(15 * SECOND);
+    expect([who(), charged]).toEqual(['q', ['p']]);
+    blockchain.fails = true;
+    leave('q');
+    await pass(MINUTE);
+    expect(who()).toBeUndefined();
+  });
+});
+
+describe('start and stop', () => {
+  test('started twice it looks once, and reads the blockchain through one subscription', async () => {
+    const { started, blockchain } = setUp();
+    await started();
+    await started();
+    await pass(15 * SECOND);
+    expect([blockchain.asked.best, blockchain.subscribers]).toEqual([2, 1]);
+  });
+
+  test('stopped, twice, it leaves no timer, no subscription and no sync peer', async () => {
+    const { manager, started, blockchain, who } = setUp([row('p', 200)]);
+    await started();
+    manager.stop();
+    manager.stop();
+    manager.peerLeft('p' as PeerId);
+    manager.peerAhead('p' as PeerId);
+    await pass(MINUTE);
+    expect([blockchain.subscribers, vi.getTimerCount(), who()]).toEqual([0, 0, undefined]);
+    expect(blockchain.asked.best).toBe(1);
+    manager.start();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('stopped during a look, nothing comes of the answer', async () => {
+    const { manager, started, blockchain, published } = setUp([row('p', 200)]);
+    let answer = () => {};
+    blockchain.gate = new Promise((resolve) => {
+      answer = resolve;
+    });
+    await started();
+    manager.stop();
+    answer();
+    await pass(MINUTE);
+    expect([published, manager.syncPeer(), vi.getTimerCount()]).toEqual([[], undefined, 0]);
+  });
+
+  test('not started, or stopped before, it does nothing', async () => {
+    const { manager, blockchain } = setUp([row('p', 200)], { hasBootstrap: false });
+    manager.peerAhead('p' as PeerId);
+    manager.peerLeft('p' as PeerId);
+    await pass(MINUTE);
+    manager.stop();
+    manager.start();
+    await pass(MINUTE);
+    expect([blockchain.asked.best, manager.syncPeer()]).toEqual([0, undefined]);
+  });
+});
+
+test('what is remembered of failed peers and connections is bounded', async () => {
+  const { started, blockchain, set, leave, metrics, manager } = setUp([], { hasBootstrap: false });
+  await started();
+  for (let i = 0; i < 1100; i += 1) blockchain.peerFailure(`stranger ${i}`);
+  expect(metrics.gaugeValue('teranode_p2p_sync_entries')).toBe(1000);
+  for (let i = 0; i < 20; i += 1) {
+    set(row(`p${i}`, 200));
+    manager.peerAhead(`p${i}` as PeerId);
+    await pass(SECOND);
+    leave(`p${i}`);
+  }
+  expect(metrics.gaugeValue('teranode_p2p_sync_entries')).toBe(1000);
+});

@@ -1,0 +1,39 @@
+// What a session counts as its own: a catch-up after its trigger, and time at RUNNING.
+import { expect, test } from 'vitest';
+import type { FsmState } from '../../../src/ports/blockchain-client.ts';
+import { type FitPeer, fitnessOf } from '../../../src/sync/choose-sync-peer.ts';
+import { SyncSession } from '../../../src/sync/sync-session.ts';
+import { MINUTE } from './harness.ts';
+import { candidate, OWN_HEIGHT } from './rows.ts';
+
+function peerAt(height: number, nowMs = 0): FitPeer {
+  const fitness = fitnessOf(candidate('p', height), { ownHeight: OWN_HEIGHT, nowMs });
+  if (!fitness.isFit) throw new Error(fitness.why);
+  return fitness.peer;
+}
+
+function session(state: FsmState): SyncSession {
+  return new SyncSession(peerAt(200), { state, ownHeight: OWN_HEIGHT, nowMs: 0, sinceMs: 0 });
+}
+
+test('a catch-up that was in hand when the late trigger went out is not its own', () => {
+  const limited = session('RUNNING');
+  for (const state of ['RUNNING', 'CATCHINGBLOCKS'] as const) limited.sawState(state, 0);
+  limited.triggered('CATCHINGBLOCKS', 1);
+  limited.sawState('RUNNING', 2);
+  expect([limited.isCatchingUp, limited.isBack]).toEqual([false, false]);
+});
+
+test('the time of a long catch-up is no time of a stall', () => {
+  const long = session('RUNNING');
+  long.triggered('RUNNING', 0);
+  long.sawState('CATCHINGBLOCKS', 1);
+  const nowMs = 120 * MINUTE;
+  long.sawState('RUNNING', nowMs);
+  const fitness = { isFit: true, peer: peerAt(203) } as const;
+  const seen = { state: 'RUNNING', ownHeight: 200, fitness, messageAgeMs: 0, nowMs } as const;
+  expect(long.judge({ ...seen, wasBack: true })).toBeUndefined();
+  expect(long.isTriggerDue('RUNNING', nowMs)).toBe(true);
+  expect(long.judge({ ...seen, wasBack: false, nowMs: nowMs + 5 * MINUTE - 1 })).toBeUndefined();
+  expect(long.judge({ ...seen, wasBack: false, nowMs: nowMs + 5 * MINUTE })).toBe('stalled');
+});

@@ -1,0 +1,187 @@
+// Frames of /p2p-ws against those that a Go server sent: the same bytes for the same content, field by field where they differ.
+import { describe, expect, test } from 'vitest';
+import type { Notification } from '../../../src/ports/notification.ts';
+import { type BlockAssemblyDetails, UNKNOWN_BLOCK_ASSEMBLY } from '../../../src/wire/block-assembly-details.ts';
+import type { Hash, PeerId } from '../../../src/wire/ids.ts';
+import {
+  encodeLostFrame,
+  encodeNotificationFrame,
+  encodePingFrame,
+  type FrameContent,
+} from '../../../src/wire/notification-frame.ts';
+import { dataJson } from '../../support/recorded.ts';
+
+const { frames } = dataJson<{ frames: Record<string, { data: string }[]> }>('messages/teranode-websocket.json');
+const RECORDED = Object.values(frames)
+  .flat()
+  .map(({ data }) => data);
+
+/** wire.md, in order. */
+const NAMES = [
+  ['timestamp', 'atMs'],
+  ['type', 'type'],
+  ['hash', 'hash'],
+  ['base_url', 'baseUrl'],
+  ['peer_id', 'peerId'],
+  ['previousblockhash', 'previousHash'],
+  ['tx_count', 'txCount'],
+  ['height', 'height'],
+  ['size_in_bytes', 'sizeInBytes'],
+  ['miner', 'miner'],
+  ['version', 'version'],
+  ['commit_hash', 'commitHash'],
+  ['best_block_hash', 'bestBlockHash'],
+  ['best_height', 'bestHeight'],
+  ['block_assembly_details', 'blockAssemblyDetails'],
+  ['fsm_state', 'fsmState'],
+  ['start_time', 'startTime'],
+  ['uptime', 'uptime'],
+  ['client_name', 'clientName'],
+  ['miner_name', 'minerName'],
+  ['listen_mode', 'listenMode'],
+  ['chain_work', 'chainWork'],
+  ['sync_peer_id', 'syncPeerId'],
+  ['sync_peer_height', 'syncPeerHeight'],
+  ['sync_peer_block_hash', 'syncPeerBlockHash'],
+  ['sync_connected_at', 'syncConnectedAt'],
+] as const satisfies readonly (readonly [string, keyof FrameContent])[];
+const BIGINTS = new Set(['tx_count', 'size_in_bytes', 'start_time', 'sync_connected_at']);
+
+/** The content of a recorded frame, read without any code of ours. */
+function contentOf(text: string): FrameContent {
+  const fields = JSON.parse(text) as Record<string, unknown>;
+  const known = NAMES.filter(([name]) => fields[name] !== undefined && fields[name] !== null);
+  const content = known.map(([name, key]) => [key, fieldValue(name, fields[name])]);
+  return Object.fromEntries(content) as unknown as FrameContent;
+}
+
+function fieldValue(name: string, value: unknown): unknown {
+  if (name === 'timestamp') return Date.parse(String(value));
+  if (name === 'block_assembly_details') {
+    return { ...UNKNOWN_BLOCK_ASSEMBLY, ...(value as Partial<BlockAssemblyDetails>) };
+  }
+  return BIGINTS.has(name) ? BigInt(value as number) : value;
+}
+
+function written(content: FrameContent): string {
+  return Buffer.from(encodeNotificationFrame(content)).toString('utf8');
+}
+
+function namesOf(text: string): string[] {
+  return Object.keys(JSON.parse(text) as object);
+}
+
+describe('frames that a Go server sent', () => {
+  test('there is one of every type', () => {
+    const types = new Set(RECORDED.map((text) => (JSON.parse(text) as { type: string }).type));
+    expect([...types].sort()).toEqual(['PING', 'block', 'mining_on', 'node_status', 'subtree']);
+  });
+
+  test.each(RECORDED.map((text) => [(JSON.parse(text) as { type: string }).type, text] as const))(
+    '%s is written again byte by byte',
+    (_type, text) => {
+      expect(written(contentOf(text))).toBe(text);
+    },
+  );
+
+  test('PING by its own function, with milliseconds cut off', () => {
+    const text = RECORDED.find((each) => each.includes('"PING"')) ?? '';
+    const { atMs, baseUrl = '', peerId = '' } = contentOf(text);
+    expect(Buffer.from(encodePingFrame({ atMs: atMs + 999, baseUrl, peerId })).toString()).toBe(text);
+  });
+
+  test('names in their order, in every recorded frame and in a full one of ours', () => {
+    const order = NAMES.map(([name]) => name as string);
+    for (const text of RECORDED) {
+      const names = namesOf(text);
+      expect(names).toEqual(order.filter((name) => names.includes(name)));
+    }
+    expect(namesOf(written(FULL))).toEqual([...order, 'reason']);
+  });
+});
+
+const DETAILS: BlockAssemblyDetails = { ...UNKNOWN_BLOCK_ASSEMBLY, txCount: 18_446_744_073_709_551_615n };
+const FULL: Required<FrameContent> = {
+  type: 'node_status',
+  atMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
+  hash: 'h',
+  baseUrl: 'http://a',
+  peerId: 'p',
+  previousHash: 'q',
+  txCount: 18_446_744_073_709_551_615n,
+  height: 4_294_967_295,
+  sizeInBytes: 9_007_199_254_740_993n,
+  miner: 'm',
+  version: 'v',
+  commitHash: 'c',
+  bestBlockHash: 'b',
+  bestHeight: 1,
+  blockAssemblyDetails: DETAILS,
+  fsmState: 'RUNNING',
+  startTime: 5n,
+  uptime: 1e-7,
+  clientName: 'n',
+  minerName: 'k',
+  listenMode: 'full',
+  chainWork: 'w',
+  syncPeerId: 's',
+  syncPeerHeight: 7,
+  syncPeerBlockHash: 't',
+  syncConnectedAt: 8n,
+  reason: 'r',
+};
+
+describe('what is always there and what is not', () => {
+  test('an empty notification has its time, type, best height 0 and null details', () => {
+    expect(written({ type: 'block', atMs: 0 })).toBe(
+      '{"timestamp":"1970-01-01T00:00:00Z","type":"block","best_height":0,"block_assembly_details":null}',
+    );
+  });
+
+  test.each(NAMES.filter(([, key]) => !['atMs', 'type', 'bestHeight', 'blockAssemblyDetails'].includes(key)))(
+    '%s is left out when empty or zero, and only then',
+    (name, key) => {
+      const empty = typeof FULL[key] === 'bigint' ? 0n : typeof FULL[key] === 'number' ? 0 : '';
+      expect(namesOf(written({ ...FULL, [key]: empty }))).not.toContain(name);
+      expect(namesOf(written(FULL))).toContain(name);
+    },
+  );
+
+  test('64-bit numbers are exact, small ones have Go’s exponent', () => {
+    const text = written(FULL);
+    expect(text).toContain('"tx_count":18446744073709551615,"height":4294967295,"size_in_bytes":9007199254740993,');
+    expect(text).toContain('"uptime":1e-7,');
+    expect(text).toContain('"block_assembly_details":{"txCount":18446744073709551615},');
+  });
+
+  test('a status of which block assembly told nothing has {}', () => {
+    const text = written({ ...FULL, blockAssemblyDetails: UNKNOWN_BLOCK_ASSEMBLY });
+    expect(text).toContain('"block_assembly_details":{},');
+  });
+
+  test('texts carry Go’s escapes, and lone surrogates become what Go reads', () => {
+    const text = written({ type: 'mining_on', atMs: 0, miner: '<&>\u2028\u2029"\\\u0001é\ud800' });
+    expect(text).toContain('"miner":"\\u003c\\u0026\\u003e\\u2028\\u2029\\"\\\\\\u0001é\ufffd"');
+  });
+});
+
+describe('frames of our own', () => {
+  const peerId = '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId;
+  const hash = 'ab'.repeat(32) as Hash;
+  const common = { atMs: 1000, isOwn: true, hash, peerId };
+  const rejected: Notification = { ...common, type: 'rejected_tx', reason: 'fee too low' };
+  const best: Notification = { ...common, type: 'best_block', height: 9 };
+
+  test('a rejected transaction and a best block are notifications as they are', () => {
+    expect(written(rejected)).toBe(
+      `{"timestamp":"1970-01-01T00:00:01Z","type":"rejected_tx","hash":"${hash}","peer_id":"${peerId}","best_height":0,"block_assembly_details":null,"reason":"fee too low"}`,
+    );
+    expect(written(best)).toBe(
+      `{"timestamp":"1970-01-01T00:00:01Z","type":"best_block","hash":"${hash}","peer_id":"${peerId}","height":9,"best_height":0,"block_assembly_details":null}`,
+    );
+  });
+
+  test('lost frames are counted', () => {
+    expect(Buffer.from(encodeLostFrame(3)).toString()).toBe('{"type":"lost","count":3}');
+  });
+});
