@@ -238,6 +238,9 @@ export class NetworkMember {
 
   private announcer(dataHubUrl: string): Announcer {
     const { block, subtree, mining_on: miningOn } = this.ownTopics();
-    return new Announcer({ ...this.deps, node: this.outlet() }, { dataHubUrl, topics: { block, subtree, miningOn } });
+    return new Announcer(
+      { ...this.deps, node: this.outlet(), notify: (notification) => this.notifications.publish(notification) },
+      { dataHubUrl, topics: { block, subtree, miningOn } },
+    );
   }
 }

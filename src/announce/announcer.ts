@@ -3,8 +3,10 @@
 
 import { BoundedQueue } from '../bounded-queue.ts';
 import type { BlockchainClient, BlockchainNotification, BlockHeaderRecord } from '../ports/blockchain-client.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
+import type { Notification } from '../ports/notification.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import { encodeBlock } from '../wire/block.ts';
 import { parseHeader } from '../wire/header.ts';
@@ -20,6 +22,9 @@ export interface AnnouncerOptions {
 }
 
 export interface AnnouncerDependencies {
+  /** Told of what was announced, once each. */
+  readonly notify: (notification: Notification) => void;
+  readonly clock: Clock;
   readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
   readonly blockchain: BlockchainClient;
   readonly log: Logger;
@@ -115,48 +120,54 @@ export class Announcer {
     if (record === undefined || record.invalid) return;
     this.lastBlock = hash;
     const { dataHubUrl } = this.options;
+    const { height, header } = record;
     const peerId = this.deps.node.hostId();
-    await this.publish(
-      'block',
-      this.options.topics.block,
-      encodeBlock({ hash, height: record.height, dataHubUrl, peerId, header: record.header }),
-    );
+    const bytes = encodeBlock({ hash, height, dataHubUrl, peerId, header });
+    await this.publish('block', this.options.topics.block, bytes, {
+      ...this.own(),
+      type: 'block',
+      hash,
+      height,
+    });
   }
 
   private async announceSubtree(hash: SubtreeHash): Promise<void> {
     const { dataHubUrl } = this.options;
-    await this.publish(
-      'subtree',
-      this.options.topics.subtree,
-      encodeSubtree({ hash, dataHubUrl, peerId: this.deps.node.hostId() }),
-    );
+    const bytes = encodeSubtree({ hash, dataHubUrl, peerId: this.deps.node.hostId() });
+    await this.publish('subtree', this.options.topics.subtree, bytes, { ...this.own(), type: 'subtree', hash });
   }
 
   /** Describes the current best header: `hash` is the tip, `previousHash` its parent. */
   private async announceMiningOn(): Promise<void> {
     const best = await this.deps.blockchain.bestBlockHeader();
-    await this.publish('mining_on', this.options.topics.miningOn, this.miningOn(best));
-  }
-
-  private miningOn(best: BlockHeaderRecord): Uint8Array {
-    const header = parseHeader(best.header);
-    if (header === undefined) throw new TypeError('the blockchain service answered with a header that is not 80 bytes');
-    return encodeMiningOn({
-      hash: best.hash,
-      previousHash: header.previousHash,
-      dataHubUrl: this.options.dataHubUrl,
-      peerId: this.deps.node.hostId(),
-      height: best.height,
-      miner: best.miner,
-      sizeInBytes: best.sizeInBytes,
-      txCount: best.txCount,
+    const facts = this.miningOn(best);
+    const { dataHubUrl } = this.options;
+    const bytes = encodeMiningOn({ ...facts, dataHubUrl, peerId: this.deps.node.hostId() });
+    await this.publish('mining_on', this.options.topics.miningOn, bytes, {
+      ...this.own(),
+      type: 'mining_on',
+      ...facts,
     });
   }
 
-  private async publish(kind: Kind, topic: string, bytes: Uint8Array): Promise<void> {
+  private miningOn(best: BlockHeaderRecord) {
+    const header = parseHeader(best.header);
+    if (header === undefined) throw new TypeError('the blockchain service answered with a header that is not 80 bytes');
+    const { hash, height, miner, sizeInBytes, txCount } = best;
+    return { hash, previousHash: header.previousHash, height, miner, sizeInBytes, txCount };
+  }
+
+  private own() {
+    const { node, clock } = this.deps;
+    return { isOwn: true, atMs: clock.now(), baseUrl: this.options.dataHubUrl, peerId: node.hostId() } as const;
+  }
+
+  private async publish(kind: Kind, topic: string, bytes: Uint8Array, told: Notification): Promise<void> {
     const outcome = await this.deps.node.publish(topic, bytes);
     this.announced.add(1, { kind, outcome });
-    if (outcome === 'published') this.deps.log.debug({ kind }, 'announced');
+    if (outcome !== 'published') return;
+    this.deps.log.debug({ kind }, 'announced');
+    this.deps.notify(told);
   }
 }
 

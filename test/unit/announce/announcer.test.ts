@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { EmbeddedChain } from '../../../src/adapters/sql/embedded-chain.ts';
 import { Announcer } from '../../../src/announce/announcer.ts';
+import type { Notification } from '../../../src/ports/notification.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
@@ -35,16 +36,22 @@ async function setUp(publish: (topic: string) => Promise<PublishOutcome> = async
       return outcome;
     },
   };
-  const announcer = new Announcer({ node, blockchain: chain, log, metrics }, { topics, dataHubUrl: 'http://us' });
+  const told: Notification[] = [];
+  const announcer = new Announcer(
+    { node, blockchain: chain, log, metrics, clock, notify: (each) => told.push(each) },
+    { topics, dataHubUrl: 'http://us' },
+  );
   await announcer.start();
-  return { announcer, chain, said, metrics, clock };
+  return { announcer, chain, said, told, metrics, clock };
 }
 
 describe('announcer', () => {
   test('says subtree, block and mining-on of each mined block, in that order, and nothing of the tip it began with', async () => {
-    const { announcer, chain, said } = await setUp();
+    const { announcer, chain, said, told } = await setUp();
     const mined = [chain.mine(), chain.mine()];
-    await waitFor(() => said.length === 6, { what: 'six announcements' });
+    await waitFor(() => told.length === 6, { what: 'six announcements' });
+    expect(told.map(({ type }) => type)).toEqual(['subtree', 'block', 'mining_on', 'subtree', 'block', 'mining_on']);
+    expect(told[1]).toMatchObject({ isOwn: true, hash: mined[0]?.hash, height: 1, peerId: OWN, baseUrl: 'http://us' });
     expect(said.map(({ topic }) => topic)).toEqual(['s', 'b', 'm', 's', 'b', 'm']);
     expect(said[1]?.message).toEqual({
       Hash: mined[0]?.hash,
