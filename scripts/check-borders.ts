@@ -49,6 +49,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'sync',
     'health',
     'notification-hub',
+    'network-member',
   ],
   adapters: ['errors', 'bounded-queue', 'repeating', 'gen', 'wire', 'ports', 'settings'],
   'node-options': ['adapters', 'settings'],

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { GrpcBlockchainClient } from '../../src/adapters/grpc/blockchain-client.ts';
 import { dialTarget } from '../../src/adapters/grpc/dial-target.ts';
@@ -9,9 +10,10 @@ import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
 import { freePort } from '../support/kafka-broker.ts';
 import { ReferenceServiceProcess } from '../support/reference-service-process.ts';
-import { REPO } from '../support/repo.ts';
 import { atEnd, freshParts, QUICK, startClient, stopClientsAfterEach } from '../support/rpc-clients.ts';
 import { waitFor } from '../support/wait.ts';
+
+const VISITOR = fileURLToPath(new URL('../support/rpc-visitor.ts', import.meta.url));
 
 stopClientsAfterEach();
 
@@ -96,7 +98,7 @@ test.each(['connected', 'away', 'silent'])(
     const silentPort = (silent.address() as { port: number }).port;
     const port = how === 'away' ? await freePort() : silentPort;
     const address = how === 'connected' ? service.address : `127.0.0.1:${port}`;
-    const child = spawn(process.execPath, [join(REPO, 'test/support/rpc-visitor.ts'), address, how], {
+    const child = spawn(process.execPath, [VISITOR, address, how], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     endWithTests(child);

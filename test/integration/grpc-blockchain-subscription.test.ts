@@ -16,7 +16,6 @@ import {
   atEnd,
   type HeardNotifications,
   listen,
-  QUICK,
   type StartedClient,
   startClient,
   stopClientsAfterEach,
@@ -348,8 +347,16 @@ describe('notifications', () => {
     ]);
   });
 
+  test('a change of state that the service never told of is found', async () => {
+    const { service, heard } = await scene();
+    await service.mute(true);
+    await service.setFsmState('CATCHINGBLOCKS');
+    await waitFor(() => heard.all.length > 1, { what: 'the state' });
+    expect(heard.all.slice(1)).toEqual([{ type: 'fsm_state', state: 'CATCHINGBLOCKS' }]);
+  });
+
   test('a message over the bound ends the stream, not the subscription', async () => {
-    const { service, heard, tip } = await scene({ ...QUICK });
+    const { service, heard, tip } = await scene();
     await service.notify({ type: 99, hash: '00'.repeat(3 * 1024 * 1024) });
     const { hash } = await service.mine();
     await heardBlocks(heard, [tip, hash]);

@@ -19,6 +19,7 @@ const REDIRECTS_TO_NAME = '11.22.33.47';
 const MIXED = '11.22.33.48';
 const LOOPS = '11.22.33.49';
 const PRIVATE_NAME = 'private.example.com';
+const INNER_NAME = 'inner.example.com';
 const METADATA_NAME = 'metadata.example.com';
 const COUNTED_REQUESTS = 3;
 const topics = topicsOf('regtest');
@@ -119,6 +120,7 @@ async function run(): Promise<DataHubLabVerdict> {
   const names = new NameServer({
     'counted.example.com': [COUNTED],
     [PRIVATE_NAME]: ['127.0.0.1'],
+    [INNER_NAME]: ['127.0.0.1'],
     [METADATA_NAME]: ['169.254.169.254', '10.0.0.1'],
     'mixed.example.com': ['127.0.0.1', MIXED],
   });
@@ -130,7 +132,7 @@ async function run(): Promise<DataHubLabVerdict> {
   const counted = await machine(COUNTED, ok, [PORT, OTHER_PORT]);
   const redirects = await machine(REDIRECTS, redirectingTo(`http://127.0.0.1:${CANARY_PORT}/`));
   const silent = await machine(SILENT, () => {});
-  const toName = await machine(REDIRECTS_TO_NAME, redirectingTo(`http://${PRIVATE_NAME}:${CANARY_PORT}/`));
+  const toName = await machine(REDIRECTS_TO_NAME, redirectingTo(`http://${INNER_NAME}:${CANARY_PORT}/`));
   const mixed = await machine(MIXED, ok);
   const loops = await machine(LOOPS, redirectingTo(`http://${LOOPS}:${PORT}/again`));
   const server = await ServerProcess.start({
@@ -171,9 +173,7 @@ async function run(): Promise<DataHubLabVerdict> {
       connectedPeers: await server.metric('teranode_p2p_connected_peers'),
       peers: claimers.length,
       checksRefusedAsPrivate: await server.metric('teranode_p2p_datahub_checks_total', 'reason="private"'),
-      warnings: server.output.json
-        .filter(({ level }) => level === 'warn' || level === 40)
-        .map(({ msg }) => String(msg)),
+      warnings: server.output.json.filter(({ level }) => level === 'warn').map(({ event }) => String(event)),
       stopCode: (await server.stop()).code,
     };
   } finally {

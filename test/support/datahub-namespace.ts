@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { goPeerBinary } from './go-peer.ts';
 import { collectLines } from './json-lines.ts';
@@ -26,11 +27,14 @@ export interface DataHubLabVerdict {
   readonly stopCode: number | null;
 }
 
+/** With processes of its own too, so that none is left when the test run ends in the middle. */
+const NAMESPACES = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'] as const;
 const ADDRESSES = ['44', '45', '46', '47', '48', '49'].map((last) => `11.22.33.${last}/32`);
 
 /** Takes a minute and more: it waits for three intervals. */
 export async function runDataHubLab(): Promise<DataHubLabVerdict> {
-  requireTool('unshare', ['--net', '--mount', 'ip', 'link', 'set', 'lo', 'up'], 'util-linux and iproute2, as root');
+  const [unshare, ...namespaces] = NAMESPACES;
+  requireTool(unshare, [...namespaces, 'ip', 'link', 'set', 'lo', 'up'], 'util-linux and iproute2, as root');
   // Within the namespace nothing can be downloaded.
   goPeerBinary();
   const resolvConf = join(temporaryFolder('datahub-lab'), 'resolv.conf');
@@ -42,9 +46,9 @@ export async function runDataHubLab(): Promise<DataHubLabVerdict> {
     `mount --bind ${resolvConf} /etc/resolv.conf`,
     'exec "$@"',
   ].join('\n');
-  const lab = join(REPO, 'test/support/datahub-lab.ts');
-  const args = ['--net', '--mount', 'sh', '-c', steps, 'sh', process.execPath, lab];
-  const child = spawn('unshare', args, { cwd: REPO, stdio: ['ignore', 'pipe', 'pipe'] });
+  const lab = fileURLToPath(import.meta.resolve('./datahub-lab.ts'));
+  const [command, ...args] = [...NAMESPACES, 'sh', '-c', steps, 'sh', process.execPath, lab];
+  const child = spawn(command, args, { cwd: REPO, stdio: ['ignore', 'pipe', 'pipe'] });
   endWithTests(child);
   const output = collectLines(child.stdout);
   let errors = '';

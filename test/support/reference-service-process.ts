@@ -141,7 +141,7 @@ export class ReferenceServiceProcess {
     await this.tell('notify', { notification });
   }
 
-  /** While mute, blocks are stored and nobody is told. */
+  /** While mute, blocks are stored and states change, and nobody is told. */
   async mute(isMute: boolean): Promise<void> {
     await this.tell('mute', { isMute });
   }

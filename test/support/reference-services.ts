@@ -251,11 +251,12 @@ class ReferenceServices {
   }
 
   private fsmChanged(state: FsmState): void {
-    this.emit({
+    const notification = {
       type: NotificationType.FSMState,
       hash: Buffer.from(NO_HASH).toString('hex'),
       metadata: { event: EVENTS[state], destination: state },
-    });
+    };
+    if (!this.isMute) this.emit(notification);
     if (state === 'IDLE') return;
     for (const release of this.idle) release();
     this.idle.clear();
