@@ -1,7 +1,7 @@
 // Settings in, server out: the only file that names concrete adapters. What is opened here is closed here, in reverse.
-import { join } from 'node:path';
 import { loadAdminKey } from './adapters/grpc/admin-key.ts';
 import { GrpcServer } from './adapters/grpc/grpc-server.ts';
+import { HttpDataHubProber } from './adapters/http/datahub-prober.ts';
 import { HttpServer } from './adapters/http/http-server.ts';
 import type { KafkaConnection } from './adapters/kafka/connection.ts';
 import { KafkaConsumer } from './adapters/kafka/consumer.ts';
@@ -13,38 +13,45 @@ import { createLogger } from './adapters/logging/logger.ts';
 import { MemoryBroker, MemoryConsumer, MemoryProducer } from './adapters/memory/broker.ts';
 import { PrometheusMetrics } from './adapters/metrics/prometheus.ts';
 import { openDataFolder } from './adapters/sql/data-folder.ts';
-import { EmbeddedChain } from './adapters/sql/embedded-chain.ts';
-import { banOptions, banStore, shadowRules } from './ban-options.ts';
+import { banOptions, banStore } from './ban-options.ts';
 import { BanSystem } from './bans/ban-system.ts';
-import type { PolicyOptions } from './gossip/view.ts';
-import { NetworkMember, type NetworkMemberOptions } from './network-member.ts';
+import { memberOptions } from './member-options.ts';
+import { NetworkMember } from './network-member.ts';
 import { nodeOptions } from './node-options.ts';
+import { nodeView } from './node-view.ts';
 import { peerAdmin } from './peer-admin.ts';
+import type { BlockchainClient } from './ports/blockchain-client.ts';
 import { type Clock, systemClock } from './ports/clock.ts';
 import type { Consumer } from './ports/consumer.ts';
 import type { Logger } from './ports/log.ts';
 import type { Metrics } from './ports/metrics.ts';
+import type { NodeView, SettingView } from './ports/node-view.ts';
 import type { PeerAdmin } from './ports/peer-admin.ts';
 import type { Producer } from './ports/producer.ts';
 import { type Endpoint, Server, type ServerReady } from './server.ts';
+import { blockchainClient, patiently, validationClients } from './service-clients.ts';
 import { parseKafkaUrl } from './settings/kafka-url.ts';
-import type { Settings } from './settings/load.ts';
-import { fullTopicNames, topicPrefixes } from './settings/topic-names.ts';
+import type { LoadedSettings, Settings } from './settings/load.ts';
 import { buildVersion } from './version.ts';
-import type { PeerId } from './wire/ids.ts';
+import { hashHeader } from './wire/header.ts';
 import { NETWORKS } from './wire/networks.ts';
 
 export interface AppOptions {
   /** Of the lines on stdout, unless there is a logger of one's own. Default `json`. */
   readonly logFormat?: 'json' | 'pretty';
   readonly log?: Logger;
+  /** Settings as they are shown to who asks over HTTP; default none. */
+  readonly effective?: LoadedSettings['effective'];
+  /** Gives up waiting for the blockchain service. */
+  readonly signal?: AbortSignal;
 }
 
 /** A composed server with all it stands on. */
 export interface App {
   readonly log: Logger;
   readonly server: Server;
-  readonly chain: EmbeddedChain;
+  /** The embedded chain, or the client of the blockchain service. */
+  readonly blockchain: BlockchainClient;
   readonly metrics: Metrics;
   /** The in-process broker behind `memory://` URLs. */
   readonly memoryBroker: MemoryBroker;
@@ -57,35 +64,40 @@ export interface App {
 export async function compose(settings: Settings, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json' });
   const dataFolder = openDataFolder(settings.dataFolder);
-  const chain = embeddedChain(settings, dataFolder.path, log);
+  const signal = options.signal ?? new AbortController().signal;
+  const metrics = new PrometheusMetrics();
+  const deps = { log, metrics, clock: systemClock };
+  const blockchain = blockchainClient(settings, dataFolder.path, deps);
   try {
-    await chain.start(new AbortController().signal);
+    await blockchain.start(signal);
     const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder.path, process.cwd()];
-    const identity = await loadIdentity(
-      { blockchain: chain, log },
-      { privateKey: settings.p2p_private_key, keyFileFolders },
-    );
-    const metrics = new PrometheusMetrics();
+    const identityOptions = { privateKey: settings.p2p_private_key, keyFileFolders };
+    const identity = await patiently(() => loadIdentity({ blockchain, log }, identityOptions), log, signal);
     const memoryBroker = new MemoryBroker({ metrics }, queueBounds(settings));
-    const deps = { log, metrics, clock: systemClock };
     const bans = new BanSystem({ ...deps, store: banStore(settings, dataFolder.path, log) }, banOptions(settings));
     const node = new Libp2pNode(
       { ...deps, random: Math.random, policy: bans },
       nodeOptions(settings, { privateKey: identity, version: buildVersion().version, dataFolder: dataFolder.path }),
     );
     const brokers = { ...deps, memoryBroker };
+    const services = validationClients(settings, deps);
     const common = {
       ...deps,
       node,
       bans,
-      blockchain: chain,
+      blockchain,
+      ...services,
       blockProducer: producerFor(settings.kafka_blocksConfig, settings, brokers),
       subtreeProducer: producerFor(settings.kafka_subtreesConfig, settings, brokers),
     };
     const member = new NetworkMember(
-      { ...common, random: Math.random },
-      memberOptions(settings, buildVersion().version),
+      { ...common, prober: dataHubProber(settings), random: Math.random },
+      memberOptions(settings, buildVersion()),
     );
+    const isWhitelisted = banOptions(settings).isWhitelisted;
+    const admin = peerAdmin({ bans, node, registry: member.registry, isWhitelisted });
+    const adminKey = await loadAdminKey({ configured: settings.grpc_admin_api_key, dataFolder: dataFolder.path, log });
+    const view = nodeView({ admin, member, node, blockchain, settings: shownSettings(options) });
     const server = new Server(
       {
         ...common,
@@ -95,19 +107,19 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
           invalidSubtrees: consumerFor(settings.kafka_invalidSubtreesConfig, settings, brokers),
           rejectedTxs: consumerFor(settings.kafka_rejectedTxConfig, settings, brokers),
         },
-        grpc: await grpcServer(
-          settings,
-          dataFolder.path,
-          peerAdmin({ bans, node, registry: member.registry, isWhitelisted: banOptions(settings).isWhitelisted }),
-          deps,
-        ),
-        endpoints: (self) => httpEndpoints(settings, self, metrics, log),
+        grpc: grpcServer(settings, admin, adminKey, deps),
+        endpoints: (self) => httpEndpoints(settings, { server: self, member, view, adminKey, node, ...deps, metrics }),
       },
       serverOptions(settings),
     );
-    return app({ server, chain, metrics, memoryBroker, log, release: () => dataFolder.release() });
+    const release = () => {
+      services.blockValidation?.close();
+      services.blockAssembly?.close();
+      dataFolder.release();
+    };
+    return app({ server, blockchain, metrics, memoryBroker, log, release });
   } catch (error) {
-    await chain.stop();
+    await blockchain.stop();
     dataFolder.release();
     throw error;
   }
@@ -123,30 +135,10 @@ function app(parts: Omit<App, 'start' | 'stop'> & { release: () => void }): App 
     },
     stop: async () => {
       await parts.server.stop();
-      await parts.chain.stop();
+      await parts.blockchain.stop();
       release();
     },
   };
-}
-
-function embeddedChain(settings: Settings, dataFolder: string, log: Logger): EmbeddedChain {
-  return new EmbeddedChain(
-    { log, clock: systemClock },
-    {
-      network: NETWORKS[settings.network],
-      path: chainPath(settings.blockchain_store, dataFolder),
-      headersFile: settings.embedded_chain_headers || undefined,
-      mineIntervalMs: settings.embedded_chain_mine_interval,
-      minerText: `/${settings.clientName}/`,
-    },
-  );
-}
-
-/** A PostgreSQL store belongs to a real blockchain service: the embedded chain keeps to its own file. */
-function chainPath(store: string, dataFolder: string): string {
-  if (store.startsWith('sqlitememory://')) return ':memory:';
-  const name = store.startsWith('sqlite:///') ? store.slice('sqlite:///'.length) : 'blockchain';
-  return join(dataFolder, `${name.replaceAll('..', '_')}.db`);
 }
 
 function queueBounds(settings: Settings) {
@@ -179,24 +171,36 @@ function consumerFor(
   return new KafkaConsumer(deps, { ...kafkaConnection(url, settings), groupId });
 }
 
-async function grpcServer(
+function grpcServer(
   settings: Settings,
-  dataFolder: string,
   admin: PeerAdmin,
+  adminKey: string,
   deps: { log: Logger; metrics: Metrics; clock: Clock },
-): Promise<GrpcServer> {
-  const configured = settings.grpc_admin_api_key;
-  const adminKey = await loadAdminKey({ configured, dataFolder, log: deps.log });
-  const {
-    security_level_grpc: level,
-    server_certFile: certFile,
-    server_keyFile: keyFile,
-    server_caFile: caFile,
-  } = settings;
+): GrpcServer {
+  const { server_certFile: certFile, server_keyFile: keyFile, server_caFile: caFile } = settings;
   return new GrpcServer(
     { admin, ...deps },
-    { listenAddress: settings.p2p_grpc_listen_address, adminKey, tls: { level, certFile, keyFile, caFile } },
+    {
+      listenAddress: settings.p2p_grpc_listen_address,
+      adminKey,
+      tls: { level: settings.security_level_grpc, certFile, keyFile, caFile },
+    },
   );
+}
+
+function dataHubProber(settings: Settings): HttpDataHubProber {
+  return new HttpDataHubProber(
+    {},
+    {
+      genesisHash: hashHeader(NETWORKS[settings.network].genesisHeader),
+      allowsPrivate: settings.p2p_allow_private_datahubs,
+      userAgent: `teranode/bitcoin/${buildVersion().version}`,
+    },
+  );
+}
+
+function shownSettings({ effective = [] }: AppOptions): SettingView[] {
+  return effective.map(({ key, shown, origin }) => ({ key, value: shown, origin }));
 }
 
 function kafkaConnection(url: KafkaConnection['url'], settings: Settings): KafkaConnection {
@@ -213,16 +217,41 @@ function kafkaConnection(url: KafkaConnection['url'], settings: Settings): Kafka
   };
 }
 
-function httpEndpoints(settings: Settings, server: Server, metrics: PrometheusMetrics, log: Logger): Endpoint[] {
+interface HttpParts {
+  readonly server: Server;
+  readonly member: NetworkMember;
+  readonly view: NodeView;
+  readonly adminKey: string;
+  readonly node: Libp2pNode;
+  readonly log: Logger;
+  readonly metrics: PrometheusMetrics;
+  readonly clock: Clock;
+}
+
+function httpEndpoints(settings: Settings, parts: HttpParts): Endpoint[] {
+  const { server, member, view, adminKey, node, log, metrics, clock } = parts;
   const sources = {
     health: (checkLiveness: boolean) => server.health(checkLiveness),
     scrape: () => metrics.scrape(),
   };
   const { server_certFile: certFile, server_keyFile: keyFile } = settings;
   const tls = settings.securityLevelHTTP === 1 && certFile && keyFile ? { certFile, keyFile } : undefined;
+  const webSocket = {
+    notifications: member.notifications,
+    ownStatus: () => member.ownStatus(),
+    identity: () => ({ baseUrl: server.baseUrl(), peerId: node.hostId() }),
+  };
   const main = new HttpServer(
-    { log, sources },
-    { listenAddress: settings.p2p_http_listen_address, tls, routes: 'full' },
+    { log, metrics, clock, sources, api: { view, adminKey, version: buildVersion().version }, webSocket },
+    {
+      listenAddress: settings.p2p_http_listen_address,
+      tls,
+      routes: 'full',
+      corsOrigins: settings.p2p_http_cors_origins,
+      ratePerSecond: settings.p2p_http_rate,
+      webSocketOrigins: settings.p2p_ws_origins,
+      webSocket: { maxClients: settings.p2p_ws_max_clients, bufferFrames: settings.p2p_ws_buffer_frames },
+    },
   );
   const probes = settings.health_check_httpListenAddress;
   if (probes === undefined) return [main];
@@ -235,51 +264,5 @@ function serverOptions(settings: Settings) {
     assetHttpAddress: settings.asset_httpAddress,
     httpAddress: settings.p2p_http_address,
     servesHttps: settings.securityLevelHTTP === 1,
-  };
-}
-
-function memberOptions(settings: Settings, version: string): NetworkMemberOptions {
-  return {
-    networks: topicPrefixes(settings).map((topicPrefix) => ({
-      topicPrefix,
-      topics: fullTopicNames(settings, topicPrefix),
-    })),
-    userAgent: `teranode/bitcoin/${version}`,
-    policy: policyOptions(settings),
-    isShadow: shadowRules(settings),
-    peerMap: {
-      maxSize: settings.p2p_peer_map_max_size,
-      ttlMs: settings.p2p_peer_map_ttl,
-      cleanUpIntervalMs: settings.p2p_peer_map_cleanup_interval,
-    },
-    handshake: {
-      topicSize: settings.p2p_handshake_topic_size,
-      topicTimeoutMs: settings.p2p_handshake_topic_timeout,
-    },
-    sync: {
-      minPeers: settings.p2p_min_peers_for_sync,
-      maxWaitMs: settings.p2p_max_wait_for_min_peers,
-      forcedPeer: settings.p2p_force_sync_peer as PeerId | undefined,
-      hasBootstrap: settings.p2p_bootstrap_addresses.length > 0,
-    },
-  };
-}
-
-/** Twenty times its rate at once, as an author has. */
-const RELAY_BURST_SECONDS = 20;
-
-function policyOptions(settings: Settings): PolicyOptions {
-  const { powLimitBits, allowsMinDifficultyBlocks } = NETWORKS[settings.network];
-  return {
-    powLimitBits,
-    verifiesHeaderPow: settings.p2p_verify_header_pow,
-    requiresHeader: settings.p2p_require_header,
-    authorRate: { perSecond: settings.p2p_author_rate, burst: settings.p2p_author_burst },
-    relayRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * RELAY_BURST_SECONDS },
-    dataHubUrls: {
-      allowsPrivate: settings.p2p_allow_private_datahubs,
-      blacklist: settings.subtreevalidation_blacklisted_baseurls,
-    },
-    maxTargetRatio: allowsMinDifficultyBlocks ? 0 : settings.p2p_max_target_ratio,
   };
 }

@@ -1,12 +1,26 @@
-// Readiness: what this node depends on, asked in parallel, each within a deadline (spec "Health Management").
+// Readiness: what this node depends on, asked in parallel, each within a deadline. Liveness: whether this process still moves (spec "Health
+// Management").
 import type { BlockchainClient } from './ports/blockchain-client.ts';
+import type { Clock } from './ports/clock.ts';
+import type { HealthCheck } from './ports/node-view.ts';
 import type { ProbeResult, Producer } from './ports/producer.ts';
+import type { BlockValidationClient } from './ports/validation-services.ts';
 
 export interface HealthReport {
   /** HTTP status: 200, or 503 when a check failed. */
   readonly status: number;
   /** For a person: `OK`, or one line a check. */
   readonly message: string;
+  readonly checks: readonly HealthCheck[];
+}
+
+export interface HealthDependencies {
+  readonly blockchain: BlockchainClient;
+  readonly blockProducer: Producer;
+  readonly subtreeProducer: Producer;
+  /** undefined where this node has none. */
+  readonly blockValidation: BlockValidationClient | undefined;
+  readonly clock: Clock;
 }
 
 const PROBE_DEADLINE_MS = 2000;
@@ -14,27 +28,34 @@ const PROBE_DEADLINE_MS = 2000;
 const CHECK_DEADLINE_MS = PROBE_DEADLINE_MS + 500;
 
 /** Always settles, some seconds after it was asked at the latest, whatever the parts do; never throws. */
-export async function checkHealth(deps: {
-  readonly blockchain: BlockchainClient;
-  readonly blockProducer: Producer;
-  readonly subtreeProducer: Producer;
-}): Promise<HealthReport> {
+export async function checkHealth(deps: HealthDependencies): Promise<HealthReport> {
+  const { blockchain, blockProducer, subtreeProducer, blockValidation } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
-    kafka_blocks: () => deps.blockProducer.probe(PROBE_DEADLINE_MS),
-    kafka_subtrees: () => deps.subtreeProducer.probe(PROBE_DEADLINE_MS),
-    blockchain: () => deps.blockchain.probe(PROBE_DEADLINE_MS),
-    fsm: () => fsmState(deps.blockchain),
+    kafka_blocks: () => blockProducer.probe(PROBE_DEADLINE_MS),
+    kafka_subtrees: () => subtreeProducer.probe(PROBE_DEADLINE_MS),
+    blockchain: () => blockchain.probe(PROBE_DEADLINE_MS),
+    fsm: () => fsmState(blockchain),
+    ...(blockValidation === undefined ? {} : { block_validation: () => blockValidation.probe(PROBE_DEADLINE_MS) }),
   };
-  const names = Object.keys(checks);
-  const results = await Promise.all(Object.values(checks).map(settled));
-  const lines = results.map((result, i) => `${names[i]}: ${result.ok ? 'ok' : 'FAILED'} (${result.details})`);
-  return { status: results.every((result) => result.ok) ? 200 : 503, message: `${lines.join('\n')}\n` };
+  const results = await Promise.all(Object.entries(checks).map(([name, check]) => timed(name, check, deps.clock)));
+  return reportOf(results);
+}
+
+export function reportOf(checks: readonly HealthCheck[]): HealthReport {
+  const lines = checks.map(({ name, ok, details }) => `${name}: ${ok ? 'ok' : 'FAILED'} (${details})`);
+  return { status: checks.every(({ ok }) => ok) ? 200 : 503, message: `${lines.join('\n')}\n`, checks };
 }
 
 /** Any state but IDLE serves peers. */
 async function fsmState(blockchain: BlockchainClient): Promise<ProbeResult> {
   const state = await blockchain.fsmState();
   return { ok: state !== 'IDLE', details: state };
+}
+
+async function timed(name: string, check: () => Promise<ProbeResult>, clock: Clock): Promise<HealthCheck> {
+  const startedMs = clock.monotonic();
+  const { ok, details } = await settled(check);
+  return { name, ok, details, tookMs: Math.round(clock.monotonic() - startedMs), atMs: clock.now() };
 }
 
 async function settled(check: () => Promise<ProbeResult>): Promise<ProbeResult> {

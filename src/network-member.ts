@@ -1,21 +1,30 @@
 // What makes this server a member of its network: it hears, greets, announces, keeps a registry and chooses whom to sync from. The parts know
 // nothing of one another; here they meet, and here is their order.
 import { Announcer } from './announce/announcer.ts';
+import { BestBlockAnnouncer } from './announce/best-block.ts';
+import { NodeStatusAnnouncer } from './announce/node-status.ts';
 import { outlet } from './announce/outlet.ts';
 import type { BanSystem } from './bans/ban-system.ts';
+import { P2PError } from './errors.ts';
 import { attachGossip, type Gossip, type GossipOptions, type TopicNames } from './gossip/attach.ts';
 import { dataHubUrlCheck } from './gossip/datahub-url.ts';
 import { Handshake } from './handshake/handshake.ts';
 import { NotificationHub } from './notification-hub.ts';
+import { DataHubHealth } from './peers/datahub-health.ts';
 import { FsmWatch } from './peers/fsm-watch.ts';
 import { OwnChain } from './peers/own-chain.ts';
+import { checkOwnDataHub } from './peers/own-datahub.ts';
 import { PeerRegistry } from './peers/registry.ts';
 import type { BlockchainClient } from './ports/blockchain-client.ts';
 import type { Clock } from './ports/clock.ts';
+import type { DataHubProber } from './ports/datahub-prober.ts';
 import type { Logger } from './ports/log.ts';
 import type { Metrics } from './ports/metrics.ts';
+import type { Notification } from './ports/notification.ts';
 import type { P2PNode } from './ports/p2p-node.ts';
 import type { Producer } from './ports/producer.ts';
+import type { BlockAssemblyClient } from './ports/validation-services.ts';
+import { Recent } from './recent.ts';
 import { SyncManager, type SyncManagerOptions } from './sync/sync-manager.ts';
 import { syncPeerRow } from './sync/sync-peer-row.ts';
 import type { PeerId } from './wire/ids.ts';
@@ -27,6 +36,8 @@ export interface NetworkMemberDependencies {
   readonly blockchain: BlockchainClient;
   readonly blockProducer: Producer;
   readonly subtreeProducer: Producer;
+  readonly prober: DataHubProber;
+  readonly blockAssembly: BlockAssemblyClient | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -40,6 +51,13 @@ export interface NetworkMemberOptions extends Omit<GossipOptions, 'topics'> {
   readonly userAgent: string;
   readonly handshake: { readonly topicSize: number; readonly topicTimeoutMs: number };
   readonly sync: SyncManagerOptions;
+  /** How this node presents itself, beside what changes. */
+  readonly presents: {
+    readonly version: string;
+    readonly commitHash: string;
+    readonly clientName: string;
+    readonly listenMode: string;
+  };
 }
 
 /** This node is a full node (wire.md, "Handshake, when and how"). */
@@ -50,6 +68,9 @@ export class NetworkMember {
   readonly registry: PeerRegistry;
   readonly notifications: NotificationHub;
   readonly sync: SyncManager;
+  readonly recent: Recent;
+  private readonly dataHubs: DataHubHealth;
+  private status: NodeStatusAnnouncer | undefined;
   private readonly deps: NetworkMemberDependencies;
   private readonly options: NetworkMemberOptions;
   private readonly ownChain: OwnChain;
@@ -63,13 +84,14 @@ export class NetworkMember {
     this.notifications = new NotificationHub(deps);
     this.ownChain = new OwnChain(deps);
     this.fsm = new FsmWatch(deps);
+    this.dataHubs = new DataHubHealth(deps);
+    this.recent = new Recent(this.notifications);
     this.sync = this.syncManager();
   }
 
   /** Joins the network; resolves when the node listens and all parts run. `undo` fills up as it goes, for `stop`. */
   async start(signal: AbortSignal, dataHubUrl: string): Promise<Gossip> {
     const { node } = this.deps;
-    const { networks } = this.options;
     await this.begin(
       'state of the chain',
       () => this.fsm.start(),
@@ -80,10 +102,19 @@ export class NetworkMember {
       () => this.ownChain.start(),
       () => this.ownChain.stop(),
     );
+    await checkOwnDataHub(this.deps.prober, dataHubUrl, this.deps.log, signal);
     const handshake = this.handshake(dataHubUrl);
-    const gossip = this.attach(handshake);
+    const bestBlock = this.bestBlock();
+    const gossip = this.attach(handshake, bestBlock);
+    this.undo.push({ part: 'best block', stop: () => bestBlock.stop() });
+    this.dataHubs.watch(() => this.dataHubUrls());
+    await this.begin(
+      'DataHub checks',
+      async () => this.dataHubs.start(),
+      () => this.dataHubs.stop(),
+    );
     this.watchConnections(handshake);
-    const topics = networks.flatMap((each) => Object.values(each.topics));
+    const topics = this.topicNames();
     await this.begin(
       'node',
       () => node.start(signal, handshake.streamHandler, topics),
@@ -99,6 +130,13 @@ export class NetworkMember {
       async () => this.sync.start(),
       async () => this.sync.stop(),
     );
+    const status = this.statusAnnouncer(dataHubUrl);
+    this.status = status;
+    await this.begin(
+      'node status',
+      async () => status.start(),
+      () => status.stop(),
+    );
     const announcer = this.announcer(dataHubUrl);
     await this.begin(
       'announcer',
@@ -113,12 +151,23 @@ export class NetworkMember {
     return this.undo.splice(0).reverse();
   }
 
+  /** How this node stands now; what was said last while it is asked. Throws NODE_NOT_STARTED before it runs. */
+  async ownStatus() {
+    if (this.status === undefined) throw new P2PError('NODE_NOT_STARTED', 'this node has no status yet');
+    return await this.status.currentNotification();
+  }
+
   /** What this node says goes out under each prefix. */
   outlet() {
     const [own] = this.options.networks;
     const names = Object.keys(own?.topics ?? {}) as (keyof TopicNames)[];
     const siblings = names.map((name) => this.options.networks.map(({ topics }) => topics[name]));
     return outlet(this.deps.node, new Map(siblings.map((all) => [all[0] ?? '', all] as const)));
+  }
+
+  /** Full names of all topics that this node joins. */
+  topicNames(): readonly string[] {
+    return this.options.networks.flatMap(({ topics }) => Object.values(topics));
   }
 
   /** Names under our own prefix. */
@@ -133,8 +182,8 @@ export class NetworkMember {
     await start();
   }
 
-  private attach(handshake: Handshake): Gossip {
-    const { bans } = this.deps;
+  private attach(handshake: Handshake, bestBlock: BestBlockAnnouncer): Gossip {
+    const { bans, clock } = this.deps;
     const gossip = attachGossip(
       {
         ...this.deps,
@@ -146,7 +195,8 @@ export class NetworkMember {
         registry: this.registry,
         notify: (notification) => this.notifications.publish(notification),
         handshake: (message, author) => handshake.topicMessage(message, author),
-        bestBlockAsked: () => {},
+        bestBlockAsked: (author) => bestBlock.asked(author),
+        judged: (envelope, verdict) => this.recent.verdict(envelope, verdict, clock.now()),
       },
       { ...this.options, topics: this.options.networks.map(({ topics }) => topics) },
     );
@@ -213,7 +263,7 @@ export class NetworkMember {
             syncPeerRow(peer, {
               isBanned: (peerId) => bans.isBanned(peerId),
               scoreOf: (peerId) => bans.manager.getBanScore(peerId),
-              healthOf: () => 'unknown',
+              healthOf: (url) => this.dataHubs.state(url),
               ownHeightOf: (hash) => this.ownChain.heightOf(hash),
             }),
           ),
@@ -233,6 +283,26 @@ export class NetworkMember {
         metrics,
       },
       this.options.sync,
+    );
+  }
+
+  private *dataHubUrls(): Generator<string> {
+    for (const { dataHubUrl } of this.registry.connectedList()) if (dataHubUrl !== undefined) yield dataHubUrl;
+  }
+
+  private bestBlock(): BestBlockAnnouncer {
+    const notify = (notification: Notification) => this.notifications.publish(notification);
+    return new BestBlockAnnouncer(
+      { ...this.deps, node: this.outlet(), notify },
+      { topic: this.ownTopics().best_block },
+    );
+  }
+
+  private statusAnnouncer(dataHubUrl: string): NodeStatusAnnouncer {
+    const notify = (notification: Notification) => this.notifications.publish(notification);
+    return new NodeStatusAnnouncer(
+      { ...this.deps, node: this.outlet(), sync: this.sync, notify },
+      { topic: this.ownTopics().node_status, baseUrl: dataHubUrl, ...this.options.presents },
     );
   }
 

@@ -4,7 +4,8 @@ import type { BanSystem } from './bans/ban-system.ts';
 import { validationReports } from './bans/validation-reports.ts';
 import { P2PError } from './errors.ts';
 import type { Gossip } from './gossip/attach.ts';
-import { checkHealth, type HealthReport } from './health.ts';
+import { checkHealth, type HealthReport, reportOf } from './health.ts';
+import { Liveness } from './liveness.ts';
 import type { NetworkMember } from './network-member.ts';
 import type { BlockchainClient } from './ports/blockchain-client.ts';
 import type { Clock } from './ports/clock.ts';
@@ -13,6 +14,7 @@ import type { Logger } from './ports/log.ts';
 import type { Metrics } from './ports/metrics.ts';
 import type { P2PNode } from './ports/p2p-node.ts';
 import type { Producer } from './ports/producer.ts';
+import type { BlockValidationClient } from './ports/validation-services.ts';
 
 /** Something that listens for requests. */
 export interface Endpoint {
@@ -40,6 +42,8 @@ export interface ServerDependencies {
     readonly invalidSubtrees: Consumer;
     readonly rejectedTxs: Consumer;
   };
+  /** undefined where this node has none. */
+  readonly blockValidation: BlockValidationClient | undefined;
   readonly grpc: RpcEndpoint;
   /** The first one is the main HTTP endpoint. They answer from the beginning, so that liveness can be probed while the node waits. */
   readonly endpoints: (server: Server) => readonly Endpoint[];
@@ -81,6 +85,7 @@ export class Server {
   private readonly options: ServerOptions;
   private readonly endpoints: readonly Endpoint[];
   private readonly lifetime = new AbortController();
+  private readonly liveness: Liveness;
   private readonly undo: { readonly part: string; readonly stop: () => Promise<void> }[] = [];
   private dataHubUrl: string | undefined;
   private httpUrl: string | undefined;
@@ -90,6 +95,7 @@ export class Server {
   constructor(deps: ServerDependencies, options: ServerOptions) {
     this.deps = deps;
     this.options = options;
+    this.liveness = new Liveness(deps);
     this.endpoints = deps.endpoints(this);
   }
 
@@ -123,6 +129,8 @@ export class Server {
 
   private async startParts(signal: AbortSignal, dataHubUrl: string): Promise<ServerReady> {
     const { bans, blockchain, member, node, blockProducer, subtreeProducer, grpc, log } = this.deps;
+    this.liveness.start();
+    this.undo.push({ part: 'liveness', stop: async () => this.liveness.stop() });
     for (const endpoint of this.endpoints) await this.startEndpoint(endpoint, signal);
     this.undo.push({ part: 'bans', stop: () => bans.stop() });
     await bans.start(signal);
@@ -170,7 +178,14 @@ export class Server {
   private async startReports({ blocks, subtrees }: Gossip, signal: AbortSignal): Promise<void> {
     const { bans, member, reports } = this.deps;
     const handlers = validationReports(
-      { ...this.deps, node: member.outlet(), blocks, subtrees, scores: bans.manager },
+      {
+        ...this.deps,
+        node: member.outlet(),
+        notify: (notification) => member.notifications.publish(notification),
+        blocks,
+        subtrees,
+        scores: bans.manager,
+      },
       { rejectedTxTopic: member.ownTopics().rejected_tx },
     );
     const consumers = Object.values(reports);
@@ -181,6 +196,11 @@ export class Server {
     await reports.invalidBlocks.start(handlers.invalidBlocks, signal);
     await reports.invalidSubtrees.start(handlers.invalidSubtrees, signal);
     await reports.rejectedTxs.start(handlers.rejectedTxs, signal);
+  }
+
+  /** The DataHub URL that others are told; empty before init. */
+  baseUrl(): string {
+    return this.dataHubUrl ?? '';
   }
 
   /** Undoes what start did, in reverse; bounded in time; may be called twice. What was accepted is flushed to Kafka. */
@@ -202,14 +222,24 @@ export class Server {
     }
   }
 
-  /** Spec: Health. Liveness depends on nothing; readiness asks Kafka, the blockchain and its state machine, each within its deadline. */
+  /**
+   * Spec: Health. Liveness depends on nothing outside, and fails when this process is stuck; readiness asks Kafka, the blockchain, its state
+   * machine and block validation, each within its deadline.
+   */
   async health(checkLiveness: boolean): Promise<HealthReport> {
-    if (checkLiveness) return { status: 200, message: 'OK' };
+    if (checkLiveness) return this.live();
     // However many ask at once, what we depend on is asked once.
     this.readiness ??= checkHealth(this.deps).finally(() => {
       this.readiness = undefined;
     });
     return await this.readiness;
+  }
+
+  private live(): HealthReport {
+    const stuckMs = this.liveness.stuckForMs();
+    if (stuckMs === undefined) return { status: 200, message: 'OK', checks: [] };
+    const atMs = this.deps.clock.now();
+    return reportOf([{ name: 'event_loop', ok: false, details: `stuck for ${stuckMs} ms`, tookMs: 0, atMs }]);
   }
 }
 

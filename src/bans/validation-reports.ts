@@ -1,9 +1,11 @@
 // What the node's own validation says through Kafka: invalid blocks and subtrees are charged to the author that attribution knows, never to
 // whoever claims a URL; our own rejected transactions are told to the network.
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../ports/consumer.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
+import type { Notification } from '../ports/notification.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Decoded } from '../wire/fault.ts';
 import type { Hash, PeerId } from '../wire/ids.ts';
@@ -29,6 +31,9 @@ export interface ReportDependencies {
   readonly scores: Pick<PeerBanManager, 'addScore'>;
   readonly blockchain: Pick<BlockchainClient, 'fsmState'>;
   readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  /** Told of what was announced. */
+  readonly notify: (notification: Notification) => void;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -139,6 +144,9 @@ function charge(
 async function announceRejected(report: KafkaRejectedTx, topic: string, deps: ReportDependencies): Promise<Outcome> {
   if (report.peerId !== '') return 'not_ours';
   const reason = report.reason.slice(0, MAX_REASON_CHARS);
-  await deps.node.publish(topic, encodeRejectedTx({ txId: report.txId, reason, peerId: deps.node.hostId() }));
+  const peerId = deps.node.hostId();
+  const outcome = await deps.node.publish(topic, encodeRejectedTx({ txId: report.txId, reason, peerId }));
+  if (outcome === 'published')
+    deps.notify({ type: 'rejected_tx', isOwn: true, atMs: deps.clock.now(), hash: report.txId, reason, peerId });
   return 'announced';
 }

@@ -15,7 +15,7 @@ export type TopicNames = { readonly [K in ReadTopic]: string };
 
 export interface GossipDependencies
   extends Omit<ExecutorDependencies, 'blocks' | 'subtrees' | 'node'>,
-    Pick<PipelineDependencies, 'log'> {
+    Pick<PipelineDependencies, 'log' | 'judged'> {
   readonly node: P2PNode;
   readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
   readonly fsm: Pick<FsmWatch, 'isSyncing'>;
@@ -39,7 +39,7 @@ export interface Gossip {
 
 /** Sets the node's topic handlers; the node may be started afterwards. */
 export function attachGossip(deps: GossipDependencies, options: GossipOptions): Gossip {
-  const { node, clock, metrics, log } = deps;
+  const { node, clock, metrics, log, judged } = deps;
   const { maxSize, ttlMs, cleanUpIntervalMs } = options.peerMap;
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
@@ -50,7 +50,17 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
   const execute = executor({ ...deps, blocks, subtrees });
   for (const names of options.topics) {
     for (const [kind, name] of Object.entries(names) as [ReadTopic, string][]) {
-      node.setTopicHandler(name, topicPipeline(kind, { view, execute, isShadow: options.isShadow, log, metrics }));
+      node.setTopicHandler(
+        name,
+        topicPipeline(kind, {
+          view,
+          execute,
+          isShadow: options.isShadow,
+          log,
+          metrics,
+          ...(judged === undefined ? {} : { judged }),
+        }),
+      );
     }
   }
   const timer = setInterval(() => {

@@ -16,6 +16,8 @@ export interface PipelineDependencies {
   readonly execute: (effects: readonly Effect[]) => void;
   /** True for a rule that is in shadow: what it objects to is noted and passes. */
   readonly isShadow: (rule: SkipReason) => boolean;
+  /** Told of each verdict, for whoever looks; must be cheap. */
+  readonly judged?: (envelope: GossipMessage, verdict: Verdict) => void;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -51,6 +53,7 @@ export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDepend
     const verdict = safely(kind, envelope, deps, counters);
     const reason = verdict.process ? 'processed' : verdict.reason;
     counters.verdicts.add(1, { topic: kind, relay: verdict.relay, reason });
+    deps.judged?.(envelope, verdict);
     if (!verdict.process) {
       deps.log.trace({ topic: kind, reason, author: envelope.author, relay: envelope.relay }, 'message skipped');
     }

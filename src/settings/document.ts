@@ -8,7 +8,6 @@ Made from the schema by \`npm run docs:settings\`. Files, contexts and \`\${NAME
 can be given as an environment variable of its own name. \`teranode-p2p settings\` prints what is in force and where it came from.
 
 - **ours**: a setting of this project; the others are those of the Go service.
-- **not in effect**: read and checked, so that existing files load; nothing depends on it yet.
 
 | setting | default | what is right | what it does |
 |---|---|---|---|
@@ -35,11 +34,7 @@ function fallback(row: Row<unknown, unknown>): string {
 }
 
 function effect(row: Row<unknown, unknown>): string {
-  const marks = [
-    row.isOurs ? '**ours**' : '',
-    row.isSecret ? 'secret' : '',
-    row.inEffect ? '' : '**not in effect**',
-  ].filter((mark) => mark !== '');
+  const marks = [row.isOurs ? '**ours**' : '', row.isSecret ? 'secret' : ''].filter((mark) => mark !== '');
   return cell([row.doc, ...marks].join(' · '));
 }
 

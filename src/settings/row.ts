@@ -12,15 +12,12 @@ export interface Row<T, D extends T | undefined> {
   readonly isSecret: boolean;
   /** A setting of this project, unknown to the Go service. */
   readonly isOurs: boolean;
-  /** False for settings that are read and checked, and of which nothing depends yet. */
-  readonly inEffect: boolean;
 }
 
 interface Marks {
   readonly also?: readonly string[];
   readonly isSecret?: true;
   readonly isOurs?: true;
-  readonly inEffect?: false;
 }
 
 function row<T, D extends T | undefined>(
@@ -38,7 +35,6 @@ function row<T, D extends T | undefined>(
     also: marks.also ?? [],
     isSecret: marks.isSecret ?? false,
     isOurs: marks.isOurs ?? false,
-    inEffect: marks.inEffect ?? true,
   };
 }
 

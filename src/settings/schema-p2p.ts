@@ -24,7 +24,7 @@ import {
 
 const topic = matching('a topic name of letters, digits, _ . and -', /^[A-Za-z0-9._-]{1,100}$/);
 const sharedKey = matching('64 hex digits', /^[0-9a-fA-F]{64}$/);
-/** Names of what charges an author or stops a message; the last three charge by reports of validation and by broken frames. */
+/** Names of what charges an author or stops a message; the last four charge by reports of validation, by broken frames and by failed catch-ups. */
 const SHADOW_RULES = [
   'author_rate',
   'relay_rate',
@@ -39,8 +39,8 @@ const SHADOW_RULES = [
   'invalid_block_report',
   'invalid_subtree_report',
   'broken_frame',
+  'peer_failure',
 ] as const;
-const LATER = { inEffect: false } as const;
 const OURS = { isOurs: true } as const;
 
 /** The bootstrap nodes of the public IPFS network, which Go's public mode uses. */
@@ -65,10 +65,9 @@ export const P2P_SETTINGS = {
   p2p_mining_on_topic: required(topic, 'Topic of mining-on messages.'),
   p2p_rejected_tx_topic: required(topic, 'Topic of rejected transactions.'),
   p2p_node_status_topic: setting(topic, 'node_status', 'Topic of node status messages.'),
-  p2p_bestblock_topic: setting(topic, 'bestblock', 'Topic of best-block messages.', LATER),
+  p2p_bestblock_topic: setting(topic, 'bestblock', 'Topic of best-block messages.'),
   p2p_further_topic_prefixes: setting(listOf(text), [], 'Further topic prefixes heard and announced on.', {
     isOurs: true,
-    inEffect: false,
   }),
   p2p_shared_key: optional(sharedKey, 'Key of the private network (PSK); needed in public mode too, as in Go.', {
     isSecret: true,
@@ -128,16 +127,15 @@ export const P2P_SETTINGS = {
   p2p_peer_map_cleanup_interval: setting(interval, 5 * 60_000, 'How often old announcements are swept.'),
   p2p_verify_header_pow: setting(boolean, true, 'Reject block announcements whose header lacks proof of work.', OURS),
   p2p_require_header: setting(boolean, false, 'Reject block announcements without a header.', OURS),
-  p2p_min_peers_for_sync: setting(integer(0, 1000), 2, 'Peers awaited before a sync peer is chosen.', LATER),
-  p2p_max_wait_for_min_peers: setting(waiting, 20_000, 'How long they are awaited.', LATER),
-  p2p_force_sync_peer: optional(peerId, 'Sync from this peer only.', LATER),
+  p2p_min_peers_for_sync: setting(integer(0, 1000), 2, 'Peers awaited before a sync peer is chosen.'),
+  p2p_max_wait_for_min_peers: setting(waiting, 20_000, 'How long they are awaited.'),
+  p2p_force_sync_peer: optional(peerId, 'Sync from this peer only.'),
   p2p_handshake_topic_size: setting(
     integer(0, 1000),
     1,
     'Subscribers of the handshake topic before the first version.',
-    LATER,
   ),
-  p2p_handshake_topic_timeout: setting(waiting, 5000, 'How long they are awaited.', LATER),
+  p2p_handshake_topic_timeout: setting(waiting, 5000, 'How long they are awaited.'),
   p2p_ban_threshold: setting(integer(1, 1_000_000), 100, 'Score at which a peer is banned.'),
   p2p_ban_duration: setting(lifetime, 24 * 3_600_000, 'Length of an automatic ban.'),
   p2p_ban_default_duration: setting(lifetime, 24 * 3_600_000, 'Length of a ban without an end.'),

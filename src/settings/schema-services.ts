@@ -16,7 +16,6 @@ import {
   text,
 } from './types.ts';
 
-const LATER = { inEffect: false } as const;
 const OURS = { isOurs: true } as const;
 
 export const SERVICE_SETTINGS = {
@@ -42,17 +41,17 @@ export const SERVICE_SETTINGS = {
     'Store of the embedded chain: sqlite:///name is <dataFolder>/name.db.',
     { isSecret: true },
   ),
-  blockchain_grpcAddress: optional(dialAddress, 'Blockchain service; unset: the embedded chain.', LATER),
-  blockchain_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.', LATER),
-  blockchain_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.', LATER),
-  blockvalidation_grpcAddress: optional(dialAddress, 'Block validation service.', LATER),
-  blockvalidation_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.', LATER),
-  blockvalidation_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.', LATER),
-  blockassembly_grpcAddress: optional(dialAddress, 'Block assembly service.', LATER),
-  blockassembly_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.', LATER),
-  blockassembly_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.', LATER),
-  grpc_max_retries: setting(integer(0, 1000), 40, 'Retries of a gRPC call.', LATER),
-  grpc_retry_backoff: setting(interval, 250, 'First wait between them.', LATER),
+  blockchain_grpcAddress: optional(dialAddress, 'Blockchain service; unset: the embedded chain.'),
+  blockchain_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.'),
+  blockchain_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.'),
+  blockvalidation_grpcAddress: optional(dialAddress, 'Block validation service.'),
+  blockvalidation_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.'),
+  blockvalidation_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.'),
+  blockassembly_grpcAddress: optional(dialAddress, 'Block assembly service.'),
+  blockassembly_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.'),
+  blockassembly_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.'),
+  grpc_max_retries: setting(integer(0, 1000), 40, 'Retries of a gRPC call.'),
+  grpc_retry_backoff: setting(interval, 250, 'First wait between them.'),
   embedded_chain_headers: optional(text, 'File of consecutive 80-byte headers to import at start.', OURS),
   embedded_chain_mine_interval: optional(interval, 'Mine a block each interval (regtest); unset: no mining.', OURS),
 
@@ -88,6 +87,16 @@ export const SERVICE_SETTINGS = {
   KAFKA_TLS_KEY_FILE: optional(text, 'Key of our certificate.'),
 
   p2p_http_listen_address: setting(listenAddress, ':9906', 'HTTP of this node.', { also: ['p2p_httpListenAddress'] }),
+  p2p_http_cors_origins: setting(listOf(text), ['*'], 'Origins of web pages that may ask over HTTP; *: all.', OURS),
+  p2p_http_rate: setting(integer(0, 1_000_000), 0, 'Requests a second of one address; 0: no limit.', OURS),
+  p2p_ws_origins: setting(listOf(text), ['*'], 'Origins of web pages that may open a WebSocket; *: all.', OURS),
+  p2p_ws_max_clients: setting(integer(1, 100_000), 2000, 'WebSocket clients at a time.', OURS),
+  p2p_ws_buffer_frames: setting(
+    integer(16, 1_000_000),
+    4000,
+    'Frames that wait for a slow WebSocket client; the oldest are dropped.',
+    OURS,
+  ),
   p2p_http_address: optional(dialAddress, 'Where clients find that HTTP.', { also: ['p2p_httpAddress'] }),
   health_check_httpListenAddress: optional(listenAddress, 'Second place for /health/readiness and /health/liveness.'),
   securityLevelHTTP: setting(integer(0, 1), 0, '1 serves HTTPS.'),

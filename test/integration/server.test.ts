@@ -48,6 +48,7 @@ const MEMBER: NetworkMemberOptions = {
   peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
   handshake: { topicSize: 1, topicTimeoutMs: 100 },
   sync: { minPeers: 0, maxWaitMs: 0, forcedPeer: undefined, hasBootstrap: false },
+  presents: { version: 'v1', commitHash: 'c0ffee', clientName: 'test', listenMode: 'full' },
 };
 
 const stops: (() => Promise<void>)[] = [];
@@ -92,6 +93,7 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
   const consumer = (topic: string) =>
     new MemoryConsumer({ broker, log, metrics }, { topic, groupId: 'p2p.test', replay: true });
   const producer = (topic: string) => new MemoryProducer({ broker, metrics }, { topic });
+  const prober = { probe: async () => ({ outcome: 'alive', reason: 'answered', details: '' }) as const };
   const common = {
     node,
     bans,
@@ -105,7 +107,8 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
   const server = new Server(
     {
       ...common,
-      member: new NetworkMember({ ...common, random: Math.random }, MEMBER),
+      member: new NetworkMember({ ...common, prober, blockAssembly: undefined, random: Math.random }, MEMBER),
+      blockValidation: undefined,
       reports: { invalidBlocks: consumer('ib'), invalidSubtrees: consumer('is'), rejectedTxs: consumer('rt') },
       grpc,
       endpoints: () => [endpoint],

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkHealth } from '../../src/health.ts';
 import type { BlockchainClient, FsmState } from '../../src/ports/blockchain-client.ts';
+import { systemClock } from '../../src/ports/clock.ts';
 import type { ProbeResult, Producer } from '../../src/ports/producer.ts';
 
 const never = <T>() => new Promise<T>(() => {});
@@ -11,7 +12,13 @@ function deps(changes: { probe?: () => Promise<ProbeResult>; fsmState?: () => Pr
   const producer = { probe: changes.probe ?? fine } as unknown as Producer;
   const fsmState = changes.fsmState ?? (async (): Promise<FsmState> => 'RUNNING');
   const blockchain = { probe: fine, fsmState } as unknown as BlockchainClient;
-  return { blockchain, blockProducer: producer, subtreeProducer: producer };
+  return {
+    blockchain,
+    blockProducer: producer,
+    subtreeProducer: producer,
+    blockValidation: undefined,
+    clock: systemClock,
+  };
 }
 
 describe('readiness', () => {

@@ -17,7 +17,7 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
     args: [...argv],
     options: { settings: { type: 'string' }, 'json-logs': { type: 'boolean' }, pretty: { type: 'boolean' } },
   });
-  const { settings } = loadSettings({
+  const { settings, effective } = loadSettings({
     folder: values.settings ?? process.cwd(),
     env: process.env,
     checksFiles: true,
@@ -25,11 +25,12 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
   const isPretty = values.pretty === true || (process.stdout.isTTY === true && values['json-logs'] !== true);
   // A signal that came while modules were loaded is heard now, before anything is opened.
   await setImmediate();
-  const app = await compose(settings, { logFormat: isPretty ? 'pretty' : 'json' });
+  const app = await compose(settings, { logFormat: isPretty ? 'pretty' : 'json', effective });
   const stop = stopSignal();
   try {
     const ready = await app.start(stop);
-    app.log.info({ ...ready }, 'ready');
+    const { peerId, listenAddresses, httpAddress, grpcAddress } = ready;
+    app.log.info({ peerId, listenAddresses, httpAddress, grpcAddress }, 'ready');
     if (isPretty) process.stdout.write(joinHint(ready.listenAddresses));
     await aborted(stop);
   } catch (error) {

@@ -165,7 +165,15 @@ class Scenario {
     const pipeline = (each: Kind) => topicPipeline(each, { view, execute, isShadow: () => false, log, metrics });
     this.handlers = { block: pipeline('block'), subtree: pipeline('subtree') };
     this.reports = validationReports(
-      { ...deps, blocks, subtrees, scores: this.bans.manager, blockchain: { fsmState: async () => 'RUNNING' }, node },
+      {
+        ...deps,
+        blocks,
+        subtrees,
+        scores: this.bans.manager,
+        blockchain: { fsmState: async () => 'RUNNING' },
+        node,
+        notify: () => {},
+      },
       { rejectedTxTopic: 'rejected' },
     );
   }

@@ -78,6 +78,7 @@ class Network {
         scores: parts.bans.manager,
         blockchain: { fsmState: async () => 'RUNNING' },
         node: { hostId: () => peer(99), publish: () => Promise.reject(new Error('nothing is published here')) },
+        notify: () => {},
       },
       { rejectedTxTopic: 'rejected' },
     );

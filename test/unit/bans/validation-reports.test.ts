@@ -30,6 +30,7 @@ function setUp(announced: readonly Announced[] = [], state: FsmState | Error = '
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const charged: unknown[] = [];
+  const told: unknown[] = [];
   const published: { topic: string; bytes: Uint8Array }[] = [];
   const options = { maxAnnouncements: 100, ttlMs: TTL_MS };
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...options });
@@ -59,6 +60,8 @@ function setUp(announced: readonly Announced[] = [], state: FsmState | Error = '
           return 'published';
         },
       },
+      notify: (notification) => told.push(notification),
+      clock,
       log,
       metrics,
     },

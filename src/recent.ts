@@ -1,0 +1,62 @@
+// What happened lately, for people who look: announcements and verdicts, bounded in number, each kept for as long as nothing newer needs its place.
+
+import type { Verdict } from './gossip/verdict.ts';
+import type { RecentVerdict } from './ports/node-view.ts';
+import type { Notification, NotificationStream } from './ports/notification.ts';
+import type { GossipMessage } from './ports/p2p-node.ts';
+
+/** At most some hundred KiB; node statuses, which can be long, are left out. */
+const MAX_ANNOUNCEMENTS = 200;
+const MAX_VERDICTS = 200;
+
+/** A ring: the oldest is overwritten. */
+class Ring<T> {
+  private readonly items: (T | undefined)[];
+  private next = 0;
+
+  constructor(size: number) {
+    this.items = new Array<T | undefined>(size).fill(undefined);
+  }
+
+  push(item: T): void {
+    this.items[this.next % this.items.length] = item;
+    this.next += 1;
+  }
+
+  /** Latest first. */
+  latest(): T[] {
+    const size = this.items.length;
+    const found: T[] = [];
+    for (let i = 1; i <= Math.min(size, this.next); i += 1) {
+      const item = this.items[(this.next - i) % size];
+      if (item !== undefined) found.push(item);
+    }
+    return found;
+  }
+}
+
+export class Recent {
+  private readonly heard = new Ring<Notification>(MAX_ANNOUNCEMENTS);
+  private readonly judged = new Ring<() => RecentVerdict>(MAX_VERDICTS);
+
+  constructor(stream: NotificationStream) {
+    stream.subscribe((notification) => {
+      if (notification.type !== 'node_status') this.heard.push(notification);
+    });
+  }
+
+  /** Called for each message: nothing is made of it before somebody asks. */
+  verdict({ topic, author, relay }: GossipMessage, verdict: Verdict, atMs: number): void {
+    const { relay: decision } = verdict;
+    const reason = verdict.process ? undefined : verdict.reason;
+    this.judged.push(() => ({ atMs, topic, author, relay, decision, isProcessed: verdict.process, reason }));
+  }
+
+  announcements(): readonly Notification[] {
+    return this.heard.latest();
+  }
+
+  verdicts(): readonly RecentVerdict[] {
+    return this.judged.latest().map((each) => each());
+  }
+}
