@@ -179,11 +179,11 @@ describe.each(TOPICS)('%s', (kind) => {
       reason: 'other_prefix',
       effects: [],
     });
-    let passed = 0;
-    const count = { passed: () => void (passed += 1) };
+    const passed: unknown[] = [];
+    const count = { passed: (envelope: unknown) => void passed.push(envelope) };
     judge(kind, RECORDED[kind][0] ?? '', { view: count });
     judge(kind, '{}', { view: count });
-    expect(passed).toBe(1);
+    expect(passed).toHaveLength(1);
   });
 
   test('rates: the author’s comes first and is charged when due, the relay’s is never charged', () => {
