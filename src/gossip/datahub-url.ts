@@ -2,6 +2,7 @@
 // aimed at private networks. Names are not resolved here; who fetches must look at the address again.
 import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
+import { isPrivateHost, plainHost } from '../wire/public-address.ts';
 
 export type DataHubUrlFault = 'form' | 'private' | 'blacklisted';
 
@@ -15,18 +16,12 @@ export interface DataHubUrlRules {
 const MAX_CHARS = 2048;
 /** Nearly all messages of an author carry the same URL. */
 const MAX_REMEMBERED = 4096;
-/** Names that never lead outside (RFC 6761, RFC 6762, RFC 8375, RFC 9476); a name without a dot does not either. */
-const PRIVATE_SUFFIXES = ['localhost', 'local', 'internal', 'home.arpa', 'lan', 'test', 'invalid'];
-
 /**
  * As every parser reads it: WHATWG also takes backslashes and too few or too many slashes, and drops spaces and line ends, where others see
  * another host. Then the host that is checked would not be the one that is fetched from.
  */
 const PLAIN_FORM = /^https?:\/\/[^/?#@]+(?:[/?#]|$)/i;
 const AMBIGUOUS = /[\s\\\p{Cc}]/u;
-/** All of IPv6 that is handed out to networks (RFC 4291, IANA). */
-const GLOBAL_UNICAST = ipaddr.IPv6.parse('2000::');
-const GLOBAL_UNICAST_BITS = 3;
 
 /** What is wrong with a URL; undefined when it may be used. */
 export function dataHubUrlCheck(rules: DataHubUrlRules): (url: string) => DataHubUrlFault | undefined {
@@ -55,24 +50,4 @@ function hostOf(text: string): string | undefined {
   const host = ipaddr.IPv6.isValid(trimmed) ? `[${trimmed}]` : trimmed;
   const whole = host.includes('://') ? host : `http://${host}`;
   return URL.canParse(whole) ? plainHost(new URL(whole).hostname) : undefined;
-}
-
-/** Lower case, without the brackets of IPv6 and the dot at the end; an IPv4 address in IPv6 is the IPv4 address. */
-function plainHost(hostname: string): string {
-  const host = hostname
-    .toLowerCase()
-    .replace(/^\[(.*)\]$/, '$1')
-    .replace(/\.$/, '');
-  return ipaddr.isValid(host) ? ipaddr.process(host).toString() : host;
-}
-
-/** True for addresses that are not of the public internet, and for names that cannot be. */
-function isPrivateHost(host: string): boolean {
-  if (ipaddr.isValid(host)) {
-    const address = ipaddr.process(host);
-    const isGlobal = address instanceof ipaddr.IPv4 || address.match(GLOBAL_UNICAST, GLOBAL_UNICAST_BITS);
-    return !isGlobal || address.range() !== 'unicast';
-  }
-  if (!host.includes('.')) return true;
-  return PRIVATE_SUFFIXES.some((suffix) => host.endsWith(`.${suffix}`));
 }

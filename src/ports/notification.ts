@@ -1,6 +1,6 @@
 // What happens on the network, as programs that watch this node are told of it (spec: notificationCh; wire.md "HTTP and WebSocket").
-import type { BlockAssemblyDetails } from '../wire/block-assembly-details.ts';
 import type { Hash, PeerId } from '../wire/ids.ts';
+import type { NodeStatusMessage } from '../wire/node-status.ts';
 
 /** One event. `atMs` is unix time; `isOwn` tells what this node announced itself, once each. */
 export type Notification =
@@ -34,31 +34,12 @@ export type Notification =
       readonly baseUrl: string;
       readonly peerId: PeerId;
     }
-  | {
+  | (Omit<NodeStatusMessage, 'peerId'> & {
       readonly type: 'node_status';
       readonly atMs: number;
       readonly isOwn: boolean;
-      readonly baseUrl: string;
       readonly peerId: PeerId;
-      readonly version: string;
-      readonly commitHash: string;
-      readonly bestBlockHash: string;
-      readonly bestHeight: number;
-      readonly blockAssemblyDetails: BlockAssemblyDetails;
-      readonly fsmState: string;
-      /** Unix seconds. */
-      readonly startTime: bigint;
-      /** Seconds. */
-      readonly uptime: number;
-      readonly clientName: string;
-      readonly minerName: string;
-      readonly listenMode: string;
-      readonly chainWork: string;
-      readonly syncPeerId: string;
-      readonly syncPeerHeight: number;
-      readonly syncPeerBlockHash: string;
-      readonly syncConnectedAt: bigint;
-    }
+    })
   | {
       readonly type: 'rejected_tx';
       readonly atMs: number;
