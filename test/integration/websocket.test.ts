@@ -11,6 +11,7 @@ import {
   stopHttpAfterEach,
   subtree,
 } from '../support/http.ts';
+import { waitFor } from '../support/wait.ts';
 import { ask, CLOSE, PING, RawWebSocket, TEXT, upgradeText } from '../support/websocket.ts';
 
 stopHttpAfterEach();
@@ -135,7 +136,8 @@ describe('what a client gets', () => {
     client.send({ opcode: CLOSE, payload: Buffer.from([0x03, 0xe8]) });
     expect((await client.closed()).code).toBe(1000);
     await client.gone();
-    expect(metrics.count('teranode_p2p_ws_closed_total', { reason: 'left' })).toBe(1);
+    const left = () => metrics.count('teranode_p2p_ws_closed_total', { reason: 'left' });
+    await waitFor(() => left() === 1, { what: 'its count' });
   });
 });
 

@@ -55,7 +55,13 @@ async function startScene(settings: Record<string, string> = {}): Promise<Scene>
   const server = await ServerProcess.start({
     settings: { ...privateNetwork('mainnet'), p2p_author_rate: '0', logLevel: 'INFO', ...settings },
   });
-  const options = { psk: PSK, topics: allTopics('mainnet'), allow: [server.peerId], discard: true };
+  const options = {
+    psk: PSK,
+    topics: allTopics('mainnet'),
+    allow: [server.peerId],
+    discard: true,
+    outboundQueue: 10_000,
+  };
   const peer = await GoPeer.start(options);
   await peer.connect(server.address);
   for (const topic of [topics.block, topics.subtree, topics.miningOn, topics.nodeStatus]) {

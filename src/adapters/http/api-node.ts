@@ -8,59 +8,73 @@ import { type Operation, operation } from './operation.ts';
 const recent = z.object({ limit: z.int().min(1).max(1000).default(100) });
 
 export function nodeOperations(view: NodeView): Operation[] {
-  return [
-    operation({
-      id: 'getSync',
-      method: 'GET',
-      path: '/api/v1/sync',
-      area: 'node',
-      summary: 'Where this node stands, and from whom it catches up.',
-      answer: SYNC,
-      run: () => view.sync(),
+  return [getSync(view), listSettings(view), listTopics(view), listAnnouncements(view), listVerdicts(view)];
+}
+
+function getSync(view: NodeView): Operation {
+  return operation({
+    id: 'getSync',
+    method: 'GET',
+    path: '/api/v1/sync',
+    area: 'node',
+    summary: 'Where this node stands, and from whom it catches up.',
+    answer: SYNC,
+    run: () => view.sync(),
+  });
+}
+
+function listSettings(view: NodeView): Operation {
+  return operation({
+    id: 'listSettings',
+    method: 'GET',
+    path: '/api/v1/settings',
+    area: 'node',
+    summary: 'Every setting as it is in force, secrets masked.',
+    answer: z.object({ settings: z.array(SETTING) }),
+    run: () => ({ settings: [...view.settings()] }),
+  });
+}
+
+function listTopics(view: NodeView): Operation {
+  return operation({
+    id: 'listTopics',
+    method: 'GET',
+    path: '/api/v1/topics',
+    area: 'gossip',
+    summary: 'Gossip topics and who is in them.',
+    answer: z.object({ topics: z.array(TOPIC) }),
+    run: () => ({
+      topics: view
+        .topics()
+        .map(({ name, subscribers, mesh }) => ({ name, subscribers: [...subscribers], mesh: [...mesh] })),
     }),
-    operation({
-      id: 'listSettings',
-      method: 'GET',
-      path: '/api/v1/settings',
-      area: 'node',
-      summary: 'Every setting as it is in force, secrets masked.',
-      answer: z.object({ settings: z.array(SETTING) }),
-      run: () => ({ settings: [...view.settings()] }),
-    }),
-    operation({
-      id: 'listTopics',
-      method: 'GET',
-      path: '/api/v1/topics',
-      area: 'gossip',
-      summary: 'Gossip topics and who is in them.',
-      answer: z.object({ topics: z.array(TOPIC) }),
-      run: () => ({
-        topics: view
-          .topics()
-          .map(({ name, subscribers, mesh }) => ({ name, subscribers: [...subscribers], mesh: [...mesh] })),
-      }),
-    }),
-    operation({
-      id: 'listAnnouncements',
-      method: 'GET',
-      path: '/api/v1/announcements',
-      area: 'gossip',
-      summary: 'Recent announcements, latest first.',
-      query: recent,
-      answer: z.object({ announcements: z.array(ANNOUNCEMENT) }),
-      run: ({ query: { limit } }) => ({ announcements: view.recentAnnouncements().slice(0, limit).map(written) }),
-    }),
-    operation({
-      id: 'listVerdicts',
-      method: 'GET',
-      path: '/api/v1/verdicts',
-      area: 'gossip',
-      summary: 'What was decided of recent gossip messages, latest first.',
-      query: recent,
-      answer: z.object({ verdicts: z.array(VERDICT) }),
-      run: ({ query: { limit } }) => ({ verdicts: view.recentVerdicts().slice(0, limit) }),
-    }),
-  ];
+  });
+}
+
+function listAnnouncements(view: NodeView): Operation {
+  return operation({
+    id: 'listAnnouncements',
+    method: 'GET',
+    path: '/api/v1/announcements',
+    area: 'gossip',
+    summary: 'Recent announcements, latest first.',
+    query: recent,
+    answer: z.object({ announcements: z.array(ANNOUNCEMENT) }),
+    run: ({ query: { limit } }) => ({ announcements: view.recentAnnouncements().slice(0, limit).map(written) }),
+  });
+}
+
+function listVerdicts(view: NodeView): Operation {
+  return operation({
+    id: 'listVerdicts',
+    method: 'GET',
+    path: '/api/v1/verdicts',
+    area: 'gossip',
+    summary: 'What was decided of recent gossip messages, latest first.',
+    query: recent,
+    answer: z.object({ verdicts: z.array(VERDICT) }),
+    run: ({ query: { limit } }) => ({ verdicts: view.recentVerdicts().slice(0, limit) }),
+  });
 }
 
 /** 64-bit numbers as JSON numbers; details of block assembly are left to the WebSocket. */

@@ -59,6 +59,7 @@ export class WebSocketHub {
   private timers: NodeJS.Timeout[] = [];
   private unsubscribe: (() => void) | undefined;
   private isStopping = false;
+  private stopping: Promise<void> | undefined;
   private whenEmpty: (() => void) | undefined;
 
   constructor(
@@ -132,7 +133,12 @@ export class WebSocketHub {
   }
 
   /** Everybody is told and gone, at the latest when the time for closing is over. May be called twice. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.stopping ??= this.closeAll();
+    return this.stopping;
+  }
+
+  private async closeAll(): Promise<void> {
     this.isStopping = true;
     this.unsubscribe?.();
     for (const timer of this.timers) clearInterval(timer);
@@ -154,6 +160,7 @@ export class WebSocketHub {
   }
 
   private pingAll(): void {
+    if (this.clients.size === 0) return;
     const ping = encodePingFrame({ atMs: this.clock.now(), ...this.sources.identity() });
     this.channels.add(textFrame(ping), undefined);
   }
