@@ -1,15 +1,15 @@
 // Side by side, in one run on one machine: a Go publisher of subtree announcements against (a) a Go receiver, (b) our server with the
-// in-process broker, (c) our server with a real Kafka broker. Prints JSON: received, lost, CPU a message, latencies, memory, ratio to Go's.
+// in-process broker, (c) our server with a real Kafka broker. Prints JSON: received, unique, lost, CPU a message, latencies, memory, ratio to Go's.
 // `--rates 1000,3000` and `--seconds 10` change what is run; `--only a,b` leaves receivers out.
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Consumer } from '@platformatic/kafka';
 import { endWithTests, temporaryFolder } from '../test/support/cleanup.ts';
-import { GoPeer } from '../test/support/go-peer.ts';
+import { GoPeer, type GoPeerOptions } from '../test/support/go-peer.ts';
 import { collectLines } from '../test/support/json-lines.ts';
 import { KafkaBroker } from '../test/support/kafka-broker.ts';
-import { allTopics, kafkaSettings, PSK, privateNetwork, topicsOf } from '../test/support/network.ts';
+import { allTopics, kafkaSettings, PSK, privateNetwork, protobufStrings, topicsOf } from '../test/support/network.ts';
 import { REPO } from '../test/support/repo.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { waitFor } from '../test/support/wait.ts';
@@ -25,12 +25,16 @@ const PUBLISHER_QUEUE = 4096;
 
 /** Cheap to ask, also while messages come. */
 interface Usage {
+  /** Messages, one that came twice counted twice. */
   readonly received: number;
   readonly cpuMicros: number;
   readonly rssBytes: number;
 }
 
-interface Latencies {
+/** Of all that was received since the start; reads everything. */
+interface Summary {
+  /** Different hashes. */
+  readonly unique: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -39,7 +43,7 @@ interface Receiver {
   readonly peerId: string;
   readonly address: string;
   usage(): Promise<Usage>;
-  latencies(): Promise<Latencies>;
+  summary(): Promise<Summary>;
   stop(): Promise<void>;
 }
 
@@ -47,7 +51,11 @@ interface Result {
   readonly receiver: string;
   readonly ratePerSecond: number;
   readonly published: number;
+  /** Messages, one that came twice counted twice. */
   readonly received: number;
+  /** Different hashes. */
+  readonly unique: number;
+  /** Published hashes that were not received. */
   readonly lost: number;
   /** Messages that the publisher's own queue dropped, because the receiver or the machine was slow. */
   readonly droppedByPublisher: number;
@@ -65,7 +73,13 @@ const RECEIVERS: Readonly<Record<string, () => Promise<Receiver>>> = {
 };
 
 async function goReceiver(): Promise<Receiver> {
-  const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), discard: true });
+  // It remembers what it saw, to count what is unique, but keeps no copies.
+  const options: GoPeerOptions & { readonly keepMessages: number } = {
+    psk: PSK,
+    topics: allTopics('regtest'),
+    keepMessages: 1,
+  };
+  const peer = await GoPeer.start(options);
   return {
     peerId: peer.peerId,
     address: peer.addresses[0] ?? '',
@@ -73,7 +87,10 @@ async function goReceiver(): Promise<Receiver> {
       const [counts, usage] = await Promise.all([peer.counts(), peer.rusage()]);
       return { received: counts[TOPIC] ?? 0, cpuMicros: usage.cpuMicros, rssBytes: usage.rssBytes };
     },
-    latencies: () => peer.stats(),
+    summary: async () => {
+      const { unique, p50Ms, p99Ms } = await peer.stats();
+      return { unique: unique[TOPIC] ?? 0, p50Ms, p99Ms };
+    },
     stop: () => peer.stop(),
   };
 }
@@ -89,6 +106,7 @@ async function memoryReceiver(): Promise<Receiver> {
     dataFolder: temporaryFolder('bench'),
     p2p_port: '0',
     p2p_http_listen_address: '127.0.0.1:0',
+    p2p_grpc_listen_address: '127.0.0.1:0',
     embedded_chain_mine_interval: '',
     ...settings(),
   };
@@ -104,7 +122,7 @@ async function memoryReceiver(): Promise<Receiver> {
     what: 'the receiver',
   });
   let asked = 0;
-  const ask = async (what: 'usage' | 'latencies') => {
+  const ask = async (what: 'usage' | 'summary') => {
     asked += 1;
     child.stdin.write(`${what}\n`);
     return await waitFor(() => output.json.filter((line) => line.event === 'answer')[asked - 1], { what: 'an answer' });
@@ -113,7 +131,7 @@ async function memoryReceiver(): Promise<Receiver> {
     peerId: String(ready.peerId),
     address: (ready.listenAddresses as string[])[0] ?? '',
     usage: async () => (await ask('usage')) as unknown as Usage,
-    latencies: async () => (await ask('latencies')) as unknown as Latencies,
+    summary: async () => (await ask('summary')) as unknown as Summary,
     stop: async () => {
       const exited = new Promise((resolve) => child.once('exit', resolve));
       child.stdin.end();
@@ -125,7 +143,8 @@ async function memoryReceiver(): Promise<Receiver> {
 async function kafkaReceiver(): Promise<Receiver> {
   const broker = await KafkaBroker.start();
   const server = await ServerProcess.start({ settings: { ...settings(), ...kafkaSettings(broker.address) } });
-  const latenciesMs: number[] = [];
+  /** Kept as they come and read when asked, as the in-process receiver does. */
+  const records: { readonly value: Buffer; readonly atMs: number }[] = [];
   await waitFor(async () => (await server.get('/health/ready')).status === 200, { what: 'readiness' });
   const consumer = new Consumer({
     clientId: 'bench',
@@ -140,21 +159,26 @@ async function kafkaReceiver(): Promise<Receiver> {
     },
   );
   stream.on('data', ({ value }) => {
-    const sentNs = /\?t=(\d+)/.exec(String(value))?.[1];
-    latenciesMs.push(performance.timeOrigin + performance.now() - Number(sentNs) / 1e6);
+    records.push({ value: value as unknown as Buffer, atMs: performance.timeOrigin + performance.now() });
   });
   return {
     peerId: server.peerId,
     address: server.address,
     usage: async () => ({
-      received: latenciesMs.length,
+      received: records.length,
       cpuMicros: server.cpuMicros(),
       rssBytes: server.memoryBytes(),
     }),
-    latencies: async () => {
-      const sorted = [...latenciesMs].sort((a, b) => a - b);
-      const quantile = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
-      return { p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
+    summary: async () => {
+      const hashes = new Set<string | undefined>();
+      const latenciesMs = records.map(({ value, atMs }) => {
+        const { 1: hash, 2: url } = protobufStrings(value);
+        hashes.add(hash);
+        return atMs - Number(url?.slice(url.indexOf('?t=') + 3)) / 1e6;
+      });
+      latenciesMs.sort((a, b) => a - b);
+      const quantile = (q: number) => latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(q * latenciesMs.length))];
+      return { unique: hashes.size, p50Ms: quantile(0.5) ?? 0, p99Ms: quantile(0.99) ?? 0 };
     },
     stop: async () => {
       await stream.close();
@@ -178,22 +202,31 @@ async function measure(name: string, ratePerSecond: number, seconds: number): Pr
     await waitFor(async () => (await publisher.mesh()).mesh[TOPIC]?.includes(receiver.peerId), { what: 'the mesh' });
     // The same warm-up for all, so that compilation is not counted.
     await run(publisher, receiver, 2 * ratePerSecond, ratePerSecond);
+    const uniqueBefore = (await receiver.summary()).unique;
+    const droppedBefore = await droppedBy(publisher);
     const before = await receiver.usage();
     const published = seconds * ratePerSecond;
     const after = await run(publisher, receiver, published, ratePerSecond);
     const received = after.received - before.received;
-    const { counts } = await publisher.mesh();
-    const latencies = await receiver.latencies();
+    const droppedByPublisher = (await droppedBy(publisher)) - droppedBefore;
+    // What came twice is in the place of something that may still come.
+    await waitFor(async () => (await receiver.summary()).unique - uniqueBefore >= published, {
+      timeoutMs: GRACE_MS,
+      what: 'what came late',
+    }).catch(() => {});
+    const summary = await receiver.summary();
+    const unique = summary.unique - uniqueBefore;
     return {
       receiver: name,
       ratePerSecond,
       published,
       received,
-      lost: published - received,
-      droppedByPublisher: counts.dropRPC ?? 0,
+      unique,
+      lost: published - unique,
+      droppedByPublisher,
       cpuMicrosPerMessage: Math.round((after.cpuMicros - before.cpuMicros) / Math.max(1, received)),
-      p50Ms: round(latencies.p50Ms),
-      p99Ms: round(latencies.p99Ms),
+      p50Ms: round(summary.p50Ms),
+      p99Ms: round(summary.p99Ms),
       memoryMiB: Math.round(after.rssBytes / 1048576),
     };
   } finally {
@@ -217,6 +250,11 @@ async function run(publisher: GoPeer, receiver: Receiver, count: number, ratePer
     what: 'the rest',
   }).catch(() => {});
   return await receiver.usage();
+}
+
+/** RPCs that its queue for a neighbour could not hold; one announcement each. */
+async function droppedBy(publisher: GoPeer): Promise<number> {
+  return (await publisher.mesh()).counts.dropRPC ?? 0;
 }
 
 function round(ms: number): number {

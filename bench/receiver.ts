@@ -12,8 +12,9 @@ const app = await compose(loaded.settings, { logFormat: 'json' });
 const records: { readonly value: Uint8Array; readonly atMs: number }[] = [];
 
 const counter = { add: () => {} };
+const metrics = { counter: () => counter, gauge: () => {}, histogram: () => ({ observe: () => {} }) };
 const consumer = new MemoryConsumer(
-  { broker: app.memoryBroker, log: app.log, metrics: { counter: () => counter, gauge: () => {} } },
+  { broker: app.memoryBroker, log: app.log, metrics },
   { topic: 'subtrees', groupId: 'bench', replay: true },
 );
 await consumer.start((message) => {
@@ -23,9 +24,9 @@ await consumer.start((message) => {
 const ready = await app.start(new AbortController().signal);
 process.stdout.write(`${JSON.stringify({ event: 'ready', ...ready })}\n`);
 
-/** `usage` is cheap and asked while messages come; `latencies` reads everything and is asked afterwards. */
+/** `usage` is cheap and asked while messages come; `summary` reads everything and is asked before and after. */
 for await (const line of createInterface({ input: process.stdin })) {
-  const answer = line === 'latencies' ? latencies() : usage();
+  const answer = line === 'summary' ? summary() : usage();
   process.stdout.write(`${JSON.stringify({ event: 'answer', ...answer })}\n`);
 }
 
@@ -34,7 +35,7 @@ function usage() {
   return { received: records.length, cpuMicros: user + system, rssBytes: process.memoryUsage.rss() };
 }
 
-function latencies() {
+function summary() {
   const hashes = new Set<string>();
   const latenciesMs = records.map(({ value, atMs }) => {
     const decoded = decodeKafkaSubtree(value);

@@ -16,12 +16,12 @@ export class Liveness {
     this.clock = deps.clock;
     this.lastBeatMs = deps.clock.monotonic();
     deps.metrics.gauge(
-      'teranode_p2p_event_loop_delay_milliseconds',
+      'teranode_p2p_event_loop_delay_seconds',
       'Longest delay of the event loop since the last scrape',
       () => {
         const longest = this.longestDelayMs;
         this.longestDelayMs = 0;
-        return longest;
+        return longest / 1000;
       },
     );
   }

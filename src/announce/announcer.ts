@@ -1,7 +1,8 @@
 // What this node says on gossip: blocks, subtrees and mining-on, as its own blockchain service reports them. Silent while the chain
 // catches up or syncs, because what it then stores is old news.
-
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BoundedQueue } from '../bounded-queue.ts';
+import { P2PError } from '../errors.ts';
 import type { BlockchainClient, BlockchainNotification, BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
@@ -33,6 +34,12 @@ export interface AnnouncerDependencies {
 
 /** Notifications that may wait while the blockchain service answers slowly; the oldest is dropped. */
 const MAX_WAITING = 1000;
+/** Between two attempts while the service is away; its client waits and tries again by itself in each of them. */
+const RETRY_MS = 500;
+/** What a service answers, or does not, that comes back. */
+const PASSING: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
+/** What is being published when the stop comes is done long before. */
+const STOP_MS = 500;
 const PUBLISH_KINDS = ['block', 'subtree', 'mining_on'] as const;
 type Kind = (typeof PUBLISH_KINDS)[number];
 
@@ -45,7 +52,7 @@ export class Announcer {
   private lastBlock: BlockHash | undefined;
   private unsubscribe: (() => void) | undefined;
   private worker: Promise<void> | undefined;
-  private stopped = false;
+  private readonly ended = new AbortController();
 
   constructor(deps: AnnouncerDependencies, options: AnnouncerOptions) {
     this.deps = deps;
@@ -77,14 +84,19 @@ export class Announcer {
     this.unsubscribe = this.deps.blockchain.subscribe('p2p', (notification) => this.enqueue(notification));
   }
 
+  /** Does not wait for a question that the service does not answer. May be called twice. */
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.ended.abort();
     this.unsubscribe?.();
-    await this.worker;
+    const { worker } = this;
+    if (worker === undefined) return;
+    const late = new AbortController();
+    await Promise.race([worker, sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})]);
+    late.abort();
   }
 
   private enqueue(notification: BlockchainNotification): void {
-    if (this.stopped) return;
+    if (this.ended.signal.aborted) return;
     this.queue.push(notification);
     this.worker ??= this.work().finally(() => {
       this.worker = undefined;
@@ -92,13 +104,27 @@ export class Announcer {
   }
 
   private async work(): Promise<void> {
-    for (let next = this.queue.shift(); next !== undefined && !this.stopped; next = this.queue.shift()) {
-      try {
-        await this.handle(next);
-      } catch (error) {
-        if (isKind(next.type)) this.announced.add(1, { kind: next.type, outcome: 'failed' });
-        this.deps.log.warn({ notification: next.type, err: error }, 'announcement failed');
-      }
+    const { signal } = this.ended;
+    for (let next = this.queue.shift(); next !== undefined && !signal.aborted; next = this.queue.shift()) {
+      for (let tries = 0; !signal.aborted && !(await this.isDone(next, tries)); tries += 1)
+        await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** False when the service is away: nothing else of it could be announced either, and what it told of is still news when it is back. */
+  private async isDone(notification: BlockchainNotification, tries: number): Promise<boolean> {
+    const { type } = notification;
+    try {
+      await this.handle(notification);
+      return true;
+    } catch (error) {
+      if (this.ended.signal.aborted) return true;
+      const isPassing = isOutage(error);
+      if (!isPassing && isKind(type)) this.announced.add(1, { kind: type, outcome: 'failed' });
+      const level = isPassing && tries > 0 ? 'debug' : 'warn';
+      const event = isPassing ? 'announcement put off' : 'announcement failed';
+      this.deps.log[level]({ notification: type, err: error, tries }, event);
+      return !isPassing;
     }
   }
 
@@ -163,12 +189,17 @@ export class Announcer {
   }
 
   private async publish(kind: Kind, topic: string, bytes: Uint8Array, told: Notification): Promise<void> {
+    if (this.ended.signal.aborted) return;
     const outcome = await this.deps.node.publish(topic, bytes);
     this.announced.add(1, { kind, outcome });
     if (outcome !== 'published') return;
     this.deps.log.debug({ kind }, 'announced');
     this.deps.notify(told);
   }
+}
+
+function isOutage(error: unknown): boolean {
+  return error instanceof P2PError && error.code === 'RPC_FAILED' && PASSING.has(error.details.grpcCode);
 }
 
 function isKind(type: BlockchainNotification['type']): type is Kind {

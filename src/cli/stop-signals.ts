@@ -19,9 +19,10 @@ function signalled(): void {
 
 if (process.argv[2] === 'start') {
   for (const name of SIGNALS) {
-    // The entry of the published package had one of its own until now.
-    process.removeAllListeners(name);
+    // The entry of the published package had one of its own until now. Ours first: without any, a signal on its way would be lost.
+    const earlier = process.listeners(name);
     process.on(name, signalled);
+    for (const listener of earlier) process.removeListener(name, listener);
   }
 }
 

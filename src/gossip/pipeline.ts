@@ -31,6 +31,9 @@ interface Counters {
   readonly shadowed: Counter;
 }
 
+/** Seconds. A message takes tens of microseconds; what takes longer keeps all others waiting. */
+const HANDLER_BUCKETS = [25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 250e-3, 1];
+
 /** Judges the messages of one topic; never throws. */
 export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDependencies): TopicHandler {
   const { metrics } = deps;
@@ -49,7 +52,15 @@ export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDepend
       'rule',
     ]),
   };
+  const handlerTime = metrics.histogram(
+    'teranode_p2p_gossip_handler_seconds',
+    'Time of a message in the pipeline: guards, decoding, handler, effects',
+    HANDLER_BUCKETS,
+    ['topic'],
+  );
+  const labels = { topic: kind };
   return (envelope): RelayDecision => {
+    const startedMs = performance.now();
     const verdict = safely(kind, envelope, deps, counters);
     const reason = verdict.process ? 'processed' : verdict.reason;
     counters.verdicts.add(1, { topic: kind, relay: verdict.relay, reason });
@@ -57,6 +68,7 @@ export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDepend
     if (!verdict.process) {
       deps.log.trace({ topic: kind, reason, author: envelope.author, relay: envelope.relay }, 'message skipped');
     }
+    handlerTime.observe((performance.now() - startedMs) / 1000, labels);
     return verdict.relay;
   };
 }

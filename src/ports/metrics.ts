@@ -1,4 +1,4 @@
-// Counters and gauges as the core sees them. Prometheus stands behind it in the server; tests read an in-memory one.
+// Counters, gauges and histograms as the core sees them. Prometheus stands behind it in the server; tests read an in-memory one.
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -7,9 +7,16 @@ export interface Counter {
   add(amount?: number, labels?: Labels): void;
 }
 
+/** How often a quantity was how large. */
+export interface Histogram {
+  observe(value: number, labels?: Labels): void;
+}
+
 /** Names follow Prometheus conventions: `teranode_p2p_<what>_<unit>[_total]`. Label values come from closed sets, never from a peer. */
 export interface Metrics {
   counter(name: string, help: string, labelNames?: readonly string[]): Counter;
   /** A value that is read at each scrape. */
   gauge(name: string, help: string, read: () => number, labels?: Labels): void;
+  /** `buckets`: upper bounds, ascending, in the unit of the name; what is above the last is counted too. */
+  histogram(name: string, help: string, buckets: readonly number[], labelNames?: readonly string[]): Histogram;
 }

@@ -1,4 +1,5 @@
 // The way out to the node's other services. Two implementations: a Kafka broker and the in-process broker.
+import type { Histogram, Metrics } from './metrics.ts';
 
 /** What a health probe found. */
 export interface ProbeResult {
@@ -22,4 +23,17 @@ export interface Producer {
   probe(deadlineMs: number): Promise<ProbeResult>;
   /** Flushes what was accepted, at most `deadlineMs` (default 3000), then closes. May be called twice. */
   stop(deadlineMs?: number): Promise<void>;
+}
+
+/** Seconds; minutes after an outage. */
+const DELIVERY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800];
+
+/** What every producer observes of each message, with its topic. */
+export function deliveryTime(metrics: Metrics): Histogram {
+  return metrics.histogram(
+    'teranode_p2p_kafka_delivery_seconds',
+    'Time of a message from the gossip handler to the broker’s acknowledgement',
+    DELIVERY_BUCKETS,
+    ['topic'],
+  );
 }

@@ -1,7 +1,7 @@
 // Small stand-ins for the ports that every part takes: a clock that is moved by hand, metrics and log lines that can be read back.
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Logger } from '../../src/ports/log.ts';
-import type { Counter, Labels, Metrics } from '../../src/ports/metrics.ts';
+import type { Counter, Histogram, Labels, Metrics } from '../../src/ports/metrics.ts';
 
 export class FakeClock implements Clock {
   private ms = 1_700_000_000_000;
@@ -21,6 +21,7 @@ export class FakeClock implements Clock {
 
 export class RecordedMetrics implements Metrics {
   private readonly counts = new Map<string, { labels: Labels; value: number }[]>();
+  private readonly observations = new Map<string, { labels: Labels; value: number }[]>();
   private readonly reads = new Map<string, (() => number)[]>();
 
   counter(name: string): Counter {
@@ -35,6 +36,23 @@ export class RecordedMetrics implements Metrics {
 
   gauge(name: string, _help: string, read: () => number): void {
     this.reads.set(name, [...(this.reads.get(name) ?? []), read]);
+  }
+
+  histogram(name: string): Histogram {
+    const rows = this.observations.get(name) ?? [];
+    this.observations.set(name, rows);
+    return {
+      observe: (value, labels = {}) => {
+        rows.push({ labels, value });
+      },
+    };
+  }
+
+  /** What a histogram was given, with all of these labels. */
+  observed(name: string, labels: Labels = {}): readonly number[] {
+    return (this.observations.get(name) ?? [])
+      .filter((row) => Object.entries(labels).every(([key, value]) => row.labels[key] === value))
+      .map((row) => row.value);
   }
 
   /** Sum of a counter's additions that carry all of these labels. */

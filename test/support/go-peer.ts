@@ -149,6 +149,11 @@ export class GoPeer {
     return this.send('publishMany', job);
   }
 
+  /** One message each as so many strangers, whose ids it resolves with; `PEER_ID` in the template becomes the author's. See `publishStatus`. */
+  publishAs(job: { topic: string; template: string; count: number; ratePerSecond: number }): Promise<string[]> {
+    return this.send('publishAs', job);
+  }
+
   publishStatus(): Promise<{ running: number; published: number; failed: number }> {
     return this.send('publishStatus');
   }

@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly isolated?: boolean;
   /** Checkout to start from; default this one. */
   readonly folder?: string;
+  /** Bare `npm start`: nothing but the shipped settings.conf and `settings`, and no Node but the checkout's own and the system's. */
+  readonly asShipped?: boolean;
 }
 
 /** The line that says that the server is ready. */
@@ -37,6 +39,13 @@ const SMALL_SETTINGS = {
   logLevel: 'DEBUG',
 };
 
+/** The search path of someone who has a checkout and nothing of ours on it. */
+export const PLAIN_PATH = (process.env.PATH ?? '')
+  .split(':')
+  .filter((each) => !each.includes('node_modules'))
+  .join(':');
+
+const COMMAND = ['npm', 'start', '--', '--json-logs'];
 const ISOLATED = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec npm start -- --json-logs'];
 
 export class ServerProcess {
@@ -152,14 +161,14 @@ export class ServerProcess {
 }
 
 function spawnNpm(options: ServerOptions, dataFolder: string) {
+  const { asShipped = false, isolated = false } = options;
   const env = {
-    PATH: process.env.PATH ?? '',
+    PATH: asShipped ? PLAIN_PATH : (process.env.PATH ?? ''),
     HOME: process.env.HOME ?? '',
-    ...SMALL_SETTINGS,
-    dataFolder,
+    ...(asShipped ? {} : { ...SMALL_SETTINGS, dataFolder }),
     ...options.settings,
   };
-  const [command, ...args] = options.isolated === true ? ISOLATED : ['npm', 'start', '--', '--json-logs'];
+  const [command, ...args] = asShipped ? ['npm', 'start'] : isolated ? ISOLATED : COMMAND;
   const child = spawn(command ?? '', args, { cwd: options.folder ?? REPO, env, stdio: ['ignore', 'pipe', 'pipe'] });
   endWithTests(child);
   const output = collectLines(child.stdout);

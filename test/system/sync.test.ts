@@ -63,9 +63,12 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((each) => each.stop()));
 });
 
+let hubsMade = 0;
+
 /** On an address of its own, because hosts are asked in turn. */
 async function dataHub(): Promise<DataHub> {
-  const host = `127.0.1.${hubs.length + 1}`;
+  hubsMade += 1;
+  const host = `127.0.1.${hubsMade}`;
   const answers = { status: 200 };
   const server = createServer((_request, response) => {
     response.writeHead(answers.status).end();

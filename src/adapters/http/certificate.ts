@@ -7,7 +7,7 @@ import { createSecureContext } from 'node:tls';
 import { P2PError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Metrics } from '../../ports/metrics.ts';
+import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { type Repeating, repeating } from '../../repeating.ts';
 
 export interface CertificateFiles {
@@ -64,6 +64,7 @@ export class CertificateWatch {
   private refusal = '';
   private watchers: FSWatcher[] = [];
   private looking: Repeating | undefined;
+  private reloads: Counter | undefined;
 
   /** `current` is what is served now. */
   constructor(
@@ -84,6 +85,11 @@ export class CertificateWatch {
       'teranode_p2p_http_certificate_expiry_timestamp_seconds',
       'Unix time at which the certificate of HTTPS expires',
       () => this.current.validUntilMs / 1000,
+    );
+    this.reloads = metrics?.counter(
+      'teranode_p2p_http_certificate_reloads_total',
+      'Changed certificates of HTTPS, by what became of them',
+      ['result'],
     );
     this.looking = repeating(
       () => this.look(),
@@ -120,25 +126,20 @@ export class CertificateWatch {
 
   private async look(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS).unref());
-    const { log, metrics, clock } = this.deps;
-    const reloads = metrics?.counter(
-      'teranode_p2p_http_certificate_reloads_total',
-      'Changed certificates of HTTPS, by what became of them',
-      ['result'],
-    );
+    const { log, clock } = this.deps;
     try {
       const found = await readCertificate(this.files, clock.now());
       this.refusal = '';
       if (found.cert.equals(this.current.cert) && found.key.equals(this.current.key)) return;
       this.changed(found);
       this.current = found;
-      reloads?.add(1, { result: 'served' });
+      this.reloads?.add(1, { result: 'served' });
       log.info({ validUntil: new Date(found.validUntilMs).toISOString() }, 'certificate read again');
     } catch (error) {
       const message = error instanceof Error ? error.message : 'failed';
       if (message === this.refusal) return;
       this.refusal = message;
-      reloads?.add(1, { result: 'refused' });
+      this.reloads?.add(1, { result: 'refused' });
       log.warn({ err: error }, 'changed certificate refused; the old one is served');
     }
   }

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Producer as Client } from '@platformatic/kafka';
 import { BoundedQueue } from '../../bounded-queue.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
-import type { ProbeResult, Producer } from '../../ports/producer.ts';
+import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
+import { deliveryTime, type ProbeResult, type Producer } from '../../ports/producer.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
 import { clientOptions, deepestMessage, type KafkaConnection, probeBroker } from './connection.ts';
 import { ensureTopic } from './topic-admin.ts';
@@ -27,17 +27,27 @@ const ALL_REPLICAS = -1;
 /** What a queued record costs beside its bytes. */
 const RECORD_OVERHEAD_BYTES = 64;
 
+/** Seconds of one request. */
+const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+interface QueuedRecord {
+  readonly value: Uint8Array;
+  /** Monotonic ms of `publish`. */
+  readonly atMs: number;
+}
+
 type ByteClient = Client<Buffer, Buffer, Buffer, Buffer>;
 
 export class KafkaProducer implements Producer {
   readonly topic: string;
   private readonly log: Logger;
   private readonly options: KafkaProducerOptions;
-  private readonly queue: BoundedQueue<Uint8Array>;
+  private readonly queue: BoundedQueue<QueuedRecord>;
   private readonly counters: { readonly dropped: Counter; readonly sent: Counter; readonly errors: Counter };
+  private readonly times: { readonly delivery: Histogram; readonly request: Histogram };
   private readonly labels: { readonly topic: string };
   private readonly stopped = new AbortController();
-  private inFlight: readonly Uint8Array[] = [];
+  private inFlight: readonly QueuedRecord[] = [];
   private client: ByteClient | undefined;
   private loop: Promise<void> | undefined;
   private firstQueuedAtMs = 0;
@@ -60,10 +70,19 @@ export class KafkaProducer implements Producer {
       sent: metrics.counter('teranode_p2p_kafka_sent_total', 'Messages acknowledged by Kafka', ['topic']),
       errors: metrics.counter('teranode_p2p_kafka_errors_total', 'Failed requests to Kafka', ['topic']),
     };
+    this.times = {
+      delivery: deliveryTime(metrics),
+      request: metrics.histogram(
+        'teranode_p2p_kafka_request_seconds',
+        'Time of a request that hands messages to Kafka',
+        REQUEST_BUCKETS,
+        ['topic', 'outcome'],
+      ),
+    };
     this.queue = new BoundedQueue({
       maxItems: options.maxMessages,
       maxBytes: options.maxBytes,
-      sizeOf: (value) => value.byteLength + RECORD_OVERHEAD_BYTES,
+      sizeOf: ({ value }) => value.byteLength + RECORD_OVERHEAD_BYTES,
       onDrop: () => this.counters.dropped.add(1, { ...this.labels, reason: 'queue_full' }),
     });
     metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => this.pending(), this.labels);
@@ -73,7 +92,12 @@ export class KafkaProducer implements Producer {
       () => options.maxMessages,
       this.labels,
     );
-    metrics.gauge('teranode_p2p_kafka_queue_bytes', 'Bytes waiting for Kafka', () => this.queue.bytes, this.labels);
+    metrics.gauge(
+      'teranode_p2p_kafka_queue_bytes',
+      'Bytes of the messages kept for Kafka',
+      () => this.queue.bytes,
+      this.labels,
+    );
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -87,7 +111,7 @@ export class KafkaProducer implements Producer {
       return;
     }
     if (this.queue.length === 0) this.firstQueuedAtMs = performance.now();
-    this.queue.push(value);
+    this.queue.push({ value, atMs: performance.now() });
     // The batch under way counts against the bound too.
     if (this.pending() > this.options.maxMessages && this.queue.shift() !== undefined) {
       this.counters.dropped.add(1, { ...this.labels, reason: 'queue_full' });
@@ -171,14 +195,27 @@ export class KafkaProducer implements Producer {
       idempotent: true,
       autocreateTopics: false,
     });
-    const messages = this.inFlight.map((value) => ({
+    const messages = this.inFlight.map(({ value }) => ({
       topic: this.topic,
       value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
     }));
     const { client } = this;
-    await unlessAborted(this.stopped.signal, () => client.send({ messages, acks: ALL_REPLICAS, idempotent: true }));
+    await this.timed(() => client.send({ messages, acks: ALL_REPLICAS, idempotent: true }));
     this.counters.sent.add(this.inFlight.length, this.labels);
+    const nowMs = performance.now();
+    for (const { atMs } of this.inFlight) this.times.delivery.observe((nowMs - atMs) / 1000, this.labels);
     this.inFlight = [];
+  }
+
+  private async timed(request: () => Promise<unknown>): Promise<void> {
+    const startedMs = performance.now();
+    let outcome = 'failed';
+    try {
+      await unlessAborted(this.stopped.signal, request);
+      outcome = 'acknowledged';
+    } finally {
+      this.times.request.observe((performance.now() - startedMs) / 1000, { ...this.labels, outcome });
+    }
   }
 
   /** Waits until a batch is full, old enough, or everything is being flushed. */
@@ -213,11 +250,11 @@ export class KafkaProducer implements Producer {
     );
   }
 
-  private takeBatch(): Uint8Array[] {
-    const batch: Uint8Array[] = [];
+  private takeBatch(): QueuedRecord[] {
+    const batch: QueuedRecord[] = [];
     let bytes = 0;
     while (batch.length < MAX_BATCH_MESSAGES) {
-      bytes += this.queue.at(0)?.byteLength ?? 0;
+      bytes += this.queue.at(0)?.value.byteLength ?? 0;
       if (batch.length > 0 && bytes > MAX_BATCH_BYTES) break;
       const next = this.queue.shift();
       if (next === undefined) break;

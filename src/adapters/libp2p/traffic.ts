@@ -1,9 +1,11 @@
 // Application bytes each way and when they last went (spec: LastSend, LastRecv, BytesSent, BytesReceived).
 import type { Clock } from '../../ports/clock.ts';
-import type { Metrics } from '../../ports/metrics.ts';
+import type { Counter, Metrics } from '../../ports/metrics.ts';
 
 export class Traffic {
   private readonly clock: Clock;
+  private readonly sentTotal: Counter;
+  private readonly receivedTotal: Counter;
   private sentBytes = 0;
   private receivedBytes = 0;
   private sentAtMs: number | undefined;
@@ -11,17 +13,19 @@ export class Traffic {
 
   constructor(clock: Clock, metrics: Metrics) {
     this.clock = clock;
-    metrics.gauge('teranode_p2p_sent_bytes', 'Application bytes sent since start', () => this.sentBytes);
-    metrics.gauge('teranode_p2p_received_bytes', 'Application bytes received since start', () => this.receivedBytes);
+    this.sentTotal = metrics.counter('teranode_p2p_sent_bytes_total', 'Application bytes sent');
+    this.receivedTotal = metrics.counter('teranode_p2p_received_bytes_total', 'Application bytes received');
   }
 
   sent(bytes: number): void {
     this.sentBytes += bytes;
+    this.sentTotal.add(bytes);
     this.sentAtMs = this.clock.now();
   }
 
   received(bytes: number): void {
     this.receivedBytes += bytes;
+    this.receivedTotal.add(bytes);
     this.receivedAtMs = this.clock.now();
   }
 

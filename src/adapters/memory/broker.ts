@@ -3,8 +3,8 @@
 import { BoundedQueue } from '../../bounded-queue.ts';
 import type { ConsumedMessage, Consumer, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
-import type { ProbeResult, Producer } from '../../ports/producer.ts';
+import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
+import { deliveryTime, type ProbeResult, type Producer } from '../../ports/producer.ts';
 
 export interface MemoryBrokerOptions {
   /** Records kept of each topic; the oldest leaves first. */
@@ -110,7 +110,7 @@ export class MemoryBroker {
       groups: new Map(),
     };
     this.topics.set(name, topic);
-    this.metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => topic.log.length, {
+    this.metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => unread(topic), {
       topic: name,
     });
     this.metrics.gauge(
@@ -119,11 +119,22 @@ export class MemoryBroker {
       () => this.options.maxMessages,
       { topic: name },
     );
-    this.metrics.gauge('teranode_p2p_kafka_queue_bytes', 'Bytes waiting for Kafka', () => topic.log.bytes, {
-      topic: name,
-    });
+    this.metrics.gauge(
+      'teranode_p2p_kafka_queue_bytes',
+      'Bytes of the messages kept for Kafka',
+      () => topic.log.bytes,
+      {
+        topic: name,
+      },
+    );
     return topic;
   }
+}
+
+/** Records that the slowest reader has still to read; none where nobody reads. */
+function unread({ first, log, groups }: Topic): number {
+  const end = first + BigInt(log.length);
+  return Number([...groups.values()].reduce((most, { next }) => (end - next > most ? end - next : most), 0n));
 }
 
 const IN_PROCESS: ProbeResult = { ok: true, details: 'in-process broker' };
@@ -133,6 +144,7 @@ export class MemoryProducer implements Producer {
   private readonly broker: MemoryBroker;
   private readonly dropped: Counter;
   private readonly sent: Counter;
+  private readonly delivery: Histogram;
   private isStopped = false;
 
   constructor(deps: { readonly broker: MemoryBroker; readonly metrics: Metrics }, options: { readonly topic: string }) {
@@ -144,6 +156,7 @@ export class MemoryProducer implements Producer {
       ['topic', 'reason'],
     );
     this.sent = deps.metrics.counter('teranode_p2p_kafka_sent_total', 'Messages acknowledged by Kafka', ['topic']);
+    this.delivery = deliveryTime(deps.metrics);
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -155,8 +168,10 @@ export class MemoryProducer implements Producer {
       this.dropped.add(1, { topic: this.topic, reason: 'stopped' });
       return;
     }
+    const startedMs = performance.now();
     this.broker.append(this.topic, value);
     this.sent.add(1, { topic: this.topic });
+    this.delivery.observe((performance.now() - startedMs) / 1000, { topic: this.topic });
   }
 
   /** Nothing waits: an appended record is in the log. */

@@ -1,10 +1,21 @@
 // Metrics on prom-client. Counters add up in plain numbers and are handed over at each scrape: a hot one costs a look-up and an addition.
 import { collectDefaultMetrics, Gauge, Counter as PromCounter, Registry } from 'prom-client';
-import type { Counter, Labels, Metrics } from '../../ports/metrics.ts';
+import type { Counter, Histogram, Labels, Metrics } from '../../ports/metrics.ts';
+import { TalliedHistogram } from './histogram.ts';
+import { SeriesMap } from './series.ts';
+
+/** What a metric says of itself. */
+export interface MetricDescription {
+  readonly name: string;
+  readonly type: string;
+  readonly labelNames: readonly string[];
+  readonly help: string;
+}
 
 export class PrometheusMetrics implements Metrics {
   private readonly registry = new Registry();
   private readonly counters = new Map<string, Counter>();
+  private readonly histograms = new Map<string, Histogram>();
   private readonly gauges = new Map<
     string,
     { gauge: Gauge; reads: Map<string, { labels: Labels; read: () => number }> }
@@ -51,6 +62,27 @@ export class PrometheusMetrics implements Metrics {
     this.gauges.set(name, { gauge, reads });
   }
 
+  histogram(name: string, help: string, buckets: readonly number[], labelNames: readonly string[] = []): Histogram {
+    const known = this.histograms.get(name);
+    if (known !== undefined) return known;
+    const { tally } = new TalliedHistogram({
+      name,
+      help,
+      buckets: [...buckets],
+      labelNames: [...labelNames],
+      registers: [this.registry],
+    });
+    this.histograms.set(name, tally);
+    return tally;
+  }
+
+  /** Every metric that a scrape names, those of the process too. */
+  describe(): readonly MetricDescription[] {
+    // prom-client's types leave out the names of labels, and know types as numbers where they are words.
+    const all = this.registry.getMetricsAsArray() as unknown as readonly MetricDescription[];
+    return all.map(({ name, type, labelNames, help }) => ({ name, type, labelNames, help }));
+  }
+
   /** Text exposition format, with its content type. */
   async scrape(): Promise<{ contentType: string; body: string }> {
     return { contentType: this.registry.contentType, body: await this.registry.metrics() };
@@ -65,17 +97,10 @@ interface Series {
 
 /** `collect` of the prom-client counter calls `handOver`. */
 function lazyCounter(labelNames: readonly string[]): Counter & { handOver(to: PromCounter): void } {
-  const all = new Map<string, Series>();
+  const all = new SeriesMap<Series>(labelNames, (labels) => ({ labels, fresh: 0 }));
   return {
     add(amount = 1, labels) {
-      let key = '';
-      for (const name of labelNames) key += `${labels?.[name] ?? ''}\u0000`;
-      let series = all.get(key);
-      if (series === undefined) {
-        series = { labels: Object.fromEntries(labelNames.map((name) => [name, labels?.[name] ?? ''])), fresh: 0 };
-        all.set(key, series);
-      }
-      series.fresh += amount;
+      all.of(labels).fresh += amount;
     },
     handOver(to) {
       for (const series of all.values()) {

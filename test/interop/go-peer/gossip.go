@@ -231,10 +231,14 @@ func handlePublishMany(ctx context.Context, p *testPeer, raw json.RawMessage) (a
 	if err != nil {
 		return nil, err
 	}
-	p.jobs.lock.Lock()
-	p.jobs.running++
-	p.jobs.lock.Unlock()
-	go p.jobs.run(ctx, topic, next, args.RatePerSecond)
+	p.jobs.begin()
+	go p.jobs.each(ctx, args.RatePerSecond, func(int) (bool, error) {
+		data := next()
+		if data == nil {
+			return false, nil
+		}
+		return true, topic.Publish(ctx, data)
+	})
 	return map[string]any{}, nil
 }
 
@@ -263,34 +267,6 @@ func messageSource(p *testPeer, args publishManyArgs) (func() []byte, error) {
 		}
 		return bytes.Clone(scanner.Bytes())
 	}, nil
-}
-
-// run publishes by an absolute schedule: a late message does not make the next ones late.
-func (j *publishJobs) run(ctx context.Context, topic *pubsub.Topic, next func() []byte, rate float64) {
-	start := time.Now()
-	for i := 0; ctx.Err() == nil; i++ {
-		if rate > 0 {
-			due := start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-			if wait := time.Until(due); wait > time.Millisecond {
-				time.Sleep(wait)
-			}
-		}
-		data := next()
-		if data == nil {
-			break
-		}
-		err := topic.Publish(ctx, data)
-		j.lock.Lock()
-		if err != nil {
-			j.failed++
-		} else {
-			j.published++
-		}
-		j.lock.Unlock()
-	}
-	j.lock.Lock()
-	j.running--
-	j.lock.Unlock()
 }
 
 func handlePublishStatus(_ context.Context, p *testPeer, _ json.RawMessage) (any, error) {

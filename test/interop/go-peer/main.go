@@ -37,6 +37,7 @@ var handlers = map[string]handler{
 	"mesh":           handleMesh,
 	"publish":        handlePublish,
 	"publishMany":    handlePublishMany,
+	"publishAs":      handlePublishAs,
 	"publishStatus":  handlePublishStatus,
 	"received":       handleReceived,
 	"receivedCounts": handleReceivedCounts,

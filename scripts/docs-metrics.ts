@@ -1,0 +1,107 @@
+// Writes docs/metrics.md from the registry of a started server.
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { GrpcBlockchainClient } from '../src/adapters/grpc/blockchain-client.ts';
+import { CertificateWatch } from '../src/adapters/http/certificate.ts';
+import { type MetricDescription, PrometheusMetrics } from '../src/adapters/metrics/prometheus.ts';
+import { type App, compose } from '../src/compose.ts';
+import { systemClock } from '../src/ports/clock.ts';
+import type { Logger } from '../src/ports/log.ts';
+import { loadSettings } from '../src/settings/load.ts';
+
+/** Nobody listens here. */
+const NOWHERE = '127.0.0.1:1';
+const SILENT: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+
+/** A server with every part that has metrics, Kafka and the node's services away, on free ports and a folder of its own. */
+const SETTINGS = {
+  SETTINGS_CONTEXT: 'dev',
+  p2p_port: '0',
+  p2p_http_listen_address: '127.0.0.1:0',
+  p2p_grpc_listen_address: '127.0.0.1:0',
+  embedded_chain_mine_interval: '',
+  kafka_blocksConfig: `kafka://${NOWHERE}/blocks`,
+  kafka_invalidBlocksConfig: `kafka://${NOWHERE}/invalid-blocks`,
+  blockvalidation_grpcAddress: NOWHERE,
+  blockassembly_grpcAddress: NOWHERE,
+};
+
+export interface MeasuredServer {
+  readonly metrics: readonly MetricDescription[];
+  readonly httpAddress: string;
+  stop(): Promise<void>;
+}
+
+export async function startMeasured(): Promise<MeasuredServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'teranode-p2p-metrics-'));
+  copyFileSync(fileURLToPath(new URL('../settings.conf', import.meta.url)), join(folder, 'settings.conf'));
+  const { settings } = loadSettings({ folder, env: { ...SETTINGS, dataFolder: join(folder, 'data') } });
+  const app = await compose(settings, { log: SILENT });
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    const { httpAddress } = await app.start(AbortSignal.timeout(30_000));
+    const metrics = await describeAll(app, folder);
+    const stop = async () => {
+      await app.stop();
+      remove();
+    };
+    return { metrics, httpAddress: httpAddress ?? '', stop };
+  } catch (error) {
+    await app.stop();
+    remove();
+    throw error;
+  }
+}
+
+/** What this server goes without adds its own: the client of the blockchain service in place of the embedded chain, and HTTPS. */
+async function describeAll({ metrics }: App, folder: string): Promise<readonly MetricDescription[]> {
+  if (!(metrics instanceof PrometheusMetrics)) throw new TypeError('metrics are not those of Prometheus');
+  const deps = { metrics, log: SILENT, clock: systemClock };
+  const files = { certFile: join(folder, 'server.pem'), keyFile: join(folder, 'server.key') };
+  const none = { cert: Buffer.alloc(0), key: Buffer.alloc(0), validUntilMs: 0 };
+  const certificates = new CertificateWatch(deps, files, none, () => {});
+  certificates.start();
+  certificates.stop();
+  const blockchain = new GrpcBlockchainClient(deps, { address: NOWHERE, maxRetries: 0, retryBackoffMs: 1000 });
+  await blockchain.start(new AbortController().signal);
+  const leave = blockchain.subscribe('metrics', () => {});
+  leave();
+  await blockchain.stop();
+  return metrics.describe();
+}
+
+const HEAD = `# Metrics
+
+What \`/metrics\` says, in Prometheus' text format. Made from a started server by \`npm run docs:metrics\`. Metrics of Kafka producers and consumers, and of the
+clients of the node's own services (\`teranode_p2p_rpc_*\`), are there when the settings name a broker or a service; those of certificates, with HTTPS. With the in-process broker "acknowledged by
+Kafka" means: in its log. Label values come from closed sets (topics, reasons, methods, states), none from a peer. A histogram has \`_bucket\`, \`_sum\` and
+\`_count\`. Beside it: [a dashboard for Grafana](grafana-dashboard.json) and [rules for alerts](alerts.yml).
+
+`;
+
+export function metricsDocument(all: readonly MetricDescription[]): string {
+  const sorted = all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const isOurs = ({ name }: MetricDescription) => name.startsWith('teranode_p2p_');
+  return [
+    HEAD,
+    table(sorted.filter(isOurs)),
+    '\n## The process\n\nFrom prom-client, on Linux.\n\n',
+    table(sorted.filter((metric) => !isOurs(metric))),
+  ].join('');
+}
+
+function table(metrics: readonly MetricDescription[]): string {
+  const rows = metrics.map(({ name, type, labelNames, help }) => {
+    const labels = labelNames.map((label) => `\`${label}\``).join(', ');
+    return `| \`${name}\` | ${type} | ${labels} | ${help.replaceAll('|', '\\|')} |\n`;
+  });
+  return `| name | type | labels | what it says |\n|---|---|---|---|\n${rows.join('')}`;
+}
+
+if (import.meta.main) {
+  const server = await startMeasured();
+  writeFileSync(fileURLToPath(new URL('../docs/metrics.md', import.meta.url)), metricsDocument(server.metrics));
+  await server.stop();
+}

@@ -1,0 +1,481 @@
+// A node whose blockchain, block validation and block assembly are services of their own, and what becomes of it when one of them is away: what it
+// says on gossip, heard by a Go peer, and what its probes answer.
+import { spawn } from 'node:child_process';
+import { afterEach, describe, expect, test } from 'vitest';
+import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
+import { GoPeer } from '../support/go-peer.ts';
+import { collectLines } from '../support/json-lines.ts';
+import { freePort, KafkaBroker } from '../support/kafka-broker.ts';
+import { allTopics, DATA_HUB, kafkaSettings, PSK, privateNetwork, topicsOf } from '../support/network.ts';
+import { type MinedBlock, ReferenceServiceProcess } from '../support/reference-service-process.ts';
+import { REPO } from '../support/repo.ts';
+import { ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait.ts';
+
+const SETTINGS = { ...privateNetwork('regtest'), asset_httpPublicAddress: DATA_HUB };
+const topics = topicsOf('regtest');
+const GENESIS = '0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206';
+const MINED = [topics.subtree, topics.block, topics.miningOn];
+/**
+ * Subscriptions that are refused one after the other while the service is away: with the waits between them (0.25, 0.5, 1, 2, 4 s, then 5 s) the
+ * ninth comes after more than 20 s.
+ */
+const REFUSALS_IN_20_S = 9;
+/** Of every probe: more than its own deadline, less than what those who probe have patience for. */
+const PROBE_PATIENCE_MS = 8000;
+
+const running: { stop(): Promise<unknown> }[] = [];
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((each) => each.stop()));
+});
+
+async function startServices(options: Parameters<typeof ReferenceServiceProcess.start>[0] = {}) {
+  const services = await ReferenceServiceProcess.start(options);
+  running.push(services);
+  return services;
+}
+
+/** All three services at one address. */
+function servicesAt(address: string): Record<string, string> {
+  return {
+    ...SETTINGS,
+    blockchain_grpcAddress: address,
+    blockvalidation_grpcAddress: address,
+    blockassembly_grpcAddress: address,
+  };
+}
+
+async function startServer(settings: Record<string, string>): Promise<ServerProcess> {
+  const server = await ServerProcess.start({ settings });
+  running.push(server);
+  return server;
+}
+
+/** A Go peer that hears all that the server says from here on. */
+async function listener(server: ServerProcess): Promise<GoPeer> {
+  const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
+  running.push(peer);
+  await peer.connect(server.address);
+  await waitFor(
+    async () => {
+      const { mesh } = await peer.mesh();
+      return [...MINED, topics.nodeStatus].every((topic) => mesh[topic]?.includes(server.peerId));
+    },
+    { timeoutMs: 30_000, what: 'the mesh' },
+  );
+  return peer;
+}
+
+type Fields = Record<string, unknown>;
+
+async function heard(peer: GoPeer, topic: string): Promise<Fields[]> {
+  return (await peer.received(topic)).map(({ data }) => JSON.parse(data.toString()) as Fields);
+}
+
+async function heardBlocks(peer: GoPeer): Promise<string[]> {
+  return (await heard(peer, topics.block)).map(({ Hash }) => String(Hash));
+}
+
+/** The last of several mined one on the other, so the others had their turn before it. */
+async function awaitBlock(peer: GoPeer, { hash }: MinedBlock): Promise<void> {
+  await waitFor(async () => (await heardBlocks(peer)).includes(hash), { timeoutMs: 60_000, what: `block ${hash}` });
+}
+
+function previousOf({ header }: MinedBlock): string {
+  return Buffer.from(header.slice(4, 36)).reverse().toString('hex');
+}
+
+async function probe(address: string, path: string, accept = '*/*'): Promise<{ status: number; body: string }> {
+  const response = await fetch(`http://${address}${path}`, {
+    headers: { accept },
+    signal: AbortSignal.timeout(PROBE_PATIENCE_MS),
+  });
+  return { status: response.status, body: await response.text() };
+}
+
+interface ShownCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly details: string;
+}
+
+/** Waits until exactly these checks fail, as text and as JSON; the process lives all the while. Resolves with what was said of each. */
+async function awaitFailing(address: string, ...names: readonly string[]): Promise<Record<string, string>> {
+  return await waitFor(
+    async () => {
+      expect(await probe(address, '/health/live')).toEqual({ status: 200, body: 'OK' });
+      const json = await probe(address, '/health/ready', 'application/json');
+      const { status, checks } = JSON.parse(json.body) as { status: string; checks: ShownCheck[] };
+      const text = await probe(address, '/health/ready');
+      const isWell = names.length === 0;
+      expect(checks.filter(({ ok }) => !ok).map(({ name }) => name)).toEqual(names);
+      expect({ status, code: json.status }).toEqual(
+        isWell ? { status: 'ok', code: 200 } : { status: 'failed', code: 503 },
+      );
+      expect(text.status).toBe(json.status);
+      for (const { name } of checks)
+        expect(text.body).toMatch(new RegExp(`^${name}: ${names.includes(name) ? 'FAILED' : 'ok'} \\(.+\\)$`, 'm'));
+      return Object.fromEntries(checks.map(({ name, details }) => [name, details]));
+    },
+    { timeoutMs: 60_000, what: `failing: ${names.join(', ') || 'none'}` },
+  );
+}
+
+/** Lines that nobody expects, whatever the services do. */
+function errorLines(server: ServerProcess): unknown[] {
+  return server.output.json.filter(({ level }) => level === 'error' || level === 'fatal');
+}
+
+describe('with all three services', () => {
+  test('it waits until the state machine leaves IDLE; it lives meanwhile, is not ready, and nobody can connect', async () => {
+    const services = await startServices({ fsmState: 'IDLE' });
+    const [httpPort, port] = [await freePort(), await freePort()];
+    const address = `127.0.0.1:${httpPort}`;
+    let isReady = false;
+    const starting = startServer({
+      ...servicesAt(services.address),
+      p2p_http_listen_address: address,
+      p2p_port: String(port),
+    }).then((server) => {
+      isReady = true;
+      return server;
+    });
+    await waitFor(async () => (await services.counts('WaitUntilFSMTransitionFromIdleState')).calls > 0, {
+      timeoutMs: 30_000,
+      what: 'the wait',
+    });
+    const said = await waitFor(async () => await awaitFailing(address, 'fsm'), { what: 'its probes' });
+    expect(said.fsm).toBe('IDLE');
+    await expect(probe(`127.0.0.1:${port}`, '/')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } });
+    expect(isReady).toBe(false);
+    await services.setFsmState('RUNNING');
+    await starting;
+    expect(await awaitFailing(address)).toMatchObject({ fsm: 'RUNNING' });
+  });
+
+  test('its key is kept by the blockchain service: in another data folder it is the same peer', async () => {
+    const services = await startServices();
+    const first = await startServer(servicesAt(services.address));
+    await first.stop();
+    const second = await startServer(servicesAt(services.address));
+    expect(second.dataFolder).not.toBe(first.dataFolder);
+    expect(second.peerId).toBe(first.peerId);
+  });
+
+  test('what is mined is announced: subtree, block with its header, mining-on', async () => {
+    const services = await startServices();
+    const server = await startServer(servicesAt(services.address));
+    const peer = await listener(server);
+    const blocks = [await services.mine(), await services.mine()];
+    for (const topic of MINED)
+      await waitFor(async () => (await heard(peer, topic)).length >= 2, { what: `two messages on ${topic}` });
+    const from = { DataHubURL: DATA_HUB, PeerID: server.peerId };
+    expect(await heard(peer, topics.block)).toEqual(
+      blocks.map(({ hash, height, header }) => ({
+        Hash: hash,
+        Height: height,
+        ...from,
+        Header: Buffer.from(header).toString('hex'),
+      })),
+    );
+    expect((await heard(peer, topics.subtree))[0]).toEqual({ Hash: expect.stringMatching(/^[0-9a-f]{64}$/), ...from });
+    const [, tip] = blocks;
+    expect((await heard(peer, topics.miningOn)).at(-1)).toEqual({
+      Hash: tip?.hash,
+      PreviousHash: blocks[0]?.hash,
+      ...from,
+      Height: 2,
+      Miner: tip?.miner,
+      SizeInBytes: Number(tip?.sizeInBytes),
+      TxCount: Number(tip?.txCount),
+    });
+    expect(blocks.map(previousOf)).toEqual([GENESIS, blocks[0]?.hash]);
+  });
+
+  test('not announced: blocks that are invalid or turn out so, and the tip that each subscription repeats', async () => {
+    const [services, elsewhere] = [await startServices(), await startServices()];
+    const server = await startServer(servicesAt(services.address));
+    const peer = await listener(server);
+    const first = await services.mine();
+    await awaitBlock(peer, first);
+    const subscribed = (await services.counts('Subscribe')).calls;
+    await services.endSubscriptions('UNAVAILABLE');
+    await waitFor(
+      async () => {
+        const { calls, subscriptions } = await services.counts('Subscribe');
+        return calls > subscribed && subscriptions > 0;
+      },
+      { timeoutMs: 30_000, what: 'the next subscription' },
+    );
+    await services.addHeader((await elsewhere.mine()).header, true);
+    const second = await services.mine();
+    await awaitBlock(peer, second);
+    await services.invalidate(second.hash);
+    const third = await services.mine();
+    await awaitBlock(peer, third);
+    expect(previousOf(third)).toBe(first.hash);
+    expect(await heardBlocks(peer)).toEqual([first.hash, second.hash, third.hash]);
+  });
+
+  test('silent while the chain catches up or syncs, and only then', async () => {
+    const services = await startServices();
+    const server = await startServer(servicesAt(services.address));
+    const peer = await listener(server);
+    const silent = () => server.metric('teranode_p2p_announcements_total', 'outcome="silent"');
+    const announced: string[] = [];
+    for (const [round, state] of (['CATCHINGBLOCKS', 'LEGACYSYNCING'] as const).entries()) {
+      await services.setFsmState(state);
+      await services.mine();
+      await waitFor(async () => (await silent()) === MINED.length * (round + 1), { what: `silence while ${state}` });
+      await services.setFsmState('RUNNING');
+      const block = await services.mine();
+      await awaitBlock(peer, block);
+      announced.push(block.hash);
+    }
+    expect(await heardBlocks(peer)).toEqual(announced);
+  });
+
+  test('its status carries block assembly, the work of its chain and the state of the state machine', async () => {
+    const services = await startServices();
+    const server = await startServer(servicesAt(services.address));
+    const peer = await listener(server);
+    const details = {
+      blockAssemblyState: 'running',
+      subtreeProcessorState: 'running',
+      resetWaitCount: 1,
+      resetWaitTime: 2,
+      subtreeCount: 3,
+      txCount: 9_007_199_254_740_993n,
+      queueCount: 5n,
+      currentHeight: 1,
+      currentHash: 'ab'.repeat(32),
+      removeMapCount: 6,
+      subtrees: ['cd'.repeat(32)],
+    };
+    await services.setAssembly({
+      ...details,
+      txCount: String(details.txCount),
+      queueCount: String(details.queueCount),
+    });
+    const tip = await services.mine();
+    const said = await waitFor(
+      async () => {
+        const all = (await peer.received(topics.nodeStatus)).map(({ data }) => data.toString());
+        return all.find((text) => text.includes(tip.hash));
+      },
+      { timeoutMs: 30_000, what: 'the status after the block' },
+    );
+    // A number of 64 bits loses nothing on the way.
+    expect(said).toContain('"txCount":9007199254740993,');
+    expect(JSON.parse(said)).toMatchObject({
+      type: 'node_status',
+      peer_id: server.peerId,
+      base_url: DATA_HUB,
+      best_block_hash: tip.hash,
+      best_height: 1,
+      fsm_state: 'RUNNING',
+      miner_name: tip.miner,
+      listen_mode: 'full',
+      // Two blocks of the easiest target, each two hashes' work.
+      chain_work: '4'.padStart(64, '0'),
+      block_assembly_details: {
+        ...details,
+        txCount: Number(details.txCount),
+        queueCount: Number(details.queueCount),
+      },
+    });
+  });
+});
+
+describe('the blockchain service killed for 20 s and started again', () => {
+  test('under a stream of blocks: every block that is best afterwards is announced once, readiness shows it, nothing throws', async () => {
+    const services = await startServices();
+    const server = await startServer(servicesAt(services.address));
+    const peer = await listener(server);
+    const address = server.ready.httpAddress;
+    const mined: MinedBlock[] = [];
+    let isMining = true;
+    const stream = (async () => {
+      while (isMining) mined.push(await services.mine());
+    })().catch(() => undefined);
+    await waitFor(async () => (await heardBlocks(peer)).length >= 20, { timeoutMs: 60_000, what: 'twenty blocks' });
+    await services.kill();
+    await stream;
+    isMining = false;
+    const failing = ['blockchain', 'fsm', 'block_validation'];
+    await awaitFailing(address, ...failing);
+    const restarts = () => server.metric('teranode_p2p_rpc_subscription_restarts_total');
+    await waitFor(async () => (await restarts()) >= REFUSALS_IN_20_S, { timeoutMs: 60_000, what: '20 s' });
+    await awaitFailing(address, ...failing);
+    await services.up();
+    // Before the node subscribes, and after it.
+    mined.push(...(await services.mineAll(5)));
+    await waitFor(async () => (await services.counts('Subscribe')).subscriptions > 0, {
+      timeoutMs: 30_000,
+      what: 'the subscription',
+    });
+    mined.push(...(await services.mineAll(5)));
+    await awaitFailing(address);
+    const last = mined.at(-1);
+    if (last === undefined) throw new Error('nothing was mined');
+    await awaitBlock(peer, last);
+
+    // The one that was being mined at the kill may have been stored and never told to us: its child tells of it.
+    const best = [...new Set(mined.flatMap((block) => [previousOf(block), block.hash]))].filter(
+      (hash) => hash !== GENESIS,
+    );
+    expect(best).toHaveLength(last.height);
+    await waitFor(async () => (await heardBlocks(peer)).length >= best.length, { what: 'all blocks' });
+    expect((await heardBlocks(peer)).sort()).toEqual(best.sort());
+    expect(errorLines(server)).toEqual([]);
+  });
+
+  test('between hearing of a block and announcing it: it is announced afterwards', async () => {
+    const services = await startServices();
+    const server = await startServer(servicesAt(services.address));
+    const peer = await listener(server);
+    const looked = () => server.metric('teranode_p2p_rpc_calls_total', 'method="GetBlockHeader"', 'code="OK"');
+    const before = await looked();
+    await services.stall('GetFSMCurrentState');
+    const block = await services.mine();
+    await waitFor(async () => (await looked()) > before, { what: 'the look at the block' });
+    await services.kill();
+    const restarts = () => server.metric('teranode_p2p_rpc_subscription_restarts_total');
+    await waitFor(async () => (await restarts()) >= REFUSALS_IN_20_S, { timeoutMs: 60_000, what: '20 s' });
+    await services.up();
+    await awaitBlock(peer, block);
+    await awaitBlock(peer, await services.mine());
+    expect(await heardBlocks(peer)).toHaveLength(2);
+    expect(errorLines(server)).toEqual([]);
+  });
+
+  test('a server that is told to stop meanwhile stops cleanly', async () => {
+    const services = await startServices();
+    const server = await startServer(servicesAt(services.address));
+    await services.stall('GetFSMCurrentState');
+    await services.mine();
+    await services.kill();
+    await awaitFailing(server.ready.httpAddress, 'blockchain', 'fsm', 'block_validation');
+    expect((await server.stop()).code).toBe(0);
+    expect(server.output.json.filter(({ event }) => event === 'part did not stop cleanly')).toEqual([]);
+    expect(server.output.json.some(({ event }) => event === 'stopped')).toBe(true);
+  });
+});
+
+test('readiness names what is missing: the broker, each service, the state machine; liveness depends on none of them', async () => {
+  const broker = await KafkaBroker.start();
+  running.push(broker);
+  const [blockchain, validation] = [await startServices(), await startServices()];
+  const server = await startServer({
+    ...servicesAt(blockchain.address),
+    blockvalidation_grpcAddress: validation.address,
+    ...kafkaSettings(broker.address),
+  });
+  const address = server.ready.httpAddress;
+  expect(Object.keys(await awaitFailing(address))).toEqual([
+    'kafka_blocks',
+    'kafka_subtrees',
+    'blockchain',
+    'fsm',
+    'block_validation',
+  ]);
+
+  for (const state of ['CATCHINGBLOCKS', 'LEGACYSYNCING', 'RUNNING'] as const) {
+    await blockchain.setFsmState(state);
+    expect(await awaitFailing(address)).toMatchObject({ fsm: state });
+  }
+  await blockchain.setFsmState('IDLE');
+  expect(await awaitFailing(address, 'fsm')).toMatchObject({ fsm: 'IDLE' });
+  await blockchain.setFsmState('RUNNING');
+
+  await validation.setHealth('blockvalidation', false, 'no disk');
+  const unwell = await awaitFailing(address, 'block_validation');
+  expect(unwell.block_validation).toBe(`${validation.address}: no disk`);
+  await validation.kill();
+  const gone = await awaitFailing(address, 'block_validation');
+  expect(gone.block_validation).toContain(validation.address);
+  await validation.up();
+  await awaitFailing(address);
+
+  // It stands still and answers nothing: each probe has its deadline.
+  blockchain.freeze();
+  await awaitFailing(address, 'blockchain', 'fsm');
+  blockchain.thaw();
+  await awaitFailing(address);
+  await blockchain.kill();
+  const away = await awaitFailing(address, 'blockchain', 'fsm');
+  expect(away.blockchain).toContain(blockchain.address);
+  await blockchain.up();
+  await awaitFailing(address);
+
+  await broker.kill();
+  await awaitFailing(address, 'kafka_blocks', 'kafka_subtrees');
+  await broker.up();
+  await awaitFailing(address);
+
+  await Promise.all([broker.kill(), blockchain.kill(), validation.kill()]);
+  await awaitFailing(address, 'kafka_blocks', 'kafka_subtrees', 'blockchain', 'fsm', 'block_validation');
+  expect(errorLines(server)).toEqual([]);
+});
+
+describe('a blockchain service that is not there at start', () => {
+  /** `npm start`, not awaited. */
+  function begin(settings: Record<string, string>) {
+    const env = {
+      PATH: process.env.PATH ?? '',
+      HOME: process.env.HOME ?? '',
+      p2p_port: '0',
+      p2p_http_listen_address: '127.0.0.1:0',
+      p2p_grpc_listen_address: '127.0.0.1:0',
+      embedded_chain_mine_interval: '',
+      dataFolder: temporaryFolder('begun'),
+      ...settings,
+    };
+    const child = spawn('npm', ['start', '--', '--json-logs'], {
+      cwd: REPO,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    endWithTests(child);
+    const output = collectLines(child.stdout);
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    return {
+      awaitLine: async (event: string) =>
+        await waitFor(() => output.json.find((line) => line.event === event), { timeoutMs: 60_000, what: event }),
+      stop: async () => {
+        child.kill('SIGTERM');
+        return await ended;
+      },
+    };
+  }
+
+  const WAITS = 'blockchain service does not answer, waiting';
+
+  test('is waited for; the server gets ready when it comes', async () => {
+    const port = await freePort();
+    const begun = begin(servicesAt(`127.0.0.1:${port}`));
+    await begun.awaitLine(WAITS);
+    await startServices({ port });
+    await begun.awaitLine('ready');
+    expect(await begun.stop()).toBe(0);
+  });
+
+  test('a server told to stop while it waits ends with code 0', async () => {
+    const begun = begin(servicesAt(`127.0.0.1:${await freePort()}`));
+    await begun.awaitLine(WAITS);
+    expect(await begun.stop()).toBe(0);
+  });
+
+  test('and so does one that waits for the state machine to leave IDLE, whose service is killed meanwhile', async () => {
+    const services = await startServices({ fsmState: 'IDLE' });
+    const begun = begin(servicesAt(services.address));
+    await waitFor(async () => (await services.counts('WaitUntilFSMTransitionFromIdleState')).calls > 0, {
+      timeoutMs: 30_000,
+      what: 'the wait',
+    });
+    await services.kill();
+    await begun.awaitLine('waiting for the blockchain service');
+    expect(await begun.stop()).toBe(0);
+  });
+});
