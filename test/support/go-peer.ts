@@ -29,6 +29,8 @@ export interface GoPeerOptions {
   readonly streamProtocol?: string;
   /** RPCs that may wait for one neighbour; the library's default is 32. */
   readonly outboundQueue?: number;
+  /** Messages that may wait for validation; the library's default is 32, beyond which it drops them. */
+  readonly validateQueue?: number;
   /** Count what is received, keep nothing. */
   readonly discard?: boolean;
 }

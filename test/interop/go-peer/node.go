@@ -45,6 +45,7 @@ type initArgs struct {
 	StreamProtocol string   `json:"streamProtocol"`
 	KeepMessages   int      `json:"keepMessages"`
 	Discard        bool     `json:"discard"`       // count only
+	ValidateQueue  int      `json:"validateQueue"` // messages that may wait for validation; the library's default is 32
 	OutboundQueue  int      `json:"outboundQueue"` // RPCs that may wait for one neighbour; the library's default is 32
 }
 
@@ -91,6 +92,9 @@ func newTestPeer(ctx context.Context, raw json.RawMessage) (*testPeer, error) {
 	options := []pubsub.Option{pubsub.WithMessageSignaturePolicy(pubsub.StrictSign), pubsub.WithRawTracer(p.tracer)}
 	if args.MaxMessageSize > 0 {
 		options = append(options, pubsub.WithMaxMessageSize(args.MaxMessageSize))
+	}
+	if args.ValidateQueue > 0 {
+		options = append(options, pubsub.WithValidateQueueSize(args.ValidateQueue))
 	}
 	if args.OutboundQueue > 0 {
 		options = append(options, pubsub.WithPeerOutboundQueueSize(args.OutboundQueue))
