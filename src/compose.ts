@@ -29,7 +29,7 @@ import type { NodeView, SettingView } from './ports/node-view.ts';
 import type { PeerAdmin } from './ports/peer-admin.ts';
 import type { Producer } from './ports/producer.ts';
 import { type Endpoint, Server, type ServerReady } from './server.ts';
-import { blockchainClient, patiently, validationClients } from './service-clients.ts';
+import { blockchainClient, patiently, validationClients, type Waiting } from './service-clients.ts';
 import { parseKafkaUrl } from './settings/kafka-url.ts';
 import type { LoadedSettings, Settings } from './settings/load.ts';
 import { buildVersion } from './version.ts';
@@ -72,7 +72,11 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
     await blockchain.start(signal);
     const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder.path, process.cwd()];
     const identityOptions = { privateKey: settings.p2p_private_key, keyFileFolders };
-    const identity = await patiently(() => loadIdentity({ blockchain, log }, identityOptions), log, signal);
+    const identity = await patiently(
+      () => loadIdentity({ blockchain, log }, identityOptions),
+      { log, waiting: waitingProbes(settings, log, metrics) },
+      signal,
+    );
     const memoryBroker = new MemoryBroker({ metrics }, queueBounds(settings));
     const bans = new BanSystem({ ...deps, store: banStore(settings, dataFolder.path, log) }, banOptions(settings));
     const node = new Libp2pNode(
@@ -234,8 +238,6 @@ function httpEndpoints(settings: Settings, parts: HttpParts): Endpoint[] {
     health: (checkLiveness: boolean) => server.health(checkLiveness),
     scrape: () => metrics.scrape(),
   };
-  const { server_certFile: certFile, server_keyFile: keyFile } = settings;
-  const tls = settings.securityLevelHTTP === 1 && certFile && keyFile ? { certFile, keyFile } : undefined;
   const webSocket = {
     notifications: member.notifications,
     ownStatus: () => member.ownStatus(),
@@ -245,7 +247,7 @@ function httpEndpoints(settings: Settings, parts: HttpParts): Endpoint[] {
     { log, metrics, clock, sources, api: { view, adminKey, version: buildVersion().version }, webSocket },
     {
       listenAddress: settings.p2p_http_listen_address,
-      tls,
+      tls: httpTls(settings),
       routes: 'full',
       corsOrigins: settings.p2p_http_cors_origins,
       ratePerSecond: settings.p2p_http_rate,
@@ -256,6 +258,37 @@ function httpEndpoints(settings: Settings, parts: HttpParts): Endpoint[] {
   const probes = settings.health_check_httpListenAddress;
   if (probes === undefined) return [main];
   return [main, new HttpServer({ log, sources }, { listenAddress: probes, tls: undefined, routes: 'probes' })];
+}
+
+/** While the blockchain service is awaited, which holds our key, probes are answered: this process lives, and is not ready. */
+function waitingProbes(settings: Settings, log: Logger, metrics: PrometheusMetrics): Waiting {
+  const notReady = { status: 503, message: 'blockchain: FAILED (waiting for the service, which holds our key)\n' };
+  const sources = {
+    health: async (checkLiveness: boolean) => (checkLiveness ? { status: 200, message: 'OK' } : notReady),
+    scrape: () => metrics.scrape(),
+  };
+  const probes = settings.health_check_httpListenAddress;
+  const endpoints = [
+    new HttpServer(
+      { log, sources },
+      { listenAddress: settings.p2p_http_listen_address, tls: httpTls(settings), routes: 'full' },
+    ),
+    ...(probes === undefined
+      ? []
+      : [new HttpServer({ log, sources }, { listenAddress: probes, tls: undefined, routes: 'probes' })]),
+  ];
+  return {
+    begin: async () => {
+      for (const endpoint of endpoints) await endpoint.start();
+    },
+    end: async () => {
+      await Promise.all(endpoints.map((endpoint) => endpoint.stop()));
+    },
+  };
+}
+
+function httpTls({ securityLevelHTTP, server_certFile: certFile, server_keyFile: keyFile }: Settings) {
+  return securityLevelHTTP === 1 && certFile && keyFile ? { certFile, keyFile } : undefined;
 }
 
 function serverOptions(settings: Settings) {

@@ -51,16 +51,37 @@ export function validationClients(settings: Settings, deps: ServiceDependencies)
   };
 }
 
+/** What happens around a wait for the service. */
+export interface Waiting {
+  /** Called once, when the first answer stays out. */
+  begin(): Promise<void>;
+  /** Called when the wait is over, if it began. */
+  end(): Promise<void>;
+}
+
 /** Asks again while the service does not answer: at start it may come up after us. Throws what is no outage, and the signal's reason. */
-export async function patiently<T>(ask: () => Promise<T>, log: Logger, signal: AbortSignal): Promise<T> {
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof P2PError) || error.code !== 'RPC_FAILED') throw error;
-      log.warn({ err: error }, 'blockchain service does not answer, waiting');
+export async function patiently<T>(
+  ask: () => Promise<T>,
+  deps: { readonly log: Logger; readonly waiting: Waiting },
+  signal: AbortSignal,
+): Promise<T> {
+  let hasBegun = false;
+  try {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof P2PError) || error.code !== 'RPC_FAILED') throw error;
+        deps.log.warn({ err: error }, 'blockchain service does not answer, waiting');
+      }
+      if (!hasBegun) {
+        hasBegun = true;
+        await deps.waiting.begin();
+      }
     }
+  } finally {
+    if (hasBegun) await deps.waiting.end();
   }
 }
 

@@ -1,14 +1,10 @@
 // A node whose blockchain, block validation and block assembly are services of their own, and what becomes of it when one of them is away: what it
 // says on gossip, heard by a Go peer, and what its probes answer.
-import { spawn } from 'node:child_process';
 import { afterEach, describe, expect, test } from 'vitest';
-import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
 import { GoPeer } from '../support/go-peer.ts';
-import { collectLines } from '../support/json-lines.ts';
 import { freePort, KafkaBroker } from '../support/kafka-broker.ts';
 import { allTopics, DATA_HUB, kafkaSettings, PSK, privateNetwork, topicsOf } from '../support/network.ts';
 import { type MinedBlock, ReferenceServiceProcess } from '../support/reference-service-process.ts';
-import { REPO } from '../support/repo.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -417,65 +413,4 @@ test('readiness names what is missing: the broker, each service, the state machi
   await Promise.all([broker.kill(), blockchain.kill(), validation.kill()]);
   await awaitFailing(address, 'kafka_blocks', 'kafka_subtrees', 'blockchain', 'fsm', 'block_validation');
   expect(errorLines(server)).toEqual([]);
-});
-
-describe('a blockchain service that is not there at start', () => {
-  /** `npm start`, not awaited. */
-  function begin(settings: Record<string, string>) {
-    const env = {
-      PATH: process.env.PATH ?? '',
-      HOME: process.env.HOME ?? '',
-      p2p_port: '0',
-      p2p_http_listen_address: '127.0.0.1:0',
-      p2p_grpc_listen_address: '127.0.0.1:0',
-      embedded_chain_mine_interval: '',
-      dataFolder: temporaryFolder('begun'),
-      ...settings,
-    };
-    const child = spawn('npm', ['start', '--', '--json-logs'], {
-      cwd: REPO,
-      env,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    endWithTests(child);
-    const output = collectLines(child.stdout);
-    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    return {
-      awaitLine: async (event: string) =>
-        await waitFor(() => output.json.find((line) => line.event === event), { timeoutMs: 60_000, what: event }),
-      stop: async () => {
-        child.kill('SIGTERM');
-        return await ended;
-      },
-    };
-  }
-
-  const WAITS = 'blockchain service does not answer, waiting';
-
-  test('is waited for; the server gets ready when it comes', async () => {
-    const port = await freePort();
-    const begun = begin(servicesAt(`127.0.0.1:${port}`));
-    await begun.awaitLine(WAITS);
-    await startServices({ port });
-    await begun.awaitLine('ready');
-    expect(await begun.stop()).toBe(0);
-  });
-
-  test('a server told to stop while it waits ends with code 0', async () => {
-    const begun = begin(servicesAt(`127.0.0.1:${await freePort()}`));
-    await begun.awaitLine(WAITS);
-    expect(await begun.stop()).toBe(0);
-  });
-
-  test('and so does one that waits for the state machine to leave IDLE, whose service is killed meanwhile', async () => {
-    const services = await startServices({ fsmState: 'IDLE' });
-    const begun = begin(servicesAt(services.address));
-    await waitFor(async () => (await services.counts('WaitUntilFSMTransitionFromIdleState')).calls > 0, {
-      timeoutMs: 30_000,
-      what: 'the wait',
-    });
-    await services.kill();
-    await begun.awaitLine('waiting for the blockchain service');
-    expect(await begun.stop()).toBe(0);
-  });
 });

@@ -47,7 +47,7 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
 function joinHint(addresses: readonly string[]): string {
   const address = addresses[0];
   if (address === undefined) return '';
-  return `\nTo join this node with a second one:\n  p2p_port=0 p2p_http_listen_address=127.0.0.1:0 dataFolder=./data2 p2p_static_peers=${address} npm start\n\n`;
+  return `\nTo join this node with a second one:\n  p2p_port=0 p2p_http_listen_address=127.0.0.1:0 p2p_grpc_listen_address=127.0.0.1:0 dataFolder=./data2 p2p_static_peers=${address} npm start\n\n`;
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {
