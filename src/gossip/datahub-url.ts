@@ -20,25 +20,30 @@ const MAX_REMEMBERED = 4096;
  * As every parser reads it: WHATWG also takes backslashes and too few or too many slashes, and drops spaces and line ends, where others see
  * another host. Then the host that is checked would not be the one that is fetched from.
  */
-const PLAIN_FORM = /^https?:\/\/[^/?#@]+(?:[/?#]|$)/i;
-const AMBIGUOUS = /[\s\\\p{Cc}]/u;
+const PLAIN_ORIGIN = /^https?:\/\/[^/?#@]+(?=[/?#]|$)/i;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it looks for
+const AMBIGUOUS = /[\s\\\u0000-\u001f\u007f-\u009f]/;
 
-/** What is wrong with a URL; undefined when it may be used. */
+/** What is wrong with a URL; undefined when it may be used. What decides is its origin: that is parsed once, whatever stands behind it. */
 export function dataHubUrlCheck(rules: DataHubUrlRules): (url: string) => DataHubUrlFault | undefined {
   const blacklist = new Set(rules.blacklist.map(hostOf).filter((host) => host !== undefined));
   const remembered = new LRUCache<string, { fault: DataHubUrlFault | undefined }>({ max: MAX_REMEMBERED });
   return (url) => {
-    const known = remembered.get(url);
-    if (known !== undefined) return known.fault;
-    const fault = check(url, rules.allowsPrivate, blacklist);
-    if (url.length <= MAX_CHARS) remembered.set(url, { fault });
-    return fault;
+    if (url.length > MAX_CHARS || AMBIGUOUS.test(url)) return 'form';
+    const origin = PLAIN_ORIGIN.exec(url)?.[0];
+    if (origin === undefined) return 'form';
+    let known = remembered.get(origin);
+    if (known === undefined) {
+      known = { fault: check(origin, rules.allowsPrivate, blacklist) };
+      remembered.set(origin, known);
+    }
+    return known.fault;
   };
 }
 
-function check(text: string, allowsPrivate: boolean, blacklist: ReadonlySet<string>): DataHubUrlFault | undefined {
-  if (text.length > MAX_CHARS || !PLAIN_FORM.test(text) || AMBIGUOUS.test(text) || !URL.canParse(text)) return 'form';
-  const host = plainHost(new URL(text).hostname);
+function check(origin: string, allowsPrivate: boolean, blacklist: ReadonlySet<string>): DataHubUrlFault | undefined {
+  if (!URL.canParse(origin)) return 'form';
+  const host = plainHost(new URL(origin).hostname);
   if (host.split('.').includes('')) return 'form';
   if (blacklist.has(host)) return 'blacklisted';
   return !allowsPrivate && isPrivateHost(host) ? 'private' : undefined;

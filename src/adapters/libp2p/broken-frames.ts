@@ -6,14 +6,10 @@ import type { Metrics } from '../../ports/metrics.ts';
 import type { PeerId } from '../../wire/ids.ts';
 import { peerIdText } from './peer-ids.ts';
 
-interface Chunk {
-  subarray(): Uint8Array;
-}
-
 /** The parts of the class that are wrapped; private in its type. */
 interface GossipInternals {
   decodeRpc(bytes: Uint8Array): unknown;
-  pipePeerReadStream(peerId: LibPeerId, stream: AsyncIterable<Chunk>): Promise<void>;
+  handleReceivedRpc(from: LibPeerId, rpc: unknown): Promise<void>;
   handlePeerReadStreamError(error: Error, peerId: LibPeerId): void;
   validateReceivedMessage(relay: LibPeerId, message: unknown): Promise<{ readonly error?: string }>;
 }
@@ -21,14 +17,16 @@ interface GossipInternals {
 /** What gossipsub calls a signature that does not verify. Other faults (no sequence number, say) pass honest Go nodes and blame nobody. */
 const BAD_SIGNATURE = 'invalid_signature';
 
+/** Stands for a frame that does not decode. */
+const UNDECODABLE = Symbol('undecodable frame');
 /** Errors of a stream that the neighbour caused by what it sent; a lost connection is none. */
 const FRAME_ERRORS = new Set(['InvalidDataLengthError', 'InvalidDataLengthLengthError', 'InvalidMessageLengthError']);
 
 /** Call before gossip starts, after its memory was bounded. Throws TypeError when the library no longer has these parts. */
 export function reportBrokenFrames(pubsub: GossipSub, metrics: Metrics, broken: (peerId: PeerId) => void): void {
   const internals = pubsub as unknown as GossipInternals;
-  const { decodeRpc, pipePeerReadStream, handlePeerReadStreamError, validateReceivedMessage } = internals;
-  for (const part of [decodeRpc, pipePeerReadStream, handlePeerReadStreamError, validateReceivedMessage])
+  const { decodeRpc, handleReceivedRpc, handlePeerReadStreamError, validateReceivedMessage } = internals;
+  for (const part of [decodeRpc, handleReceivedRpc, handlePeerReadStreamError, validateReceivedMessage])
     if (typeof part !== 'function') throw new TypeError('gossipsub has not the parts that see broken frames');
   const counter = metrics.counter('teranode_p2p_broken_frames_total', 'Frames of gossip that no honest peer sends', [
     'kind',
@@ -37,42 +35,26 @@ export function reportBrokenFrames(pubsub: GossipSub, metrics: Metrics, broken: 
     counter.add(1, { kind });
     broken(peerId);
   };
-  // A frame's bytes are taken and decoded in one go, so that who sent them is known in between.
-  let sender: LibPeerId | undefined;
-  internals.pipePeerReadStream = (peerId, stream) =>
-    pipePeerReadStream.call(
-      pubsub,
-      peerId,
-      marked(stream, () => {
-        sender = peerId;
-      }),
-    );
+  // Decoding does not know the sender, the next step does: what does not decode goes on as a mark.
   internals.decodeRpc = (bytes) => {
     try {
       return decodeRpc.call(pubsub, bytes);
-    } catch (error) {
-      if (sender !== undefined) report('undecodable', peerIdText(sender));
-      throw error;
+    } catch {
+      return UNDECODABLE;
     }
+  };
+  internals.handleReceivedRpc = (from, rpc) => {
+    if (rpc !== UNDECODABLE) return handleReceivedRpc.call(pubsub, from, rpc);
+    report('undecodable', peerIdText(from));
+    return Promise.resolve();
   };
   internals.handlePeerReadStreamError = (error, peerId) => {
     if (FRAME_ERRORS.has(error.name)) report('too_large', peerIdText(peerId));
     handlePeerReadStreamError.call(pubsub, error, peerId);
   };
-  internals.validateReceivedMessage = async (relay, message) => {
-    const result = await validateReceivedMessage.call(pubsub, relay, message);
-    if (result.error === BAD_SIGNATURE) report('signature', peerIdText(relay));
-    return result;
-  };
-}
-
-async function* marked(stream: AsyncIterable<Chunk>, taken: () => void): AsyncGenerator<Chunk> {
-  for await (const chunk of stream) {
-    yield {
-      subarray: () => {
-        taken();
-        return chunk.subarray();
-      },
-    };
-  }
+  internals.validateReceivedMessage = (relay, message) =>
+    validateReceivedMessage.call(pubsub, relay, message).then((result) => {
+      if (result.error === BAD_SIGNATURE) report('signature', peerIdText(relay));
+      return result;
+    });
 }

@@ -15,7 +15,8 @@ export interface MemoryBrokerOptions {
 interface Group {
   /** Offset of the next record to hand out. */
   next: bigint;
-  readonly waiting: Set<() => void>;
+  /** Resolved when there may be more to read; shared by all who wait. */
+  more: PromiseWithResolvers<void> | undefined;
 }
 
 interface Topic {
@@ -46,7 +47,7 @@ export class MemoryBroker {
   append(topicName: string, value: Uint8Array): void {
     const topic = this.topic(topicName);
     topic.log.push(value);
-    for (const group of topic.groups.values()) for (const wake of group.waiting) wake();
+    for (const group of topic.groups.values()) wake(group);
   }
 
   /** Joins a group; a new one begins at the oldest record, or after the newest. */
@@ -55,7 +56,7 @@ export class MemoryBroker {
     if (!topic.groups.has(groupId)) {
       topic.groups.set(groupId, {
         next: replay ? topic.first : topic.first + BigInt(topic.log.length),
-        waiting: new Set(),
+        more: undefined,
       });
     }
   }
@@ -73,22 +74,18 @@ export class MemoryBroker {
     return { value, offset };
   }
 
-  /** Resolves when a record of the topic was appended, or the signal aborts. */
-  more(topicName: string, groupId: string, signal: AbortSignal): Promise<void> {
+  /** Resolves when a record of the topic was appended, or the group is woken. */
+  more(topicName: string, groupId: string): Promise<void> {
     const group = this.topic(topicName).groups.get(groupId);
-    return new Promise((resolve) => {
-      if (signal.aborted || group === undefined) {
-        resolve();
-        return;
-      }
-      const done = () => {
-        group.waiting.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      group.waiting.add(done);
-      signal.addEventListener('abort', done);
-    });
+    if (group === undefined) return Promise.resolve();
+    group.more ??= Promise.withResolvers();
+    return group.more.promise;
+  }
+
+  /** Lets those who wait look again, whether or not there is more. */
+  wake(topicName: string, groupId: string): void {
+    const group = this.topic(topicName).groups.get(groupId);
+    if (group !== undefined) wake(group);
   }
 
   private topic(name: string): Topic {
@@ -129,6 +126,11 @@ export class MemoryBroker {
     );
     return topic;
   }
+}
+
+function wake(group: Group): void {
+  group.more?.resolve();
+  group.more = undefined;
 }
 
 /** Records that the slowest reader has still to read; none where nobody reads. */
@@ -194,7 +196,7 @@ export class MemoryConsumer implements Consumer {
   private readonly log: Logger;
   private readonly handled: Counter;
   private readonly options: { readonly groupId: string; readonly replay: boolean };
-  private readonly stopped = new AbortController();
+  private isStopped = false;
   private loop: Promise<void> | undefined;
 
   constructor(
@@ -222,16 +224,16 @@ export class MemoryConsumer implements Consumer {
   }
 
   async stop(): Promise<void> {
-    this.stopped.abort();
+    this.isStopped = true;
+    this.broker.wake(this.topic, this.options.groupId);
     await this.loop;
   }
 
   private async run(handler: MessageHandler): Promise<void> {
-    const { signal } = this.stopped;
-    while (!signal.aborted) {
+    while (!this.isStopped) {
       const record = this.broker.take(this.topic, this.options.groupId);
       if (record === undefined) {
-        await this.broker.more(this.topic, this.options.groupId, signal);
+        await this.broker.more(this.topic, this.options.groupId);
         continue;
       }
       await this.handle(handler, { value: record.value, topic: this.topic, partition: 0, offset: record.offset });
