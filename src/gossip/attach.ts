@@ -9,6 +9,7 @@ import { type ExecutorDependencies, executor } from './executor.ts';
 import type { ReadTopic } from './messages.ts';
 import { type PipelineDependencies, topicPipeline } from './pipeline.ts';
 import { guardView, type PolicyOptions } from './view.ts';
+import type { WatchSize } from './watch-size.ts';
 
 /** Full names of the topics under one prefix. */
 export type TopicNames = { readonly [K in ReadTopic]: string };
@@ -43,8 +44,12 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
   const { maxSize, ttlMs, cleanUpIntervalMs } = options.peerMap;
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
+  const watch: WatchSize = (kind, size, bound) => {
+    metrics.gauge('teranode_p2p_rule_entries', 'Entries that rules of the pipeline remember', size, { kind });
+    metrics.gauge('teranode_p2p_rule_entries_bound', 'Such entries at most', () => bound, { kind });
+  };
   const view = guardView(
-    { ...deps, ownId: node.hostId(), blocks, subtrees, prefixes: options.topics.length },
+    { ...deps, ownId: node.hostId(), blocks, subtrees, prefixes: options.topics.length, watch },
     options.policy,
   );
   const execute = executor({ ...deps, blocks, subtrees });

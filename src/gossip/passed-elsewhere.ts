@@ -3,14 +3,16 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { GossipMessage } from '../ports/p2p-node.ts';
+import { unwatched, type WatchSize } from './watch-size.ts';
 
 /** Messages that passed lately; two prefixes' copies come within seconds of one another. */
 const MAX_REMEMBERED = 50_000;
 const KEEP_MS = 60_000;
 
 /** Nothing is remembered while there is one prefix. */
-export function passedElsewhere(prefixes: number) {
+export function passedElsewhere(prefixes: number, watch: WatchSize = unwatched) {
   const passed = new LRUCache<string, string>({ max: MAX_REMEMBERED, ttl: KEEP_MS });
+  watch('other_prefix', () => passed.size, MAX_REMEMBERED);
   const key = ({ author, bytes }: GossipMessage) => `${author} ${hash('sha1', bytes, 'base64')}`;
   return {
     passedElsewhere: (envelope: GossipMessage): boolean => {

@@ -19,7 +19,7 @@ interface Bucket {
 }
 
 /** Buckets kept; the one used longest ago leaves and would begin full again, which its time has filled anyway. */
-const MAX_BUCKETS = 20_000;
+export const MAX_BUCKETS = 20_000;
 /** An author that stays above its limit is scored once in this time. */
 const SCORE_INTERVAL_MS = 5000;
 
@@ -31,6 +31,11 @@ export class TokenBuckets {
   constructor(clock: Clock, rate: Rate) {
     this.clock = clock;
     this.rate = rate;
+  }
+
+  /** Peers that have a bucket. */
+  get size(): number {
+    return this.buckets.size;
   }
 
   /** Takes a token. `over_scored`: there was none, and 5 s have passed since that was last said of this peer. */

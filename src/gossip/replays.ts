@@ -3,6 +3,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../ports/clock.ts';
 import type { PeerId } from '../wire/ids.ts';
+import { unwatched, type WatchSize } from './watch-size.ts';
 
 /** Messages overtake one another on their ways through a network, by seconds; what is later than this was kept by somebody. */
 const OVERTAKING_MS = 60_000;
@@ -10,8 +11,9 @@ const OVERTAKING_MS = 60_000;
 const MAX_AUTHORS = 20_000;
 
 /** True for a message that was heard, or could have been heard, more than a minute ago; remembers each author's highest number. */
-export function replays(clock: Clock): (author: PeerId, seqno: bigint) => boolean {
+export function replays(clock: Clock, watch: WatchSize = unwatched): (author: PeerId, seqno: bigint) => boolean {
   const highest = new LRUCache<PeerId, { seqno: bigint; passedMs: number }>({ max: MAX_AUTHORS });
+  watch('replay', () => highest.size, MAX_AUTHORS);
   return (author, seqno) => {
     const known = highest.get(author);
     const now = clock.monotonic();

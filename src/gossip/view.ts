@@ -10,8 +10,9 @@ import { type DataHubUrlRules, dataHubUrlCheck } from './datahub-url.ts';
 import type { GuardView } from './guards.ts';
 import { passedElsewhere } from './passed-elsewhere.ts';
 import { peerDiscoveryRate } from './peer-discovery-rate.ts';
-import { type Rate, TokenBuckets } from './rates.ts';
+import { MAX_BUCKETS, type Rate, TokenBuckets } from './rates.ts';
 import { replays } from './replays.ts';
+import { unwatched, type WatchSize } from './watch-size.ts';
 
 export interface PolicyOptions {
   readonly powLimitBits: number;
@@ -37,15 +38,18 @@ export interface ViewDependencies {
   /** Topic prefixes that this node reads. */
   readonly prefixes: number;
   readonly clock: Clock;
+  readonly watch?: WatchSize;
 }
 
 /** A tip older than this says that we are behind, and nothing of today's difficulty. */
 const OLD_TIP_MS = 24 * 3_600_000;
 
 export function guardView(deps: ViewDependencies, options: PolicyOptions): GuardView {
-  const { ownId, blocks, subtrees, ownChain, clock } = deps;
+  const { ownId, blocks, subtrees, ownChain, clock, watch = unwatched } = deps;
   const authors = new TokenBuckets(clock, options.authorRate);
   const relays = new TokenBuckets(clock, options.relayRate);
+  watch('author_rate', () => authors.size, MAX_BUCKETS);
+  watch('relay_rate', () => relays.size, MAX_BUCKETS);
   return {
     ownId,
     verifiesHeaderPow: options.verifiesHeaderPow,
@@ -53,9 +57,9 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     powLimitBits: options.powLimitBits,
     blockAnnouncedBy: (hash, author) => blocks.knows(hash, author),
     subtreeAnnouncedBy: (hash, author) => subtrees.knows(hash, author),
-    mayRelayPeerDiscovery: peerDiscoveryRate(clock),
+    mayRelayPeerDiscovery: peerDiscoveryRate(clock, watch),
     isBanned: deps.isBanned,
-    ...passedElsewhere(deps.prefixes),
+    ...passedElsewhere(deps.prefixes, watch),
     // While the node catches up from one peer, the news of others would only be in its way (spec: handlers skip while syncing).
     handsOn: (author, height) => {
       const peer = deps.fsm.isSyncing() ? deps.sync.syncPeer() : undefined;
@@ -63,7 +67,7 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     },
     authorRate: (author) => authors.take(author),
     relayRate: (relay) => relays.take(relay),
-    isReplay: replays(clock),
+    isReplay: replays(clock, watch),
     dataHubUrlFault: dataHubUrlCheck(options.dataHubUrls),
     ownHeightOf: (hash) => ownChain.heightOf(hash),
     easiestTarget: () => {

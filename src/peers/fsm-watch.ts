@@ -2,18 +2,33 @@
 // notification can be lost with a connection.
 import type { BlockchainClient, FsmState } from '../ports/blockchain-client.ts';
 import type { Logger } from '../ports/log.ts';
+import type { Metrics } from '../ports/metrics.ts';
 import { type Repeating, repeating } from '../repeating.ts';
 
 const ASK_INTERVAL_MS = 5000;
+const FSM_STATES: readonly FsmState[] = ['IDLE', 'RUNNING', 'CATCHINGBLOCKS', 'LEGACYSYNCING'];
+
+export interface FsmWatchDependencies {
+  readonly blockchain: BlockchainClient;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
 
 export class FsmWatch {
-  private readonly deps: { readonly blockchain: BlockchainClient; readonly log: Logger };
+  private readonly deps: FsmWatchDependencies;
   private last: FsmState | undefined;
   private loop: Repeating | undefined;
   private unsubscribe: (() => void) | undefined;
 
-  constructor(deps: { readonly blockchain: BlockchainClient; readonly log: Logger }) {
+  constructor(deps: FsmWatchDependencies) {
     this.deps = deps;
+    for (const state of FSM_STATES)
+      deps.metrics.gauge(
+        'teranode_p2p_fsm_state',
+        '1 for the state of the state machine as last heard',
+        () => (this.last === state ? 1 : 0),
+        { state },
+      );
   }
 
   async start(): Promise<void> {

@@ -25,7 +25,7 @@ import { boundGossipMemory } from './gossip-memory.ts';
 import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossip-options.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
-import { PeerBook } from './peer-book.ts';
+import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 import { PeerKeeper } from './peer-keeper.ts';
 import { SeenMessages } from './seen-messages.ts';
@@ -76,6 +76,14 @@ export class Libp2pNode implements P2PNode {
       'teranode_p2p_publish_suppressed_total',
       'Messages not published because of listen_mode',
       ['topic'],
+    );
+    deps.metrics.gauge('teranode_p2p_remembered_peers', 'Peers remembered after they left', () =>
+      this.book.rememberedCount(),
+    );
+    deps.metrics.gauge(
+      'teranode_p2p_remembered_peers_bound',
+      'Peers remembered after they left at most',
+      () => MAX_REMEMBERED_PEERS,
     );
     deps.metrics.gauge('teranode_p2p_connected_peers', 'Peers with an open connection', () =>
       this.book.connectedCount(),

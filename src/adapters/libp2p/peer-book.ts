@@ -78,6 +78,10 @@ export class PeerBook {
     return this.connected.get(peerId)?.connections.size ?? 0;
   }
 
+  rememberedCount(): number {
+    return this.remembered.size;
+  }
+
   connectedCount(): number {
     return this.connected.size;
   }
