@@ -9,7 +9,7 @@ import { systemClock } from '../src/ports/clock.ts';
 const LOOKUPS = 2_000_000;
 const SIZES = [10, 110_000];
 const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
-const metrics = { counter: () => ({ add() {} }), gauge() {}, histogram: () => ({ observe() {} }) };
+const metrics = { counter: () => ({ add() {} }), gauge() {}, gauges() {}, histogram: () => ({ observe() {} }) };
 
 /** Addresses, subnets of eight lengths, IPv6 and peers, as a list grows in practice. */
 function entries(count: number): BanEntry[] {

@@ -1,5 +1,6 @@
 // Side by side, in one run on one machine: a Go publisher of subtree announcements against (a) a Go receiver, (b) our server with the
-// in-process broker, (c) our server with a real Kafka broker. Prints JSON: received, unique, lost, CPU a message, latencies, memory, ratio to Go's.
+// in-process broker, (c) our server with a real Kafka broker, (d) our server with a WebSocket client. Prints JSON: received, unique, lost, CPU a
+// message, memory, ratio to Go's, and the latency from the publisher to what stands behind the receiver: a consumer of the topic, or the client.
 // `--rates 1000,3000` and `--seconds 10` change what is run; `--only a,b` leaves receivers out.
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
@@ -7,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { Consumer } from '@platformatic/kafka';
 import { endWithTests, temporaryFolder } from '../test/support/cleanup.ts';
 import { GoPeer, type GoPeerOptions } from '../test/support/go-peer.ts';
+import { GoWsClients } from '../test/support/go-ws.ts';
 import { collectLines } from '../test/support/json-lines.ts';
 import { KafkaBroker } from '../test/support/kafka-broker.ts';
 import { allTopics, kafkaSettings, PSK, privateNetwork, protobufStrings, topicsOf } from '../test/support/network.ts';
@@ -31,10 +33,11 @@ interface Usage {
   readonly rssBytes: number;
 }
 
-/** Of all that was received since the start; reads everything. */
+/** Reads everything. */
 interface Summary {
-  /** Different hashes. */
+  /** Different hashes, of all that was received since the start. */
   readonly unique: number;
+  /** Of what was received since `forget`. */
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -44,6 +47,8 @@ interface Receiver {
   readonly address: string;
   usage(): Promise<Usage>;
   summary(): Promise<Summary>;
+  /** What was received until now is left out of the latencies. */
+  forget(): Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -70,6 +75,7 @@ const RECEIVERS: Readonly<Record<string, () => Promise<Receiver>>> = {
   go: goReceiver,
   'ours, memory': memoryReceiver,
   'ours, kafka': kafkaReceiver,
+  'ours, websocket': webSocketReceiver,
 };
 
 async function goReceiver(): Promise<Receiver> {
@@ -91,6 +97,7 @@ async function goReceiver(): Promise<Receiver> {
       const { unique, p50Ms, p99Ms } = await peer.stats();
       return { unique: unique[TOPIC] ?? 0, p50Ms, p99Ms };
     },
+    forget: () => peer.forgetLatencies(),
     stop: () => peer.stop(),
   };
 }
@@ -122,7 +129,7 @@ async function memoryReceiver(): Promise<Receiver> {
     what: 'the receiver',
   });
   let asked = 0;
-  const ask = async (what: 'usage' | 'summary') => {
+  const ask = async (what: 'usage' | 'summary' | 'forget') => {
     asked += 1;
     child.stdin.write(`${what}\n`);
     return await waitFor(() => output.json.filter((line) => line.event === 'answer')[asked - 1], { what: 'an answer' });
@@ -132,6 +139,7 @@ async function memoryReceiver(): Promise<Receiver> {
     address: (ready.listenAddresses as string[])[0] ?? '',
     usage: async () => (await ask('usage')) as unknown as Usage,
     summary: async () => (await ask('summary')) as unknown as Summary,
+    forget: () => ask('forget'),
     stop: async () => {
       const exited = new Promise((resolve) => child.once('exit', resolve));
       child.stdin.end();
@@ -145,6 +153,7 @@ async function kafkaReceiver(): Promise<Receiver> {
   const server = await ServerProcess.start({ settings: { ...settings(), ...kafkaSettings(broker.address) } });
   /** Kept as they come and read when asked, as the in-process receiver does. */
   const records: { readonly value: Buffer; readonly atMs: number }[] = [];
+  let from = 0;
   await waitFor(async () => (await server.get('/health/ready')).status === 200, { what: 'readiness' });
   const consumer = new Consumer({
     clientId: 'bench',
@@ -176,15 +185,42 @@ async function kafkaReceiver(): Promise<Receiver> {
         hashes.add(hash);
         return atMs - Number(url?.slice(url.indexOf('?t=') + 3)) / 1e6;
       });
+      latenciesMs.splice(0, from);
       latenciesMs.sort((a, b) => a - b);
       const quantile = (q: number) => latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(q * latenciesMs.length))];
       return { unique: hashes.size, p50Ms: quantile(0.5) ?? 0, p99Ms: quantile(0.99) ?? 0 };
+    },
+    forget: async () => {
+      from = records.length;
     },
     stop: async () => {
       await stream.close();
       await consumer.close(true);
       await server.stop();
       await broker.stop();
+    },
+  };
+}
+
+/** Its client is a Go program, so that what it costs is not counted as the server's. */
+async function webSocketReceiver(): Promise<Receiver> {
+  const server = await ServerProcess.start({ settings: settings() });
+  const clients = new GoWsClients();
+  const group = 'bench';
+  await clients.open({ group, url: `ws://${server.ready.httpAddress}/p2p-ws`, clients: 1, measures: true });
+  return {
+    peerId: server.peerId,
+    address: server.address,
+    usage: async () => ({
+      received: (await clients.report(group)).types.subtree?.max ?? 0,
+      cpuMicros: server.cpuMicros(),
+      rssBytes: server.memoryBytes(),
+    }),
+    summary: () => clients.measured(group),
+    forget: () => clients.measured(group),
+    stop: async () => {
+      await clients.stop();
+      await server.stop();
     },
   };
 }
@@ -203,6 +239,7 @@ async function measure(name: string, ratePerSecond: number, seconds: number): Pr
     // The same warm-up for all, so that compilation is not counted.
     await run(publisher, receiver, 2 * ratePerSecond, ratePerSecond);
     const uniqueBefore = (await receiver.summary()).unique;
+    await receiver.forget();
     const droppedBefore = await droppedBy(publisher);
     const before = await receiver.usage();
     const published = seconds * ratePerSecond;
@@ -210,11 +247,15 @@ async function measure(name: string, ratePerSecond: number, seconds: number): Pr
     const received = after.received - before.received;
     const droppedByPublisher = (await droppedBy(publisher)) - droppedBefore;
     // What came twice is in the place of something that may still come.
-    await waitFor(async () => (await receiver.summary()).unique - uniqueBefore >= published, {
-      timeoutMs: GRACE_MS,
-      what: 'what came late',
-    }).catch(() => {});
-    const summary = await receiver.summary();
+    let summary = await receiver.summary();
+    await waitFor(
+      async () => {
+        if (summary.unique - uniqueBefore >= published) return true;
+        summary = await receiver.summary();
+        return false;
+      },
+      { timeoutMs: GRACE_MS, what: 'what came late' },
+    ).catch(() => {});
     const unique = summary.unique - uniqueBefore;
     return {
       receiver: name,

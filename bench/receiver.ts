@@ -12,7 +12,7 @@ const app = await compose(loaded.settings, { logFormat: 'json' });
 const records: { readonly value: Uint8Array; readonly atMs: number }[] = [];
 
 const counter = { add: () => {} };
-const metrics = { counter: () => counter, gauge: () => {}, histogram: () => ({ observe: () => {} }) };
+const metrics = { counter: () => counter, gauge: () => {}, gauges: () => {}, histogram: () => ({ observe: () => {} }) };
 const consumer = new MemoryConsumer(
   { broker: app.memoryBroker, log: app.log, metrics },
   { topic: 'subtrees', groupId: 'bench', replay: true },
@@ -24,8 +24,12 @@ await consumer.start((message) => {
 const ready = await app.start(new AbortController().signal);
 process.stdout.write(`${JSON.stringify({ event: 'ready', ...ready })}\n`);
 
+/** From here on latencies count. */
+let from = 0;
+
 /** `usage` is cheap and asked while messages come; `summary` reads everything and is asked before and after. */
 for await (const line of createInterface({ input: process.stdin })) {
+  if (line === 'forget') from = records.length;
   const answer = line === 'summary' ? summary() : usage();
   process.stdout.write(`${JSON.stringify({ event: 'answer', ...answer })}\n`);
 }
@@ -44,6 +48,7 @@ function summary() {
     const sentNs = Number(decoded.message.url.slice(decoded.message.url.indexOf('?t=') + 3));
     return performance.timeOrigin + atMs - sentNs / 1e6;
   });
+  latenciesMs.splice(0, from);
   latenciesMs.sort((x, y) => x - y);
   const quantile = (q: number) =>
     latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(q * latenciesMs.length))] ?? 0;

@@ -81,14 +81,25 @@ Kafka" means: in its log. Label values come from closed sets (topics, reasons, m
 
 `;
 
+const LIBRARY_HEAD = `
+## js-libp2p and gossipsub
+
+What the libraries count of themselves, under their own names. Relays, AutoNAT and the port map add theirs when they are switched on. Scores of
+gossipsub are off and left out. A label has 100 values at most; what comes beyond is \`other\`.
+
+`;
+
 export function metricsDocument(all: readonly MetricDescription[]): string {
   const sorted = all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const isOurs = ({ name }: MetricDescription) => name.startsWith('teranode_p2p_');
+  const isLibrary = ({ name }: MetricDescription) => /^(libp2p|gossi(psub|sub|p))_/.test(name);
   return [
     HEAD,
     table(sorted.filter(isOurs)),
+    LIBRARY_HEAD,
+    table(sorted.filter(isLibrary)),
     '\n## The process\n\nFrom prom-client, on Linux.\n\n',
-    table(sorted.filter((metric) => !isOurs(metric))),
+    table(sorted.filter((metric) => !isOurs(metric) && !isLibrary(metric))),
   ].join('');
 }
 

@@ -17,6 +17,8 @@ export interface Metrics {
   counter(name: string, help: string, labelNames?: readonly string[]): Counter;
   /** A value that is read at each scrape. */
   gauge(name: string, help: string, read: () => number, labels?: Labels): void;
+  /** Values by the value of one label, read at each scrape; what is no longer among them is no longer told. */
+  gauges(name: string, help: string, label: string, read: () => ReadonlyMap<string, number>): void;
   /** `buckets`: upper bounds, ascending, in the unit of the name; what is above the last is counted too. */
   histogram(name: string, help: string, buckets: readonly number[], labelNames?: readonly string[]): Histogram;
 }

@@ -38,6 +38,8 @@ export class RecordedMetrics implements Metrics {
     this.reads.set(name, [...(this.reads.get(name) ?? []), read]);
   }
 
+  gauges(): void {}
+
   histogram(name: string): Histogram {
     const rows = this.observations.get(name) ?? [];
     this.observations.set(name, rows);

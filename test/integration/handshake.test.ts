@@ -77,7 +77,7 @@ async function member({ height, topicPrefix = 'prefix', servesStreams = true, no
 
 /** A peer of which nothing but libp2p is ours. */
 async function stranger(): Promise<TeranodeLibp2p> {
-  const libp2p = await buildLibp2p(await nodeOptions(), {}, new RecordedMetrics());
+  const libp2p = await buildLibp2p(await nodeOptions(), [], {}, new RecordedMetrics());
   await libp2p.start();
   undo.push(() => libp2p.stop());
   return libp2p;

@@ -32,7 +32,7 @@ async function scrape(): Promise<string> {
 function samples(text: string): { readonly name: string; readonly labels: readonly string[] }[] {
   return [...text.matchAll(/^([a-z_0-9]+)(?:\{(.*)\})? /gm)].map(([, name = '', labels = '']) => ({
     name,
-    labels: [...labels.matchAll(/([a-z_]+)="/g)].map(([, label = '']) => label),
+    labels: [...labels.matchAll(/([A-Za-z_]+)="/g)].map(([, label = '']) => label),
   }));
 }
 

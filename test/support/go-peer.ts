@@ -176,6 +176,11 @@ export class GoPeer {
     return this.send('receivedStats');
   }
 
+  /** What `stats` says of latencies begins anew. */
+  forgetLatencies(): Promise<unknown> {
+    return this.send('forgetLatencies');
+  }
+
   clearReceived(): Promise<unknown> {
     return this.send('clearReceived');
   }

@@ -22,6 +22,8 @@ export interface GoWsGroup {
   readonly reads?: boolean;
   /** So many frames of each client are kept whole. */
   readonly keep?: number;
+  /** For `measured`. */
+  readonly measures?: boolean;
   readonly caFile?: string;
   readonly origin?: string;
 }
@@ -106,6 +108,14 @@ export class GoWsClients {
   /** Whole frames that one client of the group kept. */
   frames(group: string, index = 0): Promise<string[]> {
     return this.send('frames', { group, index });
+  }
+
+  /** Different subtrees that a client got, and, of those since this was last asked, how long after the time in their URL (`?t=`, ns) they came. */
+  measured(
+    group: string,
+    index = 0,
+  ): Promise<{ readonly unique: number; readonly p50Ms: number; readonly p99Ms: number }> {
+    return this.send('measured', { group, index });
   }
 
   /** A text of so many bytes from every client of the group; how many could write it. */

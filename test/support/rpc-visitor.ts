@@ -7,7 +7,12 @@ import { systemClock } from '../../src/ports/clock.ts';
 const [address = '', how] = process.argv.slice(2);
 const silent = () => {};
 const log = { trace: silent, debug: silent, info: silent, warn: silent, error: silent };
-const metrics = { counter: () => ({ add: silent }), gauge: silent, histogram: () => ({ observe: silent }) };
+const metrics = {
+  counter: () => ({ add: silent }),
+  gauge: silent,
+  gauges: silent,
+  histogram: () => ({ observe: silent }),
+};
 const deps = { log, metrics, clock: systemClock };
 const options = { address, maxRetries: 40, retryBackoffMs: 20 };
 const client = new GrpcBlockchainClient(deps, options);

@@ -40,8 +40,11 @@ function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
-export function gossipOptions(): Partial<GossipsubOpts> {
+/** `topicNames`: what is joined. As in Go, messages and subscriptions of other topics are dropped before they cost a verification or a place. */
+export function gossipOptions(topicNames: readonly string[]): Partial<GossipsubOpts> {
   return {
+    allowedTopics: [...topicNames],
+    metricsTopicStrToLabel: new Map(topicNames.map((name) => [name, name])),
     ...GO_MESH,
     globalSignaturePolicy: 'StrictSign',
     emitSelf: false,

@@ -101,7 +101,7 @@ export class Libp2pNode implements P2PNode {
     this.topics = [...topicNames];
     const { metrics, policy } = this.deps;
     const gate = connectionGate({ book: this.book, policy, metrics }, this.options.connections.maxPerPeer);
-    const libp2p = await buildLibp2p(this.options, gate, metrics);
+    const libp2p = await buildLibp2p(this.options, this.topics, gate, metrics);
     this.libp2p = libp2p;
     boundGossipMemory(
       libp2p.services.pubsub,

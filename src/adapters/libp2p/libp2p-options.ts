@@ -2,7 +2,7 @@
 import { autoNATv2 } from '@libp2p/autonat-v2';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { dcutr } from '@libp2p/dcutr';
-import { gossipsub } from '@libp2p/gossipsub';
+import { type GossipsubOpts, gossipsub } from '@libp2p/gossipsub';
 import { identify } from '@libp2p/identify';
 import type { ConnectionGater } from '@libp2p/interface';
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
@@ -18,7 +18,10 @@ import { createLibp2p } from 'libp2p';
 import type { Metrics } from '../../ports/metrics.ts';
 import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
 import { BoundedDatastore } from './bounded-datastore.ts';
+import { gossipMetrics } from './gossip-metrics.ts';
 import { gossipOptions } from './gossip-options.ts';
+
+import { libp2pMetrics } from './library-metrics.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 
 /** Never more connections than this many times the high-water mark, whatever happens between two trims. */
@@ -31,8 +34,13 @@ const MAX_PENDING_INBOUND = 128;
 /** Room for every node of a network many times today's; beyond it what was used longest ago leaves. */
 const DATASTORE_BOUNDS = { maxEntries: 20_000, maxBytes: 32 * 1024 * 1024 };
 
-/** Builds the libp2p node, not started. */
-export async function buildLibp2p(options: Libp2pNodeOptions, gater: ConnectionGater, metrics: Metrics) {
+/** Builds the libp2p node, not started. `topicNames` are all that it will ever join. */
+export async function buildLibp2p(
+  options: Libp2pNodeOptions,
+  topicNames: readonly string[],
+  gater: ConnectionGater,
+  metrics: Metrics,
+) {
   const maxConnections = options.connections.highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
   let bound: () => readonly Multiaddr[] = () => [];
   const libp2p = await createLibp2p({
@@ -63,7 +71,8 @@ export async function buildLibp2p(options: Libp2pNodeOptions, gater: ConnectionG
     },
     // Under load its pings time out; it then killed the only peer.
     connectionMonitor: { abortConnectionOnPingFailure: false },
-    services: services(options),
+    services: services(options, { ...gossipOptions(topicNames), metricsRegister: gossipMetrics(metrics) }),
+    metrics: () => libp2pMetrics(metrics),
   });
   bound = () => boundAddresses(libp2p);
   return libp2p;
@@ -95,12 +104,12 @@ function swarmKey(hex: string): Uint8Array {
   return Buffer.from(`/key/swarm/psk/1.0.0/\n/base16/\n${hex}`);
 }
 
-function services(options: Libp2pNodeOptions) {
+function services(options: Libp2pNodeOptions, gossip: Partial<GossipsubOpts>) {
   const { nat } = options;
   return {
     identify: identify(),
     ping: ping(),
-    pubsub: gossipsub(gossipOptions()),
+    pubsub: gossipsub(gossip),
     dht: kadDHT({
       protocol: options.dht.protocol,
       clientMode: false,

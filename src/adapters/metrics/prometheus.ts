@@ -16,10 +16,8 @@ export class PrometheusMetrics implements Metrics {
   private readonly registry = new Registry();
   private readonly counters = new Map<string, Counter>();
   private readonly histograms = new Map<string, Histogram>();
-  private readonly gauges = new Map<
-    string,
-    { gauge: Gauge; reads: Map<string, { labels: Labels; read: () => number }> }
-  >();
+  private readonly singles = new Map<string, Map<string, { labels: Labels; read: () => number }>>();
+  private readonly families = new Map<string, (() => ReadonlyMap<string, number>)[]>();
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
@@ -44,13 +42,14 @@ export class PrometheusMetrics implements Metrics {
 
   gauge(name: string, help: string, read: () => number, labels: Labels = {}): void {
     const key = Object.values(labels).join('\u0000');
-    const known = this.gauges.get(name);
+    const known = this.singles.get(name);
     if (known !== undefined) {
-      known.reads.set(key, { labels, read });
+      known.set(key, { labels, read });
       return;
     }
     const reads = new Map([[key, { labels, read }]]);
-    const gauge = new Gauge({
+    this.singles.set(name, reads);
+    new Gauge({
       name,
       help,
       labelNames: Object.keys(labels),
@@ -59,7 +58,26 @@ export class PrometheusMetrics implements Metrics {
         for (const each of reads.values()) this.set({ ...each.labels }, each.read());
       },
     });
-    this.gauges.set(name, { gauge, reads });
+  }
+
+  gauges(name: string, help: string, label: string, read: () => ReadonlyMap<string, number>): void {
+    const known = this.families.get(name);
+    if (known !== undefined) {
+      known.push(read);
+      return;
+    }
+    const reads = [read];
+    this.families.set(name, reads);
+    new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const each of reads) for (const [value, number] of each()) this.set({ [label]: value }, number);
+      },
+    });
   }
 
   histogram(name: string, help: string, buckets: readonly number[], labelNames: readonly string[] = []): Histogram {

@@ -338,3 +338,11 @@ func handleClearReceived(_ context.Context, p *testPeer, _ json.RawMessage) (any
 	p.inbox.counts, p.inbox.unique = map[string]int{}, map[string]map[string]bool{}
 	return map[string]any{}, nil
 }
+
+// What was measured so far counts no longer; what was received still does.
+func handleForgetLatencies(_ context.Context, p *testPeer, _ json.RawMessage) (any, error) {
+	p.inbox.lock.Lock()
+	defer p.inbox.lock.Unlock()
+	p.inbox.latencies = nil
+	return map[string]any{}, nil
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,6 +17,10 @@ import (
 type client struct {
 	conn *websocket.Conn
 	keep int
+	// Of subtrees: which ones, and how long after the time in their URL they came.
+	measures  bool
+	unique    map[uint64]struct{}
+	latencies []int64
 
 	lock        sync.Mutex
 	counts      map[string]int64
@@ -30,6 +35,7 @@ type client struct {
 var (
 	typeMark = []byte(`"type":"`)
 	hashMark = []byte(`"hash":"`)
+	timeMark = []byte(`?t=`)
 )
 
 // read ends with the connection.
@@ -67,6 +73,7 @@ func readInto(buffer []byte, reader io.Reader) ([]byte, error) {
 }
 
 func (c *client) count(frame []byte) {
+	now := time.Now().UnixNano()
 	kind := after(frame, typeMark)
 	c.lock.Lock()
 	defer c.lock.Unlock()
@@ -78,10 +85,20 @@ func (c *client) count(frame []byte) {
 				sum = sum<<8 | uint64(b)
 			}
 			c.fingerprint += sum
+			if c.measures {
+				c.measure(sum, frame, now)
+			}
 		}
 	}
 	if len(c.kept) < c.keep {
 		c.kept = append(c.kept, string(frame))
+	}
+}
+
+func (c *client) measure(hash uint64, frame []byte, now int64) {
+	c.unique[hash] = struct{}{}
+	if sent, err := strconv.ParseInt(string(after(frame, timeMark)), 10, 64); err == nil {
+		c.latencies = append(c.latencies, now-sent)
 	}
 }
 

@@ -34,10 +34,12 @@ type openArgs struct {
 	URL     string `json:"url"`
 	Clients int    `json:"clients"`
 	// Without it the clients never read, and the kernel's buffers fill up.
-	Reads  bool   `json:"reads"`
-	Keep   int    `json:"keep"`
-	CaFile string `json:"caFile"`
-	Origin string `json:"origin"`
+	Reads bool `json:"reads"`
+	Keep  int  `json:"keep"`
+	// Latencies of subtrees are kept, from the time in their URL.
+	Measures bool   `json:"measures"`
+	CaFile   string `json:"caFile"`
+	Origin   string `json:"origin"`
 }
 
 type openResult struct {
@@ -77,7 +79,9 @@ func handleOpen(raw json.RawMessage) (any, error) {
 				return
 			}
 			result.Opened++
-			c := &client{conn: conn, keep: args.Keep, counts: map[string]int64{}}
+			c := &client{
+				conn: conn, keep: args.Keep, counts: map[string]int64{}, measures: args.Measures, unique: map[uint64]struct{}{},
+			}
 			groupsLock.Lock()
 			groups[args.Group] = append(groups[args.Group], c)
 			groupsLock.Unlock()
@@ -201,6 +205,30 @@ func handleFrames(raw json.RawMessage) (any, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	return slices.Clone(c.kept), nil
+}
+
+// What a client that measures was given: different subtrees, and their latencies since this was last asked.
+func handleMeasured(raw json.RawMessage) (any, error) {
+	all, args, err := groupOf(raw)
+	if err != nil {
+		return nil, err
+	}
+	if args.Index >= len(all) {
+		return nil, fmt.Errorf("no client %d", args.Index)
+	}
+	c := all[args.Index]
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	sorted := c.latencies
+	c.latencies = nil
+	slices.Sort(sorted)
+	quantile := func(q float64) float64 {
+		if len(sorted) == 0 {
+			return 0
+		}
+		return float64(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]) / 1e6
+	}
+	return map[string]any{"unique": len(c.unique), "p50Ms": quantile(0.5), "p99Ms": quantile(0.99)}, nil
 }
 
 // A message from every client of the group; how many could be written.

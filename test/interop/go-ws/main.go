@@ -24,12 +24,13 @@ type answer struct {
 }
 
 var handlers = map[string]func(json.RawMessage) (any, error){
-	"open":   handleOpen,
-	"report": handleReport,
-	"frames": handleFrames,
-	"send":   handleSend,
-	"close":  handleClose,
-	"rusage": handleRusage,
+	"open":     handleOpen,
+	"report":   handleReport,
+	"frames":   handleFrames,
+	"measured": handleMeasured,
+	"send":     handleSend,
+	"close":    handleClose,
+	"rusage":   handleRusage,
 }
 
 func main() {
