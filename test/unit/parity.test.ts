@@ -1,41 +1,33 @@
-// docs/parity.md is whole and tells the truth: it has a row for every item of the specification, and each symbol and test that it names is there.
-import { existsSync, readFileSync } from 'node:fs';
+// docs/parity.md is whole and tells the truth: it has a row for every item of the specification (test/data/specification.md), and each symbol and test that it
+// names is there.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { REPO } from '../support/repo.ts';
 
-/** What the specification names, by our heading; the fields of messages as `message: field`. */
-const SPECIFIED: Readonly<Record<string, string>> = {
-  'Server structure': `P2PNode logger settings bitcoinProtocolID blockchainClient blockValidationClient blockAssemblyClient
-    AssetHTTPAddressURL e notificationCh rejectedTxKafkaConsumerClient invalidBlocksKafkaConsumerClient
-    invalidSubtreeKafkaConsumerClient subtreeKafkaProducerClient blocksKafkaProducerClient banList banChan banManager gCtx
-    blockTopicName subtreeTopicName miningOnTopicName rejectedTxTopicName invalidBlocksTopicName invalidSubtreeTopicName
-    handshakeTopicName nodeStatusTopicName topicPrefix blockPeerMap subtreePeerMap startTime syncManager peerBlockHashes
-    syncConnectionTimes peerMapCleanupTicker peerMapMaxSize peerMapTTL`,
-  'p2p.NodeI': `Start Stop SetTopicHandler GetTopic Publish HostID ConnectedPeers CurrentlyConnectedPeers DisconnectPeer SendToPeer
-    SetPeerConnectedCallback UpdatePeerHeight LastSend LastRecv BytesSent BytesReceived GetProcessName UpdateBytesReceived`,
-  'Server operations': 'NewServer Health Init Start Stop',
-  BanListI: 'IsBanned Add Remove ListBanned Subscribe Unsubscribe Init Clear',
-  PeerBanManager: `AddScore GetBanScore IsBanned OnPeerBanned peerBanScores reasonPoints banThreshold banDuration decayInterval
-    decayAmount handler ReasonUnknown ReasonInvalidSubtree ReasonProtocolViolation ReasonSpam ReasonInvalidBlock`,
-  'Message handlers': `handleHandshakeTopic handleBlockTopic handleSubtreeTopic handleMiningOnTopic handleNodeStatusTopic
-    handleBanEvent`,
-  'Message structures': 'BlockMessage SubtreeMessage BestBlockMessage MiningOnMessage HandshakeMessage',
-  Configuration: `ChainCfgParams.TopicPrefix p2p_listen_addresses p2p_advertise_addresses p2p_port p2p_block_topic p2p_subtree_topic
-    p2p_handshake_topic p2p_mining_on_topic p2p_rejected_tx_topic p2p_node_status_topic p2p_shared_key p2p_dht_protocol_id
-    p2p_dht_use_private p2p_optimise_retries p2p_static_peers p2p_private_key p2p_http_address p2p_http_listen_address
-    p2p_grpc_address p2p_grpc_listen_address p2p_bootstrap_addresses p2p_bootstrap_persistent p2p_ban_threshold p2p_ban_duration
-    securityLevelHTTP server_certFile server_keyFile p2p_ban_default_duration p2p_ban_persist_path p2p_ban_max_entries`,
+/** Sections of ours by the Go type whose fields, methods or values they list. */
+const SECTION_OF_TYPE: Readonly<Record<string, string>> = {
+  Server: 'Server structure',
+  NodeI: 'p2p.NodeI',
+  BanListI: 'BanListI',
+  BanEventHandler: 'PeerBanManager',
+  PeerBanManager: 'PeerBanManager',
+  BanReason: 'PeerBanManager',
 };
 
-/** Fields of messages: the row of a message names its fields in groups. */
-const FIELDS: Readonly<Record<string, string>> = {
-  BlockMessage: 'Hash Height DataHubURL PeerID Header',
-  SubtreeMessage: 'Hash DataHubURL PeerID',
-  BestBlockMessage: 'Height Hash',
-  MiningOnMessage: 'Height PreviousHash',
-  HandshakeMessage: 'type peerID bestHeight bestHash dataHubURL userAgent services topicPrefix',
-};
+/** What begins the item of a row, by the line above a list of the specification; without one, what the list says stands in other rows already. */
+const PREFIXES: readonly (readonly [line: RegExp, prefix: string | undefined])[] = [
+  [/^The server manages several key components/, undefined],
+  [/^1\. \*\*Version Message/, undefined],
+  [/^This function establishes the server/, 'NewServer: '],
+  [/^For readiness checks/, 'Health: '],
+  [/^It begins:/, 'Start: '],
+  [/^3\. \*\*Topic Prefix Validation/, 'topic prefix validation: '],
+  [/^4\. \*\*Dynamic Version/, 'dynamic version: '],
+  [/^- `ChainCfgParams/, 'ChainCfgParams.TopicPrefix: '],
+  [/^The P2P Server depends on/, ''],
+  [/^The use of the public go-p2p package/, ''],
+];
 
 interface Row {
   readonly section: string;
@@ -45,6 +37,7 @@ interface Row {
 }
 
 const rows = rowsOf(readFileSync(join(REPO, 'docs/parity.md'), 'utf8'));
+const specification = readFileSync(join(REPO, 'test/data/specification.md'), 'utf8');
 
 function rowsOf(document: string): Row[] {
   return document.split(/^## /m).flatMap((part) => {
@@ -61,10 +54,23 @@ function text(file: string): string {
   return existsSync(join(REPO, file)) ? readFileSync(join(REPO, file), 'utf8') : '';
 }
 
-/** Titles of a file's tests and suites, templates of `each` as they are written. */
+const TEST_CALL = /\b(?:test|describe)((?:\.\w+)*)\(/g;
+const LEFT_OUT = /\.(?:skip|todo|fails|skipIf|runIf)\b/;
+
+/** Titles of a file's tests and suites, templates of `each` as they are written. What is skipped or commented out is none. */
 function titles(file: string): string[] {
-  const found = text(file).matchAll(/(?:\b(?:test|describe)(?:\.\w+)*\(|\)\()\s*(['"`])((?:\\.|(?!\1).)*)\1/g);
-  return [...found].map(([, , title = '']) => title.replaceAll("\\'", "'").replaceAll('’', "'"));
+  return titlesIn(text(file));
+}
+
+function titlesIn(code: string): string[] {
+  const source = code.replaceAll(/^\s*\/\/.*$/gm, '').replaceAll(/^\s*\/\*[\s\S]*?\*\//gm, '');
+  return [...source.matchAll(TEST_CALL)].flatMap(({ index, 0: call, 1: chain = '' }) => {
+    if (LEFT_OUT.test(chain)) return [];
+    let at = index + call.length;
+    if (/\.(?:each|for)$/.test(chain)) at = endOfParameters(source, at) + 1;
+    const [, , title = ''] = /^\s*(['"`])((?:\\.|(?!\1).)*)\1/.exec(source.slice(at, at + 400)) ?? [];
+    return title === '' ? [] : [title.replaceAll("\\'", "'").replaceAll('’', "'")];
+  });
 }
 
 /** True when the name is declared in the source, or is a member of what is; a use alone is none. */
@@ -74,33 +80,161 @@ function declares(source: string, name: string): boolean {
   const field = `^\\s+${modifiers}${name}[?!]?\\s*(?::|=(?!=))`;
   if (new RegExp(`${declaration}|${field}`, 'm').test(source)) return true;
   const heads = source.matchAll(new RegExp(`^\\s+${modifiers}${name}(?:<[^>]*>)?\\(`, 'gm'));
-  return [...heads].some(({ index, 0: head }) => /^\s*[:{]/.test(afterParameters(source, index + head.length)));
+  return [...heads].some(({ index, 0: head }) => {
+    const end = endOfParameters(source, index + head.length);
+    return /^\s*[:{]/.test(source.slice(end, end + 20));
+  });
 }
 
-/** What follows the parenthesis that was opened just before. */
-function afterParameters(source: string, start: number): string {
+/** Just behind the parenthesis that closes the one opened just before. */
+function endOfParameters(source: string, start: number): number {
   let depth = 1;
   let at = start;
   for (; at < source.length && depth > 0; at += 1) {
     if (source[at] === '(') depth += 1;
     else if (source[at] === ')') depth -= 1;
   }
-  return source.slice(at, at + 20);
+  return at;
+}
+
+/** Code blocks of a language. */
+function blocks(language: string): string[] {
+  return [...specification.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(
+    ([, code = '']) => code,
+  );
+}
+
+/** Go's types, and what is in each: fields of a struct, methods of an interface, values of an enumeration. */
+function goTypes(): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const code of blocks('go')) {
+    for (const [, name = '', body = ''] of code.matchAll(/^type (\w+) (?:struct|interface) \{\n([\s\S]*?)^\}/gm))
+      found.set(
+        name,
+        [...body.matchAll(/^ {4}(?:\w+\.)?(\w+)/gm)].map(([, member = '']) => member),
+      );
+    for (const [, name = '', body = ''] of code.matchAll(/^type (\w+) int\n\s*const \(\n([\s\S]*?)^\)/gm))
+      found.set(
+        name,
+        [...body.matchAll(/^ {4}(\w+)/gm)].map(([, member = '']) => member),
+      );
+  }
+  return found;
+}
+
+/** Types that the specification uses without writing them out: of this service, so without a package in front. */
+function otherTypes(): string[] {
+  const [code] = [blocks('go').join('\n')];
+  const used = [
+    ...code.matchAll(
+      /(?:\*|chan (?:\*)?|\]\*?|\s)(?<![.\w])((?:Ban|SyncM|PeerBan|notification|peerMap)\w+)(?=[\s)]|$)/gm,
+    ),
+  ];
+  return [...new Set(used.map(([, name = '']) => name))].filter((name) => /^[A-Z]|Msg$|Entry$/.test(name));
+}
+
+/** Messages with their fields. */
+function messages(): [string, string[]][] {
+  const parts = specification.split(/^#### /m).slice(1);
+  return parts.map((part) => {
+    const [name = ''] = part.split('\n');
+    const [, json = ''] = /```json\n([\s\S]*?)```/.exec(part) ?? [];
+    return [name, [...json.matchAll(/^ *"(\w+)":/gm)].map(([, field = '']) => field)];
+  });
+}
+
+/** Items of lists, as a row should begin: the names in code marks that stand first, else the text. */
+function listed(): string[] {
+  const prose = specification.replaceAll(/```[\s\S]*?```/g, '');
+  let above = '';
+  return prose.split('\n').flatMap((line) => {
+    const [, bullet] = /^\s*- (.+)$/.exec(line) ?? [];
+    const [, bold] = /^\d\. \*\*(.+?)\*\*/.exec(line) ?? [];
+    if (bullet === undefined || /^- `[\w.]+`(?: and `\w+`)?:/.test(line)) {
+      if (line.trim() !== '') above = line;
+    }
+    if (bold !== undefined) return [bold.toLowerCase()];
+    if (bullet === undefined) return [];
+    const [, first, second] = /^`([\w.]+)`(?: and `(\w+)`)?:/.exec(bullet) ?? [];
+    if (first !== undefined) return second === undefined ? [first] : [first, second];
+    const [, prefix] = PREFIXES.find(([pattern]) => pattern.test(above)) ?? ['', ''];
+    return prefix === undefined ? [] : [`${prefix}${bullet}`];
+  });
+}
+
+/** The row may say less than the text: its item begins it, or is the name that the text begins with. */
+function covers(item: string, wanted: string): boolean {
+  const [prefix = ''] = /^[\w. ]+: /.exec(wanted) ?? [];
+  return wanted === item || (item.length >= prefix.length + 8 && wanted.startsWith(item));
 }
 
 describe('there is a row for every', () => {
-  test.each(Object.entries(SPECIFIED))('item of %s', (section, names) => {
-    const items = rows.filter((row) => row.section === section).map(({ item }) => item);
-    expect(names.split(/\s+/).filter((name) => !items.includes(name))).toEqual([]);
-    expect(new Set(items).size).toBe(items.length);
+  const items = rows.map(({ item }) => item);
+  const missing = (wanted: readonly string[], among = items) =>
+    wanted.filter((each) => !among.some((item) => covers(item, each)));
+
+  test.each([...goTypes()])('part of the type %s', (type, parts) => {
+    const section = SECTION_OF_TYPE[type] ?? '';
+    const own = rows.filter((row) => row.section === section).map(({ item }) => item);
+    expect(parts.length).toBeGreaterThan(0);
+    expect(missing([type, ...parts], own)).toEqual([]);
   });
 
-  test.each(Object.entries(FIELDS))('field of %s', (message, names) => {
+  test('type that is used', () => {
+    expect(otherTypes()).toEqual(expect.arrayContaining(['SyncManager', 'BanEvent', 'BanScore', 'PeerBanManagerI']));
+    expect(missing(otherTypes())).toEqual([]);
+  });
+
+  test('function', () => {
+    const functions = [
+      ...blocks('go')
+        .join('\n')
+        .matchAll(/^func (?:\(\w+ \*?\w+\) )?(\w+)\(/gm),
+    ].map(([, name = '']) => name);
+    expect(functions).toEqual(['NewServer', 'Health', 'Init', 'Start', 'Stop']);
+    expect(missing(functions)).toEqual([]);
+  });
+
+  test.each(messages())('field of %s', (message, names) => {
     const fields = rows
       .filter(({ section, item }) => section === 'Message structures' && item.startsWith(`${message}: `))
       .flatMap(({ item }) => item.slice(message.length + 2).split(', '));
-    expect(fields.sort()).toEqual(names.split(' ').sort());
+    expect(items).toContain(message);
+    expect(fields.sort()).toEqual(names.toSorted());
   });
+
+  test('item of a list: settings, handlers, duties, steps', () => {
+    expect(listed().length).toBeGreaterThan(60);
+    // The fields of a version are those of its message.
+    const [, versionFields = ''] =
+      /sends a version message containing:\n\n([\s\S]*?)\n\n2\. /.exec(specification) ?? [];
+    const inMessage = [...versionFields.matchAll(/- `(\w+)`/g)].map(([, name = '']) => name);
+    expect(missing(listed()).filter((name) => !inMessage.includes(name))).toEqual([]);
+  });
+
+  test('heading of a process', () => {
+    const [, processes = ''] = /^## Key Processes\n([\s\S]*?)^## /m.exec(specification) ?? [];
+    const headings = [...processes.matchAll(/^### (.+)$/gm)].map(([, heading = '']) => heading);
+    expect(headings.length).toBeGreaterThan(2);
+    expect(headings.filter((heading) => !items.some((item) => item.toLowerCase() === heading.toLowerCase()))).toEqual(
+      [],
+    );
+  });
+
+  test('item once', () => {
+    const named = rows.map(({ section, item }) => `${section}: ${item}`);
+    expect(named.filter((name, at) => named.indexOf(name) !== at)).toEqual([]);
+  });
+});
+
+test('no test is skipped', () => {
+  const files = readdirSync(join(REPO, 'test'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.test.ts'),
+  );
+  const skipped = files.filter((name) =>
+    [...text(`test/${name}`).matchAll(TEST_CALL)].some(([, chain = '']) => LEFT_OUT.test(chain)),
+  );
+  expect(skipped.filter((name) => name !== 'unit/parity.test.ts')).toEqual([]);
 });
 
 describe('the checks', () => {
@@ -114,6 +248,9 @@ describe('the checks', () => {
     expect(titles('test/unit/parity.test.ts')).toContain('find titles, and nothing else');
     expect(titles('test/unit/parity.test.ts')).toContain('field of %s');
     expect(titles('test/unit/parity.test.ts')).not.toContain('docs/parity.md');
+    const code =
+      "test.each([f(1)])('each', x);\n  // test('gone', x);\ntest.skip('skipped', x);\ntest.todo('later');\ng(h)('no test');\n";
+    expect(titlesIn(code)).toEqual(['each']);
   });
 });
 
