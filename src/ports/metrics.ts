@@ -4,6 +4,7 @@ export type Labels = Readonly<Record<string, string>>;
 
 /** Only grows. */
 export interface Counter {
+  /** An amount of 0 makes the series known before its first event, as whoever watches for an increase needs it. */
   add(amount?: number, labels?: Labels): void;
 }
 

@@ -82,6 +82,16 @@ describe('/metrics', () => {
   });
 });
 
+test('a counter that an alert watches for an increase is there before its first event', async () => {
+  const text = await scrape();
+  const watched = [...document('alerts.yml').matchAll(/increase\((\w+_total)(?:\{([^}]*)\})?/g)];
+  expect(watched.length).toBeGreaterThan(3);
+  for (const [, name = '', label = ''] of watched) {
+    const series = text.split('\n').filter((line) => line.startsWith(name) && line.includes(label));
+    expect(series.length, name).toBeGreaterThan(0);
+  }
+});
+
 describe('a histogram', () => {
   test('counts what is at most each bound, and the rest', async () => {
     const metrics = new PrometheusMetrics();

@@ -70,6 +70,8 @@ export class KafkaProducer implements Producer {
       sent: metrics.counter('teranode_p2p_kafka_sent_total', 'Messages acknowledged by Kafka', ['topic']),
       errors: metrics.counter('teranode_p2p_kafka_errors_total', 'Failed requests to Kafka', ['topic']),
     };
+    this.counters.errors.add(0, this.labels);
+    for (const reason of ['queue_full', 'stopped']) this.counters.dropped.add(0, { ...this.labels, reason });
     this.times = {
       delivery: deliveryTime(metrics),
       request: metrics.histogram(
@@ -96,6 +98,12 @@ export class KafkaProducer implements Producer {
       'teranode_p2p_kafka_queue_bytes',
       'Bytes of the messages kept for Kafka',
       () => this.queue.bytes,
+      this.labels,
+    );
+    metrics.gauge(
+      'teranode_p2p_kafka_queue_bytes_bound',
+      'Bytes of the messages kept for Kafka at most',
+      () => options.maxBytes,
       this.labels,
     );
   }

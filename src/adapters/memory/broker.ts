@@ -157,6 +157,7 @@ export class MemoryProducer implements Producer {
       'Messages dropped before they reached Kafka',
       ['topic', 'reason'],
     );
+    for (const reason of ['queue_full', 'stopped']) this.dropped.add(0, { topic: this.topic, reason });
     this.sent = deps.metrics.counter('teranode_p2p_kafka_sent_total', 'Messages acknowledged by Kafka', ['topic']);
     this.delivery = deliveryTime(deps.metrics);
   }

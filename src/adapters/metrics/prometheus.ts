@@ -27,6 +27,8 @@ export class PrometheusMetrics implements Metrics {
     const known = this.counters.get(name);
     if (known !== undefined) return known;
     const counter = lazyCounter(labelNames);
+    // There from the first scrape on, so that the first event is an increase.
+    if (labelNames.length === 0) counter.add(0);
     this.counters.set(name, counter);
     new PromCounter({
       name,
