@@ -1,0 +1,45 @@
+// Messages of topics that were not joined, forced on a node by a peer: as in Go they end before they cost a verification or a place in memory.
+import { afterEach, expect, test } from 'vitest';
+import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
+import { RecordedMetrics } from '../fakes/recorders.ts';
+import { addressOf, Nodes, nodeOptions, TOPICS } from '../support/nodes.ts';
+import { waitFor } from '../support/wait.ts';
+
+const [BLOCK = ''] = TOPICS;
+const JUNK = 'junk';
+const nodes = new Nodes();
+let stranger: TeranodeLibp2p | undefined;
+
+afterEach(async () => {
+  await Promise.all([stranger?.stop(), nodes.stop()]);
+});
+
+/** What the stranger believes of who has joined a topic. */
+interface Believer {
+  readonly topics: Map<string, Set<string>>;
+}
+
+test('are dropped unread; one of a joined topic, sent after them, arrives', async () => {
+  const { node, metrics } = await nodes.start();
+  const got: string[] = [];
+  node.setTopicHandler(BLOCK, ({ bytes }) => {
+    got.push(Buffer.from(bytes).toString());
+    return 'accept';
+  });
+  stranger = await buildLibp2p(await nodeOptions(), [BLOCK, JUNK], {}, new RecordedMetrics());
+  await stranger.start();
+  const { pubsub } = stranger.services;
+  pubsub.subscribe(BLOCK);
+  pubsub.subscribe(JUNK);
+  await node.connectPeer(stranger.getMultiaddrs()[0]?.toString() ?? addressOf(node));
+  await waitFor(() => pubsub.getMeshPeers(BLOCK).includes(node.hostId()), { what: 'the mesh' });
+  (pubsub as unknown as Believer).topics.set(JUNK, new Set([node.hostId()]));
+  for (let i = 0; i < 20; i += 1) {
+    const { recipients } = await pubsub.publish(JUNK, Buffer.from(`junk ${i}`));
+    expect(recipients.map(String)).toEqual([node.hostId()]);
+  }
+  await pubsub.publish(BLOCK, Buffer.from('block'));
+  await waitFor(() => got.length > 0, { what: 'the block' });
+  expect(got).toEqual(['block']);
+  expect(metrics.gaugeValue('teranode_p2p_seen_entries')).toBe(1);
+});
