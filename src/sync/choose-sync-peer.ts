@@ -1,5 +1,5 @@
 // Whom to sync from: a snapshot in, a decision out, so that every rule can be looked at without a network. What a peer claims is believed until
-// it is disproved or the peer has failed on it; then it rests.
+// it is disproved, or nothing came of asking the peer: then all others go before it.
 import type { BlockHash, PeerId } from '../wire/ids.ts';
 
 /** What is known of a peer. */
@@ -19,14 +19,15 @@ export interface SyncPeerRow {
   readonly lastMessageMs: number | undefined;
 }
 
-/** Catch-ups that failed with a peer; `lastMs` on the clock of `SyncSnapshot.nowMs`. */
-export interface CatchUpFailure {
+/** Choices of a peer that came to nothing. */
+export interface Misses {
   readonly count: number;
-  readonly lastMs: number;
+  /** On the clock of `SyncSnapshot.nowMs`. */
+  readonly restsUntilMs: number;
 }
 
 export interface SyncCandidate extends SyncPeerRow {
-  readonly failure: CatchUpFailure | undefined;
+  readonly misses: Misses;
 }
 
 export interface SyncSnapshot {
@@ -34,7 +35,7 @@ export interface SyncSnapshot {
   readonly candidates: readonly SyncCandidate[];
   /** `p2p_force_sync_peer`: this one or nobody. */
   readonly forcedPeer: PeerId | undefined;
-  /** The sync peer before; taken again only when nobody else qualifies. */
+  /** The sync peer before; taken again only when nobody else with as few misses qualifies. */
   readonly previousPeer: PeerId | undefined;
   readonly nowMs: number;
 }
@@ -47,6 +48,7 @@ export interface FitPeer {
   readonly hash: BlockHash;
   readonly dataHubUrl: string;
   readonly score: number;
+  readonly misses: number;
 }
 
 /** The first rule that a peer breaks. From `resting` on it is ahead of us. */
@@ -73,20 +75,20 @@ export type Choice =
   | { readonly outcome: 'chosen'; readonly peer: FitPeer }
   | { readonly outcome: 'nobody'; readonly why: WhyNobody };
 
-/** Longer than an honest peer's restart or a burst of load. */
-export const FIRST_REST_MS = 10 * 60_000;
-/** Doubled with each failure up to this. */
-export const LONGEST_REST_MS = 6 * 3_600_000;
-
-/** Lowest score, then highest, then by chance. `random` gives [0, 1); with the same numbers the choice is the same, whatever the order. */
+/**
+ * Fewest misses, so that no liar is tried twice before everybody else was; then lowest score, then highest, then by chance. `random` gives
+ * [0, 1); with the same numbers the choice is the same, whatever the order.
+ */
 export function chooseSyncPeer(snapshot: SyncSnapshot, random: () => number): Choice {
   const { candidates, forcedPeer, previousPeer } = snapshot;
   if (forcedPeer !== undefined) return forcedChoice(forcedPeer, snapshot);
   const judged = candidates.map((candidate) => fitnessOf(candidate, snapshot));
   const fit = judged.flatMap((each) => (each.isFit ? [each.peer] : []));
   if (fit.length === 0) return { outcome: 'nobody', why: whyNobody(judged) };
-  const others = fit.filter(({ peerId }) => peerId !== previousPeer);
-  return { outcome: 'chosen', peer: best(others.length > 0 ? others : fit, random) };
+  const fewest = Math.min(...fit.map(({ misses }) => misses));
+  const first = fit.filter(({ misses }) => misses === fewest);
+  const others = first.filter(({ peerId }) => peerId !== previousPeer);
+  return { outcome: 'chosen', peer: best(others.length > 0 ? others : first, random) };
 }
 
 /** Whether we may sync from the peer, or the first rule against it. */
@@ -94,23 +96,17 @@ export function fitnessOf(
   candidate: SyncCandidate,
   { ownHeight, nowMs }: Pick<SyncSnapshot, 'ownHeight' | 'nowMs'>,
 ): Fitness {
-  const { peerId, claimed, dataHubUrl, score } = candidate;
+  const { peerId, claimed, dataHubUrl, score, misses } = candidate;
   const no = (why: Unfitness): Fitness => ({ isFit: false, why });
   if (!candidate.isConnected) return no('not_connected');
   if (candidate.isBanned) return no('banned');
   if (claimed?.hash === undefined) return no('no_best_hash');
   const height = heightOf(candidate);
   if (height <= ownHeight) return no('not_ahead');
-  if (isResting(candidate.failure, nowMs)) return no('resting');
+  if (nowMs < misses.restsUntilMs) return no('resting');
   if (dataHubUrl === undefined || dataHubUrl === '') return no('no_datahub');
   if (candidate.dataHubHealth === 'unhealthy') return no('datahub_unhealthy');
-  return { isFit: true, peer: { peerId, height, hash: claimed.hash, dataHubUrl, score } };
-}
-
-/** Ten minutes after the first failure, twenty after the second, at most six hours. */
-export function isResting(failure: CatchUpFailure | undefined, nowMs: number): boolean {
-  if (failure === undefined || failure.count === 0) return false;
-  return nowMs - failure.lastMs < Math.min(FIRST_REST_MS * 2 ** (failure.count - 1), LONGEST_REST_MS);
+  return { isFit: true, peer: { peerId, height, hash: claimed.hash, dataHubUrl, score, misses: misses.count } };
 }
 
 /**

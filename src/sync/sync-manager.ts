@@ -7,16 +7,16 @@ import type { Metrics } from '../ports/metrics.ts';
 import type { SyncPeer, SyncStatus } from '../ports/sync-status.ts';
 import { type Repeating, repeating } from '../repeating.ts';
 import type { BlockHash, PeerId } from '../wire/ids.ts';
-import { CatchUpFailures } from './catch-up-failures.ts';
 import {
   chooseSyncPeer,
   type FitPeer,
   fitnessOf,
-  isResting,
   type SyncCandidate,
   type SyncPeerRow,
+  type WhyNobody,
 } from './choose-sync-peer.ts';
 import { MAX_CONNECTION_TIMES, type SyncCounters, syncMetrics } from './sync-metrics.ts';
+import { SyncMisses } from './sync-misses.ts';
 import { type SyncEnd, SyncSession } from './sync-session.ts';
 import { TriggerRate } from './trigger-rate.ts';
 
@@ -54,12 +54,16 @@ const EVALUATE_MS = 30_000;
 /** However much happens, the blockchain service is asked at most four times a second. */
 const LEAST_GAP_MS = 250;
 const MAX_REASON_CHARS = 200;
+/** Somebody is ahead of us all the same. */
+const BEHIND: ReadonlySet<WhyNobody> = new Set(['none_usable', 'forced_unusable']);
+/** Ends that say something of the peer when our chain did not grow meanwhile. */
+const FRUITLESS: ReadonlySet<SyncEnd> = new Set(['level', 'left', 'unusable', 'inactive']);
 
 export class SyncManager implements SyncStatus {
   private readonly deps: SyncManagerDependencies;
   private readonly options: SyncManagerOptions;
   private readonly counters: SyncCounters;
-  private readonly failures = new CatchUpFailures();
+  private readonly misses = new SyncMisses();
   private readonly rate = new TriggerRate();
   /** Unix ms at which a connected peer was first chosen. */
   private readonly chosenAtMs = new Map<PeerId, number>();
@@ -85,7 +89,8 @@ export class SyncManager implements SyncStatus {
     this.counters = syncMetrics(deps.metrics, {
       state: () => (this.session === undefined ? 'none' : this.session.isCatchingUp ? 'catching_up' : 'chosen'),
       blocksBehind: () => Math.max(0, (this.session?.peer.height ?? 0) - this.ownHeight),
-      failedPeers: () => this.failures.size,
+      failedPeers: () => this.misses.failedPeers,
+      stalledPeers: () => this.misses.stalledPeers,
       connectionTimes: () => this.chosenAtMs.size,
     });
   }
@@ -162,6 +167,7 @@ export class SyncManager implements SyncStatus {
       if (state === 'IDLE' && this.session !== undefined) this.end('idle');
       return;
     }
+    if (ownHeight > this.ownHeight) this.misses.grew();
     this.ownHeight = ownHeight;
     this.judge(state, back !== undefined && back === this.session);
     if (this.session === undefined) this.choose(state);
@@ -174,16 +180,29 @@ export class SyncManager implements SyncStatus {
     const { session, ownHeight } = this;
     if (session === undefined) return;
     const nowMs = this.deps.clock.monotonic();
-    const row = this.candidates().find(({ peerId }) => peerId === session.peer.peerId);
+    const { peerId } = session.peer;
+    const candidates = this.candidates();
+    const row = candidates.find((each) => each.peerId === peerId);
     const end = session.judge({
       state,
       ownHeight,
       fitness: row && fitnessOf(row, { ownHeight, nowMs }),
       messageAgeMs: this.deps.clock.now() - (row?.lastMessageMs ?? 0),
       wasBack,
+      isUntriedAtHand: this.isUntriedAmong(candidates, peerId, nowMs),
       nowMs,
     });
     if (end !== undefined) this.end(end);
+  }
+
+  private isUntriedAmong(candidates: readonly SyncCandidate[], besides: PeerId, nowMs: number): boolean {
+    const { ownHeight } = this;
+    return (
+      this.options.forcedPeer === undefined &&
+      candidates.some(
+        (each) => each.peerId !== besides && each.misses.count === 0 && fitnessOf(each, { ownHeight, nowMs }).isFit,
+      )
+    );
   }
 
   private choose(state: FsmState): void {
@@ -198,6 +217,7 @@ export class SyncManager implements SyncStatus {
     const isWaiting = this.mustAwaitPeers(nowMs);
     if (choice.outcome === 'nobody' || isWaiting) {
       this.counters.choices.add(1, { outcome: choice.outcome === 'nobody' ? choice.why : 'awaiting_peers' });
+      if (choice.outcome === 'nobody' && BEHIND.has(choice.why)) this.nextLookMs = LOOK_BEHIND_MS;
       if (isWaiting) this.nextLookMs = Math.min(LOOK_BEHIND_MS, this.startedMs + this.options.maxWaitMs - nowMs);
       return;
     }
@@ -264,7 +284,7 @@ export class SyncManager implements SyncStatus {
       return;
     }
     const nowMs = this.deps.clock.monotonic();
-    if (!isResting(this.failures.of(peerId, nowMs), nowMs)) this.failures.add(peerId, nowMs);
+    if (!this.misses.isAtFault(peerId, nowMs)) this.misses.failed(peerId, nowMs);
   }
 
   private end(reason: SyncEnd): void {
@@ -274,15 +294,24 @@ export class SyncManager implements SyncStatus {
     this.session = undefined;
     this.previousPeer = peerId;
     this.counters.ends.add(1, { reason });
-    const isFailure = reason === 'failed' || reason === 'stalled';
-    const failures = isFailure ? this.failures.add(peerId, this.deps.clock.monotonic()).count : undefined;
-    this.deps.log.info({ peerId, height, ownHeight: this.ownHeight, reason, failures }, 'sync peer given up');
+    this.noteMiss(session, reason);
+    const misses = this.misses.of(peerId, this.deps.clock.monotonic()).count;
+    this.deps.log.info({ peerId, height, ownHeight: this.ownHeight, reason, misses }, 'sync peer given up');
     if (reason === 'failed') this.deps.chargeFailure(peerId);
+  }
+
+  private noteMiss(session: SyncSession, reason: SyncEnd): void {
+    const { peerId } = session.peer;
+    const nowMs = this.deps.clock.monotonic();
+    if (session.hasDelivered) this.misses.delivered(peerId);
+    if (reason === 'failed') this.misses.failed(peerId, nowMs);
+    else if (reason === 'stalled') this.misses.stalled(peerId, nowMs);
+    else if (FRUITLESS.has(reason) && !session.hasProgressed) this.misses.fruitless(peerId, nowMs);
   }
 
   private candidates(): SyncCandidate[] {
     const nowMs = this.deps.clock.monotonic();
-    return this.deps.candidates().map((row) => ({ ...row, failure: this.failures.of(row.peerId, nowMs) }));
+    return this.deps.candidates().map((row) => ({ ...row, misses: this.misses.of(row.peerId, nowMs) }));
   }
 
   /** The first of several in a row is for an operator to see. */

@@ -1,6 +1,6 @@
 // What operators see of the sync: how choices went, how they ended, what was triggered, and how things stand.
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import { MAX_FAILED_PEERS } from './catch-up-failures.ts';
+import { MAX_MISSED_PEERS } from './sync-misses.ts';
 
 /** Connected peers whose first choice is remembered; more than are ever connected with default settings. The oldest is forgotten. */
 export const MAX_CONNECTION_TIMES = 1000;
@@ -13,6 +13,7 @@ export interface SyncReads {
   /** To the height of the sync peer; 0 without one. */
   blocksBehind(): number;
   failedPeers(): number;
+  stalledPeers(): number;
   connectionTimes(): number;
 }
 
@@ -32,7 +33,8 @@ export function syncMetrics(metrics: Metrics, reads: SyncReads): SyncCounters {
   }
   metrics.gauge('teranode_p2p_sync_blocks_behind', 'Blocks to the height of the sync peer', reads.blocksBehind);
   const kept = [
-    ['failed_peers', reads.failedPeers, MAX_FAILED_PEERS],
+    ['failed_peers', reads.failedPeers, MAX_MISSED_PEERS],
+    ['stalled_peers', reads.stalledPeers, MAX_MISSED_PEERS],
     ['connection_times', reads.connectionTimes, MAX_CONNECTION_TIMES],
   ] as const;
   for (const [kind, size, bound] of kept) {

@@ -4,7 +4,7 @@ import type { FsmState } from '../ports/blockchain-client.ts';
 import type { BlockHash } from '../wire/ids.ts';
 import type { Fitness, FitPeer } from './choose-sync-peer.ts';
 
-/** Why a sync peer is no longer one. `failed` is charged; `failed` and `stalled` rest. */
+/** Why a sync peer is no longer one; `failed` is charged. */
 export type SyncEnd = 'level' | 'left' | 'banned' | 'unusable' | 'failed' | 'inactive' | 'stalled' | 'idle';
 
 /** What is seen at one look. */
@@ -17,13 +17,18 @@ export interface SyncSighting {
   readonly messageAgeMs: number;
   /** The state machine was back at RUNNING before `ownHeight` was read. */
   readonly wasBack: boolean;
+  /** Somebody else qualifies of whom nothing bad is known. */
+  readonly isUntriedAtHand: boolean;
   readonly nowMs: number;
 }
 
 /** Go's times: inactive after five minutes of syncing with one of silence. */
 const INACTIVE_AFTER_MS = 5 * 60_000;
 const SILENCE_MS = 60_000;
-/** At RUNNING the trigger should have made our chain grow within Go's five minutes, and have brought us level in six times that. */
+/**
+ * At RUNNING the trigger should have made our chain grow within Go's five minutes, and have brought us level in six times that. A peer that is silent
+ * besides, which no Teranode is for a minute, is not waited for when there are others.
+ */
 const STALLED_AFTER_MS = 5 * 60_000;
 const NEVER_LEVEL_AFTER_MS = 30 * 60_000;
 /** Of the same choice; a block's time on a fast test network. */
@@ -38,13 +43,16 @@ export class SyncSession {
   /** Unix ms. */
   readonly sinceMs: number;
   private readonly chosenMs: number;
+  private readonly firstHeight: number;
   private phase: Phase = 'unarmed';
   private runningSinceMs: number | undefined;
   private progressedMs: number;
   private ownHeight: number;
+  private firstTriggerMs: number | undefined;
   private trigger: { hash: BlockHash; height: number; atMs: number; wasRunning: boolean } | undefined;
   /** The lowest height asked for and not reached: several triggers may be on their way, and the first is the one that is worked at. */
   private target: number | undefined;
+  private delivered = false;
 
   constructor(
     peer: FitPeer,
@@ -54,6 +62,7 @@ export class SyncSession {
     this.sinceMs = at.sinceMs;
     this.chosenMs = at.nowMs;
     this.progressedMs = at.nowMs;
+    this.firstHeight = at.ownHeight;
     this.ownHeight = at.ownHeight;
     this.runningSinceMs = at.state === 'RUNNING' ? at.nowMs : undefined;
   }
@@ -65,6 +74,16 @@ export class SyncSession {
   /** Back at RUNNING from a catch-up, and not judged yet. */
   get isBack(): boolean {
     return this.phase === 'back';
+  }
+
+  /** Our chain has grown since the choice. */
+  get hasProgressed(): boolean {
+    return this.ownHeight > this.firstHeight;
+  }
+
+  /** Our chain has reached what was asked for. */
+  get hasDelivered(): boolean {
+    return this.delivered;
   }
 
   /** A state of the state machine, by notification or asked for; the same one may come twice. */
@@ -89,7 +108,7 @@ export class SyncSession {
       return fitness.why === 'banned' ? 'banned' : 'unusable';
     }
     this.peer = fitness.peer;
-    if (seen.state === 'RUNNING') return this.isStalled(seen.nowMs) ? 'stalled' : undefined;
+    if (seen.state === 'RUNNING') return this.isStalled(seen) ? 'stalled' : undefined;
     return this.isInactive(seen) ? 'inactive' : undefined;
   }
 
@@ -104,6 +123,7 @@ export class SyncSession {
     const { hash, height } = this.peer;
     const wasRunning = state === 'RUNNING';
     this.trigger = { hash, height, atMs: nowMs, wasRunning };
+    this.firstTriggerMs ??= nowMs;
     this.target = Math.min(this.target ?? height, height);
     if (wasRunning && this.phase === 'unarmed') this.phase = 'armed';
   }
@@ -112,6 +132,7 @@ export class SyncSession {
     if (ownHeight > this.ownHeight) this.progressedMs = nowMs;
     this.ownHeight = ownHeight;
     if (this.target === undefined || ownHeight < this.target) return;
+    this.delivered = true;
     this.target = this.trigger !== undefined && this.trigger.height > ownHeight ? this.trigger.height : undefined;
   }
 
@@ -120,10 +141,13 @@ export class SyncSession {
     return nowMs - this.chosenMs >= INACTIVE_AFTER_MS && silentMs >= SILENCE_MS;
   }
 
-  private isStalled(nowMs: number): boolean {
-    const { runningSinceMs } = this;
-    if (this.trigger === undefined || runningSinceMs === undefined) return false;
-    const stillMs = nowMs - Math.max(runningSinceMs, this.progressedMs);
-    return stillMs >= STALLED_AFTER_MS || nowMs - runningSinceMs >= NEVER_LEVEL_AFTER_MS;
+  private isStalled({ nowMs, messageAgeMs, isUntriedAtHand }: SyncSighting): boolean {
+    const { runningSinceMs, firstTriggerMs } = this;
+    if (firstTriggerMs === undefined || runningSinceMs === undefined) return false;
+    const stillMs = nowMs - Math.max(runningSinceMs, firstTriggerMs, this.progressedMs);
+    const isSilent = Math.min(stillMs, messageAgeMs) >= SILENCE_MS;
+    return (
+      stillMs >= STALLED_AFTER_MS || nowMs - runningSinceMs >= NEVER_LEVEL_AFTER_MS || (isSilent && isUntriedAtHand)
+    );
   }
 }

@@ -3,9 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   chooseSyncPeer,
-  FIRST_REST_MS,
   fitnessOf,
-  LONGEST_REST_MS,
   type SyncCandidate,
   type SyncSnapshot,
 } from '../../../src/sync/choose-sync-peer.ts';
@@ -56,21 +54,31 @@ describe('who qualifies', () => {
     expect(chosen([proven, candidate('other', 102)], {}, never)).toBe('other');
   });
 
-  test.each([
-    [1, FIRST_REST_MS],
-    [2, 2 * FIRST_REST_MS],
-    [3, 4 * FIRST_REST_MS],
-    [40, LONGEST_REST_MS],
-  ])('after %d failed catch-ups it rests %d ms', (count, restMs) => {
-    const lastMs = NOW_MS - restMs;
-    const failed = candidate('failed', 500, { failure: { count, lastMs: lastMs + 1 } });
-    expect(chosen([failed])).toBe('none_usable');
-    expect(chosen([{ ...failed, failure: { count, lastMs } }])).toBe('failed');
+  test('one that rests does not, to the moment', () => {
+    const resting = candidate('p', 500, { misses: { count: 1, restsUntilMs: NOW_MS + 1 } });
+    expect(chosen([resting])).toBe('none_usable');
+    expect(chosen([{ ...resting, misses: { count: 1, restsUntilMs: NOW_MS } }])).toBe('p');
   });
 });
 
+const missed = (count: number) => ({ misses: { count, restsUntilMs: 0 } });
+
 describe('who of those is chosen', () => {
   test.each<[string, SyncCandidate[], string]>([
+    [
+      'of whom fewest choices came to nothing, whatever their score and height',
+      [
+        candidate('liar', 1_000_000, missed(1)),
+        candidate('honest', 101, { score: 90 }),
+        candidate('x', 999, missed(2)),
+      ],
+      'honest',
+    ],
+    [
+      'of all that missed, who did least often',
+      [candidate('twice', 1_000_000, missed(2)), candidate('once', 101, { ...missed(1), score: 9 })],
+      'once',
+    ],
     ['the lowest score', [candidate('low', 101), candidate('high', 900, { score: 1 })], 'low'],
     ['of equal scores the highest', [candidate('a', 200), candidate('b', 300), candidate('c', 299)], 'b'],
   ])('%s', (_what, candidates, expected) => {
@@ -94,6 +102,7 @@ describe('who of those is chosen', () => {
     const best = candidate('best', 900);
     expect(chosen([best, candidate('worse', 101, { score: 50 })], { previousPeer })).toBe('worse');
     expect(chosen([best, candidate('level', OWN_HEIGHT)], { previousPeer })).toBe('best');
+    expect(chosen([best, candidate('liar', 1_000_000, missed(1))], { previousPeer })).toBe('best');
   });
 });
 
@@ -137,10 +146,10 @@ describe('whatever peers there are', () => {
     dataHubUrl: fc.constantFrom(undefined, '', 'http://hub'),
     dataHubHealth: fc.constantFrom('unknown', 'healthy', 'unhealthy'),
     lastMessageMs: fc.constant(undefined),
-    failure: fc.option(
-      fc.record({ count: fc.integer({ min: 1, max: 9 }), lastMs: fc.integer({ min: 0, max: NOW_MS }) }),
-      { nil: undefined },
-    ),
+    misses: fc.record({
+      count: fc.integer({ min: 0, max: 3 }),
+      restsUntilMs: fc.constantFrom(0, NOW_MS, NOW_MS + 1),
+    }),
   });
   const anyCandidates = fc
     .array(anyCandidate, { maxLength: 12 })
@@ -163,7 +172,7 @@ describe('whatever peers there are', () => {
     );
   });
 
-  test('the lowest score wins, and nobody of that score is higher', () => {
+  test('nobody has fewer misses; of those with as few, nobody a lower score; of those, nobody is higher', () => {
     fc.assert(
       fc.property(anyCandidates, chance, (candidates, number) => {
         const choice = chooseSyncPeer(snapshot(candidates), () => number);
@@ -173,9 +182,11 @@ describe('whatever peers there are', () => {
         });
         expect(choice.outcome).toBe(fit.length > 0 ? 'chosen' : 'nobody');
         if (choice.outcome === 'nobody') return;
-        const { score, height } = choice.peer;
-        expect(score).toBe(Math.min(...fit.map((each) => each.score)));
-        expect(height).toBe(Math.max(...fit.filter((each) => each.score === score).map((each) => each.height)));
+        const { misses, score, height } = choice.peer;
+        expect(misses).toBe(Math.min(...fit.map((each) => each.misses)));
+        const best = fit.filter((each) => each.misses === misses);
+        expect(score).toBe(Math.min(...best.map((each) => each.score)));
+        expect(height).toBe(Math.max(...best.filter((each) => each.score === score).map((each) => each.height)));
       }),
     );
   });
@@ -192,14 +203,15 @@ describe('whatever peers there are', () => {
     );
   });
 
-  test('the previous peer only when nobody else qualifies', () => {
+  test('the previous peer only when nobody else with as few misses qualifies', () => {
     fc.assert(
       fc.property(anyCandidates, chance, (candidates, number) => {
         const previousPeer = 'p0' as PeerId;
         const choice = chooseSyncPeer(snapshot(candidates, { previousPeer }), () => number);
         if (choice.outcome === 'nobody' || choice.peer.peerId !== previousPeer) return;
         const others = candidates.filter(({ peerId }) => peerId !== previousPeer);
-        expect(chooseSyncPeer(snapshot(others), () => number).outcome).toBe('nobody');
+        const other = chooseSyncPeer(snapshot(others), () => number);
+        if (other.outcome === 'chosen') expect(other.peer.misses).toBeGreaterThan(choice.peer.misses);
       }),
     );
   });

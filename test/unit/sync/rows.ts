@@ -26,8 +26,8 @@ export function row(name: string, height: number, changes: Partial<SyncPeerRow> 
 }
 
 export function candidate(name: string, height: number, changes: Partial<SyncCandidate> = {}): SyncCandidate {
-  const { failure, ...rest } = changes;
-  return { ...row(name, height, rest), failure };
+  const { misses = { count: 0, restsUntilMs: 0 }, ...rest } = changes;
+  return { ...row(name, height, rest), misses };
 }
 
 export function snapshot(candidates: readonly SyncCandidate[], changes: Partial<SyncSnapshot> = {}): SyncSnapshot {

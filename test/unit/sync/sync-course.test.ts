@@ -11,8 +11,6 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const HOUR = 60 * MINUTE;
-
 describe('RUNNING, CATCHINGBLOCKS, RUNNING', () => {
   test('caught up: the sync peer is cleared, nobody pays', async () => {
     const { started, blockchain, who, charged, endings, metrics } = setUp([row('p', 200)]);
@@ -187,44 +185,6 @@ describe('a PeerFailure', () => {
     leave('best');
     await pass(SECOND);
     expect(who()).toBe('next');
-  });
-});
-
-describe('height liars', () => {
-  /** Block validation may tell in both ways. */
-  const fail = async (chain: ReturnType<typeof setUp>['blockchain']) => {
-    chain.move('CATCHINGBLOCKS');
-    await pass(SECOND);
-    chain.move('RUNNING');
-    await pass(SECOND);
-    chain.peerFailure('liar');
-  };
-
-  test('are not chosen twice, whoever else fails, and not after they left and came back', async () => {
-    const { started, blockchain, who, charged, leave, set } = setUp([row('liar', 1_000_000), row('a', 300)]);
-    await started();
-    await fail(blockchain);
-    expect(who()).toBe('a');
-    leave('liar');
-    set(row('liar', 2_000_000));
-    leave('a');
-    await pass(MINUTE);
-    expect(who()).toBeUndefined();
-    expect(charged).toEqual(['liar']);
-  });
-
-  test('rest twice as long each time when nobody else is ahead', async () => {
-    const { started, blockchain, who, charged } = setUp([row('liar', 1_000_000)]);
-    await started();
-    await fail(blockchain);
-    for (const restMs of [10 * MINUTE, 20 * MINUTE, 40 * MINUTE, 80 * MINUTE, 160 * MINUTE, 320 * MINUTE, 6 * HOUR]) {
-      await pass(restMs - 20 * SECOND);
-      expect(who()).toBeUndefined();
-      await pass(35 * SECOND);
-      expect(who()).toBe('liar');
-      await fail(blockchain);
-    }
-    expect(charged).toHaveLength(8);
   });
 });
 

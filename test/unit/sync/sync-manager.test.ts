@@ -31,6 +31,21 @@ describe('how often it looks', () => {
     expect(blockchain.asked.best).toBe(before + 11);
   });
 
+  test.each([
+    ['none of those ahead is usable', {}],
+    ['the forced one is not usable', { forcedPeer: 'p' as PeerId }],
+  ])('every 2 s while behind and %s, and 15 s again when nobody is ahead', async (_what, options) => {
+    const { blockchain, started, set } = setUp([row('p', 200, { dataHubHealth: 'unhealthy' })], options);
+    await started();
+    await pass(MINUTE);
+    expect(blockchain.asked.best).toBe(31);
+    set(row('p', OWN_HEIGHT));
+    await pass(2 * SECOND);
+    const before = blockchain.asked.best;
+    await pass(MINUTE);
+    expect(blockchain.asked.best).toBe(before + 4);
+  });
+
   test.each(['CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)('every 30 s at %s', async (state) => {
     const { blockchain, started, who } = setUp([row('p', 200)]);
     blockchain.state = state;

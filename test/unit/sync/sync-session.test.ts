@@ -31,7 +31,7 @@ test('the time of a long catch-up is no time of a stall', () => {
   const nowMs = 120 * MINUTE;
   long.sawState('RUNNING', nowMs);
   const fitness = { isFit: true, peer: peerAt(203) } as const;
-  const seen = { state: 'RUNNING', ownHeight: 200, fitness, messageAgeMs: 0, nowMs } as const;
+  const seen = { state: 'RUNNING', ownHeight: 200, fitness, messageAgeMs: 0, isUntriedAtHand: true, nowMs } as const;
   expect(long.judge({ ...seen, wasBack: true })).toBeUndefined();
   expect(long.isTriggerDue('RUNNING', nowMs)).toBe(true);
   expect(long.judge({ ...seen, wasBack: false, nowMs: nowMs + 5 * MINUTE - 1 })).toBeUndefined();
