@@ -1,0 +1,176 @@
+// What becomes of peers with whom nothing comes of it: liars, however they go about it, are not tried again before all others were; honest peers
+// do not pay for a block validation of ours that is away.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
+import type { PeerId } from '../../../src/wire/ids.ts';
+import { MINUTE, pass, SECOND, setUp } from './harness.ts';
+import { OWN_HEIGHT, row } from './rows.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const HOUR = 60 * MINUTE;
+
+describe('height liars', () => {
+  /** Block validation may tell in both ways. */
+  const fail = async (chain: ReturnType<typeof setUp>['blockchain']) => {
+    chain.move('CATCHINGBLOCKS');
+    await pass(SECOND);
+    chain.move('RUNNING');
+    await pass(SECOND);
+    chain.peerFailure('liar');
+  };
+
+  test('are not chosen twice, whoever else fails, and not after they left and came back', async () => {
+    const { started, blockchain, who, charged, leave, set } = setUp([row('liar', 1_000_000), row('a', 300)]);
+    await started();
+    await fail(blockchain);
+    expect(who()).toBe('a');
+    leave('liar');
+    set(row('liar', 2_000_000));
+    leave('a');
+    await pass(MINUTE);
+    expect(who()).toBeUndefined();
+    expect(charged).toEqual(['liar']);
+  });
+
+  test('rest twice as long each time when nobody else is ahead', async () => {
+    const { started, blockchain, who, charged } = setUp([row('liar', 1_000_000)]);
+    await started();
+    await fail(blockchain);
+    for (const restMs of [10 * MINUTE, 20 * MINUTE, 40 * MINUTE, 80 * MINUTE, 160 * MINUTE, 320 * MINUTE, 6 * HOUR]) {
+      await pass(restMs - 20 * SECOND);
+      expect(who()).toBeUndefined();
+      await pass(35 * SECOND);
+      expect(who()).toBe('liar');
+      await fail(blockchain);
+    }
+    expect(charged).toHaveLength(8);
+  });
+
+  /** Says something every second, as honest peers do and some liars. */
+  const talk = async (set: ReturnType<typeof setUp>['set'], rows: readonly SyncPeerRow[], ms: number) => {
+    for (let passed = 0; passed < ms; passed += SECOND) {
+      set(...rows.map((each) => ({ ...each, lastMessageMs: Date.now() })));
+      await pass(SECOND);
+    }
+  };
+
+  test.each([
+    [1, 'talk', 5],
+    [3, 'talk', 15],
+    [10, 'talk', 50],
+    [10, 'are silent', 10],
+  ])(
+    '%d who %s and bring nothing are chosen once each before the honest peer, not again: %d min',
+    async (count, how, minutes) => {
+      const liars = Array.from({ length: count }, (_, i) => row(`liar${i}`, 1_000_000));
+      const honest = row('honest', 200);
+      const { started, set, who, published, charged } = setUp([...liars, honest]);
+      await started();
+      const rows = how === 'talk' ? [...liars, honest] : [honest];
+      await talk(set, rows, minutes * MINUTE - 2 * SECOND);
+      expect(who()).not.toBe('honest');
+      await talk(set, rows, 30 * SECOND);
+      expect(who()).toBe('honest');
+      await talk(set, rows, 4 * MINUTE);
+      const asked = published.map(({ peerId }) => peerId as string);
+      expect(asked.toSorted()).toEqual([...liars, honest].map(({ peerId }) => peerId as string).toSorted());
+      expect(charged).toEqual([]);
+    },
+  );
+
+  test('stay behind the honest peer after their rest, whenever it is ahead again', async () => {
+    const { started, blockchain, set, who, published } = setUp([row('liar', 1_000_000), row('honest', 200)]);
+    await started();
+    await fail(blockchain);
+    for (let height = 200; height <= 1000; height += 100) {
+      expect(who()).toBe('honest');
+      blockchain.height = height;
+      set(row('liar', 1_000_000, { dataHubHealth: 'unhealthy' }));
+      await pass(HOUR);
+      expect(who()).toBeUndefined();
+      set(row('honest', height + 100), row('liar', 1_000_000));
+      await pass(15 * SECOND);
+    }
+    expect(published.filter(({ peerId }) => peerId === ('liar' as PeerId))).toHaveLength(1);
+  });
+
+  test.each<[string, (peers: ReturnType<typeof setUp>, name: string) => void]>([
+    [
+      'leaving and coming back',
+      ({ leave, set }, name) => {
+        leave(name);
+        set(row(name, 1_000_000));
+      },
+    ],
+    ['taking their claim back for a moment', ({ set }, name) => set(row(name, OWN_HEIGHT))],
+    ['serving nothing for a moment', ({ set }, name) => set(row(name, 1_000_000, { dataHubHealth: 'unhealthy' }))],
+  ])('do not take turns by %s', async (_how, dodge) => {
+    const peers = setUp([row('liar0', 1_000_000), row('liar1', 1_000_000), row('honest', 200)]);
+    const { started, set, who } = peers;
+    await started();
+    for (const liar of ['liar0', 'liar1']) {
+      expect(who()).toBe(liar);
+      dodge(peers, liar);
+      await pass(2 * SECOND);
+      set(row(liar, 1_000_000));
+    }
+    await pass(4 * MINUTE);
+    expect(who()).toBe('honest');
+  });
+});
+
+describe('our own block validation is away', () => {
+  test.each([1, 2, 3])(
+    '%d honest peers: none is charged or rests for hours, and one is asked soon after it is back',
+    async (count) => {
+      const rows = Array.from({ length: count }, (_, i) => row(`p${i}`, 200));
+      const { started, blockchain, charged, published, who, endings } = setUp(rows);
+      await started();
+      await pass(8 * HOUR);
+      expect(endings('stalled')).toBeGreaterThan(20);
+      expect(charged).toEqual([]);
+      const before = published.length;
+      await pass((count === 1 ? 15 : 5) * MINUTE + 2 * SECOND);
+      expect(published.length).toBeGreaterThan(before);
+      expect(who()).toBeDefined();
+      blockchain.height = 200;
+      await pass(2 * SECOND);
+      expect([who(), endings('level')]).toEqual([undefined, 1]);
+    },
+  );
+
+  test('once it is back, whoever was asked meanwhile is held to no blame', async () => {
+    const { started, blockchain, set, who } = setUp([row('high', 300), row('low', 200), row('lower', 150)]);
+    await started();
+    await pass(8 * MINUTE);
+    expect(who()).toBe('high');
+    blockchain.height = 300;
+    await pass(2 * SECOND);
+    expect(who()).toBeUndefined();
+    set(row('low', 500), row('fresh', 400));
+    await pass(15 * SECOND);
+    expect(who()).toBe('low');
+  });
+
+  test('a stall does not keep a peer that fails afterwards from resting as it must', async () => {
+    const { started, blockchain, who, charged } = setUp([row('p', 200)]);
+    await started();
+    await pass(5 * MINUTE);
+    expect(who()).toBeUndefined();
+    blockchain.peerFailure('p');
+    blockchain.peerFailure('p');
+    await pass(10 * MINUTE);
+    expect([who(), charged]).toEqual(['p', []]);
+    blockchain.peerFailure('p');
+    expect(charged).toEqual(['p']);
+    await pass(19 * MINUTE);
+    expect(who()).toBeUndefined();
+  });
+});
