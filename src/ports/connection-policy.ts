@@ -8,6 +8,6 @@ export interface ConnectionPolicy {
   refusesPeer(peerId: PeerId): boolean;
   /** A connection is open. `ip` is the socket's own; undefined when it runs through a relay. */
   connectionOpened(peerId: PeerId, ip: string | undefined): void;
-  /** A neighbour sent what no honest one does below the level of messages: bytes that are no frame, too large a frame, a bad signature. */
+  /** A neighbour sent what it alone can have written, and no honest one does: bytes that are no frame. */
   brokenFrame(peerId: PeerId): void;
 }

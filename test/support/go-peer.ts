@@ -156,6 +156,20 @@ export class GoPeer {
     return this.send('publishAs', job);
   }
 
+  /**
+   * Subtree announcements as one stranger, handed to one neighbour in a form that no library writes and Go takes for valid. Resolves with the
+   * stranger's id. `unknown_field`: signed over as well; `wide_tag`: one whose tag is longer than need be; `high_s`: the larger of the two
+   * secp256k1 signatures; `many_in_one`: all of them, over 1 KiB each, in one frame.
+   */
+  publishRaw(job: {
+    address: string;
+    topic: string;
+    kind: 'unknown_field' | 'wide_tag' | 'high_s' | 'many_in_one';
+    count: number;
+  }): Promise<string> {
+    return this.send('publishRaw', job);
+  }
+
   publishStatus(): Promise<{ running: number; published: number; failed: number }> {
     return this.send('publishStatus');
   }
@@ -227,8 +241,18 @@ export class GoPeer {
     return this.send('relayReserve', { address });
   }
 
+  /** From now on it neither reads nor answers, and its connections stay open. */
+  freeze(): void {
+    this.child.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.child.kill('SIGCONT');
+  }
+
   async stop(): Promise<void> {
     if (this.child.exitCode !== null) return;
+    this.thaw();
     const exited = new Promise((resolve) => this.child.once('exit', resolve));
     this.child.stdin?.end();
     const timer = setTimeout(() => this.child.kill('SIGKILL'), 3000);

@@ -1,6 +1,7 @@
 // Forged announcements arrive nowhere, and cost the honest neighbour that passed them on nothing.
 import { base58btc } from 'multiformats/bases/base58';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { admin } from '../support/admin.ts';
 import { GoPeer } from '../support/go-peer.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { readTopic } from '../support/kafka-reader.ts';
@@ -11,6 +12,8 @@ import {
   headerHash,
   kafkaSettings,
   mainnetHeaders,
+  PSK,
+  privateNetwork,
   protobufStrings,
   subtreeFields,
   topicsOf,
@@ -195,5 +198,77 @@ describe.each(DRESSES)('forged announcements, %s', (_dress, settings, dress) => 
     } finally {
       await loud.stop();
     }
+  });
+});
+
+describe('an author that makes its neighbours look bad', () => {
+  let server: ServerProcess;
+  let relay: GoPeer;
+
+  beforeAll(async () => {
+    server = await ServerProcess.start({
+      settings: { ...privateNetwork('mainnet'), logLevel: 'INFO', p2p_ban_threshold: '1000000' },
+    });
+    relay = await GoPeer.start({
+      psk: PSK,
+      topics: allTopics('mainnet'),
+      // For the 700 at once; of Go's 32 the rest would end at the relay.
+      validateQueue: 4096,
+      outboundQueue: 4096,
+    });
+    await relay.connect(server.address);
+    await waitFor(async () => (await relay.mesh()).mesh[topics.subtree]?.includes(server.peerId), { what: 'the mesh' });
+  });
+
+  afterAll(async () => {
+    await Promise.all([relay?.stop(), server?.stop()]);
+  });
+
+  const broken = (kind: string) => server.metric('teranode_p2p_broken_frames_total', `kind="${kind}"`);
+
+  // Go passes each of them on, and none of them is read here.
+  test.each([
+    ['fields that nobody knows, signed over', 'unknown_field', 'signature', 3],
+    ['such a field with a tag longer than need be', 'wide_tag', 'undecodable_inside', 3],
+    ['secp256k1 signatures with a high S', 'high_s', 'signature', 3],
+    ['so many in one frame that the relay names too many ids to us', 'many_in_one', 'undecodable_inside', 700],
+  ] as const)('%s: the honest relay keeps score 0 and its connection', async (_what, kind, counted, count) => {
+    const before = await broken(counted);
+    const received = async () => (await relay.counts())[topics.subtree] ?? 0;
+    const receivedBefore = await received();
+    await relay.publishRaw({ address: relay.addresses[0] ?? '', topic: topics.subtree, kind, count });
+    await waitFor(async () => (await received()) >= receivedBefore + count, {
+      what: 'all of them at the relay, which takes them for valid',
+    });
+    await waitFor(async () => (await broken(counted)) > before, { what: 'the first one at the server' });
+
+    const honest = JSON.stringify(subtreeFields(relay.peerId));
+    const processed = () => server.metric('teranode_p2p_gossip_messages_total', 'reason="processed"');
+    const passed = await processed();
+    await relay.publish(topics.subtree, honest);
+    await waitFor(async () => (await processed()) > passed, { what: 'an honest announcement behind them' });
+    const [explained] = await admin(server, 'bans', 'explain', relay.peerId);
+    expect(explained).toMatchObject({ offences: [], inForce: [] });
+    expect(await relay.isConnectedTo(server.peerId)).toBe(true);
+  });
+
+  test('1,000 messages of garbage give no line each, and nothing of them is in the log', async () => {
+    const seen = () => server.metric('teranode_p2p_gossip_messages_total', 'relay=');
+    const before = await seen();
+    const lines = server.output.json.length;
+    for (let i = 0; i < 1000; i += 1) {
+      const text = `unmistakable-${i}`;
+      const garbage = [
+        text,
+        `{"Hash":"${text}`,
+        `{"${text}":["${text}"]}`,
+        JSON.stringify({ ...subtreeFields(relay.peerId), Hash: text }),
+        JSON.stringify({ ...subtreeFields(text), DataHubURL: text }),
+      ];
+      await relay.publish(i % 2 === 0 ? topics.subtree : topics.nodeStatus, garbage[i % garbage.length] ?? '');
+    }
+    await waitFor(async () => (await seen()) >= before + 1000, { timeoutMs: 60_000, what: 'all of them' });
+    expect(server.output.json.slice(lines).length).toBeLessThan(10);
+    expect(JSON.stringify(server.output)).not.toContain('unmistakable');
   });
 });

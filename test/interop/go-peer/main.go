@@ -38,6 +38,7 @@ var handlers = map[string]handler{
 	"publish":         handlePublish,
 	"publishMany":     handlePublishMany,
 	"publishAs":       handlePublishAs,
+	"publishRaw":      handlePublishRaw,
 	"publishStatus":   handlePublishStatus,
 	"received":        handleReceived,
 	"receivedCounts":  handleReceivedCounts,

@@ -50,6 +50,7 @@ type initArgs struct {
 }
 
 type testPeer struct {
+	args   initArgs
 	host   host.Host
 	dht    *dht.IpfsDHT
 	ps     *pubsub.PubSub
@@ -83,7 +84,7 @@ func newTestPeer(ctx context.Context, raw json.RawMessage) (*testPeer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &testPeer{host: h, topics: map[string]*pubsub.Topic{}, tracer: newMeshTracer(), jobs: &publishJobs{}}
+	p := &testPeer{args: args, host: h, topics: map[string]*pubsub.Topic{}, tracer: newMeshTracer(), jobs: &publishJobs{}}
 	p.inbox = newInbox(args.KeepMessages, args.Discard)
 	p.stream = newStreamLog(h, args.StreamProtocol)
 	if err := p.startDHT(ctx, args); err != nil {
