@@ -61,6 +61,7 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
           view,
           execute,
           isShadow: options.isShadow,
+          clock,
           log,
           metrics,
           ...(judged === undefined ? {} : { judged }),

@@ -27,18 +27,21 @@ export interface GuardView {
   subtreeAnnouncedBy(hash: SubtreeHash, author: PeerId): boolean;
   /** True at most once for an author, topic and 4 s. */
   mayRelayPeerDiscovery(topic: string, author: PeerId): boolean;
-  /** True when the same bytes of the author passed under another topic prefix of ours. */
+  /** True when the same bytes of the author passed under another topic prefix of ours; once for each topic. */
   passedElsewhere(envelope: GossipMessage): boolean;
   /** Remembers that these bytes passed under their topic. */
   passed(envelope: GossipMessage): void;
   /** False while this node syncs from another peer than this one, or from one that is higher: such is not handed on. */
   handsOn(author: PeerId, height: number): boolean;
   isBanned(author: PeerId): boolean;
-  /** Takes a token of the author's; `over_scored` at most once in 5 s. */
-  authorRate(author: PeerId): 'ok' | 'over' | 'over_scored';
+  /**
+   * Takes a token of the author's; `over_scored` at most once in 5 s. What is late, and so played again by anybody, has tokens of its own, as many,
+   * and is never scored.
+   */
+  authorRate(author: PeerId, seqno: bigint): 'ok' | 'over' | 'over_scored';
   /** Takes a token of the neighbour's. */
   relayRate(relay: PeerId): 'ok' | 'over' | 'over_scored';
-  /** Remembers the author's highest sequence number. */
+  /** Asked after `authorRate`, which remembers the author's highest sequence number. */
   isReplay(author: PeerId, seqno: bigint): boolean;
   /** What is wrong with a DataHub URL. */
   dataHubUrlFault(url: string): DataHubUrlFault | undefined;
@@ -93,7 +96,7 @@ const bannedAuthor: EnvelopeGuard = (envelope, view) =>
   view.isBanned(envelope.author) ? ignored('banned_author') : undefined;
 
 const authorRate: EnvelopeGuard = (envelope, view) => {
-  const rate = view.authorRate(envelope.author);
+  const rate = view.authorRate(envelope.author, envelope.seqno);
   return rate === 'ok' ? undefined : ignored('author_rate', rate === 'over_scored' ? 'spam' : undefined);
 };
 

@@ -1,5 +1,5 @@
 // Between two versions of the network the same announcement comes under two topic prefixes, signed anew each time: what passed under one is
-// relayed under the other and counts once.
+// relayed under the other and counts once; there once only, so that for each copy that costs nothing there is one that was counted.
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { GossipMessage } from '../ports/p2p-node.ts';
@@ -11,17 +11,22 @@ const KEEP_MS = 60_000;
 
 /** Nothing is remembered while there is one prefix. */
 export function passedElsewhere(prefixes: number, watch: WatchSize = unwatched) {
-  const passed = new LRUCache<string, string>({ max: MAX_REMEMBERED, ttl: KEEP_MS });
+  /** Author and bytes -> the topics under which they passed. */
+  const passed = new LRUCache<string, readonly string[]>({ max: MAX_REMEMBERED, ttl: KEEP_MS });
   watch('other_prefix', () => passed.size, MAX_REMEMBERED);
   const key = ({ author, bytes }: GossipMessage) => `${author} ${hash('sha1', bytes, 'base64')}`;
   return {
     passedElsewhere: (envelope: GossipMessage): boolean => {
       if (prefixes < 2) return false;
-      const topic = passed.get(key(envelope));
-      return topic !== undefined && topic !== envelope.topic;
+      const own = key(envelope);
+      const topics = passed.get(own);
+      if (topics === undefined || topics.includes(envelope.topic)) return false;
+      passed.set(own, [...topics, envelope.topic], { ttl: passed.getRemainingTTL(own) });
+      return true;
     },
     passed: (envelope: GossipMessage): void => {
-      if (prefixes > 1) passed.set(key(envelope), envelope.topic);
+      if (prefixes < 2) return;
+      passed.set(key(envelope), [envelope.topic]);
     },
   };
 }

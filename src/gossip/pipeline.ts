@@ -1,5 +1,6 @@
 // The way of a message: envelope guards, decode, message guards, handler, effects. It runs inside gossip's validator, synchronously, so
 // that what is rejected is not forwarded either; a failure of ours never reaches gossip.
+import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { GossipMessage, RelayDecision, TopicHandler } from '../ports/p2p-node.ts';
@@ -9,6 +10,7 @@ import type { Effect } from './effects.ts';
 import { GUARDS, type GuardView, POLICY_RULES } from './guards.ts';
 import { HANDLERS } from './handlers/index.ts';
 import { DECODERS, type ReadTopic, type TopicMessages } from './messages.ts';
+import { sampled } from './sampled.ts';
 import { ACCEPTED, ignored, rejected, type SkipReason, type Verdict } from './verdict.ts';
 
 export interface PipelineDependencies {
@@ -18,6 +20,7 @@ export interface PipelineDependencies {
   readonly isShadow: (rule: SkipReason) => boolean;
   /** Told of each verdict, for whoever looks; must be cheap. */
   readonly judged?: (envelope: GossipMessage, verdict: Verdict) => void;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -58,10 +61,14 @@ export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDepend
     HANDLER_BUCKETS,
     ['topic'],
   );
+  counters.verdicts.add(0, { topic: kind, relay: 'ignore', reason: 'handler_failed' });
   const labels = { topic: kind };
+  const failed = sampled<unknown>(deps.clock, (error, untold) =>
+    deps.log.error({ topic: kind, err: error, untold }, 'message handling failed'),
+  );
   return (envelope): RelayDecision => {
     const startedMs = performance.now();
-    const verdict = safely(kind, envelope, deps, counters);
+    const verdict = safely(kind, envelope, deps, counters, failed);
     const reason = verdict.process ? 'processed' : verdict.reason;
     counters.verdicts.add(1, { topic: kind, relay: verdict.relay, reason });
     deps.judged?.(envelope, verdict);
@@ -78,11 +85,12 @@ function safely<K extends ReadTopic>(
   envelope: GossipMessage,
   deps: PipelineDependencies,
   counters: Counters,
+  failed: (error: unknown) => void,
 ): Verdict {
   try {
     return judge(kind, envelope, deps, counters);
   } catch (error) {
-    deps.log.error({ topic: kind, err: error }, 'message handling failed');
+    failed(error);
     return ignored('handler_failed');
   }
 }

@@ -11,7 +11,7 @@ import type { GuardView } from './guards.ts';
 import { passedElsewhere } from './passed-elsewhere.ts';
 import { peerDiscoveryRate } from './peer-discovery-rate.ts';
 import { MAX_BUCKETS, type Rate, TokenBuckets } from './rates.ts';
-import { replays } from './replays.ts';
+import { SequenceNumbers } from './sequence-numbers.ts';
 import { unwatched, type WatchSize } from './watch-size.ts';
 
 export interface PolicyOptions {
@@ -47,8 +47,11 @@ const OLD_TIP_MS = 24 * 3_600_000;
 export function guardView(deps: ViewDependencies, options: PolicyOptions): GuardView {
   const { ownId, blocks, subtrees, ownChain, clock, watch = unwatched } = deps;
   const authors = new TokenBuckets(clock, options.authorRate);
+  const lateOnes = new TokenBuckets(clock, options.authorRate);
   const relays = new TokenBuckets(clock, options.relayRate);
+  const numbers = new SequenceNumbers(clock, watch);
   watch('author_rate', () => authors.size, MAX_BUCKETS);
+  watch('author_rate_late', () => lateOnes.size, MAX_BUCKETS);
   watch('relay_rate', () => relays.size, MAX_BUCKETS);
   return {
     ownId,
@@ -65,9 +68,12 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
       const peer = deps.fsm.isSyncing() ? deps.sync.syncPeer() : undefined;
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
-    authorRate: (author) => authors.take(author),
+    authorRate: (author, seqno) => {
+      if (!numbers.isLate(author, seqno)) return authors.take(author);
+      return lateOnes.take(author) === 'ok' ? 'ok' : 'over';
+    },
     relayRate: (relay) => relays.take(relay),
-    isReplay: replays(clock, watch),
+    isReplay: (author, seqno) => numbers.isReplay(author, seqno),
     dataHubUrlFault: dataHubUrlCheck(options.dataHubUrls),
     ownHeightOf: (hash) => ownChain.heightOf(hash),
     easiestTarget: () => {

@@ -162,7 +162,7 @@ class Scenario {
       bestBlockAsked: () => {},
       ...deps,
     });
-    const pipeline = (each: Kind) => topicPipeline(each, { view, execute, isShadow: () => false, log, metrics });
+    const pipeline = (each: Kind) => topicPipeline(each, { view, execute, isShadow: () => false, clock, log, metrics });
     this.handlers = { block: pipeline('block'), subtree: pipeline('subtree') };
     this.reports = validationReports(
       {

@@ -9,7 +9,7 @@ import { targetFromCompact } from '../../../src/wire/header.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
-import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { dataJson, recordedFile, recordedTexts } from '../../support/recorded.ts';
 
 const AUTHOR = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
@@ -73,6 +73,7 @@ function judge(
       effects.push(...each);
     },
     isShadow: (rule) => options.shadow?.includes(rule) === true,
+    clock: new FakeClock(),
     log: recordingLogger(),
     metrics,
   });
@@ -189,8 +190,8 @@ describe.each(TOPICS)('%s', (kind) => {
   test('rates: the author’s comes first and is charged when due, the relay’s is never charged', () => {
     const asked: string[] = [];
     const view = {
-      authorRate: (peerId: string) => {
-        asked.push(`author ${peerId}`);
+      authorRate: (peerId: string, seqno: bigint) => {
+        asked.push(`author ${peerId} ${seqno}`);
         return 'ok' as const;
       },
       relayRate: (peerId: string) => {
@@ -200,7 +201,7 @@ describe.each(TOPICS)('%s', (kind) => {
     };
     const text = RECORDED[kind][0] ?? '';
     expect(judge(kind, text, { view })).toMatchObject({ relay: 'ignore', reason: 'relay_rate', effects: [] });
-    expect(asked).toEqual([`author ${AUTHOR}`, `relay ${RELAY}`]);
+    expect(asked).toEqual([`author ${AUTHOR} 1`, `relay ${RELAY}`]);
     expect(judge(kind, text, { view: { ...view, authorRate: () => 'over' } })).toMatchObject({
       reason: 'author_rate',
       effects: [],

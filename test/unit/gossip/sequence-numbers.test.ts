@@ -1,11 +1,20 @@
 // The rules of issue 4: each author's highest number is kept; a lower one passes only while the highest is fresh; the unknown pass.
 import { expect, test } from 'vitest';
-import { replays } from '../../../src/gossip/replays.ts';
+import { SequenceNumbers } from '../../../src/gossip/sequence-numbers.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock } from '../../fakes/recorders.ts';
 
 const [one, two] = [peer(1), peer(2)];
 const START = 1_758_000_000_000_000_000n;
+
+/** Asked as the guards do. */
+function replays(clock: FakeClock) {
+  const numbers = new SequenceNumbers(clock);
+  return (author: typeof one, seqno: bigint) => {
+    numbers.isLate(author, seqno);
+    return numbers.isReplay(author, seqno);
+  };
+}
 
 /** A step: after so many ms, this author's number is a replay or is none. */
 type Step = readonly [advanceMs: number, seqno: bigint, isReplay: boolean, author?: typeof one];
@@ -139,4 +148,88 @@ test('very many authors are bounded: who was forgotten is unknown again', () => 
   clock.advance(60_000);
   expect(isReplay('peer 19999' as typeof one, START)).toBe(true);
   expect(isReplay(one, START - 1n)).toBe(false);
+});
+
+test.each<[string, Step[]]>([
+  [
+    'the first one heard is none, and all below it are',
+    [
+      [0, START + 5n, false],
+      [0, START + 4n, true],
+      [0, 0n, true],
+    ],
+  ],
+  [
+    'growing numbers are none at any pace',
+    [
+      [0, START, false],
+      [600_000, START + 1n, false],
+      [0, START + 900n, false],
+    ],
+  ],
+  [
+    'one that was overtaken is none, however busy its author',
+    [
+      [0, START, false],
+      [1000, START + 100n, false],
+      [100, START + 1n, false],
+      [59_000, START + 101n, false],
+      [0, START + 2n, false],
+    ],
+  ],
+  [
+    'what a busy author passed one to two minutes ago is',
+    [
+      [0, START, false],
+      [30_000, START + 10n, false],
+      [30_000, START + 20n, false],
+      [30_000, START + 30n, false],
+      [30_000, START + 40n, false],
+      [0, START + 10n, true],
+      [0, START + 30n, false],
+    ],
+  ],
+  [
+    'all that a silent author has said is',
+    [
+      [0, START, false],
+      [1000, START + 10n, false],
+      [60_000, START + 10n, true],
+      [0, START + 9n, true],
+    ],
+  ],
+  [
+    'all before a silence is, whatever follows it',
+    [
+      [0, START, false],
+      [1000, START + 10n, false],
+      [60_000, START + 12n, false],
+      [0, START + 11n, false],
+      [0, START + 10n, true],
+    ],
+  ],
+  [
+    'the number of a message that is played again keeps nothing fresh',
+    [
+      [0, START + 5n, false],
+      [60_000, START + 5n, true],
+      [59_999, START + 5n, true],
+    ],
+  ],
+  [
+    'authors do not touch one another',
+    [
+      [0, START + 5n, false, one],
+      [0, START, false, two],
+      [0, START, true, one],
+    ],
+  ],
+])('late: %s', (_what, steps) => {
+  const clock = new FakeClock();
+  const numbers = new SequenceNumbers(clock);
+  const judged = steps.map(([advanceMs, seqno, , author = one]) => {
+    clock.advance(advanceMs);
+    return numbers.isLate(author, seqno);
+  });
+  expect(judged).toEqual(steps.map(([, , expected]) => expected));
 });

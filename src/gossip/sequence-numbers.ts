@@ -1,0 +1,65 @@
+// Old signed messages played again after the seen-cache has forgotten them: they are no news, and their author does not send them. A sequence
+// number starts at its author's start time and grows by one a message: it says nothing of a message's age, but one below an author's highest,
+// long after that highest was heard, was said before.
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../ports/clock.ts';
+import type { PeerId } from '../wire/ids.ts';
+import { unwatched, type WatchSize } from './watch-size.ts';
+
+/**
+ * Messages overtake one another on their ways through a network, by seconds; what is later than this was kept by somebody. Twice as long is what
+ * the seen-cache holds: a copy of anything younger never comes here.
+ */
+const OVERTAKING_MS = 60_000;
+/** Authors remembered; one that was forgotten is unknown again, and passes. */
+const MAX_AUTHORS = 20_000;
+
+interface Heard {
+  highest: bigint;
+  /** Monotonic ms at which the highest was heard. */
+  atMs: number;
+  /** The highest of at least a minute ago, and what will be it when a minute has passed since `markMs`. */
+  floor: bigint;
+  mark: bigint;
+  markMs: number;
+}
+
+export class SequenceNumbers {
+  private readonly clock: Clock;
+  private readonly heard = new LRUCache<PeerId, Heard>({ max: MAX_AUTHORS });
+
+  constructor(clock: Clock, watch: WatchSize = unwatched) {
+    this.clock = clock;
+    watch('replay', () => this.heard.size, MAX_AUTHORS);
+  }
+
+  /**
+   * Remembers the author's highest number. True for one that the author passed a minute ago or more, as far as is known: whoever hands over such
+   * a message now, the author is not saying it now.
+   */
+  isLate(author: PeerId, seqno: bigint): boolean {
+    const now = this.clock.monotonic();
+    const heard = this.heard.get(author);
+    if (heard === undefined) {
+      this.heard.set(author, { highest: seqno, atMs: now, floor: seqno, mark: seqno, markMs: now });
+      return false;
+    }
+    if (seqno <= heard.highest) return seqno <= heard.floor || now - heard.atMs >= OVERTAKING_MS;
+    if (now - heard.atMs >= OVERTAKING_MS) heard.mark = heard.highest;
+    if (now - heard.markMs >= OVERTAKING_MS) {
+      heard.floor = heard.mark;
+      heard.mark = heard.highest;
+      heard.markMs = now;
+    }
+    heard.highest = seqno;
+    heard.atMs = now;
+    return false;
+  }
+
+  /** True for a message that was heard, or could have been heard, more than a minute ago: below a highest that nothing followed since. */
+  isReplay(author: PeerId, seqno: bigint): boolean {
+    const heard = this.heard.get(author);
+    if (heard === undefined || seqno > heard.highest) return false;
+    return this.clock.monotonic() - heard.atMs >= OVERTAKING_MS;
+  }
+}

@@ -1,0 +1,211 @@
+// The way of messages through the real guards: what is played again, said under two prefixes, or fails on our side.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Effect } from '../../../src/gossip/effects.ts';
+import { topicPipeline } from '../../../src/gossip/pipeline.ts';
+import { guardView } from '../../../src/gossip/view.ts';
+import { Attribution } from '../../../src/peers/attribution.ts';
+import type { PeerId } from '../../../src/wire/ids.ts';
+import { NETWORKS } from '../../../src/wire/networks.ts';
+import { peer } from '../../fakes/ban-parts.ts';
+import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+
+const BURST = 20;
+const PER_SECOND = 2;
+const [OWN, HONEST, ATTACKER] = [peer(99), peer(1), peer(2)];
+
+function setUp(options: { prefixes?: number; execute?: () => void } = {}) {
+  const clock = new FakeClock();
+  const metrics = new RecordedMetrics();
+  const log = recordingLogger();
+  const bounds = { maxAnnouncements: 100_000, ttlMs: 3_600_000 };
+  const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...bounds });
+  const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...bounds });
+  const view = guardView(
+    {
+      ownId: OWN,
+      blocks,
+      subtrees,
+      ownChain: { heightOf: () => undefined, tip: () => undefined },
+      isBanned: () => false,
+      fsm: { isSyncing: () => false },
+      sync: { syncPeer: () => undefined },
+      prefixes: options.prefixes ?? 1,
+      clock,
+    },
+    {
+      powLimitBits: NETWORKS.regtest.powLimitBits,
+      verifiesHeaderPow: true,
+      requiresHeader: false,
+      authorRate: { perSecond: PER_SECOND, burst: BURST },
+      relayRate: { perSecond: 0, burst: 0 },
+      dataHubUrls: { allowsPrivate: true, blacklist: [] },
+      maxTargetRatio: 0,
+    },
+  );
+  const offences: Effect[] = [];
+  const execute = (effects: readonly Effect[]) => {
+    options.execute?.();
+    for (const effect of effects) {
+      if (effect.type === 'offence') offences.push(effect);
+      if (effect.type === 'attribute_subtree') subtrees.record(effect.hash, effect);
+    }
+  };
+  const handler = topicPipeline('subtree', { view, execute, isShadow: () => false, clock, log, metrics });
+  const hear = (seqno: bigint, { author = HONEST, relay = HONEST, topic = 'a-subtree', hash = seqno } = {}) =>
+    handler({
+      topic,
+      bytes: subtree(author, hash),
+      author,
+      authorKey: () => new Uint8Array(),
+      relay,
+      seqno,
+    });
+  return { clock, metrics, log, offences, hear };
+}
+
+function subtree(author: PeerId, hash: bigint): Buffer {
+  const fields = { Hash: hash.toString(16).padStart(64, '0'), DataHubURL: 'http://hub.example', PeerID: author };
+  return Buffer.from(JSON.stringify(fields));
+}
+
+test('six minutes of an author played again at any rate cost it nothing, and it is heard meanwhile', () => {
+  const { clock, hear, offences } = setUp();
+  let seqno = 1_000n;
+  const say = () => {
+    seqno += 1n;
+    return hear(seqno);
+  };
+  for (let i = 0; i < 360; i += 1) {
+    expect(say()).toBe('accept');
+    clock.advance(1000);
+  }
+  for (let i = 0; i < 60; i += 1) {
+    for (let old = 1_001n; old < 1_241n; old += 1n) hear(old, { relay: ATTACKER });
+    expect(say()).toBe('accept');
+    clock.advance(1000);
+  }
+  expect(offences).toEqual([]);
+});
+
+test('an author above its limit is still scored', () => {
+  const { clock, hear, offences } = setUp();
+  for (let n = 0n; n < 40n; n += 1n) hear(n);
+  expect(offences).toHaveLength(1);
+  clock.advance(5000);
+  for (let n = 100n; n < 140n; n += 1n) hear(n);
+  expect(offences).toHaveLength(2);
+});
+
+/** What happens, in order: the author says something that arrives at once or late, is silent or restarts; somebody plays old messages. */
+type Step =
+  | { readonly type: 'say'; readonly delayS: number }
+  | { readonly type: 'pause'; readonly seconds: number }
+  | { readonly type: 'restart' }
+  | { readonly type: 'replay'; readonly from: number; readonly count: number; readonly isBackwards: boolean };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ type: fc.constant('say' as const), delayS: fc.nat(5) }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('pause' as const), seconds: fc.nat(400) }) },
+  fc.record({ type: fc.constant('restart' as const) }),
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      type: fc.constant('replay' as const),
+      from: fc.nat(200),
+      count: fc.nat(200),
+      isBackwards: fc.boolean(),
+    }),
+  },
+);
+
+/** The seen-cache lets a message through again after this. */
+const SEEN_S = 120;
+
+test('200 histories of an author below its limit and of others that play it again: each message is heard, and none is scored', () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 20, maxLength: 100 }), (steps) => {
+      const { clock, hear, offences } = setUp();
+      let [nowS, next] = [0, 1_000_000n];
+      const said: { seqno: bigint; atS: number; lastS: number | undefined }[] = [];
+      const verdicts: string[] = [];
+      const pass = (seconds: number) => {
+        clock.advance(1000 * seconds);
+        nowS += seconds;
+        for (const message of said.slice(-10)) {
+          if (message.lastS !== undefined || message.atS > nowS) continue;
+          message.lastS = nowS;
+          verdicts.push(hear(message.seqno));
+        }
+      };
+      const say = (delayS: number) => {
+        next += 1n;
+        said.push({ seqno: next, atS: nowS + delayS, lastS: undefined });
+        pass(1);
+      };
+      say(0);
+      for (const each of steps) {
+        if (each.type === 'say') say(each.delayS);
+        else if (each.type === 'pause') {
+          pass(6);
+          pass(each.seconds);
+        } else if (each.type === 'restart') next += 1_000_000n;
+        else {
+          const chosen = said.slice(each.from % said.length).slice(0, each.count);
+          for (const message of each.isBackwards ? chosen.reverse() : chosen) {
+            if (message.lastS === undefined || nowS - message.lastS < SEEN_S) continue;
+            message.lastS = nowS;
+            hear(message.seqno, { relay: ATTACKER });
+          }
+        }
+      }
+      pass(6);
+      expect(verdicts).toEqual(said.map(() => 'accept'));
+      expect(offences).toEqual([]);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('under another prefix a message passes once without a token; its repetitions take one like any other', () => {
+  const { hear, metrics, offences } = setUp({ prefixes: 3 });
+  expect(hear(1n, { hash: 7n })).toBe('accept');
+  for (const topic of ['b-subtree', 'c-subtree']) expect(hear(2n, { hash: 7n, topic })).toBe('accept');
+  const again = Array.from({ length: 50_000 }, (_each, i) => hear(BigInt(3 + i), { hash: 7n, topic: 'b-subtree' }));
+  expect(again.filter((verdict) => verdict === 'accept')).toEqual([]);
+  const count = (reason: string) => metrics.count('teranode_p2p_gossip_messages_total', { reason });
+  expect({ free: count('other_prefix'), repeated: count('duplicate'), over: count('author_rate') }).toEqual({
+    free: 2,
+    repeated: BURST - 1,
+    over: 50_000 - BURST + 1,
+  });
+  expect(offences).toHaveLength(1);
+});
+
+test('failures of ours are told at once, then once in ten seconds with their number', () => {
+  const { clock, log, hear, metrics } = setUp({
+    execute: () => {
+      throw new Error('full');
+    },
+  });
+  const lines = () => log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields.untold);
+  let seqno = 0n;
+  const fail = (times: number) => {
+    for (let i = 0; i < times; i += 1) {
+      seqno += 1n;
+      expect(hear(seqno, { author: peer(1000 + Number(seqno)) })).toBe('ignore');
+    }
+  };
+  fail(1000);
+  expect(lines()).toEqual([0]);
+  clock.advance(9999);
+  fail(1);
+  expect(lines()).toEqual([0]);
+  clock.advance(1);
+  fail(500);
+  expect(lines()).toEqual([0, 1000]);
+  clock.advance(3_600_000);
+  fail(1);
+  expect(lines()).toEqual([0, 1000, 499]);
+  expect(metrics.count('teranode_p2p_gossip_messages_total', { reason: 'handler_failed' })).toBe(1502);
+});
