@@ -1,9 +1,15 @@
-// What this node says on gossip: blocks, subtrees and mining-on, as its own blockchain service reports them. Silent while the chain
-// catches up or syncs, because what it then stores is old news.
+// What this node says on gossip: blocks, subtrees and mining-on, as its own blockchain service reports them. What is stored while the chain catches
+// up or syncs is old news and never said, not even its last block, which the node status tells. What is heard at IDLE, where a service is that was
+// just started, waits for what comes next.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BoundedQueue } from '../bounded-queue.ts';
 import { P2PError } from '../errors.ts';
-import type { BlockchainClient, BlockchainNotification, BlockHeaderRecord } from '../ports/blockchain-client.ts';
+import type {
+  BlockchainClient,
+  BlockchainNotification,
+  BlockHeaderRecord,
+  FsmState,
+} from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -34,7 +40,7 @@ export interface AnnouncerDependencies {
 
 /** Notifications that may wait while the blockchain service answers slowly; the oldest is dropped. */
 const MAX_WAITING = 1000;
-/** Between two attempts while the service is away; its client waits and tries again by itself in each of them. */
+/** Between two attempts while the service is away or at IDLE; its client waits and tries again by itself in each of them. */
 const RETRY_MS = 500;
 /** What a service answers, or does not, that comes back. */
 const PASSING: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
@@ -42,12 +48,24 @@ const PASSING: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED
 const STOP_MS = 500;
 const PUBLISH_KINDS = ['block', 'subtree', 'mining_on'] as const;
 type Kind = (typeof PUBLISH_KINDS)[number];
+type News = Extract<BlockchainNotification, { readonly type: Kind }>;
+
+/** What is heard between two notifications of the state machine. At IDLE, or before a state is known, it takes on the one that follows. */
+interface Stretch {
+  state: FsmState | undefined;
+}
+
+interface Heard {
+  readonly news: News;
+  readonly in: Stretch;
+}
 
 export class Announcer {
   private readonly deps: AnnouncerDependencies;
   private readonly options: AnnouncerOptions;
   private readonly announced: Counter;
-  private readonly queue: BoundedQueue<BlockchainNotification>;
+  private readonly queue: BoundedQueue<Heard>;
+  private stretch: Stretch = { state: undefined };
   /** The tip, repeated by each subscription, is announced once. */
   private lastBlock: BlockHash | undefined;
   private unsubscribe: (() => void) | undefined;
@@ -81,7 +99,7 @@ export class Announcer {
   /** The tip as it is now is not announced; what comes after is. */
   async start(): Promise<void> {
     this.lastBlock = (await this.deps.blockchain.bestBlockHeader()).hash;
-    this.unsubscribe = this.deps.blockchain.subscribe('p2p', (notification) => this.enqueue(notification));
+    this.unsubscribe = this.deps.blockchain.subscribe('p2p', (notification) => this.hear(notification));
   }
 
   /** Does not wait for a question that the service does not answer. May be called twice. */
@@ -95,12 +113,21 @@ export class Announcer {
     late.abort();
   }
 
-  private enqueue(notification: BlockchainNotification): void {
+  /** Notifications come in order: those of the state machine say what is made of the ones after them. */
+  private hear(notification: BlockchainNotification): void {
     if (this.ended.signal.aborted) return;
-    this.queue.push(notification);
+    if (notification.type === 'fsm_state') this.enter(notification.state);
+    if (!isNews(notification)) return;
+    this.queue.push({ news: notification, in: this.stretch });
     this.worker ??= this.work().finally(() => {
       this.worker = undefined;
     });
+  }
+
+  private enter(state: FsmState): void {
+    const { stretch } = this;
+    if (stretch.state === undefined || stretch.state === 'IDLE') stretch.state = state;
+    else this.stretch = { state };
   }
 
   private async work(): Promise<void> {
@@ -111,33 +138,32 @@ export class Announcer {
     }
   }
 
-  /** False when the service is away: nothing else of it could be announced either, and what it told of is still news when it is back. */
-  private async isDone(notification: BlockchainNotification, tries: number): Promise<boolean> {
-    const { type } = notification;
+  /** False when the service is away or at IDLE: nothing else of it could be announced either, and what it told of is still news afterwards. */
+  private async isDone({ news, in: stretch }: Heard, tries: number): Promise<boolean> {
+    const kind = news.type;
     try {
-      await this.handle(notification);
+      const asked = stretch.state ?? (await this.deps.blockchain.fsmState());
+      // A notification that came meanwhile is newer than the answer.
+      stretch.state ??= asked;
+      if (stretch.state === 'IDLE') return false;
+      if (stretch.state === 'RUNNING') await this.announce(news);
+      else this.announced.add(1, { kind, outcome: 'silent' });
       return true;
     } catch (error) {
       if (this.ended.signal.aborted) return true;
       const isPassing = isOutage(error);
-      if (!isPassing && isKind(type)) this.announced.add(1, { kind: type, outcome: 'failed' });
+      if (!isPassing) this.announced.add(1, { kind, outcome: 'failed' });
       const level = isPassing && tries > 0 ? 'debug' : 'warn';
       const event = isPassing ? 'announcement put off' : 'announcement failed';
-      this.deps.log[level]({ notification: type, err: error, tries }, event);
+      this.deps.log[level]({ notification: kind, err: error, tries }, event);
       return !isPassing;
     }
   }
 
-  private async handle(notification: BlockchainNotification): Promise<void> {
-    if (!isKind(notification.type)) return;
-    const state = await this.deps.blockchain.fsmState();
-    if (state !== 'RUNNING') {
-      this.announced.add(1, { kind: notification.type, outcome: 'silent' });
-      return;
-    }
-    if (notification.type === 'block') await this.announceBlock(notification.hash);
-    if (notification.type === 'subtree') await this.announceSubtree(notification.hash);
-    if (notification.type === 'mining_on') await this.announceMiningOn();
+  private async announce(news: News): Promise<void> {
+    if (news.type === 'block') await this.announceBlock(news.hash);
+    if (news.type === 'subtree') await this.announceSubtree(news.hash);
+    if (news.type === 'mining_on') await this.announceMiningOn();
   }
 
   private async announceBlock(hash: BlockHash): Promise<void> {
@@ -202,6 +228,6 @@ function isOutage(error: unknown): boolean {
   return error instanceof P2PError && error.code === 'RPC_FAILED' && PASSING.has(error.details.grpcCode);
 }
 
-function isKind(type: BlockchainNotification['type']): type is Kind {
-  return (PUBLISH_KINDS as readonly string[]).includes(type);
+function isNews(notification: BlockchainNotification): notification is News {
+  return (PUBLISH_KINDS as readonly string[]).includes(notification.type);
 }

@@ -45,7 +45,7 @@ export interface BlockchainClient {
    * Calls `listener` for each notification until the returned function is called. The first is a `block` of the tip; after it each block that
    * becomes best is told once, oldest first, also when the service was away meanwhile (of a longer absence the latest hundred; subtrees and
    * mining-on of that time are not made up for). A block that was told is told again when it turns out invalid: read `invalid`. So are blocks
-   * on other branches told, should the service tell of them.
+   * on other branches told, should the service tell of them. Each change of the state machine is told in its place among the blocks.
    */
   subscribe(source: string, listener: (notification: BlockchainNotification) => void): () => void;
   probe(deadlineMs: number): Promise<ProbeResult>;

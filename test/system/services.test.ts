@@ -333,24 +333,55 @@ describe('the blockchain service killed for 20 s and started again', () => {
     const peer = await listener(server);
     const looked = () => server.metric('teranode_p2p_rpc_calls_total', 'method="GetBlockHeader"', 'code="OK"');
     const before = await looked();
-    await services.stall('GetFSMCurrentState');
+    await services.setFsmState('IDLE');
     const block = await services.mine();
     await waitFor(async () => (await looked()) > before, { what: 'the look at the block' });
     await services.kill();
     const restarts = () => server.metric('teranode_p2p_rpc_subscription_restarts_total');
     await waitFor(async () => (await restarts()) >= REFUSALS_IN_20_S, { timeoutMs: 60_000, what: '20 s' });
     await services.up();
+    await services.setFsmState('RUNNING');
     await awaitBlock(peer, block);
     await awaitBlock(peer, await services.mine());
     expect(await heardBlocks(peer)).toHaveLength(2);
     expect(errorLines(server)).toEqual([]);
   });
 
+  test('comes back through IDLE: a block that it had stored and never told is announced once when it runs, not before', async () => {
+    const services = await startServices();
+    const server = await startServer(servicesAt(services.address));
+    const peer = await listener(server);
+    const blocks = [await services.mine()];
+    for (const block of blocks) await awaitBlock(peer, block);
+    await services.mute(true);
+    blocks.push(...(await services.mineAll(2)));
+    await services.setFsmState('IDLE');
+    await services.kill();
+    await awaitFailing(server.ready.httpAddress, 'blockchain', 'fsm', 'block_validation');
+    await services.up();
+    // Its status at IDLE names the tip: what the service has was read by then.
+    const tip = blocks.at(-1)?.hash ?? '';
+    await waitFor(
+      async () =>
+        (await heard(peer, topics.nodeStatus)).some(
+          (status) => status.fsm_state === 'IDLE' && status.best_block_hash === tip,
+        ),
+      { timeoutMs: 60_000, what: 'the status at IDLE' },
+    );
+    expect(await heardBlocks(peer)).toHaveLength(1);
+    await services.setFsmState('RUNNING');
+    blocks.push(await services.mine());
+    for (const block of blocks) await awaitBlock(peer, block);
+    expect(await heardBlocks(peer)).toEqual(blocks.map(({ hash }) => hash));
+    expect(errorLines(server)).toEqual([]);
+  });
+
   test('a server that is told to stop meanwhile stops cleanly', async () => {
     const services = await startServices();
     const server = await startServer(servicesAt(services.address));
-    await services.stall('GetFSMCurrentState');
+    await services.setFsmState('IDLE');
     await services.mine();
+    await waitFor(async () => (await server.metric('teranode_p2p_announce_queue_length')) > 0, { what: 'what waits' });
     await services.kill();
     await awaitFailing(server.ready.httpAddress, 'blockchain', 'fsm', 'block_validation');
     expect((await server.stop()).code).toBe(0);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { EmbeddedChain } from '../../../src/adapters/sql/embedded-chain.ts';
 import { Announcer } from '../../../src/announce/announcer.ts';
+import type { FsmState } from '../../../src/ports/blockchain-client.ts';
 import type { Notification } from '../../../src/ports/notification.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
@@ -12,11 +13,26 @@ import { waitFor } from '../../support/wait.ts';
 const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
 const topics = { block: 'b', subtree: 's', miningOn: 'm' };
 
-async function setUp(publish: (topic: string) => Promise<PublishOutcome> = async () => 'published') {
+class CountingChain extends EmbeddedChain {
+  asked = 0;
+
+  override fsmState(): Promise<FsmState> {
+    this.asked += 1;
+    return super.fsmState();
+  }
+}
+
+async function setUp({
+  publish = async () => 'published',
+  state = 'RUNNING',
+}: {
+  publish?: (topic: string) => Promise<PublishOutcome>;
+  state?: FsmState;
+} = {}) {
   const clock = new FakeClock();
   const log = recordingLogger();
   const metrics = new RecordedMetrics();
-  const chain = new EmbeddedChain(
+  const chain = new CountingChain(
     { log, clock },
     {
       network: NETWORKS.regtest,
@@ -27,6 +43,7 @@ async function setUp(publish: (topic: string) => Promise<PublishOutcome> = async
     },
   );
   await chain.start(new AbortController().signal);
+  chain.setFsmState(state);
   const said: { topic: string; message: Record<string, unknown> }[] = [];
   const node = {
     hostId: () => OWN,
@@ -42,7 +59,17 @@ async function setUp(publish: (topic: string) => Promise<PublishOutcome> = async
     { topics, dataHubUrl: 'http://us' },
   );
   await announcer.start();
-  return { announcer, chain, said, told, metrics, clock };
+  return {
+    announcer,
+    chain,
+    said,
+    told,
+    metrics,
+    clock,
+    /** Of the blocks said. */
+    heights: () => said.flatMap(({ topic, message }) => (topic === topics.block ? [message.Height] : [])),
+    silent: () => metrics.count('teranode_p2p_announcements_total', { outcome: 'silent' }),
+  };
 }
 
 describe('announcer', () => {
@@ -71,26 +98,86 @@ describe('announcer', () => {
     await chain.stop();
   });
 
-  test.each(['CATCHINGBLOCKS', 'LEGACYSYNCING', 'IDLE'] as const)('is silent while the chain is %s', async (state) => {
-    const { announcer, chain, said, metrics } = await setUp();
-    chain.setFsmState(state);
+  test.each(['CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)(
+    'is silent while the chain is %s, and of that afterwards',
+    async (state) => {
+      const { announcer, chain, said, silent } = await setUp();
+      chain.setFsmState(state);
+      chain.mine();
+      await waitFor(() => silent() === 3, { what: 'three silent ones' });
+      chain.setFsmState('RUNNING');
+      chain.mine();
+      await waitFor(() => said.length === 3, { what: 'the next block' });
+      expect(said[1]?.message).toMatchObject({ Height: 2 });
+      await announcer.stop();
+      await chain.stop();
+    },
+  );
+
+  test('judges by the state at which a block was told, not by that in which its turn comes', async () => {
+    const { announcer, chain, heights, silent } = await setUp();
+    await waitFor(() => chain.asked === 1, { what: 'the first question' });
     chain.mine();
-    await waitFor(() => metrics.count('teranode_p2p_announcements_total', { outcome: 'silent' }) === 3, {
-      what: 'three silent ones',
-    });
+    chain.setFsmState('CATCHINGBLOCKS');
+    for (let i = 0; i < 3; i += 1) chain.mine();
     chain.setFsmState('RUNNING');
     chain.mine();
-    await waitFor(() => said.length === 3, { what: 'the next block' });
-    expect(said[1]?.message).toMatchObject({ Height: 2 });
+    await waitFor(() => heights().includes(5), { what: 'the last block' });
+    expect([heights(), silent()]).toEqual([[1, 5], 9]);
     await announcer.stop();
     await chain.stop();
   });
 
+  test('what is told at IDLE waits, and is said once when the chain runs', async () => {
+    const { announcer, chain, said, heights, metrics } = await setUp();
+    chain.setFsmState('IDLE');
+    for (let i = 0; i < 3; i += 1) chain.mine();
+    const waiting = () => metrics.gaugeValue('teranode_p2p_announce_queue_length');
+    await waitFor(() => waiting() === 3 * 3 - 1, { what: 'one taken, the others waiting' });
+    expect(said).toEqual([]);
+    chain.setFsmState('RUNNING');
+    await waitFor(() => said.length === 9, { what: 'all that waited' });
+    chain.mine();
+    await waitFor(() => said.length === 12, { what: 'the next block' });
+    expect(heights()).toEqual([1, 2, 3, 4]);
+    await announcer.stop();
+    await chain.stop();
+  });
+
+  test('what is told at IDLE is old news when the chain goes on to sync', async () => {
+    const { announcer, chain, heights, silent } = await setUp();
+    chain.setFsmState('IDLE');
+    chain.mine();
+    chain.setFsmState('LEGACYSYNCING');
+    await waitFor(() => silent() === 3, { what: 'three silent ones' });
+    chain.setFsmState('RUNNING');
+    chain.mine();
+    await waitFor(() => heights().includes(2), { what: 'the next block' });
+    expect(heights()).toEqual([2]);
+    await announcer.stop();
+    await chain.stop();
+  });
+
+  test('one that begins at IDLE waits as well, and one that is stopped there stops', async () => {
+    const begun = await setUp({ state: 'IDLE' });
+    await waitFor(() => begun.chain.asked === 1, { what: 'the first question' });
+    begun.chain.mine();
+    begun.chain.setFsmState('RUNNING');
+    await waitFor(() => begun.heights().includes(1), { what: 'the block' });
+    begun.chain.setFsmState('IDLE');
+    begun.chain.mine();
+    await begun.announcer.stop();
+    expect(begun.heights()).toEqual([1]);
+    await begun.chain.stop();
+  });
+
   test('a failing publish is counted and the next announcement goes out', async () => {
     let fails = true;
-    const { announcer, chain, said, metrics } = await setUp(async () => {
-      if (fails) throw new Error('no peers');
-      return 'published';
+    const { announcer, chain, said, metrics } = await setUp({
+      publish: async () => {
+        if (fails) throw new Error('no peers');
+        return 'published';
+      },
     });
     chain.mine();
     await waitFor(() => metrics.count('teranode_p2p_announcements_total', { outcome: 'failed' }) === 3, {
@@ -104,7 +191,7 @@ describe('announcer', () => {
   });
 
   test('what the node keeps to itself does not count as published', async () => {
-    const { announcer, chain, metrics } = await setUp(async () => 'suppressed');
+    const { announcer, chain, metrics } = await setUp({ publish: async () => 'suppressed' });
     const counted = (outcome: string) => metrics.count('teranode_p2p_announcements_total', { outcome });
     chain.mine();
     await waitFor(() => counted('suppressed') === 3, { what: 'three that were kept back' });
