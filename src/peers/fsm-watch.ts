@@ -17,6 +17,7 @@ export interface FsmWatchDependencies {
 export class FsmWatch {
   private readonly deps: FsmWatchDependencies;
   private last: FsmState | undefined;
+  private notifications = 0;
   private loop: Repeating | undefined;
   private unsubscribe: (() => void) | undefined;
 
@@ -34,14 +35,17 @@ export class FsmWatch {
   async start(): Promise<void> {
     const { blockchain, log } = this.deps;
     this.unsubscribe = blockchain.subscribe('p2p state', (notification) => {
-      if (notification.type === 'fsm_state') this.last = notification.state;
+      if (notification.type !== 'fsm_state') return;
+      this.notifications += 1;
+      this.last = notification.state;
     });
-    this.last = await blockchain.fsmState();
+    await this.ask();
     const times = { firstMs: ASK_INTERVAL_MS, nextMs: () => ASK_INTERVAL_MS };
-    const ask = async () => {
-      this.last = await blockchain.fsmState();
-    };
-    this.loop = repeating(ask, times, (error) => log.debug({ err: error }, 'state machine not asked'));
+    this.loop = repeating(
+      () => this.ask(),
+      times,
+      (error) => log.debug({ err: error }, 'state machine not asked'),
+    );
   }
 
   async stop(): Promise<void> {
@@ -57,5 +61,12 @@ export class FsmWatch {
   /** CATCHINGBLOCKS or LEGACYSYNCING: the node is busy with blocks of the past. */
   isSyncing(): boolean {
     return this.last === 'CATCHINGBLOCKS' || this.last === 'LEGACYSYNCING';
+  }
+
+  private async ask(): Promise<void> {
+    const before = this.notifications;
+    const answer = await this.deps.blockchain.fsmState();
+    // A notification that came meanwhile is newer than the answer.
+    if (before === this.notifications) this.last = answer;
   }
 }

@@ -1,8 +1,10 @@
 // What our own blockchain service says of recent headers, in memory, so that guards can look without waiting: heights by hash, and the tip's target.
+// A reading that breaks leaves a gap, which the next one, soon after, goes on with.
 import { LRUCache } from 'lru-cache';
 import type { BlockchainClient, BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
+import { type Repeating, repeating } from '../repeating.ts';
 import { parseHeader, targetFromCompact } from '../wire/header.ts';
 import type { BlockHash } from '../wire/ids.ts';
 
@@ -10,6 +12,13 @@ import type { BlockHash } from '../wire/ids.ts';
 const MAX_HEADERS = 2016;
 /** Read at a time, from the tip down: a day of blocks. */
 const READ_AT_ONCE = 144;
+/** Without a block told, should a notification have been lost. */
+const READ_INTERVAL_MS = 5 * 60_000;
+/** After a reading that broke; doubled each time. */
+const FIRST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 60_000;
+/** More readings than break in a row with a new tip each time; the oldest gap stays open then. */
+const MAX_GAPS = 16;
 
 export interface OwnTip {
   readonly hash: BlockHash;
@@ -20,16 +29,23 @@ export interface OwnTip {
   readonly time: number;
 }
 
+/** Beneath this header something may be missing. */
+interface Gap {
+  at: BlockHeaderRecord;
+  /** Headers still to be read. */
+  left: number;
+}
+
 export class OwnChain {
   private readonly deps: { readonly blockchain: BlockchainClient; readonly clock: Clock; readonly log: Logger };
   private readonly heights = new LRUCache<BlockHash, number>({ max: MAX_HEADERS });
   private readonly ended = new AbortController();
   private best: OwnTip | undefined;
   private unsubscribe: (() => void) | undefined;
-  private isDue = false;
-  /** A reading has gone down as far as it wanted: the next ends where it meets what is known. */
-  private isFilled = false;
-  private reading: Promise<void> = Promise.resolve();
+  private loop: Repeating | undefined;
+  private failures = 0;
+  /** Newest last. What is known and not in or beneath a gap is whole. */
+  private gaps: Gap[] = [];
 
   constructor(deps: { readonly blockchain: BlockchainClient; readonly clock: Clock; readonly log: Logger }) {
     this.deps = deps;
@@ -39,16 +55,21 @@ export class OwnChain {
   async start(): Promise<void> {
     this.adopt(await this.deps.blockchain.bestBlockHeader());
     if (this.ended.signal.aborted) return;
+    this.loop = repeating(
+      (signal) => this.read(signal),
+      { firstMs: 0, nextMs: () => this.pauseMs() },
+      (error) => this.readingFailed(error),
+    );
     this.unsubscribe = this.deps.blockchain.subscribe('p2p own chain', (notification) => {
-      if (notification.type === 'block') this.readSoon();
+      if (notification.type === 'block') this.loop?.wake();
     });
-    this.readSoon();
   }
 
+  /** May be called twice; a reading under way ends with the call in hand. */
   async stop(): Promise<void> {
     this.ended.abort();
+    this.loop?.stop();
     this.unsubscribe?.();
-    await this.reading;
   }
 
   /** undefined for what is not on our recent chain. */
@@ -61,33 +82,42 @@ export class OwnChain {
     return this.best;
   }
 
-  /** Several notifications before it begins are one reading. */
-  private readSoon(): void {
-    if (this.isDue) return;
-    this.isDue = true;
-    this.reading = this.reading
-      .then(() => {
-        this.isDue = false;
-        return this.read();
-      })
-      .catch((error: unknown) => this.deps.log.debug({ err: error }, 'own chain not read'));
+  private pauseMs(): number {
+    if (this.failures === 0) return READ_INTERVAL_MS;
+    return Math.min(FIRST_RETRY_MS * 2 ** (this.failures - 1), LAST_RETRY_MS);
   }
 
-  /** A block may have come on a branch that lost: the tip is asked for, and what is beneath it down to a header that is known. */
-  private async read(): Promise<void> {
-    const { blockchain } = this.deps;
-    const { signal } = this.ended;
+  private readingFailed(error: unknown): void {
+    this.failures += 1;
+    const { failures, gaps } = this;
+    this.deps.log.debug({ err: error, failures, gaps: gaps.length }, 'own chain not read');
+  }
+
+  /** A block may have come on a branch that lost: the tip is asked for, and what is beneath it and beneath each gap down to what is known. */
+  private async read(signal: AbortSignal): Promise<void> {
+    const best = await this.deps.blockchain.bestBlockHeader();
     if (signal.aborted) return;
-    let at: BlockHeaderRecord | undefined = await blockchain.bestBlockHeader();
-    this.adopt(at);
-    for (let i = 0; i < READ_AT_ONCE && at !== undefined && at.height > 0; i += 1) {
-      const previous = parseHeader(at.header)?.previousHash;
-      if (previous === undefined || (this.isFilled && this.heights.has(previous))) return;
+    this.adopt(best);
+    if (!this.gaps.some(({ at }) => at.hash === best.hash)) this.gaps.push({ at: best, left: READ_AT_ONCE });
+    this.gaps = this.gaps.slice(-MAX_GAPS);
+    for (let gap = this.gaps.at(-1); gap !== undefined; gap = this.gaps.at(-1)) {
+      await this.fill(gap, signal);
       if (signal.aborted) return;
-      at = await blockchain.blockHeader(previous);
-      if (at !== undefined) this.heights.set(at.hash, at.height);
+      this.gaps.pop();
     }
-    this.isFilled = true;
+    this.failures = 0;
+  }
+
+  private async fill(gap: Gap, signal: AbortSignal): Promise<void> {
+    while (gap.left > 0 && gap.at.height > 0 && !signal.aborted) {
+      const previous = parseHeader(gap.at.header)?.previousHash;
+      if (previous === undefined || this.heights.has(previous)) return;
+      const parent = await this.deps.blockchain.blockHeader(previous);
+      if (parent === undefined) return;
+      this.heights.set(parent.hash, parent.height);
+      gap.at = parent;
+      gap.left -= 1;
+    }
   }
 
   private adopt(record: BlockHeaderRecord): void {

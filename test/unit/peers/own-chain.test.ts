@@ -1,5 +1,5 @@
 // Our own recent chain in memory, from a blockchain service that follows, reorganises, fails, and is slow.
-import { describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { OwnChain } from '../../../src/peers/own-chain.ts';
 import { targetFromCompact } from '../../../src/wire/header.ts';
 import type { Hash } from '../../../src/wire/ids.ts';
@@ -137,20 +137,6 @@ describe('a service that fails', () => {
     await own.stop();
   });
 
-  test('half-way down: the next reading goes on where it ended', async () => {
-    const chain = new FakeBlockchain();
-    let calls = 0;
-    chain.fails = (call) => call === 'header' && ++calls === 10;
-    const { own, hashes } = await following(50, chain);
-    await until(() => chain.failures === 1);
-    expect(own.heightOf(hashes[45] as Hash)).toBe(45);
-    expect(own.heightOf(hashes[10] as Hash)).toBeUndefined();
-    const [next] = chain.grow(1);
-    chain.tell({ type: 'block', hash: next as Hash });
-    await until(() => knows(own, [...hashes, next as Hash]));
-    await own.stop();
-  });
-
   test('that does not know a parent ends the reading', async () => {
     const chain = new FakeBlockchain();
     const hashes = chain.grow(20);
@@ -160,6 +146,95 @@ describe('a service that fails', () => {
     await until(() => knows(own, hashes, 11));
     await own.stop();
     expect(own.heightOf(hashes[10] as Hash)).toBeUndefined();
+  });
+});
+
+describe('a reading that broke', () => {
+  const SECOND = 1000;
+  const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test('goes on by itself where it ended, reading nothing twice', async () => {
+    const chain = new FakeBlockchain();
+    let calls = 0;
+    chain.fails = (call) => call === 'header' && ++calls === 10;
+    const { own, hashes } = await following(50, chain);
+    await pass(0);
+    expect(chain.failures).toBe(1);
+    expect([own.heightOf(hashes[45] as Hash), own.heightOf(hashes[10] as Hash)]).toEqual([45, undefined]);
+    await pass(SECOND);
+    expect(knows(own, hashes)).toBe(true);
+    expect(chain.headerCalls).toBe(50);
+    await own.stop();
+  });
+
+  test('at the tip is repeated, though no further block is told', async () => {
+    const { chain, own, hashes } = await following(20);
+    await pass(0);
+    chain.fails = () => true;
+    const more = chain.grow(2);
+    chain.tell({ type: 'block', hash: more[1] as Hash });
+    await pass(500);
+    chain.fails = () => false;
+    await pass(SECOND);
+    expect(own.tip()?.hash).toBe(more[1]);
+    expect(knows(own, [...hashes, ...more])).toBe(true);
+    await own.stop();
+  });
+
+  test('while blocks go on coming leaves no hole, however often it broke', async () => {
+    const { chain, own, hashes } = await following(20);
+    await pass(0);
+    const all = [...hashes];
+    let calls = 0;
+    chain.fails = (call) => call === 'header' && ++calls % 4 === 0;
+    for (let i = 0; i < 10; i += 1) {
+      const more = chain.grow(5);
+      all.push(...more);
+      chain.tell({ type: 'block', hash: more[4] as Hash });
+      await pass(10);
+    }
+    expect(knows(own, all)).toBe(false);
+    chain.fails = () => false;
+    await pass(60 * SECOND);
+    expect(knows(own, all)).toBe(true);
+    await own.stop();
+  });
+
+  test('is repeated less and less often while the service is away, and at once when a block is told', async () => {
+    const { chain, own } = await following(20);
+    await pass(0);
+    chain.fails = () => true;
+    chain.tell({ type: 'block', hash: 'ee'.repeat(32) as Hash });
+    const readings: number[] = [];
+    for (let i = 0; i < 10; i += 1) {
+      const before = chain.readings;
+      await pass(60 * SECOND);
+      readings.push(chain.readings - before);
+    }
+    expect(readings).toEqual([6, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    const before = chain.readings;
+    chain.tell({ type: 'block', hash: 'ee'.repeat(32) as Hash });
+    await pass(0);
+    expect(chain.readings).toBe(before + 1);
+    await own.stop();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('is no reason to read often afterwards: without news every five minutes', async () => {
+    const { chain, own } = await following(20);
+    await pass(0);
+    const before = chain.readings;
+    await pass(3600 * SECOND);
+    expect(chain.readings - before).toBe(12);
+    await own.stop();
   });
 });
 
