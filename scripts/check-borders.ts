@@ -60,7 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'service-clients': ['*'],
   'node-view': ['ports', 'network-member'],
   recent: ['ports', 'gossip'],
-  liveness: ['ports'],
+  liveness: ['ports', 'health'],
   'peer-admin': ['errors', 'wire', 'ports', 'bans', 'peers'],
   compose: ['*'],
   cli: ['*'],

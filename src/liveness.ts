@@ -1,20 +1,49 @@
-// Whether this process still moves: its event loop turns, and its pipeline gets to the end of a message. Depends on nothing outside.
+// Whether this process still moves: its event loop turns, and messages come out of its pipeline. Depends on nothing outside: a queue that waits for
+// Kafka or a service is no sign of it. Looks once a second, so the way of a message pays nothing.
+import { type HealthReport, reportOf } from './health.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Metrics } from './ports/metrics.ts';
+import type { HealthCheck } from './ports/node-view.ts';
+import type { Progress } from './ports/progress.ts';
+
+export interface LivenessDependencies {
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** Messages in the pipeline; undefined before it runs, or where a node does not tell. */
+  readonly pipeline: () => Progress | undefined;
+}
+
+export interface LivenessOptions {
+  /** The loop stood still for longer just before the answer. */
+  readonly loopStuckMs: number;
+  /** Messages are under way, and none came out for longer. */
+  readonly pipelineStuckMs: number;
+}
 
 const BEAT_MS = 1000;
-/** The loop stood still for this long just before the answer, or a message is in work for as long: something is stuck. */
-const STUCK_MS = 15_000;
+/**
+ * The loop: many times the longest pause of a garbage collection, and shorter than what a prober gives up after (Kubernetes: 3 times 10 s). The pipeline:
+ * longer than name look-ups, which share the threads of some verifications, take to fail.
+ */
+const DEFAULTS: LivenessOptions = { loopStuckMs: 15_000, pipelineStuckMs: 30_000 };
 
 export class Liveness {
-  private readonly clock: Clock;
+  private readonly deps: LivenessDependencies;
+  private readonly options: LivenessOptions;
   private lastBeatMs: number;
+  /** How much too late the last beat came. */
+  private delayMs = 0;
   private longestDelayMs = 0;
+  private ended = 0;
+  /** When nothing was under way, or something came out, as last seen. */
+  private movedMs: number;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(deps: { readonly clock: Clock; readonly metrics: Metrics }) {
-    this.clock = deps.clock;
+  constructor(deps: LivenessDependencies, options: LivenessOptions = DEFAULTS) {
+    this.deps = deps;
+    this.options = options;
     this.lastBeatMs = deps.clock.monotonic();
+    this.movedMs = this.lastBeatMs;
     deps.metrics.gauge(
       'teranode_p2p_event_loop_delay_seconds',
       'Longest delay of the event loop since the last scrape',
@@ -27,7 +56,8 @@ export class Liveness {
   }
 
   start(): void {
-    this.lastBeatMs = this.clock.monotonic();
+    this.lastBeatMs = this.deps.clock.monotonic();
+    this.movedMs = this.lastBeatMs;
     this.timer ??= setInterval(() => this.beat(), BEAT_MS).unref();
   }
 
@@ -36,16 +66,35 @@ export class Liveness {
     this.timer = undefined;
   }
 
-  /** undefined while it moves; else for how many ms it has not. */
-  stuckForMs(): number | undefined {
-    if (this.timer === undefined) return undefined;
-    const stillMs = this.clock.monotonic() - this.lastBeatMs;
-    return stillMs > STUCK_MS ? Math.round(stillMs) : undefined;
+  /** 200, or 503 and what stands still. */
+  report(): HealthReport {
+    const stuck = this.timer === undefined ? [] : this.stuck();
+    return stuck.length > 0 ? reportOf(stuck) : { status: 200, message: 'OK', checks: [] };
+  }
+
+  private stuck(): HealthCheck[] {
+    const { clock } = this.deps;
+    const { loopStuckMs, pipelineStuckMs } = this.options;
+    const [nowMs, atMs] = [clock.monotonic(), clock.now()];
+    const found: HealthCheck[] = [];
+    const failed = (name: string, details: string) => found.push({ name, ok: false, details, tookMs: 0, atMs });
+    // After a block the late beat comes before the questions that waited.
+    const loopMs = Math.max(nowMs - this.lastBeatMs - BEAT_MS, this.delayMs);
+    if (loopMs > loopStuckMs) failed('event_loop', `stood still for ${Math.round(loopMs)} ms`);
+    const { begun = 0, ended = 0 } = this.deps.pipeline() ?? {};
+    const pipelineMs = nowMs - this.movedMs;
+    if (begun > ended && ended === this.ended && pipelineMs > pipelineStuckMs)
+      failed('pipeline', `${begun - ended} messages under way, none came out for ${Math.round(pipelineMs)} ms`);
+    return found;
   }
 
   private beat(): void {
-    const now = this.clock.monotonic();
-    this.longestDelayMs = Math.max(this.longestDelayMs, now - this.lastBeatMs - BEAT_MS);
-    this.lastBeatMs = now;
+    const nowMs = this.deps.clock.monotonic();
+    this.delayMs = nowMs - this.lastBeatMs - BEAT_MS;
+    this.longestDelayMs = Math.max(this.longestDelayMs, this.delayMs);
+    this.lastBeatMs = nowMs;
+    const { begun = 0, ended = 0 } = this.deps.pipeline() ?? {};
+    if (begun === ended || ended !== this.ended) this.movedMs = nowMs;
+    this.ended = ended;
   }
 }

@@ -4,7 +4,7 @@ import type { BanSystem } from './bans/ban-system.ts';
 import { validationReports } from './bans/validation-reports.ts';
 import { P2PError } from './errors.ts';
 import type { Gossip } from './gossip/attach.ts';
-import { checkHealth, type HealthReport, reportOf } from './health.ts';
+import { checkHealth, type HealthReport } from './health.ts';
 import { Liveness } from './liveness.ts';
 import type { NetworkMember } from './network-member.ts';
 import type { BlockchainClient } from './ports/blockchain-client.ts';
@@ -95,7 +95,7 @@ export class Server {
   constructor(deps: ServerDependencies, options: ServerOptions) {
     this.deps = deps;
     this.options = options;
-    this.liveness = new Liveness(deps);
+    this.liveness = new Liveness({ ...deps, pipeline: () => deps.node.gossipProgress?.() });
     this.endpoints = deps.endpoints(this);
   }
 
@@ -227,19 +227,12 @@ export class Server {
    * machine and block validation, each within its deadline.
    */
   async health(checkLiveness: boolean): Promise<HealthReport> {
-    if (checkLiveness) return this.live();
+    if (checkLiveness) return this.liveness.report();
     // However many ask at once, what we depend on is asked once.
     this.readiness ??= checkHealth(this.deps).finally(() => {
       this.readiness = undefined;
     });
     return await this.readiness;
-  }
-
-  private live(): HealthReport {
-    const stuckMs = this.liveness.stuckForMs();
-    if (stuckMs === undefined) return { status: 200, message: 'OK', checks: [] };
-    const atMs = this.deps.clock.now();
-    return reportOf([{ name: 'event_loop', ok: false, details: `stuck for ${stuckMs} ms`, tookMs: 0, atMs }]);
   }
 }
 

@@ -1,5 +1,6 @@
 // The port that mirrors the specification's p2p.NodeI, method by method, so that users can bring a node of their own.
 import type { PeerId } from '../wire/ids.ts';
+import type { Progress } from './progress.ts';
 
 /** What happens to a gossip message: forwarded, silently dropped, or dropped as invalid. */
 export type RelayDecision = 'accept' | 'ignore' | 'reject';
@@ -110,6 +111,9 @@ export interface P2PNode {
   lastRecv(): Date | undefined;
   bytesSent(): bigint;
   bytesReceived(): bigint;
+
+  /** Ours, for liveness: messages of gossip that came in, and those that were judged. A node may leave it out. */
+  gossipProgress?(): Progress | undefined;
 
   getProcessName(): string;
   updateBytesReceived(bytesCount: bigint): void;

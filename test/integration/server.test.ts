@@ -57,7 +57,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0 } = {}) {
+async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0, clock = systemClock } = {}) {
   const log = recordingLogger();
   const metrics = new RecordedMetrics();
   const chain = new EmbeddedChain(
@@ -102,7 +102,7 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
     subtreeProducer: producer('subtrees'),
     log,
     metrics,
-    clock: systemClock,
+    clock,
   };
   const server = new Server(
     {
@@ -214,6 +214,24 @@ describe('server', () => {
     const [bad] = await Promise.all([server.health(false), server.health(false)]);
     expect(bad.status).toBe(503);
     expect(bad.message).toContain('blockchain: FAILED');
+    expect((await server.health(true)).status).toBe(200);
+  });
+
+  test('liveness fails when no message comes out of the pipeline any more', async () => {
+    let skewMs = 0;
+    const clock = { now: systemClock.now, monotonic: () => systemClock.monotonic() + skewMs };
+    const { server, node } = await setUp({}, { clock });
+    let ended = 0;
+    node.gossipProgress = () => ({ begun: 1, ended });
+    await server.init();
+    await server.start(new AbortController().signal);
+    expect((await server.health(true)).status).toBe(200);
+    skewMs = 31_000;
+    await waitFor(async () => (await server.health(true)).message.startsWith('pipeline: FAILED'), {
+      what: 'a failure',
+    });
+    expect((await server.health(false)).status).toBe(200);
+    ended = 1;
     expect((await server.health(true)).status).toBe(200);
   });
 

@@ -14,6 +14,7 @@ import type {
   PublishOutcome,
   TopicHandler,
 } from '../../ports/p2p-node.ts';
+import type { Progress } from '../../ports/progress.ts';
 import type { PeerId } from '../../wire/ids.ts';
 import { parseMultiaddr, socketIp } from './addresses.ts';
 import { reportBrokenFrames } from './broken-frames.ts';
@@ -23,6 +24,7 @@ import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts'
 import { installFastVerify } from './ed25519-verify.ts';
 import { boundGossipMemory } from './gossip-memory.ts';
 import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossip-options.ts';
+import { gossipProgress } from './gossip-progress.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
@@ -62,6 +64,7 @@ export class Libp2pNode implements P2PNode {
   private readonly suppressed: Counter;
   private topics: readonly string[] = [];
   private libp2p: TeranodeLibp2p | undefined;
+  private progress: Progress | undefined;
   private keeper: PeerKeeper | undefined;
   private onConnected: (peerId: PeerId) => void = () => {};
   private onDisconnected: (peerId: PeerId) => void = () => {};
@@ -108,6 +111,7 @@ export class Libp2pNode implements P2PNode {
       new SeenMessages(this.deps, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS }),
     );
     reportBrokenFrames(libp2p.services.pubsub, metrics, (peerId) => policy?.brokenFrame(peerId));
+    this.progress = gossipProgress(libp2p.services.pubsub, metrics);
     this.listenToConnections(libp2p);
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
     try {
@@ -315,6 +319,10 @@ export class Libp2pNode implements P2PNode {
 
   bytesReceived(): bigint {
     return this.traffic.bytesReceived();
+  }
+
+  gossipProgress(): Progress | undefined {
+    return this.progress;
   }
 
   getProcessName(): string {

@@ -1,0 +1,133 @@
+// Liveness as a prober sees it, over HTTP: with an event loop that is really blocked, and with gossip whose messages never come out.
+import { Worker } from 'node:worker_threads';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { afterEach, expect, test } from 'vitest';
+import { HttpServer } from '../../src/adapters/http/http-server.ts';
+import { Liveness, type LivenessOptions } from '../../src/liveness.ts';
+import { systemClock } from '../../src/ports/clock.ts';
+import type { Progress } from '../../src/ports/progress.ts';
+import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
+import { addressOf, Nodes, TOPICS } from '../support/nodes.ts';
+import { waitFor } from '../support/wait.ts';
+
+const PATHS = [
+  ['full', '/health/live'],
+  ['probes', '/health/liveness'],
+] as const;
+const [TOPIC = ''] = TOPICS;
+/** The beat that comes late is due within a second. */
+const BLOCK_MS = 2000;
+
+const undo: (() => unknown)[] = [];
+const nodes = new Nodes();
+
+afterEach(async () => {
+  for (const each of undo.splice(0).reverse()) await each();
+  await nodes.stop();
+});
+
+/** URLs at which liveness is told. */
+async function serve(pipeline: () => Progress | undefined, options: LivenessOptions): Promise<string[]> {
+  const liveness = new Liveness({ clock: systemClock, metrics: new RecordedMetrics(), pipeline }, options);
+  liveness.start();
+  undo.push(() => liveness.stop());
+  const sources = {
+    health: async () => liveness.report(),
+    scrape: async () => ({ contentType: 'text/plain', body: '' }),
+  };
+  const urls: string[] = [];
+  for (const [routes, path] of PATHS) {
+    const server = new HttpServer(
+      { log: recordingLogger(), sources },
+      { listenAddress: '127.0.0.1:0', tls: undefined, routes },
+    );
+    await server.start();
+    undo.push(() => server.stop());
+    urls.push(`http://${server.address()}${path}`);
+  }
+  return urls;
+}
+
+async function ask(urls: readonly string[]): Promise<{ status: number; text: string }[]> {
+  return await Promise.all(
+    urls.map(async (url) => {
+      const response = await fetch(url);
+      return { status: response.status, text: await response.text() };
+    }),
+  );
+}
+
+const WELL = { status: 200, text: 'OK' };
+
+test('an event loop that is blocked: a probe that came meanwhile is told so, later ones are not', async () => {
+  const urls = await serve(() => undefined, { loopStuckMs: 200, pipelineStuckMs: 60_000 });
+  expect(await ask(urls)).toEqual([WELL, WELL]);
+  // Asks from a thread of its own while this one does nothing else.
+  const asked = new Int32Array(new SharedArrayBuffer(4));
+  const prober = new Worker(
+    `const { parentPort, workerData: { urls, asked } } = require('node:worker_threads');
+    const ask = async (url) => {
+      const answer = fetch(url);
+      Atomics.add(asked, 0, 1);
+      const response = await answer;
+      return { status: response.status, text: await response.text() };
+    };
+    Promise.all(urls.map(ask)).then((answers) => parentPort.postMessage(answers));`,
+    { eval: true, workerData: { urls, asked } },
+  );
+  undo.push(() => prober.terminate());
+  const answers = new Promise((resolve) => prober.once('message', resolve));
+  await new Promise((resolve) => prober.once('online', resolve));
+  while (Atomics.load(asked, 0) < urls.length);
+  const endMs = performance.now() + BLOCK_MS;
+  while (performance.now() < endMs);
+  const failed = { status: 503, text: expect.stringMatching(/^event_loop: FAILED \(stood still for \d+ ms\)\n$/) };
+  expect(await answers).toEqual([failed, failed]);
+  await waitFor(async () => expect(await ask(urls)).toEqual([WELL, WELL]), { what: 'the next beat' });
+});
+
+test('messages of gossip whose verification never ends: told until they come out', async () => {
+  const [{ node: author }, { node }] = [await nodes.start(), await nodes.start()];
+  const heard: string[] = [];
+  node.setTopicHandler(TOPIC, ({ bytes }) => {
+    heard.push(Buffer.from(bytes).toString());
+    return 'accept';
+  });
+  await author.connectPeer(addressOf(node));
+  await waitFor(() => author.getTopic(TOPIC)?.mesh().includes(node.hostId()), { what: 'the mesh' });
+  const urls = await serve(() => node.gossipProgress(), { loopStuckMs: 60_000, pipelineStuckMs: 2000 });
+  await author.publish(TOPIC, Buffer.from('before'));
+  await waitFor(() => heard.length === 1, { what: 'a message' });
+  expect(node.gossipProgress()).toEqual({ begun: 1, ended: 1 });
+
+  const release = holdVerification();
+  await author.publish(TOPIC, Buffer.from('held'));
+  const failed = {
+    status: 503,
+    text: expect.stringMatching(/^pipeline: FAILED \(1 messages under way, none came out for \d+ ms\)\n$/),
+  };
+  await waitFor(async () => expect(await ask(urls)).toEqual([failed, failed]), { what: 'both probes' });
+  expect(heard).toEqual(['before']);
+  release();
+  await waitFor(async () => expect(await ask(urls)).toEqual([WELL, WELL]), { what: 'both probes' });
+  expect(heard).toEqual(['before', 'held']);
+});
+
+/** No Ed25519 signature is verified until the returned function is called. */
+function holdVerification(): () => void {
+  const gate = Promise.withResolvers<void>();
+  const prototype = Object.getPrototypeOf(publicKey) as { verify: (...args: unknown[]) => unknown };
+  const { verify } = prototype;
+  prototype.verify = async function held(...args) {
+    await gate.promise;
+    return verify.apply(this, args);
+  };
+  const release = () => {
+    prototype.verify = verify;
+    gate.resolve();
+  };
+  undo.push(release);
+  return release;
+}
+
+const { publicKey } = await generateKeyPair('Ed25519');
