@@ -23,6 +23,8 @@ import type { PeerBanManager } from './peer-ban-manager.ts';
 /** Who announced a hash, and with which URL. */
 export interface AttributionView {
   announcementsOf(hash: Hash): readonly { readonly author: PeerId; readonly dataHubUrl: string }[];
+  /** True when others announced it too, of whom nothing more is known. */
+  hasForgotten(hash: Hash): boolean;
 }
 
 export interface ReportDependencies {
@@ -104,7 +106,7 @@ async function isBusy(blockchain: ReportDependencies['blockchain']): Promise<boo
  * rubbish for a sound header, so only a lone author is charged.
  */
 function chargeBlock({ hash }: KafkaInvalidBlock, topic: string, deps: ReportDependencies): Outcome {
-  return charge(deps.blocks.announcementsOf(hash), 'invalid_block', hash, topic, deps);
+  return charge(deps.blocks.announcementsOf(hash), deps.blocks, 'invalid_block', hash, topic, deps);
 }
 
 /**
@@ -115,7 +117,7 @@ function chargeSubtree({ hash, peerUrl }: KafkaInvalidSubtree, topic: string, de
   const all = deps.subtrees.announcementsOf(hash);
   const fetched = plainUrl(peerUrl);
   const led = fetched === '' ? all : all.filter(({ dataHubUrl }) => plainUrl(dataHubUrl) === fetched);
-  return charge(led, 'invalid_subtree', hash, topic, deps);
+  return charge(led, deps.subtrees, 'invalid_subtree', hash, topic, deps);
 }
 
 /** Without slashes at the end, which clients add and take away. */
@@ -127,6 +129,7 @@ function plainUrl(url: string): string {
 
 function charge(
   announcements: ReturnType<AttributionView['announcementsOf']>,
+  view: AttributionView,
   reason: 'invalid_block' | 'invalid_subtree',
   hash: Hash,
   topic: string,
@@ -134,7 +137,7 @@ function charge(
 ): Outcome {
   const [first, ...others] = announcements;
   if (first === undefined) return 'unattributed';
-  if (others.length > 0) return 'ambiguous';
+  if (others.length > 0 || view.hasForgotten(hash)) return 'ambiguous';
   if (first.author === deps.node.hostId()) return 'own';
   deps.scores.addScore(first.author, reason, { role: 'author', rule: `${reason}_report`, topic, hash });
   return 'charged';

@@ -29,12 +29,19 @@ interface Kept extends Announcement {
   readonly hash: Hash;
 }
 
+/** What is kept of one hash. */
+interface Authors {
+  /** In the order in which they came. */
+  readonly announcements: Kept[];
+  /** True once an announcement has left while one of another author stayed. */
+  hasForgotten: boolean;
+}
+
 export class Attribution {
   private readonly clock: Clock;
   private readonly options: AttributionOptions;
   private readonly evicted: Counter;
-  /** Each hash's announcements in the order in which they came. */
-  private readonly byHash = new Map<Hash, Kept[]>();
+  private readonly byHash = new Map<Hash, Authors>();
   /** All of them in that order, which is the order in which they expire too. */
   private readonly all: BoundedQueue<Kept>;
 
@@ -61,16 +68,23 @@ export class Attribution {
 
   /** True when this author has announced this hash within the TTL. */
   knows(hash: Hash, author: PeerId): boolean {
-    const announcements = this.byHash.get(hash);
-    if (announcements === undefined) return false;
-    for (const announcement of announcements)
+    for (const announcement of this.byHash.get(hash)?.announcements ?? [])
       if (announcement.author === author && !this.isExpired(announcement)) return true;
     return false;
   }
 
   /** Announcements of a hash within the TTL, the first one first; empty when unknown. */
   announcementsOf(hash: Hash): readonly Announcement[] {
-    return (this.byHash.get(hash) ?? []).filter((announcement) => !this.isExpired(announcement));
+    return (this.byHash.get(hash)?.announcements ?? []).filter((announcement) => !this.isExpired(announcement));
+  }
+
+  /** True when others announced the hash too, of whom nothing more is known: who is left may not be the one to blame. */
+  hasForgotten(hash: Hash): boolean {
+    const authors = this.byHash.get(hash);
+    if (authors === undefined) return false;
+    const { announcements, hasForgotten } = authors;
+    const last = announcements.at(-1)?.author;
+    return hasForgotten || announcements.some((each) => each.author !== last && this.isExpired(each));
   }
 
   record(hash: Hash, announcement: Omit<Announcement, 'atMs'>): void {
@@ -78,8 +92,8 @@ export class Attribution {
     this.cleanUp();
     const kept = { ...announcement, hash, atMs: this.clock.monotonic() };
     const known = this.byHash.get(hash);
-    if (known === undefined) this.byHash.set(hash, [kept]);
-    else known.push(kept);
+    if (known === undefined) this.byHash.set(hash, { announcements: [kept], hasForgotten: false });
+    else known.announcements.push(kept);
     this.all.push(kept);
   }
 
@@ -100,10 +114,11 @@ export class Attribution {
   }
 
   /** The oldest of all is the oldest of its hash. */
-  private forget({ hash }: Kept, reason: 'full' | 'expired'): void {
-    const announcements = this.byHash.get(hash);
-    announcements?.shift();
-    if (announcements?.length === 0) this.byHash.delete(hash);
+  private forget({ hash, author }: Kept, reason: 'full' | 'expired'): void {
+    const authors = this.byHash.get(hash);
+    authors?.announcements.shift();
+    if (authors?.announcements.length === 0) this.byHash.delete(hash);
+    else if (authors?.announcements.some((each) => each.author !== author)) authors.hasForgotten = true;
     this.evicted.add(1, { kind: this.options.kind, reason });
   }
 }

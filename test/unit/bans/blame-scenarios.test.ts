@@ -1,5 +1,5 @@
-// 200 random networks of authors, relays, validators and their reports, through the real pipeline: no innocent ever has a score, and whoever alone
-// announced invalid content pays for it.
+// 200 random networks of authors, relays, validators and their reports, through the real pipeline, while announcements expire and push out one
+// another: no innocent ever has a score, and whoever alone announced invalid content pays for it.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SqliteBanStore } from '../../../src/adapters/sql/sqlite-ban-store.ts';
@@ -52,7 +52,8 @@ type Step =
       readonly isUpper: boolean;
       readonly claimedId: number | undefined;
     }
-  | { readonly type: 'validate'; readonly kind: Kind; readonly pick: number; readonly isUpper: boolean };
+  | { readonly type: 'validate'; readonly kind: Kind; readonly pick: number; readonly isUpper: boolean }
+  | { readonly type: 'wait'; readonly minutes: number };
 
 const kind = fc.constantFrom<Kind>('block', 'subtree');
 const peer = fc.nat(PEERS - 1);
@@ -81,12 +82,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ type: fc.constant('validate' as const), kind, pick: fc.nat(99), isUpper: fc.boolean() }),
     weight: 4,
   },
+  fc.record({ type: fc.constant('wait' as const), minutes: fc.integer({ min: 1, max: 40 }) }),
 );
+
+const TTL_MS = 60 * 60_000;
+/** Announcements remembered: so few that they push out one another all the time, a handful, and all. */
+const bound = fc.constantFrom(3, 8, 1000);
 
 interface Announced {
   readonly author: number;
   readonly content: number;
   readonly url: string;
+  /** Which life of the hash it belongs to: a hash whose announcements have all left is a new one when it comes again. */
+  readonly life: number;
 }
 
 /** The network's truth, beside the real parts that must find it out. */
@@ -95,12 +103,15 @@ class Scenario {
   /** Contents that were reported, and by whom alone they had been announced until then. */
   readonly guilty: { author: number; kind: Kind }[] = [];
   private readonly announced: Record<Kind, Announced[]> = { block: [], subtree: [] };
+  private readonly attributions: Record<Kind, Attribution>;
+  private readonly lives = new Map<string, number>();
+  private readonly clock = new FakeClock();
   private readonly handlers: Record<Kind, TopicHandler>;
   private readonly reports: ReturnType<typeof validationReports>;
   private seqno = 0n;
 
-  constructor() {
-    const clock = new FakeClock();
+  constructor(maxAnnouncements: number) {
+    const { clock } = this;
     const metrics = new RecordedMetrics();
     const log = recordingLogger();
     const deps = { clock, metrics, log };
@@ -115,9 +126,10 @@ class Scenario {
         isShadow: () => false,
       },
     );
-    const options = { maxAnnouncements: 1000, ttlMs: 3_600_000 };
+    const options = { maxAnnouncements, ttlMs: TTL_MS };
     const blocks = new Attribution(deps, { kind: 'block', ...options });
     const subtrees = new Attribution(deps, { kind: 'subtree', ...options });
+    this.attributions = { block: blocks, subtree: subtrees };
     const view = guardView(
       {
         ownId: OWN,
@@ -182,12 +194,13 @@ class Scenario {
     await this.bans.start(new AbortController().signal);
     for (const each of steps) {
       if (each.type === 'validate') await this.validate(each);
+      else if (each.type === 'wait') this.clock.advance(each.minutes * 60_000);
       else this.announce(each);
     }
     await this.bans.stop();
   }
 
-  private announce(each: Exclude<Step, { type: 'validate' }>): void {
+  private announce(each: Exclude<Step, { type: 'validate' | 'wait' }>): void {
     const isForged = each.type === 'bad' && each.claimedId !== undefined;
     const url = urlOf(each.type === 'bad' ? each.url : each.author);
     const hash = hashOf(each.content);
@@ -198,6 +211,7 @@ class Scenario {
       DataHubURL: url,
       PeerID: IDS[claimed],
     };
+    this.noteGone();
     this.seqno += 1n;
     this.handlers[each.kind]({
       topic: each.kind,
@@ -207,12 +221,33 @@ class Scenario {
       relay: IDS[each.relay] as PeerId,
       seqno: this.seqno,
     });
-    if (!isForged) this.announced[each.kind].push({ author: each.author, content: each.content, url });
+    this.noteGone();
+    if (isForged) return;
+    const life = this.lifeOf(each.kind, each.content);
+    this.announced[each.kind].push({ author: each.author, content: each.content, url, life });
+  }
+
+  private lifeOf(of: Kind, content: number): number {
+    return this.lives.get(`${of} ${content}`) ?? 0;
+  }
+
+  /** What is remembered no longer begins anew when it is announced again. */
+  private noteGone(): void {
+    for (const of of ['block', 'subtree'] as const)
+      for (const { content, life } of this.announced[of])
+        if (life === this.lifeOf(of, content) && this.heldOf(of, content).length === 0)
+          this.lives.set(`${of} ${content}`, life + 1);
+  }
+
+  private heldOf(of: Kind, content: number) {
+    return this.attributions[of].announcementsOf(hashOf(content) as BlockHash);
   }
 
   /** The validator fetches what one announcement names, and tells what it found when that is wrong. */
   private async validate({ kind: of, pick, isUpper }: Extract<Step, { type: 'validate' }>): Promise<void> {
-    const all = this.announced[of];
+    this.noteGone();
+    // A report that comes when all is forgotten that led to it cannot be told from one of what was announced since.
+    const all = this.announced[of].filter(({ content, life }) => life === this.lifeOf(of, content));
     const chosen = all[pick % Math.max(1, all.length)];
     if (chosen === undefined) return;
     // An honest host serves the right bytes of valid hashes, and nothing of others; a bad one serves what it likes.
@@ -223,7 +258,8 @@ class Scenario {
     if (isHonest(server) && chosen.content >= 100) return;
     const hash = (isUpper ? hashOf(chosen.content).toUpperCase() : hashOf(chosen.content)) as BlockHash;
     const authors = new Set(all.filter(({ content }) => content === chosen.content).map(({ author }) => author));
-    if (authors.size === 1) this.guilty.push({ author: chosen.author, kind: of });
+    const isHeld = this.heldOf(of, chosen.content).some(({ dataHubUrl }) => dataHubUrl === chosen.url);
+    if (authors.size === 1 && isHeld) this.guilty.push({ author: chosen.author, kind: of });
     const value =
       of === 'block'
         ? encodeKafkaInvalidBlock({ hash, reason: 'invalid' })
@@ -237,15 +273,15 @@ test('200 scenarios of authors, relays and reports: no innocent has a score, a l
   let reported = 0;
   let forged = 0;
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80, size: 'max' }), async (steps) => {
-      const scenario = new Scenario();
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80, size: 'max' }), bound, async (steps, most) => {
+      const scenario = new Scenario(most);
       await scenario.run(steps);
       for (let i = 0; i < HONEST; i += 1) {
         const { scores, offences } = scenario.bans.manager.accountOf(IDS[i] as PeerId);
         expect({ peer: i, scores, offences }).toEqual({ peer: i, scores: [], offences: [] });
       }
       for (const { author } of scenario.guilty)
-        expect(scenario.bans.manager.getBanScore(IDS[author] as PeerId)).toBeGreaterThan(0);
+        expect(scenario.bans.manager.reasons(IDS[author] as PeerId)).not.toEqual([]);
       for (const each of scenario.bans.manager.list()) expect(each.role).toBe('author');
       reported += scenario.guilty.length;
       forged += steps.filter((each) => each.type === 'bad' && each.claimedId !== undefined).length;

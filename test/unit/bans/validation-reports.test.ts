@@ -35,8 +35,10 @@ function setUp(announced: readonly Announced[] = [], state: FsmState | Error = '
   const options = { maxAnnouncements: 100, ttlMs: TTL_MS };
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...options });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...options });
-  for (const each of [blocks, subtrees])
-    for (const [author, dataHubUrl = urlOf(author)] of announced) each.record(HASH, { author, relay, dataHubUrl });
+  const announce = ([author, dataHubUrl = urlOf(author)]: Announced) => {
+    for (const each of [blocks, subtrees]) each.record(HASH, { author, relay, dataHubUrl });
+  };
+  announced.forEach(announce);
   const handlers = validationReports(
     {
       blocks,
@@ -71,7 +73,7 @@ function setUp(announced: readonly Announced[] = [], state: FsmState | Error = '
     ['charged', 'announced', 'unattributed', 'ambiguous', 'own', 'not_ours', 'busy', 'undecodable'].filter(
       (outcome) => metrics.count('teranode_p2p_reports_total', { kind, outcome }) > 0,
     );
-  return { clock, log, metrics, handlers, charged, published, outcomes };
+  return { clock, log, metrics, handlers, charged, published, outcomes, announce };
 }
 
 const record = (value: Uint8Array, topic = 'reports') => ({ value, topic, partition: 0, offset: 7n });
@@ -102,6 +104,17 @@ describe('an invalid block', () => {
     await handlers.invalidBlocks(block(hash));
     expect(charged).toEqual(subject === undefined ? [] : charge(subject, 'invalid_block'));
     expect(outcomes('invalid_block')).toEqual([outcome]);
+  });
+
+  test('after the first of two announcements has been forgotten charges nobody, by block or by subtree', async () => {
+    const { handlers, charged, clock, outcomes, announce } = setUp([[bad]]);
+    clock.advance(TTL_MS);
+    announce([honest]);
+    clock.advance(1);
+    await handlers.invalidBlocks(block());
+    await handlers.invalidSubtrees(subtree(urlOf(honest)));
+    expect(charged).toEqual([]);
+    expect([outcomes('invalid_block'), outcomes('invalid_subtree')]).toEqual([['ambiguous'], ['ambiguous']]);
   });
 
   test('after the announcement has been forgotten charges nobody', async () => {

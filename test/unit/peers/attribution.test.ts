@@ -81,6 +81,43 @@ describe('attribution of a hash', () => {
     expect(attribution.size()).toBe(0);
   });
 
+  test.each(['expired', 'full'])(
+    'that there were others is known until the last has left, when the first has %s',
+    (how) => {
+      const { attribution, record, clock } = setUp(3);
+      const hasForgotten = () => attribution.hasForgotten('h' as Hash);
+      record('h', first);
+      expect(hasForgotten()).toBe(false);
+      if (how === 'expired') clock.advance(TTL_MS);
+      record('h', second);
+      expect(hasForgotten()).toBe(false);
+      if (how === 'expired') clock.advance(1);
+      else for (const hash of ['i', 'j']) record(hash, first);
+      expect(attribution.announcementsOf('h' as Hash).map(({ author }) => author)).toEqual([second]);
+      expect(hasForgotten()).toBe(true);
+      attribution.cleanUp();
+      expect(hasForgotten()).toBe(true);
+      record('h', second);
+      expect(hasForgotten()).toBe(true);
+      clock.advance(TTL_MS + 1);
+      attribution.cleanUp();
+      expect(hasForgotten()).toBe(false);
+      record('h', second);
+      expect(hasForgotten()).toBe(false);
+    },
+  );
+
+  test('one’s own earlier announcement is no other’s', () => {
+    const { attribution, record, clock } = setUp();
+    record('h', first);
+    clock.advance(TTL_MS - 1);
+    record('h', first);
+    clock.advance(2);
+    expect(attribution.hasForgotten('h' as Hash)).toBe(false);
+    attribution.cleanUp();
+    expect(attribution.hasForgotten('h' as Hash)).toBe(false);
+  });
+
   test('what has expired makes room before anything that has not', () => {
     const { attribution, record, clock, metrics } = setUp(2);
     record('h', first);
