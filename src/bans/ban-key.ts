@@ -1,4 +1,4 @@
-// The canonical form of what can be banned. However an address is written (mapped, with a port, unmasked), there is one key for it; else
+// The canonical form of what can be banned. However an address is written (mapped, with a port or zone, unmasked), there is one key for it; else
 // a ban by one spelling would not hold for another.
 import type { BanKind } from '../ports/ban-store.ts';
 import type { PeerId } from '../wire/ids.ts';
@@ -25,7 +25,7 @@ export function parseBanKey(text: string): BanKey | undefined {
   const trimmed = text.trim();
   const slash = trimmed.indexOf('/');
   if (slash >= 0) return subnetKey(trimmed.slice(0, slash), trimmed.slice(slash + 1));
-  const ip = parseIp(withoutPort(trimmed));
+  const ip = parseIp(withoutZone(withoutPort(trimmed)));
   if (ip !== undefined) return addressKey(ip);
   const peerId = parsePeerId(trimmed);
   return peerId === undefined ? undefined : { kind: 'peer', key: peerId };
@@ -46,10 +46,16 @@ function isPort(text: string): boolean {
   return /^\d{1,5}$/.test(text) && Number(text) <= MAX_PORT;
 }
 
-/** The IP at the beginning of a multiaddr; undefined for names and for what runs through a relay. */
+/** `fe80::1` of `fe80::1%eth0`: a zone is one machine's name of a link, and nothing of the address. */
+function withoutZone(text: string): string {
+  return /^([0-9a-f:.]*:[0-9a-f:.]*)%[\w.~-]+$/i.exec(text)?.[1] ?? text;
+}
+
+/** The IP at the beginning of a multiaddr, without its zone; undefined for names and for what runs through a relay. */
 export function ipOfMultiaddr(address: string): string | undefined {
   if (address.includes('/p2p-circuit')) return undefined;
-  return /^\/ip[46]\/([^/]+)/.exec(address)?.[1];
+  const ip = /^(?:\/ip6zone\/[^/]+)?\/ip[46]\/([^/]+)/.exec(address)?.[1];
+  return ip === undefined ? undefined : withoutZone(ip);
 }
 
 function addressKey(ip: IpAddress): BanKey {
@@ -58,7 +64,7 @@ function addressKey(ip: IpAddress): BanKey {
 
 function subnetKey(address: string, bits: string): BanKey | undefined {
   if (!/^(?:0|[1-9]\d{0,2})$/.test(bits)) return undefined;
-  const parsed = parseIp(address.replace(/^\[(.*)\]$/, '$1'));
+  const parsed = parseIp(withoutZone(address.replace(/^\[(.*)\]$/, '$1')));
   if (parsed === undefined) return undefined;
   const isMapped = parsed.family === 4 && address.includes(':');
   const prefix = Number(bits) - (isMapped ? MAPPED_BITS : 0);

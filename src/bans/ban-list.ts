@@ -8,6 +8,8 @@ import type { Metrics } from '../ports/metrics.ts';
 import type { PeerId } from '../wire/ids.ts';
 import { BanIndex } from './ban-index.ts';
 import { type BanKey, parseBanKey } from './ban-key.ts';
+import { fitting, outlasts, whoLeavesFor } from './ban-room.ts';
+import { BanWrites } from './ban-writes.ts';
 import { parseIp } from './ip.ts';
 import { legacyEntries } from './legacy-bans.ts';
 import type { Changed, StoreLink } from './store-link.ts';
@@ -33,6 +35,8 @@ export interface BanListDependencies {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Why a ban that another server found out automatically is not to hold here; undefined when it is. */
+  readonly whyNotHere?: (entry: BanEntry) => string | undefined;
 }
 
 const BY_OPERATOR: BanFacts = {
@@ -51,6 +55,7 @@ export class BanList {
   private readonly options: BanListOptions;
   private readonly index = new BanIndex();
   private readonly listeners = new Set<BanListener>();
+  private readonly writes: BanWrites;
 
   constructor(deps: BanListDependencies, options: BanListOptions) {
     this.deps = deps;
@@ -58,6 +63,7 @@ export class BanList {
     const { metrics, link } = deps;
     metrics.gauge('teranode_p2p_bans', 'Bans in the list', () => this.index.size);
     metrics.gauge('teranode_p2p_bans_bound', 'Bans in the list at most', () => options.maxEntries);
+    this.writes = new BanWrites({ ...deps, entryOf: (key) => this.index.get(key) }, options);
     link.follow({ type: 'ban', reload: (changed) => this.reload(changed) });
   }
 
@@ -66,7 +72,7 @@ export class BanList {
     const { link, clock, log } = this.deps;
     const now = clock.now();
     const kept = (await link.store.loadBans()).filter((entry) => entry.untilMs > now);
-    for (const entry of this.fitting(kept)) this.put(entry);
+    for (const entry of this.inOrder(kept)) if (this.deps.whyNotHere?.(entry) === undefined) this.put(entry);
     const legacy = await link.store.legacyBans();
     if (legacy.length > 0) {
       const { entries, unreadable } = legacyEntries(legacy, now);
@@ -116,16 +122,33 @@ export class BanList {
    * when stored, or after a second when the store is away. Banning anew replaces. Throws INPUT_INVALID and changes nothing.
    */
   add(text: string, untilMs?: number, facts: BanFacts = BY_OPERATOR): Promise<BanEntry> {
+    const entry = this.entryFor(text, untilMs, facts);
+    return (this.take(entry) ?? Promise.resolve()).then(() => entry);
+  }
+
+  /** As {@link add}, never waiting; undefined, and nothing changed, when the list is full and nothing in it has to leave for this one. */
+  tryAdd(text: string, untilMs: number, facts: BanFacts): BanEntry | undefined {
+    const entry = this.entryFor(text, untilMs, facts);
+    return this.take(entry) === undefined ? undefined : entry;
+  }
+
+  /** Says more of why a ban is in force; nothing when it no longer is, or was replaced. */
+  note(entry: BanEntry, evidence: string): void {
+    const known = this.index.get(entry.key);
+    if (known === undefined || !isSame(known, entry)) return;
+    const noted = { ...known, evidence: evidence.slice(0, MAX_TEXT) };
+    this.put(noted);
+    void this.writes.put(noted);
+  }
+
+  private entryFor(text: string, untilMs: number | undefined, facts: BanFacts): BanEntry {
     const key = checkedKey(text);
     const now = this.deps.clock.now();
     const end = Math.min(untilMs ?? now + this.options.defaultDurationMs, LAST_UNTIL_MS);
     if (!Number.isFinite(end) || end <= now) {
-      throw new P2PError(
-        'INPUT_INVALID',
-        'the end of a ban must lie in the future; unix time in seconds, or 0 for the default duration',
-      );
+      throw new P2PError('INPUT_INVALID', 'the end of a ban must lie in the future');
     }
-    const entry: BanEntry = {
+    return {
       key: key.key,
       kind: key.kind,
       untilMs: end,
@@ -134,7 +157,6 @@ export class BanList {
       reason: facts.reason.slice(0, MAX_TEXT),
       evidence: facts.evidence.slice(0, MAX_TEXT),
     };
-    return this.take(entry).then(() => entry);
   }
 
   /** Lifts the ban of this key, and those that it brought about. Resolves with what was lifted. Throws INPUT_INVALID. */
@@ -147,7 +169,7 @@ export class BanList {
     for (const entry of dropped) this.drop(entry, entry.untilMs > now ? 'lifted' : 'expired');
     // Also a key that only the store knows.
     const keys = new Set([key.key, ...dropped.map((entry) => entry.key)]);
-    await Promise.all([...keys].map((each) => this.deps.link.write(`ban ${each}`, (store) => store.removeBan(each))));
+    await Promise.all([...keys].map((each) => this.writes.remove(each)));
     return dropped.filter((entry) => entry.untilMs > now);
   }
 
@@ -172,45 +194,45 @@ export class BanList {
 
   /** Lifts every ban. Subscribers stay, and are told of each. */
   async clear(): Promise<void> {
-    for (const entry of [...this.index.entries()]) this.drop(entry, 'lifted');
-    await this.deps.link.write('ban *', (store) => store.clearBans());
+    const all = [...this.index.entries()];
+    for (const entry of all) this.drop(entry, 'lifted');
+    await this.writes.clear(all.map(({ key }) => key));
   }
 
-  /** Drops bans that ended; called each minute. */
+  /** Drops bans that ended, and writes again what the store did not get; called each minute. */
   purge(): void {
     const now = this.deps.clock.now();
     for (const entry of [...this.index.entries()]) if (entry.untilMs <= now) this.drop(entry, 'expired');
+    this.writes.rewrite();
   }
 
-  private take(entry: BanEntry): Promise<void> {
-    const left = this.makeRoom(entry.key);
-    if (left !== undefined) void this.deps.link.write(`ban ${left}`, (store) => store.removeBan(left));
+  /** undefined when there is no room. */
+  private take(entry: BanEntry): Promise<void> | undefined {
+    if (this.isFullFor(entry.key)) {
+      const left = this.makeRoom(entry);
+      if (left === undefined) return undefined;
+      // Other servers have bounds of their own, and may have room.
+      if (this.deps.link.store.isShared) this.writes.forget(left);
+      else void this.writes.remove(left);
+    }
     this.put(entry);
     this.tell({ type: 'added', entry });
-    return this.deps.link.write(`ban ${entry.key}`, (store) => store.putBan(entry));
+    return this.writes.put(entry);
   }
 
-  /** The key that had to leave, if any. */
-  private makeRoom(key: string): string | undefined {
-    const soonest = this.isFullFor(key) ? this.soonest() : undefined;
-    if (soonest === undefined) return undefined;
-    this.drop(soonest, 'full');
-    this.deps.log.warn(
-      { key: soonest.key, maxEntries: this.options.maxEntries },
-      'ban list full, the ban that ends soonest left',
-    );
-    return soonest.key;
+  /** The key that left; undefined when nothing has to leave for this one. */
+  private makeRoom(entry: BanEntry): string | undefined {
+    const leaving = whoLeavesFor(entry, this.index.entries());
+    if (leaving === undefined) return undefined;
+    const { key, source } = leaving;
+    this.drop(leaving, 'full');
+    const { maxEntries } = this.options;
+    this.deps.log.warn({ key, source, maxEntries }, 'ban list full, the ban that ends soonest left');
+    return key;
   }
 
   private isFullFor(key: string): boolean {
     return this.index.size >= this.options.maxEntries && this.index.get(key) === undefined;
-  }
-
-  private soonest(): BanEntry | undefined {
-    let soonest: BanEntry | undefined;
-    for (const entry of this.index.entries())
-      if (soonest === undefined || entry.untilMs < soonest.untilMs) soonest = entry;
-    return soonest;
   }
 
   private put(entry: BanEntry): void {
@@ -245,35 +267,57 @@ export class BanList {
     const stored = await store.loadBans();
     const keys = new Set(stored.map(({ key }) => key));
     for (const { key } of [...this.index.entries()]) if (!keys.has(key)) this.adopt(key, undefined);
-    for (const entry of this.fitting(stored)) this.adopt(entry.key, entry);
+    for (const entry of this.inOrder(stored)) this.adopt(entry.key, entry);
   }
 
-  /** Those that end last, as many as may be in the list. */
-  private fitting(entries: readonly BanEntry[]): readonly BanEntry[] {
+  /** As many as may be in the list; those of peers first, since what follows from them depends on them. */
+  private inOrder(entries: readonly BanEntry[]): readonly BanEntry[] {
     const { maxEntries } = this.options;
-    if (entries.length <= maxEntries) return entries;
-    this.deps.log.warn(
-      { bans: entries.length, maxEntries },
-      'ban list full, the bans that end soonest are not in force',
-    );
-    return entries.toSorted((a, b) => b.untilMs - a.untilMs).slice(0, maxEntries);
+    if (entries.length > maxEntries)
+      this.deps.log.warn(
+        { bans: entries.length, maxEntries },
+        'ban list full, the bans that end soonest are not in force',
+      );
+    const some = fitting(entries, maxEntries);
+    return [
+      ...some.filter(({ because }) => because === undefined),
+      ...some.filter(({ because }) => because !== undefined),
+    ];
   }
 
   private adopt(key: string, stored: BanEntry | undefined): void {
-    const { link, clock } = this.deps;
+    const { link, clock, whyNotHere } = this.deps;
     if (link.isContested(`ban ${key}`) || link.isContested('ban *')) return;
+    const lostAtMs = this.writes.lostAtMs(key);
+    if (lostAtMs !== undefined && (stored === undefined || stored.createdAtMs <= lostAtMs)) {
+      this.writes.again(key);
+      return;
+    }
+    this.writes.forget(key);
     const known = this.index.get(key);
     if (stored === undefined || stored.untilMs <= clock.now()) {
       if (known !== undefined) this.drop(known, 'lifted');
       return;
     }
-    if (known?.untilMs === stored.untilMs && known.createdAtMs === stored.createdAtMs) return;
-    // The store keeps what does not fit here: another server's list may be longer.
-    if (this.isFullFor(key) && stored.untilMs <= (this.soonest()?.untilMs ?? 0)) return;
-    this.makeRoom(key);
+    if (known !== undefined && isSame(known, stored)) {
+      this.put(stored);
+      return;
+    }
+    if (whyNotHere?.(stored) !== undefined) return;
+    if (this.isFullFor(key)) {
+      // The store keeps what does not fit here: another server's list may be longer.
+      const leaving = whoLeavesFor(stored, this.index.entries());
+      if (leaving === undefined || !outlasts(stored, leaving)) return;
+      this.makeRoom(stored);
+    }
     this.put(stored);
     this.tell({ type: 'added', entry: stored });
   }
+}
+
+/** Of one key: not banned anew in between. */
+function isSame(one: BanEntry, other: BanEntry): boolean {
+  return one.untilMs === other.untilMs && one.createdAtMs === other.createdAtMs;
 }
 
 function checkedKey(text: string): BanKey {

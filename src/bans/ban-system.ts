@@ -1,5 +1,4 @@
-// The ban system as the rest of the server sees it: one list, one score-keeper, and their enforcement on live connections. Automatic bans are
-// decided here: always the peer id, and its address only when nobody else can be hit by that.
+// The ban system as the rest of the server sees it: one list, one score-keeper, and their enforcement on live connections.
 import type { BanEntry, BanReason, BanStore, Offence } from '../ports/ban-store.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ConnectionPolicy } from '../ports/connection-policy.ts';
@@ -7,12 +6,13 @@ import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { PeerId } from '../wire/ids.ts';
+import { AutomaticBans, socketIp } from './automatic-bans.ts';
 import { ipOfMultiaddr, parseBanKey } from './ban-key.ts';
 import { type BanEvent, BanList } from './ban-list.ts';
-import { formatIp, parseIp } from './ip.ts';
 import { type BanEventHandler, type OffenceFacts, PeerBanManager, type ScoreOutcome } from './peer-ban-manager.ts';
 import { SeenAddresses } from './seen-addresses.ts';
 import { StoreLink } from './store-link.ts';
+import { StorePurge } from './store-purge.ts';
 
 export interface BanSystemOptions {
   readonly defaultDurationMs: number;
@@ -45,6 +45,8 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
   readonly seen: SeenAddresses;
   private readonly deps: BanSystemDependencies;
   private readonly link: StoreLink;
+  private readonly storePurge: StorePurge;
+  private readonly automatic: AutomaticBans;
   private readonly refused: Counter;
   private readonly brokenAtMs = new Map<PeerId, number>();
   private node: EnforcedNode | undefined;
@@ -56,8 +58,11 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
     this.deps = deps;
     this.link = new StoreLink(deps);
     const withLink = { ...deps, link: this.link };
-    this.list = new BanList(withLink, options);
+    this.list = new BanList({ ...withLink, whyNotHere: (entry) => this.whyNotHere(entry) }, options);
     this.seen = new SeenAddresses(withLink);
+    this.storePurge = new StorePurge(withLink);
+    const connected = () => this.node?.currentlyConnectedPeers() ?? [];
+    this.automatic = new AutomaticBans({ ...deps, list: this.list, seen: this.seen, connected });
     this.manager = new PeerBanManager({ ...withLink, handler: this }, options);
     this.refused = deps.metrics.counter('teranode_p2p_ban_enforcements_total', 'What bans did', ['action']);
     this.list.subscribe((event) => this.enforce(event));
@@ -66,9 +71,10 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
   /** Opens the store and puts what it holds in force. Throws STORE_UNAVAILABLE, STORE_FAILED. */
   async start(signal: AbortSignal): Promise<void> {
     await this.link.open(signal);
+    // First: which bans of other servers hold here depends on who was seen.
+    await this.seen.init();
     await this.list.init();
     await this.manager.init();
-    await this.seen.init();
     this.link.startReading();
     this.timer = setInterval(() => this.purge(), PURGE_INTERVAL_MS);
     this.timer.unref();
@@ -82,6 +88,7 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
   /** Writes what waits, then closes the store; bounded in time; may be called twice. */
   stop(): Promise<void> {
     clearInterval(this.timer);
+    void this.storePurge.stop();
     this.stopping ??= this.link.close(CLOSE_DEADLINE_MS);
     return this.stopping;
   }
@@ -110,39 +117,14 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
   }
 
   onPeerBanned(peerId: PeerId, untilMs: number, reason: string, offence: Offence): void {
-    const { log } = this.deps;
-    const evidence = `${offence.rule}${offence.topic && ` on ${offence.topic}`}${offence.hash ? ` of ${offence.hash}` : ''}`;
-    const { address, why } = this.addressToBan(peerId);
-    const note = address === undefined ? `; address not banned: ${why}` : `; address ${address} banned too`;
-    log.warn({ peerId, until: new Date(untilMs).toISOString(), reason, evidence: evidence + note }, 'peer banned');
-    void this.list.add(peerId, untilMs, { reason, evidence: evidence + note, source: 'automatic', because: undefined });
-    if (address === undefined) return;
-    void this.list.add(address, untilMs, {
-      reason: `address of ${peerId}`,
-      evidence,
-      source: 'automatic',
-      because: peerId,
-    });
+    this.automatic.ban({ peerId, untilMs, reason, offence });
   }
 
-  /** The address that the socket really has, unless somebody else may stand behind it. */
-  private addressToBan(peerId: PeerId): { address?: string; why: string } {
-    const connected = this.node?.currentlyConnectedPeers() ?? [];
-    const record = connected.find(({ id }) => id === peerId);
-    const ips = new Set(record?.addresses.map(socketIp));
-    const [address] = ips;
-    if (ips.size === 0) return { why: 'its author is not connected directly' };
-    if (ips.size > 1 || address === undefined)
-      return { why: 'it is connected from several addresses, or through a relay' };
-    // Set by somebody else, maybe for longer, and not to be lifted with the peer's.
-    if (this.list.banOfAddress(address) !== undefined) return { why: 'it is banned already' };
-    const isShared = connected.some(
-      ({ id, addresses }) => id !== peerId && addresses.some((at) => socketIp(at) === address),
-    );
-    const others = isShared ? 'seen' : this.seen.othersAt(address, peerId);
-    if (others === 'seen') return { why: `another peer was seen at ${address} within 24 h` };
-    if (others === 'unknown') return { why: `who else was seen at ${address} within 24 h is no longer known` };
-    return { address, why: '' };
+  private whyNotHere(entry: BanEntry): string | undefined {
+    const why = this.automatic.whyNotHere(entry);
+    if (why !== undefined)
+      this.manager.note(entry.key, `ban of this address for ${entry.because} not taken over: ${why}`);
+    return why;
   }
 
   refusesAddress(ip: string): boolean {
@@ -223,12 +205,6 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
     for (const { id, addresses } of this.node?.currentlyConnectedPeers() ?? [])
       for (const ip of addresses.map(socketIp)) if (ip !== undefined) this.seen.saw(id, ip);
     this.seen.purge();
-    void this.link.write('purge', (store) => store.purge(this.deps.clock.now()));
+    this.storePurge.start();
   }
-}
-
-/** The canonical IP of a connection's own address; undefined where it is none. */
-function socketIp(address: string): string | undefined {
-  const ip = parseIp(ipOfMultiaddr(address) ?? '');
-  return ip === undefined ? undefined : formatIp(ip);
 }

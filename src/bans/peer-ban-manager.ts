@@ -54,7 +54,8 @@ export interface ScoreOutcome {
 
 /** Subjects with a score: some times the peers of a network; about 10 KiB each at the most. */
 export const MAX_SUBJECTS = 10_000;
-const RESETS_AT_ONCE = 1000;
+/** Subjects of one reset of many; a transaction of some milliseconds. */
+const RESETS_AT_ONCE = 200;
 const MAX_WITHHELD = 20;
 const MAX_WITHHELD_SUBJECTS = 1000;
 
@@ -65,8 +66,6 @@ export class PeerBanManager {
   private readonly shadow: Ledger;
   private readonly withheld = new Map<string, string[]>();
   private readonly offences: Counter;
-  /** Subjects of `resetAll` whose turn has not come; no more than have scores. */
-  private readonly toReset = new Set<string>();
 
   constructor(deps: PeerBanManagerDependencies, options: PeerBanManagerOptions) {
     this.deps = deps;
@@ -120,7 +119,7 @@ export class PeerBanManager {
 
   /** The write in hand is one; another, or one to come, means that the store does not know all yet. */
   private hasMoreOnTheWay(subject: string): boolean {
-    return this.deps.link.pendingCount(`score ${subject}`) > 1 || this.toReset.has(subject);
+    return this.deps.link.pendingCount(`score ${subject}`) > 1;
   }
 
   private addShadow(offence: Offence): ScoreOutcome {
@@ -147,6 +146,18 @@ export class PeerBanManager {
 
   /** Notes what was not done because of shadow mode; `subject` is a peer id, or an author of messages. */
   withhold(subject: string, what: string): void {
+    this.noteWithheld(subject, what);
+    this.deps.log.info({ subject, what }, 'policy withheld in shadow mode');
+  }
+
+  /** Notes what was not done because it would hit others; `subject` is an address. What stands last already is not said again. */
+  note(subject: string, what: string): void {
+    if (this.withheld.get(subject)?.at(-1)?.endsWith(what) === true) return;
+    this.noteWithheld(subject, what);
+    this.deps.log.info({ subject, what }, 'policy withheld to spare others');
+  }
+
+  private noteWithheld(subject: string, what: string): void {
     const notes = this.withheld.get(subject) ?? [];
     this.withheld.delete(subject);
     this.withheld.set(
@@ -157,7 +168,6 @@ export class PeerBanManager {
       const oldest = this.withheld.keys().next();
       if (!oldest.done) this.withheld.delete(oldest.value);
     }
-    this.deps.log.info({ subject, what }, 'policy withheld in shadow mode');
   }
 
   private banIfDue(offence: Offence): boolean {
@@ -189,22 +199,26 @@ export class PeerBanManager {
     this.real.forget(subject);
     this.shadow.forget(subject);
     this.withheld.delete(subject);
-    await this.resetStored(subject);
+    await this.resetStored([subject]);
   }
 
-  /** Forgets those of many that have a score; some at a time, so that writes that wait are not pushed out. */
+  /** As {@link reset}, of many, those included that only the store knows; few writes, so that those that wait are not pushed out. */
   async resetAll(subjects: readonly string[]): Promise<void> {
-    const known = subjects.filter((subject) => this.real.has(subject));
-    for (const subject of subjects) for (const ledger of [this.real, this.shadow]) ledger.forget(subject);
-    for (const subject of subjects) this.withheld.delete(subject);
-    for (const subject of known) this.toReset.add(subject);
-    for (let at = 0; at < known.length; at += RESETS_AT_ONCE)
-      await Promise.all(known.slice(at, at + RESETS_AT_ONCE).map((subject) => this.resetStored(subject)));
+    for (const subject of subjects) {
+      for (const ledger of [this.real, this.shadow]) ledger.forget(subject);
+      this.withheld.delete(subject);
+    }
+    const writes: Promise<void>[] = [];
+    for (let at = 0; at < subjects.length; at += RESETS_AT_ONCE)
+      writes.push(this.resetStored(subjects.slice(at, at + RESETS_AT_ONCE)));
+    await Promise.all(writes);
   }
 
-  private resetStored(subject: string): Promise<void> {
-    this.toReset.delete(subject);
-    return this.deps.link.write(`score ${subject}`, (store) => store.resetScores(subject));
+  private resetStored(subjects: readonly string[]): Promise<void> {
+    return this.deps.link.write(
+      subjects.map((subject) => `score ${subject}`),
+      (store) => store.resetScores(subjects),
+    );
   }
 
   /** Everybody of whom a point is left. */

@@ -11,6 +11,8 @@ import type { StoreLink } from './store-link.ts';
 export const SEEN_KEEP_MS = 24 * 3_600_000;
 /** Pairs of address and peer id: a busy node's connections of a day. */
 const MAX_PAIRS = 50_000;
+/** Addresses of one peer that a person is told of. */
+const MAX_TOLD = 50;
 /** The store hears of the same pair again after this. */
 const WRITE_AGAIN_MS = 10 * 60_000;
 
@@ -60,12 +62,19 @@ export class SeenAddresses {
     return this.lastEvictionMs !== undefined && this.lastEvictionMs >= oldestMs ? 'unknown' : 'none';
   }
 
-  /** Canonical addresses at which the peer was seen within a day. */
+  /** Who was seen at the address within a day. */
+  peersAt(address: string): PeerId[] {
+    const oldestMs = this.deps.clock.now() - SEEN_KEEP_MS;
+    return [...(this.byAddress.get(address) ?? [])].filter(([, { lastMs }]) => lastMs >= oldestMs).map(([id]) => id);
+  }
+
+  /** Canonical addresses at which the peer was seen within a day; of many the fifty that were used last. */
   addressesOf(peerId: PeerId): string[] {
     const oldestMs = this.deps.clock.now() - SEEN_KEEP_MS;
     return [...this.byAddress]
       .filter(([, at]) => (at.get(peerId)?.lastMs ?? 0) >= oldestMs)
-      .map(([address]) => address);
+      .map(([address]) => address)
+      .slice(-MAX_TOLD);
   }
 
   purge(): void {

@@ -15,9 +15,10 @@ export interface StoreLinkDependencies {
 }
 
 interface Write {
-  readonly key: string;
+  readonly keys: readonly string[];
   readonly work: (store: BanStore) => Promise<void>;
   readonly done: () => void;
+  readonly lost: () => void;
 }
 
 /** What to read again. */
@@ -25,18 +26,21 @@ export type Changed = ReadonlySet<string> | 'all';
 
 type Follower = { readonly type: 'ban' | 'score'; readonly reload: (changed: Changed) => Promise<void> };
 
-/** Writes that wait for a store that is away: an hour of a busy network's bans and offences. */
+/** Writes of bans, and others, that wait for a store that is away: an hour of a busy network's bans and offences. */
 const MAX_WAITING = 10_000;
 const MAX_DIRTY = 10_000;
 const OPEN_DEADLINE_MS = 30_000;
 /** A caller waits so long for its write; then the store is taken to be away, and the write goes on by itself. */
 const WRITE_PATIENCE_MS = 1000;
-const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 2000;
+const OPEN_RETRY_MS = 500;
+/** Between two attempts while something waits: others are to hear of a ban within a second of the store's return. */
+const RETRY_MS = 300;
 
 export class StoreLink {
   private readonly deps: StoreLinkDependencies;
-  private readonly queue: BoundedQueue<Write>;
+  /** What says who is banned goes out before scores and addresses, and is never pushed out by them. */
+  private readonly bans: BoundedQueue<Write>;
+  private readonly rest: BoundedQueue<Write>;
   private readonly written: Counter;
   private readonly pending = new Map<string, number>();
   /** Keys whose writes were done while something was being read. */
@@ -50,26 +54,37 @@ export class StoreLink {
   private unsubscribe: (() => void) | undefined;
   private isAway = false;
   private isReading = false;
+  /** Ends the pauses between attempts. */
+  private woken = new AbortController();
 
   constructor(deps: StoreLinkDependencies) {
     this.deps = deps;
     const { metrics } = deps;
     this.written = metrics.counter('teranode_p2p_ban_store_writes_total', 'Writes to the store of bans', ['outcome']);
-    this.queue = new BoundedQueue({
-      maxItems: MAX_WAITING,
-      onDrop: (write) => this.dropped(write),
-    });
-    metrics.gauge(
-      'teranode_p2p_ban_store_queue_length',
-      'Writes waiting for the store of bans',
-      () => this.queue.length,
-    );
-    metrics.gauge('teranode_p2p_ban_store_queue_bound', 'Writes waiting for it at most', () => MAX_WAITING);
+    const bounds = { maxItems: MAX_WAITING, onDrop: (write: Write) => this.dropped(write) };
+    this.bans = new BoundedQueue(bounds);
+    this.rest = new BoundedQueue(bounds);
+    metrics.gauge('teranode_p2p_ban_store_queue_length', 'Writes waiting for the store of bans', () => this.waiting);
+    metrics.gauge('teranode_p2p_ban_store_queue_bound', 'Writes waiting for it at most', () => 2 * MAX_WAITING);
     metrics.gauge('teranode_p2p_ban_store_up', '1 while the store of bans answers', () => (this.isAway ? 0 : 1));
   }
 
   get store(): BanStore {
     return this.deps.store;
+  }
+
+  /** True unless the last write found the store away. */
+  get isUp(): boolean {
+    return !this.isAway && !this.ended.signal.aborted;
+  }
+
+  /** True while the store answers and nothing waits for it. */
+  get isIdle(): boolean {
+    return this.isUp && this.waiting === 0;
+  }
+
+  private get waiting(): number {
+    return this.bans.length + this.rest.length;
   }
 
   /** Opens the store; waits up to 30 s for one that does not answer yet. Throws STORE_UNAVAILABLE, STORE_FAILED. */
@@ -84,7 +99,7 @@ export class StoreLink {
         if (!isUnavailable(error) || clock.monotonic() > endMs) throw error;
         log.warn({ err: error }, 'store of bans does not answer, waiting');
       }
-      await pause(FIRST_RETRY_MS * 2, signal);
+      await pause(OPEN_RETRY_MS, signal);
       signal.throwIfAborted();
     }
     this.unsubscribe = store.subscribe((change) => this.changed(change));
@@ -116,25 +131,34 @@ export class StoreLink {
     return this.pending.get(key) ?? 0;
   }
 
-  /** Queues a write. Resolves when it is done, or after a second when the store is away; never throws. */
-  write(key: string, work: (store: BanStore) => Promise<void>): Promise<void> {
+  /**
+   * Queues a write of a key, or of several. Resolves when it is done, or after a second when the store is away; never throws. `lost` is called
+   * when the store refused it, or it had to make room.
+   */
+  write(
+    key: string | readonly string[],
+    work: (store: BanStore) => Promise<void>,
+    lost: () => void = () => {},
+  ): Promise<void> {
     if (this.ended.signal.aborted) {
       this.written.add(1, { outcome: 'dropped' });
       return Promise.resolve();
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, WRITE_PATIENCE_MS);
-    this.pending.set(key, (this.pending.get(key) ?? 0) + 1);
-    this.queue.push({
-      key,
-      work,
-      done: () => {
-        clearTimeout(timer);
-        resolve();
-      },
-    });
+    const keys = typeof key === 'string' ? [key] : key;
+    for (const each of keys) this.pending.set(each, (this.pending.get(each) ?? 0) + 1);
+    const done = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    (isOfBans(keys) ? this.bans : this.rest).push({ keys, work, done, lost });
     this.worker ??= this.drain();
     return promise;
+  }
+
+  private next(): Write | undefined {
+    return this.bans.shift() ?? this.rest.shift();
   }
 
   /** Writes what waits, at most `deadlineMs`, then closes the store. May be called twice. */
@@ -142,9 +166,9 @@ export class StoreLink {
     this.unsubscribe?.();
     if (!this.isAway) await Promise.race([this.worker ?? Promise.resolve(), pause(deadlineMs, this.ended.signal)]);
     this.ended.abort();
-    if (this.queue.length > 0)
-      this.deps.log.warn({ writes: this.queue.length }, 'store of bans away at stop, writes lost');
-    for (let write = this.queue.shift(); write !== undefined; write = this.queue.shift()) this.dropped(write);
+    this.wake();
+    if (this.waiting > 0) this.deps.log.warn({ writes: this.waiting }, 'store of bans away at stop, writes lost');
+    for (let write = this.next(); write !== undefined; write = this.next()) this.dropped(write);
     await this.deps.store.close();
   }
 
@@ -152,18 +176,19 @@ export class StoreLink {
     let failures = 0;
     // One turn later, so that a worker that ends at once has been assigned before.
     await Promise.resolve();
-    for (let write = this.queue.shift(); write !== undefined; write = this.queue.shift()) {
+    for (let write = this.next(); write !== undefined; write = this.next()) {
       const outcome = await this.attempt(write, failures);
       if (outcome === 'again') {
         failures += 1;
         if (!this.ended.signal.aborted) {
-          this.queue.unshift(write);
-          await pause(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 8)), this.ended.signal);
+          (isOfBans(write.keys) ? this.bans : this.rest).unshift(write);
+          await pause(RETRY_MS, this.woken.signal);
         } else this.dropped(write);
         continue;
       }
       failures = 0;
       this.written.add(1, { outcome });
+      if (outcome === 'refused') write.lost();
       this.settled(write);
     }
     // In the same step in which the queue was found empty: a write that comes a moment later begins anew.
@@ -174,7 +199,7 @@ export class StoreLink {
     const { store, log } = this.deps;
     try {
       await write.work(store);
-      if (this.isAway) log.info({ waiting: this.queue.length }, 'store of bans answers again');
+      if (this.isAway) log.info({ waiting: this.waiting }, 'store of bans answers again');
       this.isAway = false;
       return 'written';
     } catch (error) {
@@ -183,30 +208,39 @@ export class StoreLink {
         if (failures === 0) log.warn({ err: error }, 'store of bans away; bans stay in force, writes wait');
         return 'again';
       }
-      log.error({ err: error, key: write.key }, 'store of bans refused a write');
+      log.error({ err: error, key: write.keys[0] }, 'store of bans refused a write');
       return 'refused';
     }
   }
 
   private dropped(write: Write): void {
     this.written.add(1, { outcome: 'dropped' });
+    write.lost();
     this.settled(write);
   }
 
   private settled(write: Write): void {
-    const { key } = write;
-    const left = (this.pending.get(key) ?? 1) - 1;
-    if (left > 0) this.pending.set(key, left);
-    else this.pending.delete(key);
-    if (this.reader !== undefined) this.settledMeanwhile.add(key);
-    else this.readContested();
+    for (const key of write.keys) {
+      const left = (this.pending.get(key) ?? 1) - 1;
+      if (left > 0) this.pending.set(key, left);
+      else this.pending.delete(key);
+      if (this.reader !== undefined) this.settledMeanwhile.add(key);
+    }
+    if (this.reader === undefined) this.readContested();
     write.done();
   }
 
   private changed(change: StoreChange): void {
+    // Told with each new connection to the store: whoever waits for it need not wait longer.
+    if (change.type === 'all') this.wake();
     if (change.type === 'all') for (const each of this.followers) each.dirty = 'all';
     else this.mark(change.type, change.type === 'ban' ? change.key : change.subject);
     this.read();
+  }
+
+  private wake(): void {
+    this.woken.abort();
+    if (!this.ended.signal.aborted) this.woken = new AbortController();
   }
 
   private mark(type: string, key: string): void {
@@ -247,7 +281,7 @@ export class StoreLink {
       } catch (error) {
         this.deps.log.debug({ err: error }, 'changes of other servers not read yet');
         next.dirty = 'all';
-        await pause(LAST_RETRY_MS, this.ended.signal);
+        await pause(RETRY_MS, this.woken.signal);
       }
     }
     this.reader = undefined;
@@ -255,12 +289,16 @@ export class StoreLink {
   }
 }
 
+function isOfBans([key]: readonly string[]): boolean {
+  return key === 'legacy' || key?.startsWith('ban ') === true;
+}
+
 function isUnavailable(error: unknown): boolean {
   return error instanceof P2PError && error.code === 'STORE_UNAVAILABLE';
 }
 
 /** Ends early, without a throw, when the signal aborts. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => {
     const done = () => {

@@ -86,6 +86,9 @@ export interface LegacyBan {
  * when it cannot.
  */
 export interface BanStore {
+  /** True when other servers use the same tables: what has no room in this one's memory may have in theirs. */
+  readonly isShared: boolean;
+
   /** Creates what is missing; may be called again after a failure. */
   open(): Promise<void>;
   close(): Promise<void>;
@@ -93,6 +96,7 @@ export interface BanStore {
   loadBans(): Promise<BanEntry[]>;
   loadBan(key: string): Promise<BanEntry | undefined>;
   putBan(entry: BanEntry): Promise<void>;
+  /** The ban of this key, and those that it brought about. */
   removeBan(key: string): Promise<void>;
   clearBans(): Promise<void>;
 
@@ -100,13 +104,19 @@ export interface BanStore {
   loadScoresOf(subject: string): Promise<StoredScores>;
   /** Adds an offence's points to what is left of the score at its time; one step, whoever else adds. Resolves with the new score. */
   addOffence(offence: Offence): Promise<ScoreRow>;
-  resetScores(subject: string): Promise<void>;
+  /** Forgets scores and offences of these; a few hundred at most. */
+  resetScores(subjects: readonly string[]): Promise<void>;
 
   loadAddresses(): Promise<SeenAddress[]>;
+  /** Who was seen at one address, by whichever server. */
+  loadAddressesAt(address: string): Promise<SeenAddress[]>;
   putAddress(seen: SeenAddress): Promise<void>;
 
-  /** Forgets bans that ended, scores and offences and addresses that no longer say anything. */
-  purge(nowMs: number): Promise<void>;
+  /**
+   * Forgets some of the bans that ended, of the scores, offences and addresses that no longer say anything, and of what is beyond the store's
+   * bounds: no more than takes a moment. `more` when there may be others.
+   */
+  purge(nowMs: number): Promise<'done' | 'more'>;
 
   /** Rows of a Go deployment that were not taken over yet; none after `legacyTaken`. */
   legacyBans(): Promise<LegacyBan[]>;

@@ -4,8 +4,10 @@ import { P2PError } from '../../src/errors.ts';
 import type { BanEntry, BanStore, LegacyBan, Offence, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
 import { recordingLogger } from './recorders.ts';
 
+type Method = Exclude<keyof BanStore, 'isShared'>;
+
 export interface StoreCall {
-  readonly method: keyof BanStore;
+  readonly method: Method;
   readonly args: readonly unknown[];
 }
 
@@ -14,6 +16,7 @@ export function memoryStore(): SqliteBanStore {
 }
 
 export class FlakyBanStore implements BanStore {
+  isShared = false;
   /** What reached the store, in its order; also what failed there. */
   readonly calls: StoreCall[] = [];
   /** Every call throws STORE_UNAVAILABLE while true. */
@@ -42,8 +45,9 @@ export class FlakyBanStore implements BanStore {
   loadScores = () => this.pass('loadScores');
   loadScoresOf = (subject: string) => this.pass('loadScoresOf', subject);
   addOffence = (offence: Offence) => this.pass('addOffence', offence);
-  resetScores = (subject: string) => this.pass('resetScores', subject);
+  resetScores = (subjects: readonly string[]) => this.pass('resetScores', subjects);
   loadAddresses = () => this.pass('loadAddresses');
+  loadAddressesAt = (address: string) => this.pass('loadAddressesAt', address);
   putAddress = (seen: SeenAddress) => this.pass('putAddress', seen);
   purge = (nowMs: number) => this.pass('purge', nowMs);
 
@@ -72,11 +76,11 @@ export class FlakyBanStore implements BanStore {
   }
 
   /** First arguments of the calls of a method. */
-  argsOf(method: keyof BanStore): unknown[] {
+  argsOf(method: Method): unknown[] {
     return this.calls.filter((call) => call.method === method).map(({ args }) => args[0]);
   }
 
-  private async pass<M extends keyof BanStore>(
+  private async pass<M extends Method>(
     method: M,
     ...args: Parameters<BanStore[M]>
   ): Promise<Awaited<ReturnType<BanStore[M]>>> {

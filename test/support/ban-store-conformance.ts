@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { BanEntry, BanStore, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
 import type { PeerId } from '../../src/wire/ids.ts';
+import { boundTests, purged } from './ban-store-bounds.ts';
 import { entry, offence, PEER, T0 } from './ban-store-samples.ts';
 
 export interface BanStoreUnderTest {
@@ -46,12 +47,15 @@ export function banStoreConformance(setUp: () => Promise<BanStoreUnderTest>): vo
   describe('addresses and purge', () => {
     purgeTests({ fresh });
   });
+  describe('bounds', () => {
+    boundTests({ setUp, openOn });
+  });
   describe('rows of a Go deployment', () => {
     legacyTests({ setUp, openOn, fresh });
   });
 }
 
-interface Tools {
+export interface Tools {
   readonly setUp: () => Promise<BanStoreUnderTest>;
   readonly openOn: (target: BanStoreUnderTest) => Promise<BanStore>;
   readonly fresh: () => Promise<BanStore>;
@@ -146,6 +150,15 @@ function banTests({ setUp, openOn, fresh }: Tools): void {
     expect(await store.loadBans()).toEqual([other]);
   });
 
+  test('removing a peer takes what its ban brought about, and nothing of another', async () => {
+    const store = await fresh();
+    const other = entry({ key: '203.0.113.9', because: 'QmOther' as PeerId });
+    for (const each of [entry(), entry({ key: PEER, kind: 'peer', because: undefined }), other])
+      await store.putBan(each);
+    await store.removeBan(PEER);
+    expect(await store.loadBans()).toEqual([other]);
+  });
+
   test('clearing takes all bans and leaves the scores', async () => {
     const store = await fresh();
     await store.putBan(entry());
@@ -175,7 +188,7 @@ function banTests({ setUp, openOn, fresh }: Tools): void {
     expect(await store.loadBan('a\0b')).toMatchObject({ key: 'a\ufffdb', evidence: 'x\ufffdy' });
     await store.addOffence(offence({ subject: 's\0', topic: 't\0' }));
     expect((await store.loadScoresOf('s\0')).scores).toHaveLength(1);
-    await store.resetScores('s\0');
+    await store.resetScores(['s\0']);
     await store.removeBan('a\0b');
     expect([await store.loadBans(), (await store.loadScores()).scores]).toEqual([[], []]);
   });
@@ -202,7 +215,7 @@ function banTests({ setUp, openOn, fresh }: Tools): void {
     expect(performance.now() - startedMs).toBeLessThan(5000);
     expect(bans).toHaveLength(MANY_BANS);
     expect(bans.find(({ key }) => key === `key${MANY_BANS}`)?.untilMs).toBe(T0 + MANY_BANS);
-    await store.purge(T0 + MANY_BANS - 1);
+    await purged(store, T0 + MANY_BANS - 1);
     expect(await store.loadBans()).toHaveLength(1);
   });
 }
@@ -281,8 +294,10 @@ function scoreTests({ setUp, openOn, fresh }: Tools): void {
     await store.addOffence(offence());
     await store.addOffence(offence({ role: 'relay' }));
     await store.addOffence(offence({ subject: 'other' }));
-    await store.resetScores(PEER);
-    await store.resetScores('nobody');
+    await store.addOffence(offence({ subject: 'second' }));
+    await store.resetScores([PEER, 'second', PEER]);
+    await store.resetScores(['nobody']);
+    await store.resetScores([]);
     expect(await store.loadScoresOf(PEER)).toEqual({ scores: [], offences: [] });
     expect(await store.loadScores()).toMatchObject({
       scores: [{ subject: 'other' }],
@@ -302,11 +317,13 @@ function purgeTests({ fresh }: Pick<Tools, 'fresh'>): void {
     await store.putAddress(seen('203.0.113.7', T0 + 5));
     await store.putAddress(seen('203.0.113.7', T0 + 1));
     await store.putAddress(seen('203.0.113.7', T0, other));
-    const all = await store.loadAddresses();
-    expect(all.sort((a, b) => b.lastSeenMs - a.lastSeenMs)).toEqual([
-      seen('203.0.113.7', T0 + 5),
-      seen('203.0.113.7', T0, other),
-    ]);
+    await store.putAddress(seen('203.0.113.70', T0 - 1));
+    const newestFirst = (all: SeenAddress[]) => all.sort((a, b) => b.lastSeenMs - a.lastSeenMs);
+    const there = [seen('203.0.113.7', T0 + 5), seen('203.0.113.7', T0, other)];
+    expect(newestFirst(await store.loadAddressesAt('203.0.113.7'))).toEqual(there);
+    expect(await store.loadAddressesAt('203.0.113.8')).toEqual([]);
+    expect(newestFirst(await store.loadAddresses()).slice(0, 2)).toEqual(there);
+    expect(await store.loadAddresses()).toHaveLength(3);
   });
 
   test('purge forgets what ended and nothing else', async () => {
@@ -320,7 +337,7 @@ function purgeTests({ fresh }: Pick<Tools, 'fresh'>): void {
     await store.addOffence(offence({ subject: 'two roles', role: 'relay', points: 99 }));
     await store.putAddress(seen('old', nowMs - DAY_MS - 1));
     await store.putAddress(seen('young', nowMs - DAY_MS));
-    await store.purge(nowMs);
+    await purged(store, nowMs);
     expect((await store.loadBans()).map(({ key }) => key)).toEqual(['lasting']);
     const { scores, offences } = await store.loadScores();
     expect(scores.map(({ subject, role }) => `${subject} ${role}`).sort()).toEqual([

@@ -7,11 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { PostgresBanStore } from '../../src/adapters/sql/postgres-ban-store.ts';
+import { openDatabase } from '../../src/adapters/sql/sqlite.ts';
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import type { StoreChange } from '../../src/ports/ban-store.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
 import { banStoreConformance } from '../support/ban-store-conformance.ts';
-import { entry, offence } from '../support/ban-store-samples.ts';
+import { entry, offence, PEER } from '../support/ban-store-samples.ts';
 import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
 import { collectLines } from '../support/json-lines.ts';
 import { PostgresServer } from '../support/postgres.ts';
@@ -81,6 +82,20 @@ describe('PostgreSQL keeps the promises of a store of bans', () => {
   });
 });
 
+describe('SQLite keeps them too', () => {
+  banStoreConformance(async () => {
+    const path = join(temporaryFolder('bans'), 'bans.db');
+    return {
+      store: () => new SqliteBanStore({ log: recordingLogger() }, { path }),
+      sql: async (text) => {
+        const database = openDatabase(path);
+        database.exec(text);
+        database.close();
+      },
+    };
+  });
+});
+
 describe('several servers on one database', () => {
   test('open at once on an empty one', async () => {
     const url = server.url(await freshDatabase());
@@ -99,7 +114,7 @@ describe('several servers on one database', () => {
       [() => one.putBan(entry({ key: `it's "odd" \n ☂` })), { type: 'ban', key: `it's "odd" \n ☂` }],
       [() => one.removeBan(`it's "odd" \n ☂`), { type: 'ban', key: `it's "odd" \n ☂` }],
       [() => one.addOffence(offence({ subject: 's' })), { type: 'score', subject: 's' }],
-      [() => one.resetScores('s'), { type: 'score', subject: 's' }],
+      [() => one.resetScores(['s']), { type: 'score', subject: 's' }],
       [() => one.putBan(entry({ key: longKey })), { type: 'all' }],
       [() => one.clearBans(), { type: 'all' }],
     ];
@@ -111,7 +126,7 @@ describe('several servers on one database', () => {
     }
     // What changes nothing is told to nobody; a mark after it shows that nothing else is on its way.
     byTwo.length = 0;
-    for (const idle of [one.removeBan('none'), one.clearBans(), one.resetScores('none')]) await idle;
+    for (const idle of [one.removeBan('none'), one.clearBans(), one.resetScores(['none'])]) await idle;
     await one.putBan(entry({ key: 'mark' }));
     await waitFor(() => byTwo.length > 0, { timeoutMs: 1000, what: 'the mark' });
     expect(byTwo).toEqual([{ type: 'ban', key: 'mark' }]);
@@ -131,13 +146,71 @@ describe('several servers on one database', () => {
           await Promise.all([
             store.addOffence(offence({ subject: `s${round % 3}`, role, points: 1, atMs })),
             store.addOffence(offence({ subject: `s${(round + i) % 3}`, role: 'datahub', points: 1, atMs })),
-            round % 5 === i ? store.resetScores(`s${round % 3}`) : store.purge(atMs),
+            round % 5 === i ? store.resetScores([`s${round % 3}`]) : store.purge(atMs),
           ]);
         }
       }),
     );
-    await stores[0]?.purge(1_800_000_000_000);
+    while ((await stores[0]?.purge(1_800_000_000_000)) === 'more');
     expect(await stores[1]?.loadScores()).toEqual({ scores: [], offences: [] });
+  });
+
+  test('a ban that is lifted with its peer is told of, each by its key', async () => {
+    const url = server.url(await freshDatabase());
+    const [one, two] = [await openAt(url), await openAt(url)];
+    await one.putBan(entry({ key: PEER, kind: 'peer', because: undefined }));
+    await one.putBan(entry());
+    const before = heardBy(two);
+    await one.putBan(entry({ key: 'mark', because: undefined }));
+    await waitFor(() => before.some((change) => change.type === 'ban' && change.key === 'mark'), { what: 'the mark' });
+    const heard = heardBy(two);
+    await one.removeBan(PEER);
+    const keys = () => heard.map((change) => (change.type === 'ban' ? change.key : change.type));
+    await waitFor(() => keys().includes(entry().key) && keys().includes(PEER), { timeoutMs: 1000, what: 'both' });
+    expect(await two.loadBans()).toMatchObject([{ key: 'mark' }]);
+  });
+
+  test('tables without their later indexes get them, and work for one who may not create them', async () => {
+    const database = await freshDatabase();
+    const url = server.url(database);
+    await openAt(url);
+    const indexes = async () => {
+      const client = new Client({ connectionString: url });
+      await client.connect();
+      const { rows } = await client.query("SELECT indexname FROM pg_indexes WHERE indexname LIKE 'teranode%by_end'");
+      await client.end();
+      return rows.length;
+    };
+    expect(await indexes()).toBe(2);
+    await server.sql('DROP INDEX teranode_p2p_scores_by_end, teranode_p2p_bans_by_end', database);
+    await server.sql(
+      `CREATE ROLE reader_${database} LOGIN;
+       GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO reader_${database}`,
+      database,
+    );
+    const guest = await openAt(url.replace('postgres@', `reader_${database}@`));
+    expect(await guest.purge(0)).toBe('done');
+    expect(await indexes()).toBe(0);
+    await openAt(url);
+    expect(await indexes()).toBe(2);
+  });
+
+  test('400,000 scores that have faded are purged in steps, none of which takes long, and writes go on', async () => {
+    const database = await freshDatabase();
+    const store = await openAt(server.url(database));
+    await server.sql(
+      `INSERT INTO teranode_p2p_scores SELECT 's' || md5(i::text), 'author', 20, 1000 FROM generate_series(1, 400000) i;
+       INSERT INTO teranode_p2p_offences (subject, role, reason, points, rule, topic, at_ms)
+       SELECT 's' || md5(i::text), 'author', 'spam', 20, 'r', 't', 1000 FROM generate_series(1, 400000) i; ANALYZE`,
+      database,
+    );
+    let steps = 0;
+    for (let next = 'more'; next === 'more'; steps += 1) {
+      next = await store.purge(Date.now());
+      if (steps % 100 === 0) await store.putBan(entry({ key: `key${steps}` }));
+    }
+    expect(steps).toBeGreaterThan(400);
+    expect((await store.loadScores()).offences).toEqual([]);
   });
 
   test('need no right to create once the tables are there', async () => {

@@ -30,6 +30,18 @@ export const MAX_LEGACY_ROWS = 1_000_000;
 /** Scores, offences and addresses that are loaded at most, the newest ones: ids cost an attacker nothing, memory does. */
 export const MAX_LOADED_ROWS = 100_000;
 
+/**
+ * Rows that are kept at most, some times what a server has in memory: identities cost an attacker nothing, disk does. Of scores those go that
+ * fade soonest, of automatic bans those that end soonest, of addresses those seen longest ago. An operator's bans always stay.
+ */
+export const MAX_STORED = { scores: 100_000, addresses: 200_000, automaticBans: 500_000 } as const;
+
+/** Rows of a kind that one purge takes: some milliseconds of work. */
+export const PURGE_ROWS = 500;
+
+/** The moment at which nothing is left of a score; an index is on exactly this expression. */
+export const FADED_AT = '(at_ms + score * 60000)';
+
 export const BAN_COLUMNS = 'key, kind, until_ms, created_at_ms, reason, evidence, source, because';
 export const SCORE_COLUMNS = 'subject, role, score, at_ms';
 export const OFFENCE_COLUMNS = 'subject, role, reason, points, rule, topic, hash, at_ms';

@@ -18,8 +18,9 @@ import { postgresStoreError } from './postgres-errors.ts';
 import { readLegacyBans } from './postgres-legacy.ts';
 import { noticeOf, PostgresListener } from './postgres-listener.ts';
 import { PostgresPool } from './postgres-pool.ts';
+import { purge } from './postgres-purge.ts';
 import { prepareSchema } from './postgres-schema.ts';
-import { addOffence, purge, readScores, resetScores } from './postgres-scores.ts';
+import { addOffence, readScores, resetScores, tell } from './postgres-scores.ts';
 
 export interface PostgresBanStoreOptions {
   /** `postgres://user:password@host:port/database`; parameters as node-postgres reads them. */
@@ -44,8 +45,7 @@ const PUT_BAN = `
       source = excluded.source, because = excluded.because
   ) SELECT pg_notify($9, $10)`;
 
-const REMOVE_BAN = `
-  WITH gone AS (DELETE FROM teranode_p2p_bans WHERE key = $1 RETURNING key) SELECT pg_notify($2, $3) FROM gone`;
+const REMOVE_BAN = 'DELETE FROM teranode_p2p_bans WHERE key = $1 OR because = $1 RETURNING key';
 
 const CLEAR_BANS = `
   WITH gone AS (DELETE FROM teranode_p2p_bans RETURNING key) SELECT pg_notify($1, $2) FROM gone LIMIT 1`;
@@ -58,6 +58,7 @@ const PUT_ADDRESS = `
  * Every call settles within 3 s; but reads of whole tables, and `open`, within 10 s. A call that failed as unavailable may have taken effect.
  */
 export class PostgresBanStore implements BanStore {
+  readonly isShared = true;
   private readonly log: Logger;
   private readonly url: string;
   /** Tells this server's changes from those of others. */
@@ -110,8 +111,11 @@ export class PostgresBanStore implements BanStore {
   }
 
   async removeBan(key: string): Promise<void> {
-    const notice = noticeOf(this.self, { type: 'ban', key: storable(key) });
-    await this.pool().run((client) => client.query(REMOVE_BAN, [storable(key), ...notice]));
+    await this.pool().transaction(async (client) => {
+      const { rows } = await client.query(REMOVE_BAN, [storable(key)]);
+      const notices = rows.map((row) => noticeOf(this.self, { type: 'ban', key: row.key }));
+      await tell(client, notices);
+    });
   }
 
   async clearBans(): Promise<void> {
@@ -131,9 +135,9 @@ export class PostgresBanStore implements BanStore {
     return await this.pool().transaction((client) => addOffence(client, offence, notice));
   }
 
-  async resetScores(subject: string): Promise<void> {
-    const notice = noticeOf(this.self, { type: 'score', subject: storable(subject) });
-    await this.pool().transaction((client) => resetScores(client, storable(subject), notice));
+  async resetScores(subjects: readonly string[]): Promise<void> {
+    const notice = (subject: string) => noticeOf(this.self, { type: 'score', subject });
+    await this.pool().transaction((client) => resetScores(client, subjects.map(storable), notice));
   }
 
   async loadAddresses(): Promise<SeenAddress[]> {
@@ -141,12 +145,18 @@ export class PostgresBanStore implements BanStore {
     return await this.pool().snapshot(async (client) => (await client.query(text)).rows.map(toAddress));
   }
 
+  async loadAddressesAt(address: string): Promise<SeenAddress[]> {
+    const text = `SELECT ${ADDRESS_COLUMNS} FROM teranode_p2p_addresses WHERE address = $1 LIMIT ${MAX_LOADED_ROWS}`;
+    const { rows } = await this.pool().run((client) => client.query(text, [storable(address)]));
+    return rows.map(toAddress);
+  }
+
   async putAddress({ address, peerId, lastSeenMs }: SeenAddress): Promise<void> {
     await this.pool().run((client) => client.query(PUT_ADDRESS, [storable(address), storable(peerId), lastSeenMs]));
   }
 
-  async purge(nowMs: number): Promise<void> {
-    await this.pool().run((client) => purge(client, nowMs));
+  async purge(nowMs: number): Promise<'done' | 'more'> {
+    return await this.pool().transaction((client) => purge(client, nowMs));
   }
 
   async legacyBans(): Promise<LegacyBan[]> {
@@ -179,7 +189,7 @@ export class PostgresBanStore implements BanStore {
     };
     this.parts = parts;
     try {
-      await prepareSchema(parts.pool);
+      await prepareSchema(deps, parts.pool);
       await parts.listener.start();
       if (this.parts !== parts) throw new P2PError('STORE_UNAVAILABLE', 'the store of bans was closed');
       this.isOpen = true;

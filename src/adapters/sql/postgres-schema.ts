@@ -1,5 +1,6 @@
 // The tables of the shared store of bans. Several servers may start at once on an empty database: one creates, under a lock, the others wait.
-import { checkSchemaVersion, SCHEMA_VERSION } from './ban-rows.ts';
+import type { Logger } from '../../ports/log.ts';
+import { checkSchemaVersion, FADED_AT, SCHEMA_VERSION } from './ban-rows.ts';
 import type { PoolClient, PostgresPool } from './postgres-pool.ts';
 
 /** First half of our advisory locks, so that they are nobody else's: "tera" in ASCII. */
@@ -47,20 +48,42 @@ const SCHEMA = `
   INSERT INTO teranode_p2p_meta (key, value) VALUES ('schema', '${SCHEMA_VERSION}') ON CONFLICT (key) DO NOTHING;
 `;
 
+/** What purges and look-ups need. Apart, because without the right to create them an existing store still works, only slower. */
+const INDEXES = `
+  CREATE INDEX IF NOT EXISTS teranode_p2p_bans_by_end ON teranode_p2p_bans (until_ms);
+  CREATE INDEX IF NOT EXISTS teranode_p2p_bans_by_cause ON teranode_p2p_bans (because) WHERE because IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS teranode_p2p_addresses_by_time ON teranode_p2p_addresses (last_seen_ms);
+  CREATE INDEX IF NOT EXISTS teranode_p2p_scores_by_end ON teranode_p2p_scores (${FADED_AT});
+`;
+/** The last of them. */
+const LAST_INDEX = 'teranode_p2p_scores_by_end';
+
 /** Creates what is missing. Throws STORE_FAILED for tables of another version. Needs no right to create where all is there. */
-export async function prepareSchema(pool: PostgresPool): Promise<void> {
+export async function prepareSchema(deps: { readonly log: Logger }, pool: PostgresPool): Promise<void> {
   const found = await pool.run(schemaVersion);
-  if (found !== undefined) return checkSchemaVersion(found);
+  if (found === undefined) await create(pool, SCHEMA);
+  else checkSchemaVersion(found);
+  if (await pool.run((client) => exists(client, LAST_INDEX))) return;
+  await create(pool, INDEXES).catch((error: unknown) => {
+    deps.log.warn({ err: error }, 'indexes of the ban store not created, purges will be slow');
+  });
+}
+
+async function create(pool: PostgresPool, text: string): Promise<void> {
   await pool.transaction(async (client) => {
     await client.query('SELECT pg_advisory_xact_lock($1, $2)', [LOCK_CLASS, SCHEMA_LOCK]);
-    await client.query(SCHEMA);
+    await client.query(text);
     checkSchemaVersion(await schemaVersion(client));
   });
 }
 
+async function exists(client: PoolClient, name: string): Promise<boolean> {
+  const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS present', [name]);
+  return rows[0]?.present === true;
+}
+
 async function schemaVersion(client: PoolClient): Promise<unknown> {
-  const { rows: tables } = await client.query("SELECT to_regclass('teranode_p2p_meta') IS NOT NULL AS present");
-  if (tables[0]?.present !== true) return undefined;
+  if (!(await exists(client, 'teranode_p2p_meta'))) return undefined;
   const { rows } = await client.query("SELECT value FROM teranode_p2p_meta WHERE key = 'schema'");
   return rows[0]?.value;
 }

@@ -2,9 +2,8 @@
 // another's points.
 import { createHash } from 'node:crypto';
 import type { Offence, ScoreRow, StoredScores } from '../../ports/ban-store.ts';
-import { DECAY_INTERVAL_MS, decayed } from '../../ports/score-decay.ts';
+import { decayed } from '../../ports/score-decay.ts';
 import {
-  ADDRESS_TTL_MS,
   KEPT_OFFENCES,
   MAX_LOADED_ROWS,
   OFFENCE_COLUMNS,
@@ -17,7 +16,7 @@ import {
 import type { PoolClient } from './postgres-pool.ts';
 import { LOCK_CLASS } from './postgres-schema.ts';
 
-type Notice = readonly [channel: string, payload: string];
+export type Notice = readonly [channel: string, payload: string];
 
 /** Locks the subject, and makes its row when there is none yet. */
 const LOCK_SCORE = `
@@ -36,26 +35,10 @@ const TRIM_AND_TELL = `
       SELECT id FROM teranode_p2p_offences WHERE subject = $1 ORDER BY at_ms DESC, id DESC OFFSET $2)
   ) SELECT pg_notify($3, $4)`;
 
-const RESET_AND_TELL = `
-  WITH scores AS (DELETE FROM teranode_p2p_scores WHERE subject = $1 RETURNING 1),
-    offences AS (DELETE FROM teranode_p2p_offences WHERE subject = $1 RETURNING 1)
-  SELECT pg_notify($2, $3) FROM (SELECT * FROM scores UNION SELECT * FROM offences) AS gone`;
-
-/** What another server works on at this moment is left for the next time. */
-const PURGE = `
-  WITH bans AS (
-    DELETE FROM teranode_p2p_bans WHERE key IN (
-      SELECT key FROM teranode_p2p_bans WHERE until_ms <= $1 FOR UPDATE SKIP LOCKED)
-  ), addresses AS (
-    DELETE FROM teranode_p2p_addresses WHERE (address, peer_id) IN (
-      SELECT address, peer_id FROM teranode_p2p_addresses WHERE last_seen_ms < $2 FOR UPDATE SKIP LOCKED)
-  ), gone AS (
-    DELETE FROM teranode_p2p_scores WHERE (subject, role) IN (
-      SELECT subject, role FROM teranode_p2p_scores WHERE at_ms + score * $3 <= $1 FOR UPDATE SKIP LOCKED)
-    RETURNING subject, role
-  )
-  DELETE FROM teranode_p2p_offences AS offence USING gone
-  WHERE offence.subject = gone.subject AND offence.role = gone.role`;
+const RESET = `
+  WITH scores AS (DELETE FROM teranode_p2p_scores WHERE subject = ANY($1) RETURNING subject),
+    offences AS (DELETE FROM teranode_p2p_offences WHERE subject = ANY($1) RETURNING subject)
+  SELECT subject FROM scores UNION SELECT subject FROM offences`;
 
 /** In a transaction. Resolves with the new score. */
 export async function addOffence(client: PoolClient, offence: Offence, notice: Notice): Promise<ScoreRow> {
@@ -70,11 +53,26 @@ export async function addOffence(client: PoolClient, offence: Offence, notice: N
   return next;
 }
 
+/** In a transaction. `noticeOf` tells of one subject. */
+export async function resetScores(
+  client: PoolClient,
+  subjects: readonly string[],
+  noticeOf: (subject: string) => Notice,
+): Promise<void> {
+  // In one order everywhere, so that of two servers none waits for the other's; and in a statement of its own: the next one must see what a
+  // server wrote that held a lock until now.
+  const locks = [...new Set(subjects.map(lockOf))].sort((a, b) => a - b);
+  await client.query('SELECT pg_advisory_xact_lock($1, lock) FROM unnest($2::int[]) AS lock', [LOCK_CLASS, locks]);
+  const { rows } = await client.query(RESET, [subjects]);
+  const notices = rows.map(({ subject }) => noticeOf(String(subject)));
+  await tell(client, notices);
+}
+
 /** In a transaction. */
-export async function resetScores(client: PoolClient, subject: string, notice: Notice): Promise<void> {
-  // A statement of its own: the next one must see what a server wrote that held the lock until now.
-  await client.query('SELECT pg_advisory_xact_lock($1, $2)', [LOCK_CLASS, lockOf(subject)]);
-  await client.query(RESET_AND_TELL, [subject, ...notice]);
+export async function tell(client: PoolClient, notices: readonly Notice[]): Promise<void> {
+  const columns = [0, 1].map((i) => notices.map((notice) => notice[i]));
+  const text = 'SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS notice (channel, payload)';
+  if (notices.length > 0) await client.query(text, columns);
 }
 
 /** All, or those of one subject; the newest when there are too many. */
@@ -87,10 +85,6 @@ export async function readScores(client: PoolClient, subject?: string): Promise<
   const scores = await newest(SCORE_COLUMNS, 'teranode_p2p_scores', 'at_ms DESC');
   const offences = await newest(OFFENCE_COLUMNS, 'teranode_p2p_offences', 'at_ms DESC, id DESC');
   return { scores: scores.map(toScore), offences: offences.map(toOffence).reverse() };
-}
-
-export async function purge(client: PoolClient, nowMs: number): Promise<void> {
-  await client.query(PURGE, [nowMs, nowMs - ADDRESS_TTL_MS, DECAY_INTERVAL_MS]);
 }
 
 /** Second half of a subject's advisory lock. Two subjects that share one wait for each other, no more. */

@@ -1,5 +1,5 @@
 // The tables of the store of bans in SQLite, and the version written into them.
-import { checkSchemaVersion, SCHEMA_VERSION } from './ban-rows.ts';
+import { checkSchemaVersion, FADED_AT, SCHEMA_VERSION } from './ban-rows.ts';
 import { type Database, transaction } from './sqlite.ts';
 
 /** A statement waits so long for another process's lock; nothing else runs meanwhile, so not longer. */
@@ -41,6 +41,10 @@ const SCHEMA = `
     last_seen_ms INTEGER NOT NULL,
     PRIMARY KEY (address, peer_id)
   ) STRICT;
+  CREATE INDEX IF NOT EXISTS teranode_p2p_bans_by_end ON teranode_p2p_bans (until_ms);
+  CREATE INDEX IF NOT EXISTS teranode_p2p_bans_by_cause ON teranode_p2p_bans (because) WHERE because IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS teranode_p2p_scores_by_end ON teranode_p2p_scores (${FADED_AT});
+  CREATE INDEX IF NOT EXISTS teranode_p2p_addresses_by_time ON teranode_p2p_addresses (last_seen_ms);
 `;
 
 /** Creates what is missing. Throws STORE_FAILED for tables of another version, otherwise what SQLite says. */

@@ -26,7 +26,8 @@ import {
 import { type Database, openDatabase, transaction } from './sqlite.ts';
 import { createTables, metaValue } from './sqlite-ban-schema.ts';
 import { sqliteStoreError } from './sqlite-errors.ts';
-import { addOffence, purge, readScores, resetScores } from './sqlite-scores.ts';
+import { purge } from './sqlite-purge.ts';
+import { addOffence, readScores, resetScores } from './sqlite-scores.ts';
 
 export interface SqliteBanStoreOptions {
   /** Database file, or `:memory:`. It may be the `bans.db` of a Go deployment. */
@@ -34,6 +35,7 @@ export interface SqliteBanStoreOptions {
 }
 
 export class SqliteBanStore implements BanStore {
+  readonly isShared = false;
   private readonly log: Logger;
   private readonly path: string;
   private database: Database | undefined;
@@ -83,7 +85,7 @@ export class SqliteBanStore implements BanStore {
 
   removeBan(key: string): Promise<void> {
     return this.run((database) => {
-      database.prepare('DELETE FROM teranode_p2p_bans WHERE key = ?').run(storable(key));
+      database.prepare('DELETE FROM teranode_p2p_bans WHERE key = ?1 OR because = ?1').run(storable(key));
     });
   }
 
@@ -105,8 +107,8 @@ export class SqliteBanStore implements BanStore {
     return this.run((database) => transaction(database, () => addOffence(database, offence)));
   }
 
-  resetScores(subject: string): Promise<void> {
-    return this.run((database) => transaction(database, () => resetScores(database, storable(subject))));
+  resetScores(subjects: readonly string[]): Promise<void> {
+    return this.run((database) => transaction(database, () => resetScores(database, subjects.map(storable))));
   }
 
   loadAddresses(): Promise<SeenAddress[]> {
@@ -114,6 +116,15 @@ export class SqliteBanStore implements BanStore {
       database
         .prepare(`SELECT ${ADDRESS_COLUMNS} FROM teranode_p2p_addresses ORDER BY last_seen_ms DESC LIMIT ?`)
         .all(MAX_LOADED_ROWS)
+        .map(toAddress),
+    );
+  }
+
+  loadAddressesAt(address: string): Promise<SeenAddress[]> {
+    return this.run((database) =>
+      database
+        .prepare(`SELECT ${ADDRESS_COLUMNS} FROM teranode_p2p_addresses WHERE address = ? LIMIT ?`)
+        .all(storable(address), MAX_LOADED_ROWS)
         .map(toAddress),
     );
   }
@@ -129,7 +140,7 @@ export class SqliteBanStore implements BanStore {
     });
   }
 
-  purge(nowMs: number): Promise<void> {
+  purge(nowMs: number): Promise<'done' | 'more'> {
     return this.run((database) => transaction(database, () => purge(database, nowMs)));
   }
 

@@ -1,8 +1,7 @@
 // Scores and offences in SQLite.
 import type { Offence, ScoreRow, StoredScores } from '../../ports/ban-store.ts';
-import { DECAY_INTERVAL_MS, decayed } from '../../ports/score-decay.ts';
+import { decayed } from '../../ports/score-decay.ts';
 import {
-  ADDRESS_TTL_MS,
   KEPT_OFFENCES,
   MAX_LOADED_ROWS,
   OFFENCE_COLUMNS,
@@ -53,19 +52,9 @@ export function addOffence(database: Database, offence: Offence): ScoreRow {
 }
 
 /** In a transaction. */
-export function resetScores(database: Database, subject: string): void {
-  for (const table of ['teranode_p2p_scores', 'teranode_p2p_offences'])
-    database.prepare(`DELETE FROM ${table} WHERE subject = ?`).run(subject);
-}
-
-/** In a transaction. */
-export function purge(database: Database, nowMs: number): void {
-  database.prepare('DELETE FROM teranode_p2p_bans WHERE until_ms <= ?').run(nowMs);
-  database.prepare('DELETE FROM teranode_p2p_scores WHERE at_ms + score * ? <= ?').run(DECAY_INTERVAL_MS, nowMs);
-  database.exec(
-    `DELETE FROM teranode_p2p_offences WHERE NOT EXISTS (
-       SELECT 1 FROM teranode_p2p_scores AS kept
-       WHERE kept.subject = teranode_p2p_offences.subject AND kept.role = teranode_p2p_offences.role)`,
+export function resetScores(database: Database, subjects: readonly string[]): void {
+  const statements = ['teranode_p2p_scores', 'teranode_p2p_offences'].map((table) =>
+    database.prepare(`DELETE FROM ${table} WHERE subject = ?`),
   );
-  database.prepare('DELETE FROM teranode_p2p_addresses WHERE last_seen_ms < ?').run(nowMs - ADDRESS_TTL_MS);
+  for (const subject of subjects) for (const statement of statements) statement.run(subject);
 }

@@ -2,9 +2,11 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { BanSystem } from '../../../src/bans/ban-system.ts';
 import { SEEN_KEEP_MS } from '../../../src/bans/seen-addresses.ts';
+import type { BanEntry } from '../../../src/ports/ban-store.ts';
 import type { Hash } from '../../../src/wire/ids.ts';
 import { DAY_MS, peer } from '../../fakes/ban-parts.ts';
-import type { FlakyBanStore } from '../../fakes/flaky-ban-store.ts';
+import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';
+import { FakeClock } from '../../fakes/recorders.ts';
 import { startedBans } from '../../fakes/started-bans.ts';
 
 const [bad, other] = [peer(1), peer(2)];
@@ -158,7 +160,7 @@ describe('the address is left out, with the reason, when', () => {
     connect(before, other);
     await before.bans.list.add(peer(50));
     before.clock.advance(SEEN_KEEP_MS / 2);
-    const after = await startedBans({}, before.store as FlakyBanStore, before.clock);
+    const after = await startedBans({}, before.store, before.clock);
     connect(after);
     offend(after.bans);
     expect(after.bans.isBanned(bad)).toBe(true);
@@ -212,4 +214,149 @@ test('an evidence without topic or hash reads well', async () => {
   expect(parts.bans.list.entries()[0]?.evidence).toBe(
     'broken_frame; address not banned: its author is not connected directly',
   );
+});
+
+describe('in a full list', () => {
+  test('an automatic ban is put as a whole: its address does not push out the peer', async () => {
+    const parts = await startedBans({ maxEntries: 3 });
+    for (const n of [1, 2]) await parts.bans.list.add(`10.0.0.${n}`, parts.clock.now() + 30 * DAY_MS);
+    connect(parts);
+    offend(parts.bans);
+    expect(parts.bans.list.listBanned()).toEqual(['10.0.0.1', '10.0.0.2', bad]);
+    expect(parts.bans.list.banOfPeer(bad)?.evidence).toMatch(/; address not banned: the ban list is full/);
+  });
+
+  test('of bans of the operator it is not put, which is said', async () => {
+    const parts = await startedBans({ maxEntries: 2 });
+    for (const n of [1, 2]) await parts.bans.list.add(`10.0.0.${n}`);
+    connect(parts);
+    offend(parts.bans);
+    expect(parts.bans.list.listBanned()).toEqual(['10.0.0.1', '10.0.0.2']);
+    expect(parts.log.lines.some(({ event }) => event.includes('full of bans of the operator'))).toBe(true);
+  });
+
+  test('very many throw-away authors push out one another, and no ban of the operator', async () => {
+    const { bans, clock } = await startedBans({ maxEntries: 100 });
+    await bans.list.add('198.51.100.0/24', clock.now() + 1000);
+    for (let n = 0; n < 300; n += 1) offend(bans, peer(n));
+    expect(bans.list.isBanned('198.51.100.7')).toBe(true);
+    expect(bans.isBanned(peer(299))).toBe(true);
+    expect(bans.list.entries()).toHaveLength(100);
+  });
+});
+
+describe('several servers on one store', () => {
+  async function two() {
+    const inner = memoryStore();
+    const stores = [new FlakyBanStore(inner), new FlakyBanStore(inner)] as const;
+    for (const store of stores) store.isShared = true;
+    // What PostgreSQL tells the other of.
+    stores[0].after = async ({ method, args }) => {
+      if (method === 'putBan') stores[1].tell({ type: 'ban', key: (args[0] as BanEntry).key });
+    };
+    const clock = new FakeClock();
+    return { a: await startedBans({}, stores[0], clock), b: await startedBans({}, stores[1], clock), inner };
+  }
+
+  const evidence = ({ bans }: Parts) => bans.list.banOfPeer(bad)?.evidence;
+
+  test('nobody else was seen anywhere: the address is banned at both, and evidence says so', async () => {
+    const { a, b } = await two();
+    connect(a);
+    offend(a.bans);
+    expect(a.bans.list.listBanned()).toEqual([bad]);
+    await vi.waitFor(() => expect(b.bans.list.listBanned()).toEqual([bad, AT]));
+    expect(a.bans.list.listBanned()).toEqual([bad, AT]);
+    expect(evidence(a)).toBe(`author_rate on prefix-block of ${HASH}; address ${AT} banned too`);
+  });
+
+  test('another was seen there by the other server: the address is banned at neither', async () => {
+    const { a, b, inner } = await two();
+    connect(b, other);
+    await vi.waitFor(async () => expect(await inner.loadAddressesAt(AT)).toHaveLength(1));
+    connect(a);
+    offend(a.bans);
+    await vi.waitFor(() => expect(evidence(a)).toMatch(/address not banned: another peer was seen at 192\.0\.2\.1/));
+    await vi.waitFor(() => expect(b.bans.isBanned(bad)).toBe(true));
+    for (const { bans } of [a, b]) expect(bans.list.listBanned()).toEqual([bad]);
+    expect(b.node.disconnected).not.toContain(other);
+    expect(await inner.loadBans()).toMatchObject([{ key: bad, evidence: evidence(a) }]);
+  });
+
+  test('that was seen there more than a day ago says nothing', async () => {
+    const { a, b, inner } = await two();
+    b.bans.connectionOpened(other, AT);
+    await vi.waitFor(async () => expect(await inner.loadAddressesAt(AT)).toHaveLength(1));
+    a.clock.advance(SEEN_KEEP_MS + 1);
+    connect(a);
+    offend(a.bans);
+    await vi.waitFor(() => expect(a.bans.list.listBanned()).toEqual([bad, AT]));
+  });
+
+  test('the store is away: the peer is banned, its address not, and it says why', async () => {
+    const { a } = await two();
+    connect(a);
+    a.store.isAway = true;
+    offend(a.bans);
+    await vi.waitFor(() => expect(evidence(a)).toMatch(/address not banned: who was seen .* their store is away/));
+    expect(a.bans.list.listBanned()).toEqual([bad]);
+    a.store.isAway = false;
+    await vi.waitFor(async () => expect(await a.store.inner.loadBans()).toHaveLength(1));
+  });
+
+  test('lifted while the others are asked: the address is not banned', async () => {
+    const { a } = await two();
+    connect(a);
+    const answer = Promise.withResolvers<void>();
+    a.store.before = ({ method }) => (method === 'loadAddressesAt' ? answer.promise : undefined);
+    offend(a.bans);
+    await a.bans.unban(bad);
+    answer.resolve();
+    await vi.waitFor(() => expect(a.store.argsOf('loadAddressesAt')).toHaveLength(1));
+    await a.bans.list.add(peer(60));
+    expect(a.bans.list.listBanned()).toEqual([peer(60)]);
+  });
+
+  test('a ban of an address where an innocent is seen here is not taken over, with the reason, also after a restart', async () => {
+    const { a, b, inner } = await two();
+    // Seen at the other server a moment ago: its word has not reached the store.
+    b.store.refuses = ({ method }) => method === 'putAddress';
+    connect(b, other);
+    connect(a);
+    offend(a.bans);
+    await vi.waitFor(() => expect(a.bans.refusesAddress(AT)).toBe(true));
+    await vi.waitFor(() => expect(b.bans.isBanned(bad)).toBe(true));
+    const note = () => b.bans.manager.accountOf(AT).withheld;
+    await vi.waitFor(() => expect(note()).toHaveLength(1));
+    expect(note()[0]).toContain(`not taken over: ${other}, which is not banned, was seen there within 24 h`);
+    expect(b.node.disconnected).toEqual([]);
+    expect(b.bans.refusesAddress(AT)).toBe(false);
+    await inner.putAddress({ address: AT, peerId: other, lastSeenMs: b.clock.now() });
+    const again = await startedBans({}, new FlakyBanStore(inner), b.clock);
+    expect(again.bans.list.listBanned()).toEqual([bad]);
+  });
+
+  test('one where only banned peers are seen is taken over, and so is any ban of the operator', async () => {
+    const { a, b } = await two();
+    connect(b, other);
+    await a.bans.list.add(other);
+    await vi.waitFor(() => expect(b.bans.isBanned(other)).toBe(true));
+    await a.bans.list.add(AT, undefined, { reason: '', evidence: '', source: 'automatic', because: bad });
+    await vi.waitFor(() => expect(b.bans.refusesAddress(AT)).toBe(true));
+    connect(b, peer(3), '192.0.2.3');
+    await a.bans.list.add('192.0.2.3');
+    await vi.waitFor(() => expect(b.bans.refusesAddress('192.0.2.3')).toBe(true));
+  });
+
+  test('what was not taken over is lifted with its peer all the same', async () => {
+    const { a, b, inner } = await two();
+    b.store.refuses = ({ method }) => method === 'putAddress';
+    connect(b, other);
+    connect(a);
+    offend(a.bans);
+    await vi.waitFor(async () => expect(await inner.loadBans()).toHaveLength(2));
+    await vi.waitFor(() => expect(b.bans.isBanned(bad)).toBe(true));
+    await b.bans.unban(bad);
+    expect(await inner.loadBans()).toEqual([]);
+  });
 });

@@ -17,6 +17,8 @@ afterEach(() => {
 
 const turn = () => vi.advanceTimersByTimeAsync(0);
 
+const AUTOMATIC = { reason: 'r', evidence: 'e', source: 'automatic', because: undefined } as const;
+
 function entry(key: string, untilMs: number, facts: Partial<BanEntry> = {}): BanEntry {
   return {
     key,
@@ -78,6 +80,92 @@ describe('a store that is away', () => {
     expect(list.listBanned()).toEqual(['192.0.2.1', '192.0.2.2']);
     expect(metrics.count(WRITES, { outcome: 'refused' })).toBe(1);
     expect((await store.inner.loadBans()).map(({ key }) => key)).toEqual(['192.0.2.2']);
+  });
+});
+
+describe('a write that was lost', () => {
+  /** As many as wait for a store that is away, of others. */
+  const pushOut = (list: BanList) => {
+    for (let n = 0; n < 10_001; n += 1) void list.add(`10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`);
+  };
+
+  test.each([
+    ['refused', 'the re-read'],
+    ['refused', 'the next minute'],
+    ['pushed out', 'the re-read'],
+    ['pushed out', 'the next minute'],
+  ])('a ban whose write was %s stays in force, and is written with %s', async (how, when) => {
+    const { list, store, metrics } = await openList({ maxEntries: 20_000 });
+    if (how === 'refused') store.refuses = ({ method }) => method === 'putBan';
+    else store.isAway = true;
+    void list.add('192.0.2.1');
+    await vi.advanceTimersByTimeAsync(0);
+    if (how === 'pushed out') pushOut(list);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBeGreaterThan(0);
+    store.refuses = () => false;
+    store.isAway = false;
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await store.inner.loadBan('192.0.2.1')).toBeUndefined();
+    if (when === 'the re-read') store.tell({ type: 'all' });
+    else list.purge();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(list.isBanned('192.0.2.1')).toBe(true);
+    expect(await store.inner.loadBan('192.0.2.1')).toMatchObject({ key: '192.0.2.1' });
+    expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBe(0);
+  });
+
+  test.each(['remove', 'clear'] as const)('what %s lifted does not come back from the store', async (how) => {
+    const { list, store } = await openList();
+    await list.add('192.0.2.1');
+    store.refuses = ({ method }) => method === 'removeBan' || method === 'clearBans';
+    await (how === 'remove' ? list.remove('192.0.2.1') : list.clear());
+    store.tell({ type: 'all' });
+    await turn();
+    expect(list.isBanned('192.0.2.1')).toBe(false);
+    store.refuses = () => false;
+    store.tell({ type: 'ban', key: '192.0.2.1' });
+    await turn();
+    expect(list.isBanned('192.0.2.1')).toBe(false);
+    expect(await store.inner.loadBans()).toEqual([]);
+  });
+
+  test('another server’s ban of the key that is younger than what was lost is adopted', async () => {
+    const { list, store, clock, metrics } = await openList();
+    store.refuses = ({ method }) => method === 'putBan';
+    await list.add('192.0.2.1');
+    const createdAtMs = clock.now() + 1;
+    await store.inner.putBan(entry('192.0.2.1', clock.now() + 7, { createdAtMs, reason: 'theirs' }));
+    store.tell({ type: 'ban', key: '192.0.2.1' });
+    await turn();
+    expect(list.banOf('192.0.2.1')?.reason).toBe('theirs');
+    expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBe(0);
+  });
+
+  test('one that the store refuses for good is tried once a minute, and holds nobody up', async () => {
+    const { list, store } = await openList();
+    store.refuses = ({ args }) => (args[0] as BanEntry).key === '192.0.2.1';
+    await list.add('192.0.2.1');
+    for (let minute = 0; minute < 3; minute += 1) {
+      list.purge();
+      await turn();
+    }
+    expect(store.argsOf('putBan')).toHaveLength(4);
+    await list.add('192.0.2.2');
+    expect(await store.inner.loadBans()).toHaveLength(1);
+  });
+
+  test('liftings that were lost are bounded', async () => {
+    const { list, store, metrics } = await openList({ maxEntries: 10 });
+    store.refuses = ({ method }) => method === 'removeBan' || method === 'putBan';
+    await list.add('192.0.2.1');
+    for (let n = 0; n < 10_500; n += 1) void list.remove(`10.0.${n >> 8}.${n & 255}`);
+    await vi.advanceTimersByTimeAsync(2000);
+    const bound = metrics.gaugeValue('teranode_p2p_bans_unwritten_bound');
+    expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBe(bound);
+    store.tell({ type: 'all' });
+    await turn();
+    expect(list.isBanned('192.0.2.1')).toBe(true);
   });
 });
 
@@ -184,6 +272,31 @@ describe('changes of other servers', () => {
     expect(list.listBanned().sort()).toEqual(['192.0.2.4', '192.0.2.6']);
     expect(await store.inner.loadBans()).toHaveLength(6);
     expect(log.lines.some(({ level }) => level === 'warn')).toBe(true);
+  });
+
+  test('of a store that is shared nothing is deleted for want of room here, and it stays in force elsewhere', async () => {
+    const store = new FlakyBanStore();
+    store.isShared = true;
+    const { list, clock } = await openList({ maxEntries: 2 }, banParts(store));
+    for (const n of [1, 2, 3]) await list.add(`192.0.2.${n}`, clock.now() + 1000 * n);
+    expect(list.listBanned()).toEqual(['192.0.2.2', '192.0.2.3']);
+    expect(await store.inner.loadBans()).toHaveLength(3);
+    await list.remove('192.0.2.1');
+    expect(await store.inner.loadBans()).toHaveLength(2);
+  });
+
+  test('a full list takes an operator’s ban of another server rather than an automatic one, however long', async () => {
+    const { list, store, until } = await shared({ maxEntries: 2 });
+    for (const n of [1, 2]) await list.add(`192.0.2.${n}`, until + 1000 * n, { ...AUTOMATIC });
+    await store.inner.putBan(entry('192.0.2.3', until));
+    await store.inner.putBan(entry('192.0.2.4', until + 9000, AUTOMATIC));
+    for (const n of [3, 4]) store.tell({ type: 'ban', key: `192.0.2.${n}` });
+    await turn();
+    expect(list.listBanned().sort()).toEqual(['192.0.2.3', '192.0.2.4']);
+    await store.inner.putBan(entry('192.0.2.5', until));
+    store.tell({ type: 'all' });
+    await turn();
+    expect(list.listBanned().sort()).toEqual(['192.0.2.3', '192.0.2.5']);
   });
 
   test('a ban lifted elsewhere while this server reads its list for the first time is lifted here', async () => {

@@ -233,6 +233,32 @@ describe('the bound', () => {
     expect((await store.inner.loadBans()).map(({ key }) => key).sort()).toEqual(list.listBanned());
   });
 
+  test('an automatic ban pushes out automatic ones only, however long they last; without any it is not put', async () => {
+    const { list, clock } = await openList({ maxEntries: 3 });
+    const at = (seconds: number) => clock.now() + seconds * 1000;
+    await list.add('192.0.2.1', at(10));
+    await list.add('192.0.2.2', at(3000), FACTS);
+    await list.add('192.0.2.3', at(2000), { ...FACTS, source: 'imported' });
+    expect(list.tryAdd('192.0.2.4', at(20), FACTS)?.key).toBe('192.0.2.4');
+    expect(list.listBanned()).toEqual(['192.0.2.1', '192.0.2.3', '192.0.2.4']);
+    await list.add('192.0.2.5', at(5));
+    expect(list.listBanned()).toEqual(['192.0.2.1', '192.0.2.3', '192.0.2.5']);
+    expect(list.tryAdd('192.0.2.6', at(20), FACTS)).toBeUndefined();
+    await list.add('192.0.2.6', at(20), FACTS);
+    expect(list.listBanned()).toEqual(['192.0.2.1', '192.0.2.3', '192.0.2.5']);
+    await list.add('192.0.2.7', at(1));
+    expect(list.listBanned()).toEqual(['192.0.2.1', '192.0.2.3', '192.0.2.7']);
+  });
+
+  test('a ban never pushes out the one that brought it about', async () => {
+    const { list, clock } = await openList({ maxEntries: 2 });
+    await list.add('192.0.2.1');
+    await list.add(peer(1), clock.now() + 1000, FACTS);
+    const because = { ...FACTS, because: peer(1) };
+    expect(list.tryAdd('192.0.2.2', clock.now() + 1000, because)).toBeUndefined();
+    expect(list.listBanned()).toEqual(['192.0.2.1', peer(1)]);
+  });
+
   test('banning anew what is in a full list pushes nobody out', async () => {
     const { list } = await openList({ maxEntries: 2 });
     for (const text of ['192.0.2.1', '192.0.2.2', '192.0.2.1']) await list.add(text);

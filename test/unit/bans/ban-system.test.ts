@@ -1,5 +1,6 @@
 // What bans do to connections, with a fake node.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { MAX_SUBJECTS } from '../../../src/bans/peer-ban-manager.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore } from '../../fakes/flaky-ban-store.ts';
 import { startedBans } from '../../fakes/started-bans.ts';
@@ -181,11 +182,25 @@ describe('lifting', () => {
     expect(node.dialRetries).toBe(1);
   });
 
+  test('all: also scores that only the store still knows, so that the next small offence bans nobody again', async () => {
+    const { bans, store } = await startedBans({ maxEntries: 20_000, threshold: 50 });
+    const facts = { role: 'author', rule: 'r', topic: 't', hash: undefined } as const;
+    bans.addScore(peer(0), 'spam', facts);
+    await vi.waitFor(async () => expect((await store.inner.loadScoresOf(peer(0))).scores).toHaveLength(1));
+    for (let n = 1; n <= MAX_SUBJECTS; n += 1) bans.addScore(peer(n), 'unknown', facts);
+    expect([bans.isBanned(peer(0)), bans.manager.getBanScore(peer(0))]).toEqual([true, 0]);
+    await bans.clear();
+    expect((await store.inner.loadScoresOf(peer(0))).scores).toEqual([]);
+    bans.addScore(peer(0), 'protocol_violation', facts);
+    await vi.waitFor(async () => expect((await store.inner.loadScoresOf(peer(0))).scores).toHaveLength(1));
+    expect(bans.isBanned(peer(0))).toBe(false);
+  });
+
   test('all, with as many scores as writes may wait: what clears the store is not pushed out', async () => {
     const store = new FlakyBanStore();
     store.putBan = async () => {};
     store.addOffence = async ({ subject, role, points: score, atMs }) => ({ subject, role, score, atMs });
-    store.resetScores = async (subject) => void reset.add(subject);
+    store.resetScores = async (subjects) => subjects.forEach((subject) => void reset.add(subject));
     const reset = new Set<string>();
     const { bans } = await startedBans({ maxEntries: 100_000, threshold: 1 }, store);
     const ids = Array.from({ length: 10_000 }, (_each, n) => peer(n));

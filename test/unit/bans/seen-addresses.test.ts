@@ -70,6 +70,14 @@ test('outlasts the process; the store hears of the same pair once in ten minutes
   expect(again.seen.othersAt(AT, two)).toBe('none');
 });
 
+test('of a peer with very many addresses the fifty used last are told', async () => {
+  const { seen } = await opened();
+  for (let i = 0; i < 200; i += 1) seen.saw(one, `192.0.2.${i}`);
+  seen.saw(one, '192.0.2.0');
+  expect(seen.addressesOf(one)).toHaveLength(50);
+  expect(seen.addressesOf(one).slice(-2)).toEqual(['192.0.2.199', '192.0.2.0']);
+});
+
 describe('bounds', () => {
   test('purge forgets what is older than a day and counts right', async () => {
     const { seen, clock, metrics } = await opened();

@@ -82,7 +82,7 @@ describe('writes', () => {
     expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
     store.calls.length = 0;
     store.isAway = false;
-    await vi.advanceTimersByTimeAsync(2000);
+    await vi.advanceTimersByTimeAsync(300);
     expect(store.argsOf('removeBan')).toEqual(['a', 'b', 'c']);
     expect(link.pendingCount('ban a')).toBe(0);
     expect(metrics.count(WRITES, { outcome: 'written' })).toBe(3);
@@ -120,16 +120,17 @@ describe('writes', () => {
     expect(link.pendingCount('ban bad')).toBe(0);
   });
 
-  test('no more than 10,000 wait: the oldest goes, is counted, and keeps nobody waiting', async () => {
+  test('no more than 10,000 of bans wait: the oldest goes, is counted and told of, and keeps nobody waiting', async () => {
     const { link, store, metrics } = await opened();
     store.isAway = true;
-    const first = link.write(...named('first'));
+    const lost: string[] = [];
+    const first = link.write(...named('first'), () => lost.push('first'));
     await vi.advanceTimersByTimeAsync(0);
-    for (let i = 0; i < 10_005; i += 1) void link.write(...named(`k${i}`));
+    for (let i = 0; i < 10_005; i += 1) void link.write(...named(`k${i}`), () => lost.push(`k${i}`));
     const bound = metrics.gaugeValue('teranode_p2p_ban_store_queue_bound');
-    expect(bound).toBe(10_000);
+    expect(bound).toBe(20_000);
     await vi.advanceTimersByTimeAsync(5000);
-    expect(metrics.gaugeValue('teranode_p2p_ban_store_queue_length')).toBeLessThanOrEqual(bound);
+    expect(metrics.gaugeValue('teranode_p2p_ban_store_queue_length')).toBeLessThanOrEqual(bound / 2);
     expect(await hasSettled(first)).toBe(true);
     store.isAway = false;
     store.calls.length = 0;
@@ -138,7 +139,48 @@ describe('writes', () => {
     expect(written.at(-1)).toBe('k10004');
     expect(written).toHaveLength(10_000);
     expect(metrics.count(WRITES, { outcome: 'dropped' })).toBe(6);
+    expect(lost.toSorted()).toEqual(['first', 'k0', 'k1', 'k2', 'k3', 'k4']);
     expect(link.pendingCount('ban first')).toBe(0);
+  });
+
+  test('scores and addresses, however many, push out no ban, and go out after all of them', async () => {
+    const { link, store, metrics } = await opened();
+    store.isAway = true;
+    void link.write(...named('early'));
+    for (let i = 0; i < 10_005; i += 1) void link.write(`score ${i}`, (each) => each.resetScores([`${i}`]));
+    void link.write(...named('late'));
+    await vi.advanceTimersByTimeAsync(1000);
+    store.isAway = false;
+    store.calls.length = 0;
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(store.calls.slice(0, 3).map(({ method, args }) => [method, args[0]])).toEqual([
+      ['removeBan', 'early'],
+      ['removeBan', 'late'],
+      ['resetScores', ['5']],
+    ]);
+    expect(metrics.count(WRITES, { outcome: 'dropped' })).toBe(5);
+  });
+
+  test('a write of several keys is on its way for each of them until it is done', async () => {
+    const { link, store } = await opened();
+    const gate = Promise.withResolvers<void>();
+    store.before = () => gate.promise;
+    const write = link.write(['score a', 'score b'], (each) => each.resetScores(['a', 'b']));
+    expect(['score a', 'score b'].map((key) => link.pendingCount(key))).toEqual([1, 1]);
+    gate.resolve();
+    expect(await hasSettled(write)).toBe(true);
+    expect(['score a', 'score b'].map((key) => link.pendingCount(key))).toEqual([0, 0]);
+  });
+
+  test('the store’s new connection, told of, ends the pause between attempts', async () => {
+    const { link, store } = await opened();
+    store.isAway = true;
+    const write = link.write(...named('a'));
+    await vi.advanceTimersByTimeAsync(0);
+    store.isAway = false;
+    expect(await hasSettled(write)).toBe(false);
+    store.tell({ type: 'all' });
+    expect(await hasSettled(write)).toBe(true);
   });
 });
 
