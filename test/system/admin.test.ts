@@ -138,7 +138,8 @@ describe.each([
           '256.1.1.1',
           '1.2.3.4/33',
           '::1/129',
-          'fe80::1%eth0',
+          'fe80::1%',
+          '192.0.2.1%eth0',
           '12D3KooWnope',
           'a'.repeat(600),
         ].flatMap((addr): [string, object][] => [
@@ -151,7 +152,18 @@ describe.each([
         ['AddBanScore', { peerId: 'nonsense', reason: 'spam' }],
         ['AddBanScore', { peerId: UNKNOWN_PEER, reason: 'because' }],
         ['AddBanScore', { peerId: UNKNOWN_PEER, reason: '' }],
-        ['ConnectPeer', { peerAddress: 'nonsense' }],
+        ...[
+          'nonsense',
+          '/',
+          '/ip4/127.0.0.1',
+          '/ip4/127.0.0.1/tcp/0',
+          '/ip4/127.0.0.1/tcp/65536',
+          '/ip4/127.0.0.256/tcp/1',
+          '/ip4/127.0.0.1/udp/1/quic-v1',
+          '/p2p/notapeer',
+          '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWnope',
+          `/ip4/127.0.0.1/tcp/1/p2p/${UNKNOWN_PEER}/p2p-circuit`,
+        ].map((peerAddress): [string, object] => ['ConnectPeer', { peerAddress }]),
         ['DisconnectPeer', { peerId: 'nonsense' }],
       ];
       for (const [method, request] of malformed)

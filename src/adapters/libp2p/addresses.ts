@@ -3,6 +3,10 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
 import { P2PError } from '../../errors.ts';
+import { parsePeerId } from '../../wire/peer-id.ts';
+
+/** What names a machine. */
+const HOSTS: ReadonlySet<string> = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6']);
 
 /** An IP of `p2p_listen_addresses` with the port. Throws ADDRESS_INVALID. */
 export function listenMultiaddr(ip: string, port: number): string {
@@ -49,16 +53,29 @@ export function advertisedOnBoundPort(addresses: readonly string[], bound: reado
 
 /** True for what only this machine or this site can reach; domain names are public. */
 export function isPrivateMultiaddr(address: Multiaddr): boolean {
-  const first = address.getComponents()[0];
-  if (first?.value === undefined || (first.name !== 'ip4' && first.name !== 'ip6')) return false;
-  return !ipaddr.isValid(first.value) || ipaddr.process(first.value).range() !== 'unicast';
+  const ip = firstIp(address);
+  return ip !== undefined && (!ipaddr.isValid(ip) || ipaddr.process(ip).range() !== 'unicast');
 }
 
-/** The IP of the socket behind an address; undefined for names, and for what runs through a relay. */
+/** The IP of the socket behind an address, without a zone; undefined for names, and for what runs through a relay. */
 export function socketIp(address: Multiaddr): string | undefined {
-  const components = address.getComponents();
-  if (components.some(({ name }) => name === 'p2p-circuit')) return undefined;
-  const first = components[0];
+  const ip = isRelayed(address) ? undefined : firstIp(address);
+  return ip === undefined ? undefined : withoutZone(ip);
+}
+
+export function isRelayed(address: Multiaddr): boolean {
+  return address.getComponents().some(({ name }) => name === 'p2p-circuit');
+}
+
+/** `fe80::1` of `fe80::1%eth0`: a zone is this machine's name of a link, and nothing of the address. */
+export function withoutZone(ip: string): string {
+  const zone = ip.indexOf('%');
+  return zone < 0 ? ip : ip.slice(0, zone);
+}
+
+function firstIp(address: Multiaddr): string | undefined {
+  const [zone, ...rest] = address.getComponents();
+  const first = zone?.name === 'ip6zone' ? rest[0] : zone;
   return first?.name === 'ip4' || first?.name === 'ip6' ? first.value : undefined;
 }
 
@@ -83,6 +100,49 @@ export function withPeerId(address: string, peerId: string): string | undefined 
   } catch {
     return undefined;
   }
+}
+
+/** What somebody asks to be dialled: an IP or a name with a TCP port, or a peer through a relay, with whole ids. Throws ADDRESS_INVALID. */
+export function dialMultiaddr(text: string): Multiaddr {
+  const address = parseMultiaddr(text);
+  if (isWhole(address) && isDialled(address.getComponents().map(({ name, value }) => ({ name, value }))))
+    return address;
+  throw new P2PError(
+    'ADDRESS_INVALID',
+    'give a multiaddr with a host and a TCP port: /ip4/192.0.2.1/tcp/9905/p2p/12D3Koo…',
+    {
+      details: { address: text.slice(0, 200) },
+    },
+  );
+}
+
+/** Only its bytes are wholly parsed: the text alone may hold ports and IPs that are none. */
+function isWhole(address: Multiaddr): boolean {
+  try {
+    return address.bytes.byteLength > 0;
+  } catch {
+    return false;
+  }
+}
+
+type Component = { readonly name: string; readonly value: string | undefined };
+
+/** host, port and maybe an id; once more behind a relay, where an id alone is enough. */
+function isDialled(components: readonly Component[]): boolean {
+  const relayAt = components.findIndex(({ name }) => name === 'p2p-circuit');
+  if (relayAt >= 0) {
+    const [target, ...more] = components.slice(relayAt + 1);
+    return isDialled(components.slice(0, relayAt)) && target !== undefined && isPeer(target) && more.length === 0;
+  }
+  const [host, ...rest] = components[0]?.name === 'ip6zone' ? components.slice(1) : components;
+  if (host?.name === 'dnsaddr') return rest.every(isPeer) && rest.length <= 1;
+  const [port, ...peer] = rest;
+  const isHost = host !== undefined && HOSTS.has(host.name);
+  return isHost && port?.name === 'tcp' && port.value !== '0' && peer.every(isPeer) && peer.length <= 1;
+}
+
+function isPeer({ name, value = '' }: Component): boolean {
+  return name === 'p2p' && parsePeerId(value) !== undefined;
 }
 
 /** Parses a multiaddr from settings, a file or a peer. Throws ADDRESS_INVALID. */

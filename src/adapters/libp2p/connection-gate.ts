@@ -1,11 +1,13 @@
 // What is refused before a connection is complete: banned addresses before any handshake, banned peers and more than
 // `p2p_max_conns_per_peer` of one peer once its id is proven.
+import type { LookupFunction } from 'node:net';
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
 import type { Metrics } from '../../ports/metrics.ts';
-import { parseMultiaddr, peerIdOf, socketIp } from './addresses.ts';
+import { parseMultiaddr, peerIdOf } from './addresses.ts';
 import type { PeerBook } from './peer-book.ts';
 import { peerIdText } from './peer-ids.ts';
+import { allowedLookup, type RemoteEnd, remoteIp } from './remote-address.ts';
 
 export interface GateDependencies {
   readonly book: PeerBook;
@@ -14,27 +16,24 @@ export interface GateDependencies {
 }
 
 export function connectionGate({ book, policy, metrics }: GateDependencies, maxPerPeer: number): ConnectionGater {
-  const refused = metrics.counter('teranode_p2p_connections_refused_total', 'Connections refused by the gate', [
-    'reason',
-  ]);
-  const when = (isRefused: boolean, reason: string): boolean => {
-    if (isRefused) refused.add(1, { reason });
-    return isRefused;
-  };
-  const addressRefused = (address: Parameters<NonNullable<ConnectionGater['denyDialMultiaddr']>>[0]): boolean => {
-    const ip = socketIp(parseMultiaddr(address.toString()));
-    return when(ip !== undefined && policy?.refusesAddress(ip) === true, 'banned_address');
+  const when = counted(metrics);
+  const ipRefused = refusesIp(policy, when);
+  const addressRefused = (end: RemoteEnd): boolean => {
+    const ip = remoteIp(end);
+    return ip !== undefined && ipRefused(ip);
   };
   const peerRefused = (peerId: LibPeerId): boolean =>
     when(policy?.refusesPeer(peerIdText(peerId)) === true, 'banned_peer');
-  const encrypted = (peerId: LibPeerId): boolean =>
-    peerRefused(peerId) || when(book.connectionCount(peerIdText(peerId)) >= maxPerPeer, 'max_conns_per_peer');
+  const encrypted = (peerId: LibPeerId, socket: RemoteEnd): boolean =>
+    peerRefused(peerId) ||
+    addressRefused(socket) ||
+    when(book.connectionCount(peerIdText(peerId)) >= maxPerPeer, 'max_conns_per_peer');
   return {
     denyDialPeer: peerRefused,
     // js-libp2p's default refuses private addresses in browsers; ours refuses what is banned, wherever it is.
-    denyDialMultiaddr: addressRefused,
-    denyInboundConnection: (socket) => addressRefused(socket.remoteAddr),
-    denyOutboundConnection: (peerId, socket) => peerRefused(peerId) || addressRefused(socket.remoteAddr),
+    denyDialMultiaddr: (remoteAddr) => addressRefused({ remoteAddr }),
+    denyInboundConnection: addressRefused,
+    denyOutboundConnection: (peerId, socket) => peerRefused(peerId) || addressRefused(socket),
     denyInboundEncryptedConnection: encrypted,
     denyOutboundEncryptedConnection: encrypted,
     denyInboundRelayReservation: peerRefused,
@@ -44,4 +43,25 @@ export function connectionGate({ book, policy, metrics }: GateDependencies, maxP
       return id === undefined || policy?.refusesPeer(id as Parameters<ConnectionPolicy['refusesPeer']>[0]) !== true;
     },
   };
+}
+
+/** How names are resolved for dials: to addresses that are not banned, so that a banned machine is not reached by a name either. */
+export function dialLookup({ policy, metrics }: Omit<GateDependencies, 'book'>): LookupFunction {
+  return allowedLookup(refusesIp(policy, counted(metrics)));
+}
+
+type Counted = (isRefused: boolean, reason: string) => boolean;
+
+function counted(metrics: Metrics): Counted {
+  const refused = metrics.counter('teranode_p2p_connections_refused_total', 'Connections refused by the gate', [
+    'reason',
+  ]);
+  return (isRefused, reason) => {
+    if (isRefused) refused.add(1, { reason });
+    return isRefused;
+  };
+}
+
+function refusesIp(policy: ConnectionPolicy | undefined, when: Counted): (ip: string) => boolean {
+  return (ip) => when(policy?.refusesAddress(ip) === true, 'banned_address');
 }

@@ -16,9 +16,9 @@ import type {
 } from '../../ports/p2p-node.ts';
 import type { Progress } from '../../ports/progress.ts';
 import type { PeerId } from '../../wire/ids.ts';
-import { parseMultiaddr, socketIp } from './addresses.ts';
+import { dialMultiaddr } from './addresses.ts';
 import { reportBrokenFrames } from './broken-frames.ts';
-import { connectionGate } from './connection-gate.ts';
+import { connectionGate, dialLookup } from './connection-gate.ts';
 import { meterConnection } from './connection-meter.ts';
 import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts';
 import { installFastVerify } from './ed25519-verify.ts';
@@ -30,6 +30,7 @@ import type { Libp2pNodeOptions } from './node-options.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 import { PeerKeeper } from './peer-keeper.ts';
+import { remoteAddress, remoteIp } from './remote-address.ts';
 import { SeenMessages } from './seen-messages.ts';
 import { meshPeers, topicValidator } from './topic-validator.ts';
 import { Traffic } from './traffic.ts';
@@ -104,7 +105,7 @@ export class Libp2pNode implements P2PNode {
     this.topics = [...topicNames];
     const { metrics, policy } = this.deps;
     const gate = connectionGate({ book: this.book, policy, metrics }, this.options.connections.maxPerPeer);
-    const libp2p = await buildLibp2p(this.options, this.topics, gate, metrics);
+    const libp2p = await buildLibp2p(this.options, this.topics, gate, metrics, dialLookup({ policy, metrics }));
     this.libp2p = libp2p;
     boundGossipMemory(
       libp2p.services.pubsub,
@@ -160,13 +161,13 @@ export class Libp2pNode implements P2PNode {
   private connectionOpened(connection: Connection): void {
     const peerId = peerIdText(connection.remotePeer);
     const isFirst = this.book.opened(peerId, connection.id, {
-      address: connection.remoteAddr.toString(),
+      address: remoteAddress(connection),
       direction: connection.direction,
       openedAtMs: this.deps.clock.now(),
       meter: meterConnection(connection, this.deps.clock),
       pingMs: () => connection.rtt,
     });
-    this.deps.policy?.connectionOpened(peerId, socketIp(parseMultiaddr(connection.remoteAddr.toString())));
+    this.deps.policy?.connectionOpened(peerId, remoteIp(connection));
     if (!isFirst) return;
     this.deps.log.debug(
       { peerId, direction: connection.direction, address: connection.remoteAddr.toString() },
@@ -262,7 +263,7 @@ export class Libp2pNode implements P2PNode {
   }
 
   async connectPeer(address: string, deadlineMs = CONNECT_DEADLINE_MS): Promise<PeerId> {
-    const target = parseMultiaddr(address);
+    const target = dialMultiaddr(address);
     try {
       const connection = await this.running().dial(target, { signal: AbortSignal.timeout(deadlineMs) });
       return peerIdText(connection.remotePeer);
@@ -271,8 +272,10 @@ export class Libp2pNode implements P2PNode {
     }
   }
 
+  /** At once: one that does not read would keep a connection that is closed politely. */
   async disconnectPeer(peerId: PeerId): Promise<void> {
-    await this.running().hangUp(libPeerId(peerId), { signal: AbortSignal.timeout(STOP_DEADLINE_MS) });
+    for (const connection of this.running().getConnections(libPeerId(peerId)))
+      connection.abort(new Error('disconnected by this node'));
   }
 
   async sendToPeer(peerId: PeerId, bytes: Uint8Array, deadlineMs = SEND_DEADLINE_MS): Promise<void> {

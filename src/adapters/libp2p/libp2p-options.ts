@@ -1,4 +1,5 @@
 // Options of this project, turned into js-libp2p's. Every departure from its defaults is one that a Teranode network needs.
+import type { LookupFunction } from 'node:net';
 import { autoNATv2 } from '@libp2p/autonat-v2';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { dcutr } from '@libp2p/dcutr';
@@ -34,12 +35,13 @@ const MAX_PENDING_INBOUND = 128;
 /** Room for every node of a network many times today's; beyond it what was used longest ago leaves. */
 const DATASTORE_BOUNDS = { maxEntries: 20_000, maxBytes: 32 * 1024 * 1024 };
 
-/** Builds the libp2p node, not started. `topicNames` are all that it will ever join. */
+/** Builds the libp2p node, not started. `topicNames` are all that it will ever join; `lookup` resolves names that are dialled. */
 export async function buildLibp2p(
   options: Libp2pNodeOptions,
   topicNames: readonly string[],
   gater: ConnectionGater,
   metrics: Metrics,
+  lookup?: LookupFunction,
 ) {
   const maxConnections = options.connections.highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
   let bound: () => readonly Multiaddr[] = () => [];
@@ -50,7 +52,8 @@ export async function buildLibp2p(
     nodeInfo: { userAgent: options.userAgent },
     addresses: addressOptions(options, () => bound()),
     transports: [
-      tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }),
+      // Whatever else stands here goes to `net.connect`, the resolver too, of which the type knows nothing.
+      tcp({ dialOpts: { noDelay: true, ...(lookup && { lookup }) }, listenOpts: { noDelay: true } }),
       ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
     ],
     // TLS first, as Go offers it.

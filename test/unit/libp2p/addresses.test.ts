@@ -2,10 +2,12 @@ import { describe, expect, test } from 'vitest';
 import {
   advertisedOnBoundPort,
   advertiseMultiaddr,
+  dialMultiaddr,
   isPrivateMultiaddr,
   listenMultiaddr,
   parseMultiaddr,
   peerIdOf,
+  socketIp,
   withPeerId,
 } from '../../../src/adapters/libp2p/addresses.ts';
 
@@ -42,6 +44,7 @@ describe('addresses', () => {
     ['/ip4/169.254.1.1/tcp/1', true],
     ['/ip6/::1/tcp/1', true],
     ['/ip6/fe80::1/tcp/1', true],
+    ['/ip6zone/eth0/ip6/fe80::1/tcp/1', true],
     ['/ip6/fd00::1/tcp/1', true],
     ['/ip6/::ffff:10.0.0.1/tcp/1', true],
     ['/ip4/8.8.8.8/tcp/1', false],
@@ -56,6 +59,61 @@ describe('addresses', () => {
     expect(peerIdOf(parseMultiaddr(`/ip4/1.2.3.4/tcp/1/p2p/${id}`))).toBe(id);
     expect(peerIdOf(parseMultiaddr('/ip4/1.2.3.4/tcp/1'))).toBeUndefined();
     expect(() => parseMultiaddr('nonsense')).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
+  });
+
+  const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
+
+  test.each([
+    ['/ip4/1.2.3.4/tcp/1', '1.2.3.4'],
+    ['/ip6/fe80::1/tcp/1', 'fe80::1'],
+    ['/ip6zone/eth0/ip6/fe80::1/tcp/1', 'fe80::1'],
+    ['/dns4/example.com/tcp/1', undefined],
+    [`/ip4/1.2.3.4/tcp/1/p2p/${id}/p2p-circuit`, undefined],
+  ])('the IP of %s is %s', (address, expected) => {
+    expect(socketIp(parseMultiaddr(address))).toBe(expected);
+  });
+
+  test.each([
+    '/ip4/1.2.3.4/tcp/1',
+    '/ip6/::1/tcp/65535',
+    '/ip6zone/eth0/ip6/fe80::1/tcp/1',
+    '/dns/example.com/tcp/1',
+    `/dns4/localhost/tcp/1/p2p/${id}`,
+    `/dnsaddr/bootstrap.example.com/p2p/${id}`,
+    `/ip4/1.2.3.4/tcp/1/p2p/${id}/p2p-circuit/p2p/${id}`,
+    '/ip4/1.2.3.4/tcp/1/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN',
+  ])('%s can be dialled', (address) => {
+    expect(dialMultiaddr(address).toString()).toBe(address);
+  });
+
+  test.each([
+    '',
+    '/',
+    'nonsense',
+    '1.2.3.4:9905',
+    '/ip4/1.2.3.4',
+    '/ip4/1.2.3.4/tcp',
+    '/ip4/1.2.3.4/tcp/0',
+    '/ip4/1.2.3.4/tcp/65536',
+    '/ip4/1.2.3.4/tcp/x',
+    '/ip4/1.2.3.256/tcp/1',
+    '/ip6/:::/tcp/1',
+    '/ip4/1.2.3.4/udp/1',
+    '/ip4/1.2.3.4/udp/1/quic-v1',
+    '/tcp/1',
+    '/unix/tmp%2fsocket',
+    `/p2p/${id}`,
+    '/p2p/notapeer',
+    '/ip4/1.2.3.4/tcp/1/p2p/12D3KooWnope',
+    '/ip4/1.2.3.4/tcp/1/p2p/',
+    `/ip4/1.2.3.4/tcp/1/p2p/${id}/p2p/${id}`,
+    `/ip4/1.2.3.4/tcp/1/p2p/${id}/tcp/1`,
+    `/ip4/1.2.3.4/tcp/1/p2p/${id}/p2p-circuit`,
+    `/ip4/1.2.3.4/tcp/1/p2p/${id}/p2p-circuit/p2p/notapeer`,
+    `/p2p-circuit/p2p/${id}`,
+    '/dnsaddr/bootstrap.example.com/p2p/notapeer',
+  ])('%j cannot be dialled', (address) => {
+    expect(() => dialMultiaddr(address)).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
   });
 
   test('advertised addresses without a port get that of a listener of their family', () => {

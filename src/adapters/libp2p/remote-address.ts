@@ -1,0 +1,43 @@
+// Where the other end of a connection really is. A connection dialled by name keeps the name as its address; bans are of IPs, so the socket is
+// asked, and names resolve to those addresses alone that may be dialled.
+import { lookup as resolve } from 'node:dns';
+import { isIPv6, type LookupFunction } from 'node:net';
+import type { Multiaddr } from '@multiformats/multiaddr';
+import { isRelayed, parseMultiaddr, socketIp, withoutZone } from './addresses.ts';
+
+/** A connection, or the socket beneath one: its type keeps the latter private. */
+export interface RemoteEnd {
+  readonly remoteAddr: Pick<Multiaddr, 'toString'>;
+  readonly maConn?: unknown;
+  readonly socket?: unknown;
+}
+
+/** The IP of the other end, without a zone; undefined for what runs through a relay. */
+export function remoteIp(end: RemoteEnd): string | undefined {
+  const address = parseMultiaddr(end.remoteAddr.toString());
+  if (isRelayed(address)) return undefined;
+  const { socket } = (end.maConn ?? end) as { readonly socket?: { readonly remoteAddress?: string } };
+  return socketIp(address) ?? (socket?.remoteAddress === undefined ? undefined : withoutZone(socket.remoteAddress));
+}
+
+/** The multiaddr of the other end with its IP in the place of a name, as far as it is known. */
+export function remoteAddress(end: RemoteEnd): string {
+  const text = end.remoteAddr.toString();
+  const ip = remoteIp(end);
+  return ip === undefined ? text : text.replace(/^\/dns[46]?\/[^/]+/, `/${isIPv6(ip) ? 'ip6' : 'ip4'}/${ip}`);
+}
+
+/** Resolves names for dials as the system does, leaving out what is refused; an error with code EADDRREFUSED when nothing is left. */
+export function allowedLookup(isRefused: (ip: string) => boolean): LookupFunction {
+  return (name, options, callback) => {
+    resolve(name, { ...options, all: true }, (error, found) => {
+      if (error !== null) return callback(error, []);
+      const allowed = found.filter(({ address }) => !isRefused(withoutZone(address)));
+      const [first] = allowed;
+      if (first === undefined) {
+        callback(Object.assign(new Error(`no address of ${name} may be dialled`), { code: 'EADDRREFUSED' }), []);
+      } else if (options.all === true) callback(null, allowed);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
