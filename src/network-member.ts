@@ -2,6 +2,7 @@
 // nothing of one another; here they meet, and here is their order.
 import { Announcer } from './announce/announcer.ts';
 import { BestBlockAnnouncer } from './announce/best-block.ts';
+import { BestBlockAsker } from './announce/best-block-asker.ts';
 import { NodeStatusAnnouncer } from './announce/node-status.ts';
 import { outlet } from './announce/outlet.ts';
 import type { BanSystem } from './bans/ban-system.ts';
@@ -129,6 +130,12 @@ export class NetworkMember {
       'sync',
       async () => this.sync.start(),
       async () => this.sync.stop(),
+    );
+    const asker = this.bestBlockAsker(bestBlock);
+    await this.begin(
+      'best block of others',
+      async () => asker.start(),
+      async () => asker.stop(),
     );
     const status = this.statusAnnouncer(dataHubUrl);
     this.status = status;
@@ -296,6 +303,19 @@ export class NetworkMember {
       { ...this.deps, node: this.outlet(), notify },
       { topic: this.ownTopics().best_block },
     );
+  }
+
+  private bestBlockAsker(bestBlock: BestBlockAnnouncer): BestBlockAsker {
+    const names = this.options.networks.map(({ topics }) => topics.best_block);
+    const { node, clock, log } = this.deps;
+    return new BestBlockAsker({
+      request: () => bestBlock.request(),
+      listeners: () => names.reduce((sum, name) => sum + (node.getTopic(name)?.subscribers().length ?? 0), 0),
+      isHeightKnown: () => this.registry.connectedList().some(({ claimed }) => claimed !== undefined),
+      isRunning: () => this.fsm.state() === 'RUNNING',
+      clock,
+      log,
+    });
   }
 
   private statusAnnouncer(dataHubUrl: string): NodeStatusAnnouncer {

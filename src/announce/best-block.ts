@@ -1,4 +1,4 @@
-// Best block: tells where our chain stands when somebody asks on the topic, and asks others (wire.md "Best block"). Whoever asks and however
+// Best block: tells where our chain stands when somebody asks on the topic, and asks others for theirs (wire.md "Best block"). Whoever asks and however
 // often, one answer in two seconds serves all; it is silent unless the chain is RUNNING, because then its tip is old news.
 import type { BlockchainClient, BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -66,9 +66,11 @@ export class BestBlockAnnouncer {
     }, waitMs).unref();
   }
 
-  /** Asks the others. Throws what publishing throws. */
-  async request(): Promise<void> {
-    await this.publish(encodeBestBlock({ kind: 'request', peerId: this.deps.node.hostId() }));
+  /** Asks the others; their answers come as announcements on the topic. Throws what publishing throws. */
+  async request(): Promise<PublishOutcome> {
+    const outcome = await this.publish(encodeBestBlock({ kind: 'request', peerId: this.deps.node.hostId() }));
+    this.announced.add(1, { kind: 'best_block_request', outcome });
+    return outcome;
   }
 
   /** May be called twice; nothing is said after it. */

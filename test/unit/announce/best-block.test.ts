@@ -37,7 +37,7 @@ function setUp() {
     }
   };
   const count = (outcome: string) => metrics.count('teranode_p2p_announcements_total', { kind: 'best_block', outcome });
-  return { announcer, chain, said, told, outcome, pass, count };
+  return { announcer, chain, said, told, outcome, metrics, pass, count };
 }
 
 beforeEach(() => {
@@ -119,9 +119,11 @@ describe('best block', () => {
   });
 
   test('we ask with our own id', async () => {
-    const { announcer, said } = setUp();
-    await announcer.request();
+    const { announcer, said, metrics } = setUp();
+    expect(await announcer.request()).toBe('published');
     expect(said).toMatchObject([{ topic: 'best', text: '{"PeerID":"own"}' }]);
+    const requests = { kind: 'best_block_request', outcome: 'published' };
+    expect(metrics.count('teranode_p2p_announcements_total', requests)).toBe(1);
   });
 
   test('nothing after stop', async () => {
