@@ -14,11 +14,18 @@ const BANS_FILE = 'bans.db';
 export function banStore(settings: Settings, dataFolder: string, log: Logger): BanStore {
   const isShared = /^postgres(ql)?:/.test(settings.blockchain_store);
   const url = settings.p2p_ban_store ?? (isShared ? settings.blockchain_store : undefined);
-  if (url === undefined) return new SqliteBanStore({ log }, { path: persistPath(settings, dataFolder) });
-  if (/^postgres(ql)?:/.test(url)) return new PostgresBanStore({ log }, { url });
-  if (url.startsWith('sqlitememory:')) return new SqliteBanStore({ log }, { path: ':memory:' });
-  const name = url.slice('sqlite:///'.length).replaceAll('..', '_');
-  return new SqliteBanStore({ log }, { path: join(dataFolder, `${name}.db`) });
+  if (url !== undefined && /^postgres(ql)?:/.test(url)) return new PostgresBanStore({ log }, { url });
+  if (url?.startsWith('sqlitememory:')) return new SqliteBanStore({ log }, { path: ':memory:' });
+  const path = sqliteFile(url, dataFolder) ?? persistPath(settings, dataFolder);
+  // A Go deployment keeps its bans there; the embedded chain's own file has no such table.
+  const legacyPath = sqliteFile(settings.blockchain_store, dataFolder);
+  const isOther = legacyPath !== undefined && legacyPath !== path;
+  return new SqliteBanStore({ log }, { path, ...(isOther ? { legacyPath } : {}) });
+}
+
+function sqliteFile(url: string | undefined, dataFolder: string): string | undefined {
+  if (!url?.startsWith('sqlite:///')) return undefined;
+  return join(dataFolder, `${url.slice('sqlite:///'.length).replaceAll('..', '_')}.db`);
 }
 
 /** A file, or a folder to put one into. */

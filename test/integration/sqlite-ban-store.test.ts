@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+// The store of bans on SQLite: the conformance suite, its file in use or spoilt, and that of a Go deployment.
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/adapters/sql/sqlite.ts';
@@ -31,6 +32,68 @@ test('in memory each store is alone', async () => {
   await one.putBan(entry());
   expect([await one.loadBans(), await two.loadBans()]).toEqual([[entry()], []]);
   await Promise.all([one.close(), two.close()]);
+});
+
+describe('the file in which a Go deployment keeps its bans', () => {
+  const TABLE = 'CREATE TABLE bans (key TEXT PRIMARY KEY, expiration_time TIMESTAMP WITH TIME ZONE, subnet TEXT)';
+  const ROW = { key: '10.1.2.3', subnet: '10.1.2.3/32', expiration: '2099-01-02T03:04:05Z' };
+
+  /** As Go leaves it: among other tables, in either journal mode. */
+  function goFile(mode: 'DELETE' | 'WAL'): string {
+    const path = join(temporaryFolder('go'), 'blockchain.db');
+    const database = openDatabase(path);
+    database.exec(`PRAGMA journal_mode = ${mode}; CREATE TABLE state (key TEXT PRIMARY KEY, data BLOB); ${TABLE};
+      INSERT INTO bans VALUES ('${ROW.key}', '${ROW.expiration}', '${ROW.subnet}')`);
+    database.close();
+    return path;
+  }
+
+  const beside = (path: string, legacyPath: string) =>
+    new SqliteBanStore({ log: recordingLogger() }, { path, legacyPath });
+
+  test.each(['DELETE', 'WAL'] as const)('is read, once, beside our own, and not changed (journal %s)', async (mode) => {
+    const legacyPath = goFile(mode);
+    const before = readFileSync(legacyPath);
+    const path = freshPath();
+    const store = beside(path, legacyPath);
+    await store.open();
+    for (let i = 0; i < 2; i += 1) expect(await store.legacyBans()).toEqual([ROW]);
+    await store.legacyTaken();
+    expect(await store.legacyBans()).toEqual([]);
+    await store.close();
+    const again = beside(path, legacyPath);
+    await again.open();
+    expect(await again.legacyBans()).toEqual([]);
+    await again.close();
+    expect(readFileSync(legacyPath)).toEqual(before);
+  });
+
+  test('need not exist, nor hold such a table', async () => {
+    const none = beside(freshPath(), join(temporaryFolder('go'), 'blockchain.db'));
+    await none.open();
+    expect(await none.legacyBans()).toEqual([]);
+    await none.close();
+    const chain = freshPath();
+    openDatabase(chain).exec('CREATE TABLE headers (id INTEGER)');
+    const store = beside(freshPath(), chain);
+    await store.open();
+    expect(await store.legacyBans()).toEqual([]);
+    await store.close();
+  });
+
+  test('that cannot be read is said, hinders nothing, and is asked again', async () => {
+    const legacyPath = join(temporaryFolder('go'), 'blockchain.db');
+    writeFileSync(legacyPath, 'no database, but a text that is long enough to be looked at'.repeat(20));
+    const log = recordingLogger();
+    const store = new SqliteBanStore({ log }, { path: freshPath(), legacyPath });
+    await store.open();
+    expect(await store.legacyBans()).toEqual([]);
+    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    await store.legacyTaken();
+    copyFileSync(goFile('DELETE'), legacyPath);
+    expect(await store.legacyBans()).toEqual([ROW]);
+    await store.close();
+  });
 });
 
 describe('a file that cannot be used', () => {

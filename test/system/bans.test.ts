@@ -1,9 +1,14 @@
 // Bans in force against real Go peers: by IP, by subnet, by peer id; what a ban ends, what it refuses, and that lifting it lets everybody back.
 import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { admin, bannedKeys, command } from '../support/admin.ts';
+import { temporaryFolder } from '../support/cleanup.ts';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
+import { ReferenceServiceProcess } from '../support/reference-service-process.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -177,6 +182,32 @@ test('bans in force at start are in force before the first connection', async ()
   } finally {
     await Promise.all([peer.stop(), server.stop()]);
   }
+});
+
+test('bans of a Go deployment on SQLite are in force, taken over once, and its file is left as it is', async () => {
+  const dataFolder = temporaryFolder('go-deployment');
+  const file = join(dataFolder, 'goblockchain.db');
+  const go = new DatabaseSync(file);
+  go.exec(`CREATE TABLE bans (key TEXT PRIMARY KEY, expiration_time TIMESTAMP WITH TIME ZONE, subnet TEXT);
+    INSERT INTO bans VALUES ('10.1.2.3', '2099-01-02T03:04:05Z', '10.1.2.3/32'), ('10.4.0.0/16', '2099-01-02 03:04:05+00:00', '10.4.0.0/16'),
+      ('10.5.5.5', '2001-01-01T00:00:00Z', '10.5.5.5/32')`);
+  go.close();
+  // The chain is a service's, as in a Go deployment; the embedded one would keep its headers in that file.
+  const services = await ReferenceServiceProcess.start();
+  const settings = {
+    ...SETTINGS,
+    blockchain_grpcAddress: services.address,
+    blockchain_store: 'sqlite:///goblockchain',
+  };
+  const before = readFileSync(file);
+  let server = await ServerProcess.start({ settings, dataFolder });
+  expect(await bannedKeys(server)).toEqual(['10.1.2.3', '10.4.0.0/16']);
+  await admin(server, 'bans', 'remove', '10.1.2.3');
+  await server.stop();
+  server = await ServerProcess.start({ settings, dataFolder });
+  expect(await bannedKeys(server)).toEqual(['10.4.0.0/16']);
+  await Promise.all([server.stop(), services.stop()]);
+  expect(readFileSync(file)).toEqual(before);
 });
 
 test('killed between two writes, it comes back with both or with the first', async () => {

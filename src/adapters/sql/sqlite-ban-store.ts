@@ -12,37 +12,37 @@ import type {
   StoredScores,
 } from '../../ports/ban-store.ts';
 import type { Logger } from '../../ports/log.ts';
-import {
-  ADDRESS_COLUMNS,
-  BAN_COLUMNS,
-  banValues,
-  MAX_LEGACY_ROWS,
-  MAX_LOADED_ROWS,
-  storable,
-  toAddress,
-  toBan,
-  toLegacy,
-} from './ban-rows.ts';
+import { ADDRESS_COLUMNS, BAN_COLUMNS, banValues, MAX_LOADED_ROWS, storable, toAddress, toBan } from './ban-rows.ts';
 import { type Database, openDatabase, transaction } from './sqlite.ts';
 import { createTables, metaValue } from './sqlite-ban-schema.ts';
 import { sqliteStoreError } from './sqlite-errors.ts';
+import { readLegacy, readLegacyFile } from './sqlite-legacy.ts';
 import { purge } from './sqlite-purge.ts';
 import { addOffence, readScores, resetScores } from './sqlite-scores.ts';
 
 export interface SqliteBanStoreOptions {
   /** Database file, or `:memory:`. It may be the `bans.db` of a Go deployment. */
   readonly path: string;
+  /** Another database whose table of a Go deployment is taken over; it is only read, and need not exist. */
+  readonly legacyPath?: string;
 }
+
+/** Marks that rows were taken over: of our own file, of the other one. */
+const TAKEN = { own: 'legacy_taken', other: 'legacy_file_taken' } as const;
 
 export class SqliteBanStore implements BanStore {
   readonly isShared = false;
   private readonly log: Logger;
   private readonly path: string;
+  private readonly legacyPath: string | undefined;
+  /** Of which the rows have been read. */
+  private toMark: string[] = [];
   private database: Database | undefined;
 
   constructor(deps: { readonly log: Logger }, options: SqliteBanStoreOptions) {
     this.log = deps.log;
     this.path = options.path;
+    this.legacyPath = options.legacyPath;
   }
 
   async open(): Promise<void> {
@@ -145,13 +145,36 @@ export class SqliteBanStore implements BanStore {
   }
 
   legacyBans(): Promise<LegacyBan[]> {
-    return this.run(readLegacy);
+    this.toMark = [];
+    return this.run((database) => [
+      ...this.legacyOf(database, TAKEN.own, () => readLegacy(database)),
+      ...this.legacyOf(database, TAKEN.other, () => this.readLegacyFile()),
+    ]);
   }
 
   legacyTaken(): Promise<void> {
     return this.run((database) => {
-      database.exec("INSERT OR IGNORE INTO teranode_p2p_meta (key, value) VALUES ('legacy_taken', 'yes')");
+      const mark = database.prepare("INSERT OR IGNORE INTO teranode_p2p_meta (key, value) VALUES (?, 'yes')");
+      for (const key of this.toMark) mark.run(key);
     });
+  }
+
+  private legacyOf(database: Database, mark: string, read: () => LegacyBan[] | undefined): LegacyBan[] {
+    if (metaValue(database, mark) !== undefined) return [];
+    const rows = read();
+    if (rows !== undefined) this.toMark.push(mark);
+    return rows ?? [];
+  }
+
+  /** undefined, and asked again at the next start, when the file cannot be read. */
+  private readLegacyFile(): LegacyBan[] | undefined {
+    if (this.legacyPath === undefined) return [];
+    try {
+      return readLegacyFile(this.legacyPath);
+    } catch (error) {
+      this.log.warn({ err: error, path: this.legacyPath }, 'bans of a Go deployment not read');
+      return undefined;
+    }
   }
 
   /** Never calls: the file belongs to one process. */
@@ -167,18 +190,4 @@ export class SqliteBanStore implements BanStore {
       throw sqliteStoreError(error);
     }
   }
-}
-
-function readLegacy(database: Database): LegacyBan[] {
-  if (metaValue(database, 'legacy_taken') !== undefined) return [];
-  const columns = database.prepare("SELECT lower(name) AS name FROM pragma_table_info('bans')").all();
-  const names = new Set(columns.map(({ name }) => name));
-  if (!['key', 'expiration_time', 'subnet'].every((name) => names.has(name))) return [];
-  return database
-    .prepare(
-      `SELECT CAST(key AS TEXT) AS key, CAST(subnet AS TEXT) AS subnet, CAST(expiration_time AS TEXT) AS expiration
-       FROM bans LIMIT ?`,
-    )
-    .all(MAX_LEGACY_ROWS)
-    .map(toLegacy);
 }

@@ -18,6 +18,13 @@ export function openDatabase(path: string): Database {
   return database;
 }
 
+/** Opens a file that somebody else owns, to read. Throws what SQLite says. */
+export function openToRead(path: string): Database {
+  const database = new DatabaseSync(path, { readOnly: true });
+  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS / 10}`);
+  return database;
+}
+
 /** Runs `work` in one transaction; rolled back when it throws. */
 export function transaction<T>(database: Database, work: () => T): T {
   database.exec('BEGIN IMMEDIATE');
