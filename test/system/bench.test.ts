@@ -1,4 +1,4 @@
-// The benchmark as it is run: at 3,000 announcements a second nothing is lost, and the ratio to Go's CPU is told (and, being a time, not judged).
+// The benchmarks as they are run: at 3,000 announcements a second nothing is lost, and the ratio to Go's CPU is told (and, being a time, not judged).
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -48,3 +48,27 @@ test('3,000 subtree announcements a second: none lost by ours, in memory, with K
     expect(lost, receiver).toBeLessThanOrEqual(droppedByPublisher);
   }
 }, 300_000);
+
+interface BanResult {
+  readonly entries: number;
+  readonly ours: { readonly lookups: number; readonly lookupsPerCpuSecond: number; readonly memoryMiB: number };
+  readonly nodeBlockList: { readonly lookups: number; readonly lookupsPerCpuSecond: number };
+}
+
+test('lookups and memory of the ban list: with 110,000 entries not less than half as fast as with 10, beside Node’s own list', async () => {
+  const running = promisify(execFile)('npm', ['run', '-s', 'bench:bans'], { cwd: REPO, encoding: 'utf8' });
+  endWithTests(running.child);
+  const { results } = JSON.parse((await running).stdout) as { results: BanResult[] };
+  expect(results.map(({ entries }) => entries)).toEqual([10, 110_000]);
+  for (const { ours, nodeBlockList } of results)
+    for (const each of [ours, nodeBlockList]) {
+      expect(each.lookups).toBeGreaterThan(0);
+      expect(each.lookupsPerCpuSecond).toBeGreaterThan(0);
+    }
+  const [few, many] = results.map(({ ours }) => ours);
+  expect(many?.lookupsPerCpuSecond).toBeGreaterThan((few?.lookupsPerCpuSecond ?? Number.POSITIVE_INFINITY) / 2);
+  expect(many?.memoryMiB).toBeGreaterThan(few?.memoryMiB ?? 0);
+  process.stdout.write(
+    `${few?.lookupsPerCpuSecond} lookups a CPU second with 10, ${many?.lookupsPerCpuSecond} with 110,000\n`,
+  );
+}, 180_000);

@@ -65,16 +65,20 @@ test('banned at one, refused at the other within a second, also after PostgreSQL
   const [atOne, atOther] = [operator(one), operator(other)];
   try {
     await banHoldsAtOther(one, other);
-    await postgres.stop();
-    await postgres.start();
-    await waitFor(
-      async () => {
-        await call(atOne, 'BanPeer', { addr: '10.9.9.9' });
-        return (await call(atOther, 'IsBanned', { ipOrSubnet: '10.9.9.9' })).isBanned === true;
-      },
-      { timeoutMs: 20_000, what: 'both to have found the database again' },
-    );
-    await banHoldsAtOther(other, one);
+    for (const downMs of [0, 12 * SECOND]) {
+      await postgres.stop();
+      const stoppedMs = performance.now();
+      await waitFor(() => performance.now() - stoppedMs >= downMs, { timeoutMs: 2 * downMs + 1, what: 'the outage' });
+      // Banned while the database is away; from its first answer on counts the second.
+      const addr = `10.9.9.${downMs / SECOND}`;
+      await call(atOne, 'BanPeer', { addr });
+      await postgres.start();
+      await waitFor(async () => (await call(atOther, 'IsBanned', { ipOrSubnet: addr })).isBanned === true, {
+        timeoutMs: SECOND,
+        what: `the ban at the other, after ${downMs} ms without the database`,
+      });
+      await banHoldsAtOther(other, one);
+    }
 
     // Five offences of 20 points, shared between the two, ban at both.
     const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
@@ -87,6 +91,40 @@ test('banned at one, refused at the other within a second, also after PostgreSQL
     await peer.stop();
   } finally {
     await Promise.all([atOne.stop(), atOther.stop()]);
+    await Promise.all([one.stop(), other.stop()]);
+  }
+});
+
+test('an automatic ban spares the address at which the other server sees somebody else', async () => {
+  const settings = await settingsOf('one_address');
+  const one = await ServerProcess.start({ settings });
+  const other = await ServerProcess.start({ settings });
+  const start = () => GoPeer.start({ psk: PSK, listen: ['/ip4/127.0.0.2/tcp/0'], topics: allTopics('regtest') });
+  const [bad, honest] = [await start(), await start()];
+  const [atOne, atOther] = [operator(one), operator(other)];
+  try {
+    await Promise.all([bad.connect(one.address), honest.connect(other.address)]);
+    const isSeen = (server: ServerProcess, peer: GoPeer) =>
+      server.output.json.some(
+        (line) =>
+          line.event === 'peer connected' &&
+          line.peerId === peer.peerId &&
+          String(line.address).startsWith('/ip4/127.0.0.2/'),
+      );
+    await waitFor(() => isSeen(one, bad) && isSeen(other, honest), { what: 'both from one address' });
+    for (let i = 0; i < 5; i += 1)
+      await call(atOne, 'AddBanScore', { peerId: bad.peerId, reason: 'protocol_violation' });
+    for (const server of [one, other]) {
+      const evidence = async () => {
+        const [explained] = await admin(server, 'bans', 'explain', bad.peerId);
+        return JSON.stringify(explained?.inForce);
+      };
+      await waitFor(async () => (await evidence()).includes('another peer was seen at 127.0.0.2'), { what: 'the ban' });
+      expect(await bannedKeys(server)).toEqual([bad.peerId]);
+    }
+    expect(await honest.isConnectedTo(other.peerId)).toBe(true);
+  } finally {
+    await Promise.all([bad.stop(), honest.stop(), atOne.stop(), atOther.stop()]);
     await Promise.all([one.stop(), other.stop()]);
   }
 });
