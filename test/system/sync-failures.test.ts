@@ -180,18 +180,23 @@ const cameToNothing: Fail = async (services, server) => {
   await services.setFsmState('RUNNING');
 };
 
+/** The state machine stays at RUNNING, our chain does not grow, and the peer says nothing for a minute. */
+const nothingHappened: Fail = async () => {};
+
 const wasReported: Fail = async (services, _server, peerId) => {
   const metadata = { peer_id: peerId, failure_type: 'catchup', reason: 'block not found' };
   await services.notify({ type: PEER_FAILURE, hash: '00'.repeat(32), metadata });
 };
 
 describe('a peer that claims a height of a million, chosen before an honest one that is ahead', () => {
+  const offence = { reason: 'catch_up_failure', points: 30 };
   test.each([
-    ['the catch-up ends where it began', 'fetch-liar-nothing', cameToNothing],
-    ['block validation reports the peer', 'fetch-liar-reported', wasReported],
+    ['the catch-up ends where it began', 'fetch-liar-nothing', cameToNothing, [offence]],
+    ['block validation reports the peer', 'fetch-liar-reported', wasReported, [offence]],
+    ['nothing comes of it', 'fetch-liar-silent', nothingHappened, []],
   ])(
-    '%s: the honest peer is chosen, the liar pays once and is not chosen again, nor after it reconnects',
-    async (_name, topic, fail) => {
+    '%s: the honest peer is chosen, the liar pays once for a failure and is not chosen again, nor after it reconnects',
+    async (_name, topic, fail, offences) => {
       const honestUrl = await dataHub();
       const honest = await startNode({
         embedded_chain_headers: headersFile(HONEST_HEIGHT),
@@ -219,7 +224,7 @@ describe('a peer that claims a height of a million, chosen before an honest one 
       const truth = { hash: hashAt(HONEST_HEIGHT), url: honestUrl, peerId: honest.peerId };
       expect(await fetches(topic, 2)).toEqual([lie, truth]);
       const [explained] = await admin(server, 'bans', 'explain', liar.peerId);
-      expect(explained?.offences).toMatchObject([{ reason: 'catch_up_failure', points: 30, subject: liar.peerId }]);
+      expect(explained?.offences ?? []).toMatchObject(offences.map((each) => ({ ...each, subject: liar.peerId })));
       expect(await knownHeight(server, liar.peerId)).toBe(MILLION);
 
       await liar.disconnect(server.peerId);
