@@ -6,6 +6,7 @@ import { BestBlockAsker } from './announce/best-block-asker.ts';
 import { NodeStatusAnnouncer } from './announce/node-status.ts';
 import { outlet } from './announce/outlet.ts';
 import type { BanSystem } from './bans/ban-system.ts';
+import { noteAtHost } from './bans/datahub-notes.ts';
 import { P2PError } from './errors.ts';
 import { attachGossip, type Gossip, type GossipOptions, type TopicNames } from './gossip/attach.ts';
 import { dataHubUrlCheck } from './gossip/datahub-url.ts';
@@ -276,13 +277,11 @@ export class NetworkMember {
           ),
         blockchain,
         publishBlock: (announcement) => blockProducer.publish(encodeKafkaBlock(announcement)),
-        chargeFailure: (peerId: PeerId) =>
-          void bans.addScore(peerId, 'catch_up_failure', {
-            role: 'author',
-            rule: 'peer_failure',
-            topic: '',
-            hash: undefined,
-          }),
+        chargeFailure: (peerId: PeerId) => {
+          const facts = { topic: '', hash: undefined };
+          void bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });
+          noteAtHost(bans, this.registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
+        },
         connectedCount: () => this.registry.connectedList().length,
         clock,
         random,

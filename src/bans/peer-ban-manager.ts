@@ -6,7 +6,7 @@ import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { Hash, PeerId } from '../wire/ids.ts';
 import { Ledger } from './ledger.ts';
-import { REASON_POINTS } from './reasons.ts';
+import { NOTED_RULE, REASON_POINTS } from './reasons.ts';
 import type { Changed, StoreLink } from './store-link.ts';
 
 /** What is known of an offence beside who and why. */
@@ -99,7 +99,7 @@ export class PeerBanManager {
   /** Adds the reason's points; the score in that role after it. Never waits: the store hears of it later. */
   addScore(subject: string, reason: BanReason, facts: OffenceFacts): ScoreOutcome {
     const offence: Offence = { subject, reason, points: REASON_POINTS[reason], atMs: this.deps.clock.now(), ...facts };
-    const isShadow = this.options.isShadow(facts.rule);
+    const isShadow = facts.rule === NOTED_RULE || this.options.isShadow(facts.rule);
     this.offences.add(1, { reason, role: facts.role, rule: facts.rule, mode: isShadow ? 'shadow' : 'enforce' });
     if (isShadow) return this.addShadow(offence);
     const score = this.real.add(offence);

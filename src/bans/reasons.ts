@@ -12,3 +12,6 @@ export const REASON_POINTS = {
   invalid_block: 10,
   catch_up_failure: 30,
 } as const satisfies Record<BanReason, number>;
+
+/** The rule of what is noted at a DataHub's host: recorded only, whatever the policy's mode. */
+export const NOTED_RULE = 'datahub_report';

@@ -64,8 +64,11 @@ export class StoreLink {
     const bounds = { maxItems: MAX_WAITING, onDrop: (write: Write) => this.dropped(write) };
     this.bans = new BoundedQueue(bounds);
     this.rest = new BoundedQueue(bounds);
-    metrics.gauge('teranode_p2p_ban_store_queue_length', 'Writes waiting for the store of bans', () => this.waiting);
-    metrics.gauge('teranode_p2p_ban_store_queue_bound', 'Writes waiting for it at most', () => 2 * MAX_WAITING);
+    for (const [kind, queue] of Object.entries({ bans: this.bans, others: this.rest })) {
+      const waiting = 'Writes waiting for the store of bans';
+      metrics.gauge('teranode_p2p_ban_store_queue_length', waiting, () => queue.length, { kind });
+      metrics.gauge('teranode_p2p_ban_store_queue_bound', `${waiting} at most`, () => MAX_WAITING, { kind });
+    }
     metrics.gauge('teranode_p2p_ban_store_up', '1 while the store of bans answers', () => (this.isAway ? 0 : 1));
   }
 

@@ -18,6 +18,7 @@ import {
   type KafkaRejectedTx,
 } from '../wire/kafka-messages.ts';
 import { encodeRejectedTx } from '../wire/rejected-tx.ts';
+import { noteAtHost } from './datahub-notes.ts';
 import type { PeerBanManager } from './peer-ban-manager.ts';
 
 /** Who announced a hash, and with which URL. */
@@ -114,6 +115,7 @@ function chargeBlock({ hash }: KafkaInvalidBlock, topic: string, deps: ReportDep
  * whoever announced that: then its own author has nothing to do with what was served. A report without URL is like one of a block.
  */
 function chargeSubtree({ hash, peerUrl }: KafkaInvalidSubtree, topic: string, deps: ReportDependencies): Outcome {
+  noteAtHost(deps.scores, peerUrl, 'invalid_subtree', { topic, hash });
   const all = deps.subtrees.announcementsOf(hash);
   const fetched = plainUrl(peerUrl);
   const led = fetched === '' ? all : all.filter(({ dataHubUrl }) => plainUrl(dataHubUrl) === fetched);

@@ -103,6 +103,13 @@ describe('bad author – honest relay – us', () => {
       scores: [{ role: 'author', score: 10 }],
     });
     expect((await admin(server, 'bans', 'explain', relay.peerId))[0]).toMatchObject({ scores: [] });
+    // At the host it is noted, and is no score: its name is what the author claims.
+    expect((await admin(server, 'bans', 'explain', '127.0.0.1'))[0]).toMatchObject({
+      scores: [],
+      shadowScores: [{ role: 'datahub', score: 10 }],
+      offences: [{ reason: 'invalid_subtree', role: 'datahub', subject: '127.0.0.1' }],
+      inForce: [],
+    });
   });
 
   test('our own rejected transactions are announced, those of others are not', async () => {

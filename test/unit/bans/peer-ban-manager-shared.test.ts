@@ -147,6 +147,19 @@ describe('shadow', () => {
     for (const subject of [bad, other, 'hub.example']) expect(manager.accountOf(subject).withheld).toEqual([]);
   });
 
+  test('what is noted at a DataHub’s host is recorded, whatever the mode, and is no score that counts', async () => {
+    const { manager, store, settled, bans } = await managed();
+    for (let i = 0; i < 5; i += 1)
+      manager.addScore('hub.example', 'spam', { ...byRule('datahub_report'), role: 'datahub' });
+    await settled();
+    expect(manager.accountOf('hub.example')).toMatchObject({
+      scores: [],
+      shadowScores: [{ role: 'datahub', score: 250 }],
+      withheld: [],
+    });
+    expect([manager.list(), bans, (await store.inner.loadScores()).scores]).toEqual([[], [], []]);
+  });
+
   test('notes are bounded, the latest are kept, and a reset takes them', async () => {
     const { manager } = await managed();
     for (let i = 0; i < 50; i += 1) manager.withhold(bad, `note ${i}`);

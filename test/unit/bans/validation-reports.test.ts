@@ -30,6 +30,7 @@ function setUp(announced: readonly Announced[] = [], state: FsmState | Error = '
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const charged: unknown[] = [];
+  const noted: unknown[] = [];
   const told: unknown[] = [];
   const published: { topic: string; bytes: Uint8Array }[] = [];
   const options = { maxAnnouncements: 100, ttlMs: TTL_MS };
@@ -45,7 +46,7 @@ function setUp(announced: readonly Announced[] = [], state: FsmState | Error = '
       subtrees,
       scores: {
         addScore: (subject, reason, facts) => {
-          charged.push({ subject, reason, ...facts });
+          (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
           return { score: 1, reachedThreshold: false, isShadow: false };
         },
       },
@@ -73,7 +74,7 @@ function setUp(announced: readonly Announced[] = [], state: FsmState | Error = '
     ['charged', 'announced', 'unattributed', 'ambiguous', 'own', 'not_ours', 'busy', 'undecodable'].filter(
       (outcome) => metrics.count('teranode_p2p_reports_total', { kind, outcome }) > 0,
     );
-  return { clock, log, metrics, handlers, charged, published, outcomes, announce };
+  return { clock, log, metrics, handlers, charged, noted, published, outcomes, announce };
 }
 
 const record = (value: Uint8Array, topic = 'reports') => ({ value, topic, partition: 0, offset: 7n });
@@ -154,6 +155,14 @@ describe('an invalid subtree', () => {
     const once = subject === undefined ? [] : charge(subject, 'invalid_subtree');
     expect(charged).toEqual([...once, ...once]);
     expect(outcomes('invalid_subtree')).toEqual([outcome]);
+  });
+
+  test('is noted at the host that it was fetched from, once a report, in one form; at none without a URL', async () => {
+    const { handlers, noted } = setUp([[bad]]);
+    for (const url of ['http://Bad.Example.:8090/api', 'https://bad.example', '', 'nonsense'])
+      await handlers.invalidSubtrees(subtree(url));
+    const note = { subject: 'bad.example', reason: 'invalid_subtree', role: 'datahub', rule: 'datahub_report' };
+    expect(noted).toEqual([1, 2].map(() => ({ ...note, topic: 'invalid-subtrees', hash: HASH })));
   });
 
   test('a URL of 60 KB of slashes is read in no time', async () => {
