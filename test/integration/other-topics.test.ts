@@ -1,6 +1,7 @@
 // Messages of topics that were not joined, forced on a node by a peer: as in Go they end before they cost a verification or a place in memory.
 import { afterEach, expect, test } from 'vitest';
 import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
+import { meshPeers } from '../../src/adapters/libp2p/topic-validator.ts';
 import { RecordedMetrics } from '../fakes/recorders.ts';
 import { addressOf, Nodes, nodeOptions, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -32,7 +33,7 @@ test('are dropped unread; one of a joined topic, sent after them, arrives', asyn
   pubsub.subscribe(BLOCK);
   pubsub.subscribe(JUNK);
   await node.connectPeer(stranger.getMultiaddrs()[0]?.toString() ?? addressOf(node));
-  await waitFor(() => pubsub.getMeshPeers(BLOCK).includes(node.hostId()), { what: 'the mesh' });
+  await waitFor(() => meshPeers(pubsub, BLOCK).includes(node.hostId()), { what: 'the mesh' });
   (pubsub as unknown as Believer).topics.set(JUNK, new Set([node.hostId()]));
   for (let i = 0; i < 20; i += 1) {
     const { recipients } = await pubsub.publish(JUNK, Buffer.from(`junk ${i}`));
