@@ -31,6 +31,7 @@ export type {
   TopicHandler,
 } from './ports/p2p-node.ts';
 export type { ProbeResult, Producer } from './ports/producer.ts';
+export type { Progress } from './ports/progress.ts';
 export { type Endpoint, Server, type ServerDependencies, type ServerOptions, type ServerReady } from './server.ts';
 export { type KafkaUrl, parseKafkaUrl } from './settings/kafka-url.ts';
 export { type LoadedSettings, loadSettings, type SettingSources, type Settings } from './settings/load.ts';
