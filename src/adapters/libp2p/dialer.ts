@@ -1,5 +1,6 @@
 // Keeps the connections that the operator asked for: static peers, persistent bootstrap addresses, and, at start, cached peers. Each
-// target has its own back-off and is never given up; with `p2p_optimise_retries` what cannot work is left out until something changes.
+// target has its own back-off and is never given up; with `p2p_optimise_retries` what cannot work is left out until something changes. A
+// connection that ends at once is as good as a failed dial: such a peer will not have us.
 import type { Logger } from '../../ports/log.ts';
 import type { Counter } from '../../ports/metrics.ts';
 import type { PeerId } from '../../wire/ids.ts';
@@ -22,6 +23,8 @@ interface TargetState extends DialTarget {
   hopeless: boolean;
   dialling: boolean;
   connectedAs: PeerId | undefined;
+  /** Since when it is connected without a break, whoever dialled; undefined while it is not, and when it has been since before the start. */
+  connectedSinceMs: number | undefined;
 }
 
 export interface DialerDependencies {
@@ -38,6 +41,8 @@ export interface DialerDependencies {
   ) => Promise<{ outcome: DialOutcome; peerId?: PeerId; reason?: string }>;
 }
 
+/** What a handshake takes at its slowest, topic included: who does not want us has cut by then, and who stays longer is a peer. */
+export const SETTLED_MS = 10_000;
 /** First wait, doubled with each failure up to the last. */
 export const FIRST_BACKOFF_MS = 500;
 export const LAST_BACKOFF_MS = 30_000;
@@ -77,6 +82,7 @@ export class Dialer {
         hopeless: false,
         dialling: false,
         connectedAs: target.peerId,
+        connectedSinceMs: undefined,
       });
     }
     this.dialDue();
@@ -115,13 +121,16 @@ export class Dialer {
     this.dialDue();
   }
 
-  /** A connection ended: its target is dialled again soon, with a fresh back-off. */
+  /** The peer went from no connection to one, whoever dialled. */
+  peerCame(peerId: PeerId): void {
+    for (const target of this.targets.values())
+      if (target.connectedAs === peerId) target.connectedSinceMs = this.deps.nowMs();
+  }
+
+  /** Its last connection ended: a target that had settled is dialled again soon, with a fresh back-off; another waits as after a failed dial. */
   peerLost(peerId: PeerId): void {
-    for (const target of this.targets.values()) {
-      if (target.connectedAs !== peerId || target.keep === 'until_connected') continue;
-      target.failures = 0;
-      target.nextAtMs = this.deps.nowMs() + this.jitter(FIRST_BACKOFF_MS);
-    }
+    for (const target of this.targets.values())
+      if (target.connectedAs === peerId && !target.dialling) this.connectionEnded(target);
   }
 
   /** Peers that must not be trimmed: those of targets that are kept for ever. */
@@ -171,22 +180,37 @@ export class Dialer {
     const { outcome, peerId, reason } = await this.deps.dial(target, signal);
     if (signal.aborted) return;
     this.deps.dials.add(1, { outcome });
-    if (outcome === 'connected') {
-      target.reached = true;
-      target.failures = 0;
-      target.nextAtMs = this.deps.nowMs() + FIRST_BACKOFF_MS;
-      if (peerId !== undefined) target.connectedAs = peerId;
+    if (outcome !== 'connected') {
+      target.hopeless = outcome === 'hopeless' && changes === this.changes;
+      this.backOff(target, { outcome, reason }, 'dial failed');
       return;
     }
+    target.reached = true;
+    if (peerId !== undefined) target.connectedAs = peerId;
+    target.connectedSinceMs ??= this.deps.nowMs();
+    // What ended while it was being made was told of when the target did not know its peer yet.
+    if (target.connectedAs !== undefined && !this.deps.isConnected(target.connectedAs)) this.connectionEnded(target);
+  }
+
+  private connectionEnded(target: TargetState): void {
+    const livedMs = this.deps.nowMs() - (target.connectedSinceMs ?? Number.NEGATIVE_INFINITY);
+    target.connectedSinceMs = undefined;
+    if (target.keep === 'until_connected') return;
+    if (livedMs < SETTLED_MS) {
+      this.backOff(target, { livedMs: Math.round(livedMs) }, 'connection did not last');
+      return;
+    }
+    target.failures = 0;
+    target.nextAtMs = this.deps.nowMs() + this.jitter(FIRST_BACKOFF_MS);
+  }
+
+  private backOff(target: TargetState, why: object, message: string): void {
     target.failures += 1;
-    target.hopeless = outcome === 'hopeless' && changes === this.changes;
     const backoffMs = this.jitter(Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(target.failures - 1, 16)));
     target.nextAtMs = this.deps.nowMs() + backoffMs;
     const level = target.failures === 1 ? 'info' : 'debug';
-    this.deps.log[level](
-      { address: target.address, failures: target.failures, outcome, reason, retryInMs: Math.round(backoffMs) },
-      'dial failed',
-    );
+    const { address, failures } = target;
+    this.deps.log[level]({ address, failures, ...why, retryInMs: Math.round(backoffMs) }, message);
   }
 
   private jitter(ms: number): number {

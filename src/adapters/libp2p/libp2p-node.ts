@@ -173,6 +173,7 @@ export class Libp2pNode implements P2PNode {
       { peerId, direction: connection.direction, address: connection.remoteAddr.toString() },
       'peer connected',
     );
+    this.keeper?.peerCame(peerId);
     this.onConnected(peerId);
   }
 

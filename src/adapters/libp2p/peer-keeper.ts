@@ -108,6 +108,10 @@ export class PeerKeeper {
     this.dialer.retry();
   }
 
+  peerCame(peerId: PeerId): void {
+    this.dialer.peerCame(peerId);
+  }
+
   peerLost(peerId: PeerId): void {
     this.dialer.peerLost(peerId);
     this.dialer.networkChanged();

@@ -6,6 +6,7 @@ import {
   type DialTarget,
   LAST_BACKOFF_MS,
   PARALLEL_DIALS,
+  SETTLED_MS,
 } from '../../../src/adapters/libp2p/dialer.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -17,10 +18,11 @@ function setUp(outcomes: () => DialOutcome, optimiseRetries = true, takesMs: (ad
   const connected = new Set<PeerId>();
   const dialled: { address: string; atMs: number }[] = [];
   const underWay = new Set<string>();
+  const log = recordingLogger();
   let mostUnderWay = 0;
   const dialer = new Dialer(
     {
-      log: recordingLogger(),
+      log,
       dials: new RecordedMetrics().counter('dials'),
       nowMs: () => Date.now(),
       random: () => 0.5,
@@ -34,13 +36,27 @@ function setUp(outcomes: () => DialOutcome, optimiseRetries = true, takesMs: (ad
         if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
         underWay.delete(address);
         const outcome = outcomes();
-        if (outcome === 'connected') connected.add(PEER);
+        if (outcome === 'connected') come();
         return outcome === 'connected' ? { outcome, peerId: PEER } : { outcome };
       },
     },
     { optimiseRetries },
   );
-  return { dialer, dialled, connected, mostUnderWay: () => mostUnderWay };
+  /** The peer gets a connection, whoever dialled. */
+  function come(): void {
+    connected.add(PEER);
+    dialer.peerCame(PEER);
+  }
+  function leave(): void {
+    connected.delete(PEER);
+    dialer.peerLost(PEER);
+    dialer.networkChanged();
+  }
+  return { dialer, dialled, connected, log, come, leave, mostUnderWay: () => mostUnderWay };
+}
+
+function gapsOf(dialled: readonly { atMs: number }[]): number[] {
+  return dialled.slice(1).map(({ atMs }, i) => atMs - (dialled[i]?.atMs ?? 0));
 }
 
 const target = (keep: DialTarget['keep'], peerId: PeerId | undefined = PEER): DialTarget => ({
@@ -64,7 +80,7 @@ describe('dialer', () => {
     dialer.start();
     await vi.advanceTimersByTimeAsync(30 * 60_000);
     dialer.stop();
-    const gaps = dialled.slice(1).map(({ atMs }, i) => atMs - (dialled[i]?.atMs ?? 0));
+    const gaps = gapsOf(dialled);
     expect(gaps[0]).toBeLessThan(1000);
     expect(Math.max(...gaps)).toBeLessThanOrEqual(LAST_BACKOFF_MS + 1000);
     expect(dialled.length).toBeGreaterThan(50);
@@ -84,6 +100,80 @@ describe('dialer', () => {
     dialer.peerLost(PEER);
     await vi.advanceTimersByTimeAsync(2000);
     expect(dialled.length).toBe(before + 1);
+    dialer.stop();
+  });
+
+  describe.each(['always', 'when_alone'] as const)('a peer that will not have us (kept: %s)', (keep) => {
+    test.each([0, 100, SETTLED_MS - 1000])(
+      'and ends each connection after %i ms is dialled as one that fails, and logged once',
+      async (livesMs) => {
+        const { dialer, dialled, connected, leave, log } = setUp(() => {
+          setTimeout(leave, livesMs);
+          return 'connected';
+        });
+        dialer.add([target(keep)]);
+        dialer.start();
+        await vi.advanceTimersByTimeAsync(30 * 60_000);
+        dialer.stop();
+        expect(connected.size).toBe(0);
+        const gaps = gapsOf(dialled);
+        expect(gaps[0]).toBeLessThan(1000 + livesMs);
+        expect(Math.min(...gaps.slice(8))).toBeGreaterThanOrEqual(LAST_BACKOFF_MS + livesMs);
+        expect(Math.max(...gaps)).toBeLessThanOrEqual(LAST_BACKOFF_MS + livesMs + 1000);
+        expect(log.lines.filter(({ level }) => level === 'info')).toHaveLength(1);
+      },
+    );
+
+    test('also when it ends them before the dial is over', async () => {
+      const { dialer, dialled, leave } = setUp(() => {
+        queueMicrotask(leave);
+        return 'connected';
+      });
+      dialer.add([target(keep)]);
+      dialer.start();
+      await vi.advanceTimersByTimeAsync(30 * 60_000);
+      dialer.stop();
+      expect(dialled.length).toBeLessThan(80);
+    });
+  });
+
+  test('a peer that comes to us and ends that at once is not dialled any sooner', async () => {
+    const { dialer, dialled, come, leave } = setUp(() => {
+      setTimeout(leave, 100);
+      return 'connected';
+    });
+    dialer.add([target('always')]);
+    dialer.start();
+    for (let i = 0; i < 600; i += 1) {
+      await vi.advanceTimersByTimeAsync(900);
+      come();
+      await vi.advanceTimersByTimeAsync(100);
+      leave();
+    }
+    dialer.stop();
+    expect(dialled.length).toBeLessThan(30);
+  });
+
+  test('a static peer that was with us restarts: dialled within a second, however often it had refused us before', async () => {
+    let refuses = true;
+    const { dialer, dialled, connected, leave } = setUp(() => {
+      if (refuses) setTimeout(leave, 100);
+      return 'connected';
+    });
+    dialer.add([target('always')]);
+    dialer.start();
+    await vi.advanceTimersByTimeAsync(5 * 60_000);
+    refuses = false;
+    await vi.advanceTimersByTimeAsync(LAST_BACKOFF_MS + 1000 + SETTLED_MS);
+    expect(connected.has(PEER)).toBe(true);
+    for (let restart = 0; restart < 3; restart += 1) {
+      const before = dialled.length;
+      leave();
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(dialled).toHaveLength(before + 1);
+      expect(connected.has(PEER)).toBe(true);
+      await vi.advanceTimersByTimeAsync(SETTLED_MS);
+    }
     dialer.stop();
   });
 
