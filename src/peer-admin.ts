@@ -11,7 +11,7 @@ import { parsePeerId } from './wire/peer-id.ts';
 
 export interface PeerAdminDependencies {
   readonly bans: BanSystem;
-  readonly node: P2PNode;
+  readonly node: Pick<P2PNode, 'currentlyConnectedPeers' | 'connectPeer' | 'disconnectPeer'>;
   readonly registry: Pick<PeerRegistry, 'get'>;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
 }
@@ -55,20 +55,21 @@ export function peerAdmin(deps: PeerAdminDependencies): PeerAdmin {
 
 function view(record: PeerRecord, { bans, registry, isWhitelisted }: PeerAdminDependencies): PeerView {
   const known = registry.get(record.id);
-  const { id, addresses, agentVersion, lastSendMs, lastReceiveMs, bytesSent, bytesReceived, pingMs } = record;
+  const { id, addresses, lastSendMs, lastReceiveMs, bytesSent, bytesReceived, pingMs } = record;
   return {
     id,
     addresses,
     direction: record.direction ?? 'inbound',
     connectedAtMs: record.connectedAtMs ?? 0,
-    agentVersion,
+    agentVersion: known?.userAgent ?? record.agentVersion,
+    services: known?.services?.toString(),
     lastSendMs,
     lastReceiveMs,
     bytesSent,
     bytesReceived,
     pingMs,
-    startingHeight: known?.startingHeight ?? record.startingHeight,
-    height: known?.claimed?.height ?? record.height,
+    startingHeight: known?.startingHeight,
+    height: known?.claimed?.height,
     banScore: bans.manager.getBanScore(id),
     isWhitelisted: isWhitelisted(id),
   };

@@ -40,6 +40,8 @@ export declare type Peer = Message<"p2p_api.Peer"> & {
   addrLocal: string;
 
   /**
+   * What its handshake says that it serves: a 64-bit bitmap in decimal, 1 for a full node.
+   *
    * @generated from field: string services = 4;
    */
   services: string;
@@ -142,7 +144,7 @@ export declare type Peer = Message<"p2p_api.Peer"> & {
   version: number;
 
   /**
-   * User agent.
+   * User agent: as its handshake says, else as it says to libp2p.
    *
    * @generated from field: string subVer = 22;
    */
@@ -156,7 +158,7 @@ export declare type Peer = Message<"p2p_api.Peer"> & {
   startingHeight: number;
 
   /**
-   * Height that it claimed last.
+   * Height that it claimed last; 0 when that was not repeated for half an hour.
    *
    * @generated from field: int32 currentHeight = 24;
    */

@@ -39,9 +39,10 @@ export function judgeHandshake(message: HandshakeMessage, facts: HandshakeFacts)
 
 /** A URL that may not be used replaces the one before; an empty field says nothing. */
 function patchOf(message: HandshakeMessage, mayUseUrl: HandshakeFacts['mayUseUrl']): PeerPatch {
-  const { bestHeight: height, bestHash: hash, dataHubUrl: url, userAgent } = message;
+  const { bestHeight: height, bestHash: hash, dataHubUrl: url, userAgent, services } = message;
   return {
     claimed: { height, hash },
+    services,
     ...(url === '' ? {} : { dataHubUrl: mayUseUrl(url) ? url : undefined }),
     ...(userAgent === '' ? {} : { userAgent }),
   };

@@ -28,7 +28,10 @@ export interface RegisteredPeer {
   readonly proven: ChainPoint | undefined;
   /** Where it serves blocks; only URLs that may be used. */
   readonly dataHubUrl: string | undefined;
+  /** As its handshake on this connection says; for strangers, as they said last. */
   readonly userAgent: string | undefined;
+  /** Bitmap, uint64: 1 is a full node. As `userAgent`. */
+  readonly services: bigint | undefined;
   readonly clientName: string | undefined;
 }
 
@@ -38,6 +41,7 @@ export interface PeerPatch {
   readonly proven?: { readonly height: number; readonly hash: BlockHash | undefined };
   readonly dataHubUrl?: string | undefined;
   readonly userAgent?: string;
+  readonly services?: bigint;
   readonly clientName?: string;
 }
 
@@ -77,6 +81,8 @@ export class PeerRegistry {
     entry.isConnected = true;
     entry.connectedAtMs = this.clock.now();
     entry.startingHeight = undefined;
+    entry.userAgent = undefined;
+    entry.services = undefined;
   }
 
   /** The peer becomes a stranger, and expires as one. */
@@ -104,6 +110,7 @@ export class PeerRegistry {
       entry.proven = { ...patch.proven, atMs };
     if ('dataHubUrl' in patch) entry.dataHubUrl = patch.dataHubUrl;
     if (patch.userAgent !== undefined) entry.userAgent = patch.userAgent.slice(0, MAX_TEXT);
+    if (patch.services !== undefined) entry.services = patch.services;
     if (patch.clientName !== undefined) entry.clientName = patch.clientName.slice(0, MAX_TEXT);
     if (!entry.isConnected) this.keepStranger(entry);
   }
@@ -167,6 +174,7 @@ function newEntry(id: PeerId): Entry {
     proven: undefined,
     dataHubUrl: undefined,
     userAgent: undefined,
+    services: undefined,
     clientName: undefined,
     heardMs: 0,
   };

@@ -51,7 +51,7 @@ export interface PeerRecord {
   /** Unix ms. */
   readonly connectedAtMs: number | undefined;
   readonly agentVersion: string | undefined;
-  /** As last set by `updatePeerHeight`, and as set first since it connected. */
+  /** As last set by `updatePeerHeight`, however long ago, and as set first since it connected. */
   readonly height: number | undefined;
   readonly startingHeight: number | undefined;
   /** On its open connections, everything included. */

@@ -10,14 +10,17 @@ export interface PeerView {
   readonly direction: 'inbound' | 'outbound';
   /** Unix ms. */
   readonly connectedAtMs: number;
+  /** As its handshake says, else as it says to libp2p. */
   readonly agentVersion: string | undefined;
+  /** As its handshake says: a uint64 bitmap in decimal; 1 is a full node. */
+  readonly services: string | undefined;
   /** Unix ms of the last application bytes each way. */
   readonly lastSendMs: number | undefined;
   readonly lastReceiveMs: number | undefined;
   readonly bytesSent: number;
   readonly bytesReceived: number;
   readonly pingMs: number | undefined;
-  /** As first claimed, and as claimed last. */
+  /** As first claimed, and as claimed last; the latter goes when it is not repeated. */
   readonly startingHeight: number | undefined;
   readonly height: number | undefined;
   /** The higher one of its scores as author and as relay. */

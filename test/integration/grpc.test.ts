@@ -35,6 +35,7 @@ describe('every method, through the client of this package', () => {
       addresses: [],
       direction: 'outbound' as const,
       agentVersion: undefined,
+      services: undefined,
       lastSendMs: undefined,
       lastReceiveMs: undefined,
       pingMs: undefined,
@@ -53,6 +54,7 @@ describe('every method, through the client of this package', () => {
       direction: 'inbound',
       connectedAtMs: 1_700_000_000_000,
       agentVersion: 'teranode/bitcoin/v0.1.0',
+      services: '18446744073709551615',
       lastSendMs: 1_700_000_100_000,
       lastReceiveMs: 1_700_000_200_000,
       bytesSent: 5_000_000_000,
@@ -64,9 +66,10 @@ describe('every method, through the client of this package', () => {
       isWhitelisted: true,
     });
     expect(other).toMatchObject({ address: '', direction: 'outbound', height: 2_147_483_647 });
-    expect([other?.agentVersion, other?.pingMs, other?.lastSendMs]).toEqual([undefined, undefined, undefined]);
+    for (const field of ['agentVersion', 'services', 'pingMs', 'lastSendMs'] as const)
+      expect(other?.[field]).toBeUndefined();
     const { response } = await rawCall(rawClient(address), peers.getPeers, {});
-    expect(response?.peers[0]).toMatchObject({ pingTime: 1250n, connTime: 1_700_000_000n, version: 0, services: '' });
+    expect(response?.peers[0]).toMatchObject({ pingTime: 1250n, connTime: 1_700_000_000n, version: 0 });
   });
 
   test('bans: set, asked for, listed with their reasons, lifted, cleared', async () => {

@@ -134,6 +134,7 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
       ...KNOWN_PEER,
       id: OTHER_ID,
       agentVersion: undefined,
+      services: undefined,
       lastSendMs: undefined,
       lastReceiveMs: undefined,
       pingMs: undefined,

@@ -45,6 +45,7 @@ export interface GoHandshake {
     readonly bestHash: string;
     readonly dataHubURL: string;
     readonly userAgent: string;
+    readonly services?: number;
     readonly topicPrefix: string;
   };
 }

@@ -24,6 +24,7 @@ export const KNOWN_PEER: PeerView = {
   direction: 'inbound',
   connectedAtMs: 1_700_000_000_999,
   agentVersion: 'teranode/bitcoin/v0.1.0',
+  services: '18446744073709551615',
   lastSendMs: 1_700_000_100_500,
   lastReceiveMs: 1_700_000_200_500,
   bytesSent: 5_000_000_000,

@@ -36,7 +36,7 @@ describe('with the admin key', () => {
           id: PEER,
           addr: '/ip4/192.0.2.7/tcp/9905',
           addrLocal: '',
-          services: '',
+          services: '18446744073709551615',
           lastSend: '1700000100',
           lastRecv: '1700000200',
           sendSize: '0',

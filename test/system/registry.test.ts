@@ -18,6 +18,39 @@ const PER_SECOND = 1000;
 /** What the further 8,000 may cost beside the noise of the machine: measured are about 30 MiB, garbage included. */
 const MAX_GROWTH_BYTES = 100 * 1024 * 1024;
 
+const positive = expect.toSatisfy((text: string) => Number(text) > 0);
+/** Unix seconds of today. */
+const time = expect.stringMatching(/^[12]\d{9}$/);
+/** All 27 fields as a Go client gets them; what is empty here cannot be known. */
+const GO_PEER = {
+  addr: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+/),
+  addrLocal: '',
+  services: '5',
+  lastSend: time,
+  lastRecv: time,
+  sendSize: '0',
+  recvSize: '0',
+  sendMemory: '0',
+  pauseSend: false,
+  unpauseSend: false,
+  bytesSent: positive,
+  bytesReceived: positive,
+  avgRecvBandwidth: '0',
+  assocId: '',
+  streamPolicy: '',
+  inbound: false,
+  connTime: time,
+  pingTime: positive,
+  timeOffset: '0',
+  version: 0,
+  subVer: 'teranode/bitcoin/v9.8.7',
+  startingHeight: 7,
+  currentHeight: 0,
+  banscore: 0,
+  whitelisted: false,
+  feeFilter: '0',
+};
+
 const running: { stop(): unknown }[] = [];
 
 afterEach(async () => {
@@ -45,7 +78,13 @@ function status(peerId: string, height: number): string {
 }
 
 async function startPeer(): Promise<GoPeer> {
-  const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), agent: 'teranode/bitcoin/v9.8.7' });
+  const peer = await GoPeer.start({
+    psk: PSK,
+    topics: allTopics('regtest'),
+    agent: 'told-to-libp2p/1.0',
+    // Longer than Go's 32: on a busy machine it would drop what it is to send.
+    outboundQueue: 4096,
+  });
   running.push(peer);
   await peer.handshake({
     protocol: 'teranode/bitcoin/1.0.0',
@@ -55,6 +94,7 @@ async function startPeer(): Promise<GoPeer> {
       bestHash: '0b'.repeat(32),
       dataHubURL: DATA_HUB,
       userAgent: 'teranode/bitcoin/v9.8.7',
+      services: 5,
       topicPrefix: 'teranode/bitcoin/1.0.0/regtest',
     },
   });
@@ -120,13 +160,14 @@ test('10,000 gossiped peer ids leave memory and registry within their bounds; ge
     await operator.call('p2p_api.PeerService/AddBanScore', { peerId: dialler.peerId, reason: 'invalid_subtree' }),
   ).toMatchObject({ code: 'OK' });
   await dialler.publish(topics.nodeStatus, status(dialler.peerId, 9));
-  const time = expect.stringMatching(/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d/);
+  const isoTime = expect.stringMatching(/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d/);
   const known = {
     address: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+/),
     agentVersion: 'teranode/bitcoin/v9.8.7',
-    connectedAt: time,
-    lastSend: time,
-    lastReceive: time,
+    services: '5',
+    connectedAt: isoTime,
+    lastSend: isoTime,
+    lastReceive: isoTime,
     bytesSent: expect.toSatisfy((bytes: number) => bytes > 0),
     bytesReceived: expect.toSatisfy((bytes: number) => bytes > 0),
     pingMs: expect.toSatisfy((ms: number) => ms > 0),
@@ -157,4 +198,21 @@ test('10,000 gossiped peer ids leave memory and registry within their bounds; ge
     },
     { timeoutMs: 60_000, what: 'all that can be known of both' },
   );
+
+  const { response } = await operator.call('p2p_api.PeerService/GetPeers');
+  const peers = (response?.peers ?? []) as Record<string, unknown>[];
+  expect(peers).toHaveLength(2);
+  expect(peers.find(({ id }) => id === dialler.peerId)).toEqual({
+    ...GO_PEER,
+    id: dialler.peerId,
+    inbound: true,
+    currentHeight: 9,
+    banscore: 10,
+  });
+  expect(peers.find(({ id }) => id === dialled.peerId)).toEqual({
+    ...GO_PEER,
+    id: dialled.peerId,
+    currentHeight: 7,
+    whitelisted: true,
+  });
 });

@@ -29,6 +29,7 @@ export function peerMessage(peer: PeerView): MessageInitShape<typeof PeerSchema>
   return {
     id: peer.id,
     addr: peer.addresses[0] ?? '',
+    services: peer.services ?? '',
     lastSend: seconds(peer.lastSendMs),
     lastRecv: seconds(peer.lastReceiveMs),
     bytesSent: whole(peer.bytesSent),
@@ -51,6 +52,7 @@ export function peerSummary(peer: Peer): PeerSummary {
     direction: peer.inbound ? 'inbound' : 'outbound',
     connectedAtMs: Number(peer.connTime) * 1000,
     agentVersion: peer.subVer || undefined,
+    services: peer.services || undefined,
     lastSendMs: Number(peer.lastSend) * 1000 || undefined,
     lastReceiveMs: Number(peer.lastRecv) * 1000 || undefined,
     bytesSent: Number(peer.bytesSent),

@@ -13,7 +13,7 @@ const FACTS: HandshakeFacts = {
   mayUseUrl: (url) => !url.includes('private'),
 };
 const { bestHeight: height, bestHash: hash, dataHubUrl, userAgent } = message();
-const PATCH = { claimed: { height, hash }, dataHubUrl, userAgent };
+const PATCH = { claimed: { height, hash }, services: 0n, dataHubUrl, userAgent };
 const STRANGER = '12D3KooWStranger' as PeerId;
 
 describe('judgement', () => {
@@ -21,7 +21,12 @@ describe('judgement', () => {
     ['a version is noted and answered', {}, {}, { outcome: 'accepted', patch: PATCH, isAnswered: true }],
     ['a verack only noted', { type: 'verack' }, {}, { outcome: 'accepted', patch: PATCH, isAnswered: false }],
     ['a further prefix is as good', { topicPrefix: OLD_PREFIX }, {}, { outcome: 'accepted', patch: PATCH }],
-    ['any services', { services: 0xffff_ffff_ffff_ffffn }, {}, { outcome: 'accepted' }],
+    [
+      'any services',
+      { services: 0xffff_ffff_ffff_ffffn },
+      {},
+      { patch: { ...PATCH, services: 0xffff_ffff_ffff_ffffn } },
+    ],
     ['our own is nothing', { peerId: OWN }, { sender: OWN }, { outcome: 'own_message' }],
     ['our id in another mouth is a lie', { peerId: OWN }, {}, { outcome: 'author_mismatch' }],
     ['so is any other id', { peerId: STRANGER }, {}, { outcome: 'author_mismatch' }],

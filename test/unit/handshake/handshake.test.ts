@@ -44,6 +44,7 @@ describe('a version', () => {
         peerId: PEER,
         patch: {
           claimed: { height: 2, hash: message().bestHash },
+          services: message().services,
           dataHubUrl: message().dataHubUrl,
           userAgent: message().userAgent,
         },

@@ -1,0 +1,60 @@
+// Connected peers as operators see them: what the node knows of the connection, and what the peer said of itself, as long as it holds.
+import { expect, test } from 'vitest';
+import { peerAdmin } from '../../src/peer-admin.ts';
+import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
+import type { PeerId } from '../../src/wire/ids.ts';
+import { startedBans } from '../fakes/started-bans.ts';
+
+const PEER = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
+const MINUTE = 60_000;
+
+/** One peer is connected; the node was told its height once, at the beginning. */
+async function setUp() {
+  const { bans, node, clock, metrics } = await startedBans();
+  const registry = new PeerRegistry({ clock, metrics });
+  node.connect(PEER, '/ip4/192.0.2.7/tcp/9905');
+  registry.connected(PEER);
+  const admin = peerAdmin({
+    bans,
+    registry,
+    node: {
+      currentlyConnectedPeers: () =>
+        node.currentlyConnectedPeers().map((record) => ({ ...record, height: 77, startingHeight: 77 })),
+      connectPeer: async () => PEER,
+      disconnectPeer: (peerId) => node.disconnectPeer(peerId),
+    },
+    isWhitelisted: () => false,
+  });
+  return { registry, clock, peer: () => admin.peers()[0] };
+}
+
+test('a height that a peer claimed is gone when the claim is, whatever the node remembers', async () => {
+  const { registry, clock, peer } = await setUp();
+  expect(peer()).toMatchObject({ height: undefined, startingHeight: undefined });
+  registry.heard(PEER, { claimed: { height: 77, hash: undefined } });
+  clock.advance(MINUTE);
+  registry.heard(PEER, { claimed: { height: 78, hash: undefined } });
+  expect(peer()).toMatchObject({ height: 78, startingHeight: 77 });
+  clock.advance(CLAIM_KEEP_MS);
+  expect(peer()).toMatchObject({ height: 78 });
+  clock.advance(1);
+  expect(peer()).toMatchObject({ height: undefined, startingHeight: 77 });
+});
+
+test('what a peer says in its handshake goes before what libp2p was told', async () => {
+  const { registry, peer } = await setUp();
+  expect(peer()).toMatchObject({ agentVersion: 'test', services: undefined });
+  registry.heard(PEER, { userAgent: 'teranode/bitcoin/v9.8.7', services: 0xffff_ffff_ffff_ffffn });
+  expect(peer()).toMatchObject({ agentVersion: 'teranode/bitcoin/v9.8.7', services: '18446744073709551615' });
+  registry.heard(PEER, { services: 0n });
+  expect(peer()).toMatchObject({ agentVersion: 'teranode/bitcoin/v9.8.7', services: '0' });
+});
+
+test('what it said on a connection before is not said of this one', async () => {
+  const { registry, peer } = await setUp();
+  registry.heard(PEER, { userAgent: 'teranode/bitcoin/v9.8.7', services: 1n });
+  registry.disconnected(PEER);
+  expect(registry.get(PEER)).toMatchObject({ userAgent: 'teranode/bitcoin/v9.8.7', services: 1n });
+  registry.connected(PEER);
+  expect(peer()).toMatchObject({ agentVersion: 'test', services: undefined });
+});
