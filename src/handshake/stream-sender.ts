@@ -1,47 +1,54 @@
-// Our messages on new direct streams: a few at a time, each with its deadline, so that peers that do not answer hold up nobody for long.
-import { BoundedQueue } from '../bounded-queue.ts';
+// Our messages on new direct streams, each with its deadline; whose turn it is stands in the send queue.
+import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { PeerId } from '../wire/ids.ts';
+import { MAX_SLOW_PEERS, MAX_WAITING, type Pace, SendQueue } from './send-queue.ts';
 import type { Tally } from './tally.ts';
 
-/** A stream to a peer that answers takes a round trip; one that is stuck holds its place for the whole deadline. */
-const MAX_AT_ONCE = 64;
-/** More than the peers that a node of default settings ever has. */
-const MAX_WAITING = 2000;
+/** A stream to a peer that answers takes a round trip or two; one that is stuck holds its place for the whole deadline. */
 const SEND_DEADLINE_MS = 5000;
+/** Whoever takes this long, with whatever outcome, has kept us waiting. */
+const SLOW_MS = 2000;
 const STOP_DEADLINE_MS = 500;
 
-type Delivery = 'sent' | 'failed' | 'dropped';
+type Delivery = 'sent' | 'failed' | 'dropped' | 'not_connected';
 
 interface Job {
-  readonly peerId: PeerId;
   readonly bytes: () => Promise<Uint8Array>;
   readonly done: (delivery: Delivery) => void;
 }
 
 export interface StreamSenderDependencies {
   readonly node: Pick<P2PNode, 'sendToPeer'>;
+  readonly isConnected: (peerId: PeerId) => boolean;
   readonly tally: Tally;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
 export class StreamSender {
   private readonly deps: StreamSenderDependencies;
-  private readonly waiting = new BoundedQueue<Job>({ maxItems: MAX_WAITING, onDrop: ({ done }) => done('dropped') });
+  private readonly queue = new SendQueue<Job>(({ done }) => done('dropped'));
   private readonly inHand = new Set<Promise<void>>();
+  /** Until somebody has rested. */
+  private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
   constructor(deps: StreamSenderDependencies) {
     this.deps = deps;
-    deps.tally.bounded('sends', MAX_WAITING, () => this.waiting.length);
+    deps.tally.bounded('sends', MAX_WAITING, () => this.queue.length);
+    deps.tally.bounded('slow_peers', MAX_SLOW_PEERS, () => this.queue.slowPeers);
   }
 
-  /** `bytes` is asked for when its turn has come. Never rejects; `dropped` when too many wait, and after stop. */
+  /**
+   * `bytes` is asked for when its turn has come. Never rejects; `dropped` when too many wait, and after stop; nobody is dialled for a message
+   * (`not_connected`).
+   */
   send(peerId: PeerId, bytes: () => Promise<Uint8Array>): Promise<Delivery> {
     if (this.stopped) return Promise.resolve('dropped');
     const { promise, resolve } = Promise.withResolvers<Delivery>();
-    this.waiting.push({ peerId, bytes, done: resolve });
+    this.queue.push(peerId, { bytes, done: resolve });
     this.next();
     return promise;
   }
@@ -49,7 +56,8 @@ export class StreamSender {
   /** Drops what waits and gives what is under way a moment. */
   async stop(): Promise<void> {
     this.stopped = true;
-    for (let job = this.waiting.shift(); job !== undefined; job = this.waiting.shift()) job.done('dropped');
+    clearTimeout(this.timer);
+    this.queue.clear();
     if (this.inHand.size === 0) return;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
@@ -60,24 +68,39 @@ export class StreamSender {
   }
 
   private next(): void {
-    while (this.inHand.size < MAX_AT_ONCE) {
-      const job = this.waiting.shift();
-      if (job === undefined) return;
-      const work = this.run(job).finally(() => {
-        this.inHand.delete(work);
-        this.next();
-      });
-      this.inHand.add(work);
-    }
+    if (this.stopped) return;
+    const nowMs = this.deps.clock.monotonic();
+    for (let turn = this.queue.take(nowMs); turn !== undefined; turn = this.queue.take(nowMs)) this.begin(turn);
+    clearTimeout(this.timer);
+    const restMs = this.queue.restMs(nowMs);
+    if (restMs !== undefined) this.timer = setTimeout(() => this.next(), restMs).unref();
   }
 
-  private async run({ peerId, bytes, done }: Job): Promise<void> {
+  private begin({ peerId, job }: { readonly peerId: PeerId; readonly job: Job }): void {
+    const work = this.run(peerId, job).then((pace) => {
+      this.inHand.delete(work);
+      this.queue.ended(peerId, pace, this.deps.clock.monotonic());
+      this.next();
+    });
+    this.inHand.add(work);
+  }
+
+  private async run(peerId: PeerId, { bytes, done }: Job): Promise<Pace> {
+    const { node, isConnected, clock, log } = this.deps;
+    // What we ourselves take to know what to say is not the peer's.
+    let startedMs: number | undefined;
     try {
-      await this.deps.node.sendToPeer(peerId, await bytes(), SEND_DEADLINE_MS);
-      done('sent');
+      const message = await bytes();
+      if (isConnected(peerId)) {
+        startedMs = clock.monotonic();
+        await node.sendToPeer(peerId, message, SEND_DEADLINE_MS);
+        done('sent');
+      } else done('not_connected');
     } catch (error) {
-      this.deps.log.debug({ peerId, err: error }, 'handshake not handed over');
+      log.debug({ peerId, err: error }, 'handshake not handed over');
       done('failed');
     }
+    if (startedMs === undefined) return 'untried';
+    return clock.monotonic() - startedMs >= SLOW_MS ? 'slow' : 'quick';
   }
 }

@@ -15,11 +15,14 @@ export type StreamFailure = 'empty' | 'malformed' | 'too_large' | 'timeout' | 'b
  */
 export type SendOutcome = 'sent' | 'failed' | 'dropped' | 'held_back' | 'not_connected' | 'too_many' | 'suppressed';
 
+/** `slow_peers`: those that kept us waiting; `prefixes`: what peers said between two networks; `refusals`: peers of other networks. */
+type Kept = 'streams' | 'sends' | 'slow_peers' | 'greetings' | 'answers' | 'prefixes' | 'refusals';
+
 export interface Tally {
   received(type: MessageType, way: HandshakeWay, outcome: HandshakeJudgement['outcome'] | StreamFailure): void;
   sent(type: HandshakeMessage['type'], way: HandshakeWay, outcome: SendOutcome): void;
   /** Shows how full something bounded is. */
-  bounded(kind: 'streams' | 'sends' | 'greetings' | 'answers', maxEntries: number, read: () => number): void;
+  bounded(kind: Kept, maxEntries: number, read: () => number): void;
 }
 
 export function handshakeTally(metrics: Metrics): Tally {

@@ -1,5 +1,5 @@
-// Answers to versions: one a peer and interval, however often and by whatever way its version comes. What comes too soon is answered when the
-// interval is over, once, so that nobody is left without.
+// Answers to versions: one under way at a time, then none for an interval, however often and by whatever way a peer's version comes. What comes too
+// soon is answered when the interval is over, once, so that nobody is left without.
 import type { Clock } from '../ports/clock.ts';
 import type { PeerId } from '../wire/ids.ts';
 import type { StreamSender } from './stream-sender.ts';
@@ -17,77 +17,89 @@ export interface VeracksDependencies {
   readonly verack: (topicPrefix: string) => Promise<Uint8Array>;
 }
 
-interface Answered {
-  readonly atMs: number;
-  /** Of the version that waits for its answer. */
-  owed: { topicPrefix: string; readonly timer: NodeJS.Timeout } | undefined;
+interface Answer {
+  /** Of the version that came too soon and waits for its own. */
+  owed: string | undefined;
+  /** When it was handed over or failed; undefined while under way. */
+  endedMs: number | undefined;
+  /** To what is owed. */
+  timer: NodeJS.Timeout | undefined;
 }
 
 export class Veracks {
   private readonly deps: VeracksDependencies;
-  /** Answered longest ago first. */
-  private readonly answered = new Map<PeerId, Answered>();
+  /** Latest answers; those that ended stand in the order of their ends. */
+  private readonly answers = new Map<PeerId, Answer>();
   private stopped = false;
 
   constructor(deps: VeracksDependencies) {
     this.deps = deps;
-    deps.tally.bounded('answers', MAX_ANSWERED, () => this.answered.size);
+    deps.tally.bounded('answers', MAX_ANSWERED, () => this.answers.size);
   }
 
   /** Answers over a new stream to the author, with the prefix that it uses; a stranger is not dialled for that. */
   owe(peerId: PeerId, topicPrefix: string): void {
     if (this.stopped) return;
-    const { tally, clock } = this.deps;
+    const { tally } = this.deps;
     if (!this.deps.isConnected(peerId)) {
       tally.sent('verack', 'stream', 'not_connected');
       return;
     }
-    const nowMs = clock.monotonic();
-    this.forgetOld(nowMs);
-    const last = this.answered.get(peerId);
-    if (last !== undefined) this.holdBack(peerId, last, topicPrefix, nowMs);
-    else if (this.answered.size >= MAX_ANSWERED) tally.sent('verack', 'stream', 'too_many');
-    else {
-      this.answered.set(peerId, { atMs: nowMs, owed: undefined });
-      void this.answer(peerId, topicPrefix);
-    }
+    this.forgetOld();
+    const last = this.answers.get(peerId);
+    if (last !== undefined) this.holdBack(peerId, last, topicPrefix);
+    else if (this.answers.size >= MAX_ANSWERED) tally.sent('verack', 'stream', 'too_many');
+    else void this.answer(peerId, topicPrefix);
   }
 
   /** A new connection begins anew. */
   forget(peerId: PeerId): void {
-    clearTimeout(this.answered.get(peerId)?.owed?.timer);
-    this.answered.delete(peerId);
+    clearTimeout(this.answers.get(peerId)?.timer);
+    this.answers.delete(peerId);
   }
 
   stop(): void {
     this.stopped = true;
-    for (const peerId of [...this.answered.keys()]) this.forget(peerId);
+    for (const peerId of [...this.answers.keys()]) this.forget(peerId);
   }
 
-  private holdBack(peerId: PeerId, last: Answered, topicPrefix: string, nowMs: number): void {
+  private holdBack(peerId: PeerId, last: Answer, topicPrefix: string): void {
     this.deps.tally.sent('verack', 'stream', 'held_back');
-    if (last.owed !== undefined) {
-      last.owed.topicPrefix = topicPrefix;
-      return;
-    }
+    last.owed = topicPrefix;
+    this.answerOwed(peerId, last);
+  }
+
+  /** When the interval is over; while the last answer is under way, its end decides when that is. */
+  private answerOwed(peerId: PeerId, last: Answer): void {
+    if (last.owed === undefined || last.endedMs === undefined || last.timer !== undefined) return;
+    const waitMs = last.endedMs + INTERVAL_MS - this.deps.clock.monotonic();
     const answerNow = () => {
       const { owed } = last;
       this.forget(peerId);
-      if (owed !== undefined) this.owe(peerId, owed.topicPrefix);
+      if (owed !== undefined) this.owe(peerId, owed);
     };
-    const timer = setTimeout(answerNow, Math.max(0, last.atMs + INTERVAL_MS - nowMs)).unref();
-    last.owed = { topicPrefix, timer };
+    last.timer = setTimeout(answerNow, Math.max(0, waitMs)).unref();
   }
 
-  private forgetOld(nowMs: number): void {
-    for (const [peerId, { atMs, owed }] of this.answered) {
-      if (nowMs - atMs < INTERVAL_MS || owed !== undefined) return;
-      this.answered.delete(peerId);
+  private forgetOld(): void {
+    const oldestMs = this.deps.clock.monotonic() - INTERVAL_MS;
+    for (const [peerId, { endedMs, owed }] of this.answers) {
+      if (endedMs === undefined) continue;
+      if (endedMs > oldestMs || owed !== undefined) return;
+      this.answers.delete(peerId);
     }
   }
 
   private async answer(peerId: PeerId, topicPrefix: string): Promise<void> {
+    const answer: Answer = { owed: undefined, endedMs: undefined, timer: undefined };
+    this.answers.set(peerId, answer);
     const delivery = await this.deps.sender.send(peerId, () => this.deps.verack(topicPrefix));
     this.deps.tally.sent('verack', 'stream', delivery);
+    // Begun anew on another connection, or stopped.
+    if (this.answers.get(peerId) !== answer) return;
+    answer.endedMs = this.deps.clock.monotonic();
+    this.answers.delete(peerId);
+    this.answers.set(peerId, answer);
+    this.answerOwed(peerId, answer);
   }
 }

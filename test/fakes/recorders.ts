@@ -22,7 +22,7 @@ export class FakeClock implements Clock {
 export class RecordedMetrics implements Metrics {
   private readonly counts = new Map<string, { labels: Labels; value: number }[]>();
   private readonly observations = new Map<string, { labels: Labels; value: number }[]>();
-  private readonly reads = new Map<string, (() => number)[]>();
+  private readonly reads = new Map<string, { labels: Labels; read: () => number }[]>();
 
   counter(name: string): Counter {
     const rows = this.counts.get(name) ?? [];
@@ -34,8 +34,8 @@ export class RecordedMetrics implements Metrics {
     };
   }
 
-  gauge(name: string, _help: string, read: () => number): void {
-    this.reads.set(name, [...(this.reads.get(name) ?? []), read]);
+  gauge(name: string, _help: string, read: () => number, labels: Labels = {}): void {
+    this.reads.set(name, [...(this.reads.get(name) ?? []), { labels, read }]);
   }
 
   gauges(): void {}
@@ -52,22 +52,24 @@ export class RecordedMetrics implements Metrics {
 
   /** What a histogram was given, with all of these labels. */
   observed(name: string, labels: Labels = {}): readonly number[] {
-    return (this.observations.get(name) ?? [])
-      .filter((row) => Object.entries(labels).every(([key, value]) => row.labels[key] === value))
-      .map((row) => row.value);
+    return (this.observations.get(name) ?? []).filter((row) => carries(row, labels)).map((row) => row.value);
   }
 
   /** Sum of a counter's additions that carry all of these labels. */
   count(name: string, labels: Labels = {}): number {
-    const rows = this.counts.get(name) ?? [];
-    return rows
-      .filter((row) => Object.entries(labels).every(([key, value]) => row.labels[key] === value))
-      .reduce((sum, row) => sum + row.value, 0);
+    const rows = (this.counts.get(name) ?? []).filter((row) => carries(row, labels));
+    return rows.reduce((sum, row) => sum + row.value, 0);
   }
 
-  gaugeValue(name: string): number {
-    return (this.reads.get(name) ?? []).reduce((sum, read) => sum + read(), 0);
+  /** Sum of a gauge's series that carry all of these labels. */
+  gaugeValue(name: string, labels: Labels = {}): number {
+    const rows = (this.reads.get(name) ?? []).filter((row) => carries(row, labels));
+    return rows.reduce((sum, { read }) => sum + read(), 0);
   }
+}
+
+function carries(row: { readonly labels: Labels }, labels: Labels): boolean {
+  return Object.entries(labels).every(([key, value]) => row.labels[key] === value);
 }
 
 export interface LoggedLine {
