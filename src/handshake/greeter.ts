@@ -1,4 +1,4 @@
-// A version to each peer that connects. Go dials its static peers before it serves the direct stream, so a refusal says little: it is tried again
+// A version to each peer that connects, as soon as it is known in which prefix. Go dials its static peers before it serves the direct stream, so a refusal says little: it is tried again
 // for a while, and after two seconds the topic is told. A peer that never takes one stays: gossip needs no handshake.
 import type { PeerId } from '../wire/ids.ts';
 import type { StreamSender } from './stream-sender.ts';
@@ -15,6 +15,8 @@ export interface GreeterDependencies {
   readonly sender: StreamSender;
   readonly tally: Tally;
   readonly isConnected: (peerId: PeerId) => boolean;
+  /** Resolves, within seconds, when `version` can be in the prefix that the peer speaks. */
+  readonly prefixKnown: (peerId: PeerId) => Promise<void>;
   readonly version: (peerId: PeerId) => Promise<Uint8Array>;
   /** Publishes a version on the topic soon. */
   readonly tellTopic: () => void;
@@ -49,12 +51,17 @@ export class Greeter {
     }
     const greeting: Greeting = { failures: 0, retry: undefined, fallBack: undefined };
     this.greetings.set(peerId, greeting);
-    void this.attempt(peerId, greeting);
+    void this.begin(peerId, greeting);
   }
 
   stop(): void {
     this.stopped = true;
     for (const peerId of [...this.greetings.keys()]) this.end(peerId);
+  }
+
+  private async begin(peerId: PeerId, greeting: Greeting): Promise<void> {
+    await this.deps.prefixKnown(peerId);
+    if (this.greetings.get(peerId) === greeting) this.retry(peerId, greeting);
   }
 
   private async attempt(peerId: PeerId, greeting: Greeting): Promise<void> {

@@ -10,6 +10,8 @@ import type { PeerId } from '../wire/ids.ts';
 import { type ChainTip, isAhead, judgeHandshake, ownHandshake } from './answer.ts';
 import { Greeter } from './greeter.ts';
 import { OwnTip } from './own-tip.ts';
+import { PeerPrefixes } from './peer-prefixes.ts';
+import { Refusals } from './refusals.ts';
 import { StreamIntake } from './stream-intake.ts';
 import { StreamSender } from './stream-sender.ts';
 import { type HandshakeWay, handshakeTally, type Tally } from './tally.ts';
@@ -56,9 +58,6 @@ export interface HandshakeOptions {
   readonly mayUseUrl: (url: string) => boolean;
 }
 
-/** A prefix is cut to this in logs. */
-const MAX_LOGGED_CHARS = 64;
-
 export class Handshake {
   /** To be given to the node. Never rejects. */
   readonly streamHandler: DirectStreamHandler;
@@ -67,6 +66,8 @@ export class Handshake {
   private readonly topicPrefixes: readonly string[];
   private readonly tally: Tally;
   private readonly ownTip: OwnTip;
+  private readonly prefixes: PeerPrefixes;
+  private readonly refusals: Refusals;
   private readonly intake: StreamIntake;
   private readonly sender: StreamSender;
   private readonly topicVersions: TopicVersions;
@@ -81,6 +82,8 @@ export class Handshake {
     const tally = handshakeTally(deps.metrics);
     this.tally = tally;
     this.ownTip = new OwnTip(deps);
+    this.prefixes = new PeerPrefixes({ ...deps, tally }, options.networks);
+    this.refusals = new Refusals({ ...deps, tally });
     this.intake = new StreamIntake({
       tally,
       take: (message, peerId) => this.receive(message, peerId, 'stream'),
@@ -98,7 +101,8 @@ export class Handshake {
       random,
       sender,
       tally,
-      version: (peerId) => version(this.prefixOf(peerId)),
+      prefixKnown: (peerId) => this.prefixes.known(peerId),
+      version: (peerId) => version(this.prefixes.of(peerId)),
       tellTopic: () => this.topicVersions.request(),
     });
     this.veracks = new Veracks({ ...deps, sender, tally, verack });
@@ -119,6 +123,7 @@ export class Handshake {
   peerConnected(peerId: PeerId): void {
     if (this.deps.isBanned(peerId)) return;
     this.veracks.forget(peerId);
+    this.prefixes.forget(peerId);
     this.greeter.greet(peerId);
   }
 
@@ -130,6 +135,7 @@ export class Handshake {
   private async stopOnce(): Promise<void> {
     this.topicVersions.stop();
     this.greeter.stop();
+    this.prefixes.stop();
     this.veracks.stop();
     this.intake.stop();
     await this.sender.stop();
@@ -143,9 +149,10 @@ export class Handshake {
     const judgement = judgeHandshake(message, { ownId: node.hostId(), sender, topicPrefixes, isBanned, mayUseUrl });
     this.tally.received(message.type, way, judgement.outcome);
     if (judgement.outcome === 'author_mismatch') charge?.(sender, 'author_mismatch');
-    if (judgement.outcome === 'other_prefix') this.refuse(sender, message.topicPrefix);
+    if (judgement.outcome === 'other_prefix') this.refusals.refuse(sender, message.topicPrefix);
     if (judgement.outcome !== 'accepted') return;
     this.deps.log.trace({ peerId: sender, type: message.type, way }, 'handshake received');
+    if (this.deps.isConnected(sender)) this.prefixes.said(sender, message.topicPrefix);
     registry.heard(sender, judgement.patch);
     node.updatePeerHeight(sender, message.bestHeight);
     if (judgement.isAnswered) this.veracks.owe(sender, message.topicPrefix);
@@ -155,25 +162,6 @@ export class Handshake {
   private async compare(message: HandshakeMessage, sender: PeerId, onAhead: (peerId: PeerId) => void): Promise<void> {
     const own = await this.ownTip.latest();
     if (own !== undefined && this.stopping === undefined && isAhead(message, own)) onAhead(sender);
-  }
-
-  /** Go ignores such a peer and keeps it; the specification says reject. A stranger's message concerns nobody. */
-  private refuse(peerId: PeerId, topicPrefix: string): void {
-    if (!this.deps.isConnected(peerId)) return;
-    this.deps.log.info(
-      { peerId, topicPrefix: topicPrefix.slice(0, MAX_LOGGED_CHARS) },
-      'peer of another network disconnected',
-    );
-    this.deps.node.disconnectPeer(peerId).catch((error: unknown) => {
-      this.deps.log.warn({ peerId, err: error }, 'peer of another network not disconnected');
-    });
-  }
-
-  /** The network that a peer has told to be of: a Go peer ignores the prefix of another. */
-  private prefixOf(peerId: PeerId): string {
-    const { networks } = this.options;
-    const told = networks.find(({ topic }) => this.deps.node.getTopic(topic)?.subscribers().includes(peerId));
-    return (told ?? networks[0])?.topicPrefix ?? '';
   }
 
   private async own(type: HandshakeMessage['type'], topicPrefix: string): Promise<Uint8Array> {

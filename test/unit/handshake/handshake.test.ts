@@ -200,6 +200,24 @@ describe('another network', () => {
     await handshake.streamHandler(FakeStream.of(message({ topicPrefix: 'x'.repeat(1000) })));
     expect(String(world.log.lines.find(({ level }) => level === 'info')?.fields.topicPrefix)).toHaveLength(64);
   });
+
+  test('a peer that comes again and again is cut and counted each time, and logged once in ten minutes', async () => {
+    const lines = () => world.log.lines.filter(({ level }) => level === 'info').map(({ fields }) => fields);
+    for (let i = 0; i < 600; i += 1) {
+      await handshake.streamHandler(FakeStream.of(foreign));
+      await pass(SECOND);
+    }
+    expect(world.disconnected).toHaveLength(600);
+    expect(world.count('other_prefix')).toBe(600);
+    expect(lines()).toMatchObject([{ peerId: PEER, unloggedBefore: 0 }]);
+    await handshake.streamHandler(FakeStream.of(foreign));
+    expect(lines()).toMatchObject([{ peerId: PEER }, { peerId: PEER, unloggedBefore: 599 }]);
+  });
+
+  test('however many come, those remembered for the log are bounded', async () => {
+    for (const peerId of peers(5000)) handshake.topicMessage({ ...foreign, peerId }, peerId);
+    expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries', { kind: 'refusals' })).toBe(1000);
+  });
 });
 
 describe('between two networks', () => {
@@ -223,11 +241,81 @@ describe('between two networks', () => {
     ]);
   });
 
-  test('a peer that listens to the further topic only gets a version with its prefix', async () => {
+  const prefixes = () => world.sent.map(({ text }) => JSON.parse(text).topicPrefix);
+
+  test('a version waits until its peer has told what it subscribes to, and has that prefix', async () => {
+    handshake.peerConnected(PEER);
+    await pass(SECOND);
+    expect(world.sent).toEqual([]);
     world.subscribers.set(OLD_TOPIC, [PEER]);
+    await pass(50);
+    expect(prefixes()).toEqual([OLD_PREFIX]);
+    await pass(60 * SECOND);
+    expect(prefixes()).toEqual([OLD_PREFIX]);
+  });
+
+  test('a peer that subscribes to both is spoken to in our own', async () => {
+    world.subscribers.set(OLD_TOPIC, [PEER]);
+    world.subscribers.set(TOPIC, [PEER]);
     handshake.peerConnected(PEER);
     await pass(0);
-    expect(JSON.parse(world.sent[0]?.text ?? '{}').topicPrefix).toBe(OLD_PREFIX);
+    expect(prefixes()).toEqual([PREFIX]);
+  });
+
+  test.each(['version', 'verack'] as const)(
+    'or until its own %s has told, which goes before all else',
+    async (type) => {
+      handshake.peerConnected(PEER);
+      await handshake.streamHandler(FakeStream.of(message({ type, topicPrefix: OLD_PREFIX })));
+      world.subscribers.set(TOPIC, [PEER]);
+      await pass(0);
+      expect(world.typesTo(PEER).sort()).toEqual(type === 'version' ? ['verack', 'version'] : ['version']);
+      expect(new Set(prefixes())).toEqual(new Set([OLD_PREFIX]));
+    },
+  );
+
+  test('a version that is tried again has the prefix that its peer spoke meanwhile', async () => {
+    world.subscribers.set(TOPIC, [PEER]);
+    let tries = 0;
+    world.send = async () => {
+      tries += 1;
+      if (tries === 1) throw new Error('protocol not supported');
+    };
+    handshake.peerConnected(PEER);
+    await pass(0);
+    handshake.topicMessage(message({ type: 'verack', topicPrefix: OLD_PREFIX }), PEER);
+    await pass(10 * SECOND);
+    expect(prefixes()).toEqual([OLD_PREFIX]);
+  });
+
+  test('who tells nothing gets one in our own prefix after two seconds', async () => {
+    handshake.peerConnected(PEER);
+    await pass(1900);
+    expect(world.sent).toEqual([]);
+    await pass(100);
+    expect(prefixes()).toEqual([PREFIX]);
+  });
+
+  test('who leaves meanwhile gets none', async () => {
+    handshake.peerConnected(PEER);
+    world.connected.delete(PEER);
+    await pass(60 * SECOND);
+    expect(world.sent).toEqual([]);
+    expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries')).toBe(0);
+  });
+
+  test('what a peer spoke on the connection before is forgotten', async () => {
+    handshake.topicMessage(message({ type: 'verack', topicPrefix: OLD_PREFIX }), PEER);
+    handshake.peerConnected(PEER);
+    world.subscribers.set(TOPIC, [PEER]);
+    await pass(SECOND);
+    expect(prefixes()).toEqual([PREFIX]);
+  });
+
+  test('strangers leave no trace', async () => {
+    world.connected.clear();
+    handshake.topicMessage(message({ topicPrefix: OLD_PREFIX }), PEER);
+    expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries')).toBe(0);
   });
 });
 
