@@ -32,8 +32,13 @@ type Decision =
   | { readonly address: string; readonly why?: undefined }
   | { readonly address?: undefined; readonly why: string };
 
+const SAY_FULL_MS = 60_000;
+
 export class AutomaticBans {
   private readonly deps: AutomaticBansDependencies;
+  private saidFullMs: number | undefined;
+  /** Times that there was no room. */
+  private notBanned = 0;
 
   constructor(deps: AutomaticBansDependencies) {
     this.deps = deps;
@@ -50,7 +55,7 @@ export class AutomaticBans {
     const evidence = found + note;
     const entry = list.tryAdd(peerId, untilMs, { reason, evidence, source: 'automatic', because: undefined });
     if (entry === undefined) {
-      log.warn({ peerId, reason, evidence: found }, 'peer not banned, the ban list is full of bans of the operator');
+      this.sayFull(peerId, reason, found);
       return;
     }
     log.warn({ peerId, until: new Date(untilMs).toISOString(), reason, evidence }, 'peer banned');
@@ -64,6 +69,16 @@ export class AutomaticBans {
     if (source !== 'automatic' || kind !== 'address' || because === undefined) return undefined;
     const other = this.deps.seen.peersAt(key).find((id) => id !== because && !this.isBanned(id));
     return other === undefined ? undefined : `${other}, which is not banned, was seen there within 24 h`;
+  }
+
+  /** Once a minute: each further offence comes here again. */
+  private sayFull(peerId: PeerId, reason: string, evidence: string): void {
+    const { clock, log } = this.deps;
+    this.notBanned += 1;
+    if (this.saidFullMs !== undefined && clock.monotonic() - this.saidFullMs < SAY_FULL_MS) return;
+    this.saidFullMs = clock.monotonic();
+    const times = this.notBanned;
+    log.warn({ peerId, reason, evidence, times }, 'peer not banned, the ban list is full of bans of the operator');
   }
 
   private async askAndBan(address: string, entry: BanEntry, found: string): Promise<void> {

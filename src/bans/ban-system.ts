@@ -122,8 +122,9 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
 
   private whyNotHere(entry: BanEntry): string | undefined {
     const why = this.automatic.whyNotHere(entry);
-    if (why !== undefined)
-      this.manager.note(entry.key, `ban of this address for ${entry.because} not taken over: ${why}`);
+    const { key, because } = entry;
+    if (why !== undefined && because !== undefined)
+      this.manager.note([key, because], `ban of ${key} as address of ${because} not taken over: ${why}`);
     return why;
   }
 

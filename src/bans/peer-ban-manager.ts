@@ -150,11 +150,11 @@ export class PeerBanManager {
     this.deps.log.info({ subject, what }, 'policy withheld in shadow mode');
   }
 
-  /** Notes what was not done because it would hit others; `subject` is an address. What stands last already is not said again. */
-  note(subject: string, what: string): void {
-    if (this.withheld.get(subject)?.at(-1)?.endsWith(what) === true) return;
-    this.noteWithheld(subject, what);
-    this.deps.log.info({ subject, what }, 'policy withheld to spare others');
+  /** Notes what was not done because it would hit others; the subjects are an address and a peer. What stands last already is not said again. */
+  note(subjects: readonly string[], what: string): void {
+    const fresh = subjects.filter((subject) => this.withheld.get(subject)?.at(-1)?.endsWith(what) !== true);
+    for (const subject of fresh) this.noteWithheld(subject, what);
+    if (fresh.length > 0) this.deps.log.info({ subjects: fresh, what }, 'policy withheld to spare others');
   }
 
   private noteWithheld(subject: string, what: string): void {
