@@ -71,11 +71,11 @@ async function inMesh(peer: GoPeer, server: ServerProcess, topic: string): Promi
 }
 
 test.each([
-  ['old prefix alone', 'both', OLD_ALONE, BOTH],
+  ['the old prefix alone', 'both', OLD_ALONE, BOTH],
   ['both', 'the old prefix alone', BOTH, OLD_ALONE],
-  ['new prefix alone', 'both', NEW_ALONE, BOTH],
+  ['the new prefix alone', 'both', NEW_ALONE, BOTH],
 ])(
-  'two nodes of ours, one that speaks the %s, dialled by one that speaks %s, stay connected and hear of one another’s blocks',
+  'two nodes of ours, one that speaks %s, dialled by one that speaks %s, stay connected and hear of one another’s blocks',
   async (_one, _other, listens, dialsIt) => {
     const first = await startServer(listens);
     const second = await startServer({ ...dialsIt, p2p_static_peers: first.address });
