@@ -2,7 +2,7 @@
 import { loadAdminKey } from './adapters/grpc/admin-key.ts';
 import { GrpcServer } from './adapters/grpc/grpc-server.ts';
 import { HttpDataHubProber } from './adapters/http/datahub-prober.ts';
-import { HttpServer } from './adapters/http/http-server.ts';
+import { HttpServer, type HttpServerOptions } from './adapters/http/http-server.ts';
 import type { KafkaConnection } from './adapters/kafka/connection.ts';
 import { KafkaConsumer } from './adapters/kafka/consumer.ts';
 import { KafkaProducer } from './adapters/kafka/producer.ts';
@@ -15,6 +15,7 @@ import { PrometheusMetrics } from './adapters/metrics/prometheus.ts';
 import { openDataFolder } from './adapters/sql/data-folder.ts';
 import { banOptions, banStore } from './ban-options.ts';
 import { BanSystem } from './bans/ban-system.ts';
+import { reportOf } from './health.ts';
 import { memberOptions } from './member-options.ts';
 import { NetworkMember } from './network-member.ts';
 import { nodeOptions } from './node-options.ts';
@@ -246,37 +247,45 @@ function httpEndpoints(settings: Settings, parts: HttpParts): Endpoint[] {
   const main = new HttpServer(
     { log, metrics, clock, sources, api: { view, adminKey, version: buildVersion().version }, webSocket },
     {
-      listenAddress: settings.p2p_http_listen_address,
-      tls: httpTls(settings),
-      routes: 'full',
-      corsOrigins: settings.p2p_http_cors_origins,
-      ratePerSecond: settings.p2p_http_rate,
+      ...mainHttp(settings),
       webSocketOrigins: settings.p2p_ws_origins,
-      webSocket: { maxClients: settings.p2p_ws_max_clients, bufferFrames: settings.p2p_ws_buffer_frames },
+      webSocket: {
+        maxClients: settings.p2p_ws_max_clients,
+        maxPerAddress: settings.p2p_ws_max_clients_per_address ?? Math.ceil(settings.p2p_ws_max_clients / 2),
+        bufferFrames: settings.p2p_ws_buffer_frames,
+      },
     },
   );
-  const probes = settings.health_check_httpListenAddress;
-  if (probes === undefined) return [main];
-  return [main, new HttpServer({ log, sources }, { listenAddress: probes, tls: undefined, routes: 'probes' })];
+  return [main, ...probeHttp(settings).map((options) => new HttpServer({ log, sources }, options))];
+}
+
+function mainHttp(settings: Settings): HttpServerOptions {
+  return {
+    listenAddress: settings.p2p_http_listen_address,
+    tls: httpTls(settings),
+    routes: 'full',
+    corsOrigins: settings.p2p_http_cors_origins,
+    ratePerSecond: settings.p2p_http_rate,
+  };
+}
+
+/** None, or one. */
+function probeHttp({ health_check_httpListenAddress: address, p2p_http_cors_origins }: Settings): HttpServerOptions[] {
+  if (address === undefined) return [];
+  return [{ listenAddress: address, tls: undefined, routes: 'probes', corsOrigins: p2p_http_cors_origins }];
 }
 
 /** While the blockchain service is awaited, which holds our key, probes are answered: this process lives, and is not ready. */
 function waitingProbes(settings: Settings, log: Logger, metrics: PrometheusMetrics): Waiting {
-  const notReady = { status: 503, message: 'blockchain: FAILED (waiting for the service, which holds our key)\n' };
+  const details = 'waiting for the service, which holds our key';
+  const notReady = () => reportOf([{ name: 'blockchain', ok: false, details, tookMs: 0, atMs: systemClock.now() }]);
   const sources = {
-    health: async (checkLiveness: boolean) => (checkLiveness ? { status: 200, message: 'OK' } : notReady),
+    health: async (isLiveness: boolean) => (isLiveness ? { status: 200, message: 'OK', checks: [] } : notReady()),
     scrape: () => metrics.scrape(),
   };
-  const probes = settings.health_check_httpListenAddress;
-  const endpoints = [
-    new HttpServer(
-      { log, sources },
-      { listenAddress: settings.p2p_http_listen_address, tls: httpTls(settings), routes: 'full' },
-    ),
-    ...(probes === undefined
-      ? []
-      : [new HttpServer({ log, sources }, { listenAddress: probes, tls: undefined, routes: 'probes' })]),
-  ];
+  const endpoints = [mainHttp(settings), ...probeHttp(settings)].map(
+    (endpoint) => new HttpServer({ log, sources }, endpoint),
+  );
   return {
     begin: async () => {
       for (const endpoint of endpoints) await endpoint.start();

@@ -88,9 +88,19 @@ export const SERVICE_SETTINGS = {
 
   p2p_http_listen_address: setting(listenAddress, ':9906', 'HTTP of this node.', { also: ['p2p_httpListenAddress'] }),
   p2p_http_cors_origins: setting(listOf(text), ['*'], 'Origins of web pages that may ask over HTTP; *: all.', OURS),
-  p2p_http_rate: setting(integer(0, 1_000_000), 0, 'Requests a second of one address; 0: no limit.', OURS),
+  p2p_http_rate: setting(
+    integer(0, 1_000_000),
+    50,
+    'Requests a second of one address, ten times as many at once; probes and WebSockets are not counted, /metrics by itself; 0: no limit.',
+    OURS,
+  ),
   p2p_ws_origins: setting(listOf(text), ['*'], 'Origins of web pages that may open a WebSocket; *: all.', OURS),
   p2p_ws_max_clients: setting(integer(1, 100_000), 2000, 'WebSocket clients at a time.', OURS),
+  p2p_ws_max_clients_per_address: optional(
+    integer(1, 100_000),
+    'WebSocket clients of one address (IPv6: of one /64); unset: half of p2p_ws_max_clients. Behind a proxy all have its address.',
+    OURS,
+  ),
   p2p_ws_buffer_frames: setting(
     integer(16, 1_000_000),
     4000,

@@ -1,7 +1,5 @@
 // The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the schema that the document gives.
 import { beforeEach, describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import { P2PError } from '../../src/errors.ts';
 import type { BanEntry } from '../../src/ports/ban-store.ts';
 import { DEFAULT_BAN_MS } from '../fakes/peer-admin.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
@@ -16,88 +14,21 @@ import {
   stopHttpAfterEach,
   subtree,
 } from '../support/http.ts';
+import { type CallOptions, OpenApiClient, type Reply } from '../support/openapi.ts';
 import { ask, upgradeText } from '../support/websocket.ts';
 
 stopHttpAfterEach();
 
-interface Schema {
-  readonly [key: string]: unknown;
-}
-
-interface Described {
-  readonly operationId: string;
-  readonly security?: unknown;
-  readonly requestBody?: { readonly content: Record<string, { schema: Schema }> };
-  readonly responses: Record<string, { content?: Record<string, { schema: Schema }> }>;
-}
-
-interface OpenApi {
-  readonly openapi: string;
-  readonly paths: Record<string, Record<string, Described>>;
-  readonly components: { readonly schemas: Record<string, Schema> };
-}
-
-interface Reply {
-  readonly status: number;
-  readonly body: unknown;
-  readonly headers: Headers;
-}
-
 let served: ServedHttp;
-let document: OpenApi;
+let client: OpenApiClient;
 
 beforeEach(async () => {
   served = await serveHttp();
-  document = (await (await fetch(`http://${served.address}/openapi.json`)).json()) as OpenApi;
+  client = await OpenApiClient.load(served.address, ADMIN_KEY);
 });
 
-function described(id: string): { method: string; path: string; operation: Described } {
-  for (const [path, methods] of Object.entries(document.paths)) {
-    for (const [method, operation] of Object.entries(methods)) {
-      if (operation.operationId === id) return { method: method.toUpperCase(), path, operation };
-    }
-  }
-  throw new Error(`no operation ${id}`);
-}
-
-interface CallOptions {
-  readonly params?: Readonly<Record<string, string>>;
-  readonly query?: string;
-  readonly body?: unknown;
-  readonly key?: string | undefined;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** Calls as the document says, and holds the answer against its schema; with the admin key where the document asks for it. */
 async function call(id: string, options: CallOptions = {}): Promise<Reply> {
-  const { method, path, operation } = described(id);
-  const key = 'key' in options ? options.key : operation.security === undefined ? undefined : ADMIN_KEY;
-  const filled = path.replace(/\{(\w+)\}/g, (_whole, name) => encodeURIComponent(options.params?.[name] ?? ''));
-  const response = await fetch(`http://${served.address}${filled}${options.query ?? ''}`, {
-    method,
-    headers: {
-      ...(key === undefined ? {} : { 'x-api-key': key }),
-      ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...options.headers,
-    },
-    ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
-  });
-  const answer = operation.responses[response.status];
-  expect(answer, `${id} answers ${response.status}`).toBeDefined();
-  const type = response.headers.get('content-type') ?? '';
-  const text = await response.text();
-  if (!type.startsWith('application/json')) return { status: response.status, body: text, headers: response.headers };
-  const body: unknown = JSON.parse(text);
-  const schema = answer?.content?.['application/json']?.schema;
-  if (schema !== undefined) conforms(body, schema);
-  return { status: response.status, body, headers: response.headers };
-}
-
-/** Throws unless it does. */
-function conforms(body: unknown, schema: Schema): void {
-  const { $ref } = schema;
-  const whole = typeof $ref === 'string' ? document.components.schemas[$ref.split('/').at(-1) ?? ''] : schema;
-  z.fromJSONSchema(whole as Parameters<typeof z.fromJSONSchema>[0], { defaultTarget: 'openapi-3.0' }).parse(body);
+  return await client.call(id, options);
 }
 
 const BAN: BanEntry = {
@@ -114,7 +45,11 @@ const BAN: BanEntry = {
 /** A call of every operation that is answered with 200. */
 const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   health: async () => expect((await call('health')).body).toBe('OK'),
-  live: async () => expect((await call('live')).body).toBe('OK'),
+  live: async () => {
+    expect((await call('live')).body).toBe('OK');
+    const json = await call('live', { headers: { accept: 'application/json' } });
+    expect(json.body).toEqual({ status: 'ok', checks: [] });
+  },
   ready: async () => {
     const checks = [{ name: 'fsm', ok: false, details: 'IDLE', tookMs: 3, atMs: 1_700_000_000_000 }];
     served.answers.health = { status: 503, message: 'fsm: FAILED (IDLE)\n', checks };
@@ -257,21 +192,17 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
 
 describe('the OpenAPI document', () => {
   test('names exactly the operations that are tried here', () => {
-    const ids = Object.values(document.paths).flatMap((methods) =>
-      Object.values(methods).map(({ operationId }) => operationId),
-    );
+    expect(client.document.openapi).toBe('3.0.3');
+    const ids = client.operations().map(({ id }) => id);
     expect(ids.sort()).toEqual(Object.keys(EVERY).sort());
   });
 
   test('describes every parameter that stands in a path, and which calls need the key', () => {
-    for (const [path, methods] of Object.entries(document.paths)) {
-      for (const [method, operation] of Object.entries(methods)) {
-        const { parameters = [] } = operation as { parameters?: { name: string; in: string; required: boolean }[] };
-        const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
-        expect(parameters.filter((each) => each.in === 'path').map(({ name }) => name)).toEqual(inPath);
-        expect(operation.security !== undefined).toBe(method !== 'get');
-        expect(Object.keys(operation.responses).length).toBeGreaterThan(0);
-      }
+    for (const { path, method, needsKey, described } of client.operations()) {
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      const parameters = described.parameters?.filter((each) => each.in === 'path') ?? [];
+      expect(parameters.map(({ name }) => name)).toEqual(inPath);
+      expect(needsKey).toBe(method !== 'GET');
     }
   });
 
@@ -290,8 +221,8 @@ describe('changes need the admin key', () => {
   ];
 
   test('these are all that are no GET', () => {
-    const changes = Object.keys(EVERY).filter((id) => described(id).method !== 'GET');
-    expect(changes.sort()).toEqual(CHANGES.map(([id]) => id).sort());
+    const changes = client.operations().filter(({ method }) => method !== 'GET');
+    expect(changes.map(({ id }) => id).sort()).toEqual(CHANGES.map(([id]) => id).sort());
   });
 
   test.each(CHANGES)('%s', async (id, options) => {
@@ -306,68 +237,5 @@ describe('changes need the admin key', () => {
   test('the key is asked for before the body is looked at', async () => {
     const { status } = await call('addBan', { body: 'x'.repeat(70_000), key: undefined });
     expect(status).toBe(401);
-  });
-});
-
-describe('requests that are refused', () => {
-  test.each<readonly [string, string, CallOptions]>([
-    ['a subject of the wrong type', 'addBan', { body: { subject: {} } }],
-    ['no subject', 'addBan', { body: {} }],
-    ['a subject that is none', 'addBan', { body: { subject: 'nonsense' } }],
-    ['a time that is none', 'addBan', { body: { subject: '192.0.2.7', untilMs: 'soon' } }],
-    ['a field that is none', 'addBan', { body: { subject: '192.0.2.7', forever: true } }],
-    ['a long reason', 'addBan', { body: { subject: '192.0.2.7', reason: 'x'.repeat(201) } }],
-    ['an unknown reason', 'scorePeer', { params: { id: PEER }, body: { reason: 'unknown' } }],
-    ['a peer id that is none', 'scorePeer', { params: { id: 'x' }, body: { reason: 'spam' } }],
-    ['a peer id that is none', 'getPeer', { params: { id: 'x' } }],
-    ['neither subject nor all', 'removeBans', {}],
-    ['both', 'removeBans', { query: '?subject=192.0.2.7&all=true' }],
-    ['all=false', 'removeBans', { query: '?all=false' }],
-    ['a limit of nothing', 'listBans', { query: '?limit=0' }],
-    ['a limit beyond the bound', 'listAnnouncements', { query: '?limit=1001' }],
-    ['a limit that is none', 'listVerdicts', { query: '?limit=many' }],
-    ['no multiaddr', 'connectPeer', { body: { address: '192.0.2.7:9905' } }],
-    ['what nobody knows', 'explain', { params: { subject: '???' } }],
-  ])('%s: %s', async (_what, id, options) => {
-    const { status, body } = await call(id, options);
-    expect([status, (body as { code: string }).code]).toEqual([400, 'INPUT_INVALID']);
-  });
-
-  test('peers that are not there', async () => {
-    expect((await call('getPeer', { params: { id: OTHER_ID } })).status).toBe(404);
-    expect((await call('disconnectPeer', { params: { id: OTHER_ID } })).status).toBe(404);
-    const { status, body } = await call('connectPeer', { body: { address: '/ip4/192.0.2.7/tcp/1' } });
-    expect([status, (body as { code: string }).code]).toEqual([502, 'PEER_UNREACHABLE']);
-  });
-
-  test('a store that does not answer, and a fault of our own, whose text stays here', async () => {
-    served.view.failure = new P2PError('STORE_UNAVAILABLE', 'the store does not answer');
-    const { status, body } = await call('addBan', { body: { subject: '192.0.2.7' } });
-    expect([status, body]).toEqual([503, { code: 'STORE_UNAVAILABLE', message: 'the store does not answer' }]);
-    served.view.failure = new Error('secret detail');
-    const failed = await call('listPeers');
-    expect(failed.status).toBe(500);
-    expect(JSON.stringify(failed.body)).not.toContain('secret');
-    expect(served.log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
-  });
-
-  test('bodies that are no JSON, too long, or of another type', async () => {
-    const post = async (body: string, type: string) => {
-      const headers = { 'content-type': type, 'x-api-key': ADMIN_KEY };
-      const response = await fetch(`http://${served.address}/api/v1/bans`, { method: 'POST', headers, body });
-      return [response.status, ((await response.json()) as { code: string }).code];
-    };
-    expect(await post('{', 'application/json')).toEqual([400, 'REQUEST_INVALID']);
-    expect(await post('{"__proto__":{}}', 'application/json')).toEqual([400, 'REQUEST_INVALID']);
-    expect(await post('<a/>', 'application/xml')).toEqual([415, 'MEDIA_TYPE_UNSUPPORTED']);
-    expect(await post(JSON.stringify('x'.repeat(70_000)), 'application/json')).toEqual([413, 'TOO_LARGE']);
-  });
-
-  test('paths that are none', async () => {
-    const response = await fetch(`http://${served.address}/api/v1/nothing?x=1`);
-    expect([response.status, await response.json()]).toEqual([
-      404,
-      { code: 'NOT_FOUND', message: 'there is no GET /api/v1/nothing; see /openapi.json' },
-    ]);
   });
 });

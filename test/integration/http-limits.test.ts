@@ -1,6 +1,7 @@
 // What HTTP allows whom: origins, rates, sizes, slowness; and that what is no HTTP is answered and shown out.
 import { describe, expect, test } from 'vitest';
-import { serveHttp, stopHttpAfterEach } from '../support/http.ts';
+import { FakeClock } from '../fakes/recorders.ts';
+import { ADMIN_KEY, OWN_ID, serveHttp, stopHttpAfterEach } from '../support/http.ts';
 import { waitFor } from '../support/wait.ts';
 import { answerOn, ask, dialSocket, RawWebSocket, upgradeText } from '../support/websocket.ts';
 
@@ -46,6 +47,14 @@ describe('origins', () => {
   });
 });
 
+test('OPTIONS that no page asks is refused like everything else', async () => {
+  const { address } = await serveHttp();
+  for (const path of ['/api/v1/peers', '/nothing', '/p2p-ws']) {
+    const response = await fetch(`http://${address}${path}`, { method: 'OPTIONS' });
+    expect([response.status, await response.json()]).toMatchObject([400, { code: 'REQUEST_INVALID' }]);
+  }
+});
+
 test('headers that keep browsers careful', async () => {
   const { address } = await serveHttp();
   for (const path of ['/health', '/api/v1/peers', '/nothing']) {
@@ -60,30 +69,112 @@ test('headers that keep browsers careful', async () => {
 });
 
 describe('rates', () => {
+  async function statuses(address: string, path: string, count = 30): Promise<number[]> {
+    const answers = await Promise.all(Array.from({ length: count }, () => fetch(`http://${address}${path}`)));
+    return answers.map(({ status }) => status).sort();
+  }
+
   test('one address has so many requests; probes and upgrades are not counted', async () => {
     const { address } = await serveHttp({ ratePerSecond: 2 });
-    const statuses = async (path: string) => {
-      const answers = await Promise.all(Array.from({ length: 30 }, () => fetch(`http://${address}${path}`)));
-      return answers.map(({ status }) => status).sort();
-    };
-    const counted = await statuses('/api/v1/peers');
+    const counted = await statuses(address, '/api/v1/peers');
     expect(counted.filter((status) => status === 200)).toHaveLength(20);
     expect(counted.filter((status) => status === 429)).toHaveLength(10);
-    for (const path of ['/metrics', '/nothing', '/api/v1/nothing']) {
+    for (const path of ['/openapi.json', '/nothing', '/api/v1/nothing']) {
       const refused = await fetch(`http://${address}${path}`);
       expect(refused.status).toBe(429);
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
       expect(await refused.json()).toMatchObject({ code: 'TOO_MANY_REQUESTS' });
     }
     for (const path of ['/health', '/health/live', '/health/ready']) {
-      expect(new Set(await statuses(path))).toEqual(new Set([200]));
+      expect(new Set(await statuses(address, path))).toEqual(new Set([200]));
     }
     for (let i = 0; i < 30; i += 1) expect((await ask(address, upgradeText(address))).status).toBe(101);
   });
 
+  test.each([
+    '/%61pi/v1/peers',
+    '/%61%70%69/%76%31/peers',
+    '/api/v1/peers?x=1',
+    '/api/v1/peers#x',
+    'http://a/api/v1/peers',
+    'http://elsewhere.example:1/%61pi/v1/peers',
+    '/openapi%2Ejson',
+  ])('a path spelled %s is counted', async (path) => {
+    const { address } = await serveHttp({ ratePerSecond: 1 });
+    const text = `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
+    for (let i = 0; i < 10; i += 1) expect((await ask(address, text)).status).not.toBe(429);
+    expect((await ask(address, text)).status).toBe(429);
+    // It is the same count as that of the plain spelling.
+    expect((await fetch(`http://${address}/api/v1/peers`)).status).toBe(429);
+  });
+
+  test.each(['HEAD', 'POST', 'DELETE', 'PUT'])('%s is counted, before the key is asked for', async (method) => {
+    const { address } = await serveHttp({ ratePerSecond: 1 });
+    const asked = async () => (await fetch(`http://${address}/api/v1/bans`, { method })).status;
+    for (let i = 0; i < 10; i += 1) expect(await asked()).not.toBe(429);
+    expect(await asked()).toBe(429);
+  });
+
+  test('/metrics has a count of its own: what else an address asks does not blind its monitor', async () => {
+    const { address } = await serveHttp({ ratePerSecond: 1 });
+    await statuses(address, '/api/v1/peers');
+    for (let i = 0; i < 10; i += 1) expect((await fetch(`http://${address}/metrics`)).status).toBe(200);
+    for (const path of ['/metrics', '/%6detrics']) expect((await fetch(`http://${address}${path}`)).status).toBe(429);
+  });
+
   test('0 is no limit', async () => {
     const { address } = await serveHttp({ ratePerSecond: 0 });
-    for (let i = 0; i < 50; i += 1) expect((await fetch(`http://${address}/api/v1/peers`)).status).toBe(200);
+    for (const path of ['/api/v1/peers', '/metrics', '/openapi.json']) {
+      for (let i = 0; i < 50; i += 1) expect((await fetch(`http://${address}${path}`)).status).toBe(200);
+    }
+    expect((await fetch(`http://${address}/api/v1/peers`)).headers.get('x-ratelimit-limit')).toBeNull();
+  });
+});
+
+describe('wrong admin keys', () => {
+  function guess(address: string, key: string | undefined, path = '/api/v1/bans?all=true'): Promise<Response> {
+    return fetch(`http://${address}${path}`, { method: 'DELETE', ...(key && { headers: { 'x-api-key': key } }) });
+  }
+
+  test.each([0, 1000])('an address may try ten in a minute, also where the rate is %i', async (ratePerSecond) => {
+    const { address, view, log } = await serveHttp({ ratePerSecond });
+    for (let i = 0; i < 10; i += 1) expect((await guess(address, `guess ${i}`)).status).toBe(401);
+    for (const path of ['/api/v1/bans?all=true', `/%61pi/v1/peers/${OWN_ID}`]) {
+      for (const key of ['guess', ADMIN_KEY]) {
+        const refused = await guess(address, key, path);
+        expect(refused.status).toBe(429);
+        expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+        expect(await refused.json()).toMatchObject({ code: 'TOO_MANY_REQUESTS' });
+      }
+    }
+    expect(view.calls).toEqual([]);
+    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    expect((await fetch(`http://${address}/api/v1/bans`)).status).toBe(200);
+  });
+
+  test('a hundred sent at once are not tried either', async () => {
+    const { address } = await serveHttp();
+    const socket = await dialSocket(address);
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    const one = (i: number) => `DELETE /api/v1/bans?all=true HTTP/1.1\r\nHost: a\r\nx-api-key: guess ${i}\r\n\r\n`;
+    socket.write(Array.from({ length: 100 }, (_each, i) => one(i)).join(''));
+    const count = (status: number) => text.split(`HTTP/1.1 ${status} `).length - 1;
+    await waitFor(() => count(401) + count(429) === 100, { what: 'all answers' });
+    expect(count(401)).toBe(10);
+  });
+
+  test('right ones are not counted, nor is none at all; a minute later it may try again', async () => {
+    const clock = new FakeClock();
+    const { address } = await serveHttp({}, clock);
+    for (let i = 0; i < 20; i += 1) expect((await guess(address, ADMIN_KEY)).status).toBe(200);
+    for (let i = 0; i < 20; i += 1) expect((await guess(address, undefined)).status).toBe(401);
+    for (let i = 0; i < 10; i += 1) expect((await guess(address, 'wrong')).status).toBe(401);
+    expect((await guess(address, ADMIN_KEY)).status).toBe(429);
+    clock.advance(61_000);
+    expect((await guess(address, ADMIN_KEY)).status).toBe(200);
   });
 });
 
@@ -165,6 +256,27 @@ test('requests are counted by route and status, whatever path is asked', async (
   await waitFor(() => count('none', '404') === 3, { what: 'the last count' });
   expect(count('/health', '200')).toBe(1);
   expect(count('/api/v1/peers/:id', '400')).toBe(1);
+});
+
+test('connections are counted and bounded; those beyond are turned away and counted', async () => {
+  const { address, metrics } = await serveHttp({
+    webSocket: { maxClients: 20, bufferFrames: 100 },
+    maxPlainConnections: 30,
+  });
+  const open = () => metrics.gaugeValue('teranode_p2p_http_connections');
+  const refused = () => metrics.count('teranode_p2p_http_connections_refused_total', { reason: 'too_many' });
+  expect(metrics.gaugeValue('teranode_p2p_http_connections_bound')).toBe(50);
+  const sockets = await Promise.all(Array.from({ length: 50 }, () => dialSocket(address)));
+  await waitFor(() => open() === 50, { what: 'all connections' });
+  const beyond = await Promise.all(Array.from({ length: 10 }, () => dialSocket(address)));
+  for (const socket of beyond) socket.resume();
+  await waitFor(() => refused() === 10 && beyond.every(({ destroyed }) => destroyed), {
+    what: 'the end of those beyond',
+  });
+  expect(open()).toBe(50);
+  for (const socket of sockets) socket.destroy();
+  await waitFor(() => open() === 0, { what: 'the end of all' });
+  expect((await fetch(`http://${address}/health`)).status).toBe(200);
 });
 
 test('stop ends what is open, within its time', async () => {

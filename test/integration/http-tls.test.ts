@@ -91,7 +91,7 @@ describe('files that are refused at start', () => {
 
   test('one whose time has not come', async () => {
     const sources = {
-      health: async () => ({ status: 200, message: 'OK' }),
+      health: async () => ({ status: 200, message: 'OK', checks: [] }),
       scrape: async () => ({ contentType: '', body: '' }),
     };
     const server = new HttpServer(

@@ -18,7 +18,9 @@ async function serve(options: Partial<HttpServerOptions> = {}, ready = true): Pr
   metrics.gauge('teranode_p2p_test_length', 'A gauge', () => 7, { topic: 't' });
   const sources = {
     health: async (live: boolean) =>
-      live || ready ? { status: 200, message: 'OK' } : { status: 503, message: 'kafka: FAILED' },
+      live || ready
+        ? { status: 200, message: 'OK', checks: [] }
+        : { status: 503, message: 'kafka: FAILED', checks: [] },
     scrape: () => metrics.scrape(),
   };
   const server = new HttpServer(

@@ -104,6 +104,74 @@ describe('what is no upgrade', () => {
     expect([webSocket.status, webSocket.body]).toEqual([200, 'OK']);
   });
 
+  /** Sent in one piece with an upgrade behind them: the answer to the first still has the socket when the second is read. */
+  const IN_FRONT: readonly (readonly [string, string, number[]])[] = [
+    ['a plain request', 'GET /health HTTP/1.1\r\nHost: a\r\n\r\n', [200, 426]],
+    ['one that is not found', 'GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n', [404, 426]],
+    ['one that Node refuses by itself', 'GET /health HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n', [417, 426]],
+    ['one that takes its time', 'GET /api/v1/sync HTTP/1.1\r\nHost: a\r\n\r\n', [200, 426]],
+  ];
+
+  test.each(IN_FRONT)('an upgrade behind %s waits for nothing and is none', async (_what, first, statuses) => {
+    const socket = await dialSocket(served.address);
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+    });
+    const seen = () => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status));
+    socket.write(first + upgradeText(served.address));
+    await waitFor(() => seen().length === 2, { what: 'both answers' });
+    expect(seen()).toEqual(statuses);
+    // The connection is as good as any.
+    socket.write('GET /health HTTP/1.1\r\nHost: a\r\n\r\n');
+    await waitFor(() => seen().length === 3, { what: 'a further answer' });
+    socket.write(upgradeText(served.address));
+    await waitFor(() => seen().length === 4, { what: 'the upgrade' });
+    expect(seen().slice(2)).toEqual([200, 101]);
+    await waitFor(() => text.includes('"type":"node_status"'), { what: 'the first frame' });
+  });
+
+  test('a thousand upgrades behind requests, held or dropped, leave nothing behind, and the server stops', async () => {
+    const { address, metrics, server } = await serveHttp();
+    const connections = () => metrics.gaugeValue('teranode_p2p_http_connections');
+    const bytes = `GET /health HTTP/1.1\r\nHost: a\r\n\r\n${upgradeText(address)}`;
+    for (let i = 0; i < MANY / 200; i += 1) {
+      const sockets = await Promise.all(Array.from({ length: 200 }, () => dialSocket(address)));
+      for (const socket of sockets) socket.write(bytes);
+      await waitFor(() => sockets.every(({ bytesRead }) => bytesRead > 0), { what: 'answers' });
+      for (const socket of sockets.slice(2)) socket.destroy();
+    }
+    await waitFor(() => connections() === 2 * (MANY / 200), { what: 'the end of those dropped' });
+    const startMs = performance.now();
+    await server.stop();
+    expect(performance.now() - startMs).toBeLessThan(3000);
+    await waitFor(() => connections() === 0, { what: 'the end of all' });
+    expect(metrics.count('teranode_p2p_ws_upgrades_failed_total')).toBe(0);
+  });
+
+  test('an upgrade of which nothing comes is cut in time, and by a stop', async () => {
+    const times = { statusMs: 3_600_000, upgradeMs: 200 };
+    const { address, answers, metrics } = await serveHttp({ webSocket: { maxClients: 20, bufferFrames: 100, times } });
+    answers.ownStatus = () => new Promise(() => undefined);
+    await expect(ask(address, upgradeText(address))).rejects.toThrow('closed without an answer');
+    expect(metrics.count('teranode_p2p_ws_upgrades_failed_total', { reason: 'timeout' })).toBe(1);
+    await waitFor(() => metrics.gaugeValue('teranode_p2p_http_connections') === 0, { what: 'its end' });
+
+    const patient = await serveHttp({
+      webSocket: { maxClients: 20, bufferFrames: 100, times: { ...times, upgradeMs: 3_600_000 } },
+    });
+    let isAsked = false;
+    patient.answers.ownStatus = () => {
+      isAsked = true;
+      return new Promise(() => undefined);
+    };
+    const asking = ask(patient.address, upgradeText(patient.address)).catch((error: unknown) => error);
+    await waitFor(() => isAsked, { what: 'the upgrade' });
+    await patient.server.stop();
+    expect(await asking).toBeInstanceOf(Error);
+    await waitFor(() => patient.metrics.gaugeValue('teranode_p2p_http_connections') === 0, { what: 'its end' });
+  });
+
   test('connections cut in the middle of an upgrade free their place', async () => {
     const gate = Promise.withResolvers<typeof OWN_STATUS>();
     const { address, answers, metrics } = await serveHttp({ webSocket: { maxClients: 20, bufferFrames: 100 } });

@@ -3,12 +3,14 @@ import { describe, expect, test } from 'vitest';
 import type { Notification } from '../../src/ports/notification.ts';
 import { OWN_STATUS, type ServedHttp, serveHttp, stopHttpAfterEach, subtree } from '../support/http.ts';
 import { waitFor } from '../support/wait.ts';
-import { RawWebSocket } from '../support/websocket.ts';
+import { PONG, RawWebSocket, TEXT } from '../support/websocket.ts';
 
 stopHttpAfterEach();
 
 const BUFFER = 100;
 const NEVER = 3_600_000;
+/** 200 MB, which no kernel keeps for a connection. */
+const MOST_FRAMES = 10_000;
 const PATIENT = { stallMs: NEVER, behindMs: NEVER, pingMs: NEVER, checkMs: 20 };
 
 /** 20 KB, so that the kernel's buffers are soon full; the number can be read back. */
@@ -23,24 +25,30 @@ function numbersOf(client: RawWebSocket): number[] {
     .map(({ best_height: height }) => Number(height) - 1);
 }
 
-async function serve(times: object = {}): Promise<ServedHttp> {
-  return await serveHttp({ webSocket: { maxClients: 100, bufferFrames: BUFFER, times: { ...PATIENT, ...times } } });
+async function serve(times: object = {}, options: object = {}): Promise<ServedHttp> {
+  return await serveHttp({
+    webSocket: { maxClients: 100, bufferFrames: BUFFER, ...options, times: { ...PATIENT, ...times } },
+  });
 }
 
-/** Publishes until frames were lost; the number of frames. */
-async function publishUntilLost(served: ServedHttp, atLeast = 1): Promise<number> {
-  let count = 0;
-  await waitFor(
-    () => {
-      for (let i = 0; i < 20; i += 1) {
-        served.notifications.publish(large(count));
-        count += 1;
-      }
-      return served.metrics.count('teranode_p2p_ws_frames_lost_total') >= atLeast;
-    },
-    { what: 'lost frames' },
-  );
-  return count;
+/** Reads 64 KiB at most every so often, until the returned function is called. */
+function sip(client: RawWebSocket, everyMs: number): () => void {
+  client.socket.on('data', () => client.pause());
+  const sipping = setInterval(() => client.resume(), everyMs);
+  return () => clearInterval(sipping);
+}
+
+/** Publishes until frames were lost; the number of frames. In one go: no client reads, is looked after or is closed meanwhile. */
+function publishUntilLost(served: ServedHttp, atLeast = 1): number {
+  for (let count = 0; count < MOST_FRAMES; ) {
+    if (served.metrics.count('teranode_p2p_ws_frames_lost_total') >= atLeast) return count;
+    // Whole batches, so that none waits to be joined.
+    for (let i = 0; i < 20; i += 1) {
+      served.notifications.publish(large(count));
+      count += 1;
+    }
+  }
+  throw new Error('no frames are lost');
 }
 
 async function pausedClient(address: string, path = '/p2p-ws'): Promise<RawWebSocket> {
@@ -54,7 +62,7 @@ describe('a client that does not read for a while', () => {
   test('has the newest frames waiting, the oldest are gone, and it is closed with their number', async () => {
     const served = await serve();
     const client = await pausedClient(served.address);
-    const count = await publishUntilLost(served, 200);
+    const count = publishUntilLost(served, 200);
     expect(served.metrics.gaugeValue('teranode_p2p_ws_buffer_frames')).toBeLessThanOrEqual(BUFFER);
     expect(served.metrics.gaugeValue('teranode_p2p_ws_buffer_frames_bound')).toBe(BUFFER);
     client.resume();
@@ -70,7 +78,7 @@ describe('a client that does not read for a while', () => {
   test('stays when it asked to be told, and is told in the place of each gap', async () => {
     const served = await serve();
     const client = await pausedClient(served.address, '/p2p-ws?types=node_status,lost');
-    const first = await publishUntilLost(served);
+    const first = publishUntilLost(served);
     client.resume();
     await client.received(1, 'lost');
     await waitFor(() => numbersOf(client).at(-1) === first - 1, { what: 'the newest' });
@@ -90,7 +98,7 @@ describe('a client that does not read for a while', () => {
   test('what it lost stands in the close reason when the server stops', async () => {
     const served = await serve();
     const client = await pausedClient(served.address, '/p2p-ws?types=node_status,lost');
-    const count = await publishUntilLost(served);
+    const count = publishUntilLost(served);
     const stopped = served.server.stop();
     client.resume();
     const { code, reason } = await client.closed();
@@ -103,7 +111,7 @@ describe('a client that never reads', () => {
   test('is closed when what was written to it makes no progress; should it read then, it knows how much it lost', async () => {
     const served = await serve({ stallMs: 300 });
     const client = await pausedClient(served.address);
-    const count = await publishUntilLost(served, 50);
+    const count = publishUntilLost(served, 50);
     await waitFor(() => served.metrics.gaugeValue('teranode_p2p_ws_buffer_frames') === 0, { what: 'the end' });
     client.resume();
     const { code, reason } = await client.closed();
@@ -115,7 +123,7 @@ describe('a client that never reads', () => {
   test('is gone in time when it does not even read its end', async () => {
     const served = await serve({ stallMs: 300 });
     await pausedClient(served.address);
-    await publishUntilLost(served);
+    publishUntilLost(served);
     await waitFor(() => served.metrics.count('teranode_p2p_ws_closed_total', { reason: 'too_slow' }) === 1, {
       what: 'its end',
     });
@@ -131,8 +139,7 @@ describe('a client that never reads', () => {
   test('is closed when it reads a little and stays behind', async () => {
     const served = await serve({ behindMs: 500 });
     const client = await pausedClient(served.address);
-    client.socket.on('data', () => client.pause());
-    const sipping = setInterval(() => client.resume(), 30);
+    const stopSipping = sip(client, 30);
     const isClosed = () => served.metrics.count('teranode_p2p_ws_closed_total', { reason: 'too_slow' }) === 1;
     await waitFor(
       () => {
@@ -141,8 +148,36 @@ describe('a client that never reads', () => {
       },
       { what: 'its end' },
     );
-    clearInterval(sipping);
+    stopSipping();
     expect(served.metrics.gaugeValue('teranode_p2p_ws_clients')).toBe(0);
+  });
+});
+
+describe('a client that reads slowly and steadily', () => {
+  test('is not stalled, however long what the kernel has for it lasts: it gets everything', async () => {
+    const COUNT = 300;
+    const served = await serve({ stallMs: 1400 }, { bufferFrames: 100_000, pingBytes: 256 * 1024 });
+    const client = await pausedClient(served.address);
+    // 6 MB, of which the kernel takes some at once, and then more only when a client has read a MB and a half.
+    for (let i = 0; i < COUNT; i += 1) served.notifications.publish(large(i));
+    const stopSipping = sip(client, 100);
+    const texts = () => client.frames.filter(({ opcode }) => opcode === TEXT).length;
+    await waitFor(() => texts() > COUNT || client.closing(), { timeoutMs: 25_000, what: 'the last frame' });
+    stopSipping();
+    expect(client.closing()).toBeUndefined();
+    expect(numbersOf(client)).toEqual(Array.from({ length: COUNT }, (_each, i) => i));
+    expect(served.metrics.count('teranode_p2p_ws_closed_total')).toBe(0);
+  });
+
+  test('is not feigned by pongs that answer nothing', async () => {
+    const served = await serve({ stallMs: 500 });
+    const client = await pausedClient(served.address);
+    publishUntilLost(served);
+    const ponging = setInterval(() => client.send({ opcode: PONG, payload: Buffer.from([0, 0, 255, 255]) }), 100);
+    await waitFor(() => served.metrics.count('teranode_p2p_ws_closed_total', { reason: 'too_slow' }) === 1, {
+      what: 'its end',
+    });
+    clearInterval(ponging);
   });
 });
 
@@ -151,7 +186,7 @@ describe('others', () => {
     const served = await serve();
     const fast = await RawWebSocket.open(served.address, { path: '/p2p-ws?types=subtree' });
     const slow = await Promise.all(Array.from({ length: 20 }, () => pausedClient(served.address)));
-    await publishUntilLost(served, 20);
+    publishUntilLost(served, 20);
     const delays: number[] = [];
     for (let i = 0; i < 100; i += 1) {
       const startMs = performance.now();
@@ -168,7 +203,7 @@ describe('others', () => {
   test('cost no memory of their own: what waits is shared by all who wait', async () => {
     const served = await serve();
     await Promise.all(Array.from({ length: 50 }, () => pausedClient(served.address)));
-    await publishUntilLost(served, 50 * BUFFER);
+    publishUntilLost(served, 50 * BUFFER);
     const before = process.memoryUsage().arrayBuffers;
     for (let i = 0; i < 2000; i += 1) {
       served.notifications.publish(large(i));

@@ -227,6 +227,24 @@ describe('who may connect', () => {
     await expect.poll(async () => (await ask(address, upgradeText(address))).status).toBe(101);
   });
 
+  test('of one address as many as it has places; others are not shut out by it', async () => {
+    const { address } = await serveHttp({ webSocket: { maxClients: 4, maxPerAddress: 2, bufferFrames: 100 } });
+    const open = async (from: string) => await RawWebSocket.open(address, { from });
+    const first = await open('127.0.0.1');
+    await open('127.0.0.1');
+    const refused = await ask(address, upgradeText(address));
+    expect([refused.status, refused.headers['retry-after'], JSON.parse(refused.body)]).toEqual([
+      429,
+      '30',
+      { code: 'TOO_MANY_CLIENTS', message: 'all 2 places for WebSocket clients of one address are taken' },
+    ]);
+    await open('127.0.0.2');
+    await open('127.0.0.2');
+    await expect(open('127.0.0.2')).rejects.toThrow('upgrade refused: 503');
+    first.socket.destroy();
+    await expect.poll(async () => (await ask(address, upgradeText(address))).status).toBe(101);
+  });
+
   test('protocol pings of the server are answered by whoever reads', async () => {
     const options = { webSocket: { maxClients: 2, bufferFrames: 100, times: { pingMs: 50, checkMs: 20 } } };
     const { address } = await serveHttp(options);

@@ -1,7 +1,7 @@
 // The HTTP server of this node on loopback over fakes, with everything on, and notifications to feed it.
 import { afterEach } from 'vitest';
 import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/http-server.ts';
-import { systemClock } from '../../src/ports/clock.ts';
+import { type Clock, systemClock } from '../../src/ports/clock.ts';
 import type { HealthCheck } from '../../src/ports/node-view.ts';
 import type { Notification } from '../../src/ports/notification.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../../src/wire/block-assembly-details.ts';
@@ -61,29 +61,32 @@ export interface ServedHttp {
   readonly log: ReturnType<typeof recordingLogger>;
   /** What a test may change while it runs. */
   readonly answers: {
-    health: { status: number; message: string; checks?: readonly HealthCheck[] };
+    health: { status: number; message: string; checks: readonly HealthCheck[] };
     ownStatus: () => NodeStatus | Promise<NodeStatus>;
   };
 }
 
 const started: HttpServer[] = [];
 
-export async function serveHttp(options: Partial<HttpServerOptions> = {}): Promise<ServedHttp> {
+export async function serveHttp(
+  options: Partial<HttpServerOptions> = {},
+  clock: Clock = systemClock,
+): Promise<ServedHttp> {
   const view = new FakeNodeView();
   const notifications = new FakeNotifications();
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const answers: ServedHttp['answers'] = {
-    health: { status: 200, message: 'OK' },
+    health: { status: 200, message: 'OK', checks: [] },
     ownStatus: () => OWN_STATUS,
   };
   const server = new HttpServer(
     {
       log,
       metrics,
-      clock: systemClock,
+      clock,
       sources: {
-        health: async (live) => (live ? { status: 200, message: 'OK' } : answers.health),
+        health: async (live) => (live ? { status: 200, message: 'OK', checks: [] } : answers.health),
         scrape: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: 'a_metric 1\n' }),
       },
       api: { view, adminKey: ADMIN_KEY, version: '0.1.0' },

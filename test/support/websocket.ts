@@ -26,6 +26,8 @@ export interface DialOptions {
   readonly httpVersion?: string;
   /** Answer pings; default true. */
   readonly answersPings?: boolean;
+  /** Our own address. */
+  readonly from?: string;
 }
 
 export interface SentFrame {
@@ -52,10 +54,11 @@ export function cutAll(): void {
 }
 
 /** A bare connection. */
-export async function dialSocket(address: string, ca?: Buffer): Promise<Socket> {
+export async function dialSocket(address: string, ca?: Buffer, from?: string): Promise<Socket> {
   const { hostname, port } = new URL(`http://${address}`);
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
-  const socket = ca === undefined ? connect(Number(port), host) : connectTls({ host, port: Number(port), ca });
+  const target = { host, port: Number(port), ...(from === undefined ? {} : { localAddress: from }) };
+  const socket = ca === undefined ? connect(target) : connectTls({ ...target, ca });
   sockets.add(socket);
   socket.once('close', () => sockets.delete(socket));
   await new Promise<void>((resolve, reject) => {
@@ -138,7 +141,7 @@ export class RawWebSocket {
 
   /** Throws with the status when the upgrade is refused. */
   static async open(address: string, options: DialOptions = {}): Promise<RawWebSocket> {
-    const socket = await dialSocket(address, options.ca);
+    const socket = await dialSocket(address, options.ca, options.from);
     socket.write(upgradeText(address, options));
     let head = Buffer.alloc(0);
     const answered = Promise.withResolvers<Answer>();

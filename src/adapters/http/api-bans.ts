@@ -41,7 +41,6 @@ function addBan(view: NodeView): Operation {
       reason: z.string().max(MAX_REASON_CHARS).optional(),
     }),
     answer: BAN,
-    refusals: [503],
     run: ({ body }) => view.ban(body.subject, body.untilMs, body.reason),
   });
 }
@@ -55,7 +54,6 @@ function removeBans(view: NodeView): Operation {
     summary: 'Lifts the ban of one subject, or with all=true every one. With it go scores and dial back-off.',
     query: z.strictObject({ subject: subject.optional(), all: z.boolean().optional() }),
     answer: z.object({ lifted: z.boolean().describe('False when there was nothing to lift.') }),
-    refusals: [503],
     run: async ({ query }) => {
       if ((query.subject === undefined) === (query.all !== true)) {
         throw new HttpProblem(400, 'INPUT_INVALID', 'give subject=… or all=true');

@@ -54,7 +54,7 @@ function connectPeer(view: NodeView): Operation {
     summary: 'Dials a peer and stays connected.',
     body: z.strictObject({ address: z.string().min(1).max(MAX_MULTIADDR_CHARS).describe('A multiaddr.') }),
     answer: z.object({ peerId: z.string() }),
-    refusals: [502, 504],
+    refusals: [502],
     run: async ({ body: { address } }) => ({ peerId: await view.connect(address) }),
   });
 }
@@ -69,7 +69,6 @@ function scorePeer(view: NodeView): Operation {
     params,
     body: z.strictObject({ reason: SCORE_REASON }),
     answer: z.object({ score: z.number().describe('After it.') }),
-    refusals: [503],
     run: async ({ params: { id }, body: { reason } }) => ({ score: await view.addScore(id, reason) }),
   });
 }

@@ -1,4 +1,4 @@
-// What the API answers, as schemas: one source for types, for the check of answers in tests, and for /openapi.json. Times are Unix ms. What this
+// What the API answers, as schemas: one source for types, for the check of every answer, and for /openapi.json. Times are Unix ms. What this
 // node does not know is left out.
 import { z } from 'zod';
 
@@ -113,6 +113,21 @@ export const VERDICT = z
     reason: z.string().optional().describe('Name of the guard that stopped it.'),
   })
   .describe('What was decided of one gossip message.');
+
+export const HEALTH = z
+  .object({
+    status: z.enum(['ok', 'failed']),
+    checks: z.array(
+      z.object({
+        name: z.string(),
+        ok: z.boolean(),
+        details: z.string(),
+        tookMs: count.describe('How long it took to find out.'),
+        atMs: unixMs,
+      }),
+    ),
+  })
+  .describe('What is well and what is not.');
 
 const common = { atMs: unixMs, isOwn: z.boolean().describe('Announced by this node itself.'), peerId: z.string() };
 const hash = z.string();

@@ -1,13 +1,16 @@
 // HTTP and HTTPS for programs that watch this node: probes and metrics as Go answers them, the API, the WebSocket. Puts the parts together.
 import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { P2PError } from '../../errors.ts';
 import { type Clock, systemClock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
+import { answerCheck } from './answer-check.ts';
 import { type ApiSources, addApiRoutes } from './api-routes.ts';
 import { type Certificate, type CertificateFiles, CertificateWatch, readCertificate } from './certificate.ts';
+import { ConnectionMeter } from './connection-meter.ts';
+import { fastifyLog } from './fastify-log.ts';
 import { addHealthRoutes, addProbeRoutes, type HttpSources } from './health-routes.ts';
 import { problemAnswer } from './http-problem.ts';
 import { listen } from './listen-address.ts';
@@ -42,6 +45,8 @@ export interface HttpServerOptions {
   /** `p2p_ws_origins`; default all. */
   readonly webSocketOrigins?: Origins;
   readonly webSocket?: WebSocketOptions;
+  /** Connections that are no WebSocket; beyond them and the WebSockets new ones are closed at once. Default 2,000. */
+  readonly maxPlainConnections?: number;
 }
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -49,7 +54,6 @@ const MAX_PARAM_CHARS = 512;
 /** Dialling a peer may take ten seconds. */
 const HANDLER_TIMEOUT_MS = 15_000;
 const CLOSE_DEADLINE_MS = 1500;
-/** Connections that are no WebSocket. */
 const MAX_PLAIN_CONNECTIONS = 2000;
 const ANY_ORIGIN: Origins = ['*'];
 const WEBSOCKET_DEFAULTS: WebSocketOptions = { maxClients: 2000, bufferFrames: 4000 };
@@ -59,6 +63,8 @@ export class HttpServer {
   private readonly options: HttpServerOptions;
   private readonly clock: Clock;
   private readonly hub: WebSocketHub | undefined;
+  private readonly meter: ConnectionMeter | undefined;
+  private readonly maxConnections: number;
   private readonly tlsServers: HttpsServer[] = [];
   private app: FastifyInstance | undefined;
   private certificates: CertificateWatch | undefined;
@@ -74,6 +80,9 @@ export class HttpServer {
         options.webSocket ?? WEBSOCKET_DEFAULTS,
       );
     }
+    const maxConnections = (this.hub?.maxClients ?? 0) + (options.maxPlainConnections ?? MAX_PLAIN_CONNECTIONS);
+    this.maxConnections = maxConnections;
+    this.meter = metrics === undefined ? undefined : new ConnectionMeter({ metrics }, { maxConnections });
   }
 
   /** Listens. Throws LISTEN_FAILED, SETTINGS_INVALID (certificate files). */
@@ -112,19 +121,21 @@ export class HttpServer {
   }
 
   private async build(certificate: Certificate | undefined): Promise<FastifyInstance> {
-    const { log, sources, api } = this.deps;
+    const { log, metrics, sources, api } = this.deps;
     const { routes, corsOrigins = ANY_ORIGIN, ratePerSecond = 0, webSocketOrigins = ANY_ORIGIN } = this.options;
     const app = this.bareApp(certificate);
     app.setErrorHandler(problemAnswer(log));
     this.countRequests(app);
     await addProtections(app, { corsOrigins, ratePerSecond: routes === 'probes' ? 0 : ratePerSecond });
+    const checkAnswer = answerCheck(metrics);
     if (routes === 'probes') {
-      addProbeRoutes(app, sources);
+      addProbeRoutes(app, sources, checkAnswer);
       return app;
     }
-    addHealthRoutes(app, sources);
-    if (this.hub !== undefined) await addWebSocketRoute(app, this.hub, { origins: webSocketOrigins });
-    if (api !== undefined) addApiRoutes(app, api);
+    addHealthRoutes(app, sources, checkAnswer);
+    const { hub, clock } = this;
+    if (hub !== undefined) await addWebSocketRoute(app, { hub, log }, { origins: webSocketOrigins });
+    if (api !== undefined) addApiRoutes(app, { log, clock, checkAnswer }, api);
     return app;
   }
 
@@ -135,6 +146,9 @@ export class HttpServer {
       handlerTimeout: HANDLER_TIMEOUT_MS,
       forceCloseConnections: 'idle',
       routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+      loggerInstance: fastifyLog(this.deps.log),
+      logController: new LogController({ disableRequestLogging: true }),
+      // Of paths and queries, where all is text; bodies are not its business (api-routes).
       ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
       clientErrorHandler: answerClientError,
       frameworkErrors: problemAnswer(this.deps.log),
@@ -142,8 +156,9 @@ export class HttpServer {
         const server = nodeServer(handler, {
           certificate,
           isUpgrade: (request) => hub !== undefined && isWebSocketRequest(request),
-          maxConnections: (hub?.maxClients ?? 0) + MAX_PLAIN_CONNECTIONS,
+          maxConnections: this.maxConnections,
         });
+        this.meter?.watch(server);
         if (server instanceof HttpsServer) this.tlsServers.push(server);
         return server;
       },

@@ -5,10 +5,11 @@ import type { Socket } from 'node:net';
 import type { FastifyServerFactoryHandler } from 'fastify';
 import type { Certificate } from './certificate.ts';
 import type { ProblemCode } from './http-problem.ts';
+import { OwningResponse } from './owning-response.ts';
 
 export interface NodeServerOptions {
   readonly certificate: Certificate | undefined;
-  /** Which requests with `Upgrade` are taken at their word; the others are plain ones, as HTTP says. */
+  /** Which requests with `Upgrade` are taken at their word; the others are plain ones, as HTTP says, and so are those sent before every answer is out. */
   readonly isUpgrade: (request: IncomingMessage) => boolean;
   /** Open connections, WebSockets included; beyond it new ones are closed at once. */
   readonly maxConnections: number;
@@ -26,15 +27,16 @@ const KEEP_ALIVE_MS = 15_000;
 const IDLE_MS = 30_000;
 
 export function nodeServer(handler: FastifyServerFactoryHandler, options: NodeServerOptions): Server | HttpsServer {
-  const limits: ServerOptions = {
+  const { certificate, isUpgrade, maxConnections } = options;
+  const limits: ServerOptions<typeof IncomingMessage, typeof OwningResponse> = {
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: CHECK_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    shouldUpgradeCallback: options.isUpgrade,
+    shouldUpgradeCallback: (request) => isUpgrade(request) && !OwningResponse.owns(request.socket),
+    ServerResponse: OwningResponse,
   };
-  const { certificate } = options;
   const server =
     certificate === undefined
       ? createServer(limits, handler)
@@ -43,7 +45,7 @@ export function nodeServer(handler: FastifyServerFactoryHandler, options: NodeSe
           handler,
         );
   server.maxHeadersCount = MAX_HEADERS;
-  server.maxConnections = options.maxConnections;
+  server.maxConnections = maxConnections;
   server.setTimeout(IDLE_MS);
   return server;
 }

@@ -1,15 +1,24 @@
-// The OpenAPI 3 document, made from the operations themselves; what is no JSON (probes, metrics, the WebSocket) is told beside them.
+// The OpenAPI 3 document, made from the operations themselves; what is none (probes, metrics, the WebSocket) is told beside them.
 import { STATUS_CODES } from 'node:http';
 import { KEY_HEADER } from './admin-key-check.ts';
+import { HEALTH } from './api-schemas.ts';
 import { PROBLEM } from './http-problem.ts';
 import { jsonSchema, type Operation } from './operation.ts';
 import { TYPE_NAMES } from './ws-types.ts';
 
 type Json = Record<string, unknown>;
 
-/** Refusals that any request may have. */
-const ALWAYS = [429, 500];
-const TEXT = 'text/plain';
+/** Refusals that every operation may have: too many requests, a fault of ours, a node that has not started, no answer in time. */
+const ALWAYS = [429, 500, 503, 504];
+/** Of what may have a body: no JSON, too large, of another type. */
+const OF_BODIES = [400, 413, 415];
+/** Of what has parameters in its path: wrong, too long. */
+const OF_PATHS = [400, 414];
+const DESCRIPTION = [
+  'What a P2P node sees and does. Times are Unix milliseconds. Every GET but that of the WebSocket may be asked as HEAD.',
+  'What is no HTTP request, or too slow or too large as such, is answered 400, 408 or 431 and the connection closed;',
+  'a path that is none, 404. Every refusal is a Problem.',
+].join(' ');
 
 export function openApiDocument(operations: readonly Operation[], version: string): Json {
   const paths: Record<string, Json> = { ...otherPaths() };
@@ -22,7 +31,7 @@ export function openApiDocument(operations: readonly Operation[], version: strin
     info: {
       title: 'Teranode P2P',
       version,
-      description: 'What a P2P node sees and does. Times are Unix milliseconds.',
+      description: DESCRIPTION,
     },
     paths,
     components: {
@@ -35,8 +44,14 @@ export function openApiDocument(operations: readonly Operation[], version: strin
 }
 
 function described(each: Operation): Json {
-  const hasInput = each.params !== undefined || each.query !== undefined || each.body !== undefined;
-  const refusals = [...(hasInput ? [400] : []), ...(each.needsKey ? [401] : []), ...each.refusals, ...ALWAYS];
+  const refusals = [
+    ...(each.method === 'GET' ? [] : OF_BODIES),
+    ...(each.params === undefined ? [] : OF_PATHS),
+    ...(each.query === undefined ? [] : [400]),
+    ...(each.needsKey ? [401] : []),
+    ...each.refusals,
+    ...ALWAYS,
+  ];
   const parameters = [...parametersOf(each.params, 'path'), ...parametersOf(each.query, 'query')];
   return {
     operationId: each.id,
@@ -80,33 +95,37 @@ function problems(statuses: readonly number[]): Json {
   );
 }
 
-function text(id: string, summary: string, refusals: readonly number[] = []): Json {
-  const content = { [TEXT]: { schema: { type: 'string' } } };
-  const refused = refusals.map((status) => [status, { description: `${STATUS_CODES[status]}.`, content }]);
-  return {
-    get: {
-      operationId: id,
-      summary,
-      tags: ['node'],
-      responses: { 200: { description: 'OK.', content }, ...Object.fromEntries(refused) },
-    },
-  };
+/** An operation without input, beside the API. */
+function plain(id: string, summary: string, responses: Json): Json {
+  return { get: { operationId: id, summary, tags: ['node'], responses } };
+}
+
+function text(): Json {
+  return { 'text/plain': { schema: { type: 'string' } } };
+}
+
+function probe(id: string, summary: string): Json {
+  const content = { ...text(), ...json(jsonSchema(HEALTH, 'output')) };
+  return plain(id, `${summary}; with every check when asked for application/json.`, {
+    200: { description: 'It is.', content },
+    503: { description: 'It is not.', content },
+    ...problems([500, 504]),
+  });
 }
 
 function otherPaths(): Record<string, Json> {
   return {
-    '/health': text('health', 'OK, as Go answers.'),
-    '/health/live': text('live', 'The process answers.'),
-    '/health/ready': text('ready', 'Every check with its state; as JSON when asked for application/json.', [503]),
-    '/metrics': text('metrics', 'Metrics in the text format of Prometheus.'),
-    '/openapi.json': {
-      get: {
-        operationId: 'document',
-        summary: 'This document.',
-        tags: ['node'],
-        responses: { 200: { description: 'OK.', content: json({ type: 'object' }) } },
-      },
-    },
+    '/health': plain('health', 'OK, as Go answers.', { 200: { description: 'OK.', content: text() } }),
+    '/health/live': probe('live', 'Whether the process moves'),
+    '/health/ready': probe('ready', 'Whether all that this node depends on answers'),
+    '/metrics': plain('metrics', 'Metrics in the text format of Prometheus.', {
+      200: { description: 'OK.', content: text() },
+      ...problems([429, 500, 504]),
+    }),
+    '/openapi.json': plain('document', 'This document.', {
+      200: { description: 'OK.', content: json({ type: 'object' }) },
+      ...problems([429]),
+    }),
     '/p2p-ws': {
       get: {
         operationId: 'watch',
@@ -123,7 +142,7 @@ function otherPaths(): Record<string, Json> {
             schema: { type: 'array', items: { type: 'string', enum: [...TYPE_NAMES] } },
           },
         ],
-        responses: { 101: { description: 'Switching Protocols.' }, ...problems([400, 403, 426, 503]) },
+        responses: { 101: { description: 'Switching Protocols.' }, ...problems([400, 403, 426, 429, 503]) },
       },
     },
   };

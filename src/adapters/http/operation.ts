@@ -1,5 +1,5 @@
-// One operation of the API: schemas that validate what comes and say what is answered, and what it does. Routes and the OpenAPI document are both
-// made from these, so that they cannot differ.
+// One operation of the API: schemas that validate what comes and what is answered, and what it does. Routes and the OpenAPI document are both made
+// from these, so that they cannot differ.
 import { z } from 'zod';
 
 export interface OperationInput<P, Q, B> {
@@ -59,7 +59,7 @@ export function operation<
     params: definition.params,
     query: definition.query,
     body: definition.body,
-    // Fastify has validated it against these very schemas.
+    // It was held against these very schemas.
     run: (input) => definition.run(input as OperationInput<Of<P>, Of<Q>, Of<B>>),
   };
 }

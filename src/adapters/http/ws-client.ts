@@ -6,17 +6,18 @@ import { BoundedQueue } from '../../bounded-queue.ts';
 import type { Counter } from '../../ports/metrics.ts';
 import { encodeLostFrame } from '../../wire/notification-frame.ts';
 import type { Batch, BatchTaker } from './ws-channels.ts';
-import { PING, textFrame } from './ws-frame.ts';
+import { textFrame } from './ws-frame.ts';
+import { ReadProgress } from './ws-progress.ts';
 
 /** Why a client is gone. A closed set: it labels a metric. */
 export type CloseReason = 'left' | 'too_slow' | 'large' | 'odd' | 'flood' | 'stop' | 'broken';
 
 export interface WsTimes {
-  /** Without any progress of what was written. */
+  /** For a client whose socket takes no more: without a byte that goes out, and without an answer to a ping in what it has. */
   readonly stallMs: number;
   /** For clients that lost frames and did not ask to be told, until they are level again. */
   readonly behindMs: number;
-  /** Between pings of the protocol; a client that leaves two unanswered reads nothing. */
+  /** Between pings of the protocol while little is sent; a client that answers none in three of these times reads nothing. */
   readonly pingMs: number;
 }
 
@@ -25,6 +26,8 @@ export interface WsClientOptions {
   readonly bufferFrames: number;
   readonly wantsLost: boolean;
   readonly times: WsTimes;
+  /** See ReadProgress. */
+  readonly pingBytes: number;
 }
 
 interface WsClientDependencies {
@@ -53,7 +56,7 @@ const MESSAGE_BURST = 20;
 const MESSAGES_PER_SECOND = 1;
 /** In the time between two checks. */
 const MAX_READ_BYTES = 64 * KIB;
-const MAX_UNANSWERED_PINGS = 2;
+const MAX_SILENT_PINGS = 3;
 
 export class WsClient implements BatchTaker {
   private readonly deps: WsClientDependencies;
@@ -64,18 +67,19 @@ export class WsClient implements BatchTaker {
   private queuedFrames = 0;
   private lostFrames = 0;
   private untoldFrames = 0;
-  /** While the socket takes no more; undefined while it does. */
-  private blockedSinceMs: number | undefined;
+  private readonly progress: ReadProgress;
+  /** When the socket last took something, or something in it was last read. */
+  private movedMs: number;
+  private bytesOut = 0;
   private lostSinceMs: number | undefined;
-  private nextPingMs: number;
-  private unansweredPings = 0;
   private readBytes = 0;
   private messages = { left: MESSAGE_BURST, atMs: 0 };
 
   constructor(deps: WsClientDependencies, options: WsClientOptions) {
     this.deps = deps;
     this.options = options;
-    this.nextPingMs = deps.now() + options.times.pingMs;
+    this.movedMs = deps.now();
+    this.progress = new ReadProgress(options, this.movedMs);
     this.queue = new BoundedQueue<Batch>({
       maxItems: options.bufferFrames,
       maxBytes: options.bufferFrames,
@@ -99,7 +103,7 @@ export class WsClient implements BatchTaker {
 
   take(batch: Batch): void {
     if (!this.isOpen()) return;
-    if (this.blockedSinceMs === undefined) {
+    if (!this.isBlocked()) {
       this.write(batch);
       return;
     }
@@ -114,9 +118,10 @@ export class WsClient implements BatchTaker {
     const { bytesRead } = this.deps.socket;
     const isFlood = bytesRead - this.readBytes > MAX_READ_BYTES;
     this.readBytes = bytesRead;
+    this.noteMovement(nowMs);
     if (this.isTooSlow(nowMs)) this.close('too_slow');
     else if (isFlood) this.close('flood');
-    else if (nowMs >= this.nextPingMs) this.ping(nowMs);
+    else if (this.progress.sincePingMs(nowMs) >= this.options.times.pingMs) this.ping(nowMs);
   }
 
   /** The other side is told why, and how much it lost; ws ends the connection when the time for that is over. */
@@ -135,9 +140,10 @@ export class WsClient implements BatchTaker {
       else this.heard();
     });
     ws.on('ping', () => this.heard());
-    ws.on('pong', () => {
-      if (this.unansweredPings === 0) this.heard();
-      this.unansweredPings = 0;
+    ws.on('pong', (payload) => {
+      const nowMs = this.deps.now();
+      if (this.progress.answer(payload, nowMs)) this.movedMs = nowMs;
+      else this.heard();
     });
     // ws has sent the code that belongs to the fault by then.
     ws.on('error', (error) => this.end(reasonOf(error)));
@@ -160,15 +166,22 @@ export class WsClient implements BatchTaker {
     if (reason === 'too_slow' || reason === 'stop') this.dropAll();
   }
 
+  /** Whether the socket takes no more; `drain` tells when it does again. */
+  private isBlocked(): boolean {
+    return this.deps.socket.writableNeedDrain;
+  }
+
   private write(batch: Batch): void {
-    this.deps.sent.add(batch.frames);
-    if (!this.deps.socket.write(batch.bytes)) this.blockedSinceMs ??= this.deps.now();
+    const { sent, socket } = this.deps;
+    sent.add(batch.frames);
+    socket.write(batch.bytes);
+    const ping = this.progress.wrote(batch.bytes.length, this.deps.now());
+    if (ping !== undefined) socket.write(ping);
   }
 
   private pump(): void {
-    this.blockedSinceMs = undefined;
     if (!this.isOpen()) return;
-    while (this.blockedSinceMs === undefined) {
+    while (!this.isBlocked()) {
       const batch = this.queue.shift();
       if (batch === undefined) break;
       this.queuedFrames -= batch.frames;
@@ -200,18 +213,23 @@ export class WsClient implements BatchTaker {
   }
 
   private isTooSlow(nowMs: number): boolean {
-    const { stallMs, behindMs } = this.options.times;
-    const isStalled = this.blockedSinceMs !== undefined && nowMs - this.blockedSinceMs >= stallMs;
+    const { stallMs, behindMs, pingMs } = this.options.times;
+    const isStalled = nowMs - this.movedMs >= stallMs;
     const isBehind = this.lostSinceMs !== undefined && nowMs - this.lostSinceMs >= behindMs;
-    const readsNothing = this.unansweredPings >= MAX_UNANSWERED_PINGS && nowMs >= this.nextPingMs;
+    const readsNothing = this.progress.silentMs(nowMs) >= MAX_SILENT_PINGS * pingMs;
     return isStalled || isBehind || readsNothing;
   }
 
+  /** What has gone out of our hands, into those of the kernel, is what was written less what still waits for that. */
+  private noteMovement(nowMs: number): void {
+    const { bytesWritten, writableLength } = this.deps.socket;
+    const bytesOut = bytesWritten - writableLength;
+    if (!this.isBlocked() || bytesOut !== this.bytesOut) this.movedMs = nowMs;
+    this.bytesOut = bytesOut;
+  }
+
   private ping(nowMs: number): void {
-    this.nextPingMs = nowMs + this.options.times.pingMs;
-    if (this.blockedSinceMs !== undefined) return;
-    this.unansweredPings += 1;
-    this.write({ bytes: Buffer.from(PING), frames: 0 });
+    if (!this.isBlocked()) this.deps.socket.write(this.progress.ping(nowMs));
   }
 
   /** Takes a token; without one the client is closed. */

@@ -5,8 +5,12 @@ const FINAL_PING = 0x89;
 const SHORT_MAX = 125;
 const MEDIUM_MAX = 0xffff;
 
-/** A ping without a payload. */
-export const PING: Uint8Array = Uint8Array.of(FINAL_PING, 0);
+/** A ping that carries a number of 32 bits; whoever answers sends it back. */
+export function pingFrame(id: number): Buffer {
+  const frame = Buffer.of(FINAL_PING, 4, 0, 0, 0, 0);
+  frame.writeUInt32BE(id, 2);
+  return frame;
+}
 
 /** One text message in one frame. */
 export function textFrame(payload: Uint8Array): Buffer {

@@ -9,8 +9,10 @@ import { encodeNotificationFrame, encodePingFrame } from '../../wire/notificatio
 import { WsChannels } from './ws-channels.ts';
 import { type CloseReason, WsClient, type WsTimes } from './ws-client.ts';
 import { textFrame } from './ws-frame.ts';
+import { WsPlaces } from './ws-places.ts';
 import { type NodeStatus, OwnStatusFrame } from './ws-status.ts';
 import type { Wish } from './ws-types.ts';
+import { PendingUpgrades } from './ws-upgrades.ts';
 
 /** What WebSocket clients are told; given by the server. */
 export interface WebSocketSources {
@@ -24,35 +26,46 @@ export interface WebSocketSources {
 export interface WebSocketOptions {
   /** Beyond it, upgrades are refused with 503. */
   readonly maxClients: number;
+  /** Of one address; beyond it, upgrades are refused with 429. Default: no bound of its own. */
+  readonly maxPerAddress?: number;
   /** Frames that wait for a client that reads too slowly, of up to a KiB each; then the oldest go. */
   readonly bufferFrames: number;
   readonly times?: Partial<typeof TIMES>;
+  /** Between pings in what a client is sent. Default 2 MiB: at 1,000 announcements a second one in six seconds. */
+  readonly pingBytes?: number;
 }
 
-const TIMES: WsTimes & { statusMs: number; pingFrameMs: number; checkMs: number } = {
-  stallMs: 10_000,
+export const TIMES: WsTimes & { statusMs: number; upgradeMs: number; pingFrameMs: number; checkMs: number } = {
+  /** With a ping every 2 MiB, who reads 70 KB a second is seen to do so. */
+  stallMs: 30_000,
   behindMs: 30_000,
   pingMs: 15_000,
   statusMs: 1000,
+  /** From an upgrade to its client: above all the time for our own status. */
+  upgradeMs: 5000,
   /** Go's interval of PING. */
   pingFrameMs: 10_000,
   checkMs: 1000,
 };
+export const PING_BYTES = 2 * 1024 * 1024;
 /** Batches of a quarter of the buffer, so that what is dropped at once is small beside it. */
 const BATCHES_PER_BUFFER = 4;
 
 export class WebSocketHub {
   readonly status: OwnStatusFrame;
+  readonly upgrades: PendingUpgrades;
   readonly maxClients: number;
+  readonly maxPerAddress: number;
   private readonly log: Logger;
   private readonly clock: Clock;
   private readonly sources: WebSocketSources;
   private readonly bufferFrames: number;
+  private readonly pingBytes: number;
   private readonly times: typeof TIMES;
   private readonly channels: WsChannels;
   private readonly clients = new Set<WsClient>();
-  /** Connections that are clients or about to be. */
-  private places = 0;
+  /** Of connections that are clients or about to be. */
+  private readonly places: WsPlaces;
   private readonly sent: Counter;
   private readonly lost: Counter;
   private readonly closed: Counter;
@@ -75,12 +88,16 @@ export class WebSocketHub {
     this.clock = deps.clock;
     this.sources = deps.sources;
     this.maxClients = options.maxClients;
+    this.maxPerAddress = options.maxPerAddress ?? options.maxClients;
+    this.places = new WsPlaces({ max: this.maxClients, maxPerAddress: this.maxPerAddress });
     this.bufferFrames = options.bufferFrames;
+    this.pingBytes = options.pingBytes ?? PING_BYTES;
     this.times = { ...TIMES, ...options.times };
     this.status = new OwnStatusFrame(
       { ...deps, ownStatus: () => deps.sources.ownStatus() },
       { deadlineMs: this.times.statusMs },
     );
+    this.upgrades = new PendingUpgrades(deps, { deadlineMs: this.times.upgradeMs });
     this.channels = new WsChannels({ maxBatchFrames: Math.ceil(options.bufferFrames / BATCHES_PER_BUFFER) });
     const { metrics } = deps;
     this.sent = metrics.counter('teranode_p2p_ws_frames_sent_total', 'Frames handed to WebSocket clients');
@@ -104,18 +121,14 @@ export class WebSocketHub {
     ];
   }
 
-  /** A place for a connection, for as long as its socket lives. False when there is none. */
-  reserve(socket: Socket): boolean {
-    if (this.isStopping || this.places >= this.maxClients || socket.destroyed) return false;
-    this.places += 1;
-    socket.once('close', () => {
-      this.places -= 1;
-    });
-    return true;
+  /** A place for a connection, for as long as its socket lives. */
+  reserve(socket: Socket): ReturnType<WsPlaces['take']> {
+    return this.isStopping ? 'full' : this.places.take(socket);
   }
 
   /** A connection that has a place and whose upgrade is done. */
   adopt(ws: WebSocket, socket: Socket, wish: Wish, first: Buffer): void {
+    const { bufferFrames, pingBytes, times } = this;
     const client = new WsClient(
       {
         ws,
@@ -125,11 +138,11 @@ export class WebSocketHub {
         lost: this.lost,
         onGone: (reason) => this.gone(client, reason),
       },
-      { bufferFrames: this.bufferFrames, wantsLost: wish.wantsLost, times: this.times },
+      { bufferFrames, pingBytes, wantsLost: wish.wantsLost, times },
     );
     this.clients.add(client);
-    if (this.isStopping) client.close('stop');
-    else client.begin(first, (taker) => this.channels.join(wish, taker));
+    client.begin(first, (taker) => this.channels.join(wish, taker));
+    this.upgrades.done(socket);
   }
 
   /** Everybody is told and gone, at the latest when the time for closing is over. May be called twice. */
@@ -140,6 +153,7 @@ export class WebSocketHub {
 
   private async closeAll(): Promise<void> {
     this.isStopping = true;
+    this.upgrades.stop();
     this.unsubscribe?.();
     for (const timer of this.timers) clearInterval(timer);
     this.channels.flushAll();

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Logger } from '../../ports/log.ts';
 import { HttpProblem } from './http-problem.ts';
 import { isAllowedOrigin, type Origins } from './origins.ts';
 import type { WebSocketHub } from './ws-hub.ts';
@@ -33,7 +34,7 @@ export function isWebSocketRequest({ method, url = '', headers }: IncomingMessag
 
 export async function addWebSocketRoute(
   app: FastifyInstance,
-  hub: WebSocketHub,
+  { hub, log }: { readonly hub: WebSocketHub; readonly log: Logger },
   options: { readonly origins: Origins },
 ): Promise<void> {
   const limits = {
@@ -43,9 +44,17 @@ export async function addWebSocketRoute(
     perMessageDeflate: false,
     clientTracking: false,
   };
+  // Before the plugin, so that it is known whatever happens there.
+  app.server.on('upgrade', (_request, socket) => hub.upgrades.add(socket));
   await app.register(fastifyWebsocket, {
     options: limits,
-    errorHandler: () => undefined,
+    // Clients give the reason of their own end.
+    errorHandler: (error, _ws, request) => {
+      const { socket } = request.raw;
+      if (!hub.upgrades.has(socket)) return;
+      log.warn({ err: error }, 'websocket upgrade failed');
+      hub.upgrades.fail(socket, 'error');
+    },
     // The hub has closed its clients by then.
     preClose: (done) => done(),
   });
@@ -54,6 +63,8 @@ export async function addWebSocketRoute(
     method: 'GET',
     url: WEBSOCKET_PATH,
     exposeHeadRoute: false,
+    // Clients have a bound of their own.
+    config: { rateLimit: false },
     preValidation: async (request) => {
       admitted.set(request.raw, await admit(request, hub, options.origins));
     },
@@ -62,8 +73,8 @@ export async function addWebSocketRoute(
     },
     wsHandler: (ws, request) => {
       const entry = admitted.get(request.raw);
-      if (entry === undefined) ws.terminate();
-      else hub.adopt(ws, request.raw.socket, entry.wish, entry.first);
+      if (entry === undefined) throw new TypeError('an upgrade that was not admitted');
+      hub.adopt(ws, request.raw.socket, entry.wish, entry.first);
     },
   });
 }
@@ -75,11 +86,8 @@ async function admit(request: FastifyRequest, hub: WebSocketHub, origins: Origin
     throw new HttpProblem(403, 'FORBIDDEN', 'this origin may not connect; the setting p2p_ws_origins says which may');
   }
   const wish = wishOf(request);
-  if (!hub.reserve(request.raw.socket)) {
-    throw new HttpProblem(503, 'TOO_MANY_CLIENTS', `all ${hub.maxClients} places for WebSocket clients are taken`, {
-      'retry-after': String(RETRY_FULL_S),
-    });
-  }
+  const place = hub.reserve(request.raw.socket);
+  if (place !== 'taken') throw noPlace(hub, place);
   const first = await hub.status.frame();
   if (first === undefined) {
     throw new HttpProblem(503, 'NOT_READY', 'this node has no status to tell yet', {
@@ -109,6 +117,14 @@ function wishOf(request: FastifyRequest): Wish {
   if (!('unknown' in wish)) return wish;
   const given = wish.unknown.slice(0, 50);
   throw new HttpProblem(400, 'INPUT_INVALID', `types: ${given} is none of ${TYPE_NAMES.join(', ')}`);
+}
+
+function noPlace(hub: WebSocketHub, place: 'full' | 'address_full'): HttpProblem {
+  const [status, message] =
+    place === 'full'
+      ? [503, `all ${hub.maxClients} places for WebSocket clients are taken`]
+      : [429, `all ${hub.maxPerAddress} places for WebSocket clients of one address are taken`];
+  return new HttpProblem(status, 'TOO_MANY_CLIENTS', message, { 'retry-after': String(RETRY_FULL_S) });
 }
 
 function upgradeRequired(): HttpProblem {
