@@ -287,7 +287,7 @@ describe('bad clients', () => {
   });
 
   /** While they are bad, twenty others get 200 subtrees a second: all of them. */
-  test('a thousand plain GETs, a thousand half upgrades, 10 MB frames, resets: nothing happens to others', async () => {
+  test('a thousand plain GETs, a thousand half upgrades, a thousand behind requests, 10 MB frames, resets: nothing happens to others', async () => {
     const { server, peer, url } = scene;
     const address = server.ready.httpAddress;
     await go.open({ group: 'good', url, clients: 20 });
@@ -308,6 +308,15 @@ describe('bad clients', () => {
     const given = await Promise.all(half.map(answerOn));
     expect(new Set(given.map(({ status }) => status))).toEqual(new Set([408]));
 
+    const behind = await Promise.all(Array.from({ length: MANY }, () => dialSocket(address)));
+    for (const socket of behind) {
+      socket.resume();
+      socket.write(`GET /health HTTP/1.1\r\nHost: a\r\n\r\n${upgradeText(address)}`);
+    }
+    await waitFor(() => behind.every(({ bytesRead }) => bytesRead > 0), { timeoutMs: 30_000, what: 'answers' });
+    expect((await server.get('/health')).body).toBe('OK');
+    for (const socket of behind.slice(MANY / 2)) socket.destroy();
+
     expect((await go.open({ group: 'large', url, clients: 20 })).opened).toBe(20);
     await go.sendBytes('large', 10 * MIB);
     await waitFor(async () => (await go.report('large')).open === 0, { what: 'the end of who sends 10 MB' });
@@ -327,14 +336,22 @@ describe('bad clients', () => {
     await waitFor(async () => (await server.metric('teranode_p2p_ws_clients ')) === 20, {
       what: 'the good ones alone',
     });
+    // Those that were held too: kept alive for their time, then closed. What asks for this is itself a connection.
+    await waitFor(async () => (await server.metric('teranode_p2p_http_connections ')) <= 22, {
+      timeoutMs: 30_000,
+      what: 'no connection left of the bad ones',
+    });
     expect((await server.get('/health/ready')).status).toBe(200);
     expect(server.output.json.filter(({ level }) => level === 'error')).toEqual([]);
   });
 });
 
-test('beyond the bound of the setting clients are refused clearly, and pages of other origins', async () => {
+test.each([
+  ['beyond the bound of the setting', { p2p_ws_max_clients: '3', p2p_ws_max_clients_per_address: '3' }, 503],
+  ['beyond half of it, of one address', { p2p_ws_max_clients: '6' }, 429],
+])('%s clients are refused clearly, and pages of other origins', async (_what, bounds, status) => {
   const server = await ServerProcess.start({
-    settings: { ...privateNetwork('regtest'), p2p_ws_max_clients: '3', p2p_ws_origins: 'https://explorer.example' },
+    settings: { ...privateNetwork('regtest'), ...bounds, p2p_ws_origins: 'https://explorer.example' },
   });
   const go = new GoWsClients();
   try {
@@ -346,7 +363,7 @@ test('beyond the bound of the setting clients are refused clearly, and pages of 
     expect(await go.open({ group: 'page', url, clients: 1, origin: 'https://explorer.example' })).toMatchObject({
       opened: 1,
     });
-    expect(await go.open({ group: 'some', url, clients: 5 })).toEqual({ opened: 2, refused: { 503: 3 } });
+    expect(await go.open({ group: 'some', url, clients: 5 })).toEqual({ opened: 2, refused: { [status]: 3 } });
   } finally {
     await go.stop();
     await server.stop();
