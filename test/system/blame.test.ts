@@ -180,18 +180,25 @@ test('a flood of 5,000 a second beside an honest author of 100 a second: every h
     }
     const count = 1000;
     await honest.publishMany({ topic: topics.subtree, subtrees: count, ratePerSecond: 100 });
-    await flooder.publishMany({ topic: topics.subtree, subtrees: 50_000, ratePerSecond: 5000 });
+    const startedMs = performance.now();
+    await waitFor(
+      async () => {
+        // A busy machine lets so little of it through that a rate is broken late, or not by one flood.
+        if ((await flooder.publishStatus()).running === 0)
+          await flooder.publishMany({ topic: topics.subtree, subtrees: 50_000, ratePerSecond: 5000 });
+        return (await bannedKeys(server)).includes(flooder.peerId);
+      },
+      { timeoutMs: 120_000, what: 'the ban of the flooder' },
+    );
+    const floodedSeconds = (performance.now() - startedMs) / 1000;
     await waitFor(async () => (await honest.publishStatus()).published === count, {
       timeoutMs: 60_000,
       what: 'the honest ones',
     });
-    await waitFor(async () => (await bannedKeys(server)).includes(flooder.peerId), {
-      timeoutMs: 30_000,
-      what: 'the ban of the flooder',
-    });
     const authors = (await readTopic(broker.address, 'flooded', () => false)).map((value) => protobufStrings(value)[3]);
     expect(authors.filter((author) => author === honest.peerId)).toHaveLength(count);
-    expect(authors.length - count).toBeLessThan(20_000);
+    // What an author's rate lets through: a burst of 10,000, 500 a second.
+    expect(authors.length - count).toBeLessThan(10_000 + 500 * (floodedSeconds + 2));
     expect(await honest.isConnectedTo(server.peerId)).toBe(true);
     expect((await admin(server, 'bans', 'explain', honest.peerId))[0]).toMatchObject({ scores: [], inForce: [] });
     const [explained] = await admin(server, 'bans', 'explain', flooder.peerId);

@@ -37,7 +37,7 @@ export const MAX_LOADED_ROWS = 100_000;
 export const MAX_STORED = { scores: 100_000, addresses: 200_000, automaticBans: 500_000 } as const;
 
 /** Rows of a kind that one purge takes: some milliseconds of work. */
-export const PURGE_ROWS = 500;
+export const PURGE_ROWS = 250;
 
 /** The moment at which nothing is left of a score; an index is on exactly this expression. */
 export const FADED_AT = '(at_ms + score * 60000)';

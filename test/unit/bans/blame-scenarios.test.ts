@@ -291,4 +291,4 @@ test('200 scenarios of authors, relays and reports: no innocent has a score, a l
   // The scenarios are not empty: there was something to find.
   expect(reported).toBeGreaterThan(50);
   expect(forged).toBeGreaterThan(50);
-});
+}, 120_000);
