@@ -1,8 +1,8 @@
 // Whether this process still moves: its event loop turns, and messages come out of its pipeline. Depends on nothing outside: a queue that waits for
-// Kafka or a service is no sign of it. Looks once a second, so the way of a message pays nothing.
+// Kafka or a service is no sign of it. It looks by itself a few times a second, so the way of a message pays nothing.
 import { type HealthReport, reportOf } from './health.ts';
 import type { Clock } from './ports/clock.ts';
-import type { Metrics } from './ports/metrics.ts';
+import type { Histogram, Metrics } from './ports/metrics.ts';
 import type { HealthCheck } from './ports/node-view.ts';
 import type { Progress } from './ports/progress.ts';
 
@@ -20,7 +20,11 @@ export interface LivenessOptions {
   readonly pipelineStuckMs: number;
 }
 
-const BEAT_MS = 1000;
+/** Often enough that what stops the loop for longer is seldom missed. */
+const BEAT_MS = 200;
+/** A question that waited while the loop stood still comes after the late beat: for so long it is told of it. */
+const REMEMBERED_MS = 1000;
+const DELAY_BUCKETS = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
 /**
  * The loop: many times the longest pause of a garbage collection, and shorter than what a prober gives up after (Kubernetes: 3 times 10 s). The pipeline:
  * longer than name look-ups, which share the threads of some verifications, take to fail.
@@ -31,9 +35,9 @@ export class Liveness {
   private readonly deps: LivenessDependencies;
   private readonly options: LivenessOptions;
   private lastBeatMs: number;
-  /** How much too late the last beat came. */
-  private delayMs = 0;
-  private longestDelayMs = 0;
+  /** The last beat that came too late by more than is well. */
+  private late = { byMs: 0, atMs: Number.NEGATIVE_INFINITY };
+  private readonly delays: Histogram;
   private ended = 0;
   /** When nothing was under way, or something came out, as last seen. */
   private movedMs: number;
@@ -44,14 +48,10 @@ export class Liveness {
     this.options = options;
     this.lastBeatMs = deps.clock.monotonic();
     this.movedMs = this.lastBeatMs;
-    deps.metrics.gauge(
+    this.delays = deps.metrics.histogram(
       'teranode_p2p_event_loop_delay_seconds',
-      'Longest delay of the event loop since the last scrape',
-      () => {
-        const longest = this.longestDelayMs;
-        this.longestDelayMs = 0;
-        return longest / 1000;
-      },
+      'How much too late the event loop came to a timer',
+      DELAY_BUCKETS,
     );
   }
 
@@ -78,8 +78,8 @@ export class Liveness {
     const [nowMs, atMs] = [clock.monotonic(), clock.now()];
     const found: HealthCheck[] = [];
     const failed = (name: string, details: string) => found.push({ name, ok: false, details, tookMs: 0, atMs });
-    // After a block the late beat comes before the questions that waited.
-    const loopMs = Math.max(nowMs - this.lastBeatMs - BEAT_MS, this.delayMs);
+    const lateMs = nowMs - this.late.atMs <= REMEMBERED_MS ? this.late.byMs : 0;
+    const loopMs = Math.max(nowMs - this.lastBeatMs - BEAT_MS, lateMs);
     if (loopMs > loopStuckMs) failed('event_loop', `stood still for ${Math.round(loopMs)} ms`);
     const { begun = 0, ended = 0 } = this.deps.pipeline() ?? {};
     const pipelineMs = nowMs - this.movedMs;
@@ -90,8 +90,9 @@ export class Liveness {
 
   private beat(): void {
     const nowMs = this.deps.clock.monotonic();
-    this.delayMs = nowMs - this.lastBeatMs - BEAT_MS;
-    this.longestDelayMs = Math.max(this.longestDelayMs, this.delayMs);
+    const byMs = Math.max(0, nowMs - this.lastBeatMs - BEAT_MS);
+    this.delays.observe(byMs / 1000);
+    if (byMs > this.options.loopStuckMs) this.late = { byMs, atMs: nowMs };
     this.lastBeatMs = nowMs;
     const { begun = 0, ended = 0 } = this.deps.pipeline() ?? {};
     if (begun === ended || ended !== this.ended) this.movedMs = nowMs;
