@@ -1,5 +1,24 @@
-// Three suites: unit and integration need nothing but Node; system needs Go, a JDK and Maven.
+// Four suites: unit and integration need nothing but Node; system and load need Go, a JDK, Maven and PostgreSQL.
 import { defineConfig } from 'vitest/config';
+
+/** They load the machine, measure it, or use the ports that a clone is shipped with: alone, one after the other. */
+const ALONE = [
+  'ban-store',
+  'bench',
+  'blame',
+  'clone',
+  'forgery',
+  'kafka',
+  'metrics',
+  'package',
+  'pipeline',
+  'registry',
+  'resilience',
+  'websocket',
+].map((name) => `test/system/${name}.test.ts`);
+
+/** Needs tools, and time. */
+const WITH_TOOLS = { globalSetup: 'test/support/system-setup.ts', testTimeout: 180_000, hookTimeout: 300_000 };
 
 export default defineConfig({
   test: {
@@ -24,12 +43,17 @@ export default defineConfig({
       },
       {
         test: {
+          ...WITH_TOOLS,
           name: 'system',
           include: ['test/system/**/*.test.ts', 'test/interop/**/*.test.ts'],
-          fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 300_000,
+          exclude: ALONE,
+          // They wait for processes more than they compute.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
+      },
+      {
+        test: { ...WITH_TOOLS, name: 'load', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } },
       },
     ],
   },

@@ -20,7 +20,7 @@ export interface KafkaBrokerOptions {
 }
 
 /** Folder of jars; fetches them when the pom changed. Throws when a tool is missing. */
-function kafkaJars(): string {
+export function kafkaJars(): string {
   const folder = join(CACHE, createHash('sha256').update(readFileSync(POM)).digest('hex').slice(0, 16));
   if (existsSync(folder)) return folder;
   requireTool('java', ['-version'], 'Java 17 or newer');

@@ -15,7 +15,9 @@ import { waitFor } from '../support/wait.ts';
 
 const RATE = 1000;
 const COUNT = 15_000;
-const SCRAPES = 30;
+/** Unmeasured, as a scraper that has been there for a while. */
+const WARM_UP = 50;
+const SCRAPES = 50;
 const { subtree } = topicsOf('regtest');
 const COMMON = { ...privateNetwork('regtest'), p2p_author_rate: '0', logLevel: 'INFO' };
 
@@ -50,10 +52,8 @@ beforeAll(async () => {
   });
   plain = await ServerProcess.start({ settings: COMMON });
   peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), discard: true, outboundQueue: 10_000 });
-  for (const each of [server, plain]) {
-    await peer.connect(each.address);
-    await waitFor(async () => (await peer.mesh()).mesh[subtree]?.includes(each.peerId), { what: 'the mesh' });
-  }
+  await peer.connect(server.address);
+  await waitFor(async () => (await peer.mesh()).mesh[subtree]?.includes(server.peerId), { what: 'the mesh' });
 });
 
 afterAll(async () => {
@@ -97,6 +97,7 @@ test('a scrape under load takes a few milliseconds, names everything in the tabl
   const judged = (text: string) =>
     sumOf(text, 'teranode_p2p_gossip_messages_total', 'topic="subtree"', 'reason="processed"');
   await waitFor(async () => judged((await scrape()).text) > RATE, { what: 'the load' });
+  for (let i = 0; i < WARM_UP; i += 1) await scrape();
   const scrapes: { text: string; ms: number; judged: number }[] = [];
   for (let i = 0; i < SCRAPES; i += 1) {
     const each = await scrape();
