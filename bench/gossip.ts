@@ -217,7 +217,7 @@ async function webSocketReceiver(): Promise<Receiver> {
       rssBytes: server.memoryBytes(),
     }),
     summary: () => clients.measured(group),
-    forget: () => clients.measured(group),
+    forget: () => clients.measured(group, true),
     stop: async () => {
       await clients.stop();
       await server.stop();

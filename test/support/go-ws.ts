@@ -110,12 +110,15 @@ export class GoWsClients {
     return this.send('frames', { group, index });
   }
 
-  /** Different subtrees that a client got, and, of those since this was last asked, how long after the time in their URL (`?t=`, ns) they came. */
+  /**
+   * Different subtrees that a client got, and how long after the time in their URL (`?t=`, ns) they came; `forget`: after this answer latencies begin
+   * anew.
+   */
   measured(
     group: string,
-    index = 0,
+    forget = false,
   ): Promise<{ readonly unique: number; readonly p50Ms: number; readonly p99Ms: number }> {
-    return this.send('measured', { group, index });
+    return this.send('measured', { group, forget });
   }
 
   /** A text of so many bytes from every client of the group; how many could write it. */

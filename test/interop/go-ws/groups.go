@@ -124,6 +124,8 @@ type groupArgs struct {
 	Text  string `json:"text"`
 	// Instead of text: so many bytes.
 	Bytes int `json:"bytes"`
+	// After this answer latencies begin anew.
+	Forget bool `json:"forget"`
 }
 
 func groupOf(raw json.RawMessage) ([]*client, groupArgs, error) {
@@ -207,7 +209,7 @@ func handleFrames(raw json.RawMessage) (any, error) {
 	return slices.Clone(c.kept), nil
 }
 
-// What a client that measures was given: different subtrees, and their latencies since this was last asked.
+// What a client that measures was given: different subtrees, and their latencies since it was last told to forget them.
 func handleMeasured(raw json.RawMessage) (any, error) {
 	all, args, err := groupOf(raw)
 	if err != nil {
@@ -219,8 +221,10 @@ func handleMeasured(raw json.RawMessage) (any, error) {
 	c := all[args.Index]
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	sorted := c.latencies
-	c.latencies = nil
+	sorted := slices.Clone(c.latencies)
+	if args.Forget {
+		c.latencies = nil
+	}
 	slices.Sort(sorted)
 	quantile := func(q float64) float64 {
 		if len(sorted) == 0 {
