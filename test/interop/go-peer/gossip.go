@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"sort"
 	"strconv"
@@ -156,22 +157,29 @@ func (t *meshTracer) DropRPC(*pubsub.RPC, peer.ID)              { t.inc("dropRPC
 func (t *meshTracer) UndeliverableMessage(*pubsub.Message)      { t.inc("undeliverable") }
 
 func handleMesh(_ context.Context, p *testPeer, _ json.RawMessage) (any, error) {
-	p.tracer.lock.Lock()
-	defer p.tracer.lock.Unlock()
-	mesh, subscribers, counts := map[string][]string{}, map[string][]string{}, map[string]int{}
+	mesh, counts := p.tracer.snapshot(p.topics)
+	// Asks pubsub's own loop, which calls the tracer and may be waiting for its lock: never while holding it.
+	subscribers := map[string][]string{}
 	for name, topic := range p.topics {
-		mesh[name], subscribers[name] = []string{}, []string{}
-		for id := range p.tracer.mesh[name] {
-			mesh[name] = append(mesh[name], id.String())
-		}
+		subscribers[name] = []string{}
 		for _, id := range topic.ListPeers() {
 			subscribers[name] = append(subscribers[name], id.String())
 		}
 	}
-	for what, n := range p.tracer.count {
-		counts[what] = n
-	}
 	return map[string]any{"mesh": mesh, "subscribers": subscribers, "counts": counts}, nil
+}
+
+func (t *meshTracer) snapshot(topics map[string]*pubsub.Topic) (mesh map[string][]string, counts map[string]int) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	mesh = map[string][]string{}
+	for name := range topics {
+		mesh[name] = []string{}
+		for id := range t.mesh[name] {
+			mesh[name] = append(mesh[name], id.String())
+		}
+	}
+	return mesh, maps.Clone(t.count)
 }
 
 type publishArgs struct {
