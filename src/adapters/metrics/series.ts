@@ -1,10 +1,17 @@
-// One set of numbers for each combination of label values. A hot one costs a look-up.
+// One set of numbers for each combination of label values. A hot one costs a look-up a label: values are constants, so no text is built.
 import type { Labels } from '../../ports/metrics.ts';
+
+/** What begins with the same label values. */
+interface Branch<T> {
+  readonly next: Map<string, Branch<T>>;
+  series: T | undefined;
+}
 
 export class SeriesMap<T> {
   private readonly labelNames: readonly string[];
   private readonly create: (labels: Record<string, string>) => T;
-  private readonly all = new Map<string, T>();
+  private readonly root: Branch<T> = { next: new Map(), series: undefined };
+  private readonly all: T[] = [];
 
   constructor(labelNames: readonly string[], create: (labels: Record<string, string>) => T) {
     this.labelNames = labelNames;
@@ -12,17 +19,27 @@ export class SeriesMap<T> {
   }
 
   of(labels: Labels | undefined): T {
-    let key = '';
-    for (const name of this.labelNames) key += `${labels?.[name] ?? ''}\u0000`;
-    let series = this.all.get(key);
-    if (series === undefined) {
-      series = this.create(Object.fromEntries(this.labelNames.map((name) => [name, labels?.[name] ?? ''])));
-      this.all.set(key, series);
+    let branch = this.root;
+    for (const name of this.labelNames) {
+      const value = labels?.[name] ?? '';
+      let next = branch.next.get(value);
+      if (next === undefined) {
+        next = { next: new Map(), series: undefined };
+        branch.next.set(value, next);
+      }
+      branch = next;
     }
-    return series;
+    branch.series ??= this.added(labels);
+    return branch.series;
   }
 
-  values(): IterableIterator<T> {
-    return this.all.values();
+  values(): Iterable<T> {
+    return this.all;
+  }
+
+  private added(labels: Labels | undefined): T {
+    const series = this.create(Object.fromEntries(this.labelNames.map((name) => [name, labels?.[name] ?? ''])));
+    this.all.push(series);
+    return series;
   }
 }

@@ -1,0 +1,45 @@
+// What we hand to the node's other services, beside what the schema's own encoder writes.
+import { create, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { KafkaBlockTopicMessageSchema, KafkaSubtreeTopicMessageSchema } from '../../../src/gen/kafkamessage_pb.js';
+import type { Hash } from '../../../src/wire/ids.ts';
+import {
+  decodeKafkaBlock,
+  decodeKafkaSubtree,
+  encodeKafkaBlock,
+  encodeKafkaSubtree,
+} from '../../../src/wire/kafka-messages.ts';
+
+const TOPICS = [
+  ['block', KafkaBlockTopicMessageSchema, encodeKafkaBlock, decodeKafkaBlock],
+  ['subtree', KafkaSubtreeTopicMessageSchema, encodeKafkaSubtree, decodeKafkaSubtree],
+] as const;
+
+const hashes = fc
+  .uint8Array({ minLength: 32, maxLength: 32 })
+  .map((bytes) => Buffer.from(bytes).toString('hex') as Hash);
+// Any text, also what no UTF-8 can hold and what needs a longer length before it.
+const texts = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.string({ maxLength: 20 }), fc.constant(''));
+
+describe.each(TOPICS)('announcement of a %s', (_name, schema, encode, decode) => {
+  test('is byte by byte what the schema’s encoder writes', () => {
+    fc.assert(
+      fc.property(fc.oneof(hashes, fc.constant('' as Hash)), texts, texts, (hash, url, peerId) => {
+        expect(Buffer.from(encode({ hash, url, peerId }))).toEqual(
+          Buffer.from(toBinary(schema, create(schema, { hash, URL: url, peerId }))),
+        );
+      }),
+    );
+  });
+
+  test('stays as it was when the next one is written', () => {
+    const first = { hash: 'a1'.repeat(32) as Hash, url: 'https://first.example/api', peerId: 'first' };
+    const second = { hash: 'b2'.repeat(32) as Hash, url: 'https://second.example/api', peerId: 'second' };
+    const bytes = [encode(first), encode(second)];
+    expect(bytes.map((each) => decode(each))).toEqual([
+      { ok: true, message: first },
+      { ok: true, message: second },
+    ]);
+  });
+});
