@@ -31,6 +31,8 @@ export interface GoPeerOptions {
   readonly outboundQueue?: number;
   /** Messages that may wait for validation; the library's default is 32, beyond which it drops them. */
   readonly validateQueue?: number;
+  /** In no mesh of peers that dial it: what it gets are answers to what it asked for, after it heard that it is there. */
+  readonly noMesh?: boolean;
   /** Count what is received, keep nothing. */
   readonly discard?: boolean;
 }
@@ -268,8 +270,10 @@ function commandChannel(child: ChildProcess): GoPeer['send'] {
   child.stderr?.on('data', (chunk: Buffer) => {
     errors = (errors + chunk.toString()).slice(-4000);
   });
+  let ended: Error | undefined;
   child.once('exit', (code) => {
-    for (const { reject } of waiting.values()) reject(new Error(`Go peer ended (${code}): ${errors}`));
+    ended = new Error(`Go peer ended (${code}): ${errors}`);
+    for (const { reject } of waiting.values()) reject(ended);
     waiting.clear();
   });
   if (child.stdout === null) throw new Error('no stdout');
@@ -281,6 +285,7 @@ function commandChannel(child: ChildProcess): GoPeer['send'] {
   });
   let lastId = 0;
   return <T>(cmd: string, args: unknown = {}) => {
+    if (ended !== undefined) return Promise.reject(ended);
     lastId += 1;
     const id = lastId;
     const answer = new Promise<T>((resolve, reject) => {

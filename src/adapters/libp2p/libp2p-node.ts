@@ -31,6 +31,7 @@ import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 import { PeerKeeper } from './peer-keeper.ts';
 import { remoteAddress, remoteIp } from './remote-address.ts';
+import { sendInParts } from './rpc-parts.ts';
 import { SeenMessages } from './seen-messages.ts';
 import { meshPeers, topicValidator } from './topic-validator.ts';
 import { Traffic } from './traffic.ts';
@@ -111,6 +112,7 @@ export class Libp2pNode implements P2PNode {
       libp2p.services.pubsub,
       new SeenMessages(this.deps, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS }),
     );
+    sendInParts(libp2p.services.pubsub);
     reportBrokenFrames(libp2p.services.pubsub, metrics, (peerId) => policy?.brokenFrame(peerId));
     this.progress = gossipProgress(libp2p.services.pubsub, metrics);
     this.listenToConnections(libp2p);

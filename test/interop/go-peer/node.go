@@ -47,6 +47,7 @@ type initArgs struct {
 	Discard        bool     `json:"discard"`       // count only
 	ValidateQueue  int      `json:"validateQueue"` // messages that may wait for validation; the library's default is 32
 	OutboundQueue  int      `json:"outboundQueue"` // RPCs that may wait for one neighbour; the library's default is 32
+	NoMesh         bool     `json:"noMesh"`        // in no mesh of peers that dial it: it asks for what it hears of
 }
 
 type testPeer struct {
@@ -99,6 +100,11 @@ func newTestPeer(ctx context.Context, raw json.RawMessage) (*testPeer, error) {
 	}
 	if args.OutboundQueue > 0 {
 		options = append(options, pubsub.WithPeerOutboundQueueSize(args.OutboundQueue))
+	}
+	if args.NoMesh {
+		params := pubsub.DefaultGossipSubParams()
+		params.D, params.Dlo, params.Dhi, params.Dout, params.Dscore = 0, 0, 0, 0, 0
+		options = append(options, pubsub.WithGossipSubParams(params))
 	}
 	if p.ps, err = pubsub.NewGossipSub(ctx, h, options...); err != nil {
 		return nil, err
