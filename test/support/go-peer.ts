@@ -173,6 +173,16 @@ export class GoPeer {
     return this.send('publishRaw', job);
   }
 
+  /** Ends the streams on which a neighbour gossips to us, as Go does when it cannot read a frame. Resolves with how many. */
+  resetGossip(peerId: string): Promise<number> {
+    return this.send('resetGossip', { peerId });
+  }
+
+  /** So many hosts of their own connect, say that they speak gossip, and never answer on a stream of it. */
+  silentGossip(job: { address: string; count: number }): Promise<number> {
+    return this.send('silentGossip', job);
+  }
+
   publishStatus(): Promise<{ running: number; published: number; failed: number }> {
     return this.send('publishStatus');
   }

@@ -25,6 +25,7 @@ import { installFastVerify } from './ed25519-verify.ts';
 import { boundGossipMemory } from './gossip-memory.ts';
 import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossip-options.ts';
 import { gossipProgress } from './gossip-progress.ts';
+import { GossipStreams } from './gossip-streams.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
@@ -67,6 +68,7 @@ export class Libp2pNode implements P2PNode {
   private topics: readonly string[] = [];
   private libp2p: TeranodeLibp2p | undefined;
   private progress: Progress | undefined;
+  private gossipStreams: GossipStreams | undefined;
   private keeper: PeerKeeper | undefined;
   private onConnected: (peerId: PeerId) => void = () => {};
   private onDisconnected: (peerId: PeerId) => void = () => {};
@@ -115,6 +117,7 @@ export class Libp2pNode implements P2PNode {
     sendInParts(libp2p.services.pubsub);
     reportBrokenFrames(libp2p.services.pubsub, metrics, (peerId) => policy?.brokenFrame(peerId));
     this.progress = gossipProgress(libp2p.services.pubsub, metrics);
+    this.gossipStreams = new GossipStreams(libp2p, this.deps);
     this.listenToConnections(libp2p);
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
     try {
@@ -135,6 +138,7 @@ export class Libp2pNode implements P2PNode {
       { ...this.deps, libp2p, book: this.book, ownId: this.id },
       { ...this.options, topicNames: this.topics },
     );
+    this.gossipStreams.start();
     await this.keeper.start();
     this.deps.log.info({ peerId: this.id, addresses: this.listenAddresses(), verifier }, 'node started');
   }
@@ -145,6 +149,7 @@ export class Libp2pNode implements P2PNode {
   }
 
   private async stopOnce(): Promise<void> {
+    this.gossipStreams?.stop();
     await this.keeper?.stop();
     const { libp2p } = this;
     this.libp2p = undefined;

@@ -40,6 +40,8 @@ var handlers = map[string]handler{
 	"publishAs":       handlePublishAs,
 	"publishRaw":      handlePublishRaw,
 	"publishStatus":   handlePublishStatus,
+	"resetGossip":     handleResetGossip,
+	"silentGossip":    handleSilentGossip,
 	"received":        handleReceived,
 	"receivedCounts":  handleReceivedCounts,
 	"receivedStats":   handleReceivedStats,

@@ -1,0 +1,75 @@
+// What neighbours do to the streams of gossip: one that resets its own hears us again, those that never answer keep nobody waiting.
+import { afterEach, expect, test } from 'vitest';
+import { GoPeer } from '../support/go-peer.ts';
+import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
+import { ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait.ts';
+
+const TOPIC = topicsOf('regtest').subtree;
+const GO = { psk: PSK, topics: allTopics('regtest') };
+/** With 10 s each, one after the other, whoever comes last would wait for minutes. */
+const SILENT = 30;
+
+const stops: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  await Promise.all(stops.splice(0).map((stop) => stop()));
+});
+
+async function goPeer(server: ServerProcess): Promise<GoPeer> {
+  const peer = await GoPeer.start({ ...GO, allow: [server.peerId] });
+  stops.push(() => peer.stop());
+  await peer.connect(server.address);
+  await waitFor(async () => (await peer.mesh()).mesh[TOPIC]?.includes(server.peerId), { what: 'the mesh' });
+  return peer;
+}
+
+async function startServer(): Promise<ServerProcess> {
+  const server = await ServerProcess.start({ settings: privateNetwork('regtest') });
+  stops.push(() => server.stop());
+  return server;
+}
+
+/** Publishes until one arrives at the other side of the server. */
+async function hears(listener: GoPeer, speaker: GoPeer, what: string): Promise<void> {
+  const before = (await listener.counts())[TOPIC] ?? 0;
+  await waitFor(
+    async () => {
+      await speaker.publish(TOPIC, JSON.stringify(subtreeFields(speaker.peerId)));
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return ((await listener.counts())[TOPIC] ?? 0) > before;
+    },
+    { what },
+  );
+}
+
+test('a Go peer that resets our stream of gossip hears us again, on the same connection', async () => {
+  const server = await startServer();
+  const speaker = await goPeer(server);
+  const listener = await goPeer(server);
+  await hears(listener, speaker, 'the first announcement');
+  const before = (await listener.connections()).map(({ address }) => address);
+  for (let round = 1; round <= 2; round += 1) {
+    expect(await listener.resetGossip(server.peerId)).toBeGreaterThan(0);
+    await waitFor(
+      async () => (await server.metric('teranode_p2p_gossip_streams_reopened_total', 'outcome="opened"')) >= round,
+      { what: 'the new stream' },
+    );
+    await hears(listener, speaker, 'an announcement after the reset');
+  }
+  expect((await listener.connections()).map(({ address }) => address)).toEqual(before);
+});
+
+test('peers that never answer on a stream of gossip keep nobody waiting', async () => {
+  const server = await startServer();
+  const speaker = await goPeer(server);
+  await speaker.silentGossip({ address: server.address, count: SILENT });
+  await waitFor(async () => (await server.metric('teranode_p2p_connected_peers')) === SILENT + 1, {
+    what: 'the silent ones',
+  });
+  const listener = await goPeer(server);
+  await hears(listener, speaker, 'an announcement among silent peers');
+  await waitFor(async () => (await server.metric('teranode_p2p_gossip_streams_missing')) === SILENT, {
+    what: 'the streams that are missing',
+  });
+});
