@@ -1,5 +1,5 @@
-// What is refused before a connection is complete: banned addresses before any handshake, banned peers and more than
-// `p2p_max_conns_per_peer` of one peer once its id is proven.
+// What is refused before a connection is complete: banned addresses, and those with too many that are not complete, before any handshake; banned peers and
+// more than `p2p_max_conns_per_peer` of one peer once its id is proven.
 import type { LookupFunction } from 'node:net';
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
@@ -7,6 +7,7 @@ import type { Metrics } from '../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf } from './addresses.ts';
 import type { PeerBook } from './peer-book.ts';
 import { peerIdText } from './peer-ids.ts';
+import { PendingInbound } from './pending-inbound.ts';
 import { allowedLookup, type RemoteEnd, remoteIp } from './remote-address.ts';
 
 export interface GateDependencies {
@@ -18,6 +19,7 @@ export interface GateDependencies {
 export function connectionGate({ book, policy, metrics }: GateDependencies, maxPerPeer: number): ConnectionGater {
   const when = counted(metrics);
   const ipRefused = refusesIp(policy, when);
+  const pending = new PendingInbound(metrics);
   const addressRefused = (end: RemoteEnd): boolean => {
     const ip = remoteIp(end);
     return ip !== undefined && ipRefused(ip);
@@ -32,7 +34,11 @@ export function connectionGate({ book, policy, metrics }: GateDependencies, maxP
     denyDialPeer: peerRefused,
     // js-libp2p's default refuses private addresses in browsers; ours refuses what is banned, wherever it is.
     denyDialMultiaddr: (remoteAddr) => addressRefused({ remoteAddr }),
-    denyInboundConnection: addressRefused,
+    denyInboundConnection: (socket) => addressRefused(socket) || when(!pending.take(socket), 'too_many_pending'),
+    denyInboundUpgradedConnection: (_peerId, connection) => {
+      pending.done(connection);
+      return false;
+    },
     denyOutboundConnection: (peerId, socket) => peerRefused(peerId) || addressRefused(socket),
     denyInboundEncryptedConnection: encrypted,
     denyOutboundEncryptedConnection: encrypted,

@@ -24,13 +24,13 @@ import { gossipOptions } from './gossip-options.ts';
 
 import { libp2pMetrics } from './library-metrics.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
+import { MAX_PENDING } from './pending-inbound.ts';
 
 /** Never more connections than this many times the high-water mark, whatever happens between two trims. */
 const HARD_LIMIT_FACTOR = 2;
 const HARD_LIMIT_EXTRA = 64;
-/** Many nodes stand behind one address in a data centre or a test: js-libp2p's 5 a second and 10 pending are too few. */
+/** Many nodes stand behind one address in a data centre or a test: js-libp2p's 5 a second are too few. */
 const INBOUND_CONNECTIONS_A_SECOND = 200;
-const MAX_PENDING_INBOUND = 128;
 
 /** Room for every node of a network many times today's; beyond it what was used longest ago leaves. */
 const DATASTORE_BOUNDS = { maxEntries: 20_000, maxBytes: 32 * 1024 * 1024 };
@@ -66,7 +66,7 @@ export async function buildLibp2p(
     connectionManager: {
       maxConnections,
       inboundConnectionThreshold: INBOUND_CONNECTIONS_A_SECOND,
-      maxIncomingPendingConnections: MAX_PENDING_INBOUND,
+      maxIncomingPendingConnections: MAX_PENDING,
       dialTimeout: 10_000,
       addressDialTimeout: 5000,
       // Reconnecting is ours to do, with a back-off that never gives up.
