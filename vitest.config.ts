@@ -9,6 +9,7 @@ const ALONE = [
   'clone',
   'forgery',
   'kafka',
+  'lazy-gossip',
   'metrics',
   'package',
   'pipeline',
