@@ -1,0 +1,83 @@
+// What operators load: a real Prometheus scrapes a started server, evaluates the rules of alerts and answers what the dashboard asks.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { GoPeer } from '../support/go-peer.ts';
+import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
+import { Prometheus } from '../support/prometheus.ts';
+import { REPO } from '../support/repo.ts';
+import { ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait.ts';
+
+interface Panel {
+  readonly title: string;
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+const SUBTREE = topicsOf('regtest').subtree;
+
+let server: ServerProcess;
+let peer: GoPeer;
+let prometheus: Prometheus;
+
+beforeAll(async () => {
+  server = await ServerProcess.start({ settings: privateNetwork('regtest') });
+  prometheus = await Prometheus.start(server.ready.httpAddress);
+  peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
+  await peer.connect(server.address);
+  await waitFor(async () => (await peer.mesh()).mesh[SUBTREE]?.includes(server.peerId), { what: 'the mesh' });
+  await peer.publish(SUBTREE, JSON.stringify(subtreeFields(peer.peerId)));
+});
+
+afterAll(async () => {
+  await Promise.all([prometheus?.stop(), peer?.stop(), server?.stop()]);
+});
+
+test('it reads every scrape, and knows the peer and the announcement', async () => {
+  await waitFor(async () => (await prometheus.query('teranode_p2p_connected_peers == 1')).length === 1, {
+    what: 'the peer in Prometheus',
+  });
+  const processed = 'teranode_p2p_gossip_messages_total{topic="subtree", reason="processed"} > 0';
+  await waitFor(async () => (await prometheus.query(processed)).length === 1, { what: 'the subtree in Prometheus' });
+  expect(await prometheus.target()).toMatchObject({ health: 'up', lastError: '' });
+  expect((await prometheus.query('scrape_samples_scraped'))[0]?.value[1]).not.toBe('0');
+});
+
+test('every rule of the alerts is evaluated, and none fires at a healthy server', async () => {
+  const written = readFileSync(join(REPO, 'docs/alerts.yml'), 'utf8').match(/- alert: (\w+)/g) ?? [];
+  const evaluated = async () => {
+    const rules = await prometheus.rules();
+    return rules.every(({ health }) => health !== 'unknown') && rules;
+  };
+  const rules = await waitFor(evaluated, { what: 'the evaluation of the rules' });
+  expect(rules.map(({ name }) => `- alert: ${name}`).sort()).toEqual([...written].sort());
+  for (const { name, health, lastError } of rules)
+    expect({ name, health, lastError: lastError ?? '' }).toEqual({ name, health: 'ok', lastError: '' });
+  expect(rules.filter(({ state }) => state === 'firing').map(({ name }) => name)).toEqual([]);
+});
+
+test('every question of the dashboard has an answer', async () => {
+  const { panels } = JSON.parse(readFileSync(join(REPO, 'docs/grafana-dashboard.json'), 'utf8')) as {
+    readonly panels: readonly Panel[];
+  };
+  const asked = panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ title, expr })));
+  expect(asked.length).toBeGreaterThan(40);
+  const refused: string[] = [];
+  for (const { title, expr } of asked) {
+    // What Grafana puts in: the chosen instances, and a time of several scrapes.
+    const expression = expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '15s');
+    expect(expression).not.toContain('$');
+    await prometheus.query(expression).catch((error: unknown) => refused.push(`${title}: ${expr}: ${error}`));
+  }
+  expect(refused).toEqual([]);
+});
+
+test('a server that is gone is noticed', async () => {
+  await server.stop();
+  await waitFor(async () => (await prometheus.target()).health === 'down', { what: 'a scrape without an answer' });
+  const isNoticed = async () => {
+    const down = (await prometheus.rules()).find(({ name }) => name === 'TeranodeP2PDown');
+    return down !== undefined && down.state !== 'inactive';
+  };
+  await waitFor(isNoticed, { what: 'the alert' });
+});
