@@ -1,14 +1,20 @@
-// What is refused before a connection is complete: banned addresses, and those with too many that are not complete, before any handshake; banned peers and
-// more than `p2p_max_conns_per_peer` of one peer once its id is proven.
+// What is refused before a connection is complete. Before any handshake: banned addresses, those with too many that are not complete, those that crowd a node
+// over its high-water mark, everybody at its hard limit. Once the id is proven: banned peers and more than `p2p_max_conns_per_peer` of one. What we dial is not bound.
 import type { LookupFunction } from 'node:net';
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
 import type { Metrics } from '../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf } from './addresses.ts';
+import type { ConnectionLimits } from './node-options.ts';
 import type { PeerBook } from './peer-book.ts';
 import { peerIdText } from './peer-ids.ts';
 import { PendingInbound } from './pending-inbound.ts';
-import { allowedLookup, type RemoteEnd, remoteIp } from './remote-address.ts';
+import { addressGroup, allowedLookup, type RemoteEnd, remoteIp } from './remote-address.ts';
+import { CROWD } from './trimming.ts';
+
+/** Never more connections from outside than this many times the high-water mark, whatever happens between two trims. */
+const HARD_LIMIT_FACTOR = 2;
+const HARD_LIMIT_EXTRA = 64;
 
 export interface GateDependencies {
   readonly book: PeerBook;
@@ -16,7 +22,10 @@ export interface GateDependencies {
   readonly metrics: Metrics;
 }
 
-export function connectionGate({ book, policy, metrics }: GateDependencies, maxPerPeer: number): ConnectionGater {
+export function connectionGate(
+  { book, policy, metrics }: GateDependencies,
+  { maxPerPeer, highWater }: ConnectionLimits,
+): ConnectionGater {
   const when = counted(metrics);
   const ipRefused = refusesIp(policy, when);
   const pending = new PendingInbound(metrics);
@@ -26,6 +35,11 @@ export function connectionGate({ book, policy, metrics }: GateDependencies, maxP
   };
   const peerRefused = (peerId: LibPeerId): boolean =>
     when(policy?.refusesPeer(peerIdText(peerId)) === true, 'banned_peer');
+  const crowds = (socket: RemoteEnd): boolean => {
+    const group = addressGroup(socket);
+    return group !== undefined && book.openConnections() >= highWater && book.openConnectionsOf(group) >= CROWD;
+  };
+  const isFull = () => book.openConnections() + pending.size() >= highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
   const encrypted = (peerId: LibPeerId, socket: RemoteEnd): boolean =>
     peerRefused(peerId) ||
     addressRefused(socket) ||
@@ -34,7 +48,11 @@ export function connectionGate({ book, policy, metrics }: GateDependencies, maxP
     denyDialPeer: peerRefused,
     // js-libp2p's default refuses private addresses in browsers; ours refuses what is banned, wherever it is.
     denyDialMultiaddr: (remoteAddr) => addressRefused({ remoteAddr }),
-    denyInboundConnection: (socket) => addressRefused(socket) || when(!pending.take(socket), 'too_many_pending'),
+    denyInboundConnection: (socket) =>
+      addressRefused(socket) ||
+      when(crowds(socket), 'crowding_address') ||
+      when(isFull(), 'too_many_connections') ||
+      when(!pending.take(socket), 'too_many_pending'),
     denyInboundUpgradedConnection: (_peerId, connection) => {
       pending.done(connection);
       return false;

@@ -31,9 +31,10 @@ import type { Libp2pNodeOptions } from './node-options.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 import { PeerKeeper } from './peer-keeper.ts';
-import { remoteAddress, remoteIp } from './remote-address.ts';
+import { addressGroup, remoteAddress, remoteIp } from './remote-address.ts';
 import { sendInParts } from './rpc-parts.ts';
 import { SeenMessages } from './seen-messages.ts';
+import { SilentConnections } from './silent-connections.ts';
 import { meshPeers, topicValidator } from './topic-validator.ts';
 import { Traffic } from './traffic.ts';
 import { installLazyWindowUpdates } from './yamux-window.ts';
@@ -64,6 +65,7 @@ export class Libp2pNode implements P2PNode {
   private readonly handlers = new Map<string, TopicHandler>();
   private readonly book = new PeerBook();
   private readonly traffic: Traffic;
+  private readonly silent: SilentConnections;
   private readonly suppressed: Counter;
   private topics: readonly string[] = [];
   private libp2p: TeranodeLibp2p | undefined;
@@ -79,6 +81,7 @@ export class Libp2pNode implements P2PNode {
     this.options = options;
     this.id = options.privateKey.publicKey.toString() as PeerId;
     this.traffic = new Traffic(deps.clock, deps.metrics);
+    this.silent = new SilentConnections(deps);
     this.suppressed = deps.metrics.counter(
       'teranode_p2p_publish_suppressed_total',
       'Messages not published because of listen_mode',
@@ -107,7 +110,7 @@ export class Libp2pNode implements P2PNode {
     signal.throwIfAborted();
     this.topics = [...topicNames];
     const { metrics, policy } = this.deps;
-    const gate = connectionGate({ book: this.book, policy, metrics }, this.options.connections.maxPerPeer);
+    const gate = connectionGate({ book: this.book, policy, metrics }, this.options.connections);
     const libp2p = await buildLibp2p(this.options, this.topics, gate, metrics, dialLookup({ policy, metrics }));
     this.libp2p = libp2p;
     boundGossipMemory(
@@ -139,6 +142,7 @@ export class Libp2pNode implements P2PNode {
       { ...this.options, topicNames: this.topics },
     );
     this.gossipStreams.start();
+    this.silent.start();
     await this.keeper.start();
     this.deps.log.info({ peerId: this.id, addresses: this.listenAddresses(), verifier }, 'node started');
   }
@@ -150,6 +154,7 @@ export class Libp2pNode implements P2PNode {
 
   private async stopOnce(): Promise<void> {
     this.gossipStreams?.stop();
+    this.silent.stop();
     await this.keeper?.stop();
     const { libp2p } = this;
     this.libp2p = undefined;
@@ -167,11 +172,14 @@ export class Libp2pNode implements P2PNode {
 
   private connectionOpened(connection: Connection): void {
     const peerId = peerIdText(connection.remotePeer);
+    const meter = meterConnection(connection, this.deps.clock);
+    this.silent.watch(connection, meter);
     const isFirst = this.book.opened(peerId, connection.id, {
       address: remoteAddress(connection),
+      group: addressGroup(connection),
       direction: connection.direction,
       openedAtMs: this.deps.clock.now(),
-      meter: meterConnection(connection, this.deps.clock),
+      meter,
       pingMs: () => connection.rtt,
     });
     this.deps.policy?.connectionOpened(peerId, remoteIp(connection));

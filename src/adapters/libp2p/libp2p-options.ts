@@ -26,9 +26,8 @@ import { libp2pMetrics } from './library-metrics.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { MAX_PENDING } from './pending-inbound.ts';
 
-/** Never more connections than this many times the high-water mark, whatever happens between two trims. */
-const HARD_LIMIT_FACTOR = 2;
-const HARD_LIMIT_EXTRA = 64;
+/** Beyond any setting: ours to limit, as js-libp2p would close what we have just dialled for what came from outside. */
+const MAX_CONNECTIONS = 1_000_000;
 /** Many nodes stand behind one address in a data centre or a test: js-libp2p's 5 a second are too few. */
 const INBOUND_CONNECTIONS_A_SECOND = 200;
 
@@ -43,7 +42,6 @@ export async function buildLibp2p(
   metrics: Metrics,
   lookup?: LookupFunction,
 ) {
-  const maxConnections = options.connections.highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
   let bound: () => readonly Multiaddr[] = () => [];
   const libp2p = await createLibp2p({
     start: false,
@@ -64,7 +62,7 @@ export async function buildLibp2p(
       : { connectionProtector: preSharedKey({ psk: swarmKey(options.presharedKey) }) }),
     connectionGater: gater,
     connectionManager: {
-      maxConnections,
+      maxConnections: MAX_CONNECTIONS,
       inboundConnectionThreshold: INBOUND_CONNECTIONS_A_SECOND,
       maxIncomingPendingConnections: MAX_PENDING,
       dialTimeout: 10_000,

@@ -9,6 +9,8 @@ export const MAX_REMEMBERED_PEERS = 1000;
 
 interface OpenConnection {
   readonly address: string;
+  /** Who shares a bound with it; undefined for what comes through a relay. */
+  readonly group: string | undefined;
   readonly direction: 'inbound' | 'outbound';
   readonly openedAtMs: number;
   readonly meter: ConnectionMeter;
@@ -27,6 +29,9 @@ interface Entry {
 export class PeerBook {
   private readonly connected = new Map<PeerId, Entry>();
   private readonly remembered = new LRUCache<PeerId, Entry>({ max: MAX_REMEMBERED_PEERS });
+  /** Open connections by group. */
+  private readonly groups = new Map<string | undefined, number>();
+  private openCount = 0;
 
   /** True when this is the peer's first open connection. */
   opened(peerId: PeerId, connectionId: string, connection: OpenConnection): boolean {
@@ -43,6 +48,7 @@ export class PeerBook {
     this.remembered.delete(peerId);
     this.connected.set(peerId, entry);
     entry.connections.set(connectionId, connection);
+    this.count(connection.group, 1);
     entry.addresses = [...new Set([...entry.connections.values()].map((c) => c.address))];
     return isFirst;
   }
@@ -50,8 +56,10 @@ export class PeerBook {
   /** True when this was the peer's last open connection. */
   closed(peerId: PeerId, connectionId: string): boolean {
     const entry = this.connected.get(peerId);
-    if (entry === undefined) return false;
+    const connection = entry?.connections.get(connectionId);
+    if (entry === undefined || connection === undefined) return false;
     entry.connections.delete(connectionId);
+    this.count(connection.group, -1);
     if (entry.connections.size > 0) return false;
     this.connected.delete(peerId);
     this.remembered.set(peerId, entry);
@@ -78,12 +86,33 @@ export class PeerBook {
     return this.connected.get(peerId)?.connections.size ?? 0;
   }
 
+  /** Of all peers. */
+  openConnections(): number {
+    return this.openCount;
+  }
+
+  openConnectionsOf(group: string): number {
+    return this.groups.get(group) ?? 0;
+  }
+
+  /** That of its first connection. */
+  groupOf(peerId: PeerId): string | undefined {
+    return this.connected.get(peerId)?.connections.values().next().value?.group;
+  }
+
   rememberedCount(): number {
     return this.remembered.size;
   }
 
   connectedCount(): number {
     return this.connected.size;
+  }
+
+  private count(group: string | undefined, change: 1 | -1): void {
+    this.openCount += change;
+    const count = (this.groups.get(group) ?? 0) + change;
+    if (count > 0) this.groups.set(group, count);
+    else this.groups.delete(group);
   }
 
   connectedRecords(): PeerRecord[] {

@@ -194,6 +194,7 @@ export class PeerKeeper {
         isProtected: this.dialer.protects(peer.id),
         meshTopics: meshTopics.get(peer.id) ?? 0,
         direction: peer.direction ?? 'inbound',
+        group: book.groupOf(peer.id),
       }),
     );
     const chosen = chooseToTrim(candidates, this.options.connections, clock.now());

@@ -1,8 +1,7 @@
 // Connections from outside that are still in their handshake. js-libp2p bounds all of them together and gives each 10 s, so one address with silent
 // sockets would keep everybody else out; here each address has a part of the places.
-import ipaddr from 'ipaddr.js';
 import type { Metrics } from '../../ports/metrics.ts';
-import { type RemoteEnd, remoteIp } from './remote-address.ts';
+import { addressGroup, type RemoteEnd } from './remote-address.ts';
 
 /** All of them. A place costs a socket and some tens of KiB. */
 export const MAX_PENDING = 512;
@@ -31,7 +30,7 @@ export class PendingInbound {
 
   /** Takes a place until the handshake is over or the socket closes; false when the address has no more. */
   take(socket: Socket): boolean {
-    const key = sharedBy(socket);
+    const key = addressGroup(socket);
     if (key === undefined) return true;
     const sockets = this.places.get(key) ?? new Set();
     if (sockets.size >= MAX_PENDING_OF_ADDRESS) return false;
@@ -44,7 +43,7 @@ export class PendingInbound {
 
   /** The handshake is over. */
   done(connection: RemoteEnd): void {
-    const key = sharedBy(connection);
+    const key = addressGroup(connection);
     if (key !== undefined) this.leave(key, socketAddress(connection));
   }
 
@@ -54,7 +53,7 @@ export class PendingInbound {
     if (sockets?.size === 0) this.places.delete(key);
   }
 
-  private size(): number {
+  size(): number {
     let sum = 0;
     for (const sockets of this.places.values()) sum += sockets.size;
     return sum;
@@ -64,12 +63,4 @@ export class PendingInbound {
 /** Address and port, which tell a socket from all others that are open. */
 function socketAddress({ remoteAddr }: RemoteEnd): string {
   return remoteAddr.toString().replace(/\/p2p\/.*$/, '');
-}
-
-/** undefined for what comes through a relay. */
-function sharedBy(end: RemoteEnd): string | undefined {
-  const ip = remoteIp(end);
-  if (ip === undefined) return undefined;
-  const parsed = ipaddr.process(ip);
-  return parsed.kind() === 'ipv4' ? parsed.toString() : String(parsed.toByteArray().slice(0, 8));
 }

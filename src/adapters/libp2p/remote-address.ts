@@ -3,6 +3,7 @@
 import { lookup as resolve } from 'node:dns';
 import { isIPv6, type LookupFunction } from 'node:net';
 import type { Multiaddr } from '@multiformats/multiaddr';
+import ipaddr from 'ipaddr.js';
 import { isRelayed, parseMultiaddr, socketIp, withoutZone } from './addresses.ts';
 
 /** A connection, or the socket beneath one: its type keeps the latter private. */
@@ -18,6 +19,14 @@ export function remoteIp(end: RemoteEnd): string | undefined {
   if (isRelayed(address)) return undefined;
   const { socket } = (end.maConn ?? end) as { readonly socket?: { readonly remoteAddress?: string } };
   return socketIp(address) ?? (socket?.remoteAddress === undefined ? undefined : withoutZone(socket.remoteAddress));
+}
+
+/** Who shares a bound: an IPv4 address, or the /64 of an IPv6 one; undefined for what comes through a relay. */
+export function addressGroup(end: RemoteEnd): string | undefined {
+  const ip = remoteIp(end);
+  if (ip === undefined) return undefined;
+  const parsed = ipaddr.process(ip);
+  return parsed.kind() === 'ipv4' ? parsed.toString() : String(parsed.toByteArray().slice(0, 8));
 }
 
 /** The multiaddr of the other end with its IP in the place of a name, as far as it is known. */

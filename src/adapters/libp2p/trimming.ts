@@ -1,5 +1,6 @@
-// Which connections are closed when there are too many. js-libp2p has no low-water mark and no grace period, so the choice is made here:
-// a pure function of a snapshot, as Go's connection manager decides (above high water, down to low water, young ones spared).
+// Which connections are closed when there are too many. js-libp2p has no low-water mark and no grace period, so the choice is made here, a pure function of a
+// snapshot: above high water, down to low water, young ones spared, as Go's connection manager does. There, who opens hundreds of connections has everybody else
+// closed, as theirs are old enough; here those of an address with many go first, however young, and newcomers push out nobody.
 import type { PeerId } from '../../wire/ids.ts';
 
 export interface TrimCandidate {
@@ -10,6 +11,8 @@ export interface TrimCandidate {
   /** In the mesh of how many of our topics. */
   readonly meshTopics: number;
   readonly direction: 'inbound' | 'outbound';
+  /** Who shares an address with it; undefined when it is not known. */
+  readonly group: string | undefined;
 }
 
 export interface WaterMarks {
@@ -18,16 +21,48 @@ export interface WaterMarks {
   readonly graceMs: number;
 }
 
+/** Peers of one address that are as good as those of others: a few nodes stand behind one, hundreds are somebody's game or can wait. */
+export const CROWD = 8;
+
 /** Peers to disconnect, worst first; empty while there are no more than `highWater`. */
 export function chooseToTrim(candidates: readonly TrimCandidate[], marks: WaterMarks, nowMs: number): PeerId[] {
   if (candidates.length <= marks.highWater) return [];
-  const closable = candidates.filter((c) => !c.isProtected && nowMs - c.connectedAtMs >= marks.graceMs);
-  // Least useful first: no mesh, then inbound, then the youngest.
-  closable.sort(
-    (a, b) =>
-      a.meshTopics - b.meshTopics ||
-      Number(a.direction === 'outbound') - Number(b.direction === 'outbound') ||
-      b.connectedAtMs - a.connectedAtMs,
+  const excess = candidates.length - marks.lowWater;
+  const isSettled = ({ connectedAtMs }: TrimCandidate) => nowMs - connectedAtMs >= marks.graceMs;
+  const ranks = ranksInGroup(candidates);
+  const rank = (candidate: TrimCandidate) => ranks.get(candidate) ?? 0;
+  const byUse = [...candidates].filter((c) => !c.isProtected).sort(leastUsefulFirst);
+  const crowding = byUse
+    .filter((c) => c.meshTopics === 0 && rank(c) >= CROWD)
+    .sort((a, b) => rank(b) - rank(a))
+    .slice(0, excess);
+  const gone = new Set(crowding);
+  const settledLeft = candidates.filter((c) => isSettled(c) && !gone.has(c)).length;
+  const others = byUse
+    .filter((c) => isSettled(c) && !gone.has(c))
+    .slice(0, Math.max(0, Math.min(excess - crowding.length, settledLeft - marks.lowWater)));
+  return [...crowding, ...others].map((c) => c.peerId);
+}
+
+/** No mesh, then inbound, then the youngest. */
+function leastUsefulFirst(a: TrimCandidate, b: TrimCandidate): number {
+  return (
+    a.meshTopics - b.meshTopics ||
+    Number(a.direction === 'outbound') - Number(b.direction === 'outbound') ||
+    b.connectedAtMs - a.connectedAtMs
   );
-  return closable.slice(0, candidates.length - marks.lowWater).map((c) => c.peerId);
+}
+
+/** How many of the same address are more useful. */
+function ranksInGroup(candidates: readonly TrimCandidate[]): ReadonlyMap<TrimCandidate, number> {
+  const ranks = new Map<TrimCandidate, number>();
+  const counts = new Map<string, number>();
+  for (const candidate of [...candidates].sort((a, b) => leastUsefulFirst(b, a))) {
+    const { group } = candidate;
+    if (group === undefined) continue;
+    const count = counts.get(group) ?? 0;
+    ranks.set(candidate, count);
+    counts.set(group, count + 1);
+  }
+  return ranks;
 }

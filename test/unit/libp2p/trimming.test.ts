@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { chooseToTrim, type TrimCandidate } from '../../../src/adapters/libp2p/trimming.ts';
+import { CROWD, chooseToTrim, type TrimCandidate } from '../../../src/adapters/libp2p/trimming.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
 
 const MARKS = { lowWater: 3, highWater: 5, graceMs: 60_000 };
@@ -12,6 +12,7 @@ function candidate(peerId: string, fields: Partial<TrimCandidate> = {}): TrimCan
     isProtected: false,
     meshTopics: 0,
     direction: 'inbound',
+    group: undefined,
     ...fields,
   };
 }
@@ -59,5 +60,36 @@ describe('trimming', () => {
       'mesh and outbound',
       'mesh',
     ]);
+  });
+
+  const LARGE = { lowWater: 20, highWater: 40, graceMs: 60_000 };
+  const old = (count: number) => names(count).map((name, i) => candidate(name, { group: `192.0.2.${i}` }));
+  const young = (count: number, group: (i: number) => string, fields: Partial<TrimCandidate> = {}) =>
+    names(count).map((name, i) =>
+      candidate(`young ${name}`, { connectedAtMs: NOW_MS - 1000, group: group(i), ...fields }),
+    );
+
+  test('those of a crowded address go first, however young; a few of them may stay', () => {
+    const chosen = chooseToTrim([...old(20), ...young(60, () => '198.51.100.1')], LARGE, NOW_MS);
+    expect(chosen).toHaveLength(60 - CROWD);
+    expect(chosen.every((peerId) => peerId.startsWith('young'))).toBe(true);
+  });
+
+  test('neither the protected nor those in a mesh count as a crowd', () => {
+    const one = () => '198.51.100.1';
+    const all = [
+      ...old(20),
+      ...young(30, one, { isProtected: true }),
+      ...young(5, one, { meshTopics: 1 }).map((each) => ({ ...each, peerId: `mesh ${each.peerId}` as PeerId })),
+    ];
+    expect(chooseToTrim(all, LARGE, NOW_MS)).toEqual([]);
+  });
+
+  test('young ones of many addresses push out nobody who was there, and compete when they are old', () => {
+    const all = [...old(20), ...young(60, (i) => `198.51.100.${i}`)];
+    expect(chooseToTrim(all, LARGE, NOW_MS)).toEqual([]);
+    const later = chooseToTrim(all, LARGE, NOW_MS + LARGE.graceMs);
+    expect(later).toHaveLength(60);
+    expect(later.every((peerId) => peerId.startsWith('young'))).toBe(true);
   });
 });

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// passing connects so many hosts of their own, a few at a time.
+func (p *testPeer) passing(count int, args func(i int) initArgs, use func(host.Host) error) (int, error) {
+	var done atomic.Int64
+	var group sync.WaitGroup
+	var first atomic.Value
+	slots := make(chan struct{}, 16)
+	for i := range count {
+		slots <- struct{}{}
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			defer func() { <-slots }()
+			h, err := newHost(args(i))
+			if err == nil {
+				err = use(h)
+			}
+			if err != nil {
+				first.CompareAndSwap(nil, err)
+				return
+			}
+			done.Add(1)
+		}()
+	}
+	group.Wait()
+	err, _ := first.Load().(error)
+	if done.Load() > 0 {
+		err = nil
+	}
+	return int(done.Load()), err
+}
+
+// handlePass has so many hosts connect and leave at once: when the connection is made, or, if told to refuse, as soon as TLS or Noise is done.
+func handlePass(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
+	args, err := parse[struct {
+		Address  string `json:"address"`
+		Count    int    `json:"count"`
+		Security string `json:"security"`
+		Refuse   bool   `json:"refuse"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	info, err := peer.AddrInfoFromString(args.Address)
+	if err != nil {
+		return nil, err
+	}
+	return p.passing(args.Count, func(int) initArgs {
+		return initArgs{PSK: p.args.PSK, Security: args.Security, Refuse: args.Refuse}
+	}, func(h host.Host) error {
+		defer h.Close()
+		h.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
+		c, err := h.Network().DialPeer(ctx, info.ID)
+		if args.Refuse {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+}
+
+// handleCrowd has so many hosts connect and stay, each of an address of its own in a part of loopback if one is given. They gossip nothing.
+func handleCrowd(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
+	args, err := parse[struct {
+		Address string `json:"address"`
+		Count   int    `json:"count"`
+		From    string `json:"from"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	info, err := peer.AddrInfoFromString(args.Address)
+	if err != nil {
+		return nil, err
+	}
+	hostArgs := func(i int) initArgs {
+		if args.From == "" {
+			return initArgs{PSK: p.args.PSK}
+		}
+		return initArgs{PSK: p.args.PSK, Listen: []string{fmt.Sprintf("/ip4/%s.%d/tcp/0", args.From, i+1)}}
+	}
+	return p.passing(args.Count, hostArgs, func(h host.Host) error { return h.Connect(ctx, *info) })
+}
+
+// handleStaleProviders puts providers into our own DHT store that are gone, as every node has some that left within a day.
+func handleStaleProviders(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
+	key, err := keyCid(raw)
+	if err != nil || p.dht == nil {
+		return nil, errNoDHT
+	}
+	args, err := parse[struct {
+		Count   int    `json:"count"`
+		Address string `json:"address"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	address, err := multiaddr.NewMultiaddr(args.Address)
+	if err != nil {
+		return nil, err
+	}
+	for range args.Count {
+		_, public, err := crypto.GenerateEd25519Key(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		id, err := peer.IDFromPublicKey(public)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.dht.ProviderStore().AddProvider(ctx, key.Hash(), peer.AddrInfo{ID: id, Addrs: []multiaddr.Multiaddr{address}}); err != nil {
+			return nil, err
+		}
+	}
+	return args.Count, nil
+}
