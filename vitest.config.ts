@@ -8,6 +8,7 @@ const ALONE = [
   'blame',
   'clone',
   'forgery',
+  'gossip-floods',
   'kafka',
   'lazy-gossip',
   'metrics',

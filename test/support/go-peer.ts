@@ -183,6 +183,22 @@ export class GoPeer {
     return this.send('silentGossip', job);
   }
 
+  /**
+   * Frames of gossip that a host of its own writes as fast as they are taken, on so many streams at once; resolves when all are written or the
+   * time is over. `unfinished`: one byte of each is never sent.
+   */
+  flood(job: {
+    address: string;
+    topic: string;
+    kind: 'graft_prune' | 'long_ids' | 'bad_ed25519' | 'bad_secp256k1' | 'unfinished';
+    perFrame?: number;
+    frames?: number;
+    seconds?: number;
+    streams?: number;
+  }): Promise<{ written: number; error?: string }> {
+    return this.send('flood', job);
+  }
+
   /** So many hosts of their own connect and leave at once: when the connection is made, or, with `refuse`, as soon as its security is negotiated. */
   pass(job: { address: string; count: number; security?: 'tls' | 'noise'; refuse?: boolean }): Promise<number> {
     return this.send('pass', job);
@@ -196,6 +212,11 @@ export class GoPeer {
   /** Puts so many providers that are gone into the peer's own DHT records. */
   staleProviders(job: { key: string; count: number; address: string }): Promise<number> {
     return this.send('staleProviders', job);
+  }
+
+  /** Registers as provider with a neighbour, so many times, each with so many addresses that are none. */
+  manyAddresses(job: { peerId: string; protocol: string; addresses: number; times: number }): Promise<unknown> {
+    return this.send('manyAddresses', job);
   }
 
   publishStatus(): Promise<{ running: number; published: number; failed: number }> {

@@ -68,5 +68,7 @@ export function gossipOptions(topicNames: readonly string[]): Partial<GossipsubO
       topicScoreCap: 0,
     },
     runOnLimitedConnection: false,
+    // Each GRAFT and PRUNE of a neighbour, refused ones too, would write to the peer store; whom to keep is chosen without tags.
+    tagMeshPeers: false,
   };
 }

@@ -26,6 +26,7 @@ import { boundGossipMemory } from './gossip-memory.ts';
 import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossip-options.ts';
 import { gossipProgress } from './gossip-progress.ts';
 import { GossipStreams } from './gossip-streams.ts';
+import { takeTurns } from './gossip-turns.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
@@ -119,6 +120,7 @@ export class Libp2pNode implements P2PNode {
     );
     sendInParts(libp2p.services.pubsub);
     reportBrokenFrames(libp2p.services.pubsub, metrics, (peerId) => policy?.brokenFrame(peerId));
+    takeTurns(libp2p.services.pubsub, metrics);
     this.progress = gossipProgress(libp2p.services.pubsub, metrics);
     this.gossipStreams = new GossipStreams(libp2p, this.deps);
     this.listenToConnections(libp2p);
