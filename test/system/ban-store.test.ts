@@ -155,6 +155,21 @@ describe('several servers on one database', () => {
     expect(await stores[1]?.loadScores()).toEqual({ scores: [], offences: [] });
   });
 
+  test('one whose clock is hours ahead takes nothing away that others still need', async () => {
+    const url = server.url(await freshDatabase());
+    const [right, ahead] = [await openAt(url), await openAt(url)];
+    const nowMs = Date.now();
+    const ban = entry({ untilMs: nowMs + 1_800_000, createdAtMs: nowMs, source: 'operator', because: undefined });
+    const seen = { address: '203.0.113.7', peerId: PEER, lastSeenMs: nowMs };
+    await right.putBan(ban);
+    await right.addOffence(offence({ atMs: nowMs }));
+    await right.putAddress(seen);
+    while ((await ahead.purge(nowMs + 48 * 3_600_000)) === 'more');
+    expect(await right.loadBans()).toEqual([ban]);
+    expect((await right.loadScores()).scores).toHaveLength(1);
+    expect(await right.loadAddressesAt(seen.address)).toEqual([seen]);
+  });
+
   test('a ban that is lifted with its peer is told of, each by its key', async () => {
     const url = server.url(await freshDatabase());
     const [one, two] = [await openAt(url), await openAt(url)];

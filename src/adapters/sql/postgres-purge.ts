@@ -2,8 +2,10 @@
 import { ADDRESS_TTL_MS, FADED_AT, MAX_STORED, PURGE_ROWS } from './ban-rows.ts';
 import type { PoolClient } from './postgres-pool.ts';
 
-/** In a transaction. */
-export async function purge(client: PoolClient, nowMs: number): Promise<'done' | 'more'> {
+/** In a transaction. What has not ended by the database's own clock stays: a server whose clock is ahead has no say over what others set. */
+export async function purge(client: PoolClient, serverMs: number): Promise<'done' | 'more'> {
+  const { rows } = await client.query('SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms');
+  const nowMs = Math.min(serverMs, Number(rows[0]?.now_ms));
   const taken = [
     (await takeBans(client, `WHERE until_ms <= ${nowMs} LIMIT ${PURGE_ROWS}`)) ||
       (await takeBans(client, `WHERE source = 'automatic' ${beyond('until_ms', MAX_STORED.automaticBans)}`)),
