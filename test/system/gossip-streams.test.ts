@@ -9,6 +9,9 @@ const TOPIC = topicsOf('regtest').subtree;
 const GO = { psk: PSK, topics: allTopics('regtest') };
 /** With 10 s each, one after the other, whoever comes last would wait for minutes. */
 const SILENT = 30;
+/** Hosts that leave a frame of 1 MiB unfinished on each of so many streams. */
+const UNFINISHED = { hosts: 10, streams: 30 };
+const MIB = 1024 * 1024;
 
 const stops: (() => Promise<unknown>)[] = [];
 
@@ -72,4 +75,24 @@ test('peers that never answer on a stream of gossip keep nobody waiting', async 
   await waitFor(async () => (await server.metric('teranode_p2p_gossip_streams_missing')) === SILENT, {
     what: 'the streams that are missing',
   });
+});
+
+test('of the streams on which a neighbour gossips the newest is read; what others left unfinished is not kept', async () => {
+  const server = await startServer();
+  const attacker = await goPeer(server);
+  const flood = () =>
+    attacker.flood({
+      address: server.address,
+      topic: TOPIC,
+      kind: 'unfinished',
+      frames: 1,
+      streams: UNFINISHED.streams,
+    });
+  expect(await flood()).toEqual({ written: UNFINISHED.streams });
+  const before = server.memoryBytes();
+  for (let i = 0; i < UNFINISHED.hosts; i += 1) expect(await flood()).toEqual({ written: UNFINISHED.streams });
+  const all = UNFINISHED.hosts * UNFINISHED.streams * MIB;
+  expect(server.memoryBytes() - before).toBeLessThan(all / 2);
+  const [speaker, listener] = [await goPeer(server), await goPeer(server)];
+  await hears(listener, speaker, 'an announcement after all that');
 });

@@ -7,6 +7,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { type Repeating, repeating } from '../../repeating.ts';
+import { keepOneInboundStream } from './gossip-inbound.ts';
 import type { TeranodeLibp2p } from './libp2p-options.ts';
 
 /** The parts of the class that are used; private in its type. */
@@ -67,6 +68,7 @@ export class GossipStreams {
       () => [...this.missing.values()].filter(({ backSinceMs }) => backSinceMs === undefined).length,
     );
     this.openSideBySide();
+    keepOneInboundStream(libp2p.services.pubsub);
   }
 
   start(): void {
