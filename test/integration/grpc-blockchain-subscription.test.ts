@@ -153,6 +153,18 @@ describe('gaps', () => {
     await heardBlocks(heard, [tip, hash]);
   });
 
+  test('a subscription of which the service tells nothing any more loses no block, and is begun anew', async () => {
+    const { service, heard, tip, metrics } = await scene();
+    await service.mute(true);
+    const { hash } = await service.mine();
+    await waitFor(() => heard.blocks().includes(hash), { timeoutMs: 40_000, what: 'the block' });
+    const restarts = () => metrics.count('teranode_p2p_rpc_subscription_restarts_total');
+    await waitFor(() => restarts() === 1, { what: 'another subscription' });
+    await service.mute(false);
+    const next = await service.mine();
+    await heardBlocks(heard, [tip, hash, next.hash]);
+  }, 70_000);
+
   test('begins before there is a service', async () => {
     const first = await ReferenceServiceProcess.start();
     const { hash } = await first.mine(3);

@@ -2,6 +2,7 @@
 // keeps its place. Whatever is lost on the way (connection, full queue, bytes that mean nothing) ends in reading the best block.
 import { BoundedQueue } from '../../bounded-queue.ts';
 import type { BlockchainClient, BlockchainNotification, FsmState } from '../../ports/blockchain-client.ts';
+import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { type Repeating, repeating } from '../../repeating.ts';
@@ -17,6 +18,7 @@ export type Listener = (notification: BlockchainNotification) => void;
 export interface FeedDependencies {
   readonly channel: ServiceChannel;
   readonly chain: Pick<BlockchainClient, 'bestBlockHeader' | 'blockHeader' | 'fsmState'>;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -28,6 +30,8 @@ export const MAX_WAITING = 1000;
  * on a silent connection, from taking ours for a flood.
  */
 const HEARTBEAT_MS = 4000;
+/** A stream on which nothing came for so long may be one that the service has forgotten: the best block is read with each heartbeat. */
+const SILENCE_MS = 10_000;
 
 /** `greet`: somebody new waits for the tip. */
 type Item = BlockchainNotification | { readonly type: 'greet' };
@@ -44,6 +48,9 @@ export class NotificationFeed {
   private readonly heartbeat: Repeating;
   /** Something may have been missed since the best block was read last. */
   private isBehind = true;
+  private heardAtMs = 0;
+  /** A block was found of which a silent stream should have told. */
+  private isSuspect = false;
   private state: FsmState | undefined;
   private wake: () => void = () => {};
   private working: Promise<void> | undefined;
@@ -69,7 +76,10 @@ export class NotificationFeed {
       },
     });
     this.stream = new NotificationStream(deps, {
-      opened: () => this.wake(),
+      opened: () => {
+        this.heard();
+        this.wake();
+      },
       message: (bytes) => this.receive(bytes),
       closed: () => {
         this.isBehind = true;
@@ -122,12 +132,22 @@ export class NotificationFeed {
   }
 
   private receive(bytes: Buffer): void {
+    this.heard();
     const { kind, notification } = readNotification(bytes);
     this.received.add(1, { kind });
     if (notification !== undefined) this.push(notification);
     if (kind !== 'malformed') return;
     this.isBehind = true;
     this.wake();
+  }
+
+  private heard(): void {
+    this.heardAtMs = this.deps.clock.monotonic();
+    this.isSuspect = false;
+  }
+
+  private get isSilent(): boolean {
+    return this.deps.clock.monotonic() - this.heardAtMs > SILENCE_MS;
   }
 
   private push(item: Item): void {
@@ -180,8 +200,11 @@ export class NotificationFeed {
   }
 
   private async catchUp(): Promise<void> {
+    const known = this.follower.tip;
     this.tellState(await this.deps.chain.fsmState());
-    this.greet(await this.follower.catchUp());
+    const tip = await this.follower.catchUp();
+    this.greet(tip);
+    if (known !== undefined && tip !== known && this.isSilent) this.isSuspect = true;
   }
 
   /** The first one is no news, and no state is told twice in a row: it may have been asked for before its notification came. */
@@ -201,6 +224,17 @@ export class NotificationFeed {
 
   private async beat(): Promise<void> {
     if (!this.isUp) return;
+    // Since the heartbeat before, so that a notification that was on its way has come.
+    if (this.isSuspect) {
+      this.deps.log.warn({}, 'subscription to the blockchain service tells nothing, begun anew');
+      this.stream.renew();
+      return;
+    }
+    if (this.isSilent) {
+      this.isBehind = true;
+      this.wake();
+      return;
+    }
     this.push({ type: 'fsm_state', state: await this.deps.chain.fsmState() });
   }
 

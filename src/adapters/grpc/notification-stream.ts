@@ -25,6 +25,7 @@ export class NotificationStream {
   /** Streams since the last one on which a message came. */
   private failures = 0;
   private running: Promise<void> | undefined;
+  private cancel: () => void = () => {};
 
   constructor(
     deps: { readonly channel: ServiceChannel; readonly log: Logger; readonly metrics: Metrics },
@@ -47,6 +48,11 @@ export class NotificationStream {
   /** `source` says in the service's log who listens. */
   start(source: string): void {
     this.running ??= this.run(source);
+  }
+
+  /** Ends the stream of now, in whose place another one is begun. */
+  renew(): void {
+    this.cancel();
   }
 
   /** Resolves when nothing is under way any more; no event comes after the call. May be called twice. */
@@ -76,6 +82,7 @@ export class NotificationStream {
   private async once(source: string, signal: AbortSignal): Promise<string> {
     const stream = this.channel.stream(BlockchainAPI.method.subscribe, { source });
     const cancel = () => stream.cancel();
+    this.cancel = cancel;
     // The service sends the tip at once.
     const late = setTimeout(cancel, this.channel.connectMs);
     signal.addEventListener('abort', cancel);

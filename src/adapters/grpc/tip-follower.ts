@@ -33,6 +33,11 @@ export class TipFollower {
     return this.last !== undefined;
   }
 
+  /** The block that was told last. */
+  get tip(): BlockHash | undefined {
+    return this.last?.hash;
+  }
+
   /** Reads the best header and tells what of its chain was missed; the first time nothing, for what is there is no news. Resolves with the tip. */
   async catchUp(): Promise<BlockHash> {
     const best = await this.chain.bestBlockHeader();
