@@ -1,5 +1,6 @@
 // Where libp2p keeps what it learns of peers and DHT records: in memory, bounded. Strangers fill it (anyone may store a provider record), so
-// each kind has a bound of its own and loses what was used longest ago.
+// each kind has a bound of its own and loses what was used longest ago. Each question for the providers of a key lists what lies below it, so that is found without
+// a look at all the rest.
 import { BaseDatastore } from 'datastore-core/base';
 import { Key, type KeyQuery, type Pair, type Query } from 'interface-datastore';
 import { NotFoundError } from 'interface-store';
@@ -15,9 +16,13 @@ export interface DatastoreBounds {
 /** Kinds of keys; libp2p knows a handful. */
 const MAX_KINDS = 16;
 const ENTRY_OVERHEAD_BYTES = 200;
+/** Parts of `/dht/provider/<key>`, the empty one in front included. */
+const DEEP = 4;
 
 export class BoundedDatastore extends BaseDatastore {
   private readonly kinds = new Map<string, LRUCache<string, Uint8Array>>();
+  /** Keys by the path above them; of what is stored, nothing else. */
+  private readonly below = new Map<string, Set<string>>();
   private readonly evicted: Counter;
   private readonly bounds: DatastoreBounds;
 
@@ -36,7 +41,11 @@ export class BoundedDatastore extends BaseDatastore {
   }
 
   override put(key: Key, value: Uint8Array): Key {
-    this.kindOf(key).set(key.toString(), value);
+    const text = key.toString();
+    const kind = this.kindOf(key);
+    kind.set(text, value);
+    // What is larger than its whole kind is not kept.
+    if (kind.has(text)) this.noteBelow(text);
     return key;
   }
 
@@ -54,13 +63,40 @@ export class BoundedDatastore extends BaseDatastore {
     this.kindOf(key).delete(key.toString());
   }
 
-  override *_all(_query: Query): Generator<Pair> {
-    for (const kind of this.kinds.values())
-      for (const [key, value] of kind.entries()) yield { key: new Key(key), value };
+  override *_all({ prefix }: Query): Generator<Pair> {
+    for (const [key, value] of this.under(prefix)) yield { key: new Key(key), value };
   }
 
-  override *_allKeys(_query: KeyQuery): Generator<Key> {
-    for (const kind of this.kinds.values()) for (const key of kind.keys()) yield new Key(key);
+  override *_allKeys({ prefix }: KeyQuery): Generator<Key> {
+    for (const [key] of this.under(prefix)) yield new Key(key);
+  }
+
+  /** A prefix is a path; a deep one has nothing below but what lies directly there. */
+  private *under(prefix: string | undefined): Generator<[string, Uint8Array]> {
+    const keys = prefix === undefined || prefix.split('/').length < DEEP ? undefined : this.below.get(prefix);
+    if (keys === undefined) {
+      for (const kind of this.kinds.values())
+        for (const entry of kind.entries()) if (prefix === undefined || entry[0].startsWith(prefix)) yield entry;
+      return;
+    }
+    for (const key of keys) {
+      const value = this.kindOf(new Key(key)).peek(key);
+      if (value !== undefined) yield [key, value];
+    }
+  }
+
+  private noteBelow(key: string): void {
+    const path = above(key);
+    const keys = this.below.get(path);
+    if (keys === undefined) this.below.set(path, new Set([key]));
+    else keys.add(key);
+  }
+
+  private forgetBelow(key: string): void {
+    const path = above(key);
+    const keys = this.below.get(path);
+    keys?.delete(key);
+    if (keys?.size === 0) this.below.delete(path);
   }
 
   private kindOf(key: Key): LRUCache<string, Uint8Array> {
@@ -71,12 +107,17 @@ export class BoundedDatastore extends BaseDatastore {
         max: this.bounds.maxEntries,
         maxSize: this.bounds.maxBytes,
         sizeCalculation: (value) => value.byteLength + ENTRY_OVERHEAD_BYTES,
-        dispose: (_value, _key, reason) => {
+        dispose: (_value, key, reason) => {
           if (reason === 'evict') this.evicted.add();
+          if (reason !== 'set') this.forgetBelow(key);
         },
       });
       this.kinds.set(name, kind);
     }
     return kind;
   }
+}
+
+function above(key: string): string {
+  return key.slice(0, key.lastIndexOf('/'));
 }

@@ -20,6 +20,7 @@ import { dialMultiaddr } from './addresses.ts';
 import { reportBrokenFrames } from './broken-frames.ts';
 import { connectionGate, dialLookup } from './connection-gate.ts';
 import { meterConnection } from './connection-meter.ts';
+import { boundDht } from './dht-intake.ts';
 import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts';
 import { installFastVerify } from './ed25519-verify.ts';
 import { boundGossipMemory } from './gossip-memory.ts';
@@ -32,6 +33,7 @@ import type { Libp2pNodeOptions } from './node-options.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 import { PeerKeeper } from './peer-keeper.ts';
+import { boundPeerStore } from './peer-store-bounds.ts';
 import { addressGroup, remoteAddress, remoteIp } from './remote-address.ts';
 import { sendInParts } from './rpc-parts.ts';
 import { SeenMessages } from './seen-messages.ts';
@@ -114,6 +116,8 @@ export class Libp2pNode implements P2PNode {
     const gate = connectionGate({ book: this.book, policy, metrics }, this.options.connections);
     const libp2p = await buildLibp2p(this.options, this.topics, gate, metrics, dialLookup({ policy, metrics }));
     this.libp2p = libp2p;
+    boundPeerStore(libp2p, metrics);
+    boundDht(libp2p.services.dht, this.deps);
     boundGossipMemory(
       libp2p.services.pubsub,
       new SeenMessages(this.deps, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS }),

@@ -3,16 +3,21 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
+	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
+	"github.com/multiformats/go-multihash"
+	"google.golang.org/protobuf/proto"
 )
 
 // passing connects so many hosts of their own, a few at a time.
@@ -131,4 +136,49 @@ func handleStaleProviders(ctx context.Context, p *testPeer, raw json.RawMessage)
 		}
 	}
 	return args.Count, nil
+}
+
+// handleManyAddresses registers with a neighbour as provider of a key, so many times, each time with so many addresses of its own that are none.
+func handleManyAddresses(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
+	args, err := parse[struct {
+		PeerID    string `json:"peerId"`
+		Protocol  string `json:"protocol"`
+		Addresses int    `json:"addresses"`
+		Times     int    `json:"times"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	id, err := peer.Decode(args.PeerID)
+	if err != nil {
+		return nil, err
+	}
+	key, err := multihash.Sum([]byte("many addresses"), multihash.SHA2_256, -1)
+	if err != nil {
+		return nil, err
+	}
+	for round := range args.Times {
+		addresses := make([][]byte, args.Addresses)
+		for i := range addresses {
+			n := round*args.Addresses + i
+			addresses[i] = []byte{4, 10, byte(n >> 16), byte(n >> 8), byte(n), 6, 1, byte(round)}
+		}
+		provider := &dhtpb.Message_Peer{Id: []byte(p.host.ID()), Addrs: addresses}
+		m := &dhtpb.Message{Type: dhtpb.Message_ADD_PROVIDER, Key: key, ProviderPeers: []*dhtpb.Message_Peer{provider}}
+		bytes, err := proto.Marshal(m)
+		if err != nil {
+			return nil, err
+		}
+		s, err := p.host.NewStream(ctx, id, protocol.ID(args.Protocol))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.Write(append(binary.AppendUvarint(nil, uint64(len(bytes))), bytes...)); err != nil {
+			return nil, err
+		}
+		if err := s.CloseWrite(); err != nil {
+			return nil, err
+		}
+	}
+	return map[string]any{}, nil
 }

@@ -46,6 +46,7 @@ var handlers = map[string]handler{
 	"pass":            handlePass,
 	"crowd":           handleCrowd,
 	"staleProviders":  handleStaleProviders,
+	"manyAddresses":   handleManyAddresses,
 	"received":        handleReceived,
 	"receivedCounts":  handleReceivedCounts,
 	"receivedStats":   handleReceivedStats,

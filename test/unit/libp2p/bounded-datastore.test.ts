@@ -45,3 +45,33 @@ test('bytes are bounded too, and so are kinds', () => {
   for (let i = 0; i < 5000; i += 1) store.put(new Key(`/kind${i}/x`), value());
   expect(store.size()).toBeLessThan(16 * 50 + 10);
 });
+
+test('what lies below a path is listed, whatever else is there, and however it came and went', async () => {
+  const { store } = setUp(1000);
+  const listed = async (prefix: string) => {
+    const found: string[] = [];
+    for await (const { key } of store.query({ prefix })) found.push(key.toString());
+    for await (const key of store.queryKeys({ prefix })) expect(found).toContain(key.toString());
+    return found.sort();
+  };
+  for (let i = 0; i < 900; i += 1) store.put(new Key(`/dht/provider/other${i}/p`), value());
+  for (const peer of ['a', 'b', 'b', 'c']) store.put(new Key(`/dht/provider/key/${peer}`), value());
+  store.delete(new Key('/dht/provider/key/a'));
+  expect(await listed('/dht/provider/key')).toEqual(['/dht/provider/key/b', '/dht/provider/key/c']);
+  store.put(new Key('/dht/ours'), value());
+  expect(await listed('/dht')).toHaveLength(903);
+  expect(await listed('/dht/provider')).toHaveLength(902);
+  for (let i = 0; i < 998; i += 1) store.put(new Key(`/dht/provider/more${i}/p`), value());
+  expect(await listed('/dht/provider/key')).toEqual(['/dht/provider/key/c']);
+  store.put(new Key('/dht/provider/last/p'), value());
+  expect(await listed('/dht/provider/key')).toEqual([]);
+});
+
+test('a list of what lies below a path does not grow with all that is stored', async () => {
+  const { store } = setUp(50_000);
+  for (let i = 0; i < 20_000; i += 1) store.put(new Key(`/dht/provider/other${i}/p`), value());
+  store.put(new Key('/dht/provider/key/a'), value());
+  let looked = 0;
+  for (const _pair of store._all({ prefix: '/dht/provider/key' })) looked += 1;
+  expect(looked).toBe(1);
+});
