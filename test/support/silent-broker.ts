@@ -9,13 +9,15 @@ export interface SilentBroker {
   stop(): Promise<void>;
 }
 
-export async function silentBroker(): Promise<SilentBroker> {
+/** With `drops` it closes each connection, as a proxy with nothing behind it does. */
+export async function silentBroker(options: { readonly drops?: boolean } = {}): Promise<SilentBroker> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.once('close', () => sockets.delete(socket));
-    socket.resume();
+    if (options.drops === true) socket.end();
+    else socket.resume();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();

@@ -4,39 +4,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Admin } from '@platformatic/kafka';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { KafkaConsumer } from '../../src/adapters/kafka/consumer.ts';
-import { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
 import { kafkaTls } from '../../src/adapters/kafka/tls.ts';
-import { parseKafkaUrl } from '../../src/settings/kafka-url.ts';
-import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { brokerConformance } from '../support/broker-conformance.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
+import { partsFor, signal } from '../support/kafka-parts.ts';
 import { readTopic } from '../support/kafka-reader.ts';
 import { waitFor } from '../support/wait.ts';
-
-const signal = new AbortController().signal;
-
-function partsFor(address: string, tls?: ReturnType<typeof kafkaTls>) {
-  const metrics = new RecordedMetrics();
-  const deps = { log: recordingLogger(), metrics };
-  const connection = (topic: string, query: string) => ({
-    url: parseKafkaUrl(`kafka://${address}/${topic}?${query}`),
-    clientId: 'test',
-    tls,
-  });
-  return {
-    metrics,
-    log: deps.log,
-    producer: (topic: string, bounds = { maxMessages: 100_000 }, query = '') =>
-      new KafkaProducer(deps, { ...connection(topic, query), maxBytes: 1 << 26, ...bounds }),
-    consumer: (topic: string, groupId: string, options: { replay?: boolean } = {}) =>
-      new KafkaConsumer(deps, {
-        ...connection(topic, `replay=${options.replay === false ? 0 : 1}`),
-        groupId: `${topic}-${groupId}`,
-      }),
-  };
-}
 
 describe('kafka:// with a real broker', () => {
   let broker: KafkaBroker;

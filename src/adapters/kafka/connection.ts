@@ -17,26 +17,51 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const FIRST_DELAY_MS = 250;
 const LAST_DELAY_MS = 2000;
 const DELAY_GROWTH = 1.5;
-/** Some three minutes; then our own loops begin with a new client. The client keeps the error of each attempt until then. */
-const RETRIES = 100;
-
 /**
- * Options common to producer, consumer and admin. With retries, because an outage of some seconds would reject sends otherwise, and a batch
- * that is sent again by the same client arrives once.
+ * Attempts within one client, after which our own loops begin with a new one. A producer's last some three minutes, because a batch that is sent
+ * again by the same client arrives once; the client keeps the error of each attempt until then. A consumer's last some twelve seconds: what it
+ * asks for may be gone.
  */
-export function clientOptions(connection: KafkaConnection, retries: boolean) {
+export const RETRIES = { producer: 100, consumer: 9, admin: 0 } as const;
+
+/** Options common to producer, consumer and admin. */
+export function clientOptions(connection: KafkaConnection, retries: number) {
   return {
     clientId: connection.clientId,
-    bootstrapBrokers: [...connection.url.brokers],
+    bootstrapBrokers: brokersInTurn(connection),
     connectTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    retries: retries ? RETRIES : 0,
+    retries,
     retryDelay: (_client: unknown, _operation: string, attempt: number, _retries: number, error: Error) => {
       slim(error);
       return Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * DELAY_GROWTH ** Math.min(attempt, 20));
     },
     ...(connection.tls === undefined ? {} : { tls: connection.tls, tlsServerName: true }),
   };
+}
+
+/** How many brokers were passed over, of each connection. */
+const passedOver = new WeakMap<KafkaConnection, number>();
+
+function brokersInTurn(connection: KafkaConnection): string[] {
+  const { brokers } = connection.url;
+  const first = (passedOver.get(connection) ?? 0) % brokers.length;
+  return [...brokers.slice(first), ...brokers.slice(0, first)];
+}
+
+/**
+ * Does the work of one client; when it fails, the next client begins at the next broker of the URL. The client itself stays with the first one
+ * that takes its connection, even if that drops it at once or never says a word.
+ */
+export async function elseNextBroker<T>(connection: KafkaConnection, work: () => Promise<T>): Promise<T> {
+  const before = passedOver.get(connection) ?? 0;
+  try {
+    return await work();
+  } catch (error) {
+    // Several clients that failed at one broker pass over one.
+    passedOver.set(connection, before + 1);
+    throw error;
+  }
 }
 
 /** An error of the client holds the connection that failed, with its socket and buffers: only words are kept. */
@@ -50,6 +75,17 @@ function slim(error: unknown, depth = 0): void {
   if (error instanceof AggregateError) for (const each of error.errors) slim(each, depth + 1);
 }
 
+/** Connects anew for one piece of work; throws what the broker says, TIMEOUT when the signal aborts. */
+export function askBroker<T>(
+  connection: KafkaConnection,
+  signal: AbortSignal,
+  work: (admin: Admin) => Promise<T>,
+): Promise<T> {
+  return elseNextBroker(connection, () =>
+    withClient(new Admin(clientOptions(connection, RETRIES.admin)), signal, work),
+  );
+}
+
 /** Connects anew and asks for the cluster's metadata; settles within the deadline, and at once when the signal aborts. */
 export async function probeBroker(
   connection: KafkaConnection,
@@ -59,8 +95,7 @@ export async function probeBroker(
   const brokers = connection.url.brokers.join(',');
   const deadline = AbortSignal.timeout(deadlineMs);
   try {
-    const admin = new Admin(clientOptions(connection, false));
-    return await withClient(admin, AbortSignal.any([signal, deadline]), async () => {
+    return await askBroker(connection, AbortSignal.any([signal, deadline]), async (admin) => {
       const metadata = await admin.metadata({ topics: [], forceUpdate: true });
       return { ok: true, details: `${metadata.brokers.size} broker(s) at ${brokers}` };
     });
@@ -79,4 +114,12 @@ export function deepestMessage(error: unknown): string {
     current = inner;
   }
   return String(current);
+}
+
+/** True when one of Kafka's errors of these names is among what went wrong. */
+export function hasError(error: unknown, names: readonly string[], depth = 0): boolean {
+  if (!(error instanceof Error) || depth > 8) return false;
+  if ('apiId' in error && names.includes(String(error.apiId))) return true;
+  const inner: unknown[] = error instanceof AggregateError ? error.errors : [error.cause];
+  return inner.some((each) => hasError(each, names, depth + 1));
 }

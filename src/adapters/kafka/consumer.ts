@@ -1,20 +1,29 @@
 // Consumer on a Kafka broker: the instances that the URL asks for in one group, each re-created when its stream ends, for ever.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Consumer as Client, type MessagesStream } from '@platformatic/kafka';
+import { Consumer as Client, type Message, type MessagesStream } from '@platformatic/kafka';
 import type { ConsumedMessage, Consumer, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
-import { clientOptions, deepestMessage, type KafkaConnection, probeBroker } from './connection.ts';
+import {
+  clientOptions,
+  deepestMessage,
+  elseNextBroker,
+  type KafkaConnection,
+  probeBroker,
+  RETRIES,
+} from './connection.ts';
 import { bySubscription } from './partition-assigner.ts';
 import { ensureTopic } from './topic-admin.ts';
+import { topicChanged } from './topic-watch.ts';
 
 export interface KafkaConsumerOptions extends KafkaConnection {
   /** `p2p.<clientName>`. */
   readonly groupId: string;
 }
 
+type ByteMessage = Message<Buffer, Buffer, Buffer, Buffer>;
 type ByteStream = MessagesStream<Buffer, Buffer, Buffer, Buffer>;
 type ByteClient = Client<Buffer, Buffer, Buffer, Buffer>;
 
@@ -22,10 +31,14 @@ type ByteClient = Client<Buffer, Buffer, Buffer, Buffer>;
 const PREFETCH = 256;
 const COMMIT_EVERY_MS = 500;
 const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 10_000;
+const LAST_RETRY_MS = 5000;
 const DEFAULT_STOP_MS = 3000;
 const SESSION_TIMEOUT_MS = 10_000;
 const LEAVE_DEADLINE_MS = 1000;
+/** A commit waits for a rebalance to end, and for ever when that is lost. */
+const COMMIT_DEADLINE_MS = 15_000;
+/** What is being handled and committed when a stream is to end has so long. */
+const END_PATIENCE_MS = 5000;
 
 export class KafkaConsumer implements Consumer {
   readonly topic: string;
@@ -86,9 +99,11 @@ export class KafkaConsumer implements Consumer {
     while (!signal.aborted) {
       try {
         await ensureTopic(this.options, signal);
-        await this.consume(handler, () => {
-          failures = 0;
-        });
+        await elseNextBroker(this.options, () =>
+          this.consume(handler, () => {
+            failures = 0;
+          }),
+        );
       } catch (error) {
         if (signal.aborted) return;
         const details = { topic: this.topic, reason: deepestMessage(error) };
@@ -103,47 +118,81 @@ export class KafkaConsumer implements Consumer {
     }
   }
 
-  /** Reads until the stream ends or fails. */
+  /** Reads until the stream ends or fails, or the topic is no longer what it was. */
   private async consume(handler: MessageHandler, gotOne: () => void): Promise<void> {
     const { groupId } = this.options;
     const client: ByteClient = new Client({
-      ...clientOptions(this.options, true),
+      ...clientOptions(this.options, RETRIES.consumer),
       groupId,
       sessionTimeout: SESSION_TIMEOUT_MS,
       partitionAssigner: bySubscription,
     });
     this.open.set(client, undefined);
+    const over = new AbortController();
+    const done = new AbortController();
+    void this.watch(client, over, AbortSignal.any([done.signal, this.stopped.signal]));
     try {
-      const stream = await this.openStream(client);
+      const stream = await this.openStream(client, over.signal);
       this.open.set(client, stream);
-      let committedAtMs = performance.now();
-      for await (const message of stream) {
-        await this.handle(handler, {
-          value: message.value,
-          topic: message.topic,
-          partition: message.partition,
-          offset: message.offset,
-        });
-        gotOne();
-        if (
-          stream.readableLength === 0 ||
-          performance.now() - committedAtMs > COMMIT_EVERY_MS ||
-          this.stopped.signal.aborted
-        ) {
-          await message.commit();
-          committedAtMs = performance.now();
-        }
-        if (this.stopped.signal.aborted) return;
-      }
+      await this.read(stream, over.signal, handler, gotOne);
     } finally {
+      done.abort();
       await close(client, this.open.get(client));
       this.open.delete(client);
     }
   }
 
-  private async openStream(client: ByteClient): Promise<ByteStream> {
+  /** Ends the stream when its topic has changed, or the client is no member of its group any more, which it tells nobody else. */
+  private async watch(client: ByteClient, over: AbortController, done: AbortSignal): Promise<void> {
+    const lost = Promise.withResolvers<string>();
+    client.on('error', (error) => lost.resolve(deepestMessage(error)));
+    client.on('consumer:heartbeat:stalled', () => lost.resolve('no heartbeat'));
+    const changed = topicChanged(this.options, done).then(() => 'topic changed');
+    const reason = await Promise.race([changed, lost.promise]);
+    if (done.aborted) return;
+    this.log.warn({ topic: this.topic, reason }, 'kafka consumer begins anew');
+    over.abort();
+    void this.open
+      .get(client)
+      ?.close()
+      .catch(() => {});
+    await sleep(END_PATIENCE_MS, undefined, { signal: done }).catch(() => {});
+    if (!done.aborted) destroyClient(client, this.open.get(client));
+  }
+
+  private async read(
+    stream: ByteStream,
+    over: AbortSignal,
+    handler: MessageHandler,
+    gotOne: () => void,
+  ): Promise<void> {
+    /** The last one handled of each partition, while it is not committed. */
+    const handled = new Map<number, ByteMessage>();
+    const newest = new Map<number, bigint>();
+    let committedAtMs = performance.now();
+    for await (const message of stream) {
+      const { value, topic, partition, offset } = message;
+      // When the group changes, the client fetches once more what waits here already.
+      if (offset > (newest.get(partition) ?? -1n)) {
+        await this.handle(handler, { value, topic, partition, offset });
+        newest.set(partition, offset);
+        handled.set(partition, message);
+        gotOne();
+      }
+      const isLast = this.stopped.signal.aborted || over.aborted;
+      if (isLast || stream.readableLength === 0 || performance.now() - committedAtMs > COMMIT_EVERY_MS) {
+        const late = AbortSignal.timeout(COMMIT_DEADLINE_MS);
+        await unlessAborted(late, () => Promise.all([...handled.values()].map((each) => each.commit())));
+        handled.clear();
+        committedAtMs = performance.now();
+      }
+      if (isLast) return;
+    }
+  }
+
+  private async openStream(client: ByteClient, over: AbortSignal): Promise<ByteStream> {
     const { url } = this.options;
-    const { signal } = this.stopped;
+    const signal = AbortSignal.any([this.stopped.signal, over]);
     return await unlessAborted(signal, async () => {
       const stream = await client.consume({
         topics: [url.topic],

@@ -7,7 +7,15 @@ import type { Logger } from '../../ports/log.ts';
 import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
 import { deliveryTime, type ProbeResult, type Producer } from '../../ports/producer.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
-import { clientOptions, deepestMessage, type KafkaConnection, probeBroker } from './connection.ts';
+import {
+  clientOptions,
+  deepestMessage,
+  elseNextBroker,
+  hasError,
+  type KafkaConnection,
+  probeBroker,
+  RETRIES,
+} from './connection.ts';
 import { ensureTopic } from './topic-admin.ts';
 
 export interface KafkaProducerOptions extends KafkaConnection {
@@ -24,6 +32,7 @@ const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5000;
 const DEFAULT_STOP_MS = 3000;
 const ALL_REPLICAS = -1;
+const TOO_LARGE = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
 /** What a queued record costs beside its bytes. */
 const RECORD_OVERHEAD_BYTES = 64;
 
@@ -52,6 +61,8 @@ export class KafkaProducer implements Producer {
   private loop: Promise<void> | undefined;
   private firstQueuedAtMs = 0;
   private wake: (() => void) | undefined;
+  /** Less than {@link MAX_BATCH_BYTES} where the broker takes less. */
+  private maxBatchBytes = MAX_BATCH_BYTES;
   private isFlushing = false;
   private isAway = false;
   private stopping: Promise<void> | undefined;
@@ -71,7 +82,8 @@ export class KafkaProducer implements Producer {
       errors: metrics.counter('teranode_p2p_kafka_errors_total', 'Failed requests to Kafka', ['topic']),
     };
     this.counters.errors.add(0, this.labels);
-    for (const reason of ['queue_full', 'stopped']) this.counters.dropped.add(0, { ...this.labels, reason });
+    for (const reason of ['queue_full', 'stopped', 'too_large'])
+      this.counters.dropped.add(0, { ...this.labels, reason });
     this.times = {
       delivery: deliveryTime(metrics),
       request: metrics.histogram(
@@ -168,13 +180,14 @@ export class KafkaProducer implements Producer {
       try {
         if (!isReady) await this.prepare();
         isReady = true;
-        await this.deliver();
+        await elseNextBroker(this.options, () => this.deliver());
         failures = 0;
         this.brokerAnswered();
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
-        isReady = failures < 2 && isReady;
+        // The topic may be gone.
+        isReady = false;
         this.brokerFailed(error);
         this.closeClient();
         await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(
@@ -185,6 +198,7 @@ export class KafkaProducer implements Producer {
   }
 
   private async prepare(): Promise<void> {
+    this.maxBatchBytes = MAX_BATCH_BYTES;
     const outcome = await ensureTopic(this.options, this.stopped.signal);
     this.log.debug({ topic: this.topic, outcome }, 'kafka topic ready');
     this.brokerAnswered();
@@ -198,7 +212,7 @@ export class KafkaProducer implements Producer {
     }
     if (this.inFlight.length === 0) return;
     this.client ??= new Client({
-      ...clientOptions(this.options, true),
+      ...clientOptions(this.options, RETRIES.producer),
       acks: ALL_REPLICAS,
       idempotent: true,
       autocreateTopics: false,
@@ -208,11 +222,31 @@ export class KafkaProducer implements Producer {
       value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
     }));
     const { client } = this;
-    await this.timed(() => client.send({ messages, acks: ALL_REPLICAS, idempotent: true }));
+    try {
+      await this.timed(() => client.send({ messages, acks: ALL_REPLICAS, idempotent: true }));
+    } catch (error) {
+      if (!hasError(error, TOO_LARGE)) throw error;
+      this.sendLess();
+      return;
+    }
     this.counters.sent.add(this.inFlight.length, this.labels);
     const nowMs = performance.now();
     for (const { atMs } of this.inFlight) this.times.delivery.observe((nowMs - atMs) / 1000, this.labels);
     this.inFlight = [];
+  }
+
+  /** A broker's bound (`max.message.bytes`) holds for the records of a request together. One that is too large alone can never be sent. */
+  private sendLess(): void {
+    this.counters.errors.add(1, this.labels);
+    const bytes = this.inFlight.reduce((sum, { value }) => sum + value.byteLength, 0);
+    const half = Math.ceil(this.inFlight.length / 2);
+    this.maxBatchBytes = Math.max(1, Math.floor(bytes / 2));
+    if (this.inFlight.length === 1) {
+      this.counters.dropped.add(1, { ...this.labels, reason: 'too_large' });
+      this.log.warn({ topic: this.topic, bytes }, 'kafka takes no message of this size, dropped');
+    }
+    for (const record of this.inFlight.slice(half).reverse()) this.queue.unshift(record);
+    this.inFlight = this.inFlight.length === 1 ? [] : this.inFlight.slice(0, half);
   }
 
   private async timed(request: () => Promise<unknown>): Promise<void> {
@@ -263,7 +297,7 @@ export class KafkaProducer implements Producer {
     let bytes = 0;
     while (batch.length < MAX_BATCH_MESSAGES) {
       bytes += this.queue.at(0)?.value.byteLength ?? 0;
-      if (batch.length > 0 && bytes > MAX_BATCH_BYTES) break;
+      if (batch.length > 0 && bytes > this.maxBatchBytes) break;
       const next = this.queue.shift();
       if (next === undefined) break;
       batch.push(next);

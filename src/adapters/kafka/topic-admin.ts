@@ -1,7 +1,5 @@
 // Brings a topic to what its URL says: created when missing, configured anew when it exists.
-import { Admin } from '@platformatic/kafka';
-import { withClient } from './client-lifetime.ts';
-import { clientOptions, type KafkaConnection } from './connection.ts';
+import { askBroker, hasError, type KafkaConnection } from './connection.ts';
 
 /** Kafka's resource type "topic", and the operation "set" of an incremental change. */
 const TOPIC_RESOURCE = 2;
@@ -11,7 +9,7 @@ const SET = 0;
 export async function ensureTopic(connection: KafkaConnection, signal: AbortSignal): Promise<'created' | 'configured'> {
   const { url } = connection;
   const configs = topicConfiguration(connection);
-  return await withClient(new Admin(clientOptions(connection, false)), signal, async (admin) => {
+  return await askBroker(connection, signal, async (admin) => {
     // By name first: creating what exists is an error that cannot be told apart without reading texts.
     if ((await admin.listTopics()).includes(url.topic)) {
       await admin.incrementalAlterConfigs({
@@ -25,7 +23,12 @@ export async function ensureTopic(connection: KafkaConnection, signal: AbortSign
       });
       return 'configured';
     }
-    await admin.createTopics({ topics: [url.topic], partitions: url.partitions, replicas: url.replication, configs });
+    try {
+      await admin.createTopics({ topics: [url.topic], partitions: url.partitions, replicas: url.replication, configs });
+    } catch (error) {
+      // Somebody else was faster.
+      if (!hasError(error, ['TOPIC_ALREADY_EXISTS'])) throw error;
+    }
     return 'created';
   });
 }
