@@ -7,6 +7,7 @@ const ALONE = [
   'bench',
   'blame',
   'clone',
+  'deaf-neighbours',
   'forgery',
   'gossip-floods',
   'kafka',

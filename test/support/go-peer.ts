@@ -183,6 +183,11 @@ export class GoPeer {
     return this.send('silentGossip', job);
   }
 
+  /** So many hosts of their own connect, ask to be in the mesh of a topic, and read nothing of what they are sent. */
+  deafGossip(job: { address: string; topic: string; count: number }): Promise<number> {
+    return this.send('deafGossip', job);
+  }
+
   /**
    * Frames of gossip that a host of its own writes as fast as they are taken, on so many streams at once; resolves when all are written or the
    * time is over. `unfinished`: one byte of each is never sent.

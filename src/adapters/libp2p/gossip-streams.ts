@@ -8,13 +8,14 @@ import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { type Repeating, repeating } from '../../repeating.ts';
 import { keepOneInboundStream } from './gossip-inbound.ts';
+import { type SendingStream, UnsentGossip } from './gossip-unsent.ts';
 import type { TeranodeLibp2p } from './libp2p-options.ts';
 
 /** The parts of the class that are used; private in its type. */
 interface GossipInternals {
   readonly protocols: readonly string[];
   /** By peer id. */
-  readonly streamsOutbound: ReadonlyMap<string, unknown>;
+  readonly streamsOutbound: ReadonlyMap<string, { readonly rawStream: SendingStream }>;
   /** Never rejects. */
   createOutboundStream(peerId: LibPeerId, connection: Connection): Promise<void>;
   /** Takes up the peer if it is not known, and has a stream opened to it. */
@@ -45,6 +46,7 @@ export class GossipStreams {
   private readonly opening = new Set<string>();
   /** Of connected peers only. */
   private readonly missing = new Map<string, Missing>();
+  private readonly unsent: UnsentGossip;
   private loop: Repeating | undefined;
 
   /** Before gossip starts. Throws TypeError when the library no longer has the parts that open streams. */
@@ -66,6 +68,9 @@ export class GossipStreams {
       'teranode_p2p_gossip_streams_missing',
       'Connected peers that speak gossip and have no stream of ours',
       () => [...this.missing.values()].filter(({ backSinceMs }) => backSinceMs === undefined).length,
+    );
+    this.unsent = new UnsentGossip(deps.metrics, () =>
+      [...this.internals.streamsOutbound.values()].map(({ rawStream }) => rawStream),
     );
     this.openSideBySide();
     keepOneInboundStream(libp2p.services.pubsub);
@@ -102,6 +107,7 @@ export class GossipStreams {
   }
 
   private async tend(): Promise<void> {
+    this.unsent.look();
     const connections = new Map<string, Connection>();
     for (const connection of this.libp2p.getConnections()) {
       const id = connection.remotePeer.toString();

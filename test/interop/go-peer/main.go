@@ -42,6 +42,7 @@ var handlers = map[string]handler{
 	"publishStatus":   handlePublishStatus,
 	"resetGossip":     handleResetGossip,
 	"silentGossip":    handleSilentGossip,
+	"deafGossip":      handleDeafGossip,
 	"flood":           handleFlood,
 	"pass":            handlePass,
 	"crowd":           handleCrowd,

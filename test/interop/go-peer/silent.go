@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -88,4 +89,46 @@ func answerUnlessGossip(mux protocol.Switch, s network.Stream) {
 		return
 	}
 	_ = handle(id, head)
+}
+
+// handleDeafGossip connects so many hosts of their own, which ask to be in the mesh of a topic and read nothing of what they are sent.
+func handleDeafGossip(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
+	args, err := parse[struct {
+		Address string `json:"address"`
+		Topic   string `json:"topic"`
+		Count   int    `json:"count"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	info, err := peer.AddrInfoFromString(args.Address)
+	if err != nil {
+		return nil, err
+	}
+	joins := true
+	frame, err := frameOf(&pb.RPC{
+		Subscriptions: []*pb.RPC_SubOpts{{Subscribe: &joins, Topicid: &args.Topic}},
+		Control:       &pb.ControlMessage{Graft: []*pb.ControlGraft{{TopicID: &args.Topic}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for range args.Count {
+		h, err := newHost(initArgs{PSK: p.args.PSK, Security: p.args.Security})
+		if err != nil {
+			return nil, err
+		}
+		h.SetStreamHandler(pubsub.GossipSubID_v11, func(network.Stream) {})
+		if err := h.Connect(ctx, *info); err != nil {
+			return nil, err
+		}
+		s, err := h.NewStream(ctx, info.ID, pubsub.GossipSubID_v11)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.Write(frame); err != nil {
+			return nil, err
+		}
+	}
+	return args.Count, nil
 }
