@@ -36,9 +36,9 @@ export interface GuardView {
   isBanned(author: PeerId): boolean;
   /**
    * Takes a token of the author's; `over_scored` at most once in 5 s. What is late, and so played again by anybody, has tokens of its own, as many,
-   * and is never scored.
+   * and is never scored. At first hand, from the author as our neighbour, nothing is late.
    */
-  authorRate(author: PeerId, seqno: bigint): 'ok' | 'over' | 'over_scored';
+  authorRate(author: PeerId, seqno: bigint, atFirstHand: boolean): 'ok' | 'over' | 'over_scored';
   /** Takes a token of the neighbour's. */
   relayRate(relay: PeerId): 'ok' | 'over' | 'over_scored';
   /** Asked after `authorRate`, which remembers the author's highest sequence number. */
@@ -96,7 +96,7 @@ const bannedAuthor: EnvelopeGuard = (envelope, view) =>
   view.isBanned(envelope.author) ? ignored('banned_author') : undefined;
 
 const authorRate: EnvelopeGuard = (envelope, view) => {
-  const rate = view.authorRate(envelope.author, envelope.seqno);
+  const rate = view.authorRate(envelope.author, envelope.seqno, envelope.relay === envelope.author);
   return rate === 'ok' ? undefined : ignored('author_rate', rate === 'over_scored' ? 'spam' : undefined);
 };
 

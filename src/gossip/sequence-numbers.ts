@@ -35,16 +35,19 @@ export class SequenceNumbers {
 
   /**
    * Remembers the author's highest number. True for one that the author passed a minute ago or more, as far as is known: whoever hands over such
-   * a message now, the author is not saying it now.
+   * a message now, the author is not saying it now. At first hand it is: a node that started while its clock was ahead begins lower at its next
+   * start, and would be silent until its clock had made up for it.
    */
-  isLate(author: PeerId, seqno: bigint): boolean {
+  isLate(author: PeerId, seqno: bigint, atFirstHand = false): boolean {
     const now = this.clock.monotonic();
     const heard = this.heard.get(author);
-    if (heard === undefined) {
+    const isLate =
+      heard !== undefined && seqno <= heard.highest && (seqno <= heard.floor || now - heard.atMs >= OVERTAKING_MS);
+    if (heard === undefined || (isLate && atFirstHand)) {
       this.heard.set(author, { highest: seqno, atMs: now, floor: seqno, mark: seqno, markMs: now });
       return false;
     }
-    if (seqno <= heard.highest) return seqno <= heard.floor || now - heard.atMs >= OVERTAKING_MS;
+    if (seqno <= heard.highest) return isLate;
     if (now - heard.atMs >= OVERTAKING_MS) heard.mark = heard.highest;
     if (now - heard.markMs >= OVERTAKING_MS) {
       heard.floor = heard.mark;

@@ -68,8 +68,8 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
       const peer = deps.fsm.isSyncing() ? deps.sync.syncPeer() : undefined;
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
-    authorRate: (author, seqno) => {
-      if (!numbers.isLate(author, seqno)) return authors.take(author);
+    authorRate: (author, seqno, atFirstHand) => {
+      if (!numbers.isLate(author, seqno, atFirstHand)) return authors.take(author);
       return lateOnes.take(author) === 'ok' ? 'ok' : 'over';
     },
     relayRate: (relay) => relays.take(relay),

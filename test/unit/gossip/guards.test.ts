@@ -214,6 +214,19 @@ describe.each(TOPICS)('%s', (kind) => {
     expect(asked).toHaveLength(2);
   });
 
+  test('the author’s rate is told whether the author itself is the neighbour', () => {
+    const asked: boolean[] = [];
+    const view: Partial<GuardView> = {
+      authorRate: (_author, _seqno, atFirstHand) => {
+        asked.push(atFirstHand);
+        return 'ok';
+      },
+    };
+    judge(kind, RECORDED[kind][0] ?? '', { view });
+    judge(kind, RECORDED[kind][0] ?? '', { view, author: RELAY });
+    expect(asked).toEqual([false, true]);
+  });
+
   test('replays are ignored and charge nobody; listeners’ bytes are exempt', () => {
     const view = { isReplay: () => true };
     expect(judge(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject({

@@ -233,3 +233,18 @@ test.each<[string, Step[]]>([
   });
   expect(judged).toEqual(steps.map(([, , expected]) => expected));
 });
+
+test('an author whose clock was set back is heard again when it says so itself, and then through others too', () => {
+  const clock = new FakeClock();
+  const numbers = new SequenceNumbers(clock);
+  const hears = (seqno: bigint, atFirstHand: boolean) =>
+    !numbers.isLate(one, seqno, atFirstHand) && !numbers.isReplay(one, seqno);
+  const [ahead, restarted] = [START + 3_600_000_000_000n, START];
+  expect(hears(ahead, true)).toBe(true);
+  clock.advance(120_000);
+  expect(hears(restarted, false)).toBe(false);
+  expect(hears(restarted + 1n, true)).toBe(true);
+  expect(hears(restarted + 2n, false)).toBe(true);
+  clock.advance(120_000);
+  expect(hears(restarted + 3n, false)).toBe(true);
+});

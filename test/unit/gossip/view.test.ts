@@ -96,7 +96,7 @@ test('blocks and subtrees, authors and relays, are asked apart', () => {
   let seqno = 100n;
   const authorRate = (id: typeof author) => {
     seqno += 1n;
-    return view.authorRate(id, seqno);
+    return view.authorRate(id, seqno, false);
   };
   expect(takes(3, () => authorRate(author))).toEqual(['ok', 'ok', 'over_scored']);
   expect(takes(4, () => view.relayRate(author))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
@@ -106,7 +106,7 @@ test('blocks and subtrees, authors and relays, are asked apart', () => {
 test('replays and rates are remembered for as long as the view, and by it alone', () => {
   const { view, clock } = setUp();
   const another = setUp().view;
-  view.authorRate(author, 5n);
+  view.authorRate(author, 5n, false);
   expect(view.isReplay(author, 5n)).toBe(false);
   clock.advance(60_000);
   expect([view.isReplay(author, 4n), another.isReplay(author, 4n)]).toEqual([true, false]);
@@ -114,12 +114,12 @@ test('replays and rates are remembered for as long as the view, and by it alone'
 
 test('old messages of an author take from a bucket of the same size apart, and are never scored', () => {
   const { view, clock } = setUp();
-  view.authorRate(author, 100n);
+  view.authorRate(author, 100n, false);
   clock.advance(60_000);
-  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno));
+  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, false));
   expect(rates([1n, 2n, 3n, 4n, 100n])).toEqual(['ok', 'ok', 'over', 'over', 'over']);
   expect(rates([101n, 102n, 103n])).toEqual(['ok', 'ok', 'over_scored']);
   clock.advance(10_000);
   expect(rates([5n, 6n, 7n, 8n])).toEqual(['ok', 'ok', 'over', 'over']);
-  expect(view.authorRate(author, 104n)).toBe('ok');
+  expect(view.authorRate(author, 104n, false)).toBe('ok');
 });
