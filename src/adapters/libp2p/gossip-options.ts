@@ -24,8 +24,9 @@ export function goMessageId(author: Uint8Array, sequenceNumber: bigint): Uint8Ar
 }
 
 const NONE = new Uint8Array();
+const MAX_ID_BYTES = 128;
 /** A multihash of a peer is 38 bytes; longer ones are cut, which their verification then refuses. */
-const idScratch = Buffer.alloc(128);
+const idScratch = Buffer.alloc(MAX_ID_BYTES);
 
 /** The same text as that of the message id, from the parts of a message that is not verified yet. */
 function fastId(author: Uint8Array = NONE, seqno: Uint8Array = NONE): string {
@@ -36,8 +37,9 @@ function fastId(author: Uint8Array = NONE, seqno: Uint8Array = NONE): string {
   return idScratch.toString('latin1', 0, from.length + tail.length);
 }
 
+/** What others call an id may be a MiB long, and is remembered for half a minute when we ask for it: no more of it than any message has. */
 function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, MAX_ID_BYTES)).toString('latin1');
 }
 
 /** `topicNames`: what is joined. As in Go, messages and subscriptions of other topics are dropped before they cost a verification or a place. */
