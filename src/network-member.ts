@@ -178,6 +178,11 @@ export class NetworkMember {
     return this.options.networks.flatMap(({ topics }) => Object.values(topics));
   }
 
+  /** As last heard of the state machine; false before the first time. */
+  isSyncing(): boolean {
+    return this.fsm.isSyncing();
+  }
+
   /** Names under our own prefix. */
   ownTopics(): TopicNames {
     const [own] = this.options.networks;

@@ -185,6 +185,7 @@ export class Server {
         blocks,
         subtrees,
         scores: bans.manager,
+        isSyncing: () => member.isSyncing(),
       },
       { rejectedTxTopic: member.ownTopics().rejected_tx },
     );

@@ -1,6 +1,5 @@
 // What the node's own validation says through Kafka: invalid blocks and subtrees are charged to the author that attribution knows, never to
 // whoever claims a URL; our own rejected transactions are told to the network.
-import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../ports/consumer.ts';
 import type { Logger } from '../ports/log.ts';
@@ -32,7 +31,8 @@ export interface ReportDependencies {
   readonly blocks: AttributionView;
   readonly subtrees: AttributionView;
   readonly scores: Pick<PeerBanManager, 'addScore'>;
-  readonly blockchain: Pick<BlockchainClient, 'fsmState'>;
+  /** As last heard: asking for each report, a service that is away would have those lost that are read meanwhile. */
+  readonly isSyncing: () => boolean;
   readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
   /** Told of what was announced. */
   readonly notify: (notification: Notification) => void;
@@ -91,15 +91,10 @@ function handler<T>(
       return;
     }
     // What a node finds wrong while it catches up or syncs is old history, and what it then rejects is too.
-    const outcome = (await isBusy(deps.blockchain)) ? 'busy' : await act(decoded.message, topic);
+    const outcome = deps.isSyncing() ? 'busy' : await act(decoded.message, topic);
     reports.add(1, { kind, outcome });
     deps.log.debug({ kind, outcome, ...decoded.message }, 'report handled');
   };
-}
-
-async function isBusy(blockchain: ReportDependencies['blockchain']): Promise<boolean> {
-  const state = await blockchain.fsmState();
-  return state === 'CATCHINGBLOCKS' || state === 'LEGACYSYNCING';
 }
 
 /**

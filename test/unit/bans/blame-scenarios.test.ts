@@ -182,7 +182,7 @@ class Scenario {
         blocks,
         subtrees,
         scores: this.bans.manager,
-        blockchain: { fsmState: async () => 'RUNNING' },
+        isSyncing: () => false,
         node,
         notify: () => {},
       },

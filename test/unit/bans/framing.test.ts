@@ -76,7 +76,7 @@ class Network {
         blocks: this.attributions.block,
         subtrees: this.attributions.subtree,
         scores: parts.bans.manager,
-        blockchain: { fsmState: async () => 'RUNNING' },
+        isSyncing: () => false,
         node: { hostId: () => peer(99), publish: () => Promise.reject(new Error('nothing is published here')) },
         notify: () => {},
       },
