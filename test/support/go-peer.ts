@@ -214,11 +214,6 @@ export class GoPeer {
     return this.send('crowd', job);
   }
 
-  /** Puts so many providers that are gone into the peer's own DHT records. */
-  staleProviders(job: { key: string; count: number; address: string }): Promise<number> {
-    return this.send('staleProviders', job);
-  }
-
   /** Registers as provider with a neighbour, so many times, each with so many addresses that are none. */
   manyAddresses(job: { peerId: string; protocol: string; addresses: number; times: number }): Promise<unknown> {
     return this.send('manyAddresses', job);

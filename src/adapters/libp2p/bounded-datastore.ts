@@ -21,7 +21,7 @@ const DEEP = 4;
 
 export class BoundedDatastore extends BaseDatastore {
   private readonly kinds = new Map<string, LRUCache<string, Uint8Array>>();
-  /** Keys by the path above them; of what is stored, nothing else. */
+  /** Keys by the path above them, written last at the end; of what is stored, nothing else. */
   private readonly below = new Map<string, Set<string>>();
   private readonly evicted: Counter;
   private readonly bounds: DatastoreBounds;
@@ -71,7 +71,7 @@ export class BoundedDatastore extends BaseDatastore {
     for (const [key] of this.under(prefix)) yield new Key(key);
   }
 
-  /** A prefix is a path; a deep one has nothing below but what lies directly there. */
+  /** Written last first. A prefix is a path; a deep one has nothing below but what lies directly there. */
   private *under(prefix: string | undefined): Generator<[string, Uint8Array]> {
     const keys = prefix === undefined || prefix.split('/').length < DEEP ? undefined : this.below.get(prefix);
     if (keys === undefined) {
@@ -79,7 +79,7 @@ export class BoundedDatastore extends BaseDatastore {
         for (const entry of kind.entries()) if (prefix === undefined || entry[0].startsWith(prefix)) yield entry;
       return;
     }
-    for (const key of keys) {
+    for (const key of [...keys].reverse()) {
       const value = this.kindOf(new Key(key)).peek(key);
       if (value !== undefined) yield [key, value];
     }
@@ -87,9 +87,10 @@ export class BoundedDatastore extends BaseDatastore {
 
   private noteBelow(key: string): void {
     const path = above(key);
-    const keys = this.below.get(path);
-    if (keys === undefined) this.below.set(path, new Set([key]));
-    else keys.add(key);
+    const keys = this.below.get(path) ?? new Set();
+    this.below.set(path, keys);
+    keys.delete(key);
+    keys.add(key);
   }
 
   private forgetBelow(key: string): void {

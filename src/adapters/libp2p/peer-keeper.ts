@@ -9,6 +9,7 @@ import type { PeerId } from '../../wire/ids.ts';
 import { parseMultiaddr, peerIdOf, withPeerId } from './addresses.ts';
 import { dialOutcome } from './dial-outcome.ts';
 import { Dialer, type DialOutcome, type DialTarget } from './dialer.ts';
+import { FoundPeers } from './found-peers.ts';
 import type { TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import type { PeerBook } from './peer-book.ts';
@@ -22,8 +23,8 @@ const DIAL_DEADLINE_MS = 10_000;
 const HANG_UP_DEADLINE_MS = 2000;
 const TRIM_INTERVAL_MS = 10_000;
 const CACHE_INTERVAL_MS = 5000;
-/** Dials to peers found in the DHT that may be under way at a time; more are met in a later round. */
-const MAX_FOUND_DIALS = 32;
+/** Looked at, of what somebody says of a peer. */
+const MAX_FOUND_ADDRESSES = 16;
 
 export interface PeerKeeperDependencies {
   readonly libp2p: TeranodeLibp2p;
@@ -41,7 +42,7 @@ export class PeerKeeper {
   private readonly dialer: Dialer;
   private readonly rendezvous: Rendezvous;
   private readonly cache: PeerCache | undefined;
-  private readonly foundDials = new Set<string>();
+  private readonly foundPeers: FoundPeers;
   private readonly loops: Repeating[] = [];
   private trimming: Repeating | undefined;
   private readonly ended = new AbortController();
@@ -63,6 +64,15 @@ export class PeerKeeper {
       },
       { optimiseRetries: options.optimiseRetries },
     );
+    this.foundPeers = new FoundPeers({
+      log,
+      metrics,
+      nowMs,
+      random: deps.random,
+      isWanted: (id) =>
+        id !== deps.ownId && !book.isConnected(id) && book.connectedCount() < options.connections.highWater,
+      dial: (id, addresses) => this.dialFound(id, addresses),
+    });
     this.rendezvous = new Rendezvous(
       {
         dht: deps.libp2p.services.dht,
@@ -71,6 +81,7 @@ export class PeerKeeper {
         rounds: metrics.counter('teranode_p2p_rendezvous_rounds_total', 'Rounds of peer discovery', ['outcome']),
         connectedCount: () => book.connectedCount(),
         found: (peer) => this.providerFound(peer),
+        random: deps.random,
       },
       options,
     );
@@ -100,6 +111,7 @@ export class PeerKeeper {
     this.ended.abort();
     this.dialer.stop();
     this.rendezvous.stop();
+    this.foundPeers.stop();
     for (const loop of this.loops) loop.stop();
     await this.saveCache();
   }
@@ -144,18 +156,15 @@ export class PeerKeeper {
     }
   }
 
-  private providerFound(peer: PeerInfo): void {
-    const id = peerIdText(peer.id);
-    const { book, ownId, libp2p, log } = this.deps;
-    if (id === ownId || book.isConnected(id) || this.foundDials.has(id)) return;
-    if (this.foundDials.size >= MAX_FOUND_DIALS || book.connectedCount() >= this.options.connections.highWater) return;
-    this.foundDials.add(id);
+  private providerFound({ id, multiaddrs }: PeerInfo): void {
+    const peerId = peerIdText(id);
+    this.foundPeers.found(peerId, knownAddresses(multiaddrs.slice(0, MAX_FOUND_ADDRESSES).map(String), peerId));
+  }
+
+  private dialFound(peerId: PeerId, addresses: readonly string[]): Promise<unknown> {
     const signal = AbortSignal.any([this.ended.signal, AbortSignal.timeout(DIAL_DEADLINE_MS)]);
-    const addresses = knownAddresses(peer.multiaddrs.map(String), id).map(parseMultiaddr);
-    libp2p
-      .dial(addresses.length > 0 ? addresses : peer.id, { signal })
-      .catch((error: unknown) => log.debug({ peerId: id, err: error }, 'peer found in the DHT not reached'))
-      .finally(() => this.foundDials.delete(id));
+    const known = addresses.map(parseMultiaddr);
+    return this.deps.libp2p.dial(known.length > 0 ? known : libPeerId(peerId), { signal });
   }
 
   /** A peer that dialled us did so from a passing port: the addresses it listens on are in the peer store. */

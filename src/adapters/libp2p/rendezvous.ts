@@ -25,6 +25,7 @@ export interface RendezvousDependencies {
   readonly connectedCount: () => number;
   /** Called with each provider found; must not throw. */
   readonly found: (peer: PeerInfo) => void;
+  readonly random: () => number;
 }
 
 /** Eager while the network forms, then calm. */
@@ -41,7 +42,9 @@ const PROVIDE_AGAIN_MS = 10 * 60_000;
 const PROVIDE_PAUSE_MS = 5000;
 const PROVIDE_DEADLINE_MS = 15_000;
 const FIND_DEADLINE_MS = 10_000;
-const MAX_PROVIDERS_A_LOOKUP = 100;
+/** Drawn from an answer that names more: no answer ends the lookup before the others are heard. */
+const MAX_PROVIDERS_AN_ANSWER = 200;
+const MAX_PROVIDERS_A_LOOKUP = 2000;
 
 export class Rendezvous {
   private readonly deps: RendezvousDependencies;
@@ -117,7 +120,7 @@ export class Rendezvous {
     try {
       for await (const event of this.deps.dht.findProviders(cid, { signal: deadline(signal, FIND_DEADLINE_MS) })) {
         if (event.name !== 'PROVIDER' && event.name !== 'PEER_RESPONSE') continue;
-        for (const peer of event.providers) {
+        for (const peer of this.drawn(event.providers)) {
           this.deps.found(peer);
           count += 1;
         }
@@ -128,6 +131,18 @@ export class Rendezvous {
       this.deps.log.trace({ err: error }, 'lookup of providers failed');
       return false;
     }
+  }
+
+  /** Records live for a day, and those of peers that are gone stand first: which are looked at is chance. */
+  private drawn(providers: readonly PeerInfo[]): readonly PeerInfo[] {
+    const left = [...providers];
+    const count = Math.min(left.length, MAX_PROVIDERS_AN_ANSWER);
+    for (let i = 0; i < count; i += 1) {
+      const at = i + Math.floor(this.deps.random() * (left.length - i));
+      const [mine, other] = [left[i], left[at]];
+      if (mine !== undefined && other !== undefined) [left[i], left[at]] = [other, mine];
+    }
+    return left.slice(0, count);
   }
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -10,12 +9,10 @@ import (
 	"sync/atomic"
 
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multihash"
 	"google.golang.org/protobuf/proto"
 )
@@ -103,39 +100,6 @@ func handleCrowd(ctx context.Context, p *testPeer, raw json.RawMessage) (any, er
 		return initArgs{PSK: p.args.PSK, Listen: []string{fmt.Sprintf("/ip4/%s.%d/tcp/0", args.From, i+1)}}
 	}
 	return p.passing(args.Count, hostArgs, func(h host.Host) error { return h.Connect(ctx, *info) })
-}
-
-// handleStaleProviders puts providers into our own DHT store that are gone, as every node has some that left within a day.
-func handleStaleProviders(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
-	key, err := keyCid(raw)
-	if err != nil || p.dht == nil {
-		return nil, errNoDHT
-	}
-	args, err := parse[struct {
-		Count   int    `json:"count"`
-		Address string `json:"address"`
-	}](raw)
-	if err != nil {
-		return nil, err
-	}
-	address, err := multiaddr.NewMultiaddr(args.Address)
-	if err != nil {
-		return nil, err
-	}
-	for range args.Count {
-		_, public, err := crypto.GenerateEd25519Key(rand.Reader)
-		if err != nil {
-			return nil, err
-		}
-		id, err := peer.IDFromPublicKey(public)
-		if err != nil {
-			return nil, err
-		}
-		if err := p.dht.ProviderStore().AddProvider(ctx, key.Hash(), peer.AddrInfo{ID: id, Addrs: []multiaddr.Multiaddr{address}}); err != nil {
-			return nil, err
-		}
-	}
-	return args.Count, nil
 }
 
 // handleManyAddresses registers with a neighbour as provider of a key, so many times, each time with so many addresses of its own that are none.

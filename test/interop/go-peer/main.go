@@ -46,7 +46,6 @@ var handlers = map[string]handler{
 	"flood":           handleFlood,
 	"pass":            handlePass,
 	"crowd":           handleCrowd,
-	"staleProviders":  handleStaleProviders,
 	"manyAddresses":   handleManyAddresses,
 	"received":        handleReceived,
 	"receivedCounts":  handleReceivedCounts,

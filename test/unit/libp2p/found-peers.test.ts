@@ -1,0 +1,86 @@
+// Whom of all that others name we dial, and whom not again for a while.
+import { expect, test } from 'vitest';
+import { FoundPeers } from '../../../src/adapters/libp2p/found-peers.ts';
+import type { PeerId } from '../../../src/wire/ids.ts';
+import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+
+const named = (i: number) => `peer ${i}` as PeerId;
+
+function setUp(isThere: (peerId: PeerId) => boolean = () => false) {
+  const clock = new FakeClock();
+  const metrics = new RecordedMetrics();
+  const dialled: PeerId[] = [];
+  const connected = new Set<PeerId>();
+  const ends: (() => void)[] = [];
+  const found = new FoundPeers({
+    log: recordingLogger(),
+    metrics,
+    nowMs: () => clock.monotonic(),
+    random: Math.random,
+    isWanted: (peerId) => !connected.has(peerId),
+    dial: (peerId) => {
+      dialled.push(peerId);
+      return new Promise<void>((resolve, reject) => {
+        ends.push(() => {
+          if (!isThere(peerId)) return reject(new Error('gone'));
+          connected.add(peerId);
+          resolve();
+        });
+      });
+    },
+  });
+  /** Ends all dials, and those that begin then. */
+  const endAll = async () => {
+    await new Promise(setImmediate);
+    while (ends.length > 0) {
+      for (const end of ends.splice(0)) end();
+      await new Promise(setImmediate);
+    }
+  };
+  const many = (count: number) => {
+    for (let i = 0; i < count; i += 1) found.found(named(i), []);
+  };
+  const size = (kind: string) => metrics.gaugeValue('teranode_p2p_found_peers', { kind });
+  return { clock, found, dialled, connected, endAll, many, size };
+}
+
+test('each of an answer gets its turn, however many are gone', async () => {
+  const last = named(499);
+  const { many, dialled, connected, endAll, size } = setUp((peerId) => peerId === last);
+  many(500);
+  await new Promise(setImmediate);
+  expect(dialled).toHaveLength(32);
+  expect(size('waiting')).toBe(468);
+  await endAll();
+  expect(new Set(dialled).size).toBe(500);
+  expect([...connected]).toEqual([last]);
+});
+
+test('those that are gone rest, longer each time', async () => {
+  const { clock, many, dialled, endAll } = setUp();
+  const dialsAfter = async (ms: number) => {
+    clock.advance(ms);
+    dialled.length = 0;
+    many(1);
+    await endAll();
+    return dialled.length;
+  };
+  expect(await dialsAfter(0)).toBe(1);
+  expect(await dialsAfter(20_000)).toBe(0);
+  expect(await dialsAfter(20_000)).toBe(1);
+  expect(await dialsAfter(40_000)).toBe(0);
+  expect(await dialsAfter(40_000)).toBe(1);
+});
+
+test('what is kept is bounded, and an end is an end', async () => {
+  const { found, many, dialled, endAll, size } = setUp();
+  many(20_000);
+  await new Promise(setImmediate);
+  expect(size('waiting') ?? 0).toBeLessThanOrEqual(1000);
+  found.stop();
+  const before = dialled.length;
+  await endAll();
+  many(10);
+  await endAll();
+  expect(dialled).toHaveLength(before);
+});
