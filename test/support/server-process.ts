@@ -77,7 +77,7 @@ export class ServerProcess {
         if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
         return output.json.find((line) => line.event === 'ready');
       },
-      { timeoutMs: options.readyTimeoutMs ?? 20_000, what: 'the ready line' },
+      { timeoutMs: options.readyTimeoutMs ?? 60_000, what: 'the ready line' },
     ).catch((cause: unknown) => {
       child.kill('SIGKILL');
       throw new Error(
