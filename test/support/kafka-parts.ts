@@ -22,9 +22,9 @@ export function partsFor(address: string, tls?: ReturnType<typeof kafkaTls>) {
     producer: (topic: string, bounds = { maxMessages: 100_000 }, query = '') =>
       new KafkaProducer(deps, { ...connection(topic, query), maxBytes: 1 << 26, ...bounds }),
     /** The group is one of the topic, unless it is given a name of its own. */
-    consumer: (topic: string, groupId: string, options: { replay?: boolean; group?: string } = {}) =>
+    consumer: (topic: string, groupId: string, options: { replay?: boolean; group?: string; query?: string } = {}) =>
       new KafkaConsumer(deps, {
-        ...connection(topic, `replay=${options.replay === false ? 0 : 1}`),
+        ...connection(topic, `replay=${options.replay === false ? 0 : 1}&${options.query ?? ''}`),
         groupId: options.group ?? `${topic}-${groupId}`,
       }),
   };

@@ -43,6 +43,21 @@ describe('what others do to a topic', () => {
     expect((await readTopic(broker.address, 'narrow', (count) => count >= 50)).map(String)).toEqual(small);
   });
 
+  test('a topic that the broker does not let us configure is used as it is', async () => {
+    await admin.createTopics({ topics: ['theirs'], partitions: 1, replicas: 1 });
+    const { producer: make, consumer: read, log } = partsFor(broker.address);
+    // Kafka 4 takes no segments below 1 MiB.
+    const producer = make('theirs', undefined, 'segment_bytes=1000');
+    const consumer = read('theirs', 'g', { query: 'segment_bytes=1000' });
+    const got: string[] = [];
+    await producer.start(signal);
+    await consumer.start(collector(got), signal);
+    publish(producer, ['x']);
+    await waitFor(() => got.length === 1, { what: 'the record' });
+    expect(log.lines.map(({ event }) => event)).toContain('kafka topic cannot be configured, used as it is');
+    await Promise.all([producer.stop(), consumer.stop()]);
+  });
+
   test('a topic that is deleted while we produce to it is made again, and loses nothing that comes after', async () => {
     const { producer: make } = partsFor(broker.address);
     const producer = make('gone');

@@ -200,7 +200,9 @@ export class KafkaProducer implements Producer {
   private async prepare(): Promise<void> {
     this.maxBatchBytes = MAX_BATCH_BYTES;
     const outcome = await ensureTopic(this.options, this.stopped.signal);
-    this.log.debug({ topic: this.topic, outcome }, 'kafka topic ready');
+    if (outcome === 'unchanged')
+      this.log.warn({ topic: this.topic }, 'kafka topic cannot be configured, used as it is');
+    else this.log.debug({ topic: this.topic, outcome }, 'kafka topic ready');
     this.brokerAnswered();
   }
 

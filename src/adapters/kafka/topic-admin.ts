@@ -1,27 +1,27 @@
 // Brings a topic to what its URL says: created when missing, configured anew when it exists.
+import type { Admin } from '@platformatic/kafka';
 import { askBroker, hasError, type KafkaConnection } from './connection.ts';
 
 /** Kafka's resource type "topic", and the operation "set" of an incremental change. */
 const TOPIC_RESOURCE = 2;
-const SET = 0;
+const SET = 0 as const;
+/** Answers that no waiting changes: the right to configure is somebody else's, or the broker has bounds of its own. */
+const REFUSED = ['TOPIC_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED', 'POLICY_VIOLATION', 'INVALID_CONFIG'];
 
-/** Resolves when the topic is there with its configuration; throws what the broker says otherwise, TIMEOUT when the signal aborts. */
-export async function ensureTopic(connection: KafkaConnection, signal: AbortSignal): Promise<'created' | 'configured'> {
+/**
+ * Resolves when the topic is there; as it was, when it was there and the broker does not let it be configured. Throws what the broker says
+ * otherwise, TIMEOUT when the signal aborts.
+ */
+export async function ensureTopic(
+  connection: KafkaConnection,
+  signal: AbortSignal,
+): Promise<'created' | 'configured' | 'unchanged'> {
   const { url } = connection;
   const configs = topicConfiguration(connection);
   return await askBroker(connection, signal, async (admin) => {
     // By name first: creating what exists is an error that cannot be told apart without reading texts.
     if ((await admin.listTopics()).includes(url.topic)) {
-      await admin.incrementalAlterConfigs({
-        resources: [
-          {
-            resourceType: TOPIC_RESOURCE,
-            resourceName: url.topic,
-            configs: configs.map((config) => ({ ...config, configOperation: SET })),
-          },
-        ],
-      });
-      return 'configured';
+      return await configure(admin, url.topic, configs);
     }
     try {
       await admin.createTopics({ topics: [url.topic], partitions: url.partitions, replicas: url.replication, configs });
@@ -33,8 +33,29 @@ export async function ensureTopic(connection: KafkaConnection, signal: AbortSign
   });
 }
 
+async function configure(
+  admin: Admin,
+  topic: string,
+  configs: readonly Configuration[],
+): Promise<'configured' | 'unchanged'> {
+  const changes = configs.map((config) => ({ ...config, configOperation: SET }));
+  const resource = { resourceType: TOPIC_RESOURCE, resourceName: topic, configs: changes } as const;
+  try {
+    await admin.incrementalAlterConfigs({ resources: [resource] });
+    return 'configured';
+  } catch (error) {
+    if (hasError(error, REFUSED)) return 'unchanged';
+    throw error;
+  }
+}
+
+interface Configuration {
+  readonly name: string;
+  readonly value: string;
+}
+
 /** As the Go services create topics. */
-function topicConfiguration({ url }: KafkaConnection): { name: string; value: string }[] {
+function topicConfiguration({ url }: KafkaConnection): Configuration[] {
   const retention = String(url.retentionMs);
   return [
     { name: 'retention.ms', value: retention },
