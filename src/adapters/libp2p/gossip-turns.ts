@@ -1,6 +1,6 @@
 // Verifying signatures is the one step of gossip that costs, and a frame may carry thousands: 0.2 ms each as the network writes them, 2 ms and more with
 // keys of other kinds. gossipsub verifies a whole frame at one go, while every other neighbour waits. Here neighbours take turns of some
-// milliseconds; what must wait is bounded, and so is the time for other keys than Ed25519, which no node of the network has.
+// milliseconds; while much of one waits, it is not read, and the time for other keys than Ed25519, which no node of the network has, is bounded.
 import type { GossipSub } from '@libp2p/gossipsub';
 import { LRUCache } from 'lru-cache';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
@@ -10,6 +10,14 @@ interface GossipInternals {
   validateReceivedMessage(relay: Relay, message: Message): Promise<unknown>;
   fastMsgIdFn?(message: Message): string;
   readonly fastMsgIdCache?: { get(id: string): unknown };
+  /** By peer id. */
+  readonly streamsInbound: ReadonlyMap<string, { readonly rawStream: ReadStream }>;
+}
+
+interface ReadStream {
+  readonly readStatus: string;
+  pause(): void;
+  resume(): void;
 }
 
 interface Relay {
@@ -33,6 +41,8 @@ interface Neighbour {
   usedMs: number;
   bytes: number;
   readonly queue: Waiting[];
+  /** Not read until less waits. */
+  held: ReadStream | undefined;
 }
 
 interface Budget {
@@ -45,7 +55,9 @@ type Unverified = 'queue_full' | 'costly_key';
 /** What all neighbours together may use before sockets are read again, and the most that one of them may. */
 const TURN_MS = 25;
 const SLICE_MS = 5;
-/** Of what waits: one neighbour's answer to a second's IWANT several times over. */
+/** Beyond this a neighbour is not read. */
+const HOLD_BYTES = 1024 * 1024;
+/** Of what waits, though nothing is read: what had come already, in long frames of short messages. */
 const MAX_BYTES = 64 * 1024 * 1024;
 const MAX_NEIGHBOUR_BYTES = 16 * 1024 * 1024;
 /** Author, signature and topic, and what waiting itself takes. */
@@ -65,7 +77,7 @@ export function takeTurns(pubsub: GossipSub, metrics: Metrics, nowMs: () => numb
   const internals = pubsub as unknown as GossipInternals;
   const { validateReceivedMessage } = internals;
   if (typeof validateReceivedMessage !== 'function') throw new TypeError('gossipsub has no step that judges messages');
-  const turns = new GossipTurns(metrics, nowMs);
+  const turns = new GossipTurns(metrics, nowMs, (id) => internals.streamsInbound.get(id)?.rawStream);
   /** What was seen costs nothing any more. */
   const isSeen = (message: Message) => {
     const id = internals.fastMsgIdFn?.(message);
@@ -79,6 +91,7 @@ export function takeTurns(pubsub: GossipSub, metrics: Metrics, nowMs: () => numb
 
 class GossipTurns {
   private readonly nowMs: () => number;
+  private readonly streamOf: (id: string) => ReadStream | undefined;
   private readonly unverified: Counter;
   /** Of this turn, and with something waiting. */
   private readonly neighbours = new Map<string, Neighbour>();
@@ -87,8 +100,9 @@ class GossipTurns {
   private bytes = 0;
   private isArmed = false;
 
-  constructor(metrics: Metrics, nowMs: () => number) {
+  constructor(metrics: Metrics, nowMs: () => number, streamOf: (id: string) => ReadStream | undefined) {
     this.nowMs = nowMs;
+    this.streamOf = streamOf;
     this.unverified = metrics.counter(
       'teranode_p2p_gossip_unverified_total',
       'Messages of gossip dropped before verification: too many waited, or too much time went into keys that are not Ed25519',
@@ -107,7 +121,7 @@ class GossipTurns {
   take(id: string, message: Message, judge: () => Promise<unknown>): Promise<unknown> {
     let neighbour = this.neighbours.get(id);
     if (neighbour === undefined) {
-      neighbour = { usedMs: 0, bytes: 0, queue: [] };
+      neighbour = { usedMs: 0, bytes: 0, queue: [], held: undefined };
       this.neighbours.set(id, neighbour);
     }
     this.arm();
@@ -126,8 +140,16 @@ class GossipTurns {
     });
     neighbour.bytes += bytes;
     this.bytes += bytes;
+    if (neighbour.bytes > HOLD_BYTES) this.hold(id, neighbour);
     if (this.bytes > MAX_BYTES) this.shed();
     return promise;
+  }
+
+  private hold(id: string, neighbour: Neighbour): void {
+    const stream = this.streamOf(id);
+    if (stream === neighbour.held || stream?.readStatus !== 'readable') return;
+    stream.pause();
+    neighbour.held = stream;
   }
 
   /** The newest of whoever has most waiting. */
@@ -194,10 +216,16 @@ class GossipTurns {
         each.begin();
       }
       neighbour.queue.splice(0, done);
+      if (neighbour.bytes <= HOLD_BYTES / 2) release(neighbour);
       if (neighbour.queue.length === 0) this.neighbours.delete(id);
     }
     if (this.neighbours.size > 0) this.arm();
   }
+}
+
+function release(neighbour: Neighbour): void {
+  if (neighbour.held?.readStatus === 'paused') neighbour.held.resume();
+  neighbour.held = undefined;
 }
 
 function refill(budget: Budget, perSecondMs: number, nowMs: number): void {

@@ -31,6 +31,9 @@ const MAX_CONNECTIONS = 1_000_000;
 /** Many nodes stand behind one address in a data centre or a test: js-libp2p's 5 a second are too few. */
 const INBOUND_CONNECTIONS_A_SECOND = 200;
 
+/** What may still come on a stream that is not read for a while: 5 MiB a second over 200 ms, and a quarter of what ends the stream. */
+const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
+
 /** Room for every node of a network many times today's; beyond it what was used longest ago leaves. */
 const DATASTORE_BOUNDS = { maxEntries: 20_000, maxBytes: 32 * 1024 * 1024 };
 
@@ -56,7 +59,7 @@ export async function buildLibp2p(
     ],
     // TLS first, as Go offers it.
     connectionEncrypters: [tls(), noise()],
-    streamMuxers: [yamux()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } })],
     ...(options.presharedKey === undefined
       ? {}
       : { connectionProtector: preSharedKey({ psk: swarmKey(options.presharedKey) }) }),

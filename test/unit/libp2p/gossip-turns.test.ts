@@ -16,17 +16,31 @@ interface Message {
   readonly name?: string;
 }
 
+class FakeStream {
+  readStatus = 'readable';
+
+  pause(): void {
+    this.readStatus = 'paused';
+  }
+
+  resume(): void {
+    this.readStatus = 'readable';
+  }
+}
+
 /** A verification takes so long, by a clock of its own. */
 function setUp(costMs: number, seen: readonly string[] = []) {
   const metrics = new RecordedMetrics();
   let nowMs = 0;
   const judged: string[] = [];
+  const streams = new Map<string, { rawStream: FakeStream }>();
   const library = {
     validateReceivedMessage: (relay: string, { name = '' }: Message): Promise<unknown> => {
       nowMs += costMs;
       judged.push(`${relay}${name}`);
       return Promise.resolve({ code: 'valid' });
     },
+    streamsInbound: streams,
     fastMsgIdFn: ({ name = '' }: Message) => name,
     fastMsgIdCache: { get: (name: string) => (seen.includes(name) ? name : undefined) },
   };
@@ -35,7 +49,7 @@ function setUp(costMs: number, seen: readonly string[] = []) {
   const pass = (ms: number) => {
     nowMs += ms;
   };
-  return { metrics, judged, send, pass };
+  return { metrics, judged, streams, send, pass };
 }
 
 test('a neighbour with much to verify lets others pass, and its own comes in its order', async () => {
@@ -88,4 +102,31 @@ test('what waits is bounded for a neighbour, and for all of them', async () => {
   expect(dropped).toBeGreaterThan(0);
   expect(metrics.count('teranode_p2p_gossip_unverified_total', { reason: 'queue_full' })).toBe(dropped);
   await waitFor(() => metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes') === 0, { what: 'nothing waiting' });
+});
+
+test('a neighbour is not read while much of it waits, another is', async () => {
+  const { streams, send } = setUp(10);
+  for (const relay of ['a', 'b']) streams.set(relay, { rawStream: new FakeStream() });
+  const status = (relay: string) => streams.get(relay)?.rawStream.readStatus;
+  const data = new Uint8Array(100_000);
+  const all = Array.from({ length: 12 }, () => send('a', { from: ED25519, data }));
+  all.push(send('b', { from: ED25519, data }));
+  expect([status('a'), status('b')]).toEqual(['paused', 'readable']);
+  await Promise.all(all);
+  await waitFor(() => status('a') === 'readable', { what: 'the neighbour read again' });
+});
+
+test('a stream that took the place of one that is not read is not read either; one that ended is left alone', async () => {
+  const { streams, send } = setUp(10);
+  const [first, second] = [new FakeStream(), new FakeStream()];
+  streams.set('a', { rawStream: first });
+  const data = new Uint8Array(100_000);
+  const all = Array.from({ length: 12 }, () => send('a', { from: ED25519, data }));
+  first.readStatus = 'closed';
+  streams.set('a', { rawStream: second });
+  all.push(send('a', { from: ED25519, data }));
+  expect([first.readStatus, second.readStatus]).toEqual(['closed', 'paused']);
+  await Promise.all(all);
+  await waitFor(() => second.readStatus === 'readable', { what: 'the stream read again' });
+  expect(first.readStatus).toBe('closed');
 });
