@@ -75,6 +75,10 @@ test('peers that never answer on a stream of gossip keep nobody waiting', async 
   await waitFor(async () => (await server.metric('teranode_p2p_gossip_streams_missing')) === SILENT, {
     what: 'the streams that are missing',
   });
+  await speaker.stop();
+  await waitFor(async () => (await server.metric('gossipsub_cache_size', 'cache="score"')) === 1, {
+    what: 'nothing kept of those that left',
+  });
 });
 
 test('of the streams on which a neighbour gossips the newest is read; what others left unfinished is not kept', async () => {

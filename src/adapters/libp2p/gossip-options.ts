@@ -68,6 +68,8 @@ export function gossipOptions(topicNames: readonly string[]): Partial<GossipsubO
       behaviourPenaltyWeight: 0,
       appSpecificWeight: 0,
       topicScoreCap: 0,
+      // By default an hour, for each identity that ever came.
+      retainScore: 0,
     },
     runOnLimitedConnection: false,
     // Each GRAFT and PRUNE of a neighbour, refused ones too, would write to the peer store; whom to keep is chosen without tags.
