@@ -204,11 +204,6 @@ export class GoPeer {
     return this.send('flood', job);
   }
 
-  /** So many hosts of their own connect and leave at once: when the connection is made, or, with `refuse`, as soon as its security is negotiated. */
-  pass(job: { address: string; count: number; security?: 'tls' | 'noise'; refuse?: boolean }): Promise<number> {
-    return this.send('pass', job);
-  }
-
   /** So many hosts of their own connect and stay; they gossip nothing. With `from`, 127.0.1 say, each has an address of its own there. */
   crowd(job: { address: string; count: number; from?: string }): Promise<number> {
     return this.send('crowd', job);

@@ -1,4 +1,5 @@
 // Who opens more connections than there are places: those who were there stay, newcomers of other addresses come in, and what the server itself dials always has room.
+import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
@@ -82,6 +83,32 @@ test('a static peer is dialled and kept though every place is taken', async () =
   peer.thaw();
   await waitFor(() => peer.isConnectedTo(server.peerId), { what: 'the static peer again', timeoutMs: 60_000 });
   expect(await connected(server)).toBe(HARD_LIMIT + 1);
-  await peer.publish(topicsOf('regtest').subtree, JSON.stringify(subtreeFields(peer.peerId)));
-  await waitFor(async () => (await server.metric('teranode_p2p_gossip_messages_total')) > 0, { what: 'its message' });
+  await waitFor(
+    async () => {
+      await peer.publish(topicsOf('regtest').subtree, JSON.stringify(subtreeFields(peer.peerId)));
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return (await server.metric('teranode_p2p_gossip_messages_total')) > 0;
+    },
+    { what: 'its message' },
+  );
+});
+
+test('an address that connects and leaves without end is slowed down, another is not', async () => {
+  const server = await startServer('2s');
+  const port = Number(/\/tcp\/(\d+)/.exec(server.address)?.[1]);
+  const visit = async () => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.6' });
+    socket.on('error', () => {});
+    await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
+    socket.destroy();
+  };
+  await waitFor(
+    async () => {
+      await Promise.all(Array.from({ length: 50 }, visit));
+      return (await server.metric('teranode_p2p_connections_refused_total', 'reason="too_fast"')) > 0;
+    },
+    { what: 'refusals' },
+  );
+  const peer = await goPeer();
+  expect(await peer.crowd({ address: server.address, count: 3, from: '127.0.5' })).toBe(3);
 });

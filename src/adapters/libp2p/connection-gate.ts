@@ -1,10 +1,11 @@
-// What is refused before a connection is complete. Before any handshake: banned addresses, those with too many that are not complete, those that crowd a node
-// over its high-water mark, everybody at its hard limit. Once the id is proven: banned peers and more than `p2p_max_conns_per_peer` of one. What we dial is not bound.
+// What is refused before a connection is complete. Before any handshake: banned addresses, those with too many that are not complete or that come too fast, those that
+// crowd a node over its high-water mark, everybody at its hard limit. Once the id is proven: banned peers and more than `p2p_max_conns_per_peer` of one. What we dial is not bound.
 import type { LookupFunction } from 'node:net';
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
 import type { Metrics } from '../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf } from './addresses.ts';
+import { ArrivalRate } from './arrival-rate.ts';
 import type { ConnectionLimits } from './node-options.ts';
 import type { PeerBook } from './peer-book.ts';
 import { peerIdText } from './peer-ids.ts';
@@ -20,15 +21,17 @@ export interface GateDependencies {
   readonly book: PeerBook;
   readonly policy: ConnectionPolicy | undefined;
   readonly metrics: Metrics;
+  readonly nowMs: () => number;
 }
 
 export function connectionGate(
-  { book, policy, metrics }: GateDependencies,
+  { book, policy, metrics, nowMs }: GateDependencies,
   { maxPerPeer, highWater }: ConnectionLimits,
 ): ConnectionGater {
   const when = counted(metrics);
   const ipRefused = refusesIp(policy, when);
   const pending = new PendingInbound(metrics);
+  const arrivals = new ArrivalRate({ nowMs, metrics });
   const addressRefused = (end: RemoteEnd): boolean => {
     const ip = remoteIp(end);
     return ip !== undefined && ipRefused(ip);
@@ -52,7 +55,8 @@ export function connectionGate(
       addressRefused(socket) ||
       when(crowds(socket), 'crowding_address') ||
       when(isFull(), 'too_many_connections') ||
-      when(!pending.take(socket), 'too_many_pending'),
+      when(!pending.take(socket), 'too_many_pending') ||
+      when(!arrivals.take(addressGroup(socket)), 'too_fast'),
     denyInboundUpgradedConnection: (_peerId, connection) => {
       pending.done(connection);
       return false;
@@ -70,7 +74,7 @@ export function connectionGate(
 }
 
 /** How names are resolved for dials: to addresses that are not banned, so that a banned machine is not reached by a name either. */
-export function dialLookup({ policy, metrics }: Omit<GateDependencies, 'book'>): LookupFunction {
+export function dialLookup({ policy, metrics }: Omit<GateDependencies, 'book' | 'nowMs'>): LookupFunction {
   return allowedLookup(refusesIp(policy, counted(metrics)));
 }
 

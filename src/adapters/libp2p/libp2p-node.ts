@@ -113,7 +113,8 @@ export class Libp2pNode implements P2PNode {
     signal.throwIfAborted();
     this.topics = [...topicNames];
     const { metrics, policy } = this.deps;
-    const gate = connectionGate({ book: this.book, policy, metrics }, this.options.connections);
+    const nowMs = () => this.deps.clock.monotonic();
+    const gate = connectionGate({ book: this.book, policy, metrics, nowMs }, this.options.connections);
     const libp2p = await buildLibp2p(this.options, this.topics, gate, metrics, dialLookup({ policy, metrics }));
     this.libp2p = libp2p;
     boundPeerStore(libp2p, metrics);

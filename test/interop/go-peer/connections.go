@@ -11,7 +11,6 @@ import (
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multihash"
 	"google.golang.org/protobuf/proto"
@@ -46,37 +45,6 @@ func (p *testPeer) passing(count int, args func(i int) initArgs, use func(host.H
 		err = nil
 	}
 	return int(done.Load()), err
-}
-
-// handlePass has so many hosts connect and leave at once: when the connection is made, or, if told to refuse, as soon as TLS or Noise is done.
-func handlePass(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
-	args, err := parse[struct {
-		Address  string `json:"address"`
-		Count    int    `json:"count"`
-		Security string `json:"security"`
-		Refuse   bool   `json:"refuse"`
-	}](raw)
-	if err != nil {
-		return nil, err
-	}
-	info, err := peer.AddrInfoFromString(args.Address)
-	if err != nil {
-		return nil, err
-	}
-	return p.passing(args.Count, func(int) initArgs {
-		return initArgs{PSK: p.args.PSK, Security: args.Security, Refuse: args.Refuse}
-	}, func(h host.Host) error {
-		defer h.Close()
-		h.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
-		c, err := h.Network().DialPeer(ctx, info.ID)
-		if args.Refuse {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return c.Close()
-	})
 }
 
 // handleCrowd has so many hosts connect and stay, each of an address of its own in a part of loopback if one is given. They gossip nothing.

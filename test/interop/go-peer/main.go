@@ -44,7 +44,6 @@ var handlers = map[string]handler{
 	"silentGossip":    handleSilentGossip,
 	"deafGossip":      handleDeafGossip,
 	"flood":           handleFlood,
-	"pass":            handlePass,
 	"crowd":           handleCrowd,
 	"manyAddresses":   handleManyAddresses,
 	"received":        handleReceived,

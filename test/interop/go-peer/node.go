@@ -41,8 +41,7 @@ type initArgs struct {
 	Bootstrap      []string `json:"bootstrap"`
 	RelayService   bool     `json:"relayService"`
 	MaxMessageSize int      `json:"maxMessageSize"`
-	Allow          []string `json:"allow"`  // when given, no other peer may connect
-	Refuse         bool     `json:"refuse"` // close each connection once its security is negotiated
+	Allow          []string `json:"allow"` // when given, no other peer may connect
 	StreamProtocol string   `json:"streamProtocol"`
 	KeepMessages   int      `json:"keepMessages"`
 	Discard        bool     `json:"discard"`       // count only
@@ -63,18 +62,15 @@ type testPeer struct {
 	stream *streamLog
 }
 
-// gater lets only listed peers connect, to force a topology, or nobody once they are known.
-type gater struct {
-	allow  map[peer.ID]bool
-	refuse bool
-}
+// gater lets only listed peers connect, to force a topology.
+type gater struct{ allow map[peer.ID]bool }
 
 func (g *gater) ok(p peer.ID) bool                                       { return len(g.allow) == 0 || g.allow[p] }
 func (g *gater) InterceptPeerDial(p peer.ID) bool                        { return g.ok(p) }
 func (g *gater) InterceptAddrDial(p peer.ID, _ multiaddr.Multiaddr) bool { return g.ok(p) }
 func (g *gater) InterceptAccept(network.ConnMultiaddrs) bool             { return true }
 func (g *gater) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
-	return !g.refuse && g.ok(p)
+	return g.ok(p)
 }
 func (g *gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
 
@@ -152,7 +148,7 @@ func newHost(args initArgs) (host.Host, error) {
 	if args.RelayService {
 		options = append(options, libp2p.EnableRelayService(), libp2p.ForceReachabilityPublic())
 	}
-	g := &gater{allow: map[peer.ID]bool{}, refuse: args.Refuse}
+	g := &gater{allow: map[peer.ID]bool{}}
 	for _, id := range args.Allow {
 		decoded, err := peer.Decode(id)
 		if err != nil {
