@@ -77,21 +77,27 @@ export function takeTurns(pubsub: GossipSub, metrics: Metrics, nowMs: () => numb
   const internals = pubsub as unknown as GossipInternals;
   const { validateReceivedMessage } = internals;
   if (typeof validateReceivedMessage !== 'function') throw new TypeError('gossipsub has no step that judges messages');
-  const turns = new GossipTurns(metrics, nowMs, (id) => internals.streamsInbound.get(id)?.rawStream);
-  /** What was seen costs nothing any more. */
-  const isSeen = (message: Message) => {
-    const id = internals.fastMsgIdFn?.(message);
-    return id !== undefined && internals.fastMsgIdCache?.get(id) !== undefined;
-  };
-  internals.validateReceivedMessage = (relay, message) => {
-    const judge = () => validateReceivedMessage.call(pubsub, relay, message);
-    return isSeen(message) ? judge() : turns.take(relay.toString(), message, judge);
-  };
+  const turns = new GossipTurns(metrics, {
+    nowMs,
+    streamOf: (id) => internals.streamsInbound.get(id)?.rawStream,
+    isSeen: (message) => {
+      const id = internals.fastMsgIdFn?.(message);
+      return id !== undefined && internals.fastMsgIdCache?.get(id) !== undefined;
+    },
+  });
+  internals.validateReceivedMessage = (relay, message) =>
+    turns.take(relay.toString(), message, () => validateReceivedMessage.call(pubsub, relay, message));
+}
+
+interface TurnsParts {
+  readonly nowMs: () => number;
+  readonly streamOf: (id: string) => ReadStream | undefined;
+  /** What was seen costs nothing any more. Asked where that matters: it costs a look-up itself. */
+  readonly isSeen: (message: Message) => boolean;
 }
 
 class GossipTurns {
-  private readonly nowMs: () => number;
-  private readonly streamOf: (id: string) => ReadStream | undefined;
+  private readonly parts: TurnsParts;
   private readonly unverified: Counter;
   /** Of this turn, and with something waiting. */
   private readonly neighbours = new Map<string, Neighbour>();
@@ -100,9 +106,8 @@ class GossipTurns {
   private bytes = 0;
   private isArmed = false;
 
-  constructor(metrics: Metrics, nowMs: () => number, streamOf: (id: string) => ReadStream | undefined) {
-    this.nowMs = nowMs;
-    this.streamOf = streamOf;
+  constructor(metrics: Metrics, parts: TurnsParts) {
+    this.parts = parts;
     this.unverified = metrics.counter(
       'teranode_p2p_gossip_unverified_total',
       'Messages of gossip dropped before verification: too many waited, or too much time went into keys that are not Ed25519',
@@ -126,7 +131,7 @@ class GossipTurns {
     }
     this.arm();
     if (neighbour.queue.length === 0 && neighbour.usedMs < SLICE_MS) return this.judged(id, neighbour, message, judge);
-    return this.wait(id, neighbour, message, judge);
+    return this.parts.isSeen(message) ? judge() : this.wait(id, neighbour, message, judge);
   }
 
   private wait(id: string, neighbour: Neighbour, message: Message, judge: () => Promise<unknown>): Promise<unknown> {
@@ -146,7 +151,7 @@ class GossipTurns {
   }
 
   private hold(id: string, neighbour: Neighbour): void {
-    const stream = this.streamOf(id);
+    const stream = this.parts.streamOf(id);
     if (stream === neighbour.held || stream?.readStatus !== 'readable') return;
     stream.pause();
     neighbour.held = stream;
@@ -164,11 +169,11 @@ class GossipTurns {
   }
 
   private judged(id: string, neighbour: Neighbour, message: Message, judge: () => Promise<unknown>): Promise<unknown> {
-    const isCostly = !isEd25519(message);
+    const isCostly = !isEd25519(message) && !this.parts.isSeen(message);
     if (isCostly && !this.mayCost(id)) return this.drop('costly_key');
-    const startedMs = this.nowMs();
+    const startedMs = this.parts.nowMs();
     const result = judge();
-    const ms = this.nowMs() - startedMs;
+    const ms = this.parts.nowMs() - startedMs;
     neighbour.usedMs += ms;
     if (isCostly) this.charge(id, Math.max(LEAST_COSTLY_MS, ms));
     return result;
@@ -177,7 +182,7 @@ class GossipTurns {
   private mayCost(id: string): boolean {
     const own = this.costlyOf.get(id) ?? { leftMs: COSTLY_NEIGHBOUR_MS, atMs: Number.NEGATIVE_INFINITY };
     this.costlyOf.set(id, own);
-    const nowMs = this.nowMs();
+    const nowMs = this.parts.nowMs();
     refill(own, COSTLY_NEIGHBOUR_MS, nowMs);
     refill(this.costly, COSTLY_MS, nowMs);
     return own.leftMs > 0 && this.costly.leftMs > 0;
