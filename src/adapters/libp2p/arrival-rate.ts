@@ -1,5 +1,5 @@
-// How fast connections come from an address. A handshake costs us 20 ms and whoever begins it a fraction of that: fifty a second, ended as soon as they are made, took all
-// of the time that there is.
+// How fast connections come from an address. A handshake costs us up to 20 ms, and whoever begins it a fraction of that: fifty a second, ended as soon as they are made,
+// would take all of the time that there is.
 import { LRUCache } from 'lru-cache';
 import type { Metrics } from '../../ports/metrics.ts';
 

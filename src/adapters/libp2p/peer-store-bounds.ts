@@ -1,5 +1,5 @@
 // What a peer may say of itself, and others of it, in libp2p's peer store. The store compares every address with every other, on each new stream: with some
-// ten thousand, which one message of the DHT holds, it stands still for minutes.
+// ten thousand, which one message of the DHT holds, it stands still for more than a minute.
 import type { Address, PeerId as LibPeerId, Libp2p, PeerData, PeerStore } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
