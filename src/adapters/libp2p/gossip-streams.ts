@@ -7,6 +7,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { type Repeating, repeating } from '../../repeating.ts';
+import { HeldGossip } from './gossip-held.ts';
 import { keepOneInboundStream } from './gossip-inbound.ts';
 import { type SendingStream, UnsentGossip } from './gossip-unsent.ts';
 import type { TeranodeLibp2p } from './libp2p-options.ts';
@@ -47,6 +48,7 @@ export class GossipStreams {
   /** Of connected peers only. */
   private readonly missing = new Map<string, Missing>();
   private readonly unsent: UnsentGossip;
+  private readonly held: HeldGossip;
   private loop: Repeating | undefined;
 
   /** Before gossip starts. Throws TypeError when the library no longer has the parts that open streams. */
@@ -72,6 +74,7 @@ export class GossipStreams {
     this.unsent = new UnsentGossip(deps.metrics, () =>
       [...this.internals.streamsOutbound.values()].map(({ rawStream }) => rawStream),
     );
+    this.held = new HeldGossip(libp2p.services.pubsub, deps.metrics, (id) => this.opening.has(id));
     this.openSideBySide();
     keepOneInboundStream(libp2p.services.pubsub);
   }
@@ -102,8 +105,9 @@ export class GossipStreams {
 
   private opened(id: string): void {
     this.opening.delete(id);
-    if (!this.missing.has(id)) return;
-    this.reopened.add(1, { outcome: this.internals.streamsOutbound.has(id) ? 'opened' : 'failed' });
+    const isOpen = this.internals.streamsOutbound.has(id);
+    this.held.opened(id, isOpen);
+    if (this.missing.has(id)) this.reopened.add(1, { outcome: isOpen ? 'opened' : 'failed' });
   }
 
   private async tend(): Promise<void> {

@@ -3,7 +3,7 @@
 import type { GossipSub } from '@libp2p/gossipsub';
 
 /** The parts of an RPC that can be long. */
-interface Rpc {
+export interface Rpc {
   readonly subscriptions: readonly unknown[];
   readonly messages: readonly RpcMessage[];
   readonly control?: Control | undefined;
@@ -39,6 +39,8 @@ interface GossipInternals {
 const MAX_PART_BYTES = 512 * 1024;
 /** Author, sequence number, topic, and the lengths before each field. */
 const MESSAGE_OVERHEAD_BYTES = 256;
+/** An id, a subscription, a control message. */
+const ENTRY_BYTES = 64;
 /** Ids that may go together with messages. */
 const MAX_ADDED_IDS = 1000;
 
@@ -48,7 +50,8 @@ export function sendInParts(pubsub: GossipSub): void {
   const { sendRpc } = internals;
   if (typeof sendRpc !== 'function' || !(internals.gossip instanceof Map))
     throw new TypeError('gossipsub has not the parts that send');
-  const send = (id: string, rpc: Rpc) => sendRpc.call(pubsub, id, rpc);
+  // A copy: gossipsub adds to a frame what waits for one neighbour, and uses the same frame for the next.
+  const send = (id: string, rpc: Rpc) => sendRpc.call(pubsub, id, { ...rpc });
   internals.sendRpc = (id, rpc) => {
     const waiting = internals.gossip.get(id);
     const gossip = rpc.control === undefined ? waiting : [...(waiting ?? []), ...rpc.control.ihave];
@@ -60,6 +63,14 @@ export function sendInParts(pubsub: GossipSub): void {
     }
     return sendMessages(send, id, rpc);
   };
+}
+
+/** What a frame takes in memory, about. */
+export function bytesOf({ subscriptions, messages, control }: Rpc): number {
+  const lists = Object.values(control ?? {}) as readonly (readonly { readonly messageIDs?: readonly unknown[] }[])[];
+  const entries = [...subscriptions, ...lists.flat()].length;
+  const ids = lists.flat().reduce((sum, { messageIDs }) => sum + (messageIDs?.length ?? 0), 0);
+  return messages.reduce((sum, message) => sum + sizeOf(message), (entries + ids) * ENTRY_BYTES);
 }
 
 /** New lists each time: gossipsub puts what waits into those that it is given. */

@@ -128,6 +128,15 @@ describe('ids of what there is', () => {
     library.sendRpc(PEER, { subscriptions: [], messages: [message(10)] });
     expect(sent()).toMatchObject([{ messages: [{}], control: { ihave: [{ topicID: 'a' }] } }]);
   });
+
+  test('that wait for one peer do not go to the next one that gets the same message', () => {
+    const { library, gossip, sent } = setUp();
+    const published = { subscriptions: [], messages: [message(10)] };
+    gossip.set(PEER, [{ topicID: 'a', messageIDs: ids(20) }]);
+    library.sendRpc(PEER, published);
+    library.sendRpc('another peer', published);
+    expect(sent().map((rpc) => rpc.control?.ihave.length ?? 0)).toEqual([1, 0]);
+  });
 });
 
 test('a library without these parts is refused', () => {
