@@ -164,10 +164,12 @@ export class StoreLink {
     return this.bans.shift() ?? this.rest.shift();
   }
 
-  /** Writes what waits, at most `deadlineMs`, then closes the store. May be called twice. */
+  /** Writes what waits, at most `deadlineMs`, then closes the store; one that was away is asked once more. May be called twice. */
   async close(deadlineMs: number): Promise<void> {
     this.unsubscribe?.();
-    if (!this.isAway) await Promise.race([this.worker ?? Promise.resolve(), pause(deadlineMs, this.ended.signal)]);
+    const patienceMs = this.isAway ? Math.min(RETRY_MS, deadlineMs) : deadlineMs;
+    if (this.isAway) this.wake();
+    await Promise.race([this.worker ?? Promise.resolve(), pause(patienceMs, this.ended.signal)]);
     this.ended.abort();
     this.wake();
     if (this.waiting > 0) this.deps.log.warn({ writes: this.waiting }, 'store of bans away at stop, writes lost');

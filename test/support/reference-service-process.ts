@@ -6,6 +6,7 @@ import type { BlockHeaderRecord, FsmState } from '../../src/ports/blockchain-cli
 import type { BlockHash } from '../../src/wire/ids.ts';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { collectLines } from './json-lines.ts';
+import { freePort } from './kafka-broker.ts';
 import type { RawNotification, ReferenceServiceOptions } from './reference-services.ts';
 import { REPO } from './repo.ts';
 import { waitFor } from './wait.ts';
@@ -41,7 +42,7 @@ export class ReferenceServiceProcess {
   /** Regtest in a folder of its own unless told otherwise. */
   static async start(options: Partial<ReferenceServiceOptions> = {}): Promise<ReferenceServiceProcess> {
     const dataFile = options.dataFile ?? join(temporaryFolder('services'), 'chain.db');
-    const made = new ReferenceServiceProcess({ network: 'regtest', port: 0, ...options, dataFile });
+    const made = new ReferenceServiceProcess({ network: 'regtest', port: await freePort(), ...options, dataFile });
     await made.up();
     return made;
   }

@@ -25,6 +25,15 @@ describe('what others do to a topic', () => {
   const publish = (producer: KafkaProducer, texts: readonly string[]) => {
     for (const text of texts) producer.publish(Buffer.from(text));
   };
+  /** The broker goes on with a topic for some time after it has said that it is deleted; readers may make it again at once. */
+  const gone = (topics: readonly string[]) =>
+    waitFor(
+      async () => {
+        const left = await admin.listTopics();
+        return topics.every((each) => !left.includes(each));
+      },
+      { timeoutMs: 3000, what: 'the deletion' },
+    ).catch(() => undefined);
   const collector = (got: string[]) => (message: { readonly value: Uint8Array }) => {
     got.push(Buffer.from(message.value).toString());
   };
@@ -65,6 +74,7 @@ describe('what others do to a topic', () => {
     publish(producer, ['before']);
     await waitFor(() => producer.pending() === 0, { what: 'the first record' });
     await admin.deleteTopics({ topics: ['gone'] });
+    await gone(['gone']);
     publish(producer, ['after', 'later']);
     await waitFor(() => producer.pending() === 0, { what: 'the records after the deletion' });
     await producer.stop();
@@ -82,6 +92,7 @@ describe('what others do to a topic', () => {
     for (const [i, producer] of producers.entries()) publish(producer, [`before ${i}`]);
     await waitFor(() => got.length === 2, { what: 'the first records' });
     await admin.deleteTopics({ topics });
+    await gone(topics);
     for (const [i, producer] of producers.entries()) publish(producer, [`after ${i}`]);
     await waitFor(() => got.length === 4, { timeoutMs: 60_000, what: 'the records after the deletion' });
     expect(got.slice(2).sort()).toEqual(['after 0', 'after 1']);

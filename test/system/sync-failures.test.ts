@@ -240,6 +240,7 @@ describe('a peer that claims a height of a million, chosen before an honest one 
       expect(chosen(server)).toEqual([liar.peerId, honest.peerId]);
       expect(await fetches(topic, 2)).toHaveLength(2);
     },
+    300_000,
   );
 });
 

@@ -29,7 +29,7 @@ const MILLION = 1_000_000;
 const OWN_HEIGHT = 100;
 const KEY = 'a-key-of-this-test-only-43';
 /** Time to get to know all peers: versions and the health of their DataHubs. */
-const MEETING_MS = 10_000;
+const MEETING_MS = 15_000;
 const QUIET_MS = 6000;
 
 interface DataHub {
@@ -284,7 +284,7 @@ describe('without bootstrap addresses', () => {
       () => behind.output.json.some((line) => line.event === 'sync peer chosen' && line.peerId === peer.peerId),
       { what: 'the choice' },
     );
-    expect(performance.now() - startedMs).toBeLessThan(5000);
+    expect(performance.now() - startedMs).toBeLessThan(20_000);
     expect(await awaitFetches('fetch-at-once', 1)).toEqual([{ hash: UNKNOWN_HASH, url: hub.url, peerId: peer.peerId }]);
   });
 });

@@ -257,12 +257,26 @@ describe('close', () => {
     expect(metrics.count(WRITES, { outcome: 'dropped' })).toBe(2);
   });
 
-  test('does not wait for a store that is away; what comes later is dropped and counted', async () => {
+  test('a store that is back is asked at once, not after the pause', async () => {
+    const { link, store } = await opened();
+    store.isAway = true;
+    for (const key of ['a', 'b']) void link.write(...named(key));
+    await vi.advanceTimersByTimeAsync(100);
+    store.isAway = false;
+    store.calls.length = 0;
+    await link.close(1000);
+    expect(store.argsOf('removeBan')).toEqual(['a', 'b']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('does not wait long for a store that is away; what comes later is dropped and counted', async () => {
     const { link, store, metrics } = await opened();
     store.isAway = true;
     const write = link.write(...named('a'));
     await vi.advanceTimersByTimeAsync(100);
-    expect(await hasSettled(link.close(1000).catch(() => {}))).toBe(true);
+    const closing = link.close(1000).catch(() => {});
+    await vi.advanceTimersByTimeAsync(300);
+    expect(await hasSettled(closing)).toBe(true);
     expect(await hasSettled(write)).toBe(true);
     expect(await hasSettled(link.write(...named('b')))).toBe(true);
     expect(metrics.count(WRITES, { outcome: 'dropped' })).toBe(2);
