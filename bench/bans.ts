@@ -6,6 +6,7 @@ import { StoreLink } from '../src/bans/store-link.ts';
 import type { BanEntry } from '../src/ports/ban-store.ts';
 import { systemClock } from '../src/ports/clock.ts';
 
+const ROUNDS = 5;
 const LOOKUPS = 2_000_000;
 const SIZES = [10, 110_000];
 const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
@@ -70,11 +71,16 @@ function measure(check: (text: string) => boolean, lookups = LOOKUPS) {
   const all = texts();
   let banned = 0;
   for (let i = 0; i < Math.min(lookups, 50_000); i += 1) if (check(all[i % all.length] ?? '')) banned += 1;
-  banned = 0;
-  const started = process.cpuUsage();
-  for (let i = 0; i < lookups; i += 1) if (check(all[i % all.length] ?? '')) banned += 1;
-  const { user, system } = process.cpuUsage(started);
-  return { lookups, bannedShare: banned / lookups, lookupsPerCpuSecond: Math.round((lookups / (user + system)) * 1e6) };
+  // Others on the machine only make it slower.
+  let best = 0;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    banned = 0;
+    const started = process.cpuUsage();
+    for (let i = 0; i < lookups; i += 1) if (check(all[i % all.length] ?? '')) banned += 1;
+    const { user, system } = process.cpuUsage(started);
+    best = Math.max(best, (lookups / (user + system)) * 1e6);
+  }
+  return { lookups, bannedShare: banned / lookups, lookupsPerCpuSecond: Math.round(best) };
 }
 
 const results = [];

@@ -84,6 +84,8 @@ async function goReceiver(): Promise<Receiver> {
     psk: PSK,
     topics: allTopics('regtest'),
     keepMessages: 1,
+    // The library's default.
+    validateQueue: 32,
   };
   const peer = await GoPeer.start(options);
   return {
@@ -247,15 +249,8 @@ async function measure(name: string, ratePerSecond: number, seconds: number): Pr
     const received = after.received - before.received;
     const droppedByPublisher = (await droppedBy(publisher)) - droppedBefore;
     // What came twice is in the place of something that may still come.
-    let summary = await receiver.summary();
-    await waitFor(
-      async () => {
-        if (summary.unique - uniqueBefore >= published) return true;
-        summary = await receiver.summary();
-        return false;
-      },
-      { timeoutMs: GRACE_MS, what: 'what came late' },
-    ).catch(() => {});
+    await allOrQuiet(async () => (await receiver.summary()).unique, uniqueBefore + published);
+    const summary = await receiver.summary();
     const unique = summary.unique - uniqueBefore;
     return {
       receiver: name,
@@ -286,11 +281,20 @@ async function run(publisher: GoPeer, receiver: Receiver, count: number, ratePer
     timeoutMs,
     what: 'publishing',
   });
-  await waitFor(async () => (await receiver.usage()).received - start >= count, {
-    timeoutMs: GRACE_MS,
-    what: 'the rest',
-  }).catch(() => {});
+  await allOrQuiet(async () => (await receiver.usage()).received, start + count);
   return await receiver.usage();
+}
+
+/** Until so many have come, or nothing more comes. */
+async function allOrQuiet(count: () => Promise<number>, all: number): Promise<void> {
+  let last = -1;
+  let movedMs = performance.now();
+  const ended = async () => {
+    const now = await count();
+    if (now !== last) [last, movedMs] = [now, performance.now()];
+    return now >= all || performance.now() - movedMs > GRACE_MS;
+  };
+  await waitFor(ended, { timeoutMs: 300_000, what: 'the rest' });
 }
 
 /** RPCs that its queue for a neighbour could not hold; one announcement each. */

@@ -101,11 +101,10 @@ describe('teranode-p2p bans', () => {
       [['frobnicate'], 'bans list | add | remove | clear | explain'],
       [['list', '--frobnicate'], "Unknown option '--frobnicate'"],
     ];
-    const ended = wrong.map(async ([args, says]) => {
+    for (const [args, says] of wrong) {
       const { status, stdout, stderr } = await runCli(['bans', ...args, '--address', address], KEYED);
       expect([args, status, stdout, stderr]).toEqual([args, 1, '', expect.stringContaining(says)]);
-    });
-    await Promise.all(ended);
+    }
   });
 });
 

@@ -156,7 +156,6 @@ describe('a peer without the stream protocol', () => {
     });
     await waitFor(() => got.length > 0, { what: 'the version' });
     expect(JSON.parse(got[0] ?? '{}')).toMatchObject({ type: 'version', peerID: a.node.hostId(), bestHeight: 5 });
-    expect(a.count({ way: 'topic' })).toBe(0);
   });
 });
 

@@ -224,7 +224,7 @@ describe('who may connect', () => {
     ]);
     expect(metrics.gaugeValue('teranode_p2p_ws_clients_bound')).toBe(2);
     clients[0]?.socket.destroy();
-    await expect.poll(async () => (await ask(address, upgradeText(address))).status).toBe(101);
+    await expect.poll(async () => (await ask(address, upgradeText(address))).status, { timeout: 15_000 }).toBe(101);
   });
 
   test('of one address as many as it has places; others are not shut out by it', async () => {
@@ -242,7 +242,7 @@ describe('who may connect', () => {
     await open('127.0.0.2');
     await expect(open('127.0.0.2')).rejects.toThrow('upgrade refused: 503');
     first.socket.destroy();
-    await expect.poll(async () => (await ask(address, upgradeText(address))).status).toBe(101);
+    await expect.poll(async () => (await ask(address, upgradeText(address))).status, { timeout: 15_000 }).toBe(101);
   });
 
   test('protocol pings of the server are answered by whoever reads', async () => {

@@ -10,6 +10,8 @@ import { requireTool } from './tools.ts';
 
 const SOURCES = join(REPO, 'test/interop/go-peer');
 const CACHE = join(REPO, '.cache/go-peer');
+/** On a busy machine 32 would be too few, and what the peer itself drops says nothing of who is between it and another. */
+const QUEUES = { outboundQueue: 4096, validateQueue: 4096 };
 const ANSWER_DEADLINE_MS = 60_000;
 
 export interface GoPeerOptions {
@@ -27,9 +29,9 @@ export interface GoPeerOptions {
   /** Only these peers may connect. */
   readonly allow?: readonly string[];
   readonly streamProtocol?: string;
-  /** RPCs that may wait for one neighbour; the library's default is 32. */
+  /** RPCs that may wait for one neighbour, beyond which it drops them; 4,096 here, the library's default is 32. */
   readonly outboundQueue?: number;
-  /** Messages that may wait for validation; the library's default is 32, beyond which it drops them. */
+  /** Messages that may wait for validation, beyond which it drops them; 4,096 here, the library's default is 32. */
   readonly validateQueue?: number;
   /** In no mesh of peers that dial it: what it gets are answers to what it asked for, after it heard that it is there. */
   readonly noMesh?: boolean;
@@ -121,7 +123,7 @@ export class GoPeer {
     });
     endWithTests(child);
     const send = commandChannel(child);
-    await send('init', options);
+    await send('init', { ...QUEUES, ...options });
     return new GoPeer(child, send, await send('info'));
   }
 

@@ -73,7 +73,7 @@ export class ReferenceServiceProcess {
         if (child.exitCode !== null) throw new Error(`services ended (${child.exitCode}): ${this.errors}`);
         return output.json.find(({ event }) => event === 'ready');
       },
-      { timeoutMs: 20_000, what: 'the reference services' },
+      { timeoutMs: 60_000, what: 'the reference services' },
     );
     this.bound = String(ready.address);
     this.options = { ...this.options, port: Number(this.bound.slice(this.bound.lastIndexOf(':') + 1)) };

@@ -29,4 +29,6 @@ await client.stop();
 validation.close();
 assembly.close();
 await pending;
+const stoppedMs = performance.now();
+process.once('exit', () => process.stdout.write(`${Math.round(performance.now() - stoppedMs)}\n`));
 process.stdout.write('stopped\n');

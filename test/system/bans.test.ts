@@ -108,7 +108,7 @@ describe('a banned Go peer', () => {
     const author = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), allow: [innocent.peerId] });
     try {
       await author.connect(innocent.addresses[0] ?? '');
-      await waitFor(async () => (await innocent.mesh()).mesh[topics.subtree]?.includes(author.peerId), {
+      await waitFor(async () => (await author.mesh()).mesh[topics.subtree]?.includes(innocent.peerId), {
         what: 'the mesh of the two',
       });
       await waitFor(async () => (await innocent.mesh()).mesh[topics.subtree]?.includes(server.peerId), {

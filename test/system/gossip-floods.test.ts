@@ -6,8 +6,7 @@ import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
 const TOPIC = topicsOf('regtest').subtree;
-/** What waits between two neighbours of a Go peer, by default 32, would lose some on a busy machine. */
-const GO = { psk: PSK, topics: allTopics('regtest'), outboundQueue: 100 };
+const GO = { psk: PSK, topics: allTopics('regtest') };
 /** At 50 a second, as long as the flood. */
 const COUNT = 400;
 const SECONDS = 8;

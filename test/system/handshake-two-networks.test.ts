@@ -147,8 +147,7 @@ test('what comes under both prefixes counts once, one record and one frame, and 
   const quiet = { embedded_chain_mine_interval: '', ...NO_SYNC };
   const server = await startServer({ ...BOTH, ...quiet, ...kafkaSettings(broker.address) });
   const names = [topicsOf('regtest').block, `${OLD_PREFIX}-block`];
-  // Longer queues than Go's 32: on a busy machine the peers themselves would drop, which says nothing of who is between them.
-  const options = { allow: [server.peerId], outboundQueue: 1024, validateQueue: 1024 };
+  const options = { allow: [server.peerId] };
   const publisher = await startPeer({ topics: names, ...options });
   const listeners = await Promise.all(names.map((name) => startPeer({ topics: [name], ...options })));
   for (const each of [publisher, ...listeners]) await each.connect(server.address);

@@ -11,10 +11,8 @@ describe.each(['noise', 'tls'] as const)('without a private network, over %s onl
     const server = await ServerProcess.start({
       settings: { ...publicNetwork('regtest'), embedded_chain_mine_interval: '300ms' },
     });
-    // Longer queues than Go's 32: on a busy machine the peers would drop what comes at once, which says nothing of who is between them.
-    const queues = { outboundQueue: 1024, validateQueue: 1024 };
     const peers = await Promise.all(
-      [1, 2].map(() => GoPeer.start({ security, topics: allTopics('regtest'), allow: [server.peerId], ...queues })),
+      [1, 2].map(() => GoPeer.start({ security, topics: allTopics('regtest'), allow: [server.peerId] })),
     );
     const [publisher, listener] = peers as [GoPeer, GoPeer];
     try {

@@ -43,9 +43,8 @@ describe.each(DRESSES)('announcements of a Go network end in Kafka, %s', (_dress
       },
     });
     const options = { ...dress, topics: allTopics('mainnet'), allow: [server.peerId] };
-    // Longer queues than Go's 32: on a busy machine the peers themselves would drop, which says nothing of who is between them.
-    publisher = await GoPeer.start({ ...options, outboundQueue: 4096 });
-    listener = await GoPeer.start({ ...options, validateQueue: 4096 });
+    publisher = await GoPeer.start(options);
+    listener = await GoPeer.start(options);
     for (const peer of [publisher, listener]) await peer.connect(server.address);
     for (const peer of [publisher, listener]) {
       await waitFor(async () => (await peer.mesh()).mesh[topics.block]?.includes(server.peerId), { what: 'the mesh' });

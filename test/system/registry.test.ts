@@ -82,8 +82,6 @@ async function startPeer(): Promise<GoPeer> {
     psk: PSK,
     topics: allTopics('regtest'),
     agent: 'told-to-libp2p/1.0',
-    // Longer than Go's 32: on a busy machine it would drop what it is to send.
-    outboundQueue: 4096,
   });
   running.push(peer);
   await peer.handshake({

@@ -69,9 +69,8 @@ describe('broker away for 20 s at 500 announcements a second', () => {
       },
     });
     const options = { psk: PSK, topics: allTopics('regtest'), allow: [server.peerId] };
-    // Longer queues than Go's 32: on a busy machine the peers themselves would drop, which says nothing of us.
-    const publisher = await GoPeer.start({ ...options, outboundQueue: 4096 });
-    const listener = await GoPeer.start({ ...options, validateQueue: 4096 });
+    const publisher = await GoPeer.start(options);
+    const listener = await GoPeer.start(options);
     const queued = () => server.metric('teranode_p2p_kafka_queue_length{topic="subtrees"}');
     const dropped = () => server.metric('teranode_p2p_kafka_dropped_total', 'topic="subtrees"');
     const sent = () => server.metric('teranode_p2p_kafka_sent_total', 'topic="subtrees"');

@@ -50,8 +50,7 @@ async function startServer(settings: Record<string, string>): Promise<ServerProc
 
 /** A Go peer that hears all that the server says from here on. */
 async function listener(server: ServerProcess): Promise<GoPeer> {
-  // A longer queue than Go's 32, beyond which it drops what it hears.
-  const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), validateQueue: 4096 });
+  const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
   running.push(peer);
   await peer.connect(server.address);
   await waitFor(

@@ -30,12 +30,20 @@ export interface WebSocketOptions {
   readonly maxPerAddress?: number;
   /** Frames that wait for a client that reads too slowly, of up to a KiB each; then the oldest go. */
   readonly bufferFrames: number;
-  readonly times?: Partial<typeof TIMES>;
+  readonly times?: Partial<HubTimes>;
   /** Between pings in what a client is sent. Default 2 MiB: at 1,000 announcements a second one in six seconds. */
   readonly pingBytes?: number;
 }
 
-export const TIMES: WsTimes & { statusMs: number; upgradeMs: number; pingFrameMs: number; checkMs: number } = {
+interface HubTimes extends WsTimes {
+  readonly statusMs: number;
+  readonly upgradeMs: number;
+  readonly pingFrameMs: number;
+  readonly checkMs: number;
+  readonly closeMs: number;
+}
+
+export const TIMES: HubTimes = {
   /** With a ping every 2 MiB, who reads 70 KB a second is seen to do so. */
   stallMs: 30_000,
   behindMs: 30_000,
@@ -46,6 +54,8 @@ export const TIMES: WsTimes & { statusMs: number; upgradeMs: number; pingFrameMs
   /** Go's interval of PING. */
   pingFrameMs: 10_000,
   checkMs: 1000,
+  /** For the closing handshake, then the connection is cut. */
+  closeMs: 1000,
 };
 export const PING_BYTES = 2 * 1024 * 1024;
 /** Batches of a quarter of the buffer, so that what is dropped at once is small beside it. */
@@ -61,7 +71,8 @@ export class WebSocketHub {
   private readonly sources: WebSocketSources;
   private readonly bufferFrames: number;
   private readonly pingBytes: number;
-  private readonly times: typeof TIMES;
+  readonly closeMs: number;
+  private readonly times: HubTimes;
   private readonly channels: WsChannels;
   private readonly clients = new Set<WsClient>();
   /** Of connections that are clients or about to be. */
@@ -93,6 +104,7 @@ export class WebSocketHub {
     this.bufferFrames = options.bufferFrames;
     this.pingBytes = options.pingBytes ?? PING_BYTES;
     this.times = { ...TIMES, ...options.times };
+    this.closeMs = this.times.closeMs;
     this.status = new OwnStatusFrame(
       { ...deps, ownStatus: () => deps.sources.ownStatus() },
       { deadlineMs: this.times.statusMs },

@@ -13,8 +13,6 @@ const WEBSOCKET_PATH = '/p2p-ws';
 /** Clients have nothing to say; this much is read of one message before the connection is closed. */
 const MAX_MESSAGE_BYTES = 4096;
 const MAX_FRAGMENTS = 16;
-/** For the closing handshake, then the connection is cut. */
-const CLOSE_MS = 1000;
 const RETRY_FULL_S = 30;
 const RETRY_NOT_READY_S = 1;
 /** 16 bytes in base64 (RFC 6455, 4.1). */
@@ -40,7 +38,7 @@ export async function addWebSocketRoute(
   const limits = {
     maxPayload: MAX_MESSAGE_BYTES,
     maxFragments: MAX_FRAGMENTS,
-    closeTimeout: CLOSE_MS,
+    closeTimeout: hub.closeMs,
     perMessageDeflate: false,
     clientTracking: false,
   };
