@@ -4,7 +4,7 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { HttpDataHubProber } from '../../src/adapters/http/datahub-prober.ts';
 import type { ResolveName } from '../../src/adapters/http/name-resolver.ts';
 import { DataHubHealth } from '../../src/peers/datahub-health.ts';
@@ -14,7 +14,7 @@ import type { DialTarget } from '../../src/ports/datahub-prober.ts';
 import { hashHeader } from '../../src/wire/header.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
-import { makeAuthority, makeCertificate } from '../support/certificates.ts';
+import { type CertificateFiles, makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -318,9 +318,14 @@ describe('names', () => {
 
 describe('TLS', () => {
   const folder = temporaryFolder('datahub-tls');
-  const authority = makeAuthority(folder, 'authority');
-  const named = makeCertificate(folder, 'hub', authority, 'DNS:hub.example.org');
+  let authority: CertificateFiles;
+  let named: CertificateFiles;
   const resolve = async () => ['127.0.0.1'];
+
+  beforeAll(async () => {
+    authority = await makeAuthority(folder, 'authority');
+    named = await makeCertificate(folder, 'hub', authority, { hosts: ['hub.example.org'] });
+  });
 
   const serveTls = () =>
     listen(

@@ -48,9 +48,9 @@ test('a k8s target is asked; the key travels with each call', async () => {
 
 test('TLS: the authority is checked on both sides', async () => {
   const folder = temporaryFolder('rpc-tls');
-  const [ours, others] = [makeAuthority(folder, 'ours'), makeAuthority(folder, 'others')];
-  const server = makeCertificate(folder, 'server', ours);
-  const visitor = makeCertificate(folder, 'visitor', ours);
+  const [ours, others] = [await makeAuthority(folder, 'ours'), await makeAuthority(folder, 'others')];
+  const server = await makeCertificate(folder, 'server', ours);
+  const visitor = await makeCertificate(folder, 'visitor', ours);
   const service = await ReferenceServiceProcess.start({ tls: { ...server, caFile: ours.certFile } });
   atEnd(() => service.stop());
   const { client } = await startClient(service.address, { tls: { caFile: ours.certFile, ...visitor } });

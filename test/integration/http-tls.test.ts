@@ -20,10 +20,10 @@ let first: CertificateFiles;
 let second: CertificateFiles;
 let ca: Buffer;
 
-beforeAll(() => {
-  authority = makeAuthority(folder, 'authority');
-  first = makeCertificate(folder, 'first', authority);
-  second = makeCertificate(folder, 'second', authority);
+beforeAll(async () => {
+  authority = await makeAuthority(folder, 'authority');
+  first = await makeCertificate(folder, 'first', authority);
+  second = await makeCertificate(folder, 'second', authority);
   ca = readFileSync(authority.certFile);
 });
 
@@ -72,7 +72,7 @@ describe('files that are refused at start', () => {
     return file;
   };
 
-  test.each<readonly [string, string, () => CertificateFiles]>([
+  test.each<readonly [string, string, () => CertificateFiles | Promise<CertificateFiles>]>([
     ['a certificate that is missing', 'server_certFile cannot be read', () => ({ ...first, certFile: missing() })],
     ['a key that is missing', 'server_keyFile cannot be read', () => ({ ...first, keyFile: missing() })],
     ['a folder', 'server_certFile cannot be read', () => ({ ...first, certFile: folder })],
@@ -81,9 +81,9 @@ describe('files that are refused at start', () => {
     ['no key', 'server_keyFile holds no private key', () => ({ ...first, keyFile: nonsense() })],
     ['files swapped', 'server_certFile holds no', () => ({ certFile: first.keyFile, keyFile: first.certFile })],
     ['the key of another', 'is not the key of server_certFile', () => ({ ...first, keyFile: second.keyFile })],
-    ['an expired certificate', 'expired at', () => makeCertificate(folder, 'expired', authority, 'IP:127.0.0.1', -1)],
+    ['an expired certificate', 'expired at', () => makeCertificate(folder, 'expired', authority, { isExpired: true })],
   ])('%s', async (_what, message, files) => {
-    await expect(serveHttp({ tls: files() })).rejects.toMatchObject({
+    await expect(serveHttp({ tls: await files() })).rejects.toMatchObject({
       code: 'SETTINGS_INVALID',
       message: expect.stringContaining(message),
     });

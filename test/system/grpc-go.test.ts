@@ -174,10 +174,10 @@ describe('TLS', () => {
   const folder = temporaryFolder('grpc-go');
 
   test('levels 1, 2 and 3', async () => {
-    const authority = makeAuthority(folder, 'authority');
-    const server = makeCertificate(folder, 'server', authority);
-    const client = makeCertificate(folder, 'client', authority);
-    const stranger = makeAuthority(folder, 'stranger');
+    const authority = await makeAuthority(folder, 'authority');
+    const server = await makeCertificate(folder, 'server', authority);
+    const client = await makeCertificate(folder, 'client', authority);
+    const stranger = await makeAuthority(folder, 'stranger');
     const caFile = authority.certFile;
     const codes = async (level: number) => {
       const { address } = await serveGrpc({ tls: { level, ...server, caFile } });

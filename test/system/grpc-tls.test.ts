@@ -21,13 +21,13 @@ let client: CertificateFiles;
 let stranger: CertificateFiles;
 let strangers: CertificateFiles;
 
-beforeAll(() => {
-  authority = makeAuthority(folder, 'authority');
-  strangers = makeAuthority(folder, 'strangers');
-  server = makeCertificate(folder, 'server', authority);
-  farServer = makeCertificate(folder, 'far', authority, 'DNS:node.example');
-  client = makeCertificate(folder, 'client', authority);
-  stranger = makeCertificate(folder, 'stranger', strangers);
+beforeAll(async () => {
+  authority = await makeAuthority(folder, 'authority');
+  strangers = await makeAuthority(folder, 'strangers');
+  server = await makeCertificate(folder, 'server', authority);
+  farServer = await makeCertificate(folder, 'far', authority, { hosts: ['node.example'] });
+  client = await makeCertificate(folder, 'client', authority);
+  stranger = await makeCertificate(folder, 'stranger', strangers);
 });
 
 function level(value: number, files: CertificateFiles = server) {

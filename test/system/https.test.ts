@@ -18,10 +18,10 @@ let first: CertificateFiles;
 let second: CertificateFiles;
 let ca: Buffer;
 
-beforeAll(() => {
-  authority = makeAuthority(folder, 'authority');
-  first = makeCertificate(folder, 'first', authority);
-  second = makeCertificate(folder, 'second', authority);
+beforeAll(async () => {
+  authority = await makeAuthority(folder, 'authority');
+  first = await makeCertificate(folder, 'first', authority);
+  second = await makeCertificate(folder, 'second', authority);
   ca = readFileSync(authority.certFile);
 });
 
@@ -76,14 +76,14 @@ test('HTTPS for programs, WSS for watchers, nothing in the clear', async () => {
 });
 
 describe('files that are refused at start, with the setting’s name and exit code 2', () => {
-  test.each<readonly [string, string, () => CertificateFiles]>([
+  test.each<readonly [string, string, () => CertificateFiles | Promise<CertificateFiles>]>([
     ['missing certificate', 'server_certFile', () => ({ ...first, certFile: join(folder, 'nothing') })],
     ['missing key', 'server_keyFile', () => ({ ...first, keyFile: join(folder, 'nothing') })],
     ['wrong: files swapped', 'server_certFile', () => ({ certFile: first.keyFile, keyFile: first.certFile })],
     ['mismatched key', 'server_keyFile', () => ({ ...first, keyFile: second.keyFile })],
-    ['expired', 'server_certFile', () => makeCertificate(folder, 'expired', authority, 'IP:127.0.0.1', -1)],
+    ['expired', 'server_certFile', () => makeCertificate(folder, 'expired', authority, { isExpired: true })],
   ])('%s', async (_what, setting, files) => {
-    const { code, errors } = await ServerProcess.runToEnd({ settings: settingsOf(files()) });
+    const { code, errors } = await ServerProcess.runToEnd({ settings: settingsOf(await files()) });
     expect(errors).toContain(setting);
     expect(code).toBe(2);
   });

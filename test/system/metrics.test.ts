@@ -34,9 +34,9 @@ let peer: GoPeer;
 
 beforeAll(async () => {
   const folder = temporaryFolder('metrics-system');
-  authority = makeAuthority(folder, 'authority');
+  authority = await makeAuthority(folder, 'authority');
   agent = new Agent({ ca: readFileSync(authority.certFile), keepAlive: true });
-  const { certFile, keyFile } = makeCertificate(folder, 'server', authority);
+  const { certFile, keyFile } = await makeCertificate(folder, 'server', authority);
   [broker, services] = await Promise.all([KafkaBroker.start(), ReferenceServiceProcess.start()]);
   server = await ServerProcess.start({
     settings: {
