@@ -1,4 +1,4 @@
-// Four suites: unit and integration need nothing but Node; system and load need Go, a JDK, Maven and PostgreSQL.
+// Four suites: unit and integration need nothing but Node and, for the version, git; what system and load need is in CONTRIBUTING.md.
 import { defineConfig } from 'vitest/config';
 
 /** They load the machine, measure it, or use the ports that a clone is shipped with: alone, one after the other. */
