@@ -1,5 +1,5 @@
 // What is refused before a connection is complete. Before any handshake: banned addresses, those with too many that are not complete or that come too fast, those that
-// crowd a node over its high-water mark, everybody at its hard limit. Once the id is proven: banned peers and more than `p2p_max_conns_per_peer` of one. What we dial is not bound.
+// crowd a node well over its high-water mark, everybody at its hard limit. Once the id is proven: banned peers and more than `p2p_max_conns_per_peer` of one. What we dial is not bound.
 import type { LookupFunction } from 'node:net';
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
@@ -11,11 +11,7 @@ import type { PeerBook } from './peer-book.ts';
 import { peerIdText } from './peer-ids.ts';
 import { PendingInbound } from './pending-inbound.ts';
 import { addressGroup, allowedLookup, type RemoteEnd, remoteIp } from './remote-address.ts';
-import { CROWD } from './trimming.ts';
-
-/** Never more connections from outside than this many times the high-water mark, whatever happens between two trims. */
-const HARD_LIMIT_FACTOR = 2;
-const HARD_LIMIT_EXTRA = 64;
+import { CROWD, crowdedAt, hardLimit } from './trimming.ts';
 
 export interface GateDependencies {
   readonly book: PeerBook;
@@ -40,9 +36,11 @@ export function connectionGate(
     when(policy?.refusesPeer(peerIdText(peerId)) === true, 'banned_peer');
   const crowds = (socket: RemoteEnd): boolean => {
     const group = addressGroup(socket);
-    return group !== undefined && book.openConnections() >= highWater && book.openConnectionsOf(group) >= CROWD;
+    return (
+      group !== undefined && book.openConnections() >= crowdedAt(highWater) && book.openConnectionsOf(group) >= CROWD
+    );
   };
-  const isFull = () => book.openConnections() + pending.size() >= highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
+  const isFull = () => book.openConnections() + pending.size() >= hardLimit(highWater);
   const encrypted = (peerId: LibPeerId, socket: RemoteEnd): boolean =>
     peerRefused(peerId) ||
     addressRefused(socket) ||

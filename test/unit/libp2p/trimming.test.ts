@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CROWD, chooseToTrim, type TrimCandidate } from '../../../src/adapters/libp2p/trimming.ts';
+import { CROWD, chooseToTrim, crowdedAt, type TrimCandidate } from '../../../src/adapters/libp2p/trimming.ts';
 import type { PeerId } from '../../../src/wire/ids.ts';
 
 const MARKS = { lowWater: 3, highWater: 5, graceMs: 60_000 };
@@ -69,10 +69,26 @@ describe('trimming', () => {
       candidate(`young ${name}`, { connectedAtMs: NOW_MS - 1000, group: group(i), ...fields }),
     );
 
-  test('those of a crowded address go first, however young; a few of them may stay', () => {
-    const chosen = chooseToTrim([...old(20), ...young(60, () => '198.51.100.1')], LARGE, NOW_MS);
-    expect(chosen).toHaveLength(60 - CROWD);
+  test('on a crowded node those of a crowded address go first, however young; a few of them may stay', () => {
+    const others = crowdedAt(LARGE.highWater) - 20;
+    const chosen = chooseToTrim([...old(20), ...young(others, () => '198.51.100.1')], LARGE, NOW_MS);
+    expect(chosen).toHaveLength(others - CROWD);
     expect(chosen.every((peerId) => peerId.startsWith('young'))).toBe(true);
+  });
+
+  test('before that they are spared while they are young, and nobody makes room for them', () => {
+    const all = [...old(30), ...young(60, () => '198.51.100.1')];
+    expect(chooseToTrim(all, LARGE, NOW_MS)).toEqual([]);
+    const later = chooseToTrim(all, LARGE, NOW_MS + LARGE.graceMs);
+    expect(later.every((peerId) => peerId.startsWith('young'))).toBe(true);
+    expect(later).toHaveLength(60);
+  });
+
+  test('twenty of one address are trimmed like any others', () => {
+    const all = young(20, () => '127.0.0.1');
+    const marks = { lowWater: 5, highWater: 10 };
+    expect(chooseToTrim(all, { ...marks, graceMs: 0 }, NOW_MS)).toHaveLength(15);
+    expect(chooseToTrim(all, { ...marks, graceMs: 60_000 }, NOW_MS)).toEqual([]);
   });
 
   test('neither the protected nor those in a mesh count as a crowd', () => {
