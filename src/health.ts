@@ -2,6 +2,7 @@
 // Management").
 import type { BlockchainClient } from './ports/blockchain-client.ts';
 import type { Clock } from './ports/clock.ts';
+import type { Consumer } from './ports/consumer.ts';
 import type { HealthCheck } from './ports/node-view.ts';
 import type { ProbeResult, Producer } from './ports/producer.ts';
 import type { BlockValidationClient } from './ports/validation-services.ts';
@@ -18,6 +19,12 @@ export interface HealthDependencies {
   readonly blockchain: BlockchainClient;
   readonly blockProducer: Producer;
   readonly subtreeProducer: Producer;
+  /** What the node's own validation reports; each may come from brokers of its own. */
+  readonly reports: {
+    readonly invalidBlocks: Consumer;
+    readonly invalidSubtrees: Consumer;
+    readonly rejectedTxs: Consumer;
+  };
   /** undefined where this node has none. */
   readonly blockValidation: BlockValidationClient | undefined;
   readonly clock: Clock;
@@ -29,10 +36,13 @@ const CHECK_DEADLINE_MS = PROBE_DEADLINE_MS + 500;
 
 /** Always settles, some seconds after it was asked at the latest, whatever the parts do; never throws. */
 export async function checkHealth(deps: HealthDependencies): Promise<HealthReport> {
-  const { blockchain, blockProducer, subtreeProducer, blockValidation } = deps;
+  const { blockchain, blockProducer, subtreeProducer, reports, blockValidation } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
     kafka_blocks: () => blockProducer.probe(PROBE_DEADLINE_MS),
     kafka_subtrees: () => subtreeProducer.probe(PROBE_DEADLINE_MS),
+    kafka_invalid_blocks: () => reports.invalidBlocks.probe(PROBE_DEADLINE_MS),
+    kafka_invalid_subtrees: () => reports.invalidSubtrees.probe(PROBE_DEADLINE_MS),
+    kafka_rejected_tx: () => reports.rejectedTxs.probe(PROBE_DEADLINE_MS),
     blockchain: () => blockchain.probe(PROBE_DEADLINE_MS),
     fsm: () => fsmState(blockchain),
     ...(blockValidation === undefined ? {} : { block_validation: () => blockValidation.probe(PROBE_DEADLINE_MS) }),

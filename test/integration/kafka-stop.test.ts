@@ -60,4 +60,17 @@ describe('a broker that accepts connections and never answers', () => {
     expect(await probed).toMatchObject({ ok: false });
     await waitFor(() => broker.connections() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
   });
+
+  test('who probes it at the same time shares one connection, which outlasts the first of them that stops', async () => {
+    const all = [parts(), parts(), parts()].flatMap(({ producer, consumer }) => [producer, consumer]);
+    const [first, ...others] = all;
+    const probed = Promise.all(all.map((each) => each.probe(60_000)));
+    await waitFor(() => broker.connections() > 0, { what: 'the connection' });
+    await first?.stop();
+    await first?.probe(50);
+    expect(broker.connections()).toBe(1);
+    await Promise.all(others.map((each) => each.stop()));
+    expect((await probed).map(({ ok }) => ok)).toEqual(all.map(() => false));
+    await waitFor(() => broker.connections() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
+  });
 });

@@ -10,6 +10,7 @@ import { type Endpoint, Server, type ServerOptions } from '../../src/server.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { makeNode } from '../support/nodes.ts';
+import { KAFKA_CHECKS } from '../support/readiness.ts';
 import { waitFor } from '../support/wait.ts';
 
 const OPTIONS: ServerOptions = {
@@ -208,7 +209,7 @@ describe('server', () => {
     await server.start(new AbortController().signal);
     const good = await server.health(false);
     expect(good.status).toBe(200);
-    for (const check of ['kafka_blocks: ok', 'kafka_subtrees: ok', 'blockchain: ok', 'fsm: ok (RUNNING)'])
+    for (const check of [...KAFKA_CHECKS.map((name) => `${name}: ok`), 'blockchain: ok', 'fsm: ok (RUNNING)'])
       expect(good.message).toContain(check);
     await chain.stop();
     const [bad] = await Promise.all([server.health(false), server.health(false)]);

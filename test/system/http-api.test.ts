@@ -14,6 +14,7 @@ import {
   topicsOf,
 } from '../support/network.ts';
 import { type CallOptions, OpenApiClient } from '../support/openapi.ts';
+import { KAFKA_CHECKS } from '../support/readiness.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 import { ask, upgradeText } from '../support/websocket.ts';
@@ -56,7 +57,7 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
     const { status, checks } = await done('ready', { headers: { accept: 'application/json' } });
     expect(status).toBe('ok');
     expect((checks as Fields[]).map(({ name }) => name)).toEqual(
-      expect.arrayContaining(['kafka_blocks', 'kafka_subtrees', 'blockchain', 'fsm']),
+      expect.arrayContaining([...KAFKA_CHECKS, 'blockchain', 'fsm']),
     );
   },
   metrics: async () => expect((await client.call('metrics')).body).toContain('\nteranode_p2p_connected_peers 1\n'),

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { freePort, KafkaBroker } from '../support/kafka-broker.ts';
 import { allTopics, DATA_HUB, kafkaSettings, PSK, privateNetwork, topicsOf } from '../support/network.ts';
+import { awaitFailing, KAFKA_CHECKS, probe } from '../support/readiness.ts';
 import { type MinedBlock, ReferenceServiceProcess } from '../support/reference-service-process.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
@@ -17,8 +18,6 @@ const MINED = [topics.subtree, topics.block, topics.miningOn];
  * ninth comes after more than 20 s.
  */
 const REFUSALS_IN_20_S = 9;
-/** Of every probe: more than its own deadline, less than what those who probe have patience for. */
-const PROBE_PATIENCE_MS = 8000;
 
 const running: { stop(): Promise<unknown> }[] = [];
 
@@ -80,42 +79,6 @@ async function awaitBlock(peer: GoPeer, { hash }: MinedBlock): Promise<void> {
 
 function previousOf({ header }: MinedBlock): string {
   return Buffer.from(header.slice(4, 36)).reverse().toString('hex');
-}
-
-async function probe(address: string, path: string, accept = '*/*'): Promise<{ status: number; body: string }> {
-  const response = await fetch(`http://${address}${path}`, {
-    headers: { accept },
-    signal: AbortSignal.timeout(PROBE_PATIENCE_MS),
-  });
-  return { status: response.status, body: await response.text() };
-}
-
-interface ShownCheck {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly details: string;
-}
-
-/** Waits until exactly these checks fail, as text and as JSON; the process lives all the while. Resolves with what was said of each. */
-async function awaitFailing(address: string, ...names: readonly string[]): Promise<Record<string, string>> {
-  return await waitFor(
-    async () => {
-      expect(await probe(address, '/health/live')).toEqual({ status: 200, body: 'OK' });
-      const json = await probe(address, '/health/ready', 'application/json');
-      const { status, checks } = JSON.parse(json.body) as { status: string; checks: ShownCheck[] };
-      const text = await probe(address, '/health/ready');
-      const isWell = names.length === 0;
-      expect(checks.filter(({ ok }) => !ok).map(({ name }) => name)).toEqual(names);
-      expect({ status, code: json.status }).toEqual(
-        isWell ? { status: 'ok', code: 200 } : { status: 'failed', code: 503 },
-      );
-      expect(text.status).toBe(json.status);
-      for (const { name } of checks)
-        expect(text.body).toMatch(new RegExp(`^${name}: ${names.includes(name) ? 'FAILED' : 'ok'} \\(.+\\)$`, 'm'));
-      return Object.fromEntries(checks.map(({ name, details }) => [name, details]));
-    },
-    { timeoutMs: 60_000, what: `failing: ${names.join(', ') || 'none'}` },
-  );
 }
 
 /** Lines that nobody expects, whatever the services do. */
@@ -401,13 +364,7 @@ test('readiness names what is missing: the broker, each service, the state machi
     ...kafkaSettings(broker.address),
   });
   const address = server.ready.httpAddress;
-  expect(Object.keys(await awaitFailing(address))).toEqual([
-    'kafka_blocks',
-    'kafka_subtrees',
-    'blockchain',
-    'fsm',
-    'block_validation',
-  ]);
+  expect(Object.keys(await awaitFailing(address))).toEqual([...KAFKA_CHECKS, 'blockchain', 'fsm', 'block_validation']);
 
   for (const state of ['CATCHINGBLOCKS', 'LEGACYSYNCING', 'RUNNING'] as const) {
     await blockchain.setFsmState(state);
@@ -438,11 +395,22 @@ test('readiness names what is missing: the broker, each service, the state machi
   await awaitFailing(address);
 
   await broker.kill();
-  await awaitFailing(address, 'kafka_blocks', 'kafka_subtrees');
+  await awaitFailing(address, ...KAFKA_CHECKS);
   await broker.up();
   await awaitFailing(address);
 
   await Promise.all([broker.kill(), blockchain.kill(), validation.kill()]);
-  await awaitFailing(address, 'kafka_blocks', 'kafka_subtrees', 'blockchain', 'fsm', 'block_validation');
+  await awaitFailing(address, ...KAFKA_CHECKS, 'blockchain', 'fsm', 'block_validation');
   expect(errorLines(server)).toEqual([]);
+});
+
+test.each([
+  ['kafka_invalidBlocksConfig', 'kafka_invalid_blocks'],
+  ['kafka_invalidSubtreesConfig', 'kafka_invalid_subtrees'],
+  ['kafka_rejectedTxConfig', 'kafka_rejected_tx'],
+])('%s may name a broker of its own; readiness names it alone while that one is away', async (key, check) => {
+  const broker = `127.0.0.1:${await freePort()}`;
+  const server = await startServer({ ...SETTINGS, [key]: `kafka://${broker}/reports` });
+  const said = await awaitFailing(server.ready.httpAddress, check);
+  expect(said[check]).toContain(broker);
 });

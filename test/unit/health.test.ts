@@ -3,19 +3,32 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkHealth } from '../../src/health.ts';
 import type { BlockchainClient, FsmState } from '../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../src/ports/clock.ts';
+import type { Consumer } from '../../src/ports/consumer.ts';
 import type { ProbeResult, Producer } from '../../src/ports/producer.ts';
 
 const never = <T>() => new Promise<T>(() => {});
 const fine = async (): Promise<ProbeResult> => ({ ok: true, details: 'fine' });
 
-function deps(changes: { probe?: () => Promise<ProbeResult>; fsmState?: () => Promise<FsmState> } = {}) {
+interface Changes {
+  readonly probe?: () => Promise<ProbeResult>;
+  readonly fsmState?: () => Promise<FsmState>;
+  readonly reports?: Readonly<Record<string, () => Promise<ProbeResult>>>;
+}
+
+function deps(changes: Changes = {}) {
   const producer = { probe: changes.probe ?? fine } as unknown as Producer;
+  const consumer = (name: string) => ({ probe: changes.reports?.[name] ?? fine }) as unknown as Consumer;
   const fsmState = changes.fsmState ?? (async (): Promise<FsmState> => 'RUNNING');
   const blockchain = { probe: fine, fsmState } as unknown as BlockchainClient;
   return {
     blockchain,
     blockProducer: producer,
     subtreeProducer: producer,
+    reports: {
+      invalidBlocks: consumer('invalidBlocks'),
+      invalidSubtrees: consumer('invalidSubtrees'),
+      rejectedTxs: consumer('rejectedTxs'),
+    },
     blockValidation: undefined,
     clock: systemClock,
   };
@@ -33,6 +46,18 @@ describe('readiness', () => {
   test('is given when all is well, and leaves no timer behind', async () => {
     expect(await checkHealth(deps())).toMatchObject({ status: 200 });
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test.each([
+    ['invalidBlocks', 'kafka_invalid_blocks'],
+    ['invalidSubtrees', 'kafka_invalid_subtrees'],
+    ['rejectedTxs', 'kafka_rejected_tx'],
+  ])('the broker of %s may be another, and is asked too', async (consumer, name) => {
+    const { status, checks } = await checkHealth(
+      deps({ reports: { [consumer]: async () => ({ ok: false, details: 'away' }) } }),
+    );
+    expect(status).toBe(503);
+    expect(checks.filter(({ ok }) => !ok)).toMatchObject([{ name, details: 'away' }]);
   });
 
   test('a state machine that never answers is reported within the deadline', async () => {

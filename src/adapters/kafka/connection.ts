@@ -1,7 +1,6 @@
-// What every Kafka client of ours is made with, and the probe that asks a broker for an answer.
+// What every Kafka client of ours is made with, and the words of its errors.
 import type { ConnectionOptions } from 'node:tls';
 import { Admin } from '@platformatic/kafka';
-import type { ProbeResult } from '../../ports/producer.ts';
 import type { KafkaUrl } from '../../settings/kafka-url.ts';
 import { withClient } from './client-lifetime.ts';
 
@@ -84,25 +83,6 @@ export function askBroker<T>(
   return elseNextBroker(connection, () =>
     withClient(new Admin(clientOptions(connection, RETRIES.admin)), signal, work),
   );
-}
-
-/** Connects anew and asks for the cluster's metadata; settles within the deadline, and at once when the signal aborts. */
-export async function probeBroker(
-  connection: KafkaConnection,
-  deadlineMs: number,
-  signal: AbortSignal,
-): Promise<ProbeResult> {
-  const brokers = connection.url.brokers.join(',');
-  const deadline = AbortSignal.timeout(deadlineMs);
-  try {
-    return await askBroker(connection, AbortSignal.any([signal, deadline]), async (admin) => {
-      const metadata = await admin.metadata({ topics: [], forceUpdate: true });
-      return { ok: true, details: `${metadata.brokers.size} broker(s) at ${brokers}` };
-    });
-  } catch (error) {
-    if (deadline.aborted) return { ok: false, details: `no answer from ${brokers} within ${deadlineMs} ms` };
-    return { ok: false, details: `${brokers}: ${deepestMessage(error)}` };
-  }
 }
 
 /** The client wraps what happened several times; the innermost text says it. */

@@ -5,15 +5,9 @@ import type { ConsumedMessage, Consumer, MessageHandler } from '../../ports/cons
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
+import { probeBroker } from './broker-probe.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
-import {
-  clientOptions,
-  deepestMessage,
-  elseNextBroker,
-  type KafkaConnection,
-  probeBroker,
-  RETRIES,
-} from './connection.ts';
+import { clientOptions, deepestMessage, elseNextBroker, type KafkaConnection, RETRIES } from './connection.ts';
 import { bySubscription } from './partition-assigner.ts';
 import { ensureTopic } from './topic-admin.ts';
 import { topicChanged } from './topic-watch.ts';

@@ -6,6 +6,7 @@ import { BoundedQueue } from '../../bounded-queue.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
 import { deliveryTime, type ProbeResult, type Producer } from '../../ports/producer.ts';
+import { probeBroker } from './broker-probe.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
 import {
   clientOptions,
@@ -13,7 +14,6 @@ import {
   elseNextBroker,
   hasError,
   type KafkaConnection,
-  probeBroker,
   RETRIES,
 } from './connection.ts';
 import { ensureTopic } from './topic-admin.ts';
