@@ -172,8 +172,7 @@ export class SyncManager implements SyncStatus {
     this.judge(state, back !== undefined && back === this.session);
     if (this.session === undefined) this.choose(state);
     this.pull(state);
-    if (state !== 'RUNNING') this.nextLookMs = EVALUATE_MS;
-    else if (this.session !== undefined) this.nextLookMs = LOOK_BEHIND_MS;
+    if (this.session !== undefined) this.nextLookMs = state === 'RUNNING' ? LOOK_BEHIND_MS : EVALUATE_MS;
   }
 
   private judge(state: FsmState, wasBack: boolean): void {

@@ -164,14 +164,27 @@ describe('the least number of peers', () => {
     expect(choices('awaiting_peers')).toBe(3);
   });
 
-  test('is awaited no longer than the setting says, to the moment', async () => {
-    const { started, who } = setUp([row('only', 150)], { minPeers: 3, maxWaitMs: 5000 });
+  test.each(['RUNNING', 'CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)('is seen within 2 s at %s', async (state) => {
+    const { blockchain, started, set, who } = setUp([row('first', 150)], { minPeers: 2 });
+    blockchain.state = state;
     await started();
-    await pass(4999);
-    expect(who()).toBeUndefined();
-    await pass(1);
-    expect(who()).toBe('only');
+    set(row('first', 150), row('second', 300));
+    await pass(2 * SECOND);
+    expect(who()).toBe('second');
   });
+
+  test.each(['RUNNING', 'CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)(
+    'is awaited no longer than the setting says, to the moment, at %s',
+    async (state) => {
+      const { blockchain, started, who } = setUp([row('only', 150)], { minPeers: 3, maxWaitMs: 5000 });
+      blockchain.state = state;
+      await started();
+      await pass(4999);
+      expect(who()).toBeUndefined();
+      await pass(1);
+      expect(who()).toBe('only');
+    },
+  );
 
   test('is not awaited again when peers leave later', async () => {
     const { started, leave, set, who } = setUp([row('a', 150), row('b', 140)], { minPeers: 2, maxWaitMs: MINUTE });
