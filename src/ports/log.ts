@@ -9,4 +9,12 @@ export interface Logger {
   info: LogLine;
   warn: LogLine;
   error: LogLine;
+  /** At level info, past the filter of levels. Left out: `info` is called instead. */
+  unfiltered?: LogLine;
+}
+
+/** For the few lines that somebody waits for or sees once, whatever `logLevel` is. */
+export function logUnfiltered(log: Logger, fields: Record<string, unknown>, event: string): void {
+  if (log.unfiltered === undefined) log.info(fields, event);
+  else log.unfiltered(fields, event);
 }

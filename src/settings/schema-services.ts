@@ -29,7 +29,11 @@ export const SERVICE_SETTINGS = {
   ),
   clientName: setting(text, 'teranode', 'Name of this node; Kafka consumer group p2p.<clientName>.'),
   dataFolder: setting(text, './data', 'Everything that this node keeps; never shared by two.'),
-  logLevel: setting(oneOf('TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'), 'INFO', 'Least level that is logged.'),
+  logLevel: setting(
+    oneOf('TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'),
+    'INFO',
+    'Least level that is logged; the ready line and a new admin key always are.',
+  ),
 
   asset_httpAddress: optional(httpUrl, 'DataHub URL announced when no public one is set.'),
   asset_httpPublicAddress: optional(httpUrl, 'DataHub URL announced.'),

@@ -39,6 +39,27 @@ describe('npm start', () => {
     );
   });
 
+  test('with logLevel ERROR or FATAL it still says that it is ready, and its new key once, and nothing else', async () => {
+    for (const logLevel of ['ERROR', 'FATAL']) {
+      const server = await ServerProcess.start({ settings: { logLevel } });
+      expect((await server.stop()).code).toBe(0);
+      const key = readFileSync(join(server.dataFolder, 'admin.key'), 'utf8').trim();
+      expect(server.output.json).toEqual([
+        {
+          level: 'info',
+          time: expect.any(Number),
+          event: 'admin key generated',
+          file: join(server.dataFolder, 'admin.key'),
+          key,
+        },
+        { ...server.ready, level: 'info', event: 'ready' },
+      ]);
+      const again = await ServerProcess.start({ settings: { logLevel }, dataFolder: server.dataFolder });
+      expect((await again.stop()).code).toBe(0);
+      expect(again.output.json.map(({ event }) => event)).toEqual(['ready']);
+    }
+  });
+
   test('over IPv6 too', async () => {
     const first = await ServerProcess.start({ settings: { p2p_listen_addresses: '127.0.0.1 | ::1' } });
     const address = first.ready.listenAddresses.find((each) => each.startsWith('/ip6/::1/tcp/')) ?? '';

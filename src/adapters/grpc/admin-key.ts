@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { P2PError } from '../../errors.ts';
-import type { Logger } from '../../ports/log.ts';
+import { type Logger, logUnfiltered } from '../../ports/log.ts';
 import { adminKey } from '../../settings/types.ts';
 
 const KEY_FILE = 'admin.key';
@@ -22,8 +22,8 @@ export interface AdminKeySources {
 }
 
 /**
- * The key that the server asks for. A generated one is logged once, with its file. Throws ADMIN_KEY_REFUSED for a key that is weak or cannot be
- * read, DATA_FOLDER_UNUSABLE when a new one cannot be written.
+ * The key that the server asks for. A generated one is logged once, with its file, whatever the level. Throws ADMIN_KEY_REFUSED for a key that is
+ * weak or cannot be read, DATA_FOLDER_UNUSABLE when a new one cannot be written.
  */
 export async function loadAdminKey(sources: AdminKeySources): Promise<string> {
   if (sources.configured) return checkedKey(sources.configured, 'grpc_admin_api_key', 'set another one');
@@ -35,7 +35,7 @@ export async function loadAdminKey(sources: AdminKeySources): Promise<string> {
   }
   const key = randomBytes(KEY_BYTES).toString('hex');
   await writeKey(sources.dataFolder, file, key);
-  sources.log.info({ file, key }, 'admin key generated');
+  logUnfiltered(sources.log, { file, key }, 'admin key generated');
   return key;
 }
 

@@ -15,6 +15,14 @@ const MAX_TEXT = 1024;
 const MAX_CAUSES = 5;
 
 export function createLogger(options: LoggerOptions): Logger {
+  const log = pinoLogger(options);
+  const filtersNoInfo = log.child({}, { level: 'info' });
+  return Object.assign(log, {
+    unfiltered: (fields: Record<string, unknown>, event: string) => filtersNoInfo.info(fields, event),
+  });
+}
+
+function pinoLogger(options: LoggerOptions) {
   const level = options.level.toLowerCase();
   const settings = {
     level: level === 'fatal' ? 'error' : level,

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { compose } from '../../compose.ts';
 import { P2PError } from '../../errors.ts';
+import { logUnfiltered } from '../../ports/log.ts';
 import { loadSettings } from '../../settings/load.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';
 
@@ -30,7 +31,7 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
   try {
     const ready = await app.start(stop);
     const { peerId, listenAddresses, httpAddress, grpcAddress } = ready;
-    app.log.info({ peerId, listenAddresses, httpAddress, grpcAddress }, 'ready');
+    logUnfiltered(app.log, { peerId, listenAddresses, httpAddress, grpcAddress }, 'ready');
     if (isPretty) process.stdout.write(joinHint(ready.listenAddresses));
     await aborted(stop);
   } catch (error) {
