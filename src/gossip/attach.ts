@@ -49,7 +49,15 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
     metrics.gauge('teranode_p2p_rule_entries_bound', 'Such entries at most', () => bound, { kind });
   };
   const view = guardView(
-    { ...deps, ownId: node.hostId(), blocks, subtrees, prefixes: options.topics.length, watch },
+    {
+      ...deps,
+      ownId: node.hostId(),
+      blocks,
+      subtrees,
+      prefixes: options.topics.length,
+      connectedSinceMs: (peerId) => node.connectedSinceMs?.(peerId),
+      watch,
+    },
     options.policy,
   );
   const execute = executor({ ...deps, blocks, subtrees });

@@ -35,8 +35,8 @@ export interface GuardView {
   handsOn(author: PeerId, height: number): boolean;
   isBanned(author: PeerId): boolean;
   /**
-   * Takes a token of the author's; `over_scored` at most once in 5 s. What is late, and so played again by anybody, has tokens of its own, as many,
-   * and is never scored. At first hand, from the author as our neighbour, nothing is late.
+   * Takes a token of the author's; `over_scored` at most once in 5 s. What is late, and so played again by anybody, has tokens of its own, a tenth
+   * as many, and is never scored. At first hand, from the author as our neighbour, all is the author's doing.
    */
   authorRate(author: PeerId, seqno: bigint, atFirstHand: boolean): 'ok' | 'over' | 'over_scored';
   /** Takes a token of the neighbour's. */
@@ -144,19 +144,28 @@ const blockIsNew: MessageGuard<BlockMessage> = (message, envelope, view) =>
 const subtreeIsNew: MessageGuard<SubtreeMessage> = (message, envelope, view) =>
   view.subtreeAnnouncedBy(message.hash, envelope.author) ? ignored('duplicate') : undefined;
 
-/** A child of a header of ours is one higher; anything else is a lie about a chain that we know. */
-const heightIsPlausible: MessageGuard<BlockMessage> = (message, _envelope, view) => {
-  const own = view.ownHeightOf(message.hash);
-  const parent = message.header === undefined ? undefined : parseHeader(message.header)?.previousHash;
+/** A header of ours is as high as it is, and a child of one is one higher; anything else is a lie about a chain that we know. */
+function heightVerdict(
+  { hash, height }: { readonly hash: BlockHash; readonly height: number },
+  parent: BlockHash | undefined,
+  view: GuardView,
+): Verdict | undefined {
   const parentHeight = parent === undefined ? undefined : view.ownHeightOf(parent);
-  const expected = own ?? (parentHeight === undefined ? message.height : parentHeight + 1);
-  return message.height === expected ? undefined : rejected('height_implausible', 'protocol_violation');
+  const expected = view.ownHeightOf(hash) ?? (parentHeight === undefined ? height : parentHeight + 1);
+  return height === expected ? undefined : rejected('height_implausible', 'protocol_violation');
+}
+
+const heightIsPlausible: MessageGuard<BlockMessage> = (message, _envelope, view) => {
+  const parent = message.header === undefined ? undefined : parseHeader(message.header)?.previousHash;
+  return heightVerdict(message, parent, view);
 };
 
-const miningHeightIsPlausible: MessageGuard<MiningOnMessage> = (message, _envelope, view) => {
-  const expected = view.ownHeightOf(message.hash) ?? message.height;
-  return message.height === expected ? undefined : rejected('height_implausible', 'protocol_violation');
-};
+const miningHeightIsPlausible: MessageGuard<MiningOnMessage> = (message, _envelope, view) =>
+  heightVerdict(message, message.previousHash, view);
+
+/** An announcement names no parent. */
+const bestHeightIsPlausible: MessageGuard<BestBlockMessage> = (message, _envelope, view) =>
+  message.kind === 'announcement' ? heightVerdict(message, undefined, view) : undefined;
 
 /** Old targets are cheap to meet today: a header far easier than our recent tip proves next to nothing. */
 const workIsPlausible: MessageGuard<BlockMessage> = (message, _envelope, view) => {
@@ -169,6 +178,10 @@ const workIsPlausible: MessageGuard<BlockMessage> = (message, _envelope, view) =
 /** A misled or misconfigured node is no offender: what cannot be used is not passed on, and costs nobody. */
 const dataHubUrl: MessageGuard<{ readonly dataHubUrl: string }> = (message, _envelope, view) =>
   view.dataHubUrlFault(message.dataHubUrl) === undefined ? undefined : ignored('datahub_url');
+
+/** Nothing is fetched because of a mining-on, so it may name no place; what it names is told to watchers and in the registry. */
+const dataHubUrlIfAny: MessageGuard<{ readonly dataHubUrl: string }> = (message, envelope, view) =>
+  message.dataHubUrl === '' ? undefined : dataHubUrl(message, envelope, view);
 
 /** What stands before decoding in every topic. */
 function envelope(maxBytes: number): readonly EnvelopeGuard[] {
@@ -195,9 +208,12 @@ export const GUARDS: { readonly [K in ReadTopic]: GuardRow<K> } = {
     ],
   },
   subtree: { envelope: envelope(MAX_BYTES.subtree), message: [authorIsPeerId, subtreeIsNew, dataHubUrl] },
-  mining_on: { envelope: envelope(MAX_BYTES.mining_on), message: [authorIsPeerId, miningHeightIsPlausible] },
+  mining_on: {
+    envelope: envelope(MAX_BYTES.mining_on),
+    message: [authorIsPeerId, miningHeightIsPlausible, dataHubUrlIfAny],
+  },
   handshake: { envelope: envelope(MAX_BYTES.handshake), message: [authorIsPeerId] },
   rejected_tx: { envelope: envelope(MAX_BYTES.rejected_tx), message: [authorIsPeerId] },
   node_status: { envelope: envelope(MAX_BYTES.node_status), message: [authorIsPeerId] },
-  best_block: { envelope: envelope(MAX_BYTES.best_block), message: [askerIsAuthor] },
+  best_block: { envelope: envelope(MAX_BYTES.best_block), message: [askerIsAuthor, bestHeightIsPlausible] },
 };

@@ -1,5 +1,5 @@
 // How many messages an author, and a neighbour, may bring: token buckets. The author's comes first, charged after its signature was verified;
-// only what passes it counts against the neighbour, whose excess is nobody's offence. Old messages of an author have a bucket apart.
+// only what passes it counts against the neighbour, whose excess is nobody's offence. Old messages of an author have a bucket apart, a tenth of its own.
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../ports/clock.ts';
 import type { PeerId } from '../wire/ids.ts';

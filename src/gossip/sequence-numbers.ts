@@ -1,6 +1,6 @@
 // Old signed messages played again after the seen-cache has forgotten them: they are no news, and their author does not send them. A sequence
 // number starts at its author's start time and grows by one a message: it says nothing of a message's age, but one below an author's highest,
-// long after that highest was heard, was said before.
+// long after that highest was heard, was said before. One exception: a process that restarted with its clock set back.
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../ports/clock.ts';
 import type { PeerId } from '../wire/ids.ts';
@@ -22,6 +22,14 @@ interface Heard {
   floor: bigint;
   mark: bigint;
   markMs: number;
+  /** Highest of a process that restarted since: up to it, only the author itself is known to say something new. */
+  before: bigint;
+}
+
+/** An author as our neighbour. */
+export interface FirstHand {
+  /** Monotonic ms at which its newest connection to us began; undefined: not known. */
+  readonly connectedSinceMs: number | undefined;
 }
 
 export class SequenceNumbers {
@@ -35,19 +43,18 @@ export class SequenceNumbers {
 
   /**
    * Remembers the author's highest number. True for one that the author passed a minute ago or more, as far as is known: whoever hands over such
-   * a message now, the author is not saying it now. At first hand it is: a node that started while its clock was ahead begins lower at its next
-   * start, and would be silent until its clock had made up for it.
+   * a message now, the author is not saying it now. Not so on a connection of the author's own that began after its highest number was heard:
+   * a node that started while its clock was ahead begins lower at its next start, and would be silent until its clock had made up for it.
    */
-  isLate(author: PeerId, seqno: bigint, atFirstHand = false): boolean {
+  isLate(author: PeerId, seqno: bigint, firstHand?: FirstHand): boolean {
     const now = this.clock.monotonic();
     const heard = this.heard.get(author);
-    const isLate =
-      heard !== undefined && seqno <= heard.highest && (seqno <= heard.floor || now - heard.atMs >= OVERTAKING_MS);
-    if (heard === undefined || (isLate && atFirstHand)) {
-      this.heard.set(author, { highest: seqno, atMs: now, floor: seqno, mark: seqno, markMs: now });
-      return false;
-    }
+    if (heard === undefined) return this.begin(author, seqno, now, -1n);
+    const isLate = seqno <= heard.highest && (seqno <= heard.floor || now - heard.atMs >= OVERTAKING_MS);
+    if (isLate && (firstHand?.connectedSinceMs ?? Number.NEGATIVE_INFINITY) > heard.atMs)
+      return this.begin(author, seqno, now, heard.highest > heard.before ? heard.highest : heard.before);
     if (seqno <= heard.highest) return isLate;
+    if (seqno <= heard.before && firstHand === undefined) return true;
     if (now - heard.atMs >= OVERTAKING_MS) heard.mark = heard.highest;
     if (now - heard.markMs >= OVERTAKING_MS) {
       heard.floor = heard.mark;
@@ -56,6 +63,11 @@ export class SequenceNumbers {
     }
     heard.highest = seqno;
     heard.atMs = now;
+    return false;
+  }
+
+  private begin(author: PeerId, seqno: bigint, now: number, before: bigint): false {
+    this.heard.set(author, { highest: seqno, atMs: now, floor: seqno, mark: seqno, markMs: now, before });
     return false;
   }
 

@@ -35,6 +35,8 @@ export interface ViewDependencies {
   readonly isBanned: (peerId: PeerId) => boolean;
   readonly fsm: Pick<FsmWatch, 'isSyncing'>;
   readonly sync: SyncStatus;
+  /** Monotonic ms at which the peer's newest connection began; undefined: none, or not known. */
+  readonly connectedSinceMs: (peerId: PeerId) => number | undefined;
   /** Topic prefixes that this node reads. */
   readonly prefixes: number;
   readonly clock: Clock;
@@ -44,10 +46,20 @@ export interface ViewDependencies {
 /** A tip older than this says that we are behind, and nothing of today's difficulty. */
 const OLD_TIP_MS = 24 * 3_600_000;
 
+/**
+ * What is late may have been kept by anybody and is scored to nobody, so it must not use up what its author has; but neither may an author gain much by
+ * numbers that look late: it has this share of the author's rate, on top.
+ */
+const LATE_SHARE = 1 / 10;
+
+function lateRate({ perSecond, burst }: Rate): Rate {
+  return { perSecond: perSecond * LATE_SHARE, burst: Math.max(1, burst * LATE_SHARE) };
+}
+
 export function guardView(deps: ViewDependencies, options: PolicyOptions): GuardView {
   const { ownId, blocks, subtrees, ownChain, clock, watch = unwatched } = deps;
   const authors = new TokenBuckets(clock, options.authorRate);
-  const lateOnes = new TokenBuckets(clock, options.authorRate);
+  const lateOnes = new TokenBuckets(clock, lateRate(options.authorRate));
   const relays = new TokenBuckets(clock, options.relayRate);
   const numbers = new SequenceNumbers(clock, watch);
   watch('author_rate', () => authors.size, MAX_BUCKETS);
@@ -69,7 +81,8 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
     authorRate: (author, seqno, atFirstHand) => {
-      if (!numbers.isLate(author, seqno, atFirstHand)) return authors.take(author);
+      const firstHand = atFirstHand ? { connectedSinceMs: deps.connectedSinceMs(author) } : undefined;
+      if (!numbers.isLate(author, seqno, firstHand) || atFirstHand) return authors.take(author);
       return lateOnes.take(author) === 'ok' ? 'ok' : 'over';
     },
     relayRate: (relay) => relays.take(relay),

@@ -112,6 +112,12 @@ export interface P2PNode {
   bytesSent(): bigint;
   bytesReceived(): bigint;
 
+  /**
+   * Ours: monotonic ms at which the newest of the peer's open connections began, undefined for a peer without one. A node may leave it out; then
+   * a neighbour that restarted with its clock set back is heard again only when its clock has made up for it.
+   */
+  connectedSinceMs?(peerId: PeerId): number | undefined;
+
   /** Ours, for liveness: messages of gossip that came in, and those that were judged. A node may leave it out. */
   gossipProgress?(): Progress | undefined;
 

@@ -161,7 +161,7 @@ export const P2P_SETTINGS = {
   p2p_policy_shadow_rules: setting(
     listOf(oneOf(...SHADOW_RULES)),
     [],
-    'Rules that are only noted while the others are enforced.',
+    'Rules that are only noted while the others are enforced. hash_form, author_mismatch, header_mismatch and proof_of_work say what is valid: they stop the message all the same, only their points are noted.',
     OURS,
   ),
   p2p_author_rate: setting(integer(0, 1_000_000), 500, 'Messages a second of one author; 0: no limit.', OURS),

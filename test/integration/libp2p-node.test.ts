@@ -204,6 +204,20 @@ describe('peers', () => {
     expect(came).toEqual([b.hostId()]);
   });
 
+  test('since when a peer is connected: anew for each connection', async () => {
+    const [a, b] = [(await nodes.start()).node, (await nodes.start()).node];
+    expect(a.connectedSinceMs(b.hostId())).toBeUndefined();
+    await a.connectPeer(addressOf(b));
+    const first = a.connectedSinceMs(b.hostId()) ?? Number.POSITIVE_INFINITY;
+    expect(first).toBeLessThanOrEqual(performance.now());
+    await a.disconnectPeer(b.hostId());
+    await waitFor(() => a.currentlyConnectedPeers().length === 0, { what: 'the end' });
+    expect(a.connectedSinceMs(b.hostId())).toBeUndefined();
+    await waitFor(() => b.currentlyConnectedPeers().length === 0, { what: 'the end at the other side' });
+    await a.connectPeer(addressOf(b));
+    expect(a.connectedSinceMs(b.hostId())).toBeGreaterThan(first);
+  });
+
   test('over the high-water mark connections are trimmed to the low one, static peers spared', async () => {
     const kept = (await nodes.start()).node;
     const busy = await nodes.start({

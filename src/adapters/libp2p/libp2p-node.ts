@@ -186,6 +186,7 @@ export class Libp2pNode implements P2PNode {
       group: addressGroup(connection),
       direction: connection.direction,
       openedAtMs: this.deps.clock.now(),
+      sinceMs: this.deps.clock.monotonic(),
       meter,
       pingMs: () => connection.rtt,
     });
@@ -345,6 +346,10 @@ export class Libp2pNode implements P2PNode {
 
   bytesReceived(): bigint {
     return this.traffic.bytesReceived();
+  }
+
+  connectedSinceMs(peerId: PeerId): number | undefined {
+    return this.book.connectedSinceMs(peerId);
   }
 
   gossipProgress(): Progress | undefined {

@@ -12,7 +12,10 @@ interface OpenConnection {
   /** Who shares a bound with it; undefined for what comes through a relay. */
   readonly group: string | undefined;
   readonly direction: 'inbound' | 'outbound';
+  /** Unix ms. */
   readonly openedAtMs: number;
+  /** The same moment, monotonic. */
+  readonly sinceMs: number;
   readonly meter: ConnectionMeter;
   /** Round trip in ms as last measured. */
   readonly pingMs: () => number | undefined;
@@ -84,6 +87,12 @@ export class PeerBook {
 
   connectionCount(peerId: PeerId): number {
     return this.connected.get(peerId)?.connections.size ?? 0;
+  }
+
+  /** Monotonic ms at which the newest of its open connections began: a process that restarted may have an old one that has not ended yet. */
+  connectedSinceMs(peerId: PeerId): number | undefined {
+    const newest = [...(this.connected.get(peerId)?.connections.values() ?? [])].at(-1);
+    return newest?.sinceMs;
   }
 
   /** Of all peers. */

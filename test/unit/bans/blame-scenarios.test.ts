@@ -139,6 +139,7 @@ class Scenario {
         isBanned: (peerId) => this.bans.isBanned(peerId),
         fsm: { isSyncing: () => false },
         sync: { syncPeer: () => undefined },
+        connectedSinceMs: () => undefined,
         prefixes: 1,
         clock,
       },

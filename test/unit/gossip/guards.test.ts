@@ -411,6 +411,57 @@ describe('block', () => {
   });
 });
 
+describe('mining-on', () => {
+  const { Hash: hash, PreviousHash: previous, Height: height } = JSON.parse(RECORDED.mining_on[0] ?? '');
+  const mining = (fields: Record<string, unknown>) => changed('mining_on', fields);
+
+  test('height of a mining-on: a child of a header of ours is one higher, and our own tip is as high as it is', () => {
+    const childOf = { ownHeightOf: (of: string) => (of === previous ? height - 1 : undefined) };
+    const ours = { ownHeightOf: (of: string) => (of === hash ? height : undefined) };
+    const both = { ownHeightOf: (of: string) => (of === hash ? height : of === previous ? height + 7 : undefined) };
+    for (const view of [childOf, ours, both]) {
+      expect(judge('mining_on', mining({}), { view }).reason).toBe('processed');
+      for (const Height of [height + 1, height - 1, 0, 4_000_000_000]) {
+        expect(judge('mining_on', mining({ Height }), { view })).toMatchObject({
+          relay: 'reject',
+          reason: 'height_implausible',
+          effects: charged('mining_on', 'height_implausible', 'protocol_violation', AUTHOR, hash),
+        });
+      }
+    }
+    expect(judge('mining_on', mining({ Height: 4_000_000_000 })).reason).toBe('processed');
+    const view = childOf;
+    expect(judge('mining_on', mining({ Height: 4_000_000_000, PreviousHash: '' }), { view }).reason).toBe('processed');
+  });
+
+  test('DataHub URL of a mining-on: what cannot be used is neither relayed nor told; none may be named', () => {
+    const view = { dataHubUrlFault: (url: string) => (url.startsWith('http:') ? undefined : ('form' as const)) };
+    expect(judge('mining_on', mining({ DataHubURL: 'ftp://a.example' }), { view })).toMatchObject({
+      relay: 'ignore',
+      reason: 'datahub_url',
+      effects: [],
+    });
+    for (const fields of [{}, { DataHubURL: '' }])
+      expect(judge('mining_on', mining(fields), { view }).reason).toBe('processed');
+  });
+});
+
+describe('best block', () => {
+  test('height of a best block: a header of ours is as high as it is; a request has none', () => {
+    const [Hash, height] = ['ab'.repeat(32), 886_001];
+    const view = { ownHeightOf: (of: string) => (of === Hash ? height : undefined) };
+    const announced = (Height: number, of = Hash) => JSON.stringify({ Height, Hash: of });
+    expect(judge('best_block', announced(height), { view }).reason).toBe('processed');
+    expect(judge('best_block', announced(4_000_000_000, 'cd'.repeat(32)), { view }).reason).toBe('processed');
+    expect(judge('best_block', announced(4_000_000_000), { view })).toMatchObject({
+      relay: 'reject',
+      reason: 'height_implausible',
+      effects: charged('best_block', 'height_implausible', 'protocol_violation', AUTHOR, Hash),
+    });
+    expect(judge('best_block', RECORDED.best_block[0], { view }).reason).toBe('processed');
+  });
+});
+
 describe('subtree', () => {
   test('is handed on with its author, and attributed; repeated, it is ignored', () => {
     const { Hash: hash } = JSON.parse(RECORDED.subtree[0] ?? '');

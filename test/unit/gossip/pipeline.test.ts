@@ -14,7 +14,7 @@ const BURST = 20;
 const PER_SECOND = 2;
 const [OWN, HONEST, ATTACKER] = [peer(99), peer(1), peer(2)];
 
-function setUp(options: { prefixes?: number; execute?: () => void } = {}) {
+function setUp(options: { prefixes?: number; execute?: () => void; connectedSinceMs?: () => number } = {}) {
   const clock = new FakeClock();
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
@@ -30,6 +30,7 @@ function setUp(options: { prefixes?: number; execute?: () => void } = {}) {
       isBanned: () => false,
       fsm: { isSyncing: () => false },
       sync: { syncPeer: () => undefined },
+      connectedSinceMs: options.connectedSinceMs ?? (() => undefined),
       prefixes: options.prefixes ?? 1,
       clock,
     },
@@ -95,6 +96,46 @@ test('an author above its limit is still scored', () => {
   clock.advance(5000);
   for (let n = 100n; n < 140n; n += 1n) hear(n);
   expect(offences).toHaveLength(2);
+});
+
+test('an author that begins with a high number and floods with lower ones through a relay passes a tenth more than its rate, and no more', () => {
+  const { clock, hear } = setUp();
+  hear(1_000_000_000n, { relay: ATTACKER });
+  const flood = (seconds: number) => {
+    let passed = 0;
+    for (let second = 0; second < seconds; second += 1) {
+      clock.advance(1000);
+      for (let i = 0; i < 20; i += 1) {
+        high += 1n;
+        low += 1n;
+        for (const seqno of [high, low]) if (hear(seqno, { relay: ATTACKER }) === 'accept') passed += 1;
+      }
+    }
+    return passed;
+  };
+  let [high, low] = [1_000_000_000n, 0n];
+  flood(60);
+  expect(flood(100)).toBeLessThanOrEqual(100 * PER_SECOND * 1.1 + 1);
+});
+
+test('at first hand lower numbers take from the author’s own rate, and what is above it is scored', () => {
+  const { hear, offences } = setUp();
+  hear(1_000n);
+  for (let n = 0n; n < 40n; n += 1n) hear(n);
+  expect(offences).toHaveLength(1);
+});
+
+test('a neighbour that starts again with its clock set back is heard at once on its new connection, and only on a new one', () => {
+  let connectedMs = 0;
+  const { clock, hear } = setUp({ connectedSinceMs: () => connectedMs });
+  connectedMs = clock.monotonic() - 1000;
+  expect(hear(9_000n)).toBe('accept');
+  clock.advance(60_000);
+  expect(hear(1_000n)).toBe('ignore');
+  connectedMs = clock.monotonic();
+  expect(hear(1_001n, { relay: ATTACKER })).toBe('ignore');
+  expect(hear(1_002n)).toBe('accept');
+  expect(hear(1_003n, { relay: ATTACKER })).toBe('accept');
 });
 
 /** What happens, in order: the author says something that arrives at once or late, is silent or restarts; somebody plays old messages. */

@@ -234,17 +234,89 @@ test.each<[string, Step[]]>([
   expect(judged).toEqual(steps.map(([, , expected]) => expected));
 });
 
-test('an author whose clock was set back is heard again when it says so itself, and then through others too', () => {
+/** How the author's messages come: through others, or on its own connection that began so many ms after the story. */
+type Way = 'relayed' | { readonly since: number | undefined };
+type Told = readonly [atMs: number, seqno: bigint, way: Way, isHeard: boolean];
+const AHEAD = START + 3_600_000_000_000n;
+
+test.each<[string, Told[]]>([
+  [
+    'on a new connection is heard at once, and then through others too',
+    [
+      [1000, AHEAD, { since: 0 }, true],
+      [121_000, START, 'relayed', false],
+      [121_000, START + 1n, { since: 120_000 }, true],
+      [121_000, START + 2n, 'relayed', true],
+      [241_000, START + 3n, 'relayed', true],
+    ],
+  ],
+  [
+    'on the connection that it had is not, once the highest is a minute old',
+    [
+      [1000, AHEAD, { since: 0 }, true],
+      [60_999, START, { since: 0 }, true],
+      [61_000, START + 1n, { since: 0 }, false],
+      [61_000, AHEAD - 1n, { since: 0 }, false],
+    ],
+  ],
+  [
+    'on a connection of which the beginning is not known is not',
+    [
+      [1000, AHEAD, { since: undefined }, true],
+      [61_000, START, { since: undefined }, false],
+    ],
+  ],
+  [
+    'on a connection that began with the highest is not: the highest came on it',
+    [
+      [1000, AHEAD, { since: 1000 }, true],
+      [61_000, START, { since: 1000 }, false],
+    ],
+  ],
+  [
+    'is heard on a connection that began within the minute too, when the minute is over',
+    [
+      [1000, AHEAD, { since: 0 }, true],
+      [3000, START, { since: 2000 }, true],
+      [122_000, START + 1n, { since: 2000 }, true],
+      [242_000, START + 2n, { since: 2000 }, true],
+    ],
+  ],
+  [
+    'stays heard when others play again what it said before',
+    [
+      [1000, AHEAD - 1n, { since: 0 }, true],
+      [1000, AHEAD, { since: 0 }, true],
+      [121_000, START, { since: 120_000 }, true],
+      [122_000, AHEAD, 'relayed', true],
+      [242_000, START + 1n, { since: 120_000 }, true],
+      [302_000, START, { since: 120_000 }, false],
+      [302_000, AHEAD + 1n, 'relayed', true],
+      [302_000, AHEAD, 'relayed', true],
+      [362_000, AHEAD, 'relayed', false],
+    ],
+  ],
+])('a number of a neighbour that is lower: %s', (_what, told) => {
   const clock = new FakeClock();
   const numbers = new SequenceNumbers(clock);
-  const hears = (seqno: bigint, atFirstHand: boolean) =>
-    !numbers.isLate(one, seqno, atFirstHand) && !numbers.isReplay(one, seqno);
-  const [ahead, restarted] = [START + 3_600_000_000_000n, START];
-  expect(hears(ahead, true)).toBe(true);
-  clock.advance(120_000);
-  expect(hears(restarted, false)).toBe(false);
-  expect(hears(restarted + 1n, true)).toBe(true);
-  expect(hears(restarted + 2n, false)).toBe(true);
-  clock.advance(120_000);
-  expect(hears(restarted + 3n, false)).toBe(true);
+  const startMs = clock.monotonic();
+  const heard = told.map(([atMs, seqno, way]) => {
+    clock.advance(startMs + atMs - clock.monotonic());
+    const connectedSinceMs = way === 'relayed' || way.since === undefined ? undefined : startMs + way.since;
+    numbers.isLate(one, seqno, way === 'relayed' ? undefined : { connectedSinceMs });
+    return !numbers.isReplay(one, seqno);
+  });
+  expect(heard).toEqual(told.map(([, , , isHeard]) => isHeard));
+});
+
+test('late: what others play again of the time before a restart is, and what the author itself says is not', () => {
+  const clock = new FakeClock();
+  const numbers = new SequenceNumbers(clock);
+  numbers.isLate(one, AHEAD);
+  clock.advance(60_000);
+  const firstHand = { connectedSinceMs: clock.monotonic() };
+  expect(numbers.isLate(one, START, firstHand)).toBe(false);
+  expect(numbers.isLate(one, AHEAD)).toBe(true);
+  expect(numbers.isLate(one, START + 1n, firstHand)).toBe(false);
+  expect(numbers.isLate(one, AHEAD + 1n)).toBe(false);
 });

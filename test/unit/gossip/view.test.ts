@@ -20,6 +20,8 @@ function setUp(options: Partial<PolicyOptions> = {}) {
   const attribution = (kind: 'block' | 'subtree') =>
     new Attribution({ clock, metrics }, { kind, maxAnnouncements: 10, ttlMs: 1000 });
   const chain: { tip: OwnTip | undefined } = { tip: undefined };
+  /** Monotonic ms at which they began. */
+  const connections = new Map<string, number>();
   const deps = {
     ownId: own,
     blocks: attribution('block'),
@@ -28,6 +30,7 @@ function setUp(options: Partial<PolicyOptions> = {}) {
     isBanned: (id: string) => id === other,
     fsm: { isSyncing: () => false },
     sync: { syncPeer: () => undefined },
+    connectedSinceMs: (id: string) => connections.get(id),
     prefixes: 1,
     clock,
   };
@@ -44,7 +47,7 @@ function setUp(options: Partial<PolicyOptions> = {}) {
   const tipAged = (ageMs: number) => {
     chain.tip = { hash: HASH, height: 7, target: TARGET, time: Math.floor((clock.now() - ageMs) / 1000) };
   };
-  return { ...deps, view, tipAged };
+  return { ...deps, view, tipAged, connections };
 }
 
 describe('the easiest target that is believed', () => {
@@ -112,14 +115,44 @@ test('replays and rates are remembered for as long as the view, and by it alone'
   expect([view.isReplay(author, 4n), another.isReplay(author, 4n)]).toEqual([true, false]);
 });
 
-test('old messages of an author take from a bucket of the same size apart, and are never scored', () => {
-  const { view, clock } = setUp();
+test('old messages of an author take from a bucket apart, a tenth of its own, and are never scored', () => {
+  const { view, clock } = setUp({ authorRate: { perSecond: 2, burst: 20 } });
   view.authorRate(author, 100n, false);
   clock.advance(60_000);
   const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, false));
   expect(rates([1n, 2n, 3n, 4n, 100n])).toEqual(['ok', 'ok', 'over', 'over', 'over']);
-  expect(rates([101n, 102n, 103n])).toEqual(['ok', 'ok', 'over_scored']);
+  const growing = Array.from({ length: 21 }, (_each, i) => BigInt(101 + i));
+  expect(rates(growing)).toEqual([...growing.slice(1).map(() => 'ok'), 'over_scored']);
   clock.advance(10_000);
   expect(rates([5n, 6n, 7n, 8n])).toEqual(['ok', 'ok', 'over', 'over']);
-  expect(view.authorRate(author, 104n, false)).toBe('ok');
+  expect(view.authorRate(author, 204n, false)).toBe('ok');
+});
+
+test('a burst of few leaves one old message, and no limit is none', () => {
+  const { view } = setUp();
+  const unlimited = setUp({ authorRate: { perSecond: 0, burst: 0 } }).view;
+  for (const each of [view, unlimited]) each.authorRate(author, 100n, false);
+  expect([1n, 2n].map((seqno) => view.authorRate(author, seqno, false))).toEqual(['ok', 'over']);
+  expect([1n, 2n, 3n].map((seqno) => unlimited.authorRate(author, seqno, false))).toEqual(['ok', 'ok', 'ok']);
+});
+
+test('at first hand old messages take from the author’s own bucket, and are scored', () => {
+  const { view } = setUp();
+  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, true));
+  expect(rates([100n, 1n, 2n, 3n])).toEqual(['ok', 'ok', 'over_scored', 'over']);
+});
+
+test('a restart is known by a connection that began after the highest number', () => {
+  const { view, clock, connections } = setUp();
+  connections.set(author, clock.monotonic());
+  clock.advance(1000);
+  const hears = (id: typeof author, seqno: bigint) => {
+    view.authorRate(id, seqno, true);
+    return !view.isReplay(id, seqno);
+  };
+  expect([hears(author, 100n), hears(other, 100n)]).toEqual([true, true]);
+  clock.advance(60_000);
+  expect([hears(author, 1n), hears(other, 1n)]).toEqual([false, false]);
+  connections.set(author, clock.monotonic());
+  expect([hears(author, 2n), hears(other, 2n)]).toEqual([true, false]);
 });

@@ -1,0 +1,78 @@
+// The pipeline on a node: what the rules ask of the node.
+import { afterEach, expect, test } from 'vitest';
+import { attachGossip, type Gossip, type GossipDependencies, type TopicNames } from '../../../src/gossip/attach.ts';
+import type { P2PNode, TopicHandler } from '../../../src/ports/p2p-node.ts';
+import { NETWORKS } from '../../../src/wire/networks.ts';
+import { peer } from '../../fakes/ban-parts.ts';
+import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+
+const [author, own] = [peer(1), peer(2)];
+const TOPICS: TopicNames = {
+  block: 'block',
+  subtree: 'subtree',
+  mining_on: 'mining_on',
+  handshake: 'handshake',
+  rejected_tx: 'rejected_tx',
+  node_status: 'node_status',
+  best_block: 'best_block',
+};
+
+let gossip: Gossip | undefined;
+afterEach(() => gossip?.stop());
+
+function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
+  const clock = new FakeClock();
+  const handlers = new Map<string, TopicHandler>();
+  const node = {
+    hostId: () => own,
+    setTopicHandler: (name: string, handler: TopicHandler) => void handlers.set(name, handler),
+    ...(connectedSinceMs === undefined ? {} : { connectedSinceMs }),
+  };
+  const deps = {
+    node,
+    clock,
+    metrics: new RecordedMetrics(),
+    log: recordingLogger(),
+    ownChain: { heightOf: () => undefined, tip: () => undefined },
+    fsm: { isSyncing: () => false },
+    sync: { syncPeer: () => undefined },
+    isBanned: () => false,
+    bestBlockAsked: () => {},
+  };
+  gossip = attachGossip(deps as unknown as GossipDependencies, {
+    topics: [TOPICS],
+    policy: {
+      powLimitBits: NETWORKS.regtest.powLimitBits,
+      verifiesHeaderPow: true,
+      requiresHeader: false,
+      authorRate: { perSecond: 0, burst: 0 },
+      relayRate: { perSecond: 0, burst: 0 },
+      dataHubUrls: { allowsPrivate: true, blacklist: [] },
+      maxTargetRatio: 0,
+    },
+    isShadow: () => false,
+    peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
+  });
+  const bytes = Buffer.from(JSON.stringify({ PeerID: author }));
+  const authorKey = () => new Uint8Array();
+  const hear = (seqno: bigint) =>
+    handlers.get('best_block')?.({ topic: 'best_block', bytes, author, authorKey, relay: author, seqno });
+  return { clock, hear };
+}
+
+test('the node is asked since when a neighbour is connected', () => {
+  let sinceMs: number | undefined;
+  const { clock, hear } = attach((id) => (id === author ? sinceMs : undefined));
+  expect(hear(100n)).toBe('accept');
+  clock.advance(60_000);
+  expect(hear(1n)).toBe('ignore');
+  sinceMs = clock.monotonic();
+  expect(hear(2n)).toBe('accept');
+});
+
+test('a node that does not tell has no neighbours that start again', () => {
+  const { clock, hear } = attach(undefined);
+  expect(hear(100n)).toBe('accept');
+  clock.advance(60_000);
+  expect(hear(1n)).toBe('ignore');
+});

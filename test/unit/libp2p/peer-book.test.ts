@@ -1,0 +1,22 @@
+// The peer book: since when a peer is connected, with several connections at once.
+import { expect, test } from 'vitest';
+import { PeerBook } from '../../../src/adapters/libp2p/peer-book.ts';
+import { peer } from '../../fakes/ban-parts.ts';
+
+type Opened = Parameters<PeerBook['opened']>[2];
+
+test('a peer is connected since the newest of its open connections began', () => {
+  const book = new PeerBook();
+  const id = peer(1);
+  const open = (name: string, sinceMs: number) => book.opened(id, name, { sinceMs } as Opened);
+  expect(book.connectedSinceMs(id)).toBeUndefined();
+  open('old', 10);
+  open('new', 20);
+  expect([book.connectedSinceMs(id), book.connectedSinceMs(peer(2))]).toEqual([20, undefined]);
+  book.closed(id, 'old');
+  expect(book.connectedSinceMs(id)).toBe(20);
+  book.closed(id, 'new');
+  expect(book.connectedSinceMs(id)).toBeUndefined();
+  open('again', 30);
+  expect(book.connectedSinceMs(id)).toBe(30);
+});
