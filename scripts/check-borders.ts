@@ -61,7 +61,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'node-view': ['ports', 'network-member'],
   recent: ['ports', 'gossip'],
   liveness: ['ports', 'health'],
-  'peer-admin': ['errors', 'wire', 'ports', 'bans', 'peers'],
+  'peer-admin': ['errors', 'wire', 'ports', 'bans', 'peers', 'sync'],
   compose: ['*'],
   cli: ['*'],
   index: ['*'],

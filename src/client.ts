@@ -10,4 +10,4 @@ export type { ScoreReason } from './adapters/grpc/peer-service.ts';
 export type { ClientTlsOptions } from './adapters/grpc/tls.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from './errors.ts';
 export type { BanEntry, BanKind, BanReason, Offence, ScoreRole } from './ports/ban-store.ts';
-export type { ExplainedOffence, Explanation, RoleScore } from './ports/peer-admin.ts';
+export type { ExplainedOffence, Explanation, PeerStanding, RoleScore } from './ports/peer-admin.ts';

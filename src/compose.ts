@@ -100,7 +100,8 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       memberOptions(settings, buildVersion()),
     );
     const isWhitelisted = banOptions(settings).isWhitelisted;
-    const admin = peerAdmin({ bans, node, registry: member.registry, isWhitelisted });
+    const { registry } = member;
+    const admin = peerAdmin({ bans, node, registry, syncRow: (peer) => member.syncRow(peer), isWhitelisted });
     const adminKey = await loadAdminKey({ configured: settings.grpc_admin_api_key, dataFolder: dataFolder.path, log });
     const view = nodeView({ admin, member, node, blockchain, settings: shownSettings(options) });
     const server = new Server(

@@ -16,7 +16,7 @@ import { DataHubHealth } from './peers/datahub-health.ts';
 import { FsmWatch } from './peers/fsm-watch.ts';
 import { OwnChain } from './peers/own-chain.ts';
 import { checkOwnDataHub } from './peers/own-datahub.ts';
-import { PeerRegistry } from './peers/registry.ts';
+import { PeerRegistry, type RegisteredPeer } from './peers/registry.ts';
 import type { BlockchainClient } from './ports/blockchain-client.ts';
 import type { Clock } from './ports/clock.ts';
 import type { DataHubProber } from './ports/datahub-prober.ts';
@@ -27,6 +27,7 @@ import type { P2PNode } from './ports/p2p-node.ts';
 import type { Producer } from './ports/producer.ts';
 import type { BlockAssemblyClient } from './ports/validation-services.ts';
 import { Recent } from './recent.ts';
+import type { SyncPeerRow } from './sync/choose-sync-peer.ts';
 import { SyncManager, type SyncManagerOptions } from './sync/sync-manager.ts';
 import { syncPeerRow } from './sync/sync-peer-row.ts';
 import type { PeerId } from './wire/ids.ts';
@@ -178,6 +179,17 @@ export class NetworkMember {
     return this.options.networks.flatMap(({ topics }) => Object.values(topics));
   }
 
+  /** A peer as the choice of a sync peer sees it now. */
+  syncRow(peer: RegisteredPeer): SyncPeerRow {
+    const { bans } = this.deps;
+    return syncPeerRow(peer, {
+      isBanned: (peerId) => bans.isBanned(peerId),
+      scoreOf: (peerId) => bans.manager.getBanScore(peerId),
+      healthOf: (url) => this.dataHubs.state(url),
+      ownHeightOf: (hash) => this.ownChain.heightOf(hash),
+    });
+  }
+
   /** As last heard of the state machine; false before the first time. */
   isSyncing(): boolean {
     return this.fsm.isSyncing();
@@ -271,15 +283,7 @@ export class NetworkMember {
     const { bans, blockchain, blockProducer, clock, log, metrics, random } = this.deps;
     return new SyncManager(
       {
-        candidates: () =>
-          this.registry.connectedList().map((peer) =>
-            syncPeerRow(peer, {
-              isBanned: (peerId) => bans.isBanned(peerId),
-              scoreOf: (peerId) => bans.manager.getBanScore(peerId),
-              healthOf: (url) => this.dataHubs.state(url),
-              ownHeightOf: (hash) => this.ownChain.heightOf(hash),
-            }),
-          ),
+        candidates: () => this.registry.connectedList().map((peer) => this.syncRow(peer)),
         blockchain,
         publishBlock: (announcement) => blockProducer.publish(encodeKafkaBlock(announcement)),
         chargeFailure: (peerId: PeerId) => {

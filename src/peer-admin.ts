@@ -2,10 +2,11 @@
 import { parseBanKey } from './bans/ban-key.ts';
 import type { BanSystem } from './bans/ban-system.ts';
 import { P2PError } from './errors.ts';
-import type { PeerRegistry } from './peers/registry.ts';
+import type { PeerRegistry, RegisteredPeer } from './peers/registry.ts';
 import type { BanEntry, BanReason } from './ports/ban-store.ts';
 import type { P2PNode, PeerRecord } from './ports/p2p-node.ts';
-import type { Explanation, PeerAdmin, PeerView } from './ports/peer-admin.ts';
+import type { Explanation, PeerAdmin, PeerStanding, PeerView } from './ports/peer-admin.ts';
+import type { SyncPeerRow } from './sync/choose-sync-peer.ts';
 import type { PeerId } from './wire/ids.ts';
 import { parsePeerId } from './wire/peer-id.ts';
 
@@ -13,6 +14,8 @@ export interface PeerAdminDependencies {
   readonly bans: BanSystem;
   readonly node: Pick<P2PNode, 'currentlyConnectedPeers' | 'connectPeer' | 'disconnectPeer'>;
   readonly registry: Pick<PeerRegistry, 'get'>;
+  /** A peer as the choice of a sync peer sees it. */
+  readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
 }
 
@@ -53,12 +56,14 @@ export function peerAdmin(deps: PeerAdminDependencies): PeerAdmin {
   };
 }
 
-function view(record: PeerRecord, { bans, registry, isWhitelisted }: PeerAdminDependencies): PeerView {
-  const known = registry.get(record.id);
-  const { id, addresses, lastSendMs, lastReceiveMs, bytesSent, bytesReceived, pingMs } = record;
+function view(record: PeerRecord, deps: PeerAdminDependencies): PeerView {
+  const { bans, isWhitelisted } = deps;
+  const known = deps.registry.get(record.id);
+  const { id, addresses, localAddress, lastSendMs, lastReceiveMs, bytesSent, bytesReceived, pingMs } = record;
   return {
     id,
     addresses,
+    localAddress,
     direction: record.direction ?? 'inbound',
     connectedAtMs: record.connectedAtMs ?? 0,
     agentVersion: known?.userAgent ?? record.agentVersion,
@@ -70,8 +75,27 @@ function view(record: PeerRecord, { bans, registry, isWhitelisted }: PeerAdminDe
     pingMs,
     startingHeight: known?.startingHeight,
     height: known?.claimed?.height,
+    ...standing(record.id, known, deps),
     banScore: bans.manager.getBanScore(id),
     isWhitelisted: isWhitelisted(id),
+  };
+}
+
+function standing(
+  id: PeerId,
+  known: RegisteredPeer | undefined,
+  { bans, syncRow }: PeerAdminDependencies,
+): PeerStanding {
+  const row = known && syncRow(known);
+  return {
+    bestBlockHash: row?.claimed?.hash,
+    claimedAtMs: known?.claimed?.atMs,
+    provenHeight: row?.proven?.height,
+    provenHash: row?.proven?.hash,
+    dataHubUrl: row?.dataHubUrl,
+    dataHubHealth: row?.dataHubHealth ?? 'unknown',
+    lastMessageMs: row?.lastMessageMs,
+    isBanned: bans.isBanned(id),
   };
 }
 

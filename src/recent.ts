@@ -1,13 +1,9 @@
 // What happened lately, for people who look: announcements and verdicts, bounded in number, each kept for as long as nothing newer needs its place.
 
 import type { Verdict } from './gossip/verdict.ts';
-import type { RecentVerdict } from './ports/node-view.ts';
-import type { Notification, NotificationStream } from './ports/notification.ts';
+import { MAX_RECENT, type RecentAnnouncement, type RecentVerdict } from './ports/node-view.ts';
+import type { NotificationStream } from './ports/notification.ts';
 import type { GossipMessage } from './ports/p2p-node.ts';
-
-/** At most some hundred KiB; node statuses, which can be long, are left out. */
-const MAX_ANNOUNCEMENTS = 200;
-const MAX_VERDICTS = 200;
 
 /** A ring: the oldest is overwritten. */
 class Ring<T> {
@@ -36,8 +32,8 @@ class Ring<T> {
 }
 
 export class Recent {
-  private readonly heard = new Ring<Notification>(MAX_ANNOUNCEMENTS);
-  private readonly judged = new Ring<() => RecentVerdict>(MAX_VERDICTS);
+  private readonly heard = new Ring<RecentAnnouncement>(MAX_RECENT);
+  private readonly judged = new Ring<() => RecentVerdict>(MAX_RECENT);
 
   constructor(stream: NotificationStream) {
     stream.subscribe((notification) => {
@@ -52,7 +48,7 @@ export class Recent {
     this.judged.push(() => ({ atMs, topic, author, relay, decision, isProcessed: verdict.process, reason }));
   }
 
-  announcements(): readonly Notification[] {
+  announcements(): readonly RecentAnnouncement[] {
     return this.heard.latest();
   }
 

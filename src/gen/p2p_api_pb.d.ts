@@ -35,6 +35,8 @@ export declare type Peer = Message<"p2p_api.Peer"> & {
   addr: string;
 
   /**
+   * Multiaddr of our end of that connection.
+   *
    * @generated from field: string addrLocal = 3;
    */
   addrLocal: string;

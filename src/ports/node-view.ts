@@ -48,14 +48,20 @@ export interface RecentVerdict {
   readonly reason: string | undefined;
 }
 
+/** Node statuses are left out: each node of a network repeats its own, and few would leave no place for anything else. */
+export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_status' }>;
+
+/** Recent announcements, and recent verdicts, that are kept at most. */
+export const MAX_RECENT = 200;
+
 /** Nothing here waits but what PeerAdmin says; lists are as of now. */
 export interface NodeView extends PeerAdmin {
   sync(): SyncView | Promise<SyncView>;
   topics(): readonly TopicView[];
   settings(): readonly SettingView[];
-  /** Announcements of peers and of our own, latest first; bounded in number and in bytes. */
-  recentAnnouncements(): readonly Notification[];
-  /** Latest first; bounded. */
+  /** Announcements of peers and of our own, latest first; at most `MAX_RECENT`. */
+  recentAnnouncements(): readonly RecentAnnouncement[];
+  /** Latest first; at most `MAX_RECENT`. */
   recentVerdicts(): readonly RecentVerdict[];
 }
 

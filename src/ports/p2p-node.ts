@@ -46,6 +46,8 @@ export interface PeerRecord {
   readonly id: PeerId;
   /** Addresses of live connections, else those known to the peer store. */
   readonly addresses: readonly string[];
+  /** Our end of the first of its open connections; undefined for what runs through a relay. */
+  readonly localAddress: string | undefined;
   readonly connected: boolean;
   readonly direction: 'inbound' | 'outbound' | undefined;
   /** Unix ms. */

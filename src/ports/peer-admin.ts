@@ -1,12 +1,33 @@
 // What an operator's tools (gRPC, the command line through it) ask of this node and tell it. Texts come from outside and are checked here.
-import type { PeerId } from '../wire/ids.ts';
+import type { BlockHash, PeerId } from '../wire/ids.ts';
 import type { BanEntry, BanReason, Offence, ScoreRole } from './ban-store.ts';
 
+/** What decides whether we sync from a peer, as the choice sees it; undefined where this node does not know. */
+export interface PeerStanding {
+  /** As claimed last, with its height; goes with it when that is not repeated. */
+  readonly bestBlockHash: BlockHash | undefined;
+  /** Unix ms at which `height` was claimed. */
+  readonly claimedAtMs: number | undefined;
+  /** Highest block it announced with a header that we checked, or its best block where our chain has it. */
+  readonly provenHeight: number | undefined;
+  readonly provenHash: BlockHash | undefined;
+  /** Where it serves blocks, as it says last; only URLs that may be used. */
+  readonly dataHubUrl: string | undefined;
+  /** As our checks found it last; unknown when it was not asked, or not lately. */
+  readonly dataHubHealth: 'unknown' | 'healthy' | 'unhealthy';
+  /** Unix ms of its last message that passed. */
+  readonly lastMessageMs: number | undefined;
+  /** Its peer id is: its connections are being ended. */
+  readonly isBanned: boolean;
+}
+
 /** What this node knows of a connected peer; undefined where it does not know. */
-export interface PeerView {
+export interface PeerView extends PeerStanding {
   readonly id: PeerId;
   /** Multiaddrs of its open connections. */
   readonly addresses: readonly string[];
+  /** Multiaddr of our end of the first of them. */
+  readonly localAddress: string | undefined;
   readonly direction: 'inbound' | 'outbound';
   /** Unix ms. */
   readonly connectedAtMs: number;

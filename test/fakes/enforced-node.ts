@@ -37,6 +37,7 @@ function record(id: PeerId, addresses: readonly string[]): PeerRecord {
   return {
     id,
     addresses,
+    localAddress: undefined,
     connected: true,
     direction: 'inbound',
     connectedAtMs: 1,

@@ -1,5 +1,12 @@
 // A NodeView in memory beside the fake admin, and a stream of notifications that a test feeds.
-import type { NodeView, RecentVerdict, SettingView, SyncView, TopicView } from '../../src/ports/node-view.ts';
+import type {
+  NodeView,
+  RecentAnnouncement,
+  RecentVerdict,
+  SettingView,
+  SyncView,
+  TopicView,
+} from '../../src/ports/node-view.ts';
 import type { Notification, NotificationListener, NotificationStream } from '../../src/ports/notification.ts';
 import { FakePeerAdmin } from './peer-admin.ts';
 
@@ -7,7 +14,7 @@ export class FakeNodeView extends FakePeerAdmin implements NodeView {
   syncView: SyncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
-  announcements: readonly Notification[] = [];
+  announcements: readonly RecentAnnouncement[] = [];
   verdicts: readonly RecentVerdict[] = [];
 
   async sync(): Promise<SyncView> {
@@ -23,7 +30,7 @@ export class FakeNodeView extends FakePeerAdmin implements NodeView {
     return this.settingViews;
   }
 
-  recentAnnouncements(): readonly Notification[] {
+  recentAnnouncements(): readonly RecentAnnouncement[] {
     return this.announcements;
   }
 

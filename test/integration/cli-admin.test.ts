@@ -1,7 +1,11 @@
 // `teranode-p2p bans` and `peers`, run as processes against a server in this one: tables, JSON lines, exit codes.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { Server, ServerCredentials, type sendUnaryData } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
+import { serviceDefinition } from '../../src/adapters/grpc/service-definition.ts';
+import { GetPeersResponseSchema, PeerService } from '../../src/gen/p2p_api_pb.js';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { runCli } from '../support/cli.ts';
 import { ADMIN_KEY, EXPLANATION, KNOWN_PEER, PEER, serveGrpc, stopGrpcAfterEach } from '../support/grpc.ts';
@@ -116,13 +120,53 @@ describe('teranode-p2p peers', () => {
     expect(status).toBe(0);
     expect(stdout.split('\n')).toHaveLength(3);
     expect(stdout).toContain('evil\\u{1b}[2J\\u{a}\\u{202e}agent');
-    for (const part of [PEER, '/ip4/192.0.2.7/tcp/9905', 'inbound', '886001', 'whitelisted', '1.25', '5000000000']) {
+    for (const part of [
+      PEER,
+      '/ip4/192.0.2.7/tcp/9905',
+      'inbound',
+      '886001',
+      'whitelisted',
+      'healthy',
+      '1.25',
+      '5000000000',
+    ]) {
       expect(stdout).toContain(part);
     }
     const [peer] = jsonLines((await runCli(['peers', 'list', '--json', '--address', address])).stdout);
     expect(peer).toMatchObject({ id: PEER, height: 886_001, banScore: 30, connectedAt: '2023-11-14T22:13:20Z' });
+    const { bestBlockHash, provenHeight, provenHash, dataHubUrl, localAddress } = KNOWN_PEER;
+    expect(peer).toMatchObject({
+      ...{ bestBlockHash, provenHeight, provenHash, dataHubUrl, localAddress },
+      claimedAt: '2023-11-14T22:15:50Z',
+      dataHubHealth: 'healthy',
+      lastMessage: '2023-11-14T22:16:00Z',
+      isBanned: false,
+    });
+    admin.connected = [{ ...KNOWN_PEER, dataHubHealth: 'unhealthy', isBanned: true }];
+    const banned = (await runCli(['peers', 'list', '--address', address])).stdout;
+    expect(banned).toMatch(/unhealthy +banned/);
     admin.connected = [];
     expect((await runCli(['peers', 'list', '--address', address])).stdout).toBe('no peers\n');
+  });
+
+  test('list, of a service that has the methods of Go alone', async () => {
+    const server = new Server();
+    const peers = [{ id: PEER, addr: '/ip4/192.0.2.7/tcp/9905', currentHeight: 7 }];
+    server.addService(serviceDefinition(PeerService), {
+      GetPeers: (_call: unknown, answer: sendUnaryData<object>) =>
+        answer(null, create(GetPeersResponseSchema, { peers })),
+    });
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      ),
+    );
+    try {
+      const { status, stdout } = await runCli(['peers', 'list', '--address', `127.0.0.1:${port}`]);
+      expect([status, stdout]).toEqual([0, expect.stringContaining(PEER)]);
+    } finally {
+      server.forceShutdown();
+    }
   });
 
   test('connect and disconnect; a failure says why', async () => {

@@ -131,6 +131,7 @@ describe.each(reflectionMethods().map((method) => [method.path, method] as const
       expect(registry.getService('teranode_p2p.PolicyService')?.methods.map(({ name }) => name)).toEqual([
         'ListBans',
         'Explain',
+        'ListPeers',
       ]);
       const getPeers = registry.getService('p2p_api.PeerService')?.method.getPeers;
       if (getPeers === undefined) throw new Error('GetPeers is not described');

@@ -40,6 +40,15 @@ describe('every method, through the client of this package', () => {
       lastReceiveMs: undefined,
       pingMs: undefined,
       startingHeight: undefined,
+      localAddress: undefined,
+      bestBlockHash: undefined,
+      claimedAtMs: undefined,
+      provenHeight: 0,
+      provenHash: undefined,
+      dataHubUrl: undefined,
+      dataHubHealth: 'unhealthy' as const,
+      lastMessageMs: undefined,
+      isBanned: true,
       height: 4_000_000_000,
       banScore: 0,
       isWhitelisted: false,
@@ -47,10 +56,37 @@ describe('every method, through the client of this package', () => {
     admin.connected = [KNOWN_PEER, unknown];
     const asked = client(address);
     const [known, other] = await asked.getPeers();
+    const listed = await asked.listPeers();
     asked.close();
+    const { bestBlockHash, claimedAtMs, provenHeight, provenHash, dataHubUrl, lastMessageMs } = KNOWN_PEER;
+    expect(listed).toEqual([
+      {
+        ...known,
+        bestBlockHash,
+        claimedAtMs,
+        provenHeight,
+        provenHash,
+        dataHubUrl,
+        dataHubHealth: 'healthy',
+        lastMessageMs,
+        isBanned: false,
+      },
+      {
+        ...other,
+        bestBlockHash: undefined,
+        claimedAtMs: undefined,
+        provenHeight: 0,
+        provenHash: undefined,
+        dataHubUrl: undefined,
+        dataHubHealth: 'unhealthy',
+        lastMessageMs: undefined,
+        isBanned: true,
+      },
+    ]);
     expect(known).toEqual({
       id: PEER,
       address: '/ip4/192.0.2.7/tcp/9905',
+      localAddress: KNOWN_PEER.localAddress,
       direction: 'inbound',
       connectedAtMs: 1_700_000_000_000,
       agentVersion: 'teranode/bitcoin/v0.1.0',
@@ -66,7 +102,7 @@ describe('every method, through the client of this package', () => {
       isWhitelisted: true,
     });
     expect(other).toMatchObject({ address: '', direction: 'outbound', height: 2_147_483_647 });
-    for (const field of ['agentVersion', 'services', 'pingMs', 'lastSendMs'] as const)
+    for (const field of ['localAddress', 'agentVersion', 'services', 'pingMs', 'lastSendMs'] as const)
       expect(other?.[field]).toBeUndefined();
     const { response } = await rawCall(rawClient(address), peers.getPeers, {});
     expect(response?.peers[0]).toMatchObject({ pingTime: 1250n, connTime: 1_700_000_000n, version: 0 });

@@ -1,6 +1,8 @@
 // The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the schema that the document gives.
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { BanEntry } from '../../src/ports/ban-store.ts';
+import { MAX_RECENT } from '../../src/ports/node-view.ts';
+import type { PeerStanding } from '../../src/ports/peer-admin.ts';
 import { DEFAULT_BAN_MS } from '../fakes/peer-admin.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
 import {
@@ -30,6 +32,17 @@ beforeEach(async () => {
 async function call(id: string, options: CallOptions = {}): Promise<Reply> {
   return await client.call(id, options);
 }
+
+const NO_STANDING: PeerStanding = {
+  bestBlockHash: undefined,
+  claimedAtMs: undefined,
+  provenHeight: undefined,
+  provenHash: undefined,
+  dataHubUrl: undefined,
+  dataHubHealth: 'unknown',
+  lastMessageMs: undefined,
+  isBanned: true,
+};
 
 const BAN: BanEntry = {
   key: '192.0.2.0/24',
@@ -75,6 +88,8 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
       pingMs: undefined,
       startingHeight: undefined,
       height: undefined,
+      localAddress: undefined,
+      ...NO_STANDING,
     };
     served.view.connected = [KNOWN_PEER, unknown];
     const { body } = await call('listPeers');
@@ -162,22 +177,21 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
       block(3),
       subtree(2),
       miningOn,
-      OWN_STATUS,
       { ...common, type: 'rejected_tx', reason: 'fee' },
       { ...common, type: 'best_block', height: 2 },
     ];
     const { body } = await call('listAnnouncements');
     const { announcements } = body as { announcements: Record<string, unknown>[] };
-    const { blockAssemblyDetails: _details, ...status } = OWN_STATUS;
     expect(announcements).toEqual([
       block(3),
       subtree(2),
       { ...miningOn, sizeInBytes: Number(miningOn.sizeInBytes), txCount: 2 },
-      { ...status, startTime: Number(status.startTime), syncConnectedAt: 0 },
       { ...common, type: 'rejected_tx', reason: 'fee' },
       { ...common, type: 'best_block', height: 2 },
     ]);
     expect((await call('listAnnouncements', { query: '?limit=1' })).body).toEqual({ announcements: [block(3)] });
+    expect((await call('listAnnouncements', { query: `?limit=${MAX_RECENT}` })).status).toBe(200);
+    expect((await call('listAnnouncements', { query: `?limit=${MAX_RECENT + 1}` })).status).toBe(400);
   },
   listVerdicts: async () => {
     const verdict = { atMs: 1, topic: 'a-block', author: OTHER_ID, relay: OWN_ID };

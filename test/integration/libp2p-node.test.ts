@@ -181,6 +181,7 @@ describe('peers', () => {
       {
         id: b.hostId(),
         addresses: expect.arrayContaining([addressOf(b)]),
+        localAddress: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/p2p\//),
         connected: true,
         direction: 'outbound',
         connectedAtMs: expect.any(Number),
@@ -198,6 +199,8 @@ describe('peers', () => {
     expect(Math.min(known?.bytesSent ?? 0, known?.bytesReceived ?? 0)).toBeGreaterThan(100);
     await waitFor(() => b.currentlyConnectedPeers().length === 1, { what: 'the other side' });
     expect(b.currentlyConnectedPeers()[0]?.direction).toBe('inbound');
+    expect(b.currentlyConnectedPeers()[0]?.localAddress).toBe(addressOf(b));
+    expect(b.currentlyConnectedPeers()[0]?.addresses).toEqual([a.currentlyConnectedPeers()[0]?.localAddress]);
     await a.disconnectPeer(b.hostId());
     await waitFor(() => a.currentlyConnectedPeers().length === 0, { what: 'the end' });
     expect(a.connectedPeers()).toMatchObject([{ id: b.hostId(), connected: false, height: 77 }]);

@@ -9,7 +9,7 @@ import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { Explanation, PeerView } from '../../src/ports/peer-admin.ts';
 import { parseHash } from '../../src/wire/hash.ts';
-import type { PeerId } from '../../src/wire/ids.ts';
+import type { BlockHash, PeerId } from '../../src/wire/ids.ts';
 import { FakePeerAdmin } from '../fakes/peer-admin.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 
@@ -21,6 +21,7 @@ export const NO_TLS = { level: 0, certFile: undefined, keyFile: undefined, caFil
 export const KNOWN_PEER: PeerView = {
   id: PEER,
   addresses: ['/ip4/192.0.2.7/tcp/9905', '/ip6/2001:db8::7/tcp/9905'],
+  localAddress: '/ip4/192.0.2.1/tcp/9905/p2p/12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB',
   direction: 'inbound',
   connectedAtMs: 1_700_000_000_999,
   agentVersion: 'teranode/bitcoin/v0.1.0',
@@ -32,6 +33,14 @@ export const KNOWN_PEER: PeerView = {
   pingMs: 1.25,
   startingHeight: 886_000,
   height: 886_001,
+  bestBlockHash: 'cd'.repeat(32) as BlockHash,
+  claimedAtMs: 1_700_000_150_500,
+  provenHeight: 886_000,
+  provenHash: 'ef'.repeat(32) as BlockHash,
+  dataHubUrl: 'https://hub.example/api/v1',
+  dataHubHealth: 'healthy',
+  lastMessageMs: 1_700_000_160_500,
+  isBanned: false,
   banScore: 30,
   isWhitelisted: true,
 };
@@ -99,6 +108,7 @@ export const READINGS = [
   [PeerService.method.listBanned, {}],
   [PolicyService.method.listBans, {}],
   [PolicyService.method.explain, { subject: PEER }],
+  [PolicyService.method.listPeers, {}],
 ] as const;
 
 export interface RunningGrpc {

@@ -2,7 +2,7 @@
 import { afterEach } from 'vitest';
 import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/http-server.ts';
 import { type Clock, systemClock } from '../../src/ports/clock.ts';
-import type { HealthCheck } from '../../src/ports/node-view.ts';
+import type { HealthCheck, RecentAnnouncement } from '../../src/ports/node-view.ts';
 import type { Notification } from '../../src/ports/notification.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../../src/wire/block-assembly-details.ts';
 import type { Hash, PeerId } from '../../src/wire/ids.ts';
@@ -42,12 +42,12 @@ export const OWN_STATUS: NodeStatus = {
 };
 
 /** The hash holds the number, so that a client can say which came. */
-export function subtree(number: number): Notification {
+export function subtree(number: number): RecentAnnouncement {
   const hash = number.toString(16).padStart(64, '0') as Hash;
   return { type: 'subtree', atMs: 1_700_000_000_000, isOwn: false, hash, baseUrl: BASE_URL, peerId: OTHER_ID };
 }
 
-export function block(number: number): Notification {
+export function block(number: number): RecentAnnouncement {
   const { hash, ...rest } = subtree(number) as Extract<Notification, { type: 'subtree' }>;
   return { ...rest, hash, type: 'block', height: number };
 }

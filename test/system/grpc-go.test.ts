@@ -35,7 +35,7 @@ describe('with the admin key', () => {
         {
           id: PEER,
           addr: '/ip4/192.0.2.7/tcp/9905',
-          addrLocal: '',
+          addrLocal: KNOWN_PEER.localAddress,
           services: '18446744073709551615',
           lastSend: '1700000100',
           lastRecv: '1700000200',
@@ -60,6 +60,27 @@ describe('with the admin key', () => {
           banscore: 30,
           whitelisted: true,
           feeFilter: '0',
+        },
+      ],
+    });
+  });
+
+  test('ListPeers: what decides whether we sync from each', async () => {
+    const { address, admin } = await serveGrpc();
+    admin.connected = [KNOWN_PEER];
+    const { response } = await goClient({ address }).call(policyService('ListPeers'));
+    expect(response).toEqual({
+      peers: [
+        {
+          peer: expect.objectContaining({ id: PEER, currentHeight: 886_001 }),
+          bestBlockHash: KNOWN_PEER.bestBlockHash,
+          claimedAtMs: '1700000150500',
+          provenHeight: 886_000,
+          provenHash: KNOWN_PEER.provenHash,
+          dataHubUrl: 'https://hub.example/api/v1',
+          dataHubHealth: 'healthy',
+          lastMessageMs: '1700000160500',
+          banned: false,
         },
       ],
     });

@@ -74,17 +74,36 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
     expect(known).toMatchObject({ id: peer.peerId, agentVersion: AGENT, direction: 'inbound', isWhitelisted: false });
     expect(known?.addresses).toEqual([expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+/)]);
     for (const bytes of [known?.bytesSent, known?.bytesReceived]) expect(bytes).toBeGreaterThan(0);
-    expect(Math.abs(Number(known?.connectedAtMs) - Date.now())).toBeLessThan(300_000);
+    for (const atMs of [known?.connectedAtMs, known?.claimedAtMs, known?.lastMessageMs])
+      expect(Math.abs(Number(atMs) - Date.now())).toBeLessThan(300_000);
+    expect(known).toMatchObject({
+      localAddress: server.address,
+      height: 2,
+      bestBlockHash: headerHash(second),
+      provenHeight: 1,
+      provenHash: headerHash(first),
+      dataHubUrl: DATA_HUB,
+      isBanned: false,
+    });
+    expect(known?.lastMessageMs).toBeGreaterThanOrEqual(Number(known?.claimedAtMs));
   },
   getPeer: async () => {
-    expect(await done('getPeer', { params: { id: peer.peerId } })).toMatchObject({ agentVersion: AGENT });
+    const known = { agentVersion: AGENT, bestBlockHash: headerHash(second), dataHubUrl: DATA_HUB };
+    expect(await done('getPeer', { params: { id: peer.peerId } })).toMatchObject(known);
+    // Nobody listens there.
+    await waitFor(async () => (await done('getPeer', { params: { id: peer.peerId } })).dataHubHealth === 'unhealthy', {
+      what: 'a check of its DataHub',
+    });
     expect((await client.call('getPeer', { params: { id: other.peerId } })).status).toBe(404);
     expect((await client.call('getPeer', { params: { id: 'x' } })).status).toBe(400);
   },
   connectPeer: async () => {
     expect(await done('connectPeer', { body: { address: other.addresses[0] } })).toEqual({ peerId: other.peerId });
     expect(await other.isConnectedTo(server.peerId)).toBe(true);
-    expect(await done('getPeer', { params: { id: other.peerId } })).toMatchObject({ direction: 'outbound' });
+    expect(await done('getPeer', { params: { id: other.peerId } })).toMatchObject({
+      direction: 'outbound',
+      dataHubHealth: 'unknown',
+    });
     const nobody = `/ip4/127.0.0.1/tcp/1/p2p/${other.peerId.slice(0, -4)}abcd`;
     expect([400, 502]).toContain((await client.call('connectPeer', { body: { address: nobody } })).status);
     expect((await client.call('connectPeer', { body: { address: 'x' } })).status).toBe(400);
@@ -168,7 +187,12 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
     const types = new Set(found.filter(({ peerId }) => peerId === peer.peerId).map(({ type }) => type));
     expect([...types].sort()).toEqual(['block', 'mining_on', 'subtree']);
     expect(await rows('listAnnouncements', { query: '?limit=1' })).toHaveLength(1);
-    expect((await client.call('listAnnouncements', { query: '?limit=x' })).status).toBe(400);
+    for (const limit of ['x', '201'])
+      expect((await client.call('listAnnouncements', { query: `?limit=${limit}` })).status).toBe(400);
+    // A type that is never listed is not described.
+    const described = JSON.stringify(client.operations().find(({ id }) => id === 'listAnnouncements'));
+    expect(described).toContain('"best_block"');
+    expect(described).not.toContain('"node_status"');
   },
   listVerdicts: async () => {
     const found = (await rows('listVerdicts')).filter(({ author }) => author === peer.peerId);
@@ -176,7 +200,7 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
       expect.objectContaining({ decision: 'accept', isProcessed: true, relay: peer.peerId }),
     );
     expect(found).toContainEqual(expect.objectContaining({ topic: topics.block, decision: 'reject' }));
-    expect((await client.call('listVerdicts', { query: '?limit=1001' })).status).toBe(400);
+    expect((await client.call('listVerdicts', { query: '?limit=201' })).status).toBe(400);
   },
 };
 
@@ -203,17 +227,20 @@ async function announceAll(): Promise<void> {
   const hashes = { Hash: headerHash(second), PreviousHash: headerHash(first) };
   const miningOn = { ...hashes, DataHubURL: DATA_HUB, PeerID, Height: 2, Miner: 'm', SizeInBytes: 285, TxCount: 1 };
   const status = { type: 'node_status', base_url: DATA_HUB, peer_id: PeerID, version: 'v1', commit_hash: 'abc' };
+  const best = { best_height: 2, best_block_hash: headerHash(second) };
   await peer.publish(topics.subtree, JSON.stringify(subtreeFields(PeerID)));
   await peer.publish(topics.block, JSON.stringify(blockFields(second, 2, PeerID)));
   await peer.publish(topics.block, JSON.stringify({ ...forged, PeerID }));
+  await peer.publish(topics.block, JSON.stringify(blockFields(first, 1, PeerID)));
   await peer.publish(topics.miningOn, JSON.stringify(miningOn));
-  await peer.publish(topics.nodeStatus, JSON.stringify({ ...status, best_height: 2, listen_mode: 'full' }));
+  await peer.publish(topics.nodeStatus, JSON.stringify({ ...status, ...best, listen_mode: 'full' }));
   await waitFor(
     async () => {
       const announced = await rows('listAnnouncements');
       const verdicts = await rows('listVerdicts');
       const own = announced.filter(({ peerId }) => peerId === PeerID);
-      return own.length >= 3 && verdicts.some(({ decision }) => decision === 'reject');
+      const isStatusHeard = verdicts.some(({ topic, isProcessed }) => topic === topics.nodeStatus && isProcessed);
+      return own.length >= 4 && isStatusHeard && verdicts.some(({ decision }) => decision === 'reject');
     },
     { what: 'what the Go peer announced' },
   );

@@ -21,10 +21,10 @@ const MAX_GROWTH_BYTES = 100 * 1024 * 1024;
 const positive = expect.toSatisfy((text: string) => Number(text) > 0);
 /** Unix seconds of today. */
 const time = expect.stringMatching(/^[12]\d{9}$/);
-/** All 27 fields as a Go client gets them; what is empty here cannot be known. */
+/** All 27 fields as a Go client gets them; what is empty here is of Bitcoin's own protocol, or has no defined meaning. */
 const GO_PEER = {
   addr: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+/),
-  addrLocal: '',
+  addrLocal: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+/),
   services: '5',
   lastSend: time,
   lastRecv: time,
@@ -170,6 +170,13 @@ test('10,000 gossiped peer ids leave memory and registry within their bounds; ge
     bytesReceived: expect.toSatisfy((bytes: number) => bytes > 0),
     pingMs: expect.toSatisfy((ms: number) => ms > 0),
     startingHeight: 7,
+    localAddress: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+/),
+    bestBlockHash: '0b'.repeat(32),
+    claimedAt: isoTime,
+    dataHubHealth: expect.stringMatching(/^(unknown|unhealthy)$/),
+    dataHubUrl: DATA_HUB,
+    lastMessage: isoTime,
+    isBanned: false,
   };
   await waitFor(
     async () => {
@@ -203,6 +210,7 @@ test('10,000 gossiped peer ids leave memory and registry within their bounds; ge
   expect(peers.find(({ id }) => id === dialler.peerId)).toEqual({
     ...GO_PEER,
     id: dialler.peerId,
+    addrLocal: server.address,
     inbound: true,
     currentHeight: 9,
     banscore: 10,

@@ -2,13 +2,18 @@
 import { expect, test } from 'vitest';
 import { peerAdmin } from '../../src/peer-admin.ts';
 import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
-import type { PeerId } from '../../src/wire/ids.ts';
+import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
+import type { BlockHash, PeerId } from '../../src/wire/ids.ts';
 import { startedBans } from '../fakes/started-bans.ts';
 
 const PEER = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
+const DATA_HUB = 'https://hub.example/api/v1';
+const OURS = 'aa'.repeat(32) as BlockHash;
+const CLAIMED = 'bb'.repeat(32) as BlockHash;
+const CHECKED = 'cc'.repeat(32) as BlockHash;
 const MINUTE = 60_000;
 
-/** One peer is connected; the node was told its height once, at the beginning. */
+/** One peer is connected; the node was told its height once, at the beginning. Our chain has the block `OURS`. */
 async function setUp() {
   const { bans, node, clock, metrics } = await startedBans();
   const registry = new PeerRegistry({ clock, metrics });
@@ -17,6 +22,13 @@ async function setUp() {
   const admin = peerAdmin({
     bans,
     registry,
+    syncRow: (peer) =>
+      syncPeerRow(peer, {
+        isBanned: (peerId) => bans.isBanned(peerId),
+        scoreOf: () => 0,
+        healthOf: (url) => (url === DATA_HUB ? 'unhealthy' : 'unknown'),
+        ownHeightOf: (hash) => (hash === OURS ? 70 : undefined),
+      }),
     node: {
       currentlyConnectedPeers: () =>
         node.currentlyConnectedPeers().map((record) => ({ ...record, height: 77, startingHeight: 77 })),
@@ -25,7 +37,7 @@ async function setUp() {
     },
     isWhitelisted: () => false,
   });
-  return { registry, clock, peer: () => admin.peers()[0] };
+  return { bans, node, registry, clock, peer: () => admin.peers()[0] };
 }
 
 test('a height that a peer claimed is gone when the claim is, whatever the node remembers', async () => {
@@ -57,4 +69,40 @@ test('what it said on a connection before is not said of this one', async () => 
   expect(registry.get(PEER)).toMatchObject({ userAgent: 'teranode/bitcoin/v9.8.7', services: 1n });
   registry.connected(PEER);
   expect(peer()).toMatchObject({ agentVersion: 'test', services: undefined });
+});
+
+test('what decides whether it is synced from is told as the choice of a sync peer sees it', async () => {
+  const { registry, clock, peer } = await setUp();
+  const nothing = { bestBlockHash: undefined, claimedAtMs: undefined, provenHeight: undefined, provenHash: undefined };
+  const unheard = { dataHubUrl: undefined, dataHubHealth: 'unknown', lastMessageMs: undefined, isBanned: false };
+  expect(peer()).toMatchObject({ ...nothing, ...unheard });
+  const claimedAtMs = clock.now();
+  registry.heard(PEER, {
+    claimed: { height: 80, hash: CLAIMED },
+    proven: { height: 78, hash: CHECKED },
+    dataHubUrl: DATA_HUB,
+  });
+  clock.advance(MINUTE);
+  registry.heard(PEER, {});
+  const heard = { dataHubUrl: DATA_HUB, dataHubHealth: 'unhealthy', lastMessageMs: clock.now() };
+  const claimed = { height: 80, bestBlockHash: CLAIMED, claimedAtMs, provenHeight: 78, provenHash: CHECKED };
+  expect(peer()).toMatchObject({ ...claimed, ...heard });
+  registry.heard(PEER, { claimed: { height: 80, hash: OURS }, dataHubUrl: undefined });
+  expect(peer()).toMatchObject({
+    bestBlockHash: OURS,
+    claimedAtMs: clock.now(),
+    provenHeight: 70,
+    provenHash: OURS,
+    dataHubUrl: undefined,
+    dataHubHealth: 'unknown',
+  });
+  clock.advance(CLAIM_KEEP_MS + 1);
+  expect(peer()).toMatchObject({ ...nothing, provenHeight: 78, provenHash: CHECKED });
+});
+
+test('that it is banned is told as long as it is still connected', async () => {
+  const { bans, node, peer } = await setUp();
+  node.failure = new Error('its connection hangs');
+  await bans.list.add(PEER, undefined);
+  expect(peer()).toMatchObject({ id: PEER, isBanned: true });
 });

@@ -1,16 +1,18 @@
 // The ports' values as protobuf messages and back. 0 or empty on the wire is "not known" here; numbers are kept inside their fields.
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Peer, PeerSchema } from '../../gen/p2p_api_pb.js';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type Peer, PeerSchema } from '../../gen/p2p_api_pb.js';
 import type {
   Ban,
   BanSchema,
+  ConnectedPeer,
+  ConnectedPeerSchema,
   ExplainResponse,
   ExplainResponseSchema,
   Offence,
   RoleScore as RoleScoreMessage,
 } from '../../gen/teranode_p2p_pb.js';
 import type { BanEntry, BanKind, BanReason, ScoreRole } from '../../ports/ban-store.ts';
-import type { ExplainedOffence, Explanation, PeerView, RoleScore } from '../../ports/peer-admin.ts';
+import type { ExplainedOffence, Explanation, PeerStanding, PeerView, RoleScore } from '../../ports/peer-admin.ts';
 import { parseHash } from '../../wire/hash.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 
@@ -18,7 +20,7 @@ const INT32_MAX = 2_147_483_647;
 const INT32_MIN = -2_147_483_648;
 
 /** A connected peer as `GetPeers` tells it: times in whole seconds, what it claims is the peer's word. */
-export interface PeerSummary extends Omit<PeerView, 'id' | 'addresses'> {
+export interface PeerSummary extends Omit<PeerView, 'id' | 'addresses' | keyof PeerStanding> {
   readonly id: string;
   /** Multiaddr of its first connection; empty when not known. */
   readonly address: string;
@@ -29,6 +31,7 @@ export function peerMessage(peer: PeerView): MessageInitShape<typeof PeerSchema>
   return {
     id: peer.id,
     addr: peer.addresses[0] ?? '',
+    addrLocal: peer.localAddress ?? '',
     services: peer.services ?? '',
     lastSend: seconds(peer.lastSendMs),
     lastRecv: seconds(peer.lastReceiveMs),
@@ -49,6 +52,7 @@ export function peerSummary(peer: Peer): PeerSummary {
   return {
     id: peer.id,
     address: peer.addr,
+    localAddress: peer.addrLocal || undefined,
     direction: peer.inbound ? 'inbound' : 'outbound',
     connectedAtMs: Number(peer.connTime) * 1000,
     agentVersion: peer.subVer || undefined,
@@ -62,6 +66,34 @@ export function peerSummary(peer: Peer): PeerSummary {
     height: peer.currentHeight || undefined,
     banScore: peer.banscore,
     isWhitelisted: peer.whitelisted,
+  };
+}
+
+export function connectedPeerMessage(peer: PeerView): MessageInitShape<typeof ConnectedPeerSchema> {
+  return {
+    peer: peerMessage(peer),
+    bestBlockHash: peer.bestBlockHash ?? '',
+    claimedAtMs: whole(peer.claimedAtMs ?? 0),
+    ...(peer.provenHeight === undefined ? {} : { provenHeight: peer.provenHeight }),
+    provenHash: peer.provenHash ?? '',
+    dataHubUrl: peer.dataHubUrl ?? '',
+    dataHubHealth: peer.dataHubHealth,
+    lastMessageMs: whole(peer.lastMessageMs ?? 0),
+    banned: peer.isBanned,
+  };
+}
+
+export function connectedPeer(message: ConnectedPeer): PeerSummary & PeerStanding {
+  return {
+    ...peerSummary(message.peer ?? create(PeerSchema)),
+    bestBlockHash: parseHash(message.bestBlockHash),
+    claimedAtMs: Number(message.claimedAtMs) || undefined,
+    provenHeight: message.provenHeight,
+    provenHash: parseHash(message.provenHash),
+    dataHubUrl: message.dataHubUrl || undefined,
+    dataHubHealth: oneOf<PeerStanding['dataHubHealth']>(['unknown', 'healthy', 'unhealthy'], message.dataHubHealth),
+    lastMessageMs: Number(message.lastMessageMs) || undefined,
+    isBanned: message.banned,
   };
 }
 

@@ -5,10 +5,10 @@ import { P2PError } from '../../errors.ts';
 import { PeerService } from '../../gen/p2p_api_pb.js';
 import { PolicyService } from '../../gen/teranode_p2p_pb.js';
 import type { BanEntry } from '../../ports/ban-store.ts';
-import type { Explanation } from '../../ports/peer-admin.ts';
+import type { Explanation, PeerStanding } from '../../ports/peer-admin.ts';
 import { dialAddress } from '../../settings/types.ts';
 import { KEY_HEADER } from './call-guard.ts';
-import { banEntry, explanation, type PeerSummary, peerSummary } from './messages.ts';
+import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from './messages.ts';
 import { MAX_UNTIL_S, type ScoreReason } from './peer-service.ts';
 import { MAX_RESPONSE_BYTES, methodDefinition } from './service-definition.ts';
 import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from './tls.ts';
@@ -48,6 +48,8 @@ export interface PeerClient {
   listBans(): Promise<BanEntry[]>;
   /** A peer id, an IP, or a DataHub's host. */
   explain(subject: string): Promise<Explanation>;
+  /** As `getPeers`, and what decides whether it syncs from each; times of the latter in ms. */
+  listPeers(): Promise<(PeerSummary & PeerStanding)[]>;
   /** Open calls end with an error. */
   close(): void;
 }
@@ -96,6 +98,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     disconnectPeer: async (peerId) => outcome(await call(peers.disconnectPeer, { peerId })),
     listBans: async () => (await call(policy.listBans, {})).bans.map(banEntry),
     explain: async (subject) => explanation(await call(policy.explain, { subject })),
+    listPeers: async () => (await call(policy.listPeers, {})).peers.map(connectedPeer),
     close: () => client.close(),
   };
 }

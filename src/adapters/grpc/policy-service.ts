@@ -1,8 +1,9 @@
-// teranode_p2p.PolicyService on the PeerAdmin port: bans with their reasons, and why somebody stands as he does. Changes nothing, needs no key.
+// teranode_p2p.PolicyService on the PeerAdmin port: bans with their reasons, why somebody stands as he does, peers with all that is known of them.
+// Changes nothing, needs no key.
 import type { PolicyService } from '../../gen/teranode_p2p_pb.js';
 import type { PeerAdmin } from '../../ports/peer-admin.ts';
 import { checkedText } from './checked-text.ts';
-import { banMessage, explanationMessage } from './messages.ts';
+import { banMessage, connectedPeerMessage, explanationMessage } from './messages.ts';
 import type { UnaryHandlers } from './unary-service.ts';
 
 export function policyHandlers(deps: { readonly admin: PeerAdmin }): UnaryHandlers<typeof PolicyService> {
@@ -10,5 +11,6 @@ export function policyHandlers(deps: { readonly admin: PeerAdmin }): UnaryHandle
   return {
     listBans: () => ({ bans: admin.bans().map(banMessage) }),
     explain: ({ subject }) => explanationMessage(admin.explain(checkedText('subject', subject))),
+    listPeers: () => ({ peers: admin.peers().map(connectedPeerMessage) }),
   };
 }

@@ -1,11 +1,10 @@
 // Operations that show this node itself, and what gossip brought lately.
 import { z } from 'zod';
-import type { NodeView } from '../../ports/node-view.ts';
-import type { Notification } from '../../ports/notification.ts';
+import { MAX_RECENT, type NodeView, type RecentAnnouncement } from '../../ports/node-view.ts';
 import { ANNOUNCEMENT, SETTING, SYNC, TOPIC, VERDICT } from './api-schemas.ts';
 import { type Operation, operation } from './operation.ts';
 
-const recent = z.object({ limit: z.int().min(1).max(1000).default(100) });
+const recent = z.object({ limit: z.int().min(1).max(MAX_RECENT).default(100) });
 
 export function nodeOperations(view: NodeView): Operation[] {
   return [getSync(view), listSettings(view), listTopics(view), listAnnouncements(view), listVerdicts(view)];
@@ -57,7 +56,8 @@ function listAnnouncements(view: NodeView): Operation {
     method: 'GET',
     path: '/api/v1/announcements',
     area: 'gossip',
-    summary: 'Recent announcements, latest first.',
+    summary:
+      'Recent announcements, latest first; node statuses, which every node repeats, are told by the WebSocket alone.',
     query: recent,
     answer: z.object({ announcements: z.array(ANNOUNCEMENT) }),
     run: ({ query: { limit } }) => ({ announcements: view.recentAnnouncements().slice(0, limit).map(written) }),
@@ -77,9 +77,11 @@ function listVerdicts(view: NodeView): Operation {
   });
 }
 
-/** 64-bit numbers as JSON numbers; details of block assembly are left to the WebSocket. */
-function written(notification: Notification): z.input<typeof ANNOUNCEMENT> {
-  const fields = Object.entries(notification).filter(([name]) => name !== 'blockAssemblyDetails');
-  const plain = fields.map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]);
+/** 64-bit numbers as JSON numbers. */
+function written(announcement: RecentAnnouncement): z.input<typeof ANNOUNCEMENT> {
+  const plain = Object.entries(announcement).map(([name, value]) => [
+    name,
+    typeof value === 'bigint' ? Number(value) : value,
+  ]);
   return Object.fromEntries(plain) as z.input<typeof ANNOUNCEMENT>;
 }

@@ -13,6 +13,7 @@ export const PEER = z
   .object({
     id: z.string(),
     addresses: z.array(z.string()).describe('Multiaddrs of its open connections.'),
+    localAddress: z.string().optional().describe('Multiaddr of our end of the first of them.'),
     direction: z.enum(['inbound', 'outbound']),
     connectedAtMs: unixMs,
     agentVersion: z.string().optional().describe('As its handshake says, else as it says to libp2p.'),
@@ -24,10 +25,24 @@ export const PEER = z
     pingMs: z.number().optional(),
     startingHeight: count.optional().describe('As first claimed.'),
     height: count.optional().describe('As claimed last; left out when that was not repeated.'),
+    bestBlockHash: z.string().optional().describe('As claimed last, with the height; left out with it.'),
+    claimedAtMs: unixMs.optional().describe('When the height was claimed. Unix time in milliseconds.'),
+    provenHeight: count
+      .optional()
+      .describe(
+        'Of the highest block it announced with a header that we checked, or of its best block where our chain has it.',
+      ),
+    provenHash: z.string().optional(),
+    dataHubUrl: z.string().optional().describe('Where it serves blocks, as it says last; only a URL that may be used.'),
+    dataHubHealth: z
+      .enum(['unknown', 'healthy', 'unhealthy'])
+      .describe('As our checks found it last; unknown when it was not asked, or not lately.'),
+    lastMessageMs: unixMs.optional().describe('When its last message came that passed. Unix time in milliseconds.'),
+    isBanned: z.boolean().describe('Its peer id is: its connections are being ended.'),
     banScore: z.number().describe('The higher one of its scores as author and as relay.'),
     isWhitelisted: z.boolean(),
   })
-  .describe('A connected peer.');
+  .describe('A connected peer, and what decides whether we sync from it.');
 
 export const BAN = z
   .object({
@@ -135,7 +150,7 @@ const hash = z.string();
 export const ANNOUNCEMENT = z
   .object({
     ...common,
-    type: z.enum(['block', 'subtree', 'mining_on', 'node_status', 'rejected_tx', 'best_block']),
+    type: z.enum(['block', 'subtree', 'mining_on', 'rejected_tx', 'best_block']),
     hash: hash.optional(),
     height: count.optional(),
     baseUrl: z.string().optional(),
@@ -144,21 +159,6 @@ export const ANNOUNCEMENT = z
     sizeInBytes: count.optional(),
     txCount: count.optional(),
     reason: z.string().optional(),
-    version: z.string().optional(),
-    commitHash: z.string().optional(),
-    bestBlockHash: z.string().optional(),
-    bestHeight: count.optional(),
-    fsmState: z.string().optional(),
-    startTime: z.number().optional().describe('Unix seconds.'),
-    uptime: z.number().optional().describe('Seconds.'),
-    clientName: z.string().optional(),
-    minerName: z.string().optional(),
-    listenMode: z.string().optional(),
-    chainWork: z.string().optional(),
-    syncPeerId: z.string().optional(),
-    syncPeerHeight: count.optional(),
-    syncPeerBlockHash: z.string().optional(),
-    syncConnectedAt: z.number().optional().describe('Unix seconds.'),
   })
   .describe('An announcement; which fields there are depends on its type.');
 

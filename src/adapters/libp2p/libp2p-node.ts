@@ -34,7 +34,7 @@ import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 import { PeerKeeper } from './peer-keeper.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
-import { addressGroup, remoteAddress, remoteIp } from './remote-address.ts';
+import { addressGroup, localAddress, remoteAddress, remoteIp } from './remote-address.ts';
 import { sendInParts } from './rpc-parts.ts';
 import { SeenMessages } from './seen-messages.ts';
 import { SilentConnections } from './silent-connections.ts';
@@ -183,6 +183,7 @@ export class Libp2pNode implements P2PNode {
     this.silent.watch(connection, meter);
     const isFirst = this.book.opened(peerId, connection.id, {
       address: remoteAddress(connection),
+      localAddress: localAddress(connection, this.hostId()),
       group: addressGroup(connection),
       direction: connection.direction,
       openedAtMs: this.deps.clock.now(),

@@ -9,6 +9,8 @@ export const MAX_REMEMBERED_PEERS = 1000;
 
 interface OpenConnection {
   readonly address: string;
+  /** Our end of it; undefined for what comes through a relay. */
+  readonly localAddress: string | undefined;
   /** Who shares a bound with it; undefined for what comes through a relay. */
   readonly group: string | undefined;
   readonly direction: 'inbound' | 'outbound';
@@ -144,6 +146,7 @@ function record(id: PeerId, entry: Entry, connected: boolean): PeerRecord {
   return {
     id,
     addresses: entry.addresses,
+    localAddress: first?.localAddress,
     connected,
     direction: first?.direction,
     connectedAtMs: first?.openedAtMs,

@@ -1,9 +1,10 @@
-// Where the other end of a connection really is. A connection dialled by name keeps the name as its address; bans are of IPs, so the socket is
+// Where the ends of a connection really are. A connection dialled by name keeps the name as its address; bans are of IPs, so the socket is
 // asked, and names resolve to those addresses alone that may be dialled.
 import { lookup as resolve } from 'node:dns';
-import { isIPv6, type LookupFunction } from 'node:net';
+import { isIPv6, type LookupFunction, type Socket } from 'node:net';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
+import type { PeerId } from '../../wire/ids.ts';
 import { isRelayed, parseMultiaddr, socketIp, withoutZone } from './addresses.ts';
 
 /** A connection, or the socket beneath one: its type keeps the latter private. */
@@ -17,8 +18,20 @@ export interface RemoteEnd {
 export function remoteIp(end: RemoteEnd): string | undefined {
   const address = parseMultiaddr(end.remoteAddr.toString());
   if (isRelayed(address)) return undefined;
-  const { socket } = (end.maConn ?? end) as { readonly socket?: { readonly remoteAddress?: string } };
-  return socketIp(address) ?? (socket?.remoteAddress === undefined ? undefined : withoutZone(socket.remoteAddress));
+  const ip = socketOf(end)?.remoteAddress;
+  return socketIp(address) ?? (ip === undefined ? undefined : withoutZone(ip));
+}
+
+/** The multiaddr of our own end, an IPv4 one on a socket for both families too; undefined for what runs through a relay. */
+export function localAddress(end: RemoteEnd, ownId: PeerId): string | undefined {
+  const { localAddress: ip, localPort: port } = socketOf(end) ?? {};
+  if (ip === undefined || port === undefined || isRelayed(parseMultiaddr(end.remoteAddr.toString()))) return undefined;
+  const plain = ipaddr.process(withoutZone(ip));
+  return `/${plain.kind() === 'ipv4' ? 'ip4' : 'ip6'}/${plain.toString()}/tcp/${port}/p2p/${ownId}`;
+}
+
+function socketOf(end: RemoteEnd): Partial<Pick<Socket, 'remoteAddress' | 'localAddress' | 'localPort'>> | undefined {
+  return ((end.maConn ?? end) as { readonly socket?: Partial<Socket> }).socket;
 }
 
 /** Who shares a bound: an IPv4 address, or the /64 of an IPv6 one; undefined for what comes through a relay. */

@@ -1,6 +1,6 @@
 // `teranode-p2p peers`: who is connected to a running node, by its gRPC.
 import { parseArgs } from 'node:util';
-import type { AttemptOutcome, PeerSummary } from '../../client.ts';
+import type { AttemptOutcome, PeerClient, PeerStanding, PeerSummary } from '../../client.ts';
 import { P2PError } from '../../errors.ts';
 import { type Action, administer, CONNECTION_OPTIONS, type CommandIo, exactly, type Output } from './connection.ts';
 import { isoTime, table, visible } from './table.ts';
@@ -8,7 +8,7 @@ import { isoTime, table, visible } from './table.ts';
 const ACTIONS: Readonly<Record<string, Action<unknown>>> = {
   list: async (client, rest) => {
     exactly([], rest, 'peers list');
-    const peers = await client.getPeers();
+    const peers = await listedPeers(client);
     return { people: peers.length === 0 ? 'no peers\n' : peerTable(peers), programs: peers.map(shownPeer) };
   },
   connect: async (client, rest) => {
@@ -32,25 +32,41 @@ function attempted(line: string, subject: object, outcome: AttemptOutcome): Outp
   return { people: `${visible(line)}\n`, programs: [{ ok: true, ...subject }] };
 }
 
-function shownPeer({ connectedAtMs, lastSendMs, lastReceiveMs, ...peer }: PeerSummary): unknown {
+type ListedPeer = PeerSummary & Partial<PeerStanding>;
+
+/** The Go service has `getPeers` alone. */
+async function listedPeers(client: PeerClient): Promise<readonly ListedPeer[]> {
+  try {
+    return await client.listPeers();
+  } catch (error) {
+    if (error instanceof P2PError && error.details.grpcCode === 'UNIMPLEMENTED') return await client.getPeers();
+    throw error;
+  }
+}
+
+function shownPeer(listed: ListedPeer): unknown {
+  const { connectedAtMs, lastSendMs, lastReceiveMs, claimedAtMs, lastMessageMs, ...peer } = listed;
   return {
     ...peer,
     connectedAt: isoTime(connectedAtMs),
     lastSend: isoTime(lastSendMs) || undefined,
     lastReceive: isoTime(lastReceiveMs) || undefined,
+    claimedAt: isoTime(claimedAtMs) || undefined,
+    lastMessage: isoTime(lastMessageMs) || undefined,
   };
 }
 
-function peerTable(peers: readonly PeerSummary[]): string {
+function peerTable(peers: readonly ListedPeer[]): string {
   return table(
-    ['id', 'address', 'direction', 'since', 'height', 'score', 'ping ms', 'sent', 'received', 'agent'],
+    ['id', 'address', 'direction', 'since', 'height', 'DataHub', 'score', 'ping ms', 'sent', 'received', 'agent'],
     peers.map((peer) => [
       peer.id,
       peer.address,
       peer.direction,
       isoTime(peer.connectedAtMs),
       String(peer.height ?? ''),
-      peer.isWhitelisted ? 'whitelisted' : String(peer.banScore),
+      peer.dataHubUrl === undefined ? '' : (peer.dataHubHealth ?? ''),
+      peer.isBanned ? 'banned' : peer.isWhitelisted ? 'whitelisted' : String(peer.banScore),
       String(peer.pingMs ?? ''),
       String(peer.bytesSent),
       String(peer.bytesReceived),

@@ -1,8 +1,8 @@
-// Where a peer is, is what its socket says, whatever name it was dialled by.
+// Where a peer is, and where we are for it, is what the socket says, whatever name it was dialled by.
 import type { LookupAddress } from 'node:dns';
 import { multiaddr } from '@multiformats/multiaddr';
 import { expect, test } from 'vitest';
-import { allowedLookup, remoteAddress, remoteIp } from '../../../src/adapters/libp2p/remote-address.ts';
+import { allowedLookup, localAddress, remoteAddress, remoteIp } from '../../../src/adapters/libp2p/remote-address.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 
 const id = peer(1);
@@ -27,6 +27,21 @@ test.each<[address: string, socketIp: string | undefined, ip: string | undefined
     expect(remoteIp(end)).toBe(ip);
     expect(remoteAddress(end)).toBe(whole);
   }
+});
+
+test.each<[ip: string | undefined, port: number | undefined, whole: string | undefined]>([
+  ['192.0.2.9', 9905, '/ip4/192.0.2.9/tcp/9905'],
+  ['::ffff:192.0.2.9', 9905, '/ip4/192.0.2.9/tcp/9905'],
+  ['2001:db8::9', 50_000, '/ip6/2001:db8::9/tcp/50000'],
+  ['fe80::1%eth0', 1, '/ip6/fe80::1/tcp/1'],
+  [undefined, undefined, undefined],
+])('a socket at %s, port %s, is our end at %s', (ip, port, whole) => {
+  const socket = { localAddress: ip, localPort: port };
+  const end = { remoteAddr: multiaddr('/dns4/hub.example/tcp/1'), socket };
+  for (const each of [end, { remoteAddr: end.remoteAddr, maConn: end }])
+    expect(localAddress(each, peer(2))).toBe(whole && `${whole}/p2p/${peer(2)}`);
+  const relayed = multiaddr(`/ip4/192.0.2.1/tcp/1/p2p/${id}/p2p-circuit`);
+  expect(localAddress({ remoteAddr: relayed, maConn: end }, peer(2))).toBeUndefined();
 });
 
 function lookUp(refused: readonly string[], name: string, all: boolean): Promise<string | readonly LookupAddress[]> {
