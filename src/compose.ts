@@ -8,7 +8,8 @@ import { KafkaConsumer } from './adapters/kafka/consumer.ts';
 import { KafkaProducer } from './adapters/kafka/producer.ts';
 import { kafkaTls } from './adapters/kafka/tls.ts';
 import { loadIdentity } from './adapters/libp2p/identity.ts';
-import { Libp2pNode } from './adapters/libp2p/libp2p-node.ts';
+import { Libp2pNode, type Libp2pNodeDependencies } from './adapters/libp2p/libp2p-node.ts';
+import type { Libp2pNodeOptions } from './adapters/libp2p/node-options.ts';
 import { createLogger } from './adapters/logging/logger.ts';
 import { MemoryBroker, MemoryConsumer, MemoryProducer } from './adapters/memory/broker.ts';
 import { PrometheusMetrics } from './adapters/metrics/prometheus.ts';
@@ -27,6 +28,7 @@ import type { Consumer } from './ports/consumer.ts';
 import type { Logger } from './ports/log.ts';
 import type { Metrics } from './ports/metrics.ts';
 import type { NodeView, SettingView } from './ports/node-view.ts';
+import type { P2PNode } from './ports/p2p-node.ts';
 import type { PeerAdmin } from './ports/peer-admin.ts';
 import type { Producer } from './ports/producer.ts';
 import { type Endpoint, Server, type ServerReady } from './server.ts';
@@ -45,13 +47,28 @@ export interface AppOptions {
   readonly effective?: LoadedSettings['effective'];
   /** Gives up waiting for the blockchain service. */
   readonly signal?: AbortSignal;
+  /**
+   * Makes a node of one's own from what ours is made of; `() => node` for one that needs none of it. The server starts and stops it. What ours does
+   * with these is its business then: `policy` says who is banned (the pipeline drops what the banned write in any case), `privateKey` is the
+   * identity that is kept, `mayPublish` is all there is of `listen_only`. Metrics that ours names are missing unless it names them.
+   */
+  readonly node?: (deps: Required<Libp2pNodeDependencies>, options: Libp2pNodeOptions) => P2PNode;
+  /**
+   * Instead of the embedded chain and of `blockchain_grpcAddress`. Started by `compose`, stopped by `App.stop` or when `compose` fails. Its
+   * state store keeps the node's key, unless `p2p_private_key` is set.
+   */
+  readonly blockchain?: BlockchainClient;
+  /** Instead of what `kafka_blocksConfig` names: gets `encodeKafkaBlock` bytes. Started and stopped by the server. */
+  readonly blockProducer?: Producer;
+  /** Instead of what `kafka_subtreesConfig` names: gets `encodeKafkaSubtree` bytes. Started and stopped by the server. */
+  readonly subtreeProducer?: Producer;
 }
 
 /** A composed server with all it stands on. */
 export interface App {
   readonly log: Logger;
   readonly server: Server;
-  /** The embedded chain, or the client of the blockchain service. */
+  /** The embedded chain, the client of the blockchain service, or what was brought. */
   readonly blockchain: BlockchainClient;
   readonly metrics: Metrics;
   /** The in-process broker behind `memory://` URLs. */
@@ -68,7 +85,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
   const signal = options.signal ?? new AbortController().signal;
   const metrics = new PrometheusMetrics();
   const deps = { log, metrics, clock: systemClock };
-  const blockchain = blockchainClient(settings, dataFolder.path, deps);
+  const blockchain = options.blockchain ?? blockchainClient(settings, dataFolder.path, deps);
   try {
     await blockchain.start(signal);
     const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder.path, process.cwd()];
@@ -80,7 +97,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
     );
     const memoryBroker = new MemoryBroker({ metrics }, queueBounds(settings));
     const bans = new BanSystem({ ...deps, store: banStore(settings, dataFolder.path, log) }, banOptions(settings));
-    const node = new Libp2pNode(
+    const node = (options.node ?? libp2pNode)(
       { ...deps, random: Math.random, policy: bans },
       nodeOptions(settings, { privateKey: identity, version: buildVersion().version, dataFolder: dataFolder.path }),
     );
@@ -92,8 +109,8 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       bans,
       blockchain,
       ...services,
-      blockProducer: producerFor(settings.kafka_blocksConfig, settings, brokers),
-      subtreeProducer: producerFor(settings.kafka_subtreesConfig, settings, brokers),
+      blockProducer: options.blockProducer ?? producerFor(settings.kafka_blocksConfig, settings, brokers),
+      subtreeProducer: options.subtreeProducer ?? producerFor(settings.kafka_subtreesConfig, settings, brokers),
     };
     const member = new NetworkMember(
       { ...common, prober: dataHubProber(settings), random: Math.random },
@@ -145,6 +162,10 @@ function app(parts: Omit<App, 'start' | 'stop'> & { release: () => void }): App 
       release();
     },
   };
+}
+
+function libp2pNode(deps: Libp2pNodeDependencies, options: Libp2pNodeOptions): P2PNode {
+  return new Libp2pNode(deps, options);
 }
 
 function queueBounds(settings: Settings) {
@@ -228,7 +249,7 @@ interface HttpParts {
   readonly member: NetworkMember;
   readonly view: NodeView;
   readonly adminKey: string;
-  readonly node: Libp2pNode;
+  readonly node: P2PNode;
   readonly log: Logger;
   readonly metrics: PrometheusMetrics;
   readonly clock: Clock;

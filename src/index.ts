@@ -16,9 +16,10 @@ export type {
   FsmState,
 } from './ports/blockchain-client.ts';
 export { type Clock, systemClock } from './ports/clock.ts';
+export type { ConnectionPolicy } from './ports/connection-policy.ts';
 export type { ConsumedMessage, Consumer, MessageHandler } from './ports/consumer.ts';
 export type { Logger } from './ports/log.ts';
-export type { Counter, Labels, Metrics } from './ports/metrics.ts';
+export type { Counter, Histogram, Labels, Metrics } from './ports/metrics.ts';
 export type {
   DirectStream,
   DirectStreamHandler,
