@@ -110,7 +110,7 @@ async function banned(bans: BanSystem, text: string, untilMs: number | undefined
 
 function explained(text: string, bans: BanSystem, isWhitelisted: (peerId: PeerId) => boolean): Explanation {
   const key = parseBanKey(text);
-  const subject = key?.key ?? checkedHost(text);
+  const subject = key?.key ?? checkedHost(text, (host) => bans.manager.accountOf(host).offences.length > 0);
   const inForce = bans.list.entries().filter((entry) => entry.key === subject || entry.because === subject);
   const covering = key === undefined ? undefined : bans.list.banOf(text);
   if (covering !== undefined && !inForce.some((entry) => entry.key === covering.key)) inForce.push(covering);
@@ -132,11 +132,14 @@ function checkedPeerId(text: string): PeerId {
   });
 }
 
-/** A DataHub: host or host:port. */
-function checkedHost(text: string): string {
-  const host = text.trim().toLowerCase();
-  if (host.length <= MAX_HOST_CHARS && /^[a-z0-9][a-z0-9._-]*(?::\d{1,5})?$/.test(host) && host.includes('.'))
-    return host;
+/** A DataHub's, with or without its port. A name without a dot may be a mistyped peer id, unless something is noted of it. */
+function checkedHost(text: string, isNoted: (host: string) => boolean): string {
+  const host = text
+    .trim()
+    .toLowerCase()
+    .replace(/:\d{1,5}$/, '');
+  const isName = host.length <= MAX_HOST_CHARS && /^[a-z0-9][a-z0-9._-]*$/.test(host);
+  if (isName && (host.includes('.') || isNoted(host))) return host;
   throw noSubject(text);
 }
 

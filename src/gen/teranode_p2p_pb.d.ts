@@ -144,7 +144,7 @@ export declare const RoleScoreSchema: GenMessage<RoleScore>;
  */
 export declare type Offence = Message<"teranode_p2p.Offence"> & {
   /**
-   * Peer id, or host and port of a DataHub.
+   * Peer id, or host of a DataHub.
    *
    * @generated from field: string subject = 1;
    */

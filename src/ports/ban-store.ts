@@ -34,7 +34,7 @@ export interface BanEntry {
 
 /** One thing that somebody did wrong. */
 export interface Offence {
-  /** Peer id, or host and port of a DataHub. */
+  /** Peer id, or host of a DataHub. */
   readonly subject: string;
   readonly role: ScoreRole;
   readonly reason: BanReason;

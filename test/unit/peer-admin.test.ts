@@ -1,5 +1,6 @@
 // Connected peers as operators see them: what the node knows of the connection, and what the peer said of itself, as long as it holds.
 import { expect, test } from 'vitest';
+import { noteAtHost } from '../../src/bans/datahub-notes.ts';
 import { peerAdmin } from '../../src/peer-admin.ts';
 import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
 import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
@@ -37,7 +38,7 @@ async function setUp() {
     },
     isWhitelisted: () => false,
   });
-  return { bans, node, registry, clock, peer: () => admin.peers()[0] };
+  return { bans, node, registry, clock, admin, peer: () => admin.peers()[0] };
 }
 
 test('a height that a peer claimed is gone when the claim is, whatever the node remembers', async () => {
@@ -105,4 +106,13 @@ test('that it is banned is told as long as it is still connected', async () => {
   node.failure = new Error('its connection hangs');
   await bans.list.add(PEER, undefined);
   expect(peer()).toMatchObject({ id: PEER, isBanned: true });
+});
+
+test('a DataHub is explained by its host, with or without the port; a name without a dot when something is noted of it', async () => {
+  const { bans, admin } = await setUp();
+  expect(admin.explain('hub.example:8090')).toMatchObject({ subject: 'hub.example', offences: [] });
+  expect(() => admin.explain('teranode1')).toThrow('give an IP');
+  noteAtHost(bans.manager, 'http://teranode1:8090/api/v1', 'invalid_subtree', { topic: 'blocks', hash: undefined });
+  for (const text of ['teranode1', 'TERANODE1:8090'])
+    expect(admin.explain(text)).toMatchObject({ subject: 'teranode1', offences: [{ reason: 'invalid_subtree' }] });
 });

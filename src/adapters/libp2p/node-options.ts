@@ -14,7 +14,7 @@ export interface ConnectionLimits {
 export interface NatOptions {
   /** `p2p_enable_nat_port_map`. */
   readonly portMap: boolean;
-  /** `p2p_enable_autonat_v2`, or `p2p_enable_nat_service`. */
+  /** `p2p_enable_autonat_v2` and `p2p_enable_nat_service`. */
   readonly autonat: boolean;
   /** `p2p_enable_hole_punching`; needs the relay client. */
   readonly holePunching: boolean;
