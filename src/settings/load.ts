@@ -94,10 +94,12 @@ function readSetting(
   const isAbsent =
     found === undefined || (found.value === '' && (row.type.keepsEmpty !== true || row.default === undefined));
   if (isAbsent) {
-    if (row.isRequired) {
-      const origin = found === undefined ? `not found in context ${context}` : found.origin;
-      problems.push({ key, value: '', origin, wouldBeRight: `required: ${row.type.expects}` });
-    }
+    if (!row.isRequired) return absent;
+    const inferred = inferredSetting(reader, row);
+    if (inferred !== undefined && 'value' in inferred) return inferred;
+    const origin = found === undefined ? `not found in context ${context}` : found.origin;
+    const reasons = [`required: ${row.type.expects}`, ...(inferred === undefined ? [] : [inferred.reason])];
+    problems.push({ key, value: '', origin, wouldBeRight: reasons.join('; ') });
     return absent;
   }
   const value = row.type.parse(found.value);
@@ -112,6 +114,21 @@ function readSetting(
     return absent;
   }
   return { value, origin: found.origin };
+}
+
+/** From the setting that tells it; undefined where there is none, or none that can be read. */
+function inferredSetting(
+  reader: ConfReader,
+  { inference, type }: Row<unknown, unknown>,
+): { value: unknown; origin: string } | { reason: string } | undefined {
+  if (inference === undefined) return undefined;
+  const source = reader.resolve(inference.key);
+  if (source === undefined || 'problem' in source || source.value === '') return undefined;
+  const part = inference.part(source.value);
+  const value = type.parse(part);
+  const what = `${inference.what} of ${inference.key}`;
+  if (value !== undefined) return { value, origin: `${what}, ${source.origin}` };
+  return { reason: `${what}, "${part.slice(0, 200)}", is none of these` };
 }
 
 /** A secret as far as its type knows what may be shown; of other settings all but passwords in URLs. */

@@ -9,15 +9,26 @@ export interface Row<T, D extends T | undefined> {
   /** Other spellings that files use. */
   readonly also: readonly string[];
   readonly isRequired: boolean;
+  /** What a required setting is taken from while it is absent. */
+  readonly inference: Inference | undefined;
   readonly isSecret: boolean;
   /** A setting of this project, unknown to the Go service. */
   readonly isOurs: boolean;
+}
+
+/** Another setting that tells the value of this one. */
+export interface Inference {
+  readonly key: string;
+  readonly part: (text: string) => string;
+  /** The part, in words. */
+  readonly what: string;
 }
 
 interface Marks {
   readonly also?: readonly string[];
   readonly isSecret?: true;
   readonly isOurs?: true;
+  readonly inference?: Inference;
 }
 
 function row<T, D extends T | undefined>(
@@ -35,6 +46,7 @@ function row<T, D extends T | undefined>(
     also: marks.also ?? [],
     isSecret: marks.isSecret ?? false,
     isOurs: marks.isOurs ?? false,
+    inference: marks.inference,
   };
 }
 

@@ -21,7 +21,14 @@ const OURS = { isOurs: true } as const;
 export const SERVICE_SETTINGS = {
   network: required(
     oneOf('mainnet', 'testnet', 'stn', 'regtest', 'teratestnet', 'tstn'),
-    'The chain; decides topic prefix and proof-of-work limit.',
+    'The chain; decides topic prefix and proof-of-work limit. Absent: the last part of chainCfgParams_topicPrefix, when that is one of these.',
+    {
+      inference: {
+        key: 'chainCfgParams_topicPrefix',
+        part: (prefix) => prefix.slice(prefix.lastIndexOf('/') + 1),
+        what: 'the last part',
+      },
+    },
   ),
   chainCfgParams_topicPrefix: optional(
     matching('a prefix of letters, digits, _ . / and -', /^[A-Za-z0-9._/-]{1,200}$/),
