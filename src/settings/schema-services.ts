@@ -61,8 +61,16 @@ export const SERVICE_SETTINGS = {
   blockassembly_grpcAddress: optional(dialAddress, 'Block assembly service.'),
   blockassembly_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.'),
   blockassembly_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.'),
-  grpc_max_retries: setting(integer(0, 1000), 40, 'Retries of a gRPC call.'),
-  grpc_retry_backoff: setting(interval, 250, 'First wait between them.'),
+  grpc_max_retries: setting(
+    integer(0, 1000),
+    40,
+    'Retries of a call to one of these services, as long as its deadline allows: 10 s with all its retries, at most five with the default waits.',
+  ),
+  grpc_retry_backoff: setting(
+    interval,
+    250,
+    'First wait between them, doubled each time up to 5 s; a wait that would end after those 10 s is not begun: the call fails.',
+  ),
   embedded_chain_headers: optional(text, 'File of consecutive 80-byte headers to import at start.', OURS),
   embedded_chain_mine_interval: optional(interval, 'Mine a block each interval (regtest); unset: no mining.', OURS),
 
@@ -121,17 +129,29 @@ export const SERVICE_SETTINGS = {
   p2p_http_address: optional(dialAddress, 'Where clients find that HTTP.', { also: ['p2p_httpAddress'] }),
   health_check_httpListenAddress: optional(listenAddress, 'Second place for /health/readiness and /health/liveness.'),
   securityLevelHTTP: setting(integer(0, 1), 0, '1 serves HTTPS.'),
-  server_certFile: optional(text, 'Certificate for HTTPS and gRPC.'),
+  server_certFile: optional(
+    text,
+    'Certificate for HTTPS and gRPC; above security_level_grpc 0 also our client certificate for the services that we call.',
+  ),
   server_keyFile: optional(text, 'Key of that certificate.'),
-  server_caFile: optional(text, 'Authority of client certificates.', OURS),
+  server_caFile: optional(
+    text,
+    'Authority of client certificates (level 3), and of the services that we call over TLS; unset: for these the public ones.',
+    OURS,
+  ),
   p2p_grpc_listen_address: setting(listenAddress, ':9904', 'gRPC of this node.', { also: ['p2p_grpcListenAddress'] }),
   p2p_grpc_address: optional(dialAddress, 'Where clients find that gRPC.', { also: ['p2p_grpcAddress'] }),
-  security_level_grpc: setting(integer(0, 3), 0, '1 TLS, 2 any client certificate, 3 verified ones.', {
-    also: ['securityLevelGRPC'],
-  }),
+  security_level_grpc: setting(
+    integer(0, 3),
+    0,
+    '1 TLS, 2 any client certificate, 3 verified ones; above 0 the blockchain, block validation and block assembly services are called over TLS too.',
+    {
+      also: ['securityLevelGRPC'],
+    },
+  ),
   grpc_admin_api_key: optional(
     adminKey,
-    'Key for calls that change something; unset: one is generated and kept in dataFolder.',
+    'Key for calls that change something; unset: one is generated and kept in dataFolder. A key set here is also sent with each call to the blockchain, block validation and block assembly services.',
     { isSecret: true },
   ),
 };

@@ -1,12 +1,9 @@
 // A node whose blockchain service, which holds its key, is not there when it starts.
-import { spawn } from 'node:child_process';
 import { afterEach, describe, expect, test } from 'vitest';
-import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
-import { collectLines } from '../support/json-lines.ts';
+import { begin } from '../support/begun-server.ts';
 import { freePort } from '../support/kafka-broker.ts';
 import { DATA_HUB, privateNetwork } from '../support/network.ts';
 import { ReferenceServiceProcess } from '../support/reference-service-process.ts';
-import { REPO } from '../support/repo.ts';
 import { waitFor } from '../support/wait.ts';
 
 const running: { stop(): Promise<unknown> }[] = [];
@@ -33,36 +30,6 @@ function servicesAt(address: string): Record<string, string> {
 }
 
 describe('a blockchain service that is not there at start', () => {
-  /** `npm start`, not awaited. */
-  function begin(settings: Record<string, string>) {
-    const env = {
-      PATH: process.env.PATH ?? '',
-      HOME: process.env.HOME ?? '',
-      p2p_port: '0',
-      p2p_http_listen_address: '127.0.0.1:0',
-      p2p_grpc_listen_address: '127.0.0.1:0',
-      embedded_chain_mine_interval: '',
-      dataFolder: temporaryFolder('begun'),
-      ...settings,
-    };
-    const child = spawn('npm', ['start', '--', '--json-logs'], {
-      cwd: REPO,
-      env,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    endWithTests(child);
-    const output = collectLines(child.stdout);
-    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    return {
-      awaitLine: async (event: string) =>
-        await waitFor(() => output.json.find((line) => line.event === event), { timeoutMs: 60_000, what: event }),
-      stop: async () => {
-        child.kill('SIGTERM');
-        return await ended;
-      },
-    };
-  }
-
   const WAITS = 'blockchain service does not answer, waiting';
 
   test('is waited for; the server gets ready when it comes', async () => {
