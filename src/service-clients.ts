@@ -1,6 +1,7 @@
 // The node's other services as the settings name them: clients over gRPC, or the embedded chain where no blockchain service is named.
 import { join } from 'node:path';
 import { GrpcBlockchainClient } from './adapters/grpc/blockchain-client.ts';
+import { pause } from './adapters/grpc/pause.ts';
 import type { ServiceDependencies, ServiceOptions } from './adapters/grpc/service-channel.ts';
 import { blockAssemblyClient, blockValidationClient } from './adapters/grpc/validation-clients.ts';
 import { EmbeddedChain } from './adapters/sql/embedded-chain.ts';
@@ -59,6 +60,9 @@ export interface Waiting {
   end(): Promise<void>;
 }
 
+/** One that refuses does so at once. */
+const ASK_AGAIN_MS = 1000;
+
 /** Asks again while the service does not answer: at start it may come up after us. Throws what is no outage, and the signal's reason. */
 export async function patiently<T>(
   ask: () => Promise<T>,
@@ -79,6 +83,8 @@ export async function patiently<T>(
         hasBegun = true;
         await deps.waiting.begin();
       }
+      await pause(ASK_AGAIN_MS, signal);
+      signal.throwIfAborted();
     }
   } finally {
     if (hasBegun) await deps.waiting.end();
