@@ -1,6 +1,6 @@
 // Peers that vanish without ending their connections: processes that hang, machines without power. Nobody says so; the server finds out.
 import { generateKeyPairSync } from 'node:crypto';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -13,7 +13,7 @@ const NOTICED_MS = 90_000;
 
 const stops: (() => Promise<unknown>)[] = [];
 
-afterEach(async () => {
+afterAll(async () => {
   await Promise.all(stops.splice(0).map((stop) => stop()));
 });
 
@@ -34,42 +34,45 @@ function privateKey(): string {
   return Buffer.concat([Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')]).toString('hex');
 }
 
-test('a peer that comes back while its old connection is dead hears us again', async () => {
-  const server = await startServer();
-  const speaker = await goPeer({ allow: [server.peerId] });
-  await speaker.connect(server.address);
-  const key = privateKey();
-  const hanging = await goPeer({ privateKey: key, allow: [server.peerId] });
-  await hanging.connect(server.address);
-  await waitFor(async () => (await hanging.mesh()).mesh[TOPIC]?.includes(server.peerId), { what: 'the mesh' });
-  hanging.freeze();
-  const back = await goPeer({ privateKey: key, allow: [server.peerId] });
-  expect(back.peerId).toBe(hanging.peerId);
-  await back.connect(server.address);
-  await waitFor(
-    async () => {
-      await speaker.publish(TOPIC, JSON.stringify(subtreeFields(speaker.peerId)));
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      return ((await back.counts())[TOPIC] ?? 0) > 0;
-    },
-    { what: 'an announcement at the peer that came back', timeoutMs: NOTICED_MS },
-  );
-  expect(await server.metric('teranode_p2p_connections_silent_total')).toBe(1);
-  expect(await server.metric('teranode_p2p_connected_peers')).toBe(2);
-});
-
-test('a static peer that hangs no longer counts as connected, and is dialled until it is back', async () => {
-  const peer = await goPeer();
-  const [address = ''] = peer.addresses;
-  const server = await startServer({ p2p_static_peers: address });
-  const connected = () => server.metric('teranode_p2p_connected_peers');
-  await waitFor(async () => (await connected()) === 1, { what: 'the static peer' });
-  peer.freeze();
-  await waitFor(async () => (await connected()) === 0, { what: 'the end of the connection', timeoutMs: NOTICED_MS });
-  await waitFor(async () => (await server.metric('teranode_p2p_dials_total', 'outcome="failed"')) > 0, {
-    what: 'a dial in vain',
-    timeoutMs: 40_000,
+// They wait for the same times, each with a server of its own.
+describe.concurrent('noticed', () => {
+  test('a peer that comes back while its old connection is dead hears us again', async () => {
+    const server = await startServer();
+    const speaker = await goPeer({ allow: [server.peerId] });
+    await speaker.connect(server.address);
+    const key = privateKey();
+    const hanging = await goPeer({ privateKey: key, allow: [server.peerId] });
+    await hanging.connect(server.address);
+    await waitFor(async () => (await hanging.mesh()).mesh[TOPIC]?.includes(server.peerId), { what: 'the mesh' });
+    hanging.freeze();
+    const back = await goPeer({ privateKey: key, allow: [server.peerId] });
+    expect(back.peerId).toBe(hanging.peerId);
+    await back.connect(server.address);
+    await waitFor(
+      async () => {
+        await speaker.publish(TOPIC, JSON.stringify(subtreeFields(speaker.peerId)));
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return ((await back.counts())[TOPIC] ?? 0) > 0;
+      },
+      { what: 'an announcement at the peer that came back', timeoutMs: NOTICED_MS },
+    );
+    expect(await server.metric('teranode_p2p_connections_silent_total')).toBe(1);
+    expect(await server.metric('teranode_p2p_connected_peers')).toBe(2);
   });
-  peer.thaw();
-  await waitFor(async () => (await connected()) === 1, { what: 'the static peer again', timeoutMs: 60_000 });
+
+  test('a static peer that hangs no longer counts as connected, and is dialled until it is back', async () => {
+    const peer = await goPeer();
+    const [address = ''] = peer.addresses;
+    const server = await startServer({ p2p_static_peers: address });
+    const connected = () => server.metric('teranode_p2p_connected_peers');
+    await waitFor(async () => (await connected()) === 1, { what: 'the static peer' });
+    peer.freeze();
+    await waitFor(async () => (await connected()) === 0, { what: 'the end of the connection', timeoutMs: NOTICED_MS });
+    await waitFor(async () => (await server.metric('teranode_p2p_dials_total', 'outcome="failed"')) > 0, {
+      what: 'a dial in vain',
+      timeoutMs: 40_000,
+    });
+    peer.thaw();
+    await waitFor(async () => (await connected()) === 1, { what: 'the static peer again', timeoutMs: 60_000 });
+  });
 });

@@ -60,6 +60,13 @@ func handleRendezvous(ctx context.Context, p *testPeer, _ json.RawMessage) (any,
 	if p.dht == nil {
 		return nil, errNoDHT
 	}
+	// Who has nobody to tell fails, and tries again after two minutes.
+	for range 400 {
+		if p.dht.RoutingTable().Size() > 0 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	discovery := drouting.NewRoutingDiscovery(p.dht)
 	for name := range p.topics {
 		dutil.Advertise(ctx, discovery, name)
