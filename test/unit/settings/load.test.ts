@@ -1,11 +1,9 @@
 // Real settings files under several contexts; what is refused, and how it is told.
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { advertiseMultiaddr, parseMultiaddr } from '../../../src/adapters/libp2p/addresses.ts';
-import { settingsDocument } from '../../../src/settings/document.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
-import { ROWS } from '../../../src/settings/schema.ts';
 import { fullTopicNames } from '../../../src/settings/topic-names.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 import { REPO } from '../../support/repo.ts';
@@ -383,86 +381,5 @@ describe('defaults and bounds', () => {
     expect(
       fullTopicNames(loadText(MINIMAL_SETTINGS, { chainCfgParams_topicPrefix: 'bitcoin/mainnet' }).settings).mining_on,
     ).toBe('bitcoin/mainnet-miningon');
-  });
-});
-
-describe('a topic prefix without a network', () => {
-  const WITHOUT = MINIMAL_SETTINGS.replace(/^network = .*$/m, '');
-  const prefixed = (prefix: string) => `${WITHOUT}chainCfgParams_topicPrefix = ${prefix}\n`;
-
-  test.each([
-    ['bitcoin/mainnet', 'mainnet'],
-    ['teranode/bitcoin/1.0.0/teratestnet', 'teratestnet'],
-    ['bitcoin/TSTN', 'tstn'],
-    ['stn', 'stn'],
-  ])('%s is of %s', (prefix, network) => {
-    const { settings, effective } = loadText(prefixed(prefix));
-    expect(settings).toMatchObject({ network, chainCfgParams_topicPrefix: prefix });
-    expect(fullTopicNames(settings).block).toBe(`${prefix}-block`);
-    const shown = effective.find(({ key }) => key === 'network');
-    expect(shown).toMatchObject({ shown: network });
-    expect(shown?.origin).toMatch(/^the last part of chainCfgParams_topicPrefix, settings\.conf:\d+ /);
-  });
-
-  test.each([
-    ['bitcoin/moonnet', 'moonnet'],
-    ['mainnet/bitcoin', 'bitcoin'],
-    ['bitcoin/mainnet/', ''],
-    ['bitcoin-mainnet', 'bitcoin-mainnet'],
-  ])('%s is of none that is known, and refused', (prefix, part) => {
-    const problems = problemsOf(() => loadText(prefixed(prefix)));
-    const wouldBeRight = `required: mainnet or testnet or stn or regtest or teratestnet or tstn; the last part of chainCfgParams_topicPrefix, "${part}", is none of these`;
-    expect(problems).toMatchObject([{ key: 'network', value: '', wouldBeRight }]);
-  });
-
-  test('a network that is set stands, whatever the prefix ends in', () => {
-    const env = { chainCfgParams_topicPrefix: 'bitcoin/mainnet' };
-    expect(loadText(MINIMAL_SETTINGS, env).settings.network).toBe('regtest');
-    expect(loadText(MINIMAL_SETTINGS, { ...env, network: '' }).settings.network).toBe('mainnet');
-    expect(problemsOf(() => loadText(MINIMAL_SETTINGS, { ...env, network: 'moonnet' }))).toMatchObject([
-      { key: 'network', value: 'moonnet' },
-    ]);
-  });
-});
-
-describe('documents', () => {
-  test('docs/settings.md is what the schema says', () => {
-    expect(readFileSync(join(REPO, 'docs/settings.md'), 'utf8')).toBe(settingsDocument());
-  });
-
-  test('every key of the specification’s configuration part is a setting', () => {
-    const keys = new Set(ROWS.flatMap(([key, row]) => [key as string, ...row.also]));
-    const specified = [
-      'p2p_listen_addresses',
-      'p2p_advertise_addresses',
-      'p2p_port',
-      'p2p_block_topic',
-      'p2p_subtree_topic',
-      'p2p_handshake_topic',
-      'p2p_mining_on_topic',
-      'p2p_rejected_tx_topic',
-      'p2p_node_status_topic',
-      'p2p_shared_key',
-      'p2p_dht_protocol_id',
-      'p2p_dht_use_private',
-      'p2p_optimise_retries',
-      'p2p_static_peers',
-      'p2p_private_key',
-      'p2p_http_address',
-      'p2p_http_listen_address',
-      'p2p_grpc_address',
-      'p2p_grpc_listen_address',
-      'p2p_bootstrap_addresses',
-      'p2p_bootstrap_persistent',
-      'p2p_ban_threshold',
-      'p2p_ban_duration',
-      'securityLevelHTTP',
-      'server_certFile',
-      'server_keyFile',
-      'p2p_ban_default_duration',
-      'p2p_ban_persist_path',
-      'p2p_ban_max_entries',
-    ];
-    expect(specified.filter((key) => !keys.has(key))).toEqual([]);
   });
 });

@@ -1,0 +1,120 @@
+// A message judged by the guards of its topic, beside a view in which all is well; and messages as they were recorded.
+import { expect } from 'vitest';
+import type { Effect } from '../../src/gossip/effects.ts';
+import type { GuardView } from '../../src/gossip/guards.ts';
+import type { ReadTopic } from '../../src/gossip/messages.ts';
+import { topicPipeline } from '../../src/gossip/pipeline.ts';
+import type { GossipMessage } from '../../src/ports/p2p-node.ts';
+import type { PeerId } from '../../src/wire/ids.ts';
+import { NETWORKS } from '../../src/wire/networks.ts';
+import { recordedTexts } from '../support/recorded.ts';
+import { FakeClock, RecordedMetrics, recordingLogger } from './recorders.ts';
+
+export const AUTHOR = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
+export const RELAY = '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId;
+export const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
+
+export const RECORDED = {
+  block: recordedTexts('teranode-block.json'),
+  subtree: recordedTexts('teranode-subtree.json'),
+  mining_on: recordedTexts('teranode-miningon.json'),
+  handshake: recordedTexts('teranode-handshake.json'),
+  rejected_tx: recordedTexts('teranode-rejected_tx.json'),
+  node_status: recordedTexts('teranode-node_status.json'),
+  // Specified and sent by no Go node: nothing was recorded.
+  best_block: [`{"PeerID":"${AUTHOR}"}`],
+} as const satisfies Record<ReadTopic, string[]>;
+export const TOPICS = Object.keys(RECORDED) as ReadTopic[];
+
+export const VIEW: GuardView = {
+  ownId: OWN,
+  verifiesHeaderPow: true,
+  requiresHeader: false,
+  powLimitBits: NETWORKS.mainnet.powLimitBits,
+  blockAnnouncedBy: () => false,
+  subtreeAnnouncedBy: () => false,
+  mayRelayPeerDiscovery: () => true,
+  passedElsewhere: () => false,
+  passed: () => {},
+  handsOn: () => true,
+  isBanned: () => false,
+  authorRate: () => 'ok',
+  relayRate: () => 'ok',
+  isReplay: () => false,
+  dataHubUrlFault: () => undefined,
+  ownHeightOf: () => undefined,
+  easiestTarget: () => undefined,
+};
+
+/** The effect of a guard that charges the author. */
+export function charged(kind: ReadTopic, rule: string, reason: string, author: string, hash?: string) {
+  return [{ type: 'offence', author, reason, rule, topic: `prefix-${kind}`, hash }];
+}
+
+interface Judged {
+  readonly relay: string;
+  readonly reason: string;
+  readonly effects: Effect[];
+}
+
+export function judge(
+  kind: ReadTopic,
+  data: string | Uint8Array,
+  options: { view?: Partial<GuardView>; author?: PeerId; execute?: () => void; shadow?: readonly string[] } = {},
+): Judged {
+  const metrics = new RecordedMetrics();
+  const effects: Effect[] = [];
+  const handler = topicPipeline(kind, {
+    view: { ...VIEW, ...options.view },
+    execute: (each) => {
+      options.execute?.();
+      effects.push(...each);
+    },
+    isShadow: (rule) => options.shadow?.includes(rule) === true,
+    clock: new FakeClock(),
+    log: recordingLogger(),
+    metrics,
+  });
+  const envelope: GossipMessage = {
+    topic: `prefix-${kind}`,
+    bytes: Buffer.from(data),
+    author: options.author ?? AUTHOR,
+    authorKey: () => new Uint8Array(),
+    relay: RELAY,
+    seqno: 1n,
+  };
+  const relay = handler(envelope);
+  const reasons = ['processed', ...REASONS].filter(
+    (reason) => metrics.count('teranode_p2p_gossip_messages_total', { reason }) === 1,
+  );
+  expect(reasons).toHaveLength(1);
+  return { relay, reason: reasons[0] ?? '', effects };
+}
+
+const REASONS = [
+  'own_message',
+  'other_prefix',
+  'banned_author',
+  'author_rate',
+  'relay_rate',
+  'size',
+  'replay',
+  'peer_discovery',
+  'peer_discovery_repeated',
+  'not_json',
+  'decode',
+  'hash_form',
+  'author_mismatch',
+  'header_missing',
+  'header_mismatch',
+  'proof_of_work',
+  'height_implausible',
+  'work_implausible',
+  'datahub_url',
+  'duplicate',
+  'handler_failed',
+];
+
+export function changed(kind: ReadTopic, fields: Record<string, unknown>): string {
+  return JSON.stringify({ ...JSON.parse(RECORDED[kind][0] ?? ''), ...fields });
+}

@@ -1,0 +1,43 @@
+// The network where only the prefix of its topics is given.
+import { describe, expect, test } from 'vitest';
+import { fullTopicNames } from '../../../src/settings/topic-names.ts';
+import { loadText, MINIMAL_SETTINGS, problemsOf } from '../../support/settings.ts';
+
+describe('a topic prefix without a network', () => {
+  const WITHOUT = MINIMAL_SETTINGS.replace(/^network = .*$/m, '');
+  const prefixed = (prefix: string) => `${WITHOUT}chainCfgParams_topicPrefix = ${prefix}\n`;
+
+  test.each([
+    ['bitcoin/mainnet', 'mainnet'],
+    ['teranode/bitcoin/1.0.0/teratestnet', 'teratestnet'],
+    ['bitcoin/TSTN', 'tstn'],
+    ['stn', 'stn'],
+  ])('%s is of %s', (prefix, network) => {
+    const { settings, effective } = loadText(prefixed(prefix));
+    expect(settings).toMatchObject({ network, chainCfgParams_topicPrefix: prefix });
+    expect(fullTopicNames(settings).block).toBe(`${prefix}-block`);
+    const shown = effective.find(({ key }) => key === 'network');
+    expect(shown).toMatchObject({ shown: network });
+    expect(shown?.origin).toMatch(/^the last part of chainCfgParams_topicPrefix, settings\.conf:\d+ /);
+  });
+
+  test.each([
+    ['bitcoin/moonnet', 'moonnet'],
+    ['mainnet/bitcoin', 'bitcoin'],
+    ['bitcoin/mainnet/', ''],
+    ['bitcoin-mainnet', 'bitcoin-mainnet'],
+  ])('%s is of none that is known, and refused', (prefix, part) => {
+    const problems = problemsOf(() => loadText(prefixed(prefix)));
+    const wouldBeRight = `required: mainnet or testnet or stn or regtest or teratestnet or tstn; the last part of chainCfgParams_topicPrefix, "${part}", is none of these`;
+    expect(problems).toMatchObject([{ key: 'network', value: '', wouldBeRight }]);
+  });
+
+  test('a network that is set stands, whatever the prefix ends in', () => {
+    const env = { chainCfgParams_topicPrefix: 'bitcoin/mainnet' };
+    expect(loadText(MINIMAL_SETTINGS, env).settings.network).toBe('regtest');
+    expect(loadText(MINIMAL_SETTINGS, { ...env, network: '' }).settings.network).toBe('mainnet');
+    expect(problemsOf(() => loadText(MINIMAL_SETTINGS, { ...env, network: 'moonnet' }))).toMatchObject([
+      { key: 'network', value: 'moonnet' },
+    ]);
+  });
+});
