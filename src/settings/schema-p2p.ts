@@ -94,7 +94,11 @@ export const P2P_SETTINGS = {
   p2p_bootstrap_addresses: setting(listOf(peerMultiaddr), [], 'Peers through which the network is found.', {
     also: ['p2p_bootstrapAddresses'],
   }),
-  p2p_bootstrap_persistent: setting(boolean, false, 'Reconnect to bootstrap addresses for ever, to those of p2p_dht_public_bootstrap too.'),
+  p2p_bootstrap_persistent: setting(
+    boolean,
+    false,
+    'Reconnect to bootstrap addresses for ever, to those of p2p_dht_public_bootstrap too.',
+  ),
   p2p_share_private_addresses: setting(boolean, true, 'Tell peers our private addresses too.'),
   listen_mode: setting(oneOf('full', 'listen_only'), 'full', 'listen_only publishes nothing but the handshake.'),
   p2p_enable_nat_service: setting(boolean, true, 'Find out by peers whether we are reachable (AutoNAT).'),
