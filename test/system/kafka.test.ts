@@ -10,6 +10,7 @@ import { temporaryFolder } from '../support/cleanup.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { partsFor, signal } from '../support/kafka-parts.ts';
 import { readTopic } from '../support/kafka-reader.ts';
+import { requireTool } from '../support/tools.ts';
 import { waitFor } from '../support/wait.ts';
 
 describe('kafka:// with a real broker', () => {
@@ -119,6 +120,7 @@ describe('TLS', () => {
 
   /** An authority, and keys with certificates signed by it. */
   beforeAll(async () => {
+    requireTool('openssl', ['version'], 'openssl');
     const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
     openssl(
       'req',
