@@ -1,11 +1,11 @@
 // The node's other services as the settings name them: clients over gRPC, or the embedded chain where no blockchain service is named.
 import { join } from 'node:path';
 import { GrpcBlockchainClient } from './adapters/grpc/blockchain-client.ts';
-import { pause } from './adapters/grpc/pause.ts';
 import type { ServiceDependencies, ServiceOptions } from './adapters/grpc/service-channel.ts';
 import { blockAssemblyClient, blockValidationClient } from './adapters/grpc/validation-clients.ts';
 import { EmbeddedChain } from './adapters/sql/embedded-chain.ts';
 import { P2PError } from './errors.ts';
+import { pause } from './pause.ts';
 import type { BlockchainClient } from './ports/blockchain-client.ts';
 import { systemClock } from './ports/clock.ts';
 import type { Logger } from './ports/log.ts';

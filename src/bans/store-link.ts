@@ -2,6 +2,7 @@
 // servers changed is read again. Nothing that decides waits for it.
 import { BoundedQueue } from '../bounded-queue.ts';
 import { P2PError } from '../errors.ts';
+import { pause } from '../pause.ts';
 import type { BanStore, StoreChange } from '../ports/ban-store.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
@@ -300,18 +301,4 @@ function isOfBans([key]: readonly string[]): boolean {
 
 function isUnavailable(error: unknown): boolean {
   return error instanceof P2PError && error.code === 'STORE_UNAVAILABLE';
-}
-
-/** Ends early, without a throw, when the signal aborts. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

@@ -1,8 +1,10 @@
 // Forgets in the store what ended: a batch at a time, with pauses, and beside the writes, so that however much there is neither they nor anything
 // else waits for it. What fails is left for the next time.
+
+import { pause } from '../pause.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
-import { pause, type StoreLink } from './store-link.ts';
+import type { StoreLink } from './store-link.ts';
 
 /** Between two batches: twice as long as the batch took, so that a purge takes a third of one core; at least this. */
 const PAUSE_MS = 20;

@@ -26,11 +26,8 @@ interface Heard {
   before: bigint;
 }
 
-/** An author as our neighbour. */
-export interface FirstHand {
-  /** Monotonic ms at which its newest connection to us began; undefined: not known. */
-  readonly connectedSinceMs: number | undefined;
-}
+/** Of an author that is our neighbour: monotonic ms at which its newest connection to us began; undefined: not known. */
+export type ConnectedSince = () => number | undefined;
 
 export class SequenceNumbers {
   private readonly clock: Clock;
@@ -42,19 +39,19 @@ export class SequenceNumbers {
   }
 
   /**
-   * Remembers the author's highest number. True for one that the author passed a minute ago or more, as far as is known: whoever hands over such
+   * Remembers the author's highest number; `connectedSinceMs` at first hand only, asked when it matters. True for one that the author passed a minute ago or more, as far as is known: whoever hands over such
    * a message now, the author is not saying it now. Not so on a connection of the author's own that began after its highest number was heard:
    * a node that started while its clock was ahead begins lower at its next start, and would be silent until its clock had made up for it.
    */
-  isLate(author: PeerId, seqno: bigint, firstHand?: FirstHand): boolean {
+  isLate(author: PeerId, seqno: bigint, connectedSinceMs?: ConnectedSince): boolean {
     const now = this.clock.monotonic();
     const heard = this.heard.get(author);
     if (heard === undefined) return this.begin(author, seqno, now, -1n);
     const isLate = seqno <= heard.highest && (seqno <= heard.floor || now - heard.atMs >= OVERTAKING_MS);
-    if (isLate && (firstHand?.connectedSinceMs ?? Number.NEGATIVE_INFINITY) > heard.atMs)
+    if (isLate && (connectedSinceMs?.() ?? Number.NEGATIVE_INFINITY) > heard.atMs)
       return this.begin(author, seqno, now, heard.highest > heard.before ? heard.highest : heard.before);
     if (seqno <= heard.highest) return isLate;
-    if (seqno <= heard.before && firstHand === undefined) return true;
+    if (seqno <= heard.before && connectedSinceMs === undefined) return true;
     if (now - heard.atMs >= OVERTAKING_MS) heard.mark = heard.highest;
     if (now - heard.markMs >= OVERTAKING_MS) {
       heard.floor = heard.mark;

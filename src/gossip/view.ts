@@ -81,8 +81,8 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
     authorRate: (author, seqno, atFirstHand) => {
-      const firstHand = atFirstHand ? { connectedSinceMs: deps.connectedSinceMs(author) } : undefined;
-      if (!numbers.isLate(author, seqno, firstHand) || atFirstHand) return authors.take(author);
+      const connectedSinceMs = atFirstHand ? () => deps.connectedSinceMs(author) : undefined;
+      if (!numbers.isLate(author, seqno, connectedSinceMs) || atFirstHand) return authors.take(author);
       return lateOnes.take(author) === 'ok' ? 'ok' : 'over';
     },
     relayRate: (relay) => relays.take(relay),

@@ -111,6 +111,17 @@ export const DRESSES = [
   ['without a shared key, over TLS only', publicNetwork('mainnet'), { security: 'tls' }],
 ] as const;
 
+/** Settings of a node whose three services stand at one address. */
+export function servicesAt(address: string): Record<string, string> {
+  return {
+    ...privateNetwork('regtest'),
+    asset_httpPublicAddress: DATA_HUB,
+    blockchain_grpcAddress: address,
+    blockvalidation_grpcAddress: address,
+    blockassembly_grpcAddress: address,
+  };
+}
+
 /** Settings that send blocks and subtrees to a broker. */
 export function kafkaSettings(broker: string): Record<string, string> {
   const parameters = 'partitions=1&replication=1&retention=600000&segment_bytes=33554432';

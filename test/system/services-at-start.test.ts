@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { begin } from '../support/begun-server.ts';
 import { freePort } from '../support/kafka-broker.ts';
-import { DATA_HUB, privateNetwork } from '../support/network.ts';
+import { servicesAt } from '../support/network.ts';
 import { ReferenceServiceProcess } from '../support/reference-service-process.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -16,17 +16,6 @@ async function startServices(options: Parameters<typeof ReferenceServiceProcess.
   const services = await ReferenceServiceProcess.start(options);
   running.push(services);
   return services;
-}
-
-/** All three services at one address. */
-function servicesAt(address: string): Record<string, string> {
-  return {
-    ...privateNetwork('regtest'),
-    asset_httpPublicAddress: DATA_HUB,
-    blockchain_grpcAddress: address,
-    blockvalidation_grpcAddress: address,
-    blockassembly_grpcAddress: address,
-  };
 }
 
 describe('a blockchain service that is not there at start', () => {

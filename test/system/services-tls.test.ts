@@ -4,7 +4,7 @@ import { begin } from '../support/begun-server.ts';
 import { type CertificateFiles, makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { freePort } from '../support/kafka-broker.ts';
-import { DATA_HUB, privateNetwork } from '../support/network.ts';
+import { servicesAt } from '../support/network.ts';
 import { awaitFailing, probe } from '../support/readiness.ts';
 import { ReferenceServiceProcess } from '../support/reference-service-process.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -39,11 +39,7 @@ async function startServices(): Promise<ReferenceServiceProcess> {
 
 function settingsFor(address: string): Record<string, string> {
   return {
-    ...privateNetwork('regtest'),
-    asset_httpPublicAddress: DATA_HUB,
-    blockchain_grpcAddress: address,
-    blockvalidation_grpcAddress: address,
-    blockassembly_grpcAddress: address,
+    ...servicesAt(address),
     security_level_grpc: '1',
     server_certFile: own.certFile,
     server_keyFile: own.keyFile,

@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { freePort, KafkaBroker } from '../support/kafka-broker.ts';
-import { allTopics, DATA_HUB, kafkaSettings, PSK, privateNetwork, topicsOf } from '../support/network.ts';
+import { allTopics, DATA_HUB, kafkaSettings, PSK, privateNetwork, servicesAt, topicsOf } from '../support/network.ts';
 import { awaitFailing, KAFKA_CHECKS, probe } from '../support/readiness.ts';
 import { type MinedBlock, ReferenceServiceProcess } from '../support/reference-service-process.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -29,16 +29,6 @@ async function startServices(options: Parameters<typeof ReferenceServiceProcess.
   const services = await ReferenceServiceProcess.start(options);
   running.push(services);
   return services;
-}
-
-/** All three services at one address. */
-function servicesAt(address: string): Record<string, string> {
-  return {
-    ...SETTINGS,
-    blockchain_grpcAddress: address,
-    blockvalidation_grpcAddress: address,
-    blockassembly_grpcAddress: address,
-  };
 }
 
 async function startServer(settings: Record<string, string>): Promise<ServerProcess> {

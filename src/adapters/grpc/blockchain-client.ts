@@ -2,6 +2,7 @@
 // listens, through restarts of the service.
 import type { DescMethod } from '@bufbuild/protobuf';
 import { BlockchainAPI } from '../../gen/blockchain_api_pb.js';
+import { pause } from '../../pause.ts';
 import type {
   BlockchainClient,
   BlockchainNotification,
@@ -13,7 +14,6 @@ import { hashToBytes } from '../../wire/hash.ts';
 import type { BlockHash } from '../../wire/ids.ts';
 import { fsmStateOf, headerRecord } from './blockchain-answers.ts';
 import { type Listener, MAX_WAITING, NotificationFeed } from './notification-feed.ts';
-import { pause } from './pause.ts';
 import { grpcCodeOf, rpcFailure } from './rpc-failure.ts';
 import { SERVICE_TIMES, ServiceChannel, type ServiceDependencies, type ServiceOptions } from './service-channel.ts';
 

@@ -1,6 +1,7 @@
 // From the service's stream to listeners: one queue in the order of arrival, worked off by one worker, so that a block that must be looked up
 // keeps its place. Whatever is lost on the way (connection, full queue, bytes that mean nothing) ends in reading the best block.
 import { BoundedQueue } from '../../bounded-queue.ts';
+import { pause } from '../../pause.ts';
 import type { BlockchainClient, BlockchainNotification, FsmState } from '../../ports/blockchain-client.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
@@ -9,7 +10,6 @@ import { type Repeating, repeating } from '../../repeating.ts';
 import type { BlockHash } from '../../wire/ids.ts';
 import { readNotification } from './blockchain-answers.ts';
 import { NotificationStream } from './notification-stream.ts';
-import { pause } from './pause.ts';
 import type { ServiceChannel } from './service-channel.ts';
 import { TipFollower } from './tip-follower.ts';
 

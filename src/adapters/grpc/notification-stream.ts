@@ -1,9 +1,9 @@
 // The one stream of notifications that a client keeps with the blockchain service, opened again for as long as somebody listens.
 import { status } from '@grpc/grpc-js';
 import { BlockchainAPI } from '../../gen/blockchain_api_pb.js';
+import { pause } from '../../pause.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
-import { pause } from './pause.ts';
 import type { ServiceChannel } from './service-channel.ts';
 
 export interface StreamEvents {

@@ -3,11 +3,11 @@
 import { create, type DescMethod, fromBinary, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { type Client, type ClientReadableStream, status } from '@grpc/grpc-js';
 import { P2PError } from '../../errors.ts';
+import { pause } from '../../pause.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
-import { pause } from './pause.ts';
 import { grpcCodeOf, oneLine, rpcFailure, type ServiceName } from './rpc-failure.ts';
 import { ServiceConnection } from './service-connection.ts';
 import { methodDefinition } from './service-definition.ts';
