@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { errorsDocument } from '../../scripts/docs-errors.ts';
 import { serializeError } from '../../src/adapters/logging/logger.ts';
-import { P2PError } from '../../src/errors.ts';
+import { P2PError } from '../../src/lib/errors.ts';
 import { REPO } from '../support/repo.ts';
 
 test('docs/errors.md is the table of codes', () => {
