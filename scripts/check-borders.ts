@@ -63,6 +63,7 @@ const HOMES: readonly { readonly library: RegExp; readonly folders: readonly str
   { library: /^zod$/, folders: ['settings', 'adapters/http', 'adapters/libp2p/discovery'] },
   { library: /^ipaddr\.js$/, folders: ['lib', 'wire', 'peers', 'adapters'] },
   { library: /^lru-cache$/, folders: ['*'] },
+  { library: /^p-timeout$/, folders: ['lib'] },
   { library: /^node:/, folders: ['*'] },
 ];
 

@@ -4,6 +4,7 @@ import type { FsmWatch } from '../chain/fsm-watch.ts';
 import type { OwnChain } from '../chain/own-chain.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { Attribution } from '../peers/attribution.ts';
+import { gaugeWithBound } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import { type ExecutorDependencies, executor } from './executor.ts';
@@ -46,8 +47,8 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
   const watch: WatchSize = (kind, size, bound) => {
-    metrics.gauge('teranode_p2p_rule_entries', 'Entries that rules of the pipeline remember', size, { kind });
-    metrics.gauge('teranode_p2p_rule_entries_bound', 'Such entries at most', () => bound, { kind });
+    const help = 'Entries that validation rules remember';
+    gaugeWithBound(metrics, { name: 'teranode_p2p_rule_entries', help, labels: { kind } }, size, bound);
   };
   const view = guardView(
     {

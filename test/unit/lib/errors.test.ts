@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { errorsDocument } from '../../scripts/docs-errors.ts';
-import { serializeError } from '../../src/adapters/logging/logger.ts';
-import { P2PError } from '../../src/lib/errors.ts';
-import { REPO } from '../support/repo.ts';
+import { errorsDocument } from '../../../scripts/docs-errors.ts';
+import { serializeError } from '../../../src/adapters/logging/logger.ts';
+import { P2PError } from '../../../src/lib/errors.ts';
+import { REPO } from '../../support/repo.ts';
 
 test('docs/errors.md is the table of codes', () => {
   expect(readFileSync(join(REPO, 'docs/errors.md'), 'utf8')).toBe(errorsDocument());

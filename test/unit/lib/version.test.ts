@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { buildVersion, versionFromGit } from '../../src/lib/version.ts';
-import { temporaryFolder } from '../support/cleanup.ts';
+import { buildVersion, versionFromGit } from '../../../src/lib/version.ts';
+import { temporaryFolder } from '../../support/cleanup.ts';
 
 function checkout(): { folder: string; git(...args: string[]): string } {
   const folder = temporaryFolder('git');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BoundedQueue } from '../../src/lib/bounded-queue.ts';
+import { BoundedQueue } from '../../../src/lib/bounded-queue.ts';
 
 describe('bounded queue', () => {
   test('drops the oldest beyond its bound in items', () => {
