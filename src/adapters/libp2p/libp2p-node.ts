@@ -2,6 +2,7 @@
 // comes from outside; what it knows about connections stands in the peer book.
 import type { Connection, IdentifyResult, Stream } from '@libp2p/interface';
 import type { PeerId } from '../../domain/ids.ts';
+import { orAfter } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
@@ -25,15 +26,10 @@ import { SilentConnections } from './connections/silent-connections.ts';
 import { Traffic } from './connections/traffic.ts';
 import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts';
 import { PeerKeeper } from './discovery/peer-keeper.ts';
-import { reportBrokenFrames } from './gossipsub/malformed-rpc.ts';
-import { boundGossipMemory } from './gossipsub/memory.ts';
-import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossipsub/options.ts';
-import { GossipStreams } from './gossipsub/outbound-streams.ts';
-import { gossipProgress } from './gossipsub/progress.ts';
-import { sendInParts } from './gossipsub/rpc-splitting.ts';
-import { SeenMessages } from './gossipsub/seen-messages.ts';
-import { meshPeers, topicValidator } from './gossipsub/topic-validator.ts';
-import { takeTurns } from './gossipsub/verification-scheduler.ts';
+import { Gossip } from './gossipsub/gossip.ts';
+import { meshPeers } from './gossipsub/internals.ts';
+import { MAX_GOSSIP_BYTES } from './gossipsub/options.ts';
+import { topicValidator } from './gossipsub/topic-validator.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { boundDht } from './patches/dht-intake.ts';
@@ -47,8 +43,6 @@ const SEND_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 2500;
 /** Parallel direct streams of one connection: a handshake is one short stream, and slow ones must not jam it. */
 const MAX_DIRECT_STREAMS = 64;
-/** About 100 bytes each; two minutes at 8,000 messages a second. */
-const MAX_SEEN_IDS = 1_000_000;
 /** Room for the envelope of a message (author, key, signature, topic) within the largest RPC. */
 const MAX_PUBLISH_BYTES = MAX_GOSSIP_BYTES - 1024;
 
@@ -72,8 +66,7 @@ export class Libp2pNode implements P2PNode {
   private readonly suppressed: Counter;
   private topics: readonly string[] = [];
   private libp2p: TeranodeLibp2p | undefined;
-  private progress: Progress | undefined;
-  private gossipStreams: GossipStreams | undefined;
+  private gossip: Gossip | undefined;
   private keeper: PeerKeeper | undefined;
   private onConnected: (peerId: PeerId) => void = () => {};
   private onDisconnected: (peerId: PeerId) => void = () => {};
@@ -119,15 +112,7 @@ export class Libp2pNode implements P2PNode {
     this.libp2p = libp2p;
     boundPeerStore(libp2p, metrics);
     boundDht(libp2p.services.dht, this.deps);
-    boundGossipMemory(
-      libp2p.services.pubsub,
-      new SeenMessages(this.deps, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS }),
-    );
-    sendInParts(libp2p.services.pubsub);
-    reportBrokenFrames(libp2p.services.pubsub, metrics, (peerId) => policy?.brokenFrame(peerId));
-    takeTurns(libp2p.services.pubsub, metrics);
-    this.progress = gossipProgress(libp2p.services.pubsub, metrics);
-    this.gossipStreams = new GossipStreams(libp2p, this.deps);
+    this.gossip = new Gossip({ ...this.deps, libp2p, penalize: (peerId) => policy?.brokenFrame(peerId) });
     this.listenToConnections(libp2p);
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
     try {
@@ -148,7 +133,7 @@ export class Libp2pNode implements P2PNode {
       { ...this.deps, libp2p, book: this.book, ownId: this.id },
       { ...this.options, topicNames: this.topics },
     );
-    this.gossipStreams.start();
+    this.gossip.start();
     this.silent.start();
     await this.keeper.start();
     this.deps.log.info({ peerId: this.id, addresses: this.listenAddresses(), verifier }, 'node started');
@@ -160,14 +145,13 @@ export class Libp2pNode implements P2PNode {
   }
 
   private async stopOnce(): Promise<void> {
-    this.gossipStreams?.stop();
+    this.gossip?.stop();
     this.silent.stop();
     await this.keeper?.stop();
     const { libp2p } = this;
     this.libp2p = undefined;
     if (libp2p === undefined) return;
-    const deadline = new Promise<'late'>((resolve) => setTimeout(resolve, STOP_DEADLINE_MS, 'late').unref());
-    const outcome = await Promise.race([Promise.resolve(libp2p.stop()), deadline]);
+    const outcome = await orAfter(Promise.resolve(libp2p.stop()), STOP_DEADLINE_MS, 'late');
     if (outcome === 'late') this.deps.log.warn({ deadlineMs: STOP_DEADLINE_MS }, 'node did not stop in time');
   }
 
@@ -354,7 +338,7 @@ export class Libp2pNode implements P2PNode {
   }
 
   gossipProgress(): Progress | undefined {
-    return this.progress;
+    return this.gossip?.progress;
   }
 
   getProcessName(): string {

@@ -1,7 +1,6 @@
-// The seam to gossipsub: its validator calls our handler, and the handler's decision says whether the message is forwarded.
-
+// Between gossipsub's topic validator and our handler: the handler's decision says whether a message is forwarded.
 import { publicKeyToProtobuf } from '@libp2p/crypto/keys';
-import { type GossipSub, type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
+import { type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { PeerId } from '../../../domain/ids.ts';
 import type { RelayDecision, TopicHandler } from '../../../ports/p2p-node.ts';
 import type { Traffic } from '../connections/traffic.ts';
@@ -13,14 +12,14 @@ const RESULTS = {
   reject: TopicValidatorResult.Reject,
 } as const satisfies Record<RelayDecision, TopicValidatorResult>;
 
-/** A topic without a handler is relayed unread, as Go relays rejected transactions. */
+/** Messages of a topic without a handler are forwarded unread, as Go forwards rejected transactions. */
 export function topicValidator(
   topic: string,
   handlers: ReadonlyMap<string, TopicHandler>,
   traffic: Traffic,
   ownId: PeerId,
 ): TopicValidatorFn {
-  return (relay, message) => {
+  return (receivedFrom, message) => {
     traffic.received(message.data.byteLength);
     const handler = handlers.get(topic);
     if (handler === undefined) return TopicValidatorResult.Accept;
@@ -30,15 +29,9 @@ export function topicValidator(
       bytes: message.data,
       author: peerIdText(message.from),
       authorKey: () => publicKeyToProtobuf(message.key),
-      relay: relay === undefined ? ownId : peerIdText(relay),
+      relay: receivedFrom === undefined ? ownId : peerIdText(receivedFrom),
       seqno: message.sequenceNumber,
     });
     return RESULTS[decision];
   };
-}
-
-/** Peers in the mesh of a topic. The class has the method; the exported type leaves it out. */
-export function meshPeers(pubsub: GossipSub, topicName: string): PeerId[] {
-  const withMesh = pubsub as GossipSub & { getMeshPeers?(topic: string): string[] };
-  return (withMesh.getMeshPeers?.(topicName) ?? []) as PeerId[];
 }
