@@ -4,7 +4,8 @@
 import type { PeerId } from '../domain/ids.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { DirectStream, DirectStreamHandler } from '../ports/p2p-node.ts';
-import { decodeHandshake, type HandshakeMessage, MAX_HANDSHAKE_BYTES } from '../wire/handshake.ts';
+import { decodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
+import { MAX_DIRECT_STREAM_BYTES } from '../wire/message-sizes.ts';
 import type { StreamFailure, Tally } from './tally.ts';
 
 /** A message is one packet; the slowest honest link needs a round trip or two. */
@@ -69,7 +70,7 @@ export class StreamIntake {
   private async bytesOf(place: OpenStream): Promise<Uint8Array | undefined> {
     const { stream } = place;
     try {
-      return await stream.readToEnd(MAX_HANDSHAKE_BYTES, READ_DEADLINE_MS);
+      return await stream.readToEnd(MAX_DIRECT_STREAM_BYTES, READ_DEADLINE_MS);
     } catch (error) {
       const failure = place.isPushedOut ? 'pushed_out' : failureOf(error);
       if (!this.stopped) this.deps.tally.received('unknown', 'stream', failure);

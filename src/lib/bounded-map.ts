@@ -45,8 +45,11 @@ export class BoundedMap<K extends {}, V extends {}> {
     this.entries.clear();
   }
 
-  /** Newest first. */
-  values(): IterableIterator<V> {
-    return this.entries.values();
+  /** The entry set longest ago first; entries may be deleted meanwhile. */
+  *oldestFirst(): Generator<[key: K, value: V], void> {
+    for (const key of [...this.entries.rkeys()]) {
+      const value = this.entries.peek(key);
+      if (value !== undefined) yield [key, value];
+    }
   }
 }

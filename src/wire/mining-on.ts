@@ -3,6 +3,7 @@
 import type { BlockHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
 import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
+import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 export interface MiningOnMessage {
   /** The tip. */
@@ -20,10 +21,8 @@ export interface MiningOnMessage {
   readonly txCount: bigint;
 }
 
-const MAX_BYTES = 16 * 1024;
-
 export function decodeMiningOn(bytes: Uint8Array): Decoded<MiningOnMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_BYTES, exact: true });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.mining_on, exact: true });
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({

@@ -3,6 +3,7 @@
 import type { SubtreeHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
 import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
+import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 export interface SubtreeMessage {
   readonly hash: SubtreeHash;
@@ -12,10 +13,8 @@ export interface SubtreeMessage {
   readonly peerId: string;
 }
 
-const MAX_BYTES = 16 * 1024;
-
 export function decodeSubtree(bytes: Uint8Array): Decoded<SubtreeMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_BYTES });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.subtree });
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({
