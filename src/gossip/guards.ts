@@ -1,6 +1,7 @@
-// The table of validators (guards): what each topic checks, in which order. A validator returns a result to stop the message, or undefined
-// to let it pass. `envelope` validators see bytes before decoding, `message` validators the decoded message. A result may penalize the author,
-// whose signature proves authorship; never the propagation source, because Go nodes forward everything unchecked.
+// The table of validators (guards): what each topic checks, in which order. A validator returns a result to stop the
+// message, or undefined to let it pass. `envelope` validators see bytes before decoding, `message` validators the
+// decoded message. A result may penalize the author, whose signature proves authorship; never the propagation source,
+// because Go nodes forward everything unchecked.
 
 import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { DataHubUrlFault } from '../peers/datahub/datahub-url.ts';
@@ -29,16 +30,22 @@ export interface GuardView {
   subtreeAnnouncedBy(hash: SubtreeHash, author: PeerId): boolean;
   /** True at most once per author, topic and 4 s. */
   mayForwardPeerDiscovery(topic: string, author: PeerId): boolean;
-  /** True when the same bytes from the same author already passed under another of our topic prefixes; once per topic. */
+  /**
+   * True when the same bytes from the same author already passed under another of our topic prefixes; once per topic.
+   */
   passedElsewhere(envelope: GossipMessage): boolean;
   /** Remembers that these bytes passed under their topic. */
   passed(envelope: GossipMessage): void;
-  /** False while this node syncs from another peer, or from this one at a greater height: then block validation is not told. */
+  /**
+   * False while this node syncs from another peer, or from this one at a greater height: then block validation is not
+   * told.
+   */
   shouldForward(author: PeerId, height: number): boolean;
   isBanned(author: PeerId): boolean;
   /**
-   * Takes a token from the author's bucket; `over_scored` at most once per 5 s. Late messages could be replays by anybody: they have a bucket of
-   * their own with a tenth of the rate, and are never scored. `isDirect`: the author itself sent the message, so all of it is the author's doing.
+   * Takes a token from the author's bucket; `over_scored` at most once per 5 s. Late messages could be replays by
+   * anybody: they have a bucket of their own with a tenth of the rate, and are never scored. `isDirect`: the author
+   * itself sent the message, so all of it is the author's doing.
    */
   authorRate(author: PeerId, seqno: bigint, isDirect: boolean): 'ok' | 'over' | 'over_scored';
   /** Takes a token from the bucket of the propagation source. */
@@ -53,7 +60,10 @@ export interface GuardView {
   easiestTarget(): bigint | undefined;
 }
 
-/** Policy rules: in shadow mode they only record. The other rules define what is valid, and `banned_author` enforces a decision already made. */
+/**
+ * Policy rules: in shadow mode they only record. The other rules define what is valid, and `banned_author` enforces a
+ * decision already made.
+ */
 export const POLICY_RULES: ReadonlySet<SkipReason> = new Set([
   'author_rate',
   'relay_rate',
@@ -93,7 +103,10 @@ const sourceRate: EnvelopeGuard = (envelope, view) =>
 const notReplayed: EnvelopeGuard = (envelope, view) =>
   view.isReplay(envelope.author, envelope.seqno) ? ignored('replay') : undefined;
 
-/** TypeScript listeners announce themselves with protobuf bytes on every topic they read: forwarded at a bounded rate, never scored. */
+/**
+ * TypeScript listeners announce themselves with protobuf bytes on every topic they read: forwarded at a bounded rate,
+ * never scored.
+ */
 const peerDiscovery: EnvelopeGuard = (envelope, view) => {
   const discovery = decodePeerDiscovery(envelope.bytes);
   if (discovery === undefined || peerIdFromPublicKey(discovery.publicKey) !== envelope.author) return undefined;
@@ -131,7 +144,10 @@ const blockIsNew: MessageGuard<ReceivedBlock> = (message, envelope, view) =>
 const subtreeIsNew: MessageGuard<SubtreeMessage> = (message, envelope, view) =>
   view.subtreeAnnouncedBy(message.hash, envelope.author) ? ignored('duplicate') : undefined;
 
-/** A block of our own chain has its own height, and a child of one is one higher. Any other height is a false claim about a chain we know. */
+/**
+ * A block of our own chain has its own height, and a child of one is one higher. Any other height is a false claim
+ * about a chain we know.
+ */
 function checkHeight(
   { hash, height }: { readonly hash: BlockHash; readonly height: number },
   parent: BlockHash | undefined,
@@ -165,7 +181,10 @@ const workIsPlausible: MessageGuard<ReceivedBlock> = (message, _envelope, view) 
 const dataHubUrl: MessageGuard<{ readonly dataHubUrl: string }> = (message, _envelope, view) =>
   view.dataHubUrlFault(message.dataHubUrl) === undefined ? undefined : ignored('datahub_url');
 
-/** A mining-on may omit the URL, because nothing is fetched for it. A URL that it has is shown to subscribers and kept in the registry. */
+/**
+ * A mining-on may omit the URL, because nothing is fetched for it. A URL that it has is shown to subscribers and kept
+ * in the registry.
+ */
 const dataHubUrlIfAny: MessageGuard<{ readonly dataHubUrl: string }> = (message, envelope, view) =>
   message.dataHubUrl === '' ? undefined : dataHubUrl(message, envelope, view);
 

@@ -1,5 +1,6 @@
-// The path of a message: envelope validators, decoding, message validators, handler, effects. It runs synchronously inside gossipsub's
-// validator, so a rejected message is not forwarded either. An exception of ours never reaches gossipsub.
+// The path of a message: envelope validators, decoding, message validators, handler, effects. It runs synchronously
+// inside gossipsub's validator, so a rejected message is not forwarded either. An exception of ours never reaches
+// gossipsub.
 
 import type { Hash } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -125,7 +126,10 @@ function validate<K extends ReadTopic>(
   return ACCEPTED;
 }
 
-/** Penalizes the author as the result says. True when the rule is in shadow mode, so that the message passes all the same. */
+/**
+ * Penalizes the author as the result says. True when the rule is in shadow mode, so that the message passes all the
+ * same.
+ */
 function passesInShadow(
   result: ValidationResult,
   kind: ReadTopic,
@@ -152,7 +156,10 @@ function penalize(
   deps.execute([{ type: 'offence', author, reason: result.offence, rule: result.reason, topic, hash }]);
 }
 
-/** Bytes that are not JSON penalize nobody. JSON that no implementation writes does, but only where its form leaves no doubt. */
+/**
+ * Bytes that are not JSON penalize nobody. JSON that no implementation writes does, but only where its form leaves no
+ * doubt.
+ */
 function resultOfFault(code: FaultCode): ValidationResult {
   if (NOT_JSON.has(code)) return ignored('not_json');
   return code === 'hash_form' ? rejected('hash_form', 'protocol_violation') : rejected('decode');

@@ -1,4 +1,5 @@
-// A block announcement as validators and handlers see it: its header is hashed and parsed when first asked for, and only once.
+// A block announcement as validators and handlers see it: its header is hashed and parsed when first asked for, and
+// only once.
 
 import type { BlockHash } from '../domain/ids.ts';
 import { type BlockMessage, decodeBlock } from '../wire/block.ts';

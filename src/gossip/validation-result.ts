@@ -2,7 +2,10 @@
 import type { BanReason } from '../ports/ban-store.ts';
 import type { ValidationDecision } from '../ports/p2p-node.ts';
 
-/** Why a message was not processed. A closed set: it labels a metric and names the rule in settings, scores and explanations. */
+/**
+ * Why a message was not processed. A closed set: it labels a metric and names the rule in settings, scores and
+ * explanations.
+ */
 export type SkipReason =
   | 'own_message'
   | 'other_prefix'

@@ -24,7 +24,10 @@ export interface PolicyOptions {
   readonly authorRate: Rate;
   readonly sourceRate: Rate;
   readonly dataHubUrls: DataHubUrlRules;
-  /** `p2p_max_target_ratio`: maximum ratio of a header's target to our tip's; 0: no limit, as where minimum-difficulty blocks are allowed. */
+  /**
+   * `p2p_max_target_ratio`: maximum ratio of a header's target to our tip's; 0: no limit, as where minimum-difficulty
+   * blocks are allowed.
+   */
   readonly maxTargetRatio: number;
 }
 
@@ -36,7 +39,9 @@ export interface ViewDependencies {
   readonly isBanned: (peerId: PeerId) => boolean;
   readonly fsm: Pick<FsmWatch, 'isSyncing'>;
   readonly sync: SyncStatus;
-  /** Monotonic ms at which the peer's newest connection began; undefined when there is none or the node does not know. */
+  /**
+   * Monotonic ms at which the peer's newest connection began; undefined when there is none or the node does not know.
+   */
   readonly connectedSinceMs: (peerId: PeerId) => number | undefined;
   /** Number of topic prefixes that this node reads. */
   readonly prefixes: number;
@@ -48,8 +53,9 @@ export interface ViewDependencies {
 const OLD_TIP_MS = 24 * 3_600_000;
 
 /**
- * Share of the author's rate for late messages, in a bucket of their own. A late message could be a replay by anybody, so it must not use up the
- * author's own tokens; and an author must not gain much by sending sequence numbers that look late.
+ * Share of the author's rate for late messages, in a bucket of their own. A late message could be a replay by anybody,
+ * so it must not use up the author's own tokens; and an author must not gain much by sending sequence numbers that look
+ * late.
  */
 const LATE_SHARE = 1 / 10;
 
@@ -76,7 +82,8 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     mayForwardPeerDiscovery: peerDiscoveryRate(clock, reportSize),
     isBanned: deps.isBanned,
     ...passedElsewhere(deps.prefixes, reportSize),
-    // While the node catches up from one peer, announcements of others would only slow it down (spec: handlers skip while syncing).
+    // While the node catches up from one peer, announcements of others would only slow it down (spec: handlers skip
+    // while syncing).
     shouldForward: (author, height) => {
       const peer = deps.fsm.isSyncing() ? deps.sync.syncPeer() : undefined;
       return peer === undefined || (author === peer.peerId && height >= peer.height);

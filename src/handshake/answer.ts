@@ -1,5 +1,5 @@
-// What to do with a version or verack, and what this node says about itself. Pure functions: messages and facts in, decisions out. Connections and
-// times are kept elsewhere.
+// What to do with a version or verack, and what this node says about itself. Pure functions: messages and facts in,
+// decisions out. Connections and times are kept elsewhere.
 
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { PeerPatch } from '../peers/registry.ts';
@@ -27,7 +27,10 @@ export type HandshakeJudgement =
   /** From another network: refused, and the sender is disconnected without a penalty. */
   | { readonly outcome: 'other_prefix' };
 
-/** Decides about a message (spec "Handshake Protocol"). Bans and identity are checked before anything that has an effect. */
+/**
+ * Decides about a message (spec "Handshake Protocol"). Bans and identity are checked before anything that has an
+ * effect.
+ */
 export function judgeHandshake(message: HandshakeMessage, facts: HandshakeFacts): HandshakeJudgement {
   const { ownId, sender, topicPrefixes } = facts;
   if (sender === ownId) return { outcome: 'own_message' };

@@ -1,4 +1,5 @@
-// Metrics of the handshake: messages received and sent, their outcomes, and the size of everything bounded. Labels are closed sets.
+// Metrics of the handshake: messages received and sent, their outcomes, and the size of everything bounded. Labels are
+// closed sets.
 import { gaugeWithBound, type Metrics } from '../ports/metrics.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
 import type { HandshakeJudgement } from './answer.ts';
@@ -11,12 +12,15 @@ export type HandshakeWay = 'stream' | 'topic';
 export type StreamFailure = 'empty' | 'malformed' | 'too_large' | 'timeout' | 'broken' | 'refused' | 'pushed_out';
 
 /**
- * `held_back`: the peer was answered a moment ago, so this answer waits; `too_many`: the table is full; `suppressed`: the node may not publish on
- * the topic.
+ * `held_back`: the peer was answered a moment ago, so this answer waits; `too_many`: the table is full; `suppressed`:
+ * the node may not publish on the topic.
  */
 export type SendOutcome = 'sent' | 'failed' | 'dropped' | 'held_back' | 'not_connected' | 'too_many' | 'suppressed';
 
-/** `slow_peers`: peers whose last stream was slow; `prefixes`: topic prefixes that peers use; `refusals`: peers of other networks. */
+/**
+ * `slow_peers`: peers whose last stream was slow; `prefixes`: topic prefixes that peers use; `refusals`: peers of other
+ * networks.
+ */
 type Kept = 'streams' | 'sends' | 'slow_peers' | 'greetings' | 'answers' | 'prefixes' | 'refusals';
 
 export interface HandshakeCounters {

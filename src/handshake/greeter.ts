@@ -1,6 +1,6 @@
-// Sends a version to each peer that connects, once its topic prefix is known. Go dials its static peers before it serves the direct stream, so a
-// refused stream is retried for a while, and after two seconds the version goes out on the topic too. A peer that never accepts one stays connected:
-// gossip needs no handshake.
+// Sends a version to each peer that connects, once its topic prefix is known. Go dials its static peers before it
+// serves the direct stream, so a refused stream is retried for a while, and after two seconds the version goes out on
+// the topic too. A peer that never accepts one stays connected: gossip needs no handshake.
 import type { PeerId } from '../domain/ids.ts';
 import type { HandshakeCounters } from './counters.ts';
 import type { StreamSender } from './stream-sender.ts';
@@ -9,7 +9,10 @@ import type { StreamSender } from './stream-sender.ts';
 const MAX_GREETINGS = 2000;
 /** Time from the first failure to the version on the topic, as in Go: by then the peer has sent its subscriptions. */
 const FALL_BACK_MS = 2000;
-/** Times between attempts: a Go server serves its stream within seconds of its first dial, or after waiting for its chain. */
+/**
+ * Times between attempts: a Go server serves its stream within seconds of its first dial, or after waiting for its
+ * chain.
+ */
 const RETRY_MS = [1000, 5000, 20_000, 60_000] as const;
 
 export interface GreeterDependencies {

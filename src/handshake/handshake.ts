@@ -1,5 +1,6 @@
-// Version and verack with the other nodes of the network (spec "Handshake Protocol"): a version to each peer that connects, a verack to each
-// version, and no dealings with peers of another network. Nobody is disconnected for saying nothing: gossip needs no handshake.
+// Version and verack with the other nodes of the network (spec "Handshake Protocol"): a version to each peer that
+// connects, a verack to each version, and no dealings with peers of another network. Nobody is disconnected for saying
+// nothing: gossip needs no handshake.
 
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerRegistry } from '../peers/registry.ts';

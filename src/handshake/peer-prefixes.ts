@@ -1,5 +1,6 @@
-// Which topic prefix to use with a peer, for a node between two networks: a peer of one network refuses the prefix of the other. The prefix in the
-// peer's own messages wins over its subscriptions. Until one of them is known, our version is held back for a moment.
+// Which topic prefix to use with a peer, for a node between two networks: a peer of one network refuses the prefix of
+// the other. The prefix in the peer's own messages wins over its subscriptions. Until one of them is known, our version
+// is held back for a moment.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';

@@ -1,4 +1,5 @@
-// Peers of another network are disconnected each time they connect, and logged only now and then: a peer that lists us dials again and again.
+// Peers of another network are disconnected each time they connect, and logged only now and then: a peer that lists us
+// dials again and again.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -35,7 +36,10 @@ export class Refusals {
     deps.counters.bounded('refusals', MAX_REMEMBERED, () => this.refused.size);
   }
 
-  /** Disconnects the peer. Go ignores its message and keeps the connection; the specification says reject. Unconnected authors are ignored. */
+  /**
+   * Disconnects the peer. Go ignores its message and keeps the connection; the specification says reject. Unconnected
+   * authors are ignored.
+   */
   refuse(peerId: PeerId, topicPrefix: string): void {
     if (!this.deps.isConnected(peerId)) return;
     this.log(peerId, topicPrefix);

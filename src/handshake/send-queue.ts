@@ -1,5 +1,6 @@
-// The order in which handshake messages are sent. A peer has one message under way at a time. A slow peer has a cool-down that doubles, may use few
-// of the slots, and comes after all others: peers that never answer delay each other and nobody else.
+// The order in which handshake messages are sent. A peer has one message under way at a time. A slow peer has a
+// cool-down that doubles, may use few of the slots, and comes after all others: peers that never answer delay each
+// other and nobody else.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
 import { backoffMs } from '../lib/backoff.ts';
@@ -45,7 +46,10 @@ export class SendQueue<T> {
     return this.slow.size;
   }
 
-  /** When a bound is exceeded, the peer's own oldest job is dropped, else the oldest job of a slow peer, else the oldest job. */
+  /**
+   * When a bound is exceeded, the peer's own oldest job is dropped, else the oldest job of a slow peer, else the oldest
+   * job.
+   */
   push(peerId: PeerId, job: T): void {
     const jobs = this.waiting.get(peerId) ?? [];
     this.waiting.set(peerId, jobs);

@@ -1,5 +1,6 @@
-// Inbound direct streams, each with one message. A peer may send nothing, one byte per second or without end, on as many streams as it likes: time,
-// bytes and number of streams are bounded, and one peer's streams do not displace those of others.
+// Inbound direct streams, each with one message. A peer may send nothing, one byte per second or without end, on as
+// many streams as it likes: time, bytes and number of streams are bounded, and one peer's streams do not displace those
+// of others.
 
 import type { PeerId } from '../domain/ids.ts';
 import { P2PError } from '../lib/errors.ts';

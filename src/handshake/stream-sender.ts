@@ -44,8 +44,8 @@ export class StreamSender {
   }
 
   /**
-   * `bytes` is called when the message is about to be sent. Never rejects. `dropped`: too many messages wait, or the sender has stopped;
-   * `not_connected`: a peer is never dialled for a message.
+   * `bytes` is called when the message is about to be sent. Never rejects. `dropped`: too many messages wait, or the
+   * sender has stopped; `not_connected`: a peer is never dialled for a message.
    */
   send(peerId: PeerId, bytes: () => Promise<Uint8Array>): Promise<Delivery> {
     if (this.stopped) return Promise.resolve('dropped');

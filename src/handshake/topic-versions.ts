@@ -1,5 +1,6 @@
-// Our version on the handshake topic: once at start, when enough peers subscribe or the time for that is over, and for peers that refused it on a
-// stream. One message serves all of them, so the network receives few, however many peers refuse streams.
+// Our version on the handshake topic: once at start, when enough peers subscribe or the time for that is over, and for
+// peers that refused it on a stream. One message serves all of them, so the network receives few, however many peers
+// refuse streams.
 
 import type { PeerId } from '../domain/ids.ts';
 import { withDeadline } from '../lib/deadline.ts';

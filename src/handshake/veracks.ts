@@ -1,5 +1,5 @@
-// Veracks, the answers to versions: per peer one under way at a time, then none for an interval, however often its version comes. A version that
-// comes too soon is answered once when the interval is over.
+// Veracks, the answers to versions: per peer one under way at a time, then none for an interval, however often its
+// version comes. A version that comes too soon is answered once when the interval is over.
 
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -70,7 +70,10 @@ export class Veracks {
     this.answerPending(peerId, last);
   }
 
-  /** Sends the pending answer when the interval is over. While the last answer is under way, its end starts the interval. */
+  /**
+   * Sends the pending answer when the interval is over. While the last answer is under way, its end starts the
+   * interval.
+   */
   private answerPending(peerId: PeerId, last: Answer): void {
     if (last.pending === undefined || last.endedMs === undefined || last.timer !== undefined) return;
     const waitMs = last.endedMs + INTERVAL_MS - this.deps.clock.monotonic();

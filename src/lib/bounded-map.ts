@@ -1,4 +1,5 @@
-// A map that never grows beyond its bound: the entry that was set longest ago leaves. Reading does not renew an entry; setting it does.
+// A map that never grows beyond its bound: the entry that was set longest ago leaves. Reading does not renew an entry;
+// setting it does.
 import { LRUCache } from 'lru-cache';
 
 export interface BoundedMapOptions<K, V> {

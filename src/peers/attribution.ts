@@ -1,5 +1,6 @@
-// Attribution: which authors announced a hash, first announcement first (spec: blockPeerMap, subtreePeerMap). It decides who is penalized when
-// content proves invalid, and recognises repeated announcements. One writer: the effects of the gossip pipeline.
+// Attribution: which authors announced a hash, first announcement first (spec: blockPeerMap, subtreePeerMap). It
+// decides who is penalized when content proves invalid, and recognises repeated announcements. One writer: the effects
+// of the gossip pipeline.
 
 import type { Hash, PeerId } from '../domain/ids.ts';
 import { BoundedQueue } from '../lib/bounded-queue.ts';

@@ -1,5 +1,6 @@
-// What peers say about themselves and what of it is proven, by peer id (spec: peerBlockHashes and the registry of Teranode). One writer: the
-// effects of the pipeline and of the handshake. Connected peers and unconnected authors are kept apart, so that authors cannot evict peers.
+// What peers say about themselves and what of it is proven, by peer id (spec: peerBlockHashes and the registry of
+// Teranode). One writer: the effects of the pipeline and of the handshake. Connected peers and unconnected authors are
+// kept apart, so that authors cannot evict peers.
 
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
@@ -146,7 +147,10 @@ export class PeerRegistry {
     return [...this.connectedPeers.values()].map((entry) => this.view(entry));
   }
 
-  /** Calls `listener` for each peer that disconnected, until the returned function is called. The listener must not throw. */
+  /**
+   * Calls `listener` for each peer that disconnected, until the returned function is called. The listener must not
+   * throw.
+   */
   onDisconnected(listener: (peerId: PeerId) => void): () => void {
     this.disconnectListeners.add(listener);
     return () => this.disconnectListeners.delete(listener);

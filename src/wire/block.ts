@@ -12,9 +12,9 @@ export interface BlockMessage {
   readonly height: number;
   /** Where the author serves the block; not checked here. */
   readonly dataHubUrl: string;
-  /** As claimed; the signature tells whether it is true. */
+  /** As claimed by the author; compared with the signature elsewhere. */
   readonly peerId: string;
-  /** 80 bytes; undefined in messages of older nodes. */
+  /** 80 bytes; undefined in messages from older nodes. */
   readonly header: Uint8Array | undefined;
 }
 

@@ -10,7 +10,7 @@ export interface HandshakeMessage {
   readonly peerId: string;
   /** uint32. */
   readonly bestHeight: number;
-  /** undefined when the sender knows none yet. */
+  /** undefined when the sender does not know its tip yet. */
   readonly bestHash: BlockHash | undefined;
   readonly dataHubUrl: string;
   /** `teranode/bitcoin/<version>`. */

@@ -49,7 +49,7 @@ export function hashHeader(bytes: Uint8Array): BlockHash {
   return hashFromBytes(doubleSha256(bytes));
 }
 
-/** The target that compact bits stand for; undefined when negative, zero or over 256 bits. */
+/** The target encoded by compact bits; undefined when it is negative, zero or over 256 bits. */
 export function targetFromCompact(bits: number): bigint | undefined {
   const exponent = bits >>> 24;
   const mantissa = BigInt(bits & 0x7f_ffff);
@@ -75,8 +75,9 @@ export function workOfTarget(target: bigint): bigint {
 }
 
 /**
- * Whether a header carries the work that its own target asks for, and whether that target is at least as hard as the network's limit.
- * `limitBits` is the network's easiest target in compact form; `hash` is given by callers that have hashed the header already.
+ * Whether a header carries the work that its own target asks for, and whether that target is at least as hard as the
+ * network's limit. `limitBits` is the network's easiest target in compact form; `hash` is given by callers that have
+ * hashed the header already.
  */
 export function checkProofOfWork(
   header: Uint8Array,

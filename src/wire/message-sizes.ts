@@ -1,4 +1,5 @@
-// The one table of message sizes: decoders and validators share it. Each bound is what a real message needs with its longest URL or text, and room.
+// The one table of message sizes: decoders and validators share it. Each bound is what a real message needs with its
+// longest URL or text, and room.
 
 const KIB = 1024;
 

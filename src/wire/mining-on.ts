@@ -1,4 +1,4 @@
-// Mining-on: what its author mines on now, that is, its best header (spec "MiningOnMessage").
+// Mining-on: the block that its author mines on, which is its best header (spec "MiningOnMessage").
 
 import type { BlockHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
@@ -8,7 +8,7 @@ import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 export interface MiningOnMessage {
   /** The tip. */
   readonly hash: BlockHash;
-  /** Its parent; undefined in messages that leave it empty. */
+  /** The parent of the tip; undefined in messages that leave it empty. */
   readonly previousHash: BlockHash | undefined;
   readonly dataHubUrl: string;
   readonly peerId: string;

@@ -1,4 +1,4 @@
-// Node status: how a node presents itself every 10 s (spec "p2p_node_status_topic").
+// Node status: what a node says about itself every 10 s (spec "p2p_node_status_topic").
 import type { NodeStatusMessage } from '../domain/node-status.ts';
 import { readBlockAssembly, writeBlockAssembly } from './block-assembly-details.ts';
 import type { Decoded } from './fault.ts';

@@ -1,4 +1,4 @@
-// Rejected transaction: one that the author's validator refused.
+// Rejected transaction: a transaction that the author's validator refused.
 
 import type { Hash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';

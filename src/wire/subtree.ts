@@ -9,7 +9,7 @@ export interface SubtreeMessage {
   readonly hash: SubtreeHash;
   /** Where the author serves the subtree; not checked here. */
   readonly dataHubUrl: string;
-  /** As claimed; the signature tells whether it is true. */
+  /** As claimed by the author; compared with the signature elsewhere. */
   readonly peerId: string;
 }
 

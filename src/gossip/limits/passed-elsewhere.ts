@@ -1,5 +1,6 @@
-// A node between two versions of the network receives the same announcement under two topic prefixes, signed separately. A message that passed
-// under one prefix is forwarded once under the other without being processed again, so every free copy has one copy that was counted.
+// A node between two versions of the network receives the same announcement under two topic prefixes, signed
+// separately. A message that passed under one prefix is forwarded once under the other without being processed again,
+// so every free copy has one copy that was counted.
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { GossipMessage } from '../../ports/p2p-node.ts';

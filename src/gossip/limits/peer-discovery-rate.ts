@@ -1,4 +1,5 @@
-// How often peer-discovery bytes of an author are forwarded on a topic. Real listeners send them every 5 s, so once per 4 s is enough.
+// How often peer-discovery bytes of an author are forwarded on a topic. Real listeners send them every 5 s, so once per
+// 4 s is enough.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../domain/ids.ts';
 import type { Clock } from '../../ports/clock.ts';

@@ -1,5 +1,6 @@
-// Message rates per peer. The author's bucket comes first, after the signature was verified; only messages that pass it count against the
-// propagation source, whose excess is nobody's offence. Late messages of an author have a bucket of their own.
+// Message rates per peer. The author's bucket comes first, after the signature was verified; only messages that pass it
+// count against the propagation source, whose excess is nobody's offence. Late messages of an author have a bucket of
+// their own.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../domain/ids.ts';
 import { type Rate, TokenBucket } from '../../lib/token-bucket.ts';
@@ -11,7 +12,10 @@ interface PeerRate {
   scoredMs: number;
 }
 
-/** Peers remembered; the one used longest ago is evicted. It would begin with a full bucket, which time has filled by then anyway. */
+/**
+ * Peers remembered; the one used longest ago is evicted. It would begin with a full bucket, which time has filled by
+ * then anyway.
+ */
 export const MAX_BUCKETS = 20_000;
 /** A peer that stays above its rate is scored once per this time. */
 const SCORE_INTERVAL_MS = 5000;

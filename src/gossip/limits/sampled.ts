@@ -1,4 +1,5 @@
-// Sampling for events that may happen with every message: the first is reported at once, later ones now and then, with the number in between.
+// Sampling for events that may happen with every message: the first is reported at once, later ones now and then, with
+// the number in between.
 import type { Clock } from '../../ports/clock.ts';
 
 /** At most one report per this time. */

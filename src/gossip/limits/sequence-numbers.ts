@@ -1,14 +1,15 @@
-// Replays: old signed messages sent again after the seen cache has forgotten them. A sequence number starts at its author's start time and grows
-// by one per message, so it does not tell a message's age; but a number below the author's highest, long after that highest was received, is old.
-// One exception: a process that restarted with its clock set back.
+// Replays: old signed messages sent again after the seen cache has forgotten them. A sequence number starts at its
+// author's start time and grows by one per message, so it does not tell a message's age; but a number below the
+// author's highest, long after that highest was received, is old. One exception: a process that restarted with its
+// clock set back.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../domain/ids.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { type ReportSize, unreported } from './report-size.ts';
 
 /**
- * Messages overtake each other in a network by seconds; a message later than this was held back by somebody. The seen cache remembers ids for twice
- * as long, so a copy of a younger message never gets here.
+ * Messages overtake each other in a network by seconds; a message later than this was held back by somebody. The seen
+ * cache remembers ids for twice as long, so a copy of a younger message never gets here.
  */
 const OVERTAKING_MS = 60_000;
 /** Authors remembered; an evicted author is unknown again, and its messages pass. */
@@ -22,7 +23,10 @@ interface Heard {
   floor: bigint;
   mark: bigint;
   markMs: number;
-  /** Highest of a process that has restarted since. Up to this number, only the author itself is trusted to send new messages. */
+  /**
+   * Highest of a process that has restarted since. Up to this number, only the author itself is trusted to send new
+   * messages.
+   */
   before: bigint;
 }
 
@@ -39,10 +43,10 @@ export class SequenceNumbers {
   }
 
   /**
-   * Remembers the author's highest number. True for a number that the author passed at least a minute ago: the author is not sending that message
-   * now. `connectedSinceMs` is given when the author itself sent the message. A connection of the author that began after its highest number was
-   * received resets the numbers: a node that started while its clock was ahead begins lower after a restart, and would not be heard until its clock
-   * had caught up.
+   * Remembers the author's highest number. True for a number that the author passed at least a minute ago: the author
+   * is not sending that message now. `connectedSinceMs` is given when the author itself sent the message. A connection
+   * of the author that began after its highest number was received resets the numbers: a node that started while its
+   * clock was ahead begins lower after a restart, and would not be heard until its clock had caught up.
    */
   isLate(author: PeerId, seqno: bigint, connectedSinceMs?: ConnectedSince): boolean {
     const now = this.clock.monotonic();
@@ -69,7 +73,10 @@ export class SequenceNumbers {
     return false;
   }
 
-  /** True for a message from more than a minute ago: at or below the highest number, when that was received over a minute ago. */
+  /**
+   * True for a message from more than a minute ago: at or below the highest number, when that was received over a
+   * minute ago.
+   */
   isReplay(author: PeerId, seqno: bigint): boolean {
     const heard = this.heard.get(author);
     if (heard === undefined || seqno > heard.highest) return false;

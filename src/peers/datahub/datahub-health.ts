@@ -1,5 +1,6 @@
-// Checks whether the DataHubs of peers answer (every 30 s, as in Go). Checks run outside the pipeline, a few at a time, and no machine is asked
-// twice within an interval, whatever peers claim: otherwise all nodes of a network could be aimed at one URL.
+// Checks whether the DataHubs of peers answer (every 30 s, as in Go). Checks run outside the pipeline, a few at a time,
+// and no machine is asked twice within an interval, whatever peers claim: otherwise all nodes of a network could be
+// aimed at one URL.
 
 import { backoffMs } from '../../lib/backoff.ts';
 import { settledWithin } from '../../lib/deadline.ts';
@@ -85,7 +86,10 @@ export class DataHubHealth {
     this.registerGauges();
   }
 
-  /** Checks the URLs that `urls` yields until the returned function is called. They are read every second, at most `maxHosts` of them. */
+  /**
+   * Checks the URLs that `urls` yields until the returned function is called. They are read every second, at most
+   * `maxHosts` of them.
+   */
   watch(urls: () => Iterable<string>): () => void {
     this.sources.add(urls);
     return () => this.sources.delete(urls);
@@ -196,7 +200,10 @@ export class DataHubHealth {
     return this.deps.clock.monotonic() + waitMs + this.deps.random() * JITTER * intervalMs;
   }
 
-  /** Which machines this check may dial: each once per interval. A redirect within the host proves that the host is alive. */
+  /**
+   * Which machines this check may dial: each once per interval. A redirect within the host proves that the host is
+   * alive.
+   */
   private ruleFor(host: WatchedHost): DialRule {
     let isFirst = true;
     return (target) => {

@@ -1,4 +1,5 @@
-// The DataHub URLs that peers claim, by host: which is checked next, the last result, and how long it holds. Bounded whatever peers claim. No I/O.
+// The DataHub URLs that peers claim, by host: which is checked next, the last result, and how long it holds. Bounded
+// whatever peers claim. No I/O.
 import { machineOf, plainHost } from '../../wire/public-address.ts';
 
 export type DataHubState = 'unknown' | 'healthy' | 'unhealthy';
@@ -137,8 +138,8 @@ export function stateOf(watched: WatchedUrl | undefined, nowMs: number): DataHub
 }
 
 /**
- * The claimed URL of a host to check next: a healthy one in every second check, otherwise the one not checked for longest. Invented paths can
- * neither displace a real URL nor go unchecked.
+ * The claimed URL of a host to check next: a healthy one in every second check, otherwise the one not checked for
+ * longest. Invented paths can neither displace a real URL nor go unchecked.
  */
 export function nextUrl(host: WatchedHost, nowMs: number): WatchedUrl | undefined {
   const wanted = [...host.urls.values()].filter(({ wantedMs }) => wantedMs >= host.wantedMs);

@@ -1,5 +1,6 @@
-// Which DataHub URLs may be passed to services that fetch from them: http or https, of limited length, not blacklisted, and not in a private
-// network unless that is allowed. Names are not resolved here; the fetching service must check the address again.
+// Which DataHub URLs may be passed to services that fetch from them: http or https, of limited length, not blacklisted,
+// and not in a private network unless that is allowed. Names are not resolved here; the fetching service must check the
+// address again.
 import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
 import { isPrivateHost, plainHost } from '../../wire/public-address.ts';
@@ -17,14 +18,18 @@ const MAX_CHARS = 2048;
 /** Origins remembered: nearly all messages of an author carry the same URL. */
 const MAX_REMEMBERED = 4096;
 /**
- * An origin that every parser reads the same way. The WHATWG parser also accepts backslashes and missing or extra slashes, and drops spaces and line
- * breaks, where other parsers see another host; then the checked host would not be the one that is fetched from.
+ * An origin that every parser reads the same way. The WHATWG parser also accepts backslashes and missing or extra
+ * slashes, and drops spaces and line breaks, where other parsers see another host; then the checked host would not be
+ * the one that is fetched from.
  */
 const PLAIN_ORIGIN = /^https?:\/\/[^/?#@]+(?=[/?#]|$)/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it looks for control characters
 const AMBIGUOUS = /[\s\\\u0000-\u001f\u007f-\u009f]/;
 
-/** A function that says what is wrong with a URL; undefined when it may be used. Only the origin decides, and each origin is parsed once. */
+/**
+ * A function that says what is wrong with a URL; undefined when it may be used. Only the origin decides, and each
+ * origin is parsed once.
+ */
 export function dataHubUrlCheck(rules: DataHubUrlRules): (url: string) => DataHubUrlFault | undefined {
   const blacklist = new Set(rules.blacklist.map(hostOf).filter((host) => host !== undefined));
   const remembered = new LRUCache<string, { fault: DataHubUrlFault | undefined }>({ max: MAX_REMEMBERED });

@@ -1,5 +1,5 @@
-// One request per machine and interval, whatever its name: a request uses up the name and the addresses behind it, so a thousand names for one
-// address count as one machine.
+// One request per machine and interval, whatever its name: a request uses up the name and the addresses behind it, so a
+// thousand names for one address count as one machine.
 import type { Clock } from '../../ports/clock.ts';
 import { machineOf } from '../../wire/public-address.ts';
 
@@ -12,7 +12,9 @@ export interface HostBudgetOptions {
 export class HostBudget {
   private readonly clock: Clock;
   private readonly options: HostBudgetOptions;
-  /** Machine -> monotonic ms at which it is free again. All intervals are equal, so the first to be free comes first. */
+  /**
+   * Machine -> monotonic ms at which it is free again. All intervals are equal, so the first to be free comes first.
+   */
   private readonly busyUntilMs = new Map<string, number>();
 
   constructor(deps: { readonly clock: Clock }, options: HostBudgetOptions) {

@@ -1,4 +1,5 @@
-// Checks our own DataHub URL before we announce it: does it answer, and may peers use it? A problem is logged once and stops nothing.
+// Checks our own DataHub URL before we announce it: does it answer, and may peers use it? A problem is logged once and
+// stops nothing.
 
 import { orAfter } from '../../lib/deadline.ts';
 import type { DataHubProber, DataHubVerdict } from '../../ports/datahub-prober.ts';

@@ -137,7 +137,10 @@ test('accepts a neighbour that restarted with its clock set back at once on its 
   expect(hear(1_003n, { receivedFrom: ATTACKER })).toBe('accept');
 });
 
-/** What happens, in order: the author says something that arrives at once or late, is silent or restarts; somebody plays old messages. */
+/**
+ * What happens, in order: the author says something that arrives at once or late, is silent or restarts; somebody plays
+ * old messages.
+ */
 type Step =
   | { readonly type: 'say'; readonly delayS: number }
   | { readonly type: 'pause'; readonly seconds: number }

@@ -1,4 +1,5 @@
-// Whom we tell our version: those who connect, by stream and else by topic; the topic at start; and what we tell when our chain is silent.
+// Whom we tell our version: those who connect, by stream and else by topic; the topic at start; and what we tell when
+// our chain is silent.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';

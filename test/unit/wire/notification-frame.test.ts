@@ -1,4 +1,5 @@
-// Frames of /p2p-ws against those that a Go server sent: the same bytes for the same content, field by field where they differ.
+// Frames of /p2p-ws against those that a Go server sent: the same bytes for the same content, field by field where they
+// differ.
 
 import { describe, expect, test } from 'vitest';
 import type { Hash, PeerId } from '../../../src/domain/ids.ts';
