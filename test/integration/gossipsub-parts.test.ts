@@ -1,5 +1,5 @@
-// A version of gossipsub without one of the private parts that we use: the node starts without what needs the part and says so, or refuses to start.
-// Bans hold in any case.
+// A version of gossipsub without one of the private parts that we use: the node starts without what needs the part and
+// says so, or refuses to start. Bans hold in any case.
 import { expect, type TestContext, test, vi } from 'vitest';
 import { GOSSIPSUB_PARTS } from '../../src/adapters/libp2p/gossipsub/parts.ts';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
@@ -7,8 +7,8 @@ import type * as Options from '../../src/adapters/libp2p/libp2p-options.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
 import { topicPipeline } from '../../src/gossip/pipeline.ts';
 import { systemClock } from '../../src/ports/clock.ts';
-import { VIEW } from '../fakes/judged.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
+import { VIEW } from '../fakes/validated.ts';
 import { addressOf, nodeOptions } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -17,7 +17,10 @@ const WITHOUT = 'without ';
 /** Without these a network of Go nodes would lose messages, or messages of banned peers would travel on. */
 const REQUIRED: readonly string[] = ['topicValidators', 'msgIdFn'];
 
-/** The node whose process name is `without <part>` gets a gossipsub that has no such part, and works all the same: as if the part had been renamed. */
+/**
+ * The node whose process name is `without <part>` gets a gossipsub that has no such part, and works all the same: as if
+ * the part had been renamed.
+ */
 vi.mock('../../src/adapters/libp2p/libp2p-options.ts', async (original) => {
   const actual = await original<typeof Options>();
   const buildLibp2p: typeof actual.buildLibp2p = async (options, ...others) => {
@@ -60,11 +63,12 @@ async function makeNode({ onTestFinished }: TestContext, processName: string) {
   const heard: string[] = [];
   const view = { ...VIEW, ownId: node.hostId(), isBanned: (author: PeerId) => banned.has(author) };
   const deps = { view, execute: () => {}, isShadow: () => false, clock: systemClock, log, metrics };
-  const pipeline = topicPipeline('best_block', {
-    ...deps,
-    judged: ({ author }, { relay }) => heard.push(`${author} ${relay}`),
+  const pipeline = topicPipeline('best_block', deps);
+  node.setTopicHandler(TOPIC, (message) => {
+    const decision = pipeline(message);
+    heard.push(`${message.author} ${decision}`);
+    return decision;
   });
-  node.setTopicHandler(TOPIC, pipeline);
   const start = () => node.start(new AbortController().signal, undefined, [TOPIC]);
   const publish = () => node.publish(TOPIC, Buffer.from(JSON.stringify({ PeerID: node.hostId() })));
   const complaints = () => log.lines.filter(({ event }) => /^\w+ has no /.test(event));

@@ -1,4 +1,5 @@
-// Liveness as a prober sees it, over HTTP: with an event loop that is really blocked, and with gossip whose messages never come out.
+// Liveness as a prober sees it, over HTTP: with an event loop that is really blocked, and with gossip whose messages
+// never come out.
 import { Worker } from 'node:worker_threads';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { afterEach, expect, test } from 'vitest';

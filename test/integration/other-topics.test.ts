@@ -1,4 +1,5 @@
-// Messages of topics that were not joined, forced on a node by a peer: as in Go they end before they cost a verification or a place in memory.
+// Messages of topics that were not joined, forced on a node by a peer: as in Go they end before they cost a
+// verification or a place in memory.
 import { afterEach, expect, test } from 'vitest';
 import { meshPeers } from '../../src/adapters/libp2p/gossipsub/internals.ts';
 import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';

@@ -1,5 +1,5 @@
-// P2PNode on js-libp2p: joins topics, runs the validators, dials and keeps peers. What it decides (judging messages, what to publish)
-// comes from outside; what it knows about connections stands in the peer book.
+// P2PNode on js-libp2p: joins topics, runs the validators, dials and keeps peers. What it decides (judging messages,
+// what to publish) comes from outside; what it knows about connections stands in the peer book.
 import type { Connection, IdentifyResult, Stream } from '@libp2p/interface';
 import type { PeerId } from '../../domain/ids.ts';
 import { orAfter } from '../../lib/deadline.ts';

@@ -44,7 +44,7 @@ test('up to the bound no peer loses its stream', () => {
   expect(dropped()).toBe(0);
 });
 
-test('beyond the bound ends streams of peers that read nothing, however little waits for each, and no more than needed', () => {
+test('beyond the bound ends streams of peers that read nothing, even with little waiting, and no more than needed', () => {
   const { streams, backpressure, bytes, bound, dropped } = setUp(400);
   const slow = streams.slice(0, 5);
   const deaf = streams.slice(5);

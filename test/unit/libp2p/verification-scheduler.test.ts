@@ -1,4 +1,5 @@
-// Peers take turns at the verification of their messages; what waits is bounded, and so is the time for keys other than Ed25519.
+// Peers take turns at the verification of their messages; what waits is bounded, and so is the time for keys other than
+// Ed25519.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { expect, test } from 'vitest';

@@ -1,5 +1,5 @@
-// Gossip of this node: gossipsub, with the stages that a network of Go nodes and hostile peers needs around it. The three lists below say what stands
-// where: each reads in the order of travel, and gossipsub itself comes last.
+// Gossip of this node: gossipsub, with the stages that a network of Go nodes and hostile peers needs around it. The
+// three lists below say what stands where: each reads in the order of travel, and gossipsub itself comes last.
 import type { Connection } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import { type Repeating, repeating } from '../../../lib/repeating.ts';

@@ -1,6 +1,6 @@
-// The one stream on which a peer gossips to us: as in go-libp2p-pubsub a new one ends the one before it. gossipsub closes only its own side of the
-// older one and reads on, so a peer with a hundred streams would keep a hundred unfinished RPCs of 1 MiB here; and when any of them is reset,
-// gossipsub forgets the peer.
+// The one stream on which a peer gossips to us: as in go-libp2p-pubsub a new one ends the one before it. gossipsub
+// closes only its own side of the older one and reads on, so a peer with a hundred streams would keep a hundred
+// unfinished RPCs of 1 MiB here; and when any of them is reset, gossipsub forgets the peer.
 import type { Stream } from '@libp2p/interface';
 import type { GossipsubParts, Stage } from './parts.ts';
 

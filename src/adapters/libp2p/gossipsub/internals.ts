@@ -1,5 +1,6 @@
-// The only place that touches private parts of @libp2p/gossipsub (parts.ts names them). They are checked once, before gossip starts: without one its
-// features are off and a log line says what is lost, or the start refuses. gossip.ts lists the stages that are put around them.
+// The only place that touches private parts of @libp2p/gossipsub (parts.ts names them). They are checked once, before
+// gossip starts: without one its features are off and a log line says what is lost, or the start refuses. gossip.ts
+// lists the stages that are put around them.
 import type { GossipSub } from '@libp2p/gossipsub';
 import type { Connection, PeerId as LibPeerId } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
@@ -30,7 +31,10 @@ export class GossipInternals {
   private readonly pubsub: GossipSub;
   private readonly missing: ReadonlySet<GossipsubPart>;
 
-  /** Call before gossip starts. Logs each missing part; throws LIBRARY_INCOMPATIBLE when one is missing that is required. */
+  /**
+   * Call before gossip starts. Logs each missing part; throws LIBRARY_INCOMPATIBLE when one is missing that is
+   * required.
+   */
   constructor(pubsub: GossipSub, log: Logger) {
     this.pubsub = pubsub;
     this.missing = new Set(GOSSIPSUB_PARTS.filter((part) => !IS_INTACT[part](read(pubsub, part))));
@@ -49,7 +53,10 @@ export class GossipInternals {
     return FEATURES[feature].needs.every((part) => !this.missing.has(part));
   }
 
-  /** Puts the stages around gossipsub's own parts, in the order of travel: the first stage is called first, gossipsub last. */
+  /**
+   * Puts the stages around gossipsub's own parts, in the order of travel: the first stage is called first, gossipsub
+   * last.
+   */
   install(chains: { readonly [Each in Chain]: readonly Stage<Each>[] }): void {
     for (const part of CHAINS.incoming) this.wrap(part, chains.incoming);
     for (const part of CHAINS.outgoing) this.wrap(part, chains.outgoing);

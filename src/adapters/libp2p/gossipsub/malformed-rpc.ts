@@ -1,6 +1,7 @@
-// Reports malformed RPCs, which gossipsub drops silently. A peer is penalized only for what it must have written itself: an RPC's length and its
-// outermost fields. Anything else may come from an author and be passed on unchanged by honest peers: Go keeps unknown fields of a message byte by
-// byte and signs over them, accepts signatures that we refuse, and packs more IDs into a control message than we read.
+// Reports malformed RPCs, which gossipsub drops silently. A peer is penalized only for what it must have written
+// itself: an RPC's length and its outermost fields. Anything else may come from an author and be passed on unchanged by
+// honest peers: Go keeps unknown fields of a message byte by byte and signs over them, accepts signatures that we
+// refuse, and packs more IDs into a control message than we read.
 import type { PeerId as LibPeerId } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import type { Counter, Metrics } from '../../../ports/metrics.ts';
@@ -59,7 +60,10 @@ class Undecodable {
   }
 }
 
-/** The decoder does not know who sent the RPC, but the step after it does: an RPC that does not decode goes on as a mark. */
+/**
+ * The decoder does not know who sent the RPC, but the step after it does: an RPC that does not decode goes on as a
+ * mark.
+ */
 export class UndecodableRpcs implements Stage<'incoming'> {
   readonly feature = 'undecodableRpcs';
   private readonly report: MalformedRpcReport;
@@ -129,7 +133,10 @@ const BYTES = 2;
 const FIXED32 = 5;
 const MAX_VARINT_BYTES = 10;
 
-/** Whether the outermost fields are whole: a tag, and as many bytes as it says. The content of the fields is not checked. */
+/**
+ * Whether the outermost fields are whole: a tag, and as many bytes as it says. The content of the fields is not
+ * checked.
+ */
 function isProtobuf(bytes: Uint8Array): boolean {
   let at = 0;
   const varint = (): number => {

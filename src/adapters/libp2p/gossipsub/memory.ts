@@ -1,12 +1,16 @@
-// Three maps of gossipsub grow with every message for two minutes (1.2 GB at 3,000 messages per second). They become one that is bounded. Our message
-// IDs are the same before and after verification, so one cache serves both look-ups; scores are off, so their records are not kept. The back-offs
-// that peers ask for (PRUNE) are bounded in time and number. docs/adr/0004.
+// Three maps of gossipsub grow with every message for two minutes (1.2 GB at 3,000 messages per second). They become
+// one that is bounded. Our message IDs are the same before and after verification, so one cache serves both look-ups;
+// scores are off, so their records are not kept. The back-offs that peers ask for (PRUNE) are bounded in time and
+// number. docs/adr/0004.
 import type { GossipsubParts, Stage } from './parts.ts';
 import type { SeenMessages } from './seen-messages.ts';
 
 /** Sixty times what Go asks for. */
 const MAX_BACKOFF_MS = 3_600_000;
-/** Per topic, many times the number of connected peers. Beyond it the oldest is forgotten: that peer is grafted too early at worst. */
+/**
+ * Per topic, many times the number of connected peers. Beyond it the oldest is forgotten: that peer is grafted too
+ * early at worst.
+ */
 const MAX_BACKOFFS = 10_000;
 
 /** Both look-ups of known messages ask the same bounded cache. */

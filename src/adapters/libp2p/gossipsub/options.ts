@@ -1,5 +1,5 @@
-// Gossipsub as the Go network runs it. The defaults of js-libp2p hash message IDs differently and score peers, which Go does not; both lose messages in a
-// mixed network.
+// Gossipsub as the Go network runs it. The defaults of js-libp2p hash message IDs differently and score peers, which Go
+// does not; both lose messages in a mixed network.
 import type { GossipsubOpts, Message } from '@libp2p/gossipsub';
 
 /** go-libp2p-pubsub's largest message, and what one RPC may carry. */
@@ -54,12 +54,18 @@ export function unverifiedMessageId(message: { readonly from?: Uint8Array; reado
   return idScratch.toString('latin1', 0, from.length + tail.length);
 }
 
-/** A message ID that a peer names may be a MiB long, and is remembered for half a minute when we ask for the message: it is cut to the longest real one. */
+/**
+ * A message ID that a peer names may be a MiB long, and is remembered for half a minute when we ask for the message: it
+ * is cut to the longest real one.
+ */
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, MAX_ID_BYTES)).toString('latin1');
 }
 
-/** `topicNames`: the topics we join. As in Go, messages and subscriptions of other topics are dropped before they cost verification or memory. */
+/**
+ * `topicNames`: the topics we join. As in Go, messages and subscriptions of other topics are dropped before they cost
+ * verification or memory.
+ */
 export function gossipOptions(topicNames: readonly string[]): Partial<GossipsubOpts> {
   return {
     allowedTopics: [...topicNames],
@@ -71,7 +77,8 @@ export function gossipOptions(topicNames: readonly string[]): Partial<GossipsubO
     fallbackToFloodsub: false,
     msgIdFn: messageIdOf,
     msgIdToStrFn: latin1,
-    // Known before the signature is verified, so that a duplicate costs no verification; only verified messages enter the cache.
+    // Known before the signature is verified, so that a duplicate costs no verification; only verified messages enter
+    // the cache.
     fastMsgIdFn: unverifiedMessageId,
     maxInboundDataLength: MAX_GOSSIP_BYTES,
     maxOutboundBufferSize: MAX_OUTBOUND_BUFFER_BYTES,
@@ -86,7 +93,8 @@ export function gossipOptions(topicNames: readonly string[]): Partial<GossipsubO
       retainScore: 0,
     },
     runOnLimitedConnection: false,
-    // Each GRAFT and PRUNE, refused ones too, would write to the peer store; the connections to trim are chosen without tags.
+    // Each GRAFT and PRUNE, refused ones too, would write to the peer store; the connections to trim are chosen without
+    // tags.
     tagMeshPeers: false,
   };
 }

@@ -1,5 +1,6 @@
-// Bounds what waits to be sent to peers that do not read. gossipsub bounds it per peer; hundreds of peers together would fill memory. Beyond a bound for
-// all, the streams that have not moved for longest are ended, and what waits on them is dropped; outbound-streams.ts opens them again after a pause.
+// Bounds what waits to be sent to peers that do not read. gossipsub bounds it per peer; hundreds of peers together
+// would fill memory. Beyond a bound for all, the streams that have not moved for longest are ended, and what waits on
+// them is dropped; outbound-streams.ts opens them again after a pause.
 import type { Logger } from '../../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 

@@ -1,6 +1,6 @@
-// The streams on which we gossip. gossipsub opens them one after the other, each once: a peer that does not answer delays all others by 10 s, and a
-// peer whose stream failed or was reset hears nothing of us while it stays connected. Here they are opened in parallel, and again when one
-// is missing, as in go-libp2p-pubsub.
+// The streams on which we gossip. gossipsub opens them one after the other, each once: a peer that does not answer
+// delays all others by 10 s, and a peer whose stream failed or was reset hears nothing of us while it stays connected.
+// Here they are opened in parallel, and again when one is missing, as in go-libp2p-pubsub.
 import type { Connection, PeerId as LibPeerId } from '@libp2p/interface';
 import { backoffMs } from '../../../lib/backoff.ts';
 import type { Clock } from '../../../ports/clock.ts';

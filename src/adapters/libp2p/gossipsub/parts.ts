@@ -1,5 +1,6 @@
-// The private parts of @libp2p/gossipsub that we use, written for version 17: their types, how to tell that each is what we expect, what we build on it,
-// and what is lost without it. internals.ts checks them and is alone in touching them.
+// The private parts of @libp2p/gossipsub that we use, written for version 17: their types, how to tell that each is
+// what we expect, what we build on it, and what is lost without it. internals.ts checks them and is alone in touching
+// them.
 import type { Connection, PeerId as LibPeerId, Stream } from '@libp2p/interface';
 import { messageIdOf } from './options.ts';
 
@@ -198,7 +199,10 @@ export const CHAINS = {
 export type Chain = keyof typeof CHAINS;
 export type WrappedPart = (typeof CHAINS)[Chain][number];
 
-/** For each part, a function from what comes after a stage to what takes its place. Called once, when the chain is built. */
+/**
+ * For each part, a function from what comes after a stage to what takes its place. Called once, when the chain is
+ * built.
+ */
 export type Hooks = { readonly [Part in WrappedPart]?: (next: GossipsubParts[Part]) => GossipsubParts[Part] };
 
 /** One link of a chain, or of several; it is left out while gossipsub lacks a part that its feature needs. */

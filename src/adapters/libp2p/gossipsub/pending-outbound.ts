@@ -1,5 +1,5 @@
-// RPCs to a peer wait while the stream to it is being opened, as in go-libp2p-pubsub. gossipsub passes over such a peer, so a message that we publish
-// right after somebody connected would reach nobody when there is nobody else.
+// RPCs to a peer wait while the stream to it is being opened, as in go-libp2p-pubsub. gossipsub passes over such a
+// peer, so a message that we publish right after somebody connected would reach nobody when there is nobody else.
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import type { GossipsubParts, Rpc, Stage } from './parts.ts';
 import { bytesOf } from './rpc-splitting.ts';

@@ -1,5 +1,5 @@
-// Counts the messages that came in and those whose validation ended: signature, our validator, or known already. Verification is the only step that may
-// wait, so a message that never comes out of it is seen here and nowhere else.
+// Counts the messages that came in and those whose validation ended: signature, our validator, or known already.
+// Verification is the only step that may wait, so a message that never comes out of it is seen here and nowhere else.
 import type { Metrics } from '../../../ports/metrics.ts';
 import type { Progress } from '../../../ports/progress.ts';
 import type { GossipsubParts, Stage } from './parts.ts';

@@ -1,5 +1,6 @@
-// Keeps each RPC that we send below the 1 MiB that peers read; a longer one ends the stream, and that peer hears nothing more. Answers to IWANT and the
-// message IDs of a busy second are the RPCs that grow: they are split, as go-libp2p-pubsub does.
+// Keeps each RPC that we send below the 1 MiB that peers read; a longer one ends the stream, and that peer hears
+// nothing more. Answers to IWANT and the message IDs of a busy second are the RPCs that grow: they are split, as
+// go-libp2p-pubsub does.
 import type { GossipsubParts, IHave, Rpc, RpcMessage, Stage } from './parts.ts';
 
 /** Half of what peers read: gossipsub adds to an RPC by itself. */

@@ -1,5 +1,5 @@
-// IDs of the messages seen within the last two minutes; they reveal a duplicate before its signature is verified. Kept in generations, so that
-// forgetting costs nothing, and bounded in number, so that a flood cannot fill memory.
+// IDs of the messages seen within the last two minutes; they reveal a duplicate before its signature is verified. Kept
+// in generations, so that forgetting costs nothing, and bounded in number, so that a flood cannot fill memory.
 import type { Clock } from '../../../ports/clock.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 

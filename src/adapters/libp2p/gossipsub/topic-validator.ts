@@ -1,8 +1,7 @@
 // Between gossipsub's topic validator and our handler: the handler's decision says whether a message is forwarded.
-import { publicKeyToProtobuf } from '@libp2p/crypto/keys';
 import { type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { PeerId } from '../../../domain/ids.ts';
-import type { RelayDecision, TopicHandler } from '../../../ports/p2p-node.ts';
+import type { TopicHandler, ValidationDecision } from '../../../ports/p2p-node.ts';
 import type { Traffic } from '../connections/traffic.ts';
 import { peerIdText } from '../peer-ids.ts';
 
@@ -10,7 +9,7 @@ const RESULTS = {
   accept: TopicValidatorResult.Accept,
   ignore: TopicValidatorResult.Ignore,
   reject: TopicValidatorResult.Reject,
-} as const satisfies Record<RelayDecision, TopicValidatorResult>;
+} as const satisfies Record<ValidationDecision, TopicValidatorResult>;
 
 /** Messages of a topic without a handler are forwarded unread, as Go forwards rejected transactions. */
 export function topicValidator(
@@ -28,8 +27,7 @@ export function topicValidator(
       topic,
       bytes: message.data,
       author: peerIdText(message.from),
-      authorKey: () => publicKeyToProtobuf(message.key),
-      relay: receivedFrom === undefined ? ownId : peerIdText(receivedFrom),
+      receivedFrom: receivedFrom === undefined ? ownId : peerIdText(receivedFrom),
       seqno: message.sequenceNumber,
     });
     return RESULTS[decision];

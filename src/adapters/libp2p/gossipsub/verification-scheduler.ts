@@ -1,6 +1,7 @@
-// Verifying signatures is the one expensive step of gossip, and an RPC may carry thousands: 0.2 ms each as the network writes them, 2 ms and more with
-// keys of other kinds. gossipsub verifies a whole RPC at one go, while all other peers wait. Here peers take turns of some milliseconds; a peer
-// with much waiting is not read, and the time for keys other than Ed25519, which no node of the network has, is bounded.
+// Verifying signatures is the one expensive step of gossip, and an RPC may carry thousands: 0.2 ms each as the network
+// writes them, 2 ms and more with keys of other kinds. gossipsub verifies a whole RPC at one go, while all other peers
+// wait. Here peers take turns of some milliseconds; a peer with much waiting is not read, and the time for keys other
+// than Ed25519, which no node of the network has, is bounded.
 import { TokenBucket, TokenBuckets } from '../../../lib/token-bucket.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import type { GossipsubParts, ReceivedMessage, Stage, ValidationResult } from './parts.ts';
@@ -81,7 +82,7 @@ export class VerificationScheduler implements Stage<'incoming'> {
     this.costly = new TokenBucket(COSTLY_MS, parts.nowMs());
     this.unverified = parts.metrics.counter(
       'teranode_p2p_gossip_unverified_total',
-      'Gossip messages dropped before verification: too many waited (queue_full), or keys other than Ed25519 took too much time (costly_key)',
+      'Gossip messages dropped unverified: too many waited (queue_full), or keys that are not Ed25519 cost too much (costly_key)',
       ['reason'],
     );
     for (const reason of ['queue_full', 'costly_key']) this.unverified.add(0, { reason });
