@@ -2,9 +2,8 @@
 // verification or a place in memory.
 import { afterEach, expect, test } from 'vitest';
 import { meshPeers } from '../../src/adapters/libp2p/gossipsub/internals.ts';
-import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
-import { RecordedMetrics } from '../fakes/recorders.ts';
-import { addressOf, Nodes, nodeOptions, TOPICS } from '../support/nodes.ts';
+import type { TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
+import { addressOf, bareLibp2p, Nodes, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
 
 const [BLOCK = ''] = TOPICS;
@@ -28,7 +27,7 @@ test('are dropped unread; one of a joined topic, sent after them, arrives', asyn
     got.push(Buffer.from(bytes).toString());
     return 'accept';
   });
-  stranger = await buildLibp2p(await nodeOptions(), [BLOCK, JUNK], {}, new RecordedMetrics());
+  stranger = await bareLibp2p([BLOCK, JUNK]);
   await stranger.start();
   const { pubsub } = stranger.services;
   pubsub.subscribe(BLOCK);

@@ -21,7 +21,7 @@ import { dialMultiaddr } from './addresses.ts';
 import { connectionGate, dialLookup } from './connections/connection-gate.ts';
 import { meterConnection } from './connections/connection-meter.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './connections/peer-book.ts';
-import { addressGroup, localAddress, remoteAddress, remoteIp } from './connections/remote-address.ts';
+import { addressGroup, localAddress, remoteIp } from './connections/remote-address.ts';
 import { SilentConnections } from './connections/silent-connections.ts';
 import { Traffic } from './connections/traffic.ts';
 import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts';
@@ -32,10 +32,9 @@ import { MAX_GOSSIP_BYTES } from './gossipsub/options.ts';
 import { topicValidator } from './gossipsub/topic-validator.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
-import { boundDht } from './patches/dht-intake.ts';
-import { installFastVerify } from './patches/ed25519-verify.ts';
-import { boundPeerStore } from './patches/peer-store-bounds.ts';
-import { installLazyWindowUpdates } from './patches/yamux-window.ts';
+import { localEnd } from './patches/connection-socket.ts';
+import { applyPatches } from './patches/index.ts';
+import { PatchReport } from './patches/report.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 
 const CONNECT_DEADLINE_MS = 10_000;
@@ -64,6 +63,7 @@ export class Libp2pNode implements P2PNode {
   private readonly traffic: Traffic;
   private readonly silent: SilentConnections;
   private readonly suppressed: Counter;
+  private readonly report: PatchReport;
   private topics: readonly string[] = [];
   private libp2p: TeranodeLibp2p | undefined;
   private gossip: Gossip | undefined;
@@ -78,6 +78,7 @@ export class Libp2pNode implements P2PNode {
     this.id = options.privateKey.publicKey.toString() as PeerId;
     this.traffic = new Traffic(deps.clock, deps.metrics);
     this.silent = new SilentConnections(deps);
+    this.report = new PatchReport(deps.log);
     this.suppressed = deps.metrics.counter(
       'teranode_p2p_publish_suppressed_total',
       'Messages not published because of listen_mode',
@@ -101,17 +102,16 @@ export class Libp2pNode implements P2PNode {
     streamHandler: DirectStreamHandler | undefined,
     topicNames: readonly string[],
   ): Promise<void> {
-    const verifier = await installFastVerify();
-    installLazyWindowUpdates();
     signal.throwIfAborted();
     this.topics = [...topicNames];
     const { metrics, policy } = this.deps;
     const nowMs = () => this.deps.clock.monotonic();
     const gate = connectionGate({ book: this.book, policy, metrics, nowMs }, this.options.connections);
-    const libp2p = await buildLibp2p(this.options, this.topics, gate, metrics, dialLookup({ policy, metrics }));
+    const { report } = this;
+    const resolveName = dialLookup({ policy, metrics });
+    const libp2p = await buildLibp2p(this.options, this.topics, { gater: gate, metrics, report, resolveName });
     this.libp2p = libp2p;
-    boundPeerStore(libp2p, metrics);
-    boundDht(libp2p.services.dht, this.deps);
+    applyPatches(libp2p, { ...this.deps, report });
     this.gossip = new Gossip({ ...this.deps, libp2p, penalize: (peerId) => policy?.brokenFrame(peerId) });
     this.listenToConnections(libp2p);
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
@@ -136,7 +136,10 @@ export class Libp2pNode implements P2PNode {
     this.gossip.start();
     this.silent.start();
     await this.keeper.start();
-    this.deps.log.info({ peerId: this.id, addresses: this.listenAddresses(), verifier }, 'node started');
+    this.deps.log.info(
+      { peerId: this.id, addresses: this.listenAddresses(), verifier: this.gossip.verifier },
+      'node started',
+    );
   }
 
   stop(): Promise<void> {
@@ -163,11 +166,11 @@ export class Libp2pNode implements P2PNode {
 
   private connectionOpened(connection: Connection): void {
     const peerId = peerIdText(connection.remotePeer);
-    const meter = meterConnection(connection, this.deps.clock);
+    const meter = meterConnection(connection, this.deps.clock, this.report);
     this.silent.watch(connection, meter);
     const isFirst = this.book.opened(peerId, connection.id, {
-      address: remoteAddress(connection),
-      localAddress: localAddress(connection, this.hostId()),
+      address: connection.remoteAddr.toString(),
+      localAddress: localAddress(connection, localEnd(connection), this.hostId()),
       group: addressGroup(connection),
       direction: connection.direction,
       openedAtMs: this.deps.clock.now(),

@@ -1,6 +1,6 @@
 // How many connections an address may begin.
 import { expect, test } from 'vitest';
-import { ARRIVALS_AT_ONCE, ArrivalRate } from '../../../src/adapters/libp2p/connections/arrival-rate.ts';
+import { ARRIVALS_BURST, ArrivalRate } from '../../../src/adapters/libp2p/connections/arrival-rate.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 function setUp() {
@@ -14,17 +14,17 @@ function setUp() {
 
 test('an address has many at once, then a few a second, and others have theirs', () => {
   const { clock, taken } = setUp();
-  expect(taken('a', 1000)).toBe(ARRIVALS_AT_ONCE);
+  expect(taken('a', 1000)).toBe(ARRIVALS_BURST);
   expect(taken('b', 10)).toBe(10);
   clock.advance(1000);
   expect(taken('a', 1000)).toBe(10);
   clock.advance(3_600_000);
-  expect(taken('a', 1000)).toBe(ARRIVALS_AT_ONCE);
+  expect(taken('a', 1000)).toBe(ARRIVALS_BURST);
 });
 
 test('small steps of time count too', () => {
   const { clock, taken } = setUp();
-  taken('a', ARRIVALS_AT_ONCE);
+  taken('a', ARRIVALS_BURST);
   let came = 0;
   for (let i = 0; i < 1000; i += 1) {
     clock.advance(10);

@@ -1,4 +1,6 @@
 // The one check of gossipsub's private parts, and the chains that are put around them.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { GossipSub } from '@libp2p/gossipsub';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { describe, expect, test } from 'vitest';
@@ -10,10 +12,12 @@ import {
   type GossipFeature,
   type GossipsubPart,
   type Stage,
+  WRITTEN_FOR,
 } from '../../../src/adapters/libp2p/gossipsub/parts.ts';
 import { P2PError } from '../../../src/lib/errors.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { recordingLogger } from '../../fakes/recorders.ts';
+import { REPO } from '../../support/repo.ts';
 
 const ID = peerIdFromString(peer(1));
 const REQUIRED: readonly GossipsubPart[] = ['topicValidators', 'msgIdFn'];
@@ -36,6 +40,7 @@ class FakeGossipsub {
   gossip = new Map();
   streamsOutbound = new Map<string, unknown>([[peer(1), {}]]);
   decodeRpc() {}
+  sendIDontWants() {}
   async handleReceivedRpc() {}
   handlePeerReadStreamError() {}
   doAddBackoff() {}
@@ -79,6 +84,11 @@ function noting(name: string, calls: string[], feature: GossipFeature = 'progres
 }
 
 describe('check', () => {
+  test('is written for the installed version', () => {
+    const file = join(REPO, 'node_modules/@libp2p/gossipsub/package.json');
+    expect(JSON.parse(readFileSync(file, 'utf8')).version).toBe(WRITTEN_FOR);
+  });
+
   test('says nothing when every part is there', () => {
     const { log, pubsub } = setUp();
     const internals = new GossipInternals(pubsub, log);

@@ -34,6 +34,7 @@ function setUp() {
     }),
     validateReceivedMessage: new InvalidSignatures(report).validateReceivedMessage(async (_from, { data }) => ({
       code: 'invalid',
+      reason: 'error',
       error: Buffer.from(data ?? []).toString(),
     })),
   };
@@ -89,7 +90,7 @@ test.each([
 test('counts an invalid signature without penalizing the peer, and ignores other faults of a message', async () => {
   const { chain, penalized, counted } = setUp();
   for (const error of ['invalid_signature', 'invalid_seqno', ''])
-    await chain.validateReceivedMessage(id, { data: Buffer.from(error) });
+    await chain.validateReceivedMessage(id, { topic: 'a topic', data: Buffer.from(error) });
   expect(penalized).toEqual([]);
   expect(counted('signature')).toBe(1);
 });

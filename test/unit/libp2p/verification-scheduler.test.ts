@@ -3,7 +3,7 @@
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { expect, test } from 'vitest';
-import type { ReceivedMessage } from '../../../src/adapters/libp2p/gossipsub/parts.ts';
+import type { ReceivedMessage, ValidationResult } from '../../../src/adapters/libp2p/gossipsub/parts.ts';
 import { VerificationScheduler } from '../../../src/adapters/libp2p/gossipsub/verification-scheduler.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { RecordedMetrics } from '../../fakes/recorders.ts';
@@ -13,9 +13,11 @@ const ED25519 = (await generateKeyPair('Ed25519')).publicKey.toMultihash().bytes
 const SECP256K1 = (await generateKeyPair('secp256k1')).publicKey.toMultihash().bytes;
 const RSA = (await generateKeyPair('RSA', 2048)).publicKey.toMultihash().bytes;
 
-interface NamedMessage extends ReceivedMessage {
+interface NamedMessage extends Partial<ReceivedMessage> {
   readonly name?: string;
 }
+
+const VALID = { code: 'valid' } as ValidationResult;
 
 class FakeStream {
   readStatus = 'readable';
@@ -45,11 +47,11 @@ function setUp(costMs: number, seen: readonly string[] = []) {
   const validate = scheduler.validateReceivedMessage(async (receivedFrom, { name = '' }: NamedMessage) => {
     nowMs += costMs;
     verified.push(`${names.get(receivedFrom.toString())}${name}`);
-    return { code: 'valid' };
+    return VALID;
   });
   const send = (from: string, message: NamedMessage) => {
     names.set(idOf(from), from);
-    return validate(peerIdFromString(idOf(from)), message);
+    return validate(peerIdFromString(idOf(from)), { topic: 'a topic', ...message });
   };
   const pass = (ms: number) => {
     nowMs += ms;

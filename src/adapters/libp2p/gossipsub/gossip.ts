@@ -8,6 +8,8 @@ import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import type { Progress } from '../../../ports/progress.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
+import { fastestVerifier } from '../patches/ed25519.ts';
+import { FastVerification } from './fast-verification.ts';
 import { InboundStreams } from './inbound-streams.ts';
 import { GossipInternals } from './internals.ts';
 import { InvalidSignatures, MalformedLengths, MalformedRpcReport, UndecodableRpcs } from './malformed-rpc.ts';
@@ -37,6 +39,8 @@ export interface GossipDependencies {
 export class Gossip {
   /** Messages in validation; undefined where gossipsub does not let us count them. */
   readonly progress: Progress | undefined;
+  /** What verifies signatures. */
+  readonly verifier: string;
   private readonly log: Logger;
   private readonly outboundStreams: OutboundStreams;
   private readonly backpressure: OutboundBackpressure;
@@ -58,6 +62,13 @@ export class Gossip {
       nowMs: () => clock.monotonic(),
       streamOf: (id) => inboundStreams.of(id),
       isSeen: (message) => seen.has(unverifiedMessageId(message)),
+    });
+    const { name, verify } = fastestVerifier();
+    const fastVerification = new FastVerification({
+      verify,
+      seen,
+      topicValidators: pubsub.topicValidators,
+      sendIDontWants: (id, topic, receivedFrom) => internals.sendIDontWants(id, topic, receivedFrom),
     });
     const pendingOutbound = new PendingOutbound(metrics, {
       hasStream,
@@ -84,6 +95,7 @@ export class Gossip {
         progress,
         scheduler,
         new InvalidSignatures(malformed),
+        fastVerification,
         new SeenCaches(seen),
         new NoScoreRecords(),
         new BackoffLimits(internals.backoffs),
@@ -92,6 +104,7 @@ export class Gossip {
       opening: [inboundStreams, this.outboundStreams, pendingOutbound],
     });
     this.log = log;
+    this.verifier = internals.supports('fastVerification') ? name : 'libp2p';
     this.seesStreams = internals.supports('parallelStreams');
     this.progress = internals.supports('progress') ? progress.progress : undefined;
     this.backpressure = new OutboundBackpressure({ log, metrics }, () =>

@@ -19,6 +19,7 @@ import {
   lostWithout,
   REQUIRED,
   type Stage,
+  WRITTEN_FOR,
   type WrappedPart,
 } from './parts.ts';
 
@@ -42,7 +43,7 @@ export class GossipInternals {
       const harm = REQUIRED[part];
       if (harm !== undefined)
         throw new P2PError('LIBRARY_INCOMPATIBLE', `gossipsub has no '${part}': ${harm}`, { details: { part } });
-      log.warn({ part }, `gossipsub has no '${part}': ${lostWithout(part)}`);
+      log.warn({ part, writtenFor: WRITTEN_FOR }, `gossipsub has no '${part}': ${lostWithout(part)}`);
     }
     this.backoffs = this.mapOf('backoff');
     this.pendingIHaves = this.mapOf('gossip');
@@ -65,6 +66,12 @@ export class GossipInternals {
 
   hasOutboundStream(id: string): boolean {
     return this.outboundStreams.has(id);
+  }
+
+  /** Tells mesh peers that they need not send us this message. */
+  sendIDontWants(id: Uint8Array, topic: string, receivedFrom: string): void {
+    if (!this.missing.has('sendIDontWants'))
+      read(this.pubsub, 'sendIDontWants').call(this.pubsub, id, topic, receivedFrom);
   }
 
   /** Has gossipsub open a stream to the peer, where it can. */

@@ -121,7 +121,7 @@ export class InvalidSignatures implements Stage<'incoming'> {
   validateReceivedMessage(next: GossipsubParts['validateReceivedMessage']): GossipsubParts['validateReceivedMessage'] {
     return (receivedFrom, message) =>
       next(receivedFrom, message).then((result) => {
-        if (result.error === INVALID_SIGNATURE) this.report.add('signature', receivedFrom);
+        if (result.code === 'invalid' && result.error === INVALID_SIGNATURE) this.report.add('signature', receivedFrom);
         return result;
       });
   }

@@ -6,6 +6,8 @@ import type { GossipsubOpts, Message } from '@libp2p/gossipsub';
 export const MAX_GOSSIP_BYTES = 1024 * 1024;
 /** What may wait for one slow peer before messages to it are dropped: some seconds at full rate. */
 const MAX_OUTBOUND_BUFFER_BYTES = 16 * 1024 * 1024;
+/** From this size on, mesh peers are told that they need not send us a message that we have; gossipsub's default. */
+export const IDONTWANT_MIN_BYTES = 512;
 /** How long go-libp2p-pubsub remembers a message ID. */
 export const SEEN_KEEP_MS = 120_000;
 /** Peers in the mesh of a topic, as in go-libp2p-pubsub. */
@@ -80,6 +82,7 @@ export function gossipOptions(topicNames: readonly string[]): Partial<GossipsubO
     // Known before the signature is verified, so that a duplicate costs no verification; only verified messages enter
     // the cache.
     fastMsgIdFn: unverifiedMessageId,
+    idontwantMinDataSize: IDONTWANT_MIN_BYTES,
     maxInboundDataLength: MAX_GOSSIP_BYTES,
     maxOutboundBufferSize: MAX_OUTBOUND_BUFFER_BYTES,
     // Go has no peer scoring: honest Go peers forward everything unchecked, and many nodes share one address.

@@ -1,22 +1,31 @@
-// The private parts of @libp2p/gossipsub that we use, written for version 17: their types, how to tell that each is
+// The private parts of @libp2p/gossipsub that we use: their types, how to tell that each is
 // what we expect, what we build on it, and what is lost without it. internals.ts checks them and is alone in touching
 // them.
+import type { SignedMessage } from '@libp2p/gossipsub';
 import type { Connection, PeerId as LibPeerId, Stream } from '@libp2p/interface';
 import { messageIdOf } from './options.ts';
 
+/** A test compares it with the installed version. */
+export const WRITTEN_FOR = '17.1.1';
+
 /** A message as it came, before its signature is verified. */
 export interface ReceivedMessage {
+  readonly topic: string;
   readonly from?: Uint8Array;
   readonly seqno?: Uint8Array;
   readonly key?: Uint8Array;
   readonly data?: Uint8Array;
+  readonly signature?: Uint8Array;
 }
 
-export interface ValidationResult {
-  readonly code: string;
-  readonly reason?: string;
-  readonly error?: string;
-}
+export type ValidationResult =
+  | { readonly code: 'duplicate'; readonly msgIdStr: string }
+  | { readonly code: 'invalid'; readonly reason: string; readonly error?: string; readonly msgIdStr?: string }
+  | {
+      readonly code: 'valid';
+      readonly messageId: { readonly msgId: Uint8Array; readonly msgIdStr: string };
+      readonly msg: SignedMessage;
+    };
 
 /** The parts of an RPC that can be long. */
 export interface Rpc {
@@ -71,6 +80,7 @@ export interface GossipsubParts {
   'score.rejectMessage': () => void;
   'score.rejectInvalidMessage': () => void;
   'score.duplicateMessage': () => void;
+  sendIDontWants: (id: Uint8Array, topic: string, receivedFrom: string) => void;
   doAddBackoff: (id: string, topic: string, intervalMs: number) => void;
   /** Topic → peer → when the back-off ends. */
   backoff: ReadonlyMap<string, Map<string, number>>;
@@ -111,6 +121,7 @@ export const IS_INTACT: Readonly<Record<GossipsubPart, (value: unknown) => boole
   'score.rejectMessage': isFunction,
   'score.rejectInvalidMessage': isFunction,
   'score.duplicateMessage': isFunction,
+  sendIDontWants: isFunction,
   doAddBackoff: isFunction,
   backoff: isMap,
   selectPeersToPublish: isFunction,
@@ -154,6 +165,10 @@ export const FEATURES = {
   verificationScheduler: {
     needs: ['validateReceivedMessage'],
     lost: 'a peer that floods delays the messages of all others',
+  },
+  fastVerification: {
+    needs: ['validateReceivedMessage', 'fastMsgIdCache', 'seenCache', 'sendIDontWants'],
+    lost: 'signatures are verified by libp2p, at about twice the CPU per message',
   },
   seenMessages: { needs: ['fastMsgIdCache', 'seenCache'], lost: 'the number of remembered message IDs is unlimited' },
   scoreRecords: { needs: SCORE_RECORDS, lost: 'records of peer scores, which are off, take memory for every message' },
