@@ -10,7 +10,7 @@ afterEach(() => nodes.stop());
 
 async function outcomeOf(address: string): Promise<string> {
   const { log } = await nodes.start({ staticPeers: [address] });
-  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'dial failed'), {
+  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'failed to dial peer'), {
     timeoutMs: 15_000,
     what: 'a failed dial',
   });
@@ -22,7 +22,9 @@ test('a transport that we have not, and our own address: hopeless', async () => 
   expect(await outcomeOf(`/ip4/127.0.0.1/udp/4001/quic-v1/p2p/${other}`)).toBe('hopeless');
   const privateKey = await generateKeyPair('Ed25519');
   const { log } = await nodes.start({ privateKey, staticPeers: [`/ip4/127.0.0.1/tcp/1/p2p/${privateKey.publicKey}`] });
-  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'dial failed'), { what: 'a failed dial' });
+  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'failed to dial peer'), {
+    what: 'a failed dial',
+  });
   expect(failed.fields).toMatchObject({ outcome: 'hopeless', reason: 'own address' });
 });
 

@@ -184,7 +184,7 @@ export class Libp2pNode implements P2PNode {
       { peerId, direction: connection.direction, address: connection.remoteAddr.toString() },
       'peer connected',
     );
-    this.keeper?.peerCame(peerId);
+    this.keeper?.peerConnected(peerId);
     this.onConnected(peerId);
   }
 
@@ -192,7 +192,7 @@ export class Libp2pNode implements P2PNode {
     const peerId = peerIdText(connection.remotePeer);
     if (!this.book.closed(peerId, connection.id)) return;
     this.deps.log.debug({ peerId }, 'peer disconnected');
-    this.keeper?.peerLost(peerId);
+    this.keeper?.peerDisconnected(peerId);
     this.onDisconnected(peerId);
   }
 

@@ -45,11 +45,11 @@ function setUp(outcomes: () => DialOutcome, optimiseRetries = true, takesMs: (ad
   /** The peer gets a connection, whoever dialled. */
   function come(): void {
     connected.add(PEER);
-    dialer.peerCame(PEER);
+    dialer.peerConnected(PEER);
   }
   function leave(): void {
     connected.delete(PEER);
-    dialer.peerLost(PEER);
+    dialer.peerDisconnected(PEER);
     dialer.networkChanged();
   }
   return { dialer, dialled, connected, log, come, leave, mostUnderWay: () => mostUnderWay };
@@ -97,7 +97,7 @@ describe('dialer', () => {
     expect(connected.has(PEER)).toBe(true);
     const before = dialled.length;
     connected.delete(PEER);
-    dialer.peerLost(PEER);
+    dialer.peerDisconnected(PEER);
     await vi.advanceTimersByTimeAsync(2000);
     expect(dialled.length).toBe(before + 1);
     dialer.stop();
@@ -201,7 +201,7 @@ describe('dialer', () => {
     dialer.start();
     await vi.advanceTimersByTimeAsync(1000);
     connected.clear();
-    dialer.peerLost(PEER);
+    dialer.peerDisconnected(PEER);
     await vi.advanceTimersByTimeAsync(60_000);
     expect(dialled).toHaveLength(1);
     dialer.stop();

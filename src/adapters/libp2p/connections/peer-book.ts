@@ -126,6 +126,12 @@ export class PeerBook {
     else this.groups.delete(group);
   }
 
+  /** undefined while the peer is not connected. */
+  connectedRecord(peerId: PeerId): PeerRecord | undefined {
+    const entry = this.connected.get(peerId);
+    return entry && record(peerId, entry, true);
+  }
+
   connectedRecords(): PeerRecord[] {
     return [...this.connected].map(([id, entry]) => record(id, entry, true));
   }

@@ -71,7 +71,7 @@ export class Rendezvous {
   }
 
   /** A peer that serves the DHT came and may know nothing of us: provide anew, unless that has just been done. */
-  dhtPeerCame(): void {
+  dhtPeerConnected(): void {
     const justNowMs = this.deps.nowMs() - PROVIDE_PAUSE_MS;
     for (const key of this.keys) {
       if (key.providedAtMs !== undefined && key.providedAtMs < justNowMs) key.providedAtMs = undefined;

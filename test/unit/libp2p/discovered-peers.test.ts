@@ -1,6 +1,6 @@
 // Whom of all that others name we dial, and whom not again for a while.
 import { expect, test } from 'vitest';
-import { FoundPeers } from '../../../src/adapters/libp2p/discovery/discovered-peers.ts';
+import { DiscoveredPeers } from '../../../src/adapters/libp2p/discovery/discovered-peers.ts';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
@@ -12,7 +12,7 @@ function setUp(isThere: (peerId: PeerId) => boolean = () => false) {
   const dialled: PeerId[] = [];
   const connected = new Set<PeerId>();
   const ends: (() => void)[] = [];
-  const found = new FoundPeers({
+  const discovered = new DiscoveredPeers({
     log: recordingLogger(),
     metrics,
     nowMs: () => clock.monotonic(),
@@ -38,10 +38,10 @@ function setUp(isThere: (peerId: PeerId) => boolean = () => false) {
     }
   };
   const many = (count: number) => {
-    for (let i = 0; i < count; i += 1) found.found(named(i), []);
+    for (let i = 0; i < count; i += 1) discovered.discovered(named(i), []);
   };
   const size = (kind: string) => metrics.gaugeValue('teranode_p2p_found_peers', { kind });
-  return { clock, found, dialled, connected, endAll, many, size };
+  return { clock, discovered, dialled, connected, endAll, many, size };
 }
 
 test('each of an answer gets its turn, however many are gone', async () => {
@@ -73,11 +73,11 @@ test('those that are gone rest, longer each time', async () => {
 });
 
 test('what is kept is bounded, and an end is an end', async () => {
-  const { found, many, dialled, endAll, size } = setUp();
+  const { discovered, many, dialled, endAll, size } = setUp();
   many(20_000);
   await new Promise(setImmediate);
   expect(size('waiting') ?? 0).toBeLessThanOrEqual(1000);
-  found.stop();
+  discovered.stop();
   const before = dialled.length;
   await endAll();
   many(10);
