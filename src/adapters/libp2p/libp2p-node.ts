@@ -1,5 +1,5 @@
-// P2PNode on js-libp2p: joins topics, runs the validators, dials and keeps peers. What it decides (judging messages,
-// what to publish) comes from outside; what it knows about connections stands in the peer book.
+// P2PNode on js-libp2p: joins topics, runs the topic handlers, dials peers and keeps connections. Decisions about
+// messages come from the handlers; facts about connections stand in the peer book.
 import type { Connection, IdentifyResult, Stream } from '@libp2p/interface';
 import type { PeerId } from '../../domain/ids.ts';
 import { orAfter } from '../../lib/deadline.ts';
@@ -7,7 +7,7 @@ import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type {
   DirectStreamHandler,
   JoinedTopic,
@@ -40,9 +40,9 @@ import { libPeerId, peerIdText } from './peer-ids.ts';
 const CONNECT_DEADLINE_MS = 10_000;
 const SEND_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 2500;
-/** Parallel direct streams of one connection: a handshake is one short stream, and slow ones must not jam it. */
+/** Parallel direct streams per connection: a handshake is one short stream, and slow ones must not block it. */
 const MAX_DIRECT_STREAMS = 64;
-/** Room for the envelope of a message (author, key, signature, topic) within the largest RPC. */
+/** The envelope of a message (author, key, signature, topic) must fit into the largest RPC too. */
 const MAX_PUBLISH_BYTES = MAX_GOSSIP_BYTES - 1024;
 
 export interface Libp2pNodeDependencies {
@@ -50,7 +50,7 @@ export interface Libp2pNodeDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly random: () => number;
-  /** Who may connect; without one, everybody. */
+  /** Decides who may connect; without a policy, everybody. */
   readonly policy?: ConnectionPolicy;
 }
 
@@ -81,16 +81,14 @@ export class Libp2pNode implements P2PNode {
     this.report = new PatchReport(deps.log);
     this.suppressed = deps.metrics.counter(
       'teranode_p2p_publish_suppressed_total',
-      'Messages not published because of listen_mode',
+      'Messages not published because listen_mode forbids it',
       ['topic'],
     );
-    deps.metrics.gauge('teranode_p2p_remembered_peers', 'Peers remembered after they left', () =>
-      this.book.rememberedCount(),
-    );
-    deps.metrics.gauge(
-      'teranode_p2p_remembered_peers_bound',
-      'Peers remembered after they left at most',
-      () => MAX_REMEMBERED_PEERS,
+    gaugeWithBound(
+      deps.metrics,
+      { name: 'teranode_p2p_remembered_peers', help: 'Peers remembered after they disconnected' },
+      () => this.book.rememberedCount(),
+      MAX_REMEMBERED_PEERS,
     );
     deps.metrics.gauge('teranode_p2p_connected_peers', 'Peers with an open connection', () =>
       this.book.connectedCount(),
@@ -113,6 +111,8 @@ export class Libp2pNode implements P2PNode {
     this.libp2p = libp2p;
     applyPatches(libp2p, { ...this.deps, report });
     this.gossip = new Gossip({ ...this.deps, libp2p, penalize: (peerId) => policy?.brokenFrame(peerId) });
+    for (const name of this.topics)
+      libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, this.handlers, this.traffic, this.id));
     this.listenToConnections(libp2p);
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
     try {
@@ -123,11 +123,8 @@ export class Libp2pNode implements P2PNode {
         details: { listen: this.options.listenIps },
       });
     }
-    for (const name of this.topics) {
-      libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, this.handlers, this.traffic, this.id));
-      libp2p.services.pubsub.subscribe(name);
-    }
-    // As Go's private DHT with a known network and its public one do: answer queries at once.
+    for (const name of this.topics) libp2p.services.pubsub.subscribe(name);
+    // Answers queries of the DHT at once, as Go nodes do in a private and in a public DHT.
     await libp2p.services.dht.setMode('server', { force: true });
     this.keeper = new PeerKeeper(
       { ...this.deps, libp2p, book: this.book, ownId: this.id },
@@ -236,9 +233,9 @@ export class Libp2pNode implements P2PNode {
   async publish(topicName: string, bytes: Uint8Array): Promise<PublishOutcome> {
     const { pubsub } = this.running().services;
     if (!this.topics.includes(topicName)) throw unknownTopic(topicName);
-    // A message over the limit silences this node at every neighbour for good, so it never leaves.
+    // A message over the limit would end our stream to every peer.
     if (bytes.byteLength > MAX_PUBLISH_BYTES) {
-      throw new P2PError('MESSAGE_TOO_LARGE', 'message exceeds what gossip carries', {
+      throw new P2PError('MESSAGE_TOO_LARGE', 'the message is larger than gossip allows', {
         details: { bytes: bytes.byteLength, maxBytes: MAX_PUBLISH_BYTES },
       });
     }
@@ -258,7 +255,7 @@ export class Libp2pNode implements P2PNode {
   listenAddresses(): string[] {
     const { libp2p } = this;
     if (libp2p === undefined) return [];
-    // What is bound, not what is announced: with private addresses kept back the operator still sees where to connect.
+    // Bound addresses, not announced ones: an operator who does not share private addresses still sees where to connect.
     const own = `/p2p/${this.id}`;
     return boundAddresses(libp2p).map((address) => {
       const text = address.toString();
@@ -280,11 +277,11 @@ export class Libp2pNode implements P2PNode {
       const connection = await this.running().dial(target, { signal: AbortSignal.timeout(deadlineMs) });
       return peerIdText(connection.remotePeer);
     } catch (cause) {
-      throw new P2PError('PEER_UNREACHABLE', 'no connection could be made', { details: { address }, cause });
+      throw new P2PError('PEER_UNREACHABLE', 'failed to connect to the peer', { details: { address }, cause });
     }
   }
 
-  /** At once: one that does not read would keep a connection that is closed politely. */
+  /** Aborts: a peer that does not read would keep open a connection that is closed gracefully. */
   async disconnectPeer(peerId: PeerId): Promise<void> {
     for (const connection of this.running().getConnections(libPeerId(peerId)))
       connection.abort(new Error('disconnected by this node'));
@@ -299,7 +296,7 @@ export class Libp2pNode implements P2PNode {
       });
       await sendOnStream(stream, bytes, signal);
     } catch (cause) {
-      throw new P2PError('PEER_UNREACHABLE', 'the message could not be handed over', { details: { peerId }, cause });
+      throw new P2PError('PEER_UNREACHABLE', 'failed to send the message to the peer', { details: { peerId }, cause });
     }
     this.traffic.sent(bytes.byteLength);
   }
