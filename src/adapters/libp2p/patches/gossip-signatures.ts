@@ -1,7 +1,6 @@
-// Verifies the signatures of gossip with our own verifier. gossipsub makes a key object for every message and calls its
-// class; the only way to another verifier that leaves that class alone is to take over the step between decoding and
-// validation. Written for @libp2p/gossipsub 17.1.1. Can go when gossipsub takes a verifier as an option, or libp2p
-// verifies as fast.
+// Verifies the signatures of gossip with our own verifier. gossipsub makes a key object for every message and calls its class; the only way
+// to another verifier that leaves that class alone is to take over the step between decoding and validation.
+// Written for @libp2p/gossipsub 17.1.1. Can go when gossipsub takes a verifier as an option, or libp2p verifies as fast.
 import { type GossipSub, type SignedMessage, type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
 import { RPC } from '@libp2p/gossipsub/message';
 import type { PeerId, PublicKey } from '@libp2p/interface';
@@ -17,9 +16,7 @@ export const SIGNATURE_PATCH: Patch = {
   effect: 'gossip signatures are verified by libp2p, at about twice the CPU per message',
 };
 
-/**
- * What the step uses; private in the class's type. Read at each message, as some of it is replaced after this patch.
- */
+/** What the step uses; private in the class's type. Read at each message, as some of it is replaced after this patch. */
 interface ValidationParts {
   validateReceivedMessage(receivedFrom: PeerId, message: RPC.Message): Promise<ValidationResult>;
   readonly topicValidators: ReadonlyMap<string, TopicValidatorFn>;
@@ -52,10 +49,7 @@ interface Author {
 const MAX_AUTHORS = 4096;
 const SIGN_PREFIX = Buffer.from('libp2p-pubsub:');
 const SEQNO_BYTES = 8;
-/**
- * An Ed25519 peer ID: identity multihash of 36 bytes, which are the key in protobuf form: type, length, and 32 raw
- * bytes at the end.
- */
+/** An Ed25519 peer ID: identity multihash of 36 bytes, which are the key in protobuf form: type, length, and 32 raw bytes at the end. */
 const ID_PREFIX = Buffer.from([0x00, 36, 8, 1, 18, 32]);
 const ID_BYTES = 38;
 const KEY_OFFSET_IN_ID = 2;
@@ -101,10 +95,7 @@ function missingParts(parts: Partial<ValidationParts>): string | undefined {
 
 type SignedRpc = RPC.Message & { readonly from: Uint8Array };
 
-/**
- * True when the author's key stands in its ID, in the one encoding that all libraries write, and the key field is
- * absent or equal.
- */
+/** True when the author's key stands in its ID, in the one encoding that all libraries write, and the key field is absent or equal. */
 function isPlainEd25519(message: RPC.Message): message is SignedRpc {
   const { from, key } = message;
   if (from?.length !== ID_BYTES || !ID_PREFIX.every((byte, i) => from[i] === byte)) return false;
