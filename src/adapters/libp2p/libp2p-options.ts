@@ -1,4 +1,5 @@
-// Turns the options of this project into js-libp2p's. Every departure from its defaults is one that a Teranode network needs.
+// Turns the options of this project into js-libp2p's. Every departure from its defaults is one that a Teranode network
+// needs.
 import { autoNATv2 } from '@libp2p/autonat-v2';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { dcutr } from '@libp2p/dcutr';
@@ -27,12 +28,18 @@ import type { Libp2pNodeOptions } from './node-options.ts';
 import type { PatchReport } from './patches/report.ts';
 import { withLazyWindowUpdates } from './patches/yamux.ts';
 
-/** Above any setting: js-libp2p would close what this node just dialled because of inbound connections. Limits are the gate's and the trimmer's. */
+/**
+ * Above any setting: js-libp2p would close what this node just dialled because of inbound connections. Limits are the
+ * gate's and the trimmer's.
+ */
 const MAX_CONNECTIONS = 1_000_000;
 /** Many nodes share one address in a data center or a test; js-libp2p's default of 5 is too low. */
 const INBOUND_CONNECTIONS_PER_SECOND = 200;
 
-/** Bytes that a peer may still send on a stream that is not read: 5 MiB/s over a round trip of 200 ms, and a quarter of what aborts the stream. */
+/**
+ * Bytes that a peer may still send on a stream that is not read: 5 MiB/s over a round trip of 200 ms, and a quarter of
+ * what aborts the stream.
+ */
 const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
 
 /** Room for every node of a network many times today's size; beyond it the least recently used entries are evicted. */

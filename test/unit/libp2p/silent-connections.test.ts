@@ -1,4 +1,4 @@
-// When a connection counts as dead: nothing came for some checks in a row.
+// When a connection counts as silent: several checks in a row without a byte.
 import { expect, test } from 'vitest';
 import { MAX_SILENT_CHECKS, SilentConnections } from '../../../src/adapters/libp2p/connections/silent-connections.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -21,7 +21,7 @@ function setUp() {
   return { silent, check, closed: () => metrics.count('teranode_p2p_connections_silent_total') };
 }
 
-test('a connection over which nothing comes is closed, once', () => {
+test('a connection over which nothing is received is closed, once', () => {
   const { silent, check, closed } = setUp();
   const { watched, meter, aborted } = connection();
   silent.watch(watched, meter);
@@ -32,7 +32,7 @@ test('a connection over which nothing comes is closed, once', () => {
   expect(closed()).toBe(1);
 });
 
-test('a single byte now and then is enough, and each connection stands for itself', () => {
+test('a byte now and then keeps a connection open, and each connection is checked by itself', () => {
   const { silent, check } = setUp();
   const alive = connection();
   const dead = connection();
@@ -46,7 +46,7 @@ test('a single byte now and then is enough, and each connection stands for itsel
   expect(dead.aborted).toHaveLength(1);
 });
 
-test('one that is closed already is left alone', () => {
+test('a connection that is closed already is left alone', () => {
   const { silent, check, closed } = setUp();
   const { watched, meter, aborted } = connection();
   silent.watch(watched, meter);

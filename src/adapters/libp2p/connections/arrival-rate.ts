@@ -1,5 +1,5 @@
-// How fast connections arrive from one address. A handshake costs this node up to 20 ms and its initiator a fraction of that: fifty per second,
-// closed as soon as they are made, would take all of the CPU.
+// How fast connections arrive from one address. A handshake costs this node up to 20 ms and its initiator a fraction of
+// that: fifty per second, closed as soon as they are made, would take all of the CPU.
 import { TokenBuckets } from '../../../lib/token-bucket.ts';
 import { gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 
@@ -22,7 +22,10 @@ export class ArrivalRate {
     gaugeWithBound(deps.metrics, gauge, () => this.buckets.size, MAX_ADDRESSES);
   }
 
-  /** False when too many connections came from the group lately. `group`: see `addressGroup`; undefined is never limited. */
+  /**
+   * False when too many connections came from the group lately. `group`: see `addressGroup`; undefined is never
+   * limited.
+   */
   take(group: string | undefined): boolean {
     return group === undefined || this.buckets.take(group, this.nowMs());
   }

@@ -1,6 +1,7 @@
-// Refuses connections before they are complete. Before the handshake: banned addresses, addresses with too many unfinished or too frequent
-// connections, addresses that crowd a node well over its high-water mark, and everybody at the hard limit. Once the peer ID is proven: banned peers,
-// and more than `p2p_max_conns_per_peer` connections of one peer. What this node dials is not limited.
+// Refuses connections before they are complete. Before the handshake: banned addresses, addresses with too many
+// unfinished or too frequent connections, addresses that crowd a node well over its high-water mark, and everybody at
+// the hard limit. Once the peer ID is proven: banned peers, and more than `p2p_max_conns_per_peer` connections of one
+// peer. What this node dials is not limited.
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
 import type { ConnectionPolicy } from '../../../ports/connection-policy.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
@@ -51,7 +52,8 @@ export function connectionGate(
     when(book.connectionCount(peerIdText(peerId)) >= maxPerPeer, 'max_conns_per_peer');
   return {
     denyDialPeer: peerRefused,
-    // js-libp2p's default refuses private addresses in browsers; this one refuses banned addresses only, private or not.
+    // js-libp2p's default refuses private addresses in browsers; this one refuses banned addresses only, private or
+    // not.
     denyDialMultiaddr: (remoteAddr) => addressRefused({ remoteAddr }),
     denyInboundConnection: (socket) =>
       socketRefused(socket) ||
@@ -75,7 +77,10 @@ export function connectionGate(
   };
 }
 
-/** How names are resolved for dials: without banned addresses, so that a banned machine is not reached by its name either. */
+/**
+ * How names are resolved for dials: without banned addresses, so that a banned machine is not reached by its name
+ * either.
+ */
 export function dialLookup({ policy, metrics }: Omit<GateDependencies, 'book' | 'nowMs'>): ResolveName {
   return allowedAddresses(refusesIp(policy, counted(metrics)));
 }

@@ -1,4 +1,5 @@
-// Bytes of a connection each way, and when they last went: counted at the socket, from the moment the connection is open.
+// Bytes of a connection each way, and when they last went: counted at the socket, from the moment the connection is
+// open.
 import type { Connection } from '@libp2p/interface';
 import type { Clock } from '../../../ports/clock.ts';
 import { countSocketBytes } from '../patches/connection-socket.ts';

@@ -1,5 +1,6 @@
-// Dials to names. The names are resolved here, and the transport is given IP addresses only: banned addresses are left out, and the connection
-// has the IP that it really goes to as its address, which bans need. Several addresses are tried as RFC 8305 (Happy Eyeballs) has it.
+// Dials to names. The names are resolved here, and the transport is given IP addresses only: banned addresses are left
+// out, and the connection has the IP that it really goes to as its address, which bans need. Several addresses are
+// tried as RFC 8305 (Happy Eyeballs) has it.
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import type { Connection, DialTransportOptions, MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface';
@@ -41,7 +42,9 @@ export function dialingNames<C>(
   };
 }
 
-/** Resolves as the system does, without what is refused. Throws an error with code EADDRREFUSED when nothing is left. */
+/**
+ * Resolves as the system does, without what is refused. Throws an error with code EADDRREFUSED when nothing is left.
+ */
 export function allowedAddresses(isRefused: (ip: string) => boolean): ResolveName {
   return async (name, family) => {
     const found = await lookup(name, { all: true, family });
@@ -57,7 +60,10 @@ function hostOf(ip: string): string {
   return zoneAt < 0 ? `/ip6/${ip}` : `/ip6zone/${ip.slice(zoneAt + 1)}/ip6/${ip.slice(0, zoneAt)}`;
 }
 
-/** The first address whose socket connects is the one that is used, even when its handshake fails; the other attempts are aborted. */
+/**
+ * The first address whose socket connects is the one that is used, even when its handshake fails; the other attempts
+ * are aborted.
+ */
 function dialFirst(dial: Dial, addresses: readonly Multiaddr[], options: DialTransportOptions): Promise<Connection> {
   const { promise, resolve, reject } = Promise.withResolvers<Connection>();
   const attempts: AbortController[] = [];

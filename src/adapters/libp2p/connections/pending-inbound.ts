@@ -1,5 +1,5 @@
-// Inbound connections whose handshake is not finished. js-libp2p limits their total only and gives each 10 s, so silent sockets from one address
-// would keep everybody else out; here each address has a share of the slots.
+// Inbound connections whose handshake is not finished. js-libp2p limits their total only and gives each 10 s, so silent
+// sockets from one address would keep everybody else out; here each address has a share of the slots.
 import type { MessageStreamEvents, TypedEventTarget } from '@libp2p/interface';
 import { gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import { addressGroup, type RemoteEnd } from './remote-address.ts';

@@ -1,4 +1,5 @@
-// Where the two ends of a connection are. Its remote address is an IP, also when it was dialled by name (named-dials.ts), unless it is relayed.
+// Where the two ends of a connection are. Its remote address is an IP, also when it was dialled by name
+// (named-dials.ts), unless it is relayed.
 import type { Multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
 import type { PeerId } from '../../../domain/ids.ts';

@@ -1,6 +1,7 @@
-// Closes connections over which nothing arrives any more: the machine lost power, or a firewall its state. TCP notices after 15 minutes, and never
-// when the other kernel still answers for a process that hangs; until then the peer counts as connected and is not dialled again. js-libp2p pings
-// every 10 s, so a live peer sends something. Any byte counts, so that a busy peer is spared.
+// Closes connections over which nothing arrives any more: the machine lost power, or a firewall its state. TCP notices
+// after 15 minutes, and never when the other kernel still answers for a process that hangs; until then the peer counts
+// as connected and is not dialled again. js-libp2p pings every 10 s, so a live peer sends something. Any byte counts,
+// so that a busy peer is spared.
 import type { Connection } from '@libp2p/interface';
 import { type Repeating, repeating } from '../../../lib/repeating.ts';
 import type { Logger } from '../../../ports/log.ts';
@@ -8,7 +9,10 @@ import type { Counter, Metrics } from '../../../ports/metrics.ts';
 import type { ConnectionMeter } from './connection-meter.ts';
 
 export const CHECK_INTERVAL_MS = 5000;
-/** Checks in a row without a byte: four pings are unanswered then. Checks are counted, not time, so a pause of this process blames nobody. Go: 40 s. */
+/**
+ * Checks in a row without a byte: four pings are unanswered then. Checks are counted, not time, so a pause of this
+ * process blames nobody. Go: 40 s.
+ */
 export const MAX_SILENT_CHECKS = 9;
 
 type WatchedConnection = Pick<Connection, 'status' | 'abort' | 'remotePeer'>;

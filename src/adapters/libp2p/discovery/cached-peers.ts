@@ -1,5 +1,5 @@
-// Keeps the peer cache up to date while peers come and go. A peer's addresses are read from the peer store when they changed, and the file is
-// written at most every 5 s, when there is something new.
+// Keeps the peer cache up to date while peers come and go. A peer's addresses are read from the peer store when they
+// changed, and the file is written at most every 5 s, when there is something new.
 import type { PeerId } from '../../../domain/ids.ts';
 import { type Repeating, repeating } from '../../../lib/repeating.ts';
 import type { Logger } from '../../../ports/log.ts';

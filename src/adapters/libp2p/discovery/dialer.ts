@@ -1,6 +1,7 @@
-// Keeps the connections that the operator asked for: static peers, persistent bootstrap addresses, and, at start, cached peers. Each target
-// has its own back-off and is never given up; with `p2p_optimise_retries` a dial that cannot work is not repeated until something changes. A
-// connection that ends at once counts as a failed dial: the peer rejects us.
+// Keeps the connections that the operator asked for: static peers, persistent bootstrap addresses, and, at start,
+// cached peers. Each target has its own back-off and is never given up; with `p2p_optimise_retries` a dial that cannot
+// work is not repeated until something changes. A connection that ends at once counts as a failed dial: the peer
+// rejects us.
 import type { PeerId } from '../../../domain/ids.ts';
 import { backoffMs } from '../../../lib/backoff.ts';
 import type { Logger } from '../../../ports/log.ts';
@@ -13,7 +14,10 @@ export interface DialTarget {
   /** Multiaddr, with the peer id at its end where it is known. */
   readonly address: string;
   readonly peerId: PeerId | undefined;
-  /** `always`: redialled forever. `until_connected`: until it was reached once. `when_alone`: the same, and again when no peer is connected. */
+  /**
+   * `always`: redialled forever. `until_connected`: until it was reached once. `when_alone`: the same, and again when
+   * no peer is connected.
+   */
   readonly keep: 'always' | 'until_connected' | 'when_alone';
 }
 
@@ -24,7 +28,10 @@ interface TargetState extends DialTarget {
   isHopeless: boolean;
   isDialling: boolean;
   connectedAs: PeerId | undefined;
-  /** Since when it is connected without a break, whoever dialled; undefined while it is not, or when it was connected before the start. */
+  /**
+   * Since when it is connected without a break, whoever dialled; undefined while it is not, or when it was connected
+   * before the start.
+   */
   connectedSinceMs: number | undefined;
 }
 
@@ -50,8 +57,8 @@ export const LAST_BACKOFF_MS = 30_000;
 const BACKOFF = { firstMs: FIRST_BACKOFF_MS, lastMs: LAST_BACKOFF_MS } as const;
 const MAX_TARGETS = 1000;
 /**
- * Dials at the same time, to listed peers and to cached peers: separate, so that dead cached peers never delay a static one. Together with
- * those of discovery they stay below the 100 of libp2p's own queue.
+ * Dials at the same time, to listed peers and to cached peers: separate, so that dead cached peers never delay a static
+ * one. Together with those of discovery they stay below the 100 of libp2p's own queue.
  */
 export const PARALLEL_DIALS = { listed: 48, cached: 16 } as const;
 const TICK_MS = 250;
@@ -129,7 +136,10 @@ export class Dialer {
       if (target.connectedAs === peerId) target.connectedSinceMs = this.deps.nowMs();
   }
 
-  /** The peer's last connection ended. If it had settled it is dialled again soon, with a fresh back-off; if not, as after a failed dial. */
+  /**
+   * The peer's last connection ended. If it had settled it is dialled again soon, with a fresh back-off; if not, as
+   * after a failed dial.
+   */
   peerDisconnected(peerId: PeerId): void {
     for (const target of this.targets.values())
       if (target.connectedAs === peerId && !target.isDialling) this.connectionEnded(target);

@@ -1,6 +1,6 @@
-// Peers that the DHT names as members of our network. Their records live for a day and more, so most may be gone, and whoever answers may name
-// thousands that never existed. Peers that could not be reached have a cool-down, and the next to dial is drawn at random, so that neither
-// keeps this node from the peers that are there.
+// Peers that others in the DHT name as being on our network. Their records live for a day and more, so most may be
+// gone, and whoever answers may name thousands that never existed. Peers that could not be reached have a cool-down,
+// and the next to dial is drawn at random, so that neither keeps this node from the peers that are there.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../../domain/ids.ts';
 import { backoffMs } from '../../../lib/backoff.ts';

@@ -1,6 +1,7 @@
-// Peers that this node was connected to, kept across restarts, so that it rejoins the network without its bootstrap nodes. Peers choose
-// their addresses, so each is checked when it is learned and again when it is read: one bad entry never costs the others. The file is written
-// when something changed, and rarely otherwise, to keep the times of connected peers recent.
+// Peers that this node was connected to, kept across restarts, so that it rejoins the network without its bootstrap
+// nodes. Peers choose their addresses, so each is checked when it is learned and again when it is read: one bad entry
+// never costs the others. The file is written when something changed, and rarely otherwise, to keep the times of
+// connected peers recent.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -38,7 +39,10 @@ export interface PeerCacheOptions {
   readonly ttlMs: number;
 }
 
-/** How long the file may be out of date about when a connected peer was last seen: a tenth of what makes it expire, at most this long. */
+/**
+ * How long the file may be out of date about when a connected peer was last seen: a tenth of what makes it expire, at
+ * most this long.
+ */
 const MAX_REFRESH_MS = 3_600_000;
 
 export class PeerCache {
@@ -118,7 +122,9 @@ export class PeerCache {
     return this.peers.size;
   }
 
-  /** Writes the file as a whole and swaps it in, if something changed or its times are out of date. Failures are logged. */
+  /**
+   * Writes the file as a whole and swaps it in, if something changed or its times are out of date. Failures are logged.
+   */
   async save(): Promise<void> {
     if (!this.isChanged && !this.isOutOfDate()) return;
     await this.write();

@@ -1,5 +1,5 @@
-// Keeps the node in its network: dials what the operator listed, discovers peers through the DHT, remembers peers across restarts, and trims
-// connections over the high-water mark.
+// Keeps the node in its network: dials what the operator listed, discovers peers through the DHT, remembers peers
+// across restarts, and trims connections over the high-water mark.
 import type { IdentifyResult, PeerInfo } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import type { Clock } from '../../../ports/clock.ts';

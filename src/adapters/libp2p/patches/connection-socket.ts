@@ -1,5 +1,6 @@
-// The socket beneath a connection: our own address on it, and its bytes each way. libp2p keeps it private, and its metrics count per protocol
-// only. Written for libp2p 3.3.11 and @libp2p/tcp 11.0.28. Can go when a connection tells its byte counts and its local address.
+// The socket beneath a connection: our own address on it, and its bytes each way. libp2p keeps it private, and its
+// metrics count per protocol only. Written for libp2p 3.3.11 and @libp2p/tcp 11.0.28. Can go when a connection tells
+// its byte counts and its local address.
 import type { Socket } from 'node:net';
 import type { Connection } from '@libp2p/interface';
 import { missingFunctions, type Patch, type PatchReport } from './report.ts';

@@ -1,5 +1,6 @@
-// Fast verification of Ed25519 signatures. libp2p imports a key as JWK for every message, which was half of a receiver's CPU. libsodium is
-// twice as fast; where its binary does not load, node:crypto with cached key objects is used. docs/adr/0004-changes-to-js-libp2p.md.
+// Fast verification of Ed25519 signatures. libp2p imports a key as JWK for every message, which was half of a
+// receiver's CPU. libsodium is twice as fast; where its binary does not load, node:crypto with cached key objects is
+// used. docs/adr/0004-changes-to-js-libp2p.md.
 import { createPublicKey, verify as cryptoVerify, type KeyObject } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { LRUCache } from 'lru-cache';
@@ -54,7 +55,8 @@ export function fastestVerifier(): Verifier {
   if (sodium === undefined) {
     return { name: 'node:crypto', verify: (key, sig, message) => isRightLength(sig) && crypto(key, sig, message) };
   }
-  // libsodium refuses keys of small order that Go accepts. What it refuses is checked again, so that no honest neighbor is blamed for one.
+  // libsodium refuses keys of small order that Go accepts. What it refuses is checked again, so that no honest neighbor
+  // is blamed for one.
   const verify: Verify = (key, sig, message) =>
     isRightLength(sig) && (sodium(key, sig, message) || crypto(key, sig, message));
   return { name: 'libsodium', verify };

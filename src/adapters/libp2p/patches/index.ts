@@ -1,5 +1,6 @@
-// All patches of libp2p in one place. Each looks for the private parts that it needs before it changes anything, changes only objects of
-// this node (never a class or a prototype, which other users of the library in the process share), and is left out where a part is missing.
+// All patches of libp2p in one place. Each looks for the private parts that it needs before it changes anything,
+// changes only objects of this node (never a class or a prototype, which other users of the library in the process
+// share), and is left out where a part is missing.
 
 import type { Clock } from '../../../ports/clock.ts';
 import type { Metrics } from '../../../ports/metrics.ts';

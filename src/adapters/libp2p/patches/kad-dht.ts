@@ -1,5 +1,6 @@
-// Limits what the DHT takes from peers. kad-dht reads messages of 4 MiB, any number of them, and makes objects of all that they hold: a few in
-// a row blocked everything else for half a minute and took a GiB. Written for @libp2p/kad-dht 16.4.5. Can go when kad-dht has limits per peer.
+// Limits what the DHT takes from peers. kad-dht reads messages of 4 MiB, any number of them, and makes objects of all
+// that they hold: a few in a row blocked everything else for half a minute and took a GiB. Written for @libp2p/kad-dht
+// 16.4.5. Can go when kad-dht has limits per peer.
 import type { Connection, Stream } from '@libp2p/interface';
 import type { KadDHT } from '@libp2p/kad-dht';
 import { TokenBuckets } from '../../../lib/token-bucket.ts';
@@ -101,7 +102,10 @@ function limitAnswers(network: DhtParts['network'], ended: Counter, report: Patc
   };
 }
 
-/** Aborts the stream when `isAllowed` refuses what arrives. Wrapped instead of listened to, as a listener would take the bytes from the reader. */
+/**
+ * Aborts the stream when `isAllowed` refuses what arrives. Wrapped instead of listened to, as a listener would take the
+ * bytes from the reader.
+ */
 function limitBytes(stream: Stream, isAllowed: (bytes: number) => boolean, report: PatchReport): void {
   const parts = stream as unknown as { onData?(data: { readonly byteLength: number }): void };
   const { onData } = parts;

@@ -1,5 +1,6 @@
-// Limits what a peer can say about itself, and others about it, in libp2p's peer store. The store compares every address with every other on each
-// new stream: ten thousand, which one DHT message holds, block it for over a minute. Written for libp2p 3.3.11. Can go when the store has limits.
+// Limits what a peer can say about itself, and others about it, in libp2p's peer store. The store compares every
+// address with every other on each new stream: ten thousand, which one DHT message holds, block it for over a minute.
+// Written for libp2p 3.3.11. Can go when the store has limits.
 import type { Address, PeerId as LibPeerId, Libp2p, PeerData, PeerStore } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Counter, Metrics } from '../../../ports/metrics.ts';

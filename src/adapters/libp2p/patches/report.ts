@@ -1,9 +1,11 @@
-// Which patches are in force. A part of a library that a patch needs and does not find costs that patch and nothing else: the node runs on,
-// with the effect that the log names.
+// Which patches are in force. A part of a library that a patch needs and does not find costs that patch and nothing
+// else: the node runs on, with the effect that the log names.
 import type { Logger } from '../../../ports/log.ts';
 
 export interface Patch {
-  /** Library that is patched, and the version that the patch was written for. A test compares it with the installed one. */
+  /**
+   * Library that is patched, and the version that the patch was written for. A test compares it with the installed one.
+   */
   readonly library: string;
   readonly version: string;
   /** What the node does without the patch. */

@@ -1,5 +1,6 @@
-// Fewer window updates: js-libp2p's yamux answers every data frame with one, each a write to the socket. Go sends one when half of the window
-// is used; so do we. docs/adr/0004-changes-to-js-libp2p.md. Written for @libp2p/yamux 8.0.3. Can go when yamux waits for half of the window.
+// Fewer window updates: js-libp2p's yamux answers every data frame with one, each a write to the socket. Go sends one
+// when half of the window is used; so do we. docs/adr/0004-changes-to-js-libp2p.md. Written for @libp2p/yamux 8.0.3.
+// Can go when yamux waits for half of the window.
 import type { StreamMuxerFactory } from '@libp2p/interface';
 import { StreamState } from '@libp2p/yamux/stream';
 import { missingFunctions, type Patch, type PatchReport } from './report.ts';
@@ -23,7 +24,10 @@ interface StreamParts {
   readonly recvWindowCapacity: number;
 }
 
-/** A factory whose streams send a window update when half of the window is used. Updates that carry a flag (opening a stream) go out at once. */
+/**
+ * A factory whose streams send a window update when half of the window is used. Updates that carry a flag (opening a
+ * stream) go out at once.
+ */
 export function withLazyWindowUpdates<C>(
   create: (components: C) => StreamMuxerFactory,
   report: PatchReport,
