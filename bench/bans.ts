@@ -1,8 +1,8 @@
 // Lookups in the ban list with 10 and with 110,000 entries, in one run, beside node:net's BlockList; memory of the list. Prints JSON.
 import { BlockList } from 'node:net';
 import { SqliteBanStore } from '../src/adapters/sql/sqlite-ban-store.ts';
-import { BanList } from '../src/bans/ban-list.ts';
-import { StoreLink } from '../src/bans/store-link.ts';
+import { BanList } from '../src/bans/list/ban-list.ts';
+import { StoreLink } from '../src/bans/store/store-link.ts';
 import type { BanEntry } from '../src/ports/ban-store.ts';
 import { systemClock } from '../src/ports/clock.ts';
 

@@ -2,7 +2,7 @@
 // announcement from the time in its URL. Answers each line on stdin with one JSON line.
 import { createInterface } from 'node:readline';
 import { MemoryConsumer } from '../src/adapters/memory/broker.ts';
-import { compose } from '../src/compose.ts';
+import { compose } from '../src/app/compose.ts';
 import { loadSettings } from '../src/settings/load.ts';
 import { decodeKafkaSubtree } from '../src/wire/kafka-messages.ts';
 

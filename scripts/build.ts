@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { versionFromGit } from '../src/version.ts';
+import { versionFromGit } from '../src/lib/version.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -12,4 +12,4 @@ rmSync(dist, { recursive: true, force: true });
 execFileSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
 cpSync(join(root, 'src/gen'), join(dist, 'gen'), { recursive: true });
 const version = versionFromGit(root);
-if (version !== undefined) writeFileSync(join(dist, 'build-version.json'), `${JSON.stringify(version)}\n`);
+if (version !== undefined) writeFileSync(join(dist, 'lib/build-version.json'), `${JSON.stringify(version)}\n`);

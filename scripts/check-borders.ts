@@ -4,83 +4,67 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const MAX_LINES = 400;
+/** What a program or another package imports; nothing else lies loose in src. */
+const ENTRIES: ReadonlySet<string> = new Set(['index.ts']);
 
-/** Folder of src -> folders it may import from, besides itself. Files directly in src are areas of their own name. */
+/** What every room of the core may use. */
+const BASE = ['lib', 'domain', 'wire', 'ports'] as const;
+
+/** Folder of src -> folders it may import from, besides itself. A file belongs to the longest folder named here. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  errors: [],
-  'bounded-queue': [],
-  repeating: [],
-  pause: [],
+  lib: [],
   gen: [],
-  version: [],
-  wire: ['errors', 'gen'],
-  ports: ['errors', 'wire'],
-  settings: ['errors', 'wire'],
-  peers: ['errors', 'bounded-queue', 'repeating', 'wire', 'ports'],
-  bans: ['errors', 'bounded-queue', 'repeating', 'pause', 'wire', 'ports'],
-  gossip: ['errors', 'bounded-queue', 'repeating', 'wire', 'ports', 'peers', 'bans'],
-  announce: ['errors', 'bounded-queue', 'repeating', 'wire', 'ports', 'peers', 'bans'],
-  handshake: ['errors', 'bounded-queue', 'repeating', 'wire', 'ports', 'peers', 'bans'],
-  sync: ['errors', 'bounded-queue', 'repeating', 'wire', 'ports', 'peers', 'bans'],
-  'notification-hub': ['ports'],
-  health: ['errors', 'wire', 'ports'],
-  'network-member': [
-    'errors',
-    'wire',
-    'ports',
-    'peers',
-    'bans',
-    'gossip',
-    'announce',
-    'handshake',
-    'sync',
-    'notification-hub',
-    'recent',
-  ],
-  server: [
-    'errors',
-    'bounded-queue',
-    'repeating',
-    'wire',
-    'ports',
-    'peers',
-    'bans',
-    'gossip',
-    'announce',
-    'handshake',
-    'sync',
-    'health',
-    'notification-hub',
-    'network-member',
-    'liveness',
-  ],
-  adapters: ['errors', 'bounded-queue', 'repeating', 'pause', 'gen', 'wire', 'ports', 'settings'],
-  'node-options': ['adapters', 'settings'],
-  'ban-options': ['*'],
-  'member-options': ['*'],
-  'service-clients': ['*'],
-  'node-view': ['ports', 'network-member'],
-  recent: ['ports', 'gossip'],
-  liveness: ['ports', 'health'],
-  'peer-admin': ['errors', 'wire', 'ports', 'bans', 'peers', 'sync'],
-  compose: ['*'],
+  domain: ['lib'],
+  wire: ['lib', 'domain', 'gen'],
+  ports: ['lib', 'domain', 'wire'],
+  settings: ['lib', 'domain', 'wire'],
+  chain: BASE,
+  peers: [...BASE, 'chain'],
+  bans: [...BASE, 'peers'],
+  gossip: [...BASE, 'chain', 'peers', 'bans'],
+  handshake: [...BASE, 'chain', 'peers', 'bans'],
+  sync: [...BASE, 'chain', 'peers', 'bans'],
+  announce: [...BASE, 'chain', 'peers', 'bans'],
+  watch: [...BASE, 'gossip'],
+  admin: [...BASE, 'chain', 'peers', 'bans', 'sync', 'watch', 'app'],
+  adapters: [...BASE, 'settings', 'gen'],
+  'adapters/services': [...BASE, 'settings', 'gen', 'adapters/rpc'],
+  'adapters/grpc': [...BASE, 'settings', 'gen', 'adapters/rpc'],
+  'adapters/embedded-chain': [...BASE, 'settings', 'adapters/sql'],
+  app: ['*'],
   cli: ['*'],
-  index: ['*'],
-  client: ['*'],
+  client: ['lib', 'domain', 'ports', 'gen', 'settings', 'adapters/rpc', 'adapters/grpc'],
+  'index.ts': ['*'],
 };
 
-/** Library -> the only folders that import it. */
+/** Library -> the only folders that import it. A library without a row is a breach. */
 const HOMES: readonly { readonly library: RegExp; readonly folders: readonly string[] }[] = [
-  { library: /^(@libp2p\/|libp2p$|datastore-core|interface-)/, folders: ['adapters/libp2p'] },
+  {
+    library: /^(@libp2p\/.*|libp2p|datastore-core|interface-datastore|interface-store)(\/|$)/,
+    folders: ['adapters/libp2p'],
+  },
+  { library: /^multiformats\//, folders: ['adapters/libp2p', 'wire'] },
   { library: /^@multiformats\/multiaddr$/, folders: ['adapters/libp2p', 'settings'] },
+  { library: /^sodium-native$/, folders: ['adapters/libp2p'] },
   { library: /^@platformatic\/kafka$/, folders: ['adapters/kafka'] },
-  { library: /^fastify$/, folders: ['adapters/http'] },
+  { library: /^(fastify|@fastify\/.*|ws)$/, folders: ['adapters/http'] },
   { library: /^prom-client$/, folders: ['adapters/metrics'] },
-  { library: /^pino/, folders: ['adapters/logging'] },
+  { library: /^pino(-pretty)?$/, folders: ['adapters/logging'] },
   { library: /^node:sqlite$/, folders: ['adapters/sql'] },
   { library: /^pg$/, folders: ['adapters/sql'] },
-  { library: /^(@grpc\/|grpc-health-check$)/, folders: ['adapters/grpc'] },
-  { library: /^@bufbuild\/protobuf/, folders: ['gen', 'wire', 'adapters/grpc'] },
+  {
+    library: /^(@grpc\/.*|grpc-health-check)$/,
+    folders: ['adapters/grpc', 'adapters/rpc', 'adapters/services', 'client'],
+  },
+  {
+    library: /^@bufbuild\/protobuf(\/|$)/,
+    folders: ['gen', 'wire', 'adapters/grpc', 'adapters/rpc', 'adapters/services', 'client'],
+  },
+  { library: /^zod$/, folders: ['settings', 'adapters/http', 'adapters/libp2p/discovery'] },
+  { library: /^ipaddr\.js$/, folders: ['lib', 'wire', 'peers', 'adapters'] },
+  { library: /^lru-cache$/, folders: ['*'] },
+  { library: /^p-timeout$/, folders: ['lib'] },
+  { library: /^node:/, folders: ['*'] },
 ];
 
 /** Every breach of the borders in a source folder, one line each. */
@@ -94,6 +78,7 @@ function breachesOf(src: string, file: string): string[] {
   const lines = text.split('\n').length;
   const breaches =
     lines > MAX_LINES && !name.startsWith('gen/') ? [`${name}: ${lines} lines, at most ${MAX_LINES}`] : [];
+  if (!name.includes('/') && !ENTRIES.has(name)) breaches.push(`${name}: lies loose in src; put it into a room`);
   for (const target of importsOf(text)) {
     const breach = target.startsWith('.') ? sourceBreach(src, file, target) : libraryBreach(name, target);
     if (breach !== undefined) breaches.push(`${name}: ${breach}`);
@@ -108,24 +93,29 @@ function sourceBreach(src: string, file: string, target: string): string | undef
     return `imports ${target}, which does not exist`;
   const from = areaOf(relative(src, file));
   const to = areaOf(relative(src, path));
-  const isSibling = from.area === 'adapters' && to.area === 'adapters' && from.folder !== to.folder;
-  if (isSibling) return `an adapter imports another: ${to.folder}`;
   const allowed = MAY_IMPORT[from.area];
-  if (allowed === undefined) return `area ${from.area} has no row in the table of borders`;
-  return from.area === to.area || allowed.includes('*') || allowed.includes(to.area)
-    ? undefined
+  if (allowed === undefined) return `folder ${from.area} has no row in the table of borders`;
+  if (from.folder === to.folder || allowed.includes('*')) return undefined;
+  if (from.area !== to.area && !to.isAdapter && allowed.includes(to.area)) return undefined;
+  if (to.isAdapter && allowed.includes(to.folder)) return undefined;
+  return from.isAdapter && to.isAdapter
+    ? `an adapter imports another: ${to.folder}`
     : `${from.area} may not import ${to.area}`;
 }
 
 function libraryBreach(name: string, target: string): string | undefined {
   const home = HOMES.find(({ library }) => library.test(target));
-  if (home === undefined || home.folders.some((folder) => name.startsWith(`${folder}/`))) return undefined;
+  if (home === undefined) return `library ${target} has no row in the table of libraries`;
+  if (home.folders.some((folder) => folder === '*' || name.startsWith(`${folder}/`))) return undefined;
   return `${target} belongs into ${home.folders.join(', ')}`;
 }
 
-function areaOf(name: string): { area: string; folder: string } {
+/** `area`: the row of the table that a file falls under; `folder`: its room, for an adapter the one below `adapters/`. */
+function areaOf(name: string): { area: string; folder: string; isAdapter: boolean } {
   const [first = '', second = ''] = name.split('/');
-  return { area: first.replace(/\.ts$/, ''), folder: `${first}/${second}` };
+  const isAdapter = first === 'adapters';
+  const folder = isAdapter ? `${first}/${second}` : first;
+  return { area: MAY_IMPORT[folder] === undefined ? first : folder, folder, isAdapter };
 }
 
 function importsOf(text: string): string[] {

@@ -1,7 +1,7 @@
 // Writes docs/errors.md from the table of codes.
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { ERROR_CODES } from '../src/errors.ts';
+import { ERROR_CODES } from '../src/lib/errors.ts';
 
 export function errorsDocument(): string {
   const rows = Object.entries(ERROR_CODES).map(([code, text]) => `| \`${code}\` | ${text} |`);

@@ -1,13 +1,17 @@
 // What a library user imports. Every export is listed by name; anything else may change without notice.
+
+export { EmbeddedChain, type EmbeddedChainOptions } from './adapters/embedded-chain/embedded-chain.ts';
 export { parsePrivateKey } from './adapters/libp2p/identity.ts';
 export { Libp2pNode, type Libp2pNodeDependencies } from './adapters/libp2p/libp2p-node.ts';
 export type { Libp2pNodeOptions } from './adapters/libp2p/node-options.ts';
 export { MemoryBroker, MemoryConsumer, MemoryProducer } from './adapters/memory/broker.ts';
-export { EmbeddedChain, type EmbeddedChainOptions } from './adapters/sql/embedded-chain.ts';
-export { type App, type AppOptions, compose } from './compose.ts';
-export { ERROR_CODES, type ErrorCode, P2PError } from './errors.ts';
+export { type App, type AppOptions, compose } from './app/compose.ts';
+export type { HealthReport } from './app/health/health.ts';
+export { type Endpoint, Server, type ServerDependencies, type ServerOptions, type ServerReady } from './app/server.ts';
+export type { BlockHash, Hash, PeerId, SubtreeHash } from './domain/ids.ts';
+export type { BlockAssemblyDetails, NodeStatusMessage } from './domain/node-status.ts';
 export type { Verdict } from './gossip/verdict.ts';
-export type { HealthReport } from './health.ts';
+export { ERROR_CODES, type ErrorCode, P2PError } from './lib/errors.ts';
 export { type Announcement, Attribution, type AttributionOptions } from './peers/attribution.ts';
 export type {
   BlockchainClient,
@@ -33,12 +37,10 @@ export type {
 } from './ports/p2p-node.ts';
 export type { ProbeResult, Producer } from './ports/producer.ts';
 export type { Progress } from './ports/progress.ts';
-export { type Endpoint, Server, type ServerDependencies, type ServerOptions, type ServerReady } from './server.ts';
 export { type KafkaUrl, parseKafkaUrl } from './settings/kafka-url.ts';
 export { type LoadedSettings, loadSettings, type SettingSources, type Settings } from './settings/load.ts';
 export { type BestBlockMessage, decodeBestBlock, encodeBestBlock } from './wire/best-block.ts';
 export { type BlockMessage, decodeBlock, encodeBlock } from './wire/block.ts';
-export type { BlockAssemblyDetails } from './wire/block-assembly-details.ts';
 export type { Decoded, Fault, FaultCode } from './wire/fault.ts';
 export { decodeHandshake, encodeHandshake, type HandshakeMessage } from './wire/handshake.ts';
 export { doubleSha256, hashFromBytes, hashToBytes, parseHash } from './wire/hash.ts';
@@ -52,7 +54,6 @@ export {
   targetFromCompact,
   workOfTarget,
 } from './wire/header.ts';
-export type { BlockHash, Hash, PeerId, SubtreeHash } from './wire/ids.ts';
 export {
   decodeKafkaBlock,
   decodeKafkaInvalidBlock,
@@ -71,7 +72,7 @@ export {
 } from './wire/kafka-messages.ts';
 export { decodeMiningOn, encodeMiningOn, type MiningOnMessage } from './wire/mining-on.ts';
 export { NETWORKS, type Network, type NetworkParameters } from './wire/networks.ts';
-export { decodeNodeStatus, encodeNodeStatus, type NodeStatusMessage } from './wire/node-status.ts';
+export { decodeNodeStatus, encodeNodeStatus } from './wire/node-status.ts';
 export { decodePeerDiscovery, type PeerDiscovery } from './wire/peer-discovery.ts';
 export { parsePeerId, peerIdFromPublicKey } from './wire/peer-id.ts';
 export { decodeRejectedTx, encodeRejectedTx, type RejectedTxMessage } from './wire/rejected-tx.ts';

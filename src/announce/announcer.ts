@@ -2,8 +2,10 @@
 // up or syncs is old news and never said, not even its last block, which the node status tells. What is heard at IDLE, where a service is that was
 // just started, waits for what comes next.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BoundedQueue } from '../bounded-queue.ts';
-import { P2PError } from '../errors.ts';
+import type { BlockHash, SubtreeHash } from '../domain/ids.ts';
+import type { Notification } from '../domain/notification.ts';
+import { BoundedQueue } from '../lib/bounded-queue.ts';
+import { P2PError } from '../lib/errors.ts';
 import type {
   BlockchainClient,
   BlockchainNotification,
@@ -13,11 +15,9 @@ import type {
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { Notification } from '../ports/notification.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import { encodeBlock } from '../wire/block.ts';
 import { parseHeader } from '../wire/header.ts';
-import type { BlockHash, SubtreeHash } from '../wire/ids.ts';
 import { encodeMiningOn } from '../wire/mining-on.ts';
 import { encodeSubtree } from '../wire/subtree.ts';
 

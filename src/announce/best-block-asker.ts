@@ -1,9 +1,10 @@
 // When the others are asked for their best block: as soon as somebody listens, again after nobody did or our chain was not running, and while no
 // connected peer has told its height. At most once a minute: each request is answered by every node that hears it.
+
+import { type Repeating, repeating } from '../lib/repeating.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { PublishOutcome } from '../ports/p2p-node.ts';
-import { type Repeating, repeating } from '../repeating.ts';
 
 export interface BestBlockAskerDependencies {
   /** Publishes the request. */

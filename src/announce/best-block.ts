@@ -1,13 +1,14 @@
 // Best block: tells where our chain stands when somebody asks on the topic, and asks others for theirs (wire.md "Best block"). Whoever asks and however
 // often, one answer in two seconds serves all; it is silent unless the chain is RUNNING, because then its tip is old news.
+
+import type { PeerId } from '../domain/ids.ts';
+import type { Notification } from '../domain/notification.ts';
 import type { BlockchainClient, BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { Notification } from '../ports/notification.ts';
 import type { P2PNode, PublishOutcome } from '../ports/p2p-node.ts';
 import { encodeBestBlock } from '../wire/best-block.ts';
-import type { PeerId } from '../wire/ids.ts';
 import { Question, withDeadline } from './question.ts';
 
 export interface BestBlockDependencies {

@@ -1,5 +1,8 @@
 // How this node presents itself: at start, every 10 s, and after each block and mining-on of our own chain (spec "p2p_node_status_topic"). A
 // service that fails or hangs costs one status, never the node (lessons, 4). What listen_only keeps back is the node's rule, not ours.
+import type { BlockAssemblyDetails, NodeStatusMessage } from '../domain/node-status.ts';
+import type { Notification } from '../domain/notification.ts';
+import { type Repeating, repeating } from '../lib/repeating.ts';
 import type {
   BlockchainClient,
   BlockchainNotification,
@@ -9,13 +12,11 @@ import type {
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { Notification } from '../ports/notification.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
-import { type Repeating, repeating } from '../repeating.ts';
-import { type BlockAssemblyDetails, UNKNOWN_BLOCK_ASSEMBLY } from '../wire/block-assembly-details.ts';
-import { encodeNodeStatus, type NodeStatusMessage } from '../wire/node-status.ts';
+import { UNKNOWN_BLOCK_ASSEMBLY } from '../wire/block-assembly-details.ts';
+import { encodeNodeStatus } from '../wire/node-status.ts';
 import { Question, withDeadline } from './question.ts';
 
 export interface NodeStatusDependencies {

@@ -1,6 +1,7 @@
 // Everything this node says goes out here: under each topic prefix that it belongs to.
+
+import type { PeerId } from '../domain/ids.ts';
 import type { P2PNode, PublishOutcome } from '../ports/p2p-node.ts';
-import type { PeerId } from '../wire/ids.ts';
 
 export type Outlet = Pick<P2PNode, 'publish' | 'hostId'>;
 

@@ -1,5 +1,5 @@
 // A question to a service that may answer late or never: not put again while the last one is open, so that a service that hangs is asked once.
-import { P2PError } from '../errors.ts';
+import { P2PError } from '../lib/errors.ts';
 
 export class Question<T> {
   private readonly ask: () => Promise<T>;

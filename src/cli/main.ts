@@ -2,8 +2,8 @@
 
 // Before all else, and with as little beside it as can be: signals count from here on.
 import './stop-signals.ts';
-import { P2PError } from '../errors.ts';
-import { buildVersion } from '../version.ts';
+import { P2PError } from '../lib/errors.ts';
+import { buildVersion } from '../lib/version.ts';
 
 const USAGE = `teranode-p2p: peer-to-peer server for Teranode (Bitcoin SV)
 

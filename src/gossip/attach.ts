@@ -1,15 +1,17 @@
 // Puts the pipeline together and onto the node: one way for each topic, under each topic prefix.
+
+import type { FsmWatch } from '../chain/fsm-watch.ts';
+import type { OwnChain } from '../chain/own-chain.ts';
+import type { PeerId } from '../domain/ids.ts';
 import { Attribution } from '../peers/attribution.ts';
-import type { FsmWatch } from '../peers/fsm-watch.ts';
-import type { OwnChain } from '../peers/own-chain.ts';
+import { gaugeWithBound } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
-import type { PeerId } from '../wire/ids.ts';
 import { type ExecutorDependencies, executor } from './executor.ts';
+import type { WatchSize } from './limits/watch-size.ts';
 import type { ReadTopic } from './messages.ts';
 import { type PipelineDependencies, topicPipeline } from './pipeline.ts';
 import { guardView, type PolicyOptions } from './view.ts';
-import type { WatchSize } from './watch-size.ts';
 
 /** Full names of the topics under one prefix. */
 export type TopicNames = { readonly [K in ReadTopic]: string };
@@ -45,8 +47,8 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
   const watch: WatchSize = (kind, size, bound) => {
-    metrics.gauge('teranode_p2p_rule_entries', 'Entries that rules of the pipeline remember', size, { kind });
-    metrics.gauge('teranode_p2p_rule_entries_bound', 'Such entries at most', () => bound, { kind });
+    const help = 'Entries that validation rules remember';
+    gaugeWithBound(metrics, { name: 'teranode_p2p_rule_entries', help, labels: { kind } }, size, bound);
   };
   const view = guardView(
     {

@@ -1,9 +1,10 @@
 // What a handler says should happen. Plain values: handlers do no I/O, one executor does it all.
+
+import type { BlockHash, Hash, PeerId, SubtreeHash } from '../domain/ids.ts';
+import type { Notification } from '../domain/notification.ts';
 import type { PeerPatch } from '../peers/registry.ts';
 import type { BanReason } from '../ports/ban-store.ts';
-import type { Notification } from '../ports/notification.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
-import type { BlockHash, Hash, PeerId, SubtreeHash } from '../wire/ids.ts';
 
 export type Effect =
   | {

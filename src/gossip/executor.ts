@@ -1,14 +1,15 @@
 // The one place where effects happen. Nothing here waits: Kafka is a bounded queue, the rest is memory.
+
+import type { Hash, PeerId } from '../domain/ids.ts';
+import type { Notification } from '../domain/notification.ts';
 import type { Attribution } from '../peers/attribution.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
 import type { BanReason } from '../ports/ban-store.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { Notification } from '../ports/notification.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
-import type { Hash, PeerId } from '../wire/ids.ts';
 import { encodeKafkaBlock, encodeKafkaSubtree } from '../wire/kafka-messages.ts';
 import type { Effect } from './effects.ts';
 

@@ -1,16 +1,17 @@
 // The table of guards: which topic checks what, in which order. A guard returns a verdict to end the matter, or nothing to pass it on.
 // `envelope` guards see bytes, before anything is decoded; `message` guards see the decoded message. A verdict may charge the author, whose
 // signature proves that it is his doing; never the relay, because Go nodes forward everything.
+
+import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
+import type { DataHubUrlFault } from '../peers/datahub/datahub-url.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../wire/best-block.ts';
 import type { BlockMessage } from '../wire/block.ts';
 import { checkProofOfWork, hashHeader, parseHeader, targetFromCompact } from '../wire/header.ts';
-import type { BlockHash, PeerId, SubtreeHash } from '../wire/ids.ts';
 import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
 import { peerIdFromPublicKey } from '../wire/peer-id.ts';
 import type { SubtreeMessage } from '../wire/subtree.ts';
-import type { DataHubUrlFault } from './datahub-url.ts';
 import type { ReadTopic, TopicMessages } from './messages.ts';
 import { ignored, rejected, relayedOnly, type SkipReason, type Verdict } from './verdict.ts';
 

@@ -1,10 +1,11 @@
 // The gossip messages that the pipeline reads, by topic.
+import type { NodeStatusMessage } from '../domain/node-status.ts';
 import { type BestBlockMessage, decodeBestBlock } from '../wire/best-block.ts';
 import { type BlockMessage, decodeBlock } from '../wire/block.ts';
 import type { Decoded } from '../wire/fault.ts';
 import { decodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
 import { decodeMiningOn, type MiningOnMessage } from '../wire/mining-on.ts';
-import { decodeNodeStatus, type NodeStatusMessage } from '../wire/node-status.ts';
+import { decodeNodeStatus } from '../wire/node-status.ts';
 import { decodeRejectedTx, type RejectedTxMessage } from '../wire/rejected-tx.ts';
 import { decodeSubtree, type SubtreeMessage } from '../wire/subtree.ts';
 

@@ -1,16 +1,17 @@
 // The way of a message: envelope guards, decode, message guards, handler, effects. It runs inside gossip's validator, synchronously, so
 // that what is rejected is not forwarded either; a failure of ours never reaches gossip.
+
+import type { Hash } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { GossipMessage, RelayDecision, TopicHandler } from '../ports/p2p-node.ts';
 import type { FaultCode } from '../wire/fault.ts';
-import type { Hash } from '../wire/ids.ts';
 import type { Effect } from './effects.ts';
 import { GUARDS, type GuardView, POLICY_RULES } from './guards.ts';
 import { HANDLERS } from './handlers/index.ts';
+import { sampled } from './limits/sampled.ts';
 import { DECODERS, type ReadTopic, type TopicMessages } from './messages.ts';
-import { sampled } from './sampled.ts';
 import { ACCEPTED, ignored, rejected, type SkipReason, type Verdict } from './verdict.ts';
 
 export interface PipelineDependencies {

@@ -1,18 +1,18 @@
 // What the guards look at, put together from the parts that know it.
 
+import type { FsmWatch } from '../chain/fsm-watch.ts';
+import type { OwnChain } from '../chain/own-chain.ts';
+import type { PeerId } from '../domain/ids.ts';
 import type { Attribution } from '../peers/attribution.ts';
-import type { FsmWatch } from '../peers/fsm-watch.ts';
-import type { OwnChain } from '../peers/own-chain.ts';
+import { type DataHubUrlRules, dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
-import type { PeerId } from '../wire/ids.ts';
-import { type DataHubUrlRules, dataHubUrlCheck } from './datahub-url.ts';
 import type { GuardView } from './guards.ts';
-import { passedElsewhere } from './passed-elsewhere.ts';
-import { peerDiscoveryRate } from './peer-discovery-rate.ts';
-import { MAX_BUCKETS, type Rate, TokenBuckets } from './rates.ts';
-import { SequenceNumbers } from './sequence-numbers.ts';
-import { unwatched, type WatchSize } from './watch-size.ts';
+import { passedElsewhere } from './limits/passed-elsewhere.ts';
+import { peerDiscoveryRate } from './limits/peer-discovery-rate.ts';
+import { MAX_BUCKETS, type Rate, TokenBuckets } from './limits/rates.ts';
+import { SequenceNumbers } from './limits/sequence-numbers.ts';
+import { unwatched, type WatchSize } from './limits/watch-size.ts';
 
 export interface PolicyOptions {
   readonly powLimitBits: number;

@@ -1,8 +1,9 @@
 // What to do with a version or verack, and what this node says of itself. Pure: messages and facts in, decisions out; who is connected and when
 // something was sent last is known elsewhere.
+
+import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { PeerPatch } from '../peers/registry.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
-import type { BlockHash, PeerId } from '../wire/ids.ts';
 
 /** What a message is judged by. */
 export interface HandshakeFacts {

@@ -1,6 +1,6 @@
 // A version to each peer that connects, as soon as it is known in which prefix. Go dials its static peers before it serves the direct stream, so a refusal says little: it is tried again
 // for a while, and after two seconds the topic is told. A peer that never takes one stays: gossip needs no handshake.
-import type { PeerId } from '../wire/ids.ts';
+import type { PeerId } from '../domain/ids.ts';
 import type { StreamSender } from './stream-sender.ts';
 import type { Tally } from './tally.ts';
 

@@ -1,12 +1,13 @@
 // Version and verack with the other nodes of the network (spec "Handshake Protocol"): a version to each peer that connects, a verack to each
 // version, and no dealings with peers of another network. Nobody is disconnected for saying nothing: gossip needs no handshake.
+
+import type { PeerId } from '../domain/ids.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { DirectStreamHandler, P2PNode } from '../ports/p2p-node.ts';
 import { encodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
-import type { PeerId } from '../wire/ids.ts';
 import { type ChainTip, isAhead, judgeHandshake, ownHandshake } from './answer.ts';
 import { Greeter } from './greeter.ts';
 import { OwnTip } from './own-tip.ts';

@@ -1,8 +1,9 @@
 // The tip of our own chain as the handshake tells it: however many peers come at once, the blockchain service is asked a few times a second.
+
+import { withDeadline } from '../lib/deadline.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { ChainTip } from './answer.ts';
-import { withDeadline } from './deadline.ts';
 
 /** A block more or less within this time makes no difference to who reads it. */
 const KEEP_MS = 250;

@@ -1,9 +1,9 @@
 // In which topic prefix a peer is spoken to, by a node between two networks: a peer of one of them alone refuses the prefix of the other. What it
 // says itself goes before what it subscribes to; until either is known its version is held, for a moment.
 import { LRUCache } from 'lru-cache';
+import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import type { PeerId } from '../wire/ids.ts';
 import type { Tally } from './tally.ts';
 import type { HandshakeNetwork } from './topic-versions.ts';
 

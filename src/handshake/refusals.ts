@@ -1,9 +1,9 @@
 // Peers of another network: cut each time they come, and told to the operator once in a while, since whoever lists us dials again.
 import { LRUCache } from 'lru-cache';
+import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import type { PeerId } from '../wire/ids.ts';
 import type { Tally } from './tally.ts';
 
 const MAX_REMEMBERED = 1000;

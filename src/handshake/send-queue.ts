@@ -1,7 +1,7 @@
 // Whose message is sent next. A peer has one under way at a time. Who kept us waiting rests before its next, for a time that doubles, takes few of
 // the places, and comes after everybody who did not: peers that never answer cost one another, and nobody else.
 import { LRUCache } from 'lru-cache';
-import type { PeerId } from '../wire/ids.ts';
+import type { PeerId } from '../domain/ids.ts';
 
 /** More than the connections of a node of default settings, so that nobody there waits for a place. */
 const MAX_AT_ONCE = 512;

@@ -1,9 +1,10 @@
 // Inbound direct streams, each with one message. A peer may send nothing, a byte a second or without end, on as many streams as it likes: what
 // that costs is bounded in time, bytes and number, and never at the cost of the other peers.
-import { P2PError } from '../errors.ts';
+
+import type { PeerId } from '../domain/ids.ts';
+import { P2PError } from '../lib/errors.ts';
 import type { DirectStream, DirectStreamHandler } from '../ports/p2p-node.ts';
 import { decodeHandshake, type HandshakeMessage, MAX_HANDSHAKE_BYTES } from '../wire/handshake.ts';
-import type { PeerId } from '../wire/ids.ts';
 import type { StreamFailure, Tally } from './tally.ts';
 
 /** A message is one packet; the slowest honest link needs a round trip or two. */

@@ -1,8 +1,9 @@
 // Our messages on new direct streams, each with its deadline; whose turn it is stands in the send queue.
+
+import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import type { PeerId } from '../wire/ids.ts';
 import { MAX_SLOW_PEERS, MAX_WAITING, type Pace, SendQueue } from './send-queue.ts';
 import type { Tally } from './tally.ts';
 

@@ -1,11 +1,12 @@
 // Our version on the handshake topic: once at start, when somebody listens or nobody came in time, and for peers that did not take it over a
 // stream. One serves all who wait for it, so however many peers refuse streams, the network hears one now and then.
+
+import type { PeerId } from '../domain/ids.ts';
+import { withDeadline } from '../lib/deadline.ts';
+import { type Repeating, repeating } from '../lib/repeating.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import { type Repeating, repeating } from '../repeating.ts';
-import type { PeerId } from '../wire/ids.ts';
-import { withDeadline } from './deadline.ts';
 import type { Tally } from './tally.ts';
 
 /** A network that we are part of. */

@@ -1,7 +1,8 @@
 // Answers to versions: one under way at a time, then none for an interval, however often and by whatever way a peer's version comes. What comes too
 // soon is answered when the interval is over, once, so that nobody is left without.
+
+import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { PeerId } from '../wire/ids.ts';
 import type { StreamSender } from './stream-sender.ts';
 import type { Tally } from './tally.ts';
 

@@ -1,9 +1,10 @@
 // Who announced what: hash -> authors, the first one first (spec: blockPeerMap, subtreePeerMap). Content that later proves invalid is
 // charged by this, and an announcement that repeats itself is told by it. One writer: the effects of the gossip pipeline.
-import { BoundedQueue } from '../bounded-queue.ts';
+
+import type { Hash, PeerId } from '../domain/ids.ts';
+import { BoundedQueue } from '../lib/bounded-queue.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { Hash, PeerId } from '../wire/ids.ts';
 
 /** One announcement of a hash. */
 export interface Announcement {

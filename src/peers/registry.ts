@@ -1,8 +1,9 @@
 // What peers say of themselves and what of it is proven, by peer id (spec: peerBlockHashes and the registry of Teranode). One writer: the
 // effects of the pipeline and of the handshake. Connected peers and gossiped strangers are kept apart, so that nobody is pushed out by names.
+
+import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { BlockHash, PeerId } from '../wire/ids.ts';
 
 /** A point of the chain that a peer stands at. */
 export interface ChainPoint {

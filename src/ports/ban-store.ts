@@ -1,5 +1,5 @@
 // Where bans, scores and offences outlive the process. Two implementations: SQLite beside the node, PostgreSQL shared by several.
-import type { Hash, PeerId } from '../wire/ids.ts';
+import type { Hash, PeerId } from '../domain/ids.ts';
 
 /** Why points are given (spec `BanReason`). */
 export type BanReason =

@@ -1,5 +1,5 @@
 // What the server asks of the node's blockchain service. The embedded chain implements it, and the gRPC client of a real one.
-import type { BlockHash, SubtreeHash } from '../wire/ids.ts';
+import type { BlockHash, SubtreeHash } from '../domain/ids.ts';
 import type { ProbeResult } from './producer.ts';
 
 /** The states of a Teranode's state machine (wire.md, "gRPC called"). */

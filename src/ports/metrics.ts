@@ -23,3 +23,19 @@ export interface Metrics {
   /** `buckets`: upper bounds, ascending, in the unit of the name; what is above the last is counted too. */
   histogram(name: string, help: string, buckets: readonly number[], labelNames?: readonly string[]): Histogram;
 }
+
+export interface BoundedGauge {
+  readonly name: string;
+  /** A noun phrase with its unit, such as `Peers remembered after they disconnected`. */
+  readonly help: string;
+  /** Default: `name` without `_length`, and `_bound`. */
+  readonly boundName?: string;
+  readonly labels?: Labels;
+}
+
+/** A size and its bound, read at each scrape: two gauges, so that dashboards can show how full something is. */
+export function gaugeWithBound(metrics: Metrics, gauge: BoundedGauge, read: () => number, bound: number): void {
+  const { name, help, labels, boundName = `${name.replace(/_length$/, '')}_bound` } = gauge;
+  metrics.gauge(name, help, read, labels);
+  metrics.gauge(boundName, `Upper bound of ${name}`, () => bound, labels);
+}

@@ -1,6 +1,6 @@
 // What programs over HTTP may ask and order of this node: the admin port, and what only watchers want to see.
-import type { Hash, PeerId } from '../wire/ids.ts';
-import type { Notification } from './notification.ts';
+import type { Hash, PeerId } from '../domain/ids.ts';
+import type { Notification } from '../domain/notification.ts';
 import type { RelayDecision } from './p2p-node.ts';
 import type { PeerAdmin } from './peer-admin.ts';
 import type { SyncPeer } from './sync-status.ts';

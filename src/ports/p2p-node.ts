@@ -1,5 +1,5 @@
 // The port that mirrors the specification's p2p.NodeI, method by method, so that users can bring a node of their own.
-import type { PeerId } from '../wire/ids.ts';
+import type { PeerId } from '../domain/ids.ts';
 import type { Progress } from './progress.ts';
 
 /** What happens to a gossip message: forwarded, silently dropped, or dropped as invalid. */

@@ -1,5 +1,5 @@
 // What an operator's tools (gRPC, the command line through it) ask of this node and tell it. Texts come from outside and are checked here.
-import type { BlockHash, PeerId } from '../wire/ids.ts';
+import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { BanEntry, BanReason, Offence, ScoreRole } from './ban-store.ts';
 
 /** What decides whether we sync from a peer, as the choice sees it; undefined where this node does not know. */

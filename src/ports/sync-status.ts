@@ -1,5 +1,5 @@
 // Whom this node syncs from, as the rest of it sees that: node status, guards, admin.
-import type { BlockHash, PeerId } from '../wire/ids.ts';
+import type { BlockHash, PeerId } from '../domain/ids.ts';
 
 export interface SyncPeer {
   readonly peerId: PeerId;

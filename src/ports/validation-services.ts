@@ -1,5 +1,5 @@
 // What the server asks of the node's validation services. Both are absent when their address is not set; nothing stands in for them.
-import type { BlockAssemblyDetails } from '../wire/block-assembly-details.ts';
+import type { BlockAssemblyDetails } from '../domain/node-status.ts';
 import type { ProbeResult } from './producer.ts';
 
 /** Validates the blocks that this server reports. */

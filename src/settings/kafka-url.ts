@@ -1,5 +1,5 @@
 // Kafka URLs as Teranode's settings write them: several brokers in the host part, which makes them no valid URL for `new URL`.
-import { P2PError } from '../errors.ts';
+import { P2PError } from '../lib/errors.ts';
 
 export interface KafkaUrl {
   /** `memory` is the in-process broker. */

@@ -1,6 +1,6 @@
 // Settings from files and environment to typed values. Whatever is missing or wrong is told at once, each with where it came from and what
 // would be right.
-import { P2PError } from '../errors.ts';
+import { P2PError } from '../lib/errors.ts';
 import { ConfReader } from './conf-reader.ts';
 import { crossChecks } from './cross-checks.ts';
 import { fileChecks } from './file-checks.ts';

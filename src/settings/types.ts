@@ -1,7 +1,7 @@
 // The types a setting can have: what text is right, what value it becomes, how it is written down.
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
-import { P2PError } from '../errors.ts';
+import { P2PError } from '../lib/errors.ts';
 import { parsePeerId } from '../wire/peer-id.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { parseKafkaUrl } from './kafka-url.ts';

@@ -1,6 +1,6 @@
 // Whom to sync from: a snapshot in, a decision out, so that every rule can be looked at without a network. What a peer claims is believed until
 // it is disproved, or nothing came of asking the peer: then all others go before it.
-import type { BlockHash, PeerId } from '../wire/ids.ts';
+import type { BlockHash, PeerId } from '../domain/ids.ts';
 
 /** What is known of a peer. */
 export interface SyncPeerRow {

@@ -1,12 +1,13 @@
 // Keeps a sync peer while this node is behind (spec `SyncManager`). The chain's state machine says when to look and how often; the choice is
 // `chooseSyncPeer`, its course is a `SyncSession`. Here are the timers, the questions to the blockchain service, and the trigger.
+
+import type { BlockHash, PeerId } from '../domain/ids.ts';
+import { type Repeating, repeating } from '../lib/repeating.ts';
 import type { BlockchainClient, BlockchainNotification, FsmState } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { SyncPeer, SyncStatus } from '../ports/sync-status.ts';
-import { type Repeating, repeating } from '../repeating.ts';
-import type { BlockHash, PeerId } from '../wire/ids.ts';
 import {
   chooseSyncPeer,
   type FitPeer,

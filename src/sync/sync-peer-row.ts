@@ -1,6 +1,7 @@
 // A peer of the registry as the choice of the sync peer sees it.
+
+import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { RegisteredPeer } from '../peers/registry.ts';
-import type { BlockHash, PeerId } from '../wire/ids.ts';
 import type { SyncPeerRow } from './choose-sync-peer.ts';
 
 /** What others know of a peer. */

@@ -1,7 +1,8 @@
 // One choice of a sync peer, from the choice to its end: what was asked for, what the state machine did since, and whether it gets on.
 // It decides when a catch-up has failed, so it counts only what happened after its own trigger: nobody pays for a catch-up begun before.
+
+import type { BlockHash } from '../domain/ids.ts';
 import type { FsmState } from '../ports/blockchain-client.ts';
-import type { BlockHash } from '../wire/ids.ts';
 import type { Fitness, FitPeer } from './choose-sync-peer.ts';
 
 /** Why a sync peer is no longer one; `failed` is charged. */

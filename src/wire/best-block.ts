@@ -1,6 +1,7 @@
 // Best block: a request for it, or the announcement that answers (spec "BestBlockMessage").
+
+import type { BlockHash } from '../domain/ids.ts';
 import { type Decoded, failed } from './fault.ts';
-import type { BlockHash } from './ids.ts';
 import { FieldReader, goBytes } from './json.ts';
 
 export type BestBlockMessage =

@@ -1,25 +1,8 @@
 // The part of a node status that comes from block assembly: the fields of its StateMessage in camelCase, zero ones left out by Go.
+import type { BlockAssemblyDetails } from '../domain/node-status.ts';
 import { type Decoded, failed } from './fault.ts';
 import { parseHash } from './hash.ts';
 import { FieldReader, goObject, goString, type JsonField, type RawJson } from './json.ts';
-
-export interface BlockAssemblyDetails {
-  readonly blockAssemblyState: string;
-  readonly subtreeProcessorState: string;
-  readonly resetWaitCount: number;
-  readonly resetWaitTime: number;
-  readonly subtreeCount: number;
-  /** uint64. */
-  readonly txCount: bigint;
-  /** int64. */
-  readonly queueCount: bigint;
-  readonly currentHeight: number;
-  /** 64 lower-case hex digits, or empty. */
-  readonly currentHash: string;
-  readonly removeMapCount: number;
-  /** At most 10,000 hashes. */
-  readonly subtrees: readonly string[];
-}
 
 const MAX_SUBTREES = 10_000;
 

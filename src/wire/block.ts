@@ -1,7 +1,8 @@
 // Block announcement (spec "BlockMessage").
+
+import type { BlockHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
 import { HEADER_BYTES } from './header.ts';
-import type { BlockHash } from './ids.ts';
 import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
 
 export interface BlockMessage {

@@ -1,6 +1,7 @@
 // Handshake: version and verack (spec "HandshakeMessage").
+
+import type { BlockHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
-import type { BlockHash } from './ids.ts';
 import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
 
 export interface HandshakeMessage {

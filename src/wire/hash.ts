@@ -1,6 +1,6 @@
 // Hashes as Bitcoin shows and stores them: 32 bytes in internal order, shown byte-reversed as lower-case hex.
 import { createHash, hash as oneShotHash } from 'node:crypto';
-import type { Hash } from './ids.ts';
+import type { Hash } from '../domain/ids.ts';
 
 const HEX_64 = /^[0-9a-f]{64}$/;
 const HEX_64_ANY_CASE = /^[0-9a-fA-F]{64}$/;

@@ -1,6 +1,7 @@
 // Block headers: 80 bytes, their hash, their target and the work it stands for. Arithmetic as Bitcoin nodes do it.
+
+import type { BlockHash, Hash } from '../domain/ids.ts';
 import { doubleSha256, hashFromBytes, hashToBytes } from './hash.ts';
-import type { BlockHash, Hash } from './ids.ts';
 
 export const HEADER_BYTES = 80;
 

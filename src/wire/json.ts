@@ -1,8 +1,9 @@
 // JSON as Go reads and writes it. Reading ignores the case of field names and unknown fields, takes null as absent, and never throws;
 // writing keeps the order of fields and Go's escaping, byte for byte.
+
+import type { Hash } from '../domain/ids.ts';
 import { type Decoded, type Fault, failed, fault } from './fault.ts';
 import { parseHash } from './hash.ts';
-import type { Hash } from './ids.ts';
 
 /** Longest URL that is read. */
 export const MAX_URL_CHARS = 2048;

@@ -1,6 +1,7 @@
 // Messages to and from the node's other services, in protobuf. Reading checks sizes and hashes; nothing throws.
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import type { BlockHash, Hash, SubtreeHash } from '../domain/ids.ts';
 import {
   KafkaBlockTopicMessageSchema,
   KafkaInvalidBlockTopicMessageSchema,
@@ -10,7 +11,6 @@ import {
 } from '../gen/kafkamessage_pb.js';
 import { type Decoded, failed } from './fault.ts';
 import { parseHash } from './hash.ts';
-import type { BlockHash, Hash, SubtreeHash } from './ids.ts';
 
 /** A block or subtree to fetch. */
 export interface KafkaAnnouncement {

@@ -1,6 +1,7 @@
 // Mining-on: what its author mines on now, that is, its best header (spec "MiningOnMessage").
+
+import type { BlockHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
-import type { BlockHash } from './ids.ts';
 import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
 
 export interface MiningOnMessage {

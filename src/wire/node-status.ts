@@ -1,36 +1,9 @@
 // Node status: how a node presents itself every 10 s (spec "p2p_node_status_topic").
-import { type BlockAssemblyDetails, readBlockAssembly, writeBlockAssembly } from './block-assembly-details.ts';
+import type { NodeStatusMessage } from '../domain/node-status.ts';
+import { readBlockAssembly, writeBlockAssembly } from './block-assembly-details.ts';
 import type { Decoded } from './fault.ts';
 import { parseHash } from './hash.ts';
 import { FieldReader, goBytes, type JsonField, MAX_URL_CHARS } from './json.ts';
-
-export interface NodeStatusMessage {
-  readonly baseUrl: string;
-  readonly peerId: string;
-  readonly version: string;
-  readonly commitHash: string;
-  /** 64 lower-case hex digits, or empty. */
-  readonly bestBlockHash: string;
-  readonly bestHeight: number;
-  readonly blockAssemblyDetails: BlockAssemblyDetails;
-  readonly fsmState: string;
-  /** Unix seconds. */
-  readonly startTime: bigint;
-  /** Seconds. */
-  readonly uptime: number;
-  readonly clientName: string;
-  readonly minerName: string;
-  readonly listenMode: string;
-  /** Hex. */
-  readonly chainWork: string;
-  /** The last four are empty or 0 while no sync peer is chosen. */
-  readonly syncPeerId: string;
-  readonly syncPeerHeight: number;
-  /** As best_block_hash. Go repeats what that peer claimed, so the author does not answer for its form: what is no hash is read as empty. */
-  readonly syncPeerBlockHash: string;
-  /** Unix seconds. */
-  readonly syncConnectedAt: bigint;
-}
 
 const MAX_BYTES = 512 * 1024;
 const MAX_HEX_CHARS = 64;

@@ -1,5 +1,6 @@
 // A frame of `/p2p-ws`: one JSON object, as the Go server writes it (wire.md "HTTP and WebSocket"): fixed order of fields, empty ones left out.
-import { type BlockAssemblyDetails, writeBlockAssembly } from './block-assembly-details.ts';
+import type { BlockAssemblyDetails } from '../domain/node-status.ts';
+import { writeBlockAssembly } from './block-assembly-details.ts';
 import { goBytes, type JsonField, type RawJson } from './json.ts';
 
 /** What a frame can say. Absent, empty and zero mean the same. Notifications of the core have this form. */

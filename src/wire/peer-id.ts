@@ -1,6 +1,6 @@
 // Peer ids as text: base58 of a multihash. Pure, so that the core can check them without libp2p.
 import { base58btc } from 'multiformats/bases/base58';
-import type { PeerId } from './ids.ts';
+import type { PeerId } from '../domain/ids.ts';
 
 const IDENTITY = 0x00;
 const SHA2_256 = 0x12;

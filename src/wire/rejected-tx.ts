@@ -1,6 +1,7 @@
 // Rejected transaction: one that the author's validator refused.
+
+import type { Hash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
-import type { Hash } from './ids.ts';
 import { FieldReader, goBytes } from './json.ts';
 
 export interface RejectedTxMessage {

@@ -1,6 +1,7 @@
 // Subtree announcement (spec "SubtreeMessage").
+
+import type { SubtreeHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
-import type { SubtreeHash } from './ids.ts';
 import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
 
 export interface SubtreeMessage {

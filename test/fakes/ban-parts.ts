@@ -1,7 +1,7 @@
 // What tests of bans begin with: peer ids that parse, and the parts around a store.
-import { BanList, type BanListOptions } from '../../src/bans/ban-list.ts';
-import { StoreLink } from '../../src/bans/store-link.ts';
-import type { PeerId } from '../../src/wire/ids.ts';
+import { BanList, type BanListOptions } from '../../src/bans/list/ban-list.ts';
+import { StoreLink } from '../../src/bans/store/store-link.ts';
+import type { PeerId } from '../../src/domain/ids.ts';
 import { peerIdFromPublicKey } from '../../src/wire/peer-id.ts';
 import { FlakyBanStore } from './flaky-ban-store.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from './recorders.ts';

@@ -1,7 +1,8 @@
 // A blockchain service in memory for what only reads headers: it grows, forks, fails and waits when told to.
+
+import type { BlockHash, Hash } from '../../src/domain/ids.ts';
 import type { BlockchainClient, BlockchainNotification, BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
 import { encodeHeader, hashHeader, parseHeader } from '../../src/wire/header.ts';
-import type { BlockHash, Hash } from '../../src/wire/ids.ts';
 
 type Call = 'tip' | 'header';
 

@@ -1,7 +1,7 @@
 // The part of a node that bans work on: who is connected from where, and what was asked of it.
-import type { EnforcedNode } from '../../src/bans/ban-system.ts';
+import type { EnforcedNode } from '../../src/bans/service.ts';
+import type { PeerId } from '../../src/domain/ids.ts';
 import type { PeerRecord } from '../../src/ports/p2p-node.ts';
-import type { PeerId } from '../../src/wire/ids.ts';
 
 export class FakeEnforcedNode implements EnforcedNode {
   readonly disconnected: PeerId[] = [];

@@ -1,11 +1,11 @@
 // A message judged by the guards of its topic, beside a view in which all is well; and messages as they were recorded.
 import { expect } from 'vitest';
+import type { PeerId } from '../../src/domain/ids.ts';
 import type { Effect } from '../../src/gossip/effects.ts';
 import type { GuardView } from '../../src/gossip/guards.ts';
 import type { ReadTopic } from '../../src/gossip/messages.ts';
 import { topicPipeline } from '../../src/gossip/pipeline.ts';
 import type { GossipMessage } from '../../src/ports/p2p-node.ts';
-import type { PeerId } from '../../src/wire/ids.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { recordedTexts } from '../support/recorded.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from './recorders.ts';

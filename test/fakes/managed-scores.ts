@@ -1,7 +1,7 @@
 // A score-keeper on a store in memory, with a handler that notes the bans and answers from them.
-import { PeerBanManager, type PeerBanManagerOptions } from '../../src/bans/peer-ban-manager.ts';
+import { PeerBanManager, type PeerBanManagerOptions } from '../../src/bans/scores/peer-ban-manager.ts';
+import type { PeerId } from '../../src/domain/ids.ts';
 import type { Offence } from '../../src/ports/ban-store.ts';
-import type { PeerId } from '../../src/wire/ids.ts';
 import { banParts, DAY_MS } from './ban-parts.ts';
 
 interface Ban {

@@ -1,4 +1,6 @@
 // A NodeView in memory beside the fake admin, and a stream of notifications that a test feeds.
+
+import type { Notification, NotificationListener, NotificationStream } from '../../src/domain/notification.ts';
 import type {
   NodeView,
   RecentAnnouncement,
@@ -7,7 +9,6 @@ import type {
   SyncView,
   TopicView,
 } from '../../src/ports/node-view.ts';
-import type { Notification, NotificationListener, NotificationStream } from '../../src/ports/notification.ts';
 import { FakePeerAdmin } from './peer-admin.ts';
 
 export class FakeNodeView extends FakePeerAdmin implements NodeView {

@@ -1,9 +1,9 @@
 // A PeerAdmin in memory: remembers what it was asked, answers from fields that a test sets, and fails or waits when told to.
-import { parseBanKey } from '../../src/bans/ban-key.ts';
-import { P2PError } from '../../src/errors.ts';
+import { parseBanKey } from '../../src/bans/list/ban-key.ts';
+import type { PeerId } from '../../src/domain/ids.ts';
+import { P2PError } from '../../src/lib/errors.ts';
 import type { BanEntry, BanReason } from '../../src/ports/ban-store.ts';
 import type { Explanation, PeerAdmin, PeerView } from '../../src/ports/peer-admin.ts';
-import type { PeerId } from '../../src/wire/ids.ts';
 import { parsePeerId } from '../../src/wire/peer-id.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;

@@ -1,6 +1,7 @@
 // A blockchain service whose answers, failures and silences are set by hand.
+
+import type { BlockHash } from '../../src/domain/ids.ts';
 import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../../src/ports/blockchain-client.ts';
-import type { BlockHash } from '../../src/wire/ids.ts';
 
 type Mood = 'answers' | 'fails' | 'hangs';
 

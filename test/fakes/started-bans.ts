@@ -1,5 +1,5 @@
 // A ban system on a store in memory, attached to a fake node.
-import { BanSystem, type BanSystemOptions } from '../../src/bans/ban-system.ts';
+import { BanSystem, type BanSystemOptions } from '../../src/bans/service.ts';
 import { DAY_MS } from './ban-parts.ts';
 import { FakeEnforcedNode } from './enforced-node.ts';
 import { FlakyBanStore } from './flaky-ban-store.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { Server, ServerCredentials, type sendUnaryData } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
-import { serviceDefinition } from '../../src/adapters/grpc/service-definition.ts';
+import { serviceDefinition } from '../../src/adapters/rpc/service-definition.ts';
 import { GetPeersResponseSchema, PeerService } from '../../src/gen/p2p_api_pb.js';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { runCli } from '../support/cli.ts';

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { EmbeddedChain, type EmbeddedChainOptions } from '../../src/adapters/sql/embedded-chain.ts';
+import { EmbeddedChain, type EmbeddedChainOptions } from '../../src/adapters/embedded-chain/embedded-chain.ts';
 import type { BlockchainNotification } from '../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { encodeHeader, hashHeader, parseHeader, targetFromCompact, workOfTarget } from '../../src/wire/header.ts';

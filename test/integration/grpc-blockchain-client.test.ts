@@ -3,12 +3,12 @@
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { GrpcBlockchainClient } from '../../src/adapters/grpc/blockchain-client.ts';
+import { GrpcBlockchainClient } from '../../src/adapters/services/blockchain-client.ts';
+import type { BlockHash } from '../../src/domain/ids.ts';
 import { GetBlockHeaderResponseSchema, GetFSMStateResponseSchema } from '../../src/gen/blockchain_api_pb.js';
 import type { FsmState } from '../../src/ports/blockchain-client.ts';
 import { hashToBytes } from '../../src/wire/hash.ts';
 import { workOfTarget } from '../../src/wire/header.ts';
-import type { BlockHash } from '../../src/wire/ids.ts';
 import { blockchainConformance } from '../support/blockchain-conformance.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { freePort } from '../support/kafka-broker.ts';

@@ -1,14 +1,14 @@
 // The subscription to the blockchain service: whatever happens to service, stream or connection, listeners hear of every block that is best
 // afterwards, once and in order.
 import { describe, expect, test } from 'vitest';
-import { MAX_WAITING } from '../../src/adapters/grpc/notification-feed.ts';
-import { MAX_MISSED } from '../../src/adapters/grpc/tip-follower.ts';
-import { EmbeddedChain } from '../../src/adapters/sql/embedded-chain.ts';
+import { EmbeddedChain } from '../../src/adapters/embedded-chain/embedded-chain.ts';
+import { MAX_WAITING } from '../../src/adapters/services/notification-feed.ts';
+import { MAX_MISSED } from '../../src/adapters/services/tip-follower.ts';
+import type { BlockHash } from '../../src/domain/ids.ts';
 import { NotificationType } from '../../src/gen/model_pb.js';
 import { systemClock } from '../../src/ports/clock.ts';
 import { hashToBytes } from '../../src/wire/hash.ts';
 import { parseHeader } from '../../src/wire/header.ts';
-import type { BlockHash } from '../../src/wire/ids.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
 import { type MinedBlock, ReferenceServiceProcess } from '../support/reference-service-process.ts';

@@ -3,8 +3,8 @@ import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2';
 import { createConnection, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { P2PError } from '../../src/errors.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
+import { P2PError } from '../../src/lib/errors.ts';
 import {
   ADMIN_KEY,
   CHANGES,

@@ -1,6 +1,6 @@
 // The gRPC that this node serves, asked over loopback: every method, the admin key, requests that are refused.
 import { describe, expect, test } from 'vitest';
-import { createPeerClient, type PeerClient, type PeerClientOptions } from '../../src/client.ts';
+import { createPeerClient, type PeerClient, type PeerClientOptions } from '../../src/client/index.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
 import { DEFAULT_BAN_MS } from '../fakes/peer-admin.ts';

@@ -1,6 +1,6 @@
 // What the API refuses, and answers of its own that it does not let go: each with a status, a code and a text, as the OpenAPI document says.
 import { beforeEach, describe, expect, test } from 'vitest';
-import { P2PError } from '../../src/errors.ts';
+import { P2PError } from '../../src/lib/errors.ts';
 import { KNOWN_PEER, PEER } from '../support/grpc.ts';
 import { ADMIN_KEY, OTHER_ID, OWN_ID, type ServedHttp, serveHttp, stopHttpAfterEach } from '../support/http.ts';
 import { type CallOptions, OpenApiClient, type Reply } from '../support/openapi.ts';

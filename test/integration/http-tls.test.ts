@@ -3,7 +3,7 @@ import { copyFileSync, readFileSync, renameSync, symlinkSync, writeFileSync } fr
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { HttpServer } from '../../src/adapters/http/http-server.ts';
+import { HttpServer } from '../../src/adapters/http/server/http-server.ts';
 import { FakeClock, recordingLogger } from '../fakes/recorders.ts';
 import { type CertificateFiles, makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/cleanup.ts';

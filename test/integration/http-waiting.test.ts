@@ -1,6 +1,6 @@
 // What HTTP answers while the blockchain service, which holds our key, is awaited.
 import { expect, test } from 'vitest';
-import { compose } from '../../src/compose.ts';
+import { compose } from '../../src/app/compose.ts';
 import { loadSettings } from '../../src/settings/load.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
 import { temporaryFolder } from '../support/cleanup.ts';

@@ -1,6 +1,6 @@
 // Probes and metrics of the node, asked as a program would.
 import { afterEach, describe, expect, test } from 'vitest';
-import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/http-server.ts';
+import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/server/http-server.ts';
 import { PrometheusMetrics } from '../../src/adapters/metrics/prometheus.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
 

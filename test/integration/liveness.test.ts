@@ -2,8 +2,8 @@
 import { Worker } from 'node:worker_threads';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { afterEach, expect, test } from 'vitest';
-import { HttpServer } from '../../src/adapters/http/http-server.ts';
-import { Liveness, type LivenessOptions } from '../../src/liveness.ts';
+import { HttpServer } from '../../src/adapters/http/server/http-server.ts';
+import { Liveness, type LivenessOptions } from '../../src/app/health/liveness.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { Progress } from '../../src/ports/progress.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';

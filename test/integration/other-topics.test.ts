@@ -1,7 +1,7 @@
 // Messages of topics that were not joined, forced on a node by a peer: as in Go they end before they cost a verification or a place in memory.
 import { afterEach, expect, test } from 'vitest';
+import { meshPeers } from '../../src/adapters/libp2p/gossipsub/topic-validator.ts';
 import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
-import { meshPeers } from '../../src/adapters/libp2p/topic-validator.ts';
 import { RecordedMetrics } from '../fakes/recorders.ts';
 import { addressOf, Nodes, nodeOptions, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';

@@ -4,7 +4,7 @@ import type { Libp2p } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, expect, test } from 'vitest';
-import { MAX_ADDRESSES, MAX_PROTOCOLS } from '../../src/adapters/libp2p/peer-store-bounds.ts';
+import { MAX_ADDRESSES, MAX_PROTOCOLS } from '../../src/adapters/libp2p/patches/peer-store-bounds.ts';
 import { Nodes } from '../support/nodes.ts';
 
 const nodes = new Nodes();

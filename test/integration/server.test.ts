@@ -1,12 +1,12 @@
 // The server's own order of things, with real parts within the process.
 import { afterEach, describe, expect, test } from 'vitest';
+import { EmbeddedChain } from '../../src/adapters/embedded-chain/embedded-chain.ts';
 import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../../src/adapters/memory/broker.ts';
-import { EmbeddedChain } from '../../src/adapters/sql/embedded-chain.ts';
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
-import { BanSystem } from '../../src/bans/ban-system.ts';
-import { NetworkMember, type NetworkMemberOptions } from '../../src/network-member.ts';
+import { NetworkMember, type NetworkMemberOptions } from '../../src/app/network-member.ts';
+import { type Endpoint, Server, type ServerOptions } from '../../src/app/server.ts';
+import { BanSystem } from '../../src/bans/service.ts';
 import { systemClock } from '../../src/ports/clock.ts';
-import { type Endpoint, Server, type ServerOptions } from '../../src/server.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { makeNode } from '../support/nodes.ts';

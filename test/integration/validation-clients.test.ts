@@ -1,8 +1,8 @@
 // The clients of block validation and block assembly, against the reference services in a process of their own.
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { ServiceOptions } from '../../src/adapters/grpc/service-channel.ts';
-import { blockAssemblyClient, blockValidationClient } from '../../src/adapters/grpc/validation-clients.ts';
+import type { ServiceOptions } from '../../src/adapters/services/service-channel.ts';
+import { blockAssemblyClient, blockValidationClient } from '../../src/adapters/services/validation-clients.ts';
 import { StateMessageSchema } from '../../src/gen/blockassembly_api_pb.js';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../../src/wire/block-assembly-details.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';

@@ -1,6 +1,6 @@
 // Clients of `/p2p-ws` that read slowly or not at all: their buffer is small and drops the oldest, they are told how much, and nobody waits for them.
 import { describe, expect, test } from 'vitest';
-import type { Notification } from '../../src/ports/notification.ts';
+import type { Notification } from '../../src/domain/notification.ts';
 import { OWN_STATUS, type ServedHttp, serveHttp, stopHttpAfterEach, subtree } from '../support/http.ts';
 import { waitFor } from '../support/wait.ts';
 import { PONG, RawWebSocket, TEXT } from '../support/websocket.ts';

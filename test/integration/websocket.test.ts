@@ -1,6 +1,6 @@
 // `/p2p-ws` as programs see it: first frame, live frames, filters, PING, origins, the bound on clients, the end.
 import { describe, expect, test } from 'vitest';
-import type { Notification } from '../../src/ports/notification.ts';
+import type { Notification } from '../../src/domain/notification.ts';
 import {
   BASE_URL,
   block,

@@ -1,7 +1,7 @@
 // The P2P node and a real Go peer: direct stream in both directions, slow and endless streams, DHT records, connections of one peer.
 import { afterEach, describe, expect, test } from 'vitest';
-import { rendezvousCid } from '../../src/adapters/libp2p/rendezvous.ts';
-import type { PeerId } from '../../src/wire/ids.ts';
+import { rendezvousCid } from '../../src/adapters/libp2p/discovery/rendezvous.ts';
+import type { PeerId } from '../../src/domain/ids.ts';
 import { GoPeer, type GoPeerOptions } from '../support/go-peer.ts';
 import { PSK } from '../support/network.ts';
 import { addressOf, Nodes, TOPICS } from '../support/nodes.ts';

@@ -1,7 +1,7 @@
 // What a store of bans promises, whatever database stands behind it. Run for SQLite and for a real PostgreSQL server.
 import { afterEach, describe, expect, test } from 'vitest';
+import type { PeerId } from '../../src/domain/ids.ts';
 import type { BanEntry, BanStore, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
-import type { PeerId } from '../../src/wire/ids.ts';
 import { boundTests, purged } from './ban-store-bounds.ts';
 import { entry, offence, PEER, T0 } from './ban-store-samples.ts';
 

@@ -1,6 +1,7 @@
 // A ban and an offence, as tests of stores put them in.
+
+import type { Hash, PeerId } from '../../src/domain/ids.ts';
 import type { BanEntry, Offence } from '../../src/ports/ban-store.ts';
-import type { Hash, PeerId } from '../../src/wire/ids.ts';
 
 /** A moment that no interval divides. */
 export const T0 = 1_700_000_012_345;

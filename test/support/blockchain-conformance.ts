@@ -1,5 +1,6 @@
 // What every BlockchainClient promises.
 import { expect, test } from 'vitest';
+import type { BlockHash } from '../../src/domain/ids.ts';
 import type {
   BlockchainClient,
   BlockchainNotification,
@@ -7,7 +8,6 @@ import type {
   FsmState,
 } from '../../src/ports/blockchain-client.ts';
 import { hashHeader } from '../../src/wire/header.ts';
-import type { BlockHash } from '../../src/wire/ids.ts';
 import { waitFor } from './wait.ts';
 
 export interface BlockchainUnderTest {

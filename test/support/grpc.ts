@@ -3,13 +3,13 @@ import { create, type DescMethod, type MessageInitShape, type MessageShape } fro
 import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach } from 'vitest';
 import { GrpcServer, type GrpcServerOptions } from '../../src/adapters/grpc/grpc-server.ts';
-import { methodDefinition } from '../../src/adapters/grpc/service-definition.ts';
+import { methodDefinition } from '../../src/adapters/rpc/service-definition.ts';
+import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { Explanation, PeerView } from '../../src/ports/peer-admin.ts';
 import { parseHash } from '../../src/wire/hash.ts';
-import type { BlockHash, PeerId } from '../../src/wire/ids.ts';
 import { FakePeerAdmin } from '../fakes/peer-admin.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 

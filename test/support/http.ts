@@ -1,11 +1,11 @@
 // The HTTP server of this node on loopback over fakes, with everything on, and notifications to feed it.
 import { afterEach } from 'vitest';
-import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/http-server.ts';
+import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/server/http-server.ts';
+import type { Hash, PeerId } from '../../src/domain/ids.ts';
+import type { Notification } from '../../src/domain/notification.ts';
 import { type Clock, systemClock } from '../../src/ports/clock.ts';
 import type { HealthCheck, RecentAnnouncement } from '../../src/ports/node-view.ts';
-import type { Notification } from '../../src/ports/notification.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../../src/wire/block-assembly-details.ts';
-import type { Hash, PeerId } from '../../src/wire/ids.ts';
 import { FakeNodeView, FakeNotifications } from '../fakes/node-view.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { cutAll } from './websocket.ts';

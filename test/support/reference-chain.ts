@@ -1,14 +1,14 @@
 // The chain behind the reference blockchain service: the embedded chain, and what a real service has beyond it: blocks that turn out invalid,
 // and a state machine. Both survive a restart.
 import { randomBytes } from 'node:crypto';
-import { EmbeddedChain } from '../../src/adapters/sql/embedded-chain.ts';
-import { genesisOf, HEADER_ONLY } from '../../src/adapters/sql/header-rules.ts';
-import { mineBlock } from '../../src/adapters/sql/regtest-miner.ts';
+import { EmbeddedChain } from '../../src/adapters/embedded-chain/embedded-chain.ts';
+import { genesisOf, HEADER_ONLY } from '../../src/adapters/embedded-chain/header-rules.ts';
+import { mineBlock } from '../../src/adapters/embedded-chain/regtest-miner.ts';
+import type { BlockHash, SubtreeHash } from '../../src/domain/ids.ts';
 import type { BlockHeaderRecord, FsmState } from '../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { Logger } from '../../src/ports/log.ts';
 import { parseHeader } from '../../src/wire/header.ts';
-import type { BlockHash, SubtreeHash } from '../../src/wire/ids.ts';
 import { NETWORKS, type Network, type NetworkParameters } from '../../src/wire/networks.ts';
 
 export interface ReferenceChainOptions {

@@ -2,8 +2,8 @@
 // and data.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
+import type { BlockHash } from '../../src/domain/ids.ts';
 import type { BlockHeaderRecord, FsmState } from '../../src/ports/blockchain-client.ts';
-import type { BlockHash } from '../../src/wire/ids.ts';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { collectLines } from './json-lines.ts';
 import { freePort } from './kafka-broker.ts';

@@ -21,7 +21,8 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { methodDefinition } from '../../src/adapters/grpc/service-definition.ts';
+import { methodDefinition } from '../../src/adapters/rpc/service-definition.ts';
+import type { BlockHash, Hash } from '../../src/domain/ids.ts';
 import { BlockAssemblyAPI, type StateMessageSchema } from '../../src/gen/blockassembly_api_pb.js';
 import {
   BlockchainAPI,
@@ -36,7 +37,6 @@ import { NotificationType } from '../../src/gen/model_pb.js';
 import type { BlockHeaderRecord, FsmState } from '../../src/ports/blockchain-client.ts';
 import { hashFromBytes, hashToBytes } from '../../src/wire/hash.ts';
 import { parseHeader } from '../../src/wire/header.ts';
-import type { BlockHash, Hash } from '../../src/wire/ids.ts';
 import { ReferenceChain, type ReferenceChainOptions } from './reference-chain.ts';
 import { ReferenceFaults } from './reference-faults.ts';
 

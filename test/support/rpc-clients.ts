@@ -1,10 +1,10 @@
 // Clients of the reference services for tests, stopped after each test, with what they logged and counted.
 import { afterEach } from 'vitest';
-import { GrpcBlockchainClient } from '../../src/adapters/grpc/blockchain-client.ts';
-import type { ServiceOptions } from '../../src/adapters/grpc/service-channel.ts';
+import { GrpcBlockchainClient } from '../../src/adapters/services/blockchain-client.ts';
+import type { ServiceOptions } from '../../src/adapters/services/service-channel.ts';
+import type { BlockHash } from '../../src/domain/ids.ts';
 import type { BlockchainNotification } from '../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../src/ports/clock.ts';
-import type { BlockHash } from '../../src/wire/ids.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 
 export interface StartedClient {

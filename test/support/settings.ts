@@ -1,7 +1,7 @@
 // A settings file that loads, and what is wrong with one that does not.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { P2PError } from '../../src/errors.ts';
+import { P2PError } from '../../src/lib/errors.ts';
 import { type LoadedSettings, loadSettings, type SettingProblem } from '../../src/settings/load.ts';
 import { temporaryFolder } from './cleanup.ts';
 

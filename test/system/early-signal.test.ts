@@ -37,11 +37,11 @@ const PRELOADED = ['--import', join(REPO, 'test/support/signal-at-load.js')];
 describe('SIGTERM while modules are loaded', () => {
   test.each([
     'src/cli/commands/start.ts',
-    'src/compose.ts',
+    'src/app/compose.ts',
     'src/settings/load.ts',
     'node_modules/libp2p/',
     'node_modules/pino/',
-    'src/adapters/sql/embedded-chain.ts',
+    'src/adapters/embedded-chain/embedded-chain.ts',
   ])('%s', async (part) => {
     const program = [NODE, ...PRELOADED, 'src/cli/main.ts', 'start', '--json-logs'];
     const { output, ended: end, dataFolder } = start(program, { SIGNAL_AT: part });

@@ -4,7 +4,7 @@ import { get } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type ClientTlsOptions, createPeerClient, type PeerClientOptions } from '../../src/client.ts';
+import { type ClientTlsOptions, createPeerClient, type PeerClientOptions } from '../../src/client/index.ts';
 import { type CertificateFiles, makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { runCli } from '../support/cli.ts';

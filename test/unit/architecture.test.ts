@@ -57,6 +57,9 @@ test.each([
   ],
   ['a file of 401 lines', { 'wire/a.ts': '\n'.repeat(400) }, '401 lines'],
   ['an area without a row', { 'attic/a.ts': "import '../wire/b.ts';", 'wire/b.ts': '' }, 'no row'],
+  ['a scoped package out of its folder', { 'gossip/a.ts': "import '@fastify/cors';" }, 'belongs into adapters/http'],
+  ['a library without a row', { 'gossip/a.ts': "import '@somebody/thing';" }, 'has no row in the table of libraries'],
+  ['a loose file in src', { 'thing.ts': '' }, 'lies loose in src'],
   ['a file that is not there', { 'wire/a.ts': "import './b.ts';" }, 'does not exist'],
 ])('found: %s', (_what, files, breach) => {
   expect(findBreaches(houseWith(files as Record<string, string>)).join('\n')).toContain(breach);

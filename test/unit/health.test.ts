@@ -1,6 +1,6 @@
 // Readiness answers in time, whatever the parts that it asks do.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { checkHealth } from '../../src/health.ts';
+import { checkHealth } from '../../src/app/health/health.ts';
 import type { BlockchainClient, FsmState } from '../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { Consumer } from '../../src/ports/consumer.ts';

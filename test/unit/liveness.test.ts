@@ -1,6 +1,6 @@
 // What is taken for a process that no longer moves, and what is not.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Liveness } from '../../src/liveness.ts';
+import { Liveness } from '../../src/app/health/liveness.ts';
 import { FakeClock, RecordedMetrics } from '../fakes/recorders.ts';
 
 const SECOND = 1000;

@@ -1,10 +1,10 @@
 // Connected peers as operators see them: what the node knows of the connection, and what the peer said of itself, as long as it holds.
 import { expect, test } from 'vitest';
-import { noteAtHost } from '../../src/bans/datahub-notes.ts';
-import { peerAdmin } from '../../src/peer-admin.ts';
+import { peerAdmin } from '../../src/admin/peer-admin.ts';
+import { noteAtHost } from '../../src/bans/scores/datahub-notes.ts';
+import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
 import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
-import type { BlockHash, PeerId } from '../../src/wire/ids.ts';
 import { startedBans } from '../fakes/started-bans.ts';
 
 const PEER = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 import { type Logger, logUnfiltered } from '../../ports/log.ts';
 import { adminKey } from '../../settings/types.ts';
 

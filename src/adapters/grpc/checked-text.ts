@@ -1,5 +1,5 @@
 // Texts of requests: what is empty or too long is refused before anyone parses it.
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 
 /** A multiaddr with certificate hashes has about 250 characters, everything else less. */
 export const MAX_TEXT_CHARS = 512;

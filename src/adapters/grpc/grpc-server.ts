@@ -1,22 +1,22 @@
 // gRPC of this node: PeerService as the Go service has it, our PolicyService, health and reflection. Every call passes the guard first.
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { P2PError } from '../../errors.ts';
 import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.js';
 import { file_p2p_api, PeerService } from '../../gen/p2p_api_pb.js';
 import { file_teranode_p2p, PolicyService } from '../../gen/teranode_p2p_pb.js';
+import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
 import type { PeerAdmin } from '../../ports/peer-admin.ts';
 import { adminKey } from '../../settings/types.ts';
-import { callGuard } from './call-guard.ts';
+import { callGuard } from '../rpc/call-guard.ts';
+import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, methodDefinition } from '../rpc/service-definition.ts';
+import { type GrpcTlsOptions, serverTls } from '../rpc/tls.ts';
 import { HealthService } from './health-service.ts';
 import { Listener } from './listener.ts';
 import { ADMIN_METHODS, peerHandlers } from './peer-service.ts';
 import { policyHandlers } from './policy-service.ts';
 import { addReflection } from './reflection.ts';
-import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, methodDefinition } from './service-definition.ts';
-import { type GrpcTlsOptions, serverTls } from './tls.ts';
 import { unaryService } from './unary-service.ts';
 
 export interface GrpcServerDependencies {

@@ -18,7 +18,7 @@ import {
   HealthListResponseSchema,
   HealthCheckResponse_ServingStatus as Serving,
 } from '../../gen/grpc/health/v1/health_pb.js';
-import { MALFORMED, serviceDefinition } from './service-definition.ts';
+import { MALFORMED, serviceDefinition } from '../rpc/service-definition.ts';
 
 type Request = HealthCheckRequest | typeof MALFORMED;
 type Watcher = ServerWritableStream<Request, HealthCheckResponse>;

@@ -2,7 +2,7 @@
 // bound the number of connections, or say what it is bound to.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 

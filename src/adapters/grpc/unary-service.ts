@@ -7,9 +7,9 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { type ErrorCode, P2PError } from '../../errors.ts';
+import { type ErrorCode, P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
-import { MALFORMED, type ResponseInitOf, responseMessage, serviceDefinition } from './service-definition.ts';
+import { MALFORMED, type ResponseInitOf, responseMessage, serviceDefinition } from '../rpc/service-definition.ts';
 
 /** A handler for each method of a service; all of them unary. */
 export type UnaryHandlers<S extends Pick<DescService, 'method'>> = {

@@ -1,7 +1,7 @@
 // How a Kafka client ends: at once. The library waits for answers, also while it connects; a broker that accepts connections and never
 // answers must hold up neither a stop nor the end of the process.
 import { Admin, type Consumer, type MessagesStream, type Producer } from '@platformatic/kafka';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 
 type Client = Admin | Producer<Buffer, Buffer, Buffer, Buffer> | Consumer<Buffer, Buffer, Buffer, Buffer>;
 type Stream = Pick<MessagesStream<Buffer, Buffer, Buffer, Buffer>, 'destroy' | 'connections' | 'on'>;

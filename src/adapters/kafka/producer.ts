@@ -2,7 +2,7 @@
 // acknowledged, so that an outage fills the queue and nothing else, and what was accepted arrives once.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Producer as Client } from '@platformatic/kafka';
-import { BoundedQueue } from '../../bounded-queue.ts';
+import { BoundedQueue } from '../../lib/bounded-queue.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
 import { deliveryTime, type ProbeResult, type Producer } from '../../ports/producer.ts';

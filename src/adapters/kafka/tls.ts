@@ -1,7 +1,7 @@
 // TLS to the Kafka brokers, from KAFKA_ENABLE_TLS and its companions.
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 
 export interface KafkaTlsOptions {
   readonly enabled: boolean;

@@ -2,7 +2,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 
 /** What names a machine. */

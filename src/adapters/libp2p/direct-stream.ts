@@ -1,9 +1,9 @@
 // The direct stream of a Teranode: one message a stream, ended by closing the writing side. Sizes and times are bounded here, because a
 // peer may send nothing, a byte a second, or more than memory.
 import type { Stream } from '@libp2p/interface';
-import { P2PError } from '../../errors.ts';
+import type { PeerId } from '../../domain/ids.ts';
+import { P2PError } from '../../lib/errors.ts';
 import type { DirectStream } from '../../ports/p2p-node.ts';
-import type { PeerId } from '../../wire/ids.ts';
 
 /** Protocol of the direct stream: no leading slash, fixed, independent of the user agent. */
 export const DIRECT_PROTOCOL = 'teranode/bitcoin/1.0.0';

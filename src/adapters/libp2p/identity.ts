@@ -4,7 +4,7 @@ import { access, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyFromRaw } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 import type { BlockchainClient } from '../../ports/blockchain-client.ts';
 import type { Logger } from '../../ports/log.ts';
 

@@ -1,7 +1,8 @@
 // P2PNode on js-libp2p: joins topics, runs the validators, dials and keeps peers. What it decides (judging messages, what to publish)
 // comes from outside; what it knows about connections stands in the peer book.
 import type { Connection, IdentifyResult, Stream } from '@libp2p/interface';
-import { P2PError } from '../../errors.ts';
+import type { PeerId } from '../../domain/ids.ts';
+import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
 import type { Logger } from '../../ports/log.ts';
@@ -15,32 +16,31 @@ import type {
   TopicHandler,
 } from '../../ports/p2p-node.ts';
 import type { Progress } from '../../ports/progress.ts';
-import type { PeerId } from '../../wire/ids.ts';
 import { dialMultiaddr } from './addresses.ts';
-import { reportBrokenFrames } from './broken-frames.ts';
-import { connectionGate, dialLookup } from './connection-gate.ts';
-import { meterConnection } from './connection-meter.ts';
-import { boundDht } from './dht-intake.ts';
+import { connectionGate, dialLookup } from './connections/connection-gate.ts';
+import { meterConnection } from './connections/connection-meter.ts';
+import { MAX_REMEMBERED_PEERS, PeerBook } from './connections/peer-book.ts';
+import { addressGroup, localAddress, remoteAddress, remoteIp } from './connections/remote-address.ts';
+import { SilentConnections } from './connections/silent-connections.ts';
+import { Traffic } from './connections/traffic.ts';
 import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts';
-import { installFastVerify } from './ed25519-verify.ts';
-import { boundGossipMemory } from './gossip-memory.ts';
-import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossip-options.ts';
-import { gossipProgress } from './gossip-progress.ts';
-import { GossipStreams } from './gossip-streams.ts';
-import { takeTurns } from './gossip-turns.ts';
+import { PeerKeeper } from './discovery/peer-keeper.ts';
+import { reportBrokenFrames } from './gossipsub/malformed-rpc.ts';
+import { boundGossipMemory } from './gossipsub/memory.ts';
+import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossipsub/options.ts';
+import { GossipStreams } from './gossipsub/outbound-streams.ts';
+import { gossipProgress } from './gossipsub/progress.ts';
+import { sendInParts } from './gossipsub/rpc-splitting.ts';
+import { SeenMessages } from './gossipsub/seen-messages.ts';
+import { meshPeers, topicValidator } from './gossipsub/topic-validator.ts';
+import { takeTurns } from './gossipsub/verification-scheduler.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
-import { MAX_REMEMBERED_PEERS, PeerBook } from './peer-book.ts';
+import { boundDht } from './patches/dht-intake.ts';
+import { installFastVerify } from './patches/ed25519-verify.ts';
+import { boundPeerStore } from './patches/peer-store-bounds.ts';
+import { installLazyWindowUpdates } from './patches/yamux-window.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
-import { PeerKeeper } from './peer-keeper.ts';
-import { boundPeerStore } from './peer-store-bounds.ts';
-import { addressGroup, localAddress, remoteAddress, remoteIp } from './remote-address.ts';
-import { sendInParts } from './rpc-parts.ts';
-import { SeenMessages } from './seen-messages.ts';
-import { SilentConnections } from './silent-connections.ts';
-import { meshPeers, topicValidator } from './topic-validator.ts';
-import { Traffic } from './traffic.ts';
-import { installLazyWindowUpdates } from './yamux-window.ts';
 
 const CONNECT_DEADLINE_MS = 10_000;
 const SEND_DEADLINE_MS = 10_000;

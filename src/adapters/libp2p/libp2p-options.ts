@@ -18,13 +18,12 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { Metrics } from '../../ports/metrics.ts';
 import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
-import { BoundedDatastore } from './bounded-datastore.ts';
-import { gossipMetrics } from './gossip-metrics.ts';
-import { gossipOptions } from './gossip-options.ts';
-
+import { MAX_PENDING } from './connections/pending-inbound.ts';
+import { BoundedDatastore } from './discovery/bounded-datastore.ts';
+import { gossipMetrics } from './gossipsub/metrics.ts';
+import { gossipOptions } from './gossipsub/options.ts';
 import { libp2pMetrics } from './library-metrics.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
-import { MAX_PENDING } from './pending-inbound.ts';
 
 /** Beyond any setting: ours to limit, as js-libp2p would close what we have just dialled for what came from outside. */
 const MAX_CONNECTIONS = 1_000_000;

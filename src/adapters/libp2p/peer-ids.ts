@@ -2,8 +2,8 @@
 import type { PeerId as LibPeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { LRUCache } from 'lru-cache';
-import { P2PError } from '../../errors.ts';
-import type { PeerId } from '../../wire/ids.ts';
+import type { PeerId } from '../../domain/ids.ts';
+import { P2PError } from '../../lib/errors.ts';
 
 const texts = new LRUCache<string, PeerId>({ max: 8192 });
 

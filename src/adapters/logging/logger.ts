@@ -2,7 +2,7 @@
 // long texts cut, so that nobody writes our log for us.
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
 
 export interface LoggerOptions {

@@ -1,6 +1,6 @@
 // The in-process broker behind `memory://` URLs: what newcomers and tests run without Kafka. Bounded logs, consumer groups with offsets,
 // the same promises as the real one within this process; nothing survives it.
-import { BoundedQueue } from '../../bounded-queue.ts';
+import { BoundedQueue } from '../../lib/bounded-queue.ts';
 import type { ConsumedMessage, Consumer, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';

@@ -1,6 +1,8 @@
 // What the two stores of bans have in common: bounds, the version of their tables, and rows as the port's types. SQLite gives integers as
 // numbers, PostgreSQL gives bigint as text; both are read alike.
-import { P2PError } from '../../errors.ts';
+
+import type { Hash, PeerId } from '../../domain/ids.ts';
+import { P2PError } from '../../lib/errors.ts';
 import type {
   BanEntry,
   BanKind,
@@ -11,7 +13,6 @@ import type {
   ScoreRow,
   SeenAddress,
 } from '../../ports/ban-store.ts';
-import type { Hash, PeerId } from '../../wire/ids.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 

@@ -1,7 +1,7 @@
 // The folder that holds everything one node keeps. Two nodes never share one: a lock says so, and a crash leaves none behind.
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 import { openLock } from './sqlite.ts';
 
 export interface DataFolder {

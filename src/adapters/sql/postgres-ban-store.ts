@@ -1,7 +1,7 @@
 // Bans, scores and offences in PostgreSQL, shared by several servers. Each write tells the others in its own transaction, so they hear of it
 // exactly when they can read it.
 import { randomUUID } from 'node:crypto';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 import type {
   BanEntry,
   BanStore,

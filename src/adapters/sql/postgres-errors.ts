@@ -1,6 +1,6 @@
 // What PostgreSQL and its client say, as the store's two errors: what may pass, and what will not. By SQLSTATE and system code, never by text.
 import { DatabaseError } from 'pg';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 
 /**
  * Beginnings of SQLSTATEs (PostgreSQL, appendix A) that may pass: connection lost, transaction rolled back, resources short, in use or

@@ -1,7 +1,7 @@
 // Connections to PostgreSQL, with a deadline on everything: a call that gets no answer ends, and its connection with it. So the server rolls
 // back what was not committed, and nobody meets a connection in an unknown state.
 import { type ClientConfig, Pool, type PoolClient } from 'pg';
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
 import { postgresStoreError } from './postgres-errors.ts';
 

@@ -1,6 +1,6 @@
 // Bans, scores and offences in one SQLite file beside the node. Its calls are synchronous inside, so each is one step; the one process that
 // owns the file hears of no changes but its own.
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 import type {
   BanEntry,
   BanStore,

@@ -1,5 +1,5 @@
 // What SQLite says, as the store's two errors: what may pass, and what will not. By result code, never by text.
-import { P2PError } from '../../errors.ts';
+import { P2PError } from '../../lib/errors.ts';
 
 /** Primary result codes (sqlite.org/rescode.html) of trouble that may pass. */
 const PASSING = new Map<number, string>([

@@ -1,6 +1,7 @@
 // Scores and offences in SQLite.
+
+import { decayed } from '../../domain/score-decay.ts';
 import type { Offence, ScoreRow, StoredScores } from '../../ports/ban-store.ts';
-import { decayed } from '../../ports/score-decay.ts';
 import {
   KEPT_OFFENCES,
   MAX_LOADED_ROWS,

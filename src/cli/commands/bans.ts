@@ -1,7 +1,7 @@
 // `teranode-p2p bans`: what is banned and why, by gRPC of a running node.
 import { parseArgs } from 'node:util';
-import type { BanEntry, Explanation, RoleScore } from '../../client.ts';
-import { P2PError } from '../../errors.ts';
+import type { BanEntry, Explanation, RoleScore } from '../../client/index.ts';
+import { P2PError } from '../../lib/errors.ts';
 import { parseDuration } from '../../settings/duration.ts';
 import { type Action, administer, CONNECTION_OPTIONS, type CommandIo, exactly, type Output } from './connection.ts';
 import { isoTime, table, visible } from './table.ts';

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readAdminKey } from '../../adapters/grpc/admin-key.ts';
-import { type ClientTlsOptions, createPeerClient, type PeerClient } from '../../client.ts';
-import { P2PError } from '../../errors.ts';
+import { type ClientTlsOptions, createPeerClient, type PeerClient } from '../../client/index.ts';
+import { P2PError } from '../../lib/errors.ts';
 import { loadSettings, type Settings } from '../../settings/load.ts';
 
 /** What a command reads and writes; the process's own, or a test's. */

@@ -1,7 +1,7 @@
 // `teranode-p2p peers`: who is connected to a running node, by its gRPC.
 import { parseArgs } from 'node:util';
-import type { AttemptOutcome, PeerClient, PeerStanding, PeerSummary } from '../../client.ts';
-import { P2PError } from '../../errors.ts';
+import type { AttemptOutcome, PeerClient, PeerStanding, PeerSummary } from '../../client/index.ts';
+import { P2PError } from '../../lib/errors.ts';
 import { type Action, administer, CONNECTION_OPTIONS, type CommandIo, exactly, type Output } from './connection.ts';
 import { isoTime, table, visible } from './table.ts';
 

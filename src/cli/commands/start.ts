@@ -1,8 +1,8 @@
 // `teranode-p2p start`: runs a node until SIGTERM or SIGINT, says on one line when it is ready.
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { compose } from '../../compose.ts';
-import { P2PError } from '../../errors.ts';
+import { compose } from '../../app/compose.ts';
+import { P2PError } from '../../lib/errors.ts';
 import { logUnfiltered } from '../../ports/log.ts';
 import { loadSettings } from '../../settings/load.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';

@@ -1,7 +1,7 @@
 // Node status: how its author presents itself.
+import type { NodeStatusMessage } from '../../domain/node-status.ts';
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import { parseHash } from '../../wire/hash.ts';
-import type { NodeStatusMessage } from '../../wire/node-status.ts';
 import type { Effect } from '../effects.ts';
 import { claimed, type HandlerView, usableUrl } from './view.ts';
 

@@ -1,6 +1,7 @@
 // What handlers may look at beside the message, and what several of them make of it.
+
+import type { BlockHash } from '../../domain/ids.ts';
 import type { PeerPatch } from '../../peers/registry.ts';
-import type { BlockHash } from '../../wire/ids.ts';
 import type { GuardView } from '../guards.ts';
 
 export type HandlerView = Pick<GuardView, 'dataHubUrlFault' | 'ownHeightOf' | 'handsOn'>;

@@ -1,11 +1,11 @@
 // What our own chain tells, and what is said of it on gossip.
 import { describe, expect, test } from 'vitest';
-import { EmbeddedChain } from '../../../src/adapters/sql/embedded-chain.ts';
+import { EmbeddedChain } from '../../../src/adapters/embedded-chain/embedded-chain.ts';
 import { Announcer } from '../../../src/announce/announcer.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
+import type { Notification } from '../../../src/domain/notification.ts';
 import type { FsmState } from '../../../src/ports/blockchain-client.ts';
-import type { Notification } from '../../../src/ports/notification.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { waitFor } from '../../support/wait.ts';

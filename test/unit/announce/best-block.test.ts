@@ -1,9 +1,9 @@
 // Requests for our best block: answered once for all who ask within two seconds, and only while the chain runs.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { BestBlockAnnouncer } from '../../../src/announce/best-block.ts';
-import type { Notification } from '../../../src/ports/notification.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
+import type { Notification } from '../../../src/domain/notification.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { BEST, ScriptedChain } from '../../fakes/scripted-chain.ts';
 

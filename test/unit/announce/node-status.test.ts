@@ -1,16 +1,18 @@
 // What this node says of itself, when, and what it does when a service fails or hangs. Time is moved by hand.
+
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   NodeStatusAnnouncer,
   type NodeStatusDependencies,
   type NodeStatusOptions,
 } from '../../../src/announce/node-status.ts';
-import type { Notification } from '../../../src/ports/notification.ts';
+import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
+import type { BlockAssemblyDetails, NodeStatusMessage } from '../../../src/domain/node-status.ts';
+import type { Notification } from '../../../src/domain/notification.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import type { SyncPeer } from '../../../src/ports/sync-status.ts';
-import { type BlockAssemblyDetails, UNKNOWN_BLOCK_ASSEMBLY } from '../../../src/wire/block-assembly-details.ts';
-import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
-import { decodeNodeStatus, encodeNodeStatus, type NodeStatusMessage } from '../../../src/wire/node-status.ts';
+import { UNKNOWN_BLOCK_ASSEMBLY } from '../../../src/wire/block-assembly-details.ts';
+import { decodeNodeStatus, encodeNodeStatus } from '../../../src/wire/node-status.ts';
 import { encodeNotificationFrame } from '../../../src/wire/notification-frame.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { BEST, ScriptedChain } from '../../fakes/scripted-chain.ts';

@@ -1,8 +1,8 @@
 // What this node says goes out under each prefix that it belongs to, and its caller hears what became of it.
 import { expect, test } from 'vitest';
 import { outlet } from '../../../src/announce/outlet.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 
 const BYTES = Buffer.from('said');
 const SIBLINGS = new Map([

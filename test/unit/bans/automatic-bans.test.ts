@@ -1,9 +1,9 @@
 // Automatic bans: always the peer id; its address only where nobody else can be hit by that, and else it says why not.
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { BanSystem } from '../../../src/bans/ban-system.ts';
-import { SEEN_KEEP_MS } from '../../../src/bans/seen-addresses.ts';
+import { SEEN_KEEP_MS } from '../../../src/bans/enforcement/seen-addresses.ts';
+import type { BanSystem } from '../../../src/bans/service.ts';
+import type { Hash } from '../../../src/domain/ids.ts';
 import type { BanEntry } from '../../../src/ports/ban-store.ts';
-import type { Hash } from '../../../src/wire/ids.ts';
 import { DAY_MS, peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';
 import { FakeClock } from '../../fakes/recorders.ts';

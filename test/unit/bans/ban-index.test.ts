@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { expect, test } from 'vitest';
-import { BanIndex } from '../../../src/bans/ban-index.ts';
-import { type BanKey, parseBanKey } from '../../../src/bans/ban-key.ts';
-import { parseIp } from '../../../src/bans/ip.ts';
+import { BanIndex } from '../../../src/bans/list/ban-index.ts';
+import { type BanKey, parseBanKey } from '../../../src/bans/list/ban-key.ts';
+import { parseIp } from '../../../src/lib/ip.ts';
 import type { BanEntry } from '../../../src/ports/ban-store.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, test } from 'vitest';
-import { ipOfMultiaddr, masked, parseBanKey, withoutPort } from '../../../src/bans/ban-key.ts';
-import { formatIp, type IpAddress, parseIp } from '../../../src/bans/ip.ts';
+import { ipOfMultiaddr, masked, parseBanKey, withoutPort } from '../../../src/bans/list/ban-key.ts';
+import { formatIp, type IpAddress, parseIp } from '../../../src/lib/ip.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 

@@ -1,6 +1,6 @@
 // The list of bans and its store: away, slow, refusing, changed by other servers, left by a Go deployment.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type BanEvent, BanList } from '../../../src/bans/ban-list.ts';
+import { type BanEvent, BanList } from '../../../src/bans/list/ban-list.ts';
 import type { BanEntry, LegacyBan } from '../../../src/ports/ban-store.ts';
 import { banParts, DAY_MS, openList, peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';

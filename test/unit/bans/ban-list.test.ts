@@ -1,6 +1,6 @@
 // The list of bans on a real store in memory: what is banned, until when, and what leaves it.
 import { describe, expect, test } from 'vitest';
-import { type BanEvent, type BanFacts, BanList } from '../../../src/bans/ban-list.ts';
+import { type BanEvent, type BanFacts, BanList } from '../../../src/bans/list/ban-list.ts';
 import { banParts, DAY_MS, openList, peer } from '../../fakes/ban-parts.ts';
 
 const FACTS: BanFacts = { reason: 'r', evidence: 'e', source: 'automatic', because: undefined };

@@ -1,6 +1,6 @@
 // What bans do to connections, with a fake node.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { MAX_SUBJECTS } from '../../../src/bans/peer-ban-manager.ts';
+import { MAX_SUBJECTS } from '../../../src/bans/scores/peer-ban-manager.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore } from '../../fakes/flaky-ban-store.ts';
 import { startedBans } from '../../fakes/started-bans.ts';

@@ -3,15 +3,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SqliteBanStore } from '../../../src/adapters/sql/sqlite-ban-store.ts';
-import { BanSystem } from '../../../src/bans/ban-system.ts';
-import { validationReports } from '../../../src/bans/validation-reports.ts';
+import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
+import { BanSystem } from '../../../src/bans/service.ts';
+import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { executor } from '../../../src/gossip/executor.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
 import { guardView } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
 import { PeerRegistry } from '../../../src/peers/registry.ts';
 import type { TopicHandler } from '../../../src/ports/p2p-node.ts';
-import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
 import { encodeKafkaInvalidBlock, encodeKafkaInvalidSubtree } from '../../../src/wire/kafka-messages.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';

@@ -2,9 +2,9 @@
 // that have been forgotten in between. The network's truth is known here; the real parts must never charge an honest author.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { validationReports } from '../../../src/bans/validation-reports.ts';
+import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
+import type { Hash } from '../../../src/domain/ids.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
-import type { Hash } from '../../../src/wire/ids.ts';
 import { encodeKafkaInvalidBlock, encodeKafkaInvalidSubtree } from '../../../src/wire/kafka-messages.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { startedBans } from '../../fakes/started-bans.ts';

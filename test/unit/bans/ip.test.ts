@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, test } from 'vitest';
-import { formatIp, type IpAddress, parseIp } from '../../../src/bans/ip.ts';
+import { formatIp, type IpAddress, parseIp } from '../../../src/lib/ip.ts';
 
 const RUNS = { numRuns: 3000 };
 

@@ -1,7 +1,7 @@
 // Rows of a Go deployment as they may stand there.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { legacyEntries } from '../../../src/bans/legacy-bans.ts';
+import { legacyEntries } from '../../../src/bans/list/legacy-bans.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 1);

@@ -1,8 +1,8 @@
 // Scores of several servers on one store, shadow mode, and bounds.
 import { describe, expect, test } from 'vitest';
-import { MAX_SUBJECTS, type OffenceFacts } from '../../../src/bans/peer-ban-manager.ts';
+import { MAX_SUBJECTS, type OffenceFacts } from '../../../src/bans/scores/peer-ban-manager.ts';
+import { DECAY_INTERVAL_MS } from '../../../src/domain/score-decay.ts';
 import type { ScoreRow } from '../../../src/ports/ban-store.ts';
-import { DECAY_INTERVAL_MS } from '../../../src/ports/score-decay.ts';
 import { banParts, peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';
 import { managed } from '../../fakes/managed-scores.ts';

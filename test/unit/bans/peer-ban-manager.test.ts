@@ -1,9 +1,9 @@
 // Scores: points, fading, roles, thresholds, shadow, the store, other servers.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { OffenceFacts } from '../../../src/bans/peer-ban-manager.ts';
+import type { OffenceFacts } from '../../../src/bans/scores/peer-ban-manager.ts';
+import type { Hash } from '../../../src/domain/ids.ts';
 import type { BanReason, ScoreRole } from '../../../src/ports/ban-store.ts';
-import type { Hash } from '../../../src/wire/ids.ts';
 import { banParts, DAY_MS, peer } from '../../fakes/ban-parts.ts';
 import { managed } from '../../fakes/managed-scores.ts';
 

@@ -1,8 +1,8 @@
 // Who was seen where within a day.
 import { describe, expect, test, vi } from 'vitest';
-import { SEEN_KEEP_MS, SeenAddresses } from '../../../src/bans/seen-addresses.ts';
+import { SEEN_KEEP_MS, SeenAddresses } from '../../../src/bans/enforcement/seen-addresses.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { SeenAddress } from '../../../src/ports/ban-store.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { banParts, peer } from '../../fakes/ban-parts.ts';
 
 const [one, two, three] = [peer(1), peer(2), peer(3)];

@@ -1,6 +1,6 @@
 // Between memory and a store that is away, slow, or refuses: order, patience, bounds, and what other servers change.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { P2PError } from '../../../src/errors.ts';
+import { P2PError } from '../../../src/lib/errors.ts';
 import { banParts, peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore } from '../../fakes/flaky-ban-store.ts';
 

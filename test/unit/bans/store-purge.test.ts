@@ -1,7 +1,7 @@
 // The purge of the store: in batches, beside the writes, and never in anybody's way.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { StorePurge } from '../../../src/bans/store-purge.ts';
-import { P2PError } from '../../../src/errors.ts';
+import { StorePurge } from '../../../src/bans/store/store-purge.ts';
+import { P2PError } from '../../../src/lib/errors.ts';
 import { banParts } from '../../fakes/ban-parts.ts';
 
 beforeEach(() => {

@@ -1,8 +1,8 @@
 // Reports of validation: who is charged, who is not, and what is told to the network.
 import { describe, expect, test } from 'vitest';
-import { validationReports } from '../../../src/bans/validation-reports.ts';
+import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
+import type { Hash, PeerId } from '../../../src/domain/ids.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
-import type { Hash, PeerId } from '../../../src/wire/ids.ts';
 import {
   encodeKafkaInvalidBlock,
   encodeKafkaInvalidSubtree,

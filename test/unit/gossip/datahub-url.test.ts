@@ -1,7 +1,7 @@
 // Which DataHub URLs may be handed to services that fetch from them.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { dataHubUrlCheck } from '../../../src/gossip/datahub-url.ts';
+import { dataHubUrlCheck } from '../../../src/peers/datahub/datahub-url.ts';
 
 const check = dataHubUrlCheck({ allowsPrivate: false, blacklist: [] });
 const lenient = dataHubUrlCheck({ allowsPrivate: true, blacklist: [] });

@@ -1,7 +1,7 @@
 // The table of guards, for every topic: what passes, what does not, and with which verdict.
 import { describe, expect, test } from 'vitest';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { GuardView } from '../../../src/gossip/guards.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
 import { AUTHOR, charged, judge, OWN, RECORDED, RELAY, TOPICS } from '../../fakes/judged.ts';
 import { recordedFile } from '../../support/recorded.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { peerDiscoveryRate } from '../../../src/gossip/peer-discovery-rate.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
+import { peerDiscoveryRate } from '../../../src/gossip/limits/peer-discovery-rate.ts';
 import { FakeClock } from '../../fakes/recorders.ts';
 
 test('once for an author, topic and 4 s', () => {

@@ -1,11 +1,11 @@
 // The way of messages through the real guards: what is played again, said under two prefixes, or fails on our side.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Effect } from '../../../src/gossip/effects.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
 import { guardView } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';

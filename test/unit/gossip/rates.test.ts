@@ -1,7 +1,7 @@
 // Token buckets on a clock that is moved by hand.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { TokenBuckets } from '../../../src/gossip/rates.ts';
+import { TokenBuckets } from '../../../src/gossip/limits/rates.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock } from '../../fakes/recorders.ts';
 

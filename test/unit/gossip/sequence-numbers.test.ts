@@ -1,6 +1,6 @@
 // The rules of issue 4: each author's highest number is kept; a lower one passes only while the highest is fresh; the unknown pass.
 import { expect, test } from 'vitest';
-import { SequenceNumbers } from '../../../src/gossip/sequence-numbers.ts';
+import { SequenceNumbers } from '../../../src/gossip/limits/sequence-numbers.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock } from '../../fakes/recorders.ts';
 

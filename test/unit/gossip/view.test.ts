@@ -1,10 +1,10 @@
 // What the guards look at: that each question goes to the part that knows, and when a header counts as too easy.
 import { describe, expect, test } from 'vitest';
+import type { OwnTip } from '../../../src/chain/own-chain.ts';
+import type { Hash } from '../../../src/domain/ids.ts';
 import { guardView, type PolicyOptions } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
-import type { OwnTip } from '../../../src/peers/own-chain.ts';
 import { targetFromCompact } from '../../../src/wire/header.ts';
-import type { Hash } from '../../../src/wire/ids.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { DAY_MS, peer } from '../../fakes/ban-parts.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';

@@ -1,8 +1,8 @@
 // What is made of a version or verack, by its content and by who is proven to have said it.
 import { describe, expect, test } from 'vitest';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import { type HandshakeFacts, isAhead, judgeHandshake } from '../../../src/handshake/answer.ts';
 import type { HandshakeMessage } from '../../../src/wire/handshake.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { message, OLD_PREFIX, OWN, PEER, PREFIX } from './fixture.ts';
 
 const FACTS: HandshakeFacts = {

@@ -1,11 +1,11 @@
 // A handshake between fakes: what it sends, publishes, notes, charges and disconnects can be read back. Time is moved by vitest's fake timers.
 import { vi } from 'vitest';
+import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { Handshake, type HandshakeOptions } from '../../../src/handshake/handshake.ts';
 import type { PeerPatch } from '../../../src/peers/registry.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
 import type { DirectStream, JoinedTopic } from '../../../src/ports/p2p-node.ts';
 import { encodeHandshake, type HandshakeMessage } from '../../../src/wire/handshake.ts';
-import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
 export const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;

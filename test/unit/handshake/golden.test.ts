@@ -1,8 +1,8 @@
 // The handshakes recorded from the Teranode server: placed as it was, this node writes the very bytes.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';
 import { decodeHandshake } from '../../../src/wire/handshake.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { recordedFile } from '../../support/recorded.ts';
 import { FakeStream, message, PEER, pass, TOPIC, World } from './fixture.ts';
 

@@ -1,7 +1,7 @@
 // What comes: versions are answered, not too often; veracks are noted; other networks are refused; stop ends it all.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { FakeStream, message, OLD_PREFIX, OLD_TOPIC, PEER, PREFIX, pass, TOPIC, World } from './fixture.ts';
 
 const SECOND = 1000;

@@ -1,8 +1,8 @@
 // Peers that take no stream and ask for answers all the same: what they cost is borne by themselves. Who is new, or has always answered, is served at
 // once.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { message, PEER, pass, World } from './fixture.ts';
 
 const SECOND = 1000;

@@ -1,9 +1,9 @@
 // Inbound streams: what ends badly costs little, and nobody pays for it but who did it.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { P2PError } from '../../../src/errors.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';
+import { P2PError } from '../../../src/lib/errors.ts';
 import { encodeHandshake } from '../../../src/wire/handshake.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { FakeStream, message, OWN, PEER, pass, World } from './fixture.ts';
 
 let world: World;

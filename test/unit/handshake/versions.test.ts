@@ -1,7 +1,7 @@
 // Whom we tell our version: those who connect, by stream and else by topic; the topic at start; and what we tell when our chain is silent.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { message, OWN, PEER, PREFIX, pass, TOPIC, World } from './fixture.ts';
 
 const SECOND = 1000;

@@ -2,8 +2,8 @@
 // as Linux does.
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { WsClient } from '../../../src/adapters/http/ws-client.ts';
-import { PING_BYTES, TIMES } from '../../../src/adapters/http/ws-hub.ts';
+import { WsClient } from '../../../src/adapters/http/websocket/client.ts';
+import { PING_BYTES, TIMES } from '../../../src/adapters/http/websocket/hub.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 const MIB = 1024 * 1024;

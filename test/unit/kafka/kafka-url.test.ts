@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { P2PError } from '../../../src/errors.ts';
+import { P2PError } from '../../../src/lib/errors.ts';
 import { parseKafkaUrl } from '../../../src/settings/kafka-url.ts';
 
 describe('Kafka URLs', () => {

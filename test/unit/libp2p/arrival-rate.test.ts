@@ -1,6 +1,6 @@
 // How many connections an address may begin.
 import { expect, test } from 'vitest';
-import { ARRIVALS_AT_ONCE, ArrivalRate } from '../../../src/adapters/libp2p/arrival-rate.ts';
+import { ARRIVALS_AT_ONCE, ArrivalRate } from '../../../src/adapters/libp2p/connections/arrival-rate.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 function setUp() {

@@ -1,6 +1,6 @@
 import { Key } from 'interface-datastore';
 import { expect, test } from 'vitest';
-import { BoundedDatastore } from '../../../src/adapters/libp2p/bounded-datastore.ts';
+import { BoundedDatastore } from '../../../src/adapters/libp2p/discovery/bounded-datastore.ts';
 import { RecordedMetrics } from '../../fakes/recorders.ts';
 
 function setUp(maxEntries: number, maxBytes = 1 << 20) {

@@ -2,7 +2,7 @@
 import type { GossipSub } from '@libp2p/gossipsub';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { describe, expect, test } from 'vitest';
-import { reportBrokenFrames } from '../../../src/adapters/libp2p/broken-frames.ts';
+import { reportBrokenFrames } from '../../../src/adapters/libp2p/gossipsub/malformed-rpc.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { RecordedMetrics } from '../../fakes/recorders.ts';
 

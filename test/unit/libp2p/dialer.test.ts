@@ -7,8 +7,8 @@ import {
   LAST_BACKOFF_MS,
   PARALLEL_DIALS,
   SETTLED_MS,
-} from '../../../src/adapters/libp2p/dialer.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
+} from '../../../src/adapters/libp2p/discovery/dialer.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
 const PEER = 'p' as PeerId;

@@ -1,7 +1,11 @@
 // Both verifiers accept what is right and nothing else.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { describe, expect, test } from 'vitest';
-import { cryptoVerifier, installFastVerify, sodiumVerifier } from '../../../src/adapters/libp2p/ed25519-verify.ts';
+import {
+  cryptoVerifier,
+  installFastVerify,
+  sodiumVerifier,
+} from '../../../src/adapters/libp2p/patches/ed25519-verify.ts';
 
 const sodium = sodiumVerifier();
 

@@ -1,7 +1,7 @@
 // Whom of all that others name we dial, and whom not again for a while.
 import { expect, test } from 'vitest';
-import { FoundPeers } from '../../../src/adapters/libp2p/found-peers.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
+import { FoundPeers } from '../../../src/adapters/libp2p/discovery/discovered-peers.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
 const named = (i: number) => `peer ${i}` as PeerId;

@@ -1,8 +1,8 @@
 // What waits for streams being opened is bounded, kept in its order, and counted when it is lost.
 import type { GossipSub } from '@libp2p/gossipsub';
 import { expect, test } from 'vitest';
-import { HeldGossip } from '../../../src/adapters/libp2p/gossip-held.ts';
-import type { Rpc } from '../../../src/adapters/libp2p/rpc-parts.ts';
+import { HeldGossip } from '../../../src/adapters/libp2p/gossipsub/pending-outbound.ts';
+import type { Rpc } from '../../../src/adapters/libp2p/gossipsub/rpc-splitting.ts';
 import { RecordedMetrics } from '../../fakes/recorders.ts';
 
 const TOPIC = 'a topic';

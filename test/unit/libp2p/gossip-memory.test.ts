@@ -1,9 +1,9 @@
 // What gossipsub remembers of what neighbours say is bounded, whatever they say.
 import type { GossipSub } from '@libp2p/gossipsub';
 import { expect, test } from 'vitest';
-import { boundGossipMemory } from '../../../src/adapters/libp2p/gossip-memory.ts';
-import { goMessageId, gossipOptions } from '../../../src/adapters/libp2p/gossip-options.ts';
-import { SeenMessages } from '../../../src/adapters/libp2p/seen-messages.ts';
+import { boundGossipMemory } from '../../../src/adapters/libp2p/gossipsub/memory.ts';
+import { goMessageId, gossipOptions } from '../../../src/adapters/libp2p/gossipsub/options.ts';
+import { SeenMessages } from '../../../src/adapters/libp2p/gossipsub/seen-messages.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 const TOPIC = 'prefix-block';

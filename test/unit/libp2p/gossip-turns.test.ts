@@ -2,7 +2,7 @@
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { GossipSub } from '@libp2p/gossipsub';
 import { expect, test } from 'vitest';
-import { takeTurns } from '../../../src/adapters/libp2p/gossip-turns.ts';
+import { takeTurns } from '../../../src/adapters/libp2p/gossipsub/verification-scheduler.ts';
 import { RecordedMetrics } from '../../fakes/recorders.ts';
 import { waitFor } from '../../support/wait.ts';
 

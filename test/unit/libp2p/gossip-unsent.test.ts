@@ -1,6 +1,6 @@
 // What waits for neighbours that do not read is bounded for all of them together; those that do read keep their streams.
 import { expect, test } from 'vitest';
-import { type SendingStream, UnsentGossip } from '../../../src/adapters/libp2p/gossip-unsent.ts';
+import { type SendingStream, UnsentGossip } from '../../../src/adapters/libp2p/gossipsub/outbound-backpressure.ts';
 import { RecordedMetrics } from '../../fakes/recorders.ts';
 
 const MIB = 1024 * 1024;

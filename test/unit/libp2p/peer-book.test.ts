@@ -1,6 +1,6 @@
 // The peer book: since when a peer is connected, with several connections at once.
 import { expect, test } from 'vitest';
-import { PeerBook } from '../../../src/adapters/libp2p/peer-book.ts';
+import { PeerBook } from '../../../src/adapters/libp2p/connections/peer-book.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 
 type Opened = Parameters<PeerBook['opened']>[2];

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { PeerCache } from '../../../src/adapters/libp2p/peer-cache.ts';
+import { PeerCache } from '../../../src/adapters/libp2p/discovery/peer-cache.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
 import { FakeClock, recordingLogger } from '../../fakes/recorders.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';

@@ -1,7 +1,7 @@
 // Who shares the places of handshakes that are under way, and when they are free again.
 import { multiaddr } from '@multiformats/multiaddr';
 import { expect, test } from 'vitest';
-import { MAX_PENDING_OF_ADDRESS, PendingInbound } from '../../../src/adapters/libp2p/pending-inbound.ts';
+import { MAX_PENDING_OF_ADDRESS, PendingInbound } from '../../../src/adapters/libp2p/connections/pending-inbound.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { RecordedMetrics } from '../../fakes/recorders.ts';
 

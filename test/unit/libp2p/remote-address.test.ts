@@ -2,7 +2,12 @@
 import type { LookupAddress } from 'node:dns';
 import { multiaddr } from '@multiformats/multiaddr';
 import { expect, test } from 'vitest';
-import { allowedLookup, localAddress, remoteAddress, remoteIp } from '../../../src/adapters/libp2p/remote-address.ts';
+import {
+  allowedLookup,
+  localAddress,
+  remoteAddress,
+  remoteIp,
+} from '../../../src/adapters/libp2p/connections/remote-address.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 
 const id = peer(1);

@@ -3,7 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { PeerInfo } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { afterEach, expect, test, vi } from 'vitest';
-import { Rendezvous, type RendezvousDependencies } from '../../../src/adapters/libp2p/rendezvous.ts';
+import { Rendezvous, type RendezvousDependencies } from '../../../src/adapters/libp2p/discovery/rendezvous.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
 type Dht = RendezvousDependencies['dht'];

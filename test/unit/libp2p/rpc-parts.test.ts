@@ -2,7 +2,7 @@
 import type { GossipSub } from '@libp2p/gossipsub';
 import { RPC } from '@libp2p/gossipsub/message';
 import { describe, expect, test } from 'vitest';
-import { sendInParts } from '../../../src/adapters/libp2p/rpc-parts.ts';
+import { sendInParts } from '../../../src/adapters/libp2p/gossipsub/rpc-splitting.ts';
 
 const MIB = 1024 * 1024;
 const PEER = 'a peer';

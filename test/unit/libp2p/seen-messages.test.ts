@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { SeenMessages } from '../../../src/adapters/libp2p/seen-messages.ts';
+import { SeenMessages } from '../../../src/adapters/libp2p/gossipsub/seen-messages.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 const KEEP_MS = 120_000;

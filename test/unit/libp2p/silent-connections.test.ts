@@ -1,6 +1,6 @@
 // When a connection counts as dead: nothing came for some looks in a row.
 import { expect, test } from 'vitest';
-import { SILENT_LOOKS, SilentConnections } from '../../../src/adapters/libp2p/silent-connections.ts';
+import { SILENT_LOOKS, SilentConnections } from '../../../src/adapters/libp2p/connections/silent-connections.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
 type Watched = Parameters<SilentConnections['watch']>[0];

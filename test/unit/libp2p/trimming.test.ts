@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { CROWD, chooseToTrim, crowdedAt, type TrimCandidate } from '../../../src/adapters/libp2p/trimming.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
+import {
+  CROWD,
+  chooseToTrim,
+  crowdedAt,
+  type TrimCandidate,
+} from '../../../src/adapters/libp2p/connections/trimming.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
 
 const MARKS = { lowWater: 3, highWater: 5, graceMs: 60_000 };
 const NOW_MS = 1_000_000;

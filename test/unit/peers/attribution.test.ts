@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { Hash, PeerId } from '../../../src/domain/ids.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
-import type { Hash, PeerId } from '../../../src/wire/ids.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 const TTL_MS = 1000;

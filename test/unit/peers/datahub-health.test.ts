@@ -1,6 +1,6 @@
 // Who is asked, how often, and what is held of it. The network is a fake; the clock is moved by hand.
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { DataHubHealth, type DataHubHealthOptions } from '../../../src/peers/datahub-health.ts';
+import { DataHubHealth, type DataHubHealthOptions } from '../../../src/peers/datahub/datahub-health.ts';
 import { ALIVE, DEAD, FakeProber } from '../../fakes/datahub-prober.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 

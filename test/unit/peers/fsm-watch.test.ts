@@ -1,6 +1,6 @@
 // The state as last heard: by notification, by asking, and when both cross.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { FsmWatch } from '../../../src/peers/fsm-watch.ts';
+import { FsmWatch } from '../../../src/chain/fsm-watch.ts';
 import type { BlockchainClient, BlockchainNotification, FsmState } from '../../../src/ports/blockchain-client.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 

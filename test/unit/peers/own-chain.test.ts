@@ -1,8 +1,8 @@
 // Our own recent chain in memory, from a blockchain service that follows, reorganises, fails, and is slow.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { OwnChain } from '../../../src/peers/own-chain.ts';
+import { OwnChain } from '../../../src/chain/own-chain.ts';
+import type { Hash } from '../../../src/domain/ids.ts';
 import { targetFromCompact } from '../../../src/wire/header.ts';
-import type { Hash } from '../../../src/wire/ids.ts';
 import { FakeBlockchain } from '../../fakes/blockchain.ts';
 import { FakeClock, recordingLogger } from '../../fakes/recorders.ts';
 

@@ -1,6 +1,6 @@
 // What an operator is told of his own DataHub before others are.
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { checkOwnDataHub } from '../../../src/peers/own-datahub.ts';
+import { checkOwnDataHub } from '../../../src/peers/datahub/own-datahub.ts';
 import type { DataHubProber, DataHubVerdict } from '../../../src/ports/datahub-prober.ts';
 import { ALIVE, DEAD } from '../../fakes/datahub-prober.ts';
 import { recordingLogger } from '../../fakes/recorders.ts';

@@ -1,13 +1,13 @@
 // Each rule of the choice by a table, and what must hold for whatever peers there are.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import {
   chooseSyncPeer,
   fitnessOf,
   type SyncCandidate,
   type SyncSnapshot,
 } from '../../../src/sync/choose-sync-peer.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { candidate, hashOf, NOW_MS, OWN_HEIGHT, snapshot } from './rows.ts';
 
 const never = () => {

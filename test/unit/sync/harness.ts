@@ -1,10 +1,10 @@
 // A sync manager among stand-ins: a blockchain service that is moved by hand, peers that are rows, timers that vitest moves.
 import { vi } from 'vitest';
+import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
 import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
 import { SyncManager, type SyncManagerOptions } from '../../../src/sync/sync-manager.ts';
-import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { OWN_HEIGHT } from './rows.ts';
 

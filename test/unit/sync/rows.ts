@@ -1,6 +1,7 @@
 // Peers as the choice of the sync peer sees them, made with one line.
+
+import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import type { SyncCandidate, SyncPeerRow, SyncSnapshot } from '../../../src/sync/choose-sync-peer.ts';
-import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
 
 export const NOW_MS = 100_000_000;
 export const OWN_HEIGHT = 100;

@@ -1,8 +1,8 @@
 // What becomes of peers with whom nothing comes of it: liars, however they go about it, are not tried again before all others were; honest peers
 // do not pay for a block validation of ours that is away.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
-import type { PeerId } from '../../../src/wire/ids.ts';
 import { MINUTE, pass, SECOND, setUp } from './harness.ts';
 import { OWN_HEIGHT, row } from './rows.ts';
 

@@ -1,6 +1,6 @@
 // When it looks, whom it chooses, what it triggers: by the state machine, the number of peers and the settings.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { PeerId } from '../../../src/wire/ids.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import { MINUTE, pass, SECOND, setUp } from './harness.ts';
 import { hashOf, OWN_HEIGHT, row } from './rows.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { PeerRegistry } from '../../../src/peers/registry.ts';
 import { type SyncPeerSources, syncPeerRow } from '../../../src/sync/sync-peer-row.ts';
-import type { BlockHash, PeerId } from '../../../src/wire/ids.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 import { hashOf } from './rows.ts';
 

@@ -1,6 +1,6 @@
 // What must not end the sync: a blockchain service that is away, calls in any order, a stop in the middle.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { PeerId } from '../../../src/wire/ids.ts';
+import type { PeerId } from '../../../src/domain/ids.ts';
 import { MINUTE, pass, SECOND, setUp } from './harness.ts';
 import { row } from './rows.ts';
 

@@ -2,8 +2,8 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Hash } from '../../../src/domain/ids.ts';
 import { KafkaBlockTopicMessageSchema, KafkaSubtreeTopicMessageSchema } from '../../../src/gen/kafkamessage_pb.js';
-import type { Hash } from '../../../src/wire/ids.ts';
 import {
   decodeKafkaBlock,
   decodeKafkaSubtree,

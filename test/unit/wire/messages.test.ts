@@ -1,10 +1,10 @@
 // Liberal in reading, exact in writing: what Go's encoding/json does at its edges.
 import { describe, expect, test } from 'vitest';
+import type { BlockHash } from '../../../src/domain/ids.ts';
 import { decodeBestBlock, encodeBestBlock } from '../../../src/wire/best-block.ts';
 import { decodeBlock, encodeBlock } from '../../../src/wire/block.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY, writeBlockAssembly } from '../../../src/wire/block-assembly-details.ts';
 import { decodeHandshake } from '../../../src/wire/handshake.ts';
-import type { BlockHash } from '../../../src/wire/ids.ts';
 import { decodeMiningOn, encodeMiningOn } from '../../../src/wire/mining-on.ts';
 import { decodeNodeStatus } from '../../../src/wire/node-status.ts';
 import { decodePeerDiscovery } from '../../../src/wire/peer-discovery.ts';

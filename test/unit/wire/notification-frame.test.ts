@@ -1,8 +1,10 @@
 // Frames of /p2p-ws against those that a Go server sent: the same bytes for the same content, field by field where they differ.
+
 import { describe, expect, test } from 'vitest';
-import type { Notification } from '../../../src/ports/notification.ts';
-import { type BlockAssemblyDetails, UNKNOWN_BLOCK_ASSEMBLY } from '../../../src/wire/block-assembly-details.ts';
-import type { Hash, PeerId } from '../../../src/wire/ids.ts';
+import type { Hash, PeerId } from '../../../src/domain/ids.ts';
+import type { BlockAssemblyDetails } from '../../../src/domain/node-status.ts';
+import type { Notification } from '../../../src/domain/notification.ts';
+import { UNKNOWN_BLOCK_ASSEMBLY } from '../../../src/wire/block-assembly-details.ts';
 import {
   encodeLostFrame,
   encodeNotificationFrame,

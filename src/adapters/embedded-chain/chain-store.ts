@@ -1,0 +1,118 @@
+// Rows of the embedded chain: headers with their height and total work, and the key-value state that services keep there.
+
+import type { BlockHash } from '../../domain/ids.ts';
+import { P2PError } from '../../lib/errors.ts';
+import type { BlockHeaderRecord } from '../../ports/blockchain-client.ts';
+import { hashFromBytes, hashToBytes } from '../../wire/hash.ts';
+import { type Database, openDatabase, transaction } from '../sql/sqlite.ts';
+
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS headers (
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    header BLOB NOT NULL,
+    height INTEGER NOT NULL,
+    chain_work TEXT NOT NULL,
+    tx_count TEXT NOT NULL,
+    size_in_bytes TEXT NOT NULL,
+    miner TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS headers_by_work ON headers (chain_work DESC, id ASC);
+  CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+`;
+
+/** A stored header. Chain work is kept as 64 hex digits, so that its text order is its order. */
+export type StoredHeader = BlockHeaderRecord & { readonly chainWork: bigint };
+
+export class ChainStore {
+  private readonly database: Database;
+
+  private constructor(database: Database) {
+    this.database = database;
+  }
+
+  /** Opens the database of one network. Throws CHAIN_STORE for a damaged one, or one of another network. */
+  static open(path: string, network: string): ChainStore {
+    let database: Database | undefined;
+    try {
+      database = openDatabase(path);
+      database.exec(SCHEMA);
+      const store = new ChainStore(database);
+      store.claim('network', network, path);
+      store.claim('schema', String(SCHEMA_VERSION), path);
+      return store;
+    } catch (error) {
+      database?.close();
+      if (error instanceof P2PError) throw error;
+      throw new P2PError('CHAIN_STORE', `the store of the embedded chain cannot be opened: ${path}`, { cause: error });
+    }
+  }
+
+  private claim(key: string, value: string, path: string): void {
+    this.database.prepare('INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)').run(key, value);
+    const row = this.database.prepare('SELECT value FROM meta WHERE key = ?').get(key);
+    if (row?.value === value) return;
+    throw new P2PError('CHAIN_STORE', `the store ${path} belongs to ${key} ${String(row?.value)}, not ${value}`);
+  }
+
+  /** All or none. */
+  insert(headers: readonly StoredHeader[]): void {
+    const statement = this.database.prepare(
+      'INSERT OR IGNORE INTO headers (hash, header, height, chain_work, tx_count, size_in_bytes, miner) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    );
+    transaction(this.database, () => {
+      for (const each of headers) {
+        const work = each.chainWork.toString(16).padStart(64, '0');
+        statement.run(
+          hashToBytes(each.hash),
+          each.header,
+          each.height,
+          work,
+          String(each.txCount),
+          String(each.sizeInBytes),
+          each.miner,
+        );
+      }
+    });
+  }
+
+  /** Most work; among equals the one seen first. */
+  best(): StoredHeader | undefined {
+    return toHeader(this.database.prepare('SELECT * FROM headers ORDER BY chain_work DESC, id ASC LIMIT 1').get());
+  }
+
+  byHash(hash: BlockHash): StoredHeader | undefined {
+    return toHeader(this.database.prepare('SELECT * FROM headers WHERE hash = ?').get(hashToBytes(hash)));
+  }
+
+  getState(key: string): Uint8Array | undefined {
+    const row = this.database.prepare('SELECT value FROM state WHERE key = ?').get(key);
+    return row?.value instanceof Uint8Array ? row.value : undefined;
+  }
+
+  setState(key: string, value: Uint8Array): void {
+    this.database
+      .prepare('INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value')
+      .run(key, value);
+  }
+
+  close(): void {
+    this.database.close();
+  }
+}
+
+function toHeader(row: Record<string, unknown> | undefined): StoredHeader | undefined {
+  if (row === undefined) return undefined;
+  return {
+    hash: hashFromBytes(row.hash as Uint8Array),
+    header: row.header as Uint8Array,
+    height: Number(row.height),
+    chainWork: BigInt(`0x${String(row.chain_work)}`),
+    txCount: BigInt(String(row.tx_count)),
+    sizeInBytes: BigInt(String(row.size_in_bytes)),
+    miner: String(row.miner),
+    invalid: false,
+  };
+}

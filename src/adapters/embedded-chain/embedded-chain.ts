@@ -1,0 +1,234 @@
+// The embedded blockchain: a chain of headers in SQLite that stands in for Teranode's blockchain service, so that a node runs with nothing
+// beside it. Headers are imported or mined (regtest), validated, served, and announced to subscribers.
+
+import type { BlockHash, SubtreeHash } from '../../domain/ids.ts';
+import { P2PError } from '../../lib/errors.ts';
+import type {
+  BlockchainClient,
+  BlockchainNotification,
+  BlockHeaderRecord,
+  FsmState,
+} from '../../ports/blockchain-client.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Logger } from '../../ports/log.ts';
+import type { ProbeResult } from '../../ports/producer.ts';
+import { parseHeader } from '../../wire/header.ts';
+import type { NetworkParameters } from '../../wire/networks.ts';
+import { ChainStore, type StoredHeader } from './chain-store.ts';
+import { importHeaders } from './header-import.ts';
+import { type BlockFacts, childOf, genesisOf, HEADER_ONLY, MEDIAN_SPAN, medianOf } from './header-rules.ts';
+import { mineBlock } from './regtest-miner.ts';
+
+export interface EmbeddedChainOptions {
+  readonly network: NetworkParameters;
+  /** Database file, or `:memory:`. */
+  readonly path: string;
+  /** `embedded_chain_headers`. */
+  readonly headersFile: string | undefined;
+  /** `embedded_chain_mine_interval`; regtest only. */
+  readonly mineIntervalMs: number | undefined;
+  /** Goes into the coinbase of mined blocks. */
+  readonly minerText: string;
+}
+
+type Listener = (notification: BlockchainNotification) => void;
+
+const MAX_SUBSCRIBERS = 100;
+const MAX_KEY_CHARS = 256;
+const MAX_STATE_BYTES = 1024 * 1024;
+
+export class EmbeddedChain implements BlockchainClient {
+  private readonly log: Logger;
+  private readonly clock: Clock;
+  private readonly options: EmbeddedChainOptions;
+  private readonly listeners = new Set<Listener>();
+  private readonly idleWaiters = new Set<() => void>();
+  private store: ChainStore | undefined;
+  private state: FsmState = 'RUNNING';
+  private miner: NodeJS.Timeout | undefined;
+
+  constructor(deps: { readonly log: Logger; readonly clock: Clock }, options: EmbeddedChainOptions) {
+    this.log = deps.log;
+    this.clock = deps.clock;
+    this.options = options;
+  }
+
+  /** Opens the store and imports headers. Throws CHAIN_STORE, CHAIN_INVALID. */
+  async start(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { network, path, headersFile } = this.options;
+    this.store = ChainStore.open(path, network.name);
+    if (this.store.byHash(genesisOf(network).hash) === undefined) this.store.insert([genesisOf(network)]);
+    if (headersFile !== undefined) {
+      const imported = await importHeaders(this.store, headersFile, network, this.nowSeconds());
+      this.log.info({ file: headersFile, imported, height: this.best().height }, 'headers imported');
+    }
+    this.startMiner();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.miner);
+    this.listeners.clear();
+    for (const release of this.idleWaiters) release();
+    this.store?.close();
+    this.store = undefined;
+  }
+
+  async bestBlockHeader(): Promise<BlockHeaderRecord> {
+    return this.best();
+  }
+
+  async blockHeader(hash: BlockHash): Promise<BlockHeaderRecord | undefined> {
+    return this.opened().byHash(hash);
+  }
+
+  async getState(key: string): Promise<Uint8Array | undefined> {
+    return this.opened().getState(checkedKey(key));
+  }
+
+  async setState(key: string, data: Uint8Array): Promise<void> {
+    if (data.byteLength > MAX_STATE_BYTES) throw new RangeError('a state value has at most 1 MiB');
+    this.opened().setState(checkedKey(key), data);
+  }
+
+  async fsmState(): Promise<FsmState> {
+    return this.state;
+  }
+
+  /** For tests and demos: moves the state machine and tells subscribers. */
+  setFsmState(state: FsmState): void {
+    this.state = state;
+    this.notify([{ type: 'fsm_state', state }]);
+    if (state !== 'IDLE') for (const release of this.idleWaiters) release();
+  }
+
+  async waitUntilFsmLeavesIdle(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.state !== 'IDLE') return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        this.idleWaiters.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      this.idleWaiters.add(done);
+      signal.addEventListener('abort', done);
+    });
+    signal.throwIfAborted();
+  }
+
+  subscribe(_source: string, listener: Listener): () => void {
+    if (this.listeners.size >= MAX_SUBSCRIBERS) throw new RangeError(`at most ${MAX_SUBSCRIBERS} subscribers`);
+    this.listeners.add(listener);
+    const tip = this.best().hash;
+    queueMicrotask(() => {
+      if (this.listeners.has(listener)) this.tell(listener, { type: 'block', hash: tip });
+    });
+    return () => this.listeners.delete(listener);
+  }
+
+  async probe(): Promise<ProbeResult> {
+    if (this.store === undefined) return { ok: false, details: 'embedded chain is closed' };
+    return { ok: true, details: `embedded chain at height ${this.best().height}` };
+  }
+
+  /** Adds a header on any known parent; subscribers hear of it when it becomes the tip. Throws CHAIN_INVALID. */
+  addHeader(
+    bytes: Uint8Array,
+    facts: BlockFacts = HEADER_ONLY,
+    subtrees: readonly SubtreeHash[] = [],
+  ): BlockHeaderRecord {
+    const store = this.opened();
+    const header = parseHeader(bytes);
+    const parent = header === undefined ? undefined : store.byHash(header.previousHash);
+    if (parent === undefined) throw new P2PError('CHAIN_INVALID', 'the header does not connect to a known one');
+    const child = childOf(
+      bytes,
+      { parent, lastTimes: this.lastTimes(parent) },
+      this.options.network,
+      this.nowSeconds(),
+      facts,
+    );
+    if (store.byHash(child.hash) !== undefined) return child;
+    store.insert([child]);
+    if (this.best().hash === child.hash) {
+      this.notify([
+        ...subtrees.map((hash): BlockchainNotification => ({ type: 'subtree', hash })),
+        { type: 'block', hash: child.hash },
+        { type: 'mining_on', hash: child.hash },
+      ]);
+    }
+    return child;
+  }
+
+  /** Mines one block on the tip; regtest only. */
+  mine(): BlockHeaderRecord {
+    const parent = this.best();
+    const minTime = medianOf(this.lastTimes(parent)) + 1;
+    const block = mineBlock(parent, minTime, this.nowSeconds(), this.options.network, this.options.minerText);
+    return this.addHeader(block.header, block.facts, [block.subtree]);
+  }
+
+  private startMiner(): void {
+    const { mineIntervalMs, network } = this.options;
+    if (mineIntervalMs === undefined) return;
+    if (network.name !== 'regtest') {
+      this.log.warn({ network: network.name }, 'embedded_chain_mine_interval ignored: mining is for regtest');
+      return;
+    }
+    this.miner = setInterval(() => {
+      try {
+        const { height, hash } = this.mine();
+        this.log.info({ height, hash }, 'block mined');
+      } catch (error) {
+        this.log.error({ err: error }, 'mining failed');
+      }
+    }, mineIntervalMs);
+    this.miner.unref();
+  }
+
+  /** Times of a header and up to ten before it, oldest first. */
+  private lastTimes(header: StoredHeader): number[] {
+    const times: number[] = [];
+    for (let at: StoredHeader | undefined = header; at !== undefined && times.length < MEDIAN_SPAN; ) {
+      const parsed = parseHeader(at.header);
+      if (parsed === undefined) break;
+      times.unshift(parsed.time);
+      at = this.opened().byHash(parsed.previousHash);
+    }
+    return times;
+  }
+
+  private notify(notifications: readonly BlockchainNotification[]): void {
+    for (const notification of notifications) for (const listener of this.listeners) this.tell(listener, notification);
+  }
+
+  private tell(listener: Listener, notification: BlockchainNotification): void {
+    try {
+      listener(notification);
+    } catch (error) {
+      this.log.error({ notification: notification.type, err: error }, 'blockchain subscriber failed');
+    }
+  }
+
+  private best(): StoredHeader {
+    const best = this.opened().best();
+    if (best === undefined) throw new P2PError('CHAIN_STORE', 'the embedded chain is empty');
+    return best;
+  }
+
+  private opened(): ChainStore {
+    if (this.store === undefined) throw new P2PError('CHAIN_STORE', 'the embedded chain is closed');
+    return this.store;
+  }
+
+  private nowSeconds(): number {
+    return Math.floor(this.clock.now() / 1000);
+  }
+}
+
+function checkedKey(key: string): string {
+  if (key.length === 0 || key.length > MAX_KEY_CHARS)
+    throw new RangeError(`a state key has 1 to ${MAX_KEY_CHARS} characters`);
+  return key;
+}

@@ -1,0 +1,108 @@
+// What a request is refused with: a status, a code and a message, always as JSON. Codes are a closed set, so that programs need not read texts.
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { type ErrorCode, P2PError } from '../../../lib/errors.ts';
+import type { Logger } from '../../../ports/log.ts';
+
+export const PROBLEM_CODES = [
+  'INPUT_INVALID',
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'NOT_FOUND',
+  'METHOD_NOT_ALLOWED',
+  'UPGRADE_REQUIRED',
+  'TOO_LARGE',
+  'MEDIA_TYPE_UNSUPPORTED',
+  'TOO_MANY_REQUESTS',
+  'TOO_MANY_CLIENTS',
+  'NOT_READY',
+  'PEER_UNREACHABLE',
+  'STORE_UNAVAILABLE',
+  'TIMEOUT',
+  'REQUEST_INVALID',
+  'INTERNAL',
+] as const;
+
+export type ProblemCode = (typeof PROBLEM_CODES)[number];
+
+export const PROBLEM = z
+  .object({ code: z.enum(PROBLEM_CODES), message: z.string().describe('For a person.') })
+  .describe('Why a request was refused.');
+
+export class HttpProblem extends Error {
+  readonly status: number;
+  readonly code: ProblemCode;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, code: ProblemCode, message: string, headers: Readonly<Record<string, string>> = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
+const OF_ERRORS: Partial<Record<ErrorCode, readonly [status: number, code: ProblemCode]>> = {
+  INPUT_INVALID: [400, 'INPUT_INVALID'],
+  ADDRESS_INVALID: [400, 'INPUT_INVALID'],
+  PEER_UNREACHABLE: [502, 'PEER_UNREACHABLE'],
+  NODE_NOT_STARTED: [503, 'NOT_READY'],
+  STORE_UNAVAILABLE: [503, 'STORE_UNAVAILABLE'],
+  TIMEOUT: [504, 'TIMEOUT'],
+};
+
+/** Of Fastify's own refusals, by their status. */
+const OF_STATUS: Readonly<Record<number, ProblemCode>> = {
+  400: 'REQUEST_INVALID',
+  404: 'NOT_FOUND',
+  405: 'METHOD_NOT_ALLOWED',
+  413: 'TOO_LARGE',
+  414: 'TOO_LARGE',
+  415: 'MEDIA_TYPE_UNSUPPORTED',
+  429: 'TOO_MANY_REQUESTS',
+  431: 'TOO_LARGE',
+};
+
+/** Every error of a request becomes a problem; what is our own fault is logged, and its text stays here. */
+export function problemAnswer(
+  log: Logger,
+): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
+  return (error, request, reply) => {
+    const problem = problemOf(error);
+    if (problem.status >= 500 && problem.code === 'INTERNAL') {
+      log.error({ route: request.routeOptions.url, err: error }, 'http request failed');
+    }
+    send(reply, problem);
+  };
+}
+
+/** Of paths that are none. */
+export async function notFound(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const path = request.url.split('?', 1)[0]?.slice(0, 200) ?? '';
+  return send(reply, new HttpProblem(404, 'NOT_FOUND', `there is no ${request.method} ${path}; see /openapi.json`));
+}
+
+function send(reply: FastifyReply, problem: HttpProblem): FastifyReply {
+  return reply
+    .code(problem.status)
+    .headers(problem.headers)
+    .type('application/json; charset=utf-8')
+    .serializer((body) => JSON.stringify(body))
+    .send({ code: problem.code, message: problem.message });
+}
+
+function problemOf(error: FastifyError): HttpProblem {
+  if (error instanceof HttpProblem) return error;
+  if (error instanceof P2PError) {
+    const known = OF_ERRORS[error.code];
+    return known === undefined ? internal() : new HttpProblem(...known, error.message);
+  }
+  if (error.code === 'FST_ERR_HANDLER_TIMEOUT') return new HttpProblem(504, 'TIMEOUT', 'no answer in time');
+  const status = error.statusCode ?? 500;
+  const code = error.validation === undefined ? OF_STATUS[status] : 'INPUT_INVALID';
+  return code === undefined ? internal() : new HttpProblem(status, code, error.message);
+}
+
+function internal(): HttpProblem {
+  return new HttpProblem(500, 'INTERNAL', 'this failed; the log of the server says why');
+}

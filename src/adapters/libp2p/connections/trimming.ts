@@ -1,0 +1,85 @@
+// Which connections are closed when there are too many. js-libp2p has no low-water mark and no grace period, so the choice is made here, a pure function of a
+// snapshot: above high water, down to low water, young ones spared, as Go's connection manager does. There, who opens hundreds of connections has everybody else
+// closed, as theirs are old enough; here those of an address with many go first, young or not when the node is crowded, and newcomers push out nobody.
+import type { PeerId } from '../../../domain/ids.ts';
+
+export interface TrimCandidate {
+  readonly peerId: PeerId;
+  readonly connectedAtMs: number;
+  /** Static and persistent bootstrap peers. */
+  readonly isProtected: boolean;
+  /** In the mesh of how many of our topics. */
+  readonly meshTopics: number;
+  readonly direction: 'inbound' | 'outbound';
+  /** Who shares an address with it; undefined when it is not known. */
+  readonly group: string | undefined;
+}
+
+export interface WaterMarks {
+  readonly lowWater: number;
+  readonly highWater: number;
+  readonly graceMs: number;
+}
+
+/** Peers of one address that are as good as those of others: a few nodes stand behind one, hundreds are somebody's game or can wait. */
+export const CROWD = 8;
+
+/** Never more connections from outside than this many times the high-water mark, whatever happens between two trims. */
+const HARD_LIMIT_FACTOR = 2;
+const HARD_LIMIT_EXTRA = 64;
+
+export function hardLimit(highWater: number): number {
+  return highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
+}
+
+/** So many connections, half-way from the high-water mark to the hard limit, that those of an address with many are neither spared nor taken in. */
+export function crowdedAt(highWater: number): number {
+  return Math.ceil((highWater + hardLimit(highWater)) / 2);
+}
+
+/** Peers to disconnect, worst first; empty while there are no more than `highWater`. */
+export function chooseToTrim(candidates: readonly TrimCandidate[], marks: WaterMarks, nowMs: number): PeerId[] {
+  if (candidates.length <= marks.highWater) return [];
+  const excess = candidates.length - marks.lowWater;
+  const isSettled = ({ connectedAtMs }: TrimCandidate) => nowMs - connectedAtMs >= marks.graceMs;
+  const ranks = ranksInGroup(candidates);
+  const rank = (candidate: TrimCandidate) => ranks.get(candidate) ?? 0;
+  const byUse = [...candidates].filter((c) => !c.isProtected).sort(leastUsefulFirst);
+  const isCrowded = candidates.length >= crowdedAt(marks.highWater);
+  const crowd = new Set(byUse.filter((c) => c.meshTopics === 0 && rank(c) >= CROWD));
+  const crowding = [...crowd]
+    .filter((c) => isCrowded || isSettled(c))
+    .sort((a, b) => rank(b) - rank(a))
+    .slice(0, excess);
+  // A crowd, gone or spared for now, makes only its own address pay: others go when there are too many without it.
+  const crowdedGroups = new Set([...crowd].map(({ group }) => group));
+  const isTooMany = candidates.length - crowd.size > marks.highWater;
+  const settledLeft = candidates.filter((c) => isSettled(c) && !crowd.has(c)).length;
+  const others = byUse
+    .filter((c) => isSettled(c) && !crowd.has(c) && (isTooMany || crowdedGroups.has(c.group)))
+    .slice(0, Math.max(0, Math.min(excess - crowd.size, settledLeft - marks.lowWater)));
+  return [...crowding, ...others].map((c) => c.peerId);
+}
+
+/** No mesh, then inbound, then the youngest. */
+function leastUsefulFirst(a: TrimCandidate, b: TrimCandidate): number {
+  return (
+    a.meshTopics - b.meshTopics ||
+    Number(a.direction === 'outbound') - Number(b.direction === 'outbound') ||
+    b.connectedAtMs - a.connectedAtMs
+  );
+}
+
+/** How many of the same address are more useful. */
+function ranksInGroup(candidates: readonly TrimCandidate[]): ReadonlyMap<TrimCandidate, number> {
+  const ranks = new Map<TrimCandidate, number>();
+  const counts = new Map<string, number>();
+  for (const candidate of [...candidates].sort((a, b) => leastUsefulFirst(b, a))) {
+    const { group } = candidate;
+    if (group === undefined) continue;
+    const count = counts.get(group) ?? 0;
+    ranks.set(candidate, count);
+    counts.set(group, count + 1);
+  }
+  return ranks;
+}

@@ -1,0 +1,44 @@
+// The seam to gossipsub: its validator calls our handler, and the handler's decision says whether the message is forwarded.
+
+import { publicKeyToProtobuf } from '@libp2p/crypto/keys';
+import { type GossipSub, type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
+import type { PeerId } from '../../../domain/ids.ts';
+import type { RelayDecision, TopicHandler } from '../../../ports/p2p-node.ts';
+import type { Traffic } from '../connections/traffic.ts';
+import { peerIdText } from '../peer-ids.ts';
+
+const RESULTS = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
+} as const satisfies Record<RelayDecision, TopicValidatorResult>;
+
+/** A topic without a handler is relayed unread, as Go relays rejected transactions. */
+export function topicValidator(
+  topic: string,
+  handlers: ReadonlyMap<string, TopicHandler>,
+  traffic: Traffic,
+  ownId: PeerId,
+): TopicValidatorFn {
+  return (relay, message) => {
+    traffic.received(message.data.byteLength);
+    const handler = handlers.get(topic);
+    if (handler === undefined) return TopicValidatorResult.Accept;
+    if (message.type !== 'signed') return TopicValidatorResult.Reject;
+    const decision = handler({
+      topic,
+      bytes: message.data,
+      author: peerIdText(message.from),
+      authorKey: () => publicKeyToProtobuf(message.key),
+      relay: relay === undefined ? ownId : peerIdText(relay),
+      seqno: message.sequenceNumber,
+    });
+    return RESULTS[decision];
+  };
+}
+
+/** Peers in the mesh of a topic. The class has the method; the exported type leaves it out. */
+export function meshPeers(pubsub: GossipSub, topicName: string): PeerId[] {
+  const withMesh = pubsub as GossipSub & { getMeshPeers?(topic: string): string[] };
+  return (withMesh.getMeshPeers?.(topicName) ?? []) as PeerId[];
+}

@@ -1,0 +1,118 @@
+// What the blockchain service says, checked and in this project's terms. Its bytes are trusted no further than their form: a broken service
+// makes calls fail, never this process.
+import { fromBinary } from '@bufbuild/protobuf';
+import type { Hash } from '../../domain/ids.ts';
+import {
+  FSMStateType,
+  type GetBlockHeaderResponse,
+  type Notification,
+  NotificationSchema,
+} from '../../gen/blockchain_api_pb.js';
+import { NotificationType } from '../../gen/model_pb.js';
+import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../../ports/blockchain-client.ts';
+import { hashFromBytes } from '../../wire/hash.ts';
+import { HEADER_BYTES, hashHeader } from '../../wire/header.ts';
+
+const HASH_BYTES = 32;
+/** Work is below 2^256. */
+const MAX_WORK_BYTES = 32;
+/** Miners write up to a hundred bytes; the rest is cut. */
+const MAX_MINER_CHARS = 256;
+/** A peer id has about fifty characters, a reason is one line for a person; the rest is cut. */
+const MAX_TEXT_CHARS = 1024;
+
+const FSM_STATES: ReadonlyMap<number, FsmState> = new Map([
+  [FSMStateType.IDLE, 'IDLE'],
+  [FSMStateType.RUNNING, 'RUNNING'],
+  [FSMStateType.CATCHINGBLOCKS, 'CATCHINGBLOCKS'],
+  [FSMStateType.LEGACYSYNCING, 'LEGACYSYNCING'],
+]);
+
+/** The hash is computed, not taken on trust. Throws RangeError for what is no header. */
+export function headerRecord(answer: GetBlockHeaderResponse): BlockHeaderRecord {
+  const { blockHeader: header, chainWork } = answer;
+  if (header.byteLength !== HEADER_BYTES) throw new RangeError(`a header of ${header.byteLength} bytes, not 80`);
+  if (chainWork.byteLength > MAX_WORK_BYTES) throw new RangeError(`chain work of ${chainWork.byteLength} bytes`);
+  return {
+    hash: hashHeader(header),
+    // A copy: the answer's memory would be kept whole.
+    header: new Uint8Array(header),
+    height: answer.height,
+    txCount: answer.txCount,
+    sizeInBytes: answer.sizeInBytes,
+    miner: answer.miner.slice(0, MAX_MINER_CHARS),
+    chainWork: chainWork.byteLength === 0 ? undefined : BigInt(`0x${Buffer.from(chainWork).toString('hex')}`),
+    invalid: answer.invalid,
+  };
+}
+
+/** Throws RangeError for a state that is none of the four. */
+export function fsmStateOf(value: FSMStateType): FsmState {
+  const state = FSM_STATES.get(value);
+  if (state === undefined) throw new RangeError(`state machine in state ${value}`);
+  return state;
+}
+
+/** What came on the stream: a notification for listeners, one that is none of their business, or something that cannot be right. */
+export interface ReadNotification {
+  /** For the metric; one of a closed set. */
+  readonly kind: BlockchainNotification['type'] | 'ping' | 'block_subtrees_set' | 'unknown' | 'malformed';
+  /** Undefined for the last four kinds. */
+  readonly notification: BlockchainNotification | undefined;
+}
+
+export function readNotification(bytes: Uint8Array): ReadNotification {
+  try {
+    return read(fromBinary(NotificationSchema, bytes));
+  } catch {
+    return MALFORMED;
+  }
+}
+
+const MALFORMED: ReadNotification = { kind: 'malformed', notification: undefined };
+
+function read(message: Notification): ReadNotification {
+  switch (message.type) {
+    case NotificationType.PING:
+      return { kind: 'ping', notification: undefined };
+    case NotificationType.BlockSubtreesSet:
+      return { kind: 'block_subtrees_set', notification: undefined };
+    case NotificationType.Subtree:
+      return ofHash('subtree', message.hash);
+    case NotificationType.Block:
+      return ofHash('block', message.hash);
+    case NotificationType.MiningOn:
+      return ofHash('mining_on', message.hash);
+    case NotificationType.FSMState:
+      return fsmNotification(textOf(message, 'destination'));
+    case NotificationType.PeerFailure:
+      return {
+        kind: 'peer_failure',
+        notification: {
+          type: 'peer_failure',
+          peerId: textOf(message, 'peer_id'),
+          failureType: textOf(message, 'failure_type'),
+          reason: textOf(message, 'reason'),
+        },
+      };
+    default:
+      return { kind: 'unknown', notification: undefined };
+  }
+}
+
+function ofHash(type: 'subtree' | 'block' | 'mining_on', bytes: Uint8Array): ReadNotification {
+  if (bytes.byteLength !== HASH_BYTES) return MALFORMED;
+  const hash: Hash = hashFromBytes(bytes);
+  return { kind: type, notification: { type, hash } };
+}
+
+function fsmNotification(name: string): ReadNotification {
+  const state = [...FSM_STATES.values()].find((each) => each === name);
+  return state === undefined ? MALFORMED : { kind: 'fsm_state', notification: { type: 'fsm_state', state } };
+}
+
+/** Empty when it is not there. */
+function textOf(message: Notification, key: string): string {
+  const texts = message.metadata?.metadata ?? {};
+  return (Object.hasOwn(texts, key) ? (texts[key] ?? '') : '').slice(0, MAX_TEXT_CHARS);
+}

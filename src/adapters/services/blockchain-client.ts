@@ -1,0 +1,192 @@
+// The node's blockchain service over gRPC. Calls settle within seconds, whatever the service does; the subscription lives as long as somebody
+// listens, through restarts of the service.
+import type { DescMethod } from '@bufbuild/protobuf';
+import type { BlockHash } from '../../domain/ids.ts';
+import { BlockchainAPI } from '../../gen/blockchain_api_pb.js';
+import { pause } from '../../lib/pause.ts';
+import type {
+  BlockchainClient,
+  BlockchainNotification,
+  BlockHeaderRecord,
+  FsmState,
+} from '../../ports/blockchain-client.ts';
+import type { ProbeResult } from '../../ports/producer.ts';
+import { hashToBytes } from '../../wire/hash.ts';
+import { fsmStateOf, headerRecord } from './blockchain-answers.ts';
+import { type Listener, MAX_WAITING, NotificationFeed } from './notification-feed.ts';
+import { grpcCodeOf, rpcFailure } from './rpc-failure.ts';
+import { SERVICE_TIMES, ServiceChannel, type ServiceDependencies, type ServiceOptions } from './service-channel.ts';
+
+const SERVICE = 'blockchain';
+const API = BlockchainAPI.method;
+
+const MAX_SUBSCRIBERS = 100;
+const MAX_KEY_CHARS = 256;
+const MAX_STATE_BYTES = 1024 * 1024;
+const MAX_SOURCE_CHARS = 256;
+/** One wait for the state machine; after it the service is asked in which state it is, should the wait have been forgotten. */
+const WAIT_MS = 5000;
+
+/** What Go's service answers for an unknown hash or key, as for any error of its own. */
+const ABSENT_OR_BROKEN: readonly string[] = ['INTERNAL', 'UNKNOWN'];
+
+export class GrpcBlockchainClient implements BlockchainClient {
+  private readonly deps: ServiceDependencies;
+  private readonly channel: ServiceChannel;
+  private readonly attemptMs: number;
+  private feed: NotificationFeed | undefined;
+
+  constructor(deps: ServiceDependencies, options: ServiceOptions) {
+    this.deps = deps;
+    this.channel = new ServiceChannel(SERVICE, deps, options);
+    this.attemptMs = options.times?.attemptMs ?? SERVICE_TIMES.attemptMs;
+    const { metrics } = deps;
+    const labels = { service: SERVICE };
+    metrics.gauge(
+      'teranode_p2p_rpc_subscription_up',
+      '1 while the service sends its notifications',
+      () => (this.feed?.isUp === true ? 1 : 0),
+      labels,
+    );
+    metrics.gauge(
+      'teranode_p2p_rpc_notifications_waiting',
+      'Notifications waiting',
+      () => this.feed?.waiting ?? 0,
+      labels,
+    );
+    metrics.gauge('teranode_p2p_rpc_notifications_bound', 'Notifications waiting at most', () => MAX_WAITING, labels);
+  }
+
+  /** Does not wait for the service: calls do. Throws ADDRESS_INVALID, SETTINGS_INVALID (certificate files, API key). */
+  async start(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.channel.open();
+  }
+
+  async stop(): Promise<void> {
+    const { feed } = this;
+    this.feed = undefined;
+    this.channel.close();
+    await feed?.stop();
+  }
+
+  bestBlockHeader(): Promise<BlockHeaderRecord> {
+    return this.channel.call(API.getBestBlockHeader, {}, headerRecord);
+  }
+
+  blockHeader(hash: BlockHash): Promise<BlockHeaderRecord | undefined> {
+    return this.lookedUp(() =>
+      this.channel.call(API.getBlockHeader, { blockHash: hashToBytes(hash) }, (answer) => {
+        const record = headerRecord(answer);
+        if (record.hash !== hash) throw new RangeError(`header of ${record.hash}, not of ${hash}`);
+        return record;
+      }),
+    );
+  }
+
+  /** Throws RangeError for a key that is not of 1 to 256 characters. */
+  async getState(key: string): Promise<Uint8Array | undefined> {
+    checkKey(key);
+    return await this.lookedUp(() => this.channel.call(API.getState, { key }, ({ data }) => new Uint8Array(data)));
+  }
+
+  /** Throws RangeError as `getState`, and for more than 1 MiB. */
+  async setState(key: string, data: Uint8Array): Promise<void> {
+    checkKey(key);
+    if (data.byteLength > MAX_STATE_BYTES) throw new RangeError('a state value has at most 1 MiB');
+    await this.channel.call(API.setState, { key, data: new Uint8Array(data) });
+  }
+
+  fsmState(): Promise<FsmState> {
+    return this.channel.call(API.getFSMCurrentState, {}, ({ state }) => fsmStateOf(state));
+  }
+
+  /** As the service told it last, without asking; undefined while nobody subscribes, or nothing came yet. */
+  lastFsmState(): FsmState | undefined {
+    return this.feed?.fsmState;
+  }
+
+  /** Waits for a service that is away or restarts, too. Rejects with the signal's reason, or RPC_FAILED while the client is not started. */
+  async waitUntilFsmLeavesIdle(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.checkOpen(API.waitUntilFSMTransitionFromIdleState);
+    const either = AbortSignal.any([signal, this.channel.signal]);
+    for (let failures = 0; !either.aborted; ) {
+      const found = await this.waitOnce(either);
+      if (found === 'left_idle') break;
+      if (found === 'no_answer' && failures === 0) this.deps.log.warn({}, 'waiting for the blockchain service');
+      failures = found === 'no_answer' ? failures + 1 : 0;
+      await pause(this.channel.backoffMs(failures), either);
+    }
+    signal.throwIfAborted();
+    this.checkOpen(API.waitUntilFSMTransitionFromIdleState);
+  }
+
+  private async waitOnce(signal: AbortSignal): Promise<'left_idle' | 'idle' | 'no_answer'> {
+    try {
+      await this.channel.attempt(API.waitUntilFSMTransitionFromIdleState, {}, { signal, deadlineMs: WAIT_MS });
+      return 'left_idle';
+    } catch {
+      // That it lasts long says nothing; nor that a service does not have this call.
+    }
+    try {
+      const options = { signal, deadlineMs: this.attemptMs };
+      const state = await this.channel.attempt(API.getFSMCurrentState, {}, options, (answer) =>
+        fsmStateOf(answer.state),
+      );
+      return state === 'IDLE' ? 'idle' : 'left_idle';
+    } catch {
+      return 'no_answer';
+    }
+  }
+
+  /** At most 100 listeners at a time, all on one stream; RangeError beyond that. Throws RPC_FAILED while not started. */
+  subscribe(source: string, listener: (notification: BlockchainNotification) => void): () => void {
+    this.checkOpen(API.subscribe);
+    const feed = this.feed ?? new NotificationFeed({ ...this.deps, channel: this.channel, chain: this });
+    if (feed.listenerCount >= MAX_SUBSCRIBERS) throw new RangeError(`at most ${MAX_SUBSCRIBERS} subscribers`);
+    this.feed = feed;
+    const own: Listener = (notification) => listener(notification);
+    feed.add(source.slice(0, MAX_SOURCE_CHARS), own);
+    return () => {
+      feed.remove(own);
+      if (feed.listenerCount > 0 || this.feed !== feed) return;
+      this.feed = undefined;
+      void feed.stop();
+    };
+  }
+
+  probe(deadlineMs: number): Promise<ProbeResult> {
+    return this.channel.probe(API.healthGRPC, deadlineMs);
+  }
+
+  private checkOpen(method: DescMethod): void {
+    if (!this.channel.isOpen) throw rpcFailure(SERVICE, method, 'CANCELLED', 'the client is not started, or stopped');
+  }
+
+  /**
+   * Undefined for what the service does not have. NOT_FOUND says so. Go's service says INTERNAL or UNKNOWN for that, and for a store that is
+   * broken: taken for absence only when the service, asked for its health in between, is well and says the same again.
+   */
+  private async lookedUp<T>(lookUp: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await lookUp();
+    } catch (first) {
+      const code = grpcCodeOf(first) ?? '';
+      if (code === 'NOT_FOUND') return undefined;
+      if (!ABSENT_OR_BROKEN.includes(code)) throw first;
+      const { ok } = await this.channel.call(API.healthGRPC, {});
+      if (!ok) throw first;
+      return await lookUp().catch((second: unknown) => {
+        const again = grpcCodeOf(second);
+        if (again === code || again === 'NOT_FOUND') return undefined;
+        throw second;
+      });
+    }
+  }
+}
+
+function checkKey(key: string): void {
+  if (key.length === 0 || key.length > MAX_KEY_CHARS)
+    throw new RangeError(`a state key has 1 to ${MAX_KEY_CHARS} characters`);
+}

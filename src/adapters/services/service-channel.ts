@@ -1,0 +1,260 @@
+// The connection to one of the node's own services: calls with a deadline each, retried with back-off within a bound, counted, and failing
+// with one kind of error. Answers are decoded and checked here, so that a broken service is told from one that is away.
+import { create, type DescMethod, fromBinary, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import { type Client, type ClientReadableStream, status } from '@grpc/grpc-js';
+import { P2PError } from '../../lib/errors.ts';
+import { pause } from '../../lib/pause.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Logger } from '../../ports/log.ts';
+import type { Counter, Metrics } from '../../ports/metrics.ts';
+import type { ProbeResult } from '../../ports/producer.ts';
+import { methodDefinition } from '../rpc/service-definition.ts';
+import type { ClientTlsOptions } from '../rpc/tls.ts';
+import { grpcCodeOf, oneLine, rpcFailure, type ServiceName } from './rpc-failure.ts';
+import { ServiceConnection } from './service-connection.ts';
+
+export interface ServiceOptions {
+  /** `host:port`, or as Teranode's settings write it: `k8s:///name:port`, `http://host:port`. */
+  readonly address: string;
+  /** Further attempts after a passing failure (`grpc_max_retries`); the bound in time may come first. */
+  readonly maxRetries: number;
+  /** Wait before the first of them, doubled each time up to five seconds (`grpc_retry_backoff`). */
+  readonly retryBackoffMs: number;
+  /** Undefined: plain. */
+  readonly tls?: ClientTlsOptions | undefined;
+  /** Sent as `x-api-key` with each call. */
+  readonly apiKey?: string | undefined;
+  readonly times?: Partial<ServiceTimes> | undefined;
+}
+
+/** All in ms. */
+export interface ServiceTimes {
+  /** Deadline of one attempt. */
+  readonly attemptMs: number;
+  /** Bound of a call with its retries. */
+  readonly callMs: number;
+  /** Between two pings on a connection in use; one that is not answered within three seconds ends it. */
+  readonly keepAliveMs: number;
+  /** A connection that is not made by then is begun anew. */
+  readonly connectMs: number;
+}
+
+export interface ServiceDependencies {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+export const SERVICE_TIMES: ServiceTimes = { attemptMs: 3000, callMs: 10_000, keepAliveMs: 5000, connectMs: 10_000 };
+
+const MAX_BACKOFF_MS = 5000;
+
+/** Worth another attempt: the service is away, slow or overloaded. */
+const PASSING: readonly string[] = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED'];
+
+export interface AttemptOptions {
+  readonly deadlineMs: number;
+  /** Ends the attempt as CANCELLED. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Anything of a call that can be ended early. */
+interface Cancellable {
+  cancel(): void;
+}
+
+export class ServiceChannel {
+  readonly service: ServiceName;
+  private readonly deps: ServiceDependencies;
+  private readonly options: ServiceOptions;
+  private readonly times: ServiceTimes;
+  private readonly calls: Counter;
+  private readonly active = new Set<Cancellable>();
+  private readonly closed = new AbortController();
+  private readonly connection: ServiceConnection;
+
+  constructor(service: ServiceName, deps: ServiceDependencies, options: ServiceOptions) {
+    this.service = service;
+    this.deps = deps;
+    this.options = options;
+    this.times = { ...SERVICE_TIMES, ...options.times };
+    const { address, tls, apiKey } = options;
+    this.connection = new ServiceConnection(deps, { address, tls, apiKey, ...this.times });
+    this.calls = deps.metrics.counter('teranode_p2p_rpc_calls_total', 'Attempts of calls to the node’s own services', [
+      'service',
+      'method',
+      'code',
+    ]);
+  }
+
+  /**
+   * Reads certificate files; connects with the first call. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID (certificate files,
+   * or a key that no header can carry).
+   */
+  open(): void {
+    this.connection.open();
+  }
+
+  get isOpen(): boolean {
+    return this.connection.client !== undefined;
+  }
+
+  /** In ms: what has not begun by then is begun anew. */
+  get connectMs(): number {
+    return this.times.connectMs;
+  }
+
+  /** Aborted by `close`. */
+  get signal(): AbortSignal {
+    return this.closed.signal;
+  }
+
+  /** Ends all that is under way as CANCELLED. May be called twice. */
+  close(): void {
+    this.closed.abort();
+    for (const call of this.active) call.cancel();
+    this.connection.close();
+  }
+
+  /**
+   * A call, retried while its failure is a passing one. `read` checks the answer and gives what is wanted of it; what it throws makes the
+   * call fail with DATA_LOSS. Throws RPC_FAILED with `details` service, method, grpcCode.
+   */
+  async call<M extends DescMethod, T = MessageShape<M['output']>>(
+    method: M,
+    fields: MessageInitShape<M['input']>,
+    read?: (answer: MessageShape<M['output']>) => T,
+  ): Promise<T> {
+    const { clock, log } = this.deps;
+    const endMs = clock.monotonic() + this.times.callMs;
+    for (let retries = 0; ; retries += 1) {
+      const deadlineMs = Math.min(this.times.attemptMs, Math.max(1, endMs - clock.monotonic()));
+      try {
+        return await this.attempt(method, fields, { deadlineMs }, read);
+      } catch (error) {
+        const waitMs = this.backoffMs(retries);
+        const isLast = retries >= this.options.maxRetries || clock.monotonic() + waitMs >= endMs;
+        if (isLast || !PASSING.includes(grpcCodeOf(error) ?? '')) throw error;
+        log.debug({ service: this.service, method: method.name, retries, err: error }, 'call tried again');
+        await pause(waitMs, this.closed.signal);
+      }
+    }
+  }
+
+  /** One attempt, as `call` makes them. */
+  async attempt<M extends DescMethod, T = MessageShape<M['output']>>(
+    method: M,
+    fields: MessageInitShape<M['input']>,
+    options: AttemptOptions,
+    read?: (answer: MessageShape<M['output']>) => T,
+  ): Promise<T> {
+    try {
+      const answer = this.decode(method, await this.send(method, fields, options), read);
+      this.count(method, 'OK');
+      return answer;
+    } catch (error) {
+      this.count(method, grpcCodeOf(error) ?? 'UNKNOWN');
+      throw error;
+    }
+  }
+
+  /** Asks a service for its health, once; always settles within the deadline. */
+  async probe(method: DescMethod, deadlineMs: number): Promise<ProbeResult> {
+    const { address } = this.options;
+    try {
+      const { ok, details } = (await this.attempt(method, {}, { deadlineMs })) as unknown as HealthAnswer;
+      return { ok, details: `${address}: ${oneLine(details) || (ok ? 'OK' : 'not well')}` };
+    } catch (error) {
+      return { ok: false, details: `${address}: ${error instanceof P2PError ? error.message : 'failed'}` };
+    }
+  }
+
+  /** A stream of undecoded messages; ended by its `cancel`, by `close`, or by the service. Throws RPC_FAILED while not open. */
+  stream<M extends DescMethod>(method: M, fields: MessageInitShape<M['input']>): ClientReadableStream<Buffer> {
+    const { path, requestSerialize } = methodDefinition(method);
+    const request = create(method.input, fields) as MessageShape<M['input']>;
+    const stream = this.opened(method).makeServerStreamRequest(
+      path,
+      requestSerialize,
+      asIs,
+      request,
+      this.connection.metadata,
+    );
+    this.active.add(stream);
+    // The status tells the same, and without a listener the error would end the process.
+    stream.on('error', () => {});
+    stream.once('status', ({ code }) => {
+      this.active.delete(stream);
+      this.count(method, status[code]);
+    });
+    return stream;
+  }
+
+  /** Wait before attempt number `failures` + 2. */
+  backoffMs(failures: number): number {
+    return Math.min(MAX_BACKOFF_MS, this.options.retryBackoffMs * 2 ** Math.min(failures, 20));
+  }
+
+  private send<M extends DescMethod>(
+    method: M,
+    fields: MessageInitShape<M['input']>,
+    { deadlineMs, signal }: AttemptOptions,
+  ): Promise<Buffer> {
+    const { path, requestSerialize } = methodDefinition(method);
+    const request = create(method.input, fields) as MessageShape<M['input']>;
+    const client = this.opened(method);
+    if (signal?.aborted === true) throw rpcFailure(this.service, method, 'CANCELLED', 'given up before it began');
+    return new Promise((resolve, reject) => {
+      const deadline = Date.now() + deadlineMs;
+      const call = client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        asIs,
+        request,
+        this.connection.metadata,
+        { deadline },
+        (error, answer) => {
+          this.active.delete(call);
+          signal?.removeEventListener('abort', cancel);
+          this.connection.ended(client, error?.code);
+          if (error === null && answer !== undefined) resolve(answer);
+          else reject(rpcFailure(this.service, method, status[error?.code ?? status.UNKNOWN], error?.details, error));
+        },
+      );
+      const cancel = () => call.cancel();
+      this.active.add(call);
+      signal?.addEventListener('abort', cancel);
+    });
+  }
+
+  private decode<M extends DescMethod, T>(
+    method: M,
+    bytes: Buffer,
+    read?: (answer: MessageShape<M['output']>) => T,
+  ): T {
+    try {
+      const answer = fromBinary(method.output, bytes) as MessageShape<M['output']>;
+      return read === undefined ? (answer as T) : read(answer);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : undefined;
+      throw rpcFailure(this.service, method, 'DATA_LOSS', why, cause);
+    }
+  }
+
+  private opened(method: DescMethod): Client {
+    const { client } = this.connection;
+    if (client !== undefined) return client;
+    throw rpcFailure(this.service, method, 'CANCELLED', 'the client is not started, or stopped');
+  }
+
+  private count(method: DescMethod, code: string): void {
+    this.calls.add(1, { service: this.service, method: method.name, code });
+  }
+}
+
+interface HealthAnswer {
+  readonly ok: boolean;
+  readonly details: string;
+}
+
+const asIs = (bytes: Buffer) => bytes;

@@ -1,0 +1,65 @@
+// The ban system as the settings want it: which store, which limits, who is spared. Part of the composition, apart because it is long.
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { PostgresBanStore } from '../adapters/sql/postgres-ban-store.ts';
+import { SqliteBanStore } from '../adapters/sql/sqlite-ban-store.ts';
+import type { BanSystemOptions } from '../bans/service.ts';
+import type { BanStore } from '../ports/ban-store.ts';
+import type { Logger } from '../ports/log.ts';
+import type { Settings } from '../settings/load.ts';
+
+const BANS_FILE = 'bans.db';
+
+/** `p2p_ban_store`, else `blockchain_store` when that is PostgreSQL, else SQLite at `p2p_ban_persist_path`. */
+export function banStore(settings: Settings, dataFolder: string, log: Logger): BanStore {
+  const isShared = /^postgres(ql)?:/.test(settings.blockchain_store);
+  const url = settings.p2p_ban_store ?? (isShared ? settings.blockchain_store : undefined);
+  if (url !== undefined && /^postgres(ql)?:/.test(url)) return new PostgresBanStore({ log }, { url });
+  if (url?.startsWith('sqlitememory:')) return new SqliteBanStore({ log }, { path: ':memory:' });
+  const path = sqliteFile(url, dataFolder) ?? persistPath(settings, dataFolder);
+  // A Go deployment keeps its bans there; the embedded chain's own file has no such table.
+  const legacyPath = sqliteFile(settings.blockchain_store, dataFolder);
+  const isOther = legacyPath !== undefined && legacyPath !== path;
+  return new SqliteBanStore({ log }, { path, ...(isOther ? { legacyPath } : {}) });
+}
+
+function sqliteFile(url: string | undefined, dataFolder: string): string | undefined {
+  if (!url?.startsWith('sqlite:///')) return undefined;
+  return join(dataFolder, `${url.slice('sqlite:///'.length).replaceAll('..', '_')}.db`);
+}
+
+/** A file, or a folder to put one into. */
+function persistPath(settings: Settings, dataFolder: string): string {
+  const path = settings.p2p_ban_persist_path;
+  if (!path) return join(dataFolder, BANS_FILE);
+  const isFolder = path.endsWith('/') || (existsSync(path) && statSync(path).isDirectory());
+  return isFolder ? join(path, BANS_FILE) : path;
+}
+
+export function banOptions(settings: Settings): BanSystemOptions {
+  return {
+    defaultDurationMs: settings.p2p_ban_default_duration,
+    maxEntries: settings.p2p_ban_max_entries,
+    threshold: settings.p2p_ban_threshold,
+    durationMs: settings.p2p_ban_duration,
+    isWhitelisted: whitelist(settings),
+    isShadow: shadowRules(settings),
+  };
+}
+
+/** True for a rule that is only noted. */
+export function shadowRules(settings: Settings): (rule: string) => boolean {
+  if (settings.p2p_policy_mode === 'shadow') return (rule) => rule !== 'operator';
+  const rules = new Set<string>(settings.p2p_policy_shadow_rules);
+  return (rule) => rules.has(rule);
+}
+
+function whitelist(settings: Settings): (peerId: string) => boolean {
+  const named = settings.p2p_ban_whitelist;
+  const listed = [
+    ...(named.includes('static') ? settings.p2p_static_peers : []),
+    ...(named.includes('bootstrap') ? settings.p2p_bootstrap_addresses : []),
+  ].map((address) => address.slice(address.lastIndexOf('/') + 1));
+  const all = new Set([...named, ...listed]);
+  return (peerId) => all.has(peerId);
+}

@@ -1,0 +1,304 @@
+// Between memory, which decides, and the store, which remembers: writes go out in their order and wait for a store that is away; what other
+// servers changed is read again. Nothing that decides waits for it.
+import { BoundedQueue } from '../../lib/bounded-queue.ts';
+import { P2PError } from '../../lib/errors.ts';
+import { pause } from '../../lib/pause.ts';
+import type { BanStore, StoreChange } from '../../ports/ban-store.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Logger } from '../../ports/log.ts';
+import type { Counter, Metrics } from '../../ports/metrics.ts';
+
+export interface StoreLinkDependencies {
+  readonly store: BanStore;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+interface Write {
+  readonly keys: readonly string[];
+  readonly work: (store: BanStore) => Promise<void>;
+  readonly done: () => void;
+  readonly lost: () => void;
+}
+
+/** What to read again. */
+export type Changed = ReadonlySet<string> | 'all';
+
+type Follower = { readonly type: 'ban' | 'score'; readonly reload: (changed: Changed) => Promise<void> };
+
+/** Writes of bans, and others, that wait for a store that is away: an hour of a busy network's bans and offences. */
+const MAX_WAITING = 10_000;
+const MAX_DIRTY = 10_000;
+const OPEN_DEADLINE_MS = 30_000;
+/** A caller waits so long for its write; then the store is taken to be away, and the write goes on by itself. */
+const WRITE_PATIENCE_MS = 1000;
+const OPEN_RETRY_MS = 500;
+/** Between two attempts while something waits: others are to hear of a ban within a second of the store's return. */
+const RETRY_MS = 300;
+
+export class StoreLink {
+  private readonly deps: StoreLinkDependencies;
+  /** What says who is banned goes out before scores and addresses, and is never pushed out by them. */
+  private readonly bans: BoundedQueue<Write>;
+  private readonly rest: BoundedQueue<Write>;
+  private readonly written: Counter;
+  private readonly pending = new Map<string, number>();
+  /** Keys whose writes were done while something was being read. */
+  private readonly settledMeanwhile = new Set<string>();
+  /** Keys to read again once their writes are done. */
+  private readonly contested = new Set<string>();
+  private readonly followers: { readonly follower: Follower; dirty: Set<string> | 'all' | undefined }[] = [];
+  private readonly ended = new AbortController();
+  private worker: Promise<void> | undefined;
+  private reader: Promise<void> | undefined;
+  private unsubscribe: (() => void) | undefined;
+  private isAway = false;
+  private isReading = false;
+  /** Ends the pauses between attempts. */
+  private woken = new AbortController();
+
+  constructor(deps: StoreLinkDependencies) {
+    this.deps = deps;
+    const { metrics } = deps;
+    this.written = metrics.counter('teranode_p2p_ban_store_writes_total', 'Writes to the store of bans', ['outcome']);
+    const bounds = { maxItems: MAX_WAITING, onDrop: (write: Write) => this.dropped(write) };
+    this.bans = new BoundedQueue(bounds);
+    this.rest = new BoundedQueue(bounds);
+    for (const [kind, queue] of Object.entries({ bans: this.bans, others: this.rest })) {
+      const waiting = 'Writes waiting for the store of bans';
+      metrics.gauge('teranode_p2p_ban_store_queue_length', waiting, () => queue.length, { kind });
+      metrics.gauge('teranode_p2p_ban_store_queue_bound', `${waiting} at most`, () => MAX_WAITING, { kind });
+    }
+    metrics.gauge('teranode_p2p_ban_store_up', '1 while the store of bans answers', () => (this.isAway ? 0 : 1));
+  }
+
+  get store(): BanStore {
+    return this.deps.store;
+  }
+
+  /** True unless the last write found the store away. */
+  get isUp(): boolean {
+    return !this.isAway && !this.ended.signal.aborted;
+  }
+
+  /** True while the store answers and nothing waits for it. */
+  get isIdle(): boolean {
+    return this.isUp && this.waiting === 0;
+  }
+
+  private get waiting(): number {
+    return this.bans.length + this.rest.length;
+  }
+
+  /** Opens the store; waits up to 30 s for one that does not answer yet. Throws STORE_UNAVAILABLE, STORE_FAILED. */
+  async open(signal: AbortSignal): Promise<void> {
+    const { store, clock, log } = this.deps;
+    const endMs = clock.monotonic() + OPEN_DEADLINE_MS;
+    for (;;) {
+      try {
+        await store.open();
+        break;
+      } catch (error) {
+        if (!isUnavailable(error) || clock.monotonic() > endMs) throw error;
+        log.warn({ err: error }, 'store of bans does not answer, waiting');
+      }
+      await pause(OPEN_RETRY_MS, signal);
+      signal.throwIfAborted();
+    }
+    this.unsubscribe = store.subscribe((change) => this.changed(change));
+  }
+
+  /** Reads again what others changed; `reload` may throw STORE_UNAVAILABLE and is then called once more later. */
+  follow(follower: Follower): void {
+    this.followers.push({ follower, dirty: undefined });
+  }
+
+  /** From now on what others change is read; what they changed since `open`, at once. To be called when all has been read a first time. */
+  startReading(): void {
+    this.isReading = true;
+    this.read();
+  }
+
+  /**
+   * For `reload`: true when a write of this key was on its way at some time since the reading began, so that what was read may be older. It
+   * is read again once that write is done: whoever wrote last, all servers come to the same.
+   */
+  isContested(key: string): boolean {
+    if (!this.pending.has(key) && !this.settledMeanwhile.has(key)) return false;
+    this.contested.add(key);
+    return true;
+  }
+
+  /** Writes of this key that have not reached the store, the one in hand included. */
+  pendingCount(key: string): number {
+    return this.pending.get(key) ?? 0;
+  }
+
+  /**
+   * Queues a write of a key, or of several. Resolves when it is done, or after a second when the store is away; never throws. `lost` is called
+   * when the store refused it, or it had to make room.
+   */
+  write(
+    key: string | readonly string[],
+    work: (store: BanStore) => Promise<void>,
+    lost: () => void = () => {},
+  ): Promise<void> {
+    if (this.ended.signal.aborted) {
+      this.written.add(1, { outcome: 'dropped' });
+      return Promise.resolve();
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, WRITE_PATIENCE_MS);
+    const keys = typeof key === 'string' ? [key] : key;
+    for (const each of keys) this.pending.set(each, (this.pending.get(each) ?? 0) + 1);
+    const done = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    (isOfBans(keys) ? this.bans : this.rest).push({ keys, work, done, lost });
+    this.worker ??= this.drain();
+    return promise;
+  }
+
+  private next(): Write | undefined {
+    return this.bans.shift() ?? this.rest.shift();
+  }
+
+  /** Writes what waits, at most `deadlineMs`, then closes the store; one that was away is asked once more. May be called twice. */
+  async close(deadlineMs: number): Promise<void> {
+    this.unsubscribe?.();
+    const patienceMs = this.isAway ? Math.min(RETRY_MS, deadlineMs) : deadlineMs;
+    if (this.isAway) this.wake();
+    await Promise.race([this.worker ?? Promise.resolve(), pause(patienceMs, this.ended.signal)]);
+    this.ended.abort();
+    this.wake();
+    if (this.waiting > 0) this.deps.log.warn({ writes: this.waiting }, 'store of bans away at stop, writes lost');
+    for (let write = this.next(); write !== undefined; write = this.next()) this.dropped(write);
+    await this.deps.store.close();
+  }
+
+  private async drain(): Promise<void> {
+    let failures = 0;
+    // One turn later, so that a worker that ends at once has been assigned before.
+    await Promise.resolve();
+    for (let write = this.next(); write !== undefined; write = this.next()) {
+      const outcome = await this.attempt(write, failures);
+      if (outcome === 'again') {
+        failures += 1;
+        if (!this.ended.signal.aborted) {
+          (isOfBans(write.keys) ? this.bans : this.rest).unshift(write);
+          await pause(RETRY_MS, this.woken.signal);
+        } else this.dropped(write);
+        continue;
+      }
+      failures = 0;
+      this.written.add(1, { outcome });
+      if (outcome === 'refused') write.lost();
+      this.settled(write);
+    }
+    // In the same step in which the queue was found empty: a write that comes a moment later begins anew.
+    this.worker = undefined;
+  }
+
+  private async attempt(write: Write, failures: number): Promise<'written' | 'refused' | 'again'> {
+    const { store, log } = this.deps;
+    try {
+      await write.work(store);
+      if (this.isAway) log.info({ waiting: this.waiting }, 'store of bans answers again');
+      this.isAway = false;
+      return 'written';
+    } catch (error) {
+      if (isUnavailable(error)) {
+        this.isAway = true;
+        if (failures === 0) log.warn({ err: error }, 'store of bans away; bans stay in force, writes wait');
+        return 'again';
+      }
+      log.error({ err: error, key: write.keys[0] }, 'store of bans refused a write');
+      return 'refused';
+    }
+  }
+
+  private dropped(write: Write): void {
+    this.written.add(1, { outcome: 'dropped' });
+    write.lost();
+    this.settled(write);
+  }
+
+  private settled(write: Write): void {
+    for (const key of write.keys) {
+      const left = (this.pending.get(key) ?? 1) - 1;
+      if (left > 0) this.pending.set(key, left);
+      else this.pending.delete(key);
+      if (this.reader !== undefined) this.settledMeanwhile.add(key);
+    }
+    if (this.reader === undefined) this.readContested();
+    write.done();
+  }
+
+  private changed(change: StoreChange): void {
+    // Told with each new connection to the store: whoever waits for it need not wait longer.
+    if (change.type === 'all') this.wake();
+    if (change.type === 'all') for (const each of this.followers) each.dirty = 'all';
+    else this.mark(change.type, change.type === 'ban' ? change.key : change.subject);
+    this.read();
+  }
+
+  private wake(): void {
+    this.woken.abort();
+    if (!this.ended.signal.aborted) this.woken = new AbortController();
+  }
+
+  private mark(type: string, key: string): void {
+    for (const each of this.followers) {
+      if (each.follower.type !== type || each.dirty === 'all') continue;
+      each.dirty ??= new Set();
+      each.dirty.add(key);
+      if (each.dirty.size > MAX_DIRTY) each.dirty = 'all';
+    }
+  }
+
+  private read(): void {
+    if (this.isReading) this.reader ??= this.readAgain();
+  }
+
+  /** Keys of writes are a follower's type, a space, and its key. */
+  private readContested(): void {
+    for (const key of this.contested) {
+      if (this.pending.has(key)) continue;
+      this.contested.delete(key);
+      const space = key.indexOf(' ');
+      this.mark(key.slice(0, space), key.slice(space + 1));
+      this.read();
+    }
+  }
+
+  private async readAgain(): Promise<void> {
+    await Promise.resolve();
+    while (!this.ended.signal.aborted) {
+      const next = this.followers.find(({ dirty }) => dirty !== undefined);
+      if (next?.dirty === undefined) break;
+      const { dirty } = next;
+      next.dirty = undefined;
+      this.settledMeanwhile.clear();
+      try {
+        await next.follower.reload(dirty);
+        this.readContested();
+      } catch (error) {
+        this.deps.log.debug({ err: error }, 'changes of other servers not read yet');
+        next.dirty = 'all';
+        await pause(RETRY_MS, this.woken.signal);
+      }
+    }
+    this.reader = undefined;
+    this.settledMeanwhile.clear();
+  }
+}
+
+function isOfBans([key]: readonly string[]): boolean {
+  return key === 'legacy' || key?.startsWith('ban ') === true;
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof P2PError && error.code === 'STORE_UNAVAILABLE';
+}

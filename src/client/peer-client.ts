@@ -1,0 +1,168 @@
+// A typed client of the gRPC that this server offers; its PeerService half works with the Go service too. The command line stands on it.
+import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import { Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from '../adapters/grpc/messages.ts';
+import { MAX_UNTIL_S, type ScoreReason } from '../adapters/grpc/peer-service.ts';
+import { KEY_HEADER } from '../adapters/rpc/call-guard.ts';
+import { MAX_RESPONSE_BYTES, methodDefinition } from '../adapters/rpc/service-definition.ts';
+import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from '../adapters/rpc/tls.ts';
+import { PeerService } from '../gen/p2p_api_pb.js';
+import { PolicyService } from '../gen/teranode_p2p_pb.js';
+import { P2PError } from '../lib/errors.ts';
+import type { BanEntry } from '../ports/ban-store.ts';
+import type { Explanation, PeerStanding } from '../ports/peer-admin.ts';
+import { dialAddress } from '../settings/types.ts';
+
+export interface PeerClientOptions {
+  /** `host:port`, or as Teranode's settings write it: `k8s:///name:port`, `http://host:port`. */
+  readonly address: string;
+  /** Needed by calls that change something. */
+  readonly adminKey?: string | undefined;
+  /** Undefined: plain. */
+  readonly tls?: ClientTlsOptions | undefined;
+  /** Of each call; default 20 s, longer than the server's own. */
+  readonly deadlineMs?: number | undefined;
+}
+
+/** How an attempt to connect or disconnect went; `error` is empty on success. */
+export interface AttemptOutcome {
+  readonly success: boolean;
+  readonly error: string;
+}
+
+/** Every method throws P2PError RPC_FAILED with `details.grpcCode`, the name of the status (`UNAVAILABLE`, `UNAUTHENTICATED`…). */
+export interface PeerClient {
+  getPeers(): Promise<PeerSummary[]>;
+  /** IP, CIDR, `host:port` or peer id; until unix ms, rounded up to whole seconds. Undefined: the server's default duration. */
+  banPeer(subject: string, untilMs?: number): Promise<void>;
+  /** False when there was nothing to lift. */
+  unbanPeer(subject: string): Promise<boolean>;
+  isBanned(subject: string): Promise<boolean>;
+  /** Keys of all bans in force. */
+  listBanned(): Promise<string[]>;
+  clearBanned(): Promise<void>;
+  addBanScore(peerId: string, reason: ScoreReason): Promise<void>;
+  connectPeer(multiaddr: string): Promise<AttemptOutcome>;
+  disconnectPeer(peerId: string): Promise<AttemptOutcome>;
+  /** Bans with their reasons; times in whole seconds. */
+  listBans(): Promise<BanEntry[]>;
+  /** A peer id, an IP, or a DataHub's host. */
+  explain(subject: string): Promise<Explanation>;
+  /** As `getPeers`, and what decides whether it syncs from each; times of the latter in ms. */
+  listPeers(): Promise<(PeerSummary & PeerStanding)[]>;
+  /** Open calls end with an error. */
+  close(): void;
+}
+
+const DEADLINE_MS = 20_000;
+
+type Call = <M extends DescMethod>(
+  method: M,
+  fields: MessageInitShape<M['input']>,
+) => Promise<MessageShape<M['output']>>;
+
+/**
+ * Connects with the first call. Throws ADDRESS_INVALID, ADMIN_KEY_REFUSED (no header can carry it), SETTINGS_INVALID (certificate files that
+ * cannot be used).
+ */
+export function createPeerClient(options: PeerClientOptions): PeerClient {
+  if (dialAddress.parse(options.address) === undefined) {
+    throw new P2PError('ADDRESS_INVALID', `the address of a gRPC server is ${dialAddress.expects}: ${options.address}`);
+  }
+  const hostPort = options.address.replace(/^(?:k8s:\/\/\/|https?:\/\/)/, '');
+  const host = hostPort.slice(0, hostPort.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1');
+  const metadata = keyMetadata(options.adminKey);
+  const client = new Client(`dns:///${hostPort}`, clientCredentials(options.tls, host), {
+    ...clientTlsOptions(host),
+    'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.enable_http_proxy': 0,
+    'grpc.enable_channelz': 0,
+  });
+  const call: Call = (method, fields) => unaryCall({ client, metadata, ...options }, method, fields);
+  const peers = PeerService.method;
+  const policy = PolicyService.method;
+  return {
+    getPeers: async () => (await call(peers.getPeers, {})).peers.map(peerSummary),
+    banPeer: async (addr, untilMs) => {
+      accepted(peers.banPeer, await call(peers.banPeer, { addr, until: untilSeconds(untilMs) }));
+    },
+    unbanPeer: async (addr) => (await call(peers.unbanPeer, { addr })).ok,
+    isBanned: async (ipOrSubnet) => (await call(peers.isBanned, { ipOrSubnet })).isBanned,
+    listBanned: async () => (await call(peers.listBanned, {})).banned,
+    clearBanned: async () => accepted(peers.clearBanned, await call(peers.clearBanned, {})),
+    addBanScore: async (peerId, reason) => {
+      accepted(peers.addBanScore, await call(peers.addBanScore, { peerId, reason }));
+    },
+    connectPeer: async (peerAddress) => outcome(await call(peers.connectPeer, { peerAddress })),
+    disconnectPeer: async (peerId) => outcome(await call(peers.disconnectPeer, { peerId })),
+    listBans: async () => (await call(policy.listBans, {})).bans.map(banEntry),
+    explain: async (subject) => explanation(await call(policy.explain, { subject })),
+    listPeers: async () => (await call(policy.listPeers, {})).peers.map(connectedPeer),
+    close: () => client.close(),
+  };
+}
+
+interface Connection extends PeerClientOptions {
+  readonly client: Client;
+  readonly metadata: Metadata;
+}
+
+function unaryCall<M extends DescMethod>(
+  { client, metadata, address, deadlineMs }: Connection,
+  method: M,
+  fields: MessageInitShape<M['input']>,
+): Promise<MessageShape<M['output']>> {
+  const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
+  const deadline = Date.now() + (deadlineMs ?? DEADLINE_MS);
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      create(method.input, fields) as MessageShape<M['input']>,
+      metadata,
+      { deadline },
+      (error, response) => {
+        if (error !== null || response === undefined) reject(failure(method, address, error));
+        else resolve(response);
+      },
+    );
+  });
+}
+
+function failure(method: DescMethod, address: string, error: ServiceError | null): P2PError {
+  const grpcCode = status[error?.code ?? status.UNKNOWN];
+  const said = (error?.details || 'no answer').replace(/\.? Resolution note: $/, '');
+  const message =
+    error?.code === status.UNAVAILABLE
+      ? `the gRPC server at ${address} is not available: ${said}`
+      : `${method.name} at ${address} failed with ${grpcCode}: ${said}`;
+  return new P2PError('RPC_FAILED', message, { details: { grpcCode, method: method.name, address }, cause: error });
+}
+
+function accepted(method: DescMethod, response: { readonly ok: boolean }): void {
+  if (response.ok) return;
+  throw new P2PError('RPC_FAILED', `${method.name} was refused without a reason`, { details: { grpcCode: 'OK' } });
+}
+
+function outcome({ success, error }: AttemptOutcome): AttemptOutcome {
+  return { success, error };
+}
+
+function untilSeconds(untilMs: number | undefined): bigint {
+  if (untilMs === undefined) return 0n;
+  if (Number.isNaN(untilMs)) throw new P2PError('INPUT_INVALID', 'the end of a ban is unix ms, or undefined');
+  return BigInt(Math.max(1, Math.min(Math.ceil(untilMs / 1000), MAX_UNTIL_S)));
+}
+
+/** The library's own error would show the key. */
+function keyMetadata(adminKey: string | undefined): Metadata {
+  const metadata = new Metadata();
+  try {
+    if (adminKey) metadata.set(KEY_HEADER, adminKey);
+    return metadata;
+  } catch {
+    throw new P2PError('ADMIN_KEY_REFUSED', 'the admin key must be printable ASCII, for it travels in a header');
+  }
+}

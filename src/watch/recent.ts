@@ -1,0 +1,58 @@
+// What happened lately, for people who look: announcements and verdicts, bounded in number, each kept for as long as nothing newer needs its place.
+
+import type { NotificationStream } from '../domain/notification.ts';
+import type { Verdict } from '../gossip/verdict.ts';
+import { MAX_RECENT, type RecentAnnouncement, type RecentVerdict } from '../ports/node-view.ts';
+import type { GossipMessage } from '../ports/p2p-node.ts';
+
+/** A ring: the oldest is overwritten. */
+class Ring<T> {
+  private readonly items: (T | undefined)[];
+  private next = 0;
+
+  constructor(size: number) {
+    this.items = new Array<T | undefined>(size).fill(undefined);
+  }
+
+  push(item: T): void {
+    this.items[this.next % this.items.length] = item;
+    this.next += 1;
+  }
+
+  /** Latest first. */
+  latest(): T[] {
+    const size = this.items.length;
+    const found: T[] = [];
+    for (let i = 1; i <= Math.min(size, this.next); i += 1) {
+      const item = this.items[(this.next - i) % size];
+      if (item !== undefined) found.push(item);
+    }
+    return found;
+  }
+}
+
+export class Recent {
+  private readonly heard = new Ring<RecentAnnouncement>(MAX_RECENT);
+  private readonly judged = new Ring<() => RecentVerdict>(MAX_RECENT);
+
+  constructor(stream: NotificationStream) {
+    stream.subscribe((notification) => {
+      if (notification.type !== 'node_status') this.heard.push(notification);
+    });
+  }
+
+  /** Called for each message: nothing is made of it before somebody asks. */
+  verdict({ topic, author, relay }: GossipMessage, verdict: Verdict, atMs: number): void {
+    const { relay: decision } = verdict;
+    const reason = verdict.process ? undefined : verdict.reason;
+    this.judged.push(() => ({ atMs, topic, author, relay, decision, isProcessed: verdict.process, reason }));
+  }
+
+  announcements(): readonly RecentAnnouncement[] {
+    return this.heard.latest();
+  }
+
+  verdicts(): readonly RecentVerdict[] {
+    return this.judged.latest().map((each) => each());
+  }
+}
