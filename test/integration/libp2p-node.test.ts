@@ -227,7 +227,7 @@ describe('peers', () => {
     );
     await Promise.all(others.map(({ node }) => node.connectPeer(addressOf(busy.node))));
     await waitFor(() => busy.node.currentlyConnectedPeers().length === 7, { what: 'seven peers' });
-    await waitFor(() => busy.log.lines.some(({ event }) => event === 'connections trimmed'), {
+    await waitFor(() => busy.log.lines.some(({ event }) => event === 'trimmed connections'), {
       timeoutMs: 20_000,
       what: 'the trim',
     });
