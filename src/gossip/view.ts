@@ -1,7 +1,6 @@
 // What the guards look at, put together from the parts that know it.
 
-import type { FsmWatch } from '../chain/fsm-watch.ts';
-import type { OwnChain } from '../chain/own-chain.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Attribution } from '../peers/attribution.ts';
 import { type DataHubUrlRules, dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
@@ -31,9 +30,8 @@ export interface ViewDependencies {
   readonly ownId: PeerId;
   readonly blocks: Attribution;
   readonly subtrees: Attribution;
-  readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
+  readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly isBanned: (peerId: PeerId) => boolean;
-  readonly fsm: Pick<FsmWatch, 'isSyncing'>;
   readonly sync: SyncStatus;
   /** Monotonic ms at which the peer's newest connection began; undefined: none, or not known. */
   readonly connectedSinceMs: (peerId: PeerId) => number | undefined;
@@ -57,7 +55,7 @@ function lateRate({ perSecond, burst }: Rate): Rate {
 }
 
 export function guardView(deps: ViewDependencies, options: PolicyOptions): GuardView {
-  const { ownId, blocks, subtrees, ownChain, clock, watch = unwatched } = deps;
+  const { ownId, blocks, subtrees, chain, clock, watch = unwatched } = deps;
   const authors = new TokenBuckets(clock, options.authorRate);
   const lateOnes = new TokenBuckets(clock, lateRate(options.authorRate));
   const relays = new TokenBuckets(clock, options.relayRate);
@@ -77,7 +75,7 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     ...passedElsewhere(deps.prefixes, watch),
     // While the node catches up from one peer, the news of others would only be in its way (spec: handlers skip while syncing).
     handsOn: (author, height) => {
-      const peer = deps.fsm.isSyncing() ? deps.sync.syncPeer() : undefined;
+      const peer = chain.isSyncing() ? deps.sync.syncPeer() : undefined;
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
     authorRate: (author, seqno, atFirstHand) => {
@@ -88,9 +86,9 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     relayRate: (relay) => relays.take(relay),
     isReplay: (author, seqno) => numbers.isReplay(author, seqno),
     dataHubUrlFault: dataHubUrlCheck(options.dataHubUrls),
-    ownHeightOf: (hash) => ownChain.heightOf(hash),
+    ownHeightOf: (hash) => chain.heightOf(hash),
     easiestTarget: () => {
-      const tip = ownChain.tip();
+      const tip = chain.tip();
       const isOld = tip === undefined || clock.now() - tip.time * 1000 > OLD_TIP_MS;
       return isOld || options.maxTargetRatio === 0 ? undefined : tip.target * BigInt(options.maxTargetRatio);
     },

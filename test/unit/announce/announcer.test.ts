@@ -8,6 +8,7 @@ import type { FsmState } from '../../../src/ports/blockchain-client.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+import { tracked } from '../../fakes/tracked.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
@@ -54,11 +55,13 @@ async function setUp({
     },
   };
   const told: Notification[] = [];
+  const tracker = tracked(chain, { log, metrics });
+  await tracker.start(new AbortController().signal);
   const announcer = new Announcer(
-    { node, blockchain: chain, log, metrics, clock, notify: (each) => told.push(each) },
+    { node, chain: tracker, log, metrics, clock, notify: (each) => told.push(each) },
     { topics, dataHubUrl: 'http://us' },
   );
-  await announcer.start();
+  announcer.start();
   return {
     announcer,
     chain,

@@ -6,6 +6,7 @@ import type { Notification } from '../../../src/domain/notification.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { BEST, ScriptedChain } from '../../fakes/scripted-chain.ts';
+import { tracked } from '../../fakes/tracked.ts';
 
 const OWN = 'own' as PeerId;
 const PEER = 'peer' as PeerId;
@@ -27,7 +28,14 @@ function setUp() {
     },
   };
   const announcer = new BestBlockAnnouncer(
-    { node, blockchain: chain, notify: (each) => told.push(each), clock, log: recordingLogger(), metrics },
+    {
+      node,
+      chain: tracked(chain, { clock }),
+      notify: (each) => told.push(each),
+      clock,
+      log: recordingLogger(),
+      metrics,
+    },
     { topic: 'best' },
   );
   const pass = async (ms: number) => {
