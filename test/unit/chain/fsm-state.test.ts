@@ -95,6 +95,28 @@ describe('state of the state machine', () => {
     await chain.stop();
   });
 
+  test('a stop while the first question is open leaves no loop and no subscription behind', async () => {
+    const { chain, signal, hold, listeners } = setUp();
+    const answer = hold();
+    const starting = chain.start(signal);
+    await chain.stop();
+    answer();
+    await starting;
+    expect([listeners.size, vi.getTimerCount()]).toEqual([0, 0]);
+  });
+
+  test('a start that is given up while the first question is open leaves no loop and no subscription behind', async () => {
+    const { chain, hold, listeners } = setUp();
+    const answer = hold();
+    const gaveUp = new AbortController();
+    const starting = chain.start(gaveUp.signal);
+    gaveUp.abort(new Error('given up'));
+    answer();
+    await expect(starting).rejects.toThrow('given up');
+    expect([listeners.size, vi.getTimerCount()]).toEqual([0, 0]);
+    await chain.stop();
+  });
+
   test('after stop nothing is asked or heard', async () => {
     const { chain, signal, listeners } = setUp();
     await chain.start(signal);
