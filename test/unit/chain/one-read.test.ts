@@ -87,7 +87,7 @@ async function everything() {
       verifiesHeaderPow: true,
       requiresHeader: false,
       authorRate: { perSecond: 0, burst: 0 },
-      relayRate: { perSecond: 0, burst: 0 },
+      sourceRate: { perSecond: 0, burst: 0 },
       dataHubUrls: { allowsPrivate: true, blacklist: [] },
       maxTargetRatio: 0,
     },
