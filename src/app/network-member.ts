@@ -273,7 +273,7 @@ export class NetworkMember {
         candidates: () => this.registry.connectedList().map((peer) => this.syncRow(peer)),
         chain,
         publishBlock: (announcement) => blockProducer.publish(encodeKafkaBlock(announcement)),
-        chargeFailure: (peerId: PeerId) => {
+        penalizeFailure: (peerId: PeerId) => {
           const facts = { topic: '', hash: undefined };
           void bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });
           noteAtHost(bans, this.registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);

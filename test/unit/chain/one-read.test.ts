@@ -54,7 +54,7 @@ async function everything() {
       ...common,
       candidates: () => peers,
       publishBlock: () => {},
-      chargeFailure: () => {},
+      penalizeFailure: () => {},
       connectedCount: () => 1,
       random: () => 0,
     },
