@@ -207,7 +207,7 @@ export class NetworkMember {
         registry: this.registry,
         notify: (notification) => this.notifications.publish(notification),
         handshake: (message, author) => handshake.topicMessage(message, author),
-        bestBlockAsked: (author) => bestBlock.asked(author),
+        bestBlockAsked: (author) => bestBlock.requested(author),
         onResult: (envelope, result) => this.recent.result(envelope, result, clock.now()),
       },
       { ...this.options, topics: this.options.networks.map(({ topics }) => topics) },
@@ -305,7 +305,7 @@ export class NetworkMember {
     const { chain, node, clock, log } = this.deps;
     return new BestBlockAsker({
       request: () => bestBlock.request(),
-      listeners: () => names.reduce((sum, name) => sum + (node.getTopic(name)?.subscribers().length ?? 0), 0),
+      subscribers: () => names.reduce((sum, name) => sum + (node.getTopic(name)?.subscribers().length ?? 0), 0),
       isHeightKnown: () => this.registry.connectedList().some(({ claimed }) => claimed !== undefined),
       isRunning: () => chain.fsmState() === 'RUNNING',
       clock,

@@ -1,5 +1,5 @@
 // Keeps a sync peer while this node is behind (spec `SyncManager`). The FSM state decides when and how often the sync
-// is evaluated; `chooseSyncPeer` makes the choice, a `SyncSession` follows the attempt. Timers and the trigger are here.
+// is evaluated; `chooseSyncPeer` makes the choice and a `SyncSession` follows the attempt. Timers and trigger are here.
 
 import type { ChainNews } from '../chain/news.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
