@@ -88,15 +88,9 @@ export class ChainTracker {
       header: (hash) => this.headerOf(hash),
       bestHeader: (hash) => this.bestHeaderAt(hash),
     });
+    const help = 'Whether this is the last known FSM state (1) or not (0)';
     for (const state of FSM_STATES)
-      metrics.gauge(
-        'teranode_p2p_fsm_state',
-        'Whether this is the last known FSM state (1) or not (0)',
-        () => Number(this.state.known === state),
-        {
-          state,
-        },
-      );
+      metrics.gauge('teranode_p2p_fsm_state', help, () => Number(this.state.known === state), { state });
   }
 
   /**
