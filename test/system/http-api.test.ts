@@ -246,7 +246,7 @@ async function announceAll(): Promise<void> {
   );
 }
 
-test('the document names exactly the operations that are called here', () => {
+test('the OpenAPI document has exactly the operations that are called here', () => {
   expect(
     client
       .operations()
@@ -255,13 +255,13 @@ test('the document names exactly the operations that are called here', () => {
   ).toEqual(Object.keys(EVERY).sort());
 });
 
-describe('answers as the document says', () => {
+describe('HTTP API answers as its document says', () => {
   test.each(Object.keys(EVERY))('%s', async (id) => {
     await EVERY[id]?.();
   });
 });
 
-test('what changes something needs the admin key, and an address may guess only a few times', async () => {
+test('requests that change state need the admin key, and an address may guess only a few times', async () => {
   const changes = client.operations().filter(({ needsKey }) => needsKey);
   expect(changes.length).toBeGreaterThan(4);
   expect(changes.every(({ method }) => method !== 'GET')).toBe(true);
@@ -277,7 +277,7 @@ test('what changes something needs the admin key, and an address may guess only 
   expect((await rows('listPeers')).map(({ id }) => id)).toEqual([peer.peerId]);
 });
 
-test('no answer was a fault of ours', async () => {
+test('no answer was an internal error', async () => {
   expect(await server.metric('teranode_p2p_http_answers_refused_total')).toBe(0);
   expect(server.output.json.filter(({ level }) => level === 'error')).toEqual([]);
 });

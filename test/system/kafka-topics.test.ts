@@ -8,7 +8,7 @@ import { readTopic } from '../support/kafka-reader.ts';
 import { silentBroker } from '../support/silent-broker.ts';
 import { waitFor } from '../support/wait.ts';
 
-describe('what others do to a topic', () => {
+describe('changes of a Kafka topic by others', () => {
   let broker: KafkaBroker;
   let admin: Admin;
 
@@ -38,7 +38,7 @@ describe('what others do to a topic', () => {
     got.push(Buffer.from(message.value).toString());
   };
 
-  test('a message that the broker takes at no price is dropped and counted, what comes behind it arrives', async () => {
+  test('a message that the broker never accepts is dropped and counted, and the ones after it arrive', async () => {
     const configs = [{ name: 'max.message.bytes', value: '1000' }];
     await admin.createTopics({ topics: ['narrow'], partitions: 1, replicas: 1, configs });
     const { producer: make, metrics } = partsFor(broker.address);
@@ -52,7 +52,7 @@ describe('what others do to a topic', () => {
     expect((await readTopic(broker.address, 'narrow', (count) => count >= 50)).map(String)).toEqual(small);
   });
 
-  test('a topic that the broker does not let us configure is used as it is', async () => {
+  test('a topic that we may not configure is used unchanged', async () => {
     await admin.createTopics({ topics: ['theirs'], partitions: 1, replicas: 1 });
     const { producer: make, consumer: read, log } = partsFor(broker.address);
     // Kafka 4 takes no segments below 1 MiB.
@@ -67,7 +67,7 @@ describe('what others do to a topic', () => {
     await Promise.all([producer.stop(), consumer.stop()]);
   });
 
-  test('a topic that is deleted while we produce to it is made again, and loses nothing that comes after', async () => {
+  test('a topic deleted while we produce to it is created again and loses no later message', async () => {
     const { producer: make } = partsFor(broker.address);
     const producer = make('gone');
     await producer.start(signal);
@@ -81,7 +81,7 @@ describe('what others do to a topic', () => {
     expect((await readTopic(broker.address, 'gone', (count) => count >= 2)).map(String)).toEqual(['after', 'later']);
   });
 
-  test('topics of one group that are deleted while we read them are made again and read', async () => {
+  test('topics of one group that are deleted while we read them are created again and read', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address);
     const got: string[] = [];
     const topics = ['lost-a', 'lost-b'];
@@ -99,7 +99,7 @@ describe('what others do to a topic', () => {
     await Promise.all([...producers, ...consumers].map((each) => each.stop()));
   });
 
-  test('partitions that are added while we read are read too', async () => {
+  test('partitions added while we read are read too', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address);
     const got: string[] = [];
     const consumer = read('wider', 'g');
@@ -119,7 +119,7 @@ describe('what others do to a topic', () => {
     await Promise.all([wide.stop(), consumer.stop()]);
   });
 
-  test('what was handled of every partition is committed', async () => {
+  test('handled records of every partition are committed', async () => {
     await admin.createTopics({ topics: ['several'], partitions: 3, replicas: 1 });
     const { producer: make, consumer: read } = partsFor(broker.address);
     const producer = make('several');
@@ -142,7 +142,7 @@ describe('what others do to a topic', () => {
     await Promise.all([producer.stop(), second.stop()]);
   });
 
-  test('members that come to a group and go again make nobody handle a record twice', async () => {
+  test('consumers that join and leave a group cause no record to be handled twice', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address);
     const seen: string[] = [];
     const producer = make('calm');
@@ -190,7 +190,7 @@ describe('the first broker of the URL', () => {
   });
 
   test.each(['never answers', 'drops what it is told'])(
-    'that takes connections and %s is passed over',
+    'is skipped when it accepts connections and %s',
     async (what) => {
       const first = await silentBroker({ drops: what.startsWith('drops') });
       const { producer: make, consumer: read } = partsFor(`${first.address},${broker.address}`);

@@ -26,7 +26,7 @@ describe('kafka:// with a real broker', () => {
 
   brokerConformance(() => partsFor(broker.address));
 
-  test('20,000 messages, none lost, none twice', async () => {
+  test('delivers 20,000 messages exactly once', async () => {
     const { producer: make } = partsFor(broker.address);
     const producer = make('many');
     await producer.start(signal);
@@ -37,7 +37,7 @@ describe('kafka:// with a real broker', () => {
     expect(new Set(values).size).toBe(20_000);
   });
 
-  test('a topic is created as its URL says, and an existing one is changed to it', async () => {
+  test('a topic is created as its URL says, and an existing one is adjusted', async () => {
     const { producer: make } = partsFor(broker.address);
     const admin = new Admin({ clientId: 'test', bootstrapBrokers: [broker.address] });
     const configuration = async () => {
@@ -69,7 +69,7 @@ describe('kafka:// with a real broker', () => {
     await admin.close();
   });
 
-  test('an outage: start resolves, publish never blocks, all arrives once when the broker is back', async () => {
+  test('during an outage start resolves and publish never blocks; everything arrives once when the broker is back', async () => {
     const { producer: make, log } = partsFor(broker.address);
     const producer = make('outage');
     await producer.start(signal);
@@ -190,7 +190,7 @@ describe('TLS', () => {
     keyFile: file('client.key'),
   };
 
-  test('with the authority and a client certificate records go through', async () => {
+  test('records are delivered with the authority and a client certificate', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address, kafkaTls(client));
     const producer = make('secret');
     const consumer = read('secret', 'g');
@@ -205,7 +205,7 @@ describe('TLS', () => {
     await Promise.all([producer.stop(), consumer.stop()]);
   });
 
-  test('unverified, when the setting says so', async () => {
+  test('records are delivered unverified when the setting says so', async () => {
     const { producer: make } = partsFor(broker.address, kafkaTls({ ...client, skipVerify: true, caFile: undefined }));
     expect(await make('secret').probe(5000)).toMatchObject({ ok: true });
   });
@@ -221,7 +221,7 @@ describe('TLS', () => {
     expect(probe.details).toContain(broker.address);
   });
 
-  test('a file that cannot be read is refused with its setting', () => {
+  test('a file that cannot be read is reported with its setting', () => {
     expect(() => kafkaTls({ ...client, caFile: file('nothing') })).toThrow(/KAFKA_TLS_CA_FILE/);
   });
 });

@@ -48,7 +48,7 @@ function settingsFor(address: string): Record<string, string> {
   };
 }
 
-test('all three are reached over TLS, with the server’s certificate as the client’s, and with its key', async () => {
+test('all three services are reached over TLS with the server’s certificate as client certificate, and with the key', async () => {
   const called = await startServices();
   const server = await ServerProcess.start({ settings: settingsFor(called.address) });
   running.push(server);
@@ -62,7 +62,7 @@ test('all three are reached over TLS, with the server’s certificate as the cli
   });
 });
 
-test('without the authority that signed theirs a server waits, is not ready, and says why', async () => {
+test('a server without the authority of the services waits, is not ready, and says why', async () => {
   const called = await startServices();
   const { server_caFile: _unset, ...settings } = settingsFor(called.address);
   const http = `127.0.0.1:${await freePort()}`;
