@@ -151,7 +151,12 @@ export const SERVICE_SETTINGS = {
   ),
   grpc_admin_api_key: optional(
     adminKey,
-    'Key for calls that change something; unset: one is generated and kept in dataFolder. A key set here is also sent with each call to the blockchain, block validation and block assembly services.',
+    'Admin key of this server, needed by requests that change state. Unset: one is generated and stored in <dataFolder>/admin.key.',
     { isSecret: true },
+  ),
+  p2p_services_api_key: optional(
+    text,
+    'API key sent with every call to the blockchain, block validation and block assembly services. Unset: none. Readable on the network unless security_level_grpc is above 0.',
+    { isOurs: true, isSecret: true },
   ),
 };
