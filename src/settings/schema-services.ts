@@ -1,4 +1,5 @@
 // Settings of what stands beside the P2P network: chain, Kafka, HTTP, gRPC, files.
+import { HTTP_READS } from './http-reads.ts';
 import { optional, required, setting } from './row.ts';
 import {
   adminKey,
@@ -111,6 +112,18 @@ export const SERVICE_SETTINGS = {
     integer(0, 1_000_000),
     50,
     'Requests a second of one address, ten times as many at once; probes and WebSockets are not counted, /metrics by itself; 0: no limit.',
+    OURS,
+  ),
+  p2p_http_public_reads: setting(
+    listOf(oneOf('all', ...HTTP_READS)),
+    [],
+    'API reads that do not need the admin key. On a listener bound to loopback no read needs it.',
+    OURS,
+  ),
+  p2p_http_public_metrics: setting(
+    boolean,
+    true,
+    'Whether /metrics is open without the admin key. On a listener bound to loopback it always is.',
     OURS,
   ),
   p2p_ws_origins: setting(listOf(text), ['*'], 'Origins of web pages that may open a WebSocket; *: all.', OURS),

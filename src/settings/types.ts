@@ -94,12 +94,12 @@ export function oneOfOr(other: SettingType<string>, ...words: readonly string[])
 }
 
 /** A list whose empty text means that there is none, not the default. */
-export function listOrNone(item: SettingType<string>): SettingType<readonly string[]> {
+export function listOrNone<T extends string>(item: SettingType<T>): SettingType<readonly T[]> {
   return { ...listOf(item), keepsEmpty: true };
 }
 
 /** Items separated by `|`. */
-export function listOf(item: SettingType<string>): SettingType<readonly string[]> {
+export function listOf<T extends string>(item: SettingType<T>): SettingType<readonly T[]> {
   return {
     expects: `a list separated by |, each ${item.expects}`,
     parse: (value) => {

@@ -19,7 +19,7 @@ async function call(id: string, options: CallOptions = {}): Promise<Reply> {
   return await client.call(id, options);
 }
 
-describe('answers that do not fit their schema', () => {
+describe('responses that do not match their schema', () => {
   const COUNTER = 'teranode_p2p_http_answers_refused_total';
   const peer = { ...KNOWN_PEER, id: OTHER_ID };
 
@@ -28,15 +28,17 @@ describe('answers that do not fit their schema', () => {
     ['listPeers', '/api/v1/peers', { connected: [{ ...peer, direction: 'sideways' }] }],
     ['listPeers', '/api/v1/peers', { connected: [{ ...peer, pingMs: Number.NaN }] }],
     ['listPeers', '/api/v1/peers', { connected: [{ ...peer, bytesSent: -1 }] }],
+    ['listPeers', '/api/v1/peers', { connected: [{ ...peer, bytesSent: 5n }] }],
+    ['listPeers', '/api/v1/peers', { connected: [{ ...peer, pingMs: null }] }],
     ['listSettings', '/api/v1/settings', { settingViews: [{ key: 'a', value: 5 }] }],
     ['getSync', '/api/v1/sync', { syncView: { fsmState: 3 } }],
-  ])('%s: is a fault of ours, counted and logged, and nothing of it leaves', async (id, route, spoiled) => {
+  ])('%s: the response is not sent, but counted and logged as a bug of ours', async (id, route, spoiled) => {
     Object.assign(served.view, spoiled);
     const { status, body } = await call(id);
-    expect([status, body]).toEqual([500, { code: 'INTERNAL', message: 'this failed; the log of the server says why' }]);
+    expect([status, body]).toEqual([500, { code: 'INTERNAL', message: 'internal error (see the log of the server)' }]);
     expect(served.metrics.count(COUNTER, { route })).toBe(1);
     expect(served.log.lines.filter(({ level }) => level === 'error')).toMatchObject([
-      { fields: { route, err: { message: expect.stringContaining('does not fit its schema') } } },
+      { fields: { route, err: { message: expect.stringContaining('does not match its schema') } } },
     ]);
   });
 
@@ -183,7 +185,7 @@ describe('requests that are refused', () => {
     const response = await fetch(`http://${served.address}/api/v1/nothing?x=1`);
     expect([response.status, await response.json()]).toEqual([
       404,
-      { code: 'NOT_FOUND', message: 'there is no GET /api/v1/nothing; see /openapi.json' },
+      { code: 'NOT_FOUND', message: 'unknown route GET /api/v1/nothing (see /openapi.json)' },
     ]);
   });
 });

@@ -2,7 +2,9 @@
 import type { IncomingMessage } from 'node:http';
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import type { Logger } from '../../../ports/log.ts';
+import { problems } from '../api/api.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { isAllowedOrigin, type Origins } from '../server/origins.ts';
 import type { WebSocketHub } from './hub.ts';
@@ -18,6 +20,22 @@ const RETRY_NOT_READY_S = 1;
 /** 16 bytes in base64 (RFC 6455, 4.1). */
 const KEY_FORM = /^[+/0-9A-Za-z]{22}==$/;
 const VERSION = '13';
+
+const WEBSOCKET_SCHEMA = {
+  operationId: 'watch',
+  tags: ['gossip'],
+  summary:
+    'WebSocket that streams what this node receives and sends, one JSON object per frame; its own status comes first.',
+  querystring: z
+    .object({
+      types: z
+        .array(z.enum(TYPE_NAMES))
+        .optional()
+        .describe('Types to receive, separated by commas. Default: block,subtree,mining_on,node_status.'),
+    })
+    .meta({ style: 'form', explode: false }),
+  response: { 101: z.undefined().describe('Switching Protocols.'), ...problems(400, 403, 426, 429, 503) },
+};
 
 interface Admitted {
   readonly wish: Wish;
@@ -61,8 +79,11 @@ export async function addWebSocketRoute(
     method: 'GET',
     url: WEBSOCKET_PATH,
     exposeHeadRoute: false,
-    // Clients have a bound of their own.
+    // Clients have limits of their own.
     config: { rateLimit: false },
+    schema: WEBSOCKET_SCHEMA,
+    // The schema only documents: `parseWish` reads the query, after the handshake is checked.
+    validatorCompiler: () => () => true,
     preValidation: async (request) => {
       admitted.set(request.raw, await admit(request, hub, options.origins));
     },
