@@ -1,4 +1,4 @@
-// Settings of what stands beside the P2P network: chain, Kafka, HTTP, gRPC, files.
+// Settings of everything besides the P2P network: chain, Kafka, HTTP, gRPC, files.
 import { HTTP_READS } from './http-reads.ts';
 import { optional, required, setting } from './row.ts';
 import {
@@ -22,7 +22,7 @@ const OURS = { isOurs: true } as const;
 export const SERVICE_SETTINGS = {
   network: required(
     oneOf('mainnet', 'testnet', 'stn', 'regtest', 'teratestnet', 'tstn'),
-    'The chain; decides topic prefix and proof-of-work limit. Absent: the last part of chainCfgParams_topicPrefix, when that is one of these.',
+    'Bitcoin network; determines the topic prefix and the proof-of-work limit. Unset: the last part of chainCfgParams_topicPrefix, if that is one of these.',
     {
       inference: {
         key: 'chainCfgParams_topicPrefix',
@@ -32,86 +32,120 @@ export const SERVICE_SETTINGS = {
     },
   ),
   chainCfgParams_topicPrefix: optional(
-    matching('a prefix of letters, digits, _ . / and -', /^[A-Za-z0-9._/-]{1,200}$/),
-    'Topic prefix instead of the network’s own (ChainCfgParams.TopicPrefix).',
+    matching('prefix of letters, digits, _ . / and -', /^[A-Za-z0-9._/-]{1,200}$/),
+    'Topic prefix that replaces the one of the network (ChainCfgParams.TopicPrefix).',
   ),
-  clientName: setting(text, 'teranode', 'Name of this node; Kafka consumer group p2p.<clientName>.'),
-  dataFolder: setting(text, './data', 'Everything that this node keeps; never shared by two.'),
+  clientName: setting(text, 'teranode', 'Name of this node. Its Kafka consumer group is p2p.<clientName>.'),
+  dataFolder: setting(
+    text,
+    './data',
+    'Folder for the private key, chain, bans, admin key and peer cache. Back it up. Only one running node may use it.',
+  ),
   logLevel: setting(
     oneOf('TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'),
     'INFO',
-    'Least level that is logged; the ready line and a new admin key always are.',
+    'Minimum level of log lines. The ready line and a newly generated admin key are always logged.',
   ),
 
-  asset_httpAddress: optional(httpUrl, 'DataHub URL announced when no public one is set.'),
-  asset_httpPublicAddress: optional(httpUrl, 'DataHub URL announced.'),
-  subtreevalidation_blacklisted_baseurls: setting(listOf(text), [], 'DataHubs whose hosts are not used.'),
+  asset_httpAddress: optional(httpUrl, 'DataHub URL to announce when asset_httpPublicAddress is unset.'),
+  asset_httpPublicAddress: optional(httpUrl, 'DataHub URL to announce: where peers fetch blocks and subtrees from us.'),
+  subtreevalidation_blacklisted_baseurls: setting(listOf(text), [], 'DataHub URLs whose hosts are never used.'),
 
   blockchain_store: setting(
     storeUrl,
     'sqlite:///blockchain',
-    'Store of the embedded chain: sqlite:///name is <dataFolder>/name.db.',
+    'Store of the embedded chain. sqlite:///name is the file <dataFolder>/name.db.',
     { isSecret: true },
   ),
-  blockchain_grpcAddress: optional(dialAddress, 'Blockchain service; unset: the embedded chain.'),
-  blockchain_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.'),
-  blockchain_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.'),
-  blockvalidation_grpcAddress: optional(dialAddress, 'Block validation service.'),
-  blockvalidation_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.'),
-  blockvalidation_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.'),
-  blockassembly_grpcAddress: optional(dialAddress, 'Block assembly service.'),
-  blockassembly_grpcMaxRetries: optional(integer(0, 1000), 'Instead of grpc_max_retries.'),
-  blockassembly_grpcRetryBackoff: optional(interval, 'Instead of grpc_retry_backoff.'),
+  blockchain_grpcAddress: optional(
+    dialAddress,
+    'gRPC address of the blockchain service. Unset: the embedded chain is used.',
+  ),
+  blockchain_grpcMaxRetries: optional(integer(0, 1000), 'Overrides grpc_max_retries for this service.'),
+  blockchain_grpcRetryBackoff: optional(interval, 'Overrides grpc_retry_backoff for this service.'),
+  blockvalidation_grpcAddress: optional(dialAddress, 'gRPC address of the block validation service.'),
+  blockvalidation_grpcMaxRetries: optional(integer(0, 1000), 'Overrides grpc_max_retries for this service.'),
+  blockvalidation_grpcRetryBackoff: optional(interval, 'Overrides grpc_retry_backoff for this service.'),
+  blockassembly_grpcAddress: optional(dialAddress, 'gRPC address of the block assembly service.'),
+  blockassembly_grpcMaxRetries: optional(integer(0, 1000), 'Overrides grpc_max_retries for this service.'),
+  blockassembly_grpcRetryBackoff: optional(interval, 'Overrides grpc_retry_backoff for this service.'),
   grpc_max_retries: setting(
     integer(0, 1000),
     40,
-    'Retries of a call to one of these services, as long as its deadline allows: 10 s with all its retries, at most five with the default waits.',
+    'Maximum retries of a call to these services. A call with all its retries takes at most 10 s, which allows five retries with the default back-off.',
   ),
   grpc_retry_backoff: setting(
     interval,
     250,
-    'First wait between them, doubled each time up to 5 s; a wait that would end after those 10 s is not begun: the call fails.',
+    'Wait before the first retry; doubles with each retry, up to 5 s. A call fails when the next wait would exceed its 10 s.',
   ),
-  embedded_chain_headers: optional(text, 'File of consecutive 80-byte headers to import at start.', OURS),
-  embedded_chain_mine_interval: optional(interval, 'Mine a block each interval (regtest); unset: no mining.', OURS),
+  embedded_chain_headers: optional(
+    text,
+    'File of consecutive 80-byte block headers that the embedded chain imports at start.',
+    OURS,
+  ),
+  embedded_chain_mine_interval: optional(
+    interval,
+    'Interval at which the embedded chain mines a block (regtest). Unset: no mining.',
+    OURS,
+  ),
 
-  kafka_blocksConfig: setting(kafkaUrl, 'memory://local/blocks', 'Where block announcements go.'),
-  kafka_subtreesConfig: setting(kafkaUrl, 'memory://local/subtrees', 'Where subtree announcements go.'),
-  kafka_rejectedTxConfig: setting(kafkaUrl, 'memory://local/rejectedtx', 'Rejected transactions of our validator.'),
+  kafka_blocksConfig: setting(
+    kafkaUrl,
+    'memory://local/blocks',
+    'Kafka topic for block announcements that peers sent.',
+  ),
+  kafka_subtreesConfig: setting(
+    kafkaUrl,
+    'memory://local/subtrees',
+    'Kafka topic for subtree announcements that peers sent.',
+  ),
+  kafka_rejectedTxConfig: setting(
+    kafkaUrl,
+    'memory://local/rejectedtx',
+    'Kafka topic with the transactions that our validator rejected.',
+  ),
   kafka_invalidBlocksConfig: setting(
     kafkaUrl,
     'memory://local/invalid-blocks',
-    'Invalid blocks reported by validation.',
+    'Kafka topic with the invalid blocks that block validation reports.',
   ),
   kafka_invalidSubtreesConfig: setting(
     kafkaUrl,
     'memory://local/invalid-subtrees',
-    'Invalid subtrees reported by validation.',
+    'Kafka topic with the invalid subtrees that subtree validation reports.',
   ),
   kafka_queue_max_messages: setting(
     integer(1, 100_000_000),
     100_000,
-    'Messages of a topic waiting for Kafka; the oldest is dropped.',
+    'Maximum messages per topic queued for Kafka. The oldest are dropped.',
     OURS,
   ),
   kafka_queue_max_bytes: setting(
     integer(1024, 68_719_476_736),
     67_108_864,
-    'Bytes of a topic waiting for Kafka.',
+    'Maximum bytes per topic queued for Kafka. The oldest messages are dropped.',
     OURS,
   ),
-  KAFKA_ENABLE_TLS: setting(boolean, false, 'TLS to the Kafka brokers.'),
-  KAFKA_TLS_SKIP_VERIFY: setting(boolean, false, 'Accept any broker certificate.'),
-  KAFKA_TLS_CA_FILE: optional(text, 'Authority that signed the brokers’ certificates.'),
-  KAFKA_TLS_CERT_FILE: optional(text, 'Our certificate.'),
-  KAFKA_TLS_KEY_FILE: optional(text, 'Key of our certificate.'),
+  KAFKA_ENABLE_TLS: setting(boolean, false, 'Uses TLS for connections to Kafka brokers.'),
+  KAFKA_TLS_SKIP_VERIFY: setting(boolean, false, 'Accepts any broker certificate. Insecure.'),
+  KAFKA_TLS_CA_FILE: optional(text, 'CA certificate (PEM) that signed the broker certificates.'),
+  KAFKA_TLS_CERT_FILE: optional(text, 'Client certificate (PEM) for Kafka.'),
+  KAFKA_TLS_KEY_FILE: optional(text, 'Private key (PEM) of the client certificate for Kafka.'),
 
-  p2p_http_listen_address: setting(listenAddress, ':9906', 'HTTP of this node.', { also: ['p2p_httpListenAddress'] }),
-  p2p_http_cors_origins: setting(listOf(text), ['*'], 'Origins of web pages that may ask over HTTP; *: all.', OURS),
+  p2p_http_listen_address: setting(listenAddress, ':9906', 'Address that the HTTP server listens on.', {
+    also: ['p2p_httpListenAddress'],
+  }),
+  p2p_http_cors_origins: setting(
+    listOf(text),
+    ['*'],
+    'Web origins allowed to read HTTP responses (CORS). * allows all.',
+    OURS,
+  ),
   p2p_http_rate: setting(
     integer(0, 1_000_000),
     50,
-    'Requests a second of one address, ten times as many at once; probes and WebSockets are not counted, /metrics by itself; 0: no limit.',
+    'HTTP requests per second per client address (burst: 10×). Health checks and WebSockets are exempt; /metrics is counted separately. 0: unlimited.',
     OURS,
   ),
   p2p_http_public_reads: setting(
@@ -126,38 +160,47 @@ export const SERVICE_SETTINGS = {
     'Whether /metrics is open without the admin key. On a listener bound to loopback it always is.',
     OURS,
   ),
-  p2p_ws_origins: setting(listOf(text), ['*'], 'Origins of web pages that may open a WebSocket; *: all.', OURS),
-  p2p_ws_max_clients: setting(integer(1, 100_000), 2000, 'WebSocket clients at a time.', OURS),
+  p2p_ws_origins: setting(listOf(text), ['*'], 'Web origins allowed to open a WebSocket. * allows all.', OURS),
+  p2p_ws_max_clients: setting(integer(1, 100_000), 2000, 'Maximum number of WebSocket clients.', OURS),
   p2p_ws_max_clients_per_address: optional(
     integer(1, 100_000),
-    'WebSocket clients of one address (IPv6: of one /64); unset: half of p2p_ws_max_clients. Behind a proxy all have its address.',
+    'Maximum number of WebSocket clients per address (IPv6: per /64). Unset: half of p2p_ws_max_clients. Behind a proxy all clients share its address.',
     OURS,
   ),
   p2p_ws_buffer_frames: setting(
     integer(16, 1_000_000),
     4000,
-    'Frames that wait for a slow WebSocket client; the oldest are dropped.',
+    'Maximum frames queued for a slow WebSocket client. The oldest are dropped.',
     OURS,
   ),
-  p2p_http_address: optional(dialAddress, 'Where clients find that HTTP.', { also: ['p2p_httpAddress'] }),
-  health_check_httpListenAddress: optional(listenAddress, 'Second place for /health/readiness and /health/liveness.'),
-  securityLevelHTTP: setting(integer(0, 1), 0, '1 serves HTTPS.'),
+  p2p_http_address: optional(dialAddress, 'Address at which clients reach the HTTP server.', {
+    also: ['p2p_httpAddress'],
+  }),
+  health_check_httpListenAddress: optional(
+    listenAddress,
+    'Additional address to serve /health/readiness and /health/liveness on.',
+  ),
+  securityLevelHTTP: setting(integer(0, 1), 0, '0: HTTP. 1: HTTPS.'),
   server_certFile: optional(
     text,
-    'Certificate for HTTPS and gRPC; above security_level_grpc 0 also our client certificate for the services that we call.',
+    'Certificate (PEM) for HTTPS and gRPC. With security_level_grpc above 0 it is also the client certificate for calls to other services.',
   ),
-  server_keyFile: optional(text, 'Key of that certificate.'),
+  server_keyFile: optional(text, 'Private key (PEM) of server_certFile.'),
   server_caFile: optional(
     text,
-    'Authority of client certificates (level 3), and of the services that we call over TLS; unset: for these the public ones.',
+    'CA certificate (PEM) that verifies clients (security_level_grpc 3) and the services called over TLS. Unset: services are verified with the public CAs.',
     OURS,
   ),
-  p2p_grpc_listen_address: setting(listenAddress, ':9904', 'gRPC of this node.', { also: ['p2p_grpcListenAddress'] }),
-  p2p_grpc_address: optional(dialAddress, 'Where clients find that gRPC.', { also: ['p2p_grpcAddress'] }),
+  p2p_grpc_listen_address: setting(listenAddress, ':9904', 'Address that the gRPC server listens on.', {
+    also: ['p2p_grpcListenAddress'],
+  }),
+  p2p_grpc_address: optional(dialAddress, 'Address at which clients reach the gRPC server.', {
+    also: ['p2p_grpcAddress'],
+  }),
   security_level_grpc: setting(
     integer(0, 3),
     0,
-    '1 TLS, 2 any client certificate, 3 verified ones; above 0 the blockchain, block validation and block assembly services are called over TLS too.',
+    '0: no TLS. 1: TLS. 2: TLS with any client certificate. 3: TLS with verified client certificates. Above 0, calls to the blockchain, block validation and block assembly services use TLS too.',
     {
       also: ['securityLevelGRPC'],
     },

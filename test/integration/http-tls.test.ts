@@ -73,13 +73,13 @@ describe('files that are refused at start', () => {
   };
 
   test.each<readonly [string, string, () => CertificateFiles | Promise<CertificateFiles>]>([
-    ['a certificate that is missing', 'server_certFile cannot be read', () => ({ ...first, certFile: missing() })],
-    ['a key that is missing', 'server_keyFile cannot be read', () => ({ ...first, keyFile: missing() })],
-    ['a folder', 'server_certFile cannot be read', () => ({ ...first, certFile: folder })],
-    ['no certificate', 'server_certFile holds no certificate', () => ({ ...first, certFile: nonsense() })],
-    ['a damaged one', 'server_certFile holds a damaged certificate', () => ({ ...first, certFile: damaged() })],
-    ['no key', 'server_keyFile holds no private key', () => ({ ...first, keyFile: nonsense() })],
-    ['files swapped', 'server_certFile holds no', () => ({ certFile: first.keyFile, keyFile: first.certFile })],
+    ['a certificate that is missing', 'failed to read server_certFile', () => ({ ...first, certFile: missing() })],
+    ['a key that is missing', 'failed to read server_keyFile', () => ({ ...first, keyFile: missing() })],
+    ['a folder', 'failed to read server_certFile', () => ({ ...first, certFile: folder })],
+    ['no certificate', 'has no certificate (expected PEM)', () => ({ ...first, certFile: nonsense() })],
+    ['a damaged one', 'has an invalid certificate', () => ({ ...first, certFile: damaged() })],
+    ['no key', 'has no usable private key', () => ({ ...first, keyFile: nonsense() })],
+    ['files swapped', 'has no certificate', () => ({ certFile: first.keyFile, keyFile: first.certFile })],
     ['the key of another', 'is not the key of server_certFile', () => ({ ...first, keyFile: second.keyFile })],
     ['an expired certificate', 'expired at', () => makeCertificate(folder, 'expired', authority, { isExpired: true })],
   ])('%s', async (_what, message, files) => {
@@ -114,7 +114,7 @@ describe('a certificate that is replaced', () => {
     notifications.publish(subtree(1));
     await client.received(1, 'subtree');
     expect(idle.destroyed).toBe(false);
-    expect(log.lines.some(({ event }) => event === 'certificate read again')).toBe(true);
+    expect(log.lines.some(({ event }) => event === 'certificate reloaded')).toBe(true);
     expect(metrics.count('teranode_p2p_http_certificate_reloads_total', { result: 'served' })).toBe(1);
     expect(metrics.gaugeValue('teranode_p2p_http_certificate_expiry_timestamp_seconds')).toBeGreaterThan(
       Date.now() / 1000,

@@ -11,7 +11,7 @@ const BUFFER = 100;
 const NEVER = 3_600_000;
 /** 200 MB, which no kernel keeps for a connection. */
 const MOST_FRAMES = 10_000;
-const PATIENT = { stallMs: NEVER, behindMs: NEVER, pingMs: NEVER, checkMs: 20 };
+const PATIENT = { noProgressMs: NEVER, behindMs: NEVER, pingMs: NEVER, checkMs: 20 };
 
 /** 20 KB, so that the kernel's buffers are soon full; the number can be read back. */
 function large(number: number): Notification {
@@ -108,13 +108,13 @@ describe('a client that does not read for a while', () => {
     // It answers no close.
     client.socket.destroy();
     await stopped;
-    expect([code, reason]).toEqual([1001, `the server stops: ${count - numbersOf(client).length} frames lost`]);
+    expect([code, reason]).toEqual([1001, `server stopping: ${count - numbersOf(client).length} frames lost`]);
   });
 });
 
 describe('a client that never reads', () => {
   test('is closed when what was written to it makes no progress; should it read then, it knows how much it lost', async () => {
-    const served = await serve({ stallMs: 300, ...TO_THE_LAST });
+    const served = await serve({ noProgressMs: 300, ...TO_THE_LAST });
     const client = await pausedClient(served.address);
     const count = publishUntilLost(served, 50);
     await waitFor(() => served.metrics.gaugeValue('teranode_p2p_ws_buffer_frames') === 0, { what: 'the end' });
@@ -126,7 +126,7 @@ describe('a client that never reads', () => {
   });
 
   test('is gone in time when it does not even read its end', async () => {
-    const served = await serve({ stallMs: 300 });
+    const served = await serve({ noProgressMs: 300 });
     await pausedClient(served.address);
     publishUntilLost(served);
     await waitFor(() => served.metrics.count('teranode_p2p_ws_closed_total', { reason: 'too_slow' }) === 1, {
@@ -161,7 +161,7 @@ describe('a client that never reads', () => {
 describe('a client that reads slowly and steadily', () => {
   test('is not stalled, however long what the kernel has for it lasts: it gets everything', async () => {
     const COUNT = 300;
-    const served = await serve({ stallMs: 2000 }, { bufferFrames: 100_000, pingBytes: 64 * 1024 });
+    const served = await serve({ noProgressMs: 2000 }, { bufferFrames: 100_000, pingBytes: 64 * 1024 });
     const client = await pausedClient(served.address);
     // 6 MB, of which the kernel takes some at once, and then more only when a client has read a MB and a half.
     for (let i = 0; i < COUNT; i += 1) served.notifications.publish(large(i));
@@ -175,7 +175,7 @@ describe('a client that reads slowly and steadily', () => {
   });
 
   test('is not feigned by pongs that answer nothing', async () => {
-    const served = await serve({ stallMs: 500 });
+    const served = await serve({ noProgressMs: 500 });
     const client = await pausedClient(served.address);
     publishUntilLost(served);
     const ponging = setInterval(() => client.send({ opcode: PONG, payload: Buffer.from([0, 0, 255, 255]) }), 100);

@@ -122,7 +122,7 @@ describe('what a client gets', () => {
     expect(metrics.gaugeValue('teranode_p2p_ws_clients')).toBe(1);
     notifications.publish(subtree(1));
     await server.stop();
-    expect(await client.closed()).toEqual({ code: 1001, reason: 'the server stops' });
+    expect(await client.closed()).toEqual({ code: 1001, reason: 'server stopping' });
     await client.gone();
     expect(typesOf(client)).toEqual(['node_status', 'subtree']);
     expect(notifications.watched).toBe(0);
@@ -162,7 +162,7 @@ describe('the first frame', () => {
     expect([refused.status, refused.headers['retry-after'], JSON.parse(refused.body)]).toEqual([
       503,
       '1',
-      { code: 'NOT_READY', message: 'this node has no status to tell yet' },
+      { code: 'NOT_READY', message: 'the status of this node is not known yet' },
     ]);
     answers.ownStatus = () => OWN_STATUS;
     expect((await (await RawWebSocket.open(address)).received(1))[0]).toMatchObject({ best_height: 7 });
@@ -195,7 +195,8 @@ describe('who may connect', () => {
     expect(refused.status).toBe(400);
     expect(JSON.parse(refused.body)).toEqual({
       code: 'INPUT_INVALID',
-      message: 'types: blocks is none of block, subtree, mining_on, node_status, rejected_tx, best_block, lost',
+      message:
+        'query/types: invalid type "blocks" (expected block, subtree, mining_on, node_status, rejected_tx, best_block, lost)',
     });
   });
 
@@ -220,7 +221,7 @@ describe('who may connect', () => {
     expect([refused.status, refused.headers['retry-after'], JSON.parse(refused.body)]).toEqual([
       503,
       '30',
-      { code: 'TOO_MANY_CLIENTS', message: 'all 2 places for WebSocket clients are taken' },
+      { code: 'TOO_MANY_CLIENTS', message: 'too many WebSocket clients (limit 2)' },
     ]);
     expect(metrics.gaugeValue('teranode_p2p_ws_clients_bound')).toBe(2);
     clients[0]?.socket.destroy();
@@ -236,7 +237,7 @@ describe('who may connect', () => {
     expect([refused.status, refused.headers['retry-after'], JSON.parse(refused.body)]).toEqual([
       429,
       '30',
-      { code: 'TOO_MANY_CLIENTS', message: 'all 2 places for WebSocket clients of one address are taken' },
+      { code: 'TOO_MANY_CLIENTS', message: 'too many WebSocket clients from this address (limit 2)' },
     ]);
     await open('127.0.0.2');
     await open('127.0.0.2');

@@ -81,13 +81,13 @@ function closeCodeOf(scene: Scene): number | undefined {
       now: () => clock.monotonic(),
       sent: metrics.counter('sent'),
       lost: metrics.counter('lost'),
-      onGone: () => undefined,
+      onDisconnect: () => undefined,
     },
     { bufferFrames: 4000, wantsLost: true, times: TIMES, pingBytes: PING_BYTES },
   );
-  client.begin(Buffer.alloc(300), () => () => undefined);
+  client.start(Buffer.alloc(300), () => () => undefined);
   for (let ms = 0; ms < 300_000 && connection.closeCode === undefined; ms += STEP_MS) {
-    client.take({ bytes: Buffer.alloc(33_000), frames: 100 });
+    client.receive({ bytes: Buffer.alloc(33_000), frames: 100 });
     connection.step();
     clock.advance(STEP_MS);
     if (ms % 1000 === 0) client.check();

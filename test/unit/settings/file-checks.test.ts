@@ -46,10 +46,10 @@ describe('files that settings name', () => {
   ])('%j: told with key, value, origin and what would be right', (env, keys) => {
     const problems = refused(env);
     expect(problems.map(({ key }) => key)).toEqual(keys);
-    for (const { key, value, origin, wouldBeRight } of problems) {
+    for (const { key, value, origin, expected } of problems) {
       expect(value).toBe(env[key]);
       expect(origin).toBe(`environment ${key}`);
-      expect(wouldBeRight.length).toBeGreaterThan(20);
+      expect(expected.length).toBeGreaterThan(20);
     }
   });
 

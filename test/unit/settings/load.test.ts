@@ -114,7 +114,7 @@ describe('the settings that Teranode ships', () => {
         key: 'grpc_admin_api_key',
         value: '********',
         origin: expect.stringMatching(/^settings\.conf:\d+ grpc_admin_api_key$/),
-        wouldBeRight: expect.any(String),
+        expected: expect.any(String),
       },
     ]);
   });
@@ -122,7 +122,7 @@ describe('the settings that Teranode ships', () => {
   test('a context whose values refer to unknown names is refused only where they are read', () => {
     const folder = folderWith('teranode-2025-09-settings_local.conf');
     const problems = problemsOf(() => loadSettings({ folder, env: ADMIN_KEY, context: 'operator.mainnet.prod' }));
-    expect(problems.find(({ key }) => key === 'clientName')?.wouldBeRight).toContain('unknown name ${clientSuffix}');
+    expect(problems.find(({ key }) => key === 'clientName')?.expected).toContain('unknown name ${clientSuffix}');
     expect(
       loadSettings({ folder, env: { ...ADMIN_KEY, clientSuffix: '7' }, context: 'operator.mainnet.prod' }).settings
         .clientName,
@@ -245,7 +245,7 @@ describe('defaults and bounds', () => {
     const problems = problemsOf(() => loadText(MINIMAL_SETTINGS, { [key]: value }));
     expect(problems).toHaveLength(1);
     expect(problems[0]?.origin).toBe(`environment ${key}`);
-    expect(problems[0]?.wouldBeRight.length).toBeGreaterThan(5);
+    expect(problems[0]?.expected.length).toBeGreaterThan(5);
   });
 
   test.each([
@@ -331,7 +331,7 @@ describe('defaults and bounds', () => {
         key: 'settings_local.conf',
         value: join(folder, 'settings_local.conf'),
         origin: 'file',
-        wouldBeRight: expect.stringContaining('a readable text file'),
+        expected: expect.stringContaining('a readable text file'),
       },
       expect.objectContaining({ key: 'p2p_port' }),
     ]);

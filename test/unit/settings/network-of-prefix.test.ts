@@ -28,8 +28,8 @@ describe('a topic prefix without a network', () => {
     ['bitcoin-mainnet', 'bitcoin-mainnet'],
   ])('%s is of none that is known, and refused', (prefix, part) => {
     const problems = problemsOf(() => loadText(prefixed(prefix)));
-    const wouldBeRight = `required: mainnet or testnet or stn or regtest or teratestnet or tstn; the last part of chainCfgParams_topicPrefix, "${part}", is none of these`;
-    expect(problems).toMatchObject([{ key: 'network', value: '', wouldBeRight }]);
+    const expected = `mainnet or testnet or stn or regtest or teratestnet or tstn (required); the last part of chainCfgParams_topicPrefix, "${part}", is not one of them`;
+    expect(problems).toMatchObject([{ key: 'network', value: '', expected }]);
   });
 
   test('a network that is set stands, whatever the prefix ends in', () => {

@@ -70,7 +70,7 @@ export function problemAnswer(
   return (error, request, reply) => {
     const problem = problemOf(error);
     if (problem.status >= 500 && problem.code === 'INTERNAL') {
-      log.error({ route: request.routeOptions.url, err: error }, 'http request failed');
+      log.error({ route: request.routeOptions.url, err: error }, 'HTTP request failed');
     }
     send(reply, problem);
   };

@@ -3,9 +3,7 @@ import { Sender } from 'ws';
 
 declare module 'ws' {
   /** Public in ws, absent from its types. */
-  class Sender {
-    static frame(data: Uint8Array, options: FrameOptions): Uint8Array[];
-  }
+  const Sender: { frame(data: Uint8Array, options: FrameOptions): Uint8Array[] };
 
   interface FrameOptions {
     readonly opcode: number;
