@@ -97,7 +97,7 @@ function problemOf(error: FastifyError): HttpProblem {
     const known = OF_ERRORS[error.code];
     return known === undefined ? internal() : new HttpProblem(...known, error.message);
   }
-  if (error.code === 'FST_ERR_HANDLER_TIMEOUT') return new HttpProblem(504, 'TIMEOUT', 'no answer in time');
+  if (error.code === 'FST_ERR_HANDLER_TIMEOUT') return new HttpProblem(504, 'TIMEOUT', 'no response in time');
   const status = error.statusCode ?? 500;
   const code = error.validation === undefined ? OF_STATUS[status] : 'INPUT_INVALID';
   return code === undefined ? internal() : new HttpProblem(status, code, error.message);
