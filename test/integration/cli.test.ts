@@ -27,7 +27,7 @@ describe('teranode-p2p settings', () => {
     expect(stdout).not.toContain('7465726e6f6465');
   });
 
-  test('as JSON lines, for another folder and context; the password of a store is masked', () => {
+  test('prints JSON lines for another folder and context; masks the password of a store', () => {
     const folder = temporaryFolder('cli');
     writeFileSync(join(folder, 'settings.conf'), 'network.x = mainnet\n');
     const env = {
@@ -56,7 +56,7 @@ describe('teranode-p2p settings', () => {
     expect(rows.find(({ key }) => key === 'blockchain_store').value).toBe('postgres://user:********@db:5432/teranode');
   });
 
-  test('refuses with exit code 2 and every problem', () => {
+  test('exits with code 2 and lists every problem', () => {
     const { status, stderr } = cli(['settings', '--settings', temporaryFolder('empty')]);
     expect(status).toBe(2);
     for (const key of ['p2p_port', 'network', 'p2p_block_topic']) expect(stderr).toContain(key);

@@ -59,7 +59,7 @@ test('serves HTTPS and WSS with the certificate of the settings, and no plain HT
   expect(await servedName(address)).toBe('first');
 });
 
-describe('files that are refused at start', () => {
+describe('certificate files that are refused at start', () => {
   const missing = () => join(folder, 'nothing');
   const nonsense = () => {
     const file = join(folder, 'nonsense');
@@ -89,7 +89,7 @@ describe('files that are refused at start', () => {
     });
   });
 
-  test('one whose time has not come', async () => {
+  test('refuses a certificate that is not valid yet', async () => {
     const sources = {
       health: async () => ({ status: 200, message: 'OK', checks: [] }),
       scrape: async () => ({ contentType: '', body: '' }),
@@ -102,8 +102,8 @@ describe('files that are refused at start', () => {
   });
 });
 
-describe('a certificate that is replaced', () => {
-  test('is served to new connections, and open ones stay', async () => {
+describe('a replaced certificate', () => {
+  test('is served to new connections while open ones stay', async () => {
     const files = copyOf('replaced', first);
     const { address, notifications, log, metrics } = await serveHttp({ tls: files });
     const client = await RawWebSocket.open(address, { ca });
@@ -121,7 +121,7 @@ describe('a certificate that is replaced', () => {
     );
   });
 
-  test('by files of the same name that take their place, and by a link that changes, as Kubernetes does', async () => {
+  test('is found when files are replaced by name, and when a link changes as in Kubernetes', async () => {
     const files = copyOf('renamed', first);
     const { address } = await serveHttp({ tls: files });
     const fresh = copyOf('renamed-fresh', second);
@@ -146,7 +146,7 @@ describe('a certificate that is replaced', () => {
     await waitFor(async () => (await servedName(other.address)) === 'second', { what: 'the new certificate' });
   });
 
-  test('is refused while it is wrong, told once, and the old one is served', async () => {
+  test('is refused while it is invalid, logged once, and the old one is still served', async () => {
     const files = copyOf('wrong', first);
     const { address, log, metrics } = await serveHttp({ tls: files });
     const warnings = () => log.lines.filter(({ level }) => level === 'warn');

@@ -10,7 +10,7 @@ import { waitFor } from '../support/wait.ts';
 
 const ORIGIN = 'https://explorer.example';
 
-test('readiness says what is missing, and the settings of HTTP hold', async () => {
+test('while the blockchain service is awaited, readiness names it and the HTTP settings apply', async () => {
   const [main, probes] = [await freePort(), await freePort()];
   const { settings } = loadSettings({
     folder: REPO,

@@ -62,7 +62,7 @@ async function pausedClient(address: string, path = '/p2p-ws'): Promise<RawWebSo
 }
 
 describe('a client that does not read for a while', () => {
-  test('has the newest frames waiting, the oldest are gone, and it is closed with their number', async () => {
+  test('keeps the newest frames, loses the oldest, and is closed with the number of lost frames', async () => {
     const served = await serve(TO_THE_LAST);
     const client = await pausedClient(served.address);
     const count = publishUntilLost(served, 200);
@@ -78,7 +78,7 @@ describe('a client that does not read for a while', () => {
     expect(gapsOf(seen)).toHaveLength(1);
   });
 
-  test('stays when it asked to be told, and is told in the place of each gap', async () => {
+  test('stays connected if it subscribed to `lost`, and gets a lost frame at each gap', async () => {
     const served = await serve();
     const client = await pausedClient(served.address, '/p2p-ws?types=node_status,lost');
     const first = publishUntilLost(served);
@@ -98,7 +98,7 @@ describe('a client that does not read for a while', () => {
     expect(Number(messages[at + 1]?.best_height)).toBe(before + 1 + Number(messages[at]?.count));
   });
 
-  test('what it lost stands in the close reason when the server stops', async () => {
+  test('the close reason has the number of lost frames when the server stops', async () => {
     const served = await serve(TO_THE_LAST);
     const client = await pausedClient(served.address, '/p2p-ws?types=node_status,lost');
     const count = publishUntilLost(served);
@@ -113,7 +113,7 @@ describe('a client that does not read for a while', () => {
 });
 
 describe('a client that never reads', () => {
-  test('is closed when what was written to it makes no progress; should it read then, it knows how much it lost', async () => {
+  test('is closed when it makes no progress; the close reason has the number of lost frames', async () => {
     const served = await serve({ noProgressMs: 300, ...TO_THE_LAST });
     const client = await pausedClient(served.address);
     const count = publishUntilLost(served, 50);
@@ -125,7 +125,7 @@ describe('a client that never reads', () => {
     expect(reason).toBe(`too slow: ${count - seen.length} frames lost`);
   });
 
-  test('is gone in time when it does not even read its end', async () => {
+  test('is disconnected in time even if it does not read the close frame', async () => {
     const served = await serve({ noProgressMs: 300 });
     await pausedClient(served.address);
     publishUntilLost(served);
@@ -135,13 +135,13 @@ describe('a client that never reads', () => {
     expect(served.metrics.gaugeValue('teranode_p2p_ws_clients')).toBe(0);
   });
 
-  test('is noticed by its silence to pings when little happens', async () => {
+  test('is closed for unanswered pings when there is little traffic', async () => {
     const served = await serve({ pingMs: 50 });
     const client = await RawWebSocket.open(served.address, { answersPings: false });
     expect(await client.closed()).toEqual({ code: 4008, reason: 'too slow: 0 frames lost' });
   });
 
-  test('is closed when it reads a little and stays behind', async () => {
+  test('is closed when it reads a little and does not catch up', async () => {
     const served = await serve({ behindMs: 500 });
     const client = await pausedClient(served.address);
     const stopSipping = sip(client, 30);
@@ -159,7 +159,7 @@ describe('a client that never reads', () => {
 });
 
 describe('a client that reads slowly and steadily', () => {
-  test('is not stalled, however long what the kernel has for it lasts: it gets everything', async () => {
+  test('is not closed, however much the kernel buffers for it, and gets every frame', async () => {
     const COUNT = 300;
     const served = await serve({ noProgressMs: 2000 }, { bufferFrames: 100_000, pingBytes: 64 * 1024 });
     const client = await pausedClient(served.address);
@@ -174,7 +174,7 @@ describe('a client that reads slowly and steadily', () => {
     expect(served.metrics.count('teranode_p2p_ws_closed_total')).toBe(0);
   });
 
-  test('is not feigned by pongs that answer nothing', async () => {
+  test('is not simulated by pongs that answer no ping', async () => {
     const served = await serve({ noProgressMs: 500 });
     const client = await pausedClient(served.address);
     publishUntilLost(served);
@@ -186,8 +186,8 @@ describe('a client that reads slowly and steadily', () => {
   });
 });
 
-describe('others', () => {
-  test('are not delayed by twenty that do not read: every frame comes, in order, each within a moment', async () => {
+describe('other clients', () => {
+  test('are not delayed by twenty clients that do not read: they get every frame in order and at once', async () => {
     const served = await serve();
     const fast = await RawWebSocket.open(served.address, { path: '/p2p-ws?types=subtree' });
     const slow = await Promise.all(Array.from({ length: 20 }, () => pausedClient(served.address)));
@@ -205,7 +205,7 @@ describe('others', () => {
     expect(slow.every(({ isGone }) => !isGone)).toBe(true);
   });
 
-  test('cost no memory of their own: what waits is shared by all who wait', async () => {
+  test('share the memory of queued frames', async () => {
     const served = await serve();
     await Promise.all(Array.from({ length: 50 }, () => pausedClient(served.address)));
     publishUntilLost(served, 50 * BUFFER);

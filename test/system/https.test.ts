@@ -106,7 +106,8 @@ test('a replaced certificate is served without a restart, and connections that a
 
   copyFileSync(first.keyFile, files.keyFile);
   await waitFor(
-    () => server.output.json.some(({ event }) => event === 'failed to reload the certificate; still serving the old one'),
+    () =>
+      server.output.json.some(({ event }) => event === 'failed to reload the certificate; still serving the old one'),
     {
       what: 'the warning',
     },

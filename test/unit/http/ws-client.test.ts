@@ -95,18 +95,18 @@ function closeCodeOf(scene: Scene): number | undefined {
   return connection.closeCode;
 }
 
-describe.each([1, 5, 40])('with a kernel that takes %i MiB for it', (mib) => {
+describe.each([1, 5, 40])('with a kernel that buffers %i MiB', (mib) => {
   const kernelBytes = mib * MIB;
 
-  test.each([70_000, 100_000, 1_000_000])('a client that reads %i bytes a second is not stalled', (readBytes) => {
+  test.each([70_000, 100_000, 1_000_000])('does not close a client that reads %i bytes per second', (readBytes) => {
     expect(closeCodeOf({ kernelBytes, readBytes, answersPings: true })).toBeUndefined();
   });
 
-  test('one that reads nothing is', () => {
+  test('closes a client that reads nothing', () => {
     expect(closeCodeOf({ kernelBytes, readBytes: 0, answersPings: true })).toBe(4008);
   });
 
-  test('and so is one that reads and answers no ping', () => {
+  test('closes a client that reads but answers no ping', () => {
     expect(closeCodeOf({ kernelBytes, readBytes: 100_000, answersPings: false })).toBe(4008);
   });
 });

@@ -7,7 +7,7 @@ import { ROWS } from '../../../src/settings/schema.ts';
 import { REPO } from '../../support/repo.ts';
 
 describe('documents', () => {
-  test('docs/settings.md is what the schema says', () => {
+  test('docs/settings.md is generated from the current schema', () => {
     expect(readFileSync(join(REPO, 'docs/settings.md'), 'utf8')).toBe(settingsDocument());
   });
 

@@ -43,7 +43,7 @@ describe('files that settings name', () => {
       { ...HTTPS, p2p_port: 'x', server_keyFile: garbage, embedded_chain_headers: folder },
       ['p2p_port', 'server_keyFile', 'embedded_chain_headers'],
     ],
-  ])('%j: told with key, value, origin and what would be right', (env, keys) => {
+  ])('%j: reported with key, value, origin and what is expected', (env, keys) => {
     const problems = refused(env);
     expect(problems.map(({ key }) => key)).toEqual(keys);
     for (const { key, value, origin, expected } of problems) {
@@ -61,11 +61,11 @@ describe('files that settings name', () => {
       { server_certFile: garbage, KAFKA_TLS_CA_FILE: garbage, server_caFile: '/nonexistent' },
     ],
     ['those of a broker within the process', { KAFKA_ENABLE_TLS: 'true', KAFKA_TLS_CA_FILE: garbage }],
-  ])('%s are no problem', (_what, env) => {
+  ])('accepts %s', (_what, env) => {
     expect(() => loadText(MINIMAL_SETTINGS, env, { checksFiles: true })).not.toThrow();
   });
 
-  test('settings can be looked at on a machine that lacks the files', () => {
+  test('settings can be printed on a machine without the files', () => {
     expect(() => loadText(MINIMAL_SETTINGS, { ...HTTPS, server_certFile: '/nonexistent' })).not.toThrow();
   });
 });
