@@ -1,4 +1,4 @@
-// The prober against servers that answer well, badly, too much, or never; and against everything that it must not even connect to.
+// The DataHub prober against servers that respond well, badly, endlessly or never, and against addresses that it must not connect to.
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';

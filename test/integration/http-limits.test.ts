@@ -1,4 +1,4 @@
-// What HTTP allows whom: origins, rates, sizes, slowness; and that what is no HTTP is answered and shown out.
+// Limits of the HTTP server: origins, rates, sizes, slow clients; malformed HTTP is answered and the connection closed.
 import { describe, expect, test } from 'vitest';
 import { FakeClock } from '../fakes/recorders.ts';
 import { ADMIN_KEY, OWN_ID, serveHttp, stopHttpAfterEach } from '../support/http.ts';

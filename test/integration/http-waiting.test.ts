@@ -1,4 +1,4 @@
-// What HTTP answers while the blockchain service, which holds our key, is awaited.
+// HTTP responses while the node waits for the blockchain service, which stores its key.
 import { expect, test } from 'vitest';
 import { compose } from '../../src/app/compose.ts';
 import { loadSettings } from '../../src/settings/load.ts';

@@ -1,4 +1,4 @@
-// Probes and metrics of the node, asked as a program would.
+// Health checks and metrics of the node, as other programs request them.
 import { afterEach, describe, expect, test } from 'vitest';
 import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/server/http-server.ts';
 import { PrometheusMetrics } from '../../src/adapters/metrics/prometheus.ts';

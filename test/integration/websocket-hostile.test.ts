@@ -1,4 +1,4 @@
-// Clients of `/p2p-ws` that do everything wrong harm themselves only: a witness beside them gets every frame, in order, without a gap.
+// Misbehaving clients of `/p2p-ws` harm only themselves: another client gets every frame in order and without a gap.
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OWN_STATUS, type ServedHttp, serveHttp, stopHttpAfterEach, subtree } from '../support/http.ts';

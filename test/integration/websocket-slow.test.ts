@@ -1,4 +1,4 @@
-// Clients of `/p2p-ws` that read slowly or not at all: their buffer is small and drops the oldest, they are told how much, and nobody waits for them.
+// Clients of `/p2p-ws` that read slowly or not at all: their small buffer drops the oldest frames, they learn how many, and others are not delayed.
 import { describe, expect, test } from 'vitest';
 import type { Notification } from '../../src/domain/notification.ts';
 import { OWN_STATUS, type ServedHttp, serveHttp, stopHttpAfterEach, subtree } from '../support/http.ts';

@@ -1,4 +1,4 @@
-// `/p2p-ws` as programs see it: first frame, live frames, filters, PING, origins, the bound on clients, the end.
+// `/p2p-ws` as programs see it: first frame, live frames, filters, PING, origins, limits, close.
 import { describe, expect, test } from 'vitest';
 import type { Notification } from '../../src/domain/notification.ts';
 import {

@@ -149,7 +149,7 @@ describe('frames, against those recorded from a Go server', () => {
     expect(timeless(await frameOf('node_status'))).toBe(timeless(text));
   });
 
-  test('PING each ten seconds, byte by byte but for the time and who we are', async () => {
+  test('PING each ten seconds, byte by byte except for time, URL and peer ID', async () => {
     const pings = await waitFor(
       () => {
         const texts = client.texts().filter((text) => text.includes('"type":"PING"'));
@@ -170,7 +170,7 @@ describe('frames, against those recorded from a Go server', () => {
     }
   });
 
-  test('only the types that were asked for; unknown ones are refused before the upgrade', async () => {
+  test('sends only the subscribed types, and refuses unknown types before the upgrade', async () => {
     const address = scene.server.ready.httpAddress;
     const filtered = await RawWebSocket.open(address, { path: '/p2p-ws?types=subtree' });
     const mark = subtreeFields(author());
@@ -190,7 +190,7 @@ function miningOn(author: string) {
   return { Hash: hash(), PreviousHash: hash(), DataHubURL: DATA_HUB, PeerID: author, Miner: 'm', ...numbers };
 }
 
-test('what this node mines and announces itself is told too, once each', async () => {
+test('announcements of this node itself are sent too, once each', async () => {
   const server = await ServerProcess.start({
     settings: { ...privateNetwork('regtest'), embedded_chain_mine_interval: '300ms' },
   });
@@ -349,7 +349,7 @@ describe('bad clients', () => {
 test.each([
   ['beyond the bound of the setting', { p2p_ws_max_clients: '3', p2p_ws_max_clients_per_address: '3' }, 503],
   ['beyond half of it, of one address', { p2p_ws_max_clients: '6' }, 429],
-])('%s clients are refused clearly, and pages of other origins', async (_what, bounds, status) => {
+])('refuses %s clients, and web pages from other origins', async (_what, bounds, status) => {
   const server = await ServerProcess.start({
     settings: { ...privateNetwork('regtest'), ...bounds, p2p_ws_origins: 'https://explorer.example' },
   });

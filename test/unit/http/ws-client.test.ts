@@ -1,5 +1,4 @@
-// Who is too slow, with the times of the program: a client behind a kernel that takes megabytes and then waits until there is room again for many,
-// as Linux does.
+// Which clients are too slow, with the program's own times. As on Linux, the kernel buffers megabytes and then waits until there is room for many.
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { WsClient } from '../../../src/adapters/http/websocket/client.ts';

@@ -1,4 +1,4 @@
-// The table of settings is what the schema says, and has every key of the specification.
+// docs/settings.md is generated from the schema, which has every key of the specification.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// Files that settings name: all that is wrong with them is told before a node starts, each with its setting.
+// Files that settings name: all problems are reported before a node starts, each with its setting.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// Real settings files under several contexts; what is refused, and how it is told.
+// Real settings files in several contexts; which values are refused, and how.
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// The network where only the prefix of its topics is given.
+// The network inferred from the topic prefix.
 import { describe, expect, test } from 'vitest';
 import { fullTopicNames } from '../../../src/settings/topic-names.ts';
 import { loadText, MINIMAL_SETTINGS, problemsOf } from '../../support/settings.ts';
