@@ -1,5 +1,5 @@
-// The program `teranode-p2p`: runs a command and turns its outcome into an exit code. 0: done, or stopped on request; 2: invalid settings;
-// 1: everything else, wrong usage included.
+// The program `teranode-p2p`: runs a command and turns its outcome into an exit code. 0: done, or stopped on request;
+// 2: invalid settings; 1: everything else, wrong usage included.
 
 // Imported before all else, and with as little beside it as possible: signals count from here on.
 import './stop-signals.ts';

@@ -1,5 +1,5 @@
-// The commands of `teranode-p2p`, with their options and help. Each command's code is loaded when it runs, so that asking a node does not load a
-// whole node, and `start` does not load the gRPC client.
+// The commands of `teranode-p2p`, with their options and help. Each command's code is loaded when it runs, so that
+// asking a node does not load a whole node, and `start` does not load the gRPC client.
 import { Command, CommanderError } from 'commander';
 import { buildVersion } from '../lib/version.ts';
 import { type AdminCommand, BAN_COMMANDS, PEER_COMMANDS } from './admin-commands.ts';
@@ -17,7 +17,10 @@ const SETTINGS_OPTION = [
   'folder of settings.conf and settings_local.conf (default: the current folder)',
 ] as const;
 
-/** Resolves when the command is done. Throws CommanderError once help, version or a usage error has been printed, and what the command throws. */
+/**
+ * Resolves when the command is done. Throws CommanderError once help, version or a usage error has been printed, and
+ * what the command throws.
+ */
 export async function runProgram(argv: readonly string[], io: CommandIo): Promise<void> {
   await createProgram(io).parseAsync([...argv], { from: 'user' });
 }

@@ -1,4 +1,5 @@
-// A typed client of this server's gRPC API, which the command line uses. The methods of PeerService also work with the Go service.
+// A typed client of this server's gRPC API, which the command line uses. The methods of PeerService also work with the
+// Go service.
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from '../adapters/grpc/messages.ts';
@@ -30,10 +31,16 @@ export interface AttemptOutcome {
   readonly error: string;
 }
 
-/** Every method throws P2PError RPC_FAILED with `details.grpcCode`, the name of the status (`UNAVAILABLE`, `UNAUTHENTICATED`…). */
+/**
+ * Every method throws P2PError RPC_FAILED with `details.grpcCode`, the name of the status (`UNAVAILABLE`,
+ * `UNAUTHENTICATED`…).
+ */
 export interface PeerClient {
   getPeers(): Promise<PeerSummary[]>;
-  /** IP, CIDR, `host:port` or peer id; until unix ms, rounded up to whole seconds. Undefined: the server's default duration. */
+  /**
+   * IP, CIDR, `host:port` or peer id; until unix ms, rounded up to whole seconds. Undefined: the server's default
+   * duration.
+   */
   banPeer(subject: string, untilMs?: number): Promise<void>;
   /** False when there was nothing to lift. */
   unbanPeer(subject: string): Promise<boolean>;
@@ -62,7 +69,8 @@ type Call = <M extends DescMethod>(
 ) => Promise<MessageShape<M['output']>>;
 
 /**
- * Connects with the first call. Throws ADDRESS_INVALID, ADMIN_KEY_REFUSED (not printable ASCII), SETTINGS_INVALID (unusable certificate files).
+ * Connects with the first call. Throws ADDRESS_INVALID, ADMIN_KEY_REFUSED (not printable ASCII), SETTINGS_INVALID
+ * (unusable certificate files).
  */
 export function createPeerClient(options: PeerClientOptions): PeerClient {
   if (dialAddress.parse(options.address) === undefined) {

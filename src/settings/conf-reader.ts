@@ -1,5 +1,5 @@
-// Reads `settings.conf` files as the Teranode services do: dotted contexts, `${NAME}`, and the environment, which takes precedence. Every value
-// keeps its origin, so that operators see where it came from.
+// Reads `settings.conf` files as the Teranode services do: dotted contexts, `${NAME}`, and the environment, which takes
+// precedence. Every value keeps its origin, so that operators see where it came from.
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -52,7 +52,10 @@ export class ConfReader {
     this.suffixes = contextSuffixes(context);
   }
 
-  /** Reads the settings files of a folder. A missing file counts as empty; one that cannot be read is listed in `unreadable`. */
+  /**
+   * Reads the settings files of a folder. A missing file counts as empty; one that cannot be read is listed in
+   * `unreadable`.
+   */
   static ofFolder(folder: string, env: Readonly<Record<string, string | undefined>>, context: string): ConfReader {
     const entries = new Map<string, Entry>();
     const unreadable: UnreadableFile[] = [];
@@ -65,7 +68,9 @@ export class ConfReader {
     return new ConfReader(entries, env, context, unreadable);
   }
 
-  /** The value of a key, or of another spelling of it. The most specific context wins; the environment overrides all. */
+  /**
+   * The value of a key, or of another spelling of it. The most specific context wins; the environment overrides all.
+   */
   resolve(key: string, otherSpellings: readonly string[] = []): Resolved | Unresolved | undefined {
     const found = this.find([key, ...otherSpellings]);
     return found === undefined ? undefined : this.interpolated(found.value, found.origin, [found.key]);

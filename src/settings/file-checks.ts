@@ -1,5 +1,5 @@
-// Checks the files that settings name before anything is stored or dialed, so that a problem is reported with its setting. Files that no setting
-// makes use of are not checked.
+// Checks the files that settings name before anything is stored or dialed, so that a problem is reported with its
+// setting. Files that no setting makes use of are not checked.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync, type Stats, statSync } from 'node:fs';
 import { HEADER_BYTES, hashHeader, parseHeader } from '../wire/header.ts';

@@ -28,7 +28,10 @@ const DEFAULT_KAFKA_PORT = 9092;
 /** Our default: a block must not wait 10 s, which is the default of the Go service. */
 const DEFAULT_FLUSH_INTERVAL_MS = 20;
 
-/** Parses a Kafka URL. Unknown parameters are ignored, as in the Go service. Throws KAFKA_URL_INVALID, which says what is expected. */
+/**
+ * Parses a Kafka URL. Unknown parameters are ignored, as in the Go service. Throws KAFKA_URL_INVALID, which says what
+ * is expected.
+ */
 export function parseKafkaUrl(text: string): KafkaUrl {
   const match = URL_FORM.exec(text.trim());
   if (match === null)

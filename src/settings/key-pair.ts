@@ -1,5 +1,5 @@
-// The node's key in the settings: an Ed25519 seed and its public key. The pair is checked when settings are loaded, because signatures of a
-// mismatched pair cannot be verified.
+// The node's key in the settings: an Ed25519 seed and its public key. The pair is checked when settings are loaded,
+// because signatures of a mismatched pair cannot be verified.
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 
 const SEED_BYTES = 32;

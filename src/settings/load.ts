@@ -1,4 +1,5 @@
-// Loads settings from files and the environment as typed values. All problems are reported at once, each with its origin and what is expected.
+// Loads settings from files and the environment as typed values. All problems are reported at once, each with its
+// origin and what is expected.
 import { P2PError } from '../lib/errors.ts';
 import { ConfReader } from './conf-reader.ts';
 import { crossChecks } from './cross-checks.ts';

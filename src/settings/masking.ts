@@ -3,8 +3,8 @@
 export const MASK = '********';
 
 /**
- * Masks the password of a URL's user (up to the last `@`, because passwords may contain unescaped ones) and secrets in its query. Other texts are
- * returned unchanged.
+ * Masks the password of a URL's user (up to the last `@`, because passwords may contain unescaped ones) and secrets in
+ * its query. Other texts are returned unchanged.
  */
 export function withoutPasswords(text: string): string {
   return text

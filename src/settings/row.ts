@@ -1,4 +1,5 @@
-// A row of the settings schema. The schema is data: the loader, the printed table and docs/settings.md are generated from it.
+// A row of the settings schema. The schema is data: the loader, the printed table and docs/settings.md are generated
+// from it.
 import type { SettingType } from './types.ts';
 
 export interface Row<T, D extends T | undefined> {

@@ -24,7 +24,10 @@ import {
 
 const topic = matching('topic name of letters, digits, _ . and -', /^[A-Za-z0-9._-]{1,100}$/);
 const sharedKey = matching('64 hex digits', /^[0-9a-fA-F]{64}$/);
-/** Rules that add to a ban score or stop a message. The last four act on validation reports, malformed RPCs and failed catch-ups. */
+/**
+ * Rules that add to a ban score or stop a message. The last four act on validation reports, malformed RPCs and failed
+ * catch-ups.
+ */
 const SHADOW_RULES = [
   'author_rate',
   'relay_rate',

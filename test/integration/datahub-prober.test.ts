@@ -1,4 +1,5 @@
-// The DataHub prober against servers that respond well, badly, endlessly or never, and against addresses that it must not connect to.
+// The DataHub prober against servers that respond well, badly, endlessly or never, and against addresses that it must
+// not connect to.
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';

@@ -1,4 +1,5 @@
-// Which reads need the admin key: none on a listener bound to loopback, else all that the settings do not make public. Over real listeners.
+// Which reads need the admin key: none on a listener bound to loopback, else all that the settings do not make public.
+// Over real listeners.
 import { createServer, request } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HttpServer } from '../../src/adapters/http/server/http-server.ts';

@@ -1,4 +1,5 @@
-// The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the schema that the document gives.
+// The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the
+// schema that the document gives.
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { BanEntry } from '../../src/ports/ban-store.ts';
 import { MAX_RECENT } from '../../src/ports/node-view.ts';

@@ -1,4 +1,5 @@
-// What the API refuses, and answers of its own that it does not let go: each with a status, a code and a text, as the OpenAPI document says.
+// What the API refuses, and answers of its own that it does not let go: each with a status, a code and a text, as the
+// OpenAPI document says.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { P2PError } from '../../src/lib/errors.ts';
 import { KNOWN_PEER, PEER } from '../support/grpc.ts';

@@ -1,4 +1,5 @@
-// HTTPS and WSS: which files are refused at start, and that a changed certificate is served without a restart and without closing connections.
+// HTTPS and WSS: which files are refused at start, and that a changed certificate is served without a restart and
+// without closing connections.
 import { copyFileSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';

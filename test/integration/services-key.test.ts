@@ -1,4 +1,5 @@
-// Which key the clients of the node's own services send: never the admin key of this server, only the one that is set for these services.
+// Which key the clients of the node's own services send: never the admin key of this server, only the one that is set
+// for these services.
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
 import { serviceDefinition } from '../../src/adapters/rpc/service-definition.ts';

@@ -104,7 +104,10 @@ describe('requests that are not a valid upgrade', () => {
     expect([webSocket.status, webSocket.body]).toEqual([200, 'OK']);
   });
 
-  /** Sent in one piece with an upgrade behind them: the answer to the first still has the socket when the second is read. */
+  /**
+   * Sent in one piece with an upgrade behind them: the answer to the first still has the socket when the second is
+   * read.
+   */
   const IN_FRONT: readonly (readonly [string, string, number[]])[] = [
     ['a plain request', 'GET /health HTTP/1.1\r\nHost: a\r\n\r\n', [200, 426]],
     ['one that is not found', 'GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n', [404, 426]],

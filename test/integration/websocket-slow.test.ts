@@ -1,4 +1,5 @@
-// Clients of `/p2p-ws` that read slowly or not at all: their small buffer drops the oldest frames, they learn how many, and others are not delayed.
+// Clients of `/p2p-ws` that read slowly or not at all: their small buffer drops the oldest frames, they learn how many,
+// and others are not delayed.
 import { describe, expect, test } from 'vitest';
 import type { Notification } from '../../src/domain/notification.ts';
 import { OWN_STATUS, type ServedHttp, serveHttp, stopHttpAfterEach, subtree } from '../support/http.ts';
@@ -41,7 +42,10 @@ function sip(client: RawWebSocket, everyMs: number): () => void {
   return () => clearInterval(sipping);
 }
 
-/** Publishes until frames were lost; the number of frames. In one go: no client reads, is looked after or is closed meanwhile. */
+/**
+ * Publishes until frames were lost; the number of frames. In one go: no client reads, is looked after or is closed
+ * meanwhile.
+ */
 function publishUntilLost(served: ServedHttp, atLeast = 1): number {
   for (let count = 0; count < MOST_FRAMES; ) {
     if (served.metrics.count('teranode_p2p_ws_frames_lost_total') >= atLeast) return count;

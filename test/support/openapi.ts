@@ -1,4 +1,5 @@
-// A client of the HTTP API that knows only the served OpenAPI document: it calls operations as described and validates every response.
+// A client of the HTTP API that knows only the served OpenAPI document: it calls operations as described and validates
+// every response.
 import { z } from 'zod';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -70,7 +71,10 @@ export class OpenApiClient {
     );
   }
 
-  /** Throws when the document lacks the operation, the status or the content type, or when the response does not match its schema. */
+  /**
+   * Throws when the document lacks the operation, the status or the content type, or when the response does not match
+   * its schema.
+   */
   async call(id: string, options: CallOptions = {}): Promise<Reply> {
     const operation = this.operations().find((each) => each.id === id);
     if (operation === undefined) throw new Error(`no operation ${id}`);

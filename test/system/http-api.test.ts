@@ -1,5 +1,5 @@
-// The HTTP API of a running node that has a Go peer: every operation that its own OpenAPI document names is called, with the admin key and without,
-// and every answer is held against that document.
+// The HTTP API of a running node that has a Go peer: every operation that its own OpenAPI document names is called,
+// with the admin key and without, and every answer is held against that document.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import {

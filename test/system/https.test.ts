@@ -1,4 +1,5 @@
-// HTTPS and WSS of a running node, from outside, with certificates made here: who gets in, what is refused at start, what a new certificate needs.
+// HTTPS and WSS of a running node, from outside, with certificates made here: who gets in, what is refused at start,
+// what a new certificate needs.
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';

@@ -1,4 +1,5 @@
-// `/p2p-ws` of a running node, from outside: a client written from the specification, frames recorded from a Go server, many clients, bad clients.
+// `/p2p-ws` of a running node, from outside: a client written from the specification, frames recorded from a Go server,
+// many clients, bad clients.
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

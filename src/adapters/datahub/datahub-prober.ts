@@ -1,5 +1,6 @@
-// Requests the genesis block from a DataHub, as the Go service does. Names are resolved once, and only addresses that passed the checks are dialed,
-// again after each redirect. Only the status is read; no proxy, no credentials, no connection is kept.
+// Requests the genesis block from a DataHub, as the Go service does. Names are resolved once, and only addresses that
+// passed the checks are dialed, again after each redirect. Only the status is read; no proxy, no credentials, no
+// connection is kept.
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
 import { Agent as HttpsAgent, type RequestOptions, request as requestHttps } from 'node:https';
 import { isIP, isIPv4, isIPv6, type LookupFunction } from 'node:net';
@@ -47,7 +48,10 @@ export class HttpDataHubProber implements DataHubProber {
   private readonly resolve: ResolveName;
   private readonly options: HttpDataHubProberOptions;
 
-  /** `resolve`: for tests. Default: the name servers of the machine, and its hosts file if private addresses are allowed. */
+  /**
+   * `resolve`: for tests. Default: the name servers of the machine, and its hosts file if private addresses are
+   * allowed.
+   */
   constructor(deps: { readonly resolve?: ResolveName }, options: HttpDataHubProberOptions) {
     this.resolve = deps.resolve ?? (options.allowsPrivate ? resolveByMachine() : resolveByDns);
     this.options = options;

@@ -1,5 +1,5 @@
-// Resolves names to addresses. Names from peers are not resolved with getaddrinfo: a name server that never answers would block the thread pool,
-// which files need too. So the hosts file and search domains are not used for them.
+// Resolves names to addresses. Names from peers are not resolved with getaddrinfo: a name server that never answers
+// would block the thread pool, which files need too. So the hosts file and search domains are not used for them.
 import { lookup, Resolver } from 'node:dns/promises';
 
 /** All addresses of a name. Rejects when there is none, and with the signal's reason when aborted. */
@@ -27,7 +27,10 @@ export const resolveByDns: ResolveName = async (host, signal) => {
   }
 };
 
-/** Resolves as the machine does for all programs, including the hosts file: for networks whose peers may use private addresses. */
+/**
+ * Resolves as the machine does for all programs, including the hosts file: for networks whose peers may use private
+ * addresses.
+ */
 export function resolveByMachine(): ResolveName {
   let running = 0;
   return async (host, signal) => {

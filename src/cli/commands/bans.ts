@@ -45,7 +45,10 @@ export const explainBan: Action = async (client, subject) => {
   };
 };
 
-/** Unix ms, rounded up to whole seconds as a node stores it; undefined: the node's default duration. Throws INPUT_INVALID. */
+/**
+ * Unix ms, rounded up to whole seconds as a node stores it; undefined: the node's default duration. Throws
+ * INPUT_INVALID.
+ */
 function banEnd(flags: BanFlags, nowMs: number): number | undefined {
   if (flags.for !== undefined && flags.until !== undefined) {
     throw new P2PError('INPUT_INVALID', 'give --for or --until, not both');

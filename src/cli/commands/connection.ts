@@ -1,4 +1,5 @@
-// What the commands that administer a running node share: where they find it (options, else the node's own settings), and how they print.
+// What the commands that administer a running node share: where they find it (options, else the node's own settings),
+// and how they print.
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readAdminKey } from '../../adapters/grpc/admin-key.ts';
@@ -35,7 +36,10 @@ export interface Administration {
   readonly io: CommandIo;
 }
 
-/** Runs an action against the node and prints its output. Throws INPUT_INVALID, SETTINGS_INVALID, ADMIN_KEY_REFUSED, RPC_FAILED. */
+/**
+ * Runs an action against the node and prints its output. Throws INPUT_INVALID, SETTINGS_INVALID, ADMIN_KEY_REFUSED,
+ * RPC_FAILED.
+ */
 export async function administer(
   action: (client: PeerClient) => Promise<Output>,
   { flags, needsKey, io }: Administration,

@@ -17,7 +17,10 @@ interface StartFlags {
   readonly pretty?: boolean | undefined;
 }
 
-/** Resolves when the node has stopped. Until the server is composed a signal ends the process at once: there is nothing to stop. */
+/**
+ * Resolves when the node has stopped. Until the server is composed a signal ends the process at once: there is nothing
+ * to stop.
+ */
 export async function startCommand(flags: StartFlags): Promise<void> {
   const { settings, effective } = loadSettings({
     folder: flags.settings ?? process.cwd(),

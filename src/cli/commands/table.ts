@@ -1,4 +1,5 @@
-// Tables for people. Control characters are escaped, so that texts from peers cannot move the cursor or color the terminal.
+// Tables for people. Control characters are escaped, so that texts from peers cannot move the cursor or color the
+// terminal.
 
 /** Longer cells are cut; a multiaddr through a circuit relay has about 200 characters. */
 const MAX_CELL_CHARS = 200;

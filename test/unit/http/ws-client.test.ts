@@ -1,4 +1,5 @@
-// Which clients are too slow, with the program's own times. As on Linux, the kernel buffers megabytes and then waits until there is room for many.
+// Which clients are too slow, with the program's own times. As on Linux, the kernel buffers megabytes and then waits
+// until there is room for many.
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { WsClient } from '../../../src/adapters/http/websocket/client.ts';

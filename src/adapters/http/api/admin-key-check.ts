@@ -1,4 +1,5 @@
-// Checks the admin key over HTTP, the same key as for gRPC. Every wrong key takes the same time, and each address gets only a few attempts.
+// Checks the admin key over HTTP, the same key as for gRPC. Every wrong key takes the same time, and each address gets
+// only a few attempts.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Clock } from '../../../ports/clock.ts';
@@ -10,7 +11,10 @@ import { WrongKeys } from './wrong-keys.ts';
 /** The same name as in gRPC metadata. */
 export const KEY_HEADER = 'x-api-key';
 
-/** Throws HttpProblem unless a request has the key. It never awaits, so that parallel requests cannot exceed the number of attempts. */
+/**
+ * Throws HttpProblem unless a request has the key. It never awaits, so that parallel requests cannot exceed the number
+ * of attempts.
+ */
 export function adminKeyCheck(
   deps: { readonly log: Logger; readonly clock: Clock },
   options: { readonly adminKey: string },

@@ -18,7 +18,9 @@ export const OF_PATH = [400, 414] as const;
 export const OF_QUERY = [400] as const;
 /** Refusals of a request that may have a body: invalid, too large, of another type. */
 export const OF_BODY = [400, 413, 415] as const;
-/** Refusals of every API route: too many requests, an internal error, a node that has not started, no answer in time. */
+/**
+ * Refusals of every API route: too many requests, an internal error, a node that has not started, no answer in time.
+ */
 const OF_ALL = [429, 500, 503, 504] as const;
 
 /** Responses of an API route: 200 with `answer`, whose description should say what it holds, or a Problem. */

@@ -1,4 +1,5 @@
-// The OpenAPI document, made by @fastify/swagger from the schemas of the routes, which are the schemas that validate requests and responses.
+// The OpenAPI document, made by @fastify/swagger from the schemas of the routes, which are the schemas that validate
+// requests and responses.
 import fastifySwagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';

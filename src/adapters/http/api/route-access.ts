@@ -1,5 +1,5 @@
-// Which routes need the admin key. Requests that change state always do. Reads do unless the server listens on loopback only, or the settings
-// make them public: what a node knows of its peers is not for everyone who reaches its port.
+// Which routes need the admin key. Requests that change state always do. Reads do unless the server listens on loopback
+// only, or the settings make them public: what a node knows of its peers is not for everyone who reaches its port.
 import type { HttpRead } from '../../../settings/http-reads.ts';
 
 export type Access = 'admin' | 'metrics' | HttpRead;
@@ -22,7 +22,10 @@ export class RouteAccess {
   private readonly options: AccessOptions;
   private readonly isLoopback: () => boolean;
 
-  /** `isLoopback`: whether every address that the server is bound to is a loopback one. A client's address does not count: it may be a proxy. */
+  /**
+   * `isLoopback`: whether every address that the server is bound to is a loopback one. A client's address does not
+   * count: it may be a proxy.
+   */
   constructor(deps: { readonly isLoopback: () => boolean }, options: AccessOptions) {
     this.isLoopback = deps.isLoopback;
     this.options = options;

@@ -1,5 +1,5 @@
-// The routes of the API. Requests and responses are checked against the zod schemas of the routes (server/validation.ts), and the admin key
-// before the body is read (server/http-server.ts).
+// The routes of the API. Requests and responses are checked against the zod schemas of the routes
+// (server/validation.ts), and the admin key before the body is read (server/http-server.ts).
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { NodeView } from '../../../ports/node-view.ts';

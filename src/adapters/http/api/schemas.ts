@@ -1,5 +1,5 @@
-// Schemas of the API: one source for types, for the validation of requests and responses, and for /openapi.json. Times are Unix ms. Fields whose
-// value this node does not know are absent.
+// Schemas of the API: one source for types, for the validation of requests and responses, and for /openapi.json. Times
+// are Unix ms. Fields whose value this node does not know are absent.
 import { z } from 'zod';
 
 const MAX_TEXT_CHARS = 512;

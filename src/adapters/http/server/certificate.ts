@@ -1,5 +1,5 @@
-// Certificate and key of HTTPS: checked as a pair at start and reloaded when the files change. New connections use the new certificate; open ones
-// stay.
+// Certificate and key of HTTPS: checked as a pair at start and reloaded when the files change. New connections use the
+// new certificate; open ones stay.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -29,7 +29,10 @@ const CHECK_EVERY_MS = 60_000;
 const SETTLE_MS = 200;
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** Throws SETTINGS_INVALID naming the setting whose file is missing, malformed, expired, not valid yet, or not part of the pair. */
+/**
+ * Throws SETTINGS_INVALID naming the setting whose file is missing, malformed, expired, not valid yet, or not part of
+ * the pair.
+ */
 export async function readCertificate(files: CertificateFiles, nowMs: number): Promise<Certificate> {
   const cert = await read('server_certFile', files.certFile);
   const key = await read('server_keyFile', files.keyFile);
@@ -56,7 +59,10 @@ export async function readCertificate(files: CertificateFiles, nowMs: number): P
   return { cert, key, validUntilMs };
 }
 
-/** Watches the files until stopped and passes on each new valid certificate. An invalid one is logged, and the old one stays in use. */
+/**
+ * Watches the files until stopped and passes on each new valid certificate. An invalid one is logged, and the old one
+ * stays in use.
+ */
 export class CertificateWatch {
   private readonly deps: { readonly log: Logger; readonly metrics: Metrics | undefined; readonly clock: Clock };
   private readonly files: CertificateFiles;

@@ -1,4 +1,5 @@
-// Warnings and errors of Fastify and its plugins go to our log as warnings. Everything else is dropped, above all one line per request.
+// Warnings and errors of Fastify and its plugins go to our log as warnings. Everything else is dropped, above all one
+// line per request.
 import type { FastifyBaseLogger } from 'fastify';
 import type { Logger } from '../../../ports/log.ts';
 

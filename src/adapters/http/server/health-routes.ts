@@ -1,4 +1,5 @@
-// Health checks as Teranode deployments and Kubernetes request them, and metrics: as text, and health as JSON on request.
+// Health checks as Teranode deployments and Kubernetes request them, and metrics: as text, and health as JSON on
+// request.
 import type { FastifyInstance } from 'fastify';
 import type { HealthCheck } from '../../../ports/node-view.ts';
 import { problems, TEXT_CONTENT } from '../api/api.ts';

@@ -1,4 +1,5 @@
-// How a request is refused: a status, a code and a message, always as JSON. Codes are a closed set, so that programs need not parse texts.
+// How a request is refused: a status, a code and a message, always as JSON. Codes are a closed set, so that programs
+// need not parse texts.
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type ErrorCode, P2PError } from '../../../lib/errors.ts';

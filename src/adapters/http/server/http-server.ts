@@ -1,4 +1,5 @@
-// The HTTP and HTTPS server: health checks and metrics as the Go service has them, the API, the WebSocket. Assembles the parts.
+// The HTTP and HTTPS server: health checks and metrics as the Go service has them, the API, the WebSocket. Assembles
+// the parts.
 import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance, LogController } from 'fastify';

@@ -1,4 +1,5 @@
-// Limits of HTTP sockets: how much and how slowly a client may send. They apply to every server that Fastify creates for us.
+// Limits of HTTP sockets: how much and how slowly a client may send. They apply to every server that Fastify creates
+// for us.
 import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
@@ -9,7 +10,10 @@ import { OwningResponse } from './owning-response.ts';
 
 export interface NodeServerOptions {
   readonly certificate: Certificate | undefined;
-  /** Whether to upgrade a request that asks for it. Others are answered as ordinary requests, as are upgrades before all earlier responses are sent. */
+  /**
+   * Whether to upgrade a request that asks for it. Others are answered as ordinary requests, as are upgrades before all
+   * earlier responses are sent.
+   */
   readonly isUpgrade: (request: IncomingMessage) => boolean;
   /** Maximum number of open connections, including WebSockets; further ones are closed at once. */
   readonly maxConnections: number;

@@ -1,5 +1,5 @@
-// Tracks which sockets still have a response to send. Requests can be pipelined; an upgrade among them must not take over the socket before all
-// earlier responses are sent.
+// Tracks which sockets still have a response to send. Requests can be pipelined; an upgrade among them must not take
+// over the socket before all earlier responses are sent.
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 

@@ -1,4 +1,5 @@
-// Protections of every request: which web pages may read the response (CORS), how many requests an address may send, and headers for browsers.
+// Protections of every request: which web pages may read the response (CORS), how many requests an address may send,
+// and headers for browsers.
 import cors from '@fastify/cors';
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance } from 'fastify';
@@ -42,7 +43,10 @@ export async function addProtections(app: FastifyInstance, options: ProtectionOp
   await addRateLimit(app, options.ratePerSecond);
 }
 
-/** Applies to every route that does not opt out in its `config`, however its path was spelled, and to unknown paths. It runs before all else. */
+/**
+ * Applies to every route that does not opt out in its `config`, however its path was spelled, and to unknown paths. It
+ * runs before all else.
+ */
 async function addRateLimit(app: FastifyInstance, ratePerSecond: number): Promise<void> {
   await app.register(rateLimit, {
     max: ratePerSecond * RATE_WINDOW_S,

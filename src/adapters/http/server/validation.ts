@@ -1,5 +1,5 @@
-// Requests and responses are checked by the zod schemas of their routes, the ones that the OpenAPI document shows. A response that does not match
-// its schema is a bug of this program, and is not sent.
+// Requests and responses are checked by the zod schemas of their routes, the ones that the OpenAPI document shows. A
+// response that does not match its schema is a bug of this program, and is not sent.
 import type { FastifyInstance, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { z } from 'zod';

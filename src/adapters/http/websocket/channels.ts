@@ -1,5 +1,6 @@
-// Clients with the same filter share a channel: frames due within one interval are joined once and handed to each client as one piece. One `send`
-// per client and frame lost every client at 43,000 frames per second; joined, twenty times that takes a third of a core.
+// Clients with the same filter share a channel: frames due within one interval are joined once and handed to each
+// client as one piece. One `send` per client and frame lost every client at 43,000 frames per second; joined, twenty
+// times that takes a third of a core.
 import type { NotificationType, SubscriptionFilter } from './types.ts';
 
 /** Frames joined into one piece of bytes; shared by clients, never changed. */
@@ -53,7 +54,10 @@ export class WsChannels {
     return false;
   }
 
-  /** Sends a frame, to all clients when `type` is undefined. The first frame after a pause is sent at once, later ones are joined. */
+  /**
+   * Sends a frame, to all clients when `type` is undefined. The first frame after a pause is sent at once, later ones
+   * are joined.
+   */
   add(frame: Buffer, type: NotificationType | undefined): void {
     for (const channel of this.channels.values()) {
       if (type !== undefined && !channel.filter.types.has(type)) continue;

@@ -1,5 +1,6 @@
-// One WebSocket client: its bounded buffer, which drops the oldest frames, and the rules for closing it. Frames bypass ws and go straight to the
-// socket, because the bytes are the same for every client; ws reads what arrives, answers pings and does the closing handshake.
+// One WebSocket client: its bounded buffer, which drops the oldest frames, and the rules for closing it. Frames bypass
+// ws and go straight to the socket, because the bytes are the same for every client; ws reads what arrives, answers
+// pings and does the closing handshake.
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { BoundedQueue } from '../../../lib/bounded-queue.ts';
@@ -18,7 +19,9 @@ export interface WsTimes {
   readonly noProgressMs: number;
   /** Maximum time to catch up for a client that lost frames and receives no `lost` frames. */
   readonly behindMs: number;
-  /** Interval of protocol pings while little is sent; a client that answers none within three intervals does not read. */
+  /**
+   * Interval of protocol pings while little is sent; a client that answers none within three intervals does not read.
+   */
   readonly pingMs: number;
 }
 

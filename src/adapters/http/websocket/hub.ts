@@ -1,4 +1,5 @@
-// All WebSocket clients: serialises each notification once, hands it to the channels, and checks every client each second.
+// All WebSocket clients: serialises each notification once, hands it to the channels, and checks every client each
+// second.
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import type { Notification, NotificationStream } from '../../../domain/notification.ts';
@@ -31,7 +32,10 @@ export interface WebSocketOptions {
   /** Frames queued for a slow client, of up to one KiB each; then the oldest are dropped. */
   readonly bufferFrames: number;
   readonly times?: Partial<HubTimes>;
-  /** Bytes between the pings in a client's stream. Default 2 MiB: at 1,000 announcements per second one ping in six seconds. */
+  /**
+   * Bytes between the pings in a client's stream. Default 2 MiB: at 1,000 announcements per second one ping in six
+   * seconds.
+   */
   readonly pingBytes?: number;
 }
 

@@ -1,8 +1,11 @@
-// How far a client has read. The kernel buffers megabytes for a slow client without showing how much is left, so pings are put into the stream
-// every so many bytes: each answer proves that everything before it has been read.
+// How far a client has read. The kernel buffers megabytes for a slow client without showing how much is left, so pings
+// are put into the stream every so many bytes: each answer proves that everything before it has been read.
 import { pingFrame } from './frame.ts';
 
-/** Bytes between pings to a client whose answer is late: one that reads 5 KB per second shows progress every thirty seconds. */
+/**
+ * Bytes between pings to a client whose answer is late: one that reads 5 KB per second shows progress every thirty
+ * seconds.
+ */
 const LATE_PING_BYTES = 128 * 1024;
 /** A healthy client answers at once, a busy one within a second or two. */
 const LATE_MS = 5000;

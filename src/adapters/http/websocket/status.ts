@@ -1,5 +1,5 @@
-// The first frame of every client: this node's own status. It is requested once however many clients connect; when it is late, the latest known
-// one is sent.
+// The first frame of every client: this node's own status. It is requested once however many clients connect; when it
+// is late, the latest known one is sent.
 import type { Notification } from '../../../domain/notification.ts';
 import { settledWithin } from '../../../lib/deadline.ts';
 import { singleFlight } from '../../../lib/single-flight.ts';

@@ -1,5 +1,5 @@
-// `?types=`: the subscription filter of a WebSocket client. There are few types, hence few distinct filters, and clients with the same filter
-// share their bytes.
+// `?types=`: the subscription filter of a WebSocket client. There are few types, hence few distinct filters, and
+// clients with the same filter share their bytes.
 import type { Notification } from '../../../domain/notification.ts';
 
 export type NotificationType = Notification['type'];

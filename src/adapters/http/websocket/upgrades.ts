@@ -1,5 +1,5 @@
-// Connections between their upgrade and the moment they become a client. Node's own deadlines end with the upgrade, and its server no longer
-// tracks the socket: if anything goes wrong in between, the connection is cut here.
+// Connections between their upgrade and the moment they become a client. Node's own deadlines end with the upgrade, and
+// its server no longer tracks the socket: if anything goes wrong in between, the connection is cut here.
 import type { Duplex } from 'node:stream';
 import type { Counter, Metrics } from '../../../ports/metrics.ts';
 
