@@ -4,11 +4,12 @@ import { ROWS } from './schema.ts';
 
 const HEAD = `# Settings
 
-Generated from the schema by \`npm run docs:settings\`. The comments in the shipped \`settings.conf\` explain files, contexts and \`\${NAME}\`.
-Every setting can also be given as an environment variable of the same name. \`teranode-p2p settings\` prints every setting in force and where
-its value comes from.
+Generated from the schema by \`npm run docs:settings\`. The comments in the shipped \`settings.conf\` explain files,
+contexts and \`\${NAME}\`. Every setting can also be given as an environment variable of the same name.
+\`teranode-p2p settings\` prints every setting in force and where its value comes from.
 
-Settings marked **ours** belong to this project; the others are those of the Go service. Secrets are masked wherever settings are shown.
+Settings marked **ours** belong to this project; the others are those of the Go service. Secrets are masked wherever
+settings are shown.
 
 | name | type or allowed values | default | description |
 |---|---|---|---|
