@@ -44,11 +44,11 @@ function settingsFor(address: string): Record<string, string> {
     server_certFile: own.certFile,
     server_keyFile: own.keyFile,
     server_caFile: authority.certFile,
-    grpc_admin_api_key: KEY,
+    p2p_services_api_key: KEY,
   };
 }
 
-test('all three services are reached over TLS with the server’s certificate as client certificate, and with the key', async () => {
+test('all three are reached over TLS, with the server’s certificate as the client’s, and with p2p_services_api_key', async () => {
   const called = await startServices();
   const server = await ServerProcess.start({ settings: settingsFor(called.address) });
   running.push(server);

@@ -1,4 +1,5 @@
-// `/p2p-ws` of a running node, from outside: a client written from the specification, frames recorded from a Go server, many clients, bad clients.
+// `/p2p-ws` of a running node, from outside: a client written from the specification, frames recorded from a Go server,
+// many clients, bad clients.
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -149,7 +150,7 @@ describe('WebSocket frames compared with those recorded from a Go server', () =>
     expect(timeless(await frameOf('node_status'))).toBe(timeless(text));
   });
 
-  test('PING every ten seconds, byte by byte except for the time and our identity', async () => {
+  test('PING each ten seconds, byte by byte except for time, URL and peer ID', async () => {
     const pings = await waitFor(
       () => {
         const texts = client.texts().filter((text) => text.includes('"type":"PING"'));
@@ -170,7 +171,7 @@ describe('WebSocket frames compared with those recorded from a Go server', () =>
     }
   });
 
-  test('include only the requested types; unknown types are refused before the upgrade', async () => {
+  test('sends only the subscribed types, and refuses unknown types before the upgrade', async () => {
     const address = scene.server.ready.httpAddress;
     const filtered = await RawWebSocket.open(address, { path: '/p2p-ws?types=subtree' });
     const mark = subtreeFields(author());
@@ -190,7 +191,7 @@ function miningOn(author: string) {
   return { Hash: hash(), PreviousHash: hash(), DataHubURL: DATA_HUB, PeerID: author, Miner: 'm', ...numbers };
 }
 
-test('include this node’s own announcements, once each', async () => {
+test('announcements of this node itself are sent too, once each', async () => {
   const server = await ServerProcess.start({
     settings: { ...privateNetwork('regtest'), embedded_chain_mine_interval: '300ms' },
   });
@@ -349,7 +350,7 @@ describe('hostile WebSocket clients', () => {
 test.each([
   ['beyond the bound of the setting', { p2p_ws_max_clients: '3', p2p_ws_max_clients_per_address: '3' }, 503],
   ['beyond half of it, of one address', { p2p_ws_max_clients: '6' }, 429],
-])('%s clients are refused with a clear answer, and so are pages of other origins', async (_what, bounds, status) => {
+])('refuses %s clients, and web pages from other origins', async (_what, bounds, status) => {
   const server = await ServerProcess.start({
     settings: { ...privateNetwork('regtest'), ...bounds, p2p_ws_origins: 'https://explorer.example' },
   });
