@@ -37,7 +37,7 @@ async function member({ height, topicPrefix = 'prefix', servesStreams = true, no
   const handshake = new Handshake(
     {
       node,
-      bestHeader: async () => ({ height, hash: HASH }),
+      chain: { latestTip: async () => ({ height, hash: HASH }) },
       registry,
       isConnected: (peerId) => node.currentlyConnectedPeers().some(({ id }) => id === peerId),
       isBanned: () => false,

@@ -123,8 +123,6 @@ const PARTS: [part: string, hideIt: () => void][] = [
   ['dht.rpc.handleMessage', () => hideAtStart('services.dht.rpc.handleMessage')],
   ['dht.network', () => hideAtStart('services.dht.network')],
   ['dht.network._writeReadMessage', () => hideAtStart('services.dht.network._writeReadMessage')],
-  ['pubsub.sendIDontWants', () => hideAtStart('services.pubsub.sendIDontWants')],
-  ['pubsub.msgIdToStrFn', () => hideAtStart('services.pubsub.msgIdToStrFn')],
   ['connection.maConn', () => hideAtConnection('maConn')],
   ['connection.maConn.send', () => hideAtConnection('maConn.send')],
   ['connection.maConn.onData', () => hideAtConnection('maConn.onData')],

@@ -8,7 +8,7 @@ import type { Metrics } from '../../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf, withPeerId } from '../addresses.ts';
 import type { PeerBook } from '../connections/peer-book.ts';
 import { Trimmer } from '../connections/trimmer.ts';
-import { meshPeers } from '../gossipsub/topic-validator.ts';
+import { meshPeers } from '../gossipsub/internals.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import type { Libp2pNodeOptions } from '../node-options.ts';
 import { libPeerId, peerIdText } from '../peer-ids.ts';

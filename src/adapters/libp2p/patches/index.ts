@@ -6,14 +6,13 @@ import type { Clock } from '../../../ports/clock.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import { SOCKET_PATCH } from './connection-socket.ts';
-import { SIGNATURE_PATCH, verifyFast } from './gossip-signatures.ts';
 import { boundDht, DHT_PATCH } from './kad-dht.ts';
 import { boundPeerStore, PEER_STORE_PATCH } from './peer-store.ts';
 import type { Patch, PatchReport } from './report.ts';
 import { YAMUX_PATCH } from './yamux.ts';
 
 /** Every patch outside of gossipsub's own folder. */
-export const PATCHES: readonly Patch[] = [PEER_STORE_PATCH, DHT_PATCH, SIGNATURE_PATCH, YAMUX_PATCH, SOCKET_PATCH];
+export const PATCHES: readonly Patch[] = [PEER_STORE_PATCH, DHT_PATCH, YAMUX_PATCH, SOCKET_PATCH];
 
 export interface PatchDependencies {
   readonly metrics: Metrics;
@@ -21,12 +20,8 @@ export interface PatchDependencies {
   readonly report: PatchReport;
 }
 
-/** Patches a node that is built and not started. Never throws. Returns what verifies gossip signatures from now on. */
-export function applyPatches(
-  libp2p: Pick<TeranodeLibp2p, 'peerStore' | 'services'>,
-  deps: PatchDependencies,
-): { readonly verifier: string } {
+/** Patches a node that is built and not started. Never throws. */
+export function applyPatches(libp2p: Pick<TeranodeLibp2p, 'peerStore' | 'services'>, deps: PatchDependencies): void {
   boundPeerStore(libp2p, deps);
   boundDht(libp2p.services.dht, deps);
-  return { verifier: verifyFast(libp2p.services.pubsub, deps.report) };
 }

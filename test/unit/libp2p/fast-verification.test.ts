@@ -5,9 +5,12 @@ import { RPC } from '@libp2p/gossipsub/message';
 import type { PeerId, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { beforeAll, expect, test } from 'vitest';
-import { verifyFast } from '../../../src/adapters/libp2p/patches/gossip-signatures.ts';
-import { PatchReport } from '../../../src/adapters/libp2p/patches/report.ts';
-import { recordingLogger } from '../../fakes/recorders.ts';
+import { FastVerification } from '../../../src/adapters/libp2p/gossipsub/fast-verification.ts';
+import { GossipInternals } from '../../../src/adapters/libp2p/gossipsub/internals.ts';
+import { SeenCaches } from '../../../src/adapters/libp2p/gossipsub/memory.ts';
+import { SeenMessages } from '../../../src/adapters/libp2p/gossipsub/seen-messages.ts';
+import { fastestVerifier } from '../../../src/adapters/libp2p/patches/ed25519.ts';
+import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { bareLibp2p } from '../../support/nodes.ts';
 
 const TOPIC = 'prefix-block';
@@ -24,10 +27,25 @@ let nextSeqno = 1n;
 
 beforeAll(async () => {
   [ours, library] = [(await bareLibp2p([TOPIC])).services.pubsub, (await bareLibp2p([TOPIC])).services.pubsub];
-  expect(verifyFast(ours, new PatchReport(recordingLogger()))).toBe('libsodium');
+  install(ours);
   author = await generateKeyPair('Ed25519');
   receivedFrom = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
 });
+
+function install(pubsub: GossipSub): void {
+  const internals = new GossipInternals(pubsub, recordingLogger());
+  const seen = new SeenMessages(
+    { clock: new FakeClock(), metrics: new RecordedMetrics() },
+    { keepMs: 60_000, maxIds: 1000 },
+  );
+  const fastVerification = new FastVerification({
+    verify: fastestVerifier().verify,
+    seen,
+    topicValidators: pubsub.topicValidators,
+    sendIDontWants: (...given) => internals.sendIDontWants(...given),
+  });
+  internals.install({ incoming: [fastVerification, new SeenCaches(seen)], outgoing: [], opening: [] });
+}
 
 async function signed(key: PrivateKey, changes: Partial<RPC.Message> = {}): Promise<RPC.Message> {
   const seqno = new Uint8Array(8);
