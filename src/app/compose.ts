@@ -15,18 +15,16 @@ import { createLogger } from '../adapters/logging/logger.ts';
 import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../adapters/memory/broker.ts';
 import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
 import { openDataFolder } from '../adapters/sql/data-folder.ts';
-import { nodeView } from '../admin/node-view.ts';
-import { peerAdmin } from '../admin/peer-admin.ts';
+import { createAdminApi } from '../admin/admin-api.ts';
 import { BanSystem } from '../bans/service.ts';
 import { buildVersion } from '../lib/version.ts';
+import type { AdminApi, SettingView } from '../ports/admin-api.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import { type Clock, systemClock } from '../ports/clock.ts';
 import type { Consumer } from '../ports/consumer.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
-import type { NodeView, SettingView } from '../ports/node-view.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import type { PeerAdmin } from '../ports/peer-admin.ts';
 import type { Producer } from '../ports/producer.ts';
 import { parseKafkaUrl } from '../settings/kafka-url.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
@@ -117,11 +115,19 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       { ...common, prober: dataHubProber(settings), random: Math.random },
       memberOptions(settings, buildVersion()),
     );
-    const isWhitelisted = banOptions(settings).isWhitelisted;
-    const { registry } = member;
-    const admin = peerAdmin({ bans, node, registry, syncRow: (peer) => member.syncRow(peer), isWhitelisted });
+    const admin = createAdminApi({
+      bans,
+      node,
+      blockchain,
+      registry: member.registry,
+      sync: member.sync,
+      recent: member.recent,
+      syncRow: (peer) => member.syncRow(peer),
+      topicNames: () => member.topicNames(),
+      isWhitelisted: banOptions(settings).isWhitelisted,
+      settings: shownSettings(options),
+    });
     const adminKey = await loadAdminKey({ configured: settings.grpc_admin_api_key, dataFolder: dataFolder.path, log });
-    const view = nodeView({ admin, member, node, blockchain, settings: shownSettings(options) });
     const server = new Server(
       {
         ...common,
@@ -132,7 +138,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
           rejectedTxs: consumerFor(settings.kafka_rejectedTxConfig, settings, brokers),
         },
         grpc: grpcServer(settings, admin, adminKey, deps),
-        endpoints: (self) => httpEndpoints(settings, { server: self, member, view, adminKey, node, ...deps, metrics }),
+        endpoints: (self) => httpEndpoints(settings, { server: self, member, admin, adminKey, node, ...deps, metrics }),
       },
       serverOptions(settings),
     );
@@ -201,13 +207,13 @@ function consumerFor(
 
 function grpcServer(
   settings: Settings,
-  admin: PeerAdmin,
+  admin: AdminApi,
   adminKey: string,
-  deps: { log: Logger; metrics: Metrics; clock: Clock },
+  deps: { log: Logger; metrics: Metrics },
 ): GrpcServer {
   const { server_certFile: certFile, server_keyFile: keyFile, server_caFile: caFile } = settings;
   return new GrpcServer(
-    { admin, ...deps },
+    { admin, log: deps.log, metrics: deps.metrics },
     {
       listenAddress: settings.p2p_grpc_listen_address,
       adminKey,
@@ -248,7 +254,7 @@ function kafkaConnection(url: KafkaConnection['url'], settings: Settings): Kafka
 interface HttpParts {
   readonly server: Server;
   readonly member: NetworkMember;
-  readonly view: NodeView;
+  readonly admin: AdminApi;
   readonly adminKey: string;
   readonly node: P2PNode;
   readonly log: Logger;
@@ -257,7 +263,7 @@ interface HttpParts {
 }
 
 function httpEndpoints(settings: Settings, parts: HttpParts): Endpoint[] {
-  const { server, member, view, adminKey, node, log, metrics, clock } = parts;
+  const { server, member, admin, adminKey, node, log, metrics, clock } = parts;
   const sources = {
     health: (checkLiveness: boolean) => server.health(checkLiveness),
     scrape: () => metrics.scrape(),
@@ -268,7 +274,7 @@ function httpEndpoints(settings: Settings, parts: HttpParts): Endpoint[] {
     identity: () => ({ baseUrl: server.baseUrl(), peerId: node.hostId() }),
   };
   const main = new HttpServer(
-    { log, metrics, clock, sources, api: { view, adminKey, version: buildVersion().version }, webSocket },
+    { log, metrics, clock, sources, api: { admin, adminKey, version: buildVersion().version }, webSocket },
     {
       ...mainHttp(settings),
       webSocketOrigins: settings.p2p_ws_origins,

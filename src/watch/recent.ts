@@ -2,7 +2,7 @@
 
 import type { NotificationStream } from '../domain/notification.ts';
 import type { Verdict } from '../gossip/verdict.ts';
-import { MAX_RECENT, type RecentAnnouncement, type RecentVerdict } from '../ports/node-view.ts';
+import { MAX_RECENT, type RecentAnnouncement, type RecentVerdict } from '../ports/admin-api.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 
 /** A ring: the oldest is overwritten. */
@@ -33,7 +33,7 @@ class Ring<T> {
 
 export class Recent {
   private readonly heard = new Ring<RecentAnnouncement>(MAX_RECENT);
-  private readonly judged = new Ring<() => RecentVerdict>(MAX_RECENT);
+  private readonly judged = new Ring<RecentVerdict>(MAX_RECENT);
 
   constructor(stream: NotificationStream) {
     stream.subscribe((notification) => {
@@ -41,11 +41,11 @@ export class Recent {
     });
   }
 
-  /** Called for each message: nothing is made of it before somebody asks. */
+  /** Called for each message; costs one small object. */
   verdict({ topic, author, relay }: GossipMessage, verdict: Verdict, atMs: number): void {
-    const { relay: decision } = verdict;
+    const { relay: decision, process: isProcessed } = verdict;
     const reason = verdict.process ? undefined : verdict.reason;
-    this.judged.push(() => ({ atMs, topic, author, relay, decision, isProcessed: verdict.process, reason }));
+    this.judged.push({ atMs, topic, author, relay, decision, isProcessed, reason });
   }
 
   announcements(): readonly RecentAnnouncement[] {
@@ -53,6 +53,6 @@ export class Recent {
   }
 
   verdicts(): readonly RecentVerdict[] {
-    return this.judged.latest().map((each) => each());
+    return this.judged.latest();
   }
 }

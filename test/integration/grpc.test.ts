@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createPeerClient, type PeerClient, type PeerClientOptions } from '../../src/client/index.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
-import { DEFAULT_BAN_MS } from '../fakes/peer-admin.ts';
+import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
 import {
   ADMIN_KEY,
   CHANGES,
@@ -230,26 +230,31 @@ describe('what is no right request', () => {
     ['an empty address', peers.banPeer, { addr: '' }, 'addr is empty'],
     ['a blank address', peers.banPeer, { addr: ' \t ' }, 'addr is empty'],
     ['a long address', peers.banPeer, { addr: long }, 'addr has 513 characters, at most 512'],
-    ['an address that is none', peers.banPeer, { addr: '192.0.2.300' }, 'is no IP'],
-    ['a time in the past', peers.banPeer, { addr: '192.0.2.1', until: past }, 'lies in the past'],
-    ['a negative time', peers.banPeer, { addr: '192.0.2.1', until: -(2n ** 63n) }, 'lies in the past'],
+    ['an address that is none', peers.banPeer, { addr: '192.0.2.300' }, 'invalid IP, subnet or peer ID'],
+    ['a time in the past', peers.banPeer, { addr: '192.0.2.1', until: past }, 'in the future'],
+    ['a negative time', peers.banPeer, { addr: '192.0.2.1', until: -(2n ** 63n) }, 'in the future'],
     ['nobody to unban', peers.unbanPeer, { addr: '' }, 'addr is empty'],
-    ['somebody unknown to unban', peers.unbanPeer, { addr: 'nobody' }, 'is no IP'],
+    ['somebody unknown to unban', peers.unbanPeer, { addr: 'nobody' }, 'invalid IP, subnet or peer ID'],
     ['nobody to ask for', peers.isBanned, { ipOrSubnet: '' }, 'ipOrSubnet is empty'],
     ['a long question', peers.isBanned, { ipOrSubnet: long }, 'at most 512'],
-    ['a question about nothing', peers.isBanned, { ipOrSubnet: '10.0.0.0/33' }, 'is no IP'],
+    ['a question about nothing', peers.isBanned, { ipOrSubnet: '10.0.0.0/33' }, 'invalid IP, subnet or peer ID'],
     ['no peer to score', peers.addBanScore, { peerId: '', reason: 'spam' }, 'peer_id is empty'],
     ['an unknown reason', peers.addBanScore, { peerId: PEER, reason: 'rudeness' }, 'invalid_subtree'],
     ['a reason of ours', peers.addBanScore, { peerId: PEER, reason: 'catch_up_failure' }, 'invalid_subtree'],
     ['no reason', peers.addBanScore, { peerId: PEER, reason: '' }, 'invalid_subtree'],
-    ['a score for no peer id', peers.addBanScore, { peerId: '192.0.2.1', reason: 'spam' }, 'is no peer id'],
+    [
+      'a score for no peer id',
+      peers.addBanScore,
+      { peerId: '192.0.2.1', reason: 'spam' },
+      'invalid peer ID "192.0.2.1"',
+    ],
     ['no address to connect', peers.connectPeer, { peerAddress: '' }, 'peer_address is empty'],
     ['a long address to connect', peers.connectPeer, { peerAddress: `/${long}` }, 'at most 512'],
     ['no multiaddr', peers.connectPeer, { peerAddress: '192.0.2.1:9905' }, 'is no multiaddr'],
     ['no peer to disconnect', peers.disconnectPeer, { peerId: '' }, 'peer_id is empty'],
-    ['no peer id to disconnect', peers.disconnectPeer, { peerId: 'x' }, 'is no peer id'],
+    ['no peer id to disconnect', peers.disconnectPeer, { peerId: 'x' }, 'invalid peer ID "x"'],
     ['nothing to explain', policy.explain, { subject: '' }, 'subject is empty'],
-    ['nothing known to explain', policy.explain, { subject: '?' }, 'is no peer id'],
+    ['nothing known to explain', policy.explain, { subject: '?' }, 'invalid subject'],
   ] as const)('%s', async (_what, method, fields, says) => {
     const { address } = await serveGrpc();
     const { code, details } = await rawCall(rawClient(address), method, fields, { keys: [ADMIN_KEY] });

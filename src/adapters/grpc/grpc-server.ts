@@ -4,10 +4,9 @@ import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.j
 import { file_p2p_api, PeerService } from '../../gen/p2p_api_pb.js';
 import { file_teranode_p2p, PolicyService } from '../../gen/teranode_p2p_pb.js';
 import { P2PError } from '../../lib/errors.ts';
-import type { Clock } from '../../ports/clock.ts';
+import type { AdminApi } from '../../ports/admin-api.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
-import type { PeerAdmin } from '../../ports/peer-admin.ts';
 import { adminKey } from '../../settings/types.ts';
 import { callGuard } from '../rpc/call-guard.ts';
 import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, methodDefinition } from '../rpc/service-definition.ts';
@@ -20,10 +19,9 @@ import { addReflection } from './reflection.ts';
 import { unaryService } from './unary-service.ts';
 
 export interface GrpcServerDependencies {
-  readonly admin: PeerAdmin;
+  readonly admin: AdminApi;
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly clock: Clock;
 }
 
 export interface GrpcServerOptions {
@@ -117,7 +115,7 @@ export class GrpcServer {
   }
 
   private build(): Server {
-    const { admin, clock, log, metrics } = this.deps;
+    const { admin, log, metrics } = this.deps;
     if (adminKey.parse(this.options.adminKey) === undefined) {
       throw new P2PError('ADMIN_KEY_REFUSED', `the admin key must be ${adminKey.expects}`);
     }
@@ -130,7 +128,7 @@ export class GrpcServer {
       },
     );
     const server = new Server({ ...LIMITS, interceptors: [guard] });
-    server.addService(...unaryService(PeerService, peerHandlers({ admin, clock }), log));
+    server.addService(...unaryService(PeerService, peerHandlers({ admin }), log));
     server.addService(...unaryService(PolicyService, policyHandlers({ admin }), log));
     this.health.addTo(server);
     addReflection(server, [file_p2p_api, file_teranode_p2p, file_grpc_health_v1_health]);

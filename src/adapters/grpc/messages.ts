@@ -11,8 +11,8 @@ import type {
   Offence,
   RoleScore as RoleScoreMessage,
 } from '../../gen/teranode_p2p_pb.js';
+import type { ExplainedOffence, Explanation, PeerStanding, PeerView, RoleScore } from '../../ports/admin-api.ts';
 import type { BanEntry, BanKind, BanReason, ScoreRole } from '../../ports/ban-store.ts';
-import type { ExplainedOffence, Explanation, PeerStanding, PeerView, RoleScore } from '../../ports/peer-admin.ts';
 import { parseHash } from '../../wire/hash.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 

@@ -3,7 +3,7 @@
 import type { BlockchainClient } from '../../ports/blockchain-client.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Consumer } from '../../ports/consumer.ts';
-import type { HealthCheck } from '../../ports/node-view.ts';
+import type { HealthCheck } from '../../ports/health.ts';
 import type { ProbeResult, Producer } from '../../ports/producer.ts';
 import type { BlockValidationClient } from '../../ports/validation-services.ts';
 

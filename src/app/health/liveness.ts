@@ -2,8 +2,8 @@
 // Kafka or a service is no sign of it. It looks by itself a few times a second, so the way of a message pays nothing.
 
 import type { Clock } from '../../ports/clock.ts';
+import type { HealthCheck } from '../../ports/health.ts';
 import type { Histogram, Metrics } from '../../ports/metrics.ts';
-import type { HealthCheck } from '../../ports/node-view.ts';
 import type { Progress } from '../../ports/progress.ts';
 import { type HealthReport, reportOf } from './health.ts';
 

@@ -1,6 +1,6 @@
 // Operations on bans, and why somebody stands as he does.
 import { z } from 'zod';
-import type { NodeView } from '../../../ports/node-view.ts';
+import type { AdminApi } from '../../../ports/admin-api.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { type Operation, operation } from './operation.ts';
 import { BAN, EXPLANATION, PAGE, SUBJECT } from './schemas.ts';
@@ -8,11 +8,11 @@ import { BAN, EXPLANATION, PAGE, SUBJECT } from './schemas.ts';
 const MAX_REASON_CHARS = 200;
 const subject = SUBJECT.describe('An IP, a subnet or a peer id.');
 
-export function banOperations(view: NodeView): Operation[] {
+export function banOperations(view: AdminApi): Operation[] {
   return [listBans(view), addBan(view), removeBans(view), explain(view)];
 }
 
-function listBans(view: NodeView): Operation {
+function listBans(view: AdminApi): Operation {
   return operation({
     id: 'listBans',
     method: 'GET',
@@ -28,7 +28,7 @@ function listBans(view: NodeView): Operation {
   });
 }
 
-function addBan(view: NodeView): Operation {
+function addBan(view: AdminApi): Operation {
   return operation({
     id: 'addBan',
     method: 'POST',
@@ -45,7 +45,7 @@ function addBan(view: NodeView): Operation {
   });
 }
 
-function removeBans(view: NodeView): Operation {
+function removeBans(view: AdminApi): Operation {
   return operation({
     id: 'removeBans',
     method: 'DELETE',
@@ -66,7 +66,7 @@ function removeBans(view: NodeView): Operation {
   });
 }
 
-function explain(view: NodeView): Operation {
+function explain(view: AdminApi): Operation {
   return operation({
     id: 'explain',
     method: 'GET',

@@ -1,16 +1,16 @@
 // Operations that show this node itself, and what gossip brought lately.
 import { z } from 'zod';
-import { MAX_RECENT, type NodeView, type RecentAnnouncement } from '../../../ports/node-view.ts';
+import { type AdminApi, MAX_RECENT, type RecentAnnouncement } from '../../../ports/admin-api.ts';
 import { type Operation, operation } from './operation.ts';
 import { ANNOUNCEMENT, SETTING, SYNC, TOPIC, VERDICT } from './schemas.ts';
 
 const recent = z.object({ limit: z.int().min(1).max(MAX_RECENT).default(100) });
 
-export function nodeOperations(view: NodeView): Operation[] {
+export function nodeOperations(view: AdminApi): Operation[] {
   return [getSync(view), listSettings(view), listTopics(view), listAnnouncements(view), listVerdicts(view)];
 }
 
-function getSync(view: NodeView): Operation {
+function getSync(view: AdminApi): Operation {
   return operation({
     id: 'getSync',
     method: 'GET',
@@ -22,7 +22,7 @@ function getSync(view: NodeView): Operation {
   });
 }
 
-function listSettings(view: NodeView): Operation {
+function listSettings(view: AdminApi): Operation {
   return operation({
     id: 'listSettings',
     method: 'GET',
@@ -34,7 +34,7 @@ function listSettings(view: NodeView): Operation {
   });
 }
 
-function listTopics(view: NodeView): Operation {
+function listTopics(view: AdminApi): Operation {
   return operation({
     id: 'listTopics',
     method: 'GET',
@@ -50,7 +50,7 @@ function listTopics(view: NodeView): Operation {
   });
 }
 
-function listAnnouncements(view: NodeView): Operation {
+function listAnnouncements(view: AdminApi): Operation {
   return operation({
     id: 'listAnnouncements',
     method: 'GET',
@@ -64,7 +64,7 @@ function listAnnouncements(view: NodeView): Operation {
   });
 }
 
-function listVerdicts(view: NodeView): Operation {
+function listVerdicts(view: AdminApi): Operation {
   return operation({
     id: 'listVerdicts',
     method: 'GET',

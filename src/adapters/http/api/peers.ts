@@ -1,7 +1,7 @@
 // Operations on peers.
 import { z } from 'zod';
 import { P2PError } from '../../../lib/errors.ts';
-import type { NodeView } from '../../../ports/node-view.ts';
+import type { AdminApi } from '../../../ports/admin-api.ts';
 import { parsePeerId } from '../../../wire/peer-id.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { type Operation, operation } from './operation.ts';
@@ -10,11 +10,11 @@ import { PEER, PEER_ID, SCORE_REASON } from './schemas.ts';
 const MAX_MULTIADDR_CHARS = 1024;
 const params = z.object({ id: PEER_ID });
 
-export function peerOperations(view: NodeView): Operation[] {
+export function peerOperations(view: AdminApi): Operation[] {
   return [listPeers(view), getPeer(view), connectPeer(view), scorePeer(view), disconnectPeer(view)];
 }
 
-function listPeers(view: NodeView): Operation {
+function listPeers(view: AdminApi): Operation {
   return operation({
     id: 'listPeers',
     method: 'GET',
@@ -26,7 +26,7 @@ function listPeers(view: NodeView): Operation {
   });
 }
 
-function getPeer(view: NodeView): Operation {
+function getPeer(view: AdminApi): Operation {
   return operation({
     id: 'getPeer',
     method: 'GET',
@@ -45,7 +45,7 @@ function getPeer(view: NodeView): Operation {
   });
 }
 
-function connectPeer(view: NodeView): Operation {
+function connectPeer(view: AdminApi): Operation {
   return operation({
     id: 'connectPeer',
     method: 'POST',
@@ -59,7 +59,7 @@ function connectPeer(view: NodeView): Operation {
   });
 }
 
-function scorePeer(view: NodeView): Operation {
+function scorePeer(view: AdminApi): Operation {
   return operation({
     id: 'scorePeer',
     method: 'POST',
@@ -73,7 +73,7 @@ function scorePeer(view: NodeView): Operation {
   });
 }
 
-function disconnectPeer(view: NodeView): Operation {
+function disconnectPeer(view: AdminApi): Operation {
   return operation({
     id: 'disconnectPeer',
     method: 'DELETE',
@@ -94,7 +94,7 @@ function disconnectPeer(view: NodeView): Operation {
   });
 }
 
-function written(peer: ReturnType<NodeView['peers']>[number]): z.input<typeof PEER> {
+function written(peer: ReturnType<AdminApi['peers']>[number]): z.input<typeof PEER> {
   return { ...peer, addresses: [...peer.addresses] };
 }
 

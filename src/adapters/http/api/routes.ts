@@ -2,9 +2,9 @@
 // is beside them.
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
+import type { AdminApi } from '../../../ports/admin-api.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
-import type { NodeView } from '../../../ports/node-view.ts';
 import type { AnswerCheck } from '../server/answer-check.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { adminKeyCheck } from './admin-key-check.ts';
@@ -15,7 +15,7 @@ import { jsonSchema, type Operation } from './operation.ts';
 import { peerOperations } from './peers.ts';
 
 export interface ApiSources {
-  readonly view: NodeView;
+  readonly admin: AdminApi;
   /** The one of gRPC. */
   readonly adminKey: string;
   /** Of this program, for the document. */
@@ -34,9 +34,9 @@ const MAX_OBJECTION_CHARS = 300;
 export function addApiRoutes(
   app: FastifyInstance,
   deps: { readonly log: Logger; readonly clock: Clock; readonly checkAnswer: AnswerCheck },
-  { view, adminKey, version }: ApiSources,
+  { admin, adminKey, version }: ApiSources,
 ): void {
-  const operations = [...peerOperations(view), ...banOperations(view), ...nodeOperations(view)];
+  const operations = [...peerOperations(admin), ...banOperations(admin), ...nodeOperations(admin)];
   const checks = { key: adminKeyCheck(deps, { adminKey }), answer: deps.checkAnswer };
   for (const each of operations) addRoute(app, each, checks);
   const document = JSON.stringify(openApiDocument(operations, version));

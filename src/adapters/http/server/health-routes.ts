@@ -1,6 +1,6 @@
 // Probes as Teranode deployments and Kubernetes ask them, and metrics: texts, and the checks as JSON for whoever asks for that.
 import type { FastifyInstance } from 'fastify';
-import type { HealthCheck } from '../../../ports/node-view.ts';
+import type { HealthCheck } from '../../../ports/health.ts';
 import { HEALTH } from '../api/schemas.ts';
 import type { AnswerCheck } from './answer-check.ts';
 

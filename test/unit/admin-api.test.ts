@@ -1,9 +1,10 @@
 // Connected peers as operators see them: what the node knows of the connection, and what the peer said of itself, as long as it holds.
-import { expect, test } from 'vitest';
-import { peerAdmin } from '../../src/admin/peer-admin.ts';
+import { expect, test, vi } from 'vitest';
+import { createAdminApi } from '../../src/admin/admin-api.ts';
 import { noteAtHost } from '../../src/bans/scores/datahub-notes.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
+import type { AdminApi } from '../../src/ports/admin-api.ts';
 import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
 import { startedBans } from '../fakes/started-bans.ts';
 
@@ -20,7 +21,7 @@ async function setUp() {
   const registry = new PeerRegistry({ clock, metrics });
   node.connect(PEER, '/ip4/192.0.2.7/tcp/9905');
   registry.connected(PEER);
-  const admin = peerAdmin({
+  const admin = createAdminApi({
     bans,
     registry,
     syncRow: (peer) =>
@@ -35,8 +36,14 @@ async function setUp() {
         node.currentlyConnectedPeers().map((record) => ({ ...record, height: 77, startingHeight: 77 })),
       connectPeer: async () => PEER,
       disconnectPeer: (peerId) => node.disconnectPeer(peerId),
+      getTopic: () => undefined,
     },
     isWhitelisted: () => false,
+    blockchain: { fsmState: () => Promise.reject(new Error('away')), bestBlockHeader: () => new Promise(() => {}) },
+    sync: { syncPeer: () => undefined },
+    topicNames: () => [],
+    recent: { announcements: () => [], verdicts: () => [] },
+    settings: [],
   });
   return { bans, node, registry, clock, admin, peer: () => admin.peers()[0] };
 }
@@ -111,8 +118,53 @@ test('that it is banned is told as long as it is still connected', async () => {
 test('a DataHub is explained by its host, with or without the port; a name without a dot when something is noted of it', async () => {
   const { bans, admin } = await setUp();
   expect(admin.explain('hub.example:8090')).toMatchObject({ subject: 'hub.example', offences: [] });
-  expect(() => admin.explain('teranode1')).toThrow('give an IP');
+  expect(() => admin.explain('teranode1')).toThrow('invalid subject "teranode1"');
   noteAtHost(bans.manager, 'http://teranode1:8090/api/v1', 'invalid_subtree', { topic: 'blocks', hash: undefined });
   for (const text of ['teranode1', 'TERANODE1:8090'])
     expect(admin.explain(text)).toMatchObject({ subject: 'teranode1', offences: [{ reason: 'invalid_subtree' }] });
+});
+
+test.each([
+  ['ban', (admin: AdminApi) => admin.ban('192.0.2.300', undefined), 'invalid IP, subnet or peer ID "192.0.2.300"'],
+  ['ban', (admin: AdminApi) => admin.ban('192.0.2.1', 1), 'in the future'],
+  ['unban', (admin: AdminApi) => admin.unban(''), 'invalid IP, subnet or peer ID ""'],
+  ['isBanned', async (admin: AdminApi) => admin.isBanned('10.0.0.0/33'), 'invalid IP, subnet or peer ID "10.0.0.0/33"'],
+  ['peer', async (admin: AdminApi) => admin.peer('x'), 'invalid peer ID "x" (expected e.g. 12D3Koo…)'],
+  ['disconnect', (admin: AdminApi) => admin.disconnect('x'), 'invalid peer ID "x"'],
+  ['addScore', (admin: AdminApi) => admin.addScore(PEER, 'catch_up_failure'), 'expected one of invalid_subtree, '],
+  ['addScore', (admin: AdminApi) => admin.addScore('192.0.2.1', 'spam'), 'invalid peer ID "192.0.2.1"'],
+  ['explain', async (admin: AdminApi) => admin.explain('x'.repeat(5000)), `invalid subject "${'x'.repeat(128)}"`],
+])('%s refuses an invalid input, names it and changes nothing', async (_method, call, message) => {
+  const { admin, bans, peer } = await setUp();
+  await expect(call(admin)).rejects.toMatchObject({ code: 'INPUT_INVALID', message: expect.stringContaining(message) });
+  expect(bans.list.entries()).toEqual([]);
+  expect(peer()).toMatchObject({ banScore: 0 });
+});
+
+test('one peer is found by its ID while it is connected', async () => {
+  const { admin, node, peer } = await setUp();
+  expect(admin.peer(` ${PEER} `)).toEqual(peer());
+  node.leave(PEER);
+  expect(admin.peer(PEER)).toBeUndefined();
+  await expect(admin.disconnect(PEER)).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+});
+
+test('clearing bans says whether there were any', async () => {
+  const { admin } = await setUp();
+  await admin.ban('192.0.2.0/24', undefined);
+  expect(await admin.clearBans()).toBe(true);
+  expect(await admin.clearBans()).toBe(false);
+});
+
+test('the sync view leaves out what a failing or silent blockchain service does not answer', async () => {
+  vi.useFakeTimers();
+  try {
+    const { admin } = await setUp();
+    const view = admin.sync();
+    await vi.advanceTimersByTimeAsync(2000);
+    const nothing = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
+    expect(await view).toEqual(nothing);
+  } finally {
+    vi.useRealTimers();
+  }
 });
