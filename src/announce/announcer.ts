@@ -2,7 +2,7 @@
 // up or syncs is old news and never said, not even its last block, which the node status tells. What is heard at IDLE, where a service is that was
 // just started, waits for what comes next.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BlockHash, SubtreeHash } from '../domain/ids.ts';
+import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { BoundedQueue } from '../lib/bounded-queue.ts';
 import { P2PError } from '../lib/errors.ts';
@@ -15,15 +15,11 @@ import type {
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { P2PNode } from '../ports/p2p-node.ts';
-import { encodeBlock } from '../wire/block.ts';
+import type { TopicMessage } from '../wire/format.ts';
 import { parseHeader } from '../wire/header.ts';
-import { encodeMiningOn } from '../wire/mining-on.ts';
-import { encodeSubtree } from '../wire/subtree.ts';
+import type { Publisher } from './publisher.ts';
 
 export interface AnnouncerOptions {
-  /** Full names of the topics. */
-  readonly topics: { readonly block: string; readonly subtree: string; readonly miningOn: string };
   /** Where others fetch from us. */
   readonly dataHubUrl: string;
 }
@@ -32,7 +28,8 @@ export interface AnnouncerDependencies {
   /** Told of what was announced, once each. */
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly publisher: Publisher;
+  readonly ownId: PeerId;
   readonly blockchain: BlockchainClient;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -173,20 +170,14 @@ export class Announcer {
     this.lastBlock = hash;
     const { dataHubUrl } = this.options;
     const { height, header } = record;
-    const peerId = this.deps.node.hostId();
-    const bytes = encodeBlock({ hash, height, dataHubUrl, peerId, header });
-    await this.publish('block', this.options.topics.block, bytes, {
-      ...this.own(),
-      type: 'block',
-      hash,
-      height,
-    });
+    const message = { hash, height, dataHubUrl, peerId: this.deps.ownId, header };
+    await this.publish({ kind: 'block', message }, { ...this.own(), type: 'block', hash, height });
   }
 
   private async announceSubtree(hash: SubtreeHash): Promise<void> {
     const { dataHubUrl } = this.options;
-    const bytes = encodeSubtree({ hash, dataHubUrl, peerId: this.deps.node.hostId() });
-    await this.publish('subtree', this.options.topics.subtree, bytes, { ...this.own(), type: 'subtree', hash });
+    const message = { hash, dataHubUrl, peerId: this.deps.ownId };
+    await this.publish({ kind: 'subtree', message }, { ...this.own(), type: 'subtree', hash });
   }
 
   /** Describes the current best header: `hash` is the tip, `previousHash` its parent. */
@@ -194,12 +185,8 @@ export class Announcer {
     const best = await this.deps.blockchain.bestBlockHeader();
     const facts = this.miningOn(best);
     const { dataHubUrl } = this.options;
-    const bytes = encodeMiningOn({ ...facts, dataHubUrl, peerId: this.deps.node.hostId() });
-    await this.publish('mining_on', this.options.topics.miningOn, bytes, {
-      ...this.own(),
-      type: 'mining_on',
-      ...facts,
-    });
+    const message = { ...facts, dataHubUrl, peerId: this.deps.ownId };
+    await this.publish({ kind: 'mining_on', message }, { ...this.own(), type: 'mining_on', ...facts });
   }
 
   private miningOn(best: BlockHeaderRecord) {
@@ -210,13 +197,14 @@ export class Announcer {
   }
 
   private own() {
-    const { node, clock } = this.deps;
-    return { isOwn: true, atMs: clock.now(), baseUrl: this.options.dataHubUrl, peerId: node.hostId() } as const;
+    const { ownId, clock } = this.deps;
+    return { isOwn: true, atMs: clock.now(), baseUrl: this.options.dataHubUrl, peerId: ownId } as const;
   }
 
-  private async publish(kind: Kind, topic: string, bytes: Uint8Array, told: Notification): Promise<void> {
+  private async publish(announcement: TopicMessage, told: Notification): Promise<void> {
     if (this.ended.signal.aborted) return;
-    const outcome = await this.deps.node.publish(topic, bytes);
+    const { kind } = announcement;
+    const outcome = await this.deps.publisher.publish(announcement);
     this.announced.add(1, { kind, outcome });
     if (outcome !== 'published') return;
     this.deps.log.debug({ kind }, 'announced');

@@ -7,22 +7,19 @@ import type { BlockchainClient, BlockHeaderRecord } from '../ports/blockchain-cl
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { P2PNode, PublishOutcome } from '../ports/p2p-node.ts';
-import { encodeBestBlock } from '../wire/best-block.ts';
+import type { PublishOutcome } from '../ports/p2p-node.ts';
+import type { BestBlockMessage } from '../wire/best-block.ts';
+import type { Publisher } from './publisher.ts';
 import { Question, withDeadline } from './question.ts';
 
 export interface BestBlockDependencies {
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly publisher: Publisher;
+  readonly ownId: PeerId;
   readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'fsmState'>;
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
-}
-
-export interface BestBlockOptions {
-  /** Full name. */
-  readonly topic: string;
 }
 
 const LEAST_GAP_MS = 2000;
@@ -33,7 +30,6 @@ type Outcome = PublishOutcome | 'silent' | 'failed';
 
 export class BestBlockAnnouncer {
   private readonly deps: BestBlockDependencies;
-  private readonly options: BestBlockOptions;
   private readonly announced: Counter;
   /** The best header while the chain is RUNNING. */
   private readonly best: Question<BlockHeaderRecord | undefined>;
@@ -43,9 +39,8 @@ export class BestBlockAnnouncer {
   private isAnswering = false;
   private stopped = false;
 
-  constructor(deps: BestBlockDependencies, options: BestBlockOptions) {
+  constructor(deps: BestBlockDependencies) {
     this.deps = deps;
-    this.options = options;
     this.announced = deps.metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
       'kind',
       'outcome',
@@ -59,7 +54,7 @@ export class BestBlockAnnouncer {
 
   /** Somebody asks. Answered at once, or when two seconds have passed since the last answer; never throws. */
   asked(author: PeerId): void {
-    if (this.stopped || this.isAnswering || this.timer !== undefined || author === this.deps.node.hostId()) return;
+    if (this.stopped || this.isAnswering || this.timer !== undefined || author === this.deps.ownId) return;
     const waitMs = Math.max(0, this.answeredMs + LEAST_GAP_MS - this.deps.clock.monotonic());
     this.timer = setTimeout(() => {
       this.timer = undefined;
@@ -69,7 +64,7 @@ export class BestBlockAnnouncer {
 
   /** Asks the others; their answers come as announcements on the topic. Throws what publishing throws. */
   async request(): Promise<PublishOutcome> {
-    const outcome = await this.publish(encodeBestBlock({ kind: 'request', peerId: this.deps.node.hostId() }));
+    const outcome = await this.publish({ kind: 'request', peerId: this.deps.ownId });
     this.announced.add(1, { kind: 'best_block_request', outcome });
     return outcome;
   }
@@ -97,14 +92,14 @@ export class BestBlockAnnouncer {
     const best = await this.best.answer();
     if (best === undefined || this.stopped) return 'silent';
     const { height, hash } = best;
-    const outcome = await this.publish(encodeBestBlock({ kind: 'announcement', height, hash }));
-    const { node, notify, clock } = this.deps;
+    const outcome = await this.publish({ kind: 'announcement', height, hash });
+    const { ownId, notify, clock } = this.deps;
     if (outcome === 'published')
-      notify({ type: 'best_block', atMs: clock.now(), isOwn: true, hash, height, peerId: node.hostId() });
+      notify({ type: 'best_block', atMs: clock.now(), isOwn: true, hash, height, peerId: ownId });
     return outcome;
   }
 
-  private async publish(bytes: Uint8Array): Promise<PublishOutcome> {
-    return await withDeadline(this.deps.node.publish(this.options.topic, bytes), PUBLISH_DEADLINE_MS);
+  private async publish(message: BestBlockMessage): Promise<PublishOutcome> {
+    return await withDeadline(this.deps.publisher.publish({ kind: 'best_block', message }), PUBLISH_DEADLINE_MS);
   }
 }

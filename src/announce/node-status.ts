@@ -1,5 +1,7 @@
 // How this node presents itself: at start, every 10 s, and after each block and mining-on of our own chain (spec "p2p_node_status_topic"). A
 // service that fails or hangs costs one status, never the node (lessons, 4). What listen_only keeps back is the node's rule, not ours.
+
+import type { PeerId } from '../domain/ids.ts';
 import type { BlockAssemblyDetails, NodeStatusMessage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
 import { type Repeating, repeating } from '../lib/repeating.ts';
@@ -12,15 +14,15 @@ import type {
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../wire/block-assembly-details.ts';
-import { encodeNodeStatus } from '../wire/node-status.ts';
+import type { Publisher } from './publisher.ts';
 import { Question, withDeadline } from './question.ts';
 
 export interface NodeStatusDependencies {
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly publisher: Publisher;
+  readonly ownId: PeerId;
   readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'fsmState' | 'subscribe'>;
   /** Without one, nothing is said of block assembly. */
   readonly blockAssembly: Pick<BlockAssemblyClient, 'state'> | undefined;
@@ -32,8 +34,6 @@ export interface NodeStatusDependencies {
 }
 
 export interface NodeStatusOptions {
-  /** Full name. */
-  readonly topic: string;
   /** The DataHub URL that others are told. */
   readonly baseUrl: string;
   readonly version: string;
@@ -57,8 +57,8 @@ export class NodeStatusAnnouncer {
   private readonly deps: NodeStatusDependencies;
   private readonly options: NodeStatusOptions;
   private readonly announced: Counter;
-  private readonly startedMs: number;
-  private readonly startTime: bigint;
+  private startedMs: number;
+  private startTime: bigint;
   private readonly best: Question<BlockHeaderRecord>;
   private readonly fsm: Question<FsmState>;
   private readonly assembly: Question<BlockAssemblyDetails>;
@@ -87,6 +87,8 @@ export class NodeStatusAnnouncer {
   /** Publishes in the background from now on. The node must have been started. */
   start(): void {
     if (this.loop !== undefined) return;
+    this.startedMs = this.deps.clock.monotonic();
+    this.startTime = BigInt(Math.floor(this.deps.clock.now() / 1000));
     const times = { firstMs: 0, nextMs: () => INTERVAL_MS };
     this.loop = repeating(
       (signal) => this.announce(signal),
@@ -113,9 +115,14 @@ export class NodeStatusAnnouncer {
     }
   }
 
-  /** As `current`, in the form in which watchers are told. */
+  /** As `current`, in the form in which subscribers hear it. */
   async currentNotification(): Promise<Extract<Notification, { type: 'node_status' }>> {
     return this.notification(await this.current());
+  }
+
+  /** Whether `start` was called. */
+  get isStarted(): boolean {
+    return this.loop !== undefined;
   }
 
   /** As built last, for whatever purpose; undefined before the first. */
@@ -140,8 +147,8 @@ export class NodeStatusAnnouncer {
     this.saidMs = this.deps.clock.monotonic();
     const status = await this.build();
     if (signal.aborted) return;
-    const bytes = encodeNodeStatus(status);
-    const outcome = await withDeadline(this.deps.node.publish(this.options.topic, bytes), PUBLISH_DEADLINE_MS);
+    const publishing = this.deps.publisher.publish({ kind: 'node_status', message: status });
+    const outcome = await withDeadline(publishing, PUBLISH_DEADLINE_MS);
     signal.throwIfAborted();
     this.isFailing = false;
     this.announced.add(1, { kind: 'node_status', outcome });
@@ -164,7 +171,7 @@ export class NodeStatusAnnouncer {
     const { baseUrl, version, commitHash, clientName, listenMode } = this.options;
     this.last = {
       baseUrl,
-      peerId: this.deps.node.hostId(),
+      peerId: this.deps.ownId,
       version,
       commitHash,
       bestBlockHash: best.hash,
@@ -201,7 +208,6 @@ export class NodeStatusAnnouncer {
   }
 
   private notification(status: NodeStatusMessage): Extract<Notification, { type: 'node_status' }> {
-    const peerId = this.deps.node.hostId();
-    return { type: 'node_status', atMs: this.deps.clock.now(), isOwn: true, ...status, peerId };
+    return { type: 'node_status', atMs: this.deps.clock.now(), isOwn: true, ...status, peerId: this.deps.ownId };
   }
 }

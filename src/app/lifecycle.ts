@@ -9,11 +9,16 @@ export interface Part {
   /** For logs. */
   readonly name: string;
   /** Resolves when the part runs. Should give up soon after `signal` aborts. */
-  start?(signal: AbortSignal): Promise<void> | void;
+  start?(signal: AbortSignal): unknown;
   /** May be called while `start` is still pending, and again after it has settled. */
-  stop?(): Promise<void> | void;
+  stop?(): unknown;
   /** How long the shutdown waits for this part. */
   readonly budgetMs: number;
+}
+
+/** A part from something that starts, stops, or both. */
+export function part(name: string, runs: Pick<Part, 'start' | 'stop'>, budgetMs: number): Part {
+  return { name, budgetMs, start: (signal) => runs.start?.(signal), stop: () => runs.stop?.() };
 }
 
 /** Budget of parts that only clear timers and subscriptions. */

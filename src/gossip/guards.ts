@@ -7,12 +7,12 @@ import type { DataHubUrlFault } from '../peers/datahub/datahub-url.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../wire/best-block.ts';
 import type { BlockMessage } from '../wire/block.ts';
+import type { TopicKind, TopicMessages } from '../wire/format.ts';
 import { checkProofOfWork, hashHeader, parseHeader, targetFromCompact } from '../wire/header.ts';
 import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
 import { peerIdFromPublicKey } from '../wire/peer-id.ts';
 import type { SubtreeMessage } from '../wire/subtree.ts';
-import type { ReadTopic, TopicMessages } from './messages.ts';
 import { ignored, rejected, relayedOnly, type SkipReason, type Verdict } from './verdict.ts';
 
 /** What guards may look at beside the message: facts and settings, no actions. */
@@ -79,7 +79,7 @@ const MAX_BYTES = {
   // Lists the subtrees of the block in work, 67 bytes each.
   node_status: 256 * KIB,
   best_block: 4 * KIB,
-} as const satisfies Record<ReadTopic, number>;
+} as const satisfies Record<TopicKind, number>;
 
 function size(maxBytes: number): EnvelopeGuard {
   return (envelope) => (envelope.bytes.byteLength > maxBytes ? rejected('size') : undefined);
@@ -189,13 +189,13 @@ function envelope(maxBytes: number): readonly EnvelopeGuard[] {
   return [ownMessage, bannedAuthor, otherPrefix, authorRate, relayRate, size(maxBytes), peerDiscovery, notReplayed];
 }
 
-type GuardRow<K extends ReadTopic> = {
+type GuardRow<K extends TopicKind> = {
   readonly envelope: readonly EnvelopeGuard[];
   readonly message: readonly MessageGuard<TopicMessages[K]>[];
 };
 
 /** Decoding, with the form of hashes, stands between the two columns. */
-export const GUARDS: { readonly [K in ReadTopic]: GuardRow<K> } = {
+export const GUARDS: { readonly [K in TopicKind]: GuardRow<K> } = {
   block: {
     envelope: envelope(MAX_BYTES.block),
     message: [

@@ -7,14 +7,15 @@ import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { GossipMessage, RelayDecision, TopicHandler } from '../ports/p2p-node.ts';
 import type { FaultCode } from '../wire/fault.ts';
+import type { TopicKind, TopicMessages, WireFormat } from '../wire/format.ts';
 import type { Effect } from './effects.ts';
 import { GUARDS, type GuardView, POLICY_RULES } from './guards.ts';
 import { HANDLERS } from './handlers/index.ts';
 import { sampled } from './limits/sampled.ts';
-import { DECODERS, type ReadTopic, type TopicMessages } from './messages.ts';
 import { ACCEPTED, ignored, rejected, type SkipReason, type Verdict } from './verdict.ts';
 
 export interface PipelineDependencies {
+  readonly wire: Pick<WireFormat, 'decode'>;
   readonly view: GuardView;
   readonly execute: (effects: readonly Effect[]) => void;
   /** True for a rule that is in shadow: what it objects to is noted and passes. */
@@ -39,7 +40,7 @@ interface Counters {
 const HANDLER_BUCKETS = [25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 250e-3, 1];
 
 /** Judges the messages of one topic; never throws. */
-export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDependencies): TopicHandler {
+export function topicPipeline<K extends TopicKind>(kind: K, deps: PipelineDependencies): TopicHandler {
   const { metrics } = deps;
   const counters: Counters = {
     verdicts: metrics.counter('teranode_p2p_gossip_messages_total', 'Gossip messages by verdict', [
@@ -81,7 +82,7 @@ export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDepend
   };
 }
 
-function safely<K extends ReadTopic>(
+function safely<K extends TopicKind>(
   kind: K,
   envelope: GossipMessage,
   deps: PipelineDependencies,
@@ -96,7 +97,7 @@ function safely<K extends ReadTopic>(
   }
 }
 
-function judge<K extends ReadTopic>(
+function judge<K extends TopicKind>(
   kind: K,
   envelope: GossipMessage,
   deps: PipelineDependencies,
@@ -107,7 +108,7 @@ function judge<K extends ReadTopic>(
     const verdict = guard(envelope, view);
     if (verdict !== undefined && !passesInShadow(verdict, kind, envelope, undefined, deps, counters)) return verdict;
   }
-  const decoded = DECODERS[kind](envelope.bytes);
+  const decoded = deps.wire.decode[kind](envelope.bytes);
   if (!decoded.ok) {
     counters.faults.add(1, { topic: kind, fault: decoded.fault.code });
     const verdict = verdictOfFault(decoded.fault.code);
@@ -127,7 +128,7 @@ function judge<K extends ReadTopic>(
 /** Charges the author with what the verdict says; true when the rule is in shadow, and the message goes on all the same. */
 function passesInShadow(
   verdict: Verdict,
-  kind: ReadTopic,
+  kind: TopicKind,
   envelope: GossipMessage,
   message: object | undefined,
   deps: PipelineDependencies,

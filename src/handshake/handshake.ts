@@ -7,7 +7,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { DirectStreamHandler, P2PNode } from '../ports/p2p-node.ts';
-import { encodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
+import type { HandshakeMessage } from '../wire/handshake.ts';
 import { type ChainTip, isAhead, judgeHandshake, ownHandshake } from './answer.ts';
 import { Greeter } from './greeter.ts';
 import { OwnTip } from './own-tip.ts';
@@ -23,10 +23,9 @@ import { Veracks } from './veracks.ts';
 export type HandshakeRule = 'author_mismatch' | 'hash_form';
 
 export interface HandshakeDependencies {
-  readonly node: Pick<
-    P2PNode,
-    'publish' | 'sendToPeer' | 'hostId' | 'disconnectPeer' | 'getTopic' | 'updatePeerHeight'
-  >;
+  /** All nodes seen as one. */
+  readonly node: Pick<P2PNode, 'sendToPeer' | 'disconnectPeer' | 'updatePeerHeight'>;
+  readonly ownId: PeerId;
   /** The tip of our own chain. */
   readonly bestHeader: () => Promise<ChainTip>;
   readonly registry: Pick<PeerRegistry, 'heard'>;
@@ -44,7 +43,7 @@ export interface HandshakeDependencies {
 }
 
 export interface HandshakeOptions {
-  /** Our own network first, then the further ones (`p2p_further_topic_prefixes`); never empty. */
+  /** Never empty. */
   readonly networks: readonly HandshakeNetwork[];
   /** `teranode/bitcoin/<version>`. */
   readonly userAgent: string;
@@ -65,6 +64,8 @@ export class Handshake {
   private readonly deps: HandshakeDependencies;
   private readonly options: HandshakeOptions;
   private readonly topicPrefixes: readonly string[];
+  /** For peers of which no network is known. */
+  private readonly first: HandshakeNetwork;
   private readonly tally: Tally;
   private readonly ownTip: OwnTip;
   private readonly prefixes: PeerPrefixes;
@@ -79,6 +80,9 @@ export class Handshake {
   constructor(deps: HandshakeDependencies, options: HandshakeOptions) {
     this.deps = deps;
     this.options = options;
+    const [first] = options.networks;
+    if (first === undefined) throw new RangeError('a handshake needs one network at least');
+    this.first = first;
     this.topicPrefixes = options.networks.map(({ topicPrefix }) => topicPrefix);
     const tally = handshakeTally(deps.metrics);
     this.tally = tally;
@@ -94,8 +98,7 @@ export class Handshake {
     const { random = Math.random } = deps;
     const sender = new StreamSender({ ...deps, tally });
     this.sender = sender;
-    const version = (topicPrefix: string) => this.own('version', topicPrefix);
-    const verack = (topicPrefix: string) => this.own('verack', topicPrefix);
+    const version = (network: HandshakeNetwork) => this.own('version', network);
     this.topicVersions = new TopicVersions({ ...deps, tally, version }, options);
     this.greeter = new Greeter({
       ...deps,
@@ -103,10 +106,15 @@ export class Handshake {
       sender,
       tally,
       prefixKnown: (peerId) => this.prefixes.known(peerId),
-      version: (peerId) => version(this.prefixes.of(peerId)),
+      version: (peerId) => version(this.prefixes.of(peerId) ?? this.first),
       tellTopic: () => this.topicVersions.request(),
     });
-    this.veracks = new Veracks({ ...deps, sender, tally, verack });
+    this.veracks = new Veracks({
+      ...deps,
+      sender,
+      tally,
+      verack: (topicPrefix, peerId) => this.own('verack', this.prefixes.withPrefix(topicPrefix, peerId) ?? this.first),
+    });
   }
 
   /** Tells the topic once; to be called when the node runs. Streams and connections are served from the beginning. */
@@ -144,10 +152,10 @@ export class Handshake {
 
   private receive(message: HandshakeMessage, sender: PeerId, way: HandshakeWay): void {
     if (this.stopping !== undefined) return;
-    const { isBanned, charge, node, registry } = this.deps;
+    const { isBanned, charge, node, ownId, registry } = this.deps;
     const { topicPrefixes } = this;
     const { mayUseUrl } = this.options;
-    const judgement = judgeHandshake(message, { ownId: node.hostId(), sender, topicPrefixes, isBanned, mayUseUrl });
+    const judgement = judgeHandshake(message, { ownId, sender, topicPrefixes, isBanned, mayUseUrl });
     this.tally.received(message.type, way, judgement.outcome);
     if (judgement.outcome === 'author_mismatch') charge?.(sender, 'author_mismatch');
     if (judgement.outcome === 'other_prefix') this.refusals.refuse(sender, message.topicPrefix);
@@ -165,8 +173,8 @@ export class Handshake {
     if (own !== undefined && this.stopping === undefined && isAhead(message, own)) onAhead(sender);
   }
 
-  private async own(type: HandshakeMessage['type'], topicPrefix: string): Promise<Uint8Array> {
-    const identity = { ...this.options, peerId: this.deps.node.hostId() };
-    return encodeHandshake(ownHandshake(type, topicPrefix, identity, await this.ownTip.told()));
+  private async own(type: HandshakeMessage['type'], { wire, topicPrefix }: HandshakeNetwork): Promise<Uint8Array> {
+    const identity = { ...this.options, peerId: this.deps.ownId };
+    return wire.encode.handshake(ownHandshake(type, topicPrefix, identity, await this.ownTip.told()));
   }
 }

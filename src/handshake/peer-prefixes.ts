@@ -1,9 +1,8 @@
-// In which topic prefix a peer is spoken to, by a node between two networks: a peer of one of them alone refuses the prefix of the other. What it
-// says itself goes before what it subscribes to; until either is known its version is held, for a moment.
+// Which network a peer belongs to, for a server of several networks: a peer of one network refuses the topic prefix of another. A peer's own
+// message decides, else its subscriptions, among the networks whose node is connected to it; until one is known its version waits for a moment.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Tally } from './tally.ts';
 import type { HandshakeNetwork } from './topic-versions.ts';
 
@@ -14,7 +13,6 @@ const LOOK_INTERVAL_MS = 50;
 const MAX_HEARD = 2000;
 
 export interface PeerPrefixesDependencies {
-  readonly node: Pick<P2PNode, 'getTopic'>;
   readonly tally: Tally;
   readonly clock: Clock;
 }
@@ -27,7 +25,6 @@ interface Held {
 
 export class PeerPrefixes {
   private readonly deps: PeerPrefixesDependencies;
-  /** Our own first. */
   private readonly networks: readonly HandshakeNetwork[];
   private readonly heard = new LRUCache<PeerId, string>({ max: MAX_HEARD });
   private readonly held = new Map<PeerId, Held>();
@@ -39,17 +36,23 @@ export class PeerPrefixes {
     deps.tally.bounded('prefixes', MAX_HEARD, () => this.heard.size);
   }
 
-  /** What it said last, else what it subscribes to, else our own. */
-  of(peerId: PeerId): string {
+  /** The network that the peer named last, else one that it subscribes to, else the first in reach. */
+  of(peerId: PeerId): HandshakeNetwork | undefined {
     const said = this.heard.peek(peerId);
-    if (said !== undefined) return said;
-    const subscribed = this.networks.find(({ topic }) => this.subscribersOf(topic).includes(peerId));
-    return (subscribed ?? this.networks[0])?.topicPrefix ?? '';
+    const inReach = this.inReach(peerId);
+    if (said !== undefined) return this.withPrefix(said, peerId);
+    return inReach.find((network) => subscribersOf(network).includes(peerId)) ?? inReach[0];
   }
 
-  /** Resolves when `of` is more than a guess, at the latest after two seconds; where there is one prefix, at once. */
+  /** The network with this topic prefix whose node is connected to the peer, else any with this prefix. */
+  withPrefix(topicPrefix: string, peerId: PeerId): HandshakeNetwork | undefined {
+    const all = this.networks.filter((network) => network.topicPrefix === topicPrefix);
+    return all.find(({ isConnected }) => isConnected(peerId)) ?? all[0];
+  }
+
+  /** Resolves when `of` is more than a guess, at the latest after two seconds; at once where one network only is in reach. */
   known(peerId: PeerId): Promise<void> {
-    if (this.networks.length < 2) return Promise.resolve();
+    if (this.inReach(peerId).length < 2) return Promise.resolve();
     const held = this.held.get(peerId) ?? this.hold(peerId);
     this.look();
     return held.promise;
@@ -90,12 +93,18 @@ export class PeerPrefixes {
 
   private look(): void {
     const nowMs = this.deps.clock.monotonic();
-    const subscribed = new Set(this.networks.flatMap(({ topic }) => this.subscribersOf(topic)));
+    const subscribed = new Set(this.networks.flatMap(subscribersOf));
     for (const [peerId, { untilMs }] of [...this.held])
       if (nowMs >= untilMs || this.heard.has(peerId) || subscribed.has(peerId)) this.release(peerId);
   }
 
-  private subscribersOf(topic: string): PeerId[] {
-    return this.deps.node.getTopic(topic)?.subscribers() ?? [];
+  /** Networks whose node is connected to the peer; all where no node says so. */
+  private inReach(peerId: PeerId): readonly HandshakeNetwork[] {
+    const connected = this.networks.filter(({ isConnected }) => isConnected(peerId));
+    return connected.length > 0 ? connected : this.networks;
   }
+}
+
+function subscribersOf({ topic, node }: HandshakeNetwork): PeerId[] {
+  return node.getTopic(topic)?.subscribers() ?? [];
 }

@@ -15,7 +15,7 @@ export interface VeracksDependencies {
   readonly tally: Tally;
   readonly clock: Clock;
   readonly isConnected: (peerId: PeerId) => boolean;
-  readonly verack: (topicPrefix: string) => Promise<Uint8Array>;
+  readonly verack: (topicPrefix: string, peerId: PeerId) => Promise<Uint8Array>;
 }
 
 interface Answer {
@@ -94,7 +94,7 @@ export class Veracks {
   private async answer(peerId: PeerId, topicPrefix: string): Promise<void> {
     const answer: Answer = { owed: undefined, endedMs: undefined, timer: undefined };
     this.answers.set(peerId, answer);
-    const delivery = await this.deps.sender.send(peerId, () => this.deps.verack(topicPrefix));
+    const delivery = await this.deps.sender.send(peerId, () => this.deps.verack(topicPrefix, peerId));
     this.deps.tally.sent('verack', 'stream', delivery);
     // Begun anew on another connection, or stopped.
     if (this.answers.get(peerId) !== answer) return;

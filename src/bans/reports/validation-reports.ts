@@ -7,7 +7,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
-import type { P2PNode } from '../../ports/p2p-node.ts';
+import type { PublishOutcome } from '../../ports/p2p-node.ts';
 import type { Decoded } from '../../wire/fault.ts';
 import {
   decodeKafkaInvalidBlock,
@@ -17,7 +17,7 @@ import {
   type KafkaInvalidSubtree,
   type KafkaRejectedTx,
 } from '../../wire/kafka-messages.ts';
-import { encodeRejectedTx } from '../../wire/rejected-tx.ts';
+import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
 import type { PeerBanManager } from '../scores/peer-ban-manager.ts';
 
@@ -34,7 +34,9 @@ export interface ReportDependencies {
   readonly scores: Pick<PeerBanManager, 'addScore'>;
   /** As last heard: asking for each report, a service that is away would have those lost that are read meanwhile. */
   readonly isSyncing: () => boolean;
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly ownId: PeerId;
+  /** Publishes a transaction that our own validator rejected. */
+  readonly announce: (message: RejectedTxMessage) => Promise<PublishOutcome>;
   /** Told of what was announced. */
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
@@ -56,10 +58,7 @@ export interface ReportHandlers {
 }
 
 /** Handlers of the three topics. What cannot be decoded is counted and skipped; the consumer commits it. */
-export function validationReports(
-  deps: ReportDependencies,
-  options: { readonly rejectedTxTopic: string },
-): ReportHandlers {
+export function validationReports(deps: ReportDependencies): ReportHandlers {
   const reports = deps.metrics.counter('teranode_p2p_reports_total', 'Reports of our validation read from Kafka', [
     'kind',
     'outcome',
@@ -72,7 +71,7 @@ export function validationReports(
       chargeSubtree(report, topic, deps),
     ),
     rejectedTxs: handler('rejected_tx', decodeKafkaRejectedTx, deps, reports, (report) =>
-      announceRejected(report, options.rejectedTxTopic, deps),
+      announceRejected(report, deps),
     ),
   };
 }
@@ -136,17 +135,17 @@ function charge(
   const [first, ...others] = announcements;
   if (first === undefined) return 'unattributed';
   if (others.length > 0 || view.hasForgotten(hash)) return 'ambiguous';
-  if (first.author === deps.node.hostId()) return 'own';
+  if (first.author === deps.ownId) return 'own';
   deps.scores.addScore(first.author, reason, { role: 'author', rule: `${reason}_report`, topic, hash });
   return 'charged';
 }
 
 /** A transaction that a peer told of is not ours to repeat. */
-async function announceRejected(report: KafkaRejectedTx, topic: string, deps: ReportDependencies): Promise<Outcome> {
+async function announceRejected(report: KafkaRejectedTx, deps: ReportDependencies): Promise<Outcome> {
   if (report.peerId !== '') return 'not_ours';
   const reason = report.reason.slice(0, MAX_REASON_CHARS);
-  const peerId = deps.node.hostId();
-  const outcome = await deps.node.publish(topic, encodeRejectedTx({ txId: report.txId, reason, peerId }));
+  const peerId = deps.ownId;
+  const outcome = await deps.announce({ txId: report.txId, reason, peerId });
   if (outcome === 'published')
     deps.notify({ type: 'rejected_tx', isOwn: true, atMs: deps.clock.now(), hash: report.txId, reason, peerId });
   return 'announced';

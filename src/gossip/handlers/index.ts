@@ -1,7 +1,7 @@
 // One handler a topic: message and facts in, effects out. Pure.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
+import type { TopicKind, TopicMessages } from '../../wire/format.ts';
 import type { Effect } from '../effects.ts';
-import type { ReadTopic, TopicMessages } from '../messages.ts';
 import { handleBestBlock } from './best-block.ts';
 import { handleBlock } from './block.ts';
 import { handleHandshake } from './handshake.ts';
@@ -13,7 +13,7 @@ import type { HandlerView } from './view.ts';
 
 type Handler<M> = (message: M, envelope: GossipMessage, view: HandlerView) => Effect[];
 
-export const HANDLERS: { readonly [K in ReadTopic]: Handler<TopicMessages[K]> } = {
+export const HANDLERS: { readonly [K in TopicKind]: Handler<TopicMessages[K]> } = {
   block: handleBlock,
   subtree: handleSubtree,
   mining_on: handleMiningOn,

@@ -4,7 +4,6 @@
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../domain/ids.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { unwatched, type WatchSize } from './watch-size.ts';
 
 /**
  * Messages overtake one another on their ways through a network, by seconds; what is later than this was kept by somebody. Twice as long is what
@@ -12,7 +11,7 @@ import { unwatched, type WatchSize } from './watch-size.ts';
  */
 const OVERTAKING_MS = 60_000;
 /** Authors remembered; one that was forgotten is unknown again, and passes. */
-const MAX_AUTHORS = 20_000;
+export const MAX_AUTHORS = 20_000;
 
 interface Heard {
   highest: bigint;
@@ -33,9 +32,13 @@ export class SequenceNumbers {
   private readonly clock: Clock;
   private readonly heard = new LRUCache<PeerId, Heard>({ max: MAX_AUTHORS });
 
-  constructor(clock: Clock, watch: WatchSize = unwatched) {
+  constructor(clock: Clock) {
     this.clock = clock;
-    watch('replay', () => this.heard.size, MAX_AUTHORS);
+  }
+
+  /** Authors remembered now. */
+  get size(): number {
+    return this.heard.size;
   }
 
   /**

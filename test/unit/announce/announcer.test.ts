@@ -7,11 +7,11 @@ import type { Notification } from '../../../src/domain/notification.ts';
 import type { FsmState } from '../../../src/ports/blockchain-client.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
+import { publisherTo } from '../../fakes/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
-const topics = { block: 'b', subtree: 's', miningOn: 'm' };
 
 class CountingChain extends EmbeddedChain {
   asked = 0;
@@ -45,18 +45,15 @@ async function setUp({
   await chain.start(new AbortController().signal);
   chain.setFsmState(state);
   const said: { topic: string; message: Record<string, unknown> }[] = [];
-  const node = {
-    hostId: () => OWN,
-    publish: async (topic: string, bytes: Uint8Array) => {
-      const outcome = await publish(topic);
-      said.push({ topic, message: JSON.parse(Buffer.from(bytes).toString()) });
-      return outcome;
-    },
-  };
+  const publisher = publisherTo(async (topic, bytes) => {
+    const outcome = await publish(topic);
+    said.push({ topic, message: JSON.parse(Buffer.from(bytes).toString()) });
+    return outcome;
+  });
   const told: Notification[] = [];
   const announcer = new Announcer(
-    { node, blockchain: chain, log, metrics, clock, notify: (each) => told.push(each) },
-    { topics, dataHubUrl: 'http://us' },
+    { publisher, ownId: OWN, blockchain: chain, log, metrics, clock, notify: (each) => told.push(each) },
+    { dataHubUrl: 'http://us' },
   );
   await announcer.start();
   return {
@@ -67,7 +64,7 @@ async function setUp({
     metrics,
     clock,
     /** Of the blocks said. */
-    heights: () => said.flatMap(({ topic, message }) => (topic === topics.block ? [message.Height] : [])),
+    heights: () => said.flatMap(({ topic, message }) => (topic === 'block' ? [message.Height] : [])),
     silent: () => metrics.count('teranode_p2p_announcements_total', { outcome: 'silent' }),
   };
 }
@@ -79,7 +76,7 @@ describe('announcer', () => {
     await waitFor(() => told.length === 6, { what: 'six announcements' });
     expect(told.map(({ type }) => type)).toEqual(['subtree', 'block', 'mining_on', 'subtree', 'block', 'mining_on']);
     expect(told[1]).toMatchObject({ isOwn: true, hash: mined[0]?.hash, height: 1, peerId: OWN, baseUrl: 'http://us' });
-    expect(said.map(({ topic }) => topic)).toEqual(['s', 'b', 'm', 's', 'b', 'm']);
+    expect(said.map(({ topic }) => topic)).toEqual(['subtree', 'block', 'mining_on', 'subtree', 'block', 'mining_on']);
     expect(said[1]?.message).toEqual({
       Hash: mined[0]?.hash,
       Height: 1,

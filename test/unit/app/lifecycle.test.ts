@@ -119,7 +119,9 @@ describe('lifecycle', () => {
   test('gives up the start when its signal aborts', async () => {
     const given = new AbortController();
     const { lifecycle, calls } = setUp({
-      second: { start: (whole) => new Promise((_, reject) => whole.addEventListener('abort', () => reject(whole.reason))) },
+      second: {
+        start: (whole) => new Promise((_, reject) => whole.addEventListener('abort', () => reject(whole.reason))),
+      },
     });
     const starting = lifecycle.start(given.signal).catch((error: unknown) => error);
     await vi.advanceTimersByTimeAsync(0);

@@ -8,10 +8,11 @@ import { BanSystem } from '../../../src/bans/service.ts';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { executor } from '../../../src/gossip/executor.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
-import { guardView } from '../../../src/gossip/view.ts';
+import { guardViews } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
 import { PeerRegistry } from '../../../src/peers/registry.ts';
 import type { TopicHandler } from '../../../src/ports/p2p-node.ts';
+import { GO_P2P } from '../../../src/wire/format.ts';
 import { encodeKafkaInvalidBlock, encodeKafkaInvalidSubtree } from '../../../src/wire/kafka-messages.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
@@ -130,7 +131,7 @@ class Scenario {
     const blocks = new Attribution(deps, { kind: 'block', ...options });
     const subtrees = new Attribution(deps, { kind: 'subtree', ...options });
     this.attributions = { block: blocks, subtree: subtrees };
-    const view = guardView(
+    const [guarded] = guardViews(
       {
         ownId: OWN,
         blocks,
@@ -139,8 +140,6 @@ class Scenario {
         isBanned: (peerId) => this.bans.isBanned(peerId),
         fsm: { isSyncing: () => false },
         sync: { syncPeer: () => undefined },
-        connectedSinceMs: () => undefined,
-        prefixes: 1,
         clock,
       },
       {
@@ -152,7 +151,10 @@ class Scenario {
         dataHubUrls: { allowsPrivate: true, blacklist: [] },
         maxTargetRatio: 0,
       },
+      [{ name: 'p', node: {} }],
     );
+    if (guarded === undefined) throw new Error('no view');
+    const { view } = guarded;
     const producer = {
       topic: 't',
       start: async () => {},
@@ -161,7 +163,7 @@ class Scenario {
       probe: async () => ({ ok: true, details: '' }),
       stop: async () => {},
     };
-    const node = { updatePeerHeight: () => {}, publish: async () => 'published' as const, hostId: () => OWN };
+    const node = { updatePeerHeight: () => {} };
     const execute = executor({
       blocks,
       subtrees,
@@ -175,20 +177,19 @@ class Scenario {
       bestBlockAsked: () => {},
       ...deps,
     });
-    const pipeline = (each: Kind) => topicPipeline(each, { view, execute, isShadow: () => false, clock, log, metrics });
+    const pipeline = (each: Kind) =>
+      topicPipeline(each, { wire: GO_P2P, view, execute, isShadow: () => false, clock, log, metrics });
     this.handlers = { block: pipeline('block'), subtree: pipeline('subtree') };
-    this.reports = validationReports(
-      {
-        ...deps,
-        blocks,
-        subtrees,
-        scores: this.bans.manager,
-        isSyncing: () => false,
-        node,
-        notify: () => {},
-      },
-      { rejectedTxTopic: 'rejected' },
-    );
+    this.reports = validationReports({
+      ...deps,
+      blocks,
+      subtrees,
+      scores: this.bans.manager,
+      isSyncing: () => false,
+      ownId: OWN,
+      announce: async () => 'published',
+      notify: () => {},
+    });
   }
 
   async run(steps: readonly Step[]): Promise<void> {

@@ -70,18 +70,16 @@ class Network {
       block: new Attribution(parts, { kind: 'block', ...options }),
       subtree: new Attribution(parts, { kind: 'subtree', ...options }),
     };
-    this.handlers = validationReports(
-      {
-        ...parts,
-        blocks: this.attributions.block,
-        subtrees: this.attributions.subtree,
-        scores: parts.bans.manager,
-        isSyncing: () => false,
-        node: { hostId: () => peer(99), publish: () => Promise.reject(new Error('nothing is published here')) },
-        notify: () => {},
-      },
-      { rejectedTxTopic: 'rejected' },
-    );
+    this.handlers = validationReports({
+      ...parts,
+      blocks: this.attributions.block,
+      subtrees: this.attributions.subtree,
+      scores: parts.bans.manager,
+      isSyncing: () => false,
+      ownId: peer(99),
+      announce: () => Promise.reject(new Error('nothing is published here')),
+      notify: () => {},
+    });
   }
 
   announce(each: Announcement): void {

@@ -31,7 +31,7 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
   const charged: unknown[] = [];
   const noted: unknown[] = [];
   const told: unknown[] = [];
-  const published: { topic: string; bytes: Uint8Array }[] = [];
+  const published: { bytes: Uint8Array }[] = [];
   const options = { maxAnnouncements: 100, ttlMs: TTL_MS };
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...options });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...options });
@@ -39,31 +39,26 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
     for (const each of [blocks, subtrees]) each.record(HASH, { author, relay, dataHubUrl });
   };
   announced.forEach(announce);
-  const handlers = validationReports(
-    {
-      blocks,
-      subtrees,
-      scores: {
-        addScore: (subject, reason, facts) => {
-          (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
-          return { score: 1, reachedThreshold: false, isShadow: false };
-        },
+  const handlers = validationReports({
+    blocks,
+    subtrees,
+    scores: {
+      addScore: (subject, reason, facts) => {
+        (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
+        return { score: 1, reachedThreshold: false, isShadow: false };
       },
-      isSyncing: () => isSyncing,
-      node: {
-        hostId: () => own,
-        publish: async (topic, bytes) => {
-          published.push({ topic, bytes });
-          return 'published';
-        },
-      },
-      notify: (notification) => told.push(notification),
-      clock,
-      log,
-      metrics,
     },
-    { rejectedTxTopic: 'prefix-rejected_tx' },
-  );
+    isSyncing: () => isSyncing,
+    ownId: own,
+    announce: async (message) => {
+      published.push({ bytes: encodeRejectedTx(message) });
+      return 'published';
+    },
+    notify: (notification) => told.push(notification),
+    clock,
+    log,
+    metrics,
+  });
   const outcomes = (kind: string) =>
     ['charged', 'announced', 'unattributed', 'ambiguous', 'own', 'not_ours', 'busy', 'undecodable'].filter(
       (outcome) => metrics.count('teranode_p2p_reports_total', { kind, outcome }) > 0,
@@ -181,10 +176,7 @@ describe('a rejected transaction', () => {
     await handlers.rejectedTxs(rejected());
     await handlers.rejectedTxs(rejected({ txId: HASH.toUpperCase() }));
     const bytes = encodeRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: own });
-    expect(published).toEqual([
-      { topic: 'prefix-rejected_tx', bytes },
-      { topic: 'prefix-rejected_tx', bytes },
-    ]);
+    expect(published).toEqual([{ bytes }, { bytes }]);
     expect(Buffer.from(bytes).toString()).toBe(
       `{"TxID":"${HASH}","Reason":"fee too low \\u003c1\\u003e","PeerID":"${own}"}`,
     );

@@ -4,8 +4,9 @@ import { expect, test } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Effect } from '../../../src/gossip/effects.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
-import { guardView } from '../../../src/gossip/view.ts';
+import { guardViews } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
+import { GO_P2P } from '../../../src/wire/format.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -14,14 +15,34 @@ const BURST = 20;
 const PER_SECOND = 2;
 const [OWN, HONEST, ATTACKER] = [peer(99), peer(1), peer(2)];
 
-function setUp(options: { prefixes?: number; execute?: () => void; connectedSinceMs?: () => number } = {}) {
+interface SetUp {
+  /** Names of the networks; default one. */
+  readonly networks?: readonly string[];
+  /** Whether each has a node of its own. */
+  readonly ownNodes?: boolean;
+  readonly execute?: () => void;
+  readonly connectedSinceMs?: () => number;
+}
+
+interface Heard {
+  readonly author?: PeerId;
+  readonly relay?: PeerId;
+  readonly network?: string;
+  /** Default: the network's own. */
+  readonly topic?: string;
+  readonly hash?: bigint;
+}
+
+function setUp(options: SetUp = {}) {
   const clock = new FakeClock();
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const bounds = { maxAnnouncements: 100_000, ttlMs: 3_600_000 };
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...bounds });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...bounds });
-  const view = guardView(
+  const makeNode = () => ({ connectedSinceMs: options.connectedSinceMs ?? (() => undefined) });
+  const shared = makeNode();
+  const views = guardViews(
     {
       ownId: OWN,
       blocks,
@@ -30,8 +51,6 @@ function setUp(options: { prefixes?: number; execute?: () => void; connectedSinc
       isBanned: () => false,
       fsm: { isSyncing: () => false },
       sync: { syncPeer: () => undefined },
-      connectedSinceMs: options.connectedSinceMs ?? (() => undefined),
-      prefixes: options.prefixes ?? 1,
       clock,
     },
     {
@@ -43,6 +62,7 @@ function setUp(options: { prefixes?: number; execute?: () => void; connectedSinc
       dataHubUrls: { allowsPrivate: true, blacklist: [] },
       maxTargetRatio: 0,
     },
+    (options.networks ?? ['a']).map((name) => ({ name, node: options.ownNodes ? makeNode() : shared })),
   );
   const offences: Effect[] = [];
   const execute = (effects: readonly Effect[]) => {
@@ -52,16 +72,18 @@ function setUp(options: { prefixes?: number; execute?: () => void; connectedSinc
       if (effect.type === 'attribute_subtree') subtrees.record(effect.hash, effect);
     }
   };
-  const handler = topicPipeline('subtree', { view, execute, isShadow: () => false, clock, log, metrics });
-  const hear = (seqno: bigint, { author = HONEST, relay = HONEST, topic = 'a-subtree', hash = seqno } = {}) =>
-    handler({
-      topic,
-      bytes: subtree(author, hash),
-      author,
-      authorKey: () => new Uint8Array(),
-      relay,
-      seqno,
-    });
+  const deps = { wire: GO_P2P, execute, isShadow: () => false, clock, log, metrics };
+  const handlers = new Map(
+    views.map(({ network, view }) => [network.name, topicPipeline('subtree', { ...deps, view })] as const),
+  );
+  const hear = (seqno: bigint, options: Heard = {}) => {
+    const { author = HONEST, relay = HONEST, network = 'a', hash = seqno } = options;
+    const handler = handlers.get(network);
+    if (handler === undefined) throw new Error(`no network ${network}`);
+    const topic = options.topic ?? `${network}-subtree`;
+    const authorKey = () => new Uint8Array();
+    return handler({ topic, bytes: subtree(author, hash), author, authorKey, relay, seqno });
+  };
   return { clock, metrics, log, offences, hear };
 }
 
@@ -209,10 +231,10 @@ test('200 histories of an author below its limit and of others that play it agai
 });
 
 test('under another prefix a message passes once without a token; its repetitions take one like any other', () => {
-  const { hear, metrics, offences } = setUp({ prefixes: 3 });
+  const { hear, metrics, offences } = setUp({ networks: ['a', 'b', 'c'] });
   expect(hear(1n, { hash: 7n })).toBe('accept');
-  for (const topic of ['b-subtree', 'c-subtree']) expect(hear(2n, { hash: 7n, topic })).toBe('accept');
-  const again = Array.from({ length: 50_000 }, (_each, i) => hear(BigInt(3 + i), { hash: 7n, topic: 'b-subtree' }));
+  for (const network of ['b', 'c']) expect(hear(2n, { hash: 7n, network })).toBe('accept');
+  const again = Array.from({ length: 50_000 }, (_each, i) => hear(BigInt(3 + i), { hash: 7n, network: 'b' }));
   expect(again.filter((verdict) => verdict === 'accept')).toEqual([]);
   const count = (reason: string) => metrics.count('teranode_p2p_gossip_messages_total', { reason });
   expect({ free: count('other_prefix'), repeated: count('duplicate'), over: count('author_rate') }).toEqual({
@@ -221,6 +243,21 @@ test('under another prefix a message passes once without a token; its repetition
     over: 50_000 - BURST + 1,
   });
   expect(offences).toHaveLength(1);
+});
+
+test('two nodes whose networks have the same topic names: a message is forwarded in both and counts once', () => {
+  const { hear, metrics, clock, offences } = setUp({ networks: ['a', 'b'], ownNodes: true });
+  const topic = 'same-subtree';
+  expect(hear(100n, { hash: 7n, topic })).toBe('accept');
+  expect(hear(900n, { hash: 7n, topic, network: 'b' })).toBe('accept');
+  expect(hear(901n, { hash: 7n, topic, network: 'b' })).toBe('ignore');
+  const count = (reason: string) => metrics.count('teranode_p2p_gossip_messages_total', { reason });
+  expect([count('processed'), count('other_prefix'), count('duplicate')]).toEqual([1, 1, 1]);
+  // Each node's gossip numbers its messages by itself: a high number here makes no low one there a replay.
+  clock.advance(60_000);
+  expect(hear(101n, { topic })).toBe('accept');
+  expect(hear(100n, { topic, network: 'b' })).toBe('ignore');
+  expect(offences).toEqual([]);
 });
 
 test('failures of ours are told at once, then once in ten seconds with their number', () => {

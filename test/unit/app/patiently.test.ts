@@ -1,8 +1,8 @@
 // How the blockchain service is waited for at start.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { patiently } from '../../src/app/service-clients.ts';
-import { P2PError } from '../../src/lib/errors.ts';
-import { recordingLogger } from '../fakes/recorders.ts';
+import { patiently } from '../../../src/app/create-services.ts';
+import { P2PError } from '../../../src/lib/errors.ts';
+import { recordingLogger } from '../../fakes/recorders.ts';
 
 const refused = () => new P2PError('RPC_FAILED', 'GetState of blockchain failed with UNAUTHENTICATED');
 

@@ -1,4 +1,4 @@
-// The node's other services as the settings name them: clients over gRPC, or the embedded chain where no blockchain service is named.
+// Clients of the node's other services, and the embedded chain that stands in where the settings name no blockchain service.
 import { join } from 'node:path';
 import { EmbeddedChain } from '../adapters/embedded-chain/embedded-chain.ts';
 import { GrpcBlockchainClient } from '../adapters/services/blockchain-client.ts';
@@ -15,7 +15,7 @@ import { NETWORKS } from '../wire/networks.ts';
 
 type Service = 'blockchain' | 'blockvalidation' | 'blockassembly';
 
-/** The service's own number of retries and back-off, else those of all. Our own certificate and key serve as a client's too. */
+/** Retries and back-off of this service, else those common to all. Our own certificate and key are the client's too. */
 function serviceOptions(settings: Settings, service: Service, address: string): ServiceOptions {
   const { server_caFile: caFile, server_certFile: certFile, server_keyFile: keyFile } = settings;
   return {
@@ -27,9 +27,13 @@ function serviceOptions(settings: Settings, service: Service, address: string): 
   };
 }
 
-export function blockchainClient(settings: Settings, dataFolder: string, deps: ServiceDependencies): BlockchainClient {
+/** `blockchain_grpcAddress`, else the embedded chain in `dataFolder`. */
+export function createBlockchain(
+  settings: Settings,
+  deps: ServiceDependencies & { readonly dataFolder: string },
+): BlockchainClient {
   const address = settings.blockchain_grpcAddress;
-  if (address === undefined) return embeddedChain(settings, dataFolder, deps.log);
+  if (address === undefined) return embeddedChain(settings, deps.dataFolder, deps.log);
   return new GrpcBlockchainClient(deps, serviceOptions(settings, 'blockchain', address));
 }
 
@@ -38,7 +42,8 @@ export interface ValidationClients {
   readonly blockAssembly: BlockAssemblyClient | undefined;
 }
 
-export function validationClients(settings: Settings, deps: ServiceDependencies): ValidationClients {
+/** `blockvalidation_grpcAddress` and `blockassembly_grpcAddress`; undefined where none is set. */
+export function createValidationClients(settings: Settings, deps: ServiceDependencies): ValidationClients {
   const { blockvalidation_grpcAddress: validation, blockassembly_grpcAddress: assembly } = settings;
   return {
     blockValidation:
@@ -52,18 +57,18 @@ export function validationClients(settings: Settings, deps: ServiceDependencies)
   };
 }
 
-/** What happens around a wait for the service. */
+/** What runs while the blockchain service is awaited. */
 export interface Waiting {
-  /** Called once, when the first answer stays out. */
+  /** Called once, when the first question was not answered. */
   begin(): Promise<void>;
-  /** Called when the wait is over, if it began. */
+  /** Called when the wait is over, if `begin` was called. */
   end(): Promise<void>;
 }
 
-/** One that refuses does so at once. */
+/** A service that refuses does so at once, without a delay of its own. */
 const ASK_AGAIN_MS = 1000;
 
-/** Asks again while the service does not answer: at start it may come up after us. Throws what is no outage, and the signal's reason. */
+/** Asks again while the service does not answer: it may start after us. Throws errors other than RPC_FAILED, and the signal's reason. */
 export async function patiently<T>(
   ask: () => Promise<T>,
   deps: { readonly log: Logger; readonly waiting: Waiting },
@@ -77,7 +82,7 @@ export async function patiently<T>(
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof P2PError) || error.code !== 'RPC_FAILED') throw error;
-        deps.log.warn({ err: error }, 'blockchain service does not answer, waiting');
+        deps.log.warn({ err: error }, 'waiting for blockchain service');
       }
       if (!hasBegun) {
         hasBegun = true;
@@ -104,7 +109,7 @@ function embeddedChain(settings: Settings, dataFolder: string, log: Logger): Emb
   );
 }
 
-/** A PostgreSQL store belongs to a real blockchain service: the embedded chain keeps to its own file. */
+/** A PostgreSQL store belongs to a real blockchain service: the embedded chain uses a file of its own. */
 function chainPath(store: string, dataFolder: string): string {
   if (store.startsWith('sqlitememory://')) return ':memory:';
   const name = store.startsWith('sqlite:///') ? store.slice('sqlite:///'.length) : 'blockchain';

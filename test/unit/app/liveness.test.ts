@@ -1,7 +1,7 @@
 // What is taken for a process that no longer moves, and what is not.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Liveness } from '../../src/app/health/liveness.ts';
-import { FakeClock, RecordedMetrics } from '../fakes/recorders.ts';
+import { Liveness } from '../../../src/app/health/liveness.ts';
+import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 const SECOND = 1000;
 const WELL = { status: 200, message: 'OK', checks: [] };
@@ -18,7 +18,11 @@ function setUp() {
   const clock = new FakeClock();
   const metrics = new RecordedMetrics();
   const gossip: { progress: { begun: number; ended: number } | undefined } = { progress: { begun: 0, ended: 0 } };
-  const liveness = new Liveness({ clock, metrics, pipeline: () => gossip.progress });
+  const liveness = new Liveness({
+    clock,
+    metrics,
+    pipelines: () => (gossip.progress === undefined ? [] : [gossip.progress]),
+  });
   liveness.start();
   return {
     liveness,

@@ -1,10 +1,10 @@
 // Readiness answers in time, whatever the parts that it asks do.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { checkHealth } from '../../src/app/health/health.ts';
-import type { BlockchainClient, FsmState } from '../../src/ports/blockchain-client.ts';
-import { systemClock } from '../../src/ports/clock.ts';
-import type { Consumer } from '../../src/ports/consumer.ts';
-import type { ProbeResult, Producer } from '../../src/ports/producer.ts';
+import { Health } from '../../../src/app/health/health.ts';
+import type { BlockchainClient, FsmState } from '../../../src/ports/blockchain-client.ts';
+import { systemClock } from '../../../src/ports/clock.ts';
+import type { Consumer } from '../../../src/ports/consumer.ts';
+import type { ProbeResult, Producer } from '../../../src/ports/producer.ts';
 
 const never = <T>() => new Promise<T>(() => {});
 const fine = async (): Promise<ProbeResult> => ({ ok: true, details: 'fine' });
@@ -22,8 +22,8 @@ function deps(changes: Changes = {}) {
   const blockchain = { probe: fine, fsmState } as unknown as BlockchainClient;
   return {
     blockchain,
-    blockProducer: producer,
-    subtreeProducer: producer,
+    producers: { blocks: producer, subtrees: producer },
+    liveness: { start() {}, stop() {}, report: () => ({ status: 200, message: 'OK', checks: [] }) },
     reports: {
       invalidBlocks: consumer('invalidBlocks'),
       invalidSubtrees: consumer('invalidSubtrees'),
@@ -33,6 +33,8 @@ function deps(changes: Changes = {}) {
     clock: systemClock,
   };
 }
+
+const checkHealth = async (given: ReturnType<typeof deps>) => await new Health(given).check(false);
 
 describe('readiness', () => {
   beforeEach(() => {
