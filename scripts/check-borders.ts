@@ -26,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sync: [...BASE, 'chain', 'peers', 'bans'],
   announce: [...BASE, 'chain', 'peers', 'bans'],
   watch: [...BASE, 'gossip'],
-  admin: [...BASE, 'peers', 'bans', 'sync', 'watch'],
+  admin: [...BASE, 'chain', 'peers', 'bans', 'sync', 'watch'],
   adapters: [...BASE, 'settings', 'gen'],
   'adapters/services': [...BASE, 'settings', 'gen', 'adapters/rpc'],
   'adapters/grpc': [...BASE, 'settings', 'gen', 'adapters/rpc'],

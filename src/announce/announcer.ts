@@ -1,17 +1,15 @@
 // What this node says on gossip: blocks, subtrees and mining-on, as its own blockchain service reports them. What is stored while the chain catches
 // up or syncs is old news and never said, not even its last block, which the node status tells. What is heard at IDLE, where a service is that was
 // just started, waits for what comes next.
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { AnnounceableNews, BlockNews, ChainNews, MiningOnNews } from '../chain/news.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { BoundedQueue } from '../lib/bounded-queue.ts';
+import { settledWithin } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
-import type {
-  BlockchainClient,
-  BlockchainNotification,
-  BlockHeaderRecord,
-  FsmState,
-} from '../ports/blockchain-client.ts';
+import { pause } from '../lib/pause.ts';
+import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -30,7 +28,7 @@ export interface AnnouncerDependencies {
   readonly clock: Clock;
   readonly publisher: Publisher;
   readonly ownId: PeerId;
-  readonly blockchain: BlockchainClient;
+  readonly chain: Pick<ChainTracker, 'subscribe' | 'bestHeader'>;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -43,26 +41,12 @@ const RETRY_MS = 500;
 const PASSING: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
 /** What is being published when the stop comes is done long before. */
 const STOP_MS = 500;
-const PUBLISH_KINDS = ['block', 'subtree', 'mining_on'] as const;
-type Kind = (typeof PUBLISH_KINDS)[number];
-type News = Extract<BlockchainNotification, { readonly type: Kind }>;
-
-/** What is heard between two notifications of the state machine. At IDLE, or before a state is known, it takes on the one that follows. */
-interface Stretch {
-  state: FsmState | undefined;
-}
-
-interface Heard {
-  readonly news: News;
-  readonly in: Stretch;
-}
 
 export class Announcer {
   private readonly deps: AnnouncerDependencies;
   private readonly options: AnnouncerOptions;
   private readonly announced: Counter;
-  private readonly queue: BoundedQueue<Heard>;
-  private stretch: Stretch = { state: undefined };
+  private readonly queue: BoundedQueue<AnnounceableNews>;
   /** The tip, repeated by each subscription, is announced once. */
   private lastBlock: BlockHash | undefined;
   private unsubscribe: (() => void) | undefined;
@@ -94,56 +78,41 @@ export class Announcer {
   }
 
   /** The tip as it is now is not announced; what comes after is. */
-  async start(): Promise<void> {
-    this.lastBlock = (await this.deps.blockchain.bestBlockHeader()).hash;
-    this.unsubscribe = this.deps.blockchain.subscribe('p2p', (notification) => this.hear(notification));
+  start(): void {
+    this.lastBlock = this.deps.chain.bestHeader()?.hash;
+    this.unsubscribe = this.deps.chain.subscribe((news) => this.receive(news));
   }
 
   /** Does not wait for a question that the service does not answer. May be called twice. */
   async stop(): Promise<void> {
     this.ended.abort();
     this.unsubscribe?.();
-    const { worker } = this;
-    if (worker === undefined) return;
-    const late = new AbortController();
-    await Promise.race([worker, sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})]);
-    late.abort();
+    if (this.worker !== undefined) await settledWithin([this.worker], STOP_MS);
   }
 
-  /** Notifications come in order: those of the state machine say what is made of the ones after them. */
-  private hear(notification: BlockchainNotification): void {
-    if (this.ended.signal.aborted) return;
-    if (notification.type === 'fsm_state') this.enter(notification.state);
-    if (!isNews(notification)) return;
-    this.queue.push({ news: notification, in: this.stretch });
+  private receive(news: ChainNews): void {
+    if (this.ended.signal.aborted || news.type === 'fsm_state' || news.type === 'peer_failure') return;
+    this.queue.push(news);
     this.worker ??= this.work().finally(() => {
       this.worker = undefined;
     });
-  }
-
-  private enter(state: FsmState): void {
-    const { stretch } = this;
-    if (stretch.state === undefined || stretch.state === 'IDLE') stretch.state = state;
-    else this.stretch = { state };
   }
 
   private async work(): Promise<void> {
     const { signal } = this.ended;
     for (let next = this.queue.shift(); next !== undefined && !signal.aborted; next = this.queue.shift()) {
       for (let tries = 0; !signal.aborted && !(await this.isDone(next, tries)); tries += 1)
-        await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
+        await pause(RETRY_MS, signal);
     }
   }
 
   /** False when the service is away or at IDLE: nothing else of it could be announced either, and what it told of is still news afterwards. */
-  private async isDone({ news, in: stretch }: Heard, tries: number): Promise<boolean> {
+  private async isDone(news: AnnounceableNews, tries: number): Promise<boolean> {
     const kind = news.type;
     try {
-      const asked = stretch.state ?? (await this.deps.blockchain.fsmState());
-      // A notification that came meanwhile is newer than the answer.
-      stretch.state ??= asked;
-      if (stretch.state === 'IDLE') return false;
-      if (stretch.state === 'RUNNING') await this.announce(news);
+      const state = await news.fsmState();
+      if (state === 'IDLE') return false;
+      if (state === 'RUNNING') await this.announce(news);
       else this.announced.add(1, { kind, outcome: 'silent' });
       return true;
     } catch (error) {
@@ -157,15 +126,15 @@ export class Announcer {
     }
   }
 
-  private async announce(news: News): Promise<void> {
-    if (news.type === 'block') await this.announceBlock(news.hash);
+  private async announce(news: AnnounceableNews): Promise<void> {
+    if (news.type === 'block') await this.announceBlock(news);
     if (news.type === 'subtree') await this.announceSubtree(news.hash);
-    if (news.type === 'mining_on') await this.announceMiningOn();
+    if (news.type === 'mining_on') await this.announceMiningOn(news);
   }
 
-  private async announceBlock(hash: BlockHash): Promise<void> {
+  private async announceBlock({ hash, header: readHeader }: BlockNews): Promise<void> {
     if (hash === this.lastBlock) return;
-    const record = await this.deps.blockchain.blockHeader(hash);
+    const record = await readHeader();
     if (record === undefined || record.invalid) return;
     this.lastBlock = hash;
     const { dataHubUrl } = this.options;
@@ -181,9 +150,8 @@ export class Announcer {
   }
 
   /** Describes the current best header: `hash` is the tip, `previousHash` its parent. */
-  private async announceMiningOn(): Promise<void> {
-    const best = await this.deps.blockchain.bestBlockHeader();
-    const facts = this.miningOn(best);
+  private async announceMiningOn(news: MiningOnNews): Promise<void> {
+    const facts = this.miningOn(await news.bestHeader());
     const { dataHubUrl } = this.options;
     const message = { ...facts, dataHubUrl, peerId: this.deps.ownId };
     await this.publish({ kind: 'mining_on', message }, { ...this.own(), type: 'mining_on', ...facts });
@@ -214,8 +182,4 @@ export class Announcer {
 
 function isOutage(error: unknown): boolean {
   return error instanceof P2PError && error.code === 'RPC_FAILED' && PASSING.has(error.details.grpcCode);
-}
-
-function isNews(notification: BlockchainNotification): notification is News {
-  return (PUBLISH_KINDS as readonly string[]).includes(notification.type);
 }

@@ -1,21 +1,22 @@
 // Best block: tells where our chain stands when somebody asks on the topic, and asks others for theirs (wire.md "Best block"). Whoever asks and however
 // often, one answer in two seconds serves all; it is silent unless the chain is RUNNING, because then its tip is old news.
 
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
-import type { BlockchainClient, BlockHeaderRecord } from '../ports/blockchain-client.ts';
+import { withDeadline } from '../lib/deadline.ts';
+import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { PublishOutcome } from '../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../wire/best-block.ts';
 import type { Publisher } from './publisher.ts';
-import { Question, withDeadline } from './question.ts';
 
 export interface BestBlockDependencies {
   readonly publisher: Publisher;
   readonly ownId: PeerId;
-  readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'fsmState'>;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -24,6 +25,7 @@ export interface BestBlockDependencies {
 
 const LEAST_GAP_MS = 2000;
 const ASK_DEADLINE_MS = 4000;
+const HEADER_AGE_MS = 1000;
 const PUBLISH_DEADLINE_MS = 5000;
 
 type Outcome = PublishOutcome | 'silent' | 'failed';
@@ -31,8 +33,6 @@ type Outcome = PublishOutcome | 'silent' | 'failed';
 export class BestBlockAnnouncer {
   private readonly deps: BestBlockDependencies;
   private readonly announced: Counter;
-  /** The best header while the chain is RUNNING. */
-  private readonly best: Question<BlockHeaderRecord | undefined>;
   private answeredMs = Number.NEGATIVE_INFINITY;
   /** Set while somebody waits for an answer that is not being made yet. */
   private timer: NodeJS.Timeout | undefined;
@@ -45,11 +45,6 @@ export class BestBlockAnnouncer {
       'kind',
       'outcome',
     ]);
-    const { blockchain } = deps;
-    this.best = new Question(
-      async () => ((await blockchain.fsmState()) === 'RUNNING' ? await blockchain.bestBlockHeader() : undefined),
-      ASK_DEADLINE_MS,
-    );
   }
 
   /** Somebody asks. Answered at once, or when two seconds have passed since the last answer; never throws. */
@@ -89,7 +84,7 @@ export class BestBlockAnnouncer {
   }
 
   private async announce(): Promise<Outcome> {
-    const best = await this.best.answer();
+    const best = await withDeadline(this.bestWhileRunning(), ASK_DEADLINE_MS);
     if (best === undefined || this.stopped) return 'silent';
     const { height, hash } = best;
     const outcome = await this.publish({ kind: 'announcement', height, hash });
@@ -97,6 +92,11 @@ export class BestBlockAnnouncer {
     if (outcome === 'published')
       notify({ type: 'best_block', atMs: clock.now(), isOwn: true, hash, height, peerId: ownId });
     return outcome;
+  }
+
+  private async bestWhileRunning(): Promise<BlockHeaderRecord | undefined> {
+    const { chain } = this.deps;
+    return (await chain.recentFsmState()) === 'RUNNING' ? await chain.recentBestHeader(HEADER_AGE_MS) : undefined;
   }
 
   private async publish(message: BestBlockMessage): Promise<PublishOutcome> {

@@ -1,16 +1,13 @@
 // How this node presents itself: at start, every 10 s, and after each block and mining-on of our own chain (spec "p2p_node_status_topic"). A
 // service that fails or hangs costs one status, never the node (lessons, 4). What listen_only keeps back is the node's rule, not ours.
-
+import type { ChainNews } from '../chain/news.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { BlockAssemblyDetails, NodeStatusMessage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
+import { withDeadline } from '../lib/deadline.ts';
 import { type Repeating, repeating } from '../lib/repeating.ts';
-import type {
-  BlockchainClient,
-  BlockchainNotification,
-  BlockHeaderRecord,
-  FsmState,
-} from '../ports/blockchain-client.ts';
+import { singleFlight } from '../lib/single-flight.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -18,12 +15,11 @@ import type { SyncStatus } from '../ports/sync-status.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../wire/block-assembly-details.ts';
 import type { Publisher } from './publisher.ts';
-import { Question, withDeadline } from './question.ts';
 
 export interface NodeStatusDependencies {
   readonly publisher: Publisher;
   readonly ownId: PeerId;
-  readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'fsmState' | 'subscribe'>;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'subscribe'>;
   /** Without one, nothing is said of block assembly. */
   readonly blockAssembly: Pick<BlockAssemblyClient, 'state'> | undefined;
   readonly sync: SyncStatus;
@@ -48,6 +44,8 @@ const INTERVAL_MS = 10_000;
 /** Blocks that follow each other faster, as while a chain catches up, are told together. */
 const LEAST_GAP_MS = 1000;
 const ASK_DEADLINE_MS = 2000;
+/** A header read for a block serves the status after it, which may have to wait for LEAST_GAP_MS. */
+const HEADER_AGE_MS = 2000;
 const PUBLISH_DEADLINE_MS = 5000;
 /** 67 bytes each: well below the 256 KiB that peers read of a status. */
 const MAX_SUBTREES = 3000;
@@ -59,9 +57,7 @@ export class NodeStatusAnnouncer {
   private readonly announced: Counter;
   private startedMs: number;
   private startTime: bigint;
-  private readonly best: Question<BlockHeaderRecord>;
-  private readonly fsm: Question<FsmState>;
-  private readonly assembly: Question<BlockAssemblyDetails>;
+  private readonly readAssembly: () => Promise<BlockAssemblyDetails>;
   private last: NodeStatusMessage | undefined;
   private saidMs = Number.NEGATIVE_INFINITY;
   private isFailing = false;
@@ -72,16 +68,14 @@ export class NodeStatusAnnouncer {
   constructor(deps: NodeStatusDependencies, options: NodeStatusOptions) {
     this.deps = deps;
     this.options = options;
-    const { blockchain, blockAssembly, clock, metrics } = deps;
+    const { blockAssembly, clock, metrics } = deps;
     this.announced = metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
       'kind',
       'outcome',
     ]);
     this.startedMs = clock.monotonic();
     this.startTime = BigInt(Math.floor(clock.now() / 1000));
-    this.best = new Question(async () => await blockchain.bestBlockHeader(), ASK_DEADLINE_MS);
-    this.fsm = new Question(async () => await blockchain.fsmState(), ASK_DEADLINE_MS);
-    this.assembly = new Question(async () => (await blockAssembly?.state()) ?? UNKNOWN_BLOCK_ASSEMBLY, ASK_DEADLINE_MS);
+    this.readAssembly = singleFlight(async () => (await blockAssembly?.state()) ?? UNKNOWN_BLOCK_ASSEMBLY);
   }
 
   /** Publishes in the background from now on. The node must have been started. */
@@ -95,7 +89,7 @@ export class NodeStatusAnnouncer {
       times,
       (error) => this.failed(error),
     );
-    this.unsubscribe = this.deps.blockchain.subscribe('p2p node status', (notification) => this.heard(notification));
+    this.unsubscribe = this.deps.chain.subscribe((news) => this.receive(news));
   }
 
   /** May be called twice; nothing is said after it. */
@@ -115,7 +109,7 @@ export class NodeStatusAnnouncer {
     }
   }
 
-  /** As `current`, in the form in which subscribers hear it. */
+  /** As `current`, in the form in which watchers are told. */
   async currentNotification(): Promise<Extract<Notification, { type: 'node_status' }>> {
     return this.notification(await this.current());
   }
@@ -130,7 +124,7 @@ export class NodeStatusAnnouncer {
     return this.last;
   }
 
-  private heard({ type }: BlockchainNotification): void {
+  private receive({ type }: ChainNews): void {
     if (type !== 'block' && type !== 'mining_on') return;
     const waitMs = this.saidMs + LEAST_GAP_MS - this.deps.clock.monotonic();
     if (waitMs <= 0) {
@@ -163,11 +157,12 @@ export class NodeStatusAnnouncer {
   }
 
   private async build(): Promise<NodeStatusMessage> {
-    const assembly = this.assembly.answer().catch((error: unknown) => {
-      this.deps.log.debug({ err: error }, 'state of block assembly not known');
-      return UNKNOWN_BLOCK_ASSEMBLY;
-    });
-    const [best, fsmState, details] = await Promise.all([this.best.answer(), this.fsm.answer(), assembly]);
+    const { chain } = this.deps;
+    const [best, fsmState, details] = await Promise.all([
+      withDeadline(chain.recentBestHeader(HEADER_AGE_MS), ASK_DEADLINE_MS),
+      withDeadline(chain.recentFsmState(), ASK_DEADLINE_MS),
+      this.assemblyDetails(),
+    ]);
     const { baseUrl, version, commitHash, clientName, listenMode } = this.options;
     this.last = {
       baseUrl,
@@ -187,6 +182,15 @@ export class NodeStatusAnnouncer {
       ...this.syncPeer(),
     };
     return this.last;
+  }
+
+  private async assemblyDetails(): Promise<BlockAssemblyDetails> {
+    try {
+      return await withDeadline(this.readAssembly(), ASK_DEADLINE_MS);
+    } catch (error) {
+      this.deps.log.debug({ err: error }, 'failed to read the state of block assembly');
+      return UNKNOWN_BLOCK_ASSEMBLY;
+    }
   }
 
   private syncPeer(): Pick<

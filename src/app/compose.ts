@@ -8,8 +8,7 @@ import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
 import { openDataFolder } from '../adapters/sql/data-folder.ts';
 import { createAdminApi } from '../admin/admin-api.ts';
 import { createPublisher } from '../announce/publisher.ts';
-import { FsmWatch } from '../chain/fsm-watch.ts';
-import { OwnChain } from '../chain/own-chain.ts';
+import { ChainTracker } from '../chain/tracker.ts';
 import type { Notification } from '../domain/notification.ts';
 import { buildVersion } from '../lib/version.ts';
 import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
@@ -184,15 +183,14 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
   const recent = new Recent(notifications);
-  const fsm = new FsmWatch({ ...core, blockchain });
-  const chain = new OwnChain({ ...core, blockchain });
+  const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
   const peers = createPeers({ ...core, nodes, bans, chain, prober });
   const { registry } = peers;
 
   const { blockProducer, subtreeProducer } = options;
   const producers = createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
-  const shared = { ...core, networks, nodes, ownId, dataHubUrl, blockchain, chain, fsm, bans, peers, registry, notify };
+  const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
   const publisher = createPublisher(networks);
@@ -202,7 +200,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const reports = createReports({ ...shared, consumers, gossip, publisher });
 
   return {
-    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, fsm, chain, prober, peers, producers },
+    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
     ...{ sync, handshake, announcers, gossip, consumers, reports },
   };
 }
@@ -212,13 +210,12 @@ type Surface = ReturnType<typeof createSurface>;
 /** How operators and their programs see and steer this node. */
 function createSurface(settings: Settings, options: AppOptions, foundation: Foundation, rooms: Rooms) {
   const { core, blockchain, services, adminKey } = foundation;
-  const { nodes, networks, ownId, dataHubUrl, peers, producers, consumers, announcers, notifications } = rooms;
+  const { nodes, networks, ownId, dataHubUrl, chain, peers, producers, consumers, announcers, notifications } = rooms;
   const liveness = new Liveness({ ...core, pipelines: () => nodes.gossipProgress() });
-  const health = new Health({ ...core, ...services, blockchain, liveness, producers, reports: consumers });
+  const health = new Health({ ...core, ...services, blockchain, chain, liveness, producers, reports: consumers });
   const admin = createAdminApi({
     ...rooms,
     ...peers,
-    blockchain,
     node: nodes,
     topicNames: () => networks.flatMap(({ topics }) => Object.values(topics)),
     isWhitelisted: whitelist(settings),
@@ -239,7 +236,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  * up to less than five seconds.
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
-  const { nodes, networks, dataHubUrl, bans, fsm, chain, prober, peers, producers, sync, handshake } = rooms;
+  const { nodes, networks, dataHubUrl, bans, chain, prober, peers, producers, sync, handshake } = rooms;
   const { gossip, reports, announcers } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
@@ -251,7 +248,6 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('gRPC', grpc, 300),
     part('wait for the FSM', { start: (signal) => blockchain.waitUntilFsmLeavesIdle(signal) }, INSTANT_MS),
     part('Kafka producers', { ...producers, stop: () => producers.stop(FLUSH_DEADLINE_MS) }, 1600),
-    part('FSM state', fsm, 50),
     part('chain', chain, 50),
     part('own DataHub', { start: (signal) => checkOwnDataHub(prober, dataHubUrl, core.log, signal) }, INSTANT_MS),
     part('best block', { stop: () => announcers.bestBlock.stop() }, INSTANT_MS),

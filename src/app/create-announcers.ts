@@ -4,13 +4,12 @@ import { BestBlockAnnouncer } from '../announce/best-block.ts';
 import { BestBlockAsker } from '../announce/best-block-asker.ts';
 import { NodeStatusAnnouncer } from '../announce/node-status.ts';
 import type { Publisher } from '../announce/publisher.ts';
-import type { FsmWatch } from '../chain/fsm-watch.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { P2PError } from '../lib/errors.ts';
 import { buildVersion } from '../lib/version.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
-import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
@@ -22,8 +21,7 @@ export interface AnnouncerSources extends Core {
   readonly publisher: Publisher;
   readonly ownId: PeerId;
   readonly dataHubUrl: string;
-  readonly blockchain: BlockchainClient;
-  readonly fsm: FsmWatch;
+  readonly chain: ChainTracker;
   readonly blockAssembly: BlockAssemblyClient | undefined;
   readonly registry: PeerRegistry;
   readonly sync: SyncStatus;
@@ -63,14 +61,14 @@ export function createAnnouncers(settings: Settings, deps: AnnouncerSources): An
 }
 
 function bestBlockAsker(bestBlock: BestBlockAnnouncer, deps: AnnouncerSources): BestBlockAsker {
-  const { networks, registry, fsm, clock, log } = deps;
+  const { networks, registry, chain, clock, log } = deps;
   const subscribersIn = ({ topics, node }: P2PNetwork) =>
     topics.best_block === undefined ? 0 : (node.getTopic(topics.best_block)?.subscribers().length ?? 0);
   return new BestBlockAsker({
     request: () => bestBlock.request(),
     listeners: () => networks.reduce((sum, network) => sum + subscribersIn(network), 0),
     isHeightKnown: () => registry.connectedList().some(({ claimed }) => claimed !== undefined),
-    isRunning: () => fsm.state() === 'RUNNING',
+    isRunning: () => chain.fsmState() === 'RUNNING',
     clock,
     log,
   });

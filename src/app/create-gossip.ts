@@ -1,7 +1,6 @@
 // The pipeline of received messages from the settings, on the topics of all networks.
 import type { BanSystem } from '../bans/service.ts';
-import type { FsmWatch } from '../chain/fsm-watch.ts';
-import type { OwnChain } from '../chain/own-chain.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { attachGossip, type Gossip } from '../gossip/attach.ts';
@@ -30,26 +29,24 @@ export interface GossipSources extends Core {
   readonly announcers: Announcers;
   readonly notify: (notification: Notification) => void;
   readonly bans: BanSystem;
-  readonly chain: OwnChain;
-  readonly fsm: FsmWatch;
+  readonly chain: ChainTracker;
   readonly producers: Producers;
   readonly recent: Recent;
 }
 
 export function createGossip(settings: Settings, deps: GossipSources): Gossip {
-  const { bans, chain, clock, producers, recent, handshake, announcers } = deps;
+  const { bans, clock, producers, recent, handshake, announcers } = deps;
   return attachGossip(
     {
       ...deps,
       node: deps.nodes,
-      ownChain: chain,
       handshake: (message, author) => handshake.topicMessage(message, author),
       bestBlockAsked: (author) => announcers.bestBlock.asked(author),
       isBanned: (peerId) => bans.isBanned(peerId),
       scores: bans,
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,
-      judged: (envelope, verdict) => recent.verdict(envelope, verdict, clock.now()),
+      onResult: (envelope, result) => recent.result(envelope, result, clock.now()),
     },
     {
       policy: policyOptions(settings),
@@ -73,7 +70,7 @@ function policyOptions(settings: Settings): PolicyOptions {
     verifiesHeaderPow: settings.p2p_verify_header_pow,
     requiresHeader: settings.p2p_require_header,
     authorRate: { perSecond: settings.p2p_author_rate, burst: settings.p2p_author_burst },
-    relayRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * SOURCE_BURST_SECONDS },
+    sourceRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * SOURCE_BURST_SECONDS },
     dataHubUrls: dataHubUrlRules(settings),
     maxTargetRatio: allowsMinDifficultyBlocks ? 0 : settings.p2p_max_target_ratio,
   };

@@ -1,12 +1,12 @@
 // The handshake from the settings, over all networks that have a handshake topic.
 import type { BanSystem } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { Handshake } from '../handshake/handshake.ts';
 import type { HandshakeNetwork } from '../handshake/topic-versions.ts';
 import { buildVersion } from '../lib/version.ts';
 import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
-import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { Settings } from '../settings/load.ts';
 import type { SyncManager } from '../sync/sync-manager.ts';
@@ -22,20 +22,19 @@ export interface HandshakeSources extends Core {
   readonly nodes: Nodes;
   readonly ownId: PeerId;
   readonly dataHubUrl: string;
-  readonly blockchain: BlockchainClient;
+  readonly chain: ChainTracker;
   readonly registry: PeerRegistry;
   readonly bans: BanSystem;
   readonly sync: SyncManager;
 }
 
 export function createHandshake(settings: Settings, deps: HandshakeSources): Handshake {
-  const { bans, blockchain, nodes, registry, sync } = deps;
+  const { bans, nodes, registry, sync } = deps;
   const urlFault = dataHubUrlCheck(dataHubUrlRules(settings));
   const handshake = new Handshake(
     {
       ...deps,
       node: nodes,
-      bestHeader: () => blockchain.bestBlockHeader(),
       isConnected: (peerId) => registry.get(peerId)?.isConnected === true,
       isBanned: (peerId) => bans.isBanned(peerId),
       charge: (peerId, rule) =>

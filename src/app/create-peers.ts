@@ -2,7 +2,7 @@
 // DataHub URL.
 import { HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
 import type { BanSystem } from '../bans/service.ts';
-import type { OwnChain } from '../chain/own-chain.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import { P2PError } from '../lib/errors.ts';
 import { buildVersion } from '../lib/version.ts';
 import { DataHubHealth } from '../peers/datahub/datahub-health.ts';
@@ -31,7 +31,7 @@ export interface Peers {
 export interface PeersDependencies extends Core {
   readonly nodes: Nodes;
   readonly bans: BanSystem;
-  readonly chain: Pick<OwnChain, 'heightOf'>;
+  readonly chain: Pick<ChainTracker, 'heightOf'>;
   readonly prober: DataHubProber;
 }
 

@@ -2,7 +2,7 @@
 import type { Publisher } from '../announce/publisher.ts';
 import { validationReports } from '../bans/reports/validation-reports.ts';
 import type { BanSystem } from '../bans/service.ts';
-import type { FsmWatch } from '../chain/fsm-watch.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { Gossip } from '../gossip/attach.ts';
@@ -13,7 +13,7 @@ export interface ReportSources extends Core {
   readonly consumers: ReportConsumers;
   readonly gossip: Gossip;
   readonly bans: BanSystem;
-  readonly fsm: FsmWatch;
+  readonly chain: Pick<ChainTracker, 'isSyncing'>;
   readonly publisher: Publisher;
   readonly ownId: PeerId;
   readonly notify: (notification: Notification) => void;
@@ -26,13 +26,13 @@ export interface Reports {
 }
 
 export function createReports(deps: ReportSources): Reports {
-  const { consumers, gossip, bans, fsm, publisher } = deps;
+  const { consumers, gossip, bans, chain, publisher } = deps;
   const handlers = validationReports({
     ...deps,
     blocks: gossip.blocks,
     subtrees: gossip.subtrees,
     scores: bans.manager,
-    isSyncing: () => fsm.isSyncing(),
+    isSyncing: () => chain.isSyncing(),
     announce: (message) => publisher.publish({ kind: 'rejected_tx', message }),
   });
   return {

@@ -1,8 +1,8 @@
 // The sync manager from the settings: it chooses from the registry, triggers through Kafka's blocks topic, and penalizes failed catch-ups.
 import { noteAtHost } from '../bans/scores/datahub-notes.ts';
 import type { BanSystem } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
-import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { Settings } from '../settings/load.ts';
 import { SyncManager } from '../sync/sync-manager.ts';
@@ -11,7 +11,7 @@ import type { Core } from './core.ts';
 import type { Peers } from './create-peers.ts';
 
 export interface SyncDependencies extends Core {
-  readonly blockchain: BlockchainClient;
+  readonly chain: ChainTracker;
   readonly peers: Peers;
   readonly bans: BanSystem;
   readonly blockProducer: Producer;
@@ -39,6 +39,6 @@ export function createSync(settings: Settings, deps: SyncDependencies): SyncMana
       hasBootstrap: settings.p2p_bootstrap_addresses.length > 0,
     },
   );
-  registry.onLeave((peerId) => sync.peerLeft(peerId));
+  registry.onDisconnected((peerId) => sync.peerLeft(peerId));
   return sync;
 }

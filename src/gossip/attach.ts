@@ -1,7 +1,6 @@
-// Puts the pipeline together and onto the nodes: one pipeline per network and topic.
+// Builds the pipeline of each topic of each network and sets it as topic handler of the network's node.
 
-import type { FsmWatch } from '../chain/fsm-watch.ts';
-import type { OwnChain } from '../chain/own-chain.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { Attribution } from '../peers/attribution.ts';
 import { gaugeWithBound } from '../ports/metrics.ts';
@@ -9,17 +8,17 @@ import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { TopicKind } from '../wire/format.ts';
 import { type ExecutorDependencies, executor } from './executor.ts';
-import type { WatchSize } from './limits/watch-size.ts';
+import type { ReportSize } from './limits/report-size.ts';
+import { decodersOf } from './messages.ts';
 import { type PipelineDependencies, topicPipeline } from './pipeline.ts';
 import { guardViews, type PolicyOptions } from './view.ts';
 
 export interface GossipDependencies
   extends Omit<ExecutorDependencies, 'blocks' | 'subtrees'>,
-    Pick<PipelineDependencies, 'log' | 'judged'> {
+    Pick<PipelineDependencies, 'log' | 'onResult'> {
   readonly networks: readonly P2PNetwork[];
   readonly ownId: PeerId;
-  readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
-  readonly fsm: Pick<FsmWatch, 'isSyncing'>;
+  readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly sync: SyncStatus;
   readonly isBanned: (peerId: PeerId) => boolean;
 }
@@ -45,14 +44,14 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
   const { maxSize, ttlMs, cleanUpIntervalMs } = options.peerMap;
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
-  const watch: WatchSize = (kind, size, bound) => {
+  const reportSize: ReportSize = (kind, size, bound) => {
     const help = 'Entries that validation rules remember';
     gaugeWithBound(metrics, { name: 'teranode_p2p_rule_entries', help, labels: { kind } }, size, bound);
   };
   const execute = executor({ ...deps, blocks, subtrees });
-  for (const { network, view } of guardViews({ ...deps, blocks, subtrees, watch }, options.policy, networks)) {
+  for (const { network, view } of guardViews({ ...deps, blocks, subtrees, reportSize }, options.policy, networks)) {
     for (const [kind, name] of Object.entries(network.topics) as [TopicKind, string][]) {
-      const pipeline = { ...deps, wire: network.wire, view, execute, isShadow: options.isShadow };
+      const pipeline = { ...deps, decode: decodersOf(network.wire), view, execute, isShadow: options.isShadow };
       network.node.setTopicHandler(name, topicPipeline(kind, pipeline));
     }
   }

@@ -1,9 +1,9 @@
-// What the guards can ask, put together from the parts that know the answers: one view per network, because sequence numbers and connections
-// are those of one libp2p node, and what passed in one network is forwarded in the others.
+// The facts that validators read, collected from the parts that keep them: one view per network, because sequence numbers
+// and connections are those of one libp2p node, and what passed in one network is forwarded in the others.
 
-import type { FsmWatch } from '../chain/fsm-watch.ts';
-import type { OwnChain } from '../chain/own-chain.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
+import type { Rate } from '../lib/token-bucket.ts';
 import type { Attribution } from '../peers/attribution.ts';
 import { type DataHubUrlRules, dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -13,9 +13,9 @@ import type { SyncStatus } from '../ports/sync-status.ts';
 import type { GuardView } from './guards.ts';
 import { passedElsewhere } from './limits/passed-elsewhere.ts';
 import { peerDiscoveryRate } from './limits/peer-discovery-rate.ts';
-import { MAX_BUCKETS, type Rate, TokenBuckets } from './limits/rates.ts';
+import { MAX_BUCKETS, PeerRates } from './limits/rates.ts';
+import { type ReportSize, unreported } from './limits/report-size.ts';
 import { MAX_AUTHORS, SequenceNumbers } from './limits/sequence-numbers.ts';
-import { unwatched, type WatchSize } from './limits/watch-size.ts';
 
 export interface PolicyOptions {
   readonly powLimitBits: number;
@@ -24,33 +24,36 @@ export interface PolicyOptions {
   /** `p2p_require_header`. */
   readonly requiresHeader: boolean;
   readonly authorRate: Rate;
-  readonly relayRate: Rate;
+  readonly sourceRate: Rate;
   readonly dataHubUrls: DataHubUrlRules;
-  /** `p2p_max_target_ratio`: a header's target may be this many times our tip's; 0: any. Off where minimum-difficulty blocks are allowed. */
+  /**
+   * `p2p_max_target_ratio`: maximum ratio of a header's target to our tip's; 0: no limit, as where minimum-difficulty
+   * blocks are allowed.
+   */
   readonly maxTargetRatio: number;
 }
 
-/** What the guards need of a network. */
+/** What validators need of a network. */
 export type GuardedNetwork = Pick<P2PNetwork, 'name'> & { readonly node: Pick<P2PNode, 'connectedSinceMs'> };
 
 export interface ViewDependencies {
   readonly ownId: PeerId;
   readonly blocks: Attribution;
   readonly subtrees: Attribution;
-  readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
+  readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly isBanned: (peerId: PeerId) => boolean;
-  readonly fsm: Pick<FsmWatch, 'isSyncing'>;
   readonly sync: SyncStatus;
   readonly clock: Clock;
-  readonly watch?: WatchSize;
+  readonly reportSize?: ReportSize;
 }
 
-/** A tip older than this says that we are behind, and nothing of today's difficulty. */
+/** A tip older than this means that we are behind: it says nothing about today's difficulty. */
 const OLD_TIP_MS = 24 * 3_600_000;
 
 /**
- * What is late may have been kept by anybody and is scored to nobody, so it must not use up what its author has; but neither may an author gain much by
- * numbers that look late: it has this share of the author's rate, on top.
+ * Share of the author's rate for late messages, in a bucket of their own. A late message could be a replay by anybody,
+ * so it must not use up the author's own tokens; and an author must not gain much by sending sequence numbers that look
+ * late.
  */
 const LATE_SHARE = 1 / 10;
 
@@ -64,50 +67,54 @@ export function guardViews<N extends GuardedNetwork>(
   options: PolicyOptions,
   networks: readonly N[],
 ): readonly { readonly network: N; readonly view: GuardView }[] {
-  const { clock, watch = unwatched } = deps;
-  const rates = authorAndSourceRates(clock, options, watch);
-  const elsewhere = passedElsewhere(networks.length, watch);
-  const shared = sharedView(deps, options, watch);
+  const { clock, reportSize = unreported } = deps;
+  const rates = peerRates(clock, options, reportSize);
+  const elsewhere = passedElsewhere(networks.length, reportSize);
+  const shared = sharedView(deps, options, reportSize);
   const numbers = new Map(networks.map(({ node }) => [node, new SequenceNumbers(clock)] as const));
-  const entries = () => [...numbers.values()].reduce((sum, { size }) => sum + size, 0);
-  watch('replay', entries, MAX_AUTHORS * numbers.size);
+  const authors = () => [...numbers.values()].reduce((sum, { size }) => sum + size, 0);
+  reportSize('replay', authors, MAX_AUTHORS * numbers.size);
   return networks.map((network) => {
     const { node } = network;
     const ofNode = numbers.get(node) ?? new SequenceNumbers(clock);
     const view: GuardView = {
       ...shared,
       ...elsewhere(network.name),
-      authorRate: (author, seqno, atFirstHand) => {
-        const connectedSinceMs = atFirstHand ? () => node.connectedSinceMs?.(author) : undefined;
+      authorRate: (author, seqno, isDirect) => {
+        const connectedSinceMs = isDirect ? () => node.connectedSinceMs?.(author) : undefined;
         const isLate = ofNode.isLate(author, seqno, connectedSinceMs);
-        return !isLate || atFirstHand ? rates.ofAuthor(author) : rates.ofLateMessages(author);
+        return !isLate || isDirect ? rates.ofAuthor(author) : rates.ofLateMessages(author);
       },
-      relayRate: rates.ofSource,
+      sourceRate: rates.ofSource,
       isReplay: (author, seqno) => ofNode.isReplay(author, seqno),
     };
     return { network, view };
   });
 }
 
-function authorAndSourceRates(clock: Clock, options: PolicyOptions, watch: WatchSize) {
-  const authors = new TokenBuckets(clock, options.authorRate);
-  const lateOnes = new TokenBuckets(clock, lateRate(options.authorRate));
-  const sources = new TokenBuckets(clock, options.relayRate);
-  watch('author_rate', () => authors.size, MAX_BUCKETS);
-  watch('author_rate_late', () => lateOnes.size, MAX_BUCKETS);
-  watch('relay_rate', () => sources.size, MAX_BUCKETS);
+function peerRates(clock: Clock, options: PolicyOptions, reportSize: ReportSize) {
+  const authors = new PeerRates(clock, options.authorRate);
+  const late = new PeerRates(clock, lateRate(options.authorRate));
+  const sources = new PeerRates(clock, options.sourceRate);
+  reportSize('author_rate', () => authors.size, MAX_BUCKETS);
+  reportSize('author_rate_late', () => late.size, MAX_BUCKETS);
+  reportSize('relay_rate', () => sources.size, MAX_BUCKETS);
   return {
     ofAuthor: (author: PeerId) => authors.take(author),
-    ofLateMessages: (author: PeerId) => (lateOnes.take(author) === 'ok' ? 'ok' : 'over'),
-    ofSource: (source: PeerId) => sources.take(source),
+    ofLateMessages: (author: PeerId) => (late.take(author) === 'ok' ? 'ok' : 'over'),
+    ofSource: (receivedFrom: PeerId) => sources.take(receivedFrom),
   } as const;
 }
 
-type NetworkMembers = 'authorRate' | 'relayRate' | 'isReplay' | 'passedElsewhere' | 'passed';
+type OfNetwork = 'authorRate' | 'sourceRate' | 'isReplay' | 'passedElsewhere' | 'passed';
 
 /** What is the same in every network. */
-function sharedView(deps: ViewDependencies, options: PolicyOptions, watch: WatchSize): Omit<GuardView, NetworkMembers> {
-  const { ownId, blocks, subtrees, ownChain, clock } = deps;
+function sharedView(
+  deps: ViewDependencies,
+  options: PolicyOptions,
+  reportSize: ReportSize,
+): Omit<GuardView, OfNetwork> {
+  const { ownId, blocks, subtrees, chain, clock } = deps;
   return {
     ownId,
     verifiesHeaderPow: options.verifiesHeaderPow,
@@ -115,17 +122,18 @@ function sharedView(deps: ViewDependencies, options: PolicyOptions, watch: Watch
     powLimitBits: options.powLimitBits,
     blockAnnouncedBy: (hash, author) => blocks.knows(hash, author),
     subtreeAnnouncedBy: (hash, author) => subtrees.knows(hash, author),
-    mayRelayPeerDiscovery: peerDiscoveryRate(clock, watch),
+    mayForwardPeerDiscovery: peerDiscoveryRate(clock, reportSize),
     isBanned: deps.isBanned,
-    // While the node catches up from one peer, the news of others would only be in its way (spec: handlers skip while syncing).
-    handsOn: (author, height) => {
-      const peer = deps.fsm.isSyncing() ? deps.sync.syncPeer() : undefined;
+    // While the node catches up from one peer, announcements of others would only slow it down (spec: handlers skip
+    // while syncing).
+    shouldForward: (author, height) => {
+      const peer = chain.isSyncing() ? deps.sync.syncPeer() : undefined;
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
     dataHubUrlFault: dataHubUrlCheck(options.dataHubUrls),
-    ownHeightOf: (hash) => ownChain.heightOf(hash),
+    ownHeightOf: (hash) => chain.heightOf(hash),
     easiestTarget: () => {
-      const tip = ownChain.tip();
+      const tip = chain.tip();
       const isOld = tip === undefined || clock.now() - tip.time * 1000 > OLD_TIP_MS;
       return isOld || options.maxTargetRatio === 0 ? undefined : tip.target * BigInt(options.maxTargetRatio);
     },

@@ -1,5 +1,6 @@
-// Version and verack with the other nodes of the network (spec "Handshake Protocol"): a version to each peer that connects, a verack to each
-// version, and no dealings with peers of another network. Nobody is disconnected for saying nothing: gossip needs no handshake.
+// Version and verack with the other nodes of the network (spec "Handshake Protocol"): a version to each peer that
+// connects, a verack to each version, and no dealings with peers of another network. Nobody is disconnected for saying
+// nothing: gossip needs no handshake.
 
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
@@ -9,13 +10,12 @@ import type { Metrics } from '../ports/metrics.ts';
 import type { DirectStreamHandler, P2PNode } from '../ports/p2p-node.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
 import { type ChainTip, isAhead, judgeHandshake, ownHandshake } from './answer.ts';
+import { type HandshakeCounters, type HandshakeWay, handshakeCounters } from './counters.ts';
 import { Greeter } from './greeter.ts';
-import { OwnTip } from './own-tip.ts';
 import { PeerPrefixes } from './peer-prefixes.ts';
 import { Refusals } from './refusals.ts';
 import { StreamIntake } from './stream-intake.ts';
 import { StreamSender } from './stream-sender.ts';
-import { type HandshakeWay, handshakeTally, type Tally } from './tally.ts';
 import { type HandshakeNetwork, TopicVersions } from './topic-versions.ts';
 import { Veracks } from './veracks.ts';
 
@@ -26,8 +26,8 @@ export interface HandshakeDependencies {
   /** All nodes seen as one. */
   readonly node: Pick<P2PNode, 'sendToPeer' | 'disconnectPeer' | 'updatePeerHeight'>;
   readonly ownId: PeerId;
-  /** The tip of our own chain. */
-  readonly bestHeader: () => Promise<ChainTip>;
+  /** The chain tracker: the tip of our own chain, undefined when it was never known. Must not reject. */
+  readonly chain: { latestTip(): Promise<ChainTip | undefined> };
   readonly registry: Pick<PeerRegistry, 'heard'>;
   readonly isConnected: (peerId: PeerId) => boolean;
   readonly isBanned: (peerId: PeerId) => boolean;
@@ -58,16 +58,16 @@ export interface HandshakeOptions {
   readonly mayUseUrl: (url: string) => boolean;
 }
 
+/** As Go says it when its chain does not answer. */
+const UNKNOWN_TIP: ChainTip = { height: 0, hash: undefined };
+
 export class Handshake {
   /** To be given to the node. Never rejects. */
   readonly streamHandler: DirectStreamHandler;
   private readonly deps: HandshakeDependencies;
   private readonly options: HandshakeOptions;
   private readonly topicPrefixes: readonly string[];
-  /** For peers of which no network is known. */
-  private readonly first: HandshakeNetwork;
-  private readonly tally: Tally;
-  private readonly ownTip: OwnTip;
+  private readonly counters: HandshakeCounters;
   private readonly prefixes: PeerPrefixes;
   private readonly refusals: Refusals;
   private readonly intake: StreamIntake;
@@ -80,40 +80,39 @@ export class Handshake {
   constructor(deps: HandshakeDependencies, options: HandshakeOptions) {
     this.deps = deps;
     this.options = options;
+    // For peers of which no network is known.
     const [first] = options.networks;
-    if (first === undefined) throw new RangeError('a handshake needs one network at least');
-    this.first = first;
+    if (first === undefined) throw new RangeError('the handshake needs at least one network');
     this.topicPrefixes = options.networks.map(({ topicPrefix }) => topicPrefix);
-    const tally = handshakeTally(deps.metrics);
-    this.tally = tally;
-    this.ownTip = new OwnTip(deps);
-    this.prefixes = new PeerPrefixes({ ...deps, tally }, options.networks);
-    this.refusals = new Refusals({ ...deps, tally });
+    const counters = handshakeCounters(deps.metrics);
+    this.counters = counters;
+    this.prefixes = new PeerPrefixes({ ...deps, counters }, options.networks);
+    this.refusals = new Refusals({ ...deps, counters });
     this.intake = new StreamIntake({
-      tally,
+      counters,
       take: (message, peerId) => this.receive(message, peerId, 'stream'),
       hashMalformed: (peerId) => deps.charge?.(peerId, 'hash_form'),
     });
     this.streamHandler = this.intake.handler;
     const { random = Math.random } = deps;
-    const sender = new StreamSender({ ...deps, tally });
+    const sender = new StreamSender({ ...deps, counters });
     this.sender = sender;
     const version = (network: HandshakeNetwork) => this.own('version', network);
-    this.topicVersions = new TopicVersions({ ...deps, tally, version }, options);
+    this.topicVersions = new TopicVersions({ ...deps, counters, version }, options);
     this.greeter = new Greeter({
       ...deps,
       random,
       sender,
-      tally,
+      counters,
       prefixKnown: (peerId) => this.prefixes.known(peerId),
-      version: (peerId) => version(this.prefixes.of(peerId) ?? this.first),
-      tellTopic: () => this.topicVersions.request(),
+      version: (peerId) => version(this.prefixes.of(peerId) ?? first),
+      publishOnTopic: () => this.topicVersions.request(),
     });
     this.veracks = new Veracks({
       ...deps,
       sender,
-      tally,
-      verack: (topicPrefix, peerId) => this.own('verack', this.prefixes.withPrefix(topicPrefix, peerId) ?? this.first),
+      counters,
+      verack: (topicPrefix, peerId) => this.own('verack', this.prefixes.withPrefix(topicPrefix, peerId) ?? first),
     });
   }
 
@@ -156,7 +155,7 @@ export class Handshake {
     const { topicPrefixes } = this;
     const { mayUseUrl } = this.options;
     const judgement = judgeHandshake(message, { ownId, sender, topicPrefixes, isBanned, mayUseUrl });
-    this.tally.received(message.type, way, judgement.outcome);
+    this.counters.received(message.type, way, judgement.outcome);
     if (judgement.outcome === 'author_mismatch') charge?.(sender, 'author_mismatch');
     if (judgement.outcome === 'other_prefix') this.refusals.refuse(sender, message.topicPrefix);
     if (judgement.outcome !== 'accepted') return;
@@ -164,17 +163,18 @@ export class Handshake {
     if (this.deps.isConnected(sender)) this.prefixes.said(sender, message.topicPrefix);
     registry.heard(sender, judgement.patch);
     node.updatePeerHeight(sender, message.bestHeight);
-    if (judgement.isAnswered) this.veracks.owe(sender, message.topicPrefix);
+    if (judgement.isAnswered) this.veracks.request(sender, message.topicPrefix);
     if (this.deps.onAhead !== undefined) void this.compare(message, sender, this.deps.onAhead);
   }
 
   private async compare(message: HandshakeMessage, sender: PeerId, onAhead: (peerId: PeerId) => void): Promise<void> {
-    const own = await this.ownTip.latest();
+    const own = await this.deps.chain.latestTip();
     if (own !== undefined && this.stopping === undefined && isAhead(message, own)) onAhead(sender);
   }
 
   private async own(type: HandshakeMessage['type'], { wire, topicPrefix }: HandshakeNetwork): Promise<Uint8Array> {
     const identity = { ...this.options, peerId: this.deps.ownId };
-    return wire.encode.handshake(ownHandshake(type, topicPrefix, identity, await this.ownTip.told()));
+    const tip = (await this.deps.chain.latestTip()) ?? UNKNOWN_TIP;
+    return wire.encode.handshake(ownHandshake(type, topicPrefix, identity, tip));
   }
 }

@@ -1,19 +1,20 @@
-// Which network a peer belongs to, for a server of several networks: a peer of one network refuses the topic prefix of another. A peer's own
-// message decides, else its subscriptions, among the networks whose node is connected to it; until one is known its version waits for a moment.
+// Which network a peer belongs to, for a server of several networks: a peer of one network refuses the topic prefix of
+// another. The prefix in the peer's own messages wins over its subscriptions, among the networks whose node is connected
+// to it. Until one of them is known, our version is held back for a moment.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Tally } from './tally.ts';
+import type { HandshakeCounters } from './counters.ts';
 import type { HandshakeNetwork } from './topic-versions.ts';
 
-/** Subscriptions come some four round trips after the connection; these may take half a second each. */
+/** Subscriptions arrive about four round trips after the connection; a round trip may take half a second. */
 const HOLD_MS = 2000;
-const LOOK_INTERVAL_MS = 50;
-/** More than the peers that a node of default settings ever has. */
+const CHECK_INTERVAL_MS = 50;
+/** More than the peers of a node with default settings. */
 const MAX_HEARD = 2000;
 
 export interface PeerPrefixesDependencies {
-  readonly tally: Tally;
+  readonly counters: HandshakeCounters;
   readonly clock: Clock;
 }
 
@@ -33,14 +34,14 @@ export class PeerPrefixes {
   constructor(deps: PeerPrefixesDependencies, networks: readonly HandshakeNetwork[]) {
     this.deps = deps;
     this.networks = networks;
-    deps.tally.bounded('prefixes', MAX_HEARD, () => this.heard.size);
+    deps.counters.bounded('prefixes', MAX_HEARD, () => this.heard.size);
   }
 
-  /** The network that the peer named last, else one that it subscribes to, else the first in reach. */
+  /** The network of its last message, else of its subscriptions, else the first network in reach. */
   of(peerId: PeerId): HandshakeNetwork | undefined {
     const said = this.heard.peek(peerId);
-    const inReach = this.inReach(peerId);
     if (said !== undefined) return this.withPrefix(said, peerId);
+    const inReach = this.inReach(peerId);
     return inReach.find((network) => subscribersOf(network).includes(peerId)) ?? inReach[0];
   }
 
@@ -50,22 +51,22 @@ export class PeerPrefixes {
     return all.find(({ isConnected }) => isConnected(peerId)) ?? all[0];
   }
 
-  /** Resolves when `of` is more than a guess, at the latest after two seconds; at once where one network only is in reach. */
+  /** Resolves when the network is known, at the latest after two seconds; at once when only one is in reach. */
   known(peerId: PeerId): Promise<void> {
     if (this.inReach(peerId).length < 2) return Promise.resolve();
     const held = this.held.get(peerId) ?? this.hold(peerId);
-    this.look();
+    this.check();
     return held.promise;
   }
 
-  /** A message of a connected peer was accepted. */
+  /** Records the prefix of an accepted message of a connected peer. */
   said(peerId: PeerId, topicPrefix: string): void {
     if (this.networks.length < 2) return;
     this.heard.set(peerId, topicPrefix);
     this.release(peerId);
   }
 
-  /** A new connection begins anew. */
+  /** Forgets the peer's prefix; called for a new connection. */
   forget(peerId: PeerId): void {
     this.heard.delete(peerId);
     this.release(peerId);
@@ -79,7 +80,7 @@ export class PeerPrefixes {
     const { promise, resolve } = Promise.withResolvers<void>();
     const held = { untilMs: this.deps.clock.monotonic() + HOLD_MS, promise, resolve };
     this.held.set(peerId, held);
-    this.timer ??= setInterval(() => this.look(), LOOK_INTERVAL_MS).unref();
+    this.timer ??= setInterval(() => this.check(), CHECK_INTERVAL_MS).unref();
     return held;
   }
 
@@ -91,14 +92,14 @@ export class PeerPrefixes {
     this.timer = undefined;
   }
 
-  private look(): void {
+  private check(): void {
     const nowMs = this.deps.clock.monotonic();
     const subscribed = new Set(this.networks.flatMap(subscribersOf));
     for (const [peerId, { untilMs }] of [...this.held])
       if (nowMs >= untilMs || this.heard.has(peerId) || subscribed.has(peerId)) this.release(peerId);
   }
 
-  /** Networks whose node is connected to the peer; all where no node says so. */
+  /** Networks whose node is connected to the peer; all where no node reports it. */
   private inReach(peerId: PeerId): readonly HandshakeNetwork[] {
     const connected = this.networks.filter(({ isConnected }) => isConnected(peerId));
     return connected.length > 0 ? connected : this.networks;

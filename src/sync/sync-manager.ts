@@ -1,9 +1,11 @@
 // Keeps a sync peer while this node is behind (spec `SyncManager`). The chain's state machine says when to look and how often; the choice is
 // `chooseSyncPeer`, its course is a `SyncSession`. Here are the timers, the questions to the blockchain service, and the trigger.
 
+import type { ChainNews } from '../chain/news.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import { type Repeating, repeating } from '../lib/repeating.ts';
-import type { BlockchainClient, BlockchainNotification, FsmState } from '../ports/blockchain-client.ts';
+import type { FsmState } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
@@ -24,7 +26,7 @@ import { TriggerRate } from './trigger-rate.ts';
 export interface SyncManagerDependencies {
   /** Connected peers as they are now. Cheap; called at each look. */
   candidates(): readonly SyncPeerRow[];
-  readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'fsmState' | 'subscribe'>;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'subscribe'>;
   /** To the blocks topic of Kafka; never blocks. */
   publishBlock(announcement: { readonly hash: BlockHash; readonly url: string; readonly peerId: PeerId }): void;
   /** Adds `catch_up_failure` to the peer's score. */
@@ -71,7 +73,6 @@ export class SyncManager implements SyncStatus {
   private session: SyncSession | undefined;
   private previousPeer: PeerId | undefined;
   private state: FsmState | undefined;
-  private notifiedStates = 0;
   private ownHeight = 0;
   private startedMs = 0;
   private lastLookMs: number | undefined;
@@ -100,6 +101,7 @@ export class SyncManager implements SyncStatus {
   start(): void {
     if (this.loop !== undefined || this.isStopped) return;
     this.startedMs = this.deps.clock.monotonic();
+    this.unsubscribe = this.deps.chain.subscribe((news) => this.receive(news));
     this.loop = repeating(
       (signal) => this.look(signal),
       { firstMs: 0, nextMs: () => this.nextLookMs },
@@ -144,22 +146,21 @@ export class SyncManager implements SyncStatus {
   }
 
   private async look(signal: AbortSignal): Promise<void> {
-    const { blockchain, clock } = this.deps;
+    const { chain, clock } = this.deps;
     const sinceMs = clock.monotonic() - (this.lastLookMs ?? Number.NEGATIVE_INFINITY);
     this.nextLookMs = LEAST_GAP_MS - sinceMs;
     if (this.nextLookMs > 0) return;
     this.lastLookMs = clock.monotonic();
     this.nextLookMs = LOOK_LEVEL_MS;
-    this.unsubscribe ??= blockchain.subscribe('p2p sync', (notification) => this.notified(notification));
-    const notifiedStates = this.notifiedStates;
-    const asked = await blockchain.fsmState();
-    // A notification that came meanwhile is newer than the answer.
-    if (notifiedStates === this.notifiedStates) this.sawState(asked);
+    const state = await chain.recentFsmState();
+    if (signal.aborted) return;
+    this.sawState(state);
     const back = this.session?.isBack === true ? this.session : undefined;
-    const best = this.state === 'IDLE' ? undefined : await blockchain.bestBlockHeader();
+    // Whoever failed to bring us up is charged for it, so the height is then asked for anew.
+    const best = state === 'IDLE' ? undefined : await chain.recentBestHeader(back === undefined ? LEAST_GAP_MS : 0);
     if (signal.aborted) return;
     this.wasFailing = false;
-    this.decide(this.state ?? asked, best?.height, back);
+    this.decide(this.state ?? state, best?.height, back);
   }
 
   /** Without waiting, so that nothing changes underneath. `back` was back at RUNNING before the height was read. */
@@ -258,12 +259,9 @@ export class SyncManager implements SyncStatus {
     session.triggered(state, nowMs);
   }
 
-  private notified(notification: BlockchainNotification): void {
-    if (notification.type === 'fsm_state') {
-      this.notifiedStates += 1;
-      if (this.sawState(notification.state)) this.loop?.wake();
-    }
-    if (notification.type === 'peer_failure') this.peerFailed(notification);
+  private receive(news: ChainNews): void {
+    if (news.type === 'fsm_state' && this.sawState(news.state)) this.loop?.wake();
+    if (news.type === 'peer_failure') this.peerFailed(news);
   }
 
   /** True when it is another than before. */

@@ -30,6 +30,10 @@ export class ScriptedChain {
     return this.answer(() => this.best);
   }
 
+  blockHeader(hash: BlockHash): Promise<BlockHeaderRecord | undefined> {
+    return this.answer(() => (hash === this.best.hash ? this.best : undefined));
+  }
+
   fsmState(): Promise<FsmState> {
     return this.answer(() => this.state);
   }

@@ -40,7 +40,7 @@ async function member({ height, topicPrefix = 'prefix', servesStreams = true, no
     {
       node,
       ownId: node.hostId(),
-      bestHeader: async () => ({ height, hash: HASH }),
+      chain: { latestTip: async () => ({ height, hash: HASH }) },
       registry,
       isConnected: (peerId) => node.currentlyConnectedPeers().some(({ id }) => id === peerId),
       isBanned: () => false,

@@ -39,7 +39,7 @@ async function setUp() {
       getTopic: () => undefined,
     },
     isWhitelisted: () => false,
-    blockchain: { fsmState: () => Promise.reject(new Error('away')), bestBlockHeader: () => new Promise(() => {}) },
+    chain: { recentFsmState: () => Promise.reject(new Error('away')), recentBestHeader: () => new Promise(() => {}) },
     sync: { syncPeer: () => undefined },
     topicNames: () => [],
     recent: { announcements: () => [], verdicts: () => [] },

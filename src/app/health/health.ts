@@ -1,5 +1,6 @@
 // Health (spec "Health Management"). Liveness: whether this process still makes progress. Readiness: the services that this node depends on, asked
 // in parallel, each within a deadline.
+import type { ChainTracker } from '../../chain/tracker.ts';
 import { orAfter } from '../../lib/deadline.ts';
 import { singleFlight } from '../../lib/single-flight.ts';
 import type { BlockchainClient } from '../../ports/blockchain-client.ts';
@@ -20,7 +21,8 @@ type Prober = Pick<Producer, 'probe'>;
 
 export interface HealthDependencies {
   readonly liveness: { start(): void; stop(): void; report(): HealthReport };
-  readonly blockchain: BlockchainClient;
+  readonly blockchain: Pick<BlockchainClient, 'probe'>;
+  readonly chain: Pick<ChainTracker, 'recentFsmState'>;
   readonly producers: { readonly blocks: Prober; readonly subtrees: Prober };
   /** Reports of the node's own validation; each topic may have brokers of its own. */
   readonly reports: { readonly invalidBlocks: Prober; readonly invalidSubtrees: Prober; readonly rejectedTxs: Prober };
@@ -57,7 +59,7 @@ export class Health {
 }
 
 async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
-  const { blockchain, producers, reports, blockValidation } = deps;
+  const { blockchain, chain, producers, reports, blockValidation } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
     kafka_blocks: () => producers.blocks.probe(PROBE_DEADLINE_MS),
     kafka_subtrees: () => producers.subtrees.probe(PROBE_DEADLINE_MS),
@@ -65,7 +67,7 @@ async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
     kafka_invalid_subtrees: () => reports.invalidSubtrees.probe(PROBE_DEADLINE_MS),
     kafka_rejected_tx: () => reports.rejectedTxs.probe(PROBE_DEADLINE_MS),
     blockchain: () => blockchain.probe(PROBE_DEADLINE_MS),
-    fsm: () => fsmState(blockchain),
+    fsm: () => fsmState(chain),
     ...(blockValidation === undefined ? {} : { block_validation: () => blockValidation.probe(PROBE_DEADLINE_MS) }),
   };
   const results = await Promise.all(Object.entries(checks).map(([name, check]) => timed(name, check, deps.clock)));
@@ -78,8 +80,8 @@ export function reportOf(checks: readonly HealthCheck[]): HealthReport {
 }
 
 /** Peers are served in every state but IDLE. */
-async function fsmState(blockchain: BlockchainClient): Promise<ProbeResult> {
-  const state = await blockchain.fsmState();
+async function fsmState(chain: HealthDependencies['chain']): Promise<ProbeResult> {
+  const state = await chain.recentFsmState();
   return { ok: state !== 'IDLE', details: state };
 }
 

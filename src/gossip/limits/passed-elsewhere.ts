@@ -1,25 +1,26 @@
-// A node that belongs to two networks hears the same announcement in both, signed anew each time: a message that passed in one network is
-// forwarded in the other and counts once; there once only, so that each copy that costs nothing stands for one that was counted.
+// A node that belongs to two networks receives the same announcement in both, signed separately. A message that passed in
+// one network is forwarded once in the other without being processed again, so every free copy has one copy that was
+// counted.
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { GossipMessage } from '../../ports/p2p-node.ts';
-import { unwatched, type WatchSize } from './watch-size.ts';
+import { type ReportSize, unreported } from './report-size.ts';
 
-/** Messages that passed lately; the copies of two networks come within seconds of one another. */
+/** Recent messages remembered; the copies of two networks arrive within seconds of each other. */
 const MAX_REMEMBERED = 50_000;
 const KEEP_MS = 60_000;
 
-/** What each network asks, by its name. */
+/** For the network with this name. */
 export type PassedElsewhere = (network: string) => {
   passedElsewhere(envelope: GossipMessage): boolean;
   passed(envelope: GossipMessage): void;
 };
 
-/** Nothing is remembered while there is one network. */
-export function passedElsewhere(networks: number, watch: WatchSize = unwatched): PassedElsewhere {
+/** With a single network nothing is remembered. */
+export function passedElsewhere(networks: number, reportSize: ReportSize = unreported): PassedElsewhere {
   /** Author and bytes -> the networks and topics in which they passed. */
   const passed = new LRUCache<string, readonly string[]>({ max: MAX_REMEMBERED, ttl: KEEP_MS });
-  watch('other_prefix', () => passed.size, MAX_REMEMBERED);
+  reportSize('other_prefix', () => passed.size, MAX_REMEMBERED);
   const key = ({ author, bytes }: GossipMessage) => `${author} ${hash('sha1', bytes, 'base64')}`;
   return (network) => ({
     passedElsewhere: (envelope) => {

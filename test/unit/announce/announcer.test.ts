@@ -9,6 +9,7 @@ import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { publisherTo } from '../../fakes/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+import { tracked } from '../../fakes/tracked.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
@@ -51,11 +52,13 @@ async function setUp({
     return outcome;
   });
   const told: Notification[] = [];
+  const tracker = tracked(chain, { log, metrics });
+  await tracker.start(new AbortController().signal);
   const announcer = new Announcer(
-    { publisher, ownId: OWN, blockchain: chain, log, metrics, clock, notify: (each) => told.push(each) },
+    { publisher, ownId: OWN, chain: tracker, log, metrics, clock, notify: (each) => told.push(each) },
     { dataHubUrl: 'http://us' },
   );
-  await announcer.start();
+  announcer.start();
   return {
     announcer,
     chain,

@@ -7,6 +7,7 @@ import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import { publisherTo } from '../../fakes/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { BEST, ScriptedChain } from '../../fakes/scripted-chain.ts';
+import { tracked } from '../../fakes/tracked.ts';
 
 const OWN = 'own' as PeerId;
 const PEER = 'peer' as PeerId;
@@ -27,7 +28,7 @@ function setUp() {
   const announcer = new BestBlockAnnouncer({
     publisher,
     ownId: OWN,
-    blockchain: chain,
+    chain: tracked(chain, { clock }),
     notify: (each) => told.push(each),
     clock,
     log: recordingLogger(),

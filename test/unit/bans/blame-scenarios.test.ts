@@ -7,6 +7,7 @@ import { validationReports } from '../../../src/bans/reports/validation-reports.
 import { BanSystem } from '../../../src/bans/service.ts';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { executor } from '../../../src/gossip/executor.ts';
+import { decodersOf } from '../../../src/gossip/messages.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
 import { guardViews } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
@@ -136,9 +137,8 @@ class Scenario {
         ownId: OWN,
         blocks,
         subtrees,
-        ownChain: { heightOf: () => undefined, tip: () => undefined },
+        chain: { heightOf: () => undefined, tip: () => undefined, isSyncing: () => false },
         isBanned: (peerId) => this.bans.isBanned(peerId),
-        fsm: { isSyncing: () => false },
         sync: { syncPeer: () => undefined },
         clock,
       },
@@ -147,7 +147,7 @@ class Scenario {
         verifiesHeaderPow: true,
         requiresHeader: false,
         authorRate: { perSecond: 500, burst: 10_000 },
-        relayRate: { perSecond: 0, burst: 0 },
+        sourceRate: { perSecond: 0, burst: 0 },
         dataHubUrls: { allowsPrivate: true, blacklist: [] },
         maxTargetRatio: 0,
       },
@@ -178,7 +178,7 @@ class Scenario {
       ...deps,
     });
     const pipeline = (each: Kind) =>
-      topicPipeline(each, { wire: GO_P2P, view, execute, isShadow: () => false, clock, log, metrics });
+      topicPipeline(each, { decode: decodersOf(GO_P2P), view, execute, isShadow: () => false, clock, log, metrics });
     this.handlers = { block: pipeline('block'), subtree: pipeline('subtree') };
     this.reports = validationReports({
       ...deps,
@@ -219,8 +219,7 @@ class Scenario {
       topic: each.kind,
       bytes: Buffer.from(JSON.stringify(fields)),
       author: IDS[each.author] as PeerId,
-      authorKey: () => new Uint8Array(),
-      relay: IDS[each.relay] as PeerId,
+      receivedFrom: IDS[each.relay] as PeerId,
       seqno: this.seqno,
     });
     this.noteGone();

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Effect } from '../../../src/gossip/effects.ts';
+import { decodersOf } from '../../../src/gossip/messages.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
 import { guardViews } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
@@ -26,7 +27,7 @@ interface SetUp {
 
 interface Heard {
   readonly author?: PeerId;
-  readonly relay?: PeerId;
+  readonly receivedFrom?: PeerId;
   readonly network?: string;
   /** Default: the network's own. */
   readonly topic?: string;
@@ -47,9 +48,8 @@ function setUp(options: SetUp = {}) {
       ownId: OWN,
       blocks,
       subtrees,
-      ownChain: { heightOf: () => undefined, tip: () => undefined },
+      chain: { heightOf: () => undefined, tip: () => undefined, isSyncing: () => false },
       isBanned: () => false,
-      fsm: { isSyncing: () => false },
       sync: { syncPeer: () => undefined },
       clock,
     },
@@ -58,7 +58,7 @@ function setUp(options: SetUp = {}) {
       verifiesHeaderPow: true,
       requiresHeader: false,
       authorRate: { perSecond: PER_SECOND, burst: BURST },
-      relayRate: { perSecond: 0, burst: 0 },
+      sourceRate: { perSecond: 0, burst: 0 },
       dataHubUrls: { allowsPrivate: true, blacklist: [] },
       maxTargetRatio: 0,
     },
@@ -72,17 +72,16 @@ function setUp(options: SetUp = {}) {
       if (effect.type === 'attribute_subtree') subtrees.record(effect.hash, effect);
     }
   };
-  const deps = { wire: GO_P2P, execute, isShadow: () => false, clock, log, metrics };
+  const deps = { decode: decodersOf(GO_P2P), execute, isShadow: () => false, clock, log, metrics };
   const handlers = new Map(
     views.map(({ network, view }) => [network.name, topicPipeline('subtree', { ...deps, view })] as const),
   );
-  const hear = (seqno: bigint, options: Heard = {}) => {
-    const { author = HONEST, relay = HONEST, network = 'a', hash = seqno } = options;
+  const hear = (seqno: bigint, heard: Heard = {}) => {
+    const { author = HONEST, receivedFrom = HONEST, network = 'a', hash = seqno } = heard;
     const handler = handlers.get(network);
     if (handler === undefined) throw new Error(`no network ${network}`);
-    const topic = options.topic ?? `${network}-subtree`;
-    const authorKey = () => new Uint8Array();
-    return handler({ topic, bytes: subtree(author, hash), author, authorKey, relay, seqno });
+    const topic = heard.topic ?? `${network}-subtree`;
+    return handler({ topic, bytes: subtree(author, hash), author, receivedFrom, seqno });
   };
   return { clock, metrics, log, offences, hear };
 }
@@ -92,7 +91,7 @@ function subtree(author: PeerId, hash: bigint): Buffer {
   return Buffer.from(JSON.stringify(fields));
 }
 
-test('six minutes of an author played again at any rate cost it nothing, and it is heard meanwhile', () => {
+test('replays of six minutes of an author cost the author nothing, and its new messages pass meanwhile', () => {
   const { clock, hear, offences } = setUp();
   let seqno = 1_000n;
   const say = () => {
@@ -104,14 +103,14 @@ test('six minutes of an author played again at any rate cost it nothing, and it 
     clock.advance(1000);
   }
   for (let i = 0; i < 60; i += 1) {
-    for (let old = 1_001n; old < 1_241n; old += 1n) hear(old, { relay: ATTACKER });
+    for (let old = 1_001n; old < 1_241n; old += 1n) hear(old, { receivedFrom: ATTACKER });
     expect(say()).toBe('accept');
     clock.advance(1000);
   }
   expect(offences).toEqual([]);
 });
 
-test('an author above its limit is still scored', () => {
+test('scores an author above its rate', () => {
   const { clock, hear, offences } = setUp();
   for (let n = 0n; n < 40n; n += 1n) hear(n);
   expect(offences).toHaveLength(1);
@@ -120,9 +119,9 @@ test('an author above its limit is still scored', () => {
   expect(offences).toHaveLength(2);
 });
 
-test('an author that begins with a high number and floods with lower ones through a relay passes a tenth more than its rate, and no more', () => {
+test('limits an author that starts with a high number and floods lower ones through a neighbour to a tenth above its rate', () => {
   const { clock, hear } = setUp();
-  hear(1_000_000_000n, { relay: ATTACKER });
+  hear(1_000_000_000n, { receivedFrom: ATTACKER });
   const flood = (seconds: number) => {
     let passed = 0;
     for (let second = 0; second < seconds; second += 1) {
@@ -130,7 +129,7 @@ test('an author that begins with a high number and floods with lower ones throug
       for (let i = 0; i < 20; i += 1) {
         high += 1n;
         low += 1n;
-        for (const seqno of [high, low]) if (hear(seqno, { relay: ATTACKER }) === 'accept') passed += 1;
+        for (const seqno of [high, low]) if (hear(seqno, { receivedFrom: ATTACKER }) === 'accept') passed += 1;
       }
     }
     return passed;
@@ -140,14 +139,14 @@ test('an author that begins with a high number and floods with lower ones throug
   expect(flood(100)).toBeLessThanOrEqual(100 * PER_SECOND * 1.1 + 1);
 });
 
-test('at first hand lower numbers take from the author’s own rate, and what is above it is scored', () => {
+test('takes lower numbers that the author itself sends from its own rate, and scores the excess', () => {
   const { hear, offences } = setUp();
   hear(1_000n);
   for (let n = 0n; n < 40n; n += 1n) hear(n);
   expect(offences).toHaveLength(1);
 });
 
-test('a neighbour that starts again with its clock set back is heard at once on its new connection, and only on a new one', () => {
+test('accepts a neighbour that restarted with its clock set back at once on its new connection, and only there', () => {
   let connectedMs = 0;
   const { clock, hear } = setUp({ connectedSinceMs: () => connectedMs });
   connectedMs = clock.monotonic() - 1000;
@@ -155,12 +154,15 @@ test('a neighbour that starts again with its clock set back is heard at once on 
   clock.advance(60_000);
   expect(hear(1_000n)).toBe('ignore');
   connectedMs = clock.monotonic();
-  expect(hear(1_001n, { relay: ATTACKER })).toBe('ignore');
+  expect(hear(1_001n, { receivedFrom: ATTACKER })).toBe('ignore');
   expect(hear(1_002n)).toBe('accept');
-  expect(hear(1_003n, { relay: ATTACKER })).toBe('accept');
+  expect(hear(1_003n, { receivedFrom: ATTACKER })).toBe('accept');
 });
 
-/** What happens, in order: the author says something that arrives at once or late, is silent or restarts; somebody plays old messages. */
+/**
+ * What happens, in order: the author says something that arrives at once or late, is silent or restarts; somebody plays
+ * old messages.
+ */
 type Step =
   | { readonly type: 'say'; readonly delayS: number }
   | { readonly type: 'pause'; readonly seconds: number }
@@ -185,7 +187,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** The seen-cache lets a message through again after this. */
 const SEEN_S = 120;
 
-test('200 histories of an author below its limit and of others that play it again: each message is heard, and none is scored', () => {
+test('accepts each message of an author below its rate, unscored, in 200 random histories of replays', () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 20, maxLength: 100 }), (steps) => {
       const { clock, hear, offences } = setUp();
@@ -218,7 +220,7 @@ test('200 histories of an author below its limit and of others that play it agai
           for (const message of each.isBackwards ? chosen.reverse() : chosen) {
             if (message.lastS === undefined || nowS - message.lastS < SEEN_S) continue;
             message.lastS = nowS;
-            hear(message.seqno, { relay: ATTACKER });
+            hear(message.seqno, { receivedFrom: ATTACKER });
           }
         }
       }
@@ -230,7 +232,7 @@ test('200 histories of an author below its limit and of others that play it agai
   );
 });
 
-test('under another prefix a message passes once without a token; its repetitions take one like any other', () => {
+test('passes a message once under another prefix without a token; repetitions take one', () => {
   const { hear, metrics, offences } = setUp({ networks: ['a', 'b', 'c'] });
   expect(hear(1n, { hash: 7n })).toBe('accept');
   for (const network of ['b', 'c']) expect(hear(2n, { hash: 7n, network })).toBe('accept');
@@ -253,20 +255,20 @@ test('two nodes whose networks have the same topic names: a message is forwarded
   expect(hear(901n, { hash: 7n, topic, network: 'b' })).toBe('ignore');
   const count = (reason: string) => metrics.count('teranode_p2p_gossip_messages_total', { reason });
   expect([count('processed'), count('other_prefix'), count('duplicate')]).toEqual([1, 1, 1]);
-  // Each node's gossip numbers its messages by itself: a high number here makes no low one there a replay.
+  // Each node numbers its messages by itself: a high number in one network makes no low number in the other a replay.
   clock.advance(60_000);
   expect(hear(101n, { topic })).toBe('accept');
   expect(hear(100n, { topic, network: 'b' })).toBe('ignore');
   expect(offences).toEqual([]);
 });
 
-test('failures of ours are told at once, then once in ten seconds with their number', () => {
+test('logs failures of our handler at once, then once per ten seconds with their number', () => {
   const { clock, log, hear, metrics } = setUp({
     execute: () => {
       throw new Error('full');
     },
   });
-  const lines = () => log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields.untold);
+  const lines = () => log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields.suppressed);
   let seqno = 0n;
   const fail = (times: number) => {
     for (let i = 0; i < times; i += 1) {

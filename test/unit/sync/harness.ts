@@ -6,6 +6,7 @@ import { systemClock } from '../../../src/ports/clock.ts';
 import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
 import { SyncManager, type SyncManagerOptions } from '../../../src/sync/sync-manager.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+import { tracked } from '../../fakes/tracked.ts';
 import { OWN_HEIGHT } from './rows.ts';
 
 export class FakeBlockchain {
@@ -15,15 +16,21 @@ export class FakeBlockchain {
   /** When set, answers wait until it resolves: those of the best header, those of the state. */
   gate: Promise<void> | undefined;
   stateGate: Promise<void> | undefined;
-  readonly asked = { state: 0, best: 0 };
   private readonly listeners = new Set<(notification: BlockchainNotification) => void>();
 
-  get subscribers(): number {
-    return this.listeners.size;
+  /** Runs `work` while the service answers at once, whatever it does afterwards. */
+  async answering(work: () => Promise<void>): Promise<void> {
+    const { fails, gate, stateGate } = this;
+    Object.assign(this, { fails: false, gate: undefined, stateGate: undefined });
+    await work();
+    Object.assign(this, { fails, gate, stateGate });
+  }
+
+  async blockHeader(): Promise<undefined> {
+    return undefined;
   }
 
   async fsmState(): Promise<FsmState> {
-    this.asked.state += 1;
     const { state } = this;
     await this.stateGate;
     if (this.fails) throw new Error('blockchain away');
@@ -32,7 +39,6 @@ export class FakeBlockchain {
 
   /** Height and state are those at the time of the question, as a slow answer has them. */
   async bestBlockHeader(): Promise<BlockHeaderRecord> {
-    this.asked.best += 1;
     const { height } = this;
     await this.gate;
     if (this.fails) throw new Error('blockchain away');
@@ -49,7 +55,6 @@ export class FakeBlockchain {
   }
 
   subscribe(_source: string, listener: (notification: BlockchainNotification) => void): () => void {
-    if (this.fails) throw new Error('blockchain away');
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
@@ -82,6 +87,10 @@ const OPTIONS: SyncManagerOptions = { minPeers: 0, maxWaitMs: 20_000, forcedPeer
 export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncManagerOptions> = {}) {
   const peers = new Map(rows.map((each) => [each.peerId as string, each]));
   const blockchain = new FakeBlockchain();
+  const tracker = tracked(blockchain);
+  const asked = { best: 0 };
+  const listeners = new Set<unknown>();
+  let isTracking = false;
   const published: Trigger[] = [];
   const charged: PeerId[] = [];
   const metrics = new RecordedMetrics();
@@ -89,7 +98,21 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
   const manager = new SyncManager(
     {
       candidates: () => [...peers.values()],
-      blockchain,
+      chain: {
+        recentFsmState: (maxAgeMs) => tracker.recentFsmState(maxAgeMs),
+        recentBestHeader: (maxAgeMs) => {
+          asked.best += 1;
+          return tracker.recentBestHeader(maxAgeMs);
+        },
+        subscribe: (listener) => {
+          listeners.add(listener);
+          const unsubscribe = tracker.subscribe(listener);
+          return () => {
+            listeners.delete(listener);
+            unsubscribe();
+          };
+        },
+      },
       publishBlock: (announcement) => void published.push(announcement),
       chargeFailure: (peerId) => void charged.push(peerId),
       connectedCount: () => peers.size,
@@ -103,6 +126,11 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
   return {
     manager,
     blockchain,
+    tracker,
+    /** How often the manager asked for the best header. */
+    asked,
+    /** Listeners of the manager. */
+    listeners,
     published,
     charged,
     metrics,
@@ -119,6 +147,8 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
     /** Name of the sync peer. */
     who: () => manager.syncPeer()?.peerId as string | undefined,
     started: async () => {
+      if (!isTracking) await blockchain.answering(() => tracker.start(new AbortController().signal));
+      isTracking = true;
       manager.start();
       await pass(0);
     },

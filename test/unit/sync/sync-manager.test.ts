@@ -14,53 +14,53 @@ afterEach(() => {
 
 describe('how often it looks', () => {
   test('every 15 s while level, every 2 s while behind, and level again when it has caught up', async () => {
-    const { blockchain, started, set, who } = setUp([row('p', OWN_HEIGHT)]);
+    const { asked, blockchain, started, set, who } = setUp([row('p', OWN_HEIGHT)]);
     await started();
     await pass(MINUTE);
-    expect(blockchain.asked.best).toBe(5);
+    expect(asked.best).toBe(5);
     set(row('p', 200));
     await pass(15 * SECOND);
     expect(who()).toBe('p');
-    const before = blockchain.asked.best;
+    const before = asked.best;
     await pass(20 * SECOND);
-    expect(blockchain.asked.best).toBe(before + 10);
+    expect(asked.best).toBe(before + 10);
     blockchain.height = 200;
     await pass(2 * SECOND);
     expect(who()).toBeUndefined();
     await pass(14 * SECOND);
-    expect(blockchain.asked.best).toBe(before + 11);
+    expect(asked.best).toBe(before + 11);
   });
 
   test.each([
     ['none of those ahead is usable', {}],
     ['the forced one is not usable', { forcedPeer: 'p' as PeerId }],
   ])('every 2 s while behind and %s, and 15 s again when nobody is ahead', async (_what, options) => {
-    const { blockchain, started, set } = setUp([row('p', 200, { dataHubHealth: 'unhealthy' })], options);
+    const { asked, started, set } = setUp([row('p', 200, { dataHubHealth: 'unhealthy' })], options);
     await started();
     await pass(MINUTE);
-    expect(blockchain.asked.best).toBe(31);
+    expect(asked.best).toBe(31);
     set(row('p', OWN_HEIGHT));
     await pass(2 * SECOND);
-    const before = blockchain.asked.best;
+    const before = asked.best;
     await pass(MINUTE);
-    expect(blockchain.asked.best).toBe(before + 4);
+    expect(asked.best).toBe(before + 4);
   });
 
   test.each(['CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)('every 30 s at %s', async (state) => {
-    const { blockchain, started, who } = setUp([row('p', 200)]);
+    const { asked, blockchain, started, who } = setUp([row('p', 200)]);
     blockchain.state = state;
     await started();
     expect(who()).toBe('p');
     await pass(2 * MINUTE);
-    expect(blockchain.asked.best).toBe(5);
+    expect(asked.best).toBe(5);
   });
 
   test('not at all at IDLE, where it keeps no sync peer, and at once when that is left', async () => {
-    const { blockchain, started, who, published, endings } = setUp([row('p', 200)]);
+    const { asked, blockchain, started, who, published, endings } = setUp([row('p', 200)]);
     blockchain.state = 'IDLE';
     await started();
     await pass(10 * MINUTE + SECOND);
-    expect(blockchain.asked.best).toBe(0);
+    expect(asked.best).toBe(0);
     expect(who()).toBeUndefined();
     blockchain.move('RUNNING');
     await pass(0);
@@ -73,19 +73,19 @@ describe('how often it looks', () => {
   });
 
   test('a state machine that flickers makes it look four times a second, no more', async () => {
-    const { blockchain, started } = setUp([row('p', 200)]);
+    const { asked, blockchain, started } = setUp([row('p', 200)]);
     await started();
-    const before = blockchain.asked.best;
+    const before = asked.best;
     for (let i = 0; i < 400; i += 1) {
       blockchain.move(i % 2 === 0 ? 'LEGACYSYNCING' : 'RUNNING');
       await pass(5);
     }
-    expect(blockchain.asked.best - before).toBeLessThanOrEqual(9);
-    expect(blockchain.asked.best - before).toBeGreaterThanOrEqual(7);
+    expect(asked.best - before).toBeLessThanOrEqual(9);
+    expect(asked.best - before).toBeGreaterThanOrEqual(7);
   });
 
   test('without overlap, however slow the answer', async () => {
-    const { blockchain, started, manager } = setUp([row('p', 200)], { hasBootstrap: false });
+    const { asked, blockchain, started, manager } = setUp([row('p', 200)], { hasBootstrap: false });
     let answer = () => {};
     blockchain.gate = new Promise((resolve) => {
       answer = resolve;
@@ -95,7 +95,7 @@ describe('how often it looks', () => {
       manager.peerAhead('p' as PeerId);
       await pass(3 * SECOND);
     }
-    expect(blockchain.asked.best).toBe(1);
+    expect(asked.best).toBe(1);
     answer();
     await pass(0);
     expect(manager.syncPeer()?.peerId).toBe('p');
@@ -217,23 +217,23 @@ describe('a version or verack', () => {
 
   test('of one that is not ahead, or not usable, changes nothing', async () => {
     const peers = [row('level', OWN_HEIGHT), row('banned', 200, { isBanned: true }), row('fit', 150)];
-    const { started, manager, blockchain, who } = setUp(peers, { minPeers: 5, hasBootstrap: false });
+    const { asked, started, manager, who } = setUp(peers, { minPeers: 5, hasBootstrap: false });
     await started();
     await pass(SECOND);
-    const before = blockchain.asked.best;
+    const before = asked.best;
     for (const name of ['level', 'banned', 'unknown']) manager.peerAhead(name as PeerId);
     await pass(500);
-    expect(blockchain.asked.best).toBe(before);
+    expect(asked.best).toBe(before);
     expect(who()).toBeUndefined();
   });
 
   test('waits with the others where there is a bootstrap', async () => {
-    const { started, manager, who, blockchain } = setUp([row('p', 200)], { minPeers: 5, hasBootstrap: true });
+    const { asked, started, manager, who } = setUp([row('p', 200)], { minPeers: 5, hasBootstrap: true });
     await started();
     manager.peerAhead('p' as PeerId);
     await pass(SECOND);
     expect(who()).toBeUndefined();
-    expect(blockchain.asked.best).toBe(1);
+    expect(asked.best).toBe(1);
   });
 });
 

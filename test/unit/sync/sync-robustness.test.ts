@@ -14,7 +14,7 @@ afterEach(() => {
 
 describe('a failing blockchain service', () => {
   test('is counted, told once, and the sync goes on when it is back', async () => {
-    const { started, blockchain, metrics, log, who } = setUp([row('p', 200)]);
+    const { listeners, started, blockchain, metrics, log, who } = setUp([row('p', 200)]);
     blockchain.fails = true;
     await started();
     await pass(MINUTE);
@@ -23,7 +23,7 @@ describe('a failing blockchain service', () => {
     blockchain.fails = false;
     await pass(15 * SECOND);
     expect(who()).toBe('p');
-    expect(blockchain.subscribers).toBe(1);
+    expect(listeners.size).toBe(1);
     blockchain.fails = true;
     await pass(MINUTE);
     expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(2);
@@ -50,49 +50,51 @@ describe('a failing blockchain service', () => {
 
 describe('start and stop', () => {
   test('started twice it looks once, and reads the blockchain through one subscription', async () => {
-    const { started, blockchain } = setUp();
+    const { listeners, asked, started } = setUp();
     await started();
     await started();
     await pass(15 * SECOND);
-    expect([blockchain.asked.best, blockchain.subscribers]).toEqual([2, 1]);
+    expect([asked.best, listeners.size]).toEqual([2, 1]);
   });
 
   test('stopped, twice, it leaves no timer, no subscription and no sync peer', async () => {
-    const { manager, started, blockchain, who } = setUp([row('p', 200)]);
+    const { tracker, listeners, asked, manager, started, who } = setUp([row('p', 200)]);
     await started();
     manager.stop();
+    await tracker.stop();
     manager.stop();
     manager.peerLeft('p' as PeerId);
     manager.peerAhead('p' as PeerId);
     await pass(MINUTE);
-    expect([blockchain.subscribers, vi.getTimerCount(), who()]).toEqual([0, 0, undefined]);
-    expect(blockchain.asked.best).toBe(1);
+    expect([listeners.size, vi.getTimerCount(), who()]).toEqual([0, 0, undefined]);
+    expect(asked.best).toBe(1);
     manager.start();
     expect(vi.getTimerCount()).toBe(0);
   });
 
   test('stopped during a look, nothing comes of the answer', async () => {
-    const { manager, started, blockchain, published } = setUp([row('p', 200)]);
+    const { tracker, manager, started, blockchain, published } = setUp([row('p', 200)]);
     let answer = () => {};
     blockchain.gate = new Promise((resolve) => {
       answer = resolve;
     });
     await started();
     manager.stop();
+    await tracker.stop();
     answer();
     await pass(MINUTE);
     expect([published, manager.syncPeer(), vi.getTimerCount()]).toEqual([[], undefined, 0]);
   });
 
   test('not started, or stopped before, it does nothing', async () => {
-    const { manager, blockchain } = setUp([row('p', 200)], { hasBootstrap: false });
+    const { asked, manager } = setUp([row('p', 200)], { hasBootstrap: false });
     manager.peerAhead('p' as PeerId);
     manager.peerLeft('p' as PeerId);
     await pass(MINUTE);
     manager.stop();
     manager.start();
     await pass(MINUTE);
-    expect([blockchain.asked.best, manager.syncPeer()]).toEqual([0, undefined]);
+    expect([asked.best, manager.syncPeer()]).toEqual([0, undefined]);
   });
 });
 

@@ -1,22 +1,23 @@
 // Our own recent chain in memory, from a blockchain service that follows, reorganises, fails, and is slow.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { OwnChain } from '../../../src/chain/own-chain.ts';
+import type { ChainTracker } from '../../../src/chain/tracker.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
 import { targetFromCompact } from '../../../src/wire/header.ts';
 import { FakeBlockchain } from '../../fakes/blockchain.ts';
-import { FakeClock, recordingLogger } from '../../fakes/recorders.ts';
+import { tracked } from '../../fakes/tracked.ts';
 
 const BITS = 0x207fffff;
+const { signal } = new AbortController();
 
 async function following(length: number, chain = new FakeBlockchain()) {
   const hashes = chain.grow(length);
-  const own = new OwnChain({ blockchain: chain, clock: new FakeClock(), log: recordingLogger() });
-  await own.start();
+  const own = tracked(chain);
+  await own.start(signal);
   return { chain, own, hashes };
 }
 
 /** Every hash has its height. */
-function knows(own: OwnChain, hashes: readonly Hash[], from = 0): boolean {
+function knows(own: ChainTracker, hashes: readonly Hash[], from = 0): boolean {
   return hashes.slice(from).every((hash, i) => own.heightOf(hash) === from + i);
 }
 
@@ -53,8 +54,8 @@ describe('start', () => {
     const chain = new FakeBlockchain();
     chain.grow(3);
     chain.fails = () => true;
-    const own = new OwnChain({ blockchain: chain, clock: new FakeClock(), log: recordingLogger() });
-    await expect(own.start()).rejects.toThrow('RPC');
+    const own = tracked(chain);
+    await expect(own.start(signal)).rejects.toThrow('RPC');
     expect(chain.subscribers).toBe(0);
     await own.stop();
   });
@@ -141,8 +142,8 @@ describe('a service that fails', () => {
     const chain = new FakeBlockchain();
     const hashes = chain.grow(20);
     chain.forget(hashes[10] as Hash);
-    const own = new OwnChain({ blockchain: chain, clock: new FakeClock(), log: recordingLogger() });
-    await own.start();
+    const own = tracked(chain);
+    await own.start(signal);
     await until(() => knows(own, hashes, 11));
     await own.stop();
     expect(own.heightOf(hashes[10] as Hash)).toBeUndefined();
@@ -264,8 +265,8 @@ describe('stop', () => {
     chain.grow(3);
     const gate = Promise.withResolvers<void>();
     chain.before = () => gate.promise;
-    const own = new OwnChain({ blockchain: chain, clock: new FakeClock(), log: recordingLogger() });
-    const starting = own.start();
+    const own = tracked(chain);
+    const starting = own.start(signal);
     await own.stop();
     gate.resolve();
     await starting;
@@ -273,7 +274,7 @@ describe('stop', () => {
   });
 
   test('before start is nothing', async () => {
-    const own = new OwnChain({ blockchain: new FakeBlockchain(), clock: new FakeClock(), log: recordingLogger() });
+    const own = tracked(new FakeBlockchain());
     await own.stop();
     expect(own.tip()).toBeUndefined();
   });

@@ -1,8 +1,8 @@
 // The state as last heard: by notification, by asking, and when both cross.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { FsmWatch } from '../../../src/chain/fsm-watch.ts';
 import type { BlockchainClient, BlockchainNotification, FsmState } from '../../../src/ports/blockchain-client.ts';
-import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+import { BEST } from '../../fakes/scripted-chain.ts';
+import { tracked } from '../../fakes/tracked.ts';
 
 const ASK_INTERVAL_MS = 5000;
 
@@ -22,12 +22,15 @@ function setUp() {
   };
   const blockchain = {
     fsmState: () => service.answer(),
+    bestBlockHeader: async () => BEST,
+    blockHeader: async () => undefined,
     subscribe: (_source: string, listener: (notification: BlockchainNotification) => void) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
   } as unknown as BlockchainClient;
-  const watch = new FsmWatch({ blockchain, log: recordingLogger(), metrics: new RecordedMetrics() });
+  const chain = tracked(blockchain);
+  const signal = new AbortController().signal;
   const tell = (state: FsmState) => {
     for (const listener of listeners) listener({ type: 'fsm_state', state });
   };
@@ -42,60 +45,82 @@ function setUp() {
     };
     return gate.resolve;
   };
-  return { watch, service, tell, hold, listeners };
+  return { chain, signal, service, tell, hold, listeners };
 }
 
 describe('state of the state machine', () => {
   test('as notified, and as asked for every five seconds', async () => {
-    const { watch, service, tell } = setUp();
-    expect(watch.state()).toBeUndefined();
-    await watch.start();
-    expect([watch.state(), watch.isSyncing()]).toEqual(['RUNNING', false]);
+    const { chain, signal, service, tell } = setUp();
+    expect(chain.fsmState()).toBeUndefined();
+    await chain.start(signal);
+    expect([chain.fsmState(), chain.isSyncing()]).toEqual(['RUNNING', false]);
     tell('LEGACYSYNCING');
-    expect([watch.state(), watch.isSyncing()]).toEqual(['LEGACYSYNCING', true]);
+    expect([chain.fsmState(), chain.isSyncing()]).toEqual(['LEGACYSYNCING', true]);
     service.state = 'CATCHINGBLOCKS';
     await vi.advanceTimersByTimeAsync(ASK_INTERVAL_MS);
-    expect([watch.state(), watch.isSyncing()]).toEqual(['CATCHINGBLOCKS', true]);
-    await watch.stop();
+    expect([chain.fsmState(), chain.isSyncing()]).toEqual(['CATCHINGBLOCKS', true]);
+    await chain.stop();
   });
 
   test.each(['at start', 'later'])(
     'a notification is newer than the answer to a question put before it, %s',
     async (when) => {
-      const { watch, tell, hold } = setUp();
-      if (when === 'later') await watch.start();
+      const { chain, signal, tell, hold } = setUp();
+      if (when === 'later') await chain.start(signal);
       const answer = hold();
-      const starting = when === 'later' ? undefined : watch.start();
+      const starting = when === 'later' ? undefined : chain.start(signal);
       await vi.advanceTimersByTimeAsync(when === 'later' ? ASK_INTERVAL_MS : 0);
       tell('CATCHINGBLOCKS');
       answer();
       await starting;
       await vi.advanceTimersByTimeAsync(0);
-      expect(watch.state()).toBe('CATCHINGBLOCKS');
+      expect(chain.fsmState()).toBe('CATCHINGBLOCKS');
       await vi.advanceTimersByTimeAsync(ASK_INTERVAL_MS);
-      expect(watch.state()).toBe('RUNNING');
-      await watch.stop();
+      expect(chain.fsmState()).toBe('RUNNING');
+      await chain.stop();
     },
   );
 
   test('a service that does not answer leaves the state as it was', async () => {
-    const { watch, service } = setUp();
-    await watch.start();
+    const { chain, signal, service } = setUp();
+    await chain.start(signal);
     service.answer = async () => {
       throw new Error('away');
     };
     await vi.advanceTimersByTimeAsync(3 * ASK_INTERVAL_MS);
-    expect(watch.state()).toBe('RUNNING');
+    expect(chain.fsmState()).toBe('RUNNING');
     service.answer = async () => 'IDLE';
     await vi.advanceTimersByTimeAsync(ASK_INTERVAL_MS);
-    expect(watch.state()).toBe('IDLE');
-    await watch.stop();
+    expect(chain.fsmState()).toBe('IDLE');
+    await chain.stop();
+  });
+
+  test('a stop while the first question is open leaves no loop and no subscription behind', async () => {
+    const { chain, signal, hold, listeners } = setUp();
+    const answer = hold();
+    const starting = chain.start(signal);
+    await chain.stop();
+    answer();
+    await starting;
+    expect([listeners.size, vi.getTimerCount()]).toEqual([0, 0]);
+  });
+
+  test('a start that is given up while the first question is open leaves no loop and no subscription behind', async () => {
+    const { chain, hold, listeners } = setUp();
+    const answer = hold();
+    const gaveUp = new AbortController();
+    const starting = chain.start(gaveUp.signal);
+    gaveUp.abort(new Error('given up'));
+    answer();
+    await expect(starting).rejects.toThrow('given up');
+    expect([listeners.size, vi.getTimerCount()]).toEqual([0, 0]);
+    await chain.stop();
   });
 
   test('after stop nothing is asked or heard', async () => {
-    const { watch, listeners } = setUp();
-    await watch.start();
-    await Promise.all([watch.stop(), watch.stop()]);
+    const { chain, signal, listeners } = setUp();
+    await chain.start(signal);
+    await Promise.all([chain.stop(), chain.stop()]);
     expect([listeners.size, vi.getTimerCount()]).toEqual([0, 0]);
   });
 });
