@@ -7,7 +7,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { type ErrorCode, P2PError } from '../../lib/errors.ts';
+import { ERROR_CODES, P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
 import { MALFORMED, type ResponseInitOf, responseMessage, serviceDefinition } from '../rpc/service-definition.ts';
 
@@ -19,15 +19,6 @@ export type UnaryHandlers<S extends Pick<DescService, 'method'>> = {
 };
 
 type AnyHandler = (request: unknown) => ResponseInitOf<DescMethod> | Promise<ResponseInitOf<DescMethod>>;
-
-/** Errors whose text is meant for the caller. All others are ours to look at: INTERNAL, and a line in the log. */
-const FORESEEN: Partial<Record<ErrorCode, status>> = {
-  INPUT_INVALID: status.INVALID_ARGUMENT,
-  ADDRESS_INVALID: status.INVALID_ARGUMENT,
-  STORE_UNAVAILABLE: status.UNAVAILABLE,
-  NODE_NOT_STARTED: status.UNAVAILABLE,
-  TIMEOUT: status.DEADLINE_EXCEEDED,
-};
 
 /** Definition and implementation for `Server.addService`. */
 export function unaryService<S extends DescService>(
@@ -55,9 +46,10 @@ async function answer(method: DescMethod, handler: AnyHandler, request: unknown)
   return responseMessage(method, await handler(request));
 }
 
+/** A caller sees the text of an error unless it is a fault of ours: that goes to the log. */
 function statusOf(error: unknown, method: DescMethod, log: Logger): { code: status; details: string } {
-  const code = error instanceof P2PError ? FORESEEN[error.code] : undefined;
-  if (code === undefined) {
+  const code = status[error instanceof P2PError ? ERROR_CODES[error.code].grpc : 'INTERNAL'];
+  if (code === status.INTERNAL) {
     log.error({ method: method.name, err: error }, 'grpc call failed');
     return { code: status.INTERNAL, details: `${method.name} failed; the server's log says why` };
   }
