@@ -4,6 +4,13 @@ import { HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
 import { loadAdminKey } from '../adapters/grpc/admin-key.ts';
 import { GrpcServer } from '../adapters/grpc/grpc-server.ts';
 import { HttpServer, type HttpServerOptions } from '../adapters/http/server/http-server.ts';
+import {
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  decodeKafkaRejectedTx,
+  encodeKafkaBlock,
+  encodeKafkaSubtree,
+} from '../adapters/kafka/codec.ts';
 import type { KafkaConnection } from '../adapters/kafka/connection.ts';
 import { KafkaConsumer } from '../adapters/kafka/consumer.ts';
 import { KafkaProducer } from '../adapters/kafka/producer.ts';
@@ -17,6 +24,7 @@ import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
 import { openDataFolder } from '../adapters/sql/data-folder.ts';
 import { createAdminApi } from '../admin/admin-api.ts';
 import { BanSystem } from '../bans/service.ts';
+import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import { buildVersion } from '../lib/version.ts';
 import type { AdminApi, SettingView } from '../ports/admin-api.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
@@ -28,6 +36,7 @@ import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import { parseKafkaUrl } from '../settings/kafka-url.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
+import type { Decoded } from '../wire/fault.ts';
 import { hashHeader } from '../wire/header.ts';
 import { NETWORKS } from '../wire/networks.ts';
 import { banOptions, banStore } from './ban-options.ts';
@@ -57,10 +66,10 @@ export interface AppOptions {
    * state store keeps the node's key, unless `p2p_private_key` is set.
    */
   readonly blockchain?: BlockchainClient;
-  /** Instead of what `kafka_blocksConfig` names: gets `encodeKafkaBlock` bytes. Started and stopped by the server. */
-  readonly blockProducer?: Producer;
-  /** Instead of what `kafka_subtreesConfig` names: gets `encodeKafkaSubtree` bytes. Started and stopped by the server. */
-  readonly subtreeProducer?: Producer;
+  /** Instead of what `kafka_blocksConfig` names. Started and stopped by the server. */
+  readonly blockProducer?: Producer<BlockAnnouncement>;
+  /** Instead of what `kafka_subtreesConfig` names. Started and stopped by the server. */
+  readonly subtreeProducer?: Producer<SubtreeAnnouncement>;
 }
 
 /** A composed server with all it stands on. */
@@ -108,8 +117,10 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       bans,
       blockchain,
       ...services,
-      blockProducer: options.blockProducer ?? producerFor(settings.kafka_blocksConfig, settings, brokers),
-      subtreeProducer: options.subtreeProducer ?? producerFor(settings.kafka_subtreesConfig, settings, brokers),
+      blockProducer:
+        options.blockProducer ?? producerFor(settings.kafka_blocksConfig, encodeKafkaBlock, settings, brokers),
+      subtreeProducer:
+        options.subtreeProducer ?? producerFor(settings.kafka_subtreesConfig, encodeKafkaSubtree, settings, brokers),
     };
     const member = new NetworkMember(
       { ...common, prober: dataHubProber(settings), random: Math.random },
@@ -133,9 +144,14 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
         ...common,
         member,
         reports: {
-          invalidBlocks: consumerFor(settings.kafka_invalidBlocksConfig, settings, brokers),
-          invalidSubtrees: consumerFor(settings.kafka_invalidSubtreesConfig, settings, brokers),
-          rejectedTxs: consumerFor(settings.kafka_rejectedTxConfig, settings, brokers),
+          invalidBlocks: consumerFor(settings.kafka_invalidBlocksConfig, decodeKafkaInvalidBlock, settings, brokers),
+          invalidSubtrees: consumerFor(
+            settings.kafka_invalidSubtreesConfig,
+            decodeKafkaInvalidSubtree,
+            settings,
+            brokers,
+          ),
+          rejectedTxs: consumerFor(settings.kafka_rejectedTxConfig, decodeKafkaRejectedTx, settings, brokers),
         },
         grpc: grpcServer(settings, admin, adminKey, deps),
         endpoints: (self) => httpEndpoints(settings, { server: self, member, admin, adminKey, node, ...deps, metrics }),
@@ -179,30 +195,32 @@ function queueBounds(settings: Settings) {
   return { maxMessages: settings.kafka_queue_max_messages, maxBytes: settings.kafka_queue_max_bytes };
 }
 
-function producerFor(
+function producerFor<T>(
   text: string,
+  encode: (value: T) => Uint8Array,
   settings: Settings,
   deps: { log: Logger; metrics: PrometheusMetrics; memoryBroker: MemoryBroker },
-): Producer {
+): Producer<T> {
   const url = parseKafkaUrl(text);
   if (url.scheme === 'memory')
-    return new MemoryProducer({ broker: deps.memoryBroker, metrics: deps.metrics }, { topic: url.topic });
-  return new KafkaProducer(deps, { ...kafkaConnection(url, settings), ...queueBounds(settings) });
+    return new MemoryProducer({ broker: deps.memoryBroker, metrics: deps.metrics }, { topic: url.topic, encode });
+  return new KafkaProducer(deps, { ...kafkaConnection(url, settings), ...queueBounds(settings), encode });
 }
 
-function consumerFor(
+function consumerFor<T>(
   text: string,
+  decode: (bytes: Uint8Array) => Decoded<T>,
   settings: Settings,
   deps: { log: Logger; metrics: PrometheusMetrics; memoryBroker: MemoryBroker },
-): Consumer {
+): Consumer<T> {
   const url = parseKafkaUrl(text);
   const groupId = `p2p.${settings.clientName}`;
   if (url.scheme === 'memory')
     return new MemoryConsumer(
       { ...deps, broker: deps.memoryBroker },
-      { topic: url.topic, groupId, replay: url.replay },
+      { topic: url.topic, groupId, replay: url.replay, decode },
     );
-  return new KafkaConsumer(deps, { ...kafkaConnection(url, settings), groupId });
+  return new KafkaConsumer(deps, { ...kafkaConnection(url, settings), groupId, decode });
 }
 
 function grpcServer(

@@ -9,6 +9,7 @@ import { noteAtHost } from '../bans/scores/datahub-notes.ts';
 import type { BanSystem } from '../bans/service.ts';
 import { FsmWatch } from '../chain/fsm-watch.ts';
 import { OwnChain } from '../chain/own-chain.ts';
+import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { attachGossip, type Gossip, type GossipOptions, type TopicNames } from '../gossip/attach.ts';
@@ -31,14 +32,13 @@ import { SyncManager, type SyncManagerOptions } from '../sync/sync-manager.ts';
 import { syncPeerRow } from '../sync/sync-peer-row.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
-import { encodeKafkaBlock } from '../wire/kafka-messages.ts';
 
 export interface NetworkMemberDependencies {
   readonly node: P2PNode;
   readonly bans: BanSystem;
   readonly blockchain: BlockchainClient;
-  readonly blockProducer: Producer;
-  readonly subtreeProducer: Producer;
+  readonly blockProducer: Producer<BlockAnnouncement>;
+  readonly subtreeProducer: Producer<SubtreeAnnouncement>;
   readonly prober: DataHubProber;
   readonly blockAssembly: BlockAssemblyClient | undefined;
   readonly log: Logger;
@@ -285,7 +285,7 @@ export class NetworkMember {
       {
         candidates: () => this.registry.connectedList().map((peer) => this.syncRow(peer)),
         blockchain,
-        publishBlock: (announcement) => blockProducer.publish(encodeKafkaBlock(announcement)),
+        publishBlock: (announcement) => blockProducer.publish(announcement),
         chargeFailure: (peerId: PeerId) => {
           const facts = { topic: '', hash: undefined };
           void bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });

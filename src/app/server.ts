@@ -3,6 +3,8 @@
 
 import { validationReports } from '../bans/reports/validation-reports.ts';
 import type { BanSystem } from '../bans/service.ts';
+import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
+import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../domain/report.ts';
 import type { Gossip } from '../gossip/attach.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
@@ -35,13 +37,13 @@ export interface ServerDependencies {
   readonly bans: BanSystem;
   readonly member: NetworkMember;
   readonly blockchain: BlockchainClient;
-  readonly blockProducer: Producer;
-  readonly subtreeProducer: Producer;
+  readonly blockProducer: Producer<BlockAnnouncement>;
+  readonly subtreeProducer: Producer<SubtreeAnnouncement>;
   /** What the node's own validation reports. */
   readonly reports: {
-    readonly invalidBlocks: Consumer;
-    readonly invalidSubtrees: Consumer;
-    readonly rejectedTxs: Consumer;
+    readonly invalidBlocks: Consumer<InvalidBlockReport>;
+    readonly invalidSubtrees: Consumer<InvalidSubtreeReport>;
+    readonly rejectedTxs: Consumer<RejectedTxReport>;
   };
   /** undefined where this node has none. */
   readonly blockValidation: BlockValidationClient | undefined;
@@ -243,7 +245,7 @@ function servedUrl(address: string, servesHttps: boolean): string {
   return `${servesHttps ? 'https' : 'http'}://${address.replace(/^[a-z0-9]+:\/{2,3}/i, '')}`;
 }
 
-async function flushed(producers: readonly Producer[]): Promise<void> {
+async function flushed(producers: readonly Pick<Producer<never>, 'stop'>[]): Promise<void> {
   await Promise.all(producers.map((producer) => producer.stop(FLUSH_DEADLINE_MS)));
 }
 

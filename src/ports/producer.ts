@@ -8,17 +8,14 @@ export interface ProbeResult {
 }
 
 /**
- * Publishes bytes to one topic. `publish` never blocks and never throws for a slow or absent broker: the message enters a bounded
- * queue, the oldest is dropped and counted when that is full.
+ * Publishes values to one topic; the implementation makes the bytes. `publish` does not wait and does not throw for a slow or absent broker:
+ * the message enters a bounded queue, and when that is full the oldest message is dropped and counted.
  */
-export interface Producer {
-  readonly topic: string;
-  /** Connects in the background; resolves at once even when the broker is away. */
+export interface Producer<T> {
+  /** Connects in the background; resolves at once even when the broker is down. */
   start(signal: AbortSignal): Promise<void>;
-  /** Accepts the message into the queue. After `stop` it is dropped and counted. */
-  publish(value: Uint8Array): void;
-  /** Messages accepted and not yet acknowledged by the broker. */
-  pending(): number;
+  /** Accepts the message into the queue. After `stop` the message is dropped and counted. */
+  publish(value: T): void;
   /** Asks the broker for an answer; always settles within `deadlineMs`. */
   probe(deadlineMs: number): Promise<ProbeResult>;
   /** Flushes what was accepted, at most `deadlineMs` (default 3000), then closes. May be called twice. */

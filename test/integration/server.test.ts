@@ -1,12 +1,20 @@
 // The server's own order of things, with real parts within the process.
 import { afterEach, describe, expect, test } from 'vitest';
 import { EmbeddedChain } from '../../src/adapters/embedded-chain/embedded-chain.ts';
+import {
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  decodeKafkaRejectedTx,
+  encodeKafkaBlock,
+  encodeKafkaSubtree,
+} from '../../src/adapters/kafka/codec.ts';
 import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../../src/adapters/memory/broker.ts';
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import { NetworkMember, type NetworkMemberOptions } from '../../src/app/network-member.ts';
 import { type Endpoint, Server, type ServerOptions } from '../../src/app/server.ts';
 import { BanSystem } from '../../src/bans/service.ts';
 import { systemClock } from '../../src/ports/clock.ts';
+import type { Decoded } from '../../src/wire/fault.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { makeNode } from '../support/nodes.ts';
@@ -91,16 +99,17 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
       isShadow: () => false,
     },
   );
-  const consumer = (topic: string) =>
-    new MemoryConsumer({ broker, log, metrics }, { topic, groupId: 'p2p.test', replay: true });
-  const producer = (topic: string) => new MemoryProducer({ broker, metrics }, { topic });
+  const consumer = <T>(topic: string, decode: (bytes: Uint8Array) => Decoded<T>) =>
+    new MemoryConsumer({ broker, log, metrics }, { topic, groupId: 'p2p.test', replay: true, decode });
+  const producer = <T>(topic: string, encode: (value: T) => Uint8Array) =>
+    new MemoryProducer({ broker, metrics }, { topic, encode });
   const prober = { probe: async () => ({ outcome: 'alive', reason: 'answered', details: '' }) as const };
   const common = {
     node,
     bans,
     blockchain: chain,
-    blockProducer: producer('blocks'),
-    subtreeProducer: producer('subtrees'),
+    blockProducer: producer('blocks', encodeKafkaBlock),
+    subtreeProducer: producer('subtrees', encodeKafkaSubtree),
     log,
     metrics,
     clock,
@@ -110,7 +119,11 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
       ...common,
       member: new NetworkMember({ ...common, prober, blockAssembly: undefined, random: Math.random }, MEMBER),
       blockValidation: undefined,
-      reports: { invalidBlocks: consumer('ib'), invalidSubtrees: consumer('is'), rejectedTxs: consumer('rt') },
+      reports: {
+        invalidBlocks: consumer('ib', decodeKafkaInvalidBlock),
+        invalidSubtrees: consumer('is', decodeKafkaInvalidSubtree),
+        rejectedTxs: consumer('rt', decodeKafkaRejectedTx),
+      },
       grpc,
       endpoints: () => [endpoint],
     },

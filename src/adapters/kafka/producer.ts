@@ -18,7 +18,8 @@ import {
 } from './connection.ts';
 import { ensureTopic } from './topic-admin.ts';
 
-export interface KafkaProducerOptions extends KafkaConnection {
+export interface KafkaProducerOptions<T> extends KafkaConnection {
+  readonly encode: (value: T) => Uint8Array;
   /** `kafka_queue_max_messages`: accepted and not yet acknowledged. */
   readonly maxMessages: number;
   /** `kafka_queue_max_bytes`. */
@@ -47,10 +48,10 @@ interface QueuedRecord {
 
 type ByteClient = Client<Buffer, Buffer, Buffer, Buffer>;
 
-export class KafkaProducer implements Producer {
+export class KafkaProducer<T> implements Producer<T> {
   readonly topic: string;
   private readonly log: Logger;
-  private readonly options: KafkaProducerOptions;
+  private readonly options: KafkaProducerOptions<T>;
   private readonly queue: BoundedQueue<QueuedRecord>;
   private readonly counters: { readonly dropped: Counter; readonly sent: Counter; readonly errors: Counter };
   private readonly times: { readonly delivery: Histogram; readonly request: Histogram };
@@ -67,7 +68,7 @@ export class KafkaProducer implements Producer {
   private isAway = false;
   private stopping: Promise<void> | undefined;
 
-  constructor(deps: { readonly log: Logger; readonly metrics: Metrics }, options: KafkaProducerOptions) {
+  constructor(deps: { readonly log: Logger; readonly metrics: Metrics }, options: KafkaProducerOptions<T>) {
     this.topic = options.url.topic;
     this.log = deps.log;
     this.options = options;
@@ -125,13 +126,13 @@ export class KafkaProducer implements Producer {
     this.loop ??= this.run();
   }
 
-  publish(value: Uint8Array): void {
+  publish(value: T): void {
     if (this.stopped.signal.aborted || this.stopping !== undefined) {
       this.counters.dropped.add(1, { ...this.labels, reason: 'stopped' });
       return;
     }
     if (this.queue.length === 0) this.firstQueuedAtMs = performance.now();
-    this.queue.push({ value, atMs: performance.now() });
+    this.queue.push({ value: this.options.encode(value), atMs: performance.now() });
     // The batch under way counts against the bound too.
     if (this.pending() > this.options.maxMessages && this.queue.shift() !== undefined) {
       this.counters.dropped.add(1, { ...this.labels, reason: 'queue_full' });
@@ -139,6 +140,7 @@ export class KafkaProducer implements Producer {
     if (this.queue.length === 1 || this.isFull()) this.wake?.();
   }
 
+  /** Messages accepted and not yet acknowledged by the broker. */
   pending(): number {
     return this.queue.length + this.inFlight.length;
   }

@@ -2,9 +2,8 @@
 // Management").
 import type { BlockchainClient } from '../../ports/blockchain-client.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Consumer } from '../../ports/consumer.ts';
 import type { HealthCheck } from '../../ports/health.ts';
-import type { ProbeResult, Producer } from '../../ports/producer.ts';
+import type { ProbeResult } from '../../ports/producer.ts';
 import type { BlockValidationClient } from '../../ports/validation-services.ts';
 
 export interface HealthReport {
@@ -15,15 +14,20 @@ export interface HealthReport {
   readonly checks: readonly HealthCheck[];
 }
 
+/** A part that can say whether what it depends on answers. */
+interface Probed {
+  probe(deadlineMs: number): Promise<ProbeResult>;
+}
+
 export interface HealthDependencies {
   readonly blockchain: BlockchainClient;
-  readonly blockProducer: Producer;
-  readonly subtreeProducer: Producer;
+  readonly blockProducer: Probed;
+  readonly subtreeProducer: Probed;
   /** What the node's own validation reports; each may come from brokers of its own. */
   readonly reports: {
-    readonly invalidBlocks: Consumer;
-    readonly invalidSubtrees: Consumer;
-    readonly rejectedTxs: Consumer;
+    readonly invalidBlocks: Probed;
+    readonly invalidSubtrees: Probed;
+    readonly rejectedTxs: Probed;
   };
   /** undefined where this node has none. */
   readonly blockValidation: BlockValidationClient | undefined;

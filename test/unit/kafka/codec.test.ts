@@ -2,14 +2,20 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Hash } from '../../../src/domain/ids.ts';
-import { KafkaBlockTopicMessageSchema, KafkaSubtreeTopicMessageSchema } from '../../../src/gen/kafkamessage_pb.js';
 import {
   decodeKafkaBlock,
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  decodeKafkaRejectedTx,
   decodeKafkaSubtree,
   encodeKafkaBlock,
+  encodeKafkaInvalidBlock,
+  encodeKafkaInvalidSubtree,
+  encodeKafkaRejectedTx,
   encodeKafkaSubtree,
-} from '../../../src/wire/kafka-messages.ts';
+} from '../../../src/adapters/kafka/codec.ts';
+import type { Hash } from '../../../src/domain/ids.ts';
+import { KafkaBlockTopicMessageSchema, KafkaSubtreeTopicMessageSchema } from '../../../src/gen/kafkamessage_pb.js';
 
 const TOPICS = [
   ['block', KafkaBlockTopicMessageSchema, encodeKafkaBlock, decodeKafkaBlock],
@@ -41,5 +47,27 @@ describe.each(TOPICS)('announcement of a %s', (_name, schema, encode, decode) =>
       { ok: true, message: first },
       { ok: true, message: second },
     ]);
+  });
+});
+
+describe.each([
+  ['an invalid block', encodeKafkaInvalidBlock, decodeKafkaInvalidBlock],
+  ['an invalid subtree', encodeKafkaInvalidSubtree, decodeKafkaInvalidSubtree],
+  ['a rejected transaction', encodeKafkaRejectedTx, decodeKafkaRejectedTx],
+] as const)('report of %s', (_name, encode, decode) => {
+  const hash = 'a1'.repeat(32) as Hash;
+  const bytes = encode({ hash, txId: hash, peerUrl: 'https://hub.example', reason: 'r', peerId: '' });
+
+  test('is read as it was written', () => {
+    expect(decode(bytes)).toMatchObject({ ok: true, message: { reason: 'r' } });
+  });
+
+  test('is a fault when its bytes are something else', () => {
+    const junk = ['', 'junk', '{"hash":"x"}', '\xff\xff\xff', '\x0a\x03abc', 'x'.repeat(70_000)];
+    for (const text of junk) expect(decode(Buffer.from(text, 'latin1')).ok).toBe(false);
+  });
+
+  test('is a fault when it ends within its hash', () => {
+    for (let cut = 1; cut < 66; cut += 1) expect(decode(bytes.subarray(0, cut)).ok).toBe(false);
   });
 });
