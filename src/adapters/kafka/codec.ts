@@ -83,10 +83,16 @@ function announcement(
   url: string,
   peerId: string,
 ): Uint8Array {
-  if (hash !== '') writer.tag(field.hash.number, WireType.LengthDelimited).string(hash);
-  if (url !== '') writer.tag(field.URL.number, WireType.LengthDelimited).string(url);
-  if (peerId !== '') writer.tag(field.peerId.number, WireType.LengthDelimited).string(peerId);
-  return writer.finish();
+  let bytes: Uint8Array;
+  try {
+    if (hash !== '') writer.tag(field.hash.number, WireType.LengthDelimited).string(hash);
+    if (url !== '') writer.tag(field.URL.number, WireType.LengthDelimited).string(url);
+    if (peerId !== '') writer.tag(field.peerId.number, WireType.LengthDelimited).string(peerId);
+  } finally {
+    // Also after a throw: what was written before it must not precede the next announcement.
+    bytes = writer.finish();
+  }
+  return bytes;
 }
 
 function read<D extends DescMessage, T>(

@@ -39,6 +39,15 @@ describe.each(TOPICS)('announcement of a %s', (_name, schema, encode, decode) =>
     );
   });
 
+  test('that cannot be encoded leaves nothing in front of the next one', () => {
+    const announcement = { hash: 'a1'.repeat(32) as Hash, url: 'https://hub.example/api', peerId: 'first' };
+    const expected = encode(announcement);
+    // No text fails; the encoder has written the hash and the tag of the URL when this one throws.
+    const broken = { ...announcement, url: Object.create(null) as string };
+    expect(() => encode(broken)).toThrow(TypeError);
+    expect(encode(announcement)).toEqual(expected);
+  });
+
   test('stays as it was when the next one is written', () => {
     const first = { hash: 'a1'.repeat(32) as Hash, url: 'https://first.example/api', peerId: 'first' };
     const second = { hash: 'b2'.repeat(32) as Hash, url: 'https://second.example/api', peerId: 'second' };
