@@ -2,7 +2,10 @@
 import { Admin } from '@platformatic/kafka';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
+import { topicChanged } from '../../src/adapters/kafka/topic-watch.ts';
 import type { ConsumedMessage } from '../../src/ports/consumer.ts';
+import { parseKafkaUrl } from '../../src/settings/kafka-url.ts';
+import { countingProxy } from '../support/counting-proxy.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { partsFor, signal } from '../support/kafka-parts.ts';
 import { readTopic } from '../support/kafka-reader.ts';
@@ -65,7 +68,7 @@ describe('what others do to a topic', () => {
     await consumer.start(collector(got), signal);
     publish(producer, ['x']);
     await waitFor(() => got.length === 1, { what: 'the record' });
-    expect(log.lines.map(({ event }) => event)).toContain('kafka topic cannot be configured, used as it is');
+    expect(log.lines.map(({ event }) => event)).toContain('cannot configure Kafka topic, using it as it is');
     await Promise.all([producer.stop(), consumer.stop()]);
   });
 
@@ -142,6 +145,25 @@ describe('what others do to a topic', () => {
     await waitFor(() => ['x', 'y', 'z'].every((each) => got.includes(each)), { what: 'the records after it' });
     expect(got).toHaveLength(63);
     await Promise.all([producer.stop(), second.stop()]);
+  });
+
+  test('three consumers that watch topics of the same brokers share one connection, which they keep', async () => {
+    const topics = ['watched-a', 'watched-b', 'watched-c'];
+    for (const topic of topics) await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 });
+    const proxy = await countingProxy(broker.address);
+    const stop = new AbortController();
+    const connection = (topic: string) => ({
+      url: parseKafkaUrl(`kafka://${proxy.address}/${topic}`),
+      clientId: 'test',
+      tls: undefined,
+    });
+    const watches = topics.map((topic) => topicChanged(connection(topic), stop.signal, { intervalMs: 50 }));
+    await waitFor(() => proxy.requests() >= 60, { timeoutMs: 30_000, what: 'ten checks of each topic' });
+    expect(proxy.accepted()).toBe(1);
+    stop.abort();
+    await Promise.all(watches);
+    await waitFor(() => proxy.open() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
+    await proxy.stop();
   });
 
   test('members that come to a group and go again make nobody handle a record twice', async () => {

@@ -82,7 +82,7 @@ describe('kafka:// with a real broker', () => {
     for (let i = 0; i < 3000; i += 1) producer.publish(`a${i}`);
     for (let i = 0; i < 3000; i += 1) late.publish(`b${i}`);
     expect(await late.probe(1000)).toMatchObject({ ok: false });
-    await waitFor(() => log.lines.some(({ event }) => event === 'kafka does not answer'), {
+    await waitFor(() => log.lines.some(({ event }) => event === 'Kafka unavailable'), {
       timeoutMs: 20_000,
       what: 'a warning',
     });

@@ -1,6 +1,8 @@
 // Consumer on a Kafka broker: the instances that the URL asks for in one group, each re-created when its stream ends, for ever.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Consumer as Client, type Message, type MessagesStream } from '@platformatic/kafka';
+import { backoffMs } from '../../lib/backoff.ts';
+import { settledWithin } from '../../lib/deadline.ts';
+import { pause } from '../../lib/pause.ts';
 import { type Consumer, type MessageHandler, type RecordHandler, recordHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
@@ -8,7 +10,14 @@ import type { ProbeResult } from '../../ports/producer.ts';
 import type { Decoded } from '../../wire/fault.ts';
 import { probeBroker } from './broker-probe.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
-import { clientOptions, deepestMessage, elseNextBroker, type KafkaConnection, RETRIES } from './connection.ts';
+import {
+  clientOptions,
+  deepestMessage,
+  elseNextBroker,
+  type KafkaConnection,
+  RETRIES,
+  RETRY_TIMES,
+} from './connection.ts';
 import { bySubscription } from './partition-assigner.ts';
 import { ensureTopic } from './topic-admin.ts';
 import { topicChanged } from './topic-watch.ts';
@@ -26,8 +35,6 @@ type ByteClient = Client<Buffer, Buffer, Buffer, Buffer>;
 /** Records fetched ahead of the handler. */
 const PREFETCH = 256;
 const COMMIT_EVERY_MS = 500;
-const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 5000;
 const DEFAULT_STOP_MS = 3000;
 const SESSION_TIMEOUT_MS = 10_000;
 const LEAVE_DEADLINE_MS = 1000;
@@ -78,12 +85,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
     this.stopped.abort();
     // A closed stream ends the loop that reads it, which then leaves the group.
     for (const stream of this.open.values()) void stream?.close().catch(() => {});
-    const timer = new AbortController();
-    await Promise.race([
-      Promise.all(this.loops),
-      sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {}),
-    ]);
-    timer.abort();
+    await settledWithin(this.loops, deadlineMs);
     for (const [client, stream] of this.open) destroyClient(client, stream);
   }
 
@@ -101,14 +103,12 @@ export class KafkaConsumer<T> implements Consumer<T> {
       } catch (error) {
         if (signal.aborted) return;
         const details = { topic: this.topic, reason: deepestMessage(error) };
-        this.log[failures === 0 ? 'warn' : 'debug'](details, 'kafka consumer interrupted');
+        this.log[failures === 0 ? 'warn' : 'debug'](details, 'Kafka consumer failed');
       }
       if (signal.aborted) return;
       failures += 1;
       this.restarts.add(1, { topic: this.topic });
-      await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(
-        () => {},
-      );
+      await pause(backoffMs(RETRY_TIMES, failures), signal);
     }
   }
 
@@ -144,13 +144,13 @@ export class KafkaConsumer<T> implements Consumer<T> {
     const changed = topicChanged(this.options, done).then(() => 'topic changed');
     const reason = await Promise.race([changed, lost.promise]);
     if (done.aborted) return;
-    this.log.warn({ topic: this.topic, reason }, 'kafka consumer begins anew');
+    this.log.warn({ topic: this.topic, reason }, 'restarting Kafka consumer');
     over.abort();
     void this.open
       .get(client)
       ?.close()
       .catch(() => {});
-    await sleep(END_PATIENCE_MS, undefined, { signal: done }).catch(() => {});
+    await pause(END_PATIENCE_MS, done);
     if (!done.aborted) destroyClient(client, this.open.get(client));
   }
 
