@@ -30,7 +30,7 @@ export type { BlockAnnouncement, SubtreeAnnouncement } from './domain/announceme
 export type { BlockHash, Hash, PeerId, SubtreeHash } from './domain/ids.ts';
 export type { BlockAssemblyDetails, NodeStatusMessage } from './domain/node-status.ts';
 export type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from './domain/report.ts';
-export type { Verdict } from './gossip/verdict.ts';
+export type { ValidationResult } from './gossip/validation-result.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from './lib/errors.ts';
 export { type Announcement, Attribution, type AttributionOptions } from './peers/attribution.ts';
 export type {
@@ -52,8 +52,8 @@ export type {
   P2PNode,
   PeerRecord,
   PublishOutcome,
-  RelayDecision,
   TopicHandler,
+  ValidationDecision,
 } from './ports/p2p-node.ts';
 export type { ProbeResult, Producer } from './ports/producer.ts';
 export type { Progress } from './ports/progress.ts';

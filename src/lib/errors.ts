@@ -1,5 +1,5 @@
 // Every error that this program throws has a code from one table, so that operators and callers can tell errors apart without reading text.
-// A peer's mistake is a value (Fault, Verdict), never one of these.
+// A peer's mistake is a value (Fault, ValidationResult), never one of these.
 
 /** What a caller over HTTP or gRPC gets when an error of a code ends its request. */
 interface ErrorAnswer {

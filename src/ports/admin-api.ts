@@ -2,7 +2,7 @@
 import type { BlockHash, Hash, PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { BanEntry, BanReason, Offence, ScoreRole } from './ban-store.ts';
-import type { RelayDecision } from './p2p-node.ts';
+import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
 
 /** What decides whether we sync from a peer, as the choice sees it; undefined where this node does not know. */
@@ -120,7 +120,7 @@ export interface RecentVerdict {
   readonly author: PeerId;
   /** Who handed it over. */
   readonly relay: PeerId;
-  readonly decision: RelayDecision;
+  readonly decision: ValidationDecision;
   readonly isProcessed: boolean;
   /** Name of the guard that stopped it; undefined when it was processed. */
   readonly reason: string | undefined;
