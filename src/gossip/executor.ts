@@ -73,7 +73,7 @@ function run(effect: Effect, deps: ExecutorDependencies, withheld: Counter): voi
       return;
     case 'heard':
       deps.registry.heard(effect.peerId, effect.patch);
-      if (effect.patch.claimed !== undefined) deps.node.updatePeerHeight(effect.peerId, effect.patch.claimed.height);
+      if (effect.patch.claimed !== undefined) deps.node.updatePeerHeight?.(effect.peerId, effect.patch.claimed.height);
       return;
     case 'notify':
       deps.notify({ ...effect.notification, atMs: deps.clock.now() } as Notification);

@@ -87,20 +87,12 @@ class OwnNode implements P2PNode {
   hostId = () => this.id;
   listenAddresses = () => [`/memory/own/p2p/${this.id}`];
   getTopic = () => undefined;
-  connectedPeers = () => [];
   currentlyConnectedPeers = () => [];
   disconnectPeer = async () => {};
   sendToPeer = async () => {};
   setPeerConnectedCallback = () => {};
   setPeerDisconnectedCallback = () => {};
-  updatePeerHeight = () => {};
   retryDials = () => {};
-  lastSend = () => undefined;
-  lastRecv = () => undefined;
-  bytesSent = () => 0n;
-  bytesReceived = () => 0n;
-  getProcessName = () => 'own';
-  updateBytesReceived = () => {};
 }
 
 class OwnChain implements BlockchainClient {
