@@ -5,8 +5,8 @@ import { backoffMs } from '../../lib/backoff.ts';
 import { orAfter } from '../../lib/deadline.ts';
 import { pause } from '../../lib/pause.ts';
 import type { Logger } from '../../ports/log.ts';
-import { type Counter, gaugeWithBound, type Histogram, type Metrics } from '../../ports/metrics.ts';
-import { deliveryTime, type ProbeResult, type Producer } from '../../ports/producer.ts';
+import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
+import { deliveryTime, type ProbeResult, type Producer, queueGauges } from '../../ports/producer.ts';
 import { BatchQueue, type QueuedRecord } from './batch-queue.ts';
 import { probeBroker } from './broker-probe.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
@@ -70,7 +70,7 @@ export class KafkaProducer<T> implements Producer<T> {
       ),
     };
     this.queue = new BatchQueue({ ...options.url, ...options }, () => this.dropped('queue_full'));
-    queueGauges(deps.metrics, this.queue, options, this.labels);
+    queueGauges(deps.metrics, this.topic, options, { length: () => this.pending(), bytes: () => this.queue.bytes });
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -248,24 +248,4 @@ function counters(metrics: Metrics, labels: { readonly topic: string }) {
   errors.add(0, labels);
   for (const reason of ['queue_full', 'stopped', 'too_large']) dropped.add(0, { ...labels, reason });
   return { dropped, sent, errors };
-}
-
-function queueGauges(
-  metrics: Metrics,
-  queue: BatchQueue,
-  bounds: { readonly maxMessages: number; readonly maxBytes: number },
-  labels: { readonly topic: string },
-): void {
-  gaugeWithBound(
-    metrics,
-    { name: 'teranode_p2p_kafka_queue_length', help: 'Messages waiting for Kafka', labels },
-    () => queue.pending,
-    bounds.maxMessages,
-  );
-  gaugeWithBound(
-    metrics,
-    { name: 'teranode_p2p_kafka_queue_bytes', help: 'Bytes of the messages waiting for Kafka', labels },
-    () => queue.bytes,
-    bounds.maxBytes,
-  );
 }

@@ -1,22 +1,22 @@
-// The in-process broker behind `memory://` URLs: what newcomers and tests run without Kafka. Bounded logs, consumer groups with offsets,
-// the same promises as the real one within this process; nothing survives it.
+// The in-process broker behind `memory://` URLs, for running without Kafka. Bounded logs and consumer groups with offsets; within this process
+// it keeps the promises of a real broker, but nothing outlasts the process.
 import { BoundedQueue } from '../../lib/bounded-queue.ts';
 import { type Consumer, type MessageHandler, type RecordHandler, recordHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
-import { deliveryTime, type ProbeResult, type Producer } from '../../ports/producer.ts';
+import { deliveryTime, type ProbeResult, type Producer, queueGauges } from '../../ports/producer.ts';
 import type { Decoded } from '../../wire/fault.ts';
 
 export interface MemoryBrokerOptions {
-  /** Records kept of each topic; the oldest leaves first. */
+  /** Records kept per topic; the oldest is dropped first. */
   readonly maxMessages: number;
   readonly maxBytes: number;
 }
 
 interface Group {
-  /** Offset of the next record to hand out. */
+  /** Offset of the next record to deliver. */
   next: bigint;
-  /** Resolved when there may be more to read; shared by all who wait. */
+  /** Resolved when there may be more records; shared by all waiting consumers. */
   more: PromiseWithResolvers<void> | undefined;
 }
 
@@ -51,7 +51,7 @@ export class MemoryBroker {
     for (const group of topic.groups.values()) wake(group);
   }
 
-  /** Joins a group; a new one begins at the oldest record, or after the newest. */
+  /** Joins a group; a new group begins at the oldest record with `replay`, else after the newest. */
   join(topicName: string, groupId: string, replay: boolean): void {
     const topic = this.topic(topicName);
     if (!topic.groups.has(groupId)) {
@@ -62,7 +62,7 @@ export class MemoryBroker {
     }
   }
 
-  /** The group's next record, or undefined when it has read all; `onMore` is called once when there is more. */
+  /** The group's next record; undefined when it has read all. */
   take(topicName: string, groupId: string): { readonly value: Uint8Array; readonly offset: bigint } | undefined {
     const topic = this.topic(topicName);
     const group = topic.groups.get(groupId);
@@ -83,7 +83,7 @@ export class MemoryBroker {
     return group.more.promise;
   }
 
-  /** Lets those who wait look again, whether or not there is more. */
+  /** Lets waiting consumers check again, whether or not there are more records. */
   wake(topicName: string, groupId: string): void {
     const group = this.topic(topicName).groups.get(groupId);
     if (group !== undefined) wake(group);
@@ -108,23 +108,7 @@ export class MemoryBroker {
       groups: new Map(),
     };
     this.topics.set(name, topic);
-    this.metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => unread(topic), {
-      topic: name,
-    });
-    this.metrics.gauge(
-      'teranode_p2p_kafka_queue_bound',
-      'Messages waiting for Kafka at most',
-      () => this.options.maxMessages,
-      { topic: name },
-    );
-    this.metrics.gauge(
-      'teranode_p2p_kafka_queue_bytes',
-      'Bytes of the messages kept for Kafka',
-      () => topic.log.bytes,
-      {
-        topic: name,
-      },
-    );
+    queueGauges(this.metrics, name, this.options, { length: () => unread(topic), bytes: () => topic.log.bytes });
     return topic;
   }
 }
@@ -134,7 +118,7 @@ function wake(group: Group): void {
   group.more = undefined;
 }
 
-/** Records that the slowest reader has still to read; none where nobody reads. */
+/** Records that the slowest group has not read yet; none without groups. */
 function unread({ first, log, groups }: Topic): number {
   const end = first + BigInt(log.length);
   return Number([...groups.values()].reduce((most, { next }) => (end - next > most ? end - next : most), 0n));
