@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lib: [],
   gen: [],
   domain: ['lib'],
-  wire: ['lib', 'domain', 'gen'],
+  wire: ['lib', 'domain'],
   ports: ['lib', 'domain', 'wire'],
   settings: ['lib', 'domain', 'wire'],
   chain: BASE,
@@ -58,7 +58,7 @@ const HOMES: readonly { readonly library: RegExp; readonly folders: readonly str
   },
   {
     library: /^@bufbuild\/protobuf(\/|$)/,
-    folders: ['gen', 'wire', 'adapters/grpc', 'adapters/rpc', 'adapters/services', 'client'],
+    folders: ['gen', 'adapters/grpc', 'adapters/kafka', 'adapters/rpc', 'adapters/services', 'client'],
   },
   { library: /^zod$/, folders: ['settings', 'adapters/http', 'adapters/libp2p/discovery'] },
   { library: /^ipaddr\.js$/, folders: ['lib', 'wire', 'peers', 'adapters'] },

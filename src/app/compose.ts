@@ -9,6 +9,7 @@ import { openDataFolder } from '../adapters/sql/data-folder.ts';
 import { createAdminApi } from '../admin/admin-api.ts';
 import { createPublisher } from '../announce/publisher.ts';
 import { ChainTracker } from '../chain/tracker.ts';
+import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { Notification } from '../domain/notification.ts';
 import { buildVersion } from '../lib/version.ts';
 import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
@@ -54,10 +55,10 @@ export interface AppOptions extends OwnNetworks {
    * the node's key, unless `p2p_private_key` is set.
    */
   readonly blockchain?: BlockchainClient;
-  /** Replaces the producer of `kafka_blocksConfig`: gets `encodeKafkaBlock` bytes. Started and stopped by the server. */
-  readonly blockProducer?: Producer;
-  /** Replaces the producer of `kafka_subtreesConfig`: gets `encodeKafkaSubtree` bytes. Started and stopped by the server. */
-  readonly subtreeProducer?: Producer;
+  /** Replaces the producer of `kafka_blocksConfig`. Started and stopped by the server. */
+  readonly blockProducer?: Producer<BlockAnnouncement>;
+  /** Replaces the producer of `kafka_subtreesConfig`. Started and stopped by the server. */
+  readonly subtreeProducer?: Producer<SubtreeAnnouncement>;
 }
 
 /** A composed server with all it stands on. */

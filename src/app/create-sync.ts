@@ -2,11 +2,11 @@
 import { noteAtHost } from '../bans/scores/datahub-notes.ts';
 import type { BanSystem } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
+import type { BlockAnnouncement } from '../domain/announcement.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { Settings } from '../settings/load.ts';
 import { SyncManager } from '../sync/sync-manager.ts';
-import { encodeKafkaBlock } from '../wire/kafka-messages.ts';
 import type { Core } from './core.ts';
 import type { Peers } from './create-peers.ts';
 
@@ -14,7 +14,7 @@ export interface SyncDependencies extends Core {
   readonly chain: ChainTracker;
   readonly peers: Peers;
   readonly bans: BanSystem;
-  readonly blockProducer: Producer;
+  readonly blockProducer: Producer<BlockAnnouncement>;
 }
 
 export function createSync(settings: Settings, deps: SyncDependencies): SyncManager {
@@ -25,7 +25,7 @@ export function createSync(settings: Settings, deps: SyncDependencies): SyncMana
       ...deps,
       candidates: () => registry.connectedList().map(syncRow),
       connectedCount: () => registry.connectedList().length,
-      publishBlock: (announcement) => blockProducer.publish(encodeKafkaBlock(announcement)),
+      publishBlock: (announcement) => blockProducer.publish(announcement),
       chargeFailure: (peerId: PeerId) => {
         const facts = { topic: '', hash: undefined };
         bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });

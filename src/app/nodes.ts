@@ -96,7 +96,7 @@ export class Nodes {
   }
 
   updatePeerHeight(peerId: PeerId, height: number): void {
-    for (const node of this.all) node.updatePeerHeight(peerId, height);
+    for (const node of this.all) node.updatePeerHeight?.(peerId, height);
   }
 
   retryDials(): void {

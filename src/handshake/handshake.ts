@@ -162,7 +162,7 @@ export class Handshake {
     this.deps.log.trace({ peerId: sender, type: message.type, way }, 'handshake received');
     if (this.deps.isConnected(sender)) this.prefixes.said(sender, message.topicPrefix);
     registry.heard(sender, judgement.patch);
-    node.updatePeerHeight(sender, message.bestHeight);
+    node.updatePeerHeight?.(sender, message.bestHeight);
     if (judgement.isAnswered) this.veracks.request(sender, message.topicPrefix);
     if (this.deps.onAhead !== undefined) void this.compare(message, sender, this.deps.onAhead);
   }

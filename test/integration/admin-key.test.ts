@@ -23,7 +23,7 @@ test('none anywhere: one of 32 random bytes is made, kept for its owner only, an
   expect(readFileSync(file, 'utf8')).toBe(`${key}\n`);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(readdirSync(folder)).toEqual(['admin.key']);
-  expect(first.log.lines).toEqual([{ level: 'info', event: 'admin key generated', fields: { file, key } }]);
+  expect(first.log.lines).toEqual([{ level: 'info', event: 'generated admin key', fields: { file, key } }]);
   const second = load(folder);
   expect(await second.key).toBe(key);
   expect(second.log.lines).toEqual([]);
@@ -47,7 +47,7 @@ test('a key of the operator in the file is used as it is; open rights are warned
   const { key, log } = load(folder);
   expect(await key).toBe(CONFIGURED);
   expect(log.lines).toEqual([
-    { level: 'warn', event: 'admin key file is open to other users', fields: { file, mode: '644' } },
+    { level: 'warn', event: 'admin key file is readable by other users', fields: { file, mode: '644' } },
   ]);
 });
 

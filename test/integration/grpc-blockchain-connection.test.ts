@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { GrpcBlockchainClient } from '../../src/adapters/services/blockchain-client.ts';
-import { dialTarget } from '../../src/adapters/services/dial-target.ts';
+import { serviceAddress } from '../../src/adapters/services/service-address.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
 import { freePort } from '../support/kafka-broker.ts';
@@ -23,13 +23,13 @@ test.each([
   ['http://10.0.0.1:8087', 'dns:///10.0.0.1:8087', '10.0.0.1'],
   ['[::1]:8087', 'dns:///[::1]:8087', '::1'],
 ])('%s is dialled as %s', (address, target, host) => {
-  expect(dialTarget(address)).toEqual({ target, host });
+  expect(serviceAddress(address)).toEqual({ target, host });
 });
 
 test.each(['', 'localhost', 'k8s://blockchain:8087', 'localhost:70000', 'a b:1', 'unix:///tmp/x:1'])(
   '%j is refused',
   async (address) => {
-    expect(() => dialTarget(address)).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
+    expect(() => serviceAddress(address)).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
     const client = new GrpcBlockchainClient(freshParts(), { ...QUICK, address });
     await expect(client.start(new AbortController().signal)).rejects.toMatchObject({ code: 'ADDRESS_INVALID' });
   },
@@ -82,7 +82,7 @@ test('a server that takes connections and says nothing is dialled again', async 
   const service = await ReferenceServiceProcess.start({ port });
   atEnd(() => service.stop());
   await waitFor(async () => (await client.fsmState()) === 'RUNNING', { what: 'the service' });
-  expect(log.lines.some(({ event }) => event === 'connection begun anew')).toBe(true);
+  expect(log.lines.some(({ event }) => event === 'reconnecting to service')).toBe(true);
 });
 
 test.each(['connected', 'away', 'silent'])(

@@ -33,7 +33,7 @@ describe('what goes wrong in the server', () => {
     }
     const lines = log.lines.filter(({ level }) => level === 'error');
     expect(lines).toHaveLength(CHANGES.length + READINGS.length);
-    expect(lines[0]).toMatchObject({ event: 'grpc call failed', fields: { method: 'BanPeer', err: admin.failure } });
+    expect(lines[0]).toMatchObject({ event: 'gRPC call failed', fields: { method: 'BanPeer', err: admin.failure } });
   });
 
   test('foreseen: a code that says whether to try again', async () => {

@@ -5,6 +5,7 @@ import { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
 import { parseKafkaUrl } from '../../src/settings/kafka-url.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { type SilentBroker, silentBroker } from '../support/silent-broker.ts';
+import { TEXT_CODEC } from '../support/text-codec.ts';
 import { waitFor } from '../support/wait.ts';
 
 const signal = new AbortController().signal;
@@ -21,8 +22,8 @@ function parts() {
   const connection = { url: parseKafkaUrl(`kafka://${broker.address}/t`), clientId: 'test', tls: undefined };
   return {
     metrics: deps.metrics,
-    producer: new KafkaProducer(deps, { ...connection, maxMessages: 10, maxBytes: 10_000 }),
-    consumer: new KafkaConsumer(deps, { ...connection, groupId: 'g' }),
+    producer: new KafkaProducer(deps, { ...connection, maxMessages: 10, maxBytes: 10_000, ...TEXT_CODEC }),
+    consumer: new KafkaConsumer(deps, { ...connection, groupId: 'g', ...TEXT_CODEC }),
   };
 }
 
@@ -46,7 +47,7 @@ describe('a broker that accepts connections and never answers', () => {
   test('a producer that holds messages waits for its deadline, then counts them as lost', async () => {
     const { producer, metrics } = parts();
     await producer.start(signal);
-    producer.publish(Buffer.from('x'));
+    producer.publish('x');
     await producer.stop(50);
     expect(metrics.count('teranode_p2p_kafka_dropped_total', { reason: 'stopped' })).toBe(1);
     await waitFor(() => broker.connections() === 0, { timeoutMs: 2000, what: 'the end of the connection' });

@@ -7,6 +7,7 @@ import { MemoryBroker, MemoryProducer } from '../../src/adapters/memory/broker.t
 import { type MetricDescription, PrometheusMetrics } from '../../src/adapters/metrics/prometheus.ts';
 import { RecordedMetrics } from '../fakes/recorders.ts';
 import { REPO } from '../support/repo.ts';
+import { TEXT_CODEC } from '../support/text-codec.ts';
 
 let server: MeasuredServer;
 let byName: ReadonlyMap<string, MetricDescription>;
@@ -112,9 +113,9 @@ describe('a histogram', () => {
 test('a producer tells how long each message took to the broker', () => {
   const metrics = new RecordedMetrics();
   const broker = new MemoryBroker({ metrics }, { maxMessages: 10, maxBytes: 1000 });
-  const producer = new MemoryProducer({ broker, metrics }, { topic: 'blocks' });
-  producer.publish(Buffer.from('a'));
-  producer.publish(Buffer.from('b'));
+  const producer = new MemoryProducer({ broker, metrics }, { topic: 'blocks', ...TEXT_CODEC });
+  producer.publish('a');
+  producer.publish('b');
   const times = metrics.observed('teranode_p2p_kafka_delivery_seconds', { topic: 'blocks' });
   expect(times).toHaveLength(2);
   expect(times.every((seconds) => seconds >= 0 && seconds < 1)).toBe(true);

@@ -2,10 +2,15 @@
 import { Admin } from '@platformatic/kafka';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
+import { topicChanged } from '../../src/adapters/kafka/topic-watch.ts';
+import type { ConsumedMessage } from '../../src/ports/consumer.ts';
+import { parseKafkaUrl } from '../../src/settings/kafka-url.ts';
+import { countingProxy } from '../support/counting-proxy.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { partsFor, signal } from '../support/kafka-parts.ts';
 import { readTopic } from '../support/kafka-reader.ts';
 import { silentBroker } from '../support/silent-broker.ts';
+import { textOf } from '../support/text-codec.ts';
 import { waitFor } from '../support/wait.ts';
 
 describe('what others do to a topic', () => {
@@ -22,8 +27,8 @@ describe('what others do to a topic', () => {
     await broker?.stop();
   });
 
-  const publish = (producer: KafkaProducer, texts: readonly string[]) => {
-    for (const text of texts) producer.publish(Buffer.from(text));
+  const publish = (producer: KafkaProducer<string>, texts: readonly string[]) => {
+    for (const text of texts) producer.publish(text);
   };
   /** The broker goes on with a topic for some time after it has said that it is deleted; readers may make it again at once. */
   const gone = (topics: readonly string[]) =>
@@ -34,8 +39,8 @@ describe('what others do to a topic', () => {
       },
       { timeoutMs: 3000, what: 'the deletion' },
     ).catch(() => undefined);
-  const collector = (got: string[]) => (message: { readonly value: Uint8Array }) => {
-    got.push(Buffer.from(message.value).toString());
+  const collector = (got: string[]) => (message: ConsumedMessage<string>) => {
+    got.push(textOf(message));
   };
 
   test('a message that the broker takes at no price is dropped and counted, what comes behind it arrives', async () => {
@@ -63,7 +68,7 @@ describe('what others do to a topic', () => {
     await consumer.start(collector(got), signal);
     publish(producer, ['x']);
     await waitFor(() => got.length === 1, { what: 'the record' });
-    expect(log.lines.map(({ event }) => event)).toContain('kafka topic cannot be configured, used as it is');
+    expect(log.lines.map(({ event }) => event)).toContain('cannot configure Kafka topic, using it as it is');
     await Promise.all([producer.stop(), consumer.stop()]);
   });
 
@@ -142,6 +147,25 @@ describe('what others do to a topic', () => {
     await Promise.all([producer.stop(), second.stop()]);
   });
 
+  test('three consumers that watch topics of the same brokers share one connection, which they keep', async () => {
+    const topics = ['watched-a', 'watched-b', 'watched-c'];
+    for (const topic of topics) await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 });
+    const proxy = await countingProxy(broker.address);
+    const stop = new AbortController();
+    const connection = (topic: string) => ({
+      url: parseKafkaUrl(`kafka://${proxy.address}/${topic}`),
+      clientId: 'test',
+      tls: undefined,
+    });
+    const watches = topics.map((topic) => topicChanged(connection(topic), stop.signal, { intervalMs: 50 }));
+    await waitFor(() => proxy.requests() >= 60, { timeoutMs: 30_000, what: 'ten checks of each topic' });
+    expect(proxy.accepted()).toBe(1);
+    stop.abort();
+    await Promise.all(watches);
+    await waitFor(() => proxy.open() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
+    await proxy.stop();
+  });
+
   test('members that come to a group and go again make nobody handle a record twice', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address);
     const seen: string[] = [];
@@ -149,7 +173,7 @@ describe('what others do to a topic', () => {
     const steady = read('calm', 'g');
     await producer.start(signal);
     await steady.start(async (message) => {
-      seen.push(Buffer.from(message.value).toString());
+      seen.push(textOf(message));
       await new Promise((resolve) => setTimeout(resolve, 2));
     }, signal);
     let sent = 0;
@@ -199,9 +223,9 @@ describe('the first broker of the URL', () => {
       const got: string[] = [];
       await producer.start(signal);
       await consumer.start((message) => {
-        got.push(Buffer.from(message.value).toString());
+        got.push(textOf(message));
       }, signal);
-      producer.publish(Buffer.from('x'));
+      producer.publish('x');
       await waitFor(() => got.length === 1, { timeoutMs: 60_000, what: 'the record' });
       await waitFor(async () => (await producer.probe(2000)).ok, { timeoutMs: 30_000, what: 'the probe' });
       await Promise.all([producer.stop(), consumer.stop()]);

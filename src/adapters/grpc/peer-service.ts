@@ -1,4 +1,4 @@
-// p2p_api.PeerService on the AdminApi port: the contract of the Go service, with its texts checked and its times bounded.
+// p2p_api.PeerService on the AdminApi: the contract of the Go service, with checked texts and bounded times.
 
 import { PeerService } from '../../gen/p2p_api_pb.js';
 import { P2PError } from '../../lib/errors.ts';
@@ -7,7 +7,7 @@ import { checkedText } from './checked-text.ts';
 import { peerMessage } from './messages.ts';
 import type { UnaryHandlers } from './unary-service.ts';
 
-/** Methods that change something: they need the admin key. */
+/** Methods that change state and therefore need the admin key. */
 export const ADMIN_METHODS = [
   PeerService.method.banPeer,
   PeerService.method.unbanPeer,
@@ -17,7 +17,7 @@ export const ADMIN_METHODS = [
   PeerService.method.disconnectPeer,
 ];
 
-/** Unix seconds of the end of the year 9999: the last moment that RFC 3339 can write, as shared stores do. */
+/** Unix seconds of the end of the year 9999, the last time that RFC 3339 can express; shared stores use it. */
 export const MAX_UNTIL_S = 253_402_300_799;
 
 export function peerHandlers({ admin }: { readonly admin: AdminApi }): UnaryHandlers<typeof PeerService> {
@@ -54,7 +54,7 @@ function untilMs(until: bigint): number | undefined {
   return until === 0n ? undefined : Math.min(Number(until), MAX_UNTIL_S) * 1000;
 }
 
-/** A failed attempt is an answer, not an error of the call; an address that is none is the caller's error. */
+/** A failed attempt is an answer, not an error of the call. An invalid address is an error. */
 async function attempt(action: () => Promise<unknown>): Promise<{ success: boolean; error: string }> {
   try {
     await action();

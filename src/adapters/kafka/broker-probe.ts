@@ -1,8 +1,7 @@
 // The probe that asks a broker for an answer, over a connection of its own: on those of a consumer an answer waits until its group has formed.
-import { isDeepStrictEqual } from 'node:util';
 import type { ProbeResult } from '../../ports/producer.ts';
 import { unlessAborted } from './client-lifetime.ts';
-import { askBroker, deepestMessage, type KafkaConnection } from './connection.ts';
+import { askBroker, deepestMessage, type KafkaConnection, sameBrokers } from './connection.ts';
 
 interface ProbeUnderWay {
   readonly connection: KafkaConnection;
@@ -25,7 +24,8 @@ export async function probeBroker(
   deadlineMs: number,
   signal: AbortSignal,
 ): Promise<ProbeResult> {
-  const probe = [...underWay].find((each) => isSame(each, connection, deadlineMs)) ?? begin(connection, deadlineMs);
+  const isSame = (each: ProbeUnderWay) => each.deadlineMs === deadlineMs && sameBrokers(each.connection, connection);
+  const probe = [...underWay].find(isSame) ?? begin(connection, deadlineMs);
   probe.askers += 1;
   try {
     return await unlessAborted(signal, () => probe.found);
@@ -38,11 +38,6 @@ export async function probeBroker(
       probe.unwanted.abort();
     }
   }
-}
-
-function isSame(probe: ProbeUnderWay, { url, tls }: KafkaConnection, deadlineMs: number): boolean {
-  const wanted = [url.brokers, tls, deadlineMs];
-  return isDeepStrictEqual([probe.connection.url.brokers, probe.connection.tls, probe.deadlineMs], wanted);
 }
 
 function begin(connection: KafkaConnection, deadlineMs: number): ProbeUnderWay {

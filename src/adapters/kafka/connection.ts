@@ -1,6 +1,8 @@
 // What every Kafka client of ours is made with, and the words of its errors.
 import type { ConnectionOptions } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import { Admin } from '@platformatic/kafka';
+import { backoffMs } from '../../lib/backoff.ts';
 import type { KafkaUrl } from '../../settings/kafka-url.ts';
 import { withClient } from './client-lifetime.ts';
 
@@ -12,13 +14,13 @@ export interface KafkaConnection {
 
 const CONNECT_TIMEOUT_MS = 3000;
 const REQUEST_TIMEOUT_MS = 10_000;
-/** Waits between retries within a client: 250 ms, half as much again each time, two seconds at the most. */
-const FIRST_DELAY_MS = 250;
-const LAST_DELAY_MS = 2000;
-const DELAY_GROWTH = 1.5;
+/** Waits between retries within a client. */
+const CLIENT_RETRY_TIMES = { firstMs: 250, lastMs: 2000 };
+/** Waits between two clients, in our own loops. */
+export const RETRY_TIMES = { firstMs: 500, lastMs: 5000 };
 /**
  * Attempts within one client, after which our own loops begin with a new one. A producer's last some three minutes, because a batch that is sent
- * again by the same client arrives once; the client keeps the error of each attempt until then. A consumer's last some twelve seconds: what it
+ * again by the same client arrives once; the client keeps the error of each attempt until then. A consumer's last some fourteen seconds: what it
  * asks for may be gone.
  */
 export const RETRIES = { producer: 100, consumer: 9, admin: 0 } as const;
@@ -33,10 +35,15 @@ export function clientOptions(connection: KafkaConnection, retries: number) {
     retries,
     retryDelay: (_client: unknown, _operation: string, attempt: number, _retries: number, error: Error) => {
       slim(error);
-      return Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * DELAY_GROWTH ** Math.min(attempt, 20));
+      return backoffMs(CLIENT_RETRY_TIMES, attempt);
     },
     ...(connection.tls === undefined ? {} : { tls: connection.tls, tlsServerName: true }),
   };
+}
+
+/** True when both ask the same brokers in the same way. */
+export function sameBrokers(one: KafkaConnection, other: KafkaConnection): boolean {
+  return isDeepStrictEqual([one.url.brokers, one.tls], [other.url.brokers, other.tls]);
 }
 
 /** How many brokers were passed over, of each connection. */

@@ -1,10 +1,10 @@
-// Metrics on prom-client. Counters add up in plain numbers and are handed over at each scrape: a hot one costs a look-up and an addition.
+// Metrics on prom-client. Counters are plain numbers that each scrape hands over to prom-client, so counting costs a look-up and an addition.
 import { collectDefaultMetrics, Gauge, Counter as PromCounter, Registry } from 'prom-client';
 import type { Counter, Histogram, Labels, Metrics } from '../../ports/metrics.ts';
 import { TalliedHistogram } from './histogram.ts';
 import { SeriesMap } from './series.ts';
 
-/** What a metric says of itself. */
+/** A metric as the documentation lists it. */
 export interface MetricDescription {
   readonly name: string;
   readonly type: string;
@@ -27,7 +27,7 @@ export class PrometheusMetrics implements Metrics {
     const known = this.counters.get(name);
     if (known !== undefined) return known;
     const counter = lazyCounter(labelNames);
-    // There from the first scrape on, so that the first event is an increase.
+    // Present from the first scrape on, so that the first event is an increase.
     if (labelNames.length === 0) counter.add(0);
     this.counters.set(name, counter);
     new PromCounter({
@@ -96,14 +96,14 @@ export class PrometheusMetrics implements Metrics {
     return tally;
   }
 
-  /** Every metric that a scrape names, those of the process too. */
+  /** Every metric of a scrape, process metrics included. */
   describe(): readonly MetricDescription[] {
-    // prom-client's types leave out the names of labels, and know types as numbers where they are words.
+    // prom-client's types omit label names and declare metric types as numbers, but they are words.
     const all = this.registry.getMetricsAsArray() as unknown as readonly MetricDescription[];
     return all.map(({ name, type, labelNames, help }) => ({ name, type, labelNames, help }));
   }
 
-  /** Text exposition format, with its content type. */
+  /** The text exposition format and its content type. */
   async scrape(): Promise<{ contentType: string; body: string }> {
     return { contentType: this.registry.contentType, body: await this.registry.metrics() };
   }
@@ -115,7 +115,7 @@ interface Series {
   fresh: number;
 }
 
-/** `collect` of the prom-client counter calls `handOver`. */
+/** prom-client's `collect` calls `handOver`. */
 function lazyCounter(labelNames: readonly string[]): Counter & { handOver(to: PromCounter): void } {
   const all = new SeriesMap<Series>(labelNames, (labels) => ({ labels, fresh: 0 }));
   return {

@@ -17,7 +17,7 @@ export interface HealthReport {
   readonly checks: readonly HealthCheck[];
 }
 
-type Prober = Pick<Producer, 'probe'>;
+type Prober = Pick<Producer<never>, 'probe'>;
 
 export interface HealthDependencies {
   readonly liveness: { start(): void; stop(): void; report(): HealthReport };

@@ -3,20 +3,12 @@
 
 import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { Notification } from '../../domain/notification.ts';
+import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../../domain/report.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { PublishOutcome } from '../../ports/p2p-node.ts';
-import type { Decoded } from '../../wire/fault.ts';
-import {
-  decodeKafkaInvalidBlock,
-  decodeKafkaInvalidSubtree,
-  decodeKafkaRejectedTx,
-  type KafkaInvalidBlock,
-  type KafkaInvalidSubtree,
-  type KafkaRejectedTx,
-} from '../../wire/kafka-messages.ts';
 import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
 import type { PeerBanManager } from '../scores/peer-ban-manager.ts';
@@ -52,9 +44,9 @@ type Outcome = 'charged' | 'announced' | 'unattributed' | 'ambiguous' | 'own' | 
 const MAX_REASON_CHARS = 2500;
 
 export interface ReportHandlers {
-  readonly invalidBlocks: MessageHandler;
-  readonly invalidSubtrees: MessageHandler;
-  readonly rejectedTxs: MessageHandler;
+  readonly invalidBlocks: MessageHandler<InvalidBlockReport>;
+  readonly invalidSubtrees: MessageHandler<InvalidSubtreeReport>;
+  readonly rejectedTxs: MessageHandler<RejectedTxReport>;
 }
 
 /** Handlers of the three topics. What cannot be decoded is counted and skipped; the consumer commits it. */
@@ -64,36 +56,32 @@ export function validationReports(deps: ReportDependencies): ReportHandlers {
     'outcome',
   ]);
   return {
-    invalidBlocks: handler('invalid_block', decodeKafkaInvalidBlock, deps, reports, async (report, topic) =>
+    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) =>
       chargeBlock(report, topic, deps),
     ),
-    invalidSubtrees: handler('invalid_subtree', decodeKafkaInvalidSubtree, deps, reports, async (report, topic) =>
+    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) =>
       chargeSubtree(report, topic, deps),
     ),
-    rejectedTxs: handler('rejected_tx', decodeKafkaRejectedTx, deps, reports, (report) =>
-      announceRejected(report, deps),
-    ),
+    rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, (report) => announceRejected(report, deps)),
   };
 }
 
 function handler<T>(
   kind: Kind,
-  decode: (bytes: Uint8Array) => Decoded<T>,
   deps: ReportDependencies,
   reports: Counter,
   act: (report: T, topic: string) => Promise<Outcome>,
-): MessageHandler {
-  return async ({ value, topic, offset }: ConsumedMessage) => {
-    const decoded = decode(value);
-    if (!decoded.ok) {
+): MessageHandler<T> {
+  return async ({ value, topic, offset }: ConsumedMessage<T>) => {
+    if (!value.ok) {
       reports.add(1, { kind, outcome: 'undecodable' });
-      deps.log.debug({ kind, offset: String(offset), fault: decoded.fault }, 'report not decoded');
+      deps.log.debug({ kind, offset: String(offset), fault: value.fault }, 'report not decoded');
       return;
     }
     // What a node finds wrong while it catches up or syncs is old history, and what it then rejects is too.
-    const outcome = deps.isSyncing() ? 'busy' : await act(decoded.message, topic);
+    const outcome = deps.isSyncing() ? 'busy' : await act(value.message, topic);
     reports.add(1, { kind, outcome });
-    deps.log.debug({ kind, outcome, ...decoded.message }, 'report handled');
+    deps.log.debug({ kind, outcome, ...value.message }, 'report handled');
   };
 }
 
@@ -101,7 +89,7 @@ function handler<T>(
  * The report does not say from where the block was fetched. Of several authors of one hash the honest ones cannot be told from one who serves
  * rubbish for a sound header, so only a lone author is charged.
  */
-function chargeBlock({ hash }: KafkaInvalidBlock, topic: string, deps: ReportDependencies): Outcome {
+function chargeBlock({ hash }: InvalidBlockReport, topic: string, deps: ReportDependencies): Outcome {
   return charge(deps.blocks.announcementsOf(hash), deps.blocks, 'invalid_block', hash, topic, deps);
 }
 
@@ -109,7 +97,7 @@ function chargeBlock({ hash }: KafkaInvalidBlock, topic: string, deps: ReportDep
  * The author whose announcement led to the URL that was fetched, if that is one alone. A subtree may also be fetched because of a block, from
  * whoever announced that: then its own author has nothing to do with what was served. A report without URL is like one of a block.
  */
-function chargeSubtree({ hash, peerUrl }: KafkaInvalidSubtree, topic: string, deps: ReportDependencies): Outcome {
+function chargeSubtree({ hash, peerUrl }: InvalidSubtreeReport, topic: string, deps: ReportDependencies): Outcome {
   noteAtHost(deps.scores, peerUrl, 'invalid_subtree', { topic, hash });
   const all = deps.subtrees.announcementsOf(hash);
   const fetched = plainUrl(peerUrl);
@@ -141,7 +129,7 @@ function charge(
 }
 
 /** A transaction that a peer told of is not ours to repeat. */
-async function announceRejected(report: KafkaRejectedTx, deps: ReportDependencies): Promise<Outcome> {
+async function announceRejected(report: RejectedTxReport, deps: ReportDependencies): Promise<Outcome> {
   if (report.peerId !== '') return 'not_ours';
   const reason = report.reason.slice(0, MAX_REASON_CHARS);
   const peerId = deps.ownId;

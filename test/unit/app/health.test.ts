@@ -3,8 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Health } from '../../../src/app/health/health.ts';
 import type { FsmState } from '../../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
-import type { Consumer } from '../../../src/ports/consumer.ts';
-import type { ProbeResult, Producer } from '../../../src/ports/producer.ts';
+import type { ProbeResult } from '../../../src/ports/producer.ts';
 
 const never = <T>() => new Promise<T>(() => {});
 const fine = async (): Promise<ProbeResult> => ({ ok: true, details: 'fine' });
@@ -16,8 +15,8 @@ interface Changes {
 }
 
 function deps(changes: Changes = {}) {
-  const producer = { probe: changes.probe ?? fine } as unknown as Producer;
-  const consumer = (name: string) => ({ probe: changes.reports?.[name] ?? fine }) as unknown as Consumer;
+  const producer = { probe: changes.probe ?? fine };
+  const consumer = (name: string) => ({ probe: changes.reports?.[name] ?? fine });
   const fsmState = changes.fsmState ?? (async (): Promise<FsmState> => 'RUNNING');
 
   return {

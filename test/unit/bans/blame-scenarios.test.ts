@@ -2,6 +2,12 @@
 // another: no innocent ever has a score, and whoever alone announced invalid content pays for it.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import {
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  encodeKafkaInvalidBlock,
+  encodeKafkaInvalidSubtree,
+} from '../../../src/adapters/kafka/codec.ts';
 import { SqliteBanStore } from '../../../src/adapters/sql/sqlite-ban-store.ts';
 import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
 import { BanSystem } from '../../../src/bans/service.ts';
@@ -14,7 +20,6 @@ import { Attribution } from '../../../src/peers/attribution.ts';
 import { PeerRegistry } from '../../../src/peers/registry.ts';
 import type { TopicHandler } from '../../../src/ports/p2p-node.ts';
 import { GO_P2P } from '../../../src/wire/format.ts';
-import { encodeKafkaInvalidBlock, encodeKafkaInvalidSubtree } from '../../../src/wire/kafka-messages.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -156,10 +161,8 @@ class Scenario {
     if (guarded === undefined) throw new Error('no view');
     const { view } = guarded;
     const producer = {
-      topic: 't',
       start: async () => {},
       publish: () => {},
-      pending: () => 0,
       probe: async () => ({ ok: true, details: '' }),
       stop: async () => {},
     };
@@ -261,12 +264,11 @@ class Scenario {
     const authors = new Set(all.filter(({ content }) => content === chosen.content).map(({ author }) => author));
     const isHeld = this.heldOf(of, chosen.content).some(({ dataHubUrl }) => dataHubUrl === chosen.url);
     if (authors.size === 1 && isHeld) this.guilty.push({ author: chosen.author, kind: of });
-    const value =
-      of === 'block'
-        ? encodeKafkaInvalidBlock({ hash, reason: 'invalid' })
-        : encodeKafkaInvalidSubtree({ hash, peerUrl: chosen.url, reason: 'invalid' });
-    const handler = of === 'block' ? this.reports.invalidBlocks : this.reports.invalidSubtrees;
-    await handler({ value, topic: `invalid-${of}s`, partition: 0, offset: 0n });
+    const report = { hash, peerUrl: chosen.url, reason: 'invalid' };
+    const at = { topic: `invalid-${of}s`, offset: 0n };
+    const { invalidBlocks, invalidSubtrees } = this.reports;
+    if (of === 'block') await invalidBlocks({ ...at, value: decodeKafkaInvalidBlock(encodeKafkaInvalidBlock(report)) });
+    else await invalidSubtrees({ ...at, value: decodeKafkaInvalidSubtree(encodeKafkaInvalidSubtree(report)) });
   }
 }
 

@@ -1,7 +1,7 @@
 // What a request is refused with: a status, a code and a message, always as JSON. Codes are a closed set, so that programs need not read texts.
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type ErrorCode, P2PError } from '../../../lib/errors.ts';
+import { ERROR_CODES, P2PError } from '../../../lib/errors.ts';
 import type { Logger } from '../../../ports/log.ts';
 
 export const PROBLEM_CODES = [
@@ -41,15 +41,6 @@ export class HttpProblem extends Error {
     this.headers = headers;
   }
 }
-
-const OF_ERRORS: Partial<Record<ErrorCode, readonly [status: number, code: ProblemCode]>> = {
-  INPUT_INVALID: [400, 'INPUT_INVALID'],
-  ADDRESS_INVALID: [400, 'INPUT_INVALID'],
-  PEER_UNREACHABLE: [502, 'PEER_UNREACHABLE'],
-  NODE_NOT_STARTED: [503, 'NOT_READY'],
-  STORE_UNAVAILABLE: [503, 'STORE_UNAVAILABLE'],
-  TIMEOUT: [504, 'TIMEOUT'],
-};
 
 /** Of Fastify's own refusals, by their status. */
 const OF_STATUS: Readonly<Record<number, ProblemCode>> = {
@@ -94,8 +85,8 @@ function send(reply: FastifyReply, problem: HttpProblem): FastifyReply {
 function problemOf(error: FastifyError): HttpProblem {
   if (error instanceof HttpProblem) return error;
   if (error instanceof P2PError) {
-    const known = OF_ERRORS[error.code];
-    return known === undefined ? internal() : new HttpProblem(...known, error.message);
+    const { http } = ERROR_CODES[error.code];
+    return http === undefined ? internal() : new HttpProblem(http.status, http.code, error.message);
   }
   if (error.code === 'FST_ERR_HANDLER_TIMEOUT') return new HttpProblem(504, 'TIMEOUT', 'no answer in time');
   const status = error.statusCode ?? 500;

@@ -1,4 +1,4 @@
-// The one stream of notifications that a client keeps with the blockchain service, opened again for as long as somebody listens.
+// The one stream of notifications from the blockchain service, reopened for as long as there are listeners.
 import { status } from '@grpc/grpc-js';
 import { BlockchainAPI } from '../../gen/blockchain_api_pb.js';
 import { pause } from '../../lib/pause.ts';
@@ -7,22 +7,22 @@ import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { ServiceChannel } from './service-channel.ts';
 
 export interface StreamEvents {
-  /** The service has taken the subscription: nothing from here on is missed while it is up. */
+  /** The service has accepted the subscription. No notification is missed until `closed`. */
   readonly opened: () => void;
-  /** One message, not decoded. */
+  /** One undecoded message. */
   readonly message: (bytes: Buffer) => void;
-  /** What comes until the next `opened` is missed. */
+  /** Notifications are missed until the next `opened`. */
   readonly closed: () => void;
 }
 
-export class NotificationStream {
+export class SubscriptionStream {
   private readonly channel: ServiceChannel;
   private readonly log: Logger;
   private readonly events: StreamEvents;
   private readonly restarts: Counter;
   private readonly ended = new AbortController();
   private isOpen = false;
-  /** Streams since the last one on which a message came. */
+  /** Streams that ended without a message, in a row. */
   private failures = 0;
   private running: Promise<void> | undefined;
   private cancel: () => void = () => {};
@@ -36,7 +36,7 @@ export class NotificationStream {
     this.events = events;
     this.restarts = deps.metrics.counter(
       'teranode_p2p_rpc_subscription_restarts_total',
-      'Subscriptions begun anew after one was lost or refused',
+      'Subscriptions restarted after one was lost or refused',
       ['service'],
     );
   }
@@ -45,17 +45,17 @@ export class NotificationStream {
     return this.isOpen;
   }
 
-  /** `source` says in the service's log who listens. */
+  /** `source` names the subscriber in the service's log. */
   start(source: string): void {
     this.running ??= this.run(source);
   }
 
-  /** Ends the stream of now, in whose place another one is begun. */
+  /** Replaces the current stream by a new one. */
   renew(): void {
     this.cancel();
   }
 
-  /** Resolves when nothing is under way any more; no event comes after the call. May be called twice. */
+  /** Resolves when the stream has ended; no event follows the call. May be called twice. */
   async stop(): Promise<void> {
     this.ended.abort();
     await this.running;
@@ -69,21 +69,21 @@ export class NotificationStream {
       this.isOpen = false;
       if (signal.aborted) return;
       if (wasOpen) this.events.closed();
-      // The first is worth a line; what follows is the same outage.
+      // One warning per outage.
       const level = this.failures === 0 ? 'warn' : 'debug';
-      this.log[level]({ code, wasOpen, failures: this.failures }, 'no subscription to the blockchain service');
+      this.log[level]({ code, wasOpen, failures: this.failures }, 'lost subscription to the blockchain service');
       await pause(this.channel.backoffMs(this.failures), signal);
       this.failures += 1;
       this.restarts.add(1, { service: this.channel.service });
     }
   }
 
-  /** One stream from its beginning to its end, which may not come for months. Resolves with the name of the status that ended it. */
+  /** Runs one stream to its end, which may be months away. Resolves with the name of the status that ended it. */
   private async once(source: string, signal: AbortSignal): Promise<string> {
     const stream = this.channel.stream(BlockchainAPI.method.subscribe, { source });
     const cancel = () => stream.cancel();
     this.cancel = cancel;
-    // The service sends the tip at once.
+    // The service sends the tip immediately, so a silent stream has failed.
     const late = setTimeout(cancel, this.channel.connectMs);
     signal.addEventListener('abort', cancel);
     const opened = () => {

@@ -1,20 +1,20 @@
-// Addresses of services as Teranode's settings write them, to what grpc-js dials.
+// Converts the address of a service, as Teranode's settings write it, to the target that grpc-js dials.
 import { P2PError } from '../../lib/errors.ts';
 import { dialAddress } from '../../settings/types.ts';
 
-export interface DialTarget {
-  /** `dns:///name:port`: resolved again after each lost connection, so that a service that moved is found. */
+export interface ServiceAddress {
+  /** `dns:///name:port`: the name is resolved again after each lost connection, in case the service has moved. */
   readonly target: string;
-  /** Name or IP without brackets, for what TLS compares. */
+  /** Name or IP without brackets, which TLS compares with the certificate. */
   readonly host: string;
 }
 
 /** From `host:port`, `k8s:///name:port` (which is DNS here) or `http://host:port`. Throws ADDRESS_INVALID. */
-export function dialTarget(address: string): DialTarget {
+export function serviceAddress(address: string): ServiceAddress {
   const hostPort = address.replace(/^(?:k8s:\/\/\/|https?:\/\/)/, '');
   const at = hostPort.lastIndexOf(':');
   if (dialAddress.parse(address) === undefined || Number(hostPort.slice(at + 1)) > 65_535) {
-    throw new P2PError('ADDRESS_INVALID', `the address of a service is ${dialAddress.expects}: ${address}`);
+    throw new P2PError('ADDRESS_INVALID', `invalid service address "${address}" (expected ${dialAddress.expects})`);
   }
   return { target: `dns:///${hostPort}`, host: hostPort.slice(0, at).replace(/^\[(.*)\]$/, '$1') };
 }
