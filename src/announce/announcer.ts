@@ -1,6 +1,6 @@
-// What this node says on gossip: blocks, subtrees and mining-on, as its own blockchain service reports them. What is stored while the chain catches
-// up or syncs is old news and never said, not even its last block, which the node status tells. What is heard at IDLE, where a service is that was
-// just started, waits for what comes next.
+// Announces blocks, subtrees and mining-on of our own blockchain service on gossip, while the FSM is RUNNING. Blocks
+// seen during catch-up are not announced, not even the last one: node status shows it. Blocks seen at IDLE, the state
+// of a service that has just started, are queued until the next state is known.
 import type { AnnounceableNews, BlockNews, ChainNews, MiningOnNews } from '../chain/news.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
@@ -12,18 +12,19 @@ import { pause } from '../lib/pause.ts';
 import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
-import type { Counter, Metrics } from '../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../ports/metrics.ts';
 import type { TopicMessage } from '../wire/format.ts';
 import { parseHeader } from '../wire/header.ts';
+import { announcementsCounter } from './announcements.ts';
 import type { Publisher } from './publisher.ts';
 
 export interface AnnouncerOptions {
-  /** Where others fetch from us. */
+  /** Where peers fetch our blocks. */
   readonly dataHubUrl: string;
 }
 
 export interface AnnouncerDependencies {
-  /** Told of what was announced, once each. */
+  /** Called once for each published announcement. */
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
   readonly publisher: Publisher;
@@ -33,13 +34,13 @@ export interface AnnouncerDependencies {
   readonly metrics: Metrics;
 }
 
-/** Notifications that may wait while the blockchain service answers slowly; the oldest is dropped. */
+/** News that may wait while the blockchain service is slow; the oldest is dropped. */
 const MAX_WAITING = 1000;
-/** Between two attempts while the service is away or at IDLE; its client waits and tries again by itself in each of them. */
+/** Between two attempts while the service is down or at IDLE; in each of them its client retries by itself. */
 const RETRY_MS = 500;
-/** What a service answers, or does not, that comes back. */
-const PASSING: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
-/** What is being published when the stop comes is done long before. */
+/** gRPC codes of a service that will be back. */
+const OUTAGE_CODES: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
+/** How long a stop waits for the announcement under way; publishing takes much less. */
 const STOP_MS = 500;
 
 export class Announcer {
@@ -47,7 +48,7 @@ export class Announcer {
   private readonly options: AnnouncerOptions;
   private readonly announced: Counter;
   private readonly queue: BoundedQueue<AnnounceableNews>;
-  /** The tip, repeated by each subscription, is announced once. */
+  /** The last announced block: the service repeats the tip with each subscription. */
   private lastBlock: BlockHash | undefined;
   private unsubscribe: (() => void) | undefined;
   private worker: Promise<void> | undefined;
@@ -56,34 +57,24 @@ export class Announcer {
   constructor(deps: AnnouncerDependencies, options: AnnouncerOptions) {
     this.deps = deps;
     this.options = options;
-    this.announced = deps.metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
-      'kind',
-      'outcome',
-    ]);
+    this.announced = announcementsCounter(deps.metrics);
     const dropped = deps.metrics.counter(
       'teranode_p2p_announce_dropped_total',
-      'Blockchain notifications dropped because too many waited',
+      'Blockchain notifications dropped because the queue of announcements was full',
     );
     this.queue = new BoundedQueue({ maxItems: MAX_WAITING, onDrop: () => dropped.add() });
-    deps.metrics.gauge(
-      'teranode_p2p_announce_queue_length',
-      'Blockchain notifications waiting',
-      () => this.queue.length,
-    );
-    deps.metrics.gauge(
-      'teranode_p2p_announce_queue_bound',
-      'Blockchain notifications waiting at most',
-      () => MAX_WAITING,
-    );
+    const help = 'Blockchain notifications waiting to be announced';
+    const gauge = { name: 'teranode_p2p_announce_queue_length', help };
+    gaugeWithBound(deps.metrics, gauge, () => this.queue.length, MAX_WAITING);
   }
 
-  /** The tip as it is now is not announced; what comes after is. */
+  /** The present tip is not announced; everything after it is. */
   start(): void {
     this.lastBlock = this.deps.chain.bestHeader()?.hash;
     this.unsubscribe = this.deps.chain.subscribe((news) => this.receive(news));
   }
 
-  /** Does not wait for a question that the service does not answer. May be called twice. */
+  /** Does not wait for a service that does not answer. May be called twice. */
   async stop(): Promise<void> {
     this.ended.abort();
     this.unsubscribe?.();
@@ -106,7 +97,7 @@ export class Announcer {
     }
   }
 
-  /** False when the service is away or at IDLE: nothing else of it could be announced either, and what it told of is still news afterwards. */
+  /** False while the service is down or at IDLE: nothing else could be announced either, and the news stays news. */
   private async isDone(news: AnnounceableNews, tries: number): Promise<boolean> {
     const kind = news.type;
     try {
@@ -117,12 +108,12 @@ export class Announcer {
       return true;
     } catch (error) {
       if (this.ended.signal.aborted) return true;
-      const isPassing = isOutage(error);
-      if (!isPassing) this.announced.add(1, { kind, outcome: 'failed' });
-      const level = isPassing && tries > 0 ? 'debug' : 'warn';
-      const event = isPassing ? 'announcement put off' : 'announcement failed';
+      const willRetry = isOutage(error);
+      if (!willRetry) this.announced.add(1, { kind, outcome: 'failed' });
+      const level = willRetry && tries > 0 ? 'debug' : 'warn';
+      const event = willRetry ? 'announcement postponed' : 'announcement failed';
       this.deps.log[level]({ notification: kind, err: error, tries }, event);
-      return !isPassing;
+      return !willRetry;
     }
   }
 
@@ -149,7 +140,7 @@ export class Announcer {
     await this.publish({ kind: 'subtree', message }, { ...this.own(), type: 'subtree', hash });
   }
 
-  /** Describes the current best header: `hash` is the tip, `previousHash` its parent. */
+  /** Describes the best header: `hash` is the tip, `previousHash` its parent. */
   private async announceMiningOn(news: MiningOnNews): Promise<void> {
     const facts = this.miningOn(await news.bestHeader());
     const { dataHubUrl } = this.options;
@@ -159,7 +150,7 @@ export class Announcer {
 
   private miningOn(best: BlockHeaderRecord) {
     const header = parseHeader(best.header);
-    if (header === undefined) throw new TypeError('the blockchain service answered with a header that is not 80 bytes');
+    if (header === undefined) throw new TypeError('the blockchain service returned a header that is not 80 bytes long');
     const { hash, height, miner, sizeInBytes, txCount } = best;
     return { hash, previousHash: header.previousHash, height, miner, sizeInBytes, txCount };
   }
@@ -169,17 +160,17 @@ export class Announcer {
     return { isOwn: true, atMs: clock.now(), baseUrl: this.options.dataHubUrl, peerId: ownId } as const;
   }
 
-  private async publish(announcement: TopicMessage, told: Notification): Promise<void> {
+  private async publish(announcement: TopicMessage, notification: Notification): Promise<void> {
     if (this.ended.signal.aborted) return;
     const { kind } = announcement;
     const outcome = await this.deps.publisher.publish(announcement);
     this.announced.add(1, { kind, outcome });
     if (outcome !== 'published') return;
     this.deps.log.debug({ kind }, 'announced');
-    this.deps.notify(told);
+    this.deps.notify(notification);
   }
 }
 
 function isOutage(error: unknown): boolean {
-  return error instanceof P2PError && error.code === 'RPC_FAILED' && PASSING.has(error.details.grpcCode);
+  return error instanceof P2PError && error.code === 'RPC_FAILED' && OUTAGE_CODES.has(error.details.grpcCode);
 }

@@ -1,5 +1,6 @@
-// Best block: tells where our chain stands when somebody asks on the topic, and asks others for theirs (wire.md "Best block"). Whoever asks and however
-// often, one answer in two seconds serves all; it is silent unless the chain is RUNNING, because then its tip is old news.
+// Announces our best block when a peer requests it on the topic, and requests the best blocks of others (wire.md "Best
+// block"). At most one announcement per two seconds answers all requests. There is none unless the FSM is RUNNING:
+// during a catch-up our tip is an old block.
 
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
@@ -11,6 +12,7 @@ import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { PublishOutcome } from '../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../wire/best-block.ts';
+import { announcementsCounter } from './announcements.ts';
 import type { Publisher } from './publisher.ts';
 
 export interface BestBlockDependencies {
@@ -23,7 +25,7 @@ export interface BestBlockDependencies {
   readonly metrics: Metrics;
 }
 
-const LEAST_GAP_MS = 2000;
+const MIN_INTERVAL_MS = 2000;
 const ASK_DEADLINE_MS = 4000;
 const HEADER_AGE_MS = 1000;
 const PUBLISH_DEADLINE_MS = 5000;
@@ -34,37 +36,34 @@ export class BestBlockAnnouncer {
   private readonly deps: BestBlockDependencies;
   private readonly announced: Counter;
   private answeredMs = Number.NEGATIVE_INFINITY;
-  /** Set while somebody waits for an answer that is not being made yet. */
+  /** Set while a request waits for its answer. */
   private timer: NodeJS.Timeout | undefined;
   private isAnswering = false;
   private stopped = false;
 
   constructor(deps: BestBlockDependencies) {
     this.deps = deps;
-    this.announced = deps.metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
-      'kind',
-      'outcome',
-    ]);
+    this.announced = announcementsCounter(deps.metrics);
   }
 
-  /** Somebody asks. Answered at once, or when two seconds have passed since the last answer; never throws. */
-  asked(author: PeerId): void {
+  /** A request arrived. It is answered at once, or two seconds after the last answer. Never throws. */
+  requested(author: PeerId): void {
     if (this.stopped || this.isAnswering || this.timer !== undefined || author === this.deps.ownId) return;
-    const waitMs = Math.max(0, this.answeredMs + LEAST_GAP_MS - this.deps.clock.monotonic());
+    const waitMs = Math.max(0, this.answeredMs + MIN_INTERVAL_MS - this.deps.clock.monotonic());
     this.timer = setTimeout(() => {
       this.timer = undefined;
       void this.answer();
     }, waitMs).unref();
   }
 
-  /** Asks the others; their answers come as announcements on the topic. Throws what publishing throws. */
+  /** Requests the best blocks of peers; they answer with announcements on the topic. Throws what publishing throws. */
   async request(): Promise<PublishOutcome> {
     const outcome = await this.publish({ kind: 'request', peerId: this.deps.ownId });
     this.announced.add(1, { kind: 'best_block_request', outcome });
     return outcome;
   }
 
-  /** May be called twice; nothing is said after it. */
+  /** May be called twice; nothing is published after it. */
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
@@ -76,7 +75,7 @@ export class BestBlockAnnouncer {
     try {
       outcome = await this.announce();
     } catch (error) {
-      if (!this.stopped) this.deps.log.debug({ err: error }, 'best block not announced');
+      if (!this.stopped) this.deps.log.debug({ err: error }, 'failed to announce best block');
     }
     this.answeredMs = this.deps.clock.monotonic();
     this.isAnswering = false;

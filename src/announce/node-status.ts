@@ -1,5 +1,6 @@
-// How this node presents itself: at start, every 10 s, and after each block and mining-on of our own chain (spec "p2p_node_status_topic"). A
-// service that fails or hangs costs one status, never the node (lessons, 4). What listen_only keeps back is the node's rule, not ours.
+// Announces the status of this node at start, every 10 s, and after each block and mining-on of our own chain (spec
+// "p2p_node_status_topic"). A service that fails or hangs costs one status, never the node. Whether listen_only
+// suppresses it is the node's decision.
 import type { ChainNews } from '../chain/news.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
@@ -14,13 +15,14 @@ import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../wire/block-assembly-details.ts';
+import { announcementsCounter } from './announcements.ts';
 import type { Publisher } from './publisher.ts';
 
 export interface NodeStatusDependencies {
   readonly publisher: Publisher;
   readonly ownId: PeerId;
   readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'subscribe'>;
-  /** Without one, nothing is said of block assembly. */
+  /** Without it, the status has no details of block assembly. */
   readonly blockAssembly: Pick<BlockAssemblyClient, 'state'> | undefined;
   readonly sync: SyncStatus;
   readonly notify: (notification: Notification) => void;
@@ -30,7 +32,7 @@ export interface NodeStatusDependencies {
 }
 
 export interface NodeStatusOptions {
-  /** The DataHub URL that others are told. */
+  /** The DataHub URL that peers get. */
   readonly baseUrl: string;
   readonly version: string;
   readonly commitHash: string;
@@ -39,15 +41,15 @@ export interface NodeStatusOptions {
   readonly listenMode: string;
 }
 
-/** As Go's. */
+/** As in Go. */
 const INTERVAL_MS = 10_000;
-/** Blocks that follow each other faster, as while a chain catches up, are told together. */
-const LEAST_GAP_MS = 1000;
+/** Several blocks within this time, as during a catch-up, cause one status. */
+const MIN_INTERVAL_MS = 1000;
 const ASK_DEADLINE_MS = 2000;
-/** A header read for a block serves the status after it, which may have to wait for LEAST_GAP_MS. */
+/** A header that was read for a block is recent enough for its status, which may wait for MIN_INTERVAL_MS. */
 const HEADER_AGE_MS = 2000;
 const PUBLISH_DEADLINE_MS = 5000;
-/** 67 bytes each: well below the 256 KiB that peers read of a status. */
+/** 67 bytes each: well below the 256 KiB that peers accept for a status. */
 const MAX_SUBTREES = 3000;
 const CHAIN_WORK_DIGITS = 64;
 
@@ -59,7 +61,7 @@ export class NodeStatusAnnouncer {
   private startTime: bigint;
   private readonly readAssembly: () => Promise<BlockAssemblyDetails>;
   private last: NodeStatusMessage | undefined;
-  private saidMs = Number.NEGATIVE_INFINITY;
+  private announcedMs = Number.NEGATIVE_INFINITY;
   private isFailing = false;
   private loop: Repeating | undefined;
   private soon: NodeJS.Timeout | undefined;
@@ -69,10 +71,7 @@ export class NodeStatusAnnouncer {
     this.deps = deps;
     this.options = options;
     const { blockAssembly, clock, metrics } = deps;
-    this.announced = metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
-      'kind',
-      'outcome',
-    ]);
+    this.announced = announcementsCounter(metrics);
     this.startedMs = clock.monotonic();
     this.startTime = BigInt(Math.floor(clock.now() / 1000));
     this.readAssembly = singleFlight(async () => (await blockAssembly?.state()) ?? UNKNOWN_BLOCK_ASSEMBLY);
@@ -92,14 +91,17 @@ export class NodeStatusAnnouncer {
     this.unsubscribe = this.deps.chain.subscribe((news) => this.receive(news));
   }
 
-  /** May be called twice; nothing is said after it. */
+  /** May be called twice; nothing is published after it. */
   async stop(): Promise<void> {
     this.unsubscribe?.();
     clearTimeout(this.soon);
     this.loop?.stop();
   }
 
-  /** As it is now; where a service does not answer, as last known. Within two seconds. Throws while nothing has ever been known. */
+  /**
+   * The present status, or the last known one when a service does not answer within two seconds. Throws while none was
+   * ever known.
+   */
   async current(): Promise<NodeStatusMessage> {
     try {
       return await this.build();
@@ -109,7 +111,7 @@ export class NodeStatusAnnouncer {
     }
   }
 
-  /** As `current`, in the form in which watchers are told. */
+  /** As `current`, in the form that notification subscribers get. */
   async currentNotification(): Promise<Extract<Notification, { type: 'node_status' }>> {
     return this.notification(await this.current());
   }
@@ -119,14 +121,14 @@ export class NodeStatusAnnouncer {
     return this.loop !== undefined;
   }
 
-  /** As built last, for whatever purpose; undefined before the first. */
+  /** The status built last, for whatever purpose; undefined before the first. */
   lastStatus(): NodeStatusMessage | undefined {
     return this.last;
   }
 
   private receive({ type }: ChainNews): void {
     if (type !== 'block' && type !== 'mining_on') return;
-    const waitMs = this.saidMs + LEAST_GAP_MS - this.deps.clock.monotonic();
+    const waitMs = this.announcedMs + MIN_INTERVAL_MS - this.deps.clock.monotonic();
     if (waitMs <= 0) {
       this.loop?.wake();
       return;
@@ -138,7 +140,7 @@ export class NodeStatusAnnouncer {
   }
 
   private async announce(signal: AbortSignal): Promise<void> {
-    this.saidMs = this.deps.clock.monotonic();
+    this.announcedMs = this.deps.clock.monotonic();
     const status = await this.build();
     if (signal.aborted) return;
     const publishing = this.deps.publisher.publish({ kind: 'node_status', message: status });
@@ -151,8 +153,8 @@ export class NodeStatusAnnouncer {
 
   private failed(error: unknown): void {
     this.announced.add(1, { kind: 'node_status', outcome: 'failed' });
-    // Said once, not every ten seconds while a service is away.
-    this.deps.log[this.isFailing ? 'debug' : 'warn']({ err: error }, 'node status not announced');
+    // One warning, not one every ten seconds while a service is down.
+    this.deps.log[this.isFailing ? 'debug' : 'warn']({ err: error }, 'failed to announce node status');
     this.isFailing = true;
   }
 
@@ -206,7 +208,7 @@ export class NodeStatusAnnouncer {
     };
   }
 
-  /** Seconds, to the microsecond. */
+  /** Seconds, rounded to the microsecond. */
   private uptime(): number {
     return Math.round((this.deps.clock.monotonic() - this.startedMs) * 1000) / 1_000_000;
   }

@@ -66,7 +66,7 @@ function bestBlockAsker(bestBlock: BestBlockAnnouncer, deps: AnnouncerSources): 
     topics.best_block === undefined ? 0 : (node.getTopic(topics.best_block)?.subscribers().length ?? 0);
   return new BestBlockAsker({
     request: () => bestBlock.request(),
-    listeners: () => networks.reduce((sum, network) => sum + subscribersIn(network), 0),
+    subscribers: () => networks.reduce((sum, network) => sum + subscribersIn(network), 0),
     isHeightKnown: () => registry.connectedList().some(({ claimed }) => claimed !== undefined),
     isRunning: () => chain.fsmState() === 'RUNNING',
     clock,

@@ -41,7 +41,7 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       ...deps,
       node: deps.nodes,
       handshake: (message, author) => handshake.topicMessage(message, author),
-      bestBlockAsked: (author) => announcers.bestBlock.asked(author),
+      bestBlockAsked: (author) => announcers.bestBlock.requested(author),
       isBanned: (peerId) => bans.isBanned(peerId),
       scores: bans,
       blockProducer: producers.blocks,

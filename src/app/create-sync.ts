@@ -26,7 +26,7 @@ export function createSync(settings: Settings, deps: SyncDependencies): SyncMana
       candidates: () => registry.connectedList().map(syncRow),
       connectedCount: () => registry.connectedList().length,
       publishBlock: (announcement) => blockProducer.publish(announcement),
-      chargeFailure: (peerId: PeerId) => {
+      penalizeFailure: (peerId: PeerId) => {
         const facts = { topic: '', hash: undefined };
         bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });
         noteAtHost(bans, registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);

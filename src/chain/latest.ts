@@ -1,10 +1,10 @@
-// The newest value of something that a service both answers and notifies. However many callers ask, one request is under way. The rule that a
-// newer notification wins over an older answer is here and nowhere else.
+// The newest known value of something that a service returns on request and also notifies. However many callers ask,
+// one request is under way. The rule that a newer notification wins over an older answer is here and nowhere else.
 import type { Clock } from '../ports/clock.ts';
 
 export interface LatestOptions<T> {
   readonly ask: () => Promise<T>;
-  /** Called with each value that is kept, by notification or answer, before anybody gets it. */
+  /** Called with each new value, by notification or answer, before any caller gets it. */
   readonly onValue?: (value: T, previous: T | undefined) => void;
 }
 
@@ -15,6 +15,7 @@ export class Latest<T> {
   /** Order of requests and notifications: each takes the next number. */
   private events = 0;
   private valueEvent = 0;
+  /** Values of requests before this event are outdated. */
   private outdatedEvent = 0;
   private knownAtMs = Number.NEGATIVE_INFINITY;
   private request: Promise<T> | undefined;
@@ -24,19 +25,19 @@ export class Latest<T> {
     this.options = options;
   }
 
-  /** As last known, however long ago; undefined before the first time. */
+  /** The last known value, however old; undefined before the first. */
   get known(): T | undefined {
     return this.value;
   }
 
-  /** A notification carries the value. Answers to requests that are under way are older, and ignored. */
+  /** A notification brings the value. Answers to requests that are under way are older, and ignored. */
   notified(value: T): void {
     this.events += 1;
     this.request = undefined;
     this.keep(value, this.events);
   }
 
-  /** Something has changed: what is known, and what requests under way will answer, is too old for whoever asks from now on. */
+  /** Something has changed: the known value and the answers to requests under way are too old for later callers. */
   outdate(): void {
     this.events += 1;
     this.outdatedEvent = this.events;
@@ -44,7 +45,10 @@ export class Latest<T> {
     this.request = undefined;
   }
 
-  /** The value if it has been known for less than `maxAgeMs` and nothing has outdated it; else the service is asked. Throws what the service throws. */
+  /**
+   * The value, if it is younger than `maxAgeMs` and not outdated; else the service is asked. Throws what the service
+   * throws.
+   */
   async recent(maxAgeMs: number): Promise<T> {
     const { value } = this;
     if (value !== undefined && this.clock.monotonic() - this.knownAtMs < maxAgeMs) return value;

@@ -1,12 +1,12 @@
-// What the chain tracker tells the rest of the server: each notification of the blockchain service, in its order, with its header and with the
-// FSM state under which it came.
+// News of our chain: each notification of the blockchain service, in order, with the block's header and with the FSM
+// state under which it came.
 import type { BlockHash, SubtreeHash } from '../domain/ids.ts';
 import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../ports/blockchain-client.ts';
 
 interface UnderFsmState {
   /**
-   * The FSM state under which the news came. `IDLE` until another state follows, then that one. Asks the service while no state is known, and
-   * throws what the service throws.
+   * The FSM state under which the news came. `IDLE` until another state follows, then that one. Asks the service while
+   * no state is known, and throws what the service throws.
    */
   fsmState(): Promise<FsmState>;
 }
@@ -14,7 +14,10 @@ interface UnderFsmState {
 export interface BlockNews extends UnderFsmState {
   readonly type: 'block';
   readonly hash: BlockHash;
-  /** Read once for all who ask, and again only after a failure, which is thrown. undefined: the service does not know the block. */
+  /**
+   * Read once for all callers, and again only after a failure, which is thrown. undefined: the service does not know
+   * the block.
+   */
   header(): Promise<BlockHeaderRecord | undefined>;
 }
 
@@ -26,22 +29,22 @@ export interface SubtreeNews extends UnderFsmState {
 export interface MiningOnNews extends UnderFsmState {
   readonly type: 'mining_on';
   readonly hash: BlockHash;
-  /** The best header, not read again when it was read for its block. */
+  /** The best header; not read again when it was read for its block. */
   bestHeader(): Promise<BlockHeaderRecord>;
 }
 
-/** News that this node announces to others. */
+/** News that this node announces to peers. */
 export type AnnounceableNews = BlockNews | SubtreeNews | MiningOnNews;
 
 export type ChainNews =
   | AnnounceableNews
   | Extract<BlockchainNotification, { readonly type: 'fsm_state' | 'peer_failure' }>;
 
-/** How news reads what it hands on. */
+/** How news reads states and headers. */
 export interface NewsReads {
   fsmState(): Promise<FsmState>;
   header(hash: BlockHash): Promise<BlockHeaderRecord | undefined>;
-  /** `hash`: where the best header is expected. */
+  /** `hash`: the block that should be the best one. */
   bestHeader(hash: BlockHash): Promise<BlockHeaderRecord>;
 }
 
@@ -58,7 +61,7 @@ export class NewsDesk {
     this.reads = reads;
   }
 
-  /** The FSM state under which news comes now, as far as notifications told it. */
+  /** The FSM state of the present period; undefined while it is not known. */
   get state(): FsmState | undefined {
     return this.period.state;
   }
@@ -70,7 +73,7 @@ export class NewsDesk {
     if (type === 'fsm_state' || type === 'peer_failure') return notification;
     const { period, reads } = this;
     const fsmState = () => this.stateOf(period);
-    // Asked for at once: when somebody wants to know, another period may have begun.
+    // Asked for at once: by the time a listener wants to know it, another period may have begun.
     if (period.state === undefined) fsmState().catch(() => {});
     if (type === 'subtree') return { type, hash: notification.hash, fsmState };
     const { hash } = notification;
@@ -78,7 +81,7 @@ export class NewsDesk {
     return { type, hash, fsmState, bestHeader: () => reads.bestHeader(hash) };
   }
 
-  /** At IDLE, or before a state is known, news takes on the state that follows. */
+  /** A period at IDLE, or without a known state, takes on the state that follows. */
   private enter(state: FsmState): void {
     if (this.period.state === undefined || this.period.state === 'IDLE') this.period.state = state;
     else this.period = { state };

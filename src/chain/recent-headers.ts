@@ -1,5 +1,5 @@
-// Heights of our chain's recent headers by hash, in memory, so that validators look them up without waiting. Reading that fails half-way leaves a
-// gap, and the next reading continues there.
+// Heights of our chain's recent headers by hash, in memory, so that validators look them up without waiting. Reading
+// that fails half-way leaves a gap, and the next reading continues there.
 import type { BlockHash } from '../domain/ids.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
@@ -9,7 +9,7 @@ import { parseHeader } from '../wire/header.ts';
 const MAX_HEADERS = 2016;
 /** Headers read below a tip: a day of blocks. */
 const MAX_READ_BELOW = 144;
-/** More readings than fail in a row with a new tip each time; of more gaps the oldest stays open. */
+/** More than the readings that fail in a row with a new tip each time; of more gaps the oldest stays open. */
 const MAX_GAPS = 16;
 
 /** Below this header some may be missing. */
@@ -22,7 +22,7 @@ interface Gap {
 export class RecentHeaders {
   private readonly read: (hash: BlockHash) => Promise<BlockHeaderRecord | undefined>;
   private readonly heights = new BoundedMap<BlockHash, number>({ max: MAX_HEADERS });
-  /** Newest last. Whatever is known and neither in nor below a gap is complete. */
+  /** Newest last. Outside of gaps, the known headers have all their ancestors, as far back as we read. */
   private gaps: Gap[] = [];
 
   constructor(read: (hash: BlockHash) => Promise<BlockHeaderRecord | undefined>) {
@@ -38,7 +38,7 @@ export class RecentHeaders {
     return this.heights.get(hash);
   }
 
-  /** Takes in the best header. True when headers below it are missing, to be read by `fill`. */
+  /** Adds the best header. True when headers below it are missing: `fill` reads them. */
   addBest(best: BlockHeaderRecord): boolean {
     this.heights.set(best.hash, best.height);
     const isGap = best.height > 0 && !this.isParentKnown(best);
@@ -47,12 +47,15 @@ export class RecentHeaders {
     return true;
   }
 
-  /** Takes in a header that builds on a known one; others are left to `fill`. */
+  /** Adds a valid header whose parent is known; others are left to `fill`. */
   addChild(record: BlockHeaderRecord): void {
     if (!record.invalid && this.isParentKnown(record)) this.heights.set(record.hash, record.height);
   }
 
-  /** Reads what is missing, newest first. Ends with the call under way when the signal is aborted; throws what reading throws. */
+  /**
+   * Reads missing headers, newest first. Ends after the call under way when the signal is aborted; throws what the
+   * service throws.
+   */
   async fill(signal: AbortSignal): Promise<void> {
     for (let gap = this.gaps.at(-1); gap !== undefined && !signal.aborted; gap = this.gaps.at(-1)) {
       await this.fillGap(gap, signal);

@@ -1,5 +1,5 @@
-// Our own chain as the whole server sees it: the only subscriber of the blockchain service, and the only keeper of the FSM state, the tip and recent
-// headers. A block is read once, however many parts want its header.
+// Our own chain as the whole server sees it: the only subscriber of the blockchain service, and the only keeper of the
+// FSM state, the tip and recent headers. A block's header is read once, however many parts want it.
 import type { BlockHash } from '../domain/ids.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { withDeadline } from '../lib/deadline.ts';
@@ -36,20 +36,20 @@ export interface OwnTip {
 
 type NewsListener = (news: ChainNews) => void;
 
-/** What the service is told as the source of the subscription. */
+/** The name under which we subscribe. */
 const SOURCE = 'p2p';
 const FSM_STATES: readonly FsmState[] = ['IDLE', 'RUNNING', 'CATCHINGBLOCKS', 'LEGACYSYNCING'];
-/** The FSM state is asked for this often, should a notification have been lost. */
+/** How often to ask for the FSM state, in case a notification was lost. */
 const FSM_INTERVAL_MS = 5000;
-/** The best header is read this often without a block, should a notification have been lost. */
+/** How often to read the best header without a block notification, in case one was lost. */
 const REFRESH_INTERVAL_MS = 5 * 60_000;
-/** After a refresh that failed. */
+/** Back-off after a refresh that failed. */
 const RETRY = { firstMs: 1000, lastMs: 60_000 };
-/** A best header read by somebody else within this time serves as a refresh. */
+/** A best header that another part read within this time is recent enough for a refresh. */
 const RECENT_MS = 1000;
-/** A block more or less within this time makes no difference to a peer that reads our handshake. */
+/** A tip this old is good enough for a handshake. */
 const HANDSHAKE_AGE_MS = 250;
-/** The blockchain client retries for longer; a peer gets what was known last instead. */
+/** The blockchain client retries for longer; the handshake then has the last known tip. */
 const HANDSHAKE_DEADLINE_MS = 2000;
 
 export class ChainTracker {
@@ -61,9 +61,9 @@ export class ChainTracker {
   private readonly listeners = new Set<NewsListener>();
   private readonly ended = new AbortController();
   private ownTip: OwnTip | undefined;
-  /** Of the last notification of a block. */
+  /** Hash of the last block notification. */
   private lastBlock: BlockHash | undefined;
-  /** Blocks came during a catch-up that the next refresh is to read. */
+  /** During a catch-up blocks were notified that the next refresh has to read. */
   private isCatchUpUnread = false;
   private failures = 0;
   private refreshing: Repeating | undefined;
@@ -80,7 +80,7 @@ export class ChainTracker {
     });
     this.state = new Latest(clock, {
       ask: () => blockchain.fsmState(),
-      // Whoever asks how high our chain is after a change of state means: under the new state.
+      // After a change of state callers need the tip under the new state.
       onValue: (state, previous) => (state === previous ? undefined : this.best.outdate()),
     });
     this.desk = new NewsDesk({
@@ -88,20 +88,14 @@ export class ChainTracker {
       header: (hash) => this.headerOf(hash),
       bestHeader: (hash) => this.bestHeaderAt(hash),
     });
+    const help = 'Whether this is the last known FSM state (1) or not (0)';
     for (const state of FSM_STATES)
-      metrics.gauge(
-        'teranode_p2p_fsm_state',
-        'Whether this is the last known FSM state (1) or not (0)',
-        () => Number(this.state.known === state),
-        {
-          state,
-        },
-      );
+      metrics.gauge('teranode_p2p_fsm_state', help, () => Number(this.state.known === state), { state });
   }
 
   /**
-   * Subscribes and reads the FSM state and the best header; headers below it follow in the background. Throws what the service throws; nothing is left
-   * running then.
+   * Subscribes, and reads the FSM state and the best header; headers below it follow in the background. Throws what the
+   * service throws, and leaves nothing running then.
    */
   async start(signal: AbortSignal): Promise<void> {
     if (this.ended.signal.aborted) return;
@@ -117,7 +111,7 @@ export class ChainTracker {
     this.startLoops();
   }
 
-  /** May be called twice, also during a start; a read under way has no effect any more. */
+  /** May be called twice, also during start; a read under way has no effect any more. */
   async stop(): Promise<void> {
     this.ended.abort();
     this.refreshing?.stop();
@@ -125,42 +119,48 @@ export class ChainTracker {
     this.unsubscribe?.();
   }
 
-  /** The FSM state as last known; undefined before the first time. */
+  /** The last known FSM state; undefined before the first. */
   fsmState(): FsmState | undefined {
     return this.state.known;
   }
 
-  /** CATCHINGBLOCKS or LEGACYSYNCING, as last known. */
+  /** Whether the last known FSM state is CATCHINGBLOCKS or LEGACYSYNCING. */
   isSyncing(): boolean {
     return isCatchUp(this.state.known);
   }
 
-  /** The best header as last known; undefined before the first time. */
+  /** The last known best header; undefined before the first. */
   bestHeader(): BlockHeaderRecord | undefined {
     return this.best.known;
   }
 
-  /** What validators need of it. undefined while the service's header makes no sense. */
+  /** The last known tip with its target; undefined before the first header with a valid target. */
   tip(): OwnTip | undefined {
     return this.ownTip;
   }
 
-  /** Height of a header of our recent chain; undefined for any other. */
+  /** Height of a header of our recent chain; undefined for any other header. */
   heightOf(hash: BlockHash): number | undefined {
     return this.headers.heightOf(hash);
   }
 
-  /** The FSM state, not older than `maxAgeMs`. Throws what the service throws. */
+  /** The FSM state, at most `maxAgeMs` old. Throws what the service throws. */
   async recentFsmState(maxAgeMs = 0): Promise<FsmState> {
     return await this.state.recent(maxAgeMs);
   }
 
-  /** The best header, not older than `maxAgeMs` and than the last change of the FSM state or block notification. Throws what the service throws. */
+  /**
+   * The best header: at most `maxAgeMs` old, and read after the last change of the FSM state and the last block
+   * notification, except for blocks of a catch-up. Throws what the service throws.
+   */
   async recentBestHeader(maxAgeMs = 0): Promise<BlockHeaderRecord> {
     return await this.best.recent(maxAgeMs);
   }
 
-  /** The tip for a handshake: at most 250 ms old, else as last known; undefined when none was ever known. Settles within 2 s, never rejects. */
+  /**
+   * The tip for a handshake: at most 250 ms old, or the last known one when the service does not answer within 2 s;
+   * undefined when none was ever known. Never rejects.
+   */
   async latestTip(): Promise<BlockHeaderRecord | undefined> {
     try {
       return await withDeadline(this.best.recent(HANDSHAKE_AGE_MS), HANDSHAKE_DEADLINE_MS);
@@ -170,7 +170,7 @@ export class ChainTracker {
     }
   }
 
-  /** The listener gets news in the order of the service's notifications, until the returned function is called. */
+  /** The listener gets all news, in order, until the returned function is called. */
   subscribe(listener: NewsListener): () => void {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
@@ -224,13 +224,13 @@ export class ChainTracker {
     for (const listener of this.listeners) this.tell(listener, news);
   }
 
-  /** Blocks of a catch-up come faster than each is worth reading: then one refresh after the other reads whatever is best. */
+  /** Blocks of a catch-up come too fast to read each: then one refresh after the other reads whatever is best. */
   private tipMoved(): void {
     if (isCatchUp(this.desk.state)) this.isCatchUpUnread = true;
     else this.best.outdate();
   }
 
-  /** The best header where it is the block's; other blocks came in a row, on another branch, or are invalid. */
+  /** Usually the block is the best one. If not, it came in a row of blocks, is on another branch, or is invalid. */
   private async headerOf(hash: BlockHash): Promise<BlockHeaderRecord | undefined> {
     const best = await this.best.recent(Number.POSITIVE_INFINITY);
     if (best.hash === hash) return best;

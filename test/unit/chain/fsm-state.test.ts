@@ -1,4 +1,4 @@
-// The state as last heard: by notification, by asking, and when both cross.
+// The FSM state that the tracker keeps: by notification, by asking, and when both cross.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { BlockchainClient, BlockchainNotification, FsmState } from '../../../src/ports/blockchain-client.ts';
 import { BEST } from '../../fakes/scripted-chain.ts';
@@ -34,7 +34,7 @@ function setUp() {
   const tell = (state: FsmState) => {
     for (const listener of listeners) listener({ type: 'fsm_state', state });
   };
-  /** The next question is answered, with what was so when it was put, when the returned function is called. */
+  /** Delays the next answer, which has the state at the time of the request, until the returned function is called. */
   const hold = () => {
     const gate = Promise.withResolvers<void>();
     const { answer, state } = service;
@@ -48,8 +48,8 @@ function setUp() {
   return { chain, signal, service, tell, hold, listeners };
 }
 
-describe('state of the state machine', () => {
-  test('as notified, and as asked for every five seconds', async () => {
+describe('the FSM state', () => {
+  test('is taken from notifications, and asked for every five seconds', async () => {
     const { chain, signal, service, tell } = setUp();
     expect(chain.fsmState()).toBeUndefined();
     await chain.start(signal);
@@ -63,7 +63,7 @@ describe('state of the state machine', () => {
   });
 
   test.each(['at start', 'later'])(
-    'a notification is newer than the answer to a question put before it, %s',
+    'is that of a notification that comes before the answer to an older request, %s',
     async (when) => {
       const { chain, signal, tell, hold } = setUp();
       if (when === 'later') await chain.start(signal);
@@ -81,7 +81,7 @@ describe('state of the state machine', () => {
     },
   );
 
-  test('a service that does not answer leaves the state as it was', async () => {
+  test('stays the last known one while the service does not answer', async () => {
     const { chain, signal, service } = setUp();
     await chain.start(signal);
     service.answer = async () => {
@@ -95,7 +95,7 @@ describe('state of the state machine', () => {
     await chain.stop();
   });
 
-  test('a stop while the first question is open leaves no loop and no subscription behind', async () => {
+  test('is asked for once when stop comes before the first answer, which leaves no loop and no subscription behind', async () => {
     const { chain, signal, hold, listeners } = setUp();
     const answer = hold();
     const starting = chain.start(signal);
@@ -105,7 +105,7 @@ describe('state of the state machine', () => {
     expect([listeners.size, vi.getTimerCount()]).toEqual([0, 0]);
   });
 
-  test('a start that is given up while the first question is open leaves no loop and no subscription behind', async () => {
+  test('is asked for once when start is aborted before the first answer, which leaves no loop and no subscription behind', async () => {
     const { chain, hold, listeners } = setUp();
     const answer = hold();
     const gaveUp = new AbortController();
@@ -117,7 +117,7 @@ describe('state of the state machine', () => {
     await chain.stop();
   });
 
-  test('after stop nothing is asked or heard', async () => {
+  test('is neither asked for nor updated after stop', async () => {
     const { chain, signal, listeners } = setUp();
     await chain.start(signal);
     await Promise.all([chain.stop(), chain.stop()]);

@@ -1,4 +1,4 @@
-// What the tracker tells its listeners: in the service's order, with the header and the FSM state that belong to each block.
+// News for listeners of the tracker: in the order of the service, with the header and the FSM state of each block.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { BlockNews, ChainNews, MiningOnNews } from '../../../src/chain/news.ts';
 import type { BlockHash } from '../../../src/domain/ids.ts';
@@ -39,7 +39,7 @@ async function started(blocks = 20) {
   return { blockchain, hashes, chain, news, told, move, reads, log };
 }
 
-describe('news', () => {
+describe('news of our chain', () => {
   test('comes in the order of the notifications, to each listener, until it unsubscribes', async () => {
     const { blockchain, chain, news, log } = await started();
     const others: string[] = [];
@@ -72,7 +72,7 @@ describe('news', () => {
     await chain.stop();
   });
 
-  test('stops with the tracker', async () => {
+  test('does not come after stop', async () => {
     const { blockchain, chain, news } = await started();
     await chain.stop();
     blockchain.tell({ type: 'block', hash: blockchain.grow(1)[0] as BlockHash });
@@ -81,7 +81,7 @@ describe('news', () => {
 });
 
 describe('the header of a block', () => {
-  test('is read once, whoever asks and however often', async () => {
+  test('is read once for all callers', async () => {
     const { blockchain, chain, told, reads } = await started();
     const before = reads();
     const hash = blockchain.grow(1)[0] as BlockHash;
@@ -106,7 +106,7 @@ describe('the header of a block', () => {
     await chain.stop();
   });
 
-  test('is that of the block, not of the tip, on another branch; undefined when the service does not know it', async () => {
+  test('is that of the block where the tip is another, and undefined when the service does not know the block', async () => {
     const { hashes, chain, told } = await started();
     const old = hashes[12] as BlockHash;
     expect(await told(old).header()).toMatchObject({ hash: old, height: 12 });
@@ -115,7 +115,7 @@ describe('the header of a block', () => {
     await chain.stop();
   });
 
-  test('is read anew when the service tells of the block again, as of one that turned out invalid', async () => {
+  test('is read again when the block is notified again, as for one that turned out invalid', async () => {
     const { blockchain, chain, told, hashes } = await started();
     const hash = blockchain.grow(1)[0] as BlockHash;
     expect(await told(hash).header()).toMatchObject({ hash, invalid: false });
@@ -127,7 +127,7 @@ describe('the header of a block', () => {
     await chain.stop();
   });
 
-  test('asked for before the tip that a notification brings is no answer for whoever asks after it', async () => {
+  test('is not taken from a request that was under way before the notification', async () => {
     const { blockchain, chain, told } = await started();
     await pass(10 * SECOND);
     const gate = Promise.withResolvers<void>();
@@ -146,7 +146,7 @@ describe('the header of a block', () => {
 });
 
 describe('the best header with mining-on', () => {
-  test('costs no read after its block, and one when it came alone', async () => {
+  test('costs no read after its block, and one read alone', async () => {
     const { blockchain, chain, told, news, reads } = await started();
     const [first, second] = [blockchain.grow(1)[0] as BlockHash, 'later'];
     await told(first).header();
@@ -176,7 +176,7 @@ describe('the FSM state under which news came', () => {
     await chain.stop();
   });
 
-  test('is asked for where none is known, at the time of the news', async () => {
+  test('is asked for when the news comes, if none is known', async () => {
     const { hashes, blockchain, chain, told, move } = await started();
     const block = told(hashes[19] as BlockHash);
     await pass(0);
@@ -187,7 +187,7 @@ describe('the FSM state under which news came', () => {
     await chain.stop();
   });
 
-  test('is at IDLE the one that follows', async () => {
+  test('is the one that follows for news at IDLE', async () => {
     const { hashes, chain, told, move } = await started();
     move('IDLE');
     const block = told(hashes[19] as BlockHash);
@@ -201,7 +201,7 @@ describe('the FSM state under which news came', () => {
 });
 
 describe('a catch-up', () => {
-  test('of a thousand blocks costs a few reads of the tip, and the last one is known', async () => {
+  test('of a thousand blocks costs a few reads of the tip, and its last block is known', async () => {
     const { blockchain, hashes, chain, told, move } = await started();
     move('CATCHINGBLOCKS');
     await pass(SECOND);
@@ -217,7 +217,7 @@ describe('a catch-up', () => {
     await chain.stop();
   });
 
-  test('that ends makes the tip old: whoever asks next gets an answer from after it', async () => {
+  test('outdates the tip when it ends: the next caller gets one that was read afterwards', async () => {
     const { blockchain, chain, move } = await started();
     move('CATCHINGBLOCKS');
     await chain.recentBestHeader();

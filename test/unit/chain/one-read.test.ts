@@ -49,7 +49,7 @@ async function everything() {
       ...common,
       candidates: () => peers,
       publishBlock: () => {},
-      chargeFailure: () => {},
+      penalizeFailure: () => {},
       connectedCount: () => 1,
       random: () => 0,
     },
@@ -111,7 +111,7 @@ describe('a block notification at RUNNING', () => {
     const [hash] = blockchain.grow(1) as [BlockHash];
     blockchain.tell({ type: 'block', hash });
     blockchain.tell({ type: 'mining_on', hash });
-    bestBlock.asked(PEER);
+    bestBlock.requested(PEER);
     handshake.peerConnected(PEER);
     handshake.topicMessage(message({ bestHeight: 20 }), PEER);
     handshake.topicMessage(message({ bestHeight: 21 }), PEER);
@@ -141,7 +141,7 @@ describe('a block notification at RUNNING', () => {
     expect(blockchain.subscribers).toBe(0);
   });
 
-  test('of each of several blocks in a row costs at most two reads, and they are announced in order', async () => {
+  test('costs at most two reads per block when several come in a row, and all are announced in order', async () => {
     const { blockchain, published, stop } = await everything();
     await pass(13 * SECOND);
     const before = { tip: blockchain.readings, header: blockchain.headerCalls };

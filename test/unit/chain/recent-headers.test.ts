@@ -1,4 +1,4 @@
-// Our own recent chain in memory, from a blockchain service that follows, reorganises, fails, and is slow.
+// Recent headers of our chain in memory, from a blockchain service that grows, reorganizes, fails and is slow.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ChainTracker } from '../../../src/chain/tracker.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
@@ -16,15 +16,15 @@ async function following(length: number, chain = new FakeBlockchain()) {
   return { chain, own, hashes };
 }
 
-/** Every hash has its height. */
+/** Whether every hash has its height. */
 function knows(own: ChainTracker, hashes: readonly Hash[], from = 0): boolean {
   return hashes.slice(from).every((hash, i) => own.heightOf(hash) === from + i);
 }
 
 const until = (condition: () => boolean) => vi.waitFor(() => expect(condition()).toBe(true));
 
-describe('start', () => {
-  test('knows the tip at once, and what is beneath it soon', async () => {
+describe('start of the tracker', () => {
+  test('reads the tip at once, and the headers below it soon', async () => {
     const { chain, own, hashes } = await following(50);
     const tip = hashes[49] as Hash;
     expect(own.tip()).toEqual({ hash: tip, height: 49, target: targetFromCompact(BITS), time: chain.timeOf(tip) });
@@ -34,7 +34,7 @@ describe('start', () => {
     await own.stop();
   });
 
-  test('of a chain of one block', async () => {
+  test('reads no other header of a chain of one block', async () => {
     const { own, hashes, chain } = await following(1);
     await until(() => chain.readings > 0);
     expect(own.heightOf(hashes[0] as Hash)).toBe(0);
@@ -42,7 +42,7 @@ describe('start', () => {
     expect(chain.headerCalls).toBe(0);
   });
 
-  test('reads a day of a long chain, no more', async () => {
+  test('reads a day of a long chain and no more', async () => {
     const { own, hashes, chain } = await following(300);
     await until(() => knows(own, hashes, 160));
     await own.stop();
@@ -50,7 +50,7 @@ describe('start', () => {
     expect(chain.headerCalls).toBe(144);
   });
 
-  test('fails with the service, and leaves no subscription', async () => {
+  test('fails when the service fails, and leaves no subscription', async () => {
     const chain = new FakeBlockchain();
     chain.grow(3);
     chain.fails = () => true;
@@ -61,8 +61,8 @@ describe('start', () => {
   });
 });
 
-describe('following', () => {
-  test('a new block is known when it is told of, with few calls', async () => {
+describe('a tracker that follows the chain', () => {
+  test('knows a new block after its notification, with few calls', async () => {
     const { chain, own, hashes } = await following(20);
     await until(() => knows(own, hashes));
     const before = chain.headerCalls;
@@ -76,7 +76,7 @@ describe('following', () => {
     expect(chain.headerCalls - before).toBeLessThanOrEqual(10);
   });
 
-  test('several blocks of which only the last is told: what is between is read too', async () => {
+  test('reads the blocks in between when only the last of several was notified', async () => {
     const { chain, own, hashes } = await following(20);
     await until(() => knows(own, hashes));
     const more = chain.grow(30);
@@ -85,7 +85,7 @@ describe('following', () => {
     await own.stop();
   });
 
-  test('many notifications before a reading begins are one reading; other kinds are none', async () => {
+  test('reads once for many notifications, and not for other kinds of them', async () => {
     const { chain, own, hashes } = await following(20);
     await until(() => knows(own, hashes));
     await own.stop();
@@ -100,7 +100,7 @@ describe('following', () => {
     expect(chain.readings - before).toBeLessThanOrEqual(2);
   });
 
-  test('after a reorganisation the new branch is known, its tip is the tip, and heights are right on both', async () => {
+  test('knows the new branch and the heights of both branches after a reorganization', async () => {
     const { chain, own, hashes } = await following(20);
     await until(() => knows(own, hashes));
     const branch = chain.fork(14, 8);
@@ -111,7 +111,7 @@ describe('following', () => {
     await own.stop();
   });
 
-  test('a block of a branch that lost, or an invalid one, does not become the tip', async () => {
+  test('does not take an unknown or invalid block for the tip', async () => {
     const { chain, own, hashes } = await following(20);
     await until(() => knows(own, hashes));
     const before = chain.readings;
@@ -122,8 +122,8 @@ describe('following', () => {
   });
 });
 
-describe('a service that fails', () => {
-  test('at the tip: what was known stays, and the next block is read', async () => {
+describe('a blockchain service that fails', () => {
+  test('leaves the known tip, and the next block is read', async () => {
     const { chain, own, hashes } = await following(20);
     await until(() => knows(own, hashes));
     chain.fails = (call) => call === 'tip';
@@ -138,7 +138,7 @@ describe('a service that fails', () => {
     await own.stop();
   });
 
-  test('that does not know a parent ends the reading', async () => {
+  test('ends the reading when it does not know a parent', async () => {
     const chain = new FakeBlockchain();
     const hashes = chain.grow(20);
     chain.forget(hashes[10] as Hash);
@@ -150,7 +150,7 @@ describe('a service that fails', () => {
   });
 });
 
-describe('a reading that broke', () => {
+describe('a reading that failed', () => {
   const SECOND = 1000;
   const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
@@ -162,7 +162,7 @@ describe('a reading that broke', () => {
     vi.useRealTimers();
   });
 
-  test('goes on by itself where it ended, reading nothing twice', async () => {
+  test('continues by itself where it ended, and reads nothing twice', async () => {
     const chain = new FakeBlockchain();
     let calls = 0;
     chain.fails = (call) => call === 'header' && ++calls === 10;
@@ -176,7 +176,7 @@ describe('a reading that broke', () => {
     await own.stop();
   });
 
-  test('at the tip is repeated, though no further block is told', async () => {
+  test('of the tip is repeated without another block notification', async () => {
     const { chain, own, hashes } = await following(20);
     await pass(0);
     chain.fails = () => true;
@@ -190,7 +190,7 @@ describe('a reading that broke', () => {
     await own.stop();
   });
 
-  test('while blocks go on coming leaves no hole, however often it broke', async () => {
+  test('leaves no gap while blocks keep coming, however often it failed', async () => {
     const { chain, own, hashes } = await following(20);
     await pass(0);
     const all = [...hashes];
@@ -209,7 +209,7 @@ describe('a reading that broke', () => {
     await own.stop();
   });
 
-  test('is repeated less and less often while the service is away, and at once when a block is told', async () => {
+  test('is repeated less and less often while the service is down, and at once after a block notification', async () => {
     const { chain, own } = await following(20);
     await pass(0);
     chain.fails = () => true;
@@ -229,7 +229,7 @@ describe('a reading that broke', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('is no reason to read often afterwards: without news every five minutes', async () => {
+  test('does not change the interval of five minutes afterwards', async () => {
     const { chain, own } = await following(20);
     await pass(0);
     const before = chain.readings;
@@ -239,8 +239,8 @@ describe('a reading that broke', () => {
   });
 });
 
-describe('stop', () => {
-  test('ends a reading under way after the call in hand, unsubscribes, and may be called twice', async () => {
+describe('stop of the tracker', () => {
+  test('ends a reading after the call under way, unsubscribes, and may be called twice', async () => {
     const chain = new FakeBlockchain();
     const gate = Promise.withResolvers<void>();
     chain.before = (call) => (call === 'header' ? gate.promise : undefined);
@@ -253,14 +253,14 @@ describe('stop', () => {
     expect(chain.headerCalls).toBe(1);
   });
 
-  test('a reading that has not begun is not begun', async () => {
+  test('prevents a reading that has not begun', async () => {
     const { own, chain } = await following(10);
     const before = chain.readings;
     await own.stop();
     expect(chain.readings - before).toBeLessThanOrEqual(0);
   });
 
-  test('while it starts: no subscription is left behind', async () => {
+  test('during start leaves no subscription behind', async () => {
     const chain = new FakeBlockchain();
     chain.grow(3);
     const gate = Promise.withResolvers<void>();
@@ -273,7 +273,7 @@ describe('stop', () => {
     expect(chain.subscribers).toBe(0);
   });
 
-  test('before start is nothing', async () => {
+  test('before start does nothing', async () => {
     const own = tracked(new FakeBlockchain());
     await own.stop();
     expect(own.tip()).toBeUndefined();

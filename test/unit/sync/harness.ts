@@ -1,4 +1,4 @@
-// A sync manager among stand-ins: a blockchain service that is moved by hand, peers that are rows, timers that vitest moves.
+// A sync manager with fakes around it: a blockchain service set by hand, peers as plain rows, and fake timers.
 import { vi } from 'vitest';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../../../src/ports/blockchain-client.ts';
@@ -13,7 +13,7 @@ export class FakeBlockchain {
   state: FsmState = 'RUNNING';
   height = OWN_HEIGHT;
   fails = false;
-  /** When set, answers wait until it resolves: those of the best header, those of the state. */
+  /** Answers about the best header (`gate`) and the state (`stateGate`) wait until these resolve. */
   gate: Promise<void> | undefined;
   stateGate: Promise<void> | undefined;
   private readonly listeners = new Set<(notification: BlockchainNotification) => void>();
@@ -33,15 +33,15 @@ export class FakeBlockchain {
   async fsmState(): Promise<FsmState> {
     const { state } = this;
     await this.stateGate;
-    if (this.fails) throw new Error('blockchain away');
+    if (this.fails) throw new Error('the service is down');
     return state;
   }
 
-  /** Height and state are those at the time of the question, as a slow answer has them. */
+  /** Height and state are those at the time of the request, as in a slow answer. */
   async bestBlockHeader(): Promise<BlockHeaderRecord> {
     const { height } = this;
     await this.gate;
-    if (this.fails) throw new Error('blockchain away');
+    if (this.fails) throw new Error('the service is down');
     return {
       hash: '' as BlockHash,
       header: new Uint8Array(80),
@@ -63,13 +63,13 @@ export class FakeBlockchain {
     for (const listener of this.listeners) listener(notification);
   }
 
-  /** Moves the state machine and tells. */
+  /** Changes the FSM state and notifies. */
   move(state: FsmState): void {
     this.state = state;
     this.notify({ type: 'fsm_state', state });
   }
 
-  /** As block validation tells of a peer that it gave up on. */
+  /** As block validation reports a peer that it gave up on. */
   peerFailure(peerId: string): void {
     this.notify({ type: 'peer_failure', peerId, failureType: 'catchup', reason: 'bad block' });
   }
@@ -92,7 +92,7 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
   const listeners = new Set<unknown>();
   let isTracking = false;
   const published: Trigger[] = [];
-  const charged: PeerId[] = [];
+  const penalized: PeerId[] = [];
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const manager = new SyncManager(
@@ -114,7 +114,7 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
         },
       },
       publishBlock: (announcement) => void published.push(announcement),
-      chargeFailure: (peerId) => void charged.push(peerId),
+      penalizeFailure: (peerId) => void penalized.push(peerId),
       connectedCount: () => peers.size,
       clock: systemClock,
       random: () => 0,
@@ -132,10 +132,10 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
     /** Listeners of the manager. */
     listeners,
     published,
-    charged,
+    penalized,
     metrics,
     log,
-    /** Peers as they now are. */
+    /** Adds or replaces peers. */
     set: (...changed: SyncPeerRow[]) => {
       for (const each of changed) peers.set(each.peerId, each);
     },
@@ -157,7 +157,7 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
   };
 }
 
-/** Lets time pass, and all that is due in it happen. */
+/** Moves time and runs everything that becomes due. */
 export async function pass(ms: number): Promise<void> {
   await vi.advanceTimersByTimeAsync(ms);
 }
