@@ -5,49 +5,49 @@ import type { BanEntry, BanReason, Offence, ScoreRole } from './ban-store.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
 
-/** What decides whether we sync from a peer, as the choice sees it; undefined where this node does not know. */
+/** What decides whether this node syncs from a peer; undefined where unknown. */
 export interface PeerStanding {
-  /** As claimed last, with its height; goes with it when that is not repeated. */
+  /** As last claimed, with the height; undefined when the claim has expired. */
   readonly bestBlockHash: BlockHash | undefined;
   /** Unix ms at which `height` was claimed. */
   readonly claimedAtMs: number | undefined;
-  /** Highest block it announced with a header that we checked, or its best block where our chain has it. */
+  /** The highest block that it announced with a header that we checked, or its best block when our chain has it. */
   readonly provenHeight: number | undefined;
   readonly provenHash: BlockHash | undefined;
-  /** Where it serves blocks, as it says last; only URLs that may be used. */
+  /** Where it serves blocks, as last announced; only a URL that may be used. */
   readonly dataHubUrl: string | undefined;
-  /** As our checks found it last; unknown when it was not asked, or not lately. */
+  /** Result of our last check; `unknown` without a recent one. */
   readonly dataHubHealth: 'unknown' | 'healthy' | 'unhealthy';
-  /** Unix ms of its last message that passed. */
+  /** Unix ms of its last valid message. */
   readonly lastMessageMs: number | undefined;
-  /** Its peer id is: its connections are being ended. */
+  /** Its peer ID is banned: its connections are being closed. */
   readonly isBanned: boolean;
 }
 
-/** What this node knows of a connected peer; undefined where it does not know. */
+/** A connected peer; undefined where unknown. */
 export interface PeerView extends PeerStanding {
   readonly id: PeerId;
   /** Multiaddrs of its open connections. */
   readonly addresses: readonly string[];
-  /** Multiaddr of our end of the first of them. */
+  /** Multiaddr of our end of the first connection. */
   readonly localAddress: string | undefined;
   readonly direction: 'inbound' | 'outbound';
   /** Unix ms. */
   readonly connectedAtMs: number;
-  /** As its handshake says, else as it says to libp2p. */
+  /** From its handshake, else from libp2p. */
   readonly agentVersion: string | undefined;
-  /** As its handshake says: a uint64 bitmap in decimal; 1 is a full node. */
+  /** From its handshake: a uint64 bitmap in decimal; 1 is a full node. */
   readonly services: string | undefined;
-  /** Unix ms of the last application bytes each way. */
+  /** Unix ms of the last application bytes in each direction. */
   readonly lastSendMs: number | undefined;
   readonly lastReceiveMs: number | undefined;
   readonly bytesSent: number;
   readonly bytesReceived: number;
   readonly pingMs: number | undefined;
-  /** As first claimed, and as claimed last; the latter goes when it is not repeated. */
+  /** As first claimed, and as last claimed; the latter expires when it is not repeated. */
   readonly startingHeight: number | undefined;
   readonly height: number | undefined;
-  /** The higher one of its scores as author and as relay. */
+  /** The higher of its scores as author and as propagation source. */
   readonly banScore: number;
   readonly isWhitelisted: boolean;
 }
@@ -83,13 +83,13 @@ export interface Explanation {
   readonly addressesSeen: readonly string[];
 }
 
-/** Where this node stands, and from whom it catches up. */
+/** The sync state of this node. */
 export interface SyncView {
-  /** undefined while the chain does not answer. */
+  /** undefined while the blockchain service does not answer. */
   readonly fsmState: string | undefined;
   readonly bestHeight: number | undefined;
   readonly bestBlockHash: Hash | undefined;
-  /** undefined while nobody is chosen. */
+  /** undefined while no sync peer is chosen. */
   readonly syncPeer: SyncPeer | undefined;
 }
 
@@ -98,11 +98,11 @@ export interface TopicView {
   /** Full name. */
   readonly name: string;
   readonly subscribers: readonly PeerId[];
-  /** Those with whom full messages are exchanged. */
+  /** Peers with which full messages are exchanged. */
   readonly mesh: readonly PeerId[];
 }
 
-/** A setting as it is in force. */
+/** An effective setting. */
 export interface SettingView {
   readonly key: string;
   /** Secrets masked; empty when unset. */
@@ -111,25 +111,25 @@ export interface SettingView {
   readonly origin: string;
 }
 
-/** What was decided of one gossip message. */
+/** The validation result of one gossip message. */
 export interface RecentVerdict {
   /** Unix ms. */
   readonly atMs: number;
   /** Full name. */
   readonly topic: string;
   readonly author: PeerId;
-  /** Who handed it over. */
+  /** The propagation source. */
   readonly relay: PeerId;
   readonly decision: ValidationDecision;
   readonly isProcessed: boolean;
-  /** Name of the guard that stopped it; undefined when it was processed. */
+  /** Name of the validator that stopped it; undefined when it was processed. */
   readonly reason: string | undefined;
 }
 
-/** Node statuses are left out: each node of a network repeats its own, and few would leave no place for anything else. */
+/** Without node statuses: every node repeats its own, which would leave no room for other announcements. */
 export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_status' }>;
 
-/** Recent announcements, and recent verdicts, that are kept at most. */
+/** Maximum number of recent announcements, and of recent validation results. */
 export const MAX_RECENT = 200;
 
 /** Reasons that an operator may give; the specification's other two are only given by this node itself. */

@@ -1,13 +1,13 @@
-// The result of one health check, as readiness, HTTP and their callers show it.
+// The result of one health check, as readiness reports and HTTP show it.
 
-/** One thing that readiness depends on. */
+/** A dependency of readiness. */
 export interface HealthCheck {
   readonly name: string;
   readonly ok: boolean;
-  /** For a person, one line. */
+  /** One line for an operator. */
   readonly details: string;
-  /** How long it took to find out. */
+  /** Duration of the check. */
   readonly tookMs: number;
-  /** Unix ms at which it was found out. */
+  /** Unix ms of its end. */
   readonly atMs: number;
 }

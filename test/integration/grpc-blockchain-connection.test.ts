@@ -35,7 +35,7 @@ test.each(['', 'localhost', 'k8s://blockchain:8087', 'localhost:70000', 'a b:1',
   },
 );
 
-test('a k8s target is asked; the key travels with each call', async () => {
+test('a k8s address is resolved and dialled, and each call carries the API key', async () => {
   const service = await ReferenceServiceProcess.start({ apiKey: 'secret' });
   atEnd(() => service.stop());
   const address = service.address.replace('127.0.0.1:', 'k8s:///localhost:');
@@ -46,7 +46,7 @@ test('a k8s target is asked; the key travels with each call', async () => {
   await expect(startClient(address, { apiKey: 'no\nheader' })).rejects.toMatchObject({ code: 'SETTINGS_INVALID' });
 });
 
-test('TLS: the authority is checked on both sides', async () => {
+test('with TLS, both sides check the certificate authority', async () => {
   const folder = temporaryFolder('rpc-tls');
   const [ours, others] = [await makeAuthority(folder, 'ours'), await makeAuthority(folder, 'others')];
   const server = await makeCertificate(folder, 'server', ours);
@@ -66,7 +66,7 @@ test('TLS: the authority is checked on both sides', async () => {
   });
 });
 
-test('a server that takes connections and says nothing is dialled again', async () => {
+test('a server that accepts connections and never answers is dialled again', async () => {
   const sockets: Socket[] = [];
   const silent = createServer((socket) => sockets.push(socket.on('error', () => {})));
   const port = await freePort();

@@ -28,7 +28,7 @@ function client(address: string, options: Partial<PeerClientOptions> = {}): Peer
 }
 
 describe('every method, through the client of this package', () => {
-  test('connected peers, with what is known of them', async () => {
+  test('connected peers arrive with all that is known about them', async () => {
     const { address, admin } = await serveGrpc();
     const unknown = {
       ...KNOWN_PEER,
@@ -108,7 +108,7 @@ describe('every method, through the client of this package', () => {
     expect(response?.peers[0]).toMatchObject({ pingTime: 1250n, connTime: 1_700_000_000n, version: 0 });
   });
 
-  test('bans: set, asked for, listed with their reasons, lifted, cleared', async () => {
+  test('bans are set, queried, listed with their reasons, lifted and cleared', async () => {
     const { address, admin } = await serveGrpc();
     const asked = client(address);
     const untilMs = Date.now() + 60_000;
@@ -129,7 +129,7 @@ describe('every method, through the client of this package', () => {
     asked.close();
   });
 
-  test('scores, connecting, disconnecting', async () => {
+  test('scores are added, peers are connected and disconnected', async () => {
     const { address, admin } = await serveGrpc();
     admin.connected = [KNOWN_PEER];
     const asked = client(address);
@@ -145,7 +145,7 @@ describe('every method, through the client of this package', () => {
     asked.close();
   });
 
-  test('an explanation arrives whole', async () => {
+  test('an explanation arrives with every field', async () => {
     const { address, admin } = await serveGrpc();
     admin.explanation = EXPLANATION;
     const asked = client(address);
@@ -153,7 +153,7 @@ describe('every method, through the client of this package', () => {
     asked.close();
   });
 
-  test('what fails says where, how and why', async () => {
+  test('a failed call says which server failed, with which status and why', async () => {
     const { address, server } = await serveGrpc();
     const keyless = client(address, { adminKey: undefined });
     await expect(keyless.clearBanned()).rejects.toMatchObject({
@@ -170,7 +170,7 @@ describe('every method, through the client of this package', () => {
     keyless.close();
   });
 
-  test('addresses as Teranode writes them', async () => {
+  test("server addresses may be written as in Teranode's settings", async () => {
     const { address } = await serveGrpc();
     for (const form of [`k8s:///${address}`, `http://${address}`, address.replace('127.0.0.1', 'localhost')]) {
       const asked = client(form);
@@ -181,13 +181,13 @@ describe('every method, through the client of this package', () => {
 });
 
 describe('the admin key', () => {
-  test('all methods are in one of the two lists', () => {
+  test('the tests below cover every method', () => {
     const names = [...PeerService.methods, ...PolicyService.methods].map(({ name }) => name);
     expect([...CHANGES, ...READINGS].map(([method]) => method.name).sort()).toEqual(names.sort());
   });
 
   test.each(CHANGES.map(([method, fields]) => [method.name, method, fields] as const))(
-    '%s needs it, and looks at nothing before',
+    '%s needs it, and does nothing without it',
     async (_name, method, fields) => {
       const { address, admin } = await serveGrpc();
       const asked = rawClient(address);
@@ -208,7 +208,7 @@ describe('the admin key', () => {
   );
 
   test.each(READINGS.map(([method, fields]) => [method.name, method, fields] as const))(
-    '%s needs none',
+    '%s needs no admin key',
     async (_name, method, fields) => {
       const { address, admin } = await serveGrpc();
       admin.explanation = EXPLANATION;
@@ -217,13 +217,13 @@ describe('the admin key', () => {
     },
   );
 
-  test('a server with a weak one does not start', async () => {
+  test('a server with a weak admin key does not start', async () => {
     await expect(serveGrpc({ adminKey: '' })).rejects.toMatchObject({ code: 'ADMIN_KEY_REFUSED' });
     await expect(serveGrpc({ adminKey: 'test-admin-key-1' })).rejects.toMatchObject({ code: 'ADMIN_KEY_REFUSED' });
   });
 });
 
-describe('what is no right request', () => {
+describe('invalid requests', () => {
   const long = '1'.repeat(513);
   const past = BigInt(Math.floor(Date.now() / 1000) - 1);
   test.each([
@@ -261,7 +261,7 @@ describe('what is no right request', () => {
     expect([code, details]).toEqual(['INVALID_ARGUMENT', expect.stringContaining(says)]);
   });
 
-  test('bytes that are no message, for every method', async () => {
+  test('undecodable bytes are refused by every method', async () => {
     const { address, admin } = await serveGrpc();
     const asked = rawClient(address);
     for (const method of [...PeerService.methods, ...PolicyService.methods]) {
@@ -277,7 +277,7 @@ describe('what is no right request', () => {
     expect(admin.calls).toEqual([]);
   });
 
-  test('a far future is the year 9999, not an overflow', async () => {
+  test('a ban until the far future ends in the year 9999', async () => {
     const { address, admin } = await serveGrpc();
     for (const until of [2n ** 63n - 1n, 9_007_199_254_740_993n, BigInt(YEAR_9999_S)]) {
       const answer = await rawCall(
@@ -291,7 +291,7 @@ describe('what is no right request', () => {
     }
   });
 
-  test('10 MB are refused, and the server goes on', async () => {
+  test('a request of 10 MB is refused, and the server continues', async () => {
     const { address, metrics, admin } = await serveGrpc();
     const asked = rawClient(address);
     const huge = { addr: '1'.repeat(10 * 1024 * 1024) };

@@ -36,7 +36,7 @@ describe('a broker that accepts connections and never answers', () => {
     await waitFor(() => broker.connections() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
   });
 
-  test('a producer with nothing to hand over ends without waiting for its deadline', async () => {
+  test('a producer without messages stops without waiting for its deadline', async () => {
     const { producer } = parts();
     await producer.start(signal);
     await waitFor(() => broker.connections() > 0, { what: 'the connection' });
@@ -53,7 +53,7 @@ describe('a broker that accepts connections and never answers', () => {
     await waitFor(() => broker.connections() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
   });
 
-  test('a probe ends with its deadline, and with the stop', async () => {
+  test('a probe ends with its deadline and with stop', async () => {
     const { producer } = parts();
     expect(await producer.probe(50)).toMatchObject({ ok: false, details: expect.stringContaining('no answer from') });
     const probed = producer.probe(60_000);
@@ -62,7 +62,7 @@ describe('a broker that accepts connections and never answers', () => {
     await waitFor(() => broker.connections() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
   });
 
-  test('who probes it at the same time shares one connection, which outlasts the first of them that stops', async () => {
+  test('concurrent probes share one connection, which stays open until the last one ends', async () => {
     const all = [parts(), parts(), parts()].flatMap(({ producer, consumer }) => [producer, consumer]);
     const [first, ...others] = all;
     const probed = Promise.all(all.map((each) => each.probe(60_000)));

@@ -36,7 +36,7 @@ describe('memory:// keeps the promises of a broker', () => {
   });
 });
 
-test('what a group has not read and the bound pushes out is counted as dropped', async () => {
+test('unread records that leave a full topic are counted as dropped', async () => {
   const { metrics, producer, consumer } = setUp(5);
   const release = Promise.withResolvers<void>();
   const seen: string[] = [];

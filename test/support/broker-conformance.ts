@@ -54,7 +54,7 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     for (const text of all) producer.publish(text);
   };
 
-  test('what is published arrives, in order, once', async () => {
+  test('published messages arrive in order and once', async () => {
     const broker = setUp();
     const topic = freshTopic();
     const producer = await producing(broker, topic);
@@ -64,7 +64,7 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     expect(got).toEqual(texts(1000));
   });
 
-  test('each group reads all; a group’s members share', async () => {
+  test('each group reads all records; the consumers of a group share them', async () => {
     const broker = setUp();
     const topic = freshTopic();
     const producer = await producing(broker, topic);
@@ -79,7 +79,7 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     expect(sharing.flat().sort()).toEqual(texts(100).sort());
   });
 
-  test('members of one group may read different topics, each all of its own', async () => {
+  test('consumers of one group may read different topics, each all records of its own', async () => {
     const broker = setUp();
     const names = [freshTopic(), freshTopic(), freshTopic()];
     const producers = await Promise.all(names.map((topic) => producing(broker, topic)));
@@ -89,7 +89,7 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     expect(got).toEqual(names.map((_topic, i) => texts(20, `t${i}-`)));
   });
 
-  test('a new group with replay begins at the oldest record, without it after the newest', async () => {
+  test('a new group begins at the oldest record with replay, and after the newest without', async () => {
     const broker = setUp();
     const topic = freshTopic();
     const producer = await producing(broker, topic);
@@ -110,7 +110,7 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     expect(late.every((text) => text.startsWith('new'))).toBe(true);
   });
 
-  test('a group goes on where it stopped', async () => {
+  test('a group continues where it stopped', async () => {
     const broker = setUp();
     const topic = freshTopic();
     const producer = await producing(broker, topic);
@@ -129,7 +129,7 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     expect(second.filter((text) => text.startsWith('a')).length).toBeLessThanOrEqual(1);
   });
 
-  test('a failing handler is counted and the partition goes on', async () => {
+  test('a failing handler is counted, and the next record follows', async () => {
     const broker = setUp();
     const topic = freshTopic();
     const producer = await producing(broker, topic);
@@ -163,7 +163,7 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     );
   });
 
-  test('stop flushes what was accepted; what comes after is dropped and counted', async () => {
+  test('stop flushes accepted messages; later ones are dropped and counted', async () => {
     const broker = setUp();
     const topic = freshTopic();
     const producer = await producing(broker, topic);
@@ -185,7 +185,7 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     expect(await broker.consumer(topic, 'g').probe(5000)).toMatchObject({ ok: true });
   });
 
-  test('beyond its bound the oldest is dropped', async () => {
+  test('a full queue drops the oldest message', async () => {
     const broker = setUp();
     const topic = freshTopic();
     const producer = broker.producer(topic, { maxMessages: 10 });

@@ -27,7 +27,7 @@ describe('kafka:// with a real broker', () => {
 
   brokerConformance(() => partsFor(broker.address));
 
-  test('20,000 messages, none lost, none twice', async () => {
+  test('20,000 messages arrive, none lost and none twice', async () => {
     const { producer: make } = partsFor(broker.address);
     const producer = make('many');
     await producer.start(signal);
@@ -38,7 +38,7 @@ describe('kafka:// with a real broker', () => {
     expect(new Set(values).size).toBe(20_000);
   });
 
-  test('a topic is created as its URL says, and an existing one is changed to it', async () => {
+  test('a topic is created as its URL says, and an existing topic is reconfigured', async () => {
     const { producer: make } = partsFor(broker.address);
     const admin = new Admin({ clientId: 'test', bootstrapBrokers: [broker.address] });
     const configuration = async () => {
@@ -70,7 +70,7 @@ describe('kafka:// with a real broker', () => {
     await admin.close();
   });
 
-  test('an outage: start resolves, publish never blocks, all arrives once when the broker is back', async () => {
+  test('during an outage start resolves and publish does not block; when the broker is back everything arrives once', async () => {
     const { producer: make, log } = partsFor(broker.address);
     const producer = make('outage');
     await producer.start(signal);
@@ -114,7 +114,7 @@ describe('kafka:// with a real broker', () => {
   });
 });
 
-describe('TLS', () => {
+describe('Kafka over TLS', () => {
   const folder = temporaryFolder('tls');
   const file = (name: string) => join(folder, name);
   let broker: KafkaBroker;
@@ -191,7 +191,7 @@ describe('TLS', () => {
     keyFile: file('client.key'),
   };
 
-  test('with the authority and a client certificate records go through', async () => {
+  test('records pass with the right authority and client certificate', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address, kafkaTls(client));
     const producer = make('secret');
     const consumer = read('secret', 'g');
@@ -206,7 +206,7 @@ describe('TLS', () => {
     await Promise.all([producer.stop(), consumer.stop()]);
   });
 
-  test('unverified, when the setting says so', async () => {
+  test("the broker's certificate is not verified when the setting says so", async () => {
     const { producer: make } = partsFor(broker.address, kafkaTls({ ...client, skipVerify: true, caFile: undefined }));
     expect(await make('secret').probe(5000)).toMatchObject({ ok: true });
   });
@@ -222,7 +222,7 @@ describe('TLS', () => {
     expect(probe.details).toContain(broker.address);
   });
 
-  test('a file that cannot be read is refused with its setting', () => {
+  test('an unreadable file is refused with the name of its setting', () => {
     expect(() => kafkaTls({ ...client, caFile: file('nothing') })).toThrow(/KAFKA_TLS_CA_FILE/);
   });
 });

@@ -48,7 +48,7 @@ async function setUp() {
   return { bans, node, registry, clock, admin, peer: () => admin.peers()[0] };
 }
 
-test('a height that a peer claimed is gone when the claim is, whatever the node remembers', async () => {
+test('a claimed height disappears with its claim, whatever the node remembers', async () => {
   const { registry, clock, peer } = await setUp();
   expect(peer()).toMatchObject({ height: undefined, startingHeight: undefined });
   registry.heard(PEER, { claimed: { height: 77, hash: undefined } });
@@ -61,7 +61,7 @@ test('a height that a peer claimed is gone when the claim is, whatever the node 
   expect(peer()).toMatchObject({ height: undefined, startingHeight: 77 });
 });
 
-test('what a peer says in its handshake goes before what libp2p was told', async () => {
+test('the user agent of the handshake takes precedence over that of libp2p', async () => {
   const { registry, peer } = await setUp();
   expect(peer()).toMatchObject({ agentVersion: 'test', services: undefined });
   registry.heard(PEER, { userAgent: 'teranode/bitcoin/v9.8.7', services: 0xffff_ffff_ffff_ffffn });
@@ -70,7 +70,7 @@ test('what a peer says in its handshake goes before what libp2p was told', async
   expect(peer()).toMatchObject({ agentVersion: 'teranode/bitcoin/v9.8.7', services: '0' });
 });
 
-test('what it said on a connection before is not said of this one', async () => {
+test('the handshake of an earlier connection is not shown for the current one', async () => {
   const { registry, peer } = await setUp();
   registry.heard(PEER, { userAgent: 'teranode/bitcoin/v9.8.7', services: 1n });
   registry.disconnected(PEER);
@@ -79,7 +79,7 @@ test('what it said on a connection before is not said of this one', async () => 
   expect(peer()).toMatchObject({ agentVersion: 'test', services: undefined });
 });
 
-test('what decides whether it is synced from is told as the choice of a sync peer sees it', async () => {
+test('a peer is shown as the choice of the sync peer sees it', async () => {
   const { registry, clock, peer } = await setUp();
   const nothing = { bestBlockHash: undefined, claimedAtMs: undefined, provenHeight: undefined, provenHash: undefined };
   const unheard = { dataHubUrl: undefined, dataHubHealth: 'unknown', lastMessageMs: undefined, isBanned: false };
@@ -108,14 +108,14 @@ test('what decides whether it is synced from is told as the choice of a sync pee
   expect(peer()).toMatchObject({ ...nothing, provenHeight: 78, provenHash: CHECKED });
 });
 
-test('that it is banned is told as long as it is still connected', async () => {
+test('a banned peer is shown as banned while it is still connected', async () => {
   const { bans, node, peer } = await setUp();
   node.failure = new Error('its connection hangs');
   await bans.list.add(PEER, undefined);
   expect(peer()).toMatchObject({ id: PEER, isBanned: true });
 });
 
-test('a DataHub is explained by its host, with or without the port; a name without a dot when something is noted of it', async () => {
+test('a DataHub is explained by its host, with or without port; a name without a dot only when offences are known', async () => {
   const { bans, admin } = await setUp();
   expect(admin.explain('hub.example:8090')).toMatchObject({ subject: 'hub.example', offences: [] });
   expect(() => admin.explain('teranode1')).toThrow('invalid subject "teranode1"');

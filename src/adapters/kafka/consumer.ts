@@ -1,4 +1,4 @@
-// Consumer on a Kafka broker: the instances that the URL asks for in one group, each re-created when its stream ends, for ever.
+// Consumer on a Kafka broker: as many clients in one group as the URL says, each re-created when its stream ends, until stop.
 import { Consumer as Client, type Message, type MessagesStream } from '@platformatic/kafka';
 import { backoffMs } from '../../lib/backoff.ts';
 import { settledWithin } from '../../lib/deadline.ts';
@@ -38,10 +38,10 @@ const COMMIT_EVERY_MS = 500;
 const DEFAULT_STOP_MS = 3000;
 const SESSION_TIMEOUT_MS = 10_000;
 const LEAVE_DEADLINE_MS = 1000;
-/** A commit waits for a rebalance to end, and for ever when that is lost. */
+/** A commit waits for the end of a rebalance, and would wait for ever when that is lost. */
 const COMMIT_DEADLINE_MS = 15_000;
-/** What is being handled and committed when a stream is to end has so long. */
-const END_PATIENCE_MS = 5000;
+/** When a stream is to end, the current record gets this long to be handled and committed. */
+const END_DEADLINE_MS = 5000;
 
 export class KafkaConsumer<T> implements Consumer<T> {
   readonly topic: string;
@@ -59,11 +59,9 @@ export class KafkaConsumer<T> implements Consumer<T> {
     this.log = deps.log;
     this.options = options;
     this.recordHandler = recordHandler(deps, this.topic, options.decode);
-    this.restarts = deps.metrics.counter(
-      'teranode_p2p_kafka_consumer_restarts_total',
-      'Consumer streams created anew',
-      ['topic'],
-    );
+    this.restarts = deps.metrics.counter('teranode_p2p_kafka_consumer_restarts_total', 'Restarts of Kafka consumers', [
+      'topic',
+    ]);
   }
 
   async start(handler: MessageHandler<T>, signal: AbortSignal): Promise<void> {
@@ -83,7 +81,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
 
   private async stopOnce(deadlineMs: number): Promise<void> {
     this.stopped.abort();
-    // A closed stream ends the loop that reads it, which then leaves the group.
+    // Closing a stream ends the loop that reads it, which then leaves the group.
     for (const stream of this.open.values()) void stream?.close().catch(() => {});
     await settledWithin(this.loops, deadlineMs);
     for (const [client, stream] of this.open) destroyClient(client, stream);
@@ -112,8 +110,8 @@ export class KafkaConsumer<T> implements Consumer<T> {
     }
   }
 
-  /** Reads until the stream ends or fails, or the topic is no longer what it was. */
-  private async consume(handle: RecordHandler, gotOne: () => void): Promise<void> {
+  /** Reads until the stream ends or fails, or the topic has changed. */
+  private async consume(handle: RecordHandler, handledOne: () => void): Promise<void> {
     const { groupId } = this.options;
     const client: ByteClient = new Client({
       ...clientOptions(this.options, RETRIES.consumer),
@@ -128,7 +126,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
     try {
       const stream = await this.openStream(client, over.signal);
       this.open.set(client, stream);
-      await this.read(stream, over.signal, handle, gotOne);
+      await this.read(stream, over.signal, handle, handledOne);
     } finally {
       done.abort();
       await close(client, this.open.get(client));
@@ -136,7 +134,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
     }
   }
 
-  /** Ends the stream when its topic has changed, or the client is no member of its group any more, which it tells nobody else. */
+  /** Ends the stream when its topic has changed, or the client has silently lost its group membership. */
   private async watch(client: ByteClient, over: AbortController, done: AbortSignal): Promise<void> {
     const lost = Promise.withResolvers<string>();
     client.on('error', (error) => lost.resolve(deepestMessage(error)));
@@ -150,23 +148,28 @@ export class KafkaConsumer<T> implements Consumer<T> {
       .get(client)
       ?.close()
       .catch(() => {});
-    await pause(END_PATIENCE_MS, done);
+    await pause(END_DEADLINE_MS, done);
     if (!done.aborted) destroyClient(client, this.open.get(client));
   }
 
-  private async read(stream: ByteStream, over: AbortSignal, handle: RecordHandler, gotOne: () => void): Promise<void> {
-    /** The last one handled of each partition, while it is not committed. */
+  private async read(
+    stream: ByteStream,
+    over: AbortSignal,
+    handle: RecordHandler,
+    handledOne: () => void,
+  ): Promise<void> {
+    /** Per partition, the last handled record that is not committed. */
     const handled = new Map<number, ByteMessage>();
     const newest = new Map<number, bigint>();
     let committedAtMs = performance.now();
     for await (const message of stream) {
       const { value, partition, offset } = message;
-      // When the group changes, the client fetches once more what waits here already.
+      // When the group changes, the client fetches again what is already buffered here.
       if (offset > (newest.get(partition) ?? -1n)) {
         await handle(value, offset);
         newest.set(partition, offset);
         handled.set(partition, message);
-        gotOne();
+        handledOne();
       }
       const isLast = this.stopped.signal.aborted || over.aborted;
       if (isLast || stream.readableLength === 0 || performance.now() - committedAtMs > COMMIT_EVERY_MS) {
@@ -197,7 +200,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
   }
 }
 
-/** Leaves the group, so that others need not wait for its session to end; a broker that does not answer is left all the same. */
+/** Leaves the group, so that other consumers need not wait for the session to expire. Does not wait long for the broker. */
 async function close(client: ByteClient, stream: ByteStream | undefined): Promise<void> {
   const late = AbortSignal.timeout(LEAVE_DEADLINE_MS);
   try {
@@ -206,7 +209,7 @@ async function close(client: ByteClient, stream: ByteStream | undefined): Promis
       await client.close(true);
     });
   } catch {
-    // Already closed, or the broker is away: there is nobody to tell.
+    // Already closed, or the broker is down.
   } finally {
     destroyClient(client, stream);
   }
