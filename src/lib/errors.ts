@@ -31,6 +31,11 @@ export const ERROR_CODES = {
     meaning: 'The server cannot listen on an address. Choose another port, or stop the program that uses it.',
     ...OUR_FAULT,
   },
+  LIBRARY_INCOMPATIBLE: {
+    meaning:
+      'A library lacks a part that this program cannot run safely without. Install the versions that package-lock.json names.',
+    ...OUR_FAULT,
+  },
   PRIVATE_KEY_INVALID: {
     meaning: 'The private key is not 64 or 96 bytes of hex, or its public half does not belong to its seed.',
     ...OUR_FAULT,

@@ -1,10 +1,10 @@
-// Metrics on prom-client. Counters are plain numbers that each scrape hands over to prom-client, so counting costs a look-up and an addition.
+// Metrics on prom-client. Counters add up in plain numbers and are handed over at each scrape: a hot one costs a look-up and an addition.
 import { collectDefaultMetrics, Gauge, Counter as PromCounter, Registry } from 'prom-client';
 import type { Counter, Histogram, Labels, Metrics } from '../../ports/metrics.ts';
 import { TalliedHistogram } from './histogram.ts';
 import { SeriesMap } from './series.ts';
 
-/** A metric as the documentation lists it. */
+/** What a metric says of itself. */
 export interface MetricDescription {
   readonly name: string;
   readonly type: string;
@@ -27,7 +27,7 @@ export class PrometheusMetrics implements Metrics {
     const known = this.counters.get(name);
     if (known !== undefined) return known;
     const counter = lazyCounter(labelNames);
-    // Present from the first scrape on, so that the first event is an increase.
+    // There from the first scrape on, so that the first event is an increase.
     if (labelNames.length === 0) counter.add(0);
     this.counters.set(name, counter);
     new PromCounter({
@@ -96,14 +96,18 @@ export class PrometheusMetrics implements Metrics {
     return tally;
   }
 
-  /** Every metric of a scrape, process metrics included. */
+  /** Every metric that a scrape names, those of the process too. */
   describe(): readonly MetricDescription[] {
-    // prom-client's types omit label names and declare metric types as numbers, but they are words.
-    const all = this.registry.getMetricsAsArray() as unknown as readonly MetricDescription[];
-    return all.map(({ name, type, labelNames, help }) => ({ name, type, labelNames, help }));
+    return this.registry.getMetricsAsArray().map((each) => ({
+      name: each.name,
+      // Typed as a number, and a word all the same.
+      type: String(each.type),
+      labelNames: 'labelNames' in each && Array.isArray(each.labelNames) ? each.labelNames.map(String) : [],
+      help: each.help,
+    }));
   }
 
-  /** The text exposition format and its content type. */
+  /** Text exposition format, with its content type. */
   async scrape(): Promise<{ contentType: string; body: string }> {
     return { contentType: this.registry.contentType, body: await this.registry.metrics() };
   }
@@ -115,7 +119,7 @@ interface Series {
   fresh: number;
 }
 
-/** prom-client's `collect` calls `handOver`. */
+/** `collect` of the prom-client counter calls `handOver`. */
 function lazyCounter(labelNames: readonly string[]): Counter & { handOver(to: PromCounter): void } {
   const all = new SeriesMap<Series>(labelNames, (labels) => ({ labels, fresh: 0 }));
   return {

@@ -1,6 +1,13 @@
 // Calls to one of the node's own services: each has a deadline, is retried with back-off within a time limit, is counted, and fails with one
 // kind of error. Answers are decoded and checked here, which tells a broken service from one that is down.
-import { create, type DescMethod, fromBinary, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMethod,
+  fromBinary,
+  type Message,
+  type MessageInitShape,
+  type MessageShape,
+} from '@bufbuild/protobuf';
 import { type Client, type ClientReadableStream, status } from '@grpc/grpc-js';
 import { backoffMs } from '../../lib/backoff.ts';
 import { P2PError } from '../../lib/errors.ts';
@@ -162,7 +169,7 @@ export class ServiceChannel {
   async probe(method: DescMethod, deadlineMs: number): Promise<ProbeResult> {
     const { address } = this.options;
     try {
-      const { ok, details } = (await this.attempt(method, {}, { deadlineMs })) as unknown as HealthAnswer;
+      const { ok, details } = (await this.attempt(method, {}, { deadlineMs })) as Message & HealthAnswer;
       return { ok, details: `${address}: ${oneLine(details) || (ok ? 'OK' : 'unhealthy')}` };
     } catch (error) {
       return { ok: false, details: `${address}: ${error instanceof P2PError ? error.message : 'failed'}` };

@@ -1,6 +1,6 @@
-// Whom of all that others name we dial, and whom not again for a while.
+// Which of the discovered peers are dialled, and which have a cool-down.
 import { expect, test } from 'vitest';
-import { FoundPeers } from '../../../src/adapters/libp2p/discovery/discovered-peers.ts';
+import { DiscoveredPeers } from '../../../src/adapters/libp2p/discovery/discovered-peers.ts';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
@@ -12,7 +12,7 @@ function setUp(isThere: (peerId: PeerId) => boolean = () => false) {
   const dialled: PeerId[] = [];
   const connected = new Set<PeerId>();
   const ends: (() => void)[] = [];
-  const found = new FoundPeers({
+  const discovered = new DiscoveredPeers({
     log: recordingLogger(),
     metrics,
     nowMs: () => clock.monotonic(),
@@ -38,13 +38,13 @@ function setUp(isThere: (peerId: PeerId) => boolean = () => false) {
     }
   };
   const many = (count: number) => {
-    for (let i = 0; i < count; i += 1) found.found(named(i), []);
+    for (let i = 0; i < count; i += 1) discovered.discovered(named(i), []);
   };
   const size = (kind: string) => metrics.gaugeValue('teranode_p2p_found_peers', { kind });
-  return { clock, found, dialled, connected, endAll, many, size };
+  return { clock, discovered, dialled, connected, endAll, many, size };
 }
 
-test('each of an answer gets its turn, however many are gone', async () => {
+test('every peer of an answer is dialled, however many of them are gone', async () => {
   const last = named(499);
   const { many, dialled, connected, endAll, size } = setUp((peerId) => peerId === last);
   many(500);
@@ -56,7 +56,7 @@ test('each of an answer gets its turn, however many are gone', async () => {
   expect([...connected]).toEqual([last]);
 });
 
-test('those that are gone rest, longer each time', async () => {
+test('peers that are gone have a cool-down, longer each time', async () => {
   const { clock, many, dialled, endAll } = setUp();
   const dialsAfter = async (ms: number) => {
     clock.advance(ms);
@@ -72,12 +72,12 @@ test('those that are gone rest, longer each time', async () => {
   expect(await dialsAfter(40_000)).toBe(1);
 });
 
-test('what is kept is bounded, and an end is an end', async () => {
-  const { found, many, dialled, endAll, size } = setUp();
+test('the queue is limited, and nothing is dialled after a stop', async () => {
+  const { discovered, many, dialled, endAll, size } = setUp();
   many(20_000);
   await new Promise(setImmediate);
   expect(size('waiting') ?? 0).toBeLessThanOrEqual(1000);
-  found.stop();
+  discovered.stop();
   const before = dialled.length;
   await endAll();
   many(10);

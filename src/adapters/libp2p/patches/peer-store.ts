@@ -1,28 +1,47 @@
-// What a peer may say of itself, and others of it, in libp2p's peer store. The store compares every address with every other, on each new stream: with some
-// ten thousand, which one message of the DHT holds, it stands still for more than a minute.
+// Limits what a peer can say about itself, and others about it, in libp2p's peer store. The store compares every
+// address with every other on each new stream: ten thousand, which one DHT message holds, block it for over a minute.
+// Written for libp2p 3.3.11. Can go when the store has limits.
 import type { Address, PeerId as LibPeerId, Libp2p, PeerData, PeerStore } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Counter, Metrics } from '../../../ports/metrics.ts';
+import { missingFunctions, type Patch, type PatchReport } from './report.ts';
 
-/** A machine with several links, relays and names has as many. */
+export const PEER_STORE_PATCH: Patch = {
+  library: 'libp2p',
+  version: '3.3.11',
+  effect: 'a peer can store any number of addresses and protocols',
+};
+
+/** Enough for a machine with several networks, relays and names. */
 export const MAX_ADDRESSES = 64;
-/** Three times those of a node of the network. */
+/** Three times as many as a node of the network has. */
 export const MAX_PROTOCOLS = 100;
 const MAX_PROTOCOL_CHARS = 256;
 
-export function boundPeerStore({ peerStore }: Pick<Libp2p, 'peerStore'>, metrics: Metrics): void {
-  const cut = metrics.counter('teranode_p2p_peer_fields_cut_total', 'Addresses and protocols of a peer left out', [
-    'field',
-  ]);
+/** libp2p's own parts call the same object, so wrapping its methods bounds what they store too. */
+export function boundPeerStore(
+  { peerStore }: Pick<Libp2p, 'peerStore'>,
+  { metrics, report }: { readonly metrics: Metrics; readonly report: PatchReport },
+): void {
+  const cut = metrics.counter(
+    'teranode_p2p_peer_fields_cut_total',
+    'Addresses and protocols of peers that were not stored because the peer has too many',
+    ['field'],
+  );
   const { save, patch, merge } = peerStore;
+  const missing = missingFunctions({ save, patch, merge });
+  if (missing !== undefined) {
+    report.notApplied(PEER_STORE_PATCH, `peerStore: ${missing}`);
+    return;
+  }
   peerStore.save = (id, data, options) => save.call(peerStore, id, bounded(data, cut), options);
   peerStore.patch = (id, data, options) => patch.call(peerStore, id, bounded(data, cut), options);
   peerStore.merge = async (id, data, options) => {
     const added = bounded(data, cut);
     const addresses = addressesOf(added);
     if (addresses.length > 0) {
-      const all = await together(peerStore, id, addresses);
-      // What is there already has no room besides what is new: both are written anew, within the bound.
+      const all = await combined(peerStore, id, addresses);
+      // Merging would exceed the limit: write known and new addresses together, cut to it.
       if (all.length > MAX_ADDRESSES) {
         cut.add(all.length - MAX_ADDRESSES, { field: 'addresses' });
         await patch.call(peerStore, id, { addresses: all.slice(0, MAX_ADDRESSES) }, options);
@@ -62,8 +81,8 @@ function addressesOf({ addresses = [], multiaddrs = [] }: PeerData): Address[] {
   return [...addresses, ...multiaddrs.map(plain)];
 }
 
-/** What the peer has signed stays before what is new, and that before the rest. */
-async function together(peerStore: PeerStore, id: LibPeerId, added: readonly Address[]): Promise<Address[]> {
+/** Addresses that the peer signed come first, then new ones, then the rest. */
+async function combined(peerStore: PeerStore, id: LibPeerId, added: readonly Address[]): Promise<Address[]> {
   const known = (await peerStore.has(id)) ? (await peerStore.get(id)).addresses : [];
   const all = [
     ...known.filter(({ isCertified }) => isCertified),
