@@ -11,7 +11,7 @@ import type { ResolveName } from '../../src/adapters/datahub/name-resolver.ts';
 import { DataHubHealth } from '../../src/peers/datahub/datahub-health.ts';
 import type { DataHubState } from '../../src/peers/datahub/datahub-hosts.ts';
 import { systemClock } from '../../src/ports/clock.ts';
-import type { DialTarget } from '../../src/ports/datahub-prober.ts';
+import type { ProbeTarget } from '../../src/ports/datahub-prober.ts';
 import { hashHeader } from '../../src/wire/header.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
@@ -225,7 +225,7 @@ describe('redirects', () => {
   test('the caller can veto each request of a redirect chain', async () => {
     const target = await withStatus(200);
     const { url } = await withStatus(302, { location: `${target.url}/x` });
-    const asked: DialTarget[] = [];
+    const asked: ProbeTarget[] = [];
     const verdict = await proberOf().probe(url, never, ({ host, addresses }) => {
       asked.push({ host, addresses });
       return asked.length === 1 ? 'ask' : 'postponed';
@@ -281,7 +281,7 @@ describe('without private addresses', () => {
 
   test('dials only public addresses of a name, one per family', async () => {
     const resolve = async () => ['127.0.0.1', '11.22.33.44', '11.22.33.45', '::1', '2600::1'];
-    const asked: DialTarget[] = [];
+    const asked: ProbeTarget[] = [];
     await proberOf({ allowsPrivate: false, resolve }).probe('http://hub.example.org/', never, (target) => {
       asked.push(target);
       return 'dead';

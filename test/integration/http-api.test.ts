@@ -1,10 +1,10 @@
 // The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the
 // schema that the document gives.
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { PeerStanding } from '../../src/ports/admin-api.ts';
+import { MAX_RECENT } from '../../src/ports/admin-api.ts';
 import type { BanEntry } from '../../src/ports/ban-store.ts';
-import { MAX_RECENT } from '../../src/ports/node-view.ts';
-import type { PeerStanding } from '../../src/ports/peer-admin.ts';
-import { DEFAULT_BAN_MS } from '../fakes/peer-admin.ts';
+import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
 import {
   ADMIN_KEY,

@@ -3,7 +3,7 @@
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
 import { serviceDefinition } from '../../src/adapters/rpc/service-definition.ts';
-import { blockchainClient, validationClients } from '../../src/app/service-clients.ts';
+import { createBlockchain, createValidationClients } from '../../src/app/create-services.ts';
 import { BlockAssemblyAPI } from '../../src/gen/blockassembly_api_pb.js';
 import { BlockchainAPI } from '../../src/gen/blockchain_api_pb.js';
 import { BlockValidationAPI } from '../../src/gen/blockvalidation_api_pb.js';
@@ -49,8 +49,8 @@ async function keysSent(env: Readonly<Record<string, string>>): Promise<Record<s
     ...env,
   });
   const deps = freshParts();
-  const blockchain = blockchainClient(settings, '/nonexistent', deps);
-  const { blockValidation, blockAssembly } = validationClients(settings, deps);
+  const blockchain = createBlockchain(settings, { ...deps, dataFolder: '/nonexistent' });
+  const { blockValidation, blockAssembly } = createValidationClients(settings, deps);
   await blockchain.start(new AbortController().signal);
   await expect(blockchain.fsmState()).rejects.toMatchObject({ code: 'RPC_FAILED' });
   await Promise.all([blockValidation?.probe(2000), blockAssembly?.probe(2000)]);

@@ -2,13 +2,18 @@
 import { Admin } from '@platformatic/kafka';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
+import { topicChanged } from '../../src/adapters/kafka/topic-watch.ts';
+import type { ConsumedMessage } from '../../src/ports/consumer.ts';
+import { parseKafkaUrl } from '../../src/settings/kafka-url.ts';
+import { countingProxy } from '../support/counting-proxy.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { partsFor, signal } from '../support/kafka-parts.ts';
 import { readTopic } from '../support/kafka-reader.ts';
 import { silentBroker } from '../support/silent-broker.ts';
+import { textOf } from '../support/text-codec.ts';
 import { waitFor } from '../support/wait.ts';
 
-describe('changes of a Kafka topic by others', () => {
+describe('topics that change while they are used', () => {
   let broker: KafkaBroker;
   let admin: Admin;
 
@@ -22,8 +27,8 @@ describe('changes of a Kafka topic by others', () => {
     await broker?.stop();
   });
 
-  const publish = (producer: KafkaProducer, texts: readonly string[]) => {
-    for (const text of texts) producer.publish(Buffer.from(text));
+  const publish = (producer: KafkaProducer<string>, texts: readonly string[]) => {
+    for (const text of texts) producer.publish(text);
   };
   /** The broker goes on with a topic for some time after it has said that it is deleted; readers may make it again at once. */
   const gone = (topics: readonly string[]) =>
@@ -34,11 +39,11 @@ describe('changes of a Kafka topic by others', () => {
       },
       { timeoutMs: 3000, what: 'the deletion' },
     ).catch(() => undefined);
-  const collector = (got: string[]) => (message: { readonly value: Uint8Array }) => {
-    got.push(Buffer.from(message.value).toString());
+  const collector = (got: string[]) => (message: ConsumedMessage<string>) => {
+    got.push(textOf(message));
   };
 
-  test('a message that the broker never accepts is dropped and counted, and the ones after it arrive', async () => {
+  test('a message that is too large for the broker is dropped and counted, and later messages arrive', async () => {
     const configs = [{ name: 'max.message.bytes', value: '1000' }];
     await admin.createTopics({ topics: ['narrow'], partitions: 1, replicas: 1, configs });
     const { producer: make, metrics } = partsFor(broker.address);
@@ -52,7 +57,7 @@ describe('changes of a Kafka topic by others', () => {
     expect((await readTopic(broker.address, 'narrow', (count) => count >= 50)).map(String)).toEqual(small);
   });
 
-  test('a topic that we may not configure is used unchanged', async () => {
+  test('a topic that may not be configured is used as it is', async () => {
     await admin.createTopics({ topics: ['theirs'], partitions: 1, replicas: 1 });
     const { producer: make, consumer: read, log } = partsFor(broker.address);
     // Kafka 4 takes no segments below 1 MiB.
@@ -63,11 +68,11 @@ describe('changes of a Kafka topic by others', () => {
     await consumer.start(collector(got), signal);
     publish(producer, ['x']);
     await waitFor(() => got.length === 1, { what: 'the record' });
-    expect(log.lines.map(({ event }) => event)).toContain('kafka topic cannot be configured, used as it is');
+    expect(log.lines.map(({ event }) => event)).toContain('cannot configure Kafka topic, using it as it is');
     await Promise.all([producer.stop(), consumer.stop()]);
   });
 
-  test('a topic deleted while we produce to it is created again and loses no later message', async () => {
+  test('a topic that is deleted while we produce to it is created again and loses no later message', async () => {
     const { producer: make } = partsFor(broker.address);
     const producer = make('gone');
     await producer.start(signal);
@@ -142,14 +147,33 @@ describe('changes of a Kafka topic by others', () => {
     await Promise.all([producer.stop(), second.stop()]);
   });
 
-  test('consumers that join and leave a group cause no record to be handled twice', async () => {
+  test('three consumers that watch topics of the same brokers share one connection, which they keep', async () => {
+    const topics = ['watched-a', 'watched-b', 'watched-c'];
+    for (const topic of topics) await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 });
+    const proxy = await countingProxy(broker.address);
+    const stop = new AbortController();
+    const connection = (topic: string) => ({
+      url: parseKafkaUrl(`kafka://${proxy.address}/${topic}`),
+      clientId: 'test',
+      tls: undefined,
+    });
+    const watches = topics.map((topic) => topicChanged(connection(topic), stop.signal, { intervalMs: 50 }));
+    await waitFor(() => proxy.requests() >= 60, { timeoutMs: 30_000, what: 'ten checks of each topic' });
+    expect(proxy.accepted()).toBe(1);
+    stop.abort();
+    await Promise.all(watches);
+    await waitFor(() => proxy.open() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
+    await proxy.stop();
+  });
+
+  test('consumers that join and leave a group make no other consumer handle a record twice', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address);
     const seen: string[] = [];
     const producer = make('calm');
     const steady = read('calm', 'g');
     await producer.start(signal);
     await steady.start(async (message) => {
-      seen.push(Buffer.from(message.value).toString());
+      seen.push(textOf(message));
       await new Promise((resolve) => setTimeout(resolve, 2));
     }, signal);
     let sent = 0;
@@ -178,7 +202,7 @@ describe('changes of a Kafka topic by others', () => {
   });
 });
 
-describe('the first broker of the URL', () => {
+describe('a first broker in the URL', () => {
   let broker: KafkaBroker;
 
   beforeAll(async () => {
@@ -189,23 +213,20 @@ describe('the first broker of the URL', () => {
     await broker?.stop();
   });
 
-  test.each(['never answers', 'drops what it is told'])(
-    'is skipped when it accepts connections and %s',
-    async (what) => {
-      const first = await silentBroker({ drops: what.startsWith('drops') });
-      const { producer: make, consumer: read } = partsFor(`${first.address},${broker.address}`);
-      const topic = what.replaceAll(' ', '-');
-      const [producer, consumer] = [make(topic), read(topic, 'g')];
-      const got: string[] = [];
-      await producer.start(signal);
-      await consumer.start((message) => {
-        got.push(Buffer.from(message.value).toString());
-      }, signal);
-      producer.publish(Buffer.from('x'));
-      await waitFor(() => got.length === 1, { timeoutMs: 60_000, what: 'the record' });
-      await waitFor(async () => (await producer.probe(2000)).ok, { timeoutMs: 30_000, what: 'the probe' });
-      await Promise.all([producer.stop(), consumer.stop()]);
-      await first.stop();
-    },
-  );
+  test.each(['never answers', 'drops what it is told'])('that accepts connections and %s is skipped', async (what) => {
+    const first = await silentBroker({ drops: what.startsWith('drops') });
+    const { producer: make, consumer: read } = partsFor(`${first.address},${broker.address}`);
+    const topic = what.replaceAll(' ', '-');
+    const [producer, consumer] = [make(topic), read(topic, 'g')];
+    const got: string[] = [];
+    await producer.start(signal);
+    await consumer.start((message) => {
+      got.push(textOf(message));
+    }, signal);
+    producer.publish('x');
+    await waitFor(() => got.length === 1, { timeoutMs: 60_000, what: 'the record' });
+    await waitFor(async () => (await producer.probe(2000)).ok, { timeoutMs: 30_000, what: 'the probe' });
+    await Promise.all([producer.stop(), consumer.stop()]);
+    await first.stop();
+  });
 });

@@ -48,7 +48,7 @@ describe('npm start', () => {
         {
           level: 'info',
           time: expect.any(Number),
-          event: 'admin key generated',
+          event: 'generated admin key',
           file: join(server.dataFolder, 'admin.key'),
           key,
         },

@@ -5,7 +5,7 @@ import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from
 import { Agent as HttpsAgent, type RequestOptions, request as requestHttps } from 'node:https';
 import { isIP, isIPv4, isIPv6, type LookupFunction } from 'node:net';
 import type { BlockHash } from '../../domain/ids.ts';
-import type { DataHubProber, DataHubVerdict, DialRule, ProbeReason } from '../../ports/datahub-prober.ts';
+import type { DataHubProber, DataHubVerdict, ProbeReason, ProbeRule } from '../../ports/datahub-prober.ts';
 import { isPrivateHost, isPublicAddress, plainHost } from '../../wire/public-address.ts';
 import { type ResolveName, resolveByDns, resolveByMachine } from './name-resolver.ts';
 
@@ -57,7 +57,7 @@ export class HttpDataHubProber implements DataHubProber {
     this.options = options;
   }
 
-  async probe(url: string, signal: AbortSignal, rule: DialRule = () => 'ask'): Promise<DataHubVerdict> {
+  async probe(url: string, signal: AbortSignal, rule: ProbeRule = () => 'ask'): Promise<DataHubVerdict> {
     const late = AbortSignal.timeout(this.options.deadlineMs ?? DEADLINE_MS);
     const first = blockUrl(url, this.options.genesisHash);
     if (first === undefined)
@@ -71,7 +71,7 @@ export class HttpDataHubProber implements DataHubProber {
     }
   }
 
-  private async visit(first: URL, signal: AbortSignal, rule: DialRule): Promise<DataHubVerdict> {
+  private async visit(first: URL, signal: AbortSignal, rule: ProbeRule): Promise<DataHubVerdict> {
     let url = first;
     for (let redirects = 0; ; redirects += 1) {
       const hop = await this.checked(url, signal);

@@ -54,7 +54,7 @@ export interface Libp2pNodeDependencies {
   readonly policy?: ConnectionPolicy;
 }
 
-export class Libp2pNode implements P2PNode {
+export class Libp2pNode implements Required<P2PNode> {
   private readonly deps: Libp2pNodeDependencies;
   private readonly options: Libp2pNodeOptions;
   private readonly id: PeerId;

@@ -3,21 +3,13 @@
 
 import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { Notification } from '../../domain/notification.ts';
+import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../../domain/report.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
-import type { P2PNode } from '../../ports/p2p-node.ts';
-import type { Decoded } from '../../wire/fault.ts';
-import {
-  decodeKafkaInvalidBlock,
-  decodeKafkaInvalidSubtree,
-  decodeKafkaRejectedTx,
-  type KafkaInvalidBlock,
-  type KafkaInvalidSubtree,
-  type KafkaRejectedTx,
-} from '../../wire/kafka-messages.ts';
-import { encodeRejectedTx } from '../../wire/rejected-tx.ts';
+import type { PublishOutcome } from '../../ports/p2p-node.ts';
+import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
 import type { PeerBanManager } from '../scores/peer-ban-manager.ts';
 
@@ -34,7 +26,9 @@ export interface ReportDependencies {
   readonly scores: Pick<PeerBanManager, 'addScore'>;
   /** As last heard: asking for each report, a service that is away would have those lost that are read meanwhile. */
   readonly isSyncing: () => boolean;
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly ownId: PeerId;
+  /** Publishes a transaction that our own validator rejected. */
+  readonly announce: (message: RejectedTxMessage) => Promise<PublishOutcome>;
   /** Told of what was announced. */
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
@@ -50,51 +44,44 @@ type Outcome = 'charged' | 'announced' | 'unattributed' | 'ambiguous' | 'own' | 
 const MAX_REASON_CHARS = 2500;
 
 export interface ReportHandlers {
-  readonly invalidBlocks: MessageHandler;
-  readonly invalidSubtrees: MessageHandler;
-  readonly rejectedTxs: MessageHandler;
+  readonly invalidBlocks: MessageHandler<InvalidBlockReport>;
+  readonly invalidSubtrees: MessageHandler<InvalidSubtreeReport>;
+  readonly rejectedTxs: MessageHandler<RejectedTxReport>;
 }
 
 /** Handlers of the three topics. What cannot be decoded is counted and skipped; the consumer commits it. */
-export function validationReports(
-  deps: ReportDependencies,
-  options: { readonly rejectedTxTopic: string },
-): ReportHandlers {
+export function validationReports(deps: ReportDependencies): ReportHandlers {
   const reports = deps.metrics.counter('teranode_p2p_reports_total', 'Reports of our validation read from Kafka', [
     'kind',
     'outcome',
   ]);
   return {
-    invalidBlocks: handler('invalid_block', decodeKafkaInvalidBlock, deps, reports, async (report, topic) =>
+    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) =>
       chargeBlock(report, topic, deps),
     ),
-    invalidSubtrees: handler('invalid_subtree', decodeKafkaInvalidSubtree, deps, reports, async (report, topic) =>
+    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) =>
       chargeSubtree(report, topic, deps),
     ),
-    rejectedTxs: handler('rejected_tx', decodeKafkaRejectedTx, deps, reports, (report) =>
-      announceRejected(report, options.rejectedTxTopic, deps),
-    ),
+    rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, (report) => announceRejected(report, deps)),
   };
 }
 
 function handler<T>(
   kind: Kind,
-  decode: (bytes: Uint8Array) => Decoded<T>,
   deps: ReportDependencies,
   reports: Counter,
   act: (report: T, topic: string) => Promise<Outcome>,
-): MessageHandler {
-  return async ({ value, topic, offset }: ConsumedMessage) => {
-    const decoded = decode(value);
-    if (!decoded.ok) {
+): MessageHandler<T> {
+  return async ({ value, topic, offset }: ConsumedMessage<T>) => {
+    if (!value.ok) {
       reports.add(1, { kind, outcome: 'undecodable' });
-      deps.log.debug({ kind, offset: String(offset), fault: decoded.fault }, 'report not decoded');
+      deps.log.debug({ kind, offset: String(offset), fault: value.fault }, 'report not decoded');
       return;
     }
     // What a node finds wrong while it catches up or syncs is old history, and what it then rejects is too.
-    const outcome = deps.isSyncing() ? 'busy' : await act(decoded.message, topic);
+    const outcome = deps.isSyncing() ? 'busy' : await act(value.message, topic);
     reports.add(1, { kind, outcome });
-    deps.log.debug({ kind, outcome, ...decoded.message }, 'report handled');
+    deps.log.debug({ kind, outcome, ...value.message }, 'report handled');
   };
 }
 
@@ -102,7 +89,7 @@ function handler<T>(
  * The report does not say from where the block was fetched. Of several authors of one hash the honest ones cannot be told from one who serves
  * rubbish for a sound header, so only a lone author is charged.
  */
-function chargeBlock({ hash }: KafkaInvalidBlock, topic: string, deps: ReportDependencies): Outcome {
+function chargeBlock({ hash }: InvalidBlockReport, topic: string, deps: ReportDependencies): Outcome {
   return charge(deps.blocks.announcementsOf(hash), deps.blocks, 'invalid_block', hash, topic, deps);
 }
 
@@ -110,7 +97,7 @@ function chargeBlock({ hash }: KafkaInvalidBlock, topic: string, deps: ReportDep
  * The author whose announcement led to the URL that was fetched, if that is one alone. A subtree may also be fetched because of a block, from
  * whoever announced that: then its own author has nothing to do with what was served. A report without URL is like one of a block.
  */
-function chargeSubtree({ hash, peerUrl }: KafkaInvalidSubtree, topic: string, deps: ReportDependencies): Outcome {
+function chargeSubtree({ hash, peerUrl }: InvalidSubtreeReport, topic: string, deps: ReportDependencies): Outcome {
   noteAtHost(deps.scores, peerUrl, 'invalid_subtree', { topic, hash });
   const all = deps.subtrees.announcementsOf(hash);
   const fetched = plainUrl(peerUrl);
@@ -136,17 +123,17 @@ function charge(
   const [first, ...others] = announcements;
   if (first === undefined) return 'unattributed';
   if (others.length > 0 || view.hasForgotten(hash)) return 'ambiguous';
-  if (first.author === deps.node.hostId()) return 'own';
+  if (first.author === deps.ownId) return 'own';
   deps.scores.addScore(first.author, reason, { role: 'author', rule: `${reason}_report`, topic, hash });
   return 'charged';
 }
 
 /** A transaction that a peer told of is not ours to repeat. */
-async function announceRejected(report: KafkaRejectedTx, topic: string, deps: ReportDependencies): Promise<Outcome> {
+async function announceRejected(report: RejectedTxReport, deps: ReportDependencies): Promise<Outcome> {
   if (report.peerId !== '') return 'not_ours';
   const reason = report.reason.slice(0, MAX_REASON_CHARS);
-  const peerId = deps.node.hostId();
-  const outcome = await deps.node.publish(topic, encodeRejectedTx({ txId: report.txId, reason, peerId }));
+  const peerId = deps.ownId;
+  const outcome = await deps.announce({ txId: report.txId, reason, peerId });
   if (outcome === 'published')
     deps.notify({ type: 'rejected_tx', isOwn: true, atMs: deps.clock.now(), hash: report.txId, reason, peerId });
   return 'announced';

@@ -1,6 +1,6 @@
 // API routes for bans, and for why a peer, an address or a DataHub host is banned or not.
 import { z } from 'zod';
-import type { NodeView } from '../../../ports/node-view.ts';
+import type { AdminApi } from '../../../ports/admin-api.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { type Api, answers, OF_BODY, OF_PATH, OF_QUERY } from './api.ts';
 import { BAN, EXPLANATION, PAGE, SUBJECT } from './schemas.ts';
@@ -11,14 +11,14 @@ const subject = SUBJECT.describe('IP address, subnet or peer ID.');
 /** Text of a query to a boolean; anything but true and false is refused. */
 const flag = z.preprocess((text) => (text === 'true' ? true : text === 'false' ? false : text), z.boolean());
 
-export function addBanRoutes(api: Api, view: NodeView): void {
-  addList(api, view);
-  addAdd(api, view);
-  addRemove(api, view);
-  addExplain(api, view);
+export function addBanRoutes(api: Api, admin: AdminApi): void {
+  addList(api, admin);
+  addAdd(api, admin);
+  addRemove(api, admin);
+  addExplain(api, admin);
 }
 
-function addList(api: Api, view: NodeView): void {
+function addList(api: Api, admin: AdminApi): void {
   api.route({
     method: 'GET',
     url: BANS_PATH,
@@ -36,13 +36,13 @@ function addList(api: Api, view: NodeView): void {
       ),
     },
     handler: async ({ query: { offset, limit } }) => {
-      const all = view.bans();
+      const all = admin.bans();
       return { total: all.length, bans: all.slice(offset, offset + limit) };
     },
   });
 }
 
-function addAdd(api: Api, view: NodeView): void {
+function addAdd(api: Api, admin: AdminApi): void {
   api.route({
     method: 'POST',
     url: BANS_PATH,
@@ -61,11 +61,11 @@ function addAdd(api: Api, view: NodeView): void {
       }),
       response: answers(BAN, ...OF_BODY),
     },
-    handler: async ({ body }) => await view.ban(body.subject, body.untilMs, body.reason),
+    handler: async ({ body }) => await admin.ban(body.subject, body.untilMs, body.reason),
   });
 }
 
-function addRemove(api: Api, view: NodeView): void {
+function addRemove(api: Api, admin: AdminApi): void {
   api.route({
     method: 'DELETE',
     url: BANS_PATH,
@@ -87,15 +87,15 @@ function addRemove(api: Api, view: NodeView): void {
       if ((query.subject === undefined) === (query.all !== true)) {
         throw new HttpProblem(400, 'INPUT_INVALID', 'query: expected either subject=… or all=true');
       }
-      if (query.subject !== undefined) return { lifted: await view.unban(query.subject) };
-      const lifted = view.bans().length > 0;
-      await view.clearBans();
+      if (query.subject !== undefined) return { lifted: await admin.unban(query.subject) };
+      const lifted = admin.bans().length > 0;
+      await admin.clearBans();
       return { lifted };
     },
   });
 }
 
-function addExplain(api: Api, view: NodeView): void {
+function addExplain(api: Api, admin: AdminApi): void {
   api.route({
     method: 'GET',
     url: '/api/v1/explain/:subject',
@@ -108,7 +108,7 @@ function addExplain(api: Api, view: NodeView): void {
       response: answers(EXPLANATION, ...OF_PATH),
     },
     handler: async ({ params }) => {
-      const found = view.explain(params.subject);
+      const found = admin.explain(params.subject);
       return {
         ...found,
         scores: [...found.scores],

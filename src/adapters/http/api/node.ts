@@ -1,6 +1,6 @@
 // API routes for this node itself, and for what it received and sent lately.
 import { z } from 'zod';
-import { MAX_RECENT, type NodeView, type RecentAnnouncement } from '../../../ports/node-view.ts';
+import { type AdminApi, MAX_RECENT, type RecentAnnouncement } from '../../../ports/admin-api.ts';
 import { type Api, answers, OF_QUERY } from './api.ts';
 import { ANNOUNCEMENT, SETTING, SYNC, TOPIC, VERDICT } from './schemas.ts';
 
@@ -8,13 +8,13 @@ const RECENT = z.object({
   limit: z.coerce.number().int().min(1).max(MAX_RECENT).default(100).describe('Maximum number of entries to return.'),
 });
 
-export function addNodeRoutes(api: Api, view: NodeView): void {
-  addState(api, view);
-  addTopics(api, view);
-  addRecent(api, view);
+export function addNodeRoutes(api: Api, admin: AdminApi): void {
+  addState(api, admin);
+  addTopics(api, admin);
+  addRecent(api, admin);
 }
 
-function addState(api: Api, view: NodeView): void {
+function addState(api: Api, admin: AdminApi): void {
   api.route({
     method: 'GET',
     url: '/api/v1/sync',
@@ -25,7 +25,7 @@ function addState(api: Api, view: NodeView): void {
       summary: "Returns this node's FSM state and best block, and the peer it syncs from.",
       response: answers(SYNC),
     },
-    handler: async () => view.sync(),
+    handler: async () => admin.sync(),
   });
   api.route({
     method: 'GET',
@@ -37,11 +37,11 @@ function addState(api: Api, view: NodeView): void {
       summary: 'Lists the settings in force. Secrets are masked.',
       response: answers(z.object({ settings: z.array(SETTING) }).describe('All settings.')),
     },
-    handler: async () => ({ settings: [...view.settings()] }),
+    handler: async () => ({ settings: [...admin.settings()] }),
   });
 }
 
-function addTopics(api: Api, view: NodeView): void {
+function addTopics(api: Api, admin: AdminApi): void {
   api.route({
     method: 'GET',
     url: '/api/v1/topics',
@@ -53,14 +53,14 @@ function addTopics(api: Api, view: NodeView): void {
       response: answers(z.object({ topics: z.array(TOPIC) }).describe('All topics of this node.')),
     },
     handler: async () => ({
-      topics: view
+      topics: admin
         .topics()
         .map(({ name, subscribers, mesh }) => ({ name, subscribers: [...subscribers], mesh: [...mesh] })),
     }),
   });
 }
 
-function addRecent(api: Api, view: NodeView): void {
+function addRecent(api: Api, admin: AdminApi): void {
   api.route({
     method: 'GET',
     url: '/api/v1/announcements',
@@ -76,7 +76,7 @@ function addRecent(api: Api, view: NodeView): void {
       ),
     },
     handler: async ({ query: { limit } }) => ({
-      announcements: view.recentAnnouncements().slice(0, limit).map(announcementAnswer),
+      announcements: admin.recentAnnouncements().slice(0, limit).map(announcementAnswer),
     }),
   });
   api.route({
@@ -90,7 +90,7 @@ function addRecent(api: Api, view: NodeView): void {
       querystring: RECENT,
       response: answers(z.object({ verdicts: z.array(VERDICT) }).describe('Recent validation results.'), ...OF_QUERY),
     },
-    handler: async ({ query: { limit } }) => ({ verdicts: view.recentVerdicts().slice(0, limit) }),
+    handler: async ({ query: { limit } }) => ({ verdicts: admin.recentVerdicts().slice(0, limit) }),
   });
 }
 

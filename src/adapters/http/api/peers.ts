@@ -1,7 +1,7 @@
 // API routes for peers.
 import { z } from 'zod';
 import { P2PError } from '../../../lib/errors.ts';
-import type { NodeView } from '../../../ports/node-view.ts';
+import type { AdminApi } from '../../../ports/admin-api.ts';
 import { parsePeerId } from '../../../wire/peer-id.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { type Api, answers, OF_BODY, OF_PATH } from './api.ts';
@@ -11,14 +11,14 @@ const MAX_MULTIADDR_CHARS = 1024;
 const PARAMS = z.object({ id: PEER_ID });
 const PEERS_PATH = '/api/v1/peers';
 
-export function addPeerRoutes(api: Api, view: NodeView): void {
-  addReads(api, view);
-  addConnect(api, view);
-  addScore(api, view);
-  addDisconnect(api, view);
+export function addPeerRoutes(api: Api, admin: AdminApi): void {
+  addReads(api, admin);
+  addConnect(api, admin);
+  addScore(api, admin);
+  addDisconnect(api, admin);
 }
 
-function addReads(api: Api, view: NodeView): void {
+function addReads(api: Api, admin: AdminApi): void {
   api.route({
     method: 'GET',
     url: PEERS_PATH,
@@ -29,7 +29,7 @@ function addReads(api: Api, view: NodeView): void {
       summary: 'Lists the connected peers.',
       response: answers(z.object({ peers: z.array(PEER) }).describe('The connected peers.')),
     },
-    handler: async () => ({ peers: view.peers().map(peerAnswer) }),
+    handler: async () => ({ peers: admin.peers().map(peerAnswer) }),
   });
   api.route({
     method: 'GET',
@@ -46,14 +46,14 @@ function addReads(api: Api, view: NodeView): void {
       if (parsePeerId(id) === undefined) {
         throw new HttpProblem(400, 'INPUT_INVALID', `invalid peer ID "${id}" (expected e.g. 12D3Koo…)`);
       }
-      const peer = view.peers().find((each) => each.id === id);
+      const peer = admin.peers().find((each) => each.id === id);
       if (peer === undefined) throw notConnected(id);
       return peerAnswer(peer);
     },
   });
 }
 
-function addConnect(api: Api, view: NodeView): void {
+function addConnect(api: Api, admin: AdminApi): void {
   api.route({
     method: 'POST',
     url: `${PEERS_PATH}/connect`,
@@ -67,11 +67,11 @@ function addConnect(api: Api, view: NodeView): void {
       }),
       response: answers(z.object({ peerId: z.string() }).describe('Connected.'), ...OF_BODY, 502),
     },
-    handler: async ({ body: { address } }) => ({ peerId: await view.connect(address) }),
+    handler: async ({ body: { address } }) => ({ peerId: await admin.connect(address) }),
   });
 }
 
-function addScore(api: Api, view: NodeView): void {
+function addScore(api: Api, admin: AdminApi): void {
   api.route({
     method: 'POST',
     url: `${PEERS_PATH}/:id/score`,
@@ -88,11 +88,11 @@ function addScore(api: Api, view: NodeView): void {
         ...OF_BODY,
       ),
     },
-    handler: async ({ params: { id }, body: { reason } }) => ({ score: await view.addScore(id, reason) }),
+    handler: async ({ params: { id }, body: { reason } }) => ({ score: await admin.addScore(id, reason) }),
   });
 }
 
-function addDisconnect(api: Api, view: NodeView): void {
+function addDisconnect(api: Api, admin: AdminApi): void {
   api.route({
     method: 'DELETE',
     url: `${PEERS_PATH}/:id`,
@@ -106,7 +106,7 @@ function addDisconnect(api: Api, view: NodeView): void {
     },
     handler: async ({ params: { id } }) => {
       try {
-        await view.disconnect(id);
+        await admin.disconnect(id);
       } catch (error) {
         throw error instanceof P2PError && error.code === 'PEER_UNREACHABLE' ? notConnected(id) : error;
       }
@@ -115,7 +115,7 @@ function addDisconnect(api: Api, view: NodeView): void {
   });
 }
 
-function peerAnswer(peer: ReturnType<NodeView['peers']>[number]): z.output<typeof PEER> {
+function peerAnswer(peer: ReturnType<AdminApi['peers']>[number]): z.output<typeof PEER> {
   return { ...peer, addresses: [...peer.addresses] };
 }
 

@@ -2,27 +2,27 @@
 // (server/validation.ts), and the admin key before the body is read (server/http-server.ts).
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import type { NodeView } from '../../../ports/node-view.ts';
+import type { AdminApi } from '../../../ports/admin-api.ts';
 import { addBanRoutes } from './bans.ts';
 import { addNodeRoutes } from './node.ts';
 import { addPeerRoutes } from './peers.ts';
 
 export interface ApiSources {
-  readonly view: NodeView;
+  readonly admin: AdminApi;
   /** The same as for gRPC. */
   readonly adminKey: string;
   /** Version of this program, for the OpenAPI document. */
   readonly version: string;
 }
 
-export async function addApiRoutes(app: FastifyInstance, view: NodeView): Promise<void> {
+export async function addApiRoutes(app: FastifyInstance, admin: AdminApi): Promise<void> {
   await app.register(async (scope) => {
     const api = scope.withTypeProvider<ZodTypeProvider>();
     api.addHook('onRequest', async (_request, reply) => {
       reply.header('cache-control', 'no-store');
     });
-    addPeerRoutes(api, view);
-    addBanRoutes(api, view);
-    addNodeRoutes(api, view);
+    addPeerRoutes(api, admin);
+    addBanRoutes(api, admin);
+    addNodeRoutes(api, admin);
   });
 }

@@ -1,7 +1,7 @@
 // Health checks as Teranode deployments and Kubernetes request them, and metrics: as text, and health as JSON on
 // request.
 import type { FastifyInstance } from 'fastify';
-import type { HealthCheck } from '../../../ports/node-view.ts';
+import type { HealthCheck } from '../../../ports/health.ts';
 import { problems, TEXT_CONTENT } from '../api/api.ts';
 import { HEALTH } from '../api/schemas.ts';
 

@@ -2,7 +2,7 @@
 // need not parse texts.
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type ErrorCode, P2PError } from '../../../lib/errors.ts';
+import { ERROR_CODES, P2PError } from '../../../lib/errors.ts';
 import type { Logger } from '../../../ports/log.ts';
 
 export const PROBLEM_CODES = [
@@ -43,16 +43,7 @@ export class HttpProblem extends Error {
   }
 }
 
-const OF_ERRORS: Partial<Record<ErrorCode, readonly [status: number, code: ProblemCode]>> = {
-  INPUT_INVALID: [400, 'INPUT_INVALID'],
-  ADDRESS_INVALID: [400, 'INPUT_INVALID'],
-  PEER_UNREACHABLE: [502, 'PEER_UNREACHABLE'],
-  NODE_NOT_STARTED: [503, 'NOT_READY'],
-  STORE_UNAVAILABLE: [503, 'STORE_UNAVAILABLE'],
-  TIMEOUT: [504, 'TIMEOUT'],
-};
-
-/** Codes of Fastify's own refusals, by status. */
+/** Of Fastify's own refusals, by their status. */
 const OF_STATUS: Readonly<Record<number, ProblemCode>> = {
   400: 'REQUEST_INVALID',
   404: 'NOT_FOUND',
@@ -95,8 +86,8 @@ function send(reply: FastifyReply, problem: HttpProblem): FastifyReply {
 function problemOf(error: FastifyError): HttpProblem {
   if (error instanceof HttpProblem) return error;
   if (error instanceof P2PError) {
-    const known = OF_ERRORS[error.code];
-    return known === undefined ? internal() : new HttpProblem(...known, error.message);
+    const { http } = ERROR_CODES[error.code];
+    return http === undefined ? internal() : new HttpProblem(http.status, http.code, error.message);
   }
   if (error.code === 'FST_ERR_HANDLER_TIMEOUT') return new HttpProblem(504, 'TIMEOUT', 'no response in time');
   const status = error.statusCode ?? 500;

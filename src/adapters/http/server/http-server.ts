@@ -143,7 +143,7 @@ export class HttpServer {
     addHealthRoutes(app, sources);
     if (this.hub !== undefined) await addWebSocketRoute(app, { hub: this.hub, log }, { origins: webSocketOrigins });
     if (api !== undefined) {
-      await addApiRoutes(app, api.view);
+      await addApiRoutes(app, api.admin);
       addOpenApiRoute(app);
     }
     return app;

@@ -1,0 +1,149 @@
+// The one implementation of AdminApi: bans, the P2P node and what this node shows of itself, behind one door for gRPC, HTTP and the command line.
+import type { BanKey } from '../bans/list/ban-key.ts';
+import type { BanSystem } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
+import type { PeerId } from '../domain/ids.ts';
+import { orAfter } from '../lib/deadline.ts';
+import { P2PError } from '../lib/errors.ts';
+import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
+import type { AdminApi, Explanation, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
+import type { P2PNode } from '../ports/p2p-node.ts';
+import type { SyncStatus } from '../ports/sync-status.ts';
+import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
+import type { Recent } from '../watch/recent.ts';
+import { banSubject, explainSubject, peerIdInput, scoreReason } from './inputs.ts';
+import { type PeerViewSources, peerView } from './peer-view.ts';
+
+export interface AdminApiDependencies {
+  readonly bans: BanSystem;
+  readonly node: Pick<P2PNode, 'currentlyConnectedPeers' | 'connectPeer' | 'disconnectPeer' | 'getTopic'>;
+  readonly registry: Pick<PeerRegistry, 'get'>;
+  /** A peer as the choice of a sync peer sees it. */
+  readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
+  readonly isWhitelisted: (peerId: PeerId) => boolean;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
+  readonly sync: SyncStatus;
+  /** Full names of the topics that this node joins. */
+  readonly topicNames: () => readonly string[];
+  readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
+  /** As they are in force, secrets masked. */
+  readonly settings: readonly SettingView[];
+}
+
+const CHAIN_DEADLINE_MS = 2000;
+/** However often operators ask, the blockchain service is asked at most once per second. */
+const CHAIN_AGE_MS = 1000;
+
+export function createAdminApi(deps: AdminApiDependencies): AdminApi {
+  return { ...peerOperations(deps), ...banOperations(deps), ...nodeOperations(deps) };
+}
+
+type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'connect' | 'disconnect' | 'addScore'>;
+type BanOperations = Pick<AdminApi, 'bans' | 'isBanned' | 'ban' | 'unban' | 'clearBans' | 'explain'>;
+
+function peerOperations(deps: AdminApiDependencies): PeerOperations {
+  const { bans, node } = deps;
+  const sources: PeerViewSources = {
+    ...deps,
+    isBanned: (peerId) => bans.isBanned(peerId),
+    banScoreOf: (peerId) => bans.manager.getBanScore(peerId),
+  };
+  const recordOf = (peerId: PeerId) => node.currentlyConnectedPeers().find(({ id }) => id === peerId);
+  return {
+    peers: () => node.currentlyConnectedPeers().map((record) => peerView(record, sources)),
+    peer: (text) => {
+      const record = recordOf(peerIdInput(text));
+      return record && peerView(record, sources);
+    },
+    connect: (address) => node.connectPeer(address),
+    disconnect: async (text) => {
+      const peerId = peerIdInput(text);
+      if (recordOf(peerId) === undefined)
+        throw new P2PError('PEER_UNREACHABLE', `not connected to ${peerId}`, { details: { peerId } });
+      await node.disconnectPeer(peerId);
+    },
+    addScore: async (text, reason) => {
+      const facts = { role: 'author', rule: 'operator', topic: '', hash: undefined } as const;
+      return bans.addScore(peerIdInput(text), scoreReason(reason), facts).score;
+    },
+  };
+}
+
+function banOperations({ bans, isWhitelisted }: AdminApiDependencies): BanOperations {
+  return {
+    bans: () => bans.list.entries(),
+    isBanned: (text) => bans.list.isBanned(banSubject(text).key),
+    ban: async (text, untilMs, reason = '') =>
+      await bans.list.add(banSubject(text).key, untilMs, {
+        reason: reason === '' ? 'banned by the operator' : reason,
+        evidence: '',
+        source: 'operator',
+        because: undefined,
+      }),
+    unban: async (text) => {
+      const { key } = banSubject(text);
+      const hadScore = bans.manager.getBanScore(key) > 0;
+      return (await bans.unban(key)).length > 0 || hadScore;
+    },
+    clearBans: async () => {
+      const hadBans = bans.list.entries().length > 0;
+      await bans.clear();
+      return hadBans;
+    },
+    explain: (text) => {
+      const subject = explainSubject(text, (host) => bans.manager.accountOf(host).offences.length > 0);
+      return 'host' in subject
+        ? explanationOf(subject.host, undefined, bans, isWhitelisted)
+        : explanationOf(subject.key, subject, bans, isWhitelisted);
+    },
+  };
+}
+
+function explanationOf(
+  subject: string,
+  key: BanKey | undefined,
+  bans: BanSystem,
+  isWhitelisted: (peerId: PeerId) => boolean,
+): Explanation {
+  const inForce = bans.list.entries().filter((entry) => entry.key === subject || entry.because === subject);
+  const covering = key === undefined ? undefined : bans.list.banOf(key.key);
+  if (covering !== undefined && !inForce.some((entry) => entry.key === covering.key)) inForce.push(covering);
+  const peerId = key?.kind === 'peer' ? key.key : undefined;
+  return {
+    subject,
+    ...bans.manager.accountOf(subject),
+    inForce,
+    isWhitelisted: peerId !== undefined && isWhitelisted(peerId),
+    addressesSeen: peerId === undefined ? [] : bans.seen.addressesOf(peerId),
+  };
+}
+
+function nodeOperations(deps: AdminApiDependencies): Omit<AdminApi, keyof PeerOperations | keyof BanOperations> {
+  const { recent, settings, topicNames, node } = deps;
+  return {
+    sync: () => syncView(deps),
+    topics: () => topicNames().flatMap((name) => topicView(node, name)),
+    settings: () => settings,
+    recentAnnouncements: () => recent.announcements(),
+    recentVerdicts: () => recent.verdicts(),
+  };
+}
+
+async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView> {
+  const [fsmState, best] = await Promise.all([
+    known(async () => await chain.recentFsmState(CHAIN_AGE_MS)),
+    known(async () => await chain.recentBestHeader(CHAIN_AGE_MS)),
+  ]);
+  return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: sync.syncPeer() };
+}
+
+/** None when this node has not joined the topic. */
+function topicView(node: AdminApiDependencies['node'], name: string): TopicView[] {
+  const topic = node.getTopic(name);
+  return topic === undefined ? [] : [{ name, subscribers: topic.subscribers(), mesh: topic.mesh() }];
+}
+
+/** undefined when the blockchain service fails or does not answer in time. */
+async function known<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  return await orAfter(ask(), CHAIN_DEADLINE_MS, undefined).catch(() => undefined);
+}
