@@ -1,12 +1,13 @@
-// The one implementation of AdminApi: bans, the P2P node and what this node shows of itself, behind one door for gRPC, HTTP and the command line.
+// The one implementation of AdminApi: bans, the P2P node and what this node shows of itself, behind one door for gRPC,
+// HTTP and the command line.
 import type { BanKey } from '../bans/list/ban-key.ts';
 import type { BanSystem } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, Explanation, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
-import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
@@ -21,7 +22,7 @@ export interface AdminApiDependencies {
   /** A peer as the choice of a sync peer sees it. */
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
-  readonly blockchain: Pick<BlockchainClient, 'fsmState' | 'bestBlockHeader'>;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
   readonly sync: SyncStatus;
   /** Full names of the topics that this node joins. */
   readonly topicNames: () => readonly string[];
@@ -31,6 +32,8 @@ export interface AdminApiDependencies {
 }
 
 const CHAIN_DEADLINE_MS = 2000;
+/** However often operators ask, the blockchain service is asked once per second. */
+const CHAIN_AGE_MS = 1000;
 
 export function createAdminApi(deps: AdminApiDependencies): AdminApi {
   return { ...peerOperations(deps), ...banOperations(deps), ...nodeOperations(deps) };
@@ -127,10 +130,10 @@ function nodeOperations(deps: AdminApiDependencies): Omit<AdminApi, keyof PeerOp
   };
 }
 
-async function syncView({ blockchain, sync }: AdminApiDependencies): Promise<SyncView> {
+async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView> {
   const [fsmState, best] = await Promise.all([
-    known(async () => await blockchain.fsmState()),
-    known(async () => await blockchain.bestBlockHeader()),
+    known(chain.recentFsmState(CHAIN_AGE_MS)),
+    known(chain.recentBestHeader(CHAIN_AGE_MS)),
   ]);
   return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: sync.syncPeer() };
 }
@@ -142,6 +145,6 @@ function topicView(node: AdminApiDependencies['node'], name: string): TopicView[
 }
 
 /** undefined when the blockchain service fails or does not answer in time. */
-async function known<T>(ask: () => Promise<T>): Promise<T | undefined> {
-  return await orAfter(ask(), CHAIN_DEADLINE_MS, undefined).catch(() => undefined);
+async function known<T>(answer: Promise<T>): Promise<T | undefined> {
+  return await orAfter(answer, CHAIN_DEADLINE_MS, undefined).catch(() => undefined);
 }

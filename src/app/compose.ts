@@ -24,6 +24,7 @@ import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
 import { openDataFolder } from '../adapters/sql/data-folder.ts';
 import { createAdminApi } from '../admin/admin-api.ts';
 import { BanSystem } from '../bans/service.ts';
+import { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import { buildVersion } from '../lib/version.ts';
 import type { AdminApi, SettingView } from '../ports/admin-api.ts';
@@ -116,6 +117,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       node,
       bans,
       blockchain,
+      chain: new ChainTracker({ ...deps, blockchain }),
       ...services,
       blockProducer:
         options.blockProducer ?? producerFor(settings.kafka_blocksConfig, encodeKafkaBlock, settings, brokers),
@@ -129,7 +131,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
     const admin = createAdminApi({
       bans,
       node,
-      blockchain,
+      chain: common.chain,
       registry: member.registry,
       sync: member.sync,
       recent: member.recent,

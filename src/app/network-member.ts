@@ -7,8 +7,7 @@ import { NodeStatusAnnouncer } from '../announce/node-status.ts';
 import { outlet } from '../announce/outlet.ts';
 import { noteAtHost } from '../bans/scores/datahub-notes.ts';
 import type { BanSystem } from '../bans/service.ts';
-import { FsmWatch } from '../chain/fsm-watch.ts';
-import { OwnChain } from '../chain/own-chain.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
@@ -19,7 +18,6 @@ import { DataHubHealth } from '../peers/datahub/datahub-health.ts';
 import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
 import { PeerRegistry, type RegisteredPeer } from '../peers/registry.ts';
-import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DataHubProber } from '../ports/datahub-prober.ts';
 import type { Logger } from '../ports/log.ts';
@@ -36,7 +34,7 @@ import { Recent } from '../watch/recent.ts';
 export interface NetworkMemberDependencies {
   readonly node: P2PNode;
   readonly bans: BanSystem;
-  readonly blockchain: BlockchainClient;
+  readonly chain: ChainTracker;
   readonly blockProducer: Producer<BlockAnnouncement>;
   readonly subtreeProducer: Producer<SubtreeAnnouncement>;
   readonly prober: DataHubProber;
@@ -76,8 +74,6 @@ export class NetworkMember {
   private status: NodeStatusAnnouncer | undefined;
   private readonly deps: NetworkMemberDependencies;
   private readonly options: NetworkMemberOptions;
-  private readonly ownChain: OwnChain;
-  private readonly fsm: FsmWatch;
   private readonly undo: { readonly part: string; readonly stop: () => Promise<void> }[] = [];
 
   constructor(deps: NetworkMemberDependencies, options: NetworkMemberOptions) {
@@ -85,8 +81,6 @@ export class NetworkMember {
     this.options = options;
     this.registry = new PeerRegistry(deps);
     this.notifications = new NotificationHub(deps);
-    this.ownChain = new OwnChain(deps);
-    this.fsm = new FsmWatch(deps);
     this.dataHubs = new DataHubHealth(deps);
     this.recent = new Recent(this.notifications);
     this.sync = this.syncManager();
@@ -94,16 +88,11 @@ export class NetworkMember {
 
   /** Joins the network; resolves when the node listens and all parts run. `undo` fills up as it goes, for `stop`. */
   async start(signal: AbortSignal, dataHubUrl: string): Promise<Gossip> {
-    const { node } = this.deps;
+    const { chain, node } = this.deps;
     await this.begin(
-      'state of the chain',
-      () => this.fsm.start(),
-      () => this.fsm.stop(),
-    );
-    await this.begin(
-      'own chain',
-      () => this.ownChain.start(),
-      () => this.ownChain.stop(),
+      'chain',
+      () => chain.start(signal),
+      () => chain.stop(),
     );
     await checkOwnDataHub(this.deps.prober, dataHubUrl, this.deps.log, signal);
     const handshake = this.handshake(dataHubUrl);
@@ -149,7 +138,7 @@ export class NetworkMember {
     const announcer = this.announcer(dataHubUrl);
     await this.begin(
       'announcer',
-      () => announcer.start(),
+      async () => announcer.start(),
       () => announcer.stop(),
     );
     return gossip;
@@ -186,13 +175,13 @@ export class NetworkMember {
       isBanned: (peerId) => bans.isBanned(peerId),
       scoreOf: (peerId) => bans.manager.getBanScore(peerId),
       healthOf: (url) => this.dataHubs.state(url),
-      ownHeightOf: (hash) => this.ownChain.heightOf(hash),
+      ownHeightOf: (hash) => this.deps.chain.heightOf(hash),
     });
   }
 
   /** As last heard of the state machine; false before the first time. */
   isSyncing(): boolean {
-    return this.fsm.isSyncing();
+    return this.deps.chain.isSyncing();
   }
 
   /** Names under our own prefix. */
@@ -212,15 +201,13 @@ export class NetworkMember {
     const gossip = attachGossip(
       {
         ...this.deps,
-        ownChain: this.ownChain,
-        fsm: this.fsm,
         sync: this.sync,
         isBanned: (peerId) => bans.isBanned(peerId),
         scores: bans,
         registry: this.registry,
         notify: (notification) => this.notifications.publish(notification),
         handshake: (message, author) => handshake.topicMessage(message, author),
-        bestBlockAsked: (author) => bestBlock.asked(author),
+        bestBlockAsked: (author) => bestBlock.requested(author),
         onResult: (envelope, result) => this.recent.result(envelope, result, clock.now()),
       },
       { ...this.options, topics: this.options.networks.map(({ topics }) => topics) },
@@ -230,13 +217,13 @@ export class NetworkMember {
   }
 
   private handshake(dataHubUrl: string): Handshake {
-    const { node, bans, blockchain, clock, log, metrics, random } = this.deps;
+    const { node, bans, chain, clock, log, metrics, random } = this.deps;
     const { networks, userAgent, policy } = this.options;
     const urlFault = dataHubUrlCheck(policy.dataHubUrls);
     return new Handshake(
       {
         node,
-        bestHeader: () => blockchain.bestBlockHeader(),
+        chain,
         registry: this.registry,
         isConnected: (peerId) => this.registry.get(peerId)?.isConnected === true,
         isBanned: (peerId) => bans.isBanned(peerId),
@@ -280,13 +267,13 @@ export class NetworkMember {
   }
 
   private syncManager(): SyncManager {
-    const { bans, blockchain, blockProducer, clock, log, metrics, random } = this.deps;
+    const { bans, chain, blockProducer, clock, log, metrics, random } = this.deps;
     return new SyncManager(
       {
         candidates: () => this.registry.connectedList().map((peer) => this.syncRow(peer)),
-        blockchain,
+        chain,
         publishBlock: (announcement) => blockProducer.publish(announcement),
-        chargeFailure: (peerId: PeerId) => {
+        penalizeFailure: (peerId: PeerId) => {
           const facts = { topic: '', hash: undefined };
           void bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });
           noteAtHost(bans, this.registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
@@ -315,12 +302,12 @@ export class NetworkMember {
 
   private bestBlockAsker(bestBlock: BestBlockAnnouncer): BestBlockAsker {
     const names = this.options.networks.map(({ topics }) => topics.best_block);
-    const { node, clock, log } = this.deps;
+    const { chain, node, clock, log } = this.deps;
     return new BestBlockAsker({
       request: () => bestBlock.request(),
-      listeners: () => names.reduce((sum, name) => sum + (node.getTopic(name)?.subscribers().length ?? 0), 0),
+      subscribers: () => names.reduce((sum, name) => sum + (node.getTopic(name)?.subscribers().length ?? 0), 0),
       isHeightKnown: () => this.registry.connectedList().some(({ claimed }) => claimed !== undefined),
-      isRunning: () => this.fsm.state() === 'RUNNING',
+      isRunning: () => chain.fsmState() === 'RUNNING',
       clock,
       log,
     });

@@ -3,6 +3,7 @@
 
 import { validationReports } from '../bans/reports/validation-reports.ts';
 import type { BanSystem } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../domain/report.ts';
 import type { Gossip } from '../gossip/attach.ts';
@@ -37,6 +38,7 @@ export interface ServerDependencies {
   readonly bans: BanSystem;
   readonly member: NetworkMember;
   readonly blockchain: BlockchainClient;
+  readonly chain: ChainTracker;
   readonly blockProducer: Producer<BlockAnnouncement>;
   readonly subtreeProducer: Producer<SubtreeAnnouncement>;
   /** What the node's own validation reports. */

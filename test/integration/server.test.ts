@@ -13,6 +13,7 @@ import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import { NetworkMember, type NetworkMemberOptions } from '../../src/app/network-member.ts';
 import { type Endpoint, Server, type ServerOptions } from '../../src/app/server.ts';
 import { BanSystem } from '../../src/bans/service.ts';
+import { ChainTracker } from '../../src/chain/tracker.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { Decoded } from '../../src/wire/fault.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
@@ -108,6 +109,7 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
     node,
     bans,
     blockchain: chain,
+    chain: new ChainTracker({ blockchain: chain, clock, log, metrics }),
     blockProducer: producer('blocks', encodeKafkaBlock),
     subtreeProducer: producer('subtrees', encodeKafkaSubtree),
     log,

@@ -1,4 +1,5 @@
-// Metrics on prom-client. Counters are plain numbers that each scrape hands over to prom-client, so counting costs a look-up and an addition.
+// Metrics on prom-client. Counters are plain numbers that each scrape hands over to prom-client, so counting costs a
+// look-up and an addition.
 import { collectDefaultMetrics, Gauge, Counter as PromCounter, Registry } from 'prom-client';
 import type { Counter, Histogram, Labels, Metrics } from '../../ports/metrics.ts';
 import { TalliedHistogram } from './histogram.ts';
@@ -98,9 +99,13 @@ export class PrometheusMetrics implements Metrics {
 
   /** Every metric of a scrape, process metrics included. */
   describe(): readonly MetricDescription[] {
-    // prom-client's types omit label names and declare metric types as numbers, but they are words.
-    const all = this.registry.getMetricsAsArray() as unknown as readonly MetricDescription[];
-    return all.map(({ name, type, labelNames, help }) => ({ name, type, labelNames, help }));
+    return this.registry.getMetricsAsArray().map((each) => ({
+      name: each.name,
+      // Declared as a number, but it is a word.
+      type: String(each.type),
+      labelNames: 'labelNames' in each && Array.isArray(each.labelNames) ? each.labelNames.map(String) : [],
+      help: each.help,
+    }));
   }
 
   /** The text exposition format and its content type. */
