@@ -17,7 +17,7 @@ import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
 import { openDataFolder } from '../adapters/sql/data-folder.ts';
 import { nodeView } from '../admin/node-view.ts';
 import { peerAdmin } from '../admin/peer-admin.ts';
-import { BanSystem } from '../bans/service.ts';
+import { BanService } from '../bans/service.ts';
 import { buildVersion } from '../lib/version.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import { type Clock, systemClock } from '../ports/clock.ts';
@@ -97,7 +97,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       signal,
     );
     const memoryBroker = new MemoryBroker({ metrics }, queueBounds(settings));
-    const bans = new BanSystem({ ...deps, store: banStore(settings, dataFolder.path, log) }, banOptions(settings));
+    const bans = new BanService({ ...deps, store: banStore(settings, dataFolder.path, log) }, banOptions(settings));
     const node = (options.node ?? libp2pNode)(
       { ...deps, random: Math.random, policy: bans },
       nodeOptions(settings, { privateKey: identity, version: buildVersion().version, dataFolder: dataFolder.path }),

@@ -5,8 +5,7 @@ import { BestBlockAnnouncer } from '../announce/best-block.ts';
 import { BestBlockAsker } from '../announce/best-block-asker.ts';
 import { NodeStatusAnnouncer } from '../announce/node-status.ts';
 import { outlet } from '../announce/outlet.ts';
-import { noteAtHost } from '../bans/scores/datahub-notes.ts';
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import { FsmWatch } from '../chain/fsm-watch.ts';
 import { OwnChain } from '../chain/own-chain.ts';
 import type { PeerId } from '../domain/ids.ts';
@@ -35,7 +34,7 @@ import { encodeKafkaBlock } from '../wire/kafka-messages.ts';
 
 export interface NetworkMemberDependencies {
   readonly node: P2PNode;
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly blockchain: BlockchainClient;
   readonly blockProducer: Producer;
   readonly subtreeProducer: Producer;
@@ -184,7 +183,7 @@ export class NetworkMember {
     const { bans } = this.deps;
     return syncPeerRow(peer, {
       isBanned: (peerId) => bans.isBanned(peerId),
-      scoreOf: (peerId) => bans.manager.getBanScore(peerId),
+      scoreOf: (peerId) => bans.scoreOf(peerId),
       healthOf: (url) => this.dataHubs.state(url),
       ownHeightOf: (hash) => this.ownChain.heightOf(hash),
     });
@@ -289,7 +288,7 @@ export class NetworkMember {
         chargeFailure: (peerId: PeerId) => {
           const facts = { topic: '', hash: undefined };
           void bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });
-          noteAtHost(bans, this.registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
+          bans.noteAtHost(this.registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
         },
         connectedCount: () => this.registry.connectedList().length,
         clock,

@@ -2,7 +2,7 @@
 // between belongs to the parts.
 
 import { validationReports } from '../bans/reports/validation-reports.ts';
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import type { Gossip } from '../gossip/attach.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
@@ -32,7 +32,7 @@ export interface RpcEndpoint extends Endpoint {
 
 export interface ServerDependencies {
   readonly node: P2PNode;
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly member: NetworkMember;
   readonly blockchain: BlockchainClient;
   readonly blockProducer: Producer;
@@ -185,7 +185,7 @@ export class Server {
         notify: (notification) => member.notifications.publish(notification),
         blocks,
         subtrees,
-        scores: bans.manager,
+        offences: bans,
         isSyncing: () => member.isSyncing(),
       },
       { rejectedTxTopic: member.ownTopics().rejected_tx },

@@ -2,9 +2,10 @@
 export type { PeerSummary } from '../adapters/grpc/messages.ts';
 export type { ScoreReason } from '../adapters/grpc/peer-service.ts';
 export type { ClientTlsOptions } from '../adapters/rpc/tls.ts';
+export type { BanEntry, BanKind, Explanation } from '../domain/ban.ts';
+export type { BanReason, ExplainedOffence, Offence, RoleScore, ScoreRole } from '../domain/offence.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from '../lib/errors.ts';
-export type { BanEntry, BanKind, BanReason, Offence, ScoreRole } from '../ports/ban-store.ts';
-export type { ExplainedOffence, Explanation, PeerStanding, RoleScore } from '../ports/peer-admin.ts';
+export type { PeerStanding } from '../ports/peer-admin.ts';
 export {
   type AttemptOutcome,
   createPeerClient,

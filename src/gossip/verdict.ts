@@ -1,5 +1,5 @@
 // What the pipeline decides about a message: whether it travels on, and whether we act on it.
-import type { BanReason } from '../ports/ban-store.ts';
+import type { BanReason } from '../domain/offence.ts';
 import type { RelayDecision } from '../ports/p2p-node.ts';
 
 /** Why a message was not processed. A closed set: it labels a metric, and names the rule in settings, scores and explanations. */

@@ -45,6 +45,11 @@ export class BoundedMap<K extends {}, V extends {}> {
     this.entries.clear();
   }
 
+  /** Oldest first. */
+  keys(): IterableIterator<K> {
+    return this.entries.rkeys();
+  }
+
   /** Newest first. */
   values(): IterableIterator<V> {
     return this.entries.values();

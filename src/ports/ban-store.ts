@@ -1,60 +1,7 @@
 // Where bans, scores and offences outlive the process. Two implementations: SQLite beside the node, PostgreSQL shared by several.
-import type { Hash, PeerId } from '../domain/ids.ts';
-
-/** Why points are given (spec `BanReason`). */
-export type BanReason =
-  | 'unknown'
-  | 'invalid_subtree'
-  | 'protocol_violation'
-  | 'spam'
-  | 'invalid_block'
-  | 'catch_up_failure';
-
-/** In which role somebody offended: who signed it, the neighbour that handed over broken frames, the host that served content. */
-export type ScoreRole = 'author' | 'relay' | 'datahub';
-
-export type BanKind = 'address' | 'subnet' | 'peer';
-
-/** A ban as it is kept. */
-export interface BanEntry {
-  /** Canonical: an IP, a masked CIDR, or a peer id. */
-  readonly key: string;
-  readonly kind: BanKind;
-  /** Unix ms. */
-  readonly untilMs: number;
-  readonly createdAtMs: number;
-  /** For a person, one line. */
-  readonly reason: string;
-  /** What it was found by: rule, topic, hash; also why an address was left out. */
-  readonly evidence: string;
-  readonly source: 'operator' | 'automatic' | 'imported';
-  /** The peer whose ban brought this one about; lifted with it. */
-  readonly because: PeerId | undefined;
-}
-
-/** One thing that somebody did wrong. */
-export interface Offence {
-  /** Peer id, or host of a DataHub. */
-  readonly subject: string;
-  readonly role: ScoreRole;
-  readonly reason: BanReason;
-  readonly points: number;
-  /** The rule that noticed: a guard's name, `invalid_block_report`, `operator`. */
-  readonly rule: string;
-  /** Gossip or Kafka topic; empty when it was none. */
-  readonly topic: string;
-  readonly hash: Hash | undefined;
-  /** Unix ms. */
-  readonly atMs: number;
-}
-
-/** A score as of a moment: one point leaves with each whole minute after `atMs`. */
-export interface ScoreRow {
-  readonly subject: string;
-  readonly role: ScoreRole;
-  readonly score: number;
-  readonly atMs: number;
-}
+import type { BanEntry } from '../domain/ban.ts';
+import type { PeerId } from '../domain/ids.ts';
+import type { Offence, ScoreRow } from '../domain/offence.ts';
 
 export interface SeenAddress {
   readonly address: string;

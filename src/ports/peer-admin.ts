@@ -1,6 +1,7 @@
 // What an operator's tools (gRPC, the command line through it) ask of this node and tell it. Texts come from outside and are checked here.
+import type { BanEntry, Explanation } from '../domain/ban.ts';
 import type { BlockHash, PeerId } from '../domain/ids.ts';
-import type { BanEntry, BanReason, Offence, ScoreRole } from './ban-store.ts';
+import type { BanReason } from '../domain/offence.ts';
 
 /** What decides whether we sync from a peer, as the choice sees it; undefined where this node does not know. */
 export interface PeerStanding {
@@ -47,37 +48,6 @@ export interface PeerView extends PeerStanding {
   /** The higher one of its scores as author and as relay. */
   readonly banScore: number;
   readonly isWhitelisted: boolean;
-}
-
-/** A score as it is now. */
-export interface RoleScore {
-  readonly role: ScoreRole;
-  readonly score: number;
-}
-
-/** An offence with whether it counted: in shadow mode, or of a shadowed rule, it is recorded only. */
-export interface ExplainedOffence extends Offence {
-  readonly isShadow: boolean;
-}
-
-/** Why a peer, address or DataHub host stands as it does. */
-export interface Explanation {
-  /** Canonical form of what was asked for. */
-  readonly subject: string;
-  readonly scores: readonly RoleScore[];
-  /** Scores that only shadowed rules gave. */
-  readonly shadowScores: readonly RoleScore[];
-  /** Score at which a peer is banned. */
-  readonly threshold: number;
-  /** Latest last; bounded. */
-  readonly offences: readonly ExplainedOffence[];
-  /** Bans that hold for it now. */
-  readonly inForce: readonly BanEntry[];
-  /** What would have been done, were it not for shadow mode; latest last. */
-  readonly withheld: readonly string[];
-  readonly isWhitelisted: boolean;
-  /** Addresses that its sockets really had within 24 h. */
-  readonly addressesSeen: readonly string[];
 }
 
 /**

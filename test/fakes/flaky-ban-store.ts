@@ -1,7 +1,9 @@
 // A store of bans that can be away, slow, or refuse, in front of a real one in memory. Several in front of one store are several servers.
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
+import type { BanEntry } from '../../src/domain/ban.ts';
+import type { Offence } from '../../src/domain/offence.ts';
 import { P2PError } from '../../src/lib/errors.ts';
-import type { BanEntry, BanStore, LegacyBan, Offence, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
+import type { BanStore, LegacyBan, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
 import { recordingLogger } from './recorders.ts';
 
 type Method = Exclude<keyof BanStore, 'isShared'>;

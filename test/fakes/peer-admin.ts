@@ -1,9 +1,10 @@
 // A PeerAdmin in memory: remembers what it was asked, answers from fields that a test sets, and fails or waits when told to.
 import { parseBanKey } from '../../src/bans/list/ban-key.ts';
+import type { BanEntry, Explanation } from '../../src/domain/ban.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
+import type { BanReason } from '../../src/domain/offence.ts';
 import { P2PError } from '../../src/lib/errors.ts';
-import type { BanEntry, BanReason } from '../../src/ports/ban-store.ts';
-import type { Explanation, PeerAdmin, PeerView } from '../../src/ports/peer-admin.ts';
+import type { PeerAdmin, PeerView } from '../../src/ports/peer-admin.ts';
 import { parsePeerId } from '../../src/wire/peer-id.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
@@ -41,7 +42,7 @@ export class FakePeerAdmin implements PeerAdmin {
       reason: 'by the operator',
       evidence: '',
       source: 'operator',
-      because: undefined,
+      causedBy: undefined,
     };
     this.put(entry);
     return entry;

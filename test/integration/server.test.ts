@@ -5,7 +5,7 @@ import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../../src/adapters
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import { NetworkMember, type NetworkMemberOptions } from '../../src/app/network-member.ts';
 import { type Endpoint, Server, type ServerOptions } from '../../src/app/server.ts';
-import { BanSystem } from '../../src/bans/service.ts';
+import { BanService } from '../../src/bans/service.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
@@ -80,7 +80,7 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
     },
   };
   const grpc = { start: async () => {}, address: () => '127.0.0.1:2', stop: async () => {}, setServing: () => {} };
-  const bans = new BanSystem(
+  const bans = new BanService(
     { store: new SqliteBanStore({ log }, { path: ':memory:' }), clock: systemClock, log, metrics },
     {
       defaultDurationMs: 60_000,

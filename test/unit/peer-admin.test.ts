@@ -1,7 +1,6 @@
 // Connected peers as operators see them: what the node knows of the connection, and what the peer said of itself, as long as it holds.
 import { expect, test } from 'vitest';
 import { peerAdmin } from '../../src/admin/peer-admin.ts';
-import { noteAtHost } from '../../src/bans/scores/datahub-notes.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
 import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
@@ -104,15 +103,15 @@ test('what decides whether it is synced from is told as the choice of a sync pee
 test('that it is banned is told as long as it is still connected', async () => {
   const { bans, node, peer } = await setUp();
   node.failure = new Error('its connection hangs');
-  await bans.list.add(PEER, undefined);
+  await bans.ban(PEER, undefined);
   expect(peer()).toMatchObject({ id: PEER, isBanned: true });
 });
 
 test('a DataHub is explained by its host, with or without the port; a name without a dot when something is noted of it', async () => {
   const { bans, admin } = await setUp();
   expect(admin.explain('hub.example:8090')).toMatchObject({ subject: 'hub.example', offences: [] });
-  expect(() => admin.explain('teranode1')).toThrow('give an IP');
-  noteAtHost(bans.manager, 'http://teranode1:8090/api/v1', 'invalid_subtree', { topic: 'blocks', hash: undefined });
+  expect(() => admin.explain('teranode1')).toThrow('invalid subject "teranode1" (expected an IP');
+  bans.noteAtHost('http://teranode1:8090/api/v1', 'invalid_subtree', { topic: 'blocks', hash: undefined });
   for (const text of ['teranode1', 'TERANODE1:8090'])
     expect(admin.explain(text)).toMatchObject({ subject: 'teranode1', offences: [{ reason: 'invalid_subtree' }] });
 });

@@ -1,5 +1,7 @@
 // The ports' values as protobuf messages and back. 0 or empty on the wire is "not known" here; numbers are kept inside their fields.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { BanEntry, BanKind, Explanation } from '../../domain/ban.ts';
+import type { BanReason, ExplainedOffence, RoleScore, ScoreRole } from '../../domain/offence.ts';
 import { type Peer, PeerSchema } from '../../gen/p2p_api_pb.js';
 import type {
   Ban,
@@ -11,8 +13,7 @@ import type {
   Offence,
   RoleScore as RoleScoreMessage,
 } from '../../gen/teranode_p2p_pb.js';
-import type { BanEntry, BanKind, BanReason, ScoreRole } from '../../ports/ban-store.ts';
-import type { ExplainedOffence, Explanation, PeerStanding, PeerView, RoleScore } from '../../ports/peer-admin.ts';
+import type { PeerStanding, PeerView } from '../../ports/peer-admin.ts';
 import { parseHash } from '../../wire/hash.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 
@@ -107,7 +108,7 @@ export function banMessage(ban: BanEntry): MessageInitShape<typeof BanSchema> {
     reason,
     evidence,
     source,
-    because: ban.because ?? '',
+    because: ban.causedBy ?? '',
   };
 }
 
@@ -120,7 +121,7 @@ export function banEntry(ban: Ban): BanEntry {
     reason: ban.reason,
     evidence: ban.evidence,
     source: oneOf<BanEntry['source']>(['operator', 'automatic', 'imported'], ban.source),
-    because: parsePeerId(ban.because),
+    causedBy: parsePeerId(ban.because),
   };
 }
 

@@ -1,8 +1,8 @@
 // p2p_api.PeerService on the PeerAdmin port: the contract of the Go service, with its texts checked and its times bounded.
 
+import type { BanReason } from '../../domain/offence.ts';
 import { PeerService } from '../../gen/p2p_api_pb.js';
 import { P2PError } from '../../lib/errors.ts';
-import type { BanReason } from '../../ports/ban-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { PeerAdmin } from '../../ports/peer-admin.ts';
 import { checkedText } from './checked-text.ts';

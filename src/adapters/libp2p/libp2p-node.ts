@@ -124,7 +124,7 @@ export class Libp2pNode implements P2PNode {
       new SeenMessages(this.deps, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS }),
     );
     sendInParts(libp2p.services.pubsub);
-    reportBrokenFrames(libp2p.services.pubsub, metrics, (peerId) => policy?.brokenFrame(peerId));
+    reportBrokenFrames(libp2p.services.pubsub, metrics, (peerId) => policy?.malformedRpc(peerId));
     takeTurns(libp2p.services.pubsub, metrics);
     this.progress = gossipProgress(libp2p.services.pubsub, metrics);
     this.gossipStreams = new GossipStreams(libp2p, this.deps);

@@ -1,18 +1,11 @@
 // What the two stores of bans have in common: bounds, the version of their tables, and rows as the port's types. SQLite gives integers as
 // numbers, PostgreSQL gives bigint as text; both are read alike.
 
+import type { BanEntry, BanKind } from '../../domain/ban.ts';
 import type { Hash, PeerId } from '../../domain/ids.ts';
+import type { BanReason, Offence, ScoreRole, ScoreRow } from '../../domain/offence.ts';
 import { P2PError } from '../../lib/errors.ts';
-import type {
-  BanEntry,
-  BanKind,
-  BanReason,
-  LegacyBan,
-  Offence,
-  ScoreRole,
-  ScoreRow,
-  SeenAddress,
-} from '../../ports/ban-store.ts';
+import type { LegacyBan, SeenAddress } from '../../ports/ban-store.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -55,7 +48,7 @@ export function storable(text: string): string {
 
 /** In the order of {@link BAN_COLUMNS}. */
 export function banValues(entry: BanEntry): (string | number | null)[] {
-  const { key, kind, untilMs, createdAtMs, reason, evidence, source, because } = entry;
+  const { key, kind, untilMs, createdAtMs, reason, evidence, source, causedBy } = entry;
   return [
     storable(key),
     kind,
@@ -64,7 +57,7 @@ export function banValues(entry: BanEntry): (string | number | null)[] {
     storable(reason),
     storable(evidence),
     source,
-    because === undefined ? null : storable(because),
+    causedBy === undefined ? null : storable(causedBy),
   ];
 }
 
@@ -83,7 +76,7 @@ export function toBan(row: Row): BanEntry {
     reason: String(row.reason),
     evidence: String(row.evidence),
     source: row.source as BanEntry['source'],
-    because: row.because === null ? undefined : (row.because as PeerId),
+    causedBy: row.because === null ? undefined : (row.because as PeerId),
   };
 }
 

@@ -1,17 +1,10 @@
 // Bans, scores and offences in PostgreSQL, shared by several servers. Each write tells the others in its own transaction, so they hear of it
 // exactly when they can read it.
 import { randomUUID } from 'node:crypto';
+import type { BanEntry } from '../../domain/ban.ts';
+import type { Offence, ScoreRow } from '../../domain/offence.ts';
 import { P2PError } from '../../lib/errors.ts';
-import type {
-  BanEntry,
-  BanStore,
-  LegacyBan,
-  Offence,
-  ScoreRow,
-  SeenAddress,
-  StoreChange,
-  StoredScores,
-} from '../../ports/ban-store.ts';
+import type { BanStore, LegacyBan, SeenAddress, StoreChange, StoredScores } from '../../ports/ban-store.ts';
 import type { Logger } from '../../ports/log.ts';
 import { ADDRESS_COLUMNS, BAN_COLUMNS, banValues, MAX_LOADED_ROWS, storable, toAddress, toBan } from './ban-rows.ts';
 import { postgresStoreError } from './postgres-errors.ts';

@@ -1,8 +1,9 @@
 // Scores and offences in PostgreSQL. Whoever changes a subject's rows holds a lock on the subject, so that of several servers none loses
 // another's points.
 import { createHash } from 'node:crypto';
+import type { Offence, ScoreRow } from '../../domain/offence.ts';
 import { decayed } from '../../domain/score-decay.ts';
-import type { Offence, ScoreRow, StoredScores } from '../../ports/ban-store.ts';
+import type { StoredScores } from '../../ports/ban-store.ts';
 import {
   KEPT_OFFENCES,
   MAX_LOADED_ROWS,

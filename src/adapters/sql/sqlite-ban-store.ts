@@ -1,16 +1,10 @@
 // Bans, scores and offences in one SQLite file beside the node. Its calls are synchronous inside, so each is one step; the one process that
 // owns the file hears of no changes but its own.
+
+import type { BanEntry } from '../../domain/ban.ts';
+import type { Offence, ScoreRow } from '../../domain/offence.ts';
 import { P2PError } from '../../lib/errors.ts';
-import type {
-  BanEntry,
-  BanStore,
-  LegacyBan,
-  Offence,
-  ScoreRow,
-  SeenAddress,
-  StoreChange,
-  StoredScores,
-} from '../../ports/ban-store.ts';
+import type { BanStore, LegacyBan, SeenAddress, StoreChange, StoredScores } from '../../ports/ban-store.ts';
 import type { Logger } from '../../ports/log.ts';
 import { ADDRESS_COLUMNS, BAN_COLUMNS, banValues, MAX_LOADED_ROWS, storable, toAddress, toBan } from './ban-rows.ts';
 import { type Database, openDatabase, transaction } from './sqlite.ts';

@@ -1,7 +1,8 @@
 // Scores and offences in SQLite.
 
+import type { Offence, ScoreRow } from '../../domain/offence.ts';
 import { decayed } from '../../domain/score-decay.ts';
-import type { Offence, ScoreRow, StoredScores } from '../../ports/ban-store.ts';
+import type { StoredScores } from '../../ports/ban-store.ts';
 import {
   KEPT_OFFENCES,
   MAX_LOADED_ROWS,

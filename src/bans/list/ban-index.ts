@@ -1,9 +1,15 @@
-// Finds the bans that cover an address or a peer. A hash map for each prefix length in use: a lookup costs as many steps as there are
-// lengths, however many entries there are.
+// Finds the bans that cover an address or a peer. There is one hash map for each prefix length in use, so a lookup costs as many steps as
+// there are prefix lengths, however many bans there are.
 
+import type { BanEntry, BanKey } from '../../domain/ban.ts';
 import type { IpAddress } from '../../lib/ip.ts';
-import type { BanEntry } from '../../ports/ban-store.ts';
-import { type BanKey, maskedV4, maskedV6 } from './ban-key.ts';
+import { maskedV4, maskedV6 } from './ban-key.ts';
+
+/** A ban with its parsed key. */
+export interface Ban {
+  readonly key: BanKey;
+  readonly entry: BanEntry;
+}
 
 interface Level<K> {
   readonly prefix: number;
@@ -15,23 +21,24 @@ export class BanIndex {
   /** Longest prefix first. */
   private v4: Level<number>[] = [];
   private v6: Level<string>[] = [];
-  private readonly byKey = new Map<string, BanEntry>();
+  private readonly byKey = new Map<string, Ban>();
 
   get size(): number {
     return this.byKey.size;
   }
 
-  get(key: string): BanEntry | undefined {
+  /** The ban of a canonical key. */
+  get(key: string): Ban | undefined {
     return this.byKey.get(key);
   }
 
-  /** In the order in which they came. */
-  entries(): IterableIterator<BanEntry> {
+  /** In the order in which they were added. */
+  bans(): IterableIterator<Ban> {
     return this.byKey.values();
   }
 
   set(key: BanKey, entry: BanEntry): void {
-    this.byKey.set(key.key, entry);
+    this.byKey.set(key.key, { key, entry });
     if (key.kind === 'peer') this.peers.set(key.key, entry);
     else if (key.ip.family === 4) this.v4 = put(this.v4, key.prefix, key.ip.bits, entry);
     else this.v6 = put(this.v6, key.prefix, key.ip.groups, entry);
@@ -51,7 +58,7 @@ export class BanIndex {
     this.v6 = [];
   }
 
-  /** The ban of a peer id that has not ended. */
+  /** The ban of a peer ID, unless it has ended. */
   peer(peerId: string, nowMs: number): BanEntry | undefined {
     const entry = this.peers.get(peerId);
     return entry !== undefined && entry.untilMs > nowMs ? entry : undefined;

@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { expect, test } from 'vitest';
 import { BanIndex } from '../../../src/bans/list/ban-index.ts';
-import { type BanKey, parseBanKey } from '../../../src/bans/list/ban-key.ts';
+import { parseBanKey } from '../../../src/bans/list/ban-key.ts';
+import type { BanEntry, BanKey } from '../../../src/domain/ban.ts';
 import { parseIp } from '../../../src/lib/ip.ts';
-import type { BanEntry } from '../../../src/ports/ban-store.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 
 const NOW_MS = 1000;
@@ -37,7 +37,7 @@ function entryOf(key: BanKey, untilMs: number): BanEntry {
     reason: '',
     evidence: '',
     source: 'operator',
-    because: undefined,
+    causedBy: undefined,
   };
 }
 
@@ -76,7 +76,7 @@ test('finds the longest prefix that covers and has not ended, as a naive search 
         }
       }
       expect(index.size).toBe(model.size);
-      expect([...index.entries()]).toEqual([...model.values()]);
+      expect(Array.from(index.bans(), ({ entry }) => entry)).toEqual([...model.values()]);
       for (const [text, maxPrefix] of asked) {
         const ip = parseIp(text);
         if (ip === undefined) throw new Error(`${text} is an address`);

@@ -1,9 +1,11 @@
 // The list of bans and its store: away, slow, refusing, changed by other servers, left by a Go deployment.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type BanEvent, BanList } from '../../../src/bans/list/ban-list.ts';
-import type { BanEntry, LegacyBan } from '../../../src/ports/ban-store.ts';
+import type { BanEntry } from '../../../src/domain/ban.ts';
+import type { LegacyBan } from '../../../src/ports/ban-store.ts';
 import { banParts, DAY_MS, openList, peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';
+import { ListByText } from '../../fakes/list-by-text.ts';
 
 const WRITES = 'teranode_p2p_ban_store_writes_total';
 
@@ -17,7 +19,7 @@ afterEach(() => {
 
 const turn = () => vi.advanceTimersByTimeAsync(0);
 
-const AUTOMATIC = { reason: 'r', evidence: 'e', source: 'automatic', because: undefined } as const;
+const AUTOMATIC = { reason: 'r', evidence: 'e', source: 'automatic', causedBy: undefined } as const;
 
 function entry(key: string, untilMs: number, facts: Partial<BanEntry> = {}): BanEntry {
   return {
@@ -28,7 +30,7 @@ function entry(key: string, untilMs: number, facts: Partial<BanEntry> = {}): Ban
     reason: 'elsewhere',
     evidence: '',
     source: 'operator',
-    because: undefined,
+    causedBy: undefined,
     ...facts,
   };
 }
@@ -85,7 +87,7 @@ describe('a store that is away', () => {
 
 describe('a write that was lost', () => {
   /** As many as wait for a store that is away, of others. */
-  const pushOut = (list: BanList) => {
+  const pushOut = (list: ListByText) => {
     for (let n = 0; n < 10_001; n += 1) void list.add(`10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`);
   };
 
@@ -248,7 +250,7 @@ describe('changes of other servers', () => {
     if (order[0] === 'theirs') await theirs();
     // Written, but not yet known to be.
     store.after = ({ method }) => (method === 'putBan' ? answer.promise : undefined);
-    void list.add('192.0.2.1', until, { reason: 'operator’s', evidence: '', source: 'operator', because: undefined });
+    void list.add('192.0.2.1', until, { reason: 'operator’s', evidence: '', source: 'operator', causedBy: undefined });
     await turn();
     if (order[0] === 'ours') await theirs();
     store.tell({ type: 'ban', key: '192.0.2.1' });
@@ -306,7 +308,10 @@ describe('changes of other servers', () => {
     await store.inner.putBan(entry('192.0.2.1', clock.now() + 1000));
     const answer = Promise.withResolvers<void>();
     store.after = ({ method }) => (method === 'loadBans' ? answer.promise : undefined);
-    const list = new BanList({ clock, link, ...parts }, { defaultDurationMs: DAY_MS, maxEntries: 10 });
+    const list = new ListByText(
+      new BanList({ clock, link, ...parts }, { defaultDurationMs: DAY_MS, maxEntries: 10 }),
+      link,
+    );
     await link.open(new AbortController().signal);
     const init = list.init();
     await turn();

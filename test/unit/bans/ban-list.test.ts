@@ -1,9 +1,10 @@
 // The list of bans on a real store in memory: what is banned, until when, and what leaves it.
 import { describe, expect, test } from 'vitest';
-import { type BanEvent, type BanFacts, BanList } from '../../../src/bans/list/ban-list.ts';
+import { type BanEvent, BanList } from '../../../src/bans/list/ban-list.ts';
+import type { BanFacts } from '../../../src/bans/list/new-ban.ts';
 import { banParts, DAY_MS, openList, peer } from '../../fakes/ban-parts.ts';
 
-const FACTS: BanFacts = { reason: 'r', evidence: 'e', source: 'automatic', because: undefined };
+const FACTS: BanFacts = { reason: 'r', evidence: 'e', source: 'automatic', causedBy: undefined };
 
 describe.each([
   [
@@ -151,8 +152,8 @@ describe('removing', () => {
   test('of a peer lifts what its ban brought about, and nothing of another', async () => {
     const { list } = await openList();
     await list.add(peer(1));
-    await list.add('192.0.2.1', undefined, { ...FACTS, because: peer(1) });
-    await list.add('192.0.2.2', undefined, { ...FACTS, because: peer(2) });
+    await list.add('192.0.2.1', undefined, { ...FACTS, causedBy: peer(1) });
+    await list.add('192.0.2.2', undefined, { ...FACTS, causedBy: peer(2) });
     const lifted = await list.remove(peer(1));
     expect(lifted.map(({ key }) => key).sort()).toEqual(['192.0.2.1', peer(1)].sort());
     expect(list.listBanned()).toEqual(['192.0.2.2']);
@@ -254,8 +255,8 @@ describe('the bound', () => {
     const { list, clock } = await openList({ maxEntries: 2 });
     await list.add('192.0.2.1');
     await list.add(peer(1), clock.now() + 1000, FACTS);
-    const because = { ...FACTS, because: peer(1) };
-    expect(list.tryAdd('192.0.2.2', clock.now() + 1000, because)).toBeUndefined();
+    const caused = { ...FACTS, causedBy: peer(1) };
+    expect(list.tryAdd('192.0.2.2', clock.now() + 1000, caused)).toBeUndefined();
     expect(list.listBanned()).toEqual(['192.0.2.1', peer(1)]);
   });
 
@@ -287,7 +288,7 @@ describe('the bound', () => {
 
 test('init puts in force what the store holds and has not ended', async () => {
   const { store, clock, list } = await openList();
-  await list.add('192.0.2.0/24', clock.now() + 1000, { ...FACTS, because: peer(3) });
+  await list.add('192.0.2.0/24', clock.now() + 1000, { ...FACTS, causedBy: peer(3) });
   await list.add(peer(1), clock.now() + 2000, FACTS);
   clock.advance(1000);
   const again = await openList({}, banParts(store, clock));

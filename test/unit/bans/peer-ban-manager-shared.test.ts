@@ -1,8 +1,8 @@
 // Scores of several servers on one store, shadow mode, and bounds.
 import { describe, expect, test } from 'vitest';
-import { MAX_SUBJECTS, type OffenceFacts } from '../../../src/bans/scores/peer-ban-manager.ts';
+import { MAX_SUBJECTS } from '../../../src/bans/scores/peer-ban-manager.ts';
+import type { OffenceFacts, ScoreRow } from '../../../src/domain/offence.ts';
 import { DECAY_INTERVAL_MS } from '../../../src/domain/score-decay.ts';
-import type { ScoreRow } from '../../../src/ports/ban-store.ts';
 import { banParts, peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';
 import { managed } from '../../fakes/managed-scores.ts';
@@ -91,7 +91,7 @@ describe('shadow', () => {
   test('by rule: nothing counts, what would have been done is noted, other rules go on', async () => {
     const isShadow = (rule: string) => rule === 'shadowed';
     const { manager, store, bans, settled, metrics, clock } = await managed({ isShadow });
-    expect(manager.addScore(bad, 'spam', byRule('shadowed'))).toEqual({
+    expect(manager.addScore(bad, 'spam', byRule('shadowed'))).toMatchObject({
       score: 50,
       reachedThreshold: false,
       isShadow: true,
@@ -162,10 +162,10 @@ describe('shadow', () => {
 
   test('notes are bounded, the latest are kept, and a reset takes them', async () => {
     const { manager } = await managed();
-    for (let i = 0; i < 50; i += 1) manager.withhold(bad, `note ${i}`);
+    for (let i = 0; i < 50; i += 1) manager.note([bad], `note ${i}`);
     expect(manager.accountOf(bad).withheld).toHaveLength(20);
     expect(manager.accountOf(bad).withheld.at(-1)).toContain('note 49');
-    for (let i = 0; i < 1000; i += 1) manager.withhold(`subject ${i}`, 'note');
+    for (let i = 0; i < 1000; i += 1) manager.note([`subject ${i}`], 'note');
     expect(manager.accountOf(bad).withheld).toEqual([]);
     expect(manager.accountOf('subject 999').withheld).toHaveLength(1);
     await manager.reset('subject 999');

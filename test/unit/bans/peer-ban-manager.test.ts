@@ -1,9 +1,8 @@
 // Scores: points, fading, roles, thresholds, shadow, the store, other servers.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { OffenceFacts } from '../../../src/bans/scores/peer-ban-manager.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
-import type { BanReason, ScoreRole } from '../../../src/ports/ban-store.ts';
+import type { BanReason, OffenceFacts, ScoreRole } from '../../../src/domain/offence.ts';
 import { banParts, DAY_MS, peer } from '../../fakes/ban-parts.ts';
 import { managed } from '../../fakes/managed-scores.ts';
 
@@ -24,7 +23,11 @@ describe('points', () => {
     ['unknown', 1],
   ])('%s costs %i', async (reason, points) => {
     const { manager, metrics } = await managed();
-    expect(manager.addScore(bad, reason, FACTS)).toEqual({ score: points, reachedThreshold: false, isShadow: false });
+    expect(manager.addScore(bad, reason, FACTS)).toMatchObject({
+      score: points,
+      reachedThreshold: false,
+      isShadow: false,
+    });
     expect(manager.getBanScore(bad)).toBe(points);
     expect(manager.getBanScore(other)).toBe(0);
     expect(manager.reasons(bad)).toMatchObject([{ subject: bad, reason, points, ...FACTS }]);
@@ -149,7 +152,7 @@ describe('the threshold', () => {
     expect(bans[0]?.reason).toContain('relay');
   });
 
-  test('the handler is called when nothing is being changed: it may read, reset and score', async () => {
+  test('a decision to ban is returned when nothing is being changed: whoever applies it may read, reset and score', async () => {
     const { manager, hooks, settled } = await managed({ threshold: 50 });
     const seen: unknown[] = [];
     hooks.onBan = ({ peerId }) => {

@@ -4,6 +4,7 @@ import { SEEN_KEEP_MS, SeenAddresses } from '../../../src/bans/enforcement/seen-
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { SeenAddress } from '../../../src/ports/ban-store.ts';
 import { banParts, peer } from '../../fakes/ban-parts.ts';
+import { startedBans } from '../../fakes/started-bans.ts';
 
 const [one, two, three] = [peer(1), peer(2), peer(3)];
 const AT = '192.0.2.1';
@@ -30,18 +31,17 @@ test('another peer speaks against an address for a day, oneself does not', async
 test.each([
   ['::ffff:192.0.2.1', AT],
   ['2001:DB8:0:0::1', '2001:db8::1'],
-])('%s is seen as %s', async (spelled, canonical) => {
-  const { seen } = await opened();
-  seen.saw(one, spelled);
-  expect(seen.othersAt(canonical, two)).toBe('seen');
-  expect(seen.addressesOf(one)).toEqual([canonical]);
+])('remembers a connection from %s as one from %s', async (spelled, canonical) => {
+  const { bans } = await startedBans();
+  bans.connectionOpened(one, spelled);
+  expect(bans.explain(one).addressesSeen).toEqual([canonical]);
 });
 
 test.each(['', 'localhost', 'fe80::1%eth0', '192.0.2.1:80'])(
-  '%j is no address, and is not remembered',
+  'does not remember %j, which is not an address',
   async (text) => {
-    const { seen, metrics } = await opened();
-    seen.saw(one, text);
+    const { bans, metrics } = await startedBans();
+    bans.connectionOpened(one, text);
     expect(metrics.gaugeValue('teranode_p2p_seen_addresses')).toBe(0);
   },
 );

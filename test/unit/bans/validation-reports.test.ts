@@ -43,10 +43,9 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
     {
       blocks,
       subtrees,
-      scores: {
+      offences: {
         addScore: (subject, reason, facts) => {
           (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
-          return { score: 1, reachedThreshold: false, isShadow: false };
         },
       },
       isSyncing: () => isSyncing,

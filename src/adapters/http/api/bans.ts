@@ -1,5 +1,6 @@
 // Operations on bans, and why somebody stands as he does.
 import { z } from 'zod';
+import type { BanEntry } from '../../../domain/ban.ts';
 import type { NodeView } from '../../../ports/node-view.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { type Operation, operation } from './operation.ts';
@@ -23,7 +24,7 @@ function listBans(view: NodeView): Operation {
     answer: z.object({ total: z.number(), bans: z.array(BAN) }),
     run: ({ query: { offset, limit } }) => {
       const all = view.bans();
-      return { total: all.length, bans: all.slice(offset, offset + limit) };
+      return { total: all.length, bans: all.slice(offset, offset + limit).map(shown) };
     },
   });
 }
@@ -41,7 +42,7 @@ function addBan(view: NodeView): Operation {
       reason: z.string().max(MAX_REASON_CHARS).optional(),
     }),
     answer: BAN,
-    run: ({ body }) => view.ban(body.subject, body.untilMs, body.reason),
+    run: async ({ body }) => shown(await view.ban(body.subject, body.untilMs, body.reason)),
   });
 }
 
@@ -82,10 +83,15 @@ function explain(view: NodeView): Operation {
         scores: [...found.scores],
         shadowScores: [...found.shadowScores],
         offences: [...found.offences],
-        inForce: [...found.inForce],
+        inForce: found.inForce.map(shown),
         withheld: [...found.withheld],
         addressesSeen: [...found.addressesSeen],
       };
     },
   });
+}
+
+/** A ban as the API has it. */
+function shown({ causedBy, ...ban }: BanEntry): z.input<typeof BAN> {
+  return { ...ban, because: causedBy };
 }

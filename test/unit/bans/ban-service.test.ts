@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MAX_SUBJECTS } from '../../../src/bans/scores/peer-ban-manager.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore } from '../../fakes/flaky-ban-store.ts';
-import { startedBans } from '../../fakes/started-bans.ts';
+import { keysOf, startedBans } from '../../fakes/started-bans.ts';
 
 const RELAY = peer(90);
 /** Who is connected from where in these tests. */
@@ -50,7 +50,7 @@ describe('a ban disconnects exactly the covered peers', () => {
     [peer(99), []],
   ])('%s', async (text, covered) => {
     const { bans, node, metrics } = await crowd();
-    await bans.list.add(text);
+    await bans.ban(text);
     expect(names(node.disconnected)).toEqual(covered);
     expect(node.disconnected).toHaveLength(covered.length);
     expect(metrics.count('teranode_p2p_ban_enforcements_total', { action: 'disconnected' })).toBe(covered.length);
@@ -64,7 +64,7 @@ describe('a ban disconnects exactly the covered peers', () => {
       reason: '',
       evidence: '',
       source: 'operator' as const,
-      because: undefined,
+      causedBy: undefined,
     };
     await store.inner.putBan({ ...entry, key: '192.0.2.0/24', kind: 'subnet' });
     store.tell({ type: 'ban', key: '192.0.2.0/24' });
@@ -75,7 +75,7 @@ describe('a ban disconnects exactly the covered peers', () => {
   test('a node that cannot is logged and the ban holds', async () => {
     const { bans, node, log } = await crowd();
     node.failure = new Error('hangs');
-    await bans.list.add('192.0.2.0/24');
+    await bans.ban('192.0.2.0/24');
     await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(3));
     expect(bans.refusesAddress('192.0.2.1')).toBe(true);
   });
@@ -84,9 +84,9 @@ describe('a ban disconnects exactly the covered peers', () => {
 describe('the gate', () => {
   test('refuses what is banned before any handshake, by every spelling, and lets the rest in', async () => {
     const { bans, clock, metrics } = await startedBans();
-    await bans.list.add('192.0.2.0/24', clock.now() + 1000);
-    await bans.list.add('2001:db8:0:1::/64', clock.now() + 2000);
-    await bans.list.add(peer(1), clock.now() + 2000);
+    await bans.ban('192.0.2.0/24', clock.now() + 1000);
+    await bans.ban('2001:db8:0:1::/64', clock.now() + 2000);
+    await bans.ban(peer(1), clock.now() + 2000);
     const asked = [
       '192.0.2.1',
       '::ffff:192.0.2.1',
@@ -109,8 +109,8 @@ describe('the gate', () => {
 
   test('who was banned between the gate and the open connection is cut', async () => {
     const { bans, node } = await startedBans();
-    await bans.list.add('192.0.2.0/24');
-    await bans.list.add(peer(3));
+    await bans.ban('192.0.2.0/24');
+    await bans.ban(peer(3));
     bans.connectionOpened(peer(1), '192.0.2.9');
     bans.connectionOpened(peer(2), '192.0.3.9');
     bans.connectionOpened(peer(3), '192.0.3.10');
@@ -120,8 +120,8 @@ describe('the gate', () => {
 
   test('bans in the store are in force as soon as it has started, before a node is attached', async () => {
     const { bans, store, clock } = await startedBans();
-    await bans.list.add('192.0.2.0/24');
-    await bans.list.add(peer(1));
+    await bans.ban('192.0.2.0/24');
+    await bans.ban(peer(1));
     const again = await startedBans({}, store, clock);
     expect(again.bans.refusesAddress('192.0.2.1')).toBe(true);
     expect(again.bans.refusesPeer(peer(1))).toBe(true);
@@ -135,11 +135,12 @@ describe('lifting', () => {
     bans.connectionOpened(peer(1), '192.0.2.1');
     for (let i = 0; i < 2; i += 1)
       bans.addScore(peer(1), 'spam', { role: 'author', rule: 'r', topic: 't', hash: undefined });
-    expect(bans.list.listBanned()).toEqual([peer(1), '192.0.2.1']);
-    const lifted = await bans.unban(` ${peer(1)} `);
+    expect(keysOf(bans)).toEqual([peer(1), '192.0.2.1']);
+    const { lifted, hadScore } = await bans.unban(` ${peer(1)} `);
     expect(lifted.map(({ key }) => key)).toEqual([peer(1), '192.0.2.1']);
-    expect(bans.list.listBanned()).toEqual([]);
-    expect(bans.manager.getBanScore(peer(1))).toBe(0);
+    expect(hadScore).toBe(true);
+    expect(keysOf(bans)).toEqual([]);
+    expect(bans.scoreOf(peer(1))).toBe(0);
     expect(bans.refusesAddress('192.0.2.1') || bans.refusesPeer(peer(1))).toBe(false);
     expect(node.dialRetries).toBeGreaterThan(0);
     expect(await store.inner.loadBans()).toEqual([]);
@@ -154,29 +155,30 @@ describe('lifting', () => {
     for (let i = 0; i < 2; i += 1)
       bans.addScore(peer(1), 'spam', { role: 'author', rule: 'r', topic: 't', hash: undefined });
     await bans.unban('192.0.2.1:80');
-    expect(bans.list.listBanned()).toEqual([peer(1)]);
-    expect(bans.manager.getBanScore(peer(1))).toBe(100);
+    expect(keysOf(bans)).toEqual([peer(1)]);
+    expect(bans.scoreOf(peer(1))).toBe(100);
   });
 
   test('malformed texts are refused and change nothing', async () => {
     const { bans, node } = await startedBans();
-    await bans.list.add(peer(1));
+    await bans.ban(peer(1));
     for (const text of ['', 'x', '192.0.2.0/33', `${peer(1)}x`])
       await expect(bans.unban(text)).rejects.toMatchObject({ code: 'INPUT_INVALID' });
-    expect(bans.list.listBanned()).toEqual([peer(1)]);
+    expect(keysOf(bans)).toEqual([peer(1)]);
     await Promise.resolve();
     expect(node.dialRetries).toBe(0);
   });
 
   test('all: every ban and the scores of the banned, and nobody else’s; one look at the dials', async () => {
-    const { bans, node, store } = await startedBans();
+    const { bans, node, store, metrics } = await startedBans();
     const facts = { role: 'author', rule: 'r', topic: 't', hash: undefined } as const;
     for (let n = 0; n < 50; n += 1) for (let i = 0; i < 2; i += 1) bans.addScore(peer(n), 'spam', facts);
-    await bans.list.add('192.0.2.0/24');
+    await bans.ban('192.0.2.0/24');
     bans.addScore(peer(60), 'spam', facts);
     await bans.clear();
-    expect(bans.list.listBanned()).toEqual([]);
-    expect(bans.manager.list()).toEqual([{ subject: peer(60), role: 'author', score: 50 }]);
+    expect(keysOf(bans)).toEqual([]);
+    expect(metrics.gaugeValue('teranode_p2p_scores')).toBe(1);
+    expect(bans.explain(peer(60)).scores).toEqual([{ role: 'author', score: 50 }]);
     expect((await store.inner.loadScores()).scores).toHaveLength(1);
     expect(await store.inner.loadBans()).toEqual([]);
     expect(node.dialRetries).toBe(1);
@@ -188,7 +190,7 @@ describe('lifting', () => {
     bans.addScore(peer(0), 'spam', facts);
     await vi.waitFor(async () => expect((await store.inner.loadScoresOf(peer(0))).scores).toHaveLength(1));
     for (let n = 1; n <= MAX_SUBJECTS; n += 1) bans.addScore(peer(n), 'unknown', facts);
-    expect([bans.isBanned(peer(0)), bans.manager.getBanScore(peer(0))]).toEqual([true, 0]);
+    expect([bans.isBanned(peer(0)), bans.scoreOf(peer(0))]).toEqual([true, 0]);
     await bans.clear();
     expect((await store.inner.loadScoresOf(peer(0))).scores).toEqual([]);
     bans.addScore(peer(0), 'protocol_violation', facts);
@@ -202,12 +204,12 @@ describe('lifting', () => {
     store.addOffence = async ({ subject, role, points: score, atMs }) => ({ subject, role, score, atMs });
     store.resetScores = async (subjects) => subjects.forEach((subject) => void reset.add(subject));
     const reset = new Set<string>();
-    const { bans } = await startedBans({ maxEntries: 100_000, threshold: 1 }, store);
+    const { bans, metrics } = await startedBans({ maxEntries: 100_000, threshold: 1 }, store);
     const ids = Array.from({ length: 10_000 }, (_each, n) => peer(n));
     for (const id of ids) bans.addScore(id, 'unknown', { role: 'author', rule: 'r', topic: 't', hash: undefined });
     await bans.clear();
-    expect(bans.list.listBanned()).toEqual([]);
-    expect(bans.manager.list()).toEqual([]);
+    expect(keysOf(bans)).toEqual([]);
+    expect(metrics.gaugeValue('teranode_p2p_scores')).toBe(0);
     expect(store.argsOf('clearBans')).toHaveLength(1);
     expect(reset.size).toBe(ids.length);
   });
@@ -215,26 +217,24 @@ describe('lifting', () => {
 
 describe('broken frames', () => {
   test('charge the neighbour as relay, at most once a second, each neighbour for itself', async () => {
-    const { bans, clock } = await startedBans();
-    for (let i = 0; i < 5; i += 1) bans.brokenFrame(peer(1));
+    const { bans, clock, metrics } = await startedBans();
+    for (let i = 0; i < 5; i += 1) bans.malformedRpc(peer(1));
     clock.advance(999);
-    bans.brokenFrame(peer(1));
-    bans.brokenFrame(peer(2));
-    expect(bans.manager.list()).toEqual([
-      { subject: peer(1), role: 'relay', score: 20 },
-      { subject: peer(2), role: 'relay', score: 20 },
-    ]);
+    bans.malformedRpc(peer(1));
+    bans.malformedRpc(peer(2));
+    for (const n of [1, 2]) expect(bans.explain(peer(n)).scores).toEqual([{ role: 'relay', score: 20 }]);
+    expect(metrics.gaugeValue('teranode_p2p_scores')).toBe(2);
     clock.advance(1);
-    bans.brokenFrame(peer(1));
-    expect(bans.manager.getBanScore(peer(1))).toBe(40);
-    expect(bans.manager.reasons(peer(1))[0]).toMatchObject({ reason: 'protocol_violation', rule: 'broken_frame' });
+    bans.malformedRpc(peer(1));
+    expect(bans.scoreOf(peer(1))).toBe(40);
+    expect(bans.explain(peer(1)).offences[0]).toMatchObject({ reason: 'protocol_violation', rule: 'broken_frame' });
   });
 
   test('many neighbours are bounded, and those that stay are still charged once', async () => {
     const { bans } = await startedBans();
-    for (let n = 0; n < 3000; n += 1) bans.brokenFrame(peer(n));
-    bans.brokenFrame(peer(2999));
-    expect(bans.manager.getBanScore(peer(2999))).toBe(20);
+    for (let n = 0; n < 3000; n += 1) bans.malformedRpc(peer(n));
+    bans.malformedRpc(peer(2999));
+    expect(bans.scoreOf(peer(2999))).toBe(20);
   });
 });
 
@@ -249,7 +249,7 @@ describe('time and stopping', () => {
 
   test('each minute what ended leaves list, scores and store, and dials are looked at again', async () => {
     const { bans, node, clock, store, metrics } = await startedBans();
-    await bans.list.add('192.0.2.1', clock.now() + 1000);
+    await bans.ban('192.0.2.1', clock.now() + 1000);
     bans.addScore(peer(1), 'unknown', { role: 'author', rule: 'r', topic: 't', hash: undefined });
     clock.advance(60_000);
     await vi.advanceTimersByTimeAsync(60_000);
@@ -262,7 +262,7 @@ describe('time and stopping', () => {
 
   test('stop may be called twice, writes what waits, is bounded, and leaves no timer', async () => {
     const { bans, store } = await startedBans();
-    void bans.list.add(peer(1));
+    void bans.ban(peer(1));
     await Promise.all([bans.stop(), bans.stop()]);
     expect(store.argsOf('putBan')).toHaveLength(1);
     expect(store.argsOf('close')).toHaveLength(1);
@@ -270,7 +270,7 @@ describe('time and stopping', () => {
     const slow = new FlakyBanStore();
     const other = await startedBans({}, slow);
     slow.before = ({ method }) => (method === 'putBan' ? new Promise(() => {}) : undefined);
-    void other.bans.list.add(peer(1));
+    void other.bans.ban(peer(1));
     const stopping = other.bans.stop();
     await vi.advanceTimersByTimeAsync(1000);
     await stopping;
