@@ -33,9 +33,12 @@ export function explanation(text: string, { list, scores, seen, isWhitelisted }:
 
 /** The ban of the subject, those that it caused, and the ban that covers it. */
 function bansOf(subject: string, key: BanKey | undefined, list: BanList): BanEntry[] {
-  const bans = list.entries().filter((entry) => entry.key === subject || entry.causedBy === subject);
+  const all = list.entries();
+  const own = all.filter((entry) => entry.key === subject || entry.causedBy === subject);
   const covering = key === undefined ? undefined : list.banOf(key);
-  return covering === undefined || bans.some((entry) => entry.key === covering.key) ? bans : [...bans, covering];
+  return own.some((entry) => entry.key === covering?.key)
+    ? own
+    : [...own, ...all.filter((entry) => entry.key === covering?.key)];
 }
 
 /** A DataHub's host, with or without a port. A name without a dot may be a mistyped peer ID, unless offences are recorded for it. */

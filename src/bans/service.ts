@@ -175,11 +175,15 @@ export class BanService implements ConnectionPolicy {
 
   refusesAddress(ip: string): boolean {
     const parsed = parseIp(ip);
-    return parsed !== undefined && this.enforcement.refusesAddress(parsed);
+    if (parsed === undefined || this.list.banOfAddress(parsed) === undefined) return false;
+    this.enforcement.refused('address_refused');
+    return true;
   }
 
   refusesPeer(peerId: PeerId): boolean {
-    return this.enforcement.refusesPeer(peerId);
+    if (!this.isBanned(peerId)) return false;
+    this.enforcement.refused('peer_refused');
+    return true;
   }
 
   connectionOpened(peerId: PeerId, ip: string | undefined): void {

@@ -40,7 +40,7 @@ export class Enforcement {
 
   /** Disconnects the peers that new bans cover; dials again when bans ended. Never throws. */
   apply(changes: readonly BanChange[]): void {
-    const added = changes.filter((change) => change.type === 'added');
+    const added = changes.filter((change) => change.type === 'added').map(({ entry }) => entry);
     const hasEnded = changes.some((change) => change.type === 'removed' && change.why !== 'full');
     try {
       if (added.length > 0) for (const node of this.nodes) this.disconnectCovered(node, added);
@@ -50,12 +50,9 @@ export class Enforcement {
     if (hasEnded) void this.retryDials();
   }
 
-  refusesAddress(ip: IpAddress): boolean {
-    return this.refused(this.deps.list.banOfAddress(ip) !== undefined, 'address_refused');
-  }
-
-  refusesPeer(peerId: PeerId): boolean {
-    return this.refused(this.deps.list.banOfPeer(peerId) !== undefined, 'peer_refused');
+  /** Counts a connection or dial that was refused. */
+  refused(action: 'address_refused' | 'peer_refused'): void {
+    this.enforced.add(1, { action });
   }
 
   /** Disconnects a peer that was banned after its connection passed the checks. */
@@ -65,15 +62,10 @@ export class Enforcement {
     if (ban !== undefined) for (const node of this.nodes) this.disconnect(node, peerId, ban.key);
   }
 
-  private refused(isBanned: boolean, action: string): boolean {
-    if (isBanned) this.enforced.add(1, { action });
-    return isBanned;
-  }
-
   private disconnectCovered(node: EnforcedNode, bans: readonly Ban[]): void {
     for (const peer of node.currentlyConnectedPeers()) {
       const ban = coveringBan(peer, bans);
-      if (ban !== undefined) this.disconnect(node, peer.id, ban.entry.key);
+      if (ban !== undefined) this.disconnect(node, peer.id, ban.key);
     }
   }
 
@@ -98,5 +90,5 @@ export class Enforcement {
 
 function coveringBan({ id, addresses }: PeerRecord, bans: readonly Ban[]): Ban | undefined {
   const ips = addresses.map(socketIp).filter((ip) => ip !== undefined);
-  return bans.find(({ key }) => (key.kind === 'peer' ? key.key === id : ips.some((ip) => covers(key, ip))));
+  return bans.find((ban) => (ban.kind === 'peer' ? ban.key === id : ips.some((ip) => covers(ban, ip))));
 }

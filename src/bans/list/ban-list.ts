@@ -9,7 +9,7 @@ import type { Logger } from '../../ports/log.ts';
 import { gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import { BanWrites } from '../store/ban-writes.ts';
 import type { Changed, StoreLink } from '../store/store-link.ts';
-import { type Ban, BanIndex } from './ban-index.ts';
+import { type Ban, BanIndex, banWith, entryOf } from './ban-index.ts';
 import { parseBanKey } from './ban-key.ts';
 import { fitting, outlasts, selectEviction } from './eviction.ts';
 import { legacyBans } from './legacy-bans.ts';
@@ -17,8 +17,8 @@ import { type BanFacts, limited, newBan } from './new-ban.ts';
 import { whyNotTakenOver } from './takeover.ts';
 
 export type BanEvent =
-  | ({ readonly type: 'added' } & Ban)
-  | ({ readonly type: 'removed'; readonly why: 'lifted' | 'expired' | 'full' } & Ban);
+  | { readonly type: 'added'; readonly entry: Ban }
+  | { readonly type: 'removed'; readonly entry: Ban; readonly why: 'lifted' | 'expired' | 'full' };
 
 /** What changed; `left_out` is a ban of another server that does not apply here. */
 export type BanChange = BanEvent | { readonly type: 'left_out'; readonly entry: BanEntry; readonly why: string };
@@ -67,7 +67,7 @@ export class BanList {
     this.options = options;
     const gauge = { name: 'teranode_p2p_bans', help: 'Bans in force' };
     gaugeWithBound(deps.metrics, gauge, () => this.index.size, options.maxEntries);
-    this.writes = new BanWrites({ ...deps, entryOf: (key) => this.index.get(key)?.entry }, options);
+    this.writes = new BanWrites({ ...deps, entryOf: (key) => this.entry(key) }, options);
   }
 
   /** Loads the bans of the store, and imports those of a Go deployment once. The link must be open. */
@@ -107,7 +107,7 @@ export class BanList {
   add(key: BanKey, untilMs?: number, facts = BY_OPERATOR): Changes & { entry: BanEntry; isInForce: boolean } {
     const now = this.deps.clock.now();
     const entry = newBan(key, untilMs ?? now + this.options.defaultDurationMs, facts, now);
-    const inserted = this.insert({ key, entry });
+    const inserted = this.insert(banWith(key, entry));
     if (inserted === undefined) return { entry, isInForce: false, changes: [], stored: Promise.resolve() };
     return { entry, isInForce: true, ...inserted };
   }
@@ -115,23 +115,23 @@ export class BanList {
   /** Replaces the evidence of a ban, unless it has ended or was replaced. */
   note(entry: BanEntry, evidence: string): void {
     const known = this.index.get(entry.key);
-    if (known === undefined || !isSame(known.entry, entry)) return;
-    const noted = { ...known.entry, evidence: limited(evidence) };
-    this.index.set(known.key, noted);
-    void this.writes.put(noted);
+    if (known === undefined || !isSame(known, entry)) return;
+    const noted = { ...known, evidence: limited(evidence) };
+    this.index.set(noted);
+    void this.writes.put(entryOf(noted));
   }
 
   /** Lifts the ban of this key and those that it caused. */
   remove(key: BanKey): Changes & { readonly lifted: readonly BanEntry[] } {
     const now = this.deps.clock.now();
     const dropped = [...this.index.bans()].filter(
-      ({ entry }) => entry.key === key.key || (key.kind === 'peer' && entry.causedBy === key.key),
+      (ban) => ban.key === key.key || (key.kind === 'peer' && ban.causedBy === key.key),
     );
-    const changes = dropped.map((ban) => this.drop(ban, ban.entry.untilMs > now ? 'lifted' : 'expired'));
+    const changes = dropped.map((ban) => this.drop(ban, ban.untilMs > now ? 'lifted' : 'expired'));
     // The key itself too: maybe only the store has it.
-    const keys = new Set([key.key, ...dropped.map(({ entry }) => entry.key)]);
+    const keys = new Set([key.key, ...dropped.map((ban) => ban.key)]);
     const stored = Promise.all([...keys].map((each) => this.writes.remove(each))).then(() => {});
-    const lifted = dropped.map(({ entry }) => entry).filter(({ untilMs }) => untilMs > now);
+    const lifted = dropped.filter(({ untilMs }) => untilMs > now).map(entryOf);
     return { lifted, changes: this.notified(changes), stored };
   }
 
@@ -142,7 +142,7 @@ export class BanList {
 
   entries(): BanEntry[] {
     const now = this.deps.clock.now();
-    return Array.from(this.index.bans(), ({ entry }) => entry).filter((entry) => entry.untilMs > now);
+    return [...this.index.bans()].filter(({ untilMs }) => untilMs > now).map(entryOf);
   }
 
   /** Calls the listener after each change, in order, until it is unsubscribed. */
@@ -158,13 +158,13 @@ export class BanList {
   clear(): Changes {
     const all = [...this.index.bans()];
     const changes = all.map((ban) => this.drop(ban, 'lifted'));
-    return { changes: this.notified(changes), stored: this.writes.clear(all.map(({ entry }) => entry.key)) };
+    return { changes: this.notified(changes), stored: this.writes.clear(all.map((ban) => ban.key)) };
   }
 
   /** Removes bans that have ended, and repeats lost writes; called every minute. */
   purge(): readonly BanChange[] {
     const now = this.deps.clock.now();
-    const ended = [...this.index.bans()].filter(({ entry }) => entry.untilMs <= now);
+    const ended = [...this.index.bans()].filter(({ untilMs }) => untilMs <= now);
     const changes = ended.map((ban) => this.drop(ban, 'expired'));
     void this.writes.rewrite();
     return this.notified(changes);
@@ -179,9 +179,9 @@ export class BanList {
     }
     const stored = await store.loadBans();
     const keys = new Set(stored.map(({ key }) => key));
-    const gone = [...this.index.bans()].filter(({ entry }) => !keys.has(entry.key));
+    const gone = [...this.index.bans()].filter((ban) => !keys.has(ban.key));
     yield this.notified([
-      ...gone.flatMap(({ entry }) => this.adopt(entry.key, undefined)),
+      ...gone.flatMap((ban) => this.adopt(ban.key, undefined)),
       ...this.inOrder(stored).flatMap((entry) => this.adopt(entry.key, entry)),
     ]);
   }
@@ -192,8 +192,7 @@ export class BanList {
     if (key === undefined) return [];
     const why = this.whyLeftOut(entry);
     if (why !== undefined) return [{ type: 'left_out', entry, why }];
-    // One text for both: it is kept for each ban.
-    this.index.set(key, { ...entry, key: key.key });
+    this.index.set(banWith(key, entry));
     return [];
   }
 
@@ -202,7 +201,7 @@ export class BanList {
     const rows = await link.store.legacyBans();
     if (rows.length === 0) return [];
     const { bans, unreadable } = legacyBans(rows, nowMs);
-    const fresh = bans.filter(({ key }) => this.index.get(key.key) === undefined);
+    const fresh = bans.filter(({ key }) => this.index.get(key) === undefined);
     const changes: BanChange[] = [];
     for (let at = 0; at < fresh.length; at += WRITES_AT_ONCE) {
       const inserted = fresh.slice(at, at + WRITES_AT_ONCE).map((ban) => this.insert(ban));
@@ -221,24 +220,29 @@ export class BanList {
   /** undefined when there is no room. */
   private insert(ban: Ban): Changes | undefined {
     const evicted: BanEvent[] = [];
-    if (this.isFullFor(ban.key.key)) {
-      const leaving = selectEviction(ban.entry, this.index.bans());
+    if (this.isFullFor(ban.key)) {
+      const leaving = selectEviction(ban, this.index.bans());
       if (leaving === undefined) return undefined;
       evicted.push(this.evict(leaving));
       // Other servers have limits of their own, and may have room.
-      if (this.deps.link.store.isShared) this.writes.forget(leaving.entry.key);
-      else void this.writes.remove(leaving.entry.key);
+      if (this.deps.link.store.isShared) this.writes.forget(leaving.key);
+      else void this.writes.remove(leaving.key);
     }
-    this.index.set(ban.key, ban.entry);
-    const changes = this.notified([...evicted, { type: 'added', ...ban }]);
-    return { changes, stored: this.writes.put(ban.entry) };
+    this.index.set(ban);
+    const changes = this.notified([...evicted, { type: 'added', entry: ban }]);
+    return { changes, stored: this.writes.put(entryOf(ban)) };
   }
 
   private evict(leaving: Ban): BanEvent {
-    const { key, source } = leaving.entry;
+    const { key, source } = leaving;
     const { maxEntries } = this.options;
     this.deps.log.warn({ key, source, maxEntries }, 'ban list full, evicted the ban that ends soonest');
     return this.drop(leaving, 'full');
+  }
+
+  private entry(key: string): BanEntry | undefined {
+    const ban = this.index.get(key);
+    return ban && entryOf(ban);
   }
 
   private isFullFor(key: string): boolean {
@@ -246,8 +250,8 @@ export class BanList {
   }
 
   private drop(ban: Ban, why: 'lifted' | 'expired' | 'full'): BanEvent {
-    this.index.delete(ban.key);
-    return { type: 'removed', why, ...ban };
+    this.index.delete(ban);
+    return { type: 'removed', entry: ban, why };
   }
 
   /** Calls the listeners; returns the changes. */
@@ -293,8 +297,8 @@ export class BanList {
     const known = this.index.get(key);
     if (stored === undefined || stored.untilMs <= clock.now())
       return known === undefined ? [] : [this.drop(known, 'lifted')];
-    if (known === undefined || !isSame(known.entry, stored)) return this.takeOver(stored);
-    this.index.set(known.key, stored);
+    if (known === undefined || !isSame(known, stored)) return this.takeOver(stored);
+    this.index.set(banWith(known, stored));
     return [];
   }
 
@@ -307,11 +311,12 @@ export class BanList {
     if (this.isFullFor(key.key)) {
       // A ban that does not fit here stays in the store: another server's list may be longer.
       const leaving = selectEviction(entry, this.index.bans());
-      if (leaving === undefined || !outlasts(entry, leaving.entry)) return [];
+      if (leaving === undefined || !outlasts(entry, leaving)) return [];
       evicted.push(this.evict(leaving));
     }
-    this.index.set(key, entry);
-    return [...evicted, { type: 'added', key, entry }];
+    const ban = banWith(key, entry);
+    this.index.set(ban);
+    return [...evicted, { type: 'added', entry: ban }];
   }
 
   private whyLeftOut(entry: BanEntry): string | undefined {

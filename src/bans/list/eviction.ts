@@ -13,8 +13,8 @@ export function selectEviction(entry: Pick<BanEntry, 'source' | 'causedBy'>, ban
   let automatic: Ban | undefined;
   let other: Ban | undefined;
   for (const each of bans) {
-    if (each.key.key === entry.causedBy) continue;
-    if (isAutomatic(each.entry)) automatic = sooner(automatic, each);
+    if (each.key === entry.causedBy) continue;
+    if (isAutomatic(each)) automatic = sooner(automatic, each);
     else other = sooner(other, each);
   }
   return automatic ?? (isAutomatic(entry) ? undefined : other);
@@ -34,5 +34,5 @@ export function outlasts(entry: BanEntry, evicted: BanEntry): boolean {
 }
 
 function sooner(known: Ban | undefined, ban: Ban): Ban {
-  return known === undefined || ban.entry.untilMs < known.entry.untilMs ? ban : known;
+  return known === undefined || ban.untilMs < known.untilMs ? ban : known;
 }

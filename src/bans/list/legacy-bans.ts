@@ -1,6 +1,6 @@
 // Bans that a Go deployment left in the store: keys as an operator wrote them, times as RFC 3339 text.
 import type { LegacyBan } from '../../ports/ban-store.ts';
-import type { Ban } from './ban-index.ts';
+import { type Ban, banWith } from './ban-index.ts';
 import { parseBanKey } from './ban-key.ts';
 
 /** RFC 3339, also with a space, and the format in which Go prints a time. Date.parse alone would accept many other texts as a year. */
@@ -22,7 +22,7 @@ export function legacyBans(
       continue;
     }
     const known = bans.get(key.key);
-    if (untilMs <= nowMs || (known !== undefined && known.entry.untilMs >= untilMs)) continue;
+    if (untilMs <= nowMs || (known !== undefined && known.untilMs >= untilMs)) continue;
     const entry = {
       key: key.key,
       kind: key.kind,
@@ -33,7 +33,7 @@ export function legacyBans(
       source: 'imported',
       causedBy: undefined,
     } as const;
-    bans.set(key.key, { key, entry });
+    bans.set(key.key, banWith(key, entry));
   }
   return { bans: [...bans.values()], unreadable };
 }

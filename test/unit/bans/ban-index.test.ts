@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { expect, test } from 'vitest';
-import { BanIndex } from '../../../src/bans/list/ban-index.ts';
+import { BanIndex, banWith, entryOf } from '../../../src/bans/list/ban-index.ts';
 import { parseBanKey } from '../../../src/bans/list/ban-key.ts';
 import type { BanEntry, BanKey } from '../../../src/domain/ban.ts';
 import { parseIp } from '../../../src/lib/ip.ts';
@@ -28,7 +28,7 @@ const step = fc.record({
   untilMs: fc.constantFrom(NOW_MS - 1, NOW_MS, NOW_MS + 1, NOW_MS + 500),
 });
 
-function entryOf(key: BanKey, untilMs: number): BanEntry {
+function entryFor(key: BanKey, untilMs: number): BanEntry {
   return {
     key: key.key,
     kind: key.kind,
@@ -71,12 +71,12 @@ test('finds the longest prefix that covers and has not ended, as a naive search 
           index.delete(key);
           model.delete(key.key);
         } else {
-          index.set(key, entryOf(key, untilMs));
-          model.set(key.key, entryOf(key, untilMs));
+          index.set(banWith(key, entryFor(key, untilMs)));
+          model.set(key.key, entryFor(key, untilMs));
         }
       }
       expect(index.size).toBe(model.size);
-      expect(Array.from(index.bans(), ({ entry }) => entry)).toEqual([...model.values()]);
+      expect(Array.from(index.bans(), entryOf)).toEqual([...model.values()]);
       for (const [text, maxPrefix] of asked) {
         const ip = parseIp(text);
         if (ip === undefined) throw new Error(`${text} is an address`);
@@ -97,11 +97,11 @@ test('a lookup takes as long with 110,000 bans as with ten', () => {
   const index = new BanIndex();
   for (let i = 0; i < 110_000; i += 1) {
     const key = parseBanKey(`10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`) as BanKey;
-    index.set(key, entryOf(key, NOW_MS + 1));
+    index.set(banWith(key, entryFor(key, NOW_MS + 1)));
   }
   for (const bits of [8, 12, 16, 24]) {
     const key = parseBanKey(`192.168.0.0/${bits}`) as BanKey;
-    index.set(key, entryOf(key, NOW_MS + 1));
+    index.set(banWith(key, entryFor(key, NOW_MS + 1)));
   }
   const ips = ['10.1.173.175', '10.255.0.1', '192.168.0.77', '8.8.8.8'].map((text) => parseIp(text));
   const startedMs = performance.now();

@@ -25,7 +25,7 @@ describe('times', () => {
     ['2026-06-01 12:00:00.75 +0000 UTC', 750],
     ['2026-06-01 14:00:00 +0200 CEST m=+86400.000000001', 0],
   ])('%s is read', (text, ms) => {
-    expect(read('192.0.2.1', text).bans).toMatchObject([{ entry: { untilMs: UNTIL_MS + ms } }]);
+    expect(read('192.0.2.1', text).bans).toMatchObject([{ untilMs: UNTIL_MS + ms }]);
   });
 
   test.each([
@@ -59,7 +59,7 @@ describe('times', () => {
         const local = new Date(ms + minutes * 60_000).toISOString().slice(0, -1);
         const abs = Math.abs(minutes);
         const zone = `${minutes < 0 ? '-' : '+'}${String(Math.floor(abs / 60)).padStart(2, '0')}:${String(abs % 60).padStart(2, '0')}`;
-        expect(read('192.0.2.1', `${local}${zone}`).bans[0]?.entry.untilMs).toBe(ms);
+        expect(read('192.0.2.1', `${local}${zone}`).bans[0]?.untilMs).toBe(ms);
       }),
     );
   });
@@ -78,10 +78,7 @@ describe('keys', () => {
     ['', '2001:db8::/32', '2001:db8::/32', 'subnet'],
   ])('%j in subnet %j is %s', (key, subnet, canonical, kind) => {
     expect(read(key, undefined, subnet).bans).toMatchObject([
-      {
-        key: { kind, key: canonical },
-        entry: { key: canonical, kind, source: 'imported', createdAtMs: NOW_MS, causedBy: undefined },
-      },
+      { key: canonical, kind, source: 'imported', createdAtMs: NOW_MS, causedBy: undefined },
     ]);
   });
 
@@ -100,7 +97,7 @@ describe('keys', () => {
     for (const each of [rows, rows.toReversed()]) {
       const { bans, unreadable } = legacyBans(each, NOW_MS);
       expect(unreadable).toBe(0);
-      expect(bans.map(({ entry }) => [entry.key, entry.untilMs]).sort()).toEqual([
+      expect(bans.map(({ key, untilMs }) => [key, untilMs]).sort()).toEqual([
         ['192.0.2.1', Date.UTC(2027, 5, 1, 12)],
         ['192.0.2.2', UNTIL_MS],
       ]);
@@ -109,7 +106,7 @@ describe('keys', () => {
 
   test('the evidence is what stood there, cut', () => {
     const long = `192.0.2.1${' '.repeat(100)}`;
-    expect(read(long).bans[0]?.entry.evidence).toBe(long);
-    expect(read('x'.repeat(5000), undefined, '192.0.2.0/24').bans[0]?.entry.evidence).toHaveLength(128);
+    expect(read(long).bans[0]?.evidence).toBe(long);
+    expect(read('x'.repeat(5000), undefined, '192.0.2.0/24').bans[0]?.evidence).toHaveLength(128);
   });
 });
