@@ -10,7 +10,7 @@ export type { HealthReport } from './app/health/health.ts';
 export { type Endpoint, Server, type ServerDependencies, type ServerOptions, type ServerReady } from './app/server.ts';
 export type { BlockHash, Hash, PeerId, SubtreeHash } from './domain/ids.ts';
 export type { BlockAssemblyDetails, NodeStatusMessage } from './domain/node-status.ts';
-export type { Verdict } from './gossip/verdict.ts';
+export type { ValidationResult } from './gossip/validation-result.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from './lib/errors.ts';
 export { type Announcement, Attribution, type AttributionOptions } from './peers/attribution.ts';
 export type {
@@ -32,8 +32,8 @@ export type {
   P2PNode,
   PeerRecord,
   PublishOutcome,
-  RelayDecision,
   TopicHandler,
+  ValidationDecision,
 } from './ports/p2p-node.ts';
 export type { ProbeResult, Producer } from './ports/producer.ts';
 export type { Progress } from './ports/progress.ts';

@@ -52,7 +52,7 @@ function policyOptions(settings: Settings): PolicyOptions {
     verifiesHeaderPow: settings.p2p_verify_header_pow,
     requiresHeader: settings.p2p_require_header,
     authorRate: { perSecond: settings.p2p_author_rate, burst: settings.p2p_author_burst },
-    relayRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * RELAY_BURST_SECONDS },
+    sourceRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * RELAY_BURST_SECONDS },
     dataHubUrls: {
       allowsPrivate: settings.p2p_allow_private_datahubs,
       blacklist: settings.subtreevalidation_blacklisted_baseurls,

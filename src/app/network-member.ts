@@ -220,7 +220,7 @@ export class NetworkMember {
         notify: (notification) => this.notifications.publish(notification),
         handshake: (message, author) => handshake.topicMessage(message, author),
         bestBlockAsked: (author) => bestBlock.asked(author),
-        judged: (envelope, verdict) => this.recent.verdict(envelope, verdict, clock.now()),
+        onResult: (envelope, result) => this.recent.result(envelope, result, clock.now()),
       },
       { ...this.options, topics: this.options.networks.map(({ topics }) => topics) },
     );
@@ -266,7 +266,7 @@ export class NetworkMember {
       handshake.peerConnected(peerId);
     });
     node.setPeerDisconnectedCallback((peerId) => this.registry.disconnected(peerId));
-    const forget = this.registry.onLeave((peerId) => this.sync.peerLeft(peerId));
+    const forget = this.registry.onDisconnected((peerId) => this.sync.peerLeft(peerId));
     const timer = setInterval(() => this.registry.purge(), PURGE_INTERVAL_MS);
     timer.unref();
     this.undo.push({

@@ -1,4 +1,5 @@
-// How a node presents itself (spec "p2p_node_status_topic"): shared by the wire format, the announcer and the notifications.
+// What a node says about itself (spec "p2p_node_status_topic"): shared by the wire format, the announcer and the
+// notifications.
 
 export interface BlockAssemblyDetails {
   readonly blockAssemblyState: string;
@@ -37,10 +38,13 @@ export interface NodeStatusMessage {
   readonly listenMode: string;
   /** Hex. */
   readonly chainWork: string;
-  /** The last four are empty or 0 while no sync peer is chosen. */
+  /** The last four fields are empty or 0 while there is no sync peer. */
   readonly syncPeerId: string;
   readonly syncPeerHeight: number;
-  /** As best_block_hash. Go repeats what that peer claimed, so the author does not answer for its form: what is no hash is read as empty. */
+  /**
+   * Like best_block_hash. Go repeats the sync peer's claim, so the author is not responsible for its form: an invalid
+   * hash is read as empty.
+   */
   readonly syncPeerBlockHash: string;
   /** Unix seconds. */
   readonly syncConnectedAt: bigint;

@@ -1,4 +1,5 @@
-// What happens on the network, as programs that watch this node are told of it (spec: notificationCh; wire.md "HTTP and WebSocket").
+// What happens on the network, as programs that watch this node are told of it (spec: notificationCh; wire.md "HTTP and
+// WebSocket").
 
 import type { Hash, PeerId } from './ids.ts';
 import type { NodeStatusMessage } from './node-status.ts';

@@ -1,4 +1,5 @@
-// How a score fades (spec "Ban Management"). Beside the ports, because memory and every store must come to the same number.
+// How a score fades (spec "Ban Management"). Beside the ports, because memory and every store must come to the same
+// number.
 
 /** One point leaves with each whole interval. */
 export const DECAY_INTERVAL_MS = 60_000;

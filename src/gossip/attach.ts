@@ -1,4 +1,4 @@
-// Puts the pipeline together and onto the node: one way for each topic, under each topic prefix.
+// Builds the pipeline of each topic under each topic prefix and sets it as the node's topic handler.
 
 import type { FsmWatch } from '../chain/fsm-watch.ts';
 import type { OwnChain } from '../chain/own-chain.ts';
@@ -8,7 +8,7 @@ import { gaugeWithBound } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import { type ExecutorDependencies, executor } from './executor.ts';
-import type { WatchSize } from './limits/watch-size.ts';
+import type { ReportSize } from './limits/report-size.ts';
 import type { ReadTopic } from './messages.ts';
 import { type PipelineDependencies, topicPipeline } from './pipeline.ts';
 import { guardView, type PolicyOptions } from './view.ts';
@@ -18,7 +18,7 @@ export type TopicNames = { readonly [K in ReadTopic]: string };
 
 export interface GossipDependencies
   extends Omit<ExecutorDependencies, 'blocks' | 'subtrees' | 'node'>,
-    Pick<PipelineDependencies, 'log' | 'judged'> {
+    Pick<PipelineDependencies, 'log' | 'onResult'> {
   readonly node: P2PNode;
   readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
   readonly fsm: Pick<FsmWatch, 'isSyncing'>;
@@ -42,11 +42,11 @@ export interface Gossip {
 
 /** Sets the node's topic handlers; the node may be started afterwards. */
 export function attachGossip(deps: GossipDependencies, options: GossipOptions): Gossip {
-  const { node, clock, metrics, log, judged } = deps;
+  const { node, clock, metrics, log, onResult } = deps;
   const { maxSize, ttlMs, cleanUpIntervalMs } = options.peerMap;
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
-  const watch: WatchSize = (kind, size, bound) => {
+  const reportSize: ReportSize = (kind, size, bound) => {
     const help = 'Entries that validation rules remember';
     gaugeWithBound(metrics, { name: 'teranode_p2p_rule_entries', help, labels: { kind } }, size, bound);
   };
@@ -58,7 +58,7 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
       subtrees,
       prefixes: options.topics.length,
       connectedSinceMs: (peerId) => node.connectedSinceMs?.(peerId),
-      watch,
+      reportSize,
     },
     options.policy,
   );
@@ -74,7 +74,7 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
           clock,
           log,
           metrics,
-          ...(judged === undefined ? {} : { judged }),
+          ...(onResult === undefined ? {} : { onResult }),
         }),
       );
     }

@@ -1,4 +1,4 @@
-// The one place where effects happen. Nothing here waits: Kafka is a bounded queue, the rest is memory.
+// The one place that runs effects. Nothing here waits: Kafka is a bounded queue, the rest is memory.
 
 import type { Hash, PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
@@ -13,7 +13,7 @@ import type { HandshakeMessage } from '../wire/handshake.ts';
 import { encodeKafkaBlock, encodeKafkaSubtree } from '../wire/kafka-messages.ts';
 import type { Effect } from './effects.ts';
 
-/** The part of the ban system that takes offences. */
+/** The part of the ban service that records offences. */
 export interface ScoreKeeper {
   addScore(
     subject: string,
@@ -37,11 +37,11 @@ export interface ExecutorDependencies {
   readonly metrics: Metrics;
 }
 
-/** Runs effects in their order. */
+/** Runs effects in order. */
 export function executor(deps: ExecutorDependencies): (effects: readonly Effect[]) => void {
   const withheld = deps.metrics.counter(
     'teranode_p2p_not_handed_on_total',
-    'Announcements relayed and not handed on while this node syncs from somebody else',
+    'Announcements forwarded on gossip but not passed to block validation while this node syncs from another peer',
     ['topic'],
   );
   return (effects) => {
@@ -88,7 +88,7 @@ function run(effect: Effect, deps: ExecutorDependencies, withheld: Counter): voi
     case 'best_block_asked':
       deps.bestBlockAsked(effect.author);
       return;
-    case 'not_handed_on':
+    case 'withheld':
       withheld.add(1, { topic: effect.topic });
       return;
     default:

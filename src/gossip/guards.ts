@@ -1,21 +1,23 @@
-// The table of guards: which topic checks what, in which order. A guard returns a verdict to end the matter, or nothing to pass it on.
-// `envelope` guards see bytes, before anything is decoded; `message` guards see the decoded message. A verdict may charge the author, whose
-// signature proves that it is his doing; never the relay, because Go nodes forward everything.
+// The table of validators (guards): what each topic checks, in which order. A validator returns a result to stop the
+// message, or undefined to let it pass. `envelope` validators see bytes before decoding, `message` validators the
+// decoded message. A result may penalize the author, whose signature proves authorship; never the propagation source,
+// because Go nodes forward everything unchecked.
 
 import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { DataHubUrlFault } from '../peers/datahub/datahub-url.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../wire/best-block.ts';
-import type { BlockMessage } from '../wire/block.ts';
-import { checkProofOfWork, hashHeader, parseHeader, targetFromCompact } from '../wire/header.ts';
+import { checkProofOfWork, targetFromCompact } from '../wire/header.ts';
+import { MAX_MESSAGE_BYTES } from '../wire/message-sizes.ts';
 import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
 import { peerIdFromPublicKey } from '../wire/peer-id.ts';
 import type { SubtreeMessage } from '../wire/subtree.ts';
 import type { ReadTopic, TopicMessages } from './messages.ts';
-import { ignored, rejected, relayedOnly, type SkipReason, type Verdict } from './verdict.ts';
+import type { ReceivedBlock } from './received-block.ts';
+import { forwardedOnly, ignored, rejected, type SkipReason, type ValidationResult } from './validation-result.ts';
 
-/** What guards may look at beside the message: facts and settings, no actions. */
+/** What validators may read besides the message: facts and settings, no actions. */
 export interface GuardView {
   readonly ownId: PeerId;
   /** `p2p_verify_header_pow`. */
@@ -26,34 +28,41 @@ export interface GuardView {
   readonly powLimitBits: number;
   blockAnnouncedBy(hash: BlockHash, author: PeerId): boolean;
   subtreeAnnouncedBy(hash: SubtreeHash, author: PeerId): boolean;
-  /** True at most once for an author, topic and 4 s. */
-  mayRelayPeerDiscovery(topic: string, author: PeerId): boolean;
-  /** True when the same bytes of the author passed under another topic prefix of ours; once for each topic. */
+  /** True at most once per author, topic and 4 s. */
+  mayForwardPeerDiscovery(topic: string, author: PeerId): boolean;
+  /**
+   * True when the same bytes from the same author already passed under another of our topic prefixes; once per topic.
+   */
   passedElsewhere(envelope: GossipMessage): boolean;
   /** Remembers that these bytes passed under their topic. */
   passed(envelope: GossipMessage): void;
-  /** False while this node syncs from another peer than this one, or from one that is higher: such is not handed on. */
-  handsOn(author: PeerId, height: number): boolean;
+  /**
+   * False while this node syncs from another peer, or from this one at a greater height: then block validation is not
+   * told.
+   */
+  shouldForward(author: PeerId, height: number): boolean;
   isBanned(author: PeerId): boolean;
   /**
-   * Takes a token of the author's; `over_scored` at most once in 5 s. What is late, and so played again by anybody, has tokens of its own, a tenth
-   * as many, and is never scored. At first hand, from the author as our neighbour, all is the author's doing.
+   * Takes a token from the author's bucket; `over_scored` at most once per 5 s. Late messages could be replays by
+   * anybody: they have a bucket of their own with a tenth of the rate, and are never scored. `isDirect`: the author
+   * itself sent the message, so all of it is the author's doing.
    */
-  authorRate(author: PeerId, seqno: bigint, atFirstHand: boolean): 'ok' | 'over' | 'over_scored';
-  /** Takes a token of the neighbour's. */
-  relayRate(relay: PeerId): 'ok' | 'over' | 'over_scored';
-  /** Asked after `authorRate`, which remembers the author's highest sequence number. */
+  authorRate(author: PeerId, seqno: bigint, isDirect: boolean): 'ok' | 'over' | 'over_scored';
+  /** Takes a token from the bucket of the propagation source. */
+  sourceRate(receivedFrom: PeerId): 'ok' | 'over' | 'over_scored';
+  /** Called after `authorRate`, which remembers the author's highest sequence number. */
   isReplay(author: PeerId, seqno: bigint): boolean;
-  /** What is wrong with a DataHub URL. */
+  /** What is wrong with a DataHub URL; undefined when it may be used. */
   dataHubUrlFault(url: string): DataHubUrlFault | undefined;
-  /** Height of a header of our own recent chain. */
+  /** Height of a header of our own recent chain; undefined when the header is not in it. */
   ownHeightOf(hash: BlockHash): number | undefined;
-  /** The easiest target that is believed now; undefined: any that the network allows. */
+  /** The easiest target that is plausible now; undefined when any target that the network allows is. */
   easiestTarget(): bigint | undefined;
 }
 
 /**
- * Rules of policy: in shadow mode they are only noted. The others say what is valid at all, and `banned_author` does what somebody decided.
+ * Policy rules: in shadow mode they only record. The other rules define what is valid, and `banned_author` enforces a
+ * decision already made.
  */
 export const POLICY_RULES: ReadonlySet<SkipReason> = new Set([
   'author_rate',
@@ -64,129 +73,125 @@ export const POLICY_RULES: ReadonlySet<SkipReason> = new Set([
   'datahub_url',
 ]);
 
-type EnvelopeGuard = (envelope: GossipMessage, view: GuardView) => Verdict | undefined;
-type MessageGuard<M> = (message: M, envelope: GossipMessage, view: GuardView) => Verdict | undefined;
-
-const KIB = 1024;
-
-/** Largest message of a topic in bytes: what real ones need with their longest URL or text, and room. */
-const MAX_BYTES = {
-  block: 8 * KIB,
-  subtree: 8 * KIB,
-  mining_on: 8 * KIB,
-  handshake: 8 * KIB,
-  rejected_tx: 16 * KIB,
-  // Lists the subtrees of the block in work, 67 bytes each.
-  node_status: 256 * KIB,
-  best_block: 4 * KIB,
-} as const satisfies Record<ReadTopic, number>;
+type EnvelopeGuard = (envelope: GossipMessage, view: GuardView) => ValidationResult | undefined;
+type MessageGuard<M> = (message: M, envelope: GossipMessage, view: GuardView) => ValidationResult | undefined;
 
 function size(maxBytes: number): EnvelopeGuard {
   return (envelope) => (envelope.bytes.byteLength > maxBytes ? rejected('size') : undefined);
 }
 
-/** Ours come back from neighbours once their ids have left the seen-cache. */
+/** Our own messages come back from neighbours after their ids have left the seen cache. */
 const ownMessage: EnvelopeGuard = (envelope, view) =>
   envelope.author === view.ownId ? ignored('own_message') : undefined;
 
-/** Two networks in one: relayed under this prefix too, and counted once. */
+/** A node on two topic prefixes forwards a message under both, and processes it once. */
 const otherPrefix: EnvelopeGuard = (envelope, view) =>
-  view.passedElsewhere(envelope) ? relayedOnly('other_prefix') : undefined;
+  view.passedElsewhere(envelope) ? forwardedOnly('other_prefix') : undefined;
 
 const bannedAuthor: EnvelopeGuard = (envelope, view) =>
   view.isBanned(envelope.author) ? ignored('banned_author') : undefined;
 
 const authorRate: EnvelopeGuard = (envelope, view) => {
-  const rate = view.authorRate(envelope.author, envelope.seqno, envelope.relay === envelope.author);
+  const rate = view.authorRate(envelope.author, envelope.seqno, envelope.receivedFrom === envelope.author);
   return rate === 'ok' ? undefined : ignored('author_rate', rate === 'over_scored' ? 'spam' : undefined);
 };
 
-const relayRate: EnvelopeGuard = (envelope, view) =>
-  view.relayRate(envelope.relay) === 'ok' ? undefined : ignored('relay_rate');
+const sourceRate: EnvelopeGuard = (envelope, view) =>
+  view.sourceRate(envelope.receivedFrom) === 'ok' ? undefined : ignored('relay_rate');
 
-/** Who plays old messages again is not known: their author did not. */
+/** Ignored without penalty: a replay proves nothing about its author. */
 const notReplayed: EnvelopeGuard = (envelope, view) =>
   view.isReplay(envelope.author, envelope.seqno) ? ignored('replay') : undefined;
 
-/** Today's listeners announce themselves with protobuf bytes on every topic they read: relayed at a bounded rate, never scored. */
+/**
+ * TypeScript listeners announce themselves with protobuf bytes on every topic they read: forwarded at a bounded rate,
+ * never scored.
+ */
 const peerDiscovery: EnvelopeGuard = (envelope, view) => {
   const discovery = decodePeerDiscovery(envelope.bytes);
   if (discovery === undefined || peerIdFromPublicKey(discovery.publicKey) !== envelope.author) return undefined;
-  return view.mayRelayPeerDiscovery(envelope.topic, envelope.author)
-    ? relayedOnly('peer_discovery')
+  return view.mayForwardPeerDiscovery(envelope.topic, envelope.author)
+    ? forwardedOnly('peer_discovery')
     : ignored('peer_discovery_repeated');
 };
 
-/** What a message says about its author must be what its signature says. */
+/** The PeerID in the message must be the author that the signature proves. */
 const authorIsPeerId: MessageGuard<{ readonly peerId: string }> = (message, envelope) =>
   message.peerId === envelope.author ? undefined : rejected('author_mismatch', 'protocol_violation');
 
-/** A request names who asks; an announcement names nobody. */
-const askerIsAuthor: MessageGuard<BestBlockMessage> = (message, envelope) =>
+/** A request carries the PeerID of its author; an announcement carries none. */
+const requesterIsAuthor: MessageGuard<BestBlockMessage> = (message, envelope) =>
   message.kind === 'announcement' || message.peerId === envelope.author
     ? undefined
     : rejected('author_mismatch', 'protocol_violation');
 
-const headerMatchesHash: MessageGuard<BlockMessage> = (message, _envelope, view) => {
+const headerMatchesHash: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
   if (message.header === undefined) return view.requiresHeader ? rejected('header_missing') : undefined;
-  return hashHeader(message.header) === message.hash ? undefined : rejected('header_mismatch', 'protocol_violation');
+  return message.header.hash === message.hash ? undefined : rejected('header_mismatch', 'protocol_violation');
 };
 
-const proofOfWork: MessageGuard<BlockMessage> = (message, _envelope, view) => {
+const proofOfWork: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
   if (message.header === undefined || !view.verifiesHeaderPow) return undefined;
-  return checkProofOfWork(message.header, view.powLimitBits) === 'ok'
+  const { bytes, hash } = message.header;
+  return checkProofOfWork(bytes, view.powLimitBits, hash) === 'ok'
     ? undefined
     : rejected('proof_of_work', 'invalid_block');
 };
 
-const blockIsNew: MessageGuard<BlockMessage> = (message, envelope, view) =>
+const blockIsNew: MessageGuard<ReceivedBlock> = (message, envelope, view) =>
   view.blockAnnouncedBy(message.hash, envelope.author) ? ignored('duplicate') : undefined;
 
 const subtreeIsNew: MessageGuard<SubtreeMessage> = (message, envelope, view) =>
   view.subtreeAnnouncedBy(message.hash, envelope.author) ? ignored('duplicate') : undefined;
 
-/** A header of ours is as high as it is, and a child of one is one higher; anything else is a lie about a chain that we know. */
-function heightVerdict(
+/**
+ * A block of our own chain has its own height, and a child of one is one higher. Any other height is a false claim
+ * about a chain we know.
+ */
+function checkHeight(
   { hash, height }: { readonly hash: BlockHash; readonly height: number },
   parent: BlockHash | undefined,
   view: GuardView,
-): Verdict | undefined {
+): ValidationResult | undefined {
   const parentHeight = parent === undefined ? undefined : view.ownHeightOf(parent);
   const expected = view.ownHeightOf(hash) ?? (parentHeight === undefined ? height : parentHeight + 1);
   return height === expected ? undefined : rejected('height_implausible', 'protocol_violation');
 }
 
-const heightIsPlausible: MessageGuard<BlockMessage> = (message, _envelope, view) => {
-  const parent = message.header === undefined ? undefined : parseHeader(message.header)?.previousHash;
-  return heightVerdict(message, parent, view);
+const heightIsPlausible: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
+  return checkHeight(message, message.header?.fields?.previousHash, view);
 };
 
 const miningHeightIsPlausible: MessageGuard<MiningOnMessage> = (message, _envelope, view) =>
-  heightVerdict(message, message.previousHash, view);
+  checkHeight(message, message.previousHash, view);
 
-/** An announcement names no parent. */
+/** A best-block announcement carries no parent. */
 const bestHeightIsPlausible: MessageGuard<BestBlockMessage> = (message, _envelope, view) =>
-  message.kind === 'announcement' ? heightVerdict(message, undefined, view) : undefined;
+  message.kind === 'announcement' ? checkHeight(message, undefined, view) : undefined;
 
-/** Old targets are cheap to meet today: a header far easier than our recent tip proves next to nothing. */
-const workIsPlausible: MessageGuard<BlockMessage> = (message, _envelope, view) => {
+/** Old targets are cheap to meet today: a header far easier than our recent tip proves almost nothing. */
+const workIsPlausible: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
   const easiest = view.easiestTarget();
   if (easiest === undefined || message.header === undefined) return undefined;
-  const target = targetFromCompact(parseHeader(message.header)?.bits ?? 0);
+  const target = targetFromCompact(message.header.fields?.bits ?? 0);
   return target !== undefined && target <= easiest ? undefined : ignored('work_implausible');
 };
 
-/** A misled or misconfigured node is no offender: what cannot be used is not passed on, and costs nobody. */
+/** Ignored without penalty: the author may be misled or misconfigured. */
 const dataHubUrl: MessageGuard<{ readonly dataHubUrl: string }> = (message, _envelope, view) =>
   view.dataHubUrlFault(message.dataHubUrl) === undefined ? undefined : ignored('datahub_url');
 
-/** Nothing is fetched because of a mining-on, so it may name no place; what it names is told to watchers and in the registry. */
+/**
+ * A mining-on may omit the URL, because nothing is fetched for it. A URL that it has is shown to subscribers and kept
+ * in the registry.
+ */
 const dataHubUrlIfAny: MessageGuard<{ readonly dataHubUrl: string }> = (message, envelope, view) =>
   message.dataHubUrl === '' ? undefined : dataHubUrl(message, envelope, view);
 
-/** What stands before decoding in every topic. */
-function envelope(maxBytes: number): readonly EnvelopeGuard[] {
-  return [ownMessage, bannedAuthor, otherPrefix, authorRate, relayRate, size(maxBytes), peerDiscovery, notReplayed];
+/** The checks before decoding, the same for every topic but for the size. */
+function envelope(topic: ReadTopic): readonly EnvelopeGuard[] {
+  const sizeOfTopic = size(MAX_MESSAGE_BYTES[topic]);
+  return [ownMessage, bannedAuthor, otherPrefix, authorRate, sourceRate, sizeOfTopic, peerDiscovery, notReplayed];
 }
 
 type GuardRow<K extends ReadTopic> = {
@@ -194,10 +199,10 @@ type GuardRow<K extends ReadTopic> = {
   readonly message: readonly MessageGuard<TopicMessages[K]>[];
 };
 
-/** Decoding, with the form of hashes, stands between the two columns. */
+/** Decoding happens between the two columns; it checks the form of fields and hashes. */
 export const GUARDS: { readonly [K in ReadTopic]: GuardRow<K> } = {
   block: {
-    envelope: envelope(MAX_BYTES.block),
+    envelope: envelope('block'),
     message: [
       authorIsPeerId,
       blockIsNew,
@@ -208,13 +213,13 @@ export const GUARDS: { readonly [K in ReadTopic]: GuardRow<K> } = {
       dataHubUrl,
     ],
   },
-  subtree: { envelope: envelope(MAX_BYTES.subtree), message: [authorIsPeerId, subtreeIsNew, dataHubUrl] },
+  subtree: { envelope: envelope('subtree'), message: [authorIsPeerId, subtreeIsNew, dataHubUrl] },
   mining_on: {
-    envelope: envelope(MAX_BYTES.mining_on),
+    envelope: envelope('mining_on'),
     message: [authorIsPeerId, miningHeightIsPlausible, dataHubUrlIfAny],
   },
-  handshake: { envelope: envelope(MAX_BYTES.handshake), message: [authorIsPeerId] },
-  rejected_tx: { envelope: envelope(MAX_BYTES.rejected_tx), message: [authorIsPeerId] },
-  node_status: { envelope: envelope(MAX_BYTES.node_status), message: [authorIsPeerId] },
-  best_block: { envelope: envelope(MAX_BYTES.best_block), message: [askerIsAuthor, bestHeightIsPlausible] },
+  handshake: { envelope: envelope('handshake'), message: [authorIsPeerId] },
+  rejected_tx: { envelope: envelope('rejected_tx'), message: [authorIsPeerId] },
+  node_status: { envelope: envelope('node_status'), message: [authorIsPeerId] },
+  best_block: { envelope: envelope('best_block'), message: [requesterIsAuthor, bestHeightIsPlausible] },
 };

@@ -1,8 +1,9 @@
-// What the guards look at, put together from the parts that know it.
+// The facts that validators read, collected from the parts that keep them.
 
 import type { FsmWatch } from '../chain/fsm-watch.ts';
 import type { OwnChain } from '../chain/own-chain.ts';
 import type { PeerId } from '../domain/ids.ts';
+import type { Rate } from '../lib/token-bucket.ts';
 import type { Attribution } from '../peers/attribution.ts';
 import { type DataHubUrlRules, dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -10,9 +11,9 @@ import type { SyncStatus } from '../ports/sync-status.ts';
 import type { GuardView } from './guards.ts';
 import { passedElsewhere } from './limits/passed-elsewhere.ts';
 import { peerDiscoveryRate } from './limits/peer-discovery-rate.ts';
-import { MAX_BUCKETS, type Rate, TokenBuckets } from './limits/rates.ts';
+import { MAX_BUCKETS, PeerRates } from './limits/rates.ts';
+import { type ReportSize, unreported } from './limits/report-size.ts';
 import { SequenceNumbers } from './limits/sequence-numbers.ts';
-import { unwatched, type WatchSize } from './limits/watch-size.ts';
 
 export interface PolicyOptions {
   readonly powLimitBits: number;
@@ -21,9 +22,12 @@ export interface PolicyOptions {
   /** `p2p_require_header`. */
   readonly requiresHeader: boolean;
   readonly authorRate: Rate;
-  readonly relayRate: Rate;
+  readonly sourceRate: Rate;
   readonly dataHubUrls: DataHubUrlRules;
-  /** `p2p_max_target_ratio`: a header's target may be this many times our tip's; 0: any. Off where minimum-difficulty blocks are allowed. */
+  /**
+   * `p2p_max_target_ratio`: maximum ratio of a header's target to our tip's; 0: no limit, as where minimum-difficulty
+   * blocks are allowed.
+   */
   readonly maxTargetRatio: number;
 }
 
@@ -35,20 +39,23 @@ export interface ViewDependencies {
   readonly isBanned: (peerId: PeerId) => boolean;
   readonly fsm: Pick<FsmWatch, 'isSyncing'>;
   readonly sync: SyncStatus;
-  /** Monotonic ms at which the peer's newest connection began; undefined: none, or not known. */
+  /**
+   * Monotonic ms at which the peer's newest connection began; undefined when there is none or the node does not know.
+   */
   readonly connectedSinceMs: (peerId: PeerId) => number | undefined;
-  /** Topic prefixes that this node reads. */
+  /** Number of topic prefixes that this node reads. */
   readonly prefixes: number;
   readonly clock: Clock;
-  readonly watch?: WatchSize;
+  readonly reportSize?: ReportSize;
 }
 
-/** A tip older than this says that we are behind, and nothing of today's difficulty. */
+/** A tip older than this means that we are behind: it says nothing about today's difficulty. */
 const OLD_TIP_MS = 24 * 3_600_000;
 
 /**
- * What is late may have been kept by anybody and is scored to nobody, so it must not use up what its author has; but neither may an author gain much by
- * numbers that look late: it has this share of the author's rate, on top.
+ * Share of the author's rate for late messages, in a bucket of their own. A late message could be a replay by anybody,
+ * so it must not use up the author's own tokens; and an author must not gain much by sending sequence numbers that look
+ * late.
  */
 const LATE_SHARE = 1 / 10;
 
@@ -57,14 +64,14 @@ function lateRate({ perSecond, burst }: Rate): Rate {
 }
 
 export function guardView(deps: ViewDependencies, options: PolicyOptions): GuardView {
-  const { ownId, blocks, subtrees, ownChain, clock, watch = unwatched } = deps;
-  const authors = new TokenBuckets(clock, options.authorRate);
-  const lateOnes = new TokenBuckets(clock, lateRate(options.authorRate));
-  const relays = new TokenBuckets(clock, options.relayRate);
-  const numbers = new SequenceNumbers(clock, watch);
-  watch('author_rate', () => authors.size, MAX_BUCKETS);
-  watch('author_rate_late', () => lateOnes.size, MAX_BUCKETS);
-  watch('relay_rate', () => relays.size, MAX_BUCKETS);
+  const { ownId, blocks, subtrees, ownChain, clock, reportSize = unreported } = deps;
+  const authors = new PeerRates(clock, options.authorRate);
+  const late = new PeerRates(clock, lateRate(options.authorRate));
+  const sources = new PeerRates(clock, options.sourceRate);
+  const numbers = new SequenceNumbers(clock, reportSize);
+  reportSize('author_rate', () => authors.size, MAX_BUCKETS);
+  reportSize('author_rate_late', () => late.size, MAX_BUCKETS);
+  reportSize('relay_rate', () => sources.size, MAX_BUCKETS);
   return {
     ownId,
     verifiesHeaderPow: options.verifiesHeaderPow,
@@ -72,20 +79,21 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     powLimitBits: options.powLimitBits,
     blockAnnouncedBy: (hash, author) => blocks.knows(hash, author),
     subtreeAnnouncedBy: (hash, author) => subtrees.knows(hash, author),
-    mayRelayPeerDiscovery: peerDiscoveryRate(clock, watch),
+    mayForwardPeerDiscovery: peerDiscoveryRate(clock, reportSize),
     isBanned: deps.isBanned,
-    ...passedElsewhere(deps.prefixes, watch),
-    // While the node catches up from one peer, the news of others would only be in its way (spec: handlers skip while syncing).
-    handsOn: (author, height) => {
+    ...passedElsewhere(deps.prefixes, reportSize),
+    // While the node catches up from one peer, announcements of others would only slow it down (spec: handlers skip
+    // while syncing).
+    shouldForward: (author, height) => {
       const peer = deps.fsm.isSyncing() ? deps.sync.syncPeer() : undefined;
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
-    authorRate: (author, seqno, atFirstHand) => {
-      const connectedSinceMs = atFirstHand ? () => deps.connectedSinceMs(author) : undefined;
-      if (!numbers.isLate(author, seqno, connectedSinceMs) || atFirstHand) return authors.take(author);
-      return lateOnes.take(author) === 'ok' ? 'ok' : 'over';
+    authorRate: (author, seqno, isDirect) => {
+      const connectedSinceMs = isDirect ? () => deps.connectedSinceMs(author) : undefined;
+      if (!numbers.isLate(author, seqno, connectedSinceMs) || isDirect) return authors.take(author);
+      return late.take(author) === 'ok' ? 'ok' : 'over';
     },
-    relayRate: (relay) => relays.take(relay),
+    sourceRate: (receivedFrom) => sources.take(receivedFrom),
     isReplay: (author, seqno) => numbers.isReplay(author, seqno),
     dataHubUrlFault: dataHubUrlCheck(options.dataHubUrls),
     ownHeightOf: (hash) => ownChain.heightOf(hash),

@@ -1,33 +1,36 @@
-// What to do with a version or verack, and what this node says of itself. Pure: messages and facts in, decisions out; who is connected and when
-// something was sent last is known elsewhere.
+// What to do with a version or verack, and what this node says about itself. Pure functions: messages and facts in,
+// decisions out. Connections and times are kept elsewhere.
 
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { PeerPatch } from '../peers/registry.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
 
-/** What a message is judged by. */
+/** The facts that decide about a message. */
 export interface HandshakeFacts {
   readonly ownId: PeerId;
-  /** Who is proven to have said it: the peer of the connection, or the author of the gossip message. */
+  /** The proven sender: the peer of the connection, or the author of the gossip message. */
   readonly sender: PeerId;
-  /** Our own and the further accepted ones. */
+  /** Our own topic prefix and the further ones that are accepted. */
   readonly topicPrefixes: readonly string[];
   readonly isBanned: (peerId: PeerId) => boolean;
-  /** False for DataHub URLs that nobody here may be sent to. */
+  /** False for DataHub URLs that the rules do not allow. */
   readonly mayUseUrl: (url: string) => boolean;
 }
 
 export type HandshakeJudgement =
-  /** To be noted; a version is answered with a verack. */
+  /** Recorded; a version is answered with a verack. */
   | { readonly outcome: 'accepted'; readonly patch: PeerPatch; readonly isAnswered: boolean }
-  /** Nothing comes of it. */
+  /** Dropped. */
   | { readonly outcome: 'own_message' | 'banned' }
-  /** Its sender claims to be somebody else, and is charged. */
+  /** The sender claims another peer ID, and is penalized. */
   | { readonly outcome: 'author_mismatch' }
-  /** Of another network: refused, and its sender is disconnected; nobody's offence. */
+  /** From another network: refused, and the sender is disconnected without a penalty. */
   | { readonly outcome: 'other_prefix' };
 
-/** Judges a message (spec "Handshake Protocol"); what bans and proves comes before anything that has an effect. */
+/**
+ * Decides about a message (spec "Handshake Protocol"). Bans and identity are checked before anything that has an
+ * effect.
+ */
 export function judgeHandshake(message: HandshakeMessage, facts: HandshakeFacts): HandshakeJudgement {
   const { ownId, sender, topicPrefixes } = facts;
   if (sender === ownId) return { outcome: 'own_message' };
@@ -38,7 +41,7 @@ export function judgeHandshake(message: HandshakeMessage, facts: HandshakeFacts)
   return { outcome: 'accepted', patch, isAnswered: message.type === 'version' };
 }
 
-/** A URL that may not be used replaces the one before; an empty field says nothing. */
+/** A URL that is not allowed clears the known one; an empty field changes nothing. */
 function patchOf(message: HandshakeMessage, mayUseUrl: HandshakeFacts['mayUseUrl']): PeerPatch {
   const { bestHeight: height, bestHash: hash, dataHubUrl: url, userAgent, services } = message;
   return {
@@ -49,18 +52,18 @@ function patchOf(message: HandshakeMessage, mayUseUrl: HandshakeFacts['mayUseUrl
   };
 }
 
-/** Where a chain ends; no hash when it is not known. */
+/** The tip of a chain; the hash is undefined when it is not known. */
 export interface ChainTip {
   readonly height: number;
   readonly hash: BlockHash | undefined;
 }
 
-/** True when there is something to fetch from its sender; without a hash there is not (wire.md, "Sync, Go's times"). */
+/** True when there is a block to fetch from the sender. Without a hash there is none. */
 export function isAhead(message: HandshakeMessage, own: ChainTip): boolean {
   return message.bestHash !== undefined && message.bestHeight > own.height;
 }
 
-/** How this node presents itself. */
+/** What this node says about itself in a handshake. */
 export interface OwnIdentity {
   readonly peerId: PeerId;
   readonly dataHubUrl: string;

@@ -1,25 +1,29 @@
-// A version to each peer that connects, as soon as it is known in which prefix. Go dials its static peers before it serves the direct stream, so a refusal says little: it is tried again
-// for a while, and after two seconds the topic is told. A peer that never takes one stays: gossip needs no handshake.
+// Sends a version to each peer that connects, once its topic prefix is known. Go dials its static peers before it
+// serves the direct stream, so a refused stream is retried for a while, and after two seconds the version goes out on
+// the topic too. A peer that never accepts one stays connected: gossip needs no handshake.
 import type { PeerId } from '../domain/ids.ts';
+import type { HandshakeCounters } from './counters.ts';
 import type { StreamSender } from './stream-sender.ts';
-import type { Tally } from './tally.ts';
 
-/** More than the peers that a node of default settings ever has. */
+/** More than the peers of a node with default settings. */
 const MAX_GREETINGS = 2000;
-/** From the first failure to the version on the topic, as in Go: by then the peer has told what it subscribes to. */
+/** Time from the first failure to the version on the topic, as in Go: by then the peer has sent its subscriptions. */
 const FALL_BACK_MS = 2000;
-/** Between a failure and the next try: a Go server serves its stream within seconds of its first dial, or after waiting for its chain. */
+/**
+ * Times between attempts: a Go server serves its stream within seconds of its first dial, or after waiting for its
+ * chain.
+ */
 const RETRY_MS = [1000, 5000, 20_000, 60_000] as const;
 
 export interface GreeterDependencies {
   readonly sender: StreamSender;
-  readonly tally: Tally;
+  readonly counters: HandshakeCounters;
   readonly isConnected: (peerId: PeerId) => boolean;
-  /** Resolves, within seconds, when `version` can be in the prefix that the peer speaks. */
+  /** Resolves within seconds, once the topic prefix of the peer is known. */
   readonly prefixKnown: (peerId: PeerId) => Promise<void>;
   readonly version: (peerId: PeerId) => Promise<Uint8Array>;
   /** Publishes a version on the topic soon. */
-  readonly tellTopic: () => void;
+  readonly publishOnTopic: () => void;
   readonly random: () => number;
 }
 
@@ -31,22 +35,22 @@ interface Greeting {
 
 export class Greeter {
   private readonly deps: GreeterDependencies;
-  /** Peers that have not taken our version yet. */
+  /** Peers that have not accepted our version yet. */
   private readonly greetings = new Map<PeerId, Greeting>();
   private stopped = false;
 
   constructor(deps: GreeterDependencies) {
     this.deps = deps;
-    deps.tally.bounded('greetings', MAX_GREETINGS, () => this.greetings.size);
+    deps.counters.bounded('greetings', MAX_GREETINGS, () => this.greetings.size);
   }
 
-  /** The peer has a new connection; what was under way on the one before ends. */
+  /** The peer has a new connection; attempts on the old one end. */
   greet(peerId: PeerId): void {
     if (this.stopped) return;
     this.end(peerId);
     if (this.greetings.size >= MAX_GREETINGS) {
-      this.deps.tally.sent('version', 'stream', 'too_many');
-      this.deps.tellTopic();
+      this.deps.counters.sent('version', 'stream', 'too_many');
+      this.deps.publishOnTopic();
       return;
     }
     const greeting: Greeting = { failures: 0, retry: undefined, fallBack: undefined };
@@ -65,10 +69,10 @@ export class Greeter {
   }
 
   private async attempt(peerId: PeerId, greeting: Greeting): Promise<void> {
-    const { sender, tally } = this.deps;
+    const { sender, counters } = this.deps;
     const delivery = await sender.send(peerId, () => this.deps.version(peerId));
-    tally.sent('version', 'stream', delivery);
-    // Ended, or begun anew on another connection.
+    counters.sent('version', 'stream', delivery);
+    // The greeting has ended, or was restarted on another connection.
     if (this.greetings.get(peerId) !== greeting) return;
     const retryMs = RETRY_MS[greeting.failures];
     greeting.failures += 1;
@@ -86,10 +90,10 @@ export class Greeter {
   }
 
   private fallBack(peerId: PeerId): void {
-    if (this.deps.isConnected(peerId)) this.deps.tellTopic();
+    if (this.deps.isConnected(peerId)) this.deps.publishOnTopic();
   }
 
-  /** Peers that came together do not try again together. */
+  /** Spreads retries, so that peers that connected together are not all retried at once. */
   private spread(ms: number): number {
     return ms * (0.75 + this.deps.random() / 2);
   }

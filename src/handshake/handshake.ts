@@ -1,5 +1,6 @@
-// Version and verack with the other nodes of the network (spec "Handshake Protocol"): a version to each peer that connects, a verack to each
-// version, and no dealings with peers of another network. Nobody is disconnected for saying nothing: gossip needs no handshake.
+// Version and verack with the other nodes of the network (spec "Handshake Protocol"): a version to each peer that
+// connects, a verack to each version, and no dealings with peers of another network. Nobody is disconnected for saying
+// nothing: gossip needs no handshake.
 
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
@@ -9,13 +10,13 @@ import type { Metrics } from '../ports/metrics.ts';
 import type { DirectStreamHandler, P2PNode } from '../ports/p2p-node.ts';
 import { encodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
 import { type ChainTip, isAhead, judgeHandshake, ownHandshake } from './answer.ts';
+import { type HandshakeCounters, type HandshakeWay, handshakeCounters } from './counters.ts';
 import { Greeter } from './greeter.ts';
 import { OwnTip } from './own-tip.ts';
 import { PeerPrefixes } from './peer-prefixes.ts';
 import { Refusals } from './refusals.ts';
 import { StreamIntake } from './stream-intake.ts';
 import { StreamSender } from './stream-sender.ts';
-import { type HandshakeWay, handshakeTally, type Tally } from './tally.ts';
 import { type HandshakeNetwork, TopicVersions } from './topic-versions.ts';
 import { Veracks } from './veracks.ts';
 
@@ -65,7 +66,7 @@ export class Handshake {
   private readonly deps: HandshakeDependencies;
   private readonly options: HandshakeOptions;
   private readonly topicPrefixes: readonly string[];
-  private readonly tally: Tally;
+  private readonly counters: HandshakeCounters;
   private readonly ownTip: OwnTip;
   private readonly prefixes: PeerPrefixes;
   private readonly refusals: Refusals;
@@ -80,33 +81,33 @@ export class Handshake {
     this.deps = deps;
     this.options = options;
     this.topicPrefixes = options.networks.map(({ topicPrefix }) => topicPrefix);
-    const tally = handshakeTally(deps.metrics);
-    this.tally = tally;
+    const counters = handshakeCounters(deps.metrics);
+    this.counters = counters;
     this.ownTip = new OwnTip(deps);
-    this.prefixes = new PeerPrefixes({ ...deps, tally }, options.networks);
-    this.refusals = new Refusals({ ...deps, tally });
+    this.prefixes = new PeerPrefixes({ ...deps, counters }, options.networks);
+    this.refusals = new Refusals({ ...deps, counters });
     this.intake = new StreamIntake({
-      tally,
+      counters,
       take: (message, peerId) => this.receive(message, peerId, 'stream'),
       hashMalformed: (peerId) => deps.charge?.(peerId, 'hash_form'),
     });
     this.streamHandler = this.intake.handler;
     const { random = Math.random } = deps;
-    const sender = new StreamSender({ ...deps, tally });
+    const sender = new StreamSender({ ...deps, counters });
     this.sender = sender;
     const version = (topicPrefix: string) => this.own('version', topicPrefix);
     const verack = (topicPrefix: string) => this.own('verack', topicPrefix);
-    this.topicVersions = new TopicVersions({ ...deps, tally, version }, options);
+    this.topicVersions = new TopicVersions({ ...deps, counters, version }, options);
     this.greeter = new Greeter({
       ...deps,
       random,
       sender,
-      tally,
+      counters,
       prefixKnown: (peerId) => this.prefixes.known(peerId),
       version: (peerId) => version(this.prefixes.of(peerId)),
-      tellTopic: () => this.topicVersions.request(),
+      publishOnTopic: () => this.topicVersions.request(),
     });
-    this.veracks = new Veracks({ ...deps, sender, tally, verack });
+    this.veracks = new Veracks({ ...deps, sender, counters, verack });
   }
 
   /** Tells the topic once; to be called when the node runs. Streams and connections are served from the beginning. */
@@ -148,7 +149,7 @@ export class Handshake {
     const { topicPrefixes } = this;
     const { mayUseUrl } = this.options;
     const judgement = judgeHandshake(message, { ownId: node.hostId(), sender, topicPrefixes, isBanned, mayUseUrl });
-    this.tally.received(message.type, way, judgement.outcome);
+    this.counters.received(message.type, way, judgement.outcome);
     if (judgement.outcome === 'author_mismatch') charge?.(sender, 'author_mismatch');
     if (judgement.outcome === 'other_prefix') this.refusals.refuse(sender, message.topicPrefix);
     if (judgement.outcome !== 'accepted') return;
@@ -156,7 +157,7 @@ export class Handshake {
     if (this.deps.isConnected(sender)) this.prefixes.said(sender, message.topicPrefix);
     registry.heard(sender, judgement.patch);
     node.updatePeerHeight(sender, message.bestHeight);
-    if (judgement.isAnswered) this.veracks.owe(sender, message.topicPrefix);
+    if (judgement.isAnswered) this.veracks.request(sender, message.topicPrefix);
     if (this.deps.onAhead !== undefined) void this.compare(message, sender, this.deps.onAhead);
   }
 

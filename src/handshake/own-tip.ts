@@ -1,4 +1,5 @@
-// The tip of our own chain as the handshake tells it: however many peers come at once, the blockchain service is asked a few times a second.
+// The tip of our own chain as the handshake tells it: however many peers come at once, the blockchain service is asked
+// a few times a second.
 
 import { withDeadline } from '../lib/deadline.ts';
 import type { Clock } from '../ports/clock.ts';

@@ -1,21 +1,22 @@
-// In which topic prefix a peer is spoken to, by a node between two networks: a peer of one of them alone refuses the prefix of the other. What it
-// says itself goes before what it subscribes to; until either is known its version is held, for a moment.
+// Which topic prefix to use with a peer, for a node between two networks: a peer of one network refuses the prefix of
+// the other. The prefix in the peer's own messages wins over its subscriptions. Until one of them is known, our version
+// is held back for a moment.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import type { Tally } from './tally.ts';
+import type { HandshakeCounters } from './counters.ts';
 import type { HandshakeNetwork } from './topic-versions.ts';
 
-/** Subscriptions come some four round trips after the connection; these may take half a second each. */
+/** Subscriptions arrive about four round trips after the connection; a round trip may take half a second. */
 const HOLD_MS = 2000;
-const LOOK_INTERVAL_MS = 50;
-/** More than the peers that a node of default settings ever has. */
+const CHECK_INTERVAL_MS = 50;
+/** More than the peers of a node with default settings. */
 const MAX_HEARD = 2000;
 
 export interface PeerPrefixesDependencies {
   readonly node: Pick<P2PNode, 'getTopic'>;
-  readonly tally: Tally;
+  readonly counters: HandshakeCounters;
   readonly clock: Clock;
 }
 
@@ -36,10 +37,10 @@ export class PeerPrefixes {
   constructor(deps: PeerPrefixesDependencies, networks: readonly HandshakeNetwork[]) {
     this.deps = deps;
     this.networks = networks;
-    deps.tally.bounded('prefixes', MAX_HEARD, () => this.heard.size);
+    deps.counters.bounded('prefixes', MAX_HEARD, () => this.heard.size);
   }
 
-  /** What it said last, else what it subscribes to, else our own. */
+  /** The prefix of its last message, else of its subscriptions, else our own. */
   of(peerId: PeerId): string {
     const said = this.heard.peek(peerId);
     if (said !== undefined) return said;
@@ -47,22 +48,22 @@ export class PeerPrefixes {
     return (subscribed ?? this.networks[0])?.topicPrefix ?? '';
   }
 
-  /** Resolves when `of` is more than a guess, at the latest after two seconds; where there is one prefix, at once. */
+  /** Resolves when the prefix is known, at the latest after two seconds; at once when there is only one prefix. */
   known(peerId: PeerId): Promise<void> {
     if (this.networks.length < 2) return Promise.resolve();
     const held = this.held.get(peerId) ?? this.hold(peerId);
-    this.look();
+    this.check();
     return held.promise;
   }
 
-  /** A message of a connected peer was accepted. */
+  /** Records the prefix of an accepted message of a connected peer. */
   said(peerId: PeerId, topicPrefix: string): void {
     if (this.networks.length < 2) return;
     this.heard.set(peerId, topicPrefix);
     this.release(peerId);
   }
 
-  /** A new connection begins anew. */
+  /** Forgets the peer's prefix; called for a new connection. */
   forget(peerId: PeerId): void {
     this.heard.delete(peerId);
     this.release(peerId);
@@ -76,7 +77,7 @@ export class PeerPrefixes {
     const { promise, resolve } = Promise.withResolvers<void>();
     const held = { untilMs: this.deps.clock.monotonic() + HOLD_MS, promise, resolve };
     this.held.set(peerId, held);
-    this.timer ??= setInterval(() => this.look(), LOOK_INTERVAL_MS).unref();
+    this.timer ??= setInterval(() => this.check(), CHECK_INTERVAL_MS).unref();
     return held;
   }
 
@@ -88,7 +89,7 @@ export class PeerPrefixes {
     this.timer = undefined;
   }
 
-  private look(): void {
+  private check(): void {
     const nowMs = this.deps.clock.monotonic();
     const subscribed = new Set(this.networks.flatMap(({ topic }) => this.subscribersOf(topic)));
     for (const [peerId, { untilMs }] of [...this.held])

@@ -1,28 +1,29 @@
-// Peers of another network: cut each time they come, and told to the operator once in a while, since whoever lists us dials again.
+// Peers of another network are disconnected each time they connect, and logged only now and then: a peer that lists us
+// dials again and again.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import type { Tally } from './tally.ts';
+import type { HandshakeCounters } from './counters.ts';
 
 const MAX_REMEMBERED = 1000;
-/** Between two lines of one peer. */
+/** Time between two log lines about one peer. */
 const SILENT_MS = 10 * 60_000;
-/** A prefix is cut to this in logs. */
+/** Length to which a prefix is cut in logs. */
 const MAX_LOGGED_CHARS = 64;
 
 export interface RefusalsDependencies {
   readonly node: Pick<P2PNode, 'disconnectPeer'>;
   readonly isConnected: (peerId: PeerId) => boolean;
-  readonly tally: Tally;
+  readonly counters: HandshakeCounters;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 interface Refused {
   readonly loggedMs: number;
-  /** Since that line. */
+  /** Disconnections since that log line. */
   times: number;
 }
 
@@ -32,19 +33,22 @@ export class Refusals {
 
   constructor(deps: RefusalsDependencies) {
     this.deps = deps;
-    deps.tally.bounded('refusals', MAX_REMEMBERED, () => this.refused.size);
+    deps.counters.bounded('refusals', MAX_REMEMBERED, () => this.refused.size);
   }
 
-  /** Go ignores such a peer and keeps it; the specification says reject. A stranger's message concerns nobody. */
+  /**
+   * Disconnects the peer. Go ignores its message and keeps the connection; the specification says reject. Unconnected
+   * authors are ignored.
+   */
   refuse(peerId: PeerId, topicPrefix: string): void {
     if (!this.deps.isConnected(peerId)) return;
-    this.tell(peerId, topicPrefix);
+    this.log(peerId, topicPrefix);
     this.deps.node.disconnectPeer(peerId).catch((error: unknown) => {
-      this.deps.log.warn({ peerId, err: error }, 'peer of another network not disconnected');
+      this.deps.log.warn({ peerId, err: error }, 'failed to disconnect peer of another network');
     });
   }
 
-  private tell(peerId: PeerId, topicPrefix: string): void {
+  private log(peerId: PeerId, topicPrefix: string): void {
     const nowMs = this.deps.clock.monotonic();
     const before = this.refused.get(peerId);
     if (before !== undefined && nowMs - before.loggedMs < SILENT_MS) {

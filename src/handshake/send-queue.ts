@@ -1,31 +1,32 @@
-// Whose message is sent next. A peer has one under way at a time. Who kept us waiting rests before its next, for a time that doubles, takes few of
-// the places, and comes after everybody who did not: peers that never answer cost one another, and nobody else.
+// The order in which handshake messages are sent. A peer has one message under way at a time. A slow peer has a
+// cool-down that doubles, may use few of the slots, and comes after all others: peers that never answer delay each
+// other and nobody else.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
+import { backoffMs } from '../lib/backoff.ts';
 
-/** More than the connections of a node of default settings, so that nobody there waits for a place. */
-const MAX_AT_ONCE = 512;
-/** Of these, for peers that kept us waiting last time. */
-const MAX_SLOW_AT_ONCE = 64;
+/** Maximum number of messages under way: more than the connections of a node with default settings. */
+const MAX_CONCURRENT = 512;
+/** Slots among these for peers that were slow last time. */
+const MAX_SLOW_CONCURRENT = 64;
 export const MAX_WAITING = 2000;
-/** A version and a verack, each of them once more after a new connection. */
+/** A version and a verack, and each once more after a new connection. */
 const MAX_WAITING_OF_PEER = 4;
 export const MAX_SLOW_PEERS = 4000;
-/** After the first time; as long again as the peer has held a place. */
-const FIRST_REST_MS = 5000;
-const LAST_REST_MS = 120_000;
+/** The first cool-down is as long as the send deadline, for which the peer held a slot. */
+const COOL_DOWN = { firstMs: 5000, lastMs: 120_000 };
 
-/** Whether a peer kept us waiting; `untried`: nothing was asked of it. */
+/** How fast a peer took the message; `untried`: nothing was sent to it. */
 export type Pace = 'quick' | 'slow' | 'untried';
 
 interface Slowness {
   readonly times: number;
-  readonly restsUntilMs: number;
+  readonly coolsDownUntilMs: number;
 }
 
 export class SendQueue<T> {
   private readonly onDrop: (job: T) => void;
-  /** Waiting longest first; never empty lists. */
+  /** The longest waiting peer first; no list is empty. */
   private readonly waiting = new Map<PeerId, T[]>();
   private readonly underWay = new Set<PeerId>();
   private readonly slow = new LRUCache<PeerId, Slowness>({ max: MAX_SLOW_PEERS });
@@ -35,17 +36,20 @@ export class SendQueue<T> {
     this.onDrop = onDrop;
   }
 
-  /** Jobs that wait. */
+  /** Number of waiting jobs. */
   get length(): number {
     return this.count;
   }
 
-  /** Peers that kept us waiting. */
+  /** Number of peers that were slow last time. */
   get slowPeers(): number {
     return this.slow.size;
   }
 
-  /** Beyond the bounds the peer's own oldest job is dropped, else that of a slow peer, else the oldest. */
+  /**
+   * When a bound is exceeded, the peer's own oldest job is dropped, else the oldest job of a slow peer, else the oldest
+   * job.
+   */
   push(peerId: PeerId, job: T): void {
     const jobs = this.waiting.get(peerId) ?? [];
     this.waiting.set(peerId, jobs);
@@ -55,9 +59,9 @@ export class SendQueue<T> {
     else if (this.count > MAX_WAITING) this.drop(this.oldestSlow() ?? this.oldest());
   }
 
-  /** The next job whose turn has come, now under way until `ended`. */
+  /** The next job that may be sent; it is under way until `ended` is called. */
   take(nowMs: number): { readonly peerId: PeerId; readonly job: T } | undefined {
-    const peerId = this.underWay.size < MAX_AT_ONCE ? this.nextPeer(nowMs) : undefined;
+    const peerId = this.underWay.size < MAX_CONCURRENT ? this.nextPeer(nowMs) : undefined;
     const job = peerId === undefined ? undefined : this.shift(peerId);
     if (peerId === undefined || job === undefined) return undefined;
     this.underWay.add(peerId);
@@ -69,35 +73,34 @@ export class SendQueue<T> {
     if (pace === 'quick') this.slow.delete(peerId);
     if (pace !== 'slow') return;
     const times = (this.slow.get(peerId)?.times ?? 0) + 1;
-    const restMs = Math.min(LAST_REST_MS, FIRST_REST_MS * 2 ** (times - 1));
-    this.slow.set(peerId, { times, restsUntilMs: nowMs + restMs });
+    this.slow.set(peerId, { times, coolsDownUntilMs: nowMs + backoffMs(COOL_DOWN, times) });
   }
 
-  /** ms until a peer that waits has rested; undefined when none rests. */
-  restMs(nowMs: number): number | undefined {
+  /** ms until the first cool-down of a waiting peer ends; undefined when no waiting peer is in one. */
+  coolDownMs(nowMs: number): number | undefined {
     let leastMs: number | undefined;
     for (const peerId of this.waiting.keys()) {
-      const untilMs = this.slow.peek(peerId)?.restsUntilMs;
+      const untilMs = this.slow.peek(peerId)?.coolsDownUntilMs;
       if (untilMs === undefined || untilMs <= nowMs || this.underWay.has(peerId)) continue;
       leastMs = Math.min(leastMs ?? untilMs - nowMs, untilMs - nowMs);
     }
     return leastMs;
   }
 
-  /** Drops all that waits. */
+  /** Drops all waiting jobs. */
   clear(): void {
     for (let peerId = this.oldest(); peerId !== undefined; peerId = this.oldest()) this.drop(peerId);
   }
 
   private nextPeer(nowMs: number): PeerId | undefined {
-    let rested: PeerId | undefined;
+    let cooledDown: PeerId | undefined;
     for (const peerId of this.waiting.keys()) {
       if (this.underWay.has(peerId)) continue;
       const slowness = this.slow.peek(peerId);
       if (slowness === undefined) return peerId;
-      if (slowness.restsUntilMs <= nowMs) rested ??= peerId;
+      if (slowness.coolsDownUntilMs <= nowMs) cooledDown ??= peerId;
     }
-    return rested !== undefined && this.slowUnderWay() < MAX_SLOW_AT_ONCE ? rested : undefined;
+    return cooledDown !== undefined && this.slowUnderWay() < MAX_SLOW_CONCURRENT ? cooledDown : undefined;
   }
 
   private slowUnderWay(): number {

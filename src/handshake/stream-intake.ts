@@ -1,78 +1,80 @@
-// Inbound direct streams, each with one message. A peer may send nothing, a byte a second or without end, on as many streams as it likes: what
-// that costs is bounded in time, bytes and number, and never at the cost of the other peers.
+// Inbound direct streams, each with one message. A peer may send nothing, one byte per second or without end, on as
+// many streams as it likes: time, bytes and number of streams are bounded, and one peer's streams do not displace those
+// of others.
 
 import type { PeerId } from '../domain/ids.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { DirectStream, DirectStreamHandler } from '../ports/p2p-node.ts';
-import { decodeHandshake, type HandshakeMessage, MAX_HANDSHAKE_BYTES } from '../wire/handshake.ts';
-import type { StreamFailure, Tally } from './tally.ts';
+import { decodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
+import { MAX_DIRECT_STREAM_BYTES } from '../wire/message-sizes.ts';
+import type { HandshakeCounters, StreamFailure } from './counters.ts';
 
-/** A message is one packet; the slowest honest link needs a round trip or two. */
+/** A message is one packet; the slowest honest connection needs a round trip or two. */
 const READ_DEADLINE_MS = 4000;
-/** 4 MiB at most, and as many messages at once as peers may connect within a second. */
+/** At most 4 MiB in all, and more streams than peers that may connect within a second. */
 const MAX_OPEN = 256;
-/** A version and a verack, each of them once more after a lost answer. */
+/** A version and a verack, and each once more after a lost answer. */
 const MAX_OPEN_OF_PEER = 4;
 
 export interface StreamIntakeDependencies {
-  readonly tally: Tally;
-  /** Takes a message whose sender is not yet compared with its peer id; must not throw. */
+  readonly counters: HandshakeCounters;
+  /** Receives a message whose PeerID has not been compared with the sender yet; must not throw. */
   readonly take: (message: HandshakeMessage, peerId: PeerId) => void;
-  /** A hash in a form that no implementation writes. */
+  /** Called for a hash in a form that no implementation writes. */
   readonly hashMalformed: (peerId: PeerId) => void;
 }
 
 interface OpenStream {
   readonly stream: DirectStream;
-  isPushedOut: boolean;
+  isEvicted: boolean;
 }
 
 export class StreamIntake {
   private readonly deps: StreamIntakeDependencies;
-  /** Opened longest ago first. */
+  /** Oldest first. */
   private readonly open = new Set<OpenStream>();
   private stopped = false;
 
   constructor(deps: StreamIntakeDependencies) {
     this.deps = deps;
-    deps.tally.bounded('streams', MAX_OPEN, () => this.open.size);
+    deps.counters.bounded('streams', MAX_OPEN, () => this.open.size);
   }
 
-  /** Never rejects; the stream is closed or aborted in the end. */
+  /** Never rejects; the stream is always closed or aborted. */
   readonly handler: DirectStreamHandler = async (stream) => {
     if (this.stopped || this.openOf(stream.peerId) >= MAX_OPEN_OF_PEER) {
-      this.deps.tally.received('unknown', 'stream', 'refused');
+      this.deps.counters.received('unknown', 'stream', 'refused');
       stream.abort(new P2PError('PEER_UNREACHABLE', 'the peer has too many direct streams open'));
       return;
     }
-    const place: OpenStream = { stream, isPushedOut: false };
-    this.open.add(place);
-    if (this.open.size > MAX_OPEN) this.pushOutOldest();
+    const entry: OpenStream = { stream, isEvicted: false };
+    this.open.add(entry);
+    if (this.open.size > MAX_OPEN) this.evictOldest();
     try {
-      const bytes = await this.bytesOf(place);
+      const bytes = await this.bytesOf(entry);
       if (bytes === undefined) return;
       this.read(bytes, stream.peerId);
       await stream.close();
     } catch (error) {
       stream.abort(asError(error));
     } finally {
-      this.open.delete(place);
+      this.open.delete(entry);
     }
   };
 
   stop(): void {
     this.stopped = true;
-    for (const { stream } of this.open) stream.abort(new P2PError('NODE_NOT_STARTED', 'the node stops'));
+    for (const { stream } of this.open) stream.abort(new P2PError('NODE_NOT_STARTED', 'the node is stopping'));
   }
 
   /** undefined when there is no message; the stream is aborted then. */
-  private async bytesOf(place: OpenStream): Promise<Uint8Array | undefined> {
-    const { stream } = place;
+  private async bytesOf(entry: OpenStream): Promise<Uint8Array | undefined> {
+    const { stream } = entry;
     try {
-      return await stream.readToEnd(MAX_HANDSHAKE_BYTES, READ_DEADLINE_MS);
+      return await stream.readToEnd(MAX_DIRECT_STREAM_BYTES, READ_DEADLINE_MS);
     } catch (error) {
-      const failure = place.isPushedOut ? 'pushed_out' : failureOf(error);
-      if (!this.stopped) this.deps.tally.received('unknown', 'stream', failure);
+      const failure = entry.isEvicted ? 'pushed_out' : failureOf(error);
+      if (!this.stopped) this.deps.counters.received('unknown', 'stream', failure);
       stream.abort(asError(error));
       return undefined;
     }
@@ -84,20 +86,20 @@ export class StreamIntake {
     return count;
   }
 
-  /** A message is read in no time, so what is open longest is the least likely to become one. */
-  private pushOutOldest(): void {
+  /** A message is read at once, so the stream open for longest is the least likely to carry one. */
+  private evictOldest(): void {
     const [oldest] = this.open;
     if (oldest === undefined) return;
-    oldest.isPushedOut = true;
+    oldest.isEvicted = true;
     this.open.delete(oldest);
     oldest.stream.abort(new P2PError('PEER_UNREACHABLE', 'too many direct streams are open'));
   }
 
   private read(bytes: Uint8Array, peerId: PeerId): void {
-    const { tally } = this.deps;
+    const { counters } = this.deps;
     if (this.stopped) return;
     if (bytes.byteLength === 0) {
-      tally.received('unknown', 'stream', 'empty');
+      counters.received('unknown', 'stream', 'empty');
       return;
     }
     const decoded = decodeHandshake(bytes);
@@ -105,7 +107,7 @@ export class StreamIntake {
       this.deps.take(decoded.message, peerId);
       return;
     }
-    tally.received('unknown', 'stream', 'malformed');
+    counters.received('unknown', 'stream', 'malformed');
     if (decoded.fault.code === 'hash_form') this.deps.hashMalformed(peerId);
   }
 }

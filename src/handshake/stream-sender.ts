@@ -1,15 +1,16 @@
-// Our messages on new direct streams, each with its deadline; whose turn it is stands in the send queue.
+// Sends our handshake messages on new direct streams, each with a deadline, in the order that the send queue decides.
 
 import type { PeerId } from '../domain/ids.ts';
+import { settledWithin } from '../lib/deadline.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
+import type { HandshakeCounters } from './counters.ts';
 import { MAX_SLOW_PEERS, MAX_WAITING, type Pace, SendQueue } from './send-queue.ts';
-import type { Tally } from './tally.ts';
 
-/** A stream to a peer that answers takes a round trip or two; one that is stuck holds its place for the whole deadline. */
+/** A stream to a responsive peer takes a round trip or two; a stuck one holds its slot for the whole deadline. */
 const SEND_DEADLINE_MS = 5000;
-/** Whoever takes this long, with whatever outcome, has kept us waiting. */
+/** A peer that takes this long, with whatever outcome, is slow. */
 const SLOW_MS = 2000;
 const STOP_DEADLINE_MS = 500;
 
@@ -23,7 +24,7 @@ interface Job {
 export interface StreamSenderDependencies {
   readonly node: Pick<P2PNode, 'sendToPeer'>;
   readonly isConnected: (peerId: PeerId) => boolean;
-  readonly tally: Tally;
+  readonly counters: HandshakeCounters;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -31,20 +32,20 @@ export interface StreamSenderDependencies {
 export class StreamSender {
   private readonly deps: StreamSenderDependencies;
   private readonly queue = new SendQueue<Job>(({ done }) => done('dropped'));
-  private readonly inHand = new Set<Promise<void>>();
-  /** Until somebody has rested. */
+  private readonly underWay = new Set<Promise<void>>();
+  /** Runs until the next cool-down ends. */
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
   constructor(deps: StreamSenderDependencies) {
     this.deps = deps;
-    deps.tally.bounded('sends', MAX_WAITING, () => this.queue.length);
-    deps.tally.bounded('slow_peers', MAX_SLOW_PEERS, () => this.queue.slowPeers);
+    deps.counters.bounded('sends', MAX_WAITING, () => this.queue.length);
+    deps.counters.bounded('slow_peers', MAX_SLOW_PEERS, () => this.queue.slowPeers);
   }
 
   /**
-   * `bytes` is asked for when its turn has come. Never rejects; `dropped` when too many wait, and after stop; nobody is dialled for a message
-   * (`not_connected`).
+   * `bytes` is called when the message is about to be sent. Never rejects. `dropped`: too many messages wait, or the
+   * sender has stopped; `not_connected`: a peer is never dialled for a message.
    */
   send(peerId: PeerId, bytes: () => Promise<Uint8Array>): Promise<Delivery> {
     if (this.stopped) return Promise.resolve('dropped');
@@ -54,18 +55,12 @@ export class StreamSender {
     return promise;
   }
 
-  /** Drops what waits and gives what is under way a moment. */
+  /** Drops waiting messages and gives those under way a moment. */
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
     this.queue.clear();
-    if (this.inHand.size === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, STOP_DEADLINE_MS);
-    });
-    await Promise.race([Promise.all(this.inHand), late]);
-    clearTimeout(timer);
+    await settledWithin(this.underWay, STOP_DEADLINE_MS);
   }
 
   private next(): void {
@@ -73,22 +68,22 @@ export class StreamSender {
     const nowMs = this.deps.clock.monotonic();
     for (let turn = this.queue.take(nowMs); turn !== undefined; turn = this.queue.take(nowMs)) this.begin(turn);
     clearTimeout(this.timer);
-    const restMs = this.queue.restMs(nowMs);
-    if (restMs !== undefined) this.timer = setTimeout(() => this.next(), restMs).unref();
+    const waitMs = this.queue.coolDownMs(nowMs);
+    if (waitMs !== undefined) this.timer = setTimeout(() => this.next(), waitMs).unref();
   }
 
   private begin({ peerId, job }: { readonly peerId: PeerId; readonly job: Job }): void {
     const work = this.run(peerId, job).then((pace) => {
-      this.inHand.delete(work);
+      this.underWay.delete(work);
       this.queue.ended(peerId, pace, this.deps.clock.monotonic());
       this.next();
     });
-    this.inHand.add(work);
+    this.underWay.add(work);
   }
 
   private async run(peerId: PeerId, { bytes, done }: Job): Promise<Pace> {
     const { node, isConnected, clock, log } = this.deps;
-    // What we ourselves take to know what to say is not the peer's.
+    // The time that we need to build the message does not count against the peer.
     let startedMs: number | undefined;
     try {
       const message = await bytes();
@@ -98,7 +93,7 @@ export class StreamSender {
         done('sent');
       } else done('not_connected');
     } catch (error) {
-      log.debug({ peerId, err: error }, 'handshake not handed over');
+      log.debug({ peerId, err: error }, 'failed to send handshake');
       done('failed');
     }
     if (startedMs === undefined) return 'untried';

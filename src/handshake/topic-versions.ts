@@ -1,5 +1,6 @@
-// Our version on the handshake topic: once at start, when somebody listens or nobody came in time, and for peers that did not take it over a
-// stream. One serves all who wait for it, so however many peers refuse streams, the network hears one now and then.
+// Our version on the handshake topic: once at start, when enough peers subscribe or the time for that is over, and for
+// peers that refused it on a stream. One message serves all of them, so the network receives few, however many peers
+// refuse streams.
 
 import type { PeerId } from '../domain/ids.ts';
 import { withDeadline } from '../lib/deadline.ts';
@@ -7,7 +8,7 @@ import { type Repeating, repeating } from '../lib/repeating.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import type { Tally } from './tally.ts';
+import type { HandshakeCounters } from './counters.ts';
 
 /** A network that we are part of. */
 export interface HandshakeNetwork {
@@ -18,23 +19,23 @@ export interface HandshakeNetwork {
 
 export interface TopicVersionsOptions {
   readonly networks: readonly HandshakeNetwork[];
-  /** `p2p_handshake_topic_size`: subscribers awaited at start; 0: none. */
+  /** `p2p_handshake_topic_size`: number of subscribers to wait for at start; 0: do not wait. */
   readonly topicSize: number;
-  /** `p2p_handshake_topic_timeout`: how long they are awaited. */
+  /** `p2p_handshake_topic_timeout`: how long to wait for them. */
   readonly topicTimeoutMs: number;
 }
 
 export interface TopicVersionsDependencies {
   readonly node: Pick<P2PNode, 'publish' | 'getTopic'>;
   readonly version: (topicPrefix: string) => Promise<Uint8Array>;
-  readonly tally: Tally;
+  readonly counters: HandshakeCounters;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Between two versions: peers that refuse streams and come in a row wait this long, as long as a late Go server at start. */
+/** Minimum time between two versions on the topic. */
 const MIN_INTERVAL_MS = 5000;
-const LOOK_INTERVAL_MS = 100;
+const CHECK_INTERVAL_MS = 100;
 const PUBLISH_DEADLINE_MS = 5000;
 
 export class TopicVersions {
@@ -50,21 +51,21 @@ export class TopicVersions {
     this.options = options;
   }
 
-  /** The version at start. */
+  /** Publishes the version at start. */
   start(): void {
     const { clock } = this.deps;
     const latestMs = clock.monotonic() + this.options.topicTimeoutMs;
-    const look = async () => {
+    const check = async () => {
       if (this.subscribers() < this.options.topicSize && clock.monotonic() < latestMs) return;
       this.waiting?.stop();
       this.request();
     };
-    this.waiting = repeating(look, { firstMs: 0, nextMs: () => LOOK_INTERVAL_MS }, (error) =>
-      this.deps.log.error({ err: error }, 'subscribers of the handshake topic not counted'),
+    this.waiting = repeating(check, { firstMs: 0, nextMs: () => CHECK_INTERVAL_MS }, (error) =>
+      this.deps.log.error({ err: error }, 'failed to count subscribers of the handshake topic'),
     );
   }
 
-  /** A version now, or as soon as the last is long enough ago; several requests until then are one. */
+  /** Publishes a version now, or once the minimum time since the last one is over; requests until then are merged. */
   request(): void {
     if (this.stopped || this.timer !== undefined) return;
     const waitMs = this.publishedMs + MIN_INTERVAL_MS - this.deps.clock.monotonic();
@@ -92,10 +93,10 @@ export class TopicVersions {
         const bytes = await this.deps.version(topicPrefix);
         if (this.stopped) return;
         const outcome = await withDeadline(this.deps.node.publish(topic, bytes), PUBLISH_DEADLINE_MS);
-        this.deps.tally.sent('version', 'topic', outcome === 'suppressed' ? 'suppressed' : 'sent');
+        this.deps.counters.sent('version', 'topic', outcome === 'suppressed' ? 'suppressed' : 'sent');
       } catch (error) {
-        this.deps.tally.sent('version', 'topic', 'failed');
-        this.deps.log.debug({ topic, err: error }, 'version not published');
+        this.deps.counters.sent('version', 'topic', 'failed');
+        this.deps.log.debug({ topic, err: error }, 'failed to publish version');
       }
     }
   }

@@ -1,4 +1,5 @@
-// A map that never grows beyond its bound: the entry that was set longest ago leaves. Reading does not renew an entry; setting it does.
+// A map that never grows beyond its bound: the entry that was set longest ago leaves. Reading does not renew an entry;
+// setting it does.
 import { LRUCache } from 'lru-cache';
 
 export interface BoundedMapOptions<K, V> {
@@ -45,13 +46,11 @@ export class BoundedMap<K extends {}, V extends {}> {
     this.entries.clear();
   }
 
-  /** Oldest first. */
-  keys(): IterableIterator<K> {
-    return this.entries.rkeys();
-  }
-
-  /** Newest first. */
-  values(): IterableIterator<V> {
-    return this.entries.values();
+  /** The entry set longest ago first; entries may be deleted meanwhile. */
+  *oldestFirst(): Generator<[key: K, value: V], void> {
+    for (const key of [...this.entries.rkeys()]) {
+      const value = this.entries.peek(key);
+      if (value !== undefined) yield [key, value];
+    }
   }
 }

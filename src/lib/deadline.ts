@@ -1,8 +1,12 @@
-// Deadlines for work that others do: every wait on a service, a peer or a part has one. The work itself is not cancelled; pass a signal for that.
+// Deadlines for work that others do: every wait on a service, a peer or a part has one. The work itself is not
+// cancelled; pass a signal for that.
 import pTimeout from 'p-timeout';
 import { P2PError } from './errors.ts';
 
-/** Settles as `work` does. Throws TIMEOUT after `deadlineMs`; `what` begins its message ("no answer" becomes "no answer within 2000 ms"). */
+/**
+ * Settles as `work` does. Throws TIMEOUT after `deadlineMs`; `what` begins its message ("no answer" becomes "no answer
+ * within 2000 ms").
+ */
 export async function withDeadline<T>(work: Promise<T>, deadlineMs: number, what = 'no answer'): Promise<T> {
   const milliseconds = Math.max(0, deadlineMs);
   const late = () => new P2PError('TIMEOUT', `${what} within ${Math.round(milliseconds)} ms`);

@@ -1,5 +1,5 @@
 // Every error that this program throws has a code from one table, so that operators and callers can tell them apart
-// without reading text. What a peer does wrong is a value (Fault, Verdict), never one of these.
+// without reading text. What a peer does wrong is a value (Fault, ValidationResult), never one of these.
 
 /** Code -> what it means and what to do. `docs/errors.md` is kept equal to this table by a test. */
 export const ERROR_CODES = {

@@ -1,6 +1,10 @@
-// IP addresses as numbers, read fast: the gate and every lookup parse one. Regular expressions and BigInt would cost more than the lookup.
+// IP addresses as numbers, read fast: the gate and every lookup parse one. Regular expressions and BigInt would cost
+// more than the lookup.
 
-/** IPv4 as 32 bits; IPv6 as eight 16-bit groups, each a character of a string. An IPv4-mapped IPv6 address is the IPv4 address. */
+/**
+ * IPv4 as 32 bits; IPv6 as eight 16-bit groups, each a character of a string. An IPv4-mapped IPv6 address is the IPv4
+ * address.
+ */
 export type IpAddress = { readonly family: 4; readonly bits: number } | { readonly family: 6; readonly groups: string };
 
 const ZERO = 48;

@@ -1,4 +1,5 @@
-// Periodic work without overlap: the next run is timed when the last has ended. One place, so that every loop stops the same way.
+// Periodic work without overlap: the next run is timed when the last has ended. One place, so that every loop stops the
+// same way.
 
 export interface Repeating {
   /** Runs soon instead of at the next interval; several calls before it runs count once. */
@@ -7,7 +8,10 @@ export interface Repeating {
   stop(): void;
 }
 
-/** Runs `task` after `firstMs`, then each `nextMs()` after the last run ended. A throw goes to `failed`, the loop goes on. */
+/**
+ * Runs `task` after `firstMs`, then each `nextMs()` after the last run ended. A throw goes to `failed`, the loop goes
+ * on.
+ */
 export function repeating(
   task: (signal: AbortSignal) => Promise<void>,
   times: { readonly firstMs: number; readonly nextMs: () => number },

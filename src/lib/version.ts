@@ -1,5 +1,5 @@
-// The version that others see in the user agent `teranode/bitcoin/<version>`: the git tag at build time, else a pseudo-version. The build
-// writes it into dist/lib/build-version.json; a run from sources asks git.
+// The version that others see in the user agent `teranode/bitcoin/<version>`: the git tag at build time, else a
+// pseudo-version. The build writes it into dist/lib/build-version.json; a run from sources asks git.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,17 +1,18 @@
-// Who announced what: hash -> authors, the first one first (spec: blockPeerMap, subtreePeerMap). Content that later proves invalid is
-// charged by this, and an announcement that repeats itself is told by it. One writer: the effects of the gossip pipeline.
+// Attribution: which authors announced a hash, first announcement first (spec: blockPeerMap, subtreePeerMap). It
+// decides who is penalized when content proves invalid, and recognises repeated announcements. One writer: the effects
+// of the gossip pipeline.
 
 import type { Hash, PeerId } from '../domain/ids.ts';
 import { BoundedQueue } from '../lib/bounded-queue.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Counter, Metrics } from '../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../ports/metrics.ts';
 
 /** One announcement of a hash. */
 export interface Announcement {
-  /** Who signed it. */
+  /** The peer that signed it. */
   readonly author: PeerId;
-  /** The neighbour that handed it to us. */
-  readonly relay: PeerId;
+  /** The propagation source: the neighbour that sent it to us. */
+  readonly receivedFrom: PeerId;
   readonly dataHubUrl: string;
   /** Monotonic ms. */
   readonly atMs: number;
@@ -20,9 +21,9 @@ export interface Announcement {
 export interface AttributionOptions {
   /** `block` or `subtree`, for the metrics. */
   readonly kind: 'block' | 'subtree';
-  /** `p2p_peer_map_max_size`: announcements kept; the oldest leaves first. */
+  /** `p2p_peer_map_max_size`: maximum number of announcements; the oldest is evicted first. */
   readonly maxAnnouncements: number;
-  /** `p2p_peer_map_ttl`: each announcement is forgotten this long after it came. */
+  /** `p2p_peer_map_ttl`: lifetime of an announcement. */
   readonly ttlMs: number;
 }
 
@@ -30,11 +31,11 @@ interface Kept extends Announcement {
   readonly hash: Hash;
 }
 
-/** What is kept of one hash. */
+/** The announcements of one hash. */
 interface Authors {
-  /** In the order in which they came. */
+  /** Oldest first. */
   readonly announcements: Kept[];
-  /** True once an announcement has left while one of another author stayed. */
+  /** True once an announcement was evicted while one of another author stayed. */
   hasForgotten: boolean;
 }
 
@@ -43,27 +44,28 @@ export class Attribution {
   private readonly options: AttributionOptions;
   private readonly evicted: Counter;
   private readonly byHash = new Map<Hash, Authors>();
-  /** All of them in that order, which is the order in which they expire too. */
+  /** All announcements, oldest first, which is also the order of expiry. */
   private readonly all: BoundedQueue<Kept>;
 
   constructor(deps: { readonly clock: Clock; readonly metrics: Metrics }, options: AttributionOptions) {
     this.clock = deps.clock;
     this.options = options;
-    this.evicted = deps.metrics.counter('teranode_p2p_attribution_evicted_total', 'Announcements forgotten', [
-      'kind',
-      'reason',
-    ]);
+    this.evicted = deps.metrics.counter(
+      'teranode_p2p_attribution_evicted_total',
+      'Announcements evicted from attribution',
+      ['kind', 'reason'],
+    );
     this.all = new BoundedQueue({
       maxItems: options.maxAnnouncements,
       onDrop: (announcement) => this.forget(announcement, 'full'),
     });
     const labels = { kind: options.kind };
-    deps.metrics.gauge('teranode_p2p_attribution_entries', 'Announcements remembered', () => this.size(), labels);
-    deps.metrics.gauge(
-      'teranode_p2p_attribution_bound',
-      'Announcements remembered at most',
-      () => options.maxAnnouncements,
-      labels,
+    const gauge = { name: 'teranode_p2p_attribution_entries', boundName: 'teranode_p2p_attribution_bound', labels };
+    gaugeWithBound(
+      deps.metrics,
+      { ...gauge, help: 'Announcements remembered for attribution' },
+      () => this.size(),
+      options.maxAnnouncements,
     );
   }
 
@@ -74,12 +76,12 @@ export class Attribution {
     return false;
   }
 
-  /** Announcements of a hash within the TTL, the first one first; empty when unknown. */
+  /** Announcements of a hash within the TTL, oldest first; empty when the hash is unknown. */
   announcementsOf(hash: Hash): readonly Announcement[] {
     return (this.byHash.get(hash)?.announcements ?? []).filter((announcement) => !this.isExpired(announcement));
   }
 
-  /** True when others announced the hash too, of whom nothing more is known: who is left may not be the one to blame. */
+  /** True when announcements by other authors were evicted: the remaining author may not be the one at fault. */
   hasForgotten(hash: Hash): boolean {
     const authors = this.byHash.get(hash);
     if (authors === undefined) return false;
@@ -89,7 +91,7 @@ export class Attribution {
   }
 
   record(hash: Hash, announcement: Omit<Announcement, 'atMs'>): void {
-    // What has expired leaves here already, so that it does not push out what has not.
+    // Expired announcements are removed first, so that they do not evict live ones.
     this.cleanUp();
     const kept = { ...announcement, hash, atMs: this.clock.monotonic() };
     const known = this.byHash.get(hash);
@@ -98,7 +100,7 @@ export class Attribution {
     this.all.push(kept);
   }
 
-  /** Forgets what is older than the TTL, at the cost of what it forgets; called each `p2p_peer_map_cleanup_interval`. */
+  /** Removes expired announcements; costs only what it removes. Called every `p2p_peer_map_cleanup_interval`. */
   cleanUp(): void {
     for (let oldest = this.all.at(0); oldest !== undefined && this.isExpired(oldest); oldest = this.all.at(0)) {
       this.all.shift();
@@ -114,7 +116,7 @@ export class Attribution {
     return this.clock.monotonic() - announcement.atMs > this.options.ttlMs;
   }
 
-  /** The oldest of all is the oldest of its hash. */
+  /** Called in age order, so the announcement is the oldest of its hash too. */
   private forget({ hash, author }: Kept, reason: 'full' | 'expired'): void {
     const authors = this.byHash.get(hash);
     authors?.announcements.shift();

@@ -1,42 +1,44 @@
-// What peers say of themselves and what of it is proven, by peer id (spec: peerBlockHashes and the registry of Teranode). One writer: the
-// effects of the pipeline and of the handshake. Connected peers and gossiped strangers are kept apart, so that nobody is pushed out by names.
+// What peers say about themselves and what of it is proven, by peer id (spec: peerBlockHashes and the registry of
+// Teranode). One writer: the effects of the pipeline and of the handshake. Connected peers and unconnected authors are
+// kept apart, so that authors cannot evict peers.
 
 import type { BlockHash, PeerId } from '../domain/ids.ts';
+import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 
-/** A point of the chain that a peer stands at. */
+/** A block that a peer has reached. */
 export interface ChainPoint {
   /** uint32. */
   readonly height: number;
   readonly hash: BlockHash | undefined;
-  /** Unix ms at which it was said or proven. */
+  /** Unix ms of the claim or proof. */
   readonly atMs: number;
 }
 
 export interface RegisteredPeer {
   readonly id: PeerId;
   readonly isConnected: boolean;
-  /** Unix ms; undefined for strangers. */
+  /** Unix ms; undefined for unconnected authors. */
   readonly connectedAtMs: number | undefined;
-  /** Unix ms of its last message that passed. */
+  /** Unix ms of its last valid message. */
   readonly lastMessageMs: number | undefined;
-  /** As the peer says; expires (see `CLAIM_KEEP_MS`). */
+  /** The peer's latest claim; expires (see `CLAIM_KEEP_MS`). */
   readonly claimed: ChainPoint | undefined;
-  /** First claim since it connected. */
+  /** Its first claim on this connection. */
   readonly startingHeight: number | undefined;
-  /** Highest point at which it announced a header that we checked against our own chain. */
+  /** The highest block whose header it announced and we checked against our own chain. */
   readonly proven: ChainPoint | undefined;
-  /** Where it serves blocks; only URLs that may be used. */
+  /** Where it serves blocks; only URLs that the rules allow. */
   readonly dataHubUrl: string | undefined;
-  /** As its handshake on this connection says; for strangers, as they said last. */
+  /** From its handshake on this connection; for unconnected authors, from their last message. */
   readonly userAgent: string | undefined;
   /** Bitmap, uint64: 1 is a full node. As `userAgent`. */
   readonly services: bigint | undefined;
   readonly clientName: string | undefined;
 }
 
-/** What is newly known of a peer; absent fields stay. */
+/** New facts about a peer; absent fields keep their value. */
 export interface PeerPatch {
   readonly claimed?: { readonly height: number; readonly hash: BlockHash | undefined };
   readonly proven?: { readonly height: number; readonly hash: BlockHash | undefined };
@@ -48,36 +50,55 @@ export interface PeerPatch {
 
 type Entry = { -readonly [K in keyof RegisteredPeer]: RegisteredPeer[K] } & { heardMs: number };
 
-/** A claim not repeated for this long says nothing of today: ten times the interval of a node status, and more than a block's. */
+/** A claim that is not repeated for this long has expired. It is longer than most intervals between blocks. */
 export const CLAIM_KEEP_MS = 30 * 60_000;
-/** Strangers: gossiped authors that we are not connected to. */
-export const MAX_STRANGERS = 2000;
-const STRANGER_KEEP_MS = 10 * 60_000;
+/** Maximum number of unconnected authors: peers whose gossip we receive without a connection to them. */
+export const MAX_UNCONNECTED = 2000;
+const UNCONNECTED_KEEP_MS = 10 * 60_000;
 const MAX_TEXT = 256;
 
 export class PeerRegistry {
   private readonly clock: Clock;
   private readonly evicted: Counter;
   private readonly connectedPeers = new Map<PeerId, Entry>();
-  /** Heard of longest ago first. */
-  private readonly strangers = new Map<PeerId, Entry>();
-  private readonly leavers = new Set<(peerId: PeerId) => void>();
+  /** Unconnected authors, least recently heard first. */
+  private readonly unconnected: BoundedMap<PeerId, Entry>;
+  private readonly disconnectListeners = new Set<(peerId: PeerId) => void>();
 
   constructor(deps: { readonly clock: Clock; readonly metrics: Metrics }) {
     this.clock = deps.clock;
     const { metrics } = deps;
-    this.evicted = metrics.counter('teranode_p2p_registry_evicted_total', 'Strangers forgotten', ['reason']);
-    const size = (of: Map<PeerId, Entry>) => () => of.size;
-    metrics.gauge('teranode_p2p_registry_peers', 'Peers in the registry', size(this.connectedPeers), {
-      kind: 'connected',
-    });
-    metrics.gauge('teranode_p2p_registry_peers', 'Peers in the registry', size(this.strangers), { kind: 'stranger' });
-    metrics.gauge('teranode_p2p_registry_strangers_bound', 'Strangers in the registry at most', () => MAX_STRANGERS);
+    this.evicted = metrics.counter(
+      'teranode_p2p_registry_evicted_total',
+      'Unconnected authors evicted from the registry',
+      ['reason'],
+    );
+    this.unconnected = new BoundedMap({ max: MAX_UNCONNECTED, onEvict: () => this.evicted.add(1, { reason: 'full' }) });
+    const size = (of: { readonly size: number }) => () => of.size;
+    metrics.gauge(
+      'teranode_p2p_registry_peers',
+      'Peers in the registry: connected, or authors without a connection',
+      size(this.connectedPeers),
+      {
+        kind: 'connected',
+      },
+    );
+    metrics.gauge(
+      'teranode_p2p_registry_peers',
+      'Peers in the registry: connected, or authors without a connection',
+      size(this.unconnected),
+      { kind: 'stranger' },
+    );
+    metrics.gauge(
+      'teranode_p2p_registry_strangers_bound',
+      'Maximum number of unconnected authors in the registry',
+      () => MAX_UNCONNECTED,
+    );
   }
 
   connected(peerId: PeerId): void {
-    const entry = this.strangers.get(peerId) ?? this.connectedPeers.get(peerId) ?? newEntry(peerId);
-    this.strangers.delete(peerId);
+    const entry = this.unconnected.get(peerId) ?? this.connectedPeers.get(peerId) ?? newEntry(peerId);
+    this.unconnected.delete(peerId);
     this.connectedPeers.set(peerId, entry);
     entry.isConnected = true;
     entry.connectedAtMs = this.clock.now();
@@ -86,7 +107,7 @@ export class PeerRegistry {
     entry.services = undefined;
   }
 
-  /** The peer becomes a stranger, and expires as one. */
+  /** The peer becomes an unconnected author, and expires as one. */
   disconnected(peerId: PeerId): void {
     const entry = this.connectedPeers.get(peerId);
     if (entry === undefined) return;
@@ -94,13 +115,13 @@ export class PeerRegistry {
     entry.isConnected = false;
     entry.connectedAtMs = undefined;
     entry.startingHeight = undefined;
-    this.keepStranger(entry);
-    for (const leaver of this.leavers) leaver(peerId);
+    this.keepUnconnected(entry);
+    for (const listener of this.disconnectListeners) listener(peerId);
   }
 
-  /** A message of the peer passed. */
+  /** Records a valid message of the peer. */
   heard(peerId: PeerId, patch: PeerPatch): void {
-    const entry = this.connectedPeers.get(peerId) ?? this.strangers.get(peerId) ?? newEntry(peerId);
+    const entry = this.connectedPeers.get(peerId) ?? this.unconnected.get(peerId) ?? newEntry(peerId);
     const atMs = this.clock.now();
     entry.lastMessageMs = atMs;
     if (patch.claimed !== undefined) {
@@ -113,51 +134,44 @@ export class PeerRegistry {
     if (patch.userAgent !== undefined) entry.userAgent = patch.userAgent.slice(0, MAX_TEXT);
     if (patch.services !== undefined) entry.services = patch.services;
     if (patch.clientName !== undefined) entry.clientName = patch.clientName.slice(0, MAX_TEXT);
-    if (!entry.isConnected) this.keepStranger(entry);
+    if (!entry.isConnected) this.keepUnconnected(entry);
   }
 
   get(peerId: PeerId): RegisteredPeer | undefined {
-    const entry = this.connectedPeers.get(peerId) ?? this.strangers.get(peerId);
+    const entry = this.connectedPeers.get(peerId) ?? this.unconnected.get(peerId);
     return entry === undefined ? undefined : this.view(entry);
   }
 
-  /** Exactly the connected ones. */
+  /** Exactly the connected peers. */
   connectedList(): RegisteredPeer[] {
     return [...this.connectedPeers.values()].map((entry) => this.view(entry));
   }
 
-  /** Strangers, heard of longest ago first. */
-  strangerList(): RegisteredPeer[] {
-    return [...this.strangers.values()].map((entry) => this.view(entry));
+  /**
+   * Calls `listener` for each peer that disconnected, until the returned function is called. The listener must not
+   * throw.
+   */
+  onDisconnected(listener: (peerId: PeerId) => void): () => void {
+    this.disconnectListeners.add(listener);
+    return () => this.disconnectListeners.delete(listener);
   }
 
-  /** Called for each peer that is no longer connected, until the returned function is called; must not throw. */
-  onLeave(leaver: (peerId: PeerId) => void): () => void {
-    this.leavers.add(leaver);
-    return () => this.leavers.delete(leaver);
-  }
-
-  /** Forgets strangers not heard of for ten minutes; called each minute. */
+  /** Evicts authors that were not heard for ten minutes; called every minute. */
   purge(): void {
-    const oldestMs = this.clock.monotonic() - STRANGER_KEEP_MS;
-    for (const [peerId, entry] of this.strangers) {
+    const oldestMs = this.clock.monotonic() - UNCONNECTED_KEEP_MS;
+    for (const [peerId, entry] of this.unconnected.oldestFirst()) {
       if (entry.heardMs >= oldestMs) return;
-      this.strangers.delete(peerId);
+      this.unconnected.delete(peerId);
       this.evicted.add(1, { reason: 'expired' });
     }
   }
 
-  private keepStranger(entry: Entry): void {
+  private keepUnconnected(entry: Entry): void {
     entry.heardMs = this.clock.monotonic();
-    this.strangers.delete(entry.id);
-    this.strangers.set(entry.id, entry);
-    if (this.strangers.size <= MAX_STRANGERS) return;
-    const oldest = this.strangers.keys().next();
-    if (!oldest.done) this.strangers.delete(oldest.value);
-    this.evicted.add(1, { reason: 'full' });
+    this.unconnected.set(entry.id, entry);
   }
 
-  /** A copy, with a claim that is too old left out. */
+  /** A copy without an expired claim. */
   private view({ heardMs: _heardMs, ...entry }: Entry): RegisteredPeer {
     const isOld = entry.claimed !== undefined && this.clock.now() - entry.claimed.atMs > CLAIM_KEEP_MS;
     return isOld ? { ...entry, claimed: undefined } : entry;

@@ -1,7 +1,7 @@
 // What programs over HTTP may ask and order of this node: the admin port, and what only watchers want to see.
 import type { Hash, PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
-import type { RelayDecision } from './p2p-node.ts';
+import type { ValidationDecision } from './p2p-node.ts';
 import type { PeerAdmin } from './peer-admin.ts';
 import type { SyncPeer } from './sync-status.ts';
 
@@ -42,7 +42,7 @@ export interface RecentVerdict {
   readonly author: PeerId;
   /** Who handed it over. */
   readonly relay: PeerId;
-  readonly decision: RelayDecision;
+  readonly decision: ValidationDecision;
   readonly isProcessed: boolean;
   /** Name of the guard that stopped it; undefined when it was processed. */
   readonly reason: string | undefined;

@@ -3,23 +3,21 @@ import type { PeerId } from '../domain/ids.ts';
 import type { Progress } from './progress.ts';
 
 /** What happens to a gossip message: forwarded, silently dropped, or dropped as invalid. */
-export type RelayDecision = 'accept' | 'ignore' | 'reject';
+export type ValidationDecision = 'accept' | 'ignore' | 'reject';
 
 /** A gossip message whose signature has been verified. */
 export interface GossipMessage {
   readonly topic: string;
   readonly bytes: Uint8Array;
-  /** Who wrote it, proven by its signature. */
+  /** The peer that signed it. */
   readonly author: PeerId;
-  /** The public key of the author in libp2p's protobuf form; made when asked for. */
-  readonly authorKey: () => Uint8Array;
-  /** The neighbour that handed it to us; for our own messages, ourselves. */
-  readonly relay: PeerId;
+  /** The propagation source: the neighbour that sent it to us. For our own messages, ourselves. */
+  readonly receivedFrom: PeerId;
   readonly seqno: bigint;
 }
 
-/** Judges a message inside gossip's validator: synchronous, never blocks. What it rejects or ignores is not forwarded. */
-export type TopicHandler = (message: GossipMessage) => RelayDecision;
+/** Validates a message inside gossipsub's validator: synchronous, never blocks. A rejected or ignored message is not forwarded. */
+export type TopicHandler = (message: GossipMessage) => ValidationDecision;
 
 /** An inbound direct stream, already negotiated. The handler owns it and must close or abort it. */
 export interface DirectStream {

@@ -1,7 +1,7 @@
 // What happened lately, for people who look: announcements and verdicts, bounded in number, each kept for as long as nothing newer needs its place.
 
 import type { NotificationStream } from '../domain/notification.ts';
-import type { Verdict } from '../gossip/verdict.ts';
+import type { ValidationResult } from '../gossip/validation-result.ts';
 import { MAX_RECENT, type RecentAnnouncement, type RecentVerdict } from '../ports/node-view.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 
@@ -42,10 +42,10 @@ export class Recent {
   }
 
   /** Called for each message: nothing is made of it before somebody asks. */
-  verdict({ topic, author, relay }: GossipMessage, verdict: Verdict, atMs: number): void {
-    const { relay: decision } = verdict;
-    const reason = verdict.process ? undefined : verdict.reason;
-    this.judged.push(() => ({ atMs, topic, author, relay, decision, isProcessed: verdict.process, reason }));
+  result({ topic, author, receivedFrom }: GossipMessage, result: ValidationResult, atMs: number): void {
+    const { decision, process: isProcessed } = result;
+    const reason = result.process ? undefined : result.reason;
+    this.judged.push(() => ({ atMs, topic, author, relay: receivedFrom, decision, isProcessed, reason }));
   }
 
   announcements(): readonly RecentAnnouncement[] {

@@ -1,18 +1,17 @@
-// Best block: a request for it, or the announcement that answers (spec "BestBlockMessage").
+// Best block: a request, or the announcement that answers it (spec "BestBlockMessage").
 
 import type { BlockHash } from '../domain/ids.ts';
 import { type Decoded, failed } from './fault.ts';
 import { FieldReader, goBytes } from './json.ts';
+import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 export type BestBlockMessage =
   | { readonly kind: 'request'; readonly peerId: string }
   | { readonly kind: 'announcement'; readonly height: number; readonly hash: BlockHash };
 
-const MAX_BYTES = 4 * 1024;
-
-/** An object with a hash is an announcement, one with a peer id a request. */
+/** An object with a hash is an announcement, one with a peer ID a request. */
 export function decodeBestBlock(bytes: Uint8Array): Decoded<BestBlockMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_BYTES });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.best_block });
   if (!read.ok) return read;
   const fields = read.message;
   if (fields.raw('Hash') !== undefined) {

@@ -1,4 +1,5 @@
-// The part of a node status that comes from block assembly: the fields of its StateMessage in camelCase, zero ones left out by Go.
+// The part of a node status that comes from block assembly: the fields of its StateMessage in camelCase. Go omits zero
+// values.
 import type { BlockAssemblyDetails } from '../domain/node-status.ts';
 import { type Decoded, failed } from './fault.ts';
 import { parseHash } from './hash.ts';
@@ -6,7 +7,7 @@ import { FieldReader, goObject, goString, type JsonField, type RawJson } from '.
 
 const MAX_SUBTREES = 10_000;
 
-/** All zero, which Go writes as `{}`: nothing is known. */
+/** Unknown details: all values are zero, which Go writes as `{}`. */
 export const UNKNOWN_BLOCK_ASSEMBLY: BlockAssemblyDetails = {
   blockAssemblyState: '',
   subtreeProcessorState: '',
@@ -21,7 +22,7 @@ export const UNKNOWN_BLOCK_ASSEMBLY: BlockAssemblyDetails = {
   subtrees: [],
 };
 
-/** undefined (absent or null) is unknown. */
+/** undefined (absent or null) means unknown. */
 export function readBlockAssembly(value: unknown): Decoded<BlockAssemblyDetails> {
   if (value === undefined) return { ok: true, message: UNKNOWN_BLOCK_ASSEMBLY };
   if (typeof value !== 'object' || value === null || Array.isArray(value))
@@ -54,7 +55,7 @@ function subtreesOf(fields: FieldReader): readonly string[] {
   return hashes;
 }
 
-/** Fields in the order of the StateMessage, zero ones left out, whatever the order of the object's own. */
+/** Writes the fields in the order of the StateMessage, without zero values. */
 export function writeBlockAssembly(details: BlockAssemblyDetails): RawJson {
   const fields: JsonField[] = [
     ['blockAssemblyState', details.blockAssemblyState],

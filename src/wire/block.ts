@@ -4,6 +4,7 @@ import type { BlockHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
 import { HEADER_BYTES } from './header.ts';
 import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
+import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 export interface BlockMessage {
   readonly hash: BlockHash;
@@ -11,16 +12,14 @@ export interface BlockMessage {
   readonly height: number;
   /** Where the author serves the block; not checked here. */
   readonly dataHubUrl: string;
-  /** As claimed; the signature tells whether it is true. */
+  /** As claimed by the author; compared with the signature elsewhere. */
   readonly peerId: string;
-  /** 80 bytes; undefined in messages of older nodes. */
+  /** 80 bytes; undefined in messages from older nodes. */
   readonly header: Uint8Array | undefined;
 }
 
-const MAX_BYTES = 16 * 1024;
-
 export function decodeBlock(bytes: Uint8Array): Decoded<BlockMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_BYTES });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.block });
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({

@@ -1,6 +1,6 @@
-// What can be wrong with bytes from a peer. A Fault is a value: a peer's mistake is not our exception.
+// Faults in the bytes of a peer. A fault is a value, not an exception.
 
-/** Closed set: it labels a metric. */
+/** A closed set: it labels a metric. */
 export type FaultCode =
   | 'too_large'
   | 'not_json'
@@ -16,16 +16,16 @@ export type FaultCode =
 
 export interface Fault {
   readonly code: FaultCode;
-  /** For a person; at most 120 characters, escaped. */
+  /** For people to read; at most 120 characters, escaped. */
   readonly detail: string;
 }
 
-/** A message, or what is wrong with its bytes. */
+/** A decoded message, or the fault in its bytes. */
 export type Decoded<T> = { readonly ok: true; readonly message: T } | { readonly ok: false; readonly fault: Fault };
 
 const MAX_DETAIL = 120;
 
-/** A fault whose detail may hold a peer's text. */
+/** A fault whose detail may contain text from a peer. */
 export function fault(code: FaultCode, detail: string): Fault {
   const escaped = JSON.stringify(detail.slice(0, MAX_DETAIL)).slice(1, -1);
   return { code, detail: escaped.slice(0, MAX_DETAIL) };

@@ -3,13 +3,14 @@
 import type { BlockHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
 import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
+import { MAX_DIRECT_STREAM_BYTES } from './message-sizes.ts';
 
 export interface HandshakeMessage {
   readonly type: 'version' | 'verack';
   readonly peerId: string;
   /** uint32. */
   readonly bestHeight: number;
-  /** undefined when the sender knows none yet. */
+  /** undefined when the sender does not know its tip yet. */
   readonly bestHash: BlockHash | undefined;
   readonly dataHubUrl: string;
   /** `teranode/bitcoin/<version>`. */
@@ -19,11 +20,8 @@ export interface HandshakeMessage {
   readonly topicPrefix: string;
 }
 
-/** Largest handshake message in bytes. */
-export const MAX_HANDSHAKE_BYTES = 16 * 1024;
-
 export function decodeHandshake(bytes: Uint8Array): Decoded<HandshakeMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_HANDSHAKE_BYTES, exact: true });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_DIRECT_STREAM_BYTES, exact: true });
   if (!read.ok) return read;
   const fields = read.message;
   const type = fields.text('type');

@@ -1,4 +1,4 @@
-// Block headers: 80 bytes, their hash, their target and the work it stands for. Arithmetic as Bitcoin nodes do it.
+// Block headers: their 80 bytes, hash, target and work. The arithmetic is that of Bitcoin nodes.
 
 import type { BlockHash, Hash } from '../domain/ids.ts';
 import { doubleSha256, hashFromBytes, hashToBytes } from './hash.ts';
@@ -49,7 +49,7 @@ export function hashHeader(bytes: Uint8Array): BlockHash {
   return hashFromBytes(doubleSha256(bytes));
 }
 
-/** The target that compact bits stand for; undefined when negative, zero or over 256 bits. */
+/** The target encoded by compact bits; undefined when it is negative, zero or over 256 bits. */
 export function targetFromCompact(bits: number): bigint | undefined {
   const exponent = bits >>> 24;
   const mantissa = BigInt(bits & 0x7f_ffff);
@@ -75,13 +75,18 @@ export function workOfTarget(target: bigint): bigint {
 }
 
 /**
- * Whether a header carries the work that its own target asks for, and that target is the network's limit or harder. `limitBits` is the
- * network's easiest target in compact form.
+ * Whether a header carries the work that its own target asks for, and whether that target is at least as hard as the
+ * network's limit. `limitBits` is the network's easiest target in compact form; `hash` is given by callers that have
+ * hashed the header already.
  */
-export function checkProofOfWork(header: Uint8Array, limitBits: number): 'ok' | 'bad_target' | 'insufficient_work' {
+export function checkProofOfWork(
+  header: Uint8Array,
+  limitBits: number,
+  hash: BlockHash = hashHeader(header),
+): 'ok' | 'bad_target' | 'insufficient_work' {
   const bits = new DataView(header.buffer, header.byteOffset, header.byteLength).getUint32(72, true);
   const target = targetFromCompact(bits);
   const limit = targetFromCompact(limitBits);
   if (target === undefined || limit === undefined || target > limit) return 'bad_target';
-  return BigInt(`0x${hashHeader(header)}`) <= target ? 'ok' : 'insufficient_work';
+  return BigInt(`0x${hash}`) <= target ? 'ok' : 'insufficient_work';
 }

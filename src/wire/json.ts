@@ -1,13 +1,13 @@
-// JSON as Go reads and writes it. Reading ignores the case of field names and unknown fields, takes null as absent, and never throws;
-// writing keeps the order of fields and Go's escaping, byte for byte.
+// JSON as Go reads and writes it. The reader ignores the case of field names and unknown fields, treats null as absent,
+// and never throws. The writer keeps the order of fields and Go's escaping, byte for byte.
 
 import type { Hash } from '../domain/ids.ts';
 import { type Decoded, type Fault, failed, fault } from './fault.ts';
 import { parseHash } from './hash.ts';
 
-/** Longest URL that is read. */
+/** Maximum length of a URL. */
 export const MAX_URL_CHARS = 2048;
-/** Longest text that is read where nothing else is said. */
+/** Maximum length of a text without a bound of its own. */
 export const MAX_TEXT_CHARS = 1024;
 export const MAX_UINT32 = 0xffff_ffff;
 const MAX_UINT64 = 0xffff_ffff_ffff_ffffn;
@@ -16,18 +16,18 @@ const MAX_INT64 = 0x7fff_ffff_ffff_ffffn;
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
 
 /**
- * Whole numbers become bigint, exact beyond 2^53; what is written with a point or an exponent stays a number, because Go takes neither for
- * an integer, `1.0` and `1e3` included. Nor does it take `-0` for an unsigned one.
+ * Integers become bigint, exact beyond 2^53. A literal with a point or an exponent stays a number, because Go does not
+ * accept it as an integer, not even `1.0` or `1e3`; nor does Go accept `-0` as an unsigned integer.
  */
 const exactIntegers: Reviver = (_key, value, context) =>
   typeof value === 'number' && context.source !== undefined && /^(?!-0$)-?\d{1,20}$/.test(context.source)
     ? BigInt(context.source)
     : value;
 
-/** True for every text in which a number may have a point or an exponent, and for some others. */
+/** Matches every text in which a number may have a point or an exponent, and some others. */
 const MAYBE_FRACTION = /:\s*-?\d+[.eE]/;
 
-/** Spellings that the network writes, folded once: most names are one of a few dozen. */
+/** Case-folded field names: real messages use a few dozen. */
 const KNOWN_NAMES = new Map<string, string>();
 const MAX_KNOWN_NAMES = 256;
 const MAX_KNOWN_CHARS = 32;
@@ -42,12 +42,12 @@ function folded(name: string): string {
 }
 
 /**
- * Reads the fields of one JSON object and remembers the first thing that is wrong; `finish` tells. Reading goes on after a fault with zero
- * values, so that a decoder is a plain list of its fields.
+ * Reads the fields of one JSON object and remembers the first fault, which `finish` returns. After a fault it goes on
+ * with zero values, so that a decoder is a plain list of its fields.
  */
 export class FieldReader {
   private readonly fields: ReadonlyMap<string, unknown>;
-  /** Names that came in more than one spelling. */
+  /** Field names that occur in more than one spelling. */
   private readonly ambiguous: ReadonlySet<string> | undefined;
   private readonly exact: boolean;
   private fault: Fault | undefined;
@@ -68,7 +68,7 @@ export class FieldReader {
     this.exact = exact;
   }
 
-  /** `exact` keeps 64-bit numbers whole; it makes parsing several times slower. */
+  /** `exact` keeps 64-bit integers exact; parsing is several times slower then. */
   static of(bytes: Uint8Array, options: { readonly maxBytes: number; readonly exact?: boolean }): Decoded<FieldReader> {
     if (bytes.byteLength > options.maxBytes)
       return failed('too_large', `${bytes.byteLength} bytes, at most ${options.maxBytes}`);
@@ -78,19 +78,19 @@ export class FieldReader {
     try {
       value = exact ? JSON.parse(text, exactIntegers as (key: string, value: unknown) => unknown) : JSON.parse(text);
     } catch {
-      return failed('not_json', 'no JSON');
+      return failed('not_json', 'not JSON');
     }
     if (typeof value !== 'object' || value === null || Array.isArray(value))
-      return failed('not_object', 'no JSON object');
+      return failed('not_object', 'not a JSON object');
     return { ok: true, message: new FieldReader(value, exact) };
   }
 
-  /** Reads an object that is a field of another, whose reader was made `exact`. */
+  /** A reader for an object inside another one, whose reader must be `exact`. */
   static ofObject(value: object): FieldReader {
     return new FieldReader(value, true);
   }
 
-  /** The message, unless something was wrong. */
+  /** The message, or the first fault. */
   finish<T>(message: T): Decoded<T> {
     return this.fault === undefined ? { ok: true, message } : { ok: false, fault: this.fault };
   }
@@ -99,7 +99,9 @@ export class FieldReader {
     this.fault ??= fault(code, detail);
   }
 
-  /** undefined when absent or null. A name in two spellings is refused: Go takes the last one, others the first. */
+  /**
+   * undefined when absent or null. A name in two spellings is a fault: Go takes the last one, other parsers the first.
+   */
   raw(name: string): unknown {
     const key = folded(name);
     if (this.ambiguous?.has(key)) this.fail('ambiguous_field', name);
@@ -114,7 +116,7 @@ export class FieldReader {
     return value.length > maxChars ? this.wrong(name, 'out_of_range', '') : value;
   }
 
-  /** A hash that must be there. */
+  /** A required hash. */
   hash(name: string): Hash {
     const text = this.text(name);
     const hash = parseHash(text);
@@ -122,17 +124,17 @@ export class FieldReader {
     return this.wrong(name, text === '' ? 'missing_field' : 'hash_form', '' as Hash);
   }
 
-  /** A hash, or empty. */
+  /** A hash; undefined when absent or empty. */
   optionalHash(name: string): Hash | undefined {
     return this.raw(name) === undefined || this.raw(name) === '' ? undefined : this.hash(name);
   }
 
-  /** Whole number from 0 to 2^32 - 1; 0 when absent. */
+  /** An integer from 0 to 2^32 - 1; 0 when absent. */
   uint32(name: string): number {
     return Number(this.integer(name, 0n, BigInt(MAX_UINT32)));
   }
 
-  /** 0 when absent. The reader must have been made `exact`. */
+  /** 0 when absent. The reader must be `exact`. */
   uint64(name: string): bigint {
     return this.integer(name, 0n, MAX_UINT64);
   }
@@ -145,7 +147,8 @@ export class FieldReader {
     const value = this.raw(name);
     if (value === undefined) return 0n;
     if (typeof value !== 'number' && typeof value !== 'bigint') return this.wrong(name, 'wrong_type', 0n);
-    // Of an exact reader a number has a point, an exponent or a sign that is none; of another one it may only be too large.
+    // In an exact reader, a number that is not a bigint has a point, an exponent or the sign of -0; in another one it
+    // can only be too large.
     const isWhole = typeof value === 'bigint' || (!this.exact && Number.isSafeInteger(value) && !Object.is(value, -0));
     if (!isWhole) return this.wrong(name, 'out_of_range', 0n);
     const integer = BigInt(value);
@@ -167,10 +170,10 @@ export class FieldReader {
   }
 }
 
-/** A field to write. Absent ones are left out by the caller. */
+/** A field to write. The caller leaves out absent ones. */
 export type JsonField = readonly [name: string, value: string | number | bigint | RawJson];
 
-/** JSON text that stands as it is. */
+/** JSON text to insert unchanged. */
 export interface RawJson {
   readonly json: string;
 }
@@ -185,7 +188,7 @@ export function goString(text: string): string {
   );
 }
 
-/** Text of an object with its fields in the order given. */
+/** The text of an object with its fields in the given order. */
 export function goObject(fields: readonly JsonField[]): string {
   return `{${fields.map(([name, value]) => `"${name}":${goValue(value)}`).join(',')}}`;
 }
@@ -193,8 +196,9 @@ export function goObject(fields: readonly JsonField[]): string {
 function goValue(value: JsonField[1]): string {
   if (typeof value === 'string') return goString(value);
   if (typeof value === 'object') return value.json;
-  // Go's shortest float form is that of ECMAScript's Number, exponents included.
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError('JSON has no infinite numbers');
+  // Go writes floats in the same shortest form as ECMAScript, exponents included.
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new RangeError('JSON cannot represent infinite numbers');
   return String(value);
 }
 

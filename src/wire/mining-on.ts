@@ -1,13 +1,14 @@
-// Mining-on: what its author mines on now, that is, its best header (spec "MiningOnMessage").
+// Mining-on: the block that its author mines on, which is its best header (spec "MiningOnMessage").
 
 import type { BlockHash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
 import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
+import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 export interface MiningOnMessage {
   /** The tip. */
   readonly hash: BlockHash;
-  /** Its parent; undefined in messages that leave it empty. */
+  /** The parent of the tip; undefined in messages that leave it empty. */
   readonly previousHash: BlockHash | undefined;
   readonly dataHubUrl: string;
   readonly peerId: string;
@@ -20,10 +21,8 @@ export interface MiningOnMessage {
   readonly txCount: bigint;
 }
 
-const MAX_BYTES = 16 * 1024;
-
 export function decodeMiningOn(bytes: Uint8Array): Decoded<MiningOnMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_BYTES, exact: true });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.mining_on, exact: true });
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({

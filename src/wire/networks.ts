@@ -1,12 +1,12 @@
-// The chains a node can belong to: topic prefix, easiest target, genesis header. Numbers as go-chaincfg has them.
+// The chains a node can belong to: topic prefix, easiest target, genesis header. The numbers are those of go-chaincfg.
 
 export type Network = 'mainnet' | 'testnet' | 'stn' | 'regtest' | 'teratestnet' | 'tstn';
 
 export interface NetworkParameters {
   readonly name: Network;
-  /** Unless `chainCfgParams_topicPrefix` says otherwise. */
+  /** Default of `chainCfgParams_topicPrefix`. */
   readonly topicPrefix: string;
-  /** Easiest target in compact form. */
+  /** The easiest allowed target in compact form. */
   readonly powLimitBits: number;
   readonly allowsMinDifficultyBlocks: boolean;
   /** 80 bytes. */
@@ -15,7 +15,7 @@ export interface NetworkParameters {
 
 /** Topic prefix since go-chaincfg 1.4. */
 const PREFIX = 'teranode/bitcoin/1.0.0';
-/** Merkle root of the first block of 2009, in header order; every chain but tstn begins with its coinbase. */
+/** Merkle root of the genesis block of 2009 in header order; every chain but tstn starts with the same coinbase. */
 const FIRST_COINBASE = '3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a';
 const TSTN_COINBASE = '8fc98ce2660d92de885d31286c6286a97c429fcef5a4d62a495ec6255b2e4564';
 

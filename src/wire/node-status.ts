@@ -1,15 +1,15 @@
-// Node status: how a node presents itself every 10 s (spec "p2p_node_status_topic").
+// Node status: what a node says about itself every 10 s (spec "p2p_node_status_topic").
 import type { NodeStatusMessage } from '../domain/node-status.ts';
 import { readBlockAssembly, writeBlockAssembly } from './block-assembly-details.ts';
 import type { Decoded } from './fault.ts';
 import { parseHash } from './hash.ts';
 import { FieldReader, goBytes, type JsonField, MAX_URL_CHARS } from './json.ts';
+import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
-const MAX_BYTES = 512 * 1024;
 const MAX_HEX_CHARS = 64;
 
 export function decodeNodeStatus(bytes: Uint8Array): Decoded<NodeStatusMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_BYTES, exact: true });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.node_status, exact: true });
   if (!read.ok) return read;
   const fields = read.message;
   const type = fields.text('type');

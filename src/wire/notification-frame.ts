@@ -1,9 +1,10 @@
-// A frame of `/p2p-ws`: one JSON object, as the Go server writes it (wire.md "HTTP and WebSocket"): fixed order of fields, empty ones left out.
+// A frame of `/p2p-ws`: one JSON object as the Go server writes it, with a fixed order of fields and without empty
+// ones.
 import type { BlockAssemblyDetails } from '../domain/node-status.ts';
 import { writeBlockAssembly } from './block-assembly-details.ts';
 import { goBytes, type JsonField, type RawJson } from './json.ts';
 
-/** What a frame can say. Absent, empty and zero mean the same. Notifications of the core have this form. */
+/** The content of a frame. Absent, empty and zero mean the same. Notifications of the core have this shape. */
 export interface FrameContent {
   readonly type: string;
   /** Unix ms; written in whole seconds. */
@@ -20,7 +21,7 @@ export interface FrameContent {
   readonly commitHash?: string;
   readonly bestBlockHash?: string;
   readonly bestHeight?: number;
-  /** Absent is `null`; nothing known is `{}`. */
+  /** Absent is written as `null`, unknown as `{}`. */
   readonly blockAssemblyDetails?: BlockAssemblyDetails;
   readonly fsmState?: string;
   /** Unix seconds. */
@@ -36,13 +37,13 @@ export interface FrameContent {
   readonly syncPeerBlockHash?: string;
   /** Unix seconds. */
   readonly syncConnectedAt?: bigint;
-  /** Of a rejected transaction: ours, unknown to Go, hence last. */
+  /** Why a transaction was rejected. Go has no such field, so it comes last. */
   readonly reason?: string;
 }
 
 const NULL: RawJson = { json: 'null' };
 
-/** The frame as UTF-8. `type`, `best_height` and `block_assembly_details` are always there. */
+/** The frame as UTF-8. `type`, `best_height` and `block_assembly_details` are always present. */
 export function encodeNotificationFrame(content: FrameContent): Uint8Array {
   const fields: JsonField[] = [
     ['timestamp', goTimestamp(content.atMs)],
@@ -80,7 +81,7 @@ export function encodeNotificationFrame(content: FrameContent): Uint8Array {
   return goBytes(fields);
 }
 
-/** The frame that comes every 10 s, whatever a client asked for. */
+/** The frame that every client gets every 10 s, whatever types it asked for. */
 export function encodePingFrame(ping: {
   readonly atMs: number;
   readonly baseUrl: string;
@@ -89,7 +90,7 @@ export function encodePingFrame(ping: {
   return encodeNotificationFrame({ ...ping, type: 'PING' });
 }
 
-/** Tells a client how many frames it did not get since the last such frame: ours, unknown to Go. `count` is above 0. */
+/** The number of frames that a client lost since the last such frame. Go has no such frame. `count` is above 0. */
 export function encodeLostFrame(count: number): Uint8Array {
   return goBytes([
     ['type', 'lost'],

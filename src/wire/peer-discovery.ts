@@ -1,5 +1,5 @@
-// The bytes with which today's TypeScript listeners announce themselves on every topic they read: protobuf, field 1 a public key, field 2
-// repeated multiaddrs. Not JSON, and no offence.
+// Peer-discovery bytes, with which TypeScript listeners announce themselves on every topic they read: protobuf with a
+// public key in field 1 and repeated multiaddrs in field 2. They are not JSON, and not an offence.
 
 export interface PeerDiscovery {
   /** libp2p's protobuf form of a public key. */
@@ -13,7 +13,7 @@ const MAX_MULTIADDRS = 64;
 const KEY_TAG = 0x0a;
 const ADDRESS_TAG = 0x12;
 
-/** undefined for anything that is not exactly this. Cheap for JSON: its first byte is another. */
+/** undefined for any other bytes. Cheap for JSON, whose first byte differs. */
 export function decodePeerDiscovery(bytes: Uint8Array): PeerDiscovery | undefined {
   if (bytes[0] !== KEY_TAG || bytes.byteLength > MAX_BYTES) return undefined;
   let publicKey: Uint8Array | undefined;
@@ -34,7 +34,7 @@ export function decodePeerDiscovery(bytes: Uint8Array): PeerDiscovery | undefine
   return publicKey === undefined ? undefined : { publicKey, multiaddrs };
 }
 
-/** A varint of at most two bytes: nothing here is longer than 4 KiB. */
+/** A varint of at most two bytes, because no field is longer than 4 KiB. */
 function lengthAt(bytes: Uint8Array, at: number): { value: number; next: number } | undefined {
   const first = bytes[at];
   if (first === undefined) return undefined;

@@ -1,8 +1,9 @@
-// Rejected transaction: one that the author's validator refused.
+// Rejected transaction: a transaction that the author's validator refused.
 
 import type { Hash } from '../domain/ids.ts';
 import type { Decoded } from './fault.ts';
 import { FieldReader, goBytes } from './json.ts';
+import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 export interface RejectedTxMessage {
   readonly txId: Hash;
@@ -11,11 +12,10 @@ export interface RejectedTxMessage {
   readonly peerId: string;
 }
 
-const MAX_BYTES = 32 * 1024;
 const MAX_REASON_CHARS = 4096;
 
 export function decodeRejectedTx(bytes: Uint8Array): Decoded<RejectedTxMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_BYTES });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.rejected_tx });
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({

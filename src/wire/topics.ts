@@ -1,4 +1,4 @@
-// Names of the gossip topics: the prefix tells chains apart.
+// Names of the gossip topics. The prefix distinguishes chains.
 
 /** `<TopicPrefix>-<topic>`, as in Go. */
 export function topicName(prefix: string, topic: string): string {

@@ -63,19 +63,19 @@ const text = fc.string({ unit: 'binary', maxLength: 200 }).map((value) => value.
 const uint64 = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
 const uint32 = fc.integer({ min: 0, max: 0xffffffff });
 
-describe.each(Object.entries(DECODERS))('%s', (_name, decode) => {
+describe.each(Object.entries(DECODERS))('decoder of %s', (_name, decode) => {
   const answers = (bytes: Uint8Array) => typeof decode(bytes).ok === 'boolean';
 
-  test('random bytes', () => {
+  test('survives random bytes', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 600 }), answers));
   });
 
-  test('random JSON with the names of real fields', () => {
+  test('survives random JSON with the names of real fields', () => {
     const object = fc.dictionary(fc.constantFrom(...FIELD_NAMES), fc.jsonValue({ maxDepth: 3 }));
     fc.assert(fc.property(object, (value) => answers(Buffer.from(JSON.stringify(value)))));
   });
 
-  test('recorded messages with bytes changed, cut out and put in', () => {
+  test('survives recorded messages with bytes changed, removed and inserted', () => {
     const change = fc.tuple(
       fc.constantFrom(...recorded),
       fc.nat(),
@@ -96,7 +96,7 @@ function same(decoded: Decoded<unknown>, message: unknown): void {
   expect(decoded).toEqual({ ok: true, message });
 }
 
-describe('what is written is read again', () => {
+describe('an encoded message decodes to the same message', () => {
   test('block', () => {
     const header = fc.option(
       fc.uint8Array({ minLength: 80, maxLength: 80 }).map((bytes) => Buffer.from(bytes)),
@@ -153,8 +153,8 @@ describe('what is written is read again', () => {
   });
 });
 
-describe('the small parsers', () => {
-  test('answer anything', () => {
+describe('small parsers', () => {
+  test('never throw, whatever the input', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (value) => parseHash(value) === undefined || value.length === 64),
     );
@@ -173,7 +173,7 @@ describe('the small parsers', () => {
     );
   });
 
-  test('any 80 bytes have work or have none, and compact targets round down', () => {
+  test('decide for any 80 bytes whether they have work, and round compact targets down', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 80, maxLength: 80 }), uint32, (bytes, limit) =>
         ['ok', 'bad_target', 'insufficient_work'].includes(checkProofOfWork(bytes, limit)),

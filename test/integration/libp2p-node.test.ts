@@ -50,11 +50,6 @@ describe('gossip', () => {
     expect(got.map(({ bytes }) => Buffer.from(bytes).toString()).filter((text) => text === 'good')).toHaveLength(1);
     expect(got[0]?.author).toBe(a.hostId());
     expect(got[0]?.seqno).toBeGreaterThan(0n);
-    expect(
-      Buffer.from(got[0]?.authorKey() ?? [])
-        .subarray(0, 4)
-        .toString('hex'),
-    ).toBe('08011220');
   });
 
   test('a throwing handler neither kills the node nor lets the message on', async () => {

@@ -60,8 +60,7 @@ class OwnNode implements P2PNode {
       topic,
       bytes,
       author: AUTHOR,
-      authorKey: () => AUTHOR_KEY,
-      relay: AUTHOR,
+      receivedFrom: AUTHOR,
       seqno: this.seqno,
     };
     return this.handlers.get(topic)?.(message);

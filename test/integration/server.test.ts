@@ -41,7 +41,7 @@ const MEMBER: NetworkMemberOptions = {
     verifiesHeaderPow: true,
     requiresHeader: false,
     authorRate: { perSecond: 500, burst: 10_000 },
-    relayRate: { perSecond: 0, burst: 0 },
+    sourceRate: { perSecond: 0, burst: 0 },
     dataHubUrls: { allowsPrivate: true, blacklist: [] },
     maxTargetRatio: 0,
   },

@@ -37,6 +37,6 @@ describe('DataHub URLs of peers', () => {
   });
 
   test('our own URL, which is private here, is warned of', () => {
-    expect(seen.warnings).toContainEqual(expect.stringContaining('our DataHub URL leads to a private address'));
+    expect(seen.warnings).toContainEqual(expect.stringContaining('own DataHub URL leads to a private address'));
   });
 });

@@ -63,7 +63,7 @@ export class Ledger {
 
   /** In the order of their last offences, oldest first. */
   subjects(): string[] {
-    return [...this.accounts.keys()];
+    return Array.from(this.accounts.oldestFirst(), ([subject]) => subject);
   }
 
   forget(subject: string): void {

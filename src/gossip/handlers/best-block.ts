@@ -1,4 +1,4 @@
-// Best block: a request for ours, or what somebody says is his.
+// Best block: a request for ours, or an announcement of the author's.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../../wire/best-block.ts';
 import type { Effect } from '../effects.ts';

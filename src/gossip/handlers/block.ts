@@ -1,18 +1,21 @@
-// A block announcement that passed its guards: remember who said it, hand it to block validation, tell who watches.
+// A valid block announcement: remember its author, hand it to block validation, notify subscribers.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
-import type { BlockMessage } from '../../wire/block.ts';
-import { parseHeader } from '../../wire/header.ts';
 import type { Effect } from '../effects.ts';
+import type { ReceivedBlock } from '../received-block.ts';
 import { claimed, type HandlerView, usableUrl } from './view.ts';
 
-export function handleBlock(message: BlockMessage, { author, relay }: GossipMessage, view: HandlerView): Effect[] {
+export function handleBlock(
+  message: ReceivedBlock,
+  { author, receivedFrom }: GossipMessage,
+  view: HandlerView,
+): Effect[] {
   const { hash, dataHubUrl, height } = message;
   const patch = { ...claimed(height, hash, view), ...provenByParent(message, view), ...usableUrl(dataHubUrl, view) };
   return [
-    { type: 'attribute_block', hash, author, relay, dataHubUrl },
-    view.handsOn(author, height)
+    { type: 'attribute_block', hash, author, receivedFrom, dataHubUrl },
+    view.shouldForward(author, height)
       ? { type: 'publish_block', hash, dataHubUrl, author }
-      : { type: 'not_handed_on', topic: 'block' },
+      : { type: 'withheld', topic: 'block' },
     { type: 'heard', peerId: author, patch },
     {
       type: 'notify',
@@ -21,9 +24,9 @@ export function handleBlock(message: BlockMessage, { author, relay }: GossipMess
   ];
 }
 
-/** Its header's work was checked, and its parent is on our chain. */
-function provenByParent({ header, hash }: BlockMessage, view: HandlerView) {
-  const parent = header === undefined ? undefined : parseHeader(header)?.previousHash;
+/** The work of the header was checked. When its parent is on our own chain, the height is proven too. */
+function provenByParent({ header, hash }: ReceivedBlock, view: HandlerView) {
+  const parent = header?.fields?.previousHash;
   const parentHeight = parent === undefined ? undefined : view.ownHeightOf(parent);
   return parentHeight === undefined ? {} : { proven: { height: parentHeight + 1, hash } };
 }

@@ -1,4 +1,4 @@
-// A version or verack by gossip: the handshake decides, it knows whom it has answered.
+// A version or verack that came by gossip. The handshake decides what to do: it knows whom it has answered.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { HandshakeMessage } from '../../wire/handshake.ts';
 import type { Effect } from '../effects.ts';

@@ -1,4 +1,4 @@
-// One handler a topic: message and facts in, effects out. Pure.
+// One handler per topic: message and facts in, effects out. Pure functions.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { Effect } from '../effects.ts';
 import type { ReadTopic, TopicMessages } from '../messages.ts';

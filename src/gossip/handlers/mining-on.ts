@@ -1,4 +1,4 @@
-// Mining-on tells how far its author is, and what it mines on.
+// Mining-on: the height its author has reached, and the block it mines on.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { MiningOnMessage } from '../../wire/mining-on.ts';
 import type { Effect } from '../effects.ts';
@@ -11,7 +11,7 @@ export function handleMiningOn(message: MiningOnMessage, { author }: GossipMessa
     peerId: author,
     patch: { ...claimed(height, hash, view), ...usableUrl(dataHubUrl, view) },
   };
-  if (!view.handsOn(author, height)) return [heard, { type: 'not_handed_on', topic: 'mining_on' }];
+  if (!view.shouldForward(author, height)) return [heard, { type: 'withheld', topic: 'mining_on' }];
   const facts = { hash, previousHash, height, miner, sizeInBytes, txCount, baseUrl: dataHubUrl, peerId: author };
   return [heard, { type: 'notify', notification: { type: 'mining_on', isOwn: false, ...facts } }];
 }

@@ -1,4 +1,4 @@
-// Node status: how its author presents itself.
+// Node status: what its author says about itself.
 import type { NodeStatusMessage } from '../../domain/node-status.ts';
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import { parseHash } from '../../wire/hash.ts';

@@ -1,4 +1,4 @@
-// A transaction that the author's validator refused: told to who watches.
+// A transaction that the author's validator refused: subscribers are notified.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import type { Effect } from '../effects.ts';

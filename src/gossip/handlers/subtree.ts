@@ -1,4 +1,4 @@
-// A subtree announcement that passed its guards: remember who said it, hand it to subtree validation, tell who watches.
+// A valid subtree announcement: remember its author, hand it to subtree validation, notify subscribers.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { SubtreeMessage } from '../../wire/subtree.ts';
 import type { Effect } from '../effects.ts';
@@ -6,11 +6,11 @@ import { type HandlerView, usableUrl } from './view.ts';
 
 export function handleSubtree(
   { hash, dataHubUrl }: SubtreeMessage,
-  { author, relay }: GossipMessage,
+  { author, receivedFrom }: GossipMessage,
   view: HandlerView,
 ): Effect[] {
   return [
-    { type: 'attribute_subtree', hash, author, relay, dataHubUrl },
+    { type: 'attribute_subtree', hash, author, receivedFrom, dataHubUrl },
     { type: 'publish_subtree', hash, dataHubUrl, author },
     { type: 'heard', peerId: author, patch: usableUrl(dataHubUrl, view) },
     { type: 'notify', notification: { type: 'subtree', isOwn: false, hash, baseUrl: dataHubUrl, peerId: author } },

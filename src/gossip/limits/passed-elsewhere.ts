@@ -1,19 +1,20 @@
-// Between two versions of the network the same announcement comes under two topic prefixes, signed anew each time: what passed under one is
-// relayed under the other and counts once; there once only, so that for each copy that costs nothing there is one that was counted.
+// A node between two versions of the network receives the same announcement under two topic prefixes, signed
+// separately. A message that passed under one prefix is forwarded once under the other without being processed again,
+// so every free copy has one copy that was counted.
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { GossipMessage } from '../../ports/p2p-node.ts';
-import { unwatched, type WatchSize } from './watch-size.ts';
+import { type ReportSize, unreported } from './report-size.ts';
 
-/** Messages that passed lately; two prefixes' copies come within seconds of one another. */
+/** Recent messages remembered; copies under two prefixes arrive within seconds of each other. */
 const MAX_REMEMBERED = 50_000;
 const KEEP_MS = 60_000;
 
-/** Nothing is remembered while there is one prefix. */
-export function passedElsewhere(prefixes: number, watch: WatchSize = unwatched) {
+/** With a single prefix nothing is remembered. */
+export function passedElsewhere(prefixes: number, reportSize: ReportSize = unreported) {
   /** Author and bytes -> the topics under which they passed. */
   const passed = new LRUCache<string, readonly string[]>({ max: MAX_REMEMBERED, ttl: KEEP_MS });
-  watch('other_prefix', () => passed.size, MAX_REMEMBERED);
+  reportSize('other_prefix', () => passed.size, MAX_REMEMBERED);
   const key = ({ author, bytes }: GossipMessage) => `${author} ${hash('sha1', bytes, 'base64')}`;
   return {
     passedElsewhere: (envelope: GossipMessage): boolean => {

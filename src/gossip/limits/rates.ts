@@ -1,61 +1,52 @@
-// How many messages an author, and a neighbour, may bring: token buckets. The author's comes first, charged after its signature was verified;
-// only what passes it counts against the neighbour, whose excess is nobody's offence. Old messages of an author have a bucket apart, a tenth of its own.
+// Message rates per peer. The author's bucket comes first, after the signature was verified; only messages that pass it
+// count against the propagation source, whose excess is nobody's offence. Late messages of an author have a bucket of
+// their own.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../domain/ids.ts';
+import { type Rate, TokenBucket } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../ports/clock.ts';
 
-export interface Rate {
-  /** Messages a second; 0: no limit. */
-  readonly perSecond: number;
-  /** Messages at once. */
-  readonly burst: number;
-}
-
-interface Bucket {
-  tokens: number;
-  atMs: number;
-  /** Monotonic ms of the last time that its excess was scored. */
+interface PeerRate {
+  readonly bucket: TokenBucket;
+  /** Monotonic ms at which an excess was last reported as `over_scored`. */
   scoredMs: number;
 }
 
-/** Buckets kept; the one used longest ago leaves and would begin full again, which its time has filled anyway. */
+/**
+ * Peers remembered; the one used longest ago is evicted. It would begin with a full bucket, which time has filled by
+ * then anyway.
+ */
 export const MAX_BUCKETS = 20_000;
-/** An author that stays above its limit is scored once in this time. */
+/** A peer that stays above its rate is scored once per this time. */
 const SCORE_INTERVAL_MS = 5000;
 
-export class TokenBuckets {
+export class PeerRates {
   private readonly clock: Clock;
   private readonly rate: Rate;
-  private readonly buckets = new LRUCache<PeerId, Bucket>({ max: MAX_BUCKETS });
+  private readonly peers = new LRUCache<PeerId, PeerRate>({ max: MAX_BUCKETS });
 
   constructor(clock: Clock, rate: Rate) {
     this.clock = clock;
     this.rate = rate;
   }
 
-  /** Peers that have a bucket. */
+  /** Number of peers that have a bucket. */
   get size(): number {
-    return this.buckets.size;
+    return this.peers.size;
   }
 
-  /** Takes a token. `over_scored`: there was none, and 5 s have passed since that was last said of this peer. */
+  /** Takes a token. `over_scored`: there was none, and the last `over_scored` for this peer was at least 5 s ago. */
   take(peerId: PeerId): 'ok' | 'over' | 'over_scored' {
-    const { perSecond, burst } = this.rate;
-    if (perSecond === 0) return 'ok';
-    const now = this.clock.monotonic();
-    let bucket = this.buckets.get(peerId);
-    if (bucket === undefined) {
-      bucket = { tokens: burst, atMs: now, scoredMs: Number.NEGATIVE_INFINITY };
-      this.buckets.set(peerId, bucket);
+    if (this.rate.perSecond === 0) return 'ok';
+    const nowMs = this.clock.monotonic();
+    let peer = this.peers.get(peerId);
+    if (peer === undefined) {
+      peer = { bucket: new TokenBucket(this.rate, nowMs), scoredMs: Number.NEGATIVE_INFINITY };
+      this.peers.set(peerId, peer);
     }
-    bucket.tokens = Math.min(burst, bucket.tokens + ((now - bucket.atMs) / 1000) * perSecond);
-    bucket.atMs = now;
-    if (bucket.tokens >= 1) {
-      bucket.tokens -= 1;
-      return 'ok';
-    }
-    if (now - bucket.scoredMs < SCORE_INTERVAL_MS) return 'over';
-    bucket.scoredMs = now;
+    if (peer.bucket.take(nowMs)) return 'ok';
+    if (nowMs - peer.scoredMs < SCORE_INTERVAL_MS) return 'over';
+    peer.scoredMs = nowMs;
     return 'over_scored';
   }
 }

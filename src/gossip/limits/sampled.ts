@@ -1,21 +1,22 @@
-// Something that may happen with every message is told at once and then now and then, with how often it happened in between.
+// Sampling for events that may happen with every message: the first is reported at once, later ones now and then, with
+// the number in between.
 import type { Clock } from '../../ports/clock.ts';
 
-/** One line in this time at most. */
+/** At most one report per this time. */
 const INTERVAL_MS = 10_000;
 
-/** Calls `tell` with the number of earlier times that were not told; at most once in 10 s. */
-export function sampled<T>(clock: Clock, tell: (what: T, untold: number) => void): (what: T) => void {
-  let toldMs = Number.NEGATIVE_INFINITY;
-  let untold = 0;
-  return (what) => {
+/** Calls `report` at most once per 10 s, with the number of events suppressed since the last report. */
+export function sampled<T>(clock: Clock, report: (event: T, suppressed: number) => void): (event: T) => void {
+  let reportedMs = Number.NEGATIVE_INFINITY;
+  let suppressed = 0;
+  return (event) => {
     const now = clock.monotonic();
-    if (now - toldMs < INTERVAL_MS) {
-      untold += 1;
+    if (now - reportedMs < INTERVAL_MS) {
+      suppressed += 1;
       return;
     }
-    toldMs = now;
-    tell(what, untold);
-    untold = 0;
+    reportedMs = now;
+    report(event, suppressed);
+    suppressed = 0;
   };
 }

@@ -1,47 +1,52 @@
-// Old signed messages played again after the seen-cache has forgotten them: they are no news, and their author does not send them. A sequence
-// number starts at its author's start time and grows by one a message: it says nothing of a message's age, but one below an author's highest,
-// long after that highest was heard, was said before. One exception: a process that restarted with its clock set back.
+// Replays: old signed messages sent again after the seen cache has forgotten them. A sequence number starts at its
+// author's start time and grows by one per message, so it does not tell a message's age; but a number below the
+// author's highest, long after that highest was received, is old. One exception: a process that restarted with its
+// clock set back.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../domain/ids.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { unwatched, type WatchSize } from './watch-size.ts';
+import { type ReportSize, unreported } from './report-size.ts';
 
 /**
- * Messages overtake one another on their ways through a network, by seconds; what is later than this was kept by somebody. Twice as long is what
- * the seen-cache holds: a copy of anything younger never comes here.
+ * Messages overtake each other in a network by seconds; a message later than this was held back by somebody. The seen
+ * cache remembers ids for twice as long, so a copy of a younger message never gets here.
  */
 const OVERTAKING_MS = 60_000;
-/** Authors remembered; one that was forgotten is unknown again, and passes. */
+/** Authors remembered; an evicted author is unknown again, and its messages pass. */
 const MAX_AUTHORS = 20_000;
 
 interface Heard {
   highest: bigint;
-  /** Monotonic ms at which the highest was heard. */
+  /** Monotonic ms at which the highest was received. */
   atMs: number;
-  /** The highest of at least a minute ago, and what will be it when a minute has passed since `markMs`. */
+  /** The highest of at least a minute ago, and the next value of it once a minute has passed since `markMs`. */
   floor: bigint;
   mark: bigint;
   markMs: number;
-  /** Highest of a process that restarted since: up to it, only the author itself is known to say something new. */
+  /**
+   * Highest of a process that has restarted since. Up to this number, only the author itself is trusted to send new
+   * messages.
+   */
   before: bigint;
 }
 
-/** Of an author that is our neighbour: monotonic ms at which its newest connection to us began; undefined: not known. */
+/** For an author that is our neighbour: monotonic ms at which its newest connection began; undefined when not known. */
 export type ConnectedSince = () => number | undefined;
 
 export class SequenceNumbers {
   private readonly clock: Clock;
   private readonly heard = new LRUCache<PeerId, Heard>({ max: MAX_AUTHORS });
 
-  constructor(clock: Clock, watch: WatchSize = unwatched) {
+  constructor(clock: Clock, reportSize: ReportSize = unreported) {
     this.clock = clock;
-    watch('replay', () => this.heard.size, MAX_AUTHORS);
+    reportSize('replay', () => this.heard.size, MAX_AUTHORS);
   }
 
   /**
-   * Remembers the author's highest number; `connectedSinceMs` at first hand only, asked when it matters. True for one that the author passed a minute ago or more, as far as is known: whoever hands over such
-   * a message now, the author is not saying it now. Not so on a connection of the author's own that began after its highest number was heard:
-   * a node that started while its clock was ahead begins lower at its next start, and would be silent until its clock had made up for it.
+   * Remembers the author's highest number. True for a number that the author passed at least a minute ago: the author
+   * is not sending that message now. `connectedSinceMs` is given when the author itself sent the message. A connection
+   * of the author that began after its highest number was received resets the numbers: a node that started while its
+   * clock was ahead begins lower after a restart, and would not be heard until its clock had caught up.
    */
   isLate(author: PeerId, seqno: bigint, connectedSinceMs?: ConnectedSince): boolean {
     const now = this.clock.monotonic();
@@ -68,7 +73,10 @@ export class SequenceNumbers {
     return false;
   }
 
-  /** True for a message that was heard, or could have been heard, more than a minute ago: below a highest that nothing followed since. */
+  /**
+   * True for a message from more than a minute ago: at or below the highest number, when that was received over a
+   * minute ago.
+   */
   isReplay(author: PeerId, seqno: bigint): boolean {
     const heard = this.heard.get(author);
     if (heard === undefined || seqno > heard.highest) return false;

@@ -1,6 +1,9 @@
-// Whether the DataHubs of peers answer (wire.md: every 30 s). Checks run beside the pipeline, few at a time, and no machine is asked twice in an
-// interval, whatever peers claim: with every node of a network asking, a URL would else be a weapon (lessons, 6).
+// Checks whether the DataHubs of peers answer (every 30 s, as in Go). Checks run outside the pipeline, a few at a time,
+// and no machine is asked twice within an interval, whatever peers claim: otherwise all nodes of a network could be
+// aimed at one URL.
 
+import { backoffMs } from '../../lib/backoff.ts';
+import { settledWithin } from '../../lib/deadline.ts';
 import { type Repeating, repeating } from '../../lib/repeating.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DataHubProber, DataHubVerdict, DialRule } from '../../ports/datahub-prober.ts';
@@ -26,25 +29,25 @@ export interface DataHubHealthDependencies {
 }
 
 export interface DataHubHealthOptions {
-  /** Between two requests to a machine; default 30 s, as in Go. */
+  /** Interval between two requests to one machine; default 30 s, as in Go. */
   readonly intervalMs?: number;
-  /** Checks at one time; default 4. */
+  /** Maximum number of concurrent checks; default 4. */
   readonly maxParallel?: number;
-  /** Hosts watched, and so requests in an interval; default 1000: more than peers that are connected at a time. */
+  /** Maximum number of hosts, and so of requests per interval; default 1000, more than the connected peers. */
   readonly maxHosts?: number;
-  /** The most that a failing host is left alone; default 10 min. */
+  /** Longest interval between checks of a failing host; default 10 min. */
   readonly maxBackOffMs?: number;
-  /** A healthy state that is not renewed for this long is none; default 5 min. */
+  /** Lifetime of a healthy result; default 5 min. */
   readonly healthyMs?: number;
 }
 
 const DEFAULTS = { intervalMs: 30_000, maxParallel: 4, maxHosts: 1000, maxBackOffMs: 600_000, healthyMs: 300_000 };
-/** How often claims are read. */
-const LOOK_MS = 1000;
-/** Part of an interval that is added by chance, so that checks of many nodes do not fall together. */
+/** Interval at which the claimed URLs are read. */
+const READ_INTERVAL_MS = 1000;
+/** Share of an interval added at random, so that the checks of many nodes spread out. */
 const JITTER = 0.1;
-/** A name and two addresses are charged for each request. */
-const CHARGES_A_REQUEST = 3;
+/** Budget entries per request: a name and two addresses. */
+const ENTRIES_PER_REQUEST = 3;
 const STOP_DEADLINE_MS = 500;
 
 export class DataHubHealth {
@@ -57,9 +60,9 @@ export class DataHubHealth {
   private readonly sources = new Set<() => Iterable<string>>();
   private readonly running = new Set<Promise<void>>();
   private readonly lifetime = new AbortController();
-  /** Checks of hosts that were not alive when last asked. */
+  /** Running checks of hosts that did not answer the last one. */
   private unproven = 0;
-  /** Whose time had come when claims were read last, and who waits for a place. */
+  /** Hosts that were due when the claims were last read and still wait for a free slot. */
   private due: WatchedHost[] = [];
   private loop: Repeating | undefined;
 
@@ -68,47 +71,50 @@ export class DataHubHealth {
     this.options = { ...DEFAULTS, ...options };
     const { maxHosts, maxBackOffMs, intervalMs } = this.options;
     this.hosts = new DataHubHosts({ maxHosts, keepMs: maxBackOffMs });
-    this.budget = new HostBudget(deps, { intervalMs, maxEntries: maxHosts * CHARGES_A_REQUEST });
+    this.budget = new HostBudget(deps, { intervalMs, maxEntries: maxHosts * ENTRIES_PER_REQUEST });
     const { metrics } = deps;
-    this.checks = metrics.counter('teranode_p2p_datahub_checks_total', 'Checks of DataHubs of peers', [
-      'outcome',
-      'reason',
-    ]);
-    this.refused = metrics.counter('teranode_p2p_datahub_refused_total', 'Claims of DataHub URLs not watched', [
-      'reason',
-    ]);
+    this.checks = metrics.counter(
+      'teranode_p2p_datahub_checks_total',
+      'Checks of the DataHubs of peers, by outcome and reason',
+      ['outcome', 'reason'],
+    );
+    this.refused = metrics.counter(
+      'teranode_p2p_datahub_refused_total',
+      'DataHub URLs claimed by peers that are not checked, by reason',
+      ['reason'],
+    );
     this.registerGauges();
   }
 
-  /** What `urls` yields is checked from now on, until the returned function is called. Read each second, at most `maxHosts` of it. */
+  /**
+   * Checks the URLs that `urls` yields until the returned function is called. They are read every second, at most
+   * `maxHosts` of them.
+   */
   watch(urls: () => Iterable<string>): () => void {
     this.sources.add(urls);
     return () => this.sources.delete(urls);
   }
 
-  /** As last found; unknown when never asked, or not lately. */
+  /** The result of the last check; unknown when there is none or it has expired. */
   state(url: string): DataHubState {
     return stateOf(this.hosts.byUrl(url), this.deps.clock.monotonic());
   }
 
   start(): void {
     if (this.loop !== undefined || this.lifetime.signal.aborted) return;
-    const failed = (error: unknown) => this.deps.log.warn({ err: error }, 'DataHub URLs not read');
-    this.loop = repeating(async () => this.look(), { firstMs: 0, nextMs: () => LOOK_MS }, failed);
+    const failed = (error: unknown) => this.deps.log.warn({ err: error }, 'failed to read DataHub URLs');
+    this.loop = repeating(async () => this.round(), { firstMs: 0, nextMs: () => READ_INTERVAL_MS }, failed);
   }
 
-  /** Aborts what runs; may be called twice; bounded in time. */
+  /** Aborts the running checks. May be called twice; bounded in time. */
   async stop(): Promise<void> {
     this.loop?.stop();
     this.lifetime.abort();
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, STOP_DEADLINE_MS);
-    await Promise.race([Promise.all(this.running), late.promise]);
-    clearTimeout(timer);
+    await settledWithin(this.running, STOP_DEADLINE_MS);
   }
 
-  /** Reads what is claimed and starts the checks that are due. Done each second once started. */
-  look(): void {
+  /** One round: reads the claimed URLs and starts the checks that are due. Runs every second once started. */
+  round(): void {
     const nowMs = this.deps.clock.monotonic();
     let left = this.options.maxHosts;
     for (const urls of this.sources) {
@@ -124,7 +130,7 @@ export class DataHubHealth {
     this.startDue();
   }
 
-  /** Those whose time has come, due longest first. */
+  /** The hosts that are due, longest overdue first. */
   private dueHosts(nowMs: number): WatchedHost[] {
     return [...this.hosts.all()]
       .filter((host) => !host.isAsking && host.nextMs <= nowMs && host.wantedMs >= nowMs)
@@ -140,7 +146,7 @@ export class DataHubHealth {
     }
   }
 
-  /** One place is kept for hosts that were alive: those that never answer do not hold up the others. */
+  /** One slot is reserved for hosts that answered last time, so that dead hosts cannot block them. */
   private mayStart(host: WatchedHost): boolean {
     return host.wasAlive === true || this.unproven < Math.max(1, this.options.maxParallel - 1);
   }
@@ -180,22 +186,24 @@ export class DataHubHealth {
   private found(host: WatchedHost, watched: WatchedUrl, isHealthy: boolean): void {
     const nowMs = this.deps.clock.monotonic();
     const { healthyMs, maxBackOffMs } = this.options;
-    // Bad news holds until it is asked again, however long that is put off.
+    // A failure holds until the next check, however late that is.
     watched.found = { isHealthy, untilMs: nowMs + (isHealthy ? healthyMs : 2 * maxBackOffMs) };
     host.wasAlive = isHealthy;
     const hasHealthy = [...host.urls.values()].some((each) => stateOf(each, nowMs) === 'healthy');
     host.failures = hasHealthy ? 0 : host.failures + 1;
   }
 
-  /** An interval after the check ended, or longer for a host that keeps failing: 30 s, 60 s, 120 s and so on. */
+  /** One interval after the check ended; longer for a host that keeps failing: 30 s, 60 s, 120 s and so on. */
   private nextMs(host: WatchedHost): number {
     const { intervalMs, maxBackOffMs } = this.options;
-    const doubledMs = intervalMs * 2 ** Math.max(0, host.failures - 1);
-    const waitMs = Math.max(intervalMs, Math.min(doubledMs, maxBackOffMs));
+    const waitMs = Math.max(intervalMs, backoffMs({ firstMs: intervalMs, lastMs: maxBackOffMs }, host.failures));
     return this.deps.clock.monotonic() + waitMs + this.deps.random() * JITTER * intervalMs;
   }
 
-  /** Who may be dialled in this check: each machine once an interval. A redirect within the host is an answer of a host that lives. */
+  /**
+   * Which machines this check may dial: each once per interval. A redirect within the host proves that the host is
+   * alive.
+   */
   private ruleFor(host: WatchedHost): DialRule {
     let isFirst = true;
     return (target) => {
@@ -214,15 +222,19 @@ export class DataHubHealth {
     const { maxHosts, maxParallel } = this.options;
     const gauge = (name: string, help: string, read: () => number) =>
       metrics.gauge(`teranode_p2p_datahub_${name}`, help, read);
-    gauge('hosts', 'Hosts of DataHub URLs watched', () => this.hosts.size);
-    gauge('hosts_bound', 'Hosts of DataHub URLs watched at most', () => maxHosts);
-    gauge('checks_running', 'Checks of DataHubs running', () => this.running.size);
-    gauge('checks_bound', 'Checks of DataHubs running at most', () => maxParallel);
-    gauge('charged', 'Names and addresses asked within the interval', () => this.budget.size);
-    gauge('charged_bound', 'The same at most', () => maxHosts * CHARGES_A_REQUEST);
+    gauge('hosts', 'Hosts whose DataHub URLs are checked', () => this.hosts.size);
+    gauge('hosts_bound', 'Maximum number of hosts whose DataHub URLs are checked', () => maxHosts);
+    gauge('checks_running', 'DataHub checks running', () => this.running.size);
+    gauge('checks_bound', 'Maximum number of concurrent DataHub checks', () => maxParallel);
+    gauge('charged', 'Names and addresses that were sent a DataHub check within the interval', () => this.budget.size);
+    gauge(
+      'charged_bound',
+      'Maximum number of names and addresses that are sent a DataHub check within the interval',
+      () => maxHosts * ENTRIES_PER_REQUEST,
+    );
     for (const state of ['healthy', 'unhealthy', 'unknown'] as const) {
       const count = () => this.count((watched) => stateOf(watched, clock.monotonic()) === state);
-      metrics.gauge('teranode_p2p_datahub_urls', 'DataHub URLs watched, by state', count, { state });
+      metrics.gauge('teranode_p2p_datahub_urls', 'DataHub URLs of peers, by state', count, { state });
     }
   }
 

@@ -1,12 +1,12 @@
-// The DataHub URLs that peers claim, by host: whose turn it is, what was found, how long it holds. Bounded whatever is claimed; nothing is
-// asked here.
+// The DataHub URLs that peers claim, by host: which is checked next, the last result, and how long it holds. Bounded
+// whatever peers claim. No I/O.
 import { machineOf, plainHost } from '../../wire/public-address.ts';
 
 export type DataHubState = 'unknown' | 'healthy' | 'unhealthy';
 
 export interface WatchedUrl {
   readonly url: string;
-  /** Monotonic ms at which it was last claimed, and last asked. */
+  /** Monotonic ms at which it was last claimed, and last checked. */
   wantedMs: number;
   askedMs: number | undefined;
   found: { readonly isHealthy: boolean; readonly untilMs: number } | undefined;
@@ -16,30 +16,30 @@ export interface WatchedHost {
   readonly name: string;
   readonly urls: Map<string, WatchedUrl>;
   wantedMs: number;
-  /** Not asked before; among those that may be asked, who is due longest comes first. */
+  /** Not checked before this; among the hosts that may be checked, the longest overdue comes first. */
   nextMs: number;
   dueMs: number;
   isAsking: boolean;
-  /** In a row, since one of its URLs was alive. */
+  /** Failed checks in a row since one of its URLs answered. */
   failures: number;
   wasAlive: boolean | undefined;
-  /** Turns taken, to alternate. */
+  /** Number of checks, to alternate between URLs. */
   turns: number;
 }
 
 export interface HostsOptions {
   readonly maxHosts: number;
-  /** What nobody claims any more is forgotten after this. */
+  /** A URL that nobody claims any more is removed after this time. */
   readonly keepMs: number;
 }
 
-/** Different paths and ports of one host that are known at a time: a machine rarely serves more than two. */
+/** Maximum number of URLs (paths and ports) per host: a machine rarely serves more than two. */
 export const MAX_URLS_PER_HOST = 8;
 const MAX_URL_CHARS = 2048;
 
 export class DataHubHosts {
   private readonly options: HostsOptions;
-  /** Claimed longest ago first. */
+  /** Least recently claimed first. */
   private readonly hosts = new Map<string, WatchedHost>();
   private readonly urls = new Map<string, WatchedHost>();
 
@@ -63,7 +63,7 @@ export class DataHubHosts {
     return this.urls.get(url)?.urls.get(url);
   }
 
-  /** Takes a claim; tells why not. */
+  /** Records a claim; otherwise the reason why it is not checked. */
   want(url: string, nowMs: number): 'watched' | 'form' | 'full' {
     const known = this.urls.get(url);
     const name = known?.name ?? hostName(url);
@@ -79,7 +79,7 @@ export class DataHubHosts {
     return 'watched';
   }
 
-  /** Forgets what was not claimed for long. */
+  /** Removes URLs that were not claimed for `keepMs`. */
   purge(nowMs: number): void {
     for (const host of this.hosts.values()) {
       for (const { url, wantedMs } of host.urls.values())
@@ -88,7 +88,7 @@ export class DataHubHosts {
     }
   }
 
-  /** undefined while all the others are claimed as much. */
+  /** undefined when the table is full and all hosts in it were claimed in this round. */
   private add(name: string, nowMs: number): WatchedHost | undefined {
     if (this.hosts.size >= this.options.maxHosts) {
       const oldest = this.hosts.values().next().value;
@@ -111,7 +111,7 @@ export class DataHubHosts {
     return host;
   }
 
-  /** Of too many URLs the one found dead longest ago makes room: who invents paths does not keep a real one out for good. */
+  /** A full host evicts the URL that failed longest ago, so that invented paths cannot keep a real one out for good. */
   private addUrl(host: WatchedHost, url: string, nowMs: number): WatchedUrl | undefined {
     if (host.urls.size >= MAX_URLS_PER_HOST) {
       const dead = [...host.urls.values()].filter(({ found }) => found?.isHealthy === false);
@@ -131,15 +131,15 @@ export class DataHubHosts {
   }
 }
 
-/** What is known of a URL now. */
+/** The state of a URL now. */
 export function stateOf(watched: WatchedUrl | undefined, nowMs: number): DataHubState {
   if (watched?.found === undefined || watched.found.untilMs <= nowMs) return 'unknown';
   return watched.found.isHealthy ? 'healthy' : 'unhealthy';
 }
 
 /**
- * The URL of a host to ask next, of those that somebody claims: in every second turn one that is healthy, so that invented paths neither keep a
- * real one from being asked again nor are kept from being asked at all; else the one not asked longest.
+ * The claimed URL of a host to check next: a healthy one in every second check, otherwise the one not checked for
+ * longest. Invented paths can neither displace a real URL nor go unchecked.
  */
 export function nextUrl(host: WatchedHost, nowMs: number): WatchedUrl | undefined {
   const wanted = [...host.urls.values()].filter(({ wantedMs }) => wantedMs >= host.wantedMs);
@@ -150,7 +150,7 @@ export function nextUrl(host: WatchedHost, nowMs: number): WatchedUrl | undefine
   return from.sort((a, b) => (a.askedMs ?? -1) - (b.askedMs ?? -1))[0];
 }
 
-/** undefined for what is no URL of a DataHub. */
+/** undefined for a text that is not an http or https URL. */
 function hostName(url: string): string | undefined {
   if (url.length > MAX_URL_CHARS) return undefined;
   const parsed = URL.parse(url);

@@ -1,5 +1,6 @@
-// Which DataHub URLs are handed to services that will fetch from them: http, of a sane length, not blacklisted, and, unless it is allowed, not
-// aimed at private networks. Names are not resolved here; who fetches must look at the address again.
+// Which DataHub URLs may be passed to services that fetch from them: http or https, of limited length, not blacklisted,
+// and not in a private network unless that is allowed. Names are not resolved here; the fetching service must check the
+// address again.
 import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
 import { isPrivateHost, plainHost } from '../../wire/public-address.ts';
@@ -14,17 +15,21 @@ export interface DataHubUrlRules {
 }
 
 const MAX_CHARS = 2048;
-/** Nearly all messages of an author carry the same URL. */
+/** Origins remembered: nearly all messages of an author carry the same URL. */
 const MAX_REMEMBERED = 4096;
 /**
- * As every parser reads it: WHATWG also takes backslashes and too few or too many slashes, and drops spaces and line ends, where others see
- * another host. Then the host that is checked would not be the one that is fetched from.
+ * An origin that every parser reads the same way. The WHATWG parser also accepts backslashes and missing or extra
+ * slashes, and drops spaces and line breaks, where other parsers see another host; then the checked host would not be
+ * the one that is fetched from.
  */
 const PLAIN_ORIGIN = /^https?:\/\/[^/?#@]+(?=[/?#]|$)/i;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it looks for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it looks for control characters
 const AMBIGUOUS = /[\s\\\u0000-\u001f\u007f-\u009f]/;
 
-/** What is wrong with a URL; undefined when it may be used. What decides is its origin: that is parsed once, whatever stands behind it. */
+/**
+ * A function that says what is wrong with a URL; undefined when it may be used. Only the origin decides, and each
+ * origin is parsed once.
+ */
 export function dataHubUrlCheck(rules: DataHubUrlRules): (url: string) => DataHubUrlFault | undefined {
   const blacklist = new Set(rules.blacklist.map(hostOf).filter((host) => host !== undefined));
   const remembered = new LRUCache<string, { fault: DataHubUrlFault | undefined }>({ max: MAX_REMEMBERED });
@@ -49,7 +54,7 @@ function check(origin: string, allowsPrivate: boolean, blacklist: ReadonlySet<st
   return !allowsPrivate && isPrivateHost(host) ? 'private' : undefined;
 }
 
-/** The host of a URL, `host:port` or host; undefined for what has none. */
+/** The host of a URL, of `host:port` or of a plain host; undefined when there is none. */
 function hostOf(text: string): string | undefined {
   const trimmed = text.trim();
   const host = ipaddr.IPv6.isValid(trimmed) ? `[${trimmed}]` : trimmed;

@@ -148,7 +148,7 @@ class Scenario {
         verifiesHeaderPow: true,
         requiresHeader: false,
         authorRate: { perSecond: 500, burst: 10_000 },
-        relayRate: { perSecond: 0, burst: 0 },
+        sourceRate: { perSecond: 0, burst: 0 },
         dataHubUrls: { allowsPrivate: true, blacklist: [] },
         maxTargetRatio: 0,
       },
@@ -218,8 +218,7 @@ class Scenario {
       topic: each.kind,
       bytes: Buffer.from(JSON.stringify(fields)),
       author: IDS[each.author] as PeerId,
-      authorKey: () => new Uint8Array(),
-      relay: IDS[each.relay] as PeerId,
+      receivedFrom: IDS[each.relay] as PeerId,
       seqno: this.seqno,
     });
     this.noteGone();

@@ -91,7 +91,7 @@ class Network {
     const hash = hashOf(each.kind, content);
     const attribution = this.attributions[each.kind];
     if (attribution.knows(hash, author)) return;
-    attribution.record(hash, { author, relay: peer(98), dataHubUrl: urlOf(host) });
+    attribution.record(hash, { author, receivedFrom: peer(98), dataHubUrl: urlOf(host) });
     this.announced.push({ ...each, content, host });
   }
 

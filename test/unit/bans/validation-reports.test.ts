@@ -36,7 +36,7 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...options });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...options });
   const announce = ([author, dataHubUrl = urlOf(author)]: Announced) => {
-    for (const each of [blocks, subtrees]) each.record(HASH, { author, relay, dataHubUrl });
+    for (const each of [blocks, subtrees]) each.record(HASH, { author, receivedFrom: relay, dataHubUrl });
   };
   announced.forEach(announce);
   const handlers = validationReports(

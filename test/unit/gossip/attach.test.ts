@@ -46,7 +46,7 @@ function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
       verifiesHeaderPow: true,
       requiresHeader: false,
       authorRate: { perSecond: 0, burst: 0 },
-      relayRate: { perSecond: 0, burst: 0 },
+      sourceRate: { perSecond: 0, burst: 0 },
       dataHubUrls: { allowsPrivate: true, blacklist: [] },
       maxTargetRatio: 0,
     },
@@ -54,13 +54,12 @@ function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
     peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
   });
   const bytes = Buffer.from(JSON.stringify({ PeerID: author }));
-  const authorKey = () => new Uint8Array();
   const hear = (seqno: bigint) =>
-    handlers.get('best_block')?.({ topic: 'best_block', bytes, author, authorKey, relay: author, seqno });
+    handlers.get('best_block')?.({ topic: 'best_block', bytes, author, receivedFrom: author, seqno });
   return { clock, hear };
 }
 
-test('the node is asked since when a neighbour is connected', () => {
+test('asks the node when the connection to a neighbour began', () => {
   let sinceMs: number | undefined;
   const { clock, hear } = attach((id) => (id === author ? sinceMs : undefined));
   expect(hear(100n)).toBe('accept');
@@ -70,7 +69,7 @@ test('the node is asked since when a neighbour is connected', () => {
   expect(hear(2n)).toBe('accept');
 });
 
-test('a node that does not tell has no neighbours that start again', () => {
+test('treats no neighbour as restarted when the node does not tell connection times', () => {
   const { clock, hear } = attach(undefined);
   expect(hear(100n)).toBe('accept');
   clock.advance(60_000);

@@ -6,7 +6,7 @@ import { dataHubUrlCheck } from '../../../src/peers/datahub/datahub-url.ts';
 const check = dataHubUrlCheck({ allowsPrivate: false, blacklist: [] });
 const lenient = dataHubUrlCheck({ allowsPrivate: true, blacklist: [] });
 
-describe('form', () => {
+describe('form of a DataHub URL', () => {
   test.each([
     'http://hub.example.com',
     'https://hub.example.com/api/v1',
@@ -19,7 +19,7 @@ describe('form', () => {
     'http://xn--bcher-kva.example.com',
     'http://hub_1.example.com',
     'http://hub.example.com/a%20b?x=1',
-  ])('%s passes', (url) => {
+  ])('accepts %s', (url) => {
     expect(check(url)).toBeUndefined();
   });
 
@@ -58,7 +58,7 @@ describe('form', () => {
     'http://.example.com',
     'http://.',
     'http://..',
-  ])('%j is none', (url) => {
+  ])('rejects %j', (url) => {
     expect(check(url)).toBe('form');
     expect(lenient(url)).toBe('form');
   });
@@ -75,17 +75,17 @@ describe('form', () => {
     ['no slashes', 'http:hub.example.com'],
     ['one slash', 'http:/hub.example.com'],
     ['three slashes', 'http:///hub.example.com'],
-  ])('%s, which other parsers read otherwise, is none', (_what, url) => {
+  ])('rejects %s, which other parsers read differently', (_what, url) => {
     expect(check(url)).toBe('form');
     expect(lenient(url)).toBe('form');
   });
 
-  test('no more than 2048 characters', () => {
+  test('rejects a URL of more than 2048 characters', () => {
     const long = (chars: number) => `http://hub.example.com/${'a'.repeat(chars - 23)}`;
     expect([2048, 2049, 100_000].map((chars) => check(long(chars)))).toEqual([undefined, 'form', 'form']);
   });
 
-  test('nothing makes it throw, and what passes is read alike again', () => {
+  test('never throws, and an accepted URL parses to the same URL again', () => {
     const text = fc.oneof(
       fc.webUrl(),
       fc.string({ unit: 'binary' }),
@@ -103,7 +103,7 @@ describe('form', () => {
   });
 });
 
-describe('private targets', () => {
+describe('DataHub URLs that lead to private networks', () => {
   test.each([
     ['loopback', ['http://127.0.0.1', 'http://127.255.255.254', 'http://[::1]:80']],
     [
@@ -229,11 +229,11 @@ describe('private targets', () => {
     'http://local.example.com',
     'http://notlocal',
     'http://internal.example.com',
-  ])('%s is not private, or only a single label', (url) => {
+  ])('%s is public, or a single label', (url) => {
     expect(check(url)).toBe(url.includes('notlocal') ? 'private' : undefined);
   });
 
-  test('whatever IPv4 address it is, its mapped form and its number are judged as it is', () => {
+  test('treats the mapped and the numeric form of any IPv4 address like the address itself', () => {
     fc.assert(
       fc.property(fc.ipV4(), (ip) => {
         const [a = 0, b = 0, c = 0, d = 0] = ip.split('.').map(Number);
@@ -251,7 +251,7 @@ describe('private targets', () => {
   });
 });
 
-describe('the blacklist', () => {
+describe('blacklist of DataHub hosts', () => {
   const BLACKLIST = [
     'bad.example.com',
     'http://evil.example.com:8090/api/v1',
@@ -293,7 +293,7 @@ describe('the blacklist', () => {
     'http://bücher.example.com',
     'http://b%C3%BCcher.example.com',
     'http://spaced.example.com',
-  ])('%s is on it', (url) => {
+  ])('blocks %s', (url) => {
     expect(listed(url)).toBe('blacklisted');
     expect(dataHubUrlCheck({ allowsPrivate: true, blacklist: BLACKLIST })(url)).toBe('blacklisted');
   });
@@ -305,11 +305,11 @@ describe('the blacklist', () => {
     'http://bad.example.org',
     'http://198.41.0.5',
     'http://hub.example.com/bad.example.com',
-  ])('%s is not', (url) => {
+  ])('does not block %s', (url) => {
     expect(listed(url)).toBeUndefined();
   });
 
-  test('a private host can be on it, and then it is so where private ones are allowed', () => {
+  test('blocks a blacklisted private host even where private hosts are allowed', () => {
     const local = dataHubUrlCheck({ allowsPrivate: true, blacklist: ['localhost', 'http://10.0.0.1:8090'] });
     expect(['http://localhost:1', 'http://10.0.0.1', 'http://10.0.0.2'].map(local)).toEqual([
       'blacklisted',

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { targetFromCompact } from '../../../src/wire/header.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
-import { AUTHOR, changed, charged, judge, RECORDED, RELAY } from '../../fakes/judged.ts';
+import { AUTHOR, changed, penalized, RECORDED, SOURCE, validate } from '../../fakes/validated.ts';
 import { dataJson } from '../../support/recorded.ts';
 
 describe('block', () => {
@@ -10,13 +10,13 @@ describe('block', () => {
   const block = (fields: Record<string, unknown>) =>
     changed('block', { Hash: real?.hash, Header: real?.header, Height: real?.height, ...fields });
 
-  test('a real recent one is handed on with its author, and attributed', () => {
-    expect(judge('block', block({})).effects).toEqual([
+  test('publishes a real recent block with its author and attributes it', () => {
+    expect(validate('block', block({})).effects).toEqual([
       {
         type: 'attribute_block',
         hash: real?.hash,
         author: AUTHOR,
-        relay: RELAY,
+        receivedFrom: SOURCE,
         dataHubUrl: 'http://127.0.0.1:8090/api/v1',
       },
       { type: 'publish_block', hash: real?.hash, dataHubUrl: 'http://127.0.0.1:8090/api/v1', author: AUTHOR },
@@ -39,71 +39,71 @@ describe('block', () => {
     ]);
   });
 
-  test('a header on our own chain proves the height; what is of another peer than the sync peer is not handed on', () => {
+  test('proves the height of a header on our own chain; withholds blocks of peers other than the sync peer', () => {
     const previous = Buffer.from(Buffer.from(real?.header ?? '', 'hex').subarray(4, 36))
       .reverse()
       .toString('hex');
     const view = { ownHeightOf: (hash: string) => (hash === previous ? (real?.height ?? 0) - 1 : undefined) };
-    expect(judge('block', block({}), { view }).effects[2]).toMatchObject({
+    expect(validate('block', block({}), { view }).effects[2]).toMatchObject({
       patch: { proven: { height: real?.height, hash: real?.hash } },
     });
     const asked: unknown[] = [];
-    const handsOn = (...facts: unknown[]) => {
+    const shouldForward = (...facts: unknown[]) => {
       asked.push(facts);
       return false;
     };
-    const judged = judge('block', block({}), { view: { handsOn } });
-    expect(judged).toMatchObject({ relay: 'accept', reason: 'processed' });
-    expect(judged.effects.map(({ type }) => type)).toEqual(['attribute_block', 'not_handed_on', 'heard', 'notify']);
+    const judged = validate('block', block({}), { view: { shouldForward } });
+    expect(judged).toMatchObject({ decision: 'accept', reason: 'processed' });
+    expect(judged.effects.map(({ type }) => type)).toEqual(['attribute_block', 'withheld', 'heard', 'notify']);
     expect(asked).toEqual([[AUTHOR, real?.height]]);
-    const mining = judge('mining_on', RECORDED.mining_on[0] ?? '', { view: { handsOn } });
-    expect(mining.effects.map(({ type }) => type)).toEqual(['heard', 'not_handed_on']);
+    const mining = validate('mining_on', RECORDED.mining_on[0] ?? '', { view: { shouldForward } });
+    expect(mining.effects.map(({ type }) => type)).toEqual(['heard', 'withheld']);
   });
 
-  test('hash form', () => {
-    expect(judge('block', block({ Hash: 'abc' }))).toMatchObject({
-      relay: 'reject',
+  test('rejects a hash of another form', () => {
+    expect(validate('block', block({ Hash: 'abc' }))).toMatchObject({
+      decision: 'reject',
       reason: 'hash_form',
-      effects: charged('block', 'hash_form', 'protocol_violation', AUTHOR),
+      effects: penalized('block', 'hash_form', 'protocol_violation', AUTHOR),
     });
-    expect(judge('block', block({ Hash: real?.hash.toUpperCase() })).effects[0]).toMatchObject({ hash: real?.hash });
+    expect(validate('block', block({ Hash: real?.hash.toUpperCase() })).effects[0]).toMatchObject({ hash: real?.hash });
   });
 
-  test('header and hash must agree', () => {
+  test('rejects a block whose header does not hash to its Hash', () => {
     const other = dataJson<{ hash: string }[]>('headers/bsv-886001-886400.json')[1];
-    expect(judge('block', block({ Hash: other?.hash }))).toMatchObject({
-      relay: 'reject',
+    expect(validate('block', block({ Hash: other?.hash }))).toMatchObject({
+      decision: 'reject',
       reason: 'header_mismatch',
-      effects: charged('block', 'header_mismatch', 'protocol_violation', AUTHOR, other?.hash),
+      effects: penalized('block', 'header_mismatch', 'protocol_violation', AUTHOR, other?.hash),
     });
   });
 
-  test('proof of work: of the network’s limit or harder, unless the setting is off', () => {
+  test('requires proof of work at the network’s limit or harder, unless the setting is off', () => {
     const easy = NETWORKS.regtest.genesisHeader;
     const fields = {
       Hash: '0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206',
       Header: Buffer.from(easy).toString('hex'),
     };
-    expect(judge('block', block(fields))).toMatchObject({
-      relay: 'reject',
+    expect(validate('block', block(fields))).toMatchObject({
+      decision: 'reject',
       reason: 'proof_of_work',
-      effects: charged('block', 'proof_of_work', 'invalid_block', AUTHOR, fields.Hash),
+      effects: penalized('block', 'proof_of_work', 'invalid_block', AUTHOR, fields.Hash),
     });
-    expect(judge('block', block(fields), { view: { verifiesHeaderPow: false } }).reason).toBe('processed');
-    expect(judge('block', block(fields), { view: { powLimitBits: NETWORKS.regtest.powLimitBits } }).reason).toBe(
+    expect(validate('block', block(fields), { view: { verifiesHeaderPow: false } }).reason).toBe('processed');
+    expect(validate('block', block(fields), { view: { powLimitBits: NETWORKS.regtest.powLimitBits } }).reason).toBe(
       'processed',
     );
   });
 
-  test('a missing header passes as unproven, unless the setting asks for one', () => {
-    expect(judge('block', block({ Header: '' }))).toMatchObject({ relay: 'accept', reason: 'processed' });
-    expect(judge('block', block({ Header: '' }), { view: { requiresHeader: true } })).toMatchObject({
-      relay: 'reject',
+  test('passes a block without a header as unproven, unless the setting requires one', () => {
+    expect(validate('block', block({ Header: '' }))).toMatchObject({ decision: 'accept', reason: 'processed' });
+    expect(validate('block', block({ Header: '' }), { view: { requiresHeader: true } })).toMatchObject({
+      decision: 'reject',
       reason: 'header_missing',
     });
   });
 
-  test('height: a child of a header of ours is one higher, and our own block is as high as it is', () => {
+  test('requires the right height of our own blocks and of their children', () => {
     const parent = dataJson<{ hash: string }[]>('headers/bsv-886001-886400.json');
     const next = dataJson<{ header: string; hash: string; height: number }[]>('headers/bsv-886001-886400.json')[1];
     const announced = (Height: number) => block({ Hash: next?.hash, Header: next?.header, Height });
@@ -111,24 +111,24 @@ describe('block', () => {
     const childOf = { ownHeightOf: (hash: string) => (hash === parent[0]?.hash ? height - 1 : undefined) };
     const ours = { ownHeightOf: (hash: string) => (hash === next?.hash ? height : undefined) };
     for (const view of [childOf, ours]) {
-      expect(judge('block', announced(height), { view }).reason).toBe('processed');
+      expect(validate('block', announced(height), { view }).reason).toBe('processed');
       for (const wrong of [height + 1, height - 1, 0, 4_294_967_295]) {
-        expect(judge('block', announced(wrong), { view })).toMatchObject({
-          relay: 'reject',
+        expect(validate('block', announced(wrong), { view })).toMatchObject({
+          decision: 'reject',
           reason: 'height_implausible',
-          effects: charged('block', 'height_implausible', 'protocol_violation', AUTHOR, next?.hash),
+          effects: penalized('block', 'height_implausible', 'protocol_violation', AUTHOR, next?.hash),
         });
       }
     }
-    expect(judge('block', announced(4_294_967_295)).reason).toBe('processed');
+    expect(validate('block', announced(4_294_967_295)).reason).toBe('processed');
   });
 
-  test('work: a header far easier than our recent tip is neither relayed nor handed on, and charges nobody', () => {
+  test('ignores a header far easier than our recent tip, without penalty', () => {
     const target = targetFromCompact(Buffer.from(real?.header ?? '', 'hex').readUInt32LE(72)) ?? 0n;
     for (const easiest of [target, target * 16n])
-      expect(judge('block', block({}), { view: { easiestTarget: () => easiest } }).reason).toBe('processed');
-    expect(judge('block', block({}), { view: { easiestTarget: () => target - 1n } })).toMatchObject({
-      relay: 'ignore',
+      expect(validate('block', block({}), { view: { easiestTarget: () => easiest } }).reason).toBe('processed');
+    expect(validate('block', block({}), { view: { easiestTarget: () => target - 1n } })).toMatchObject({
+      decision: 'ignore',
       reason: 'work_implausible',
       effects: [],
     });
@@ -138,23 +138,27 @@ describe('block', () => {
       Header: JSON.parse(RECORDED.block[0] ?? '').Header,
     };
     const view = { easiestTarget: () => target * 16n };
-    expect(judge('block', block(early), { view }).reason).toBe('work_implausible');
-    expect(judge('block', block(early), { view, shadow: ['work_implausible'] }).reason).toBe('processed');
+    expect(validate('block', block(early), { view }).reason).toBe('work_implausible');
+    expect(validate('block', block(early), { view, shadow: ['work_implausible'] }).reason).toBe('processed');
   });
 
-  test('DataHub URL: what cannot be used is not passed on', () => {
+  test('ignores a block whose DataHub URL is not allowed', () => {
     const view = { dataHubUrlFault: (url: string) => (url.startsWith('ftp:') ? ('form' as const) : undefined) };
-    expect(judge('block', block({ DataHubURL: 'ftp://a.example' }), { view })).toMatchObject({
-      relay: 'ignore',
+    expect(validate('block', block({ DataHubURL: 'ftp://a.example' }), { view })).toMatchObject({
+      decision: 'ignore',
       reason: 'datahub_url',
       effects: [],
     });
-    expect(judge('block', block({}), { view }).reason).toBe('processed');
+    expect(validate('block', block({}), { view }).reason).toBe('processed');
   });
 
-  test('the same hash from the same author is ignored', () => {
+  test('ignores the same hash from the same author', () => {
     const view = { blockAnnouncedBy: (hash: string, author: string) => hash === real?.hash && author === AUTHOR };
-    expect(judge('block', block({}), { view })).toMatchObject({ relay: 'ignore', reason: 'duplicate', effects: [] });
+    expect(validate('block', block({}), { view })).toMatchObject({
+      decision: 'ignore',
+      reason: 'duplicate',
+      effects: [],
+    });
   });
 });
 
@@ -162,58 +166,66 @@ describe('mining-on', () => {
   const { Hash: hash, PreviousHash: previous, Height: height } = JSON.parse(RECORDED.mining_on[0] ?? '');
   const mining = (fields: Record<string, unknown>) => changed('mining_on', fields);
 
-  test('height of a mining-on: a child of a header of ours is one higher, and our own tip is as high as it is', () => {
+  test('requires the right height of a mining-on at our own tip and at its child', () => {
     const childOf = { ownHeightOf: (of: string) => (of === previous ? height - 1 : undefined) };
     const ours = { ownHeightOf: (of: string) => (of === hash ? height : undefined) };
     const both = { ownHeightOf: (of: string) => (of === hash ? height : of === previous ? height + 7 : undefined) };
     for (const view of [childOf, ours, both]) {
-      expect(judge('mining_on', mining({}), { view }).reason).toBe('processed');
+      expect(validate('mining_on', mining({}), { view }).reason).toBe('processed');
       for (const Height of [height + 1, height - 1, 0, 4_000_000_000]) {
-        expect(judge('mining_on', mining({ Height }), { view })).toMatchObject({
-          relay: 'reject',
+        expect(validate('mining_on', mining({ Height }), { view })).toMatchObject({
+          decision: 'reject',
           reason: 'height_implausible',
-          effects: charged('mining_on', 'height_implausible', 'protocol_violation', AUTHOR, hash),
+          effects: penalized('mining_on', 'height_implausible', 'protocol_violation', AUTHOR, hash),
         });
       }
     }
-    expect(judge('mining_on', mining({ Height: 4_000_000_000 })).reason).toBe('processed');
+    expect(validate('mining_on', mining({ Height: 4_000_000_000 })).reason).toBe('processed');
     const view = childOf;
-    expect(judge('mining_on', mining({ Height: 4_000_000_000, PreviousHash: '' }), { view }).reason).toBe('processed');
+    expect(validate('mining_on', mining({ Height: 4_000_000_000, PreviousHash: '' }), { view }).reason).toBe(
+      'processed',
+    );
   });
 
-  test('DataHub URL of a mining-on: what cannot be used is neither relayed nor told; none may be named', () => {
+  test('ignores a mining-on whose DataHub URL is not allowed, and accepts one without a URL', () => {
     const view = { dataHubUrlFault: (url: string) => (url.startsWith('http:') ? undefined : ('form' as const)) };
-    expect(judge('mining_on', mining({ DataHubURL: 'ftp://a.example' }), { view })).toMatchObject({
-      relay: 'ignore',
+    expect(validate('mining_on', mining({ DataHubURL: 'ftp://a.example' }), { view })).toMatchObject({
+      decision: 'ignore',
       reason: 'datahub_url',
       effects: [],
     });
     for (const fields of [{}, { DataHubURL: '' }])
-      expect(judge('mining_on', mining(fields), { view }).reason).toBe('processed');
+      expect(validate('mining_on', mining(fields), { view }).reason).toBe('processed');
   });
 });
 
 describe('best block', () => {
-  test('height of a best block: a header of ours is as high as it is; a request has none', () => {
+  test('requires the right height of a best block on our own chain; a request has none', () => {
     const [Hash, height] = ['ab'.repeat(32), 886_001];
     const view = { ownHeightOf: (of: string) => (of === Hash ? height : undefined) };
     const announced = (Height: number, of = Hash) => JSON.stringify({ Height, Hash: of });
-    expect(judge('best_block', announced(height), { view }).reason).toBe('processed');
-    expect(judge('best_block', announced(4_000_000_000, 'cd'.repeat(32)), { view }).reason).toBe('processed');
-    expect(judge('best_block', announced(4_000_000_000), { view })).toMatchObject({
-      relay: 'reject',
+    expect(validate('best_block', announced(height), { view }).reason).toBe('processed');
+    expect(validate('best_block', announced(4_000_000_000, 'cd'.repeat(32)), { view }).reason).toBe('processed');
+    expect(validate('best_block', announced(4_000_000_000), { view })).toMatchObject({
+      decision: 'reject',
       reason: 'height_implausible',
-      effects: charged('best_block', 'height_implausible', 'protocol_violation', AUTHOR, Hash),
+      effects: penalized('best_block', 'height_implausible', 'protocol_violation', AUTHOR, Hash),
     });
-    expect(judge('best_block', RECORDED.best_block[0], { view }).reason).toBe('processed');
+    expect(validate('best_block', RECORDED.best_block[0], { view }).reason).toBe('processed');
   });
 });
 
 describe('subtree', () => {
-  test('is handed on with its author, and attributed; repeated, it is ignored', () => {
+  test('publishes a subtree with its author and attributes it; ignores it when repeated', () => {
     const { Hash: hash } = JSON.parse(RECORDED.subtree[0] ?? '');
-    expect(judge('subtree', RECORDED.subtree[0] ?? '').effects).toEqual([
-      { type: 'attribute_subtree', hash, author: AUTHOR, relay: RELAY, dataHubUrl: 'http://127.0.0.1:8090/api/v1' },
+    expect(validate('subtree', RECORDED.subtree[0] ?? '').effects).toEqual([
+      {
+        type: 'attribute_subtree',
+        hash,
+        author: AUTHOR,
+        receivedFrom: SOURCE,
+        dataHubUrl: 'http://127.0.0.1:8090/api/v1',
+      },
       { type: 'publish_subtree', hash, dataHubUrl: 'http://127.0.0.1:8090/api/v1', author: AUTHOR },
       { type: 'heard', peerId: AUTHOR, patch: { dataHubUrl: 'http://127.0.0.1:8090/api/v1' } },
       {
@@ -221,9 +233,12 @@ describe('subtree', () => {
         notification: { type: 'subtree', isOwn: false, hash, baseUrl: 'http://127.0.0.1:8090/api/v1', peerId: AUTHOR },
       },
     ]);
-    expect(judge('subtree', RECORDED.subtree[0] ?? '', { view: { subtreeAnnouncedBy: () => true } })).toMatchObject({
+    expect(validate('subtree', RECORDED.subtree[0] ?? '', { view: { subtreeAnnouncedBy: () => true } })).toMatchObject({
       reason: 'duplicate',
     });
-    expect(judge('subtree', changed('subtree', { Hash: 'x' }))).toMatchObject({ relay: 'reject', reason: 'hash_form' });
+    expect(validate('subtree', changed('subtree', { Hash: 'x' }))).toMatchObject({
+      decision: 'reject',
+      reason: 'hash_form',
+    });
   });
 });

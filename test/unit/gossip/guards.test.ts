@@ -3,103 +3,114 @@ import { describe, expect, test } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { GuardView } from '../../../src/gossip/guards.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
-import { AUTHOR, charged, judge, OWN, RECORDED, RELAY, TOPICS } from '../../fakes/judged.ts';
+import { AUTHOR, OWN, penalized, RECORDED, SOURCE, TOPICS, validate } from '../../fakes/validated.ts';
 import { recordedFile } from '../../support/recorded.ts';
 
-describe.each(TOPICS)('%s', (kind) => {
-  test('every recorded message is relayed and processed', () => {
+describe.each(TOPICS)('validators of topic %s', (kind) => {
+  test('forward and process every recorded message', () => {
     for (const text of RECORDED[kind])
-      expect(judge(kind, text)).toMatchObject({ relay: 'accept', reason: 'processed' });
+      expect(validate(kind, text)).toMatchObject({ decision: 'accept', reason: 'processed' });
   });
 
-  test('size: 900 KB are rejected unread', () => {
-    expect(judge(kind, Buffer.alloc(900_000, 0x20))).toMatchObject({ relay: 'reject', reason: 'size', effects: [] });
+  test('reject a message of 900 KB without reading it', () => {
+    expect(validate(kind, Buffer.alloc(900_000, 0x20))).toMatchObject({
+      decision: 'reject',
+      reason: 'size',
+      effects: [],
+    });
   });
 
-  test('own message: what comes back is ignored', () => {
-    expect(judge(kind, RECORDED[kind][0] ?? '', { author: OWN })).toMatchObject({
-      relay: 'ignore',
+  test('ignore our own message when it comes back', () => {
+    expect(validate(kind, RECORDED[kind][0] ?? '', { author: OWN })).toMatchObject({
+      decision: 'ignore',
       reason: 'own_message',
       effects: [],
     });
   });
 
-  test('listeners’ bytes: relayed when the key is the author’s and the rate allows it, never processed', () => {
+  test('forward peer-discovery bytes when the key is the author’s and the rate allows it, and never process them', () => {
     const { from, dataHex } = recordedFile('listener-peer-discovery.json').messages[0] ?? { from: '', dataHex: '' };
     const bytes = Buffer.from(dataHex ?? '', 'hex');
     const author = from as PeerId;
-    expect(judge(kind, bytes, { author })).toMatchObject({ relay: 'accept', reason: 'peer_discovery', effects: [] });
-    const view = { mayRelayPeerDiscovery: () => false };
-    expect(judge(kind, bytes, { author, view })).toMatchObject({ relay: 'ignore', reason: 'peer_discovery_repeated' });
-    expect(judge(kind, bytes)).toMatchObject({ relay: 'ignore', reason: 'not_json' });
+    expect(validate(kind, bytes, { author })).toMatchObject({
+      decision: 'accept',
+      reason: 'peer_discovery',
+      effects: [],
+    });
+    const view = { mayForwardPeerDiscovery: () => false };
+    expect(validate(kind, bytes, { author, view })).toMatchObject({
+      decision: 'ignore',
+      reason: 'peer_discovery_repeated',
+    });
+    expect(validate(kind, bytes)).toMatchObject({ decision: 'ignore', reason: 'not_json' });
   });
 
-  test('decode: no JSON is ignored, other JSON rejected', () => {
+  test('ignore bytes that are not JSON, and reject other JSON', () => {
     for (const junk of ['', 'junk', '{"a"', '[1]', '"x"'])
-      expect(judge(kind, junk)).toMatchObject({ relay: 'ignore', reason: 'not_json', effects: [] });
-    expect(judge(kind, '{}')).toMatchObject({ relay: 'reject', reason: 'decode', effects: [] });
+      expect(validate(kind, junk)).toMatchObject({ decision: 'ignore', reason: 'not_json', effects: [] });
+    expect(validate(kind, '{}')).toMatchObject({ decision: 'reject', reason: 'decode', effects: [] });
   });
 
-  test('author: a PeerID that is not the signer’s is rejected', () => {
-    expect(judge(kind, RECORDED[kind][0] ?? '', { author: RELAY })).toMatchObject({
-      relay: 'reject',
+  test('reject a PeerID that is not the author’s', () => {
+    expect(validate(kind, RECORDED[kind][0] ?? '', { author: SOURCE })).toMatchObject({
+      decision: 'reject',
       reason: 'author_mismatch',
-      effects: [{ type: 'offence', author: RELAY, reason: 'protocol_violation', rule: 'author_mismatch' }],
+      effects: [{ type: 'offence', author: SOURCE, reason: 'protocol_violation', rule: 'author_mismatch' }],
     });
   });
 
-  test('a banned author is dropped, whoever brings it, and in shadow mode too', () => {
+  test('drop messages of a banned author from any neighbour, in shadow mode too', () => {
     const view = { isBanned: (peerId: string) => peerId === AUTHOR };
-    const dropped = { relay: 'ignore', reason: 'banned_author', effects: [] };
-    expect(judge(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject(dropped);
-    expect(judge(kind, RECORDED[kind][0] ?? '', { view, shadow: ['banned_author'] })).toMatchObject(dropped);
-    expect(judge(kind, RECORDED[kind][0] ?? '', { view: { isBanned: (peerId) => peerId === RELAY } }).reason).toBe(
+    const dropped = { decision: 'ignore', reason: 'banned_author', effects: [] };
+    expect(validate(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject(dropped);
+    expect(validate(kind, RECORDED[kind][0] ?? '', { view, shadow: ['banned_author'] })).toMatchObject(dropped);
+    expect(validate(kind, RECORDED[kind][0] ?? '', { view: { isBanned: (peerId) => peerId === SOURCE } }).reason).toBe(
       'processed',
     );
   });
 
-  test('what passed under another prefix is relayed there too, and counts once', () => {
+  test('forward a message that passed under another prefix, and process it once', () => {
     const view = { passedElsewhere: () => true, authorRate: () => 'over' as const };
-    expect(judge(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject({
-      relay: 'accept',
+    expect(validate(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject({
+      decision: 'accept',
       reason: 'other_prefix',
       effects: [],
     });
     const passed: unknown[] = [];
     const count = { passed: (envelope: unknown) => void passed.push(envelope) };
-    judge(kind, RECORDED[kind][0] ?? '', { view: count });
-    judge(kind, '{}', { view: count });
+    validate(kind, RECORDED[kind][0] ?? '', { view: count });
+    validate(kind, '{}', { view: count });
     expect(passed).toHaveLength(1);
   });
 
-  test('rates: the author’s comes first and is charged when due, the relay’s is never charged', () => {
+  test('check the author’s rate first and penalize it, and never penalize the propagation source’s rate', () => {
     const asked: string[] = [];
     const view = {
       authorRate: (peerId: string, seqno: bigint) => {
         asked.push(`author ${peerId} ${seqno}`);
         return 'ok' as const;
       },
-      relayRate: (peerId: string) => {
+      sourceRate: (peerId: string) => {
         asked.push(`relay ${peerId}`);
         return 'over_scored' as const;
       },
     };
     const text = RECORDED[kind][0] ?? '';
-    expect(judge(kind, text, { view })).toMatchObject({ relay: 'ignore', reason: 'relay_rate', effects: [] });
-    expect(asked).toEqual([`author ${AUTHOR} 1`, `relay ${RELAY}`]);
-    expect(judge(kind, text, { view: { ...view, authorRate: () => 'over' } })).toMatchObject({
+    expect(validate(kind, text, { view })).toMatchObject({ decision: 'ignore', reason: 'relay_rate', effects: [] });
+    expect(asked).toEqual([`author ${AUTHOR} 1`, `relay ${SOURCE}`]);
+    expect(validate(kind, text, { view: { ...view, authorRate: () => 'over' } })).toMatchObject({
       reason: 'author_rate',
       effects: [],
     });
-    expect(judge(kind, text, { view: { ...view, authorRate: () => 'over_scored' } })).toMatchObject({
-      relay: 'ignore',
+    expect(validate(kind, text, { view: { ...view, authorRate: () => 'over_scored' } })).toMatchObject({
+      decision: 'ignore',
       reason: 'author_rate',
-      effects: charged(kind, 'author_rate', 'spam', AUTHOR),
+      effects: penalized(kind, 'author_rate', 'spam', AUTHOR),
     });
     expect(asked).toHaveLength(2);
   });
 
-  test('the author’s rate is told whether the author itself is the neighbour', () => {
+  test('tell the author’s rate whether the author itself sent the message', () => {
     const asked: boolean[] = [];
     const view: Partial<GuardView> = {
       authorRate: (_author, _seqno, atFirstHand) => {
@@ -107,43 +118,48 @@ describe.each(TOPICS)('%s', (kind) => {
         return 'ok';
       },
     };
-    judge(kind, RECORDED[kind][0] ?? '', { view });
-    judge(kind, RECORDED[kind][0] ?? '', { view, author: RELAY });
+    validate(kind, RECORDED[kind][0] ?? '', { view });
+    validate(kind, RECORDED[kind][0] ?? '', { view, author: SOURCE });
     expect(asked).toEqual([false, true]);
   });
 
-  test('replays are ignored and charge nobody; listeners’ bytes are exempt', () => {
+  test('ignore replays without penalty; peer-discovery bytes are exempt', () => {
     const view = { isReplay: () => true };
-    expect(judge(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject({
-      relay: 'ignore',
+    expect(validate(kind, RECORDED[kind][0] ?? '', { view })).toMatchObject({
+      decision: 'ignore',
       reason: 'replay',
       effects: [],
     });
     const { from, dataHex } = recordedFile('listener-peer-discovery.json').messages[0] ?? { from: '', dataHex: '' };
     const bytes = Buffer.from(dataHex ?? '', 'hex');
-    expect(judge(kind, bytes, { author: from as PeerId, view }).reason).toBe('peer_discovery');
+    expect(validate(kind, bytes, { author: from as PeerId, view }).reason).toBe('peer_discovery');
   });
 
-  test('a rule of policy in shadow stops nothing; what makes a message invalid still does', () => {
+  test('let messages pass that only a policy rule in shadow mode would stop, but not invalid ones', () => {
     const view: Partial<GuardView> = { authorRate: () => 'over_scored', isReplay: () => true };
-    const judged = judge(kind, RECORDED[kind][0] ?? '', { view, shadow: ['author_rate', 'replay', 'author_mismatch'] });
-    expect(judged).toMatchObject({ relay: 'accept', reason: 'processed' });
+    const judged = validate(kind, RECORDED[kind][0] ?? '', {
+      view,
+      shadow: ['author_rate', 'replay', 'author_mismatch'],
+    });
+    expect(judged).toMatchObject({ decision: 'accept', reason: 'processed' });
     expect(judged.effects[0]).toMatchObject({ type: 'offence', rule: 'author_rate' });
-    expect(judge(kind, RECORDED[kind][0] ?? '', { author: RELAY, shadow: ['author_mismatch'] }).relay).toBe('reject');
+    expect(validate(kind, RECORDED[kind][0] ?? '', { author: SOURCE, shadow: ['author_mismatch'] }).decision).toBe(
+      'reject',
+    );
   });
 
-  test('a failure of ours is not the author’s: ignored, and gossip never sees it', () => {
+  test('ignore a message when our own handler fails, without an exception or a penalty', () => {
     const execute = () => {
       throw new Error('full');
     };
-    expect(judge(kind, RECORDED[kind][0] ?? '', { execute })).toMatchObject({
-      relay: 'ignore',
+    expect(validate(kind, RECORDED[kind][0] ?? '', { execute })).toMatchObject({
+      decision: 'ignore',
       reason: 'handler_failed',
     });
   });
 });
 
-test('the recorded listener is who its key says', () => {
+test('the recorded listener’s peer ID is that of its key', () => {
   const { from, dataHex } = recordedFile('listener-peer-discovery.json').messages[0] ?? { from: '' };
   expect(peerIdFromPublicKey(Buffer.from(dataHex ?? '', 'hex').subarray(2, 38))).toBe(from);
 });

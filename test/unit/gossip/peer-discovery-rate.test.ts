@@ -3,7 +3,7 @@ import type { PeerId } from '../../../src/domain/ids.ts';
 import { peerDiscoveryRate } from '../../../src/gossip/limits/peer-discovery-rate.ts';
 import { FakeClock } from '../../fakes/recorders.ts';
 
-test('once for an author, topic and 4 s', () => {
+test('forwards peer-discovery bytes once per author, topic and 4 s', () => {
   const clock = new FakeClock();
   const may = peerDiscoveryRate(clock);
   const [a, b] = ['a', 'b'] as PeerId[] as [PeerId, PeerId];

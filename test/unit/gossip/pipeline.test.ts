@@ -39,7 +39,7 @@ function setUp(options: { prefixes?: number; execute?: () => void; connectedSinc
       verifiesHeaderPow: true,
       requiresHeader: false,
       authorRate: { perSecond: PER_SECOND, burst: BURST },
-      relayRate: { perSecond: 0, burst: 0 },
+      sourceRate: { perSecond: 0, burst: 0 },
       dataHubUrls: { allowsPrivate: true, blacklist: [] },
       maxTargetRatio: 0,
     },
@@ -53,13 +53,12 @@ function setUp(options: { prefixes?: number; execute?: () => void; connectedSinc
     }
   };
   const handler = topicPipeline('subtree', { view, execute, isShadow: () => false, clock, log, metrics });
-  const hear = (seqno: bigint, { author = HONEST, relay = HONEST, topic = 'a-subtree', hash = seqno } = {}) =>
+  const hear = (seqno: bigint, { author = HONEST, receivedFrom = HONEST, topic = 'a-subtree', hash = seqno } = {}) =>
     handler({
       topic,
       bytes: subtree(author, hash),
       author,
-      authorKey: () => new Uint8Array(),
-      relay,
+      receivedFrom,
       seqno,
     });
   return { clock, metrics, log, offences, hear };
@@ -70,7 +69,7 @@ function subtree(author: PeerId, hash: bigint): Buffer {
   return Buffer.from(JSON.stringify(fields));
 }
 
-test('six minutes of an author played again at any rate cost it nothing, and it is heard meanwhile', () => {
+test('replays of six minutes of an author cost the author nothing, and its new messages pass meanwhile', () => {
   const { clock, hear, offences } = setUp();
   let seqno = 1_000n;
   const say = () => {
@@ -82,14 +81,14 @@ test('six minutes of an author played again at any rate cost it nothing, and it 
     clock.advance(1000);
   }
   for (let i = 0; i < 60; i += 1) {
-    for (let old = 1_001n; old < 1_241n; old += 1n) hear(old, { relay: ATTACKER });
+    for (let old = 1_001n; old < 1_241n; old += 1n) hear(old, { receivedFrom: ATTACKER });
     expect(say()).toBe('accept');
     clock.advance(1000);
   }
   expect(offences).toEqual([]);
 });
 
-test('an author above its limit is still scored', () => {
+test('scores an author above its rate', () => {
   const { clock, hear, offences } = setUp();
   for (let n = 0n; n < 40n; n += 1n) hear(n);
   expect(offences).toHaveLength(1);
@@ -98,9 +97,9 @@ test('an author above its limit is still scored', () => {
   expect(offences).toHaveLength(2);
 });
 
-test('an author that begins with a high number and floods with lower ones through a relay passes a tenth more than its rate, and no more', () => {
+test('limits an author that starts with a high number and floods lower ones through a neighbour to a tenth above its rate', () => {
   const { clock, hear } = setUp();
-  hear(1_000_000_000n, { relay: ATTACKER });
+  hear(1_000_000_000n, { receivedFrom: ATTACKER });
   const flood = (seconds: number) => {
     let passed = 0;
     for (let second = 0; second < seconds; second += 1) {
@@ -108,7 +107,7 @@ test('an author that begins with a high number and floods with lower ones throug
       for (let i = 0; i < 20; i += 1) {
         high += 1n;
         low += 1n;
-        for (const seqno of [high, low]) if (hear(seqno, { relay: ATTACKER }) === 'accept') passed += 1;
+        for (const seqno of [high, low]) if (hear(seqno, { receivedFrom: ATTACKER }) === 'accept') passed += 1;
       }
     }
     return passed;
@@ -118,14 +117,14 @@ test('an author that begins with a high number and floods with lower ones throug
   expect(flood(100)).toBeLessThanOrEqual(100 * PER_SECOND * 1.1 + 1);
 });
 
-test('at first hand lower numbers take from the author’s own rate, and what is above it is scored', () => {
+test('takes lower numbers that the author itself sends from its own rate, and scores the excess', () => {
   const { hear, offences } = setUp();
   hear(1_000n);
   for (let n = 0n; n < 40n; n += 1n) hear(n);
   expect(offences).toHaveLength(1);
 });
 
-test('a neighbour that starts again with its clock set back is heard at once on its new connection, and only on a new one', () => {
+test('accepts a neighbour that restarted with its clock set back at once on its new connection, and only there', () => {
   let connectedMs = 0;
   const { clock, hear } = setUp({ connectedSinceMs: () => connectedMs });
   connectedMs = clock.monotonic() - 1000;
@@ -133,12 +132,15 @@ test('a neighbour that starts again with its clock set back is heard at once on 
   clock.advance(60_000);
   expect(hear(1_000n)).toBe('ignore');
   connectedMs = clock.monotonic();
-  expect(hear(1_001n, { relay: ATTACKER })).toBe('ignore');
+  expect(hear(1_001n, { receivedFrom: ATTACKER })).toBe('ignore');
   expect(hear(1_002n)).toBe('accept');
-  expect(hear(1_003n, { relay: ATTACKER })).toBe('accept');
+  expect(hear(1_003n, { receivedFrom: ATTACKER })).toBe('accept');
 });
 
-/** What happens, in order: the author says something that arrives at once or late, is silent or restarts; somebody plays old messages. */
+/**
+ * What happens, in order: the author says something that arrives at once or late, is silent or restarts; somebody plays
+ * old messages.
+ */
 type Step =
   | { readonly type: 'say'; readonly delayS: number }
   | { readonly type: 'pause'; readonly seconds: number }
@@ -163,7 +165,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** The seen-cache lets a message through again after this. */
 const SEEN_S = 120;
 
-test('200 histories of an author below its limit and of others that play it again: each message is heard, and none is scored', () => {
+test('accepts each message of an author below its rate, unscored, in 200 random histories of replays', () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 20, maxLength: 100 }), (steps) => {
       const { clock, hear, offences } = setUp();
@@ -196,7 +198,7 @@ test('200 histories of an author below its limit and of others that play it agai
           for (const message of each.isBackwards ? chosen.reverse() : chosen) {
             if (message.lastS === undefined || nowS - message.lastS < SEEN_S) continue;
             message.lastS = nowS;
-            hear(message.seqno, { relay: ATTACKER });
+            hear(message.seqno, { receivedFrom: ATTACKER });
           }
         }
       }
@@ -208,7 +210,7 @@ test('200 histories of an author below its limit and of others that play it agai
   );
 });
 
-test('under another prefix a message passes once without a token; its repetitions take one like any other', () => {
+test('passes a message once under another prefix without a token; repetitions take one', () => {
   const { hear, metrics, offences } = setUp({ prefixes: 3 });
   expect(hear(1n, { hash: 7n })).toBe('accept');
   for (const topic of ['b-subtree', 'c-subtree']) expect(hear(2n, { hash: 7n, topic })).toBe('accept');
@@ -223,13 +225,13 @@ test('under another prefix a message passes once without a token; its repetition
   expect(offences).toHaveLength(1);
 });
 
-test('failures of ours are told at once, then once in ten seconds with their number', () => {
+test('logs failures of our handler at once, then once per ten seconds with their number', () => {
   const { clock, log, hear, metrics } = setUp({
     execute: () => {
       throw new Error('full');
     },
   });
-  const lines = () => log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields.untold);
+  const lines = () => log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields.suppressed);
   let seqno = 0n;
   const fail = (times: number) => {
     for (let i = 0; i < times; i += 1) {

@@ -1,7 +1,7 @@
 // Token buckets on a clock that is moved by hand.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { TokenBuckets } from '../../../src/gossip/limits/rates.ts';
+import { PeerRates } from '../../../src/gossip/limits/rates.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock } from '../../fakes/recorders.ts';
 
@@ -9,7 +9,7 @@ const [one, two] = [peer(1), peer(2)];
 
 function setUp(perSecond: number, burst: number) {
   const clock = new FakeClock();
-  const buckets = new TokenBuckets(clock, { perSecond, burst });
+  const buckets = new PeerRates(clock, { perSecond, burst });
   /** How often each answer came in so many takes at once. */
   const take = (times: number, id = one) => {
     const counts = { ok: 0, over: 0, over_scored: 0 };
@@ -19,13 +19,13 @@ function setUp(perSecond: number, burst: number) {
   return { clock, take };
 }
 
-test('a burst passes, what is above it does not, and is scored once', () => {
+test('passes a burst, stops messages above it, and scores the excess once', () => {
   const { take } = setUp(10, 20);
   expect(take(20)).toEqual({ ok: 20, over: 0, over_scored: 0 });
   expect(take(5)).toEqual({ ok: 0, over: 4, over_scored: 1 });
 });
 
-test('tokens come back with time, up to the burst', () => {
+test('refills tokens over time, up to the burst', () => {
   const { take, clock } = setUp(10, 20);
   take(20);
   clock.advance(99);
@@ -38,7 +38,7 @@ test('tokens come back with time, up to the burst', () => {
   expect(take(100).ok).toBe(20);
 });
 
-test('who stays above the limit is scored at once and then each five seconds', () => {
+test('scores a peer that stays above its rate at once and then every five seconds', () => {
   const { take, clock } = setUp(10, 20);
   const scoredAt: number[] = [];
   for (let ms = 0; ms < 16_000; ms += 10) {
@@ -49,7 +49,7 @@ test('who stays above the limit is scored at once and then each five seconds', (
   for (const [i, ms] of scoredAt.entries()) if (i > 0) expect(ms - (scoredAt[i - 1] ?? 0)).toBe(5000);
 });
 
-test('who stays below it never is, and neither is one that pauses after a burst', () => {
+test('never scores a peer that stays below its rate or pauses after a burst', () => {
   const { take, clock } = setUp(10, 20);
   for (let i = 0; i < 1000; i += 1) {
     expect(take(1).ok).toBe(1);
@@ -60,18 +60,18 @@ test('who stays below it never is, and neither is one that pauses after a burst'
   expect(take(60)).toMatchObject({ ok: 20, over_scored: 0 });
 });
 
-test('each peer has a bucket of its own', () => {
+test('keeps one bucket per peer', () => {
   const { take } = setUp(10, 20);
   take(1000, one);
   expect(take(20, two)).toEqual({ ok: 20, over: 0, over_scored: 0 });
 });
 
-test('0 is no limit', () => {
+test('applies no limit at a rate of 0', () => {
   const { take } = setUp(0, 0);
   expect(take(100_000)).toEqual({ ok: 100_000, over: 0, over_scored: 0 });
 });
 
-test('in no stretch of time does more pass than burst and rate allow, nor less while asked for', () => {
+test('passes exactly what burst and rate allow in any period of time', () => {
   const steps = fc.array(fc.record({ ms: fc.nat(3000), times: fc.nat(30) }), { maxLength: 40 });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 60 }), steps, (perSecond, burst, taken) => {
@@ -93,7 +93,7 @@ test('in no stretch of time does more pass than burst and rate allow, nor less w
   );
 });
 
-test('many peers are bounded; one that is forgotten begins with a full bucket', () => {
+test('remembers a bounded number of peers; an evicted peer starts with a full bucket', () => {
   const { take } = setUp(10, 20);
   take(20, one);
   for (let n = 10; n < 20_011; n += 1) take(1, `peer ${n}` as typeof one);

@@ -1,4 +1,5 @@
-// The rules of issue 4: each author's highest number is kept; a lower one passes only while the highest is fresh; the unknown pass.
+// The rules of issue 4: each author's highest number is kept; a lower one passes only while the highest is fresh; the
+// unknown pass.
 import { expect, test } from 'vitest';
 import { SequenceNumbers } from '../../../src/gossip/limits/sequence-numbers.ts';
 import { peer } from '../../fakes/ban-parts.ts';
@@ -131,7 +132,7 @@ test.each<[string, Step[]]>([
   expect(judged).toEqual(steps.map(([, , expected]) => expected));
 });
 
-test('messages of one minute, in whatever order they arrive, all pass', () => {
+test('passes all messages of one minute, whatever the order in which they arrive', () => {
   const clock = new FakeClock();
   const isReplay = replays(clock);
   for (let i = 0; i < 600; i += 1) {
@@ -140,7 +141,7 @@ test('messages of one minute, in whatever order they arrive, all pass', () => {
   }
 });
 
-test('very many authors are bounded: who was forgotten is unknown again', () => {
+test('remembers a bounded number of authors; an evicted author is unknown again', () => {
   const clock = new FakeClock();
   const isReplay = replays(clock);
   isReplay(one, START);
@@ -309,7 +310,7 @@ test.each<[string, Told[]]>([
   expect(heard).toEqual(told.map(([, , , isHeard]) => isHeard));
 });
 
-test('late: what others play again of the time before a restart is, and what the author itself says is not', () => {
+test('treats replays from before a restart as late, but not messages that the author itself sends', () => {
   const clock = new FakeClock();
   const numbers = new SequenceNumbers(clock);
   numbers.isLate(one, AHEAD);

@@ -9,7 +9,7 @@ import { NETWORKS } from '../../../src/wire/networks.ts';
 import { DAY_MS, peer } from '../../fakes/ban-parts.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
-const [author, other, relay, own] = [peer(1), peer(2), peer(3), peer(4)];
+const [author, other, receivedFrom, own] = [peer(1), peer(2), peer(3), peer(4)];
 const HASH = 'ab'.repeat(32) as Hash;
 /** Of a block in 2025. */
 const TARGET = targetFromCompact(0x18_0b_0c_0d) as bigint;
@@ -39,7 +39,7 @@ function setUp(options: Partial<PolicyOptions> = {}) {
     verifiesHeaderPow: true,
     requiresHeader: false,
     authorRate: { perSecond: 1, burst: 2 },
-    relayRate: { perSecond: 1, burst: 3 },
+    sourceRate: { perSecond: 1, burst: 3 },
     dataHubUrls: { allowsPrivate: false, blacklist: ['bad.example.com'] },
     maxTargetRatio: 16,
     ...options,
@@ -50,7 +50,7 @@ function setUp(options: Partial<PolicyOptions> = {}) {
   return { ...deps, view, tipAged, connections };
 }
 
-describe('the easiest target that is believed', () => {
+describe('easiest plausible target', () => {
   test.each<[string, Partial<PolicyOptions>, number | undefined, bigint | undefined]>([
     ['sixteen times that of a recent tip', {}, 600_000, TARGET * 16n],
     ['its very target with ratio 1', { maxTargetRatio: 1 }, 600_000, TARGET],
@@ -76,7 +76,7 @@ describe('the easiest target that is believed', () => {
   });
 });
 
-test('settings and facts come from where they are known', () => {
+test('reads settings and facts from the parts that keep them', () => {
   const { view } = setUp({ requiresHeader: true, verifiesHeaderPow: false });
   expect(view).toMatchObject({ ownId: own, requiresHeader: true, verifiesHeaderPow: false, powLimitBits: 0x1d00ffff });
   expect([view.ownHeightOf(HASH), view.ownHeightOf('cd'.repeat(32) as Hash)]).toEqual([7, undefined]);
@@ -88,12 +88,12 @@ test('settings and facts come from where they are known', () => {
   ).toEqual(['blacklisted', 'private', 'form', undefined]);
 });
 
-test('blocks and subtrees, authors and relays, are asked apart', () => {
+test('keeps blocks and subtrees, authors and propagation sources apart', () => {
   const { view, blocks, subtrees } = setUp();
-  blocks.record(HASH, { author, relay, dataHubUrl: '' });
+  blocks.record(HASH, { author, receivedFrom, dataHubUrl: '' });
   expect([view.blockAnnouncedBy(HASH, author), view.subtreeAnnouncedBy(HASH, author)]).toEqual([true, false]);
-  expect(view.blockAnnouncedBy(HASH, relay)).toBe(false);
-  subtrees.record(HASH, { author: other, relay, dataHubUrl: '' });
+  expect(view.blockAnnouncedBy(HASH, receivedFrom)).toBe(false);
+  subtrees.record(HASH, { author: other, receivedFrom, dataHubUrl: '' });
   expect([view.subtreeAnnouncedBy(HASH, author), view.subtreeAnnouncedBy(HASH, other)]).toEqual([false, true]);
   const takes = (times: number, take: () => string) => Array.from({ length: times }, take);
   let seqno = 100n;
@@ -102,11 +102,11 @@ test('blocks and subtrees, authors and relays, are asked apart', () => {
     return view.authorRate(id, seqno, false);
   };
   expect(takes(3, () => authorRate(author))).toEqual(['ok', 'ok', 'over_scored']);
-  expect(takes(4, () => view.relayRate(author))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
+  expect(takes(4, () => view.sourceRate(author))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
   expect(authorRate(other)).toBe('ok');
 });
 
-test('replays and rates are remembered for as long as the view, and by it alone', () => {
+test('keeps its own memory of replays and rates', () => {
   const { view, clock } = setUp();
   const another = setUp().view;
   view.authorRate(author, 5n, false);
@@ -115,7 +115,7 @@ test('replays and rates are remembered for as long as the view, and by it alone'
   expect([view.isReplay(author, 4n), another.isReplay(author, 4n)]).toEqual([true, false]);
 });
 
-test('old messages of an author take from a bucket apart, a tenth of its own, and are never scored', () => {
+test('limits late messages of an author to a tenth of its rate in a bucket of their own, and never scores them', () => {
   const { view, clock } = setUp({ authorRate: { perSecond: 2, burst: 20 } });
   view.authorRate(author, 100n, false);
   clock.advance(60_000);
@@ -128,7 +128,7 @@ test('old messages of an author take from a bucket apart, a tenth of its own, an
   expect(view.authorRate(author, 204n, false)).toBe('ok');
 });
 
-test('a burst of few leaves one old message, and no limit is none', () => {
+test('allows at least one late message with a small burst, and any number without a limit', () => {
   const { view } = setUp();
   const unlimited = setUp({ authorRate: { perSecond: 0, burst: 0 } }).view;
   for (const each of [view, unlimited]) each.authorRate(author, 100n, false);
@@ -136,13 +136,13 @@ test('a burst of few leaves one old message, and no limit is none', () => {
   expect([1n, 2n, 3n].map((seqno) => unlimited.authorRate(author, seqno, false))).toEqual(['ok', 'ok', 'ok']);
 });
 
-test('at first hand old messages take from the author’s own bucket, and are scored', () => {
+test('takes late messages that the author itself sends from its own bucket, and scores them', () => {
   const { view } = setUp();
   const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, true));
   expect(rates([100n, 1n, 2n, 3n])).toEqual(['ok', 'ok', 'over_scored', 'over']);
 });
 
-test('a restart is known by a connection that began after the highest number', () => {
+test('recognises a restart by a connection that began after the highest number', () => {
   const { view, clock, connections } = setUp();
   connections.set(author, clock.monotonic());
   clock.advance(1000);

@@ -16,7 +16,7 @@ const { bestHeight: height, bestHash: hash, dataHubUrl, userAgent } = message();
 const PATCH = { claimed: { height, hash }, services: 0n, dataHubUrl, userAgent };
 const STRANGER = '12D3KooWStranger' as PeerId;
 
-describe('judgement', () => {
+describe('decision about a handshake message', () => {
   test.each<[string, Partial<HandshakeMessage>, Partial<HandshakeFacts>, object]>([
     ['a version is noted and answered', {}, {}, { outcome: 'accepted', patch: PATCH, isAnswered: true }],
     ['a verack only noted', { type: 'verack' }, {}, { outcome: 'accepted', patch: PATCH, isAnswered: false }],
@@ -50,7 +50,7 @@ describe('judgement', () => {
     expect(judgeHandshake(message(changes), { ...FACTS, ...facts })).toMatchObject(expected);
   });
 
-  test('an unusable URL is told to be gone, an absent one not mentioned', () => {
+  test('clears the URL of a peer when it is not allowed, and keeps it when absent', () => {
     const patchOf = (url: string) => {
       const judgement = judgeHandshake(message({ dataHubUrl: url }), FACTS);
       return judgement.outcome === 'accepted' ? judgement.patch : undefined;

@@ -1,4 +1,5 @@
-// A handshake between fakes: what it sends, publishes, notes, charges and disconnects can be read back. Time is moved by vitest's fake timers.
+// A handshake between fakes: what it sends, publishes, notes, charges and disconnects can be read back. Time is moved
+// by vitest's fake timers.
 import { vi } from 'vitest';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { Handshake, type HandshakeOptions } from '../../../src/handshake/handshake.ts';

@@ -25,12 +25,12 @@ const ASKER = 'asker' as PeerId;
 const direct = recordedFile('teranode-direct-handshake.json').messages.filter(({ data }) => data?.includes('"verack"'));
 const versions = recordedFile('teranode-handshake.json').messages;
 
-test('the records are there', () => {
+test('recorded handshakes exist', () => {
   expect([direct.length, versions.length]).toEqual([1, 3]);
 });
 
 describe.each(direct)('the verack of $from', ({ data = '' }) => {
-  test.each(['stream', 'topic'] as const)('answers a version by %s with the same bytes', async (way) => {
+  test.each(['stream', 'topic'] as const)('answers a version on a %s with the same bytes', async (way) => {
     const { world, handshake } = inThePlaceOf(data);
     world.connected.add(ASKER);
     const version = message({ peerId: ASKER });
@@ -43,7 +43,7 @@ describe.each(direct)('the verack of $from', ({ data = '' }) => {
 });
 
 describe.each(versions)('the version of $from', ({ data = '', topic = '', from }) => {
-  test('is what we publish in its place, and send to who connects', async () => {
+  test('equals what we publish and send to a peer that connects in its place', async () => {
     const { world, handshake } = inThePlaceOf(data);
     handshake.start();
     handshake.peerConnected(PEER);
@@ -54,7 +54,7 @@ describe.each(versions)('the version of $from', ({ data = '', topic = '', from }
     await handshake.stop();
   });
 
-  test.each(['stream', 'topic'] as const)('is noted and answered by %s', async (way) => {
+  test.each(['stream', 'topic'] as const)('is recorded and answered on a %s', async (way) => {
     const world = new World();
     const handshake = world.make();
     const author = from as PeerId;

@@ -33,7 +33,7 @@ function peers(count: number): PeerId[] {
 }
 
 describe('a version', () => {
-  test('by stream is answered over a new stream, and its stream closed', async () => {
+  test('on a stream is answered on a new stream, and its stream is closed', async () => {
     const stream = FakeStream.of(message());
     await handshake.streamHandler(stream);
     await pass(0);
@@ -53,14 +53,14 @@ describe('a version', () => {
     expect(world.heights.get(PEER)).toBe(2);
   });
 
-  test('by topic is answered over a stream to its author', async () => {
+  test('on the topic is answered on a stream to its author', async () => {
     handshake.topicMessage(message(), PEER);
     await pass(0);
     expect(world.typesTo(PEER)).toEqual(['verack']);
     expect(world.published).toEqual([]);
   });
 
-  test('of an author that we are not connected to is noted; nobody is dialled for it', async () => {
+  test('of an unconnected author is recorded, and the author is not dialled', async () => {
     world.connected.clear();
     handshake.topicMessage(message(), PEER);
     await pass(60 * SECOND);
@@ -69,7 +69,7 @@ describe('a version', () => {
     expect(world.count('not_connected')).toBe(1);
   });
 
-  test('repeated is answered once an interval, by whatever way it comes', async () => {
+  test('that is repeated on any way is answered once per interval', async () => {
     for (let i = 0; i < 100; i += 1) {
       handshake.topicMessage(message(), PEER);
       await handshake.streamHandler(FakeStream.of(message()));
@@ -81,7 +81,7 @@ describe('a version', () => {
     expect(world.typesTo(PEER).length).toBeLessThanOrEqual(4);
   });
 
-  test('too soon after the last is answered when the interval is over', async () => {
+  test('that comes too soon after the last is answered when the interval is over', async () => {
     await handshake.streamHandler(FakeStream.of(message()));
     await pass(SECOND);
     handshake.topicMessage(message(), PEER);
@@ -101,7 +101,7 @@ describe('a version', () => {
     expect(world.typesTo(PEER).sort()).toEqual(['verack', 'verack', 'version']);
   });
 
-  test('that cannot be answered is not answered for ever', async () => {
+  test('that cannot be answered is not retried for ever', async () => {
     let tries = 0;
     world.send = async () => {
       tries += 1;
@@ -113,7 +113,7 @@ describe('a version', () => {
     expect(world.count('failed', { type: 'verack' })).toBe(tries);
   });
 
-  test('10,000 gossiped by as many strangers lead to no answer', async () => {
+  test('gossiped 10,000 times by unconnected authors is never answered', async () => {
     for (let i = 0; i < 10_000; i += 1) {
       const peerId = `stranger-${i}` as PeerId;
       handshake.topicMessage(message({ peerId }), peerId);
@@ -123,7 +123,7 @@ describe('a version', () => {
     expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries')).toBe(0);
   });
 
-  test('10,000 gossiped by 20 neighbours lead to two answers each', async () => {
+  test('gossiped 10,000 times by 20 neighbours is answered twice each', async () => {
     const neighbours = peers(20);
     for (let i = 0; i < 10_000; i += 1) {
       const peerId = neighbours[i % 20] as PeerId;
@@ -133,7 +133,7 @@ describe('a version', () => {
     expect(world.sent).toHaveLength(40);
   });
 
-  test('10,000 gossiped by as many neighbours stay within every bound', async () => {
+  test('gossiped by 10,000 neighbours stays within every bound', async () => {
     for (const peerId of peers(10_000)) handshake.topicMessage(message({ peerId }), peerId);
     const kept = world.metrics.gaugeValue('teranode_p2p_handshake_entries');
     expect(kept).toBeLessThanOrEqual(world.metrics.gaugeValue('teranode_p2p_handshake_entries_bound'));
@@ -144,7 +144,7 @@ describe('a version', () => {
 });
 
 describe('a verack', () => {
-  test.each(['stream', 'topic'] as const)('by %s is noted and not answered', async (way) => {
+  test.each(['stream', 'topic'] as const)('on a %s is recorded and not answered', async (way) => {
     const verack = message({ type: 'verack' });
     if (way === 'stream') await handshake.streamHandler(FakeStream.of(verack));
     else handshake.topicMessage(verack, PEER);
@@ -154,7 +154,7 @@ describe('a verack', () => {
     expect(world.count('accepted', { direction: 'in', type: 'verack', way })).toBe(1);
   });
 
-  test.each(['version', 'verack'] as const)('or version (here: %s) of a peer ahead is told', async (type) => {
+  test.each(['version', 'verack'] as const)('or version (%s) of a peer that is ahead wakes the sync', async (type) => {
     handshake.topicMessage(message({ type, bestHeight: 2 }), PEER);
     handshake.topicMessage(message({ type, bestHeight: 1 }), PEER);
     handshake.topicMessage(message({ type, bestHeight: 9, bestHash: undefined }), PEER);
@@ -162,7 +162,7 @@ describe('a verack', () => {
     expect(world.ahead).toEqual([PEER]);
   });
 
-  test('is compared with a chain that is asked now and then, not for each', async () => {
+  test('is compared with a tip that is read now and then, not for each message', async () => {
     let asked = 0;
     world.readTip = async () => {
       asked += 1;
@@ -175,33 +175,36 @@ describe('a verack', () => {
   });
 });
 
-describe('another network', () => {
+describe('a handshake from another network', () => {
   const foreign = message({ topicPrefix: 'teranode/bitcoin/1.0.0/testnet' });
 
-  test.each(['stream', 'topic'] as const)('by %s: refused, counted, disconnected, not charged', async (way) => {
-    if (way === 'stream') await handshake.streamHandler(FakeStream.of(foreign));
-    else handshake.topicMessage(foreign, PEER);
-    await pass(60 * SECOND);
-    expect(world.disconnected).toEqual([PEER]);
-    expect(world.heard).toEqual([]);
-    expect(world.sent).toEqual([]);
-    expect(world.charged).toEqual([]);
-    expect(world.count('other_prefix', { type: 'version', way })).toBe(1);
-  });
+  test.each(['stream', 'topic'] as const)(
+    'on a %s is refused, counted, and disconnects its sender without a penalty',
+    async (way) => {
+      if (way === 'stream') await handshake.streamHandler(FakeStream.of(foreign));
+      else handshake.topicMessage(foreign, PEER);
+      await pass(60 * SECOND);
+      expect(world.disconnected).toEqual([PEER]);
+      expect(world.heard).toEqual([]);
+      expect(world.sent).toEqual([]);
+      expect(world.charged).toEqual([]);
+      expect(world.count('other_prefix', { type: 'version', way })).toBe(1);
+    },
+  );
 
-  test('a stranger of another network cannot be disconnected', async () => {
+  test('of an unconnected author disconnects nobody', async () => {
     world.connected.clear();
     handshake.topicMessage(foreign, PEER);
     await pass(0);
     expect(world.disconnected).toEqual([]);
   });
 
-  test('a prefix does not fill the log', async () => {
+  test('is logged with a cut prefix', async () => {
     await handshake.streamHandler(FakeStream.of(message({ topicPrefix: 'x'.repeat(1000) })));
     expect(String(world.log.lines.find(({ level }) => level === 'info')?.fields.topicPrefix)).toHaveLength(64);
   });
 
-  test('a peer that comes again and again is cut and counted each time, and logged once in ten minutes', async () => {
+  test('disconnects and counts its sender each time, and is logged once per ten minutes', async () => {
     const lines = () => world.log.lines.filter(({ level }) => level === 'info').map(({ fields }) => fields);
     for (let i = 0; i < 600; i += 1) {
       await handshake.streamHandler(FakeStream.of(foreign));
@@ -214,25 +217,25 @@ describe('another network', () => {
     expect(lines()).toMatchObject([{ peerId: PEER }, { peerId: PEER, unloggedBefore: 599 }]);
   });
 
-  test('however many come, those remembered for the log are bounded', async () => {
+  test('is remembered for the log within a bound, however many peers come', async () => {
     for (const peerId of peers(5000)) handshake.topicMessage({ ...foreign, peerId }, peerId);
     expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries', { kind: 'refusals' })).toBe(1000);
   });
 });
 
-describe('between two networks', () => {
+describe('a node between two networks', () => {
   beforeEach(async () => {
     await handshake.stop();
     handshake = world.make({ networks: BOTH, topicSize: 0 });
   });
 
-  test('a further prefix is accepted, and answered with itself', async () => {
+  test('accepts a further prefix and answers with the same prefix', async () => {
     await handshake.streamHandler(FakeStream.of(message({ topicPrefix: OLD_PREFIX })));
     await pass(0);
     expect(world.sent.map(({ text }) => JSON.parse(text).topicPrefix)).toEqual([OLD_PREFIX]);
   });
 
-  test('each topic gets a version with its own prefix', async () => {
+  test('publishes a version with the right prefix on each topic', async () => {
     handshake.start();
     await pass(SECOND);
     expect(world.published.map(({ topic, text }) => [topic, JSON.parse(text).topicPrefix])).toEqual([
@@ -243,7 +246,7 @@ describe('between two networks', () => {
 
   const prefixes = () => world.sent.map(({ text }) => JSON.parse(text).topicPrefix);
 
-  test('a version waits until its peer has told what it subscribes to, and has that prefix', async () => {
+  test('holds a version back until the peer’s subscriptions are known, and uses their prefix', async () => {
     handshake.peerConnected(PEER);
     await pass(SECOND);
     expect(world.sent).toEqual([]);
@@ -254,7 +257,7 @@ describe('between two networks', () => {
     expect(prefixes()).toEqual([OLD_PREFIX]);
   });
 
-  test('a peer that subscribes to both is spoken to in our own', async () => {
+  test('uses its own prefix with a peer that subscribes to both', async () => {
     world.subscribers.set(OLD_TOPIC, [PEER]);
     world.subscribers.set(TOPIC, [PEER]);
     handshake.peerConnected(PEER);
@@ -274,7 +277,7 @@ describe('between two networks', () => {
     },
   );
 
-  test('a version that is tried again has the prefix that its peer spoke meanwhile', async () => {
+  test('retries a version with the prefix that the peer has used meanwhile', async () => {
     world.subscribers.set(TOPIC, [PEER]);
     let tries = 0;
     world.send = async () => {
@@ -288,7 +291,7 @@ describe('between two networks', () => {
     expect(prefixes()).toEqual([OLD_PREFIX]);
   });
 
-  test('who tells nothing gets one in our own prefix after two seconds', async () => {
+  test('sends a version with its own prefix after two seconds to a peer without subscriptions', async () => {
     handshake.peerConnected(PEER);
     await pass(1900);
     expect(world.sent).toEqual([]);
@@ -296,7 +299,7 @@ describe('between two networks', () => {
     expect(prefixes()).toEqual([PREFIX]);
   });
 
-  test('who leaves meanwhile gets none', async () => {
+  test('sends no version to a peer that disconnected meanwhile', async () => {
     handshake.peerConnected(PEER);
     world.connected.delete(PEER);
     await pass(60 * SECOND);
@@ -304,7 +307,7 @@ describe('between two networks', () => {
     expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries')).toBe(0);
   });
 
-  test('what a peer spoke on the connection before is forgotten', async () => {
+  test('forgets the prefix of the previous connection', async () => {
     handshake.topicMessage(message({ type: 'verack', topicPrefix: OLD_PREFIX }), PEER);
     handshake.peerConnected(PEER);
     world.subscribers.set(TOPIC, [PEER]);
@@ -312,15 +315,15 @@ describe('between two networks', () => {
     expect(prefixes()).toEqual([PREFIX]);
   });
 
-  test('strangers leave no trace', async () => {
+  test('keeps nothing about unconnected authors', async () => {
     world.connected.clear();
     handshake.topicMessage(message({ topicPrefix: OLD_PREFIX }), PEER);
     expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries')).toBe(0);
   });
 });
 
-describe('stop', () => {
-  test('ends what waits, and nothing begins any more', async () => {
+describe('stop of the handshake', () => {
+  test('ends everything that waits and starts nothing more', async () => {
     world.send = async () => {
       throw new Error('no');
     };

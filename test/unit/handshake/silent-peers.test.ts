@@ -1,5 +1,5 @@
-// Peers that take no stream and ask for answers all the same: what they cost is borne by themselves. Who is new, or has always answered, is served at
-// once.
+// Peers that take no stream and ask for answers all the same: what they cost is borne by themselves. Who is new, or has
+// always answered, is served at once.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';
@@ -57,7 +57,7 @@ function say(peerId: PeerId): void {
   handshake.topicMessage(message({ peerId }), peerId);
 }
 
-describe('silent peers that say a version every five seconds', () => {
+describe('silent peers that send a version every five seconds', () => {
   test.each([100, 200, 400])(
     '%i of them: a newcomer gets version and verack at once, and nothing is dropped',
     async (count) => {
@@ -75,7 +75,7 @@ describe('silent peers that say a version every five seconds', () => {
     },
   );
 
-  test('before they have shown what they are, too', async () => {
+  test('do not delay others before they are known to be slow', async () => {
     for (const id of silent(400)) {
       handshake.peerConnected(id);
       say(id);
@@ -85,7 +85,7 @@ describe('silent peers that say a version every five seconds', () => {
     expect(world.typesTo(PEER)).toEqual(['version']);
   });
 
-  test('more than there are places: whoever never kept us waiting comes before all of them', async () => {
+  test('come after all quick peers when there are more of them than slots', async () => {
     const hostile = silent(2500);
     for (const id of hostile) say(id);
     await pass(0);
@@ -100,7 +100,7 @@ describe('silent peers that say a version every five seconds', () => {
     expect(underWay.size).toBeLessThan(512);
   });
 
-  test('wait for their own next message, longer each time', async () => {
+  test('wait longer each time for their own next message', async () => {
     const [peerId = PEER] = silent(1);
     for (let i = 0; i < 600; i += 1) {
       say(peerId);
@@ -112,7 +112,7 @@ describe('silent peers that say a version every five seconds', () => {
     expect(gaps).toEqual([10, 15, 25, 45, 85, 125, 125, 125]);
   });
 
-  test('are served as others once they answer', async () => {
+  test('are served like others once they answer', async () => {
     const [peerId = PEER] = silent(1);
     say(peerId);
     await pass(5 * SECOND);
@@ -127,7 +127,7 @@ describe('silent peers that say a version every five seconds', () => {
     world.send = wasSilent;
   });
 
-  test('are not forgiven for coming on a new connection, and not dialled once they have left', async () => {
+  test('stay slow on a new connection, and are not dialled once they have disconnected', async () => {
     const [peerId = PEER] = silent(1);
     handshake.peerConnected(peerId);
     await pass(5 * SECOND);
@@ -140,7 +140,7 @@ describe('silent peers that say a version every five seconds', () => {
   });
 });
 
-test('peers that refuse at once are nobody’s burden: they do not rest', async () => {
+test('peers that refuse streams at once have no cool-down', async () => {
   let tries = 0;
   world.send = async () => {
     tries += 1;
@@ -153,7 +153,7 @@ test('peers that refuse at once are nobody’s burden: they do not rest', async 
   expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries', { kind: 'slow_peers' })).toBe(0);
 });
 
-test('our own silent chain makes no peer slow', async () => {
+test('a slow blockchain service of our own makes no peer slow', async () => {
   world.readTip = () => new Promise(() => {});
   handshake.peerConnected(PEER);
   await pass(2 * SECOND);

@@ -23,13 +23,13 @@ afterEach(async () => {
 const json = (changes: object) =>
   JSON.stringify({ ...JSON.parse(Buffer.from(encodeHandshake(message())).toString()), ...changes });
 
-test('a stream is read with a bound and a deadline', async () => {
+test('reads a stream with a size bound and a deadline', async () => {
   const stream = FakeStream.of(message());
   await handshake.streamHandler(stream);
   expect(stream.asked).toEqual([{ maxBytes: 16 * 1024, deadlineMs: 4000 }]);
 });
 
-describe('what is no message', () => {
+describe('a stream without a message', () => {
   test.each<[string, Uint8Array | string | Error, string, string[]]>([
     ['nothing', new Uint8Array(), 'empty', []],
     ['noise', Buffer.from([0xff, 0, 1]), 'malformed', []],
@@ -43,7 +43,7 @@ describe('what is no message', () => {
     ['too much', new P2PError('MESSAGE_TOO_LARGE', 'large'), 'too_large', []],
     ['a reset', new P2PError('PEER_UNREACHABLE', 'broke'), 'broken', []],
     ['an unknown failure', new Error('odd'), 'broken', []],
-  ])('%s: counted as such, nothing noted, the stream ended', async (_name, content, outcome, charged) => {
+  ])('%s: is counted, records nothing, and ends', async (_name, content, outcome, charged) => {
     const stream = new FakeStream(PEER, content);
     await handshake.streamHandler(stream);
     await pass(60_000);
@@ -55,7 +55,7 @@ describe('what is no message', () => {
     expect(stream.closed || stream.aborted !== undefined).toBe(true);
   });
 
-  test('a stream that cannot be closed is aborted, its message taken', async () => {
+  test('is aborted when it cannot be closed, and its message still counts', async () => {
     const stream = FakeStream.of(message());
     stream.close = () => Promise.reject(new Error('stuck'));
     await handshake.streamHandler(stream);
@@ -65,13 +65,13 @@ describe('what is no message', () => {
   });
 });
 
-describe('many streams', () => {
+describe('many direct streams', () => {
   const silent = (peerId: PeerId) => {
     const stream = new FakeStream(peerId, 'silent');
     return { stream, done: handshake.streamHandler(stream) };
   };
 
-  test('a peer has four at a time; the others are not touched by that', async () => {
+  test('are limited to four per peer, without an effect on other peers', async () => {
     const all = Array.from({ length: 10 }, () => silent(PEER));
     expect(all.filter(({ stream }) => stream.aborted !== undefined)).toHaveLength(6);
     expect(world.count('refused')).toBe(6);
@@ -84,7 +84,7 @@ describe('many streams', () => {
     expect(world.heard).toHaveLength(2);
   });
 
-  test('of many peers push out the oldest, so that an honest one is always read', async () => {
+  test('of many peers evict the oldest, so that an honest one is always read', async () => {
     const all = Array.from({ length: 1000 }, (_each, i) => silent(`peer-${i}` as PeerId));
     expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries')).toBe(256);
     await handshake.streamHandler(FakeStream.of(message()));
@@ -95,7 +95,7 @@ describe('many streams', () => {
     expect(all[745]?.stream.aborted).toBeUndefined();
   });
 
-  test('stop ends them all, and refuses new ones', async () => {
+  test('all end on stop, and new ones are refused', async () => {
     const all = Array.from({ length: 50 }, (_each, i) => silent(`peer-${i}` as PeerId));
     await handshake.stop();
     await Promise.all(all.map(({ done }) => done));

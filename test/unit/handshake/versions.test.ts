@@ -1,4 +1,5 @@
-// Whom we tell our version: those who connect, by stream and else by topic; the topic at start; and what we tell when our chain is silent.
+// Whom we tell our version: those who connect, by stream and else by topic; the topic at start; and what we tell when
+// our chain is silent.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';
@@ -28,8 +29,8 @@ function peers(count: number): PeerId[] {
   return ids;
 }
 
-describe('a peer connects', () => {
-  test('and gets our version over a stream', async () => {
+describe('a peer that connects', () => {
+  test('gets our version on a stream', async () => {
     handshake.peerConnected(PEER);
     await pass(0);
     expect(world.sent.map(({ peerId, text }) => ({ peerId, ...JSON.parse(text) }))).toEqual([
@@ -50,7 +51,7 @@ describe('a peer connects', () => {
     expect(world.published).toEqual([]);
   });
 
-  test('a refusal is tried again; what goes through before two seconds needs no topic', async () => {
+  test('gets it again after a refusal, without a version on the topic when that succeeds within two seconds', async () => {
     let tries = 0;
     world.send = async () => {
       tries += 1;
@@ -63,7 +64,7 @@ describe('a peer connects', () => {
     expect(world.published).toEqual([]);
   });
 
-  test('after two seconds of refusals the topic is told once, and the stream is tried some times more', async () => {
+  test('causes one version on the topic after two seconds of refusals, and some more attempts on streams', async () => {
     const triedMs: number[] = [];
     const startMs = performance.now();
     world.send = async () => {
@@ -81,7 +82,7 @@ describe('a peer connects', () => {
     expect(world.disconnected).toEqual([]);
   });
 
-  test('one version on the topic serves all who refuse streams, and the next comes five seconds later', async () => {
+  test('shares one version on the topic with all peers that refuse streams; the next comes five seconds later', async () => {
     world.send = async () => {
       throw new Error('protocol not supported');
     };
@@ -96,7 +97,7 @@ describe('a peer connects', () => {
     expect(world.published).toHaveLength(2);
   });
 
-  test('nothing more is tried once it has left', async () => {
+  test('gets no further attempts once it has disconnected', async () => {
     let tries = 0;
     world.send = async () => {
       tries += 1;
@@ -111,7 +112,7 @@ describe('a peer connects', () => {
     expect(world.metrics.gaugeValue('teranode_p2p_handshake_entries')).toBe(0);
   });
 
-  test('each new connection gets a version, one at a time', async () => {
+  test('gets one version per new connection, one at a time', async () => {
     handshake.peerConnected(PEER);
     await pass(0);
     handshake.peerConnected(PEER);
@@ -119,7 +120,7 @@ describe('a peer connects', () => {
     expect(world.typesTo(PEER)).toEqual(['version', 'version']);
   });
 
-  test('a banned one is told nothing', async () => {
+  test('gets nothing when it is banned', async () => {
     world.banned.add(PEER);
     handshake.peerConnected(PEER);
     await pass(SECOND);
@@ -127,8 +128,8 @@ describe('a peer connects', () => {
   });
 });
 
-describe('at start', () => {
-  test('one version when the topic has its subscribers', async () => {
+describe('the version on the topic at start', () => {
+  test('is published when the topic has enough subscribers', async () => {
     handshake.start();
     await pass(SECOND);
     expect(world.published).toEqual([]);
@@ -139,7 +140,7 @@ describe('at start', () => {
     expect(world.published).toHaveLength(1);
   });
 
-  test('or when they have not come in time', async () => {
+  test('is published when the subscribers do not come in time', async () => {
     handshake.start();
     await pass(4900);
     expect(world.published).toEqual([]);
@@ -147,7 +148,7 @@ describe('at start', () => {
     expect(world.published).toHaveLength(1);
   });
 
-  test('at once where none are awaited', async () => {
+  test('is published at once when no subscribers are required', async () => {
     await handshake.stop();
     handshake = world.make({ topicSize: 0 });
     handshake.start();
@@ -156,8 +157,8 @@ describe('at start', () => {
   });
 });
 
-describe('our own chain', () => {
-  test('unknown: no height and no hash, as Go says it; known once: what was known last', async () => {
+describe('our own tip in a version', () => {
+  test('has no height and no hash while unknown, as in Go, and the last known tip afterwards', async () => {
     world.readTip = async () => {
       throw new Error('down');
     };
@@ -173,7 +174,7 @@ describe('our own chain', () => {
     expect(world.sent.map(({ text }) => JSON.parse(text).bestHeight)).toEqual([0, 7, 7]);
   });
 
-  test('while unknown, nobody is ahead', async () => {
+  test('no peer is ahead while our tip is unknown', async () => {
     world.readTip = async () => {
       throw new Error('down');
     };

@@ -119,6 +119,10 @@ describe('bounded map', () => {
     map.get('b');
     map.set('c', 4);
     expect([evicted, map.size, map.has('b'), map.get('a')]).toEqual([['b2'], 2, false, 3]);
+    expect([...map.oldestFirst()]).toEqual([
+      ['a', 3],
+      ['c', 4],
+    ]);
     map.delete('a');
     map.clear();
     expect([evicted, map.size]).toEqual([['b2'], 0]);

@@ -11,20 +11,20 @@ function setUp(maxAnnouncements = 100) {
   const metrics = new RecordedMetrics();
   const attribution = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements, ttlMs: TTL_MS });
   const record = (hash: string, author: PeerId) =>
-    attribution.record(hash as Hash, { author, relay: third, dataHubUrl: 'http://x' });
+    attribution.record(hash as Hash, { author, receivedFrom: third, dataHubUrl: 'http://x' });
   return { clock, metrics, attribution, record };
 }
 
 describe('attribution of a hash', () => {
-  test('the first announcer stays the first, later ones are kept beside it', () => {
+  test('keeps announcements in order, the first author first', () => {
     const { attribution, record } = setUp();
     record('h', first);
     record('h', second);
     expect(attribution.announcementsOf('h' as Hash).map(({ author }) => author)).toEqual([first, second]);
-    expect(attribution.announcementsOf('h' as Hash)[0]).toMatchObject({ relay: third, dataHubUrl: 'http://x' });
+    expect(attribution.announcementsOf('h' as Hash)[0]).toMatchObject({ receivedFrom: third, dataHubUrl: 'http://x' });
   });
 
-  test('tells who has announced what', () => {
+  test('knows which author announced which hash', () => {
     const { attribution, record } = setUp();
     record('h', first);
     expect(attribution.knows('h' as Hash, first)).toBe(true);
@@ -32,7 +32,7 @@ describe('attribution of a hash', () => {
     expect(attribution.knows('i' as Hash, first)).toBe(false);
   });
 
-  test('ends with its TTL, at once for readers and at the next sweep for memory', () => {
+  test('expires at its TTL, at once for readers and at the next clean-up in memory', () => {
     const { attribution, record, clock, metrics } = setUp();
     record('h', first);
     clock.advance(TTL_MS + 1);
@@ -44,7 +44,7 @@ describe('attribution of a hash', () => {
     expect(metrics.count('teranode_p2p_attribution_evicted_total', { reason: 'expired' })).toBe(1);
   });
 
-  test('an expired hash that is announced again begins anew', () => {
+  test('starts anew when an expired hash is announced again', () => {
     const { attribution, record, clock } = setUp();
     record('h', first);
     clock.advance(TTL_MS + 1);
@@ -53,7 +53,7 @@ describe('attribution of a hash', () => {
     expect(attribution.size()).toBe(1);
   });
 
-  test('never holds more than its bound: what was announced first leaves first', () => {
+  test('never holds more than its bound and evicts the oldest announcement first', () => {
     const { attribution, record, metrics } = setUp(5);
     for (let i = 0; i < 1000; i += 1) record(`h${i}`, first);
     expect(attribution.size()).toBe(5);
@@ -63,7 +63,7 @@ describe('attribution of a hash', () => {
     expect(metrics.gaugeValue('teranode_p2p_attribution_entries')).toBe(5);
   });
 
-  test('each author’s announcement has its own time, however old the first one is', () => {
+  test('expires each author’s announcement by its own age', () => {
     const { attribution, record, clock } = setUp();
     record('h', first);
     clock.advance(TTL_MS - 2);
@@ -107,7 +107,7 @@ describe('attribution of a hash', () => {
     },
   );
 
-  test('one’s own earlier announcement is no other’s', () => {
+  test('does not count an author’s own earlier announcement as one of another author', () => {
     const { attribution, record, clock } = setUp();
     record('h', first);
     clock.advance(TTL_MS - 1);
@@ -118,7 +118,7 @@ describe('attribution of a hash', () => {
     expect(attribution.hasForgotten('h' as Hash)).toBe(false);
   });
 
-  test('what has expired makes room before anything that has not', () => {
+  test('removes expired announcements before it evicts live ones', () => {
     const { attribution, record, clock, metrics } = setUp(2);
     record('h', first);
     record('i', first);
@@ -129,7 +129,7 @@ describe('attribution of a hash', () => {
     expect(metrics.count('teranode_p2p_attribution_evicted_total', { reason: 'full' })).toBe(0);
   });
 
-  test('many authors of one hash stay within the bound too', () => {
+  test('bounds the authors of one hash too', () => {
     const { attribution, record } = setUp(5);
     for (let i = 0; i < 50; i += 1) record('h', `author${i}` as PeerId);
     expect(attribution.size()).toBeLessThanOrEqual(5);

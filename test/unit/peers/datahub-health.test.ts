@@ -18,7 +18,7 @@ function setUp(options: DataHubHealthOptions = {}, random = () => 0) {
   /** Looks each second for so long, as the loop does, or more rarely. */
   const pass = async (ms: number, stepMs = SECOND) => {
     for (let left = ms; left > 0; left -= stepMs) {
-      health.look();
+      health.round();
       await settled();
       clock.advance(stepMs);
     }
@@ -45,8 +45,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('one request a host and interval', () => {
-  test('10,000 claims of one host, each with another path and port', async () => {
+describe('one DataHub request per host and interval', () => {
+  test('sends one request for 10,000 URLs of one host with different paths and ports', async () => {
     const { prober, claimed, pass, metrics } = setUp({ maxHosts: 10_000 });
     for (let i = 0; i < 10_000; i += 1) claimed.push(`http://victim.example.org:${1 + i}/${i}`);
     await pass(3 * INTERVAL, 5 * SECOND);
@@ -57,7 +57,7 @@ describe('one request a host and interval', () => {
     expect(metrics.count('teranode_p2p_datahub_refused_total', { reason: 'full' })).toBeGreaterThan(0);
   });
 
-  test('claims that change each second are one host all the same', async () => {
+  test('sends one request for URLs of one host that change every second', async () => {
     const { prober, claimed, pass } = setUp();
     for (let i = 0; i < 120; i += 1) {
       claimed.splice(0, 1, `http://victim.example.org/${i}`);
@@ -70,7 +70,7 @@ describe('one request a host and interval', () => {
     ['IPv4', () => ['11.22.33.44']],
     ['one network of IPv6', (i: number) => [`2600:1:2:3::${i.toString(16)}`]],
     ['one address in two forms', (i: number) => [i % 2 === 0 ? '11.22.33.44' : '::ffff:11.22.33.44']],
-  ])('a thousand names of one machine (%s) are one machine', async (_name, addresses) => {
+  ])('treats a thousand names of one machine (%s) as one machine', async (_name, addresses) => {
     const { prober, claimed, pass } = setUp();
     for (let i = 0; i < 1000; i += 1) {
       claimed.push(hub(i));
@@ -82,7 +82,7 @@ describe('one request a host and interval', () => {
     expect(Math.min(...gapsOf(times))).toBeGreaterThanOrEqual(INTERVAL);
   });
 
-  test('names that share a machine take turns', async () => {
+  test('checks names that share a machine in turn', async () => {
     const { prober, claimed, pass, health } = setUp();
     for (let i = 0; i < 3; i += 1) {
       claimed.push(hub(i));
@@ -92,7 +92,7 @@ describe('one request a host and interval', () => {
     expect(claimed.map((url) => health.state(url))).toEqual(['healthy', 'healthy', 'healthy']);
   });
 
-  test('a thousand hosts that redirect to one: it is asked once, and what it answered counts for all', async () => {
+  test('sends one request to a host that a thousand hosts redirect to, and uses its answer for all', async () => {
     const { prober, claimed, pass, health } = setUp();
     const victim = 'http://victim.example.org/api';
     claimed.push(victim);
@@ -106,7 +106,7 @@ describe('one request a host and interval', () => {
     expect(health.state(hub(5))).toBe('unhealthy');
   });
 
-  test('a redirect to somebody who was asked and is not known is no verdict', async () => {
+  test('draws no conclusion from a redirect to a host that was asked but is not known', async () => {
     const { prober, claimed, pass, health } = setUp();
     for (const i of [1, 2]) {
       claimed.push(hub(i));
@@ -116,7 +116,7 @@ describe('one request a host and interval', () => {
     expect([health.state(hub(1)), health.state(hub(2))]).toEqual(['healthy', 'unknown']);
   });
 
-  test('a redirect within the host is an answer, and costs no second request', async () => {
+  test('takes a redirect within the host as an answer without a second request', async () => {
     const { prober, claimed, pass, health } = setUp();
     claimed.push(hub(1));
     prober.set('hub1.example.org', { redirectsTo: 'https://hub1.example.org/other' });
@@ -126,8 +126,8 @@ describe('one request a host and interval', () => {
   });
 });
 
-describe('bounds', () => {
-  test('a few at a time; hosts that never answer leave a place for those that do', async () => {
+describe('bounds of the DataHub checks', () => {
+  test('runs a few checks at a time and keeps a slot for hosts that answer', async () => {
     const { prober, claimed, pass, clock } = setUp();
     claimed.push(hub(0));
     await pass(SECOND);
@@ -141,7 +141,7 @@ describe('bounds', () => {
     expect(timesOf(prober, 'hub0.example.org')).toHaveLength(2);
   });
 
-  test('who was waiting comes next when a check ends', async () => {
+  test('starts the next waiting host when a check ends', async () => {
     const { prober, claimed, pass } = setUp({ maxParallel: 2 });
     for (let i = 0; i < 6; i += 1) {
       claimed.push(hub(i));
@@ -154,7 +154,7 @@ describe('bounds', () => {
     expect(prober.asked.map(({ host }) => host)).toEqual(['hub0.example.org', 'hub1.example.org']);
   });
 
-  test('hosts and requests in an interval have a bound, whoever is claimed', async () => {
+  test('bounds hosts and requests per interval, whatever peers claim', async () => {
     const { prober, claimed, pass, metrics } = setUp({ maxHosts: 20 });
     for (let round = 0; round < 30; round += 1) {
       claimed.splice(0);
@@ -166,7 +166,7 @@ describe('bounds', () => {
     expect(metrics.gaugeValue('teranode_p2p_datahub_charged')).toBeLessThanOrEqual(60);
   });
 
-  test('what is no URL is not watched', async () => {
+  test('does not check a text that is not a URL', async () => {
     const { prober, claimed, pass, metrics } = setUp();
     claimed.push(
       '',
@@ -181,8 +181,8 @@ describe('bounds', () => {
   });
 });
 
-describe('states', () => {
-  test('unknown, healthy, unhealthy; a change is seen at the next check', async () => {
+describe('states of a DataHub', () => {
+  test('is unknown, healthy or unhealthy, and changes at the next check', async () => {
     const { prober, claimed, pass, health, metrics } = setUp();
     claimed.push(hub(1), hub(2));
     prober.set('hub2.example.org', DEAD);
@@ -196,7 +196,7 @@ describe('states', () => {
     expect(metrics.gaugeValue('teranode_p2p_datahub_urls')).toBe(2);
   });
 
-  test('who fails is left alone for 30 s, 60 s and so on to 10 minutes, and asked as usual once alive', async () => {
+  test('backs off from a failing host from 30 s up to 10 minutes, and returns to normal once it answers', async () => {
     const { prober, claimed, pass } = setUp();
     claimed.push(hub(1));
     prober.set('hub1.example.org', DEAD);
@@ -208,7 +208,7 @@ describe('states', () => {
     expect(gapsOf(timesOf(prober, 'hub1.example.org')).at(-1)).toBe(INTERVAL);
   });
 
-  test('bad news holds through the longest back-off', async () => {
+  test('stays unhealthy through the longest back-off', async () => {
     const { prober, claimed, pass, health } = setUp();
     claimed.push(hub(1));
     prober.set('hub1.example.org', DEAD);
@@ -218,7 +218,7 @@ describe('states', () => {
     }
   });
 
-  test('what nobody claims is not asked again, and a healthy state that is not renewed expires', async () => {
+  test('does not check a URL that nobody claims any more, and expires its healthy state', async () => {
     const { claimed, prober, pass, health, metrics } = setUp();
     claimed.push(hub(1));
     await pass(SECOND);
@@ -232,7 +232,7 @@ describe('states', () => {
     expect(metrics.gaugeValue('teranode_p2p_datahub_hosts')).toBe(0);
   });
 
-  test('invented paths neither hide a real one nor put off its host', async () => {
+  test('is not misled or delayed by invented paths of a host', async () => {
     const { claimed, prober, pass, health } = setUp();
     const real = 'http://hub.example.org/api/v1';
     claimed.push(real);
@@ -247,7 +247,7 @@ describe('states', () => {
     }
   });
 
-  test('a real path that comes after invented ones gets its turn, with its host’s back-off', async () => {
+  test('checks a real path that comes after invented ones, at its host’s back-off', async () => {
     const { claimed, prober, pass, health } = setUp();
     for (let i = 0; i < 8; i += 1) {
       claimed.push(`http://hub.example.org/${i}`);
@@ -259,7 +259,7 @@ describe('states', () => {
     expect(health.state(real)).toBe('healthy');
   });
 
-  test('chance only lengthens the interval', async () => {
+  test('adds jitter that only lengthens the interval', async () => {
     const { claimed, prober, pass } = setUp({}, () => 0.5);
     claimed.push(hub(1));
     await pass(2 * MINUTE);
@@ -267,8 +267,8 @@ describe('states', () => {
   });
 });
 
-describe('start and stop', () => {
-  test('looks each second by itself; a prober that throws is a dead DataHub', async () => {
+describe('start and stop of the DataHub checks', () => {
+  test('runs a round every second; a prober that throws counts as a failed check', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const { health, prober, claimed, clock } = setUp();
     vi.spyOn(prober, 'probe').mockRejectedValueOnce(new Error('broken'));
@@ -283,7 +283,7 @@ describe('start and stop', () => {
     await health.stop();
   });
 
-  test('stop aborts what runs, may be called twice, and nothing is asked after it', async () => {
+  test('aborts running checks on stop, which may be called twice, and starts none afterwards', async () => {
     const { health, prober, claimed, pass, metrics } = setUp();
     claimed.push(hub(1));
     prober.set('hub1.example.org', 'hangs');
@@ -297,12 +297,12 @@ describe('start and stop', () => {
     expect(health.state(hub(1))).toBe('unknown');
   });
 
-  test('a prober that keeps no time does not hold up the stop', async () => {
+  test('stops in time when a prober ignores its deadline', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const { health, prober, claimed } = setUp();
     vi.spyOn(prober, 'probe').mockReturnValue(new Promise(() => {}));
     claimed.push(hub(1));
-    health.look();
+    health.round();
     const stopped = health.stop();
     await vi.advanceTimersByTimeAsync(SECOND);
     await stopped;

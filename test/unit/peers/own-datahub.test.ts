@@ -18,25 +18,25 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('our own DataHub', () => {
-  test('one that answers is no news', async () => {
+describe('check of our own DataHub', () => {
+  test('logs no warning when the DataHub answers', async () => {
     expect(await warningsOf(ALIVE)).toEqual([]);
   });
 
-  test('one that does not answer, or is private, is one clear warning', async () => {
+  test('logs one clear warning when the DataHub does not answer or is private', async () => {
     expect(await warningsOf(DEAD)).toEqual([expect.stringContaining('does not answer')]);
     expect(await warningsOf({ outcome: 'dead', reason: 'private', details: '' })).toEqual([
       expect.stringContaining('private address'),
     ]);
   });
 
-  test('without a URL nothing is asked', async () => {
+  test('asks nothing without a URL', async () => {
     const probe = vi.fn<DataHubProber['probe']>();
     expect(await checkOwnDataHub({ probe }, '', recordingLogger(), never)).toBeUndefined();
     expect(probe).not.toHaveBeenCalled();
   });
 
-  test('a prober that never settles, or throws, does not hold up the start', async () => {
+  test('does not delay the start when the prober never settles or throws', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const hangs = checkOwnDataHub({ probe: () => new Promise(() => {}) }, URL, recordingLogger(), never);
     await vi.advanceTimersByTimeAsync(2500);
@@ -49,7 +49,7 @@ describe('our own DataHub', () => {
     });
   });
 
-  test('a stop during the check ends it without a warning', async () => {
+  test('ends without a warning when stopped during the check', async () => {
     const log = recordingLogger();
     const stop = new AbortController();
     const check = checkOwnDataHub({ probe: () => new Promise(() => {}) }, URL, log, stop.signal);

@@ -27,14 +27,14 @@ const FILES = [
   ['teranode-node_status.json', (text: string) => again(decodeNodeStatus, encodeNodeStatus, text)],
 ] as const;
 
-describe('recorded messages', () => {
-  test.each(FILES)('%s is written again byte by byte', (name, rewrite) => {
+describe('messages recorded from Go nodes', () => {
+  test.each(FILES)('%s decodes and encodes to the same bytes', (name, rewrite) => {
     const texts = recordedTexts(name);
     expect(texts.length).toBeGreaterThan(0);
     for (const text of texts) expect(rewrite(text)).toBe(text);
   });
 
-  test('what came over the direct stream too', () => {
+  test('handshakes from the direct stream decode and encode to the same bytes', () => {
     for (const text of recordedTexts('teranode-direct-handshake.json')) {
       const isStatus = text.includes('"node_status"');
       expect(
@@ -43,7 +43,7 @@ describe('recorded messages', () => {
     }
   });
 
-  test('a node status with details of block assembly, as recorded in WebSocket frames', () => {
+  test('block assembly details encode as recorded in WebSocket frames', () => {
     const { frames } = dataJson<{ frames: Record<string, { data: string }[]> }>('messages/teranode-websocket.json');
     const statuses = Object.values(frames)
       .flat()
@@ -53,7 +53,7 @@ describe('recorded messages', () => {
     for (const text of statuses) expect(again(decodeNodeStatus, encodeNodeStatus, text)).toBe(text);
   });
 
-  test('the bytes with which listeners announce themselves carry their author’s key', () => {
+  test('peer-discovery bytes carry their author’s key', () => {
     for (const { from, dataHex } of recordedFile('listener-peer-discovery.json').messages) {
       const discovery = decodePeerDiscovery(Buffer.from(dataHex ?? '', 'hex'));
       expect(peerIdFromPublicKey(discovery?.publicKey ?? new Uint8Array())).toBe(from);

@@ -34,8 +34,8 @@ const KNOWN = [
   ['teratestnet', tests.teratestnet],
 ] as const;
 
-describe('real headers', () => {
-  test.each(KNOWN)('%s: hash, work, and the same bytes when written again', (network, headers) => {
+describe('real block headers', () => {
+  test.each(KNOWN)('%s headers have their hash and work, and encode to the same bytes', (network, headers) => {
     expect(headers.length).toBeGreaterThan(0);
     for (const { header, hash } of headers) {
       const bytes = Buffer.from(header, 'hex');
@@ -46,7 +46,7 @@ describe('real headers', () => {
     }
   });
 
-  test('the first 5,000 of mainnet are a chain', () => {
+  test('the first 5,000 headers of mainnet form a chain', () => {
     let previous = '0'.repeat(64);
     for (let at = 0; at < early.length; at += 80) {
       const bytes = early.subarray(at, at + 80);
@@ -57,7 +57,7 @@ describe('real headers', () => {
     expect(previous).toBe(hashHeader(early.subarray(-80)));
   });
 
-  test('one flipped bit anywhere, and the work is gone', () => {
+  test('a flipped bit anywhere destroys the proof of work', () => {
     const bytes = Buffer.from(recent[0]?.header ?? '', 'hex');
     for (let bit = 0; bit < 640; bit += 7) {
       const damaged = Buffer.from(bytes);
@@ -66,17 +66,17 @@ describe('real headers', () => {
     }
   });
 
-  test('a target easier than the network allows is no work, however low the hash', () => {
+  test('rejects a target easier than the network allows, however low the hash', () => {
     const regtest = NETWORKS.regtest.genesisHeader;
     expect(checkProofOfWork(regtest, NETWORKS.regtest.powLimitBits)).toBe('ok');
     expect(checkProofOfWork(regtest, NETWORKS.mainnet.powLimitBits)).toBe('bad_target');
   });
 
-  test('other lengths than 80 are no header', () => {
+  test('rejects headers that are not 80 bytes long', () => {
     for (const length of [0, 79, 81]) expect(parseHeader(new Uint8Array(length))).toBeUndefined();
   });
 
-  test('every network begins with a header of its own work', () => {
+  test('every network has a genesis header with valid work', () => {
     const known = {
       mainnet: '000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f',
       testnet: '000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943',
@@ -111,7 +111,7 @@ describe('compact targets', () => {
     },
   );
 
-  test('work is the expected number of hashes', () => {
+  test('computes work as the expected number of hashes', () => {
     expect(workOfTarget(0xffffn << 208n)).toBe(4295032833n);
     expect(workOfTarget((1n << 256n) - 1n)).toBe(1n);
   });

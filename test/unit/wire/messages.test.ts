@@ -20,7 +20,7 @@ function bytes(value: unknown): Buffer {
   return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
 }
 
-describe('reading a block', () => {
+describe('decoding a block message', () => {
   const good = { Hash: HASH, Height: 1, DataHubURL: 'http://a', PeerID: 'p', Header: HEADER };
 
   test.each([
@@ -42,7 +42,7 @@ describe('reading a block', () => {
     });
   });
 
-  test('null and absent fields are zero, a missing header is none', () => {
+  test('reads null and absent fields as zero and a missing header as undefined', () => {
     const decoded = decodeBlock(bytes({ Hash: HASH, Height: null }));
     expect(decoded).toEqual({
       ok: true,
@@ -76,7 +76,7 @@ describe('reading a block', () => {
     expect(decodeBlock(bytes(message))).toMatchObject({ ok: false, fault: { code } });
   });
 
-  test('a known name in two spellings is refused, one that nobody reads is not', () => {
+  test('rejects a known field in two spellings, but not an unknown one', () => {
     for (const twice of [{ hash: HASH }, { heiGHT: 1 }, { Header: HEADER, header: '' }])
       expect(decodeBlock(bytes({ ...good, ...twice }))).toMatchObject({
         ok: false,
@@ -85,13 +85,13 @@ describe('reading a block', () => {
     expect(decodeBlock(bytes({ ...good, x: 1, X: 2 })).ok).toBe(true);
   });
 
-  test('the detail of a fault is short and escaped', () => {
+  test('keeps the detail of a fault short and escaped', () => {
     const decoded = decodeBlock(bytes(`{"Hash":"${HASH}","hash":"", "\\u001b[31m${'x'.repeat(500)}":1}`));
     expect(decoded.ok === false && decoded.fault.detail.length).toBeLessThanOrEqual(120);
   });
 });
 
-describe('64-bit numbers', () => {
+describe('64-bit numbers in messages', () => {
   test('are read and written exactly', () => {
     const text = `{"Hash":"${HASH}","PreviousHash":"${HASH}","DataHubURL":"","PeerID":"","Height":4294967295,"Miner":"","SizeInBytes":18446744073709551615,"TxCount":9007199254740993}`;
     const decoded = decodeMiningOn(bytes(text));
@@ -111,8 +111,8 @@ describe('64-bit numbers', () => {
   );
 });
 
-describe('writing', () => {
-  test('escapes as Go does', () => {
+describe('encoding messages', () => {
+  test('escapes texts as Go does', () => {
     const text = '<a href="x">&\u2028\u2029\u0001\b\f\n\r\t\\é😀\ud800';
     const written = Buffer.from(
       encodeBlock({ hash: HASH, height: 0, dataHubUrl: text, peerId: '', header: undefined }),
@@ -124,8 +124,8 @@ describe('writing', () => {
   });
 });
 
-describe('other messages', () => {
-  test('best block: a request, an announcement, or neither', () => {
+describe('decoding other messages', () => {
+  test('tells a best-block request from an announcement, and rejects others', () => {
     for (const message of [
       { kind: 'request', peerId: 'p' },
       { kind: 'announcement', height: 7, hash: HASH },
@@ -138,7 +138,7 @@ describe('other messages', () => {
     expect(decodeBestBlock(bytes('{}'))).toMatchObject({ ok: false, fault: { code: 'missing_field' } });
   });
 
-  test('a handshake has one of two types and may know no best hash', () => {
+  test('accepts the two handshake types, with or without a best hash', () => {
     const decoded = decodeHandshake(bytes({ type: 'version', services: 1 }));
     expect(decoded).toMatchObject({
       ok: true,
@@ -148,7 +148,7 @@ describe('other messages', () => {
     expect(decodeHandshake(bytes({}))).toMatchObject({ ok: false, fault: { code: 'missing_field' } });
   });
 
-  test('a node status of another type, or with details that are no object, is none', () => {
+  test('rejects a node status of another type or whose details are not an object', () => {
     expect(decodeNodeStatus(bytes({ type: 'status' }))).toMatchObject({ ok: false, fault: { code: 'unknown_type' } });
     expect(decodeNodeStatus(bytes({ type: 'node_status', block_assembly_details: [] }))).toMatchObject({
       fault: { code: 'wrong_type' },
@@ -158,7 +158,7 @@ describe('other messages', () => {
     });
   });
 
-  test('hashes of a node status are normalised, empty where none is known, and refused in another form', () => {
+  test('normalises the hashes of a node status, accepts empty ones, and rejects other forms', () => {
     const decoded = decodeNodeStatus(
       bytes({
         type: 'node_status',
@@ -189,14 +189,14 @@ describe('other messages', () => {
     }
   });
 
-  test('what a node status repeats of its sync peer is that peer’s word: no hash, no matter', () => {
+  test('reads an invalid sync peer hash in a node status as empty', () => {
     expect(decodeNodeStatus(bytes({ type: 'node_status', sync_peer_block_hash: 'abc' }))).toMatchObject({
       ok: true,
       message: { syncPeerBlockHash: '' },
     });
   });
 
-  test('details of block assembly that are no object, or hold a number where none belongs', () => {
+  test('rejects block assembly details that are not an object or have a field of the wrong type', () => {
     for (const details of ['1', '1.5', '"x"', 'true'])
       expect(decodeNodeStatus(bytes(`{"type":"node_status","block_assembly_details":${details}}`))).toMatchObject({
         ok: false,
@@ -212,7 +212,7 @@ describe('other messages', () => {
       ).toBe(isOk);
   });
 
-  test('details of block assembly are written in Go’s order and escaping, whatever the order of the object', () => {
+  test('writes block assembly details in Go’s order and escaping', () => {
     const json = `{"blockAssemblyState":"\\u003crunning\\u003e","subtreeProcessorState":"s","resetWaitCount":1,"resetWaitTime":2,"subtreeCount":3,"txCount":4,"queueCount":-5,"currentHeight":6,"currentHash":"${HASH}","removeMapCount":7,"subtrees":["${HASH}","\\u0026"]}`;
     const details = {
       subtrees: [HASH, '&'],
@@ -231,7 +231,7 @@ describe('other messages', () => {
     expect(writeBlockAssembly(UNKNOWN_BLOCK_ASSEMBLY)).toEqual({ json: '{}' });
   });
 
-  test('a rejected transaction needs its id, and its reason is bounded', () => {
+  test('requires the id of a rejected transaction and bounds its reason', () => {
     expect(decodeRejectedTx(bytes({ Reason: 'x' }))).toMatchObject({ ok: false, fault: { code: 'missing_field' } });
     expect(decodeRejectedTx(bytes({ TxID: HASH, Reason: 'x'.repeat(4097) }))).toMatchObject({
       ok: false,
@@ -239,7 +239,7 @@ describe('other messages', () => {
     });
   });
 
-  test('peer discovery: strict protobuf, nothing else', () => {
+  test('accepts only strict protobuf as peer-discovery bytes', () => {
     const ok = Buffer.from('0a0208011201ff', 'hex');
     expect(decodePeerDiscovery(ok)).toEqual({
       publicKey: Buffer.from('0801', 'hex'),
@@ -260,14 +260,14 @@ describe('other messages', () => {
     expect(decodePeerDiscovery(Buffer.concat([ok, Buffer.alloc(5000)]))).toBeUndefined();
   });
 
-  test('peer ids in their canonical form only', () => {
+  test('accepts peer IDs in their canonical form only', () => {
     const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
     expect(parsePeerId(id)).toBe(id);
     for (const bad of ['', 'x', `${id}1`, id.slice(1), `1${id}`, 'z'.repeat(200), '0OIl'])
       expect(parsePeerId(bad)).toBeUndefined();
   });
 
-  test('a subtree without a hash, or with a short one', () => {
+  test('rejects a subtree without a hash or with a short one', () => {
     expect(decodeSubtree(bytes({ DataHubURL: 'x' }))).toMatchObject({ ok: false, fault: { code: 'missing_field' } });
     expect(decodeSubtree(bytes({ Hash: 'abc' }))).toMatchObject({ ok: false, fault: { code: 'hash_form' } });
   });

@@ -1,4 +1,5 @@
-// Frames of /p2p-ws against those that a Go server sent: the same bytes for the same content, field by field where they differ.
+// Frames of /p2p-ws against those that a Go server sent: the same bytes for the same content, field by field where they
+// differ.
 
 import { describe, expect, test } from 'vitest';
 import type { Hash, PeerId } from '../../../src/domain/ids.ts';
@@ -73,8 +74,8 @@ function namesOf(text: string): string[] {
   return Object.keys(JSON.parse(text) as object);
 }
 
-describe('frames that a Go server sent', () => {
-  test('there is one of every type', () => {
+describe('WebSocket frames recorded from a Go server', () => {
+  test('include one of every type', () => {
     const types = new Set(RECORDED.map((text) => (JSON.parse(text) as { type: string }).type));
     expect([...types].sort()).toEqual(['PING', 'block', 'mining_on', 'node_status', 'subtree']);
   });
@@ -86,13 +87,13 @@ describe('frames that a Go server sent', () => {
     },
   );
 
-  test('PING by its own function, with milliseconds cut off', () => {
+  test('include PING, which has its own encoder and drops milliseconds', () => {
     const text = RECORDED.find((each) => each.includes('"PING"')) ?? '';
     const { atMs, baseUrl = '', peerId = '' } = contentOf(text);
     expect(Buffer.from(encodePingFrame({ atMs: atMs + 999, baseUrl, peerId })).toString()).toBe(text);
   });
 
-  test('names in their order, in every recorded frame and in a full one of ours', () => {
+  test('have their fields in the same order as a full frame of ours', () => {
     const order = NAMES.map(([name]) => name as string);
     for (const text of RECORDED) {
       const names = namesOf(text);
@@ -133,7 +134,7 @@ const FULL: Required<FrameContent> = {
   reason: 'r',
 };
 
-describe('what is always there and what is not', () => {
+describe('fields of a WebSocket frame', () => {
   test('an empty notification has its time, type, best height 0 and null details', () => {
     expect(written({ type: 'block', atMs: 0 })).toBe(
       '{"timestamp":"1970-01-01T00:00:00Z","type":"block","best_height":0,"block_assembly_details":null}',
@@ -149,32 +150,32 @@ describe('what is always there and what is not', () => {
     },
   );
 
-  test('64-bit numbers are exact, small ones have Go’s exponent', () => {
+  test('writes 64-bit numbers exactly and small ones with Go’s exponent', () => {
     const text = written(FULL);
     expect(text).toContain('"tx_count":18446744073709551615,"height":4294967295,"size_in_bytes":9007199254740993,');
     expect(text).toContain('"uptime":1e-7,');
     expect(text).toContain('"block_assembly_details":{"txCount":18446744073709551615},');
   });
 
-  test('a status of which block assembly told nothing has {}', () => {
+  test('writes {} for unknown block assembly details', () => {
     const text = written({ ...FULL, blockAssemblyDetails: UNKNOWN_BLOCK_ASSEMBLY });
     expect(text).toContain('"block_assembly_details":{},');
   });
 
-  test('texts carry Go’s escapes, and lone surrogates become what Go reads', () => {
+  test('escapes texts as Go does and replaces lone surrogates', () => {
     const text = written({ type: 'mining_on', atMs: 0, miner: '<&>\u2028\u2029"\\\u0001é\ud800' });
     expect(text).toContain('"miner":"\\u003c\\u0026\\u003e\\u2028\\u2029\\"\\\\\\u0001é\ufffd"');
   });
 });
 
-describe('frames of our own', () => {
+describe('WebSocket frames that Go does not have', () => {
   const peerId = '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId;
   const hash = 'ab'.repeat(32) as Hash;
   const common = { atMs: 1000, isOwn: true, hash, peerId };
   const rejected: Notification = { ...common, type: 'rejected_tx', reason: 'fee too low' };
   const best: Notification = { ...common, type: 'best_block', height: 9 };
 
-  test('a rejected transaction and a best block are notifications as they are', () => {
+  test('include rejected transactions and best blocks', () => {
     expect(written(rejected)).toBe(
       `{"timestamp":"1970-01-01T00:00:01Z","type":"rejected_tx","hash":"${hash}","peer_id":"${peerId}","best_height":0,"block_assembly_details":null,"reason":"fee too low"}`,
     );
@@ -183,7 +184,7 @@ describe('frames of our own', () => {
     );
   });
 
-  test('lost frames are counted', () => {
+  test('include the number of lost frames', () => {
     expect(Buffer.from(encodeLostFrame(3)).toString()).toBe('{"type":"lost","count":3}');
   });
 });

@@ -56,12 +56,12 @@ describe('public addresses', () => {
     'fe80::1',
     'fec0::1',
     'ff02::1',
-  ])('%s is not', (address) => {
+  ])('%s is not a public address', (address) => {
     expect(isPublicAddress(address)).toBe(false);
     expect(isPrivateHost(address)).toBe(true);
   });
 
-  test.each(['example.org', '', 'nothing', '1.2.3.4.5'])('%j is no address', (text) => {
+  test.each(['example.org', '', 'nothing', '1.2.3.4.5'])('%j is not an address', (text) => {
     expect(isPublicAddress(text)).toBe(false);
   });
 });

@@ -1,9 +1,8 @@
 // The seam to gossipsub: its validator calls our handler, and the handler's decision says whether the message is forwarded.
 
-import { publicKeyToProtobuf } from '@libp2p/crypto/keys';
 import { type GossipSub, type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { PeerId } from '../../../domain/ids.ts';
-import type { RelayDecision, TopicHandler } from '../../../ports/p2p-node.ts';
+import type { TopicHandler, ValidationDecision } from '../../../ports/p2p-node.ts';
 import type { Traffic } from '../connections/traffic.ts';
 import { peerIdText } from '../peer-ids.ts';
 
@@ -11,7 +10,7 @@ const RESULTS = {
   accept: TopicValidatorResult.Accept,
   ignore: TopicValidatorResult.Ignore,
   reject: TopicValidatorResult.Reject,
-} as const satisfies Record<RelayDecision, TopicValidatorResult>;
+} as const satisfies Record<ValidationDecision, TopicValidatorResult>;
 
 /** A topic without a handler is relayed unread, as Go relays rejected transactions. */
 export function topicValidator(
@@ -20,7 +19,7 @@ export function topicValidator(
   traffic: Traffic,
   ownId: PeerId,
 ): TopicValidatorFn {
-  return (relay, message) => {
+  return (receivedFrom, message) => {
     traffic.received(message.data.byteLength);
     const handler = handlers.get(topic);
     if (handler === undefined) return TopicValidatorResult.Accept;
@@ -29,8 +28,7 @@ export function topicValidator(
       topic,
       bytes: message.data,
       author: peerIdText(message.from),
-      authorKey: () => publicKeyToProtobuf(message.key),
-      relay: relay === undefined ? ownId : peerIdText(relay),
+      receivedFrom: receivedFrom === undefined ? ownId : peerIdText(receivedFrom),
       seqno: message.sequenceNumber,
     });
     return RESULTS[decision];

@@ -11,7 +11,7 @@ import { recordedTexts } from '../support/recorded.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from './recorders.ts';
 
 export const AUTHOR = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
-export const RELAY = '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId;
+export const SOURCE = '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId;
 export const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
 
 export const RECORDED = {
@@ -33,13 +33,13 @@ export const VIEW: GuardView = {
   powLimitBits: NETWORKS.mainnet.powLimitBits,
   blockAnnouncedBy: () => false,
   subtreeAnnouncedBy: () => false,
-  mayRelayPeerDiscovery: () => true,
+  mayForwardPeerDiscovery: () => true,
   passedElsewhere: () => false,
   passed: () => {},
-  handsOn: () => true,
+  shouldForward: () => true,
   isBanned: () => false,
   authorRate: () => 'ok',
-  relayRate: () => 'ok',
+  sourceRate: () => 'ok',
   isReplay: () => false,
   dataHubUrlFault: () => undefined,
   ownHeightOf: () => undefined,
@@ -47,21 +47,21 @@ export const VIEW: GuardView = {
 };
 
 /** The effect of a guard that charges the author. */
-export function charged(kind: ReadTopic, rule: string, reason: string, author: string, hash?: string) {
+export function penalized(kind: ReadTopic, rule: string, reason: string, author: string, hash?: string) {
   return [{ type: 'offence', author, reason, rule, topic: `prefix-${kind}`, hash }];
 }
 
-interface Judged {
-  readonly relay: string;
+interface Outcome {
+  readonly decision: string;
   readonly reason: string;
   readonly effects: Effect[];
 }
 
-export function judge(
+export function validate(
   kind: ReadTopic,
   data: string | Uint8Array,
   options: { view?: Partial<GuardView>; author?: PeerId; execute?: () => void; shadow?: readonly string[] } = {},
-): Judged {
+): Outcome {
   const metrics = new RecordedMetrics();
   const effects: Effect[] = [];
   const handler = topicPipeline(kind, {
@@ -79,16 +79,15 @@ export function judge(
     topic: `prefix-${kind}`,
     bytes: Buffer.from(data),
     author: options.author ?? AUTHOR,
-    authorKey: () => new Uint8Array(),
-    relay: RELAY,
+    receivedFrom: SOURCE,
     seqno: 1n,
   };
-  const relay = handler(envelope);
+  const decision = handler(envelope);
   const reasons = ['processed', ...REASONS].filter(
     (reason) => metrics.count('teranode_p2p_gossip_messages_total', { reason }) === 1,
   );
   expect(reasons).toHaveLength(1);
-  return { relay, reason: reasons[0] ?? '', effects };
+  return { decision, reason: reasons[0] ?? '', effects };
 }
 
 const REASONS = [
