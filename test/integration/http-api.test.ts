@@ -145,7 +145,8 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   explain: async () => {
     served.view.explanation = EXPLANATION;
     const { body } = await call('explain', { params: { subject: '192.0.2.0/24' } });
-    expect(body).toEqual(JSON.parse(JSON.stringify(EXPLANATION)));
+    const inForce = EXPLANATION.inForce.map(({ causedBy, ...ban }) => ({ ...ban, because: causedBy }));
+    expect(body).toEqual(JSON.parse(JSON.stringify({ ...EXPLANATION, inForce })));
     expect(served.view.lastArgs('explain')).toEqual(['192.0.2.0/24']);
   },
   getSync: async () => {
