@@ -1,4 +1,4 @@
-// What tests of bans begin with: peer ids that parse, and the parts around a store.
+// Set-up for tests of bans: valid peer IDs, and the parts around a store.
 import { BanList, type BanListOptions } from '../../src/bans/list/ban-list.ts';
 import { StoreLink } from '../../src/bans/store/store-link.ts';
 import type { PeerId } from '../../src/domain/ids.ts';

@@ -1,4 +1,4 @@
-// Automatic bans: always the peer id; its address only where nobody else can be hit by that, and else it says why not.
+// Automatic bans: always of the peer ID, of its address only when no other peer uses it; otherwise the evidence says why not.
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { SEEN_KEEP_MS } from '../../../src/bans/enforcement/seen-addresses.ts';
 import type { BanService } from '../../../src/bans/service.ts';
@@ -24,13 +24,13 @@ function offend(bans: BanService, id = bad): void {
     bans.addScore(id, 'spam', { role: 'author', rule: 'author_rate', topic: 'prefix-block', hash: HASH });
 }
 
-/** As the node does it: the gate's callback, and the peer among the connected. */
+/** As the node does: calls the policy, and lists the peer as connected. */
 function connect({ bans, node }: Pick<Parts, 'bans' | 'node'>, id = bad, ip = AT): void {
   node.connect(id, ip.includes(':') ? `/ip6/${ip}/tcp/9905` : `/ip4/${ip}/tcp/9905`);
   bans.connectionOpened(id, ip);
 }
 
-test('of one who is connected directly, alone, from one address: both are banned, for as long, and cut', async () => {
+test('bans the peer and its address, equally long, when the peer alone is connected directly from one address', async () => {
   const parts = await startedBans();
   connect(parts);
   offend(parts.bans);
@@ -50,14 +50,14 @@ test('of one who is connected directly, alone, from one address: both are banned
 test.each([
   ['an IPv6 address', '2001:DB8::1', '2001:db8::1'],
   ['a mapped one', `::ffff:${AT}`, AT],
-])('%s is banned in its canonical form', async (_what, ip, key) => {
+])('bans %s in its canonical form', async (_what, ip, key) => {
   const parts = await startedBans();
   connect(parts, bad, ip);
   offend(parts.bans);
   expect(keysOf(parts.bans)).toEqual([bad, key]);
 });
 
-test('two connections from one address, differently spelled, are one address', async () => {
+test('treats two spellings of one address as one address', async () => {
   const parts = await startedBans();
   connect(parts);
   parts.node.connect(bad, DIRECT, `/ip6/::ffff:${AT}/tcp/41000`, `/ip4/${AT}/tcp/42000`);
@@ -65,7 +65,7 @@ test('two connections from one address, differently spelled, are one address', a
   expect(keysOf(parts.bans)).toEqual([bad, AT]);
 });
 
-describe('the address is left out, with the reason, when', () => {
+describe('does not ban the address, and says why, when', () => {
   test.each<[string, RegExp, (parts: Parts) => void]>([
     ['the author is not connected', /not connected directly/, () => {}],
     [
@@ -143,7 +143,7 @@ describe('the address is left out, with the reason, when', () => {
     expect(line?.fields.evidence).toMatch(why);
   });
 
-  test('another peer left after being connected for days, less than a day ago', async () => {
+  test('another peer that was connected for days disconnected less than a day ago', async () => {
     vi.useFakeTimers();
     const parts = await startedBans();
     connect(parts, other);
@@ -169,7 +169,7 @@ describe('the address is left out, with the reason, when', () => {
   });
 });
 
-test('a day after the other was seen, the address is banned', async () => {
+test('bans the address a day after another peer was seen there', async () => {
   const parts = await startedBans();
   connect(parts, other);
   parts.node.leave(other);
@@ -179,7 +179,7 @@ test('a day after the other was seen, the address is banned', async () => {
   expect(keysOf(parts.bans)).toEqual([bad, AT]);
 });
 
-test('addresses that a peer claims are nothing: only the socket’s count', async () => {
+test('bans the address of the socket, never one that a peer claims', async () => {
   const parts = await startedBans();
   connect(parts, bad, '192.0.2.66');
   connect(parts, other, '203.0.113.5');
@@ -188,7 +188,7 @@ test('addresses that a peer claims are nothing: only the socket’s count', asyn
   expect(parts.node.disconnected).not.toContain(other);
 });
 
-test('a ban of the address that somebody else set is neither shortened nor lifted with the peer’s', async () => {
+test('neither shortens nor lifts a ban of the address that an operator set', async () => {
   const parts = await startedBans();
   const untilMs = parts.clock.now() + 30 * DAY_MS;
   parts.node.failure = new Error('the connection is still closing');
@@ -201,22 +201,25 @@ test('a ban of the address that somebody else set is neither shortened nor lifte
   expect(keysOf(parts.bans)).toEqual([AT]);
 });
 
-test.each(['author', 'relay'] as const)('an offender as %s, whitelisted, is neither banned nor cut', async (role) => {
-  const parts = await startedBans({ isWhitelisted: (id) => id === bad });
-  connect(parts);
-  for (let i = 0; i < 9; i += 1) parts.bans.addScore(bad, 'spam', { role, rule: 'r', topic: '', hash: undefined });
-  expect(keysOf(parts.bans)).toEqual([]);
-  expect(parts.node.disconnected).toEqual([]);
-});
+test.each(['author', 'relay'] as const)(
+  'neither bans nor disconnects a whitelisted offender in the role %s',
+  async (role) => {
+    const parts = await startedBans({ isWhitelisted: (id) => id === bad });
+    connect(parts);
+    for (let i = 0; i < 9; i += 1) parts.bans.addScore(bad, 'spam', { role, rule: 'r', topic: '', hash: undefined });
+    expect(keysOf(parts.bans)).toEqual([]);
+    expect(parts.node.disconnected).toEqual([]);
+  },
+);
 
-test('an evidence without topic or hash reads well', async () => {
+test('writes evidence without a topic or a hash', async () => {
   const parts = await startedBans({ threshold: 20 });
   parts.bans.malformedRpc(bad);
   expect(parts.bans.bans()[0]?.evidence).toBe('broken_frame; address not banned: its author is not connected directly');
 });
 
-describe('in a full list', () => {
-  test('an automatic ban is put as a whole: its address does not push out the peer', async () => {
+describe('when the ban list is full', () => {
+  test('the address of an automatic ban does not evict the ban of its peer', async () => {
     const parts = await startedBans({ maxEntries: 3 });
     for (const n of [1, 2]) await parts.bans.ban(`10.0.0.${n}`, parts.clock.now() + 30 * DAY_MS);
     connect(parts);
@@ -225,7 +228,7 @@ describe('in a full list', () => {
     expect(banOf(parts.bans, bad)?.evidence).toMatch(/; address not banned: the ban list is full/);
   });
 
-  test('of bans of the operator it is not put, which is said', async () => {
+  test('an automatic ban evicts no ban of an operator, and a log line once a minute says so', async () => {
     const parts = await startedBans({ maxEntries: 2 });
     for (const n of [1, 2]) await parts.bans.ban(`10.0.0.${n}`);
     connect(parts);
@@ -239,7 +242,7 @@ describe('in a full list', () => {
     expect(said()).toBe(2);
   });
 
-  test('very many throw-away authors push out one another, and no ban of the operator', async () => {
+  test('automatic bans of very many authors evict one another, and no ban of an operator', async () => {
     const { bans, clock } = await startedBans({ maxEntries: 100 });
     await bans.ban('198.51.100.0/24', clock.now() + 1000);
     for (let n = 0; n < 300; n += 1) offend(bans, peer(n));
@@ -249,12 +252,12 @@ describe('in a full list', () => {
   });
 });
 
-describe('several servers on one store', () => {
+describe('several servers with one store', () => {
   async function two() {
     const inner = memoryStore();
     const stores = [new FlakyBanStore(inner), new FlakyBanStore(inner)] as const;
     for (const store of stores) store.isShared = true;
-    // What PostgreSQL tells the other of.
+    // As PostgreSQL notifies the other server.
     stores[0].after = async ({ method, args }) => {
       if (method === 'putBan') stores[1].tell({ type: 'ban', key: (args[0] as BanEntry).key });
     };
@@ -264,7 +267,7 @@ describe('several servers on one store', () => {
 
   const evidence = ({ bans }: Parts) => banOf(bans, bad)?.evidence;
 
-  test('nobody else was seen anywhere: the address is banned at both, and evidence says so', async () => {
+  test('ban the address at both when no other peer was seen there, and the evidence says so', async () => {
     const { a, b } = await two();
     connect(a);
     offend(a.bans);
@@ -274,7 +277,7 @@ describe('several servers on one store', () => {
     expect(evidence(a)).toBe(`author_rate on prefix-block of ${HASH}; address ${AT} banned too`);
   });
 
-  test('another was seen there by the other server: the address is banned at neither', async () => {
+  test('ban the address at neither when the other server saw another peer there', async () => {
     const { a, b, inner } = await two();
     connect(b, other);
     await vi.waitFor(async () => expect(await inner.loadAddressesAt(AT)).toHaveLength(1));
@@ -287,7 +290,7 @@ describe('several servers on one store', () => {
     expect(await inner.loadBans()).toMatchObject([{ key: bad, evidence: evidence(a) }]);
   });
 
-  test('that was seen there more than a day ago says nothing', async () => {
+  test('ban the address when the other peer was seen there more than a day ago', async () => {
     const { a, b, inner } = await two();
     b.bans.connectionOpened(other, AT);
     await vi.waitFor(async () => expect(await inner.loadAddressesAt(AT)).toHaveLength(1));
@@ -297,20 +300,20 @@ describe('several servers on one store', () => {
     await vi.waitFor(() => expect(keysOf(a.bans)).toEqual([bad, AT]));
   });
 
-  test('the store is away: the peer is banned, its address not, and it says why', async () => {
+  test('ban only the peer, and say why, while the store is unavailable', async () => {
     const { a } = await two();
     connect(a);
-    a.store.isAway = true;
+    a.store.isDown = true;
     offend(a.bans);
     await vi.waitFor(() =>
       expect(evidence(a)).toMatch(/address not banned: who was seen .* their store is unavailable/),
     );
     expect(keysOf(a.bans)).toEqual([bad]);
-    a.store.isAway = false;
+    a.store.isDown = false;
     await vi.waitFor(async () => expect(await a.store.inner.loadBans()).toHaveLength(1));
   });
 
-  test('lifted while the others are asked: the address is not banned', async () => {
+  test('do not ban the address when the ban is lifted while the other servers are asked', async () => {
     const { a } = await two();
     connect(a);
     const answer = Promise.withResolvers<void>();
@@ -323,9 +326,9 @@ describe('several servers on one store', () => {
     expect(keysOf(a.bans)).toEqual([peer(60)]);
   });
 
-  test('a ban of an address where an innocent is seen here is not taken over, with the reason, also after a restart', async () => {
+  test('do not take over the ban of an address at which an unbanned peer was seen, also after a restart, and say why', async () => {
     const { a, b, inner } = await two();
-    // Seen at the other server a moment ago: its word has not reached the store.
+    // Seen at the other server a moment ago, and not stored yet.
     b.store.refuses = ({ method }) => method === 'putAddress';
     connect(b, other);
     connect(a);
@@ -343,7 +346,7 @@ describe('several servers on one store', () => {
     expect(keysOf(again.bans)).toEqual([bad]);
   });
 
-  test('one where only banned peers are seen is taken over, and so is any ban of the operator', async () => {
+  test('take over the ban of an address at which only banned peers were seen, and every ban of an operator', async () => {
     const { a, b } = await two();
     connect(b, other);
     await a.bans.ban(other);
@@ -357,7 +360,7 @@ describe('several servers on one store', () => {
     await vi.waitFor(() => expect(b.bans.refusesAddress('192.0.2.3')).toBe(true));
   });
 
-  test('what was not taken over is lifted with its peer all the same', async () => {
+  test('lift a ban that was not taken over together with the ban of its peer', async () => {
     const { a, b, inner } = await two();
     b.store.refuses = ({ method }) => method === 'putAddress';
     connect(b, other);

@@ -1,4 +1,4 @@
-// What bans do to connections, with a fake node.
+// The ban service with a fake node: enforcement on connections, lifting, stopping.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MAX_SUBJECTS } from '../../../src/bans/scores/peer-ban-manager.ts';
 import { peer } from '../../fakes/ban-parts.ts';
@@ -6,7 +6,7 @@ import { FlakyBanStore } from '../../fakes/flaky-ban-store.ts';
 import { keysOf, startedBans } from '../../fakes/started-bans.ts';
 
 const RELAY = peer(90);
-/** Who is connected from where in these tests. */
+/** Connected peers and their addresses in these tests. */
 const PEERS = {
   near: [peer(1), ['/ip4/192.0.2.1/tcp/9905']],
   neighbour: [peer(2), ['/ip4/192.0.2.200/tcp/41000']],
@@ -31,7 +31,7 @@ function names(ids: readonly string[]): Name[] {
   return (Object.keys(PEERS) as Name[]).filter((name) => ids.includes(PEERS[name][0]));
 }
 
-describe('a ban disconnects exactly the covered peers', () => {
+describe('a ban disconnects exactly the peers that it covers', () => {
   test.each<[string, Name[]]>([
     ['192.0.2.1', ['near', 'mapped']],
     ['192.0.2.1:9905', ['near', 'mapped']],
@@ -56,7 +56,7 @@ describe('a ban disconnects exactly the covered peers', () => {
     expect(metrics.count('teranode_p2p_ban_enforcements_total', { action: 'disconnected' })).toBe(covered.length);
   });
 
-  test('of another server too', async () => {
+  test('a ban by another server disconnects the peers that it covers', async () => {
     const { bans, node, store, clock } = await crowd();
     const entry = {
       untilMs: clock.now() + 1000,
@@ -72,7 +72,7 @@ describe('a ban disconnects exactly the covered peers', () => {
     expect(bans.refusesAddress('192.0.2.5')).toBe(true);
   });
 
-  test('a node that cannot is logged and the ban holds', async () => {
+  test('a failure to disconnect is logged, and the ban stays in force', async () => {
     const { bans, node, log } = await crowd();
     node.failure = new Error('hangs');
     await bans.ban('192.0.2.0/24');
@@ -81,8 +81,8 @@ describe('a ban disconnects exactly the covered peers', () => {
   });
 });
 
-describe('the gate', () => {
-  test('refuses what is banned before any handshake, by every spelling, and lets the rest in', async () => {
+describe('the connection policy', () => {
+  test('refuses banned addresses in every spelling and banned peers, and accepts all others', async () => {
     const { bans, clock, metrics } = await startedBans();
     await bans.ban('192.0.2.0/24', clock.now() + 1000);
     await bans.ban('2001:db8:0:1::/64', clock.now() + 2000);
@@ -107,7 +107,7 @@ describe('the gate', () => {
     expect(bans.refusesPeer(peer(1))).toBe(true);
   });
 
-  test('who was banned between the gate and the open connection is cut', async () => {
+  test('disconnects a peer that was banned while its connection was being opened', async () => {
     const { bans, node } = await startedBans();
     await bans.ban('192.0.2.0/24');
     await bans.ban(peer(3));
@@ -118,7 +118,7 @@ describe('the gate', () => {
     expect(node.disconnected).toEqual([peer(1), peer(3)]);
   });
 
-  test('bans in the store are in force as soon as it has started, before a node is attached', async () => {
+  test('enforces the bans of the store as soon as it has started, before a node is attached', async () => {
     const { bans, store, clock } = await startedBans();
     await bans.ban('192.0.2.0/24');
     await bans.ban(peer(1));
@@ -129,7 +129,7 @@ describe('the gate', () => {
 });
 
 describe('lifting', () => {
-  test('a peer: list, address bans that came with it, scores, gate, dial back-off', async () => {
+  test('the ban of a peer lifts the address bans that it caused, forgets its scores and allows dials again', async () => {
     const { bans, node, store } = await startedBans();
     node.connect(peer(1), '/ip4/192.0.2.1/tcp/9905');
     bans.connectionOpened(peer(1), '192.0.2.1');
@@ -149,7 +149,7 @@ describe('lifting', () => {
     expect(bans.isBanned(peer(1))).toBe(false);
   });
 
-  test('an address that came with a peer’s ban leaves the peer banned', async () => {
+  test('the ban of an address leaves the peer banned that caused it', async () => {
     const { bans, node } = await startedBans();
     node.connect(peer(1), '/ip4/192.0.2.1/tcp/9905');
     for (let i = 0; i < 2; i += 1)
@@ -159,7 +159,7 @@ describe('lifting', () => {
     expect(bans.scoreOf(peer(1))).toBe(100);
   });
 
-  test('malformed texts are refused and change nothing', async () => {
+  test('refuses malformed texts and changes nothing', async () => {
     const { bans, node } = await startedBans();
     await bans.ban(peer(1));
     for (const text of ['', 'x', '192.0.2.0/33', `${peer(1)}x`])
@@ -169,7 +169,7 @@ describe('lifting', () => {
     expect(node.dialRetries).toBe(0);
   });
 
-  test('all: every ban and the scores of the banned, and nobody else’s; one look at the dials', async () => {
+  test('all bans forgets the scores of banned peers, and no others, and retries dials once', async () => {
     const { bans, node, store, metrics } = await startedBans();
     const facts = { role: 'author', rule: 'r', topic: 't', hash: undefined } as const;
     for (let n = 0; n < 50; n += 1) for (let i = 0; i < 2; i += 1) bans.addScore(peer(n), 'spam', facts);
@@ -184,7 +184,7 @@ describe('lifting', () => {
     expect(node.dialRetries).toBe(1);
   });
 
-  test('all: also scores that only the store still knows, so that the next small offence bans nobody again', async () => {
+  test('all bans also forgets scores that only the store has, so that the next small offence bans nobody again', async () => {
     const { bans, store } = await startedBans({ maxEntries: 20_000, threshold: 50 });
     const facts = { role: 'author', rule: 'r', topic: 't', hash: undefined } as const;
     bans.addScore(peer(0), 'spam', facts);
@@ -198,7 +198,7 @@ describe('lifting', () => {
     expect(bans.isBanned(peer(0))).toBe(false);
   });
 
-  test('all, with as many scores as writes may wait: what clears the store is not pushed out', async () => {
+  test('all bans is not dropped from the queue of writes, with as many scores as the queue holds', async () => {
     const store = new FlakyBanStore();
     store.putBan = async () => {};
     store.addOffence = async ({ subject, role, points: score, atMs }) => ({ subject, role, score, atMs });
@@ -215,8 +215,8 @@ describe('lifting', () => {
   });
 });
 
-describe('broken frames', () => {
-  test('charge the neighbour as relay, at most once a second, each neighbour for itself', async () => {
+describe('malformed RPCs', () => {
+  test('penalize the peer that sent them as propagation source, at most once a second per peer', async () => {
     const { bans, clock, metrics } = await startedBans();
     for (let i = 0; i < 5; i += 1) bans.malformedRpc(peer(1));
     clock.advance(999);
@@ -230,7 +230,7 @@ describe('broken frames', () => {
     expect(bans.explain(peer(1)).offences[0]).toMatchObject({ reason: 'protocol_violation', rule: 'broken_frame' });
   });
 
-  test('many neighbours are bounded, and those that stay are still charged once', async () => {
+  test('are limited per peer for the latest 1,000 peers', async () => {
     const { bans } = await startedBans();
     for (let n = 0; n < 3000; n += 1) bans.malformedRpc(peer(n));
     bans.malformedRpc(peer(2999));
@@ -247,7 +247,7 @@ describe('time and stopping', () => {
     vi.useRealTimers();
   });
 
-  test('each minute what ended leaves list, scores and store, and dials are looked at again', async () => {
+  test('every minute removes ended bans and decayed scores from memory and store, and retries dials', async () => {
     const { bans, node, clock, store, metrics } = await startedBans();
     await bans.ban('192.0.2.1', clock.now() + 1000);
     bans.addScore(peer(1), 'unknown', { role: 'author', rule: 'r', topic: 't', hash: undefined });
@@ -260,7 +260,7 @@ describe('time and stopping', () => {
     expect(node.dialRetries).toBe(1);
   });
 
-  test('stop may be called twice, writes what waits, is bounded, and leaves no timer', async () => {
+  test('stop may be called twice, writes what is pending, is bounded in time, and leaves no timer', async () => {
     const { bans, store } = await startedBans();
     void bans.ban(peer(1));
     await Promise.all([bans.stop(), bans.stop()]);
@@ -277,13 +277,13 @@ describe('time and stopping', () => {
     expect(other.bans.isBanned(peer(1))).toBe(true);
   });
 
-  test('stop before start is nothing', async () => {
+  test('a failed start leaves no timer', async () => {
     const store = new FlakyBanStore();
-    store.isAway = true;
+    store.isDown = true;
     const starting = startedBans({}, store);
     const failed = expect(starting).rejects.toMatchObject({ code: 'STORE_FAILED' });
     store.refuses = () => true;
-    store.isAway = false;
+    store.isDown = false;
     await vi.advanceTimersByTimeAsync(1000);
     await failed;
     expect(vi.getTimerCount()).toBe(0);
