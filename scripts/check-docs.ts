@@ -1,4 +1,5 @@
-// Checks what the documents show: every ```ts block compiles against the package, every `npm run` in them exists, every linked file too.
+// Checks the documents: every ```ts block compiles against the package, every `npm run` script and every linked file
+// exists, and lines end at 120 columns.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -33,6 +34,18 @@ function checkLinks(file: string, text: string): string[] {
     .map((target) => `${relative(root, file)}: ${target} does not exist`);
 }
 
+const MAX_COLUMNS = 120;
+
+/** Tables, code and links may be wider. */
+function checkColumns(file: string, text: string): string[] {
+  const prose = text.replaceAll(/^```[\s\S]*?^```/gm, (code) => code.replaceAll(/[^\n]/g, ''));
+  return prose
+    .split('\n')
+    .map((line, index) => ({ line, at: `${relative(root, file)}:${index + 1}` }))
+    .filter(({ line }) => line.length > MAX_COLUMNS && !line.startsWith('|') && !line.includes('http'))
+    .map(({ line, at }) => `${at}: ${line.length} columns, at most ${MAX_COLUMNS}`);
+}
+
 /** Compiles all snippets at once, each as a module beside the sources. */
 function checkSnippets(files: readonly string[]): void {
   const folder = mkdtempSync(join(root, '.docs-'));
@@ -57,7 +70,7 @@ function checkSnippets(files: readonly string[]): void {
 const files = documents();
 const problems = files.flatMap((file) => {
   const text = readFileSync(file, 'utf8');
-  return [...checkCommands(file, text), ...checkLinks(file, text)];
+  return [...checkCommands(file, text), ...checkLinks(file, text), ...checkColumns(file, text)];
 });
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 if (problems.length > 0) process.exit(1);

@@ -74,18 +74,23 @@ async function describeAll({ metrics }: App, folder: string): Promise<readonly M
 
 const HEAD = `# Metrics
 
-What \`/metrics\` says, in Prometheus' text format. Made from a started server by \`npm run docs:metrics\`. Metrics of Kafka producers and consumers, and of the
-clients of the node's own services (\`teranode_p2p_rpc_*\`), are there when the settings name a broker or a service; those of certificates, with HTTPS. With the in-process broker "acknowledged by
-Kafka" means: in its log. Label values come from closed sets (topics, reasons, methods, states), none from a peer. A histogram has \`_bucket\`, \`_sum\` and
-\`_count\`. Beside it: [a dashboard for Grafana](grafana-dashboard.json) and [rules for alerts](alerts.yml).
+The metrics of \`/metrics\` in Prometheus text format. \`npm run docs:metrics\` generates this page from a started server.
+
+- Metrics of Kafka producers and consumers and of the gRPC clients (\`teranode_p2p_rpc_*\`) exist when the settings name a
+  broker or a service; metrics of certificates exist with HTTPS.
+- With the in-process broker, "acknowledged by Kafka" means: stored in its log.
+- Label values come from closed sets (topics, reasons, methods, states), never from a peer.
+- A histogram has the series \`_bucket\`, \`_sum\` and \`_count\`.
+- There is a [dashboard for Grafana](grafana-dashboard.json), and there are [alert rules](alerts.yml).
 
 `;
 
 const LIBRARY_HEAD = `
 ## js-libp2p and gossipsub
 
-What the libraries count of themselves, under their own names. Relays, AutoNAT and the port map add theirs when they are switched on. Scores of
-gossipsub are off and left out. A label has 100 values at most; what comes beyond is \`other\`.
+The libraries' own metrics, under their own names. Circuit relays, AutoNAT and port mapping add theirs when they are
+enabled. gossipsub's peer scores are off, so their metrics are missing. A label has at most 100 values; further values are
+counted as \`other\`.
 
 `;
 
@@ -98,7 +103,7 @@ export function metricsDocument(all: readonly MetricDescription[]): string {
     table(sorted.filter(isOurs)),
     LIBRARY_HEAD,
     table(sorted.filter(isLibrary)),
-    '\n## The process\n\nFrom prom-client, on Linux.\n\n',
+    '\n## Process\n\nThe default metrics of prom-client on Linux.\n\n',
     table(sorted.filter((metric) => !isOurs(metric) && !isLibrary(metric))),
   ].join('');
 }
@@ -108,7 +113,7 @@ function table(metrics: readonly MetricDescription[]): string {
     const labels = labelNames.map((label) => `\`${label}\``).join(', ');
     return `| \`${name}\` | ${type} | ${labels} | ${help.replaceAll('|', '\\|')} |\n`;
   });
-  return `| name | type | labels | what it says |\n|---|---|---|---|\n${rows.join('')}`;
+  return `| name | type | labels | description |\n|---|---|---|---|\n${rows.join('')}`;
 }
 
 if (import.meta.main) {

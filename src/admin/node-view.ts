@@ -1,6 +1,7 @@
 // What programs over HTTP may ask and order: the admin port, and what only watchers want to see.
 import type { NetworkMember } from '../app/network-member.ts';
-import type { BlockchainClient } from '../ports/blockchain-client.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
+import { orAfter } from '../lib/deadline.ts';
 import type { NodeView, SettingView } from '../ports/node-view.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { PeerAdmin } from '../ports/peer-admin.ts';
@@ -9,19 +10,21 @@ export interface NodeViewDependencies {
   readonly admin: PeerAdmin;
   readonly member: NetworkMember;
   readonly node: P2PNode;
-  readonly blockchain: BlockchainClient;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
   readonly settings: readonly SettingView[];
 }
 
 const CHAIN_DEADLINE_MS = 2000;
+/** However often it is asked, the blockchain service is asked once a second. */
+const CHAIN_AGE_MS = 1000;
 
-export function nodeView({ admin, member, node, blockchain, settings }: NodeViewDependencies): NodeView {
+export function nodeView({ admin, member, node, chain, settings }: NodeViewDependencies): NodeView {
   return {
     ...admin,
     sync: async () => {
       const [fsmState, best] = await Promise.all([
-        inTime(() => blockchain.fsmState()),
-        inTime(() => blockchain.bestBlockHeader()),
+        inTime(chain.recentFsmState(CHAIN_AGE_MS)),
+        inTime(chain.recentBestHeader(CHAIN_AGE_MS)),
       ]);
       return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: member.sync.syncPeer() };
     },
@@ -37,16 +40,6 @@ export function nodeView({ admin, member, node, blockchain, settings }: NodeView
 }
 
 /** undefined when the service fails or does not answer in time. */
-async function inTime<T>(ask: () => Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, CHAIN_DEADLINE_MS, undefined);
-  });
-  try {
-    return await Promise.race([ask(), late]);
-  } catch {
-    return undefined;
-  } finally {
-    clearTimeout(timer);
-  }
+async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
+  return await orAfter(answer, CHAIN_DEADLINE_MS, undefined).catch(() => undefined);
 }

@@ -1,72 +1,58 @@
-// What this node says on gossip: blocks, subtrees and mining-on, as its own blockchain service reports them. What is stored while the chain catches
-// up or syncs is old news and never said, not even its last block, which the node status tells. What is heard at IDLE, where a service is that was
-// just started, waits for what comes next.
-import { setTimeout as sleep } from 'node:timers/promises';
+// Announces blocks, subtrees and mining-on of our own blockchain service on gossip, while the FSM is RUNNING. Blocks
+// seen during catch-up are not announced, not even the last one: node status shows it. Blocks seen at IDLE, the state
+// of a service that has just started, are queued until the next state is known.
+import type { AnnounceableNews, BlockNews, ChainNews, MiningOnNews } from '../chain/news.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockHash, SubtreeHash } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { BoundedQueue } from '../lib/bounded-queue.ts';
+import { settledWithin } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
-import type {
-  BlockchainClient,
-  BlockchainNotification,
-  BlockHeaderRecord,
-  FsmState,
-} from '../ports/blockchain-client.ts';
+import { pause } from '../lib/pause.ts';
+import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
-import type { Counter, Metrics } from '../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import { encodeBlock } from '../wire/block.ts';
 import { parseHeader } from '../wire/header.ts';
 import { encodeMiningOn } from '../wire/mining-on.ts';
 import { encodeSubtree } from '../wire/subtree.ts';
+import { announcementsCounter } from './announcements.ts';
 
 export interface AnnouncerOptions {
   /** Full names of the topics. */
   readonly topics: { readonly block: string; readonly subtree: string; readonly miningOn: string };
-  /** Where others fetch from us. */
+  /** Where peers fetch our blocks. */
   readonly dataHubUrl: string;
 }
 
 export interface AnnouncerDependencies {
-  /** Told of what was announced, once each. */
+  /** Called once for each published announcement. */
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
   readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
-  readonly blockchain: BlockchainClient;
+  readonly chain: Pick<ChainTracker, 'subscribe' | 'bestHeader'>;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
-/** Notifications that may wait while the blockchain service answers slowly; the oldest is dropped. */
+/** News that may wait while the blockchain service is slow; the oldest is dropped. */
 const MAX_WAITING = 1000;
-/** Between two attempts while the service is away or at IDLE; its client waits and tries again by itself in each of them. */
+/** Between two attempts while the service is down or at IDLE; in each of them its client retries by itself. */
 const RETRY_MS = 500;
-/** What a service answers, or does not, that comes back. */
-const PASSING: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
-/** What is being published when the stop comes is done long before. */
+/** gRPC codes of a service that will be back. */
+const OUTAGE_CODES: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
+/** How long a stop waits for the announcement under way; publishing takes much less. */
 const STOP_MS = 500;
-const PUBLISH_KINDS = ['block', 'subtree', 'mining_on'] as const;
-type Kind = (typeof PUBLISH_KINDS)[number];
-type News = Extract<BlockchainNotification, { readonly type: Kind }>;
-
-/** What is heard between two notifications of the state machine. At IDLE, or before a state is known, it takes on the one that follows. */
-interface Stretch {
-  state: FsmState | undefined;
-}
-
-interface Heard {
-  readonly news: News;
-  readonly in: Stretch;
-}
+type Kind = AnnounceableNews['type'];
 
 export class Announcer {
   private readonly deps: AnnouncerDependencies;
   private readonly options: AnnouncerOptions;
   private readonly announced: Counter;
-  private readonly queue: BoundedQueue<Heard>;
-  private stretch: Stretch = { state: undefined };
-  /** The tip, repeated by each subscription, is announced once. */
+  private readonly queue: BoundedQueue<AnnounceableNews>;
+  /** The last announced block: the service repeats the tip with each subscription. */
   private lastBlock: BlockHash | undefined;
   private unsubscribe: (() => void) | undefined;
   private worker: Promise<void> | undefined;
@@ -75,100 +61,75 @@ export class Announcer {
   constructor(deps: AnnouncerDependencies, options: AnnouncerOptions) {
     this.deps = deps;
     this.options = options;
-    this.announced = deps.metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
-      'kind',
-      'outcome',
-    ]);
+    this.announced = announcementsCounter(deps.metrics);
     const dropped = deps.metrics.counter(
       'teranode_p2p_announce_dropped_total',
-      'Blockchain notifications dropped because too many waited',
+      'Blockchain notifications dropped because the queue of announcements was full',
     );
     this.queue = new BoundedQueue({ maxItems: MAX_WAITING, onDrop: () => dropped.add() });
-    deps.metrics.gauge(
-      'teranode_p2p_announce_queue_length',
-      'Blockchain notifications waiting',
-      () => this.queue.length,
-    );
-    deps.metrics.gauge(
-      'teranode_p2p_announce_queue_bound',
-      'Blockchain notifications waiting at most',
-      () => MAX_WAITING,
-    );
+    const help = 'Blockchain notifications waiting to be announced';
+    const gauge = { name: 'teranode_p2p_announce_queue_length', help };
+    gaugeWithBound(deps.metrics, gauge, () => this.queue.length, MAX_WAITING);
   }
 
-  /** The tip as it is now is not announced; what comes after is. */
-  async start(): Promise<void> {
-    this.lastBlock = (await this.deps.blockchain.bestBlockHeader()).hash;
-    this.unsubscribe = this.deps.blockchain.subscribe('p2p', (notification) => this.hear(notification));
+  /** The present tip is not announced; everything after it is. */
+  start(): void {
+    this.lastBlock = this.deps.chain.bestHeader()?.hash;
+    this.unsubscribe = this.deps.chain.subscribe((news) => this.receive(news));
   }
 
-  /** Does not wait for a question that the service does not answer. May be called twice. */
+  /** Does not wait for a service that does not answer. May be called twice. */
   async stop(): Promise<void> {
     this.ended.abort();
     this.unsubscribe?.();
-    const { worker } = this;
-    if (worker === undefined) return;
-    const late = new AbortController();
-    await Promise.race([worker, sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})]);
-    late.abort();
+    if (this.worker !== undefined) await settledWithin([this.worker], STOP_MS);
   }
 
-  /** Notifications come in order: those of the state machine say what is made of the ones after them. */
-  private hear(notification: BlockchainNotification): void {
-    if (this.ended.signal.aborted) return;
-    if (notification.type === 'fsm_state') this.enter(notification.state);
-    if (!isNews(notification)) return;
-    this.queue.push({ news: notification, in: this.stretch });
+  private receive(news: ChainNews): void {
+    if (this.ended.signal.aborted || news.type === 'fsm_state' || news.type === 'peer_failure') return;
+    this.queue.push(news);
     this.worker ??= this.work().finally(() => {
       this.worker = undefined;
     });
-  }
-
-  private enter(state: FsmState): void {
-    const { stretch } = this;
-    if (stretch.state === undefined || stretch.state === 'IDLE') stretch.state = state;
-    else this.stretch = { state };
   }
 
   private async work(): Promise<void> {
     const { signal } = this.ended;
     for (let next = this.queue.shift(); next !== undefined && !signal.aborted; next = this.queue.shift()) {
       for (let tries = 0; !signal.aborted && !(await this.isDone(next, tries)); tries += 1)
-        await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
+        await pause(RETRY_MS, signal);
     }
   }
 
-  /** False when the service is away or at IDLE: nothing else of it could be announced either, and what it told of is still news afterwards. */
-  private async isDone({ news, in: stretch }: Heard, tries: number): Promise<boolean> {
+  /** False while the service is down or at IDLE: nothing else could be announced either, and the news stays news. */
+  private async isDone(news: AnnounceableNews, tries: number): Promise<boolean> {
     const kind = news.type;
     try {
-      const asked = stretch.state ?? (await this.deps.blockchain.fsmState());
-      // A notification that came meanwhile is newer than the answer.
-      stretch.state ??= asked;
-      if (stretch.state === 'IDLE') return false;
-      if (stretch.state === 'RUNNING') await this.announce(news);
+      const state = await news.fsmState();
+      if (state === 'IDLE') return false;
+      if (state === 'RUNNING') await this.announce(news);
       else this.announced.add(1, { kind, outcome: 'silent' });
       return true;
     } catch (error) {
       if (this.ended.signal.aborted) return true;
-      const isPassing = isOutage(error);
-      if (!isPassing) this.announced.add(1, { kind, outcome: 'failed' });
-      const level = isPassing && tries > 0 ? 'debug' : 'warn';
-      const event = isPassing ? 'announcement put off' : 'announcement failed';
+      const willRetry = isOutage(error);
+      if (!willRetry) this.announced.add(1, { kind, outcome: 'failed' });
+      const level = willRetry && tries > 0 ? 'debug' : 'warn';
+      const event = willRetry ? 'announcement postponed' : 'announcement failed';
       this.deps.log[level]({ notification: kind, err: error, tries }, event);
-      return !isPassing;
+      return !willRetry;
     }
   }
 
-  private async announce(news: News): Promise<void> {
-    if (news.type === 'block') await this.announceBlock(news.hash);
+  private async announce(news: AnnounceableNews): Promise<void> {
+    if (news.type === 'block') await this.announceBlock(news);
     if (news.type === 'subtree') await this.announceSubtree(news.hash);
-    if (news.type === 'mining_on') await this.announceMiningOn();
+    if (news.type === 'mining_on') await this.announceMiningOn(news);
   }
 
-  private async announceBlock(hash: BlockHash): Promise<void> {
+  private async announceBlock({ hash, header: readHeader }: BlockNews): Promise<void> {
     if (hash === this.lastBlock) return;
-    const record = await this.deps.blockchain.blockHeader(hash);
+    const record = await readHeader();
     if (record === undefined || record.invalid) return;
     this.lastBlock = hash;
     const { dataHubUrl } = this.options;
@@ -189,10 +150,9 @@ export class Announcer {
     await this.publish('subtree', this.options.topics.subtree, bytes, { ...this.own(), type: 'subtree', hash });
   }
 
-  /** Describes the current best header: `hash` is the tip, `previousHash` its parent. */
-  private async announceMiningOn(): Promise<void> {
-    const best = await this.deps.blockchain.bestBlockHeader();
-    const facts = this.miningOn(best);
+  /** Describes the best header: `hash` is the tip, `previousHash` its parent. */
+  private async announceMiningOn(news: MiningOnNews): Promise<void> {
+    const facts = this.miningOn(await news.bestHeader());
     const { dataHubUrl } = this.options;
     const bytes = encodeMiningOn({ ...facts, dataHubUrl, peerId: this.deps.node.hostId() });
     await this.publish('mining_on', this.options.topics.miningOn, bytes, {
@@ -204,7 +164,7 @@ export class Announcer {
 
   private miningOn(best: BlockHeaderRecord) {
     const header = parseHeader(best.header);
-    if (header === undefined) throw new TypeError('the blockchain service answered with a header that is not 80 bytes');
+    if (header === undefined) throw new TypeError('the blockchain service returned a header that is not 80 bytes long');
     const { hash, height, miner, sizeInBytes, txCount } = best;
     return { hash, previousHash: header.previousHash, height, miner, sizeInBytes, txCount };
   }
@@ -214,20 +174,16 @@ export class Announcer {
     return { isOwn: true, atMs: clock.now(), baseUrl: this.options.dataHubUrl, peerId: node.hostId() } as const;
   }
 
-  private async publish(kind: Kind, topic: string, bytes: Uint8Array, told: Notification): Promise<void> {
+  private async publish(kind: Kind, topic: string, bytes: Uint8Array, notification: Notification): Promise<void> {
     if (this.ended.signal.aborted) return;
     const outcome = await this.deps.node.publish(topic, bytes);
     this.announced.add(1, { kind, outcome });
     if (outcome !== 'published') return;
     this.deps.log.debug({ kind }, 'announced');
-    this.deps.notify(told);
+    this.deps.notify(notification);
   }
 }
 
 function isOutage(error: unknown): boolean {
-  return error instanceof P2PError && error.code === 'RPC_FAILED' && PASSING.has(error.details.grpcCode);
-}
-
-function isNews(notification: BlockchainNotification): notification is News {
-  return (PUBLISH_KINDS as readonly string[]).includes(notification.type);
+  return error instanceof P2PError && error.code === 'RPC_FAILED' && OUTAGE_CODES.has(error.details.grpcCode);
 }

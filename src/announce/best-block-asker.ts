@@ -1,5 +1,6 @@
-// When the others are asked for their best block: as soon as somebody listens, again after nobody did or our chain was not running, and while no
-// connected peer has told its height. At most once a minute: each request is answered by every node that hears it.
+// Decides when to request the best blocks of peers: as soon as a peer subscribes to the topic, again after there was no
+// subscriber or our FSM was not RUNNING, and while no connected peer has claimed a height. At most once per minute:
+// every node that receives the request answers it.
 
 import { type Repeating, repeating } from '../lib/repeating.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -9,24 +10,24 @@ import type { PublishOutcome } from '../ports/p2p-node.ts';
 export interface BestBlockAskerDependencies {
   /** Publishes the request. */
   request(): Promise<PublishOutcome>;
-  /** Peers that subscribe to the topic. Cheap; called every two seconds. */
-  listeners(): number;
-  /** Whether a connected peer has told a height that still counts. As cheap. */
+  /** Number of peers that subscribe to the topic. Cheap; called every two seconds. */
+  subscribers(): number;
+  /** Whether a connected peer has claimed a height that has not expired. Cheap. */
   isHeightKnown(): boolean;
-  /** As last heard, whether our state machine is at RUNNING. */
+  /** Whether the last known FSM state is RUNNING. */
   isRunning(): boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-const LOOK_INTERVAL_MS = 2000;
-const LEAST_GAP_MS = 60_000;
+const INTERVAL_MS = 2000;
+const MIN_REQUEST_INTERVAL_MS = 60_000;
 
 export class BestBlockAsker {
   private readonly deps: BestBlockAskerDependencies;
   private loop: Repeating | undefined;
-  private askedMs = Number.NEGATIVE_INFINITY;
-  /** Since the last request something may have been missed. */
+  private requestedMs = Number.NEGATIVE_INFINITY;
+  /** We may have missed announcements since the last request. */
   private isDue = true;
   private wasRunning = true;
 
@@ -36,9 +37,9 @@ export class BestBlockAsker {
 
   start(): void {
     this.loop ??= repeating(
-      () => this.look(),
-      { firstMs: 0, nextMs: () => LOOK_INTERVAL_MS },
-      (error) => this.deps.log.debug({ err: error }, 'best block not asked for'),
+      () => this.check(),
+      { firstMs: 0, nextMs: () => INTERVAL_MS },
+      (error) => this.deps.log.debug({ err: error }, 'failed to request best blocks'),
     );
   }
 
@@ -47,18 +48,18 @@ export class BestBlockAsker {
     this.loop?.stop();
   }
 
-  private async look(): Promise<void> {
-    const { request, listeners, isHeightKnown, isRunning, clock } = this.deps;
+  private async check(): Promise<void> {
+    const { request, subscribers, isHeightKnown, isRunning, clock } = this.deps;
     const isNowRunning = isRunning();
-    const hasListeners = listeners() > 0;
-    if (!hasListeners || (isNowRunning && !this.wasRunning)) this.isDue = true;
+    const hasSubscribers = subscribers() > 0;
+    if (!hasSubscribers || (isNowRunning && !this.wasRunning)) this.isDue = true;
     this.wasRunning = isNowRunning;
-    if (!hasListeners || (!this.isDue && isHeightKnown())) return;
-    if (clock.monotonic() - this.askedMs < LEAST_GAP_MS) return;
-    this.askedMs = clock.monotonic();
+    if (!hasSubscribers || (!this.isDue && isHeightKnown())) return;
+    if (clock.monotonic() - this.requestedMs < MIN_REQUEST_INTERVAL_MS) return;
+    this.requestedMs = clock.monotonic();
     const outcome = await request();
     this.isDue = false;
-    // Listening only, and that does not change.
+    // This node only listens, and that does not change.
     if (outcome === 'suppressed') this.stop();
   }
 }

@@ -1,19 +1,22 @@
-// Best block: tells where our chain stands when somebody asks on the topic, and asks others for theirs (wire.md "Best block"). Whoever asks and however
-// often, one answer in two seconds serves all; it is silent unless the chain is RUNNING, because then its tip is old news.
+// Announces our best block when a peer requests it on the topic, and requests the best blocks of others (wire.md "Best
+// block"). At most one announcement per two seconds answers all requests. There is none unless the FSM is RUNNING:
+// during a catch-up our tip is an old block.
 
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
-import type { BlockchainClient, BlockHeaderRecord } from '../ports/blockchain-client.ts';
+import { withDeadline } from '../lib/deadline.ts';
+import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { P2PNode, PublishOutcome } from '../ports/p2p-node.ts';
 import { encodeBestBlock } from '../wire/best-block.ts';
-import { Question, withDeadline } from './question.ts';
+import { announcementsCounter } from './announcements.ts';
 
 export interface BestBlockDependencies {
   readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
-  readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'fsmState'>;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -21,12 +24,13 @@ export interface BestBlockDependencies {
 }
 
 export interface BestBlockOptions {
-  /** Full name. */
+  /** Full name of the topic. */
   readonly topic: string;
 }
 
-const LEAST_GAP_MS = 2000;
+const MIN_INTERVAL_MS = 2000;
 const ASK_DEADLINE_MS = 4000;
+const HEADER_AGE_MS = 1000;
 const PUBLISH_DEADLINE_MS = 5000;
 
 type Outcome = PublishOutcome | 'silent' | 'failed';
@@ -35,10 +39,8 @@ export class BestBlockAnnouncer {
   private readonly deps: BestBlockDependencies;
   private readonly options: BestBlockOptions;
   private readonly announced: Counter;
-  /** The best header while the chain is RUNNING. */
-  private readonly best: Question<BlockHeaderRecord | undefined>;
   private answeredMs = Number.NEGATIVE_INFINITY;
-  /** Set while somebody waits for an answer that is not being made yet. */
+  /** Set while a request waits for its answer. */
   private timer: NodeJS.Timeout | undefined;
   private isAnswering = false;
   private stopped = false;
@@ -46,35 +48,27 @@ export class BestBlockAnnouncer {
   constructor(deps: BestBlockDependencies, options: BestBlockOptions) {
     this.deps = deps;
     this.options = options;
-    this.announced = deps.metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
-      'kind',
-      'outcome',
-    ]);
-    const { blockchain } = deps;
-    this.best = new Question(
-      async () => ((await blockchain.fsmState()) === 'RUNNING' ? await blockchain.bestBlockHeader() : undefined),
-      ASK_DEADLINE_MS,
-    );
+    this.announced = announcementsCounter(deps.metrics);
   }
 
-  /** Somebody asks. Answered at once, or when two seconds have passed since the last answer; never throws. */
-  asked(author: PeerId): void {
+  /** A request arrived. It is answered at once, or two seconds after the last answer. Never throws. */
+  requested(author: PeerId): void {
     if (this.stopped || this.isAnswering || this.timer !== undefined || author === this.deps.node.hostId()) return;
-    const waitMs = Math.max(0, this.answeredMs + LEAST_GAP_MS - this.deps.clock.monotonic());
+    const waitMs = Math.max(0, this.answeredMs + MIN_INTERVAL_MS - this.deps.clock.monotonic());
     this.timer = setTimeout(() => {
       this.timer = undefined;
       void this.answer();
     }, waitMs).unref();
   }
 
-  /** Asks the others; their answers come as announcements on the topic. Throws what publishing throws. */
+  /** Requests the best blocks of peers; they answer with announcements on the topic. Throws what publishing throws. */
   async request(): Promise<PublishOutcome> {
     const outcome = await this.publish(encodeBestBlock({ kind: 'request', peerId: this.deps.node.hostId() }));
     this.announced.add(1, { kind: 'best_block_request', outcome });
     return outcome;
   }
 
-  /** May be called twice; nothing is said after it. */
+  /** May be called twice; nothing is published after it. */
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
@@ -86,7 +80,7 @@ export class BestBlockAnnouncer {
     try {
       outcome = await this.announce();
     } catch (error) {
-      if (!this.stopped) this.deps.log.debug({ err: error }, 'best block not announced');
+      if (!this.stopped) this.deps.log.debug({ err: error }, 'failed to announce best block');
     }
     this.answeredMs = this.deps.clock.monotonic();
     this.isAnswering = false;
@@ -94,7 +88,7 @@ export class BestBlockAnnouncer {
   }
 
   private async announce(): Promise<Outcome> {
-    const best = await this.best.answer();
+    const best = await withDeadline(this.bestWhileRunning(), ASK_DEADLINE_MS);
     if (best === undefined || this.stopped) return 'silent';
     const { height, hash } = best;
     const outcome = await this.publish(encodeBestBlock({ kind: 'announcement', height, hash }));
@@ -102,6 +96,11 @@ export class BestBlockAnnouncer {
     if (outcome === 'published')
       notify({ type: 'best_block', atMs: clock.now(), isOwn: true, hash, height, peerId: node.hostId() });
     return outcome;
+  }
+
+  private async bestWhileRunning(): Promise<BlockHeaderRecord | undefined> {
+    const { chain } = this.deps;
+    return (await chain.recentFsmState()) === 'RUNNING' ? await chain.recentBestHeader(HEADER_AGE_MS) : undefined;
   }
 
   private async publish(bytes: Uint8Array): Promise<PublishOutcome> {

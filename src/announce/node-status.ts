@@ -1,14 +1,13 @@
-// How this node presents itself: at start, every 10 s, and after each block and mining-on of our own chain (spec "p2p_node_status_topic"). A
-// service that fails or hangs costs one status, never the node (lessons, 4). What listen_only keeps back is the node's rule, not ours.
+// Announces the status of this node at start, every 10 s, and after each block and mining-on of our own chain (spec
+// "p2p_node_status_topic"). A service that fails or hangs costs one status, never the node. Whether listen_only
+// suppresses it is the node's decision.
+import type { ChainNews } from '../chain/news.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAssemblyDetails, NodeStatusMessage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
+import { withDeadline } from '../lib/deadline.ts';
 import { type Repeating, repeating } from '../lib/repeating.ts';
-import type {
-  BlockchainClient,
-  BlockchainNotification,
-  BlockHeaderRecord,
-  FsmState,
-} from '../ports/blockchain-client.ts';
+import { singleFlight } from '../lib/single-flight.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -17,12 +16,12 @@ import type { SyncStatus } from '../ports/sync-status.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../wire/block-assembly-details.ts';
 import { encodeNodeStatus } from '../wire/node-status.ts';
-import { Question, withDeadline } from './question.ts';
+import { announcementsCounter } from './announcements.ts';
 
 export interface NodeStatusDependencies {
   readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
-  readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'fsmState' | 'subscribe'>;
-  /** Without one, nothing is said of block assembly. */
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'subscribe'>;
+  /** Without it, the status has no details of block assembly. */
   readonly blockAssembly: Pick<BlockAssemblyClient, 'state'> | undefined;
   readonly sync: SyncStatus;
   readonly notify: (notification: Notification) => void;
@@ -32,9 +31,9 @@ export interface NodeStatusDependencies {
 }
 
 export interface NodeStatusOptions {
-  /** Full name. */
+  /** Full name of the topic. */
   readonly topic: string;
-  /** The DataHub URL that others are told. */
+  /** The DataHub URL that peers get. */
   readonly baseUrl: string;
   readonly version: string;
   readonly commitHash: string;
@@ -43,13 +42,15 @@ export interface NodeStatusOptions {
   readonly listenMode: string;
 }
 
-/** As Go's. */
+/** As in Go. */
 const INTERVAL_MS = 10_000;
-/** Blocks that follow each other faster, as while a chain catches up, are told together. */
-const LEAST_GAP_MS = 1000;
+/** Several blocks within this time, as during a catch-up, cause one status. */
+const MIN_INTERVAL_MS = 1000;
 const ASK_DEADLINE_MS = 2000;
+/** A header that was read for a block is recent enough for its status, which may wait for MIN_INTERVAL_MS. */
+const HEADER_AGE_MS = 2000;
 const PUBLISH_DEADLINE_MS = 5000;
-/** 67 bytes each: well below the 256 KiB that peers read of a status. */
+/** 67 bytes each: well below the 256 KiB that peers accept for a status. */
 const MAX_SUBTREES = 3000;
 const CHAIN_WORK_DIGITS = 64;
 
@@ -59,11 +60,9 @@ export class NodeStatusAnnouncer {
   private readonly announced: Counter;
   private readonly startedMs: number;
   private readonly startTime: bigint;
-  private readonly best: Question<BlockHeaderRecord>;
-  private readonly fsm: Question<FsmState>;
-  private readonly assembly: Question<BlockAssemblyDetails>;
+  private readonly readAssembly: () => Promise<BlockAssemblyDetails>;
   private last: NodeStatusMessage | undefined;
-  private saidMs = Number.NEGATIVE_INFINITY;
+  private announcedMs = Number.NEGATIVE_INFINITY;
   private isFailing = false;
   private loop: Repeating | undefined;
   private soon: NodeJS.Timeout | undefined;
@@ -72,16 +71,11 @@ export class NodeStatusAnnouncer {
   constructor(deps: NodeStatusDependencies, options: NodeStatusOptions) {
     this.deps = deps;
     this.options = options;
-    const { blockchain, blockAssembly, clock, metrics } = deps;
-    this.announced = metrics.counter('teranode_p2p_announcements_total', 'Announcements of this node', [
-      'kind',
-      'outcome',
-    ]);
+    const { blockAssembly, clock, metrics } = deps;
+    this.announced = announcementsCounter(metrics);
     this.startedMs = clock.monotonic();
     this.startTime = BigInt(Math.floor(clock.now() / 1000));
-    this.best = new Question(async () => await blockchain.bestBlockHeader(), ASK_DEADLINE_MS);
-    this.fsm = new Question(async () => await blockchain.fsmState(), ASK_DEADLINE_MS);
-    this.assembly = new Question(async () => (await blockAssembly?.state()) ?? UNKNOWN_BLOCK_ASSEMBLY, ASK_DEADLINE_MS);
+    this.readAssembly = singleFlight(async () => (await blockAssembly?.state()) ?? UNKNOWN_BLOCK_ASSEMBLY);
   }
 
   /** Publishes in the background from now on. The node must have been started. */
@@ -93,17 +87,20 @@ export class NodeStatusAnnouncer {
       times,
       (error) => this.failed(error),
     );
-    this.unsubscribe = this.deps.blockchain.subscribe('p2p node status', (notification) => this.heard(notification));
+    this.unsubscribe = this.deps.chain.subscribe((news) => this.receive(news));
   }
 
-  /** May be called twice; nothing is said after it. */
+  /** May be called twice; nothing is published after it. */
   async stop(): Promise<void> {
     this.unsubscribe?.();
     clearTimeout(this.soon);
     this.loop?.stop();
   }
 
-  /** As it is now; where a service does not answer, as last known. Within two seconds. Throws while nothing has ever been known. */
+  /**
+   * The present status, or the last known one when a service does not answer within two seconds. Throws while none was
+   * ever known.
+   */
   async current(): Promise<NodeStatusMessage> {
     try {
       return await this.build();
@@ -113,19 +110,19 @@ export class NodeStatusAnnouncer {
     }
   }
 
-  /** As `current`, in the form in which watchers are told. */
+  /** As `current`, in the form that notification subscribers get. */
   async currentNotification(): Promise<Extract<Notification, { type: 'node_status' }>> {
     return this.notification(await this.current());
   }
 
-  /** As built last, for whatever purpose; undefined before the first. */
+  /** The status built last, for whatever purpose; undefined before the first. */
   lastStatus(): NodeStatusMessage | undefined {
     return this.last;
   }
 
-  private heard({ type }: BlockchainNotification): void {
+  private receive({ type }: ChainNews): void {
     if (type !== 'block' && type !== 'mining_on') return;
-    const waitMs = this.saidMs + LEAST_GAP_MS - this.deps.clock.monotonic();
+    const waitMs = this.announcedMs + MIN_INTERVAL_MS - this.deps.clock.monotonic();
     if (waitMs <= 0) {
       this.loop?.wake();
       return;
@@ -137,7 +134,7 @@ export class NodeStatusAnnouncer {
   }
 
   private async announce(signal: AbortSignal): Promise<void> {
-    this.saidMs = this.deps.clock.monotonic();
+    this.announcedMs = this.deps.clock.monotonic();
     const status = await this.build();
     if (signal.aborted) return;
     const bytes = encodeNodeStatus(status);
@@ -150,17 +147,18 @@ export class NodeStatusAnnouncer {
 
   private failed(error: unknown): void {
     this.announced.add(1, { kind: 'node_status', outcome: 'failed' });
-    // Said once, not every ten seconds while a service is away.
-    this.deps.log[this.isFailing ? 'debug' : 'warn']({ err: error }, 'node status not announced');
+    // One warning, not one every ten seconds while a service is down.
+    this.deps.log[this.isFailing ? 'debug' : 'warn']({ err: error }, 'failed to announce node status');
     this.isFailing = true;
   }
 
   private async build(): Promise<NodeStatusMessage> {
-    const assembly = this.assembly.answer().catch((error: unknown) => {
-      this.deps.log.debug({ err: error }, 'state of block assembly not known');
-      return UNKNOWN_BLOCK_ASSEMBLY;
-    });
-    const [best, fsmState, details] = await Promise.all([this.best.answer(), this.fsm.answer(), assembly]);
+    const { chain } = this.deps;
+    const [best, fsmState, details] = await Promise.all([
+      withDeadline(chain.recentBestHeader(HEADER_AGE_MS), ASK_DEADLINE_MS),
+      withDeadline(chain.recentFsmState(), ASK_DEADLINE_MS),
+      this.assemblyDetails(),
+    ]);
     const { baseUrl, version, commitHash, clientName, listenMode } = this.options;
     this.last = {
       baseUrl,
@@ -182,6 +180,15 @@ export class NodeStatusAnnouncer {
     return this.last;
   }
 
+  private async assemblyDetails(): Promise<BlockAssemblyDetails> {
+    try {
+      return await withDeadline(this.readAssembly(), ASK_DEADLINE_MS);
+    } catch (error) {
+      this.deps.log.debug({ err: error }, 'failed to read the state of block assembly');
+      return UNKNOWN_BLOCK_ASSEMBLY;
+    }
+  }
+
   private syncPeer(): Pick<
     NodeStatusMessage,
     'syncPeerId' | 'syncPeerHeight' | 'syncPeerBlockHash' | 'syncConnectedAt'
@@ -195,7 +202,7 @@ export class NodeStatusAnnouncer {
     };
   }
 
-  /** Seconds, to the microsecond. */
+  /** Seconds, rounded to the microsecond. */
   private uptime(): number {
     return Math.round((this.deps.clock.monotonic() - this.startedMs) * 1000) / 1_000_000;
   }

@@ -18,6 +18,7 @@ import { openDataFolder } from '../adapters/sql/data-folder.ts';
 import { nodeView } from '../admin/node-view.ts';
 import { peerAdmin } from '../admin/peer-admin.ts';
 import { BanService } from '../bans/service.ts';
+import { ChainTracker } from '../chain/tracker.ts';
 import { buildVersion } from '../lib/version.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import { type Clock, systemClock } from '../ports/clock.ts';
@@ -109,6 +110,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       node,
       bans,
       blockchain,
+      chain: new ChainTracker({ ...deps, blockchain }),
       ...services,
       blockProducer: options.blockProducer ?? producerFor(settings.kafka_blocksConfig, settings, brokers),
       subtreeProducer: options.subtreeProducer ?? producerFor(settings.kafka_subtreesConfig, settings, brokers),
@@ -121,7 +123,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
     const { registry } = member;
     const admin = peerAdmin({ bans, node, registry, syncRow: (peer) => member.syncRow(peer), isWhitelisted });
     const adminKey = await loadAdminKey({ configured: settings.grpc_admin_api_key, dataFolder: dataFolder.path, log });
-    const view = nodeView({ admin, member, node, blockchain, settings: shownSettings(options) });
+    const view = nodeView({ admin, member, node, chain: common.chain, settings: shownSettings(options) });
     const server = new Server(
       {
         ...common,

@@ -6,8 +6,7 @@ import { BestBlockAsker } from '../announce/best-block-asker.ts';
 import { NodeStatusAnnouncer } from '../announce/node-status.ts';
 import { outlet } from '../announce/outlet.ts';
 import type { BanService } from '../bans/service.ts';
-import { FsmWatch } from '../chain/fsm-watch.ts';
-import { OwnChain } from '../chain/own-chain.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { attachGossip, type Gossip, type GossipOptions, type TopicNames } from '../gossip/attach.ts';
@@ -17,7 +16,6 @@ import { DataHubHealth } from '../peers/datahub/datahub-health.ts';
 import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
 import { PeerRegistry, type RegisteredPeer } from '../peers/registry.ts';
-import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DataHubProber } from '../ports/datahub-prober.ts';
 import type { Logger } from '../ports/log.ts';
@@ -35,7 +33,7 @@ import { encodeKafkaBlock } from '../wire/kafka-messages.ts';
 export interface NetworkMemberDependencies {
   readonly node: P2PNode;
   readonly bans: BanService;
-  readonly blockchain: BlockchainClient;
+  readonly chain: ChainTracker;
   readonly blockProducer: Producer;
   readonly subtreeProducer: Producer;
   readonly prober: DataHubProber;
@@ -75,8 +73,6 @@ export class NetworkMember {
   private status: NodeStatusAnnouncer | undefined;
   private readonly deps: NetworkMemberDependencies;
   private readonly options: NetworkMemberOptions;
-  private readonly ownChain: OwnChain;
-  private readonly fsm: FsmWatch;
   private readonly undo: { readonly part: string; readonly stop: () => Promise<void> }[] = [];
 
   constructor(deps: NetworkMemberDependencies, options: NetworkMemberOptions) {
@@ -84,8 +80,6 @@ export class NetworkMember {
     this.options = options;
     this.registry = new PeerRegistry(deps);
     this.notifications = new NotificationHub(deps);
-    this.ownChain = new OwnChain(deps);
-    this.fsm = new FsmWatch(deps);
     this.dataHubs = new DataHubHealth(deps);
     this.recent = new Recent(this.notifications);
     this.sync = this.syncManager();
@@ -93,16 +87,11 @@ export class NetworkMember {
 
   /** Joins the network; resolves when the node listens and all parts run. `undo` fills up as it goes, for `stop`. */
   async start(signal: AbortSignal, dataHubUrl: string): Promise<Gossip> {
-    const { node } = this.deps;
+    const { chain, node } = this.deps;
     await this.begin(
-      'state of the chain',
-      () => this.fsm.start(),
-      () => this.fsm.stop(),
-    );
-    await this.begin(
-      'own chain',
-      () => this.ownChain.start(),
-      () => this.ownChain.stop(),
+      'chain',
+      () => chain.start(signal),
+      () => chain.stop(),
     );
     await checkOwnDataHub(this.deps.prober, dataHubUrl, this.deps.log, signal);
     const handshake = this.handshake(dataHubUrl);
@@ -148,7 +137,7 @@ export class NetworkMember {
     const announcer = this.announcer(dataHubUrl);
     await this.begin(
       'announcer',
-      () => announcer.start(),
+      async () => announcer.start(),
       () => announcer.stop(),
     );
     return gossip;
@@ -185,13 +174,13 @@ export class NetworkMember {
       isBanned: (peerId) => bans.isBanned(peerId),
       scoreOf: (peerId) => bans.scoreOf(peerId),
       healthOf: (url) => this.dataHubs.state(url),
-      ownHeightOf: (hash) => this.ownChain.heightOf(hash),
+      ownHeightOf: (hash) => this.deps.chain.heightOf(hash),
     });
   }
 
   /** As last heard of the state machine; false before the first time. */
   isSyncing(): boolean {
-    return this.fsm.isSyncing();
+    return this.deps.chain.isSyncing();
   }
 
   /** Names under our own prefix. */
@@ -211,15 +200,13 @@ export class NetworkMember {
     const gossip = attachGossip(
       {
         ...this.deps,
-        ownChain: this.ownChain,
-        fsm: this.fsm,
         sync: this.sync,
         isBanned: (peerId) => bans.isBanned(peerId),
         scores: bans,
         registry: this.registry,
         notify: (notification) => this.notifications.publish(notification),
         handshake: (message, author) => handshake.topicMessage(message, author),
-        bestBlockAsked: (author) => bestBlock.asked(author),
+        bestBlockAsked: (author) => bestBlock.requested(author),
         onResult: (envelope, result) => this.recent.result(envelope, result, clock.now()),
       },
       { ...this.options, topics: this.options.networks.map(({ topics }) => topics) },
@@ -229,13 +216,13 @@ export class NetworkMember {
   }
 
   private handshake(dataHubUrl: string): Handshake {
-    const { node, bans, blockchain, clock, log, metrics, random } = this.deps;
+    const { node, bans, chain, clock, log, metrics, random } = this.deps;
     const { networks, userAgent, policy } = this.options;
     const urlFault = dataHubUrlCheck(policy.dataHubUrls);
     return new Handshake(
       {
         node,
-        bestHeader: () => blockchain.bestBlockHeader(),
+        chain,
         registry: this.registry,
         isConnected: (peerId) => this.registry.get(peerId)?.isConnected === true,
         isBanned: (peerId) => bans.isBanned(peerId),
@@ -279,13 +266,13 @@ export class NetworkMember {
   }
 
   private syncManager(): SyncManager {
-    const { bans, blockchain, blockProducer, clock, log, metrics, random } = this.deps;
+    const { bans, chain, blockProducer, clock, log, metrics, random } = this.deps;
     return new SyncManager(
       {
         candidates: () => this.registry.connectedList().map((peer) => this.syncRow(peer)),
-        blockchain,
+        chain,
         publishBlock: (announcement) => blockProducer.publish(encodeKafkaBlock(announcement)),
-        chargeFailure: (peerId: PeerId) => {
+        penalizeFailure: (peerId: PeerId) => {
           const facts = { topic: '', hash: undefined };
           void bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });
           bans.noteAtHost(this.registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
@@ -314,12 +301,12 @@ export class NetworkMember {
 
   private bestBlockAsker(bestBlock: BestBlockAnnouncer): BestBlockAsker {
     const names = this.options.networks.map(({ topics }) => topics.best_block);
-    const { node, clock, log } = this.deps;
+    const { chain, node, clock, log } = this.deps;
     return new BestBlockAsker({
       request: () => bestBlock.request(),
-      listeners: () => names.reduce((sum, name) => sum + (node.getTopic(name)?.subscribers().length ?? 0), 0),
+      subscribers: () => names.reduce((sum, name) => sum + (node.getTopic(name)?.subscribers().length ?? 0), 0),
       isHeightKnown: () => this.registry.connectedList().some(({ claimed }) => claimed !== undefined),
-      isRunning: () => this.fsm.state() === 'RUNNING',
+      isRunning: () => chain.fsmState() === 'RUNNING',
       clock,
       log,
     });

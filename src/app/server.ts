@@ -3,6 +3,7 @@
 
 import { validationReports } from '../bans/reports/validation-reports.ts';
 import type { BanService } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { Gossip } from '../gossip/attach.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
@@ -35,6 +36,7 @@ export interface ServerDependencies {
   readonly bans: BanService;
   readonly member: NetworkMember;
   readonly blockchain: BlockchainClient;
+  readonly chain: ChainTracker;
   readonly blockProducer: Producer;
   readonly subtreeProducer: Producer;
   /** What the node's own validation reports. */

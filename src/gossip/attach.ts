@@ -1,7 +1,6 @@
 // Builds the pipeline of each topic under each topic prefix and sets it as the node's topic handler.
 
-import type { FsmWatch } from '../chain/fsm-watch.ts';
-import type { OwnChain } from '../chain/own-chain.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { Attribution } from '../peers/attribution.ts';
 import { gaugeWithBound } from '../ports/metrics.ts';
@@ -20,8 +19,7 @@ export interface GossipDependencies
   extends Omit<ExecutorDependencies, 'blocks' | 'subtrees' | 'node'>,
     Pick<PipelineDependencies, 'log' | 'onResult'> {
   readonly node: P2PNode;
-  readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
-  readonly fsm: Pick<FsmWatch, 'isSyncing'>;
+  readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly sync: SyncStatus;
   readonly isBanned: (peerId: PeerId) => boolean;
 }

@@ -1,7 +1,6 @@
 // The facts that validators read, collected from the parts that keep them.
 
-import type { FsmWatch } from '../chain/fsm-watch.ts';
-import type { OwnChain } from '../chain/own-chain.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Rate } from '../lib/token-bucket.ts';
 import type { Attribution } from '../peers/attribution.ts';
@@ -35,9 +34,8 @@ export interface ViewDependencies {
   readonly ownId: PeerId;
   readonly blocks: Attribution;
   readonly subtrees: Attribution;
-  readonly ownChain: Pick<OwnChain, 'heightOf' | 'tip'>;
+  readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly isBanned: (peerId: PeerId) => boolean;
-  readonly fsm: Pick<FsmWatch, 'isSyncing'>;
   readonly sync: SyncStatus;
   /**
    * Monotonic ms at which the peer's newest connection began; undefined when there is none or the node does not know.
@@ -64,7 +62,7 @@ function lateRate({ perSecond, burst }: Rate): Rate {
 }
 
 export function guardView(deps: ViewDependencies, options: PolicyOptions): GuardView {
-  const { ownId, blocks, subtrees, ownChain, clock, reportSize = unreported } = deps;
+  const { ownId, blocks, subtrees, chain, clock, reportSize = unreported } = deps;
   const authors = new PeerRates(clock, options.authorRate);
   const late = new PeerRates(clock, lateRate(options.authorRate));
   const sources = new PeerRates(clock, options.sourceRate);
@@ -85,7 +83,7 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     // While the node catches up from one peer, announcements of others would only slow it down (spec: handlers skip
     // while syncing).
     shouldForward: (author, height) => {
-      const peer = deps.fsm.isSyncing() ? deps.sync.syncPeer() : undefined;
+      const peer = chain.isSyncing() ? deps.sync.syncPeer() : undefined;
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
     authorRate: (author, seqno, isDirect) => {
@@ -96,9 +94,9 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     sourceRate: (receivedFrom) => sources.take(receivedFrom),
     isReplay: (author, seqno) => numbers.isReplay(author, seqno),
     dataHubUrlFault: dataHubUrlCheck(options.dataHubUrls),
-    ownHeightOf: (hash) => ownChain.heightOf(hash),
+    ownHeightOf: (hash) => chain.heightOf(hash),
     easiestTarget: () => {
-      const tip = ownChain.tip();
+      const tip = chain.tip();
       const isOld = tip === undefined || clock.now() - tip.time * 1000 > OLD_TIP_MS;
       return isOld || options.maxTargetRatio === 0 ? undefined : tip.target * BigInt(options.maxTargetRatio);
     },

@@ -12,7 +12,6 @@ import { encodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
 import { type ChainTip, isAhead, judgeHandshake, ownHandshake } from './answer.ts';
 import { type HandshakeCounters, type HandshakeWay, handshakeCounters } from './counters.ts';
 import { Greeter } from './greeter.ts';
-import { OwnTip } from './own-tip.ts';
 import { PeerPrefixes } from './peer-prefixes.ts';
 import { Refusals } from './refusals.ts';
 import { StreamIntake } from './stream-intake.ts';
@@ -28,8 +27,8 @@ export interface HandshakeDependencies {
     P2PNode,
     'publish' | 'sendToPeer' | 'hostId' | 'disconnectPeer' | 'getTopic' | 'updatePeerHeight'
   >;
-  /** The tip of our own chain. */
-  readonly bestHeader: () => Promise<ChainTip>;
+  /** The chain tracker: the tip of our own chain, undefined when it was never known. Must not reject. */
+  readonly chain: { latestTip(): Promise<ChainTip | undefined> };
   readonly registry: Pick<PeerRegistry, 'heard'>;
   readonly isConnected: (peerId: PeerId) => boolean;
   readonly isBanned: (peerId: PeerId) => boolean;
@@ -60,6 +59,9 @@ export interface HandshakeOptions {
   readonly mayUseUrl: (url: string) => boolean;
 }
 
+/** As Go says it when its chain does not answer. */
+const UNKNOWN_TIP: ChainTip = { height: 0, hash: undefined };
+
 export class Handshake {
   /** To be given to the node. Never rejects. */
   readonly streamHandler: DirectStreamHandler;
@@ -67,7 +69,6 @@ export class Handshake {
   private readonly options: HandshakeOptions;
   private readonly topicPrefixes: readonly string[];
   private readonly counters: HandshakeCounters;
-  private readonly ownTip: OwnTip;
   private readonly prefixes: PeerPrefixes;
   private readonly refusals: Refusals;
   private readonly intake: StreamIntake;
@@ -83,7 +84,6 @@ export class Handshake {
     this.topicPrefixes = options.networks.map(({ topicPrefix }) => topicPrefix);
     const counters = handshakeCounters(deps.metrics);
     this.counters = counters;
-    this.ownTip = new OwnTip(deps);
     this.prefixes = new PeerPrefixes({ ...deps, counters }, options.networks);
     this.refusals = new Refusals({ ...deps, counters });
     this.intake = new StreamIntake({
@@ -162,12 +162,13 @@ export class Handshake {
   }
 
   private async compare(message: HandshakeMessage, sender: PeerId, onAhead: (peerId: PeerId) => void): Promise<void> {
-    const own = await this.ownTip.latest();
+    const own = await this.deps.chain.latestTip();
     if (own !== undefined && this.stopping === undefined && isAhead(message, own)) onAhead(sender);
   }
 
   private async own(type: HandshakeMessage['type'], topicPrefix: string): Promise<Uint8Array> {
     const identity = { ...this.options, peerId: this.deps.node.hostId() };
-    return encodeHandshake(ownHandshake(type, topicPrefix, identity, await this.ownTip.told()));
+    const tip = (await this.deps.chain.latestTip()) ?? UNKNOWN_TIP;
+    return encodeHandshake(ownHandshake(type, topicPrefix, identity, tip));
   }
 }

@@ -24,6 +24,8 @@ export const ERROR_CODES = {
   STORE_FAILED: 'The store of bans and scores refuses what was asked of it, and would again.',
   ADMIN_KEY_REFUSED: 'The admin key is weak, well-known, or its file cannot be used.',
   RPC_FAILED: 'A call over gRPC failed. The message carries what the other side said.',
+  LIBRARY_INCOMPATIBLE:
+    'A library lacks a part that this program cannot run safely without. Install the versions that package-lock.json names.',
   TIMEOUT: 'Something did not finish within its deadline.',
 } as const;
 

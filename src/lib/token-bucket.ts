@@ -21,13 +21,23 @@ export class TokenBucket {
 
   /** Takes `cost` tokens if there are as many; false and unchanged otherwise. */
   take(nowMs: number, cost = 1): boolean {
-    const { perSecond, burst } = this.rate;
-    if (perSecond === 0) return true;
-    this.tokens = Math.min(burst, this.tokens + (Math.max(0, nowMs - this.atMs) / 1000) * perSecond);
-    this.atMs = nowMs;
-    if (this.tokens < cost) return false;
+    if (this.rate.perSecond === 0) return true;
+    if (this.available(nowMs) < cost) return false;
     this.tokens -= cost;
     return true;
+  }
+
+  /** Tokens in the bucket. Below 0 after `charge`, until the debt is refilled. */
+  available(nowMs: number): number {
+    const { perSecond, burst } = this.rate;
+    this.tokens = Math.min(burst, this.tokens + (Math.max(0, nowMs - this.atMs) / 1000) * perSecond);
+    this.atMs = nowMs;
+    return this.tokens;
+  }
+
+  /** For work whose cost is known only afterwards: takes the tokens even where there are not as many. */
+  charge(cost: number): void {
+    this.tokens -= cost;
   }
 }
 
@@ -48,12 +58,16 @@ export class TokenBuckets<K extends {}> {
   }
 
   take(key: K, nowMs: number, cost = 1): boolean {
-    if (this.rate.perSecond === 0) return true;
+    return this.rate.perSecond === 0 || this.get(key, nowMs).take(nowMs, cost);
+  }
+
+  /** The bucket of a key, a full one for a new key. */
+  get(key: K, nowMs: number): TokenBucket {
     let bucket = this.buckets.get(key);
     if (bucket === undefined) {
       bucket = new TokenBucket(this.rate, nowMs);
       this.buckets.set(key, bucket);
     }
-    return bucket.take(nowMs, cost);
+    return bucket;
   }
 }

@@ -1,41 +1,42 @@
-// Whom to sync from: a snapshot in, a decision out, so that every rule can be looked at without a network. What a peer claims is believed until
-// it is disproved, or nothing came of asking the peer: then all others go before it.
+// Which peer to sync from: a snapshot in, a decision out, so that every rule can be tested without a network. A peer's
+// claim is believed until it is disproved or an attempt to sync from the peer fails: then all other peers come first.
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 
-/** What is known of a peer. */
+/** What is known about a peer. */
 export interface SyncPeerRow {
   readonly peerId: PeerId;
   readonly isConnected: boolean;
   readonly isBanned: boolean;
-  /** Ban score, 0 for a spotless peer. */
+  /** Ban score; 0 for a peer without offences. */
   readonly score: number;
-  /** Where the peer says that it stands. */
+  /** The best block that the peer claims. */
   readonly claimed: { readonly height: number; readonly hash: BlockHash | undefined } | undefined;
-  /** A block that the peer announced and whose true height our own chain tells: see `heightOf`. */
+  /** A block that the peer announced, with its true height from our own chain: see `heightOf`. */
   readonly proven: { readonly height: number; readonly hash: BlockHash | undefined } | undefined;
   readonly dataHubUrl: string | undefined;
   readonly dataHubHealth: 'unknown' | 'healthy' | 'unhealthy';
-  /** Unix ms of its last message that passed. */
+  /** Unix ms of its last message that passed validation. */
   readonly lastMessageMs: number | undefined;
 }
 
-/** Choices of a peer that came to nothing. */
-export interface Misses {
-  readonly count: number;
+/** Earlier attempts to sync from a peer. */
+export interface PeerAttempts {
+  /** Number of failed ones. */
+  readonly failed: number;
   /** On the clock of `SyncSnapshot.nowMs`. */
-  readonly restsUntilMs: number;
+  readonly coolDownUntilMs: number;
 }
 
 export interface SyncCandidate extends SyncPeerRow {
-  readonly misses: Misses;
+  readonly attempts: PeerAttempts;
 }
 
 export interface SyncSnapshot {
   readonly ownHeight: number;
   readonly candidates: readonly SyncCandidate[];
-  /** `p2p_force_sync_peer`: this one or nobody. */
+  /** `p2p_force_sync_peer`: this peer or none. */
   readonly forcedPeer: PeerId | undefined;
-  /** The sync peer before; taken again only when nobody else with as few misses qualifies. */
+  /** The sync peer before this choice; chosen again only when no other peer with as few failed attempts qualifies. */
   readonly previousPeer: PeerId | undefined;
   readonly nowMs: number;
 }
@@ -43,21 +44,21 @@ export interface SyncSnapshot {
 /** A peer that qualifies, with what is needed to fetch from it. */
 export interface FitPeer {
   readonly peerId: PeerId;
-  /** As far as it is believed. */
+  /** As far as the claim is believed. */
   readonly height: number;
   readonly hash: BlockHash;
   readonly dataHubUrl: string;
   readonly score: number;
-  readonly misses: number;
+  readonly failedAttempts: number;
 }
 
-/** The first rule that a peer breaks. From `resting` on it is ahead of us. */
+/** The first rule that a peer breaks. From `cooling_down` on the peer is ahead of us. */
 export type Unfitness =
   | 'not_connected'
   | 'banned'
   | 'no_best_hash'
   | 'not_ahead'
-  | 'resting'
+  | 'cooling_down'
   | 'no_datahub'
   | 'datahub_unhealthy';
 
@@ -66,8 +67,8 @@ export type Fitness =
   | { readonly isFit: false; readonly why: Unfitness };
 
 /**
- * Why nobody: `no_peers` of whom a best block is known; `level` with all of them; some are ahead and `none_usable`; `forced_absent` and
- * `forced_unusable` where one peer is forced.
+ * Why no peer was chosen. `no_peers`: none has a known best block. `level`: none is ahead of us. `none_usable`: some
+ * are ahead, and none of them qualifies. `forced_absent` and `forced_unusable`: with `p2p_force_sync_peer`.
  */
 export type WhyNobody = 'no_peers' | 'level' | 'none_usable' | 'forced_absent' | 'forced_unusable';
 
@@ -76,8 +77,9 @@ export type Choice =
   | { readonly outcome: 'nobody'; readonly why: WhyNobody };
 
 /**
- * Fewest misses, so that no liar is tried twice before everybody else was; then lowest score, then highest, then by chance. `random` gives
- * [0, 1); with the same numbers the choice is the same, whatever the order.
+ * The peer with the fewest failed attempts, so that no dishonest peer is tried twice before every other peer was; then
+ * the lowest score, then the greatest height, then at random. `random` returns [0, 1); with the same numbers the choice
+ * is the same, whatever the order of candidates.
  */
 export function chooseSyncPeer(snapshot: SyncSnapshot, random: () => number): Choice {
   const { candidates, forcedPeer, previousPeer } = snapshot;
@@ -85,33 +87,35 @@ export function chooseSyncPeer(snapshot: SyncSnapshot, random: () => number): Ch
   const judged = candidates.map((candidate) => fitnessOf(candidate, snapshot));
   const fit = judged.flatMap((each) => (each.isFit ? [each.peer] : []));
   if (fit.length === 0) return { outcome: 'nobody', why: whyNobody(judged) };
-  const fewest = Math.min(...fit.map(({ misses }) => misses));
-  const first = fit.filter(({ misses }) => misses === fewest);
+  const fewest = Math.min(...fit.map(({ failedAttempts }) => failedAttempts));
+  const first = fit.filter(({ failedAttempts }) => failedAttempts === fewest);
   const others = first.filter(({ peerId }) => peerId !== previousPeer);
   return { outcome: 'chosen', peer: best(others.length > 0 ? others : first, random) };
 }
 
-/** Whether we may sync from the peer, or the first rule against it. */
+/** Whether the peer qualifies, or the first rule that it breaks. */
 export function fitnessOf(
   candidate: SyncCandidate,
   { ownHeight, nowMs }: Pick<SyncSnapshot, 'ownHeight' | 'nowMs'>,
 ): Fitness {
-  const { peerId, claimed, dataHubUrl, score, misses } = candidate;
+  const { peerId, claimed, dataHubUrl, score, attempts } = candidate;
   const no = (why: Unfitness): Fitness => ({ isFit: false, why });
   if (!candidate.isConnected) return no('not_connected');
   if (candidate.isBanned) return no('banned');
   if (claimed?.hash === undefined) return no('no_best_hash');
   const height = heightOf(candidate);
   if (height <= ownHeight) return no('not_ahead');
-  if (nowMs < misses.restsUntilMs) return no('resting');
+  if (nowMs < attempts.coolDownUntilMs) return no('cooling_down');
   if (dataHubUrl === undefined || dataHubUrl === '') return no('no_datahub');
   if (candidate.dataHubHealth === 'unhealthy') return no('datahub_unhealthy');
-  return { isFit: true, peer: { peerId, height, hash: claimed.hash, dataHubUrl, score, misses: misses.count } };
+  const failedAttempts = attempts.failed;
+  return { isFit: true, peer: { peerId, height, hash: claimed.hash, dataHubUrl, score, failedAttempts } };
 }
 
 /**
- * The claimed height, or the true one of the claimed block where our chain tells it. What was proven of other blocks says nothing against the
- * claim: our chain can only prove what it has or what builds on it, and whoever is many blocks ahead has announced blocks that do neither.
+ * The claimed height, or the true height of the claimed block where our chain has it. Proven heights of other blocks do
+ * not contradict the claim: our chain can only prove blocks that it has or that build on it, and a peer that is many
+ * blocks ahead has announced neither.
  */
 function heightOf({ claimed, proven }: SyncCandidate): number {
   if (claimed === undefined) return 0;
@@ -137,7 +141,7 @@ function whyNobody(judged: readonly Fitness[]): WhyNobody {
 function best(fit: readonly FitPeer[], random: () => number): FitPeer {
   const ranked = [...fit].sort((a, b) => a.score - b.score || b.height - a.height || (a.peerId < b.peerId ? -1 : 1));
   const [first] = ranked;
-  if (first === undefined) throw new RangeError('nobody to choose from');
+  if (first === undefined) throw new RangeError('there is no peer to choose from');
   const ties = ranked.filter(({ score, height }) => score === first.score && height === first.height);
   if (ties.length === 1) return first;
   return ties[Math.min(Math.floor(random() * ties.length), ties.length - 1)] ?? first;

@@ -1,9 +1,13 @@
-// Keeps a sync peer while this node is behind (spec `SyncManager`). The chain's state machine says when to look and how often; the choice is
-// `chooseSyncPeer`, its course is a `SyncSession`. Here are the timers, the questions to the blockchain service, and the trigger.
+// Keeps a sync peer while this node is behind (spec `SyncManager`). The FSM state decides when and how often the sync
+// is evaluated; `chooseSyncPeer` makes the choice and a `SyncSession` follows the attempt. Timers and trigger are here.
 
+import type { ChainNews } from '../chain/news.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockHash, PeerId } from '../domain/ids.ts';
+import { BoundedMap } from '../lib/bounded-map.ts';
 import { type Repeating, repeating } from '../lib/repeating.ts';
-import type { BlockchainClient, BlockchainNotification, FsmState } from '../ports/blockchain-client.ts';
+import { TokenBucket } from '../lib/token-bucket.ts';
+import type { FsmState } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
@@ -16,19 +20,18 @@ import {
   type SyncPeerRow,
   type WhyNobody,
 } from './choose-sync-peer.ts';
+import { FailedAttempts } from './failed-attempts.ts';
 import { MAX_CONNECTION_TIMES, type SyncCounters, syncMetrics } from './sync-metrics.ts';
-import { SyncMisses } from './sync-misses.ts';
 import { type SyncEnd, SyncSession } from './sync-session.ts';
-import { TriggerRate } from './trigger-rate.ts';
 
 export interface SyncManagerDependencies {
-  /** Connected peers as they are now. Cheap; called at each look. */
+  /** The connected peers. Cheap; called in each round of the evaluation. */
   candidates(): readonly SyncPeerRow[];
-  readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'fsmState' | 'subscribe'>;
-  /** To the blocks topic of Kafka; never blocks. */
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'subscribe'>;
+  /** Publishes to the blocks topic of Kafka; never blocks. */
   publishBlock(announcement: { readonly hash: BlockHash; readonly url: string; readonly peerId: PeerId }): void;
   /** Adds `catch_up_failure` to the peer's score. */
-  chargeFailure(peerId: PeerId): void;
+  penalizeFailure(peerId: PeerId): void;
   connectedCount(): number;
   readonly clock: Clock;
   /** [0, 1). */
@@ -40,45 +43,49 @@ export interface SyncManagerDependencies {
 export interface SyncManagerOptions {
   /** `p2p_min_peers_for_sync`. */
   readonly minPeers: number;
-  /** `p2p_max_wait_for_min_peers`, from `start` on. */
+  /** `p2p_max_wait_for_min_peers`, counted from `start`. */
   readonly maxWaitMs: number;
-  /** `p2p_force_sync_peer`; no other peers are awaited then. */
+  /** `p2p_force_sync_peer`; then the manager does not wait for other peers. */
   readonly forcedPeer: PeerId | undefined;
-  /** Whether there are `p2p_bootstrap_addresses`, through which more peers are to be expected. */
+  /** Whether there are `p2p_bootstrap_addresses`, through which more peers will connect. */
   readonly hasBootstrap: boolean;
 }
 
-/** Go's times (wire.md, "Sync, Go's times"). */
-const LOOK_BEHIND_MS = 2000;
-const LOOK_LEVEL_MS = 15_000;
-const EVALUATE_MS = 30_000;
-/** However much happens, the blockchain service is asked at most four times a second. */
-const LEAST_GAP_MS = 250;
+/** Intervals between rounds, as in Go (wire.md, "Sync, Go's times"). */
+const BEHIND_INTERVAL_MS = 2000;
+const LEVEL_INTERVAL_MS = 15_000;
+const CATCH_UP_INTERVAL_MS = 30_000;
+/** At most four rounds per second, whatever happens: each asks the blockchain service. */
+const MIN_INTERVAL_MS = 250;
+/**
+ * Triggers for all peers together, so that peers which connect, claim and leave cannot make us flood our own Kafka
+ * topic: five at once, which is more than changes of the sync peer in a minute, then one per 10 s.
+ */
+const TRIGGER_RATE = { perSecond: 0.1, burst: 5 };
 const MAX_REASON_CHARS = 200;
-/** Somebody is ahead of us all the same. */
+/** Some peer is ahead of us, though none was chosen. */
 const BEHIND: ReadonlySet<WhyNobody> = new Set(['none_usable', 'forced_unusable']);
-/** Ends that say something of the peer when our chain did not grow meanwhile. */
-const FRUITLESS: ReadonlySet<SyncEnd> = new Set(['level', 'left', 'unusable', 'inactive']);
+/** Ends that count as a failed attempt when our chain did not grow meanwhile. */
+const EARLY_ENDS: ReadonlySet<SyncEnd> = new Set(['level', 'left', 'unusable', 'inactive']);
 
 export class SyncManager implements SyncStatus {
   private readonly deps: SyncManagerDependencies;
   private readonly options: SyncManagerOptions;
   private readonly counters: SyncCounters;
-  private readonly misses = new SyncMisses();
-  private readonly rate = new TriggerRate();
+  private readonly attempts = new FailedAttempts();
+  private readonly triggerRate: TokenBucket;
   /** Unix ms at which a connected peer was first chosen. */
-  private readonly chosenAtMs = new Map<PeerId, number>();
+  private readonly chosenAtMs = new BoundedMap<PeerId, number>({ max: MAX_CONNECTION_TIMES });
   private session: SyncSession | undefined;
   private previousPeer: PeerId | undefined;
   private state: FsmState | undefined;
-  private notifiedStates = 0;
   private ownHeight = 0;
   private startedMs = 0;
-  private lastLookMs: number | undefined;
+  private lastRoundMs: number | undefined;
   private isAwaitingPeers: boolean;
   private isPeerAhead = false;
   private wasFailing = false;
-  private nextLookMs = LOOK_LEVEL_MS;
+  private nextRoundMs = LEVEL_INTERVAL_MS;
   private loop: Repeating | undefined;
   private isStopped = false;
   private unsubscribe: (() => void) | undefined;
@@ -86,28 +93,30 @@ export class SyncManager implements SyncStatus {
   constructor(deps: SyncManagerDependencies, options: SyncManagerOptions) {
     this.deps = deps;
     this.options = options;
+    this.triggerRate = new TokenBucket(TRIGGER_RATE, deps.clock.monotonic());
     this.isAwaitingPeers = options.forcedPeer === undefined;
     this.counters = syncMetrics(deps.metrics, {
       state: () => (this.session === undefined ? 'none' : this.session.isCatchingUp ? 'catching_up' : 'chosen'),
       blocksBehind: () => Math.max(0, (this.session?.peer.height ?? 0) - this.ownHeight),
-      failedPeers: () => this.misses.failedPeers,
-      stalledPeers: () => this.misses.stalledPeers,
+      failedPeers: () => this.attempts.catchUpPeers,
+      stalledPeers: () => this.attempts.noProgressPeers,
       connectionTimes: () => this.chosenAtMs.size,
     });
   }
 
-  /** Begins to look; once. Does not wait for anything. */
+  /** Begins to evaluate; once. Waits for nothing. */
   start(): void {
     if (this.loop !== undefined || this.isStopped) return;
     this.startedMs = this.deps.clock.monotonic();
+    this.unsubscribe = this.deps.chain.subscribe((news) => this.receive(news));
     this.loop = repeating(
-      (signal) => this.look(signal),
-      { firstMs: 0, nextMs: () => this.nextLookMs },
-      (error) => this.lookFailed(error),
+      (signal) => this.evaluate(signal),
+      { firstMs: 0, nextMs: () => this.nextRoundMs },
+      (error) => this.evaluationFailed(error),
     );
   }
 
-  /** May be called twice; a look in hand does nothing more. */
+  /** May be called twice; a round under way has no effect any more. */
   stop(): void {
     this.isStopped = true;
     this.loop?.stop();
@@ -123,8 +132,8 @@ export class SyncManager implements SyncStatus {
   }
 
   /**
-   * A version or verack came and stands in the registry; whether its author is ahead is found out here. Looks at once, and awaits nobody:
-   * without bootstrap nodes there may be no more peers to come. With them nothing happens.
+   * A version or verack arrived and is in the registry. If its author is ahead, the sync is evaluated at once, without
+   * waiting for more peers: without bootstrap nodes there may never be any. With bootstrap nodes nothing happens.
    */
   peerAhead(peerId: PeerId): void {
     if (this.options.hasBootstrap || this.session !== undefined || this.isPeerAhead) return;
@@ -135,7 +144,7 @@ export class SyncManager implements SyncStatus {
     this.loop?.wake();
   }
 
-  /** The peer's last connection is gone. */
+  /** The peer's last connection has closed. */
   peerLeft(peerId: PeerId): void {
     this.chosenAtMs.delete(peerId);
     if (this.session?.peer.peerId !== peerId) return;
@@ -143,64 +152,64 @@ export class SyncManager implements SyncStatus {
     this.loop?.wake();
   }
 
-  private async look(signal: AbortSignal): Promise<void> {
-    const { blockchain, clock } = this.deps;
-    const sinceMs = clock.monotonic() - (this.lastLookMs ?? Number.NEGATIVE_INFINITY);
-    this.nextLookMs = LEAST_GAP_MS - sinceMs;
-    if (this.nextLookMs > 0) return;
-    this.lastLookMs = clock.monotonic();
-    this.nextLookMs = LOOK_LEVEL_MS;
-    this.unsubscribe ??= blockchain.subscribe('p2p sync', (notification) => this.notified(notification));
-    const notifiedStates = this.notifiedStates;
-    const asked = await blockchain.fsmState();
-    // A notification that came meanwhile is newer than the answer.
-    if (notifiedStates === this.notifiedStates) this.sawState(asked);
-    const back = this.session?.isBack === true ? this.session : undefined;
-    const best = this.state === 'IDLE' ? undefined : await blockchain.bestBlockHeader();
+  private async evaluate(signal: AbortSignal): Promise<void> {
+    const { chain, clock } = this.deps;
+    const sinceMs = clock.monotonic() - (this.lastRoundMs ?? Number.NEGATIVE_INFINITY);
+    this.nextRoundMs = MIN_INTERVAL_MS - sinceMs;
+    if (this.nextRoundMs > 0) return;
+    this.lastRoundMs = clock.monotonic();
+    this.nextRoundMs = LEVEL_INTERVAL_MS;
+    const state = await chain.recentFsmState();
+    if (signal.aborted) return;
+    this.sawState(state);
+    const returned = this.session?.hasReturned === true ? this.session : undefined;
+    // A peer that did not deliver is penalized, so then only a height read from now on will do.
+    const maxAgeMs = returned === undefined ? MIN_INTERVAL_MS : 0;
+    const best = state === 'IDLE' ? undefined : await chain.recentBestHeader(maxAgeMs);
     if (signal.aborted) return;
     this.wasFailing = false;
-    this.decide(this.state ?? asked, best?.height, back);
+    this.decide(this.state ?? state, best?.height, returned);
   }
 
-  /** Without waiting, so that nothing changes underneath. `back` was back at RUNNING before the height was read. */
-  private decide(state: FsmState, ownHeight: number | undefined, back: SyncSession | undefined): void {
+  /** Synchronous, so that nothing changes underneath. `returned` was back at RUNNING before the height was read. */
+  private decide(state: FsmState, ownHeight: number | undefined, returned: SyncSession | undefined): void {
     if (state === 'IDLE' || ownHeight === undefined) {
       if (state === 'IDLE' && this.session !== undefined) this.end('idle');
       return;
     }
-    if (ownHeight > this.ownHeight) this.misses.grew();
+    if (ownHeight > this.ownHeight) this.attempts.chainGrew();
     this.ownHeight = ownHeight;
-    this.judge(state, back !== undefined && back === this.session);
+    this.assess(state, returned !== undefined && returned === this.session);
     if (this.session === undefined) this.choose(state);
     this.pull(state);
-    if (this.session !== undefined) this.nextLookMs = state === 'RUNNING' ? LOOK_BEHIND_MS : EVALUATE_MS;
+    if (this.session !== undefined) this.nextRoundMs = state === 'RUNNING' ? BEHIND_INTERVAL_MS : CATCH_UP_INTERVAL_MS;
   }
 
-  private judge(state: FsmState, wasBack: boolean): void {
+  private assess(state: FsmState, hadReturned: boolean): void {
     const { session, ownHeight } = this;
     if (session === undefined) return;
     const nowMs = this.deps.clock.monotonic();
     const { peerId } = session.peer;
     const candidates = this.candidates();
     const row = candidates.find((each) => each.peerId === peerId);
-    const end = session.judge({
+    const end = session.assess({
       state,
       ownHeight,
       fitness: row && fitnessOf(row, { ownHeight, nowMs }),
       messageAgeMs: this.deps.clock.now() - (row?.lastMessageMs ?? 0),
-      wasBack,
-      isUntriedAtHand: this.isUntriedAmong(candidates, peerId, nowMs),
+      hadReturned,
+      hasUntriedAlternative: this.hasUntried(candidates, peerId, nowMs),
       nowMs,
     });
     if (end !== undefined) this.end(end);
   }
 
-  private isUntriedAmong(candidates: readonly SyncCandidate[], besides: PeerId, nowMs: number): boolean {
+  private hasUntried(candidates: readonly SyncCandidate[], besides: PeerId, nowMs: number): boolean {
     const { ownHeight } = this;
     return (
       this.options.forcedPeer === undefined &&
       candidates.some(
-        (each) => each.peerId !== besides && each.misses.count === 0 && fitnessOf(each, { ownHeight, nowMs }).isFit,
+        (each) => each.peerId !== besides && each.attempts.failed === 0 && fitnessOf(each, { ownHeight, nowMs }).isFit,
       )
     );
   }
@@ -217,8 +226,8 @@ export class SyncManager implements SyncStatus {
     const isWaiting = this.mustAwaitPeers(nowMs);
     if (choice.outcome === 'nobody' || isWaiting) {
       this.counters.choices.add(1, { outcome: choice.outcome === 'nobody' ? choice.why : 'awaiting_peers' });
-      if (choice.outcome === 'nobody' && BEHIND.has(choice.why)) this.nextLookMs = LOOK_BEHIND_MS;
-      if (isWaiting) this.nextLookMs = Math.min(LOOK_BEHIND_MS, this.startedMs + this.options.maxWaitMs - nowMs);
+      if (choice.outcome === 'nobody' && BEHIND.has(choice.why)) this.nextRoundMs = BEHIND_INTERVAL_MS;
+      if (isWaiting) this.nextRoundMs = Math.min(BEHIND_INTERVAL_MS, this.startedMs + this.options.maxWaitMs - nowMs);
       return;
     }
     this.isAwaitingPeers = false;
@@ -228,7 +237,7 @@ export class SyncManager implements SyncStatus {
     log.info({ peerId, height, hash, score, ownHeight, state }, 'sync peer chosen');
   }
 
-  /** At most `maxWaitMs` from the start, and never again once there were enough. */
+  /** At most `maxWaitMs` from the start, and never again once there were enough peers. */
   private mustAwaitPeers(nowMs: number): boolean {
     const { minPeers, maxWaitMs } = this.options;
     if (this.deps.connectedCount() >= minPeers || nowMs - this.startedMs >= maxWaitMs) this.isAwaitingPeers = false;
@@ -240,17 +249,15 @@ export class SyncManager implements SyncStatus {
   private connectionTime({ peerId }: FitPeer): number {
     const sinceMs = this.chosenAtMs.get(peerId) ?? this.deps.clock.now();
     this.chosenAtMs.set(peerId, sinceMs);
-    const oldest = this.chosenAtMs.keys().next();
-    if (this.chosenAtMs.size > MAX_CONNECTION_TIMES && !oldest.done) this.chosenAtMs.delete(oldest.value);
     return sinceMs;
   }
 
-  /** Tells block validation to fetch the sync peer's best block, when that is due. */
+  /** Requests that block validation fetches the sync peer's best block, when that is due. */
   private pull(state: FsmState): void {
     const { session } = this;
     const nowMs = this.deps.clock.monotonic();
     if (session?.isTriggerDue(state, nowMs) !== true) return;
-    const isAllowed = this.rate.take(nowMs);
+    const isAllowed = this.triggerRate.take(nowMs);
     this.counters.triggers.add(1, { outcome: isAllowed ? 'published' : 'limited' });
     if (!isAllowed) return;
     const { peerId, hash, dataHubUrl: url } = session.peer;
@@ -258,15 +265,12 @@ export class SyncManager implements SyncStatus {
     session.triggered(state, nowMs);
   }
 
-  private notified(notification: BlockchainNotification): void {
-    if (notification.type === 'fsm_state') {
-      this.notifiedStates += 1;
-      if (this.sawState(notification.state)) this.loop?.wake();
-    }
-    if (notification.type === 'peer_failure') this.peerFailed(notification);
+  private receive(news: ChainNews): void {
+    if (news.type === 'fsm_state' && this.sawState(news.state)) this.loop?.wake();
+    if (news.type === 'peer_failure') this.peerFailed(news);
   }
 
-  /** True when it is another than before. */
+  /** True when the state has changed. */
   private sawState(state: FsmState): boolean {
     const isNew = state !== this.state;
     this.state = state;
@@ -274,17 +278,20 @@ export class SyncManager implements SyncStatus {
     return isNew;
   }
 
-  /** Our own block validation gave up on a peer. One that is not the sync peer rests too, unless that was what it ended for. */
+  /**
+   * Our own block validation gave up on a peer. A peer that is not the sync peer gets a cool-down too, unless its
+   * attempt ended for this very failure.
+   */
   private peerFailed({ peerId, failureType, reason }: { peerId: string; failureType: string; reason: string }): void {
-    const told = { peerId, failureType, reason: reason.slice(0, MAX_REASON_CHARS) };
-    this.deps.log.info(told, 'peer failure reported by block validation');
+    const failure = { peerId, failureType, reason: reason.slice(0, MAX_REASON_CHARS) };
+    this.deps.log.info(failure, 'block validation reported a peer failure');
     if (this.session?.peer.peerId === peerId) {
       this.end('failed');
       this.loop?.wake();
       return;
     }
     const nowMs = this.deps.clock.monotonic();
-    if (!this.misses.isAtFault(peerId, nowMs)) this.misses.failed(peerId, nowMs);
+    if (!this.attempts.isAtFault(peerId, nowMs)) this.attempts.catchUpFailed(peerId, nowMs);
   }
 
   private end(reason: SyncEnd): void {
@@ -294,30 +301,30 @@ export class SyncManager implements SyncStatus {
     this.session = undefined;
     this.previousPeer = peerId;
     this.counters.ends.add(1, { reason });
-    this.noteMiss(session, reason);
-    const misses = this.misses.of(peerId, this.deps.clock.monotonic()).count;
-    this.deps.log.info({ peerId, height, ownHeight: this.ownHeight, reason, misses }, 'sync peer given up');
-    if (reason === 'failed') this.deps.chargeFailure(peerId);
+    this.noteAttempt(session, reason);
+    const failedAttempts = this.attempts.of(peerId, this.deps.clock.monotonic()).failed;
+    this.deps.log.info({ peerId, height, ownHeight: this.ownHeight, reason, failedAttempts }, 'sync peer given up');
+    if (reason === 'failed') this.deps.penalizeFailure(peerId);
   }
 
-  private noteMiss(session: SyncSession, reason: SyncEnd): void {
+  private noteAttempt(session: SyncSession, reason: SyncEnd): void {
     const { peerId } = session.peer;
     const nowMs = this.deps.clock.monotonic();
-    if (session.hasDelivered) this.misses.delivered(peerId);
-    if (reason === 'failed') this.misses.failed(peerId, nowMs);
-    else if (reason === 'stalled') this.misses.stalled(peerId, nowMs);
-    else if (FRUITLESS.has(reason) && !session.hasProgressed) this.misses.fruitless(peerId, nowMs);
+    if (session.hasDelivered) this.attempts.delivered(peerId);
+    if (reason === 'failed') this.attempts.catchUpFailed(peerId, nowMs);
+    else if (reason === 'stalled') this.attempts.madeNoProgress(peerId, nowMs);
+    else if (EARLY_ENDS.has(reason) && !session.hasProgressed) this.attempts.endedEarly(peerId, nowMs);
   }
 
   private candidates(): SyncCandidate[] {
     const nowMs = this.deps.clock.monotonic();
-    return this.deps.candidates().map((row) => ({ ...row, misses: this.misses.of(row.peerId, nowMs) }));
+    return this.deps.candidates().map((row) => ({ ...row, attempts: this.attempts.of(row.peerId, nowMs) }));
   }
 
-  /** The first of several in a row is for an operator to see. */
-  private lookFailed(error: unknown): void {
-    this.counters.failedLooks.add();
-    this.deps.log[this.wasFailing ? 'debug' : 'warn']({ err: error }, 'sync not looked at');
+  /** Only the first of several failures in a row is a warning. */
+  private evaluationFailed(error: unknown): void {
+    this.counters.failedEvaluations.add();
+    this.deps.log[this.wasFailing ? 'debug' : 'warn']({ err: error }, 'sync evaluation failed');
     this.wasFailing = true;
   }
 }

@@ -1,19 +1,22 @@
-// A peer of the registry as the choice of the sync peer sees it.
+// A registered peer with everything that the choice of a sync peer needs to know about it.
 
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { RegisteredPeer } from '../peers/registry.ts';
 import type { SyncPeerRow } from './choose-sync-peer.ts';
 
-/** What others know of a peer. */
+/** What other parts know about a peer. */
 export interface SyncPeerSources {
   isBanned(peerId: PeerId): boolean;
   scoreOf(peerId: PeerId): number;
   healthOf(dataHubUrl: string): SyncPeerRow['dataHubHealth'];
-  /** Height of a header of our own chain. */
+  /** Height of a header of our own chain; undefined for any other. */
   ownHeightOf(hash: BlockHash): number | undefined;
 }
 
-/** Our chain as it is now goes before what the registry noted: it may have got the claimed block since, or the claim may be of an old one. */
+/**
+ * Our chain as it is now overrides what the registry recorded: the claimed block may have arrived since, or the claim
+ * may name an old block.
+ */
 export function syncPeerRow(peer: RegisteredPeer, sources: SyncPeerSources): SyncPeerRow {
   const { id, claimed, dataHubUrl } = peer;
   const ownHeight = claimed?.hash === undefined ? undefined : sources.ownHeightOf(claimed.hash);

@@ -1,42 +1,46 @@
-// One choice of a sync peer, from the choice to its end: what was asked for, what the state machine did since, and whether it gets on.
-// It decides when a catch-up has failed, so it counts only what happened after its own trigger: nobody pays for a catch-up begun before.
+// One attempt to sync from a peer, from its choice to its end: what was requested, what the FSM did since, and whether
+// there is progress. It decides whether a catch-up failed, so it counts only what happened after its own trigger: no
+// peer is penalized for a catch-up that had begun before.
 
 import type { BlockHash } from '../domain/ids.ts';
 import type { FsmState } from '../ports/blockchain-client.ts';
 import type { Fitness, FitPeer } from './choose-sync-peer.ts';
 
-/** Why a sync peer is no longer one; `failed` is charged. */
+/** Why the attempt ended. `failed` is penalized. */
 export type SyncEnd = 'level' | 'left' | 'banned' | 'unusable' | 'failed' | 'inactive' | 'stalled' | 'idle';
 
-/** What is seen at one look. */
-export interface SyncSighting {
+/** What one round of the evaluation found. */
+export interface SyncObservation {
   readonly state: FsmState;
   readonly ownHeight: number;
   /** undefined: the peer is no longer known. */
   readonly fitness: Fitness | undefined;
-  /** Since the peer's last message. */
+  /** Time since the peer's last message. */
   readonly messageAgeMs: number;
-  /** The state machine was back at RUNNING before `ownHeight` was read. */
-  readonly wasBack: boolean;
-  /** Somebody else qualifies of whom nothing bad is known. */
-  readonly isUntriedAtHand: boolean;
+  /** The FSM had returned to RUNNING before `ownHeight` was read. */
+  readonly hadReturned: boolean;
+  /** Another peer qualifies that has no failed attempts. */
+  readonly hasUntriedAlternative: boolean;
   readonly nowMs: number;
 }
 
-/** Go's times: inactive after five minutes of syncing with one of silence. */
+/** As in Go: inactive after five minutes of syncing, the last of them without a message. */
 const INACTIVE_AFTER_MS = 5 * 60_000;
 const SILENCE_MS = 60_000;
 /**
- * At RUNNING the trigger should have made our chain grow within Go's five minutes, and have brought us level in six times that. A peer that is silent
- * besides, which no Teranode is for a minute, is not waited for when there are others.
+ * At RUNNING our chain should grow within Go's five minutes of the trigger, and be level within six times that. A peer
+ * that is also silent, which no Teranode is for a minute, is given up sooner when there are other peers.
  */
-const STALLED_AFTER_MS = 5 * 60_000;
+const NO_PROGRESS_AFTER_MS = 5 * 60_000;
 const NEVER_LEVEL_AFTER_MS = 30 * 60_000;
-/** Of the same choice; a block's time on a fast test network. */
+/** Between two triggers of the same attempt; a block's time on a fast test network. */
 const TRIGGER_AGAIN_MS = 10_000;
 
-/** `unarmed`: the catch-up in hand, if any, is not ours. `armed`: triggered, or at RUNNING since. Then our catch-up, and back from it. */
-type Phase = 'unarmed' | 'armed' | 'catching' | 'back';
+/**
+ * `not_ours`: a catch-up under way, if any, began before our trigger. `triggered`: the next catch-up is ours.
+ * `catching_up`: ours is under way. `returned`: the FSM is back at RUNNING, and the result has not been checked yet.
+ */
+type Phase = 'not_ours' | 'triggered' | 'catching_up' | 'returned';
 
 export class SyncSession {
   /** As last seen. */
@@ -45,13 +49,16 @@ export class SyncSession {
   readonly sinceMs: number;
   private readonly chosenMs: number;
   private readonly firstHeight: number;
-  private phase: Phase = 'unarmed';
+  private phase: Phase = 'not_ours';
   private runningSinceMs: number | undefined;
   private progressedMs: number;
   private ownHeight: number;
   private firstTriggerMs: number | undefined;
   private trigger: { hash: BlockHash; height: number; atMs: number; wasRunning: boolean } | undefined;
-  /** The lowest height asked for and not reached: several triggers may be on their way, and the first is the one that is worked at. */
+  /**
+   * The lowest height that was requested and not reached: of several triggers under way, block validation works at the
+   * first.
+   */
   private target: number | undefined;
   private delivered = false;
 
@@ -69,12 +76,12 @@ export class SyncSession {
   }
 
   get isCatchingUp(): boolean {
-    return this.phase === 'catching';
+    return this.phase === 'catching_up';
   }
 
-  /** Back at RUNNING from a catch-up, and not judged yet. */
-  get isBack(): boolean {
-    return this.phase === 'back';
+  /** The FSM is back at RUNNING from our catch-up, and the result has not been checked yet. */
+  get hasReturned(): boolean {
+    return this.phase === 'returned';
   }
 
   /** Our chain has grown since the choice. */
@@ -82,24 +89,24 @@ export class SyncSession {
     return this.ownHeight > this.firstHeight;
   }
 
-  /** Our chain has reached what was asked for. */
+  /** Our chain has reached a requested height. */
   get hasDelivered(): boolean {
     return this.delivered;
   }
 
-  /** A state of the state machine, by notification or asked for; the same one may come twice. */
+  /** An FSM state, by notification or by asking; the same one may come twice. */
   sawState(state: FsmState, nowMs: number): void {
     this.runningSinceMs = state === 'RUNNING' ? (this.runningSinceMs ?? nowMs) : undefined;
     if (this.trigger === undefined) return;
-    if (state === 'CATCHINGBLOCKS' && this.phase === 'armed') this.phase = 'catching';
-    if (state === 'RUNNING' && this.phase === 'catching') this.phase = 'back';
-    if (state === 'RUNNING' && this.phase === 'unarmed') this.phase = 'armed';
+    if (state === 'CATCHINGBLOCKS' && this.phase === 'triggered') this.phase = 'catching_up';
+    if (state === 'RUNNING' && this.phase === 'catching_up') this.phase = 'returned';
+    if (state === 'RUNNING' && this.phase === 'not_ours') this.phase = 'triggered';
   }
 
-  /** Whether it is over; undefined: it goes on. */
-  judge(seen: SyncSighting): SyncEnd | undefined {
-    if (seen.wasBack && this.target !== undefined && seen.ownHeight < this.target) return 'failed';
-    if (seen.wasBack && this.phase === 'back') this.phase = 'armed';
+  /** Why the attempt is over; undefined while it continues. */
+  assess(seen: SyncObservation): SyncEnd | undefined {
+    if (seen.hadReturned && this.target !== undefined && seen.ownHeight < this.target) return 'failed';
+    if (seen.hadReturned && this.phase === 'returned') this.phase = 'triggered';
     this.noteHeight(seen.ownHeight, seen.nowMs);
     const { fitness } = seen;
     if (fitness === undefined) return 'left';
@@ -109,11 +116,14 @@ export class SyncSession {
       return fitness.why === 'banned' ? 'banned' : 'unusable';
     }
     this.peer = fitness.peer;
-    if (seen.state === 'RUNNING') return this.isStalled(seen) ? 'stalled' : undefined;
+    if (seen.state === 'RUNNING') return this.hasNoProgress(seen) ? 'stalled' : undefined;
     return this.isInactive(seen) ? 'inactive' : undefined;
   }
 
-  /** Once a choice; at RUNNING again when the peer's best block moved on, or when the first may have been lost in another's catch-up. */
+  /**
+   * Once after the choice; at RUNNING again when the peer's best block has changed, or when the first trigger may have
+   * been lost in another peer's catch-up.
+   */
   isTriggerDue(state: FsmState, nowMs: number): boolean {
     if (this.trigger === undefined) return true;
     if (state !== 'RUNNING' || nowMs - this.trigger.atMs < TRIGGER_AGAIN_MS) return false;
@@ -126,7 +136,7 @@ export class SyncSession {
     this.trigger = { hash, height, atMs: nowMs, wasRunning };
     this.firstTriggerMs ??= nowMs;
     this.target = Math.min(this.target ?? height, height);
-    if (wasRunning && this.phase === 'unarmed') this.phase = 'armed';
+    if (wasRunning && this.phase === 'not_ours') this.phase = 'triggered';
   }
 
   private noteHeight(ownHeight: number, nowMs: number): void {
@@ -137,18 +147,16 @@ export class SyncSession {
     this.target = this.trigger !== undefined && this.trigger.height > ownHeight ? this.trigger.height : undefined;
   }
 
-  private isInactive({ messageAgeMs, nowMs }: SyncSighting): boolean {
+  private isInactive({ messageAgeMs, nowMs }: SyncObservation): boolean {
     const silentMs = Math.min(messageAgeMs, nowMs - this.progressedMs);
     return nowMs - this.chosenMs >= INACTIVE_AFTER_MS && silentMs >= SILENCE_MS;
   }
 
-  private isStalled({ nowMs, messageAgeMs, isUntriedAtHand }: SyncSighting): boolean {
+  private hasNoProgress({ nowMs, messageAgeMs, hasUntriedAlternative }: SyncObservation): boolean {
     const { runningSinceMs, firstTriggerMs } = this;
     if (firstTriggerMs === undefined || runningSinceMs === undefined) return false;
     const stillMs = nowMs - Math.max(runningSinceMs, firstTriggerMs, this.progressedMs);
-    const isSilent = Math.min(stillMs, messageAgeMs) >= SILENCE_MS;
-    return (
-      stillMs >= STALLED_AFTER_MS || nowMs - runningSinceMs >= NEVER_LEVEL_AFTER_MS || (isSilent && isUntriedAtHand)
-    );
+    if (stillMs >= NO_PROGRESS_AFTER_MS || nowMs - runningSinceMs >= NEVER_LEVEL_AFTER_MS) return true;
+    return hasUntriedAlternative && Math.min(stillMs, messageAgeMs) >= SILENCE_MS;
   }
 }

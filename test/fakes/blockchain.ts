@@ -1,7 +1,12 @@
 // A blockchain service in memory for what only reads headers: it grows, forks, fails and waits when told to.
 
 import type { BlockHash, Hash } from '../../src/domain/ids.ts';
-import type { BlockchainClient, BlockchainNotification, BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
+import type {
+  BlockchainClient,
+  BlockchainNotification,
+  BlockHeaderRecord,
+  FsmState,
+} from '../../src/ports/blockchain-client.ts';
 import { encodeHeader, hashHeader, parseHeader } from '../../src/wire/header.ts';
 
 type Call = 'tip' | 'header';
@@ -9,6 +14,9 @@ type Call = 'tip' | 'header';
 export class FakeBlockchain implements BlockchainClient {
   /** Calls for which it is true throw. */
   fails: (call: Call) => boolean = () => false;
+  /** Answers about the tip say how things were when they were asked for. */
+  answersAsOfRequest = false;
+  state: FsmState = 'RUNNING';
   /** A call waits for it. */
   before: (call: Call) => Promise<unknown> | undefined = () => undefined;
   /** Calls for the tip after the first, which is that of a start. */
@@ -35,6 +43,14 @@ export class FakeBlockchain implements BlockchainClient {
     return this.grow(blocks);
   }
 
+  /** The tip turns out invalid; its parent is best again. */
+  invalidate(hash: BlockHash): void {
+    const record = this.records.get(hash);
+    if (record === undefined || this.best?.hash !== hash) throw new RangeError('not the tip');
+    this.records.set(hash, { ...record, invalid: true });
+    this.best = this.records.get(previousOf(record));
+  }
+
   forget(hash: BlockHash): void {
     this.records.delete(hash);
   }
@@ -49,9 +65,11 @@ export class FakeBlockchain implements BlockchainClient {
 
   async bestBlockHeader(): Promise<BlockHeaderRecord> {
     this.readings += 1;
+    const asked = this.best;
     await this.called('tip');
-    if (this.best === undefined) throw new Error('no chain');
-    return this.best;
+    const best = this.answersAsOfRequest ? asked : this.best;
+    if (best === undefined) throw new Error('no chain');
+    return best;
   }
 
   async blockHeader(hash: BlockHash): Promise<BlockHeaderRecord | undefined> {
@@ -69,7 +87,7 @@ export class FakeBlockchain implements BlockchainClient {
   stop = async () => {};
   getState = async () => undefined;
   setState = async () => {};
-  fsmState = async () => 'RUNNING' as const;
+  fsmState = async () => this.state;
   waitUntilFsmLeavesIdle = async () => {};
   probe = async () => ({ ok: true, details: '' });
 

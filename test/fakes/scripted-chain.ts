@@ -1,4 +1,4 @@
-// A blockchain service whose answers, failures and silences are set by hand.
+// A blockchain service whose answers, failures and delays are set by hand.
 
 import type { BlockHash } from '../../src/domain/ids.ts';
 import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../../src/ports/blockchain-client.ts';
@@ -20,7 +20,7 @@ export class ScriptedChain {
   best = BEST;
   state: FsmState = 'RUNNING';
   mood: Mood = 'answers';
-  /** Calls that were made, and those without an answer. */
+  /** Number of calls, and of calls without an answer. */
   calls = 0;
   open = 0;
   private readonly listeners = new Set<(notification: BlockchainNotification) => void>();
@@ -30,11 +30,15 @@ export class ScriptedChain {
     return this.answer(() => this.best);
   }
 
+  blockHeader(hash: BlockHash): Promise<BlockHeaderRecord | undefined> {
+    return this.answer(() => (hash === this.best.hash ? this.best : undefined));
+  }
+
   fsmState(): Promise<FsmState> {
     return this.answer(() => this.state);
   }
 
-  /** As every service: the tip first. */
+  /** As with every service, the first notification is the tip. */
   subscribe(_source: string, listener: (notification: BlockchainNotification) => void): () => void {
     this.listeners.add(listener);
     queueMicrotask(() => listener({ type: 'block', hash: this.best.hash }));
@@ -49,7 +53,7 @@ export class ScriptedChain {
     return this.listeners.size;
   }
 
-  /** Answers what hangs. */
+  /** Answers the calls that hang. */
   release(): void {
     this.mood = 'answers';
     for (const answer of this.waiting) answer();
@@ -58,7 +62,7 @@ export class ScriptedChain {
 
   private async answer<T>(value: () => T): Promise<T> {
     this.calls += 1;
-    if (this.mood === 'fails') throw new Error('the service is away');
+    if (this.mood === 'fails') throw new Error('the service is down');
     if (this.mood === 'hangs') {
       this.open += 1;
       await new Promise<void>((resolve) => this.waiting.add(resolve));

@@ -1,4 +1,4 @@
-// A machine that may not be dialled is not reached by a name either, however the name was learnt.
+// A banned machine is not reached by a name either, however the name was learned.
 import { afterEach, expect, test } from 'vitest';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
 import { systemClock } from '../../src/ports/clock.ts';
@@ -37,7 +37,7 @@ async function startWatcher(refused: Set<string>, bootstrap: string) {
   return { node, metrics };
 }
 
-test('a name that the DHT tells of leads nowhere while its IP is refused, and there afterwards', async () => {
+test('a name learned from the DHT is not dialled while its IP is banned, and is dialled afterwards', async () => {
   const bootstrap = (await nodes.start({ listenIps: ['127.0.0.3'] })).node;
   const named = (await nodes.start({ advertiseAddresses: ['localhost'], bootstrapAddresses: [addressOf(bootstrap)] }))
     .node;

@@ -10,30 +10,32 @@ afterEach(() => nodes.stop());
 
 async function outcomeOf(address: string): Promise<string> {
   const { log } = await nodes.start({ staticPeers: [address] });
-  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'dial failed'), {
+  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'failed to dial peer'), {
     timeoutMs: 15_000,
     what: 'a failed dial',
   });
   return `${failed.fields.outcome}`;
 }
 
-test('a transport that we have not, and our own address: hopeless', async () => {
+test('a dial over a transport that we lack, and one to our own address, are hopeless', async () => {
   const other = (await generateKeyPair('Ed25519')).publicKey.toString();
   expect(await outcomeOf(`/ip4/127.0.0.1/udp/4001/quic-v1/p2p/${other}`)).toBe('hopeless');
   const privateKey = await generateKeyPair('Ed25519');
   const { log } = await nodes.start({ privateKey, staticPeers: [`/ip4/127.0.0.1/tcp/1/p2p/${privateKey.publicKey}`] });
-  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'dial failed'), { what: 'a failed dial' });
+  const failed = await waitFor(() => log.lines.find(({ event }) => event === 'failed to dial peer'), {
+    what: 'a failed dial',
+  });
   expect(failed.fields).toMatchObject({ outcome: 'hopeless', reason: 'own address' });
 });
 
-test('nobody there, or somebody else: worth a retry', async () => {
+test('a dial to nobody, and one to another peer, are worth a retry', async () => {
   const { node } = await nodes.start();
   const other = (await generateKeyPair('Ed25519')).publicKey.toString();
   expect(await outcomeOf(`/ip4/127.0.0.1/tcp/1/p2p/${other}`)).toBe('failed');
   expect(await outcomeOf(addressOf(node).replace(/p2p\/.*/, `p2p/${other}`))).toBe('failed');
 });
 
-test('a static peer that comes up late is connected, and again after it went away', async () => {
+test('a static peer is connected when it starts late, and again after it disconnected', async () => {
   const { node: first } = await nodes.start();
   const address = addressOf(first);
   const { node } = await nodes.start({ staticPeers: [address] });

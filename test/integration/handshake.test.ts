@@ -3,15 +3,14 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { parseMultiaddr } from '../../src/adapters/libp2p/addresses.ts';
 import { DIRECT_PROTOCOL } from '../../src/adapters/libp2p/direct-stream.ts';
 import type { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
-import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
+import type { TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
 import type { Libp2pNodeOptions } from '../../src/adapters/libp2p/node-options.ts';
 import type { BlockHash } from '../../src/domain/ids.ts';
 import { Handshake } from '../../src/handshake/handshake.ts';
 import { PeerRegistry } from '../../src/peers/registry.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { decodeHandshake, encodeHandshake } from '../../src/wire/handshake.ts';
-import { RecordedMetrics } from '../fakes/recorders.ts';
-import { addressOf, makeNode, nodeOptions, TOPICS } from '../support/nodes.ts';
+import { addressOf, bareLibp2p, makeNode, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
 
 const TOTAL = 'teranode_p2p_handshakes_total';
@@ -38,7 +37,7 @@ async function member({ height, topicPrefix = 'prefix', servesStreams = true, no
   const handshake = new Handshake(
     {
       node,
-      bestHeader: async () => ({ height, hash: HASH }),
+      chain: { latestTip: async () => ({ height, hash: HASH }) },
       registry,
       isConnected: (peerId) => node.currentlyConnectedPeers().some(({ id }) => id === peerId),
       isBanned: () => false,
@@ -77,7 +76,7 @@ async function member({ height, topicPrefix = 'prefix', servesStreams = true, no
 
 /** A peer of which nothing but libp2p is ours. */
 async function stranger(): Promise<TeranodeLibp2p> {
-  const libp2p = await buildLibp2p(await nodeOptions(), [], {}, new RecordedMetrics());
+  const libp2p = await bareLibp2p();
   await libp2p.start();
   undo.push(() => libp2p.stop());
   return libp2p;

@@ -52,7 +52,7 @@ describe('gossip', () => {
     expect(got[0]?.seqno).toBeGreaterThan(0n);
   });
 
-  test('a throwing handler neither kills the node nor lets the message on', async () => {
+  test('a handler that throws neither ends the node nor lets the message be forwarded', async () => {
     const a = (await nodes.start()).node;
     const b = (await nodes.start()).node;
     await a.connectPeer(addressOf(b));
@@ -68,7 +68,7 @@ describe('gossip', () => {
     expect(b.currentlyConnectedPeers()).toHaveLength(1);
   });
 
-  test('listen_only publishes nothing but the handshake', async () => {
+  test('listen_only publishes the handshake only', async () => {
     const quiet = await nodes.start({ mayPublish: (topic) => topic === HANDSHAKE });
     const other = (await nodes.start()).node;
     const got: string[] = [];
@@ -122,7 +122,7 @@ describe('direct stream', () => {
     expect(b.bytesReceived()).toBe(15n);
   });
 
-  test('more than the bound, or nothing within the deadline, ends the stream', async () => {
+  test('a message over the limit, or none within the deadline, ends the stream', async () => {
     const ends: string[] = [];
     const serve = (maxBytes: number, deadlineMs: number) =>
       nodes.start({}, async (stream) => {
@@ -138,7 +138,7 @@ describe('direct stream', () => {
     expect(ends).toEqual(['MESSAGE_TOO_LARGE']);
   });
 
-  test('many streams one after another do not jam', async () => {
+  test('many streams one after another do not block', async () => {
     let count = 0;
     const b = (
       await nodes.start({}, async (stream) => {
@@ -152,7 +152,7 @@ describe('direct stream', () => {
     await waitFor(() => count === 200, { what: '200 messages' });
   });
 
-  test('a peer that does not speak it, or is not there, is unreachable', async () => {
+  test('a peer that lacks the protocol, or is not there, is unreachable', async () => {
     const a = (await nodes.start()).node;
     const b = (await nodes.start()).node;
     await a.connectPeer(addressOf(b));
@@ -202,7 +202,7 @@ describe('peers', () => {
     expect(came).toEqual([b.hostId()]);
   });
 
-  test('since when a peer is connected: anew for each connection', async () => {
+  test('the time since when a peer is connected begins anew with each connection', async () => {
     const [a, b] = [(await nodes.start()).node, (await nodes.start()).node];
     expect(a.connectedSinceMs(b.hostId())).toBeUndefined();
     await a.connectPeer(addressOf(b));
@@ -216,7 +216,7 @@ describe('peers', () => {
     expect(a.connectedSinceMs(b.hostId())).toBeGreaterThan(first);
   });
 
-  test('over the high-water mark connections are trimmed to the low one, static peers spared', async () => {
+  test('over the high-water mark connections are trimmed to the low-water mark, and static peers spared', async () => {
     const kept = (await nodes.start()).node;
     const busy = await nodes.start({
       staticPeers: [addressOf(kept)],
@@ -227,7 +227,7 @@ describe('peers', () => {
     );
     await Promise.all(others.map(({ node }) => node.connectPeer(addressOf(busy.node))));
     await waitFor(() => busy.node.currentlyConnectedPeers().length === 7, { what: 'seven peers' });
-    await waitFor(() => busy.log.lines.some(({ event }) => event === 'connections trimmed'), {
+    await waitFor(() => busy.log.lines.some(({ event }) => event === 'trimmed connections'), {
       timeoutMs: 20_000,
       what: 'the trim',
     });
@@ -257,7 +257,7 @@ describe('peers', () => {
     }
   });
 
-  test('private addresses are kept back when they are not to be shared', async () => {
+  test('private addresses are not announced unless they are to be shared', async () => {
     const file = join(temporaryFolder('cache'), 'peers.json');
     const shy = (await nodes.start({ sharePrivateAddresses: false })).node;
     const learner = (await nodes.start({ peerCache: { file, maxPeers: 10, ttlMs: 60_000 } })).node;
@@ -267,7 +267,7 @@ describe('peers', () => {
     expect(() => readFileSync(file, 'utf8')).toThrow();
   });
 
-  test('a cached address that makes no sense costs the node neither its start nor the other peers', async () => {
+  test('an invalid cached address prevents neither the start nor the other peers', async () => {
     const file = join(temporaryFolder('cache'), 'peers.json');
     const { node: known } = await nodes.start();
     const entry = (addresses: string[]) => ({ id: known.hostId(), addresses, lastSeenMs: Date.now() });

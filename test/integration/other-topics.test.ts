@@ -1,9 +1,9 @@
-// Messages of topics that were not joined, forced on a node by a peer: as in Go they end before they cost a verification or a place in memory.
+// A peer sends messages of topics that the node did not join: as in Go they are dropped before they cost verification or
+// memory.
 import { afterEach, expect, test } from 'vitest';
-import { meshPeers } from '../../src/adapters/libp2p/gossipsub/topic-validator.ts';
-import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
-import { RecordedMetrics } from '../fakes/recorders.ts';
-import { addressOf, Nodes, nodeOptions, TOPICS } from '../support/nodes.ts';
+import { meshPeers } from '../../src/adapters/libp2p/gossipsub/internals.ts';
+import type { TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
+import { addressOf, bareLibp2p, Nodes, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
 
 const [BLOCK = ''] = TOPICS;
@@ -15,19 +15,19 @@ afterEach(async () => {
   await Promise.all([stranger?.stop(), nodes.stop()]);
 });
 
-/** What the stranger believes of who has joined a topic. */
+/** The peer is made to believe that the node joined a topic. */
 interface Believer {
   readonly topics: Map<string, Set<string>>;
 }
 
-test('are dropped unread; one of a joined topic, sent after them, arrives', async () => {
+test('messages of topics that were not joined are dropped unread, and one of a joined topic after them arrives', async () => {
   const { node, metrics } = await nodes.start();
   const got: string[] = [];
   node.setTopicHandler(BLOCK, ({ bytes }) => {
     got.push(Buffer.from(bytes).toString());
     return 'accept';
   });
-  stranger = await buildLibp2p(await nodeOptions(), [BLOCK, JUNK], {}, new RecordedMetrics());
+  stranger = await bareLibp2p([BLOCK, JUNK]);
   await stranger.start();
   const { pubsub } = stranger.services;
   pubsub.subscribe(BLOCK);

@@ -13,6 +13,7 @@ import {
   decodeBlock,
   decodeKafkaBlock,
   decodeKafkaSubtree,
+  encodeBestBlock,
   encodeBlock,
   encodeHeader,
   encodeSubtree,
@@ -105,6 +106,10 @@ class OwnNode implements P2PNode {
 
 class OwnChain implements BlockchainClient {
   readonly calls: string[] = [];
+  /** Which header each read asked for. */
+  readonly headerReads: string[] = [];
+  /** Sources of all subscriptions that were ever made. */
+  readonly subscriptions: string[] = [];
   private readonly state = new Map<string, Uint8Array>();
   private readonly records: BlockHeaderRecord[] = [recordOf(regtest.genesisHeader, 0)];
   private readonly listeners = new Set<(notification: BlockchainNotification) => void>();
@@ -113,7 +118,8 @@ class OwnChain implements BlockchainClient {
     const { hash, height } = this.tip();
     const record = recordOf(minedHeader(hash), height + 1);
     this.records.push(record);
-    for (const listener of this.listeners) listener({ type: 'block', hash: record.hash });
+    for (const type of ['block', 'mining_on'] as const)
+      for (const listener of this.listeners) listener({ type, hash: record.hash });
     return record;
   }
 
@@ -126,13 +132,20 @@ class OwnChain implements BlockchainClient {
   async setState(key: string, data: Uint8Array) {
     this.state.set(key, data);
   }
-  subscribe(_source: string, listener: (notification: BlockchainNotification) => void) {
+  subscribe(source: string, listener: (notification: BlockchainNotification) => void) {
+    this.subscriptions.push(source);
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
   }
 
-  bestBlockHeader = async () => this.tip();
-  blockHeader = async (hash: Hash) => this.records.find((record) => record.hash === hash);
+  async bestBlockHeader() {
+    this.headerReads.push('best');
+    return this.tip();
+  }
+  async blockHeader(hash: Hash) {
+    this.headerReads.push(hash);
+    return this.records.find((record) => record.hash === hash);
+  }
   getState = async (key: string) => this.state.get(key);
   fsmState = async () => 'RUNNING' as const;
   waitUntilFsmLeavesIdle = async () => {};
@@ -182,7 +195,8 @@ function minedHeader(previousHash: Hash): Uint8Array {
   }
 }
 
-test('an announcement goes from the node that was brought to the producers that were, and a block of that chain to the node', async () => {
+/** A server of parts that were all brought. */
+async function composed() {
   const dataFolder = temporaryFolder('own-parts');
   const { settings } = loadSettings({
     folder: REPO,
@@ -210,6 +224,12 @@ test('an announcement goes from the node that was brought to the producers that 
   });
   const [node] = made;
   if (node === undefined) throw new Error('no node was made');
+  const topicOf = (name: string) => topicName(regtest.topicPrefix, name);
+  return { app, settings, dataFolder, node, blockchain, blockProducer, subtreeProducer, topicOf };
+}
+
+test('an announcement goes from the node that was brought to the producers that were, and a block of that chain to the node', async () => {
+  const { app, settings, dataFolder, node, blockchain, blockProducer, subtreeProducer, topicOf } = await composed();
   const parts = [node, blockchain, blockProducer, subtreeProducer];
   try {
     expect(app.blockchain).toBe(blockchain);
@@ -219,7 +239,6 @@ test('an announcement goes from the node that was brought to the producers that 
     expect(node.policy.refusesPeer(AUTHOR)).toBe(false);
     expect((await app.server.health(false)).message).toContain('kafka_blocks: ok (brought)');
 
-    const topicOf = (name: string) => topicName(regtest.topicPrefix, name);
     expect(node.topics).toContain(topicOf(settings.p2p_block_topic));
     const header = minedHeader(hashHeader(regtest.genesisHeader));
     const hash = hashHeader(header);
@@ -247,4 +266,35 @@ test('an announcement goes from the node that was brought to the producers that 
   }
   for (const { calls } of parts) expect(calls).toContain('stop');
   expect(existsSync(join(dataFolder, 'blockchain.db'))).toBe(false);
+});
+
+test('the blockchain service has one subscriber, and a block costs one header read', async () => {
+  const { app, settings, node, blockchain, topicOf } = await composed();
+  const said = (topic: string) =>
+    node.published.flatMap((each) =>
+      each.topic === topicOf(topic) ? [JSON.parse(Buffer.from(each.bytes).toString())] : [],
+    );
+  try {
+    await app.start(AbortSignal.timeout(30_000));
+    await waitFor(() => said(settings.p2p_node_status_topic).length > 0, { what: 'the first node status' });
+    expect(blockchain.subscriptions).toEqual(['p2p']);
+
+    const before = blockchain.headerReads.length;
+    const { hash } = blockchain.mine();
+    const request = encodeBestBlock({ kind: 'request', peerId: AUTHOR });
+    expect(node.hear(topicOf(settings.p2p_bestblock_topic), request)).toBe('accept');
+    const what = 'block, mining-on, best block and node status of the new block';
+    const sayNewBlock = () =>
+      [
+        said(settings.p2p_block_topic).some(({ Hash }) => Hash === hash),
+        said(settings.p2p_mining_on_topic).some(({ Hash }) => Hash === hash),
+        said(settings.p2p_bestblock_topic).some(({ Hash }) => Hash === hash),
+        said(settings.p2p_node_status_topic).some(({ best_block_hash }) => best_block_hash === hash),
+      ].every(Boolean);
+    await waitFor(sayNewBlock, { what });
+    expect(blockchain.headerReads.slice(before)).toEqual(['best']);
+    expect(blockchain.subscriptions).toEqual(['p2p']);
+  } finally {
+    await app.stop();
+  }
 });

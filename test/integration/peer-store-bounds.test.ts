@@ -1,10 +1,10 @@
-// What is kept of all that a peer says of itself, and others of it.
+// How much is kept of what a peer says about itself, and others about it.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Libp2p } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, expect, test } from 'vitest';
-import { MAX_ADDRESSES, MAX_PROTOCOLS } from '../../src/adapters/libp2p/patches/peer-store-bounds.ts';
+import { MAX_ADDRESSES, MAX_PROTOCOLS } from '../../src/adapters/libp2p/patches/peer-store.ts';
 import { Nodes } from '../support/nodes.ts';
 
 const nodes = new Nodes();
@@ -32,7 +32,7 @@ test.each(['save', 'patch', 'merge'] as const)('%s keeps a bounded number of add
   expect(cut()).toBe(1000 - MAX_ADDRESSES + 1000 - MAX_PROTOCOLS);
 });
 
-test('what is new takes the place of what was there, but not of what the peer has signed', async () => {
+test('new addresses replace known ones, but not those that the peer signed', async () => {
   const { peerStore, id, ports } = await setUp();
   const [signed] = addresses(5000, 1);
   if (signed === undefined) throw new Error('no address');
@@ -53,7 +53,7 @@ test('what is new takes the place of what was there, but not of what the peer ha
   expect((await peerStore.get(id)).protocols).toHaveLength(5);
 });
 
-test('what is within the bound stays together', async () => {
+test('addresses within the limit are all kept', async () => {
   const { peerStore, id, ports, cut } = await setUp();
   await peerStore.merge(id, { multiaddrs: addresses(1, 30) });
   await peerStore.merge(id, { multiaddrs: addresses(20, 30) });

@@ -6,6 +6,7 @@ import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import { NetworkMember, type NetworkMemberOptions } from '../../src/app/network-member.ts';
 import { type Endpoint, Server, type ServerOptions } from '../../src/app/server.ts';
 import { BanService } from '../../src/bans/service.ts';
+import { ChainTracker } from '../../src/chain/tracker.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
@@ -99,6 +100,7 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
     node,
     bans,
     blockchain: chain,
+    chain: new ChainTracker({ blockchain: chain, clock, log, metrics }),
     blockProducer: producer('blocks'),
     subtreeProducer: producer('subtrees'),
     log,

@@ -1,7 +1,10 @@
 // P2P nodes within the test process, on loopback, in a private network.
 import { generateKeyPair } from '@libp2p/crypto/keys';
+import { allowedAddresses } from '../../src/adapters/libp2p/connections/named-dials.ts';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
+import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
 import type { Libp2pNodeOptions } from '../../src/adapters/libp2p/node-options.ts';
+import { PatchReport } from '../../src/adapters/libp2p/patches/report.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { DirectStreamHandler } from '../../src/ports/p2p-node.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
@@ -44,6 +47,16 @@ export async function makeNode(changes: Partial<Libp2pNodeOptions> = {}) {
   const log = recordingLogger();
   const node = new Libp2pNode({ log, metrics, clock: systemClock, random: Math.random }, await nodeOptions(changes));
   return { node, metrics, log };
+}
+
+/** A libp2p node alone, not started: a peer that runs no validators and no patches but those of its construction. */
+export async function bareLibp2p(topics: readonly string[] = []): Promise<TeranodeLibp2p> {
+  return await buildLibp2p(await nodeOptions(), topics, {
+    gater: {},
+    metrics: new RecordedMetrics(),
+    report: new PatchReport(recordingLogger()),
+    resolveName: allowedAddresses(() => false),
+  });
 }
 
 /** Runs `work` with started nodes and stops them all afterwards. */

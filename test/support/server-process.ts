@@ -18,6 +18,8 @@ export interface ServerOptions {
   readonly folder?: string;
   /** Bare `npm start`: nothing but the shipped settings.conf and `settings`, and no Node but the checkout's own and the system's. */
   readonly asShipped?: boolean;
+  /** Search path; default that of the tests, or `PLAIN_PATH` as shipped. */
+  readonly path?: string;
 }
 
 /** The line that says that the server is ready. */
@@ -163,7 +165,7 @@ export class ServerProcess {
 function spawnNpm(options: ServerOptions, dataFolder: string) {
   const { asShipped = false, isolated = false } = options;
   const env = {
-    PATH: asShipped ? PLAIN_PATH : (process.env.PATH ?? ''),
+    PATH: options.path ?? (asShipped ? PLAIN_PATH : (process.env.PATH ?? '')),
     HOME: process.env.HOME ?? '',
     ...(asShipped ? {} : { ...SMALL_SETTINGS, dataFolder }),
     ...options.settings,

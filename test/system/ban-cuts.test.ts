@@ -26,7 +26,9 @@ test('a static peer by name: cut within a second by a ban of its subnet, not dia
     await admin(server, 'bans', 'add', '127.0.0.0/8');
     await waitFor(async () => !(await peer.isConnectedTo(server.peerId)), { timeoutMs: SECOND, what: 'the cut' });
     const refusals = () =>
-      server.output.json.filter((line) => line.event === 'dial failed' && /EADDRREFUSED/.test(String(line.reason)));
+      server.output.json.filter(
+        (line) => line.event === 'failed to dial peer' && /EADDRREFUSED/.test(String(line.reason)),
+      );
     await waitFor(() => refusals().length >= 2, { timeoutMs: 20_000, what: 'two dials that end at the name' });
     expect(events(server, 'peer connected')).toHaveLength(1);
 

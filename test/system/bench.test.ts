@@ -1,12 +1,11 @@
 // The benchmarks as they are run: at 3,000 announcements a second nothing is lost, and the ratio to Go's CPU is told (and, being a time, not judged).
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { endWithTests } from '../support/cleanup.ts';
 import { REPO } from '../support/repo.ts';
 
-const NODE = join(REPO, 'node_modules/.bin/node');
+const NODE = process.execPath;
 const RATE = 3000;
 const SECONDS = 5;
 

@@ -1,7 +1,9 @@
-// What the README promises to who has just cloned: its two commands, a node that mines, a second one that joins it.
-import { execFileSync } from 'node:child_process';
+// The README's commands in fresh clones, under the npm versions that come with Node: start, test, a node that mines, and
+// a second node that joins it. PATH holds no Node but the system's.
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { freePort } from '../support/kafka-broker.ts';
@@ -12,18 +14,55 @@ import { waitFor } from '../support/wait.ts';
 /** The shipped settings.conf mines every 10 s. */
 const BLOCK_DEADLINE_MS = 20_000;
 
-describe('a fresh clone', () => {
-  const clone = join(temporaryFolder('clone'), 'teranode-p2p');
+/** Node 18 to 22 bring npm 9 or 10, which leave the installed Node out of node_modules/.bin; Node 24 brings npm 11. */
+const [npm10, npm11] = [newMachine('10.9.8'), newMachine('11.19.1')];
 
-  beforeAll(() => {
-    execFileSync('git', ['clone', '--quiet', REPO, clone], { stdio: ['ignore', 'ignore', 'inherit'] });
-    execFileSync('npm', ['ci'], {
-      cwd: clone,
-      env: { PATH: PLAIN_PATH, HOME: process.env.HOME ?? '' },
-      stdio: ['ignore', 'ignore', 'inherit'],
-      timeout: 280_000,
-    });
+/** A folder with an npm of this version and a clone, and a search path that finds that npm. */
+function newMachine(version: string) {
+  const folder = temporaryFolder(`npm-${version}`);
+  return {
+    version,
+    folder,
+    clone: join(folder, 'teranode-p2p'),
+    path: `${join(folder, 'node_modules/.bin')}:${PLAIN_PATH}`,
+  };
+}
+
+/** Runs to its end and returns stdout; throws with stderr when it fails. */
+async function run(command: string, args: string[], cwd: string, path = PLAIN_PATH): Promise<string> {
+  const env = { PATH: path, HOME: process.env.HOME ?? '', NO_COLOR: '1' };
+  return (await promisify(execFile)(command, args, { cwd, env, timeout: 280_000 })).stdout;
+}
+
+beforeAll(async () => {
+  await Promise.all(
+    [npm10, npm11].map(async ({ version, folder, clone, path }) => {
+      await run('npm', ['install', '--no-audit', '--no-fund', `npm@${version}`], folder);
+      await run('git', ['clone', '--quiet', REPO, clone], folder);
+      await run('npm', ['ci'], clone, path);
+    }),
+  );
+});
+
+describe.each([npm10, npm11])('a fresh clone under npm $version', ({ version, clone, path }) => {
+  test('npm ci && npm start gets ready and healthy, and SIGTERM to npm ends it with exit code 0', async () => {
+    expect(await run('npm', ['--version'], clone, path)).toBe(`${version}\n`);
+    const settings = { p2p_port: '0', p2p_http_listen_address: '127.0.0.1:0', p2p_grpc_listen_address: '127.0.0.1:0' };
+    const server = await ServerProcess.start({ folder: clone, asShipped: true, path, settings });
+    expect(await server.get('/health')).toEqual({ status: 200, body: 'OK' });
+    const { pid } = server;
+    expect((await server.stop()).code).toBe(0);
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
   });
+
+  // One folder of tests shows whether the right Node runs them; CI runs all of them under the machine's npm.
+  test('npm ci && npm test passes with a folder of unit tests', async () => {
+    expect(await run('npm', ['test', '--', 'test/unit/wire'], clone, path)).toMatch(/Tests {2}\d+ passed \(/);
+  });
+});
+
+describe('a fresh clone', () => {
+  const { clone, path } = npm10;
 
   test('npm ci && npm start: ready, healthy, a block mined; a second one started as the README says joins it', async () => {
     // In the place of the three ports that settings.conf fixes, so that two nodes compete for them as they would there.
@@ -32,7 +71,7 @@ describe('a fresh clone', () => {
       P2P_HTTP_PORT: String(await freePort()),
       P2P_GRPC_PORT: String(await freePort()),
     };
-    const first = await ServerProcess.start({ folder: clone, asShipped: true, settings: ports });
+    const first = await ServerProcess.start({ folder: clone, asShipped: true, path, settings: ports });
     let second: ServerProcess | undefined;
     try {
       expect(first.ready).toMatchObject({
@@ -46,6 +85,7 @@ describe('a fresh clone', () => {
       second = await ServerProcess.start({
         folder: clone,
         asShipped: true,
+        path,
         settings: { ...ports, ...secondNode(first.address) },
       });
       expect(second.peerId).not.toBe(first.peerId);

@@ -1,4 +1,4 @@
-// Neighbours that read nothing of what they are sent, in our mesh: what waits for them is bounded, and all others hear everything.
+// Peers in our mesh that read nothing: the bytes that wait for them are bounded, and all other peers get every message.
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, topicsOf } from '../support/network.ts';
@@ -6,10 +6,10 @@ import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
 const TOPIC = topicsOf('regtest').subtree;
-/** As many as a mesh has at most. */
+/** The most that a mesh has. */
 const DEAF = 12;
 const COUNT = 3000;
-/** Below the largest announcement that is read: all of them fill what one neighbour may let wait. */
+/** Below the largest announcement that is read: all of them fill the buffer of one peer. */
 const TEMPLATE = JSON.stringify({
   Hash: 'ab'.repeat(32),
   DataHubURL: 'https://datahub.example/api/v1',
@@ -32,7 +32,7 @@ async function goPeer(server: ServerProcess): Promise<GoPeer> {
   return peer;
 }
 
-test('what waits for neighbours that do not read is bounded, and the others hear everything', async () => {
+test('bytes that wait for peers that do not read are bounded, and all other peers get every message', async () => {
   const server = await ServerProcess.start({ settings: privateNetwork('regtest') });
   stops.push(() => server.stop());
   const [publisher, listener] = [await goPeer(server), await goPeer(server)];
@@ -40,9 +40,12 @@ test('what waits for neighbours that do not read is bounded, and the others hear
   await publisher.publishAs({ topic: TOPIC, template: TEMPLATE, count: COUNT, ratePerSecond: 300 });
   await waitFor(async () => (await server.metric('teranode_p2p_gossip_streams_dropped_total')) > 0, {
     timeoutMs: 60_000,
-    what: 'a stream that is dropped',
+    what: 'a dropped stream',
   });
-  await waitFor(async () => (await listener.counts())[TOPIC] === COUNT, { timeoutMs: 60_000, what: 'all' });
+  await waitFor(async () => (await listener.counts())[TOPIC] === COUNT, {
+    timeoutMs: 60_000,
+    what: 'all announcements',
+  });
   const bound = await server.metric('teranode_p2p_gossip_unsent_bytes_bound');
   expect(await server.metric('teranode_p2p_gossip_unsent_bytes ')).toBeLessThanOrEqual(bound);
   expect(await server.metric('teranode_p2p_connected_peers')).toBe(DEAF + 2);

@@ -8,7 +8,7 @@ import { collectLines } from '../support/json-lines.ts';
 import { REPO } from '../support/repo.ts';
 import { waitFor } from '../support/wait.ts';
 
-const NODE = join(REPO, 'node_modules/.bin/node');
+const NODE = process.execPath;
 const SETTINGS = {
   p2p_port: '0',
   p2p_http_listen_address: '127.0.0.1:0',

@@ -1,4 +1,4 @@
-// A neighbour that writes gossip as fast as it is read, good for nothing: the announcements of all others still pass in time.
+// A peer that floods the server with useless gossip as fast as it is read: announcements of all others still pass in time.
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, topicsOf } from '../support/network.ts';
@@ -35,7 +35,7 @@ test.each([
   ['bad_ed25519', 4000],
   ['bad_secp256k1', 4000],
   ['graft_prune', 4000],
-] as const)('frames of %s, %i in each: honest neighbours lose nothing', async (kind, perFrame) => {
+] as const)('a flood of %s, %i in each RPC, loses no announcement of honest peers', async (kind, perFrame) => {
   const server = await startServer();
   const [speaker, listener, attacker] = await Promise.all([goPeer(server), goPeer(server), goPeer(server)]);
   const flood = attacker.flood({ address: server.address, topic: TOPIC, kind, perFrame, seconds: SECONDS });

@@ -1,4 +1,4 @@
-// What neighbours do to the streams of gossip: one that resets its own hears us again, those that never answer keep nobody waiting.
+// What peers can do to gossip streams: a peer that resets its stream hears us again, peers that never answer delay nobody.
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
@@ -7,9 +7,9 @@ import { waitFor } from '../support/wait.ts';
 
 const TOPIC = topicsOf('regtest').subtree;
 const GO = { psk: PSK, topics: allTopics('regtest') };
-/** With 10 s each, one after the other, whoever comes last would wait for minutes. */
+/** At 10 s each, one after the other, the last would wait for minutes. */
 const SILENT = 30;
-/** Hosts that leave a frame of 1 MiB unfinished on each of so many streams. */
+/** Hosts that leave an RPC of 1 MiB unfinished on each of so many streams. */
 const UNFINISHED = { hosts: 10, streams: 30 };
 const MIB = 1024 * 1024;
 
@@ -46,7 +46,7 @@ async function hears(listener: GoPeer, speaker: GoPeer, what: string): Promise<v
   );
 }
 
-test('a Go peer that resets our stream of gossip hears us again, on the same connection', async () => {
+test('a Go peer that resets our gossip stream hears us again on the same connection', async () => {
   const server = await startServer();
   const speaker = await goPeer(server);
   const listener = await goPeer(server);
@@ -63,25 +63,25 @@ test('a Go peer that resets our stream of gossip hears us again, on the same con
   expect((await listener.connections()).map(({ address }) => address)).toEqual(before);
 });
 
-test('peers that never answer on a stream of gossip keep nobody waiting', async () => {
+test('peers that never answer on a gossip stream delay no other peer', async () => {
   const server = await startServer();
   const speaker = await goPeer(server);
   await speaker.silentGossip({ address: server.address, count: SILENT });
   await waitFor(async () => (await server.metric('teranode_p2p_connected_peers')) === SILENT + 1, {
-    what: 'the silent ones',
+    what: 'the silent peers',
   });
   const listener = await goPeer(server);
   await hears(listener, speaker, 'an announcement among silent peers');
   await waitFor(async () => (await server.metric('teranode_p2p_gossip_streams_missing')) === SILENT, {
-    what: 'the streams that are missing',
+    what: 'the missing streams',
   });
   await speaker.stop();
   await waitFor(async () => (await server.metric('gossipsub_cache_size', 'cache="score"')) === 1, {
-    what: 'nothing kept of those that left',
+    what: 'disconnected peers to be forgotten',
   });
 });
 
-test('of the streams on which a neighbour gossips the newest is read; what others left unfinished is not kept', async () => {
+test('reads only the newest gossip stream of a peer and frees unfinished RPCs of its older ones', async () => {
   const server = await startServer();
   const attacker = await goPeer(server);
   const flood = () =>

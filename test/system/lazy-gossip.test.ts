@@ -1,4 +1,4 @@
-// A neighbour outside of our mesh asks each second for what it missed. At a high rate that is more than a frame may carry.
+// A peer outside of our mesh asks for missed messages every second. At a high rate they are more than one RPC may carry.
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, topicsOf } from '../support/network.ts';
@@ -6,15 +6,15 @@ import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
 const TOPIC = topicsOf('regtest').subtree;
-/** Below the 5,000 ids of which a peer tells another at once, so that all of them are named. */
+/** Below the 5,000 message IDs of one IHAVE, so that all of them are named. */
 const COUNT = 4000;
-/** With 1 KiB each, what is asked for in any second is far beyond 1 MiB. */
+/** At 1 KiB each, the messages asked for in any second are far beyond 1 MiB. */
 const TEMPLATE = JSON.stringify({
   Hash: 'ab'.repeat(32),
   DataHubURL: `https://datahub.example/${'x'.repeat(900)}`,
   PeerID: 'PEER_ID',
 });
-/** What waits between two neighbours of a Go peer, by default 32, would lose some on a busy machine. */
+/** The queue of a Go peer to each other peer; its default of 32 would lose messages on a busy machine. */
 const QUEUES = { validateQueue: 16_384, outboundQueue: 16_384 };
 
 const stops: (() => Promise<unknown>)[] = [];
@@ -23,7 +23,7 @@ afterEach(async () => {
   await Promise.all(stops.splice(0).map((stop) => stop()));
 });
 
-test('a Go peer that is in no mesh gets megabytes a second by asking, and its stream stays', async () => {
+test('a Go peer outside of the mesh gets megabytes per second through IWANT and keeps its stream', async () => {
   const lazy = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), noMesh: true, ...QUEUES });
   stops.push(() => lazy.stop());
   const server = await ServerProcess.start({
@@ -42,12 +42,12 @@ test('a Go peer that is in no mesh gets megabytes a second by asking, and its st
     async () => (await server.metric('teranode_p2p_gossip_messages_total', 'reason="processed"')) >= COUNT,
     {
       timeoutMs: 60_000,
-      what: 'all at the server',
+      what: 'all messages at the server',
     },
   );
   await waitFor(async () => ((await lazy.counts())[TOPIC] ?? 0) >= COUNT, {
     timeoutMs: 30_000,
-    what: 'all at the lazy peer',
+    what: 'all messages at the lazy peer',
   }).catch(async (cause) => {
     throw new Error(`${(await lazy.counts())[TOPIC]} of ${COUNT} at the lazy peer`, { cause });
   });

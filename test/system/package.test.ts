@@ -8,8 +8,8 @@ import { collectLines } from '../support/json-lines.ts';
 import { REPO } from '../support/repo.ts';
 import { waitFor } from '../support/wait.ts';
 
-/** The Node that the checkout's npm scripts run. */
-const NODE = join(REPO, 'node_modules/.bin/node');
+/** The Node that the checkout's scripts run. */
+const NODE = process.execPath;
 
 describe('the package', () => {
   const project = temporaryFolder('consumer');

@@ -70,7 +70,23 @@ test.each([
   ['a scoped package out of its folder', { 'gossip/a.ts': "import '@fastify/cors';" }, 'belongs into adapters/http'],
   ['a library without a row', { 'gossip/a.ts': "import '@somebody/thing';" }, 'has no row in the table of libraries'],
   ['a loose file in src', { 'thing.ts': '' }, 'lies loose in src'],
+  [
+    'an adapter that casts into a library',
+    { 'adapters/a/a.ts': 'const parts = node as unknown as Internals;' },
+    'private parts of a library belong into patches/',
+  ],
+  [
+    'a cast on two lines',
+    { 'adapters/libp2p/gossipsub/a.ts': 'const parts = pubsub as unknown\n  as Internals;' },
+    'private parts of a library belong into patches/',
+  ],
   ['a file that is not there', { 'wire/a.ts': "import './b.ts';" }, 'does not exist'],
 ])('found: %s', (_what, files, breach) => {
   expect(findBreaches(houseWith(files as Record<string, string>)).join('\n')).toContain(breach);
+});
+
+test('only internals.ts of gossipsub and patches may cast into a library', () => {
+  const cast = 'const parts = library as unknown as Internals;';
+  const files = { 'adapters/libp2p/gossipsub/internals.ts': cast, 'adapters/libp2p/patches/a.ts': cast };
+  expect(findBreaches(houseWith(files))).toEqual([]);
 });

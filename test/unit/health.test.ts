@@ -1,7 +1,7 @@
 // Readiness answers in time, whatever the parts that it asks do.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkHealth } from '../../src/app/health/health.ts';
-import type { BlockchainClient, FsmState } from '../../src/ports/blockchain-client.ts';
+import type { FsmState } from '../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { Consumer } from '../../src/ports/consumer.ts';
 import type { ProbeResult, Producer } from '../../src/ports/producer.ts';
@@ -19,9 +19,10 @@ function deps(changes: Changes = {}) {
   const producer = { probe: changes.probe ?? fine } as unknown as Producer;
   const consumer = (name: string) => ({ probe: changes.reports?.[name] ?? fine }) as unknown as Consumer;
   const fsmState = changes.fsmState ?? (async (): Promise<FsmState> => 'RUNNING');
-  const blockchain = { probe: fine, fsmState } as unknown as BlockchainClient;
+  const blockchain = { probe: fine };
   return {
     blockchain,
+    chain: { recentFsmState: fsmState },
     blockProducer: producer,
     subtreeProducer: producer,
     reports: {

@@ -1,11 +1,11 @@
-// Settings that are IPs, domain names and ports, turned into multiaddrs; and which of our own addresses others may hear of.
+// Multiaddrs: made from settings that are IPs, domain names and ports, parsed, and asked for IPs and peer IDs.
 import { isIPv4, isIPv6 } from 'node:net';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
 import { P2PError } from '../../lib/errors.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 
-/** What names a machine. */
+/** Components that name a host. */
 const HOSTS: ReadonlySet<string> = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6']);
 
 /** An IP of `p2p_listen_addresses` with the port. Throws ADDRESS_INVALID. */
@@ -13,19 +13,30 @@ export function listenMultiaddr(ip: string, port: number): string {
   const bare = ip.replace(/^\[(.*)\]$/, '$1');
   if (isIPv4(bare)) return `/ip4/${bare}/tcp/${port}`;
   if (isIPv6(bare)) return `/ip6/${bare}/tcp/${port}`;
-  throw new P2PError('ADDRESS_INVALID', 'p2p_listen_addresses takes IPv4 and IPv6 addresses', {
-    details: { address: ip },
-  });
+  throw new P2PError(
+    'ADDRESS_INVALID',
+    `invalid address "${ip.slice(0, 100)}" in p2p_listen_addresses (expected an IPv4 or IPv6 address)`,
+    {
+      details: { address: ip },
+    },
+  );
 }
 
-/** `1.2.3.4`, `[2001:db8::1]:9905`, `node.example:8001`; without a port the default one (spec `p2p_advertise_addresses`). */
+/**
+ * `1.2.3.4`, `[2001:db8::1]:9905`, `node.example:8001`; without a port the default one (spec
+ * `p2p_advertise_addresses`).
+ */
 export function advertiseMultiaddr(address: string, defaultPort: number): string {
   const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(address.trim());
   const whole = address.trim();
   const host = isIPv6(whole) ? whole : (match?.[1] ?? match?.[2]);
   const port = isIPv6(whole) || match?.[3] === undefined ? defaultPort : Number(match[3]);
   if (host === undefined || port < 1 || port > 65_535) {
-    throw new P2PError('ADDRESS_INVALID', 'an advertised address is host or host:port', { details: { address } });
+    throw new P2PError(
+      'ADDRESS_INVALID',
+      `invalid address "${address.slice(0, 100)}" in p2p_advertise_addresses (expected host or host:port)`,
+      { details: { address } },
+    );
   }
   if (isIPv4(host)) return `/ip4/${host}/tcp/${port}`;
   if (isIPv6(host)) return `/ip6/${host}/tcp/${port}`;
@@ -33,8 +44,8 @@ export function advertiseMultiaddr(address: string, defaultPort: number): string
 }
 
 /**
- * Advertised addresses of a node that was given port 0: one without a port has that of the first listener of its family, a name that of the
- * first. Empty before anything is bound.
+ * Advertised addresses of a node with port 0. An address without a port gets the port of the first listener of its IP
+ * family, a name that of the first listener. Empty before anything is bound.
  */
 export function advertisedOnBoundPort(addresses: readonly string[], bound: readonly Multiaddr[]): Multiaddr[] {
   const listeners = bound.flatMap((address) => {
@@ -51,13 +62,13 @@ export function advertisedOnBoundPort(addresses: readonly string[], bound: reado
   });
 }
 
-/** True for what only this machine or this site can reach; domain names are public. */
+/** True for addresses that only this machine or site can reach; domain names count as public. */
 export function isPrivateMultiaddr(address: Multiaddr): boolean {
   const ip = firstIp(address);
   return ip !== undefined && (!ipaddr.isValid(ip) || ipaddr.process(ip).range() !== 'unicast');
 }
 
-/** The IP of the socket behind an address, without a zone; undefined for names, and for what runs through a relay. */
+/** The IP of the socket behind an address, without a zone; undefined for names and for relayed addresses. */
 export function socketIp(address: Multiaddr): string | undefined {
   const ip = isRelayed(address) ? undefined : firstIp(address);
   return ip === undefined ? undefined : withoutZone(ip);
@@ -67,7 +78,7 @@ export function isRelayed(address: Multiaddr): boolean {
   return address.getComponents().some(({ name }) => name === 'p2p-circuit');
 }
 
-/** `fe80::1` of `fe80::1%eth0`: a zone is this machine's name of a link, and nothing of the address. */
+/** `fe80::1` of `fe80::1%eth0`: a zone is this machine's name for a link, not a part of the address. */
 export function withoutZone(ip: string): string {
   const zone = ip.indexOf('%');
   return zone < 0 ? ip : ip.slice(0, zone);
@@ -79,14 +90,14 @@ function firstIp(address: Multiaddr): string | undefined {
   return first?.name === 'ip4' || first?.name === 'ip6' ? first.value : undefined;
 }
 
-/** The peer id that a multiaddr ends with, if any. */
+/** The peer ID that a multiaddr ends with, if any. */
 export function peerIdOf(address: Multiaddr): string | undefined {
   const components = address.getComponents();
   const last = components[components.length - 1];
   return last?.name === 'p2p' ? last.value : undefined;
 }
 
-/** The address ending with this peer's id; undefined for what leads nowhere or to another peer. */
+/** The address with this peer's ID at its end; undefined for invalid addresses and those of another peer. */
 export function withPeerId(address: string, peerId: string): string | undefined {
   try {
     const parsed = multiaddr(address);
@@ -95,28 +106,31 @@ export function withPeerId(address: string, peerId: string): string | undefined 
     const named = peerIdOf(parsed);
     if (named !== undefined && named !== peerId) return undefined;
     const whole = named === undefined ? parsed.encapsulate(`/p2p/${peerId}`) : parsed;
-    // Only its bytes are wholly parsed: ports, and the id itself.
+    // Only the bytes are parsed completely, ports and the ID included.
     return whole.bytes.byteLength > 0 ? whole.toString() : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** What somebody asks to be dialled: an IP or a name with a TCP port, or a peer through a relay, with whole ids. Throws ADDRESS_INVALID. */
+/**
+ * Parses an address to dial: an IP or a name with a TCP port, or a peer behind a relay, with complete IDs. Throws
+ * ADDRESS_INVALID.
+ */
 export function dialMultiaddr(text: string): Multiaddr {
   const address = parseMultiaddr(text);
   if (isWhole(address) && isDialled(address.getComponents().map(({ name, value }) => ({ name, value }))))
     return address;
   throw new P2PError(
     'ADDRESS_INVALID',
-    'give a multiaddr with a host and a TCP port: /ip4/192.0.2.1/tcp/9905/p2p/12D3Koo…',
+    `invalid address "${text.slice(0, 100)}" (expected host and TCP port, e.g. /ip4/192.0.2.1/tcp/9905/p2p/12D3Koo…)`,
     {
       details: { address: text.slice(0, 200) },
     },
   );
 }
 
-/** Only its bytes are wholly parsed: the text alone may hold ports and IPs that are none. */
+/** Only the bytes are parsed completely: the text alone may hold invalid ports and IPs. */
 function isWhole(address: Multiaddr): boolean {
   try {
     return address.bytes.byteLength > 0;
@@ -127,7 +141,7 @@ function isWhole(address: Multiaddr): boolean {
 
 type Component = { readonly name: string; readonly value: string | undefined };
 
-/** host, port and maybe an id; once more behind a relay, where an id alone is enough. */
+/** Host, port and perhaps an ID; behind a relay an ID alone is enough. */
 function isDialled(components: readonly Component[]): boolean {
   const relayAt = components.findIndex(({ name }) => name === 'p2p-circuit');
   if (relayAt >= 0) {
@@ -150,6 +164,10 @@ export function parseMultiaddr(text: string): Multiaddr {
   try {
     return multiaddr(text);
   } catch (cause) {
-    throw new P2PError('ADDRESS_INVALID', 'no multiaddr', { details: { address: text.slice(0, 200) }, cause });
+    throw new P2PError(
+      'ADDRESS_INVALID',
+      `invalid multiaddr "${text.slice(0, 100)}" (expected e.g. /ip4/192.0.2.1/tcp/9905)`,
+      { details: { address: text.slice(0, 200) }, cause },
+    );
   }
 }

@@ -1,14 +1,14 @@
-// The direct stream of a Teranode: one message a stream, ended by closing the writing side. Sizes and times are bounded here, because a
-// peer may send nothing, a byte a second, or more than memory.
+// The direct stream of a Teranode: one message per stream, ended by closing the writing side. Size and time are limited
+// here, because a peer may send nothing, one byte per second, or more than fits in memory.
 import type { Stream } from '@libp2p/interface';
 import type { PeerId } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';
 import type { DirectStream } from '../../ports/p2p-node.ts';
 
-/** Protocol of the direct stream: no leading slash, fixed, independent of the user agent. */
+/** Protocol ID of the direct stream: no leading slash, fixed, independent of the user agent. */
 export const DIRECT_PROTOCOL = 'teranode/bitcoin/1.0.0';
 
-/** Wraps a negotiated inbound stream; `received` counts bytes as they come. */
+/** Wraps a negotiated inbound stream; `received` is called with the size of each chunk. */
 export function directStream(stream: Stream, peerId: PeerId, received: (bytes: number) => void): DirectStream {
   return {
     peerId,
@@ -19,8 +19,9 @@ export function directStream(stream: Stream, peerId: PeerId, received: (bytes: n
 }
 
 /**
- * Listens to the stream's own events: a short message has often ended before its handler is called, which its async iterator misses, and
- * then `end` has been told while bytes still wait. So the end is where the other side has closed and nothing waits any more.
+ * Uses the stream's events: a short message has often ended before its handler is called, which the stream's async
+ * iterator misses, and the end was signalled while bytes were still buffered. So the message is complete when the other
+ * side closed and the buffer is empty.
  */
 function readToEnd(
   stream: Stream,
@@ -39,7 +40,11 @@ function readToEnd(
     total += data.byteLength;
     received(data.byteLength);
     if (total > maxBytes)
-      fail(new P2PError('MESSAGE_TOO_LARGE', 'the direct stream carries too much', { details: { maxBytes } }));
+      fail(
+        new P2PError('MESSAGE_TOO_LARGE', `the message on the direct stream is longer than ${maxBytes} bytes`, {
+          details: { maxBytes },
+        }),
+      );
     else chunks.push(data.subarray());
     onEnd();
   };
@@ -48,10 +53,14 @@ function readToEnd(
   };
   const onClose = ({ error }: { error?: Error }) => {
     if (error === undefined) resolve(Buffer.concat(chunks));
-    else reject(new P2PError('PEER_UNREACHABLE', 'the direct stream broke', { cause: error }));
+    else reject(new P2PError('PEER_UNREACHABLE', 'the direct stream closed with an error', { cause: error }));
   };
   const late = () =>
-    fail(new P2PError('TIMEOUT', 'the direct stream did not end in time', { details: { deadlineMs, total } }));
+    fail(
+      new P2PError('TIMEOUT', `the direct stream did not end within ${deadlineMs} ms`, {
+        details: { deadlineMs, total },
+      }),
+    );
   const timer = setTimeout(late, deadlineMs);
   stream.addEventListener('remoteCloseWrite', onEnd);
   stream.addEventListener('close', onClose);

@@ -1,5 +1,6 @@
-// Where the node's key comes from (spec "Network Configuration", p2p_private_key): setting, blockchain state store, a Go node's
-// key file, else generated. Whatever is not the setting ends in the store, so that the peer id survives restarts and a move from Go.
+// The node's private key (spec "Network Configuration", p2p_private_key). Sources in order: the setting, the blockchain
+// state store, a Go node's key file, a new key. A key that is not from the setting is kept in the store, so that the
+// peer ID survives restarts and a move from Go.
 import { access, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyFromRaw } from '@libp2p/crypto/keys';
@@ -21,17 +22,20 @@ const PROTOBUF_PREFIX = '0801';
 export function parsePrivateKey(hex: string): Ed25519PrivateKey {
   const text = hex.trim();
   if (!/^(?:[0-9a-f]{128}|[0-9a-f]{192})$/i.test(text)) {
-    throw new P2PError('PRIVATE_KEY_INVALID', 'p2p_private_key must be 64 or 96 bytes as hex (128 or 192 digits)');
+    throw new P2PError(
+      'PRIVATE_KEY_INVALID',
+      'invalid p2p_private_key (expected 64 or 96 bytes of hex, which are 128 or 192 digits)',
+    );
   }
   const raw = Buffer.from(text, 'hex');
   if (raw.length === 96 && !raw.subarray(32, 64).equals(raw.subarray(64))) {
-    throw new P2PError('PRIVATE_KEY_INVALID', 'a key of 96 bytes must repeat its public half');
+    throw new P2PError('PRIVATE_KEY_INVALID', 'invalid 96-byte private key (expected the public half twice)');
   }
   return ed25519FromRaw(raw.subarray(0, 64));
 }
 
 function ed25519FromRaw(raw: Uint8Array): Ed25519PrivateKey {
-  // libp2p derives the public half from the seed itself; a pair that does not belong together would sign what nobody can verify.
+  // libp2p derives the public half from the seed: with a mismatched pair nobody could verify what this node signs.
   const key = privateKeyFromRaw(raw);
   if (key.type !== 'Ed25519') throw new P2PError('PRIVATE_KEY_INVALID', 'only Ed25519 keys are supported');
   const message = Buffer.from('teranode-p2p key check');
@@ -42,7 +46,7 @@ function ed25519FromRaw(raw: Uint8Array): Ed25519PrivateKey {
   return key;
 }
 
-/** The store keeps raw hex as ours; a Go node may have written libp2p's protobuf form, as bytes or as hex. */
+/** The store holds raw hex; a Go node may have written libp2p's protobuf form, as bytes or as hex. */
 export function parseStoredKey(data: Uint8Array): Ed25519PrivateKey {
   const text = Buffer.from(data).toString('latin1').trim();
   try {
@@ -70,7 +74,10 @@ export interface IdentityOptions {
   readonly keyFileFolders: readonly string[];
 }
 
-/** The node's key by the order of sources. Throws PRIVATE_KEY_INVALID; a store that cannot be written is an error too. */
+/**
+ * The node's key from the first source that has one. Throws PRIVATE_KEY_INVALID, and the store's error when it cannot
+ * be written.
+ */
 export async function loadIdentity(
   deps: { blockchain: BlockchainClient; log: Logger },
   options: IdentityOptions,
@@ -85,7 +92,7 @@ export async function loadIdentity(
   const filed = await readGoKeyFile(options.keyFileFolders);
   const key = filed?.key ?? (await generateKeyPair('Ed25519'));
   await deps.blockchain.setState(STATE_KEY, Buffer.from(Buffer.from(key.raw).toString('hex')));
-  deps.log.info({ source: filed?.file ?? 'generated' }, 'identity stored');
+  deps.log.info({ source: filed?.file ?? 'generated' }, 'stored private key');
   if (filed !== undefined) await retireKeyFile(filed.file, deps.log);
   return key;
 }
@@ -102,34 +109,40 @@ async function readGoKeyFile(
       continue;
     }
     if (text.length > MAX_KEY_FILE_BYTES)
-      throw new P2PError('PRIVATE_KEY_INVALID', `${file} is no key file: too large`);
+      throw new P2PError(
+        'PRIVATE_KEY_INVALID',
+        `key file ${file} is too large (${text.length} bytes, at most ${MAX_KEY_FILE_BYTES})`,
+      );
     return { key: parseStoredKey(text), file };
   }
   return undefined;
 }
 
-/** A file that could not be renamed before, or not in time. Another key's is not ours to touch. */
+/** Renames a key file that an earlier start left in place. A file with another key is not touched. */
 async function retireLeftKeyFile(key: Ed25519PrivateKey, folders: readonly string[], log: Logger): Promise<void> {
   try {
     const left = await readGoKeyFile(folders);
     if (left?.key.publicKey.equals(key.publicKey)) await retireKeyFile(left.file, log);
   } catch (error) {
-    log.debug({ err: error }, 'a key file beside the stored key is not readable, and not needed');
+    log.debug({ err: error }, 'failed to read a key file that is not needed, as a key is stored');
   }
 }
 
-/** The key lives in the store now: whoever starts a node on the file again would be a second one of the same id. */
+/** The key is in the store now: a node started on the file again would be a second one with the same peer ID. */
 async function retireKeyFile(file: string, log: Logger): Promise<void> {
   try {
     const movedTo = await freeName(`${file}.moved`);
     await rename(file, movedTo);
-    log.info({ file, movedTo }, 'key file moved: its key is in the store now');
+    log.info({ file, movedTo }, 'renamed key file, as its key is stored');
   } catch (error) {
-    log.warn({ file, err: error }, 'key file could not be moved: remove it, two nodes must never share a peer id');
+    log.warn(
+      { file, err: error },
+      'failed to rename key file: remove it, because two nodes must never share a peer ID',
+    );
   }
 }
 
-/** An older file of that name holds another key, perhaps the only copy. */
+/** A name that is not taken: an older file may hold the only copy of another key. */
 async function freeName(wanted: string): Promise<string> {
   for (let i = 1; i <= MAX_MOVED_FILES; i += 1) {
     const name = i === 1 ? wanted : `${wanted}.${i}`;
@@ -139,5 +152,5 @@ async function freeName(wanted: string): Promise<string> {
       return name;
     }
   }
-  throw new RangeError(`${MAX_MOVED_FILES} files named ${wanted}`);
+  throw new RangeError(`there are already ${MAX_MOVED_FILES} files named ${wanted}`);
 }

@@ -1,12 +1,13 @@
-// P2PNode on js-libp2p: joins topics, runs the validators, dials and keeps peers. What it decides (judging messages, what to publish)
-// comes from outside; what it knows about connections stands in the peer book.
+// P2PNode on js-libp2p: joins topics, runs the topic handlers, dials peers and keeps connections. Decisions about
+// messages come from the handlers; facts about connections stand in the peer book.
 import type { Connection, IdentifyResult, Stream } from '@libp2p/interface';
 import type { PeerId } from '../../domain/ids.ts';
+import { orAfter } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type {
   DirectStreamHandler,
   JoinedTopic,
@@ -20,36 +21,28 @@ import { dialMultiaddr } from './addresses.ts';
 import { connectionGate, dialLookup } from './connections/connection-gate.ts';
 import { meterConnection } from './connections/connection-meter.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './connections/peer-book.ts';
-import { addressGroup, localAddress, remoteAddress, remoteIp } from './connections/remote-address.ts';
+import { addressGroup, localAddress, remoteIp } from './connections/remote-address.ts';
 import { SilentConnections } from './connections/silent-connections.ts';
 import { Traffic } from './connections/traffic.ts';
 import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts';
 import { PeerKeeper } from './discovery/peer-keeper.ts';
-import { reportBrokenFrames } from './gossipsub/malformed-rpc.ts';
-import { boundGossipMemory } from './gossipsub/memory.ts';
-import { MAX_GOSSIP_BYTES, SEEN_KEEP_MS } from './gossipsub/options.ts';
-import { GossipStreams } from './gossipsub/outbound-streams.ts';
-import { gossipProgress } from './gossipsub/progress.ts';
-import { sendInParts } from './gossipsub/rpc-splitting.ts';
-import { SeenMessages } from './gossipsub/seen-messages.ts';
-import { meshPeers, topicValidator } from './gossipsub/topic-validator.ts';
-import { takeTurns } from './gossipsub/verification-scheduler.ts';
+import { Gossip } from './gossipsub/gossip.ts';
+import { meshPeers } from './gossipsub/internals.ts';
+import { MAX_GOSSIP_BYTES } from './gossipsub/options.ts';
+import { topicValidator } from './gossipsub/topic-validator.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
-import { boundDht } from './patches/dht-intake.ts';
-import { installFastVerify } from './patches/ed25519-verify.ts';
-import { boundPeerStore } from './patches/peer-store-bounds.ts';
-import { installLazyWindowUpdates } from './patches/yamux-window.ts';
+import { localEnd } from './patches/connection-socket.ts';
+import { applyPatches } from './patches/index.ts';
+import { PatchReport } from './patches/report.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 
 const CONNECT_DEADLINE_MS = 10_000;
 const SEND_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 2500;
-/** Parallel direct streams of one connection: a handshake is one short stream, and slow ones must not jam it. */
+/** Parallel direct streams per connection: a handshake is one short stream, and slow ones must not block it. */
 const MAX_DIRECT_STREAMS = 64;
-/** About 100 bytes each; two minutes at 8,000 messages a second. */
-const MAX_SEEN_IDS = 1_000_000;
-/** Room for the envelope of a message (author, key, signature, topic) within the largest RPC. */
+/** The envelope of a message (author, key, signature, topic) must fit into the largest RPC too. */
 const MAX_PUBLISH_BYTES = MAX_GOSSIP_BYTES - 1024;
 
 export interface Libp2pNodeDependencies {
@@ -57,7 +50,7 @@ export interface Libp2pNodeDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly random: () => number;
-  /** Who may connect; without one, everybody. */
+  /** Decides who may connect; without a policy, everybody. */
   readonly policy?: ConnectionPolicy;
 }
 
@@ -70,10 +63,10 @@ export class Libp2pNode implements P2PNode {
   private readonly traffic: Traffic;
   private readonly silent: SilentConnections;
   private readonly suppressed: Counter;
+  private readonly report: PatchReport;
   private topics: readonly string[] = [];
   private libp2p: TeranodeLibp2p | undefined;
-  private progress: Progress | undefined;
-  private gossipStreams: GossipStreams | undefined;
+  private gossip: Gossip | undefined;
   private keeper: PeerKeeper | undefined;
   private onConnected: (peerId: PeerId) => void = () => {};
   private onDisconnected: (peerId: PeerId) => void = () => {};
@@ -85,18 +78,17 @@ export class Libp2pNode implements P2PNode {
     this.id = options.privateKey.publicKey.toString() as PeerId;
     this.traffic = new Traffic(deps.clock, deps.metrics);
     this.silent = new SilentConnections(deps);
+    this.report = new PatchReport(deps.log);
     this.suppressed = deps.metrics.counter(
       'teranode_p2p_publish_suppressed_total',
-      'Messages not published because of listen_mode',
+      'Messages not published because listen_mode forbids it',
       ['topic'],
     );
-    deps.metrics.gauge('teranode_p2p_remembered_peers', 'Peers remembered after they left', () =>
-      this.book.rememberedCount(),
-    );
-    deps.metrics.gauge(
-      'teranode_p2p_remembered_peers_bound',
-      'Peers remembered after they left at most',
-      () => MAX_REMEMBERED_PEERS,
+    gaugeWithBound(
+      deps.metrics,
+      { name: 'teranode_p2p_remembered_peers', help: 'Peers remembered after they disconnected' },
+      () => this.book.rememberedCount(),
+      MAX_REMEMBERED_PEERS,
     );
     deps.metrics.gauge('teranode_p2p_connected_peers', 'Peers with an open connection', () =>
       this.book.connectedCount(),
@@ -108,26 +100,19 @@ export class Libp2pNode implements P2PNode {
     streamHandler: DirectStreamHandler | undefined,
     topicNames: readonly string[],
   ): Promise<void> {
-    const verifier = await installFastVerify();
-    installLazyWindowUpdates();
     signal.throwIfAborted();
     this.topics = [...topicNames];
     const { metrics, policy } = this.deps;
     const nowMs = () => this.deps.clock.monotonic();
     const gate = connectionGate({ book: this.book, policy, metrics, nowMs }, this.options.connections);
-    const libp2p = await buildLibp2p(this.options, this.topics, gate, metrics, dialLookup({ policy, metrics }));
+    const { report } = this;
+    const resolveName = dialLookup({ policy, metrics });
+    const libp2p = await buildLibp2p(this.options, this.topics, { gater: gate, metrics, report, resolveName });
     this.libp2p = libp2p;
-    boundPeerStore(libp2p, metrics);
-    boundDht(libp2p.services.dht, this.deps);
-    boundGossipMemory(
-      libp2p.services.pubsub,
-      new SeenMessages(this.deps, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS }),
-    );
-    sendInParts(libp2p.services.pubsub);
-    reportBrokenFrames(libp2p.services.pubsub, metrics, (peerId) => policy?.malformedRpc(peerId));
-    takeTurns(libp2p.services.pubsub, metrics);
-    this.progress = gossipProgress(libp2p.services.pubsub, metrics);
-    this.gossipStreams = new GossipStreams(libp2p, this.deps);
+    applyPatches(libp2p, { ...this.deps, report });
+    this.gossip = new Gossip({ ...this.deps, libp2p, penalize: (peerId) => policy?.malformedRpc(peerId) });
+    for (const name of this.topics)
+      libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, this.handlers, this.traffic, this.id));
     this.listenToConnections(libp2p);
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
     try {
@@ -138,20 +123,20 @@ export class Libp2pNode implements P2PNode {
         details: { listen: this.options.listenIps },
       });
     }
-    for (const name of this.topics) {
-      libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, this.handlers, this.traffic, this.id));
-      libp2p.services.pubsub.subscribe(name);
-    }
-    // As Go's private DHT with a known network and its public one do: answer queries at once.
+    for (const name of this.topics) libp2p.services.pubsub.subscribe(name);
+    // Answers queries of the DHT at once, as Go nodes do in a private and in a public DHT.
     await libp2p.services.dht.setMode('server', { force: true });
     this.keeper = new PeerKeeper(
       { ...this.deps, libp2p, book: this.book, ownId: this.id },
       { ...this.options, topicNames: this.topics },
     );
-    this.gossipStreams.start();
+    this.gossip.start();
     this.silent.start();
     await this.keeper.start();
-    this.deps.log.info({ peerId: this.id, addresses: this.listenAddresses(), verifier }, 'node started');
+    this.deps.log.info(
+      { peerId: this.id, addresses: this.listenAddresses(), verifier: this.gossip.verifier },
+      'node started',
+    );
   }
 
   stop(): Promise<void> {
@@ -160,14 +145,13 @@ export class Libp2pNode implements P2PNode {
   }
 
   private async stopOnce(): Promise<void> {
-    this.gossipStreams?.stop();
+    this.gossip?.stop();
     this.silent.stop();
     await this.keeper?.stop();
     const { libp2p } = this;
     this.libp2p = undefined;
     if (libp2p === undefined) return;
-    const deadline = new Promise<'late'>((resolve) => setTimeout(resolve, STOP_DEADLINE_MS, 'late').unref());
-    const outcome = await Promise.race([Promise.resolve(libp2p.stop()), deadline]);
+    const outcome = await orAfter(Promise.resolve(libp2p.stop()), STOP_DEADLINE_MS, 'late');
     if (outcome === 'late') this.deps.log.warn({ deadlineMs: STOP_DEADLINE_MS }, 'node did not stop in time');
   }
 
@@ -179,11 +163,11 @@ export class Libp2pNode implements P2PNode {
 
   private connectionOpened(connection: Connection): void {
     const peerId = peerIdText(connection.remotePeer);
-    const meter = meterConnection(connection, this.deps.clock);
+    const meter = meterConnection(connection, this.deps.clock, this.report);
     this.silent.watch(connection, meter);
     const isFirst = this.book.opened(peerId, connection.id, {
-      address: remoteAddress(connection),
-      localAddress: localAddress(connection, this.hostId()),
+      address: connection.remoteAddr.toString(),
+      localAddress: localAddress(connection, localEnd(connection), this.hostId()),
       group: addressGroup(connection),
       direction: connection.direction,
       openedAtMs: this.deps.clock.now(),
@@ -197,7 +181,7 @@ export class Libp2pNode implements P2PNode {
       { peerId, direction: connection.direction, address: connection.remoteAddr.toString() },
       'peer connected',
     );
-    this.keeper?.peerCame(peerId);
+    this.keeper?.peerConnected(peerId);
     this.onConnected(peerId);
   }
 
@@ -205,7 +189,7 @@ export class Libp2pNode implements P2PNode {
     const peerId = peerIdText(connection.remotePeer);
     if (!this.book.closed(peerId, connection.id)) return;
     this.deps.log.debug({ peerId }, 'peer disconnected');
-    this.keeper?.peerLost(peerId);
+    this.keeper?.peerDisconnected(peerId);
     this.onDisconnected(peerId);
   }
 
@@ -249,9 +233,9 @@ export class Libp2pNode implements P2PNode {
   async publish(topicName: string, bytes: Uint8Array): Promise<PublishOutcome> {
     const { pubsub } = this.running().services;
     if (!this.topics.includes(topicName)) throw unknownTopic(topicName);
-    // A message over the limit silences this node at every neighbour for good, so it never leaves.
+    // A message over the limit would end our stream to every peer.
     if (bytes.byteLength > MAX_PUBLISH_BYTES) {
-      throw new P2PError('MESSAGE_TOO_LARGE', 'message exceeds what gossip carries', {
+      throw new P2PError('MESSAGE_TOO_LARGE', 'the message is larger than gossip allows', {
         details: { bytes: bytes.byteLength, maxBytes: MAX_PUBLISH_BYTES },
       });
     }
@@ -271,7 +255,7 @@ export class Libp2pNode implements P2PNode {
   listenAddresses(): string[] {
     const { libp2p } = this;
     if (libp2p === undefined) return [];
-    // What is bound, not what is announced: with private addresses kept back the operator still sees where to connect.
+    // Bound addresses, not announced ones: an operator who does not share private addresses still sees where to connect.
     const own = `/p2p/${this.id}`;
     return boundAddresses(libp2p).map((address) => {
       const text = address.toString();
@@ -293,11 +277,11 @@ export class Libp2pNode implements P2PNode {
       const connection = await this.running().dial(target, { signal: AbortSignal.timeout(deadlineMs) });
       return peerIdText(connection.remotePeer);
     } catch (cause) {
-      throw new P2PError('PEER_UNREACHABLE', 'no connection could be made', { details: { address }, cause });
+      throw new P2PError('PEER_UNREACHABLE', 'failed to connect to the peer', { details: { address }, cause });
     }
   }
 
-  /** At once: one that does not read would keep a connection that is closed politely. */
+  /** Aborts: a peer that does not read would keep open a connection that is closed gracefully. */
   async disconnectPeer(peerId: PeerId): Promise<void> {
     for (const connection of this.running().getConnections(libPeerId(peerId)))
       connection.abort(new Error('disconnected by this node'));
@@ -312,7 +296,7 @@ export class Libp2pNode implements P2PNode {
       });
       await sendOnStream(stream, bytes, signal);
     } catch (cause) {
-      throw new P2PError('PEER_UNREACHABLE', 'the message could not be handed over', { details: { peerId }, cause });
+      throw new P2PError('PEER_UNREACHABLE', 'failed to send the message to the peer', { details: { peerId }, cause });
     }
     this.traffic.sent(bytes.byteLength);
   }
@@ -354,7 +338,7 @@ export class Libp2pNode implements P2PNode {
   }
 
   gossipProgress(): Progress | undefined {
-    return this.progress;
+    return this.gossip?.progress;
   }
 
   getProcessName(): string {

@@ -1,5 +1,5 @@
-// Options of this project, turned into js-libp2p's. Every departure from its defaults is one that a Teranode network needs.
-import type { LookupFunction } from 'node:net';
+// Turns the options of this project into js-libp2p's. Every departure from its defaults is one that a Teranode network
+// needs.
 import { autoNATv2 } from '@libp2p/autonat-v2';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { dcutr } from '@libp2p/dcutr';
@@ -18,32 +18,44 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { Metrics } from '../../ports/metrics.ts';
 import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
+import { dialingNames, type ResolveName } from './connections/named-dials.ts';
 import { MAX_PENDING } from './connections/pending-inbound.ts';
 import { BoundedDatastore } from './discovery/bounded-datastore.ts';
 import { gossipMetrics } from './gossipsub/metrics.ts';
 import { gossipOptions } from './gossipsub/options.ts';
 import { libp2pMetrics } from './library-metrics.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
+import type { PatchReport } from './patches/report.ts';
+import { withLazyWindowUpdates } from './patches/yamux.ts';
 
-/** Beyond any setting: ours to limit, as js-libp2p would close what we have just dialled for what came from outside. */
+/**
+ * Above any setting: js-libp2p would close what this node just dialled because of inbound connections. Limits are the
+ * gate's and the trimmer's.
+ */
 const MAX_CONNECTIONS = 1_000_000;
-/** Many nodes stand behind one address in a data centre or a test: js-libp2p's 5 a second are too few. */
-const INBOUND_CONNECTIONS_A_SECOND = 200;
+/** Many nodes share one address in a data center or a test; js-libp2p's default of 5 is too low. */
+const INBOUND_CONNECTIONS_PER_SECOND = 200;
 
-/** What may still come on a stream that is not read for a while: 5 MiB a second over 200 ms, and a quarter of what ends the stream. */
+/**
+ * Bytes that a peer may still send on a stream that is not read: 5 MiB/s over a round trip of 200 ms, and a quarter of
+ * what aborts the stream.
+ */
 const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
 
-/** Room for every node of a network many times today's; beyond it what was used longest ago leaves. */
+/** Room for every node of a network many times today's size; beyond it the least recently used entries are evicted. */
 const DATASTORE_BOUNDS = { maxEntries: 20_000, maxBytes: 32 * 1024 * 1024 };
 
-/** Builds the libp2p node, not started. `topicNames` are all that it will ever join; `lookup` resolves names that are dialled. */
-export async function buildLibp2p(
-  options: Libp2pNodeOptions,
-  topicNames: readonly string[],
-  gater: ConnectionGater,
-  metrics: Metrics,
-  lookup?: LookupFunction,
-) {
+export interface BuildDependencies {
+  readonly gater: ConnectionGater;
+  readonly metrics: Metrics;
+  readonly report: PatchReport;
+  /** Resolves the names that are dialled. */
+  readonly resolveName: ResolveName;
+}
+
+/** Builds the libp2p node, not started. `topicNames` are all that it will ever join. */
+export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readonly string[], deps: BuildDependencies) {
+  const { gater, metrics, report, resolveName } = deps;
   let bound: () => readonly Multiaddr[] = () => [];
   const libp2p = await createLibp2p({
     start: false,
@@ -52,27 +64,28 @@ export async function buildLibp2p(
     nodeInfo: { userAgent: options.userAgent },
     addresses: addressOptions(options, () => bound()),
     transports: [
-      // Whatever else stands here goes to `net.connect`, the resolver too, of which the type knows nothing.
-      tcp({ dialOpts: { noDelay: true, ...(lookup && { lookup }) }, listenOpts: { noDelay: true } }),
+      dialingNames(tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }), resolveName),
       ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
     ],
     // TLS first, as Go offers it.
     connectionEncrypters: [tls(), noise()],
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } })],
+    streamMuxers: [
+      withLazyWindowUpdates(yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } }), report),
+    ],
     ...(options.presharedKey === undefined
       ? {}
       : { connectionProtector: preSharedKey({ psk: swarmKey(options.presharedKey) }) }),
     connectionGater: gater,
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,
-      inboundConnectionThreshold: INBOUND_CONNECTIONS_A_SECOND,
+      inboundConnectionThreshold: INBOUND_CONNECTIONS_PER_SECOND,
       maxIncomingPendingConnections: MAX_PENDING,
       dialTimeout: 10_000,
       addressDialTimeout: 5000,
-      // Reconnecting is ours to do, with a back-off that never gives up.
+      // The dialer reconnects, with a back-off and without giving up.
       reconnectRetries: 0,
     },
-    // Under load its pings time out; it then killed the only peer.
+    // Its pings time out under load, and it would then close the only connection.
     connectionMonitor: { abortConnectionOnPingFailure: false },
     services: services(options, { ...gossipOptions(topicNames), metricsRegister: gossipMetrics(metrics) }),
     metrics: () => libp2pMetrics(metrics),
@@ -81,15 +94,14 @@ export async function buildLibp2p(
   return libp2p;
 }
 
-/** What the transports listen on, with the ports that were really taken; not what is announced. */
-export function boundAddresses(libp2p: unknown): readonly Multiaddr[] {
-  const { components } = libp2p as { components: { transportManager: { getAddrs(): Multiaddr[] } } };
-  return components.transportManager.getAddrs();
+/** Addresses that the transports listen on, with their real ports; not the announced addresses. */
+export function boundAddresses({ services }: Pick<TeranodeLibp2p, 'services'>): readonly Multiaddr[] {
+  return services.listening.addresses();
 }
 
 function addressOptions(options: Libp2pNodeOptions, bound: () => readonly Multiaddr[]) {
   const listen = options.listenIps.map((ip) => listenMultiaddr(ip, options.port));
-  // A place at whatever relay we are connected to, and at the next when that is lost.
+  // Reserves a slot at a relay that this node is connected to, and at another when that one is lost.
   if (options.nat.relayClient && options.nat.forceReachability === 'private') listen.push('/p2p-circuit');
   const { advertiseAddresses, port } = options;
   if (advertiseAddresses.length === 0) {
@@ -99,7 +111,7 @@ function addressOptions(options: Libp2pNodeOptions, bound: () => readonly Multia
       : { listen, announceFilter: (all: Multiaddr[]) => all.filter(isPublic) };
   }
   if (port !== 0) return { listen, announce: advertiseAddresses.map((address) => advertiseMultiaddr(address, port)) };
-  // Which port it is shows when it is bound, so what is announced is asked for each time.
+  // The port is known once it is bound, so announced addresses are computed each time.
   return { listen, announceFilter: () => advertisedOnBoundPort(advertiseAddresses, bound()) };
 }
 
@@ -110,13 +122,16 @@ function swarmKey(hex: string): Uint8Array {
 function services(options: Libp2pNodeOptions, gossip: Partial<GossipsubOpts>) {
   const { nat } = options;
   return {
+    listening: ({ transportManager }: { readonly transportManager: { getAddrs(): Multiaddr[] } }) => ({
+      addresses: () => transportManager.getAddrs(),
+    }),
     identify: identify(),
     ping: ping(),
     pubsub: gossipsub(gossip),
     dht: kadDHT({
       protocol: options.dht.protocol,
       clientMode: false,
-      // Teranode networks live on private addresses too; the default mapper would drop those.
+      // Teranode networks also run on private addresses, which the default mapper would drop.
       peerInfoMapper: passthroughMapper,
       initialQuerySelfInterval: 100,
     }),

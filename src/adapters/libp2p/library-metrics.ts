@@ -1,5 +1,5 @@
-// What js-libp2p counts of itself, under its own names, on our metrics. The package that it has for Prometheus keeps one set for the whole
-// process and clears prom-client's default registry, so two nodes in one program could not have theirs apart.
+// js-libp2p's own metrics, under its names, in our registry. Its Prometheus package keeps one set per process and
+// clears prom-client's default registry, so two nodes in one program could not have separate metrics.
 import type { Metrics as Libp2pMetrics } from '@libp2p/interface';
 import type { Metrics } from '../../ports/metrics.ts';
 
@@ -12,29 +12,30 @@ interface Options<T> {
   readonly calculate?: () => T | Promise<T>;
 }
 
-/** Label values are topics, protocols, directions and names of errors: a few each. What comes beyond this many is counted under `other`. */
+/** Label values are topics, protocols, directions and error names: a few each. Further ones are counted as `other`. */
 const MAX_LABEL_VALUES = 100;
-/** Seconds, for what the libraries give no buckets of their own. */
+/** Buckets in seconds, for histograms without buckets of their own. */
 export const SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10];
+
 /** Numbers by label value. */
 export class Family {
   readonly values = new Map<string, number>();
 
   set(key: string, value: number): void {
-    this.values.set(placeOf(key, this.values), value);
+    this.values.set(keyOf(key, this.values), value);
   }
 
   add(key: string, amount: number): void {
-    const place = placeOf(key, this.values);
+    const place = keyOf(key, this.values);
     this.values.set(place, (this.values.get(place) ?? 0) + amount);
   }
 }
 
-function placeOf(key: string, known: { has(key: string): boolean; readonly size: number }): string {
+function keyOf(key: string, known: { has(key: string): boolean; readonly size: number }): string {
   return known.has(key) || known.size < MAX_LABEL_VALUES ? key : 'other';
 }
 
-/** The `metrics` component of js-libp2p. It wraps no stream to count its bytes: the traffic meter does that already. */
+/** The `metrics` component of js-libp2p. It does not wrap streams to count bytes, as the connection meter does that. */
 export function libp2pMetrics(metrics: Metrics): Libp2pMetrics {
   const registerMetric = (name: string, { help, calculate }: Options<number> = {}) => {
     let value = 0;
@@ -79,16 +80,16 @@ export function libp2pMetrics(metrics: Metrics): Libp2pMetrics {
     return { increment: (values: Values) => each(values, counter), reset() {} };
   };
   const registerHistogram = (name: string, { help, buckets = SECONDS }: Options<number> = {}) => {
-    const tally = metrics.histogram(name, help ?? helpOf(name), buckets);
-    const observe = (value: number) => tally.observe(value);
+    const histogram = metrics.histogram(name, help ?? helpOf(name), buckets);
+    const observe = (value: number) => histogram.observe(value);
     return { observe, reset() {}, timer: () => stopwatch(observe) };
   };
   const registerHistogramGroup = (
     name: string,
     { label = 'kind', help, buckets = SECONDS }: Options<Record<string, number>> = {},
   ) => {
-    const tally = metrics.histogram(name, help ?? helpOf(name), buckets, [label]);
-    const one = (key: string, value: number) => tally.observe(value, { [label]: key });
+    const histogram = metrics.histogram(name, help ?? helpOf(name), buckets, [label]);
+    const one = (key: string, value: number) => histogram.observe(value, { [label]: key });
     return {
       observe: (values: Values) => each(values, one),
       reset() {},
@@ -119,7 +120,7 @@ export function labelledCounter(metrics: Metrics, name: string, help: string, la
   const counter = metrics.counter(name, help, [label]);
   const known = new Map<string, { readonly [label: string]: string }>();
   return (key: string, by: number) => {
-    const place = placeOf(key, known);
+    const place = keyOf(key, known);
     let labels = known.get(place);
     if (labels === undefined) {
       labels = { [label]: place };
@@ -133,7 +134,7 @@ function each(values: Values, use: (key: string, value: number) => void): void {
   for (const [key, value] of Object.entries(values)) use(key, value === true ? 1 : (value ?? 0));
 }
 
-/** What was last calculated; the libraries may do it in a promise. */
+/** The value calculated last; libraries may calculate in a promise. */
 function latest<T>(calculate: () => T | Promise<T>, first: T): () => T {
   let last = first;
   return () => {
@@ -150,11 +151,11 @@ function latest<T>(calculate: () => T | Promise<T>, first: T): () => T {
   };
 }
 
-export function stopwatch(tell: (seconds: number) => void): () => void {
+export function stopwatch(report: (seconds: number) => void): () => void {
   const startedMs = performance.now();
-  return () => tell((performance.now() - startedMs) / 1000);
+  return () => report((performance.now() - startedMs) / 1000);
 }
 
 function helpOf(name: string): string {
-  return `Of js-libp2p: ${name.replace(/^libp2p_/, '').replaceAll('_', ' ')}`;
+  return `js-libp2p: ${name.replace(/^libp2p_/, '').replaceAll('_', ' ')}`;
 }

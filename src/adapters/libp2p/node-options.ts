@@ -1,8 +1,8 @@
-// What the libp2p node is told at construction, in plain values: compose.ts derives them from the settings.
+// Options of the libp2p node as plain values; compose derives them from the settings.
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 
 export interface ConnectionLimits {
-  /** `p2p_enable_conn_manager`: false means that nothing is trimmed. */
+  /** `p2p_enable_conn_manager`; false: connections are never trimmed. */
   readonly trims: boolean;
   readonly lowWater: number;
   readonly highWater: number;
@@ -22,7 +22,7 @@ export interface NatOptions {
   readonly relayClient: boolean;
   /** `p2p_enable_relay_service`: relay for others. */
   readonly relayService: boolean;
-  /** `p2p_force_reachability`: `private` reserves a place at a relay that we are connected to. */
+  /** `p2p_force_reachability`; `private`: reserves a slot at a relay that the node is connected to. */
   readonly forceReachability: 'public' | 'private' | undefined;
 }
 
@@ -34,16 +34,16 @@ export interface DhtOptions {
 
 export interface Libp2pNodeOptions {
   readonly processName: string;
-  /** Goes into identify: `teranode/bitcoin/<version>`. */
+  /** Sent in identify: `teranode/bitcoin/<version>`. */
   readonly userAgent: string;
   readonly privateKey: Ed25519PrivateKey;
   /** IPs, v4 and v6. */
   readonly listenIps: readonly string[];
-  /** 0 takes a free one. */
+  /** 0: any free port. */
   readonly port: number;
   readonly advertiseAddresses: readonly string[];
   readonly sharePrivateAddresses: boolean;
-  /** 64 hex digits; undefined without a private network. */
+  /** 64 hex digits; undefined on a public network. */
   readonly presharedKey: string | undefined;
   readonly dht: DhtOptions;
   readonly staticPeers: readonly string[];
@@ -53,6 +53,6 @@ export interface Libp2pNodeOptions {
   readonly connections: ConnectionLimits;
   readonly nat: NatOptions;
   readonly peerCache: { readonly file: string; readonly maxPeers: number; readonly ttlMs: number } | undefined;
-  /** `listen_only` in one place: what may be published at all. */
+  /** False for topics that `listen_only` keeps this node from publishing on. */
   readonly mayPublish: (topicName: string) => boolean;
 }

@@ -1,4 +1,5 @@
-// Texts of libp2p's peer ids. Encoding base58 costs microseconds and every message carries two ids, so a bounded cache keeps them.
+// Texts of libp2p's peer IDs. Encoding base58 takes microseconds and every message carries two IDs, so a bounded cache
+// keeps them.
 import type { PeerId as LibPeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { LRUCache } from 'lru-cache';
@@ -7,7 +8,7 @@ import { P2PError } from '../../lib/errors.ts';
 
 const texts = new LRUCache<string, PeerId>({ max: 8192 });
 
-/** Text form of a libp2p peer id. */
+/** Text form of a libp2p peer ID. */
 export function peerIdText(peerId: LibPeerId): PeerId {
   const { bytes } = peerId.toMultihash();
   const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
@@ -19,11 +20,14 @@ export function peerIdText(peerId: LibPeerId): PeerId {
   return text;
 }
 
-/** libp2p's form of a text. Throws ADDRESS_INVALID. */
+/** libp2p's form of a peer ID. Throws ADDRESS_INVALID. */
 export function libPeerId(text: PeerId): LibPeerId {
   try {
     return peerIdFromString(text);
   } catch (cause) {
-    throw new P2PError('ADDRESS_INVALID', 'no peer id', { details: { peerId: text.slice(0, 128) }, cause });
+    throw new P2PError('ADDRESS_INVALID', `invalid peer ID "${text.slice(0, 100)}" (expected e.g. 12D3Koo…)`, {
+      details: { peerId: text.slice(0, 128) },
+      cause,
+    });
   }
 }

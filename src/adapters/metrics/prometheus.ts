@@ -98,9 +98,13 @@ export class PrometheusMetrics implements Metrics {
 
   /** Every metric that a scrape names, those of the process too. */
   describe(): readonly MetricDescription[] {
-    // prom-client's types leave out the names of labels, and know types as numbers where they are words.
-    const all = this.registry.getMetricsAsArray() as unknown as readonly MetricDescription[];
-    return all.map(({ name, type, labelNames, help }) => ({ name, type, labelNames, help }));
+    return this.registry.getMetricsAsArray().map((each) => ({
+      name: each.name,
+      // Typed as a number, and a word all the same.
+      type: String(each.type),
+      labelNames: 'labelNames' in each && Array.isArray(each.labelNames) ? each.labelNames.map(String) : [],
+      help: each.help,
+    }));
   }
 
   /** Text exposition format, with its content type. */

@@ -1,6 +1,13 @@
 // The connection to one of the node's own services: calls with a deadline each, retried with back-off within a bound, counted, and failing
 // with one kind of error. Answers are decoded and checked here, so that a broken service is told from one that is away.
-import { create, type DescMethod, fromBinary, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMethod,
+  fromBinary,
+  type Message,
+  type MessageInitShape,
+  type MessageShape,
+} from '@bufbuild/protobuf';
 import { type Client, type ClientReadableStream, status } from '@grpc/grpc-js';
 import { P2PError } from '../../lib/errors.ts';
 import { pause } from '../../lib/pause.ts';
@@ -162,7 +169,7 @@ export class ServiceChannel {
   async probe(method: DescMethod, deadlineMs: number): Promise<ProbeResult> {
     const { address } = this.options;
     try {
-      const { ok, details } = (await this.attempt(method, {}, { deadlineMs })) as unknown as HealthAnswer;
+      const { ok, details } = (await this.attempt(method, {}, { deadlineMs })) as Message & HealthAnswer;
       return { ok, details: `${address}: ${oneLine(details) || (ok ? 'OK' : 'not well')}` };
     } catch (error) {
       return { ok: false, details: `${address}: ${error instanceof P2PError ? error.message : 'failed'}` };

@@ -1,5 +1,6 @@
 // Readiness: what this node depends on, asked in parallel, each within a deadline. Liveness: whether this process still moves (spec "Health
 // Management").
+import type { ChainTracker } from '../../chain/tracker.ts';
 import type { BlockchainClient } from '../../ports/blockchain-client.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Consumer } from '../../ports/consumer.ts';
@@ -16,7 +17,8 @@ export interface HealthReport {
 }
 
 export interface HealthDependencies {
-  readonly blockchain: BlockchainClient;
+  readonly blockchain: Pick<BlockchainClient, 'probe'>;
+  readonly chain: Pick<ChainTracker, 'recentFsmState'>;
   readonly blockProducer: Producer;
   readonly subtreeProducer: Producer;
   /** What the node's own validation reports; each may come from brokers of its own. */
@@ -36,7 +38,7 @@ const CHECK_DEADLINE_MS = PROBE_DEADLINE_MS + 500;
 
 /** Always settles, some seconds after it was asked at the latest, whatever the parts do; never throws. */
 export async function checkHealth(deps: HealthDependencies): Promise<HealthReport> {
-  const { blockchain, blockProducer, subtreeProducer, reports, blockValidation } = deps;
+  const { blockchain, chain, blockProducer, subtreeProducer, reports, blockValidation } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
     kafka_blocks: () => blockProducer.probe(PROBE_DEADLINE_MS),
     kafka_subtrees: () => subtreeProducer.probe(PROBE_DEADLINE_MS),
@@ -44,7 +46,7 @@ export async function checkHealth(deps: HealthDependencies): Promise<HealthRepor
     kafka_invalid_subtrees: () => reports.invalidSubtrees.probe(PROBE_DEADLINE_MS),
     kafka_rejected_tx: () => reports.rejectedTxs.probe(PROBE_DEADLINE_MS),
     blockchain: () => blockchain.probe(PROBE_DEADLINE_MS),
-    fsm: () => fsmState(blockchain),
+    fsm: () => fsmState(chain),
     ...(blockValidation === undefined ? {} : { block_validation: () => blockValidation.probe(PROBE_DEADLINE_MS) }),
   };
   const results = await Promise.all(Object.entries(checks).map(([name, check]) => timed(name, check, deps.clock)));
@@ -57,8 +59,8 @@ export function reportOf(checks: readonly HealthCheck[]): HealthReport {
 }
 
 /** Any state but IDLE serves peers. */
-async function fsmState(blockchain: BlockchainClient): Promise<ProbeResult> {
-  const state = await blockchain.fsmState();
+async function fsmState(chain: HealthDependencies['chain']): Promise<ProbeResult> {
+  const state = await chain.recentFsmState();
   return { ok: state !== 'IDLE', details: state };
 }
 

@@ -1,4 +1,4 @@
-// What our own chain tells, and what is said of it on gossip.
+// What is announced on gossip about the blocks of our own chain.
 import { describe, expect, test } from 'vitest';
 import { EmbeddedChain } from '../../../src/adapters/embedded-chain/embedded-chain.ts';
 import { Announcer } from '../../../src/announce/announcer.ts';
@@ -8,6 +8,7 @@ import type { FsmState } from '../../../src/ports/blockchain-client.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+import { tracked } from '../../fakes/tracked.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
@@ -53,32 +54,47 @@ async function setUp({
       return outcome;
     },
   };
-  const told: Notification[] = [];
+  const notified: Notification[] = [];
+  const tracker = tracked(chain, { log, metrics });
+  await tracker.start(new AbortController().signal);
   const announcer = new Announcer(
-    { node, blockchain: chain, log, metrics, clock, notify: (each) => told.push(each) },
+    { node, chain: tracker, log, metrics, clock, notify: (each) => notified.push(each) },
     { topics, dataHubUrl: 'http://us' },
   );
-  await announcer.start();
+  announcer.start();
   return {
     announcer,
     chain,
     said,
-    told,
+    notified,
     metrics,
     clock,
-    /** Of the blocks said. */
+    /** Heights of the announced blocks. */
     heights: () => said.flatMap(({ topic, message }) => (topic === topics.block ? [message.Height] : [])),
     silent: () => metrics.count('teranode_p2p_announcements_total', { outcome: 'silent' }),
   };
 }
 
 describe('announcer', () => {
-  test('says subtree, block and mining-on of each mined block, in that order, and nothing of the tip it began with', async () => {
-    const { announcer, chain, said, told } = await setUp();
+  test('announces subtree, block and mining-on of each mined block, in that order, but not the tip at its start', async () => {
+    const { announcer, chain, said, notified } = await setUp();
     const mined = [chain.mine(), chain.mine()];
-    await waitFor(() => told.length === 6, { what: 'six announcements' });
-    expect(told.map(({ type }) => type)).toEqual(['subtree', 'block', 'mining_on', 'subtree', 'block', 'mining_on']);
-    expect(told[1]).toMatchObject({ isOwn: true, hash: mined[0]?.hash, height: 1, peerId: OWN, baseUrl: 'http://us' });
+    await waitFor(() => notified.length === 6, { what: 'six announcements' });
+    expect(notified.map(({ type }) => type)).toEqual([
+      'subtree',
+      'block',
+      'mining_on',
+      'subtree',
+      'block',
+      'mining_on',
+    ]);
+    expect(notified[1]).toMatchObject({
+      isOwn: true,
+      hash: mined[0]?.hash,
+      height: 1,
+      peerId: OWN,
+      baseUrl: 'http://us',
+    });
     expect(said.map(({ topic }) => topic)).toEqual(['s', 'b', 'm', 's', 'b', 'm']);
     expect(said[1]?.message).toEqual({
       Hash: mined[0]?.hash,
@@ -99,12 +115,12 @@ describe('announcer', () => {
   });
 
   test.each(['CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)(
-    'is silent while the chain is %s, and of that afterwards',
+    'does not announce blocks of %s, also not afterwards',
     async (state) => {
       const { announcer, chain, said, silent } = await setUp();
       chain.setFsmState(state);
       chain.mine();
-      await waitFor(() => silent() === 3, { what: 'three silent ones' });
+      await waitFor(() => silent() === 3, { what: 'three that are not announced' });
       chain.setFsmState('RUNNING');
       chain.mine();
       await waitFor(() => said.length === 3, { what: 'the next block' });
@@ -114,9 +130,9 @@ describe('announcer', () => {
     },
   );
 
-  test('judges by the state at which a block was told, not by that in which its turn comes', async () => {
+  test('decides by the FSM state at which a block was reported, not by the state when its turn comes', async () => {
     const { announcer, chain, heights, silent } = await setUp();
-    await waitFor(() => chain.asked === 1, { what: 'the first question' });
+    await waitFor(() => chain.asked === 1, { what: 'the first read of the FSM state' });
     chain.mine();
     chain.setFsmState('CATCHINGBLOCKS');
     for (let i = 0; i < 3; i += 1) chain.mine();
@@ -128,12 +144,12 @@ describe('announcer', () => {
     await chain.stop();
   });
 
-  test('what is told at IDLE waits, and is said once when the chain runs', async () => {
+  test('queues blocks reported at IDLE, and announces them once at RUNNING', async () => {
     const { announcer, chain, said, heights, metrics } = await setUp();
     chain.setFsmState('IDLE');
     for (let i = 0; i < 3; i += 1) chain.mine();
     const waiting = () => metrics.gaugeValue('teranode_p2p_announce_queue_length');
-    await waitFor(() => waiting() === 3 * 3 - 1, { what: 'one taken, the others waiting' });
+    await waitFor(() => waiting() === 3 * 3 - 1, { what: 'one under way, the others waiting' });
     expect(said).toEqual([]);
     chain.setFsmState('RUNNING');
     await waitFor(() => said.length === 9, { what: 'all that waited' });
@@ -144,12 +160,12 @@ describe('announcer', () => {
     await chain.stop();
   });
 
-  test('what is told at IDLE is old news when the chain goes on to sync', async () => {
+  test('does not announce blocks reported at IDLE when LEGACYSYNCING follows', async () => {
     const { announcer, chain, heights, silent } = await setUp();
     chain.setFsmState('IDLE');
     chain.mine();
     chain.setFsmState('LEGACYSYNCING');
-    await waitFor(() => silent() === 3, { what: 'three silent ones' });
+    await waitFor(() => silent() === 3, { what: 'three that are not announced' });
     chain.setFsmState('RUNNING');
     chain.mine();
     await waitFor(() => heights().includes(2), { what: 'the next block' });
@@ -158,9 +174,9 @@ describe('announcer', () => {
     await chain.stop();
   });
 
-  test('one that begins at IDLE waits as well, and one that is stopped there stops', async () => {
+  test('waits when it starts at IDLE, and can be stopped there', async () => {
     const begun = await setUp({ state: 'IDLE' });
-    await waitFor(() => begun.chain.asked === 1, { what: 'the first question' });
+    await waitFor(() => begun.chain.asked === 1, { what: 'the first read of the FSM state' });
     begun.chain.mine();
     begun.chain.setFsmState('RUNNING');
     await waitFor(() => begun.heights().includes(1), { what: 'the block' });
@@ -171,7 +187,7 @@ describe('announcer', () => {
     await begun.chain.stop();
   });
 
-  test('a failing publish is counted and the next announcement goes out', async () => {
+  test('counts a publish that fails, and announces the next block', async () => {
     let fails = true;
     const { announcer, chain, said, metrics } = await setUp({
       publish: async () => {
@@ -190,17 +206,17 @@ describe('announcer', () => {
     await chain.stop();
   });
 
-  test('what the node keeps to itself does not count as published', async () => {
+  test('does not count what the node suppresses as published', async () => {
     const { announcer, chain, metrics } = await setUp({ publish: async () => 'suppressed' });
     const counted = (outcome: string) => metrics.count('teranode_p2p_announcements_total', { outcome });
     chain.mine();
-    await waitFor(() => counted('suppressed') === 3, { what: 'three that were kept back' });
+    await waitFor(() => counted('suppressed') === 3, { what: 'three that were suppressed' });
     expect(counted('published')).toBe(0);
     await announcer.stop();
     await chain.stop();
   });
 
-  test('says nothing after stop', async () => {
+  test('announces nothing after stop', async () => {
     const { announcer, chain, said } = await setUp();
     await announcer.stop();
     await announcer.stop();

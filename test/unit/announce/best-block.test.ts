@@ -1,4 +1,4 @@
-// Requests for our best block: answered once for all who ask within two seconds, and only while the chain runs.
+// Requests for our best block: one announcement per two seconds answers all of them, and only at RUNNING.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { BestBlockAnnouncer } from '../../../src/announce/best-block.ts';
 import type { PeerId } from '../../../src/domain/ids.ts';
@@ -6,6 +6,7 @@ import type { Notification } from '../../../src/domain/notification.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { BEST, ScriptedChain } from '../../fakes/scripted-chain.ts';
+import { tracked } from '../../fakes/tracked.ts';
 
 const OWN = 'own' as PeerId;
 const PEER = 'peer' as PeerId;
@@ -16,7 +17,7 @@ function setUp() {
   const chain = new ScriptedChain();
   const metrics = new RecordedMetrics();
   const said: { topic: string; text: string; atMs: number }[] = [];
-  const told: Notification[] = [];
+  const notified: Notification[] = [];
   const outcome: { publish: () => Promise<PublishOutcome> } = { publish: async () => 'published' };
   const node = {
     hostId: () => OWN,
@@ -27,7 +28,14 @@ function setUp() {
     },
   };
   const announcer = new BestBlockAnnouncer(
-    { node, blockchain: chain, notify: (each) => told.push(each), clock, log: recordingLogger(), metrics },
+    {
+      node,
+      chain: tracked(chain, { clock }),
+      notify: (each) => notified.push(each),
+      clock,
+      log: recordingLogger(),
+      metrics,
+    },
     { topic: 'best' },
   );
   const pass = async (ms: number) => {
@@ -37,7 +45,7 @@ function setUp() {
     }
   };
   const count = (outcome: string) => metrics.count('teranode_p2p_announcements_total', { kind: 'best_block', outcome });
-  return { announcer, chain, said, told, outcome, metrics, pass, count };
+  return { announcer, chain, said, notified, outcome, metrics, pass, count };
 }
 
 beforeEach(() => {
@@ -49,18 +57,18 @@ afterEach(() => {
 });
 
 describe('best block', () => {
-  test('is announced when somebody asks, and told to watchers', async () => {
-    const { announcer, said, told, pass } = setUp();
-    announcer.asked(PEER);
+  test('is announced on request, and notified to subscribers', async () => {
+    const { announcer, said, notified, pass } = setUp();
+    announcer.requested(PEER);
     await pass(100);
     expect(said.map(({ text }) => text)).toEqual([`{"Height":2,"Hash":"${BEST.hash}"}`]);
-    expect(told).toMatchObject([{ type: 'best_block', isOwn: true, hash: BEST.hash, height: 2, peerId: OWN }]);
+    expect(notified).toMatchObject([{ type: 'best_block', isOwn: true, hash: BEST.hash, height: 2, peerId: OWN }]);
   });
 
-  test('a thousand who ask get one answer in two seconds, and who comes late gets the next', async () => {
+  test('is announced once in two seconds for a thousand requests, and again for a later request', async () => {
     const { announcer, said, pass } = setUp();
     for (let i = 0; i < 50; i += 1) {
-      for (let peer = 0; peer < 20; peer += 1) announcer.asked(`peer${peer}` as PeerId);
+      for (let peer = 0; peer < 20; peer += 1) announcer.requested(`peer${peer}` as PeerId);
       await pass(100);
     }
     await pass(5 * SECOND);
@@ -71,54 +79,57 @@ describe('best block', () => {
     });
   });
 
-  test('we do not answer ourselves', async () => {
+  test('is not announced for a request of our own', async () => {
     const { announcer, said, pass } = setUp();
-    announcer.asked(OWN);
+    announcer.requested(OWN);
     await pass(5 * SECOND);
     expect(said).toEqual([]);
   });
 
-  test.each(['IDLE', 'CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)('silent while the chain is %s', async (state) => {
-    const { announcer, chain, said, pass, count } = setUp();
-    chain.state = state;
-    announcer.asked(PEER);
-    await pass(3 * SECOND);
-    expect([said.length, count('silent')]).toEqual([0, 1]);
-    chain.state = 'RUNNING';
-    announcer.asked(PEER);
-    await pass(100);
-    expect(said).toHaveLength(1);
-  });
+  test.each(['IDLE', 'CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)(
+    'is not announced while the FSM state is %s',
+    async (state) => {
+      const { announcer, chain, said, pass, count } = setUp();
+      chain.state = state;
+      announcer.requested(PEER);
+      await pass(3 * SECOND);
+      expect([said.length, count('silent')]).toEqual([0, 1]);
+      chain.state = 'RUNNING';
+      announcer.requested(PEER);
+      await pass(100);
+      expect(said).toHaveLength(1);
+    },
+  );
 
-  test('a chain that fails or hangs costs an answer, and late ones are not published', async () => {
+  test('is not announced when the blockchain service fails, hangs or answers late', async () => {
     const { announcer, chain, said, pass, count } = setUp();
     chain.mood = 'fails';
-    announcer.asked(PEER);
+    announcer.requested(PEER);
     await pass(3 * SECOND);
     chain.mood = 'hangs';
-    announcer.asked(PEER);
+    announcer.requested(PEER);
     await pass(5 * SECOND);
     expect(count('failed')).toBe(2);
-    announcer.asked(PEER);
+    announcer.requested(PEER);
     await pass(5 * SECOND);
     expect(chain.open).toBe(1);
     chain.release();
     await pass(5 * SECOND);
     expect(said).toEqual([]);
-    announcer.asked(PEER);
+    announcer.requested(PEER);
     await pass(100);
     expect(said).toHaveLength(1);
   });
 
-  test('what the node keeps to itself is not told', async () => {
-    const { announcer, outcome, told, pass, count } = setUp();
+  test('is not notified when the node suppresses the announcement', async () => {
+    const { announcer, outcome, notified, pass, count } = setUp();
     outcome.publish = async () => 'suppressed';
-    announcer.asked(PEER);
+    announcer.requested(PEER);
     await pass(100);
-    expect([told.length, count('suppressed')]).toEqual([0, 1]);
+    expect([notified.length, count('suppressed')]).toEqual([0, 1]);
   });
 
-  test('we ask with our own id', async () => {
+  test('is requested from peers with our own peer ID', async () => {
     const { announcer, said, metrics } = setUp();
     expect(await announcer.request()).toBe('published');
     expect(said).toMatchObject([{ topic: 'best', text: '{"PeerID":"own"}' }]);
@@ -126,14 +137,14 @@ describe('best block', () => {
     expect(metrics.count('teranode_p2p_announcements_total', requests)).toBe(1);
   });
 
-  test('nothing after stop', async () => {
+  test('is not announced after stop', async () => {
     const { announcer, chain, said, pass } = setUp();
     chain.mood = 'hangs';
-    announcer.asked(PEER);
+    announcer.requested(PEER);
     await pass(100);
     await Promise.all([announcer.stop(), announcer.stop()]);
     chain.release();
-    announcer.asked(PEER);
+    announcer.requested(PEER);
     await pass(5 * SECOND);
     expect(said).toEqual([]);
   });

@@ -1,4 +1,4 @@
-// What this node says of itself, when, and what it does when a service fails or hangs. Time is moved by hand.
+// The status of this node: its content, when it is announced, and what happens when a service fails or hangs.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
@@ -16,6 +16,7 @@ import { decodeNodeStatus, encodeNodeStatus } from '../../../src/wire/node-statu
 import { encodeNotificationFrame } from '../../../src/wire/notification-frame.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { BEST, ScriptedChain } from '../../fakes/scripted-chain.ts';
+import { tracked } from '../../fakes/tracked.ts';
 import { dataJson, recordedTexts } from '../../support/recorded.ts';
 
 const OWN = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
@@ -36,10 +37,11 @@ function setUp(
 ) {
   const { hostId = OWN, clock = new FakeClock() } = deps;
   const chain = new ScriptedChain();
+  const tracker = tracked(chain, { clock });
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const said: { topic: string; text: string; status: NodeStatusMessage }[] = [];
-  const told: Notification[] = [];
+  const notified: Notification[] = [];
   const outcome: { publish: () => Promise<PublishOutcome> } = { publish: async () => 'published' };
   const node = {
     hostId: () => hostId,
@@ -54,10 +56,10 @@ function setUp(
   const announcer = new NodeStatusAnnouncer(
     {
       node,
-      blockchain: chain,
+      chain: tracker,
       blockAssembly: undefined,
       sync: { syncPeer: () => undefined },
-      notify: (notification) => told.push(notification),
+      notify: (notification) => notified.push(notification),
       clock,
       log,
       metrics,
@@ -72,10 +74,10 @@ function setUp(
     }
     await vi.advanceTimersByTimeAsync(0);
   };
-  return { announcer, chain, metrics, log, said, told, outcome, clock, pass };
+  return { announcer, chain, tracker, metrics, log, said, notified, outcome, clock, pass };
 }
 
-/** The header that a recorded status tells of. */
+/** The best header that a recorded status shows. */
 function bestOf(recorded: { best_block_hash: BlockHash; best_height: number; miner_name: string; chain_work: string }) {
   return {
     ...BEST,
@@ -94,8 +96,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('content', () => {
-  test('the very bytes of the recorded server, from the same facts', async () => {
+describe('a node status', () => {
+  test('has the bytes of the recorded Go server for the same facts', async () => {
     for (const text of recordedTexts('teranode-node_status.json')) {
       const recorded = JSON.parse(text);
       const clock = new FakeClock();
@@ -111,7 +113,7 @@ describe('content', () => {
     }
   });
 
-  test('the frame that a watcher of the recorded server got first', async () => {
+  test('has the frame that a WebSocket client of the recorded Go server got first', async () => {
     const { frames } = dataJson<{ frames: Record<string, { data: string }[]> }>('messages/teranode-websocket.json');
     const text = frames.hearer?.[0]?.data ?? '';
     const recorded = JSON.parse(text);
@@ -129,7 +131,7 @@ describe('content', () => {
     expect(ours.replace(uptime, '')).toBe(text.replace(uptime, ''));
   });
 
-  test('the sync peer, while there is one', async () => {
+  test('shows the sync peer', async () => {
     const peer: SyncPeer = { peerId: OWN, height: 7, hash: BEST.hash, sinceMs: 1_795_413_625_947 };
     const { announcer } = setUp({}, { sync: { syncPeer: () => peer } });
     expect(await announcer.current()).toMatchObject({
@@ -140,7 +142,7 @@ describe('content', () => {
     });
   });
 
-  test('no work where the service does not tell it; not more subtrees than peers read', async () => {
+  test('has no chain work when the service returns none, and no more subtrees than peers accept', async () => {
     const subtrees = Array.from({ length: 10_000 }, () => BEST.hash);
     const { announcer, chain } = setUp(
       {},
@@ -154,9 +156,9 @@ describe('content', () => {
   });
 });
 
-describe('times', () => {
-  test('at start, every 10 s, and told to watchers once each', async () => {
-    const { announcer, said, told, pass, metrics } = setUp();
+describe('a node status is announced', () => {
+  test('at start and every 10 s, with one notification each', async () => {
+    const { announcer, said, notified, pass, metrics } = setUp();
     announcer.start();
     announcer.start();
     await pass(100);
@@ -164,13 +166,14 @@ describe('times', () => {
     await pass(31 * SECOND);
     expect(said).toHaveLength(4);
     expect(said.map(({ status }) => Math.round(status.uptime))).toEqual([0, 10, 20, 30]);
-    expect(told).toHaveLength(4);
-    expect(told[1]).toMatchObject({ type: 'node_status', isOwn: true, peerId: OWN, bestHeight: 2 });
+    expect(notified).toHaveLength(4);
+    expect(notified[1]).toMatchObject({ type: 'node_status', isOwn: true, peerId: OWN, bestHeight: 2 });
     expect(metrics.count('teranode_p2p_announcements_total', { kind: 'node_status', outcome: 'published' })).toBe(4);
   });
 
   test('after each block and mining-on, not after a subtree', async () => {
-    const { announcer, chain, said, pass } = setUp();
+    const { announcer, chain, tracker, said, pass } = setUp();
+    await tracker.start(new AbortController().signal);
     announcer.start();
     await pass(2 * SECOND);
     chain.best = { ...BEST, height: 3 };
@@ -188,8 +191,9 @@ describe('times', () => {
     expect(said).toHaveLength(4);
   });
 
-  test('many blocks at once are told once a second, the last one for certain', async () => {
-    const { announcer, chain, said, pass } = setUp();
+  test('once per second for many blocks, and always for the last one', async () => {
+    const { announcer, chain, tracker, said, pass } = setUp();
+    await tracker.start(new AbortController().signal);
     announcer.start();
     await pass(2 * SECOND);
     for (let height = 3; height < 1003; height += 1) {
@@ -202,27 +206,27 @@ describe('times', () => {
     expect(said.at(-1)?.status.bestHeight).toBe(1002);
   });
 
-  test('whatever the state machine does', async () => {
-    const { announcer, chain, said, told, pass } = setUp();
+  test('whatever the FSM state is', async () => {
+    const { announcer, chain, said, notified, pass } = setUp();
     chain.state = 'CATCHINGBLOCKS';
     announcer.start();
     await pass(100);
     expect(said.map(({ topic, status }) => [topic, status.fsmState])).toEqual([['status', 'CATCHINGBLOCKS']]);
-    expect(told).toHaveLength(1);
+    expect(notified).toHaveLength(1);
   });
 
-  test('what the node keeps to itself is not told, and is known all the same', async () => {
-    const { announcer, outcome, told, pass, metrics } = setUp({ listenMode: 'listen_only' });
+  test('without a notification when the node suppresses it', async () => {
+    const { announcer, outcome, notified, pass, metrics } = setUp({ listenMode: 'listen_only' });
     outcome.publish = async () => 'suppressed';
     announcer.start();
     await pass(100);
-    expect(told).toEqual([]);
+    expect(notified).toEqual([]);
     expect(metrics.count('teranode_p2p_announcements_total', { outcome: 'suppressed' })).toBe(1);
     expect(await announcer.current()).toMatchObject({ listenMode: 'listen_only', bestHeight: 2 });
     expect(announcer.lastStatus()).toMatchObject({ listenMode: 'listen_only' });
   });
 
-  test('nothing after stop, which may come twice or in the middle', async () => {
+  test('no more after stop, which may come twice or while it is built', async () => {
     const { announcer, chain, said, pass, log } = setUp();
     chain.mood = 'hangs';
     announcer.start();
@@ -232,13 +236,12 @@ describe('times', () => {
     chain.tell('block');
     await pass(30 * SECOND);
     expect(said).toEqual([]);
-    expect(chain.subscribers).toBe(0);
     expect(log.lines.filter(({ level }) => level === 'warn')).toEqual([]);
   });
 });
 
-describe('services that fail or hang', () => {
-  test('a chain that fails costs its statuses, is said once, and nothing throws', async () => {
+describe('a service that fails or hangs', () => {
+  test('costs statuses and one warning when it is the blockchain service', async () => {
     const { announcer, chain, said, metrics, log, pass } = setUp();
     chain.mood = 'fails';
     announcer.start();
@@ -251,7 +254,7 @@ describe('services that fail or hang', () => {
     expect(said).toHaveLength(1);
   });
 
-  test('a chain that hangs is not asked again while it does, and said as soon as it answers', async () => {
+  test('is not asked again while it hangs, and the status is announced as soon as it answers', async () => {
     const { announcer, chain, said, metrics, pass } = setUp();
     chain.mood = 'hangs';
     announcer.start();
@@ -263,7 +266,7 @@ describe('services that fail or hang', () => {
     expect(said).toHaveLength(1);
   });
 
-  test('block assembly that fails or hangs is unknown, not a missing status', async () => {
+  test('leaves the details of block assembly empty when it is block assembly', async () => {
     let state: () => Promise<BlockAssemblyDetails> = () => Promise.reject(new Error('away'));
     const { announcer, said, pass } = setUp({}, { blockAssembly: { state: () => state() } });
     announcer.start();
@@ -277,24 +280,24 @@ describe('services that fail or hang', () => {
     expect(said[0]?.text).toContain('"block_assembly_details":{}');
   });
 
-  test('a publish that fails or hangs is counted, and the next one goes out', async () => {
-    const { announcer, outcome, said, told, metrics, pass } = setUp();
+  test('does not stop the announcements when publishing fails or hangs', async () => {
+    const { announcer, outcome, said, notified, metrics, pass } = setUp();
     outcome.publish = () => Promise.reject(new Error('not started'));
     announcer.start();
     await pass(SECOND);
     outcome.publish = () => new Promise(() => {});
     await pass(16 * SECOND);
     expect(metrics.count('teranode_p2p_announcements_total', { outcome: 'failed' })).toBe(2);
-    expect(told).toEqual([]);
+    expect(notified).toEqual([]);
     outcome.publish = async () => 'published';
     await pass(10 * SECOND);
     expect(said).toHaveLength(1);
   });
 
-  test('for a watcher: as last known, and an error while nothing has ever been', async () => {
+  test('leaves the last known status, and an error while none was ever known', async () => {
     const { announcer, chain, clock } = setUp();
     chain.mood = 'fails';
-    await expect(announcer.current()).rejects.toThrow('away');
+    await expect(announcer.current()).rejects.toThrow('down');
     chain.mood = 'answers';
     await announcer.current();
     chain.mood = 'fails';

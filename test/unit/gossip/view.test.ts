@@ -1,6 +1,6 @@
 // What the guards look at: that each question goes to the part that knows, and when a header counts as too easy.
 import { describe, expect, test } from 'vitest';
-import type { OwnTip } from '../../../src/chain/own-chain.ts';
+import type { OwnTip } from '../../../src/chain/tracker.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
 import { guardView, type PolicyOptions } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
@@ -26,9 +26,12 @@ function setUp(options: Partial<PolicyOptions> = {}) {
     ownId: own,
     blocks: attribution('block'),
     subtrees: attribution('subtree'),
-    ownChain: { heightOf: (hash: Hash) => (hash === HASH ? 7 : undefined), tip: () => chain.tip },
+    chain: {
+      heightOf: (hash: Hash) => (hash === HASH ? 7 : undefined),
+      tip: () => chain.tip,
+      isSyncing: () => false,
+    },
     isBanned: (id: string) => id === other,
-    fsm: { isSyncing: () => false },
     sync: { syncPeer: () => undefined },
     connectedSinceMs: (id: string) => connections.get(id),
     prefixes: 1,

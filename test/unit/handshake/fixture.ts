@@ -2,6 +2,7 @@
 // by vitest's fake timers.
 import { vi } from 'vitest';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
+import type { ChainTip } from '../../../src/handshake/answer.ts';
 import { Handshake, type HandshakeOptions } from '../../../src/handshake/handshake.ts';
 import type { PeerPatch } from '../../../src/peers/registry.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
@@ -55,13 +56,13 @@ export class World {
   tip: { height: number; hash: BlockHash | undefined } = { height: 1, hash: HASH };
   /** What sending to a peer does; default: it works. */
   send: (peerId: PeerId) => Promise<void> = async () => {};
-  readTip = async () => this.tip;
+  latestTip = async (): Promise<ChainTip | undefined> => this.tip;
 
   make(options: Partial<HandshakeOptions> = {}): Handshake {
     return new Handshake(
       {
         node: this.node(),
-        bestHeader: () => this.readTip(),
+        chain: { latestTip: () => this.latestTip() },
         registry: { heard: (peerId, patch) => this.heard.push({ peerId, patch }) },
         isConnected: (peerId) => this.connected.has(peerId),
         isBanned: (peerId) => this.banned.has(peerId),

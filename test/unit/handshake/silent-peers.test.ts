@@ -3,6 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';
+import { ScriptedChain } from '../../fakes/scripted-chain.ts';
+import { tracked } from '../../fakes/tracked.ts';
 import { message, PEER, pass, World } from './fixture.ts';
 
 const SECOND = 1000;
@@ -154,7 +156,10 @@ test('peers that refuse streams at once have no cool-down', async () => {
 });
 
 test('a slow blockchain service of our own makes no peer slow', async () => {
-  world.readTip = () => new Promise(() => {});
+  const chain = new ScriptedChain();
+  chain.mood = 'hangs';
+  const tracker = tracked(chain);
+  world.latestTip = () => tracker.latestTip();
   handshake.peerConnected(PEER);
   await pass(2 * SECOND);
   expect(world.typesTo(PEER)).toEqual(['version']);

@@ -3,6 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Handshake } from '../../../src/handshake/handshake.ts';
+import { ScriptedChain } from '../../fakes/scripted-chain.ts';
+import { tracked } from '../../fakes/tracked.ts';
 import { message, OWN, PEER, PREFIX, pass, TOPIC, World } from './fixture.ts';
 
 const SECOND = 1000;
@@ -159,25 +161,25 @@ describe('the version on the topic at start', () => {
 
 describe('our own tip in a version', () => {
   test('has no height and no hash while unknown, as in Go, and the last known tip afterwards', async () => {
-    world.readTip = async () => {
-      throw new Error('down');
-    };
+    const chain = new ScriptedChain();
+    const tracker = tracked(chain);
+    world.latestTip = () => tracker.latestTip();
+    chain.mood = 'fails';
     handshake.peerConnected(PEER);
     await pass(0);
     expect(JSON.parse(world.sent[0]?.text ?? '{}')).toMatchObject({ bestHeight: 0, bestHash: '' });
-    world.readTip = async () => ({ height: 7, hash: world.tip.hash });
+    chain.mood = 'answers';
+    chain.best = { ...chain.best, height: 7 };
     handshake.peerConnected(PEER);
     await pass(SECOND);
-    world.readTip = () => new Promise(() => {});
+    chain.mood = 'hangs';
     handshake.peerConnected(PEER);
     await pass(3 * SECOND);
     expect(world.sent.map(({ text }) => JSON.parse(text).bestHeight)).toEqual([0, 7, 7]);
   });
 
   test('no peer is ahead while our tip is unknown', async () => {
-    world.readTip = async () => {
-      throw new Error('down');
-    };
+    world.latestTip = async () => undefined;
     handshake.topicMessage(message({ type: 'verack' }), PEER);
     await pass(0);
     expect(world.ahead).toEqual([]);

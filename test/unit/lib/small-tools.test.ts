@@ -77,6 +77,13 @@ describe('token bucket', () => {
     expect([bucket.take(10_000), bucket.take(9000), bucket.take(9500)]).toEqual([true, false, false]);
   });
 
+  test('a charge beyond what there is becomes a debt that is refilled first', () => {
+    const bucket = new TokenBucket({ perSecond: 10, burst: 5 }, 0);
+    bucket.charge(8);
+    expect([0, 200, 300, 400, 5000].map((nowMs) => bucket.available(nowMs))).toEqual([-3, -1, 0, 1, 5]);
+    expect(bucket.take(5000, 5)).toBe(true);
+  });
+
   test('a rate of 0 limits nobody', () => {
     const buckets = new TokenBuckets<string>({ perSecond: 0, burst: 0 }, 2);
     expect([buckets.take('a', 0), buckets.take('a', 0), buckets.size]).toEqual([true, true, 0]);

@@ -1,3 +1,4 @@
+// Addresses of settings as multiaddrs, and what is read from multiaddrs.
 import { describe, expect, test } from 'vitest';
 import {
   advertisedOnBoundPort,
@@ -32,7 +33,7 @@ describe('addresses', () => {
     expect(parseMultiaddr(expected).toString()).toBe(expected);
   });
 
-  test.each(['', 'a:b:c', 'host:0', 'host:70000', 'x:'])('%j is refused', (address) => {
+  test.each(['', 'a:b:c', 'host:0', 'host:70000', 'x:'])('refuses %j as an advertised address', (address) => {
     expect(() => advertiseMultiaddr(address, 9905)).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
   });
 
@@ -54,7 +55,7 @@ describe('addresses', () => {
     expect(isPrivateMultiaddr(parseMultiaddr(address))).toBe(expected);
   });
 
-  test('the peer id at the end', () => {
+  test('reads the peer ID at the end of an address', () => {
     const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
     expect(peerIdOf(parseMultiaddr(`/ip4/1.2.3.4/tcp/1/p2p/${id}`))).toBe(id);
     expect(peerIdOf(parseMultiaddr('/ip4/1.2.3.4/tcp/1'))).toBeUndefined();
@@ -116,7 +117,7 @@ describe('addresses', () => {
     expect(() => dialMultiaddr(address)).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
   });
 
-  test('advertised addresses without a port get that of a listener of their family', () => {
+  test('gives advertised addresses without a port that of a listener of their IP family', () => {
     const bound = ['/ip4/127.0.0.1/tcp/4', '/ip6/::1/tcp/6', '/ip4/10.0.0.1/tcp/7'].map(parseMultiaddr);
     const texts = (listeners: typeof bound) =>
       advertisedOnBoundPort(['x.example', '2001:db8::1', '192.0.2.1', '192.0.2.2:9'], listeners).map(String);
@@ -129,7 +130,7 @@ describe('addresses', () => {
     expect(texts([])).toEqual([]);
   });
 
-  test('an address with a peer’s id at its end, or nothing', () => {
+  test('adds a peer ID to an address, or returns nothing for an invalid or foreign one', () => {
     const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
     const whole = `/ip4/1.2.3.4/tcp/1/p2p/${id}`;
     expect(withPeerId('/ip4/1.2.3.4/tcp/1', id)).toBe(whole);

@@ -1,3 +1,4 @@
+// The limits of libp2p's store, and its listings.
 import { Key } from 'interface-datastore';
 import { expect, test } from 'vitest';
 import { BoundedDatastore } from '../../../src/adapters/libp2p/discovery/bounded-datastore.ts';
@@ -10,7 +11,7 @@ function setUp(maxEntries: number, maxBytes = 1 << 20) {
 
 const value = (size = 1) => new Uint8Array(size);
 
-test('keeps, finds, lists and forgets', async () => {
+test('stores, reads, lists and deletes entries', async () => {
   const { store } = setUp(10);
   store.put(new Key('/peers/a'), Uint8Array.of(1));
   store.put(new Key('/dht/provider/b'), Uint8Array.of(2));
@@ -24,7 +25,7 @@ test('keeps, finds, lists and forgets', async () => {
   expect(store.size()).toBe(1);
 });
 
-test('a flood of one kind leaves the other alone, and what was used last', () => {
+test('a flood of one kind evicts neither other kinds nor recently used entries', () => {
   const { store, metrics } = setUp(100);
   store.put(new Key('/peers/honest'), value());
   store.put(new Key('/dht/ours'), value());
@@ -38,7 +39,7 @@ test('a flood of one kind leaves the other alone, and what was used last', () =>
   expect(metrics.count('teranode_p2p_datastore_evicted_total')).toBe(901);
 });
 
-test('bytes are bounded too, and so are kinds', () => {
+test('the number of bytes and the number of kinds are limited', () => {
   const { store } = setUp(1000, 10_000);
   for (let i = 0; i < 100; i += 1) store.put(new Key(`/a/${i}`), value(800));
   expect(store.size()).toBe(10);
@@ -46,7 +47,7 @@ test('bytes are bounded too, and so are kinds', () => {
   expect(store.size()).toBeLessThan(16 * 50 + 10);
 });
 
-test('what lies below a path is listed, whatever else is there, and however it came and went', async () => {
+test('lists exactly the entries below a path, after any sequence of writes and deletes', async () => {
   const { store } = setUp(1000);
   const listed = async (prefix: string) => {
     const found: string[] = [];
@@ -69,7 +70,7 @@ test('what lies below a path is listed, whatever else is there, and however it c
   expect(await listed('/dht/provider/key')).toEqual([]);
 });
 
-test('a list of what lies below a path does not grow with all that is stored', async () => {
+test('the cost of listing a path does not grow with the size of the store', async () => {
   const { store } = setUp(50_000);
   for (let i = 0; i < 20_000; i += 1) store.put(new Key(`/dht/provider/other${i}/p`), value());
   store.put(new Key('/dht/provider/key/a'), value());

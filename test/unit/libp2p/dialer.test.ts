@@ -1,4 +1,4 @@
-// Retries that never give up, and leave out what cannot work. Time is moved by hand; the loop's own tick is short.
+// Retries that never give up, and that skip dials that cannot work. Time is moved by hand; the dialer's own tick is short.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   Dialer,
@@ -36,23 +36,23 @@ function setUp(outcomes: () => DialOutcome, optimiseRetries = true, takesMs: (ad
         if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
         underWay.delete(address);
         const outcome = outcomes();
-        if (outcome === 'connected') come();
+        if (outcome === 'connected') connect();
         return outcome === 'connected' ? { outcome, peerId: PEER } : { outcome };
       },
     },
     { optimiseRetries },
   );
   /** The peer gets a connection, whoever dialled. */
-  function come(): void {
+  function connect(): void {
     connected.add(PEER);
-    dialer.peerCame(PEER);
+    dialer.peerConnected(PEER);
   }
-  function leave(): void {
+  function disconnect(): void {
     connected.delete(PEER);
-    dialer.peerLost(PEER);
+    dialer.peerDisconnected(PEER);
     dialer.networkChanged();
   }
-  return { dialer, dialled, connected, log, come, leave, mostUnderWay: () => mostUnderWay };
+  return { dialer, dialled, connected, log, connect, disconnect, mostUnderWay: () => mostUnderWay };
 }
 
 function gapsOf(dialled: readonly { atMs: number }[]): number[] {
@@ -86,7 +86,7 @@ describe('dialer', () => {
     expect(dialled.length).toBeGreaterThan(50);
   });
 
-  test('a static peer that is lost is dialled again at once, though it failed often before', async () => {
+  test('a static peer that disconnects is dialled again at once, although it failed often before', async () => {
     let works = false;
     const { dialer, dialled, connected } = setUp(() => (works ? 'connected' : 'failed'));
     dialer.add([target('always')]);
@@ -97,18 +97,18 @@ describe('dialer', () => {
     expect(connected.has(PEER)).toBe(true);
     const before = dialled.length;
     connected.delete(PEER);
-    dialer.peerLost(PEER);
+    dialer.peerDisconnected(PEER);
     await vi.advanceTimersByTimeAsync(2000);
     expect(dialled.length).toBe(before + 1);
     dialer.stop();
   });
 
-  describe.each(['always', 'when_alone'] as const)('a peer that will not have us (kept: %s)', (keep) => {
+  describe.each(['always', 'when_alone'] as const)('a peer that rejects us (kept: %s)', (keep) => {
     test.each([0, 100, SETTLED_MS - 1000])(
-      'and ends each connection after %i ms is dialled as one that fails, and logged once',
+      'and closes each connection after %i ms is dialled like one that fails, and logged once',
       async (livesMs) => {
-        const { dialer, dialled, connected, leave, log } = setUp(() => {
-          setTimeout(leave, livesMs);
+        const { dialer, dialled, connected, disconnect, log } = setUp(() => {
+          setTimeout(disconnect, livesMs);
           return 'connected';
         });
         dialer.add([target(keep)]);
@@ -124,9 +124,9 @@ describe('dialer', () => {
       },
     );
 
-    test('also when it ends them before the dial is over', async () => {
-      const { dialer, dialled, leave } = setUp(() => {
-        queueMicrotask(leave);
+    test('and closes them before the dial is over is dialled like one that fails', async () => {
+      const { dialer, dialled, disconnect } = setUp(() => {
+        queueMicrotask(disconnect);
         return 'connected';
       });
       dialer.add([target(keep)]);
@@ -137,27 +137,27 @@ describe('dialer', () => {
     });
   });
 
-  test('a peer that comes to us and ends that at once is not dialled any sooner', async () => {
-    const { dialer, dialled, come, leave } = setUp(() => {
-      setTimeout(leave, 100);
+  test('a peer that connects to us and disconnects at once is not dialled sooner', async () => {
+    const { dialer, dialled, connect, disconnect } = setUp(() => {
+      setTimeout(disconnect, 100);
       return 'connected';
     });
     dialer.add([target('always')]);
     dialer.start();
     for (let i = 0; i < 600; i += 1) {
       await vi.advanceTimersByTimeAsync(900);
-      come();
+      connect();
       await vi.advanceTimersByTimeAsync(100);
-      leave();
+      disconnect();
     }
     dialer.stop();
     expect(dialled.length).toBeLessThan(30);
   });
 
-  test('a static peer that was with us restarts: dialled within a second, however often it had refused us before', async () => {
+  test('a static peer that restarts is dialled within a second, however often it had rejected us before', async () => {
     let refuses = true;
-    const { dialer, dialled, connected, leave } = setUp(() => {
-      if (refuses) setTimeout(leave, 100);
+    const { dialer, dialled, connected, disconnect } = setUp(() => {
+      if (refuses) setTimeout(disconnect, 100);
       return 'connected';
     });
     dialer.add([target('always')]);
@@ -168,7 +168,7 @@ describe('dialer', () => {
     expect(connected.has(PEER)).toBe(true);
     for (let restart = 0; restart < 3; restart += 1) {
       const before = dialled.length;
-      leave();
+      disconnect();
       await vi.advanceTimersByTimeAsync(1000);
       expect(dialled).toHaveLength(before + 1);
       expect(connected.has(PEER)).toBe(true);
@@ -177,7 +177,7 @@ describe('dialer', () => {
     dialer.stop();
   });
 
-  test('what cannot work is left out until something changes, unless retries are not optimised', async () => {
+  test('a hopeless dial is not repeated until something changes, unless retries are not optimised', async () => {
     for (const [optimise, expected] of [
       [true, 1],
       [false, 5],
@@ -201,13 +201,13 @@ describe('dialer', () => {
     dialer.start();
     await vi.advanceTimersByTimeAsync(1000);
     connected.clear();
-    dialer.peerLost(PEER);
+    dialer.peerDisconnected(PEER);
     await vi.advanceTimersByTimeAsync(60_000);
     expect(dialled).toHaveLength(1);
     dialer.stop();
   });
 
-  test('a bootstrap address that is not persistent is used again only when nobody is left', async () => {
+  test('a bootstrap address that is not persistent is used again only when no peer is connected', async () => {
     const { dialer, dialled, connected } = setUp(() => 'connected');
     dialer.add([target('when_alone')]);
     dialer.start();
@@ -222,7 +222,7 @@ describe('dialer', () => {
     dialer.stop();
   });
 
-  test('targets are bounded, and the same address counts once', async () => {
+  test('the number of targets is limited, and the same address counts once', async () => {
     const { dialer, dialled } = setUp(() => 'failed');
     dialer.add(
       Array.from({ length: 5000 }, (_each, i) => ({
@@ -238,7 +238,7 @@ describe('dialer', () => {
     dialer.stop();
   });
 
-  test('a hundred dead cached peers never hold up a static one, which keeps its own schedule', async () => {
+  test('a hundred dead cached peers never delay a static one, which keeps its own schedule', async () => {
     const dead = Array.from(
       { length: 100 },
       (_each, i): DialTarget => ({
@@ -258,7 +258,7 @@ describe('dialer', () => {
     await vi.advanceTimersByTimeAsync(8000);
     const atMs = dialled.filter(({ address }) => address === target('always').address).map((each) => each.atMs);
     const gaps = atMs.slice(1).map((each, i) => each - (atMs[i] ?? 0));
-    // 500 ms, 1 s, 2 s, 4 s, each up to the next look of the loop.
+    // 500 ms, 1 s, 2 s, 4 s, each up to the next tick.
     for (const [i, backoffMs] of [500, 1000, 2000, 4000].entries()) {
       expect(gaps[i]).toBeGreaterThanOrEqual(backoffMs);
       expect(gaps[i]).toBeLessThanOrEqual(backoffMs + 250);
@@ -269,7 +269,7 @@ describe('dialer', () => {
     dialer.stop();
   });
 
-  test('static targets that hang are bounded and all get their turn', async () => {
+  test('parallel dials to static targets that hang are limited, and every target is dialled', async () => {
     const { dialer, dialled, mostUnderWay } = setUp(
       () => 'failed',
       true,
@@ -298,7 +298,7 @@ describe('dialer', () => {
     dialer.stop();
   });
 
-  test('retry makes every target due at once, whatever it waited for', async () => {
+  test('retry makes every target due at once', async () => {
     const { dialer, dialled } = setUp(() => 'hopeless');
     dialer.add([target('always')]);
     dialer.start();

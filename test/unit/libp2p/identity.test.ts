@@ -1,4 +1,4 @@
-// Where the key comes from, in which order, and what is refused.
+// Where the private key comes from, in which order, and which keys are refused.
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys';
@@ -30,14 +30,14 @@ describe('identity', () => {
     expect(Buffer.from((await blockchain.getState(STATE_KEY)) ?? []).toString()).toBe(hexOf(first.raw));
   });
 
-  test('the setting comes first and is not stored', async () => {
+  test('the setting has priority and is not stored', async () => {
     const { load, blockchain } = await setUp();
     const key = await generateKeyPair('Ed25519');
     expect((await load(hexOf(key.raw))).publicKey.toString()).toBe(key.publicKey.toString());
     expect(await blockchain.getState(STATE_KEY)).toBeUndefined();
   });
 
-  test('the store comes before a key file; libp2p’s protobuf form is read as bytes and as hex', async () => {
+  test('the store has priority over a key file, and libp2p’s protobuf form is read as bytes and as hex', async () => {
     const { load, blockchain, folder } = await setUp();
     const [stored, filed] = [await generateKeyPair('Ed25519'), await generateKeyPair('Ed25519')];
     writeFileSync(join(folder, 'p2p.key'), hexOf(filed.raw));
@@ -52,7 +52,7 @@ describe('identity', () => {
     }
   });
 
-  test('a Go node’s key file is moved into the store: no second node can start on it', async () => {
+  test('the key of a Go node’s key file is stored, and the file renamed so that no second node can start on it', async () => {
     const { load, blockchain, folder, log } = await setUp();
     const key = await generateKeyPair('Ed25519');
     const file = join(folder, 'p2p.key');
@@ -68,7 +68,7 @@ describe('identity', () => {
     expect((await other.load()).publicKey.toString()).not.toBe(key.publicKey.toString());
   });
 
-  test('a key file that cannot be moved is warned of, and moved at a later start', async () => {
+  test('a key file that cannot be renamed is logged, and renamed at a later start', async () => {
     const { load, folder, log } = await setUp();
     const key = await generateKeyPair('Ed25519');
     const file = join(folder, 'p2p.key');
@@ -90,14 +90,14 @@ describe('identity', () => {
     expect(existsSync(file)).toBe(true);
   });
 
-  test('64 bytes, or 96 that repeat the public half', async () => {
+  test('accepts keys of 64 bytes, and of 96 bytes that repeat the public half', async () => {
     const key = await generateKeyPair('Ed25519');
     const hex = hexOf(key.raw);
     for (const form of [hex, hex + hex.slice(64), hex.toUpperCase()])
       expect(parsePrivateKey(form).publicKey.toString()).toBe(key.publicKey.toString());
   });
 
-  test('what is no key, or whose halves do not belong together, is refused', async () => {
+  test('refuses text that is no key, and a key whose halves do not match', async () => {
     const [a, b] = [hexOf((await generateKeyPair('Ed25519')).raw), hexOf((await generateKeyPair('Ed25519')).raw)];
     for (const form of ['', 'xyz', a.slice(2), `${a}00`, a.slice(0, 64) + b.slice(64), a + b.slice(64)]) {
       expect(() => parsePrivateKey(form)).toThrow(expect.objectContaining({ code: 'PRIVATE_KEY_INVALID' }));

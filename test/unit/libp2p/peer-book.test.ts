@@ -5,7 +5,7 @@ import { peer } from '../../fakes/ban-parts.ts';
 
 type Opened = Parameters<PeerBook['opened']>[2];
 
-test('a peer is connected since the newest of its open connections began', () => {
+test('a peer counts as connected since its newest open connection began', () => {
   const book = new PeerBook();
   const id = peer(1);
   const open = (name: string, sinceMs: number) => book.opened(id, name, { sinceMs } as Opened);

@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+// What the peer cache keeps, what it reads back, and when it writes its file.
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PeerCache } from '../../../src/adapters/libp2p/discovery/peer-cache.ts';
@@ -28,7 +29,7 @@ function setUp() {
 }
 
 describe('peer cache', () => {
-  test('comes back after a restart', async () => {
+  test('is read back after a restart', async () => {
     const { open } = setUp();
     const first = open();
     first.seen(A, [ADDRESS]);
@@ -36,7 +37,7 @@ describe('peer cache', () => {
     expect(await open().load()).toEqual([{ id: A, addresses: [ADDRESS], lastSeenMs: 1_700_000_000_000 }]);
   });
 
-  test('keeps the peers seen last, and none without an address', () => {
+  test('keeps the peers seen last, and no peer without an address', () => {
     const { open, clock } = setUp();
     const cache = open();
     for (const id of [A, B, C, D]) {
@@ -47,7 +48,7 @@ describe('peer cache', () => {
     expect(cache.size()).toBe(3);
   });
 
-  test('forgets what is older than its TTL', async () => {
+  test('forgets peers that were last seen longer ago than its TTL', async () => {
     const { open, clock } = setUp();
     const cache = open();
     cache.seen(A, [ADDRESS]);
@@ -57,7 +58,7 @@ describe('peer cache', () => {
   });
 
   test.each(['not json', '{"version":2}', '{"version":1,"peers":[{"id":5}]}', '{"version":1,"peers":5}', ''])(
-    'a damaged file (%j) is reported and left out',
+    'a damaged file (%j) is logged and ignored',
     async (text) => {
       const { open, file, log } = setUp();
       const cache = open();
@@ -69,7 +70,7 @@ describe('peer cache', () => {
     },
   );
 
-  test('what a peer says of itself is judged when it comes: length, number, form, whose address it is', async () => {
+  test('checks the addresses of a peer when it learns them: length, number, format, and whose they are', async () => {
     const { open } = setUp();
     const cache = open();
     const long = `/dns4/${'a'.repeat(600)}/tcp/1`;
@@ -93,7 +94,7 @@ describe('peer cache', () => {
     expect(peers).toHaveLength(2);
   });
 
-  test('one bad entry of the file costs itself only, one bad address too', async () => {
+  test('ignores a bad entry of the file alone, and a bad address alone', async () => {
     const { open, file, log, clock } = setUp();
     const lastSeenMs = clock.now();
     const bad = [
@@ -109,7 +110,7 @@ describe('peer cache', () => {
     expect(log.lines).toEqual([expect.objectContaining({ level: 'warn', fields: { file, dropped: 4 } })]);
   });
 
-  test('never writes more than it reads again', async () => {
+  test('never writes a file that is too large to read', async () => {
     const { file, log, clock } = setUp();
     const open = () => new PeerCache({ log, nowMs: () => clock.now() }, { file, maxPeers: 10_000, ttlMs: 1_000_000 });
     const cache = open();
@@ -130,10 +131,84 @@ describe('peer cache', () => {
     expect(again[0]?.id).toBe(ids.at(-1));
   });
 
-  test('writes only when something changed', async () => {
+  test('writes nothing before it has a peer', async () => {
     const { open, file } = setUp();
-    const cache = open();
-    await cache.save();
+    await open().save();
     expect(() => readFileSync(file)).toThrow();
+  });
+
+  test('writes the file again only when a peer or its addresses changed', async () => {
+    const { open, file, clock } = setUp();
+    const cache = open();
+    // Each write makes a new file and swaps it in.
+    const isWritten = async () => {
+      const before = statSync(file, { throwIfNoEntry: false })?.ino;
+      await cache.save();
+      return statSync(file, { throwIfNoEntry: false })?.ino !== before;
+    };
+    cache.seen(A, [ADDRESS]);
+    expect(await isWritten()).toBe(true);
+    clock.advance(5);
+    cache.seen(A, [ADDRESS]);
+    expect(await isWritten()).toBe(false);
+    cache.seen(A, [ADDRESS, '/ip4/5.6.7.8/tcp/2']);
+    expect(await isWritten()).toBe(true);
+    cache.seen(B, [ADDRESS]);
+    expect(await isWritten()).toBe(true);
+    expect(await isWritten()).toBe(false);
+  });
+
+  test('a peer that is connected longer than the TTL is written now and then, and does not expire', async () => {
+    const { open, clock } = setUp();
+    const cache = open();
+    cache.seen(A, [ADDRESS]);
+    for (let i = 0; i < 30; i += 1) {
+      clock.advance(100);
+      await cache.save();
+    }
+    expect(await open().load()).toEqual([{ id: A, addresses: [ADDRESS], lastSeenMs: clock.now() }]);
+  });
+
+  test('a peer that disconnected was last seen then, one that is connected at a stop is seen now', async () => {
+    const { open, clock } = setUp();
+    const cache = open();
+    cache.seen(A, [ADDRESS]);
+    cache.seen(B, [ADDRESS]);
+    clock.advance(10);
+    cache.disconnected(A);
+    const leftMs = clock.now();
+    clock.advance(10);
+    await cache.saveLast();
+    expect(await open().load()).toEqual([
+      { id: B, addresses: [ADDRESS], lastSeenMs: clock.now() },
+      { id: A, addresses: [ADDRESS], lastSeenMs: leftMs },
+    ]);
+  });
+
+  test('a connected peer stays when the cache is full of peers that were seen after it connected', () => {
+    const { open, clock } = setUp();
+    const cache = open();
+    cache.seen(A, [ADDRESS]);
+    for (const id of [B, C, D]) {
+      clock.advance(1);
+      cache.seen(id, [ADDRESS]);
+      cache.disconnected(id);
+    }
+    expect(cache.size()).toBe(3);
+    clock.advance(2000);
+    cache.seen(A, [ADDRESS]);
+    expect(cache.size()).toBe(1);
+  });
+
+  test('a file that could not be written is written at the next save', async () => {
+    const { open, file, log } = setUp();
+    const cache = open();
+    writeFileSync(dirname(dirname(file)).concat('/deep'), 'a file where the folder should be');
+    cache.seen(A, [ADDRESS]);
+    await cache.save();
+    expect(log.lines.map(({ event }) => event)).toEqual(['failed to write the peer cache']);
+    rmSync(dirname(file));
+    await cache.save();
+    expect(await open().load()).toHaveLength(1);
   });
 });

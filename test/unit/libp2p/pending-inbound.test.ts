@@ -1,4 +1,4 @@
-// Who shares the places of handshakes that are under way, and when they are free again.
+// Who shares the slots of unfinished handshakes, and when a slot is free again.
 import { multiaddr } from '@multiformats/multiaddr';
 import { expect, test } from 'vitest';
 import { MAX_PENDING_OF_ADDRESS, PendingInbound } from '../../../src/adapters/libp2p/connections/pending-inbound.ts';
@@ -26,14 +26,14 @@ test.each<[string, (i: number) => string, mine: string, others: string]>([
   ['an IPv4 address', () => '192.0.2.1', '192.0.2.1', '192.0.2.2'],
   ['an IPv4 address mapped to IPv6', () => '::ffff:192.0.2.1', '192.0.2.1', '::ffff:192.0.2.2'],
   ['a /64 of IPv6', (i) => `2001:db8:1:2::${i + 1}`, '2001:db8:1:2:ffff::1', '2001:db8:1:3::1'],
-])('%s has its places and no more', (_what, hosts, mine, others) => {
+])('%s has its share of the slots and no more', (_what, hosts, mine, others) => {
   const { pending, fill } = setUp();
   fill(hosts);
   expect(pending.take(socket(mine, 1))).toBe(false);
   expect(pending.take(socket(others, 1))).toBe(true);
 });
 
-test('a place is free once: when the handshake is over, or the socket is closed', () => {
+test('a slot is released once: when the handshake is over, or the socket is closed', () => {
   const { pending, fill, count } = setUp();
   const [first, second] = fill(() => '192.0.2.1');
   if (first === undefined || second === undefined) throw new Error('no sockets');
@@ -44,9 +44,10 @@ test('a place is free once: when the handshake is over, or the socket is closed'
   expect([1, 2, 3].map((port) => pending.take(socket('192.0.2.1', port)))).toEqual([true, true, false]);
 });
 
-test('what comes through a relay takes none', () => {
+test('relayed connections take no slot', () => {
   const { pending, count } = setUp();
   const remoteAddr = multiaddr(`/ip4/192.0.2.1/tcp/1/p2p/${peer(1)}/p2p-circuit`);
-  for (let i = 0; i <= MAX_PENDING_OF_ADDRESS; i += 1) expect(pending.take({ remoteAddr })).toBe(true);
+  const relayed = Object.assign(new EventTarget(), { remoteAddr });
+  for (let i = 0; i <= MAX_PENDING_OF_ADDRESS; i += 1) expect(pending.take(relayed)).toBe(true);
   expect(count()).toBe(0);
 });

@@ -1,4 +1,4 @@
-// What of the answers to a lookup is looked at.
+// Which providers of the answers to a lookup are used.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { PeerInfo } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
@@ -42,13 +42,13 @@ function lookUp(answers: readonly PeerInfo[][]): ReadonlySet<string> {
   return found;
 }
 
-test('one that names hundreds does not end the lookup before another is heard', async () => {
+test('an answer with hundreds of providers does not end the lookup before the next answer', async () => {
   const [honest] = await peers(1);
   const found = lookUp([await peers(500), honest === undefined ? [] : [honest]]);
   await vi.waitFor(() => expect(found).toContain(honest?.id.toString()), 3000);
 });
 
-test('of an answer that names more than is looked at, which is looked at changes from round to round', async () => {
+test('the selection from an answer with too many providers changes from round to round', async () => {
   const all = await peers(600);
   const found = lookUp([all]);
   await vi.waitFor(() => expect(found.size).toBeGreaterThan(400), 10_000);

@@ -17,7 +17,7 @@ function setUp(maxIds = 1_000_000) {
   return { seen, metrics, pass };
 }
 
-test('an id is kept for its time, and forgotten soon after', () => {
+test('a message ID is kept for its time and forgotten soon after', () => {
   const { seen, pass } = setUp();
   pass(17_000);
   seen.put('a');
@@ -28,7 +28,7 @@ test('an id is kept for its time, and forgotten soon after', () => {
   expect(seen.has('a')).toBe(false);
 });
 
-test('steady traffic stays within its time', () => {
+test('IDs of steady traffic are forgotten in time', () => {
   const { seen, pass } = setUp();
   for (let i = 0; i < 600; i += 1) {
     seen.put(`${i}`);
@@ -39,7 +39,7 @@ test('steady traffic stays within its time', () => {
   expect(seen.has('590')).toBe(true);
 });
 
-test('a flood pushes out the oldest, counted, and never more than the bound is kept', () => {
+test('a flood evicts the oldest IDs, counts them, and never exceeds the bound', () => {
   const { seen, metrics } = setUp(1000);
   for (let i = 0; i < 10_000; i += 1) {
     seen.put(`${i}`);

@@ -1,3 +1,4 @@
+// Which connections are closed when there are too many.
 import { describe, expect, test } from 'vitest';
 import {
   CROWD,
@@ -25,7 +26,7 @@ function candidate(peerId: string, fields: Partial<TrimCandidate> = {}): TrimCan
 describe('trimming', () => {
   const names = (count: number) => Array.from({ length: count }, (_each, i) => `p${i}`);
 
-  test('nothing up to the high-water mark, down to the low-water mark above it', () => {
+  test('closes nothing up to the high-water mark, and closes down to the low-water mark above it', () => {
     expect(
       chooseToTrim(
         names(5).map((name) => candidate(name)),
@@ -42,14 +43,14 @@ describe('trimming', () => {
     ).toHaveLength(3);
   });
 
-  test('young and protected connections stay, even when that leaves too many', () => {
+  test('keeps young and protected connections, even when that leaves too many', () => {
     const all = names(8).map((name, i) =>
       candidate(name, i < 4 ? { isProtected: true } : { connectedAtMs: NOW_MS - 1000 }),
     );
     expect(chooseToTrim(all, MARKS, NOW_MS)).toEqual([]);
   });
 
-  test('the least useful go first: no mesh, inbound, young', () => {
+  test('closes the least useful first: without a mesh, inbound, young', () => {
     const all = [
       candidate('mesh', { meshTopics: 2 }),
       candidate('outbound', { direction: 'outbound' }),
@@ -74,14 +75,14 @@ describe('trimming', () => {
       candidate(`young ${name}`, { connectedAtMs: NOW_MS - 1000, group: group(i), ...fields }),
     );
 
-  test('on a crowded node those of a crowded address go first, however young; a few of them may stay', () => {
+  test('on a crowded node closes connections of a crowded address first, however young, and keeps a few of them', () => {
     const others = crowdedAt(LARGE.highWater) - 20;
     const chosen = chooseToTrim([...old(20), ...young(others, () => '198.51.100.1')], LARGE, NOW_MS);
     expect(chosen).toHaveLength(others - CROWD);
     expect(chosen.every((peerId) => peerId.startsWith('young'))).toBe(true);
   });
 
-  test('before that they are spared while they are young, and nobody makes room for them', () => {
+  test('below that mark spares young connections of a crowded address, and closes no others for them', () => {
     const all = [...old(30), ...young(60, () => '198.51.100.1')];
     expect(chooseToTrim(all, LARGE, NOW_MS)).toEqual([]);
     const later = chooseToTrim(all, LARGE, NOW_MS + LARGE.graceMs);
@@ -89,14 +90,14 @@ describe('trimming', () => {
     expect(later).toHaveLength(60);
   });
 
-  test('twenty of one address are trimmed like any others', () => {
+  test('trims twenty connections of one address like any others', () => {
     const all = young(20, () => '127.0.0.1');
     const marks = { lowWater: 5, highWater: 10 };
     expect(chooseToTrim(all, { ...marks, graceMs: 0 }, NOW_MS)).toHaveLength(15);
     expect(chooseToTrim(all, { ...marks, graceMs: 60_000 }, NOW_MS)).toEqual([]);
   });
 
-  test('neither the protected nor those in a mesh count as a crowd', () => {
+  test('does not count protected peers and mesh peers as a crowd', () => {
     const one = () => '198.51.100.1';
     const all = [
       ...old(20),
@@ -106,7 +107,7 @@ describe('trimming', () => {
     expect(chooseToTrim(all, LARGE, NOW_MS)).toEqual([]);
   });
 
-  test('young ones of many addresses push out nobody who was there, and compete when they are old', () => {
+  test('young connections of many addresses evict none that were there, and compete once they are old', () => {
     const all = [...old(20), ...young(60, (i) => `198.51.100.${i}`)];
     expect(chooseToTrim(all, LARGE, NOW_MS)).toEqual([]);
     const later = chooseToTrim(all, LARGE, NOW_MS + LARGE.graceMs);

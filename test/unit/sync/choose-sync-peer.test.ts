@@ -1,4 +1,4 @@
-// Each rule of the choice by a table, and what must hold for whatever peers there are.
+// The choice of the sync peer: a table for each rule, and properties that hold for any set of peers.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
@@ -11,7 +11,7 @@ import {
 import { candidate, hashOf, NOW_MS, OWN_HEIGHT, snapshot } from './rows.ts';
 
 const never = () => {
-  throw new Error('not by chance');
+  throw new Error('the choice must not be random');
 };
 
 function chosen(candidates: readonly SyncCandidate[], changes: Partial<SyncSnapshot> = {}, random = () => 0) {
@@ -19,27 +19,27 @@ function chosen(candidates: readonly SyncCandidate[], changes: Partial<SyncSnaps
   return choice.outcome === 'chosen' ? choice.peer.peerId : choice.why;
 }
 
-describe('who qualifies', () => {
+describe('fitness of a peer to sync from', () => {
   const high = 500;
   const at = { height: high, hash: hashOf('claim') };
   test.each<[string, Partial<SyncCandidate>, string]>([
-    ['a spotless peer ahead', {}, 'fit'],
-    ['one whose DataHub was not asked yet', { dataHubHealth: 'unknown' }, 'fit'],
-    ['one that is gone', { isConnected: false }, 'not_connected'],
-    ['a banned one', { isBanned: true }, 'banned'],
-    ['one that claims nothing', { claimed: undefined }, 'no_best_hash'],
-    ['one without a best hash', { claimed: { height: high, hash: undefined } }, 'no_best_hash'],
-    ['one at our height', { claimed: { height: OWN_HEIGHT, hash: hashOf('x') } }, 'not_ahead'],
-    ['one below us', { claimed: { height: 3, hash: hashOf('x') } }, 'not_ahead'],
-    ['one without a DataHub', { dataHubUrl: undefined }, 'no_datahub'],
-    ['one with an empty URL', { dataHubUrl: '' }, 'no_datahub'],
-    ['one whose DataHub does not answer', { dataHubHealth: 'unhealthy' }, 'datahub_unhealthy'],
+    ['a peer ahead without offences', {}, 'fit'],
+    ['a peer whose DataHub was not checked yet', { dataHubHealth: 'unknown' }, 'fit'],
+    ['a disconnected peer', { isConnected: false }, 'not_connected'],
+    ['a banned peer', { isBanned: true }, 'banned'],
+    ['a peer without a claim', { claimed: undefined }, 'no_best_hash'],
+    ['a peer without a best hash', { claimed: { height: high, hash: undefined } }, 'no_best_hash'],
+    ['a peer at our height', { claimed: { height: OWN_HEIGHT, hash: hashOf('x') } }, 'not_ahead'],
+    ['a peer below our height', { claimed: { height: 3, hash: hashOf('x') } }, 'not_ahead'],
+    ['a peer without a DataHub', { dataHubUrl: undefined }, 'no_datahub'],
+    ['a peer with an empty DataHub URL', { dataHubUrl: '' }, 'no_datahub'],
+    ['a peer whose DataHub does not answer', { dataHubHealth: 'unhealthy' }, 'datahub_unhealthy'],
     ['a claim that our chain disproves', { claimed: at, proven: { height: 42, hash: at.hash } }, 'not_ahead'],
     ['a claimed block that builds on our tip', { claimed: at, proven: { height: 101, hash: at.hash } }, 'fit'],
-    ['a proven point of old, far ahead since', { claimed: at, proven: { height: 42, hash: hashOf('old') } }, 'fit'],
-    ['nothing proven, far ahead', { claimed: at, proven: undefined }, 'fit'],
+    ['a claim far ahead of an old proven block', { claimed: at, proven: { height: 42, hash: hashOf('old') } }, 'fit'],
+    ['a claim far ahead with nothing proven', { claimed: at, proven: undefined }, 'fit'],
     [
-      'a claim below us, whatever is proven',
+      'a claim below our height, whatever is proven',
       { claimed: { height: 50, hash: at.hash }, proven: { height: 101, hash: at.hash } },
       'not_ahead',
     ],
@@ -48,45 +48,49 @@ describe('who qualifies', () => {
     expect(fitness.isFit ? 'fit' : fitness.why).toBe(expected);
   });
 
-  test('a claimed block whose height our chain tells counts with that height', () => {
+  test('a claimed block that our chain has counts with its true height', () => {
     const hash = hashOf('next');
     const proven = candidate('proven', 0, { claimed: { height: 1_000_000, hash }, proven: { height: 101, hash } });
     expect(chosen([proven, candidate('other', 102)], {}, never)).toBe('other');
   });
 
-  test('one that rests does not, to the moment', () => {
-    const resting = candidate('p', 500, { misses: { count: 1, restsUntilMs: NOW_MS + 1 } });
-    expect(chosen([resting])).toBe('none_usable');
-    expect(chosen([{ ...resting, misses: { count: 1, restsUntilMs: NOW_MS } }])).toBe('p');
+  test('a peer does not qualify until its cool-down has ended, to the millisecond', () => {
+    const coolingDown = candidate('p', 500, { attempts: { failed: 1, coolDownUntilMs: NOW_MS + 1 } });
+    expect(chosen([coolingDown])).toBe('none_usable');
+    expect(chosen([{ ...coolingDown, attempts: { failed: 1, coolDownUntilMs: NOW_MS } }])).toBe('p');
   });
 });
 
-const missed = (count: number) => ({ misses: { count, restsUntilMs: 0 } });
+const attempted = (failed: number) => ({ attempts: { failed, coolDownUntilMs: 0 } });
 
-describe('who of those is chosen', () => {
+describe('the chosen sync peer', () => {
   test.each<[string, SyncCandidate[], string]>([
     [
-      'of whom fewest choices came to nothing, whatever their score and height',
+      'has the fewest failed attempts, whatever its score and height',
       [
-        candidate('liar', 1_000_000, missed(1)),
+        candidate('liar', 1_000_000, attempted(1)),
         candidate('honest', 101, { score: 90 }),
-        candidate('x', 999, missed(2)),
+        candidate('x', 999, attempted(2)),
       ],
       'honest',
     ],
     [
-      'of all that missed, who did least often',
-      [candidate('twice', 1_000_000, missed(2)), candidate('once', 101, { ...missed(1), score: 9 })],
+      'has the fewest failed attempts when all peers have some',
+      [candidate('twice', 1_000_000, attempted(2)), candidate('once', 101, { ...attempted(1), score: 9 })],
       'once',
     ],
-    ['the lowest score', [candidate('low', 101), candidate('high', 900, { score: 1 })], 'low'],
-    ['of equal scores the highest', [candidate('a', 200), candidate('b', 300), candidate('c', 299)], 'b'],
+    ['has the lowest score', [candidate('low', 101), candidate('high', 900, { score: 1 })], 'low'],
+    [
+      'has the greatest height of those with equal scores',
+      [candidate('a', 200), candidate('b', 300), candidate('c', 299)],
+      'b',
+    ],
   ])('%s', (_what, candidates, expected) => {
     expect(chosen(candidates, {}, () => 0.5)).toBe(expected);
     expect(chosen(candidates.toReversed(), {}, () => 0.99)).toBe(expected);
   });
 
-  test('chance decides among equals, and reaches each of them', () => {
+  test('is chosen at random among equals, and each of them can be chosen', () => {
     const equals = [candidate('c', 200), candidate('a', 200), candidate('b', 200), candidate('lower', 199)];
     expect([0, 0.34, 0.67, 0.999, 1].map((number) => chosen(equals, {}, () => number))).toEqual([
       'a',
@@ -97,32 +101,40 @@ describe('who of those is chosen', () => {
     ]);
   });
 
-  test('the previous peer is passed over while another qualifies, even a worse one', () => {
+  test('is not the previous one while another peer qualifies, even a worse one', () => {
     const previousPeer = 'best' as PeerId;
     const best = candidate('best', 900);
     expect(chosen([best, candidate('worse', 101, { score: 50 })], { previousPeer })).toBe('worse');
     expect(chosen([best, candidate('level', OWN_HEIGHT)], { previousPeer })).toBe('best');
-    expect(chosen([best, candidate('liar', 1_000_000, missed(1))], { previousPeer })).toBe('best');
+    expect(chosen([best, candidate('liar', 1_000_000, attempted(1))], { previousPeer })).toBe('best');
   });
 });
 
-describe('nobody, and why', () => {
+describe('no sync peer is chosen', () => {
   test.each<[string, SyncCandidate[], string]>([
-    ['there is nobody', [], 'no_peers'],
-    ['nobody told a best block', [candidate('p', 0, { claimed: undefined })], 'no_peers'],
-    ['all are banned', [candidate('p', 900, { isBanned: true })], 'no_peers'],
-    ['nobody is ahead', [candidate('p', 99), candidate('q', 100), candidate('r', 9, { isBanned: true })], 'level'],
-    ['who is ahead is of no use', [candidate('p', 99), candidate('q', 200, { dataHubUrl: undefined })], 'none_usable'],
+    ['without candidates', [], 'no_peers'],
+    ['when no peer has claimed a best block', [candidate('p', 0, { claimed: undefined })], 'no_peers'],
+    ['when all peers are banned', [candidate('p', 900, { isBanned: true })], 'no_peers'],
+    [
+      'when no peer is ahead',
+      [candidate('p', 99), candidate('q', 100), candidate('r', 9, { isBanned: true })],
+      'level',
+    ],
+    [
+      'when no peer that is ahead is usable',
+      [candidate('p', 99), candidate('q', 200, { dataHubUrl: undefined })],
+      'none_usable',
+    ],
   ])('%s', (_what, candidates, why) => {
     expect(chooseSyncPeer(snapshot(candidates), never)).toEqual({ outcome: 'nobody', why });
   });
 });
 
-describe('a forced peer', () => {
+describe('a forced sync peer', () => {
   const forcedPeer = 'forced' as PeerId;
   const better = candidate('better', 900);
   test.each<[string, SyncCandidate[], string]>([
-    ['is taken before better ones', [better, candidate('forced', 101, { score: 99 })], 'forced'],
+    ['is chosen before better peers', [better, candidate('forced', 101, { score: 99 })], 'forced'],
     ['is not replaced when absent', [better], 'forced_absent'],
     ['is not replaced when banned', [better, candidate('forced', 200, { isBanned: true })], 'forced_unusable'],
     ['is not replaced without a DataHub', [better, candidate('forced', 200, { dataHubUrl: '' })], 'forced_unusable'],
@@ -132,7 +144,7 @@ describe('a forced peer', () => {
   });
 });
 
-describe('whatever peers there are', () => {
+describe('for any set of peers', () => {
   const anyHash = fc.constantFrom(hashOf('x'), hashOf('y'), undefined);
   const anyHeight = fc.integer({ min: 95, max: 110 });
   const point = fc.option(fc.record({ height: anyHeight, hash: anyHash }), { nil: undefined });
@@ -146,9 +158,9 @@ describe('whatever peers there are', () => {
     dataHubUrl: fc.constantFrom(undefined, '', 'http://hub'),
     dataHubHealth: fc.constantFrom('unknown', 'healthy', 'unhealthy'),
     lastMessageMs: fc.constant(undefined),
-    misses: fc.record({
-      count: fc.integer({ min: 0, max: 3 }),
-      restsUntilMs: fc.constantFrom(0, NOW_MS, NOW_MS + 1),
+    attempts: fc.record({
+      failed: fc.integer({ min: 0, max: 3 }),
+      coolDownUntilMs: fc.constantFrom(0, NOW_MS, NOW_MS + 1),
     }),
   });
   const anyCandidates = fc
@@ -157,7 +169,7 @@ describe('whatever peers there are', () => {
   const chance = fc.double({ min: 0, max: 1, noNaN: true });
   const previous = fc.constantFrom('p0' as PeerId, 'p1' as PeerId, undefined);
 
-  test('never a peer that is gone, banned, unhealthy, behind, or without hash or URL', () => {
+  test('the choice is never a peer that is disconnected, banned, unhealthy, behind, or without hash or URL', () => {
     fc.assert(
       fc.property(anyCandidates, chance, previous, (candidates, number, previousPeer) => {
         const choice = chooseSyncPeer(snapshot(candidates, { previousPeer }), () => number);
@@ -172,7 +184,7 @@ describe('whatever peers there are', () => {
     );
   });
 
-  test('nobody has fewer misses; of those with as few, nobody a lower score; of those, nobody is higher', () => {
+  test('the choice has the fewest failed attempts, then the lowest score, then the greatest height', () => {
     fc.assert(
       fc.property(anyCandidates, chance, (candidates, number) => {
         const choice = chooseSyncPeer(snapshot(candidates), () => number);
@@ -182,16 +194,16 @@ describe('whatever peers there are', () => {
         });
         expect(choice.outcome).toBe(fit.length > 0 ? 'chosen' : 'nobody');
         if (choice.outcome === 'nobody') return;
-        const { misses, score, height } = choice.peer;
-        expect(misses).toBe(Math.min(...fit.map((each) => each.misses)));
-        const best = fit.filter((each) => each.misses === misses);
+        const { failedAttempts, score, height } = choice.peer;
+        expect(failedAttempts).toBe(Math.min(...fit.map((each) => each.failedAttempts)));
+        const best = fit.filter((each) => each.failedAttempts === failedAttempts);
         expect(score).toBe(Math.min(...best.map((each) => each.score)));
         expect(height).toBe(Math.max(...best.filter((each) => each.score === score).map((each) => each.height)));
       }),
     );
   });
 
-  test('the same numbers give the same choice, in whatever order the peers stand', () => {
+  test('the same random numbers give the same choice, whatever the order of the peers', () => {
     const shuffled = anyCandidates.chain((all) =>
       fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
     );
@@ -203,7 +215,7 @@ describe('whatever peers there are', () => {
     );
   });
 
-  test('the previous peer only when nobody else with as few misses qualifies', () => {
+  test('the previous peer is chosen only when no other peer with as few failed attempts qualifies', () => {
     fc.assert(
       fc.property(anyCandidates, chance, (candidates, number) => {
         const previousPeer = 'p0' as PeerId;
@@ -211,7 +223,7 @@ describe('whatever peers there are', () => {
         if (choice.outcome === 'nobody' || choice.peer.peerId !== previousPeer) return;
         const others = candidates.filter(({ peerId }) => peerId !== previousPeer);
         const other = chooseSyncPeer(snapshot(others), () => number);
-        if (other.outcome === 'chosen') expect(other.peer.misses).toBeGreaterThan(choice.peer.misses);
+        if (other.outcome === 'chosen') expect(other.peer.failedAttempts).toBeGreaterThan(choice.peer.failedAttempts);
       }),
     );
   });

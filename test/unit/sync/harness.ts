@@ -1,4 +1,4 @@
-// A sync manager among stand-ins: a blockchain service that is moved by hand, peers that are rows, timers that vitest moves.
+// A sync manager with fakes around it: a blockchain service set by hand, peers as plain rows, and fake timers.
 import { vi } from 'vitest';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../../../src/ports/blockchain-client.ts';
@@ -6,36 +6,42 @@ import { systemClock } from '../../../src/ports/clock.ts';
 import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
 import { SyncManager, type SyncManagerOptions } from '../../../src/sync/sync-manager.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
+import { tracked } from '../../fakes/tracked.ts';
 import { OWN_HEIGHT } from './rows.ts';
 
 export class FakeBlockchain {
   state: FsmState = 'RUNNING';
   height = OWN_HEIGHT;
   fails = false;
-  /** When set, answers wait until it resolves: those of the best header, those of the state. */
+  /** Answers about the best header (`gate`) and the state (`stateGate`) wait until these resolve. */
   gate: Promise<void> | undefined;
   stateGate: Promise<void> | undefined;
-  readonly asked = { state: 0, best: 0 };
   private readonly listeners = new Set<(notification: BlockchainNotification) => void>();
 
-  get subscribers(): number {
-    return this.listeners.size;
+  /** Runs `work` while the service answers at once, whatever it does afterwards. */
+  async answering(work: () => Promise<void>): Promise<void> {
+    const { fails, gate, stateGate } = this;
+    Object.assign(this, { fails: false, gate: undefined, stateGate: undefined });
+    await work();
+    Object.assign(this, { fails, gate, stateGate });
+  }
+
+  async blockHeader(): Promise<undefined> {
+    return undefined;
   }
 
   async fsmState(): Promise<FsmState> {
-    this.asked.state += 1;
     const { state } = this;
     await this.stateGate;
-    if (this.fails) throw new Error('blockchain away');
+    if (this.fails) throw new Error('the service is down');
     return state;
   }
 
-  /** Height and state are those at the time of the question, as a slow answer has them. */
+  /** Height and state are those at the time of the request, as in a slow answer. */
   async bestBlockHeader(): Promise<BlockHeaderRecord> {
-    this.asked.best += 1;
     const { height } = this;
     await this.gate;
-    if (this.fails) throw new Error('blockchain away');
+    if (this.fails) throw new Error('the service is down');
     return {
       hash: '' as BlockHash,
       header: new Uint8Array(80),
@@ -49,7 +55,6 @@ export class FakeBlockchain {
   }
 
   subscribe(_source: string, listener: (notification: BlockchainNotification) => void): () => void {
-    if (this.fails) throw new Error('blockchain away');
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
@@ -58,13 +63,13 @@ export class FakeBlockchain {
     for (const listener of this.listeners) listener(notification);
   }
 
-  /** Moves the state machine and tells. */
+  /** Changes the FSM state and notifies. */
   move(state: FsmState): void {
     this.state = state;
     this.notify({ type: 'fsm_state', state });
   }
 
-  /** As block validation tells of a peer that it gave up on. */
+  /** As block validation reports a peer that it gave up on. */
   peerFailure(peerId: string): void {
     this.notify({ type: 'peer_failure', peerId, failureType: 'catchup', reason: 'bad block' });
   }
@@ -82,16 +87,34 @@ const OPTIONS: SyncManagerOptions = { minPeers: 0, maxWaitMs: 20_000, forcedPeer
 export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncManagerOptions> = {}) {
   const peers = new Map(rows.map((each) => [each.peerId as string, each]));
   const blockchain = new FakeBlockchain();
+  const tracker = tracked(blockchain);
+  const asked = { best: 0 };
+  const listeners = new Set<unknown>();
+  let isTracking = false;
   const published: Trigger[] = [];
-  const charged: PeerId[] = [];
+  const penalized: PeerId[] = [];
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const manager = new SyncManager(
     {
       candidates: () => [...peers.values()],
-      blockchain,
+      chain: {
+        recentFsmState: (maxAgeMs) => tracker.recentFsmState(maxAgeMs),
+        recentBestHeader: (maxAgeMs) => {
+          asked.best += 1;
+          return tracker.recentBestHeader(maxAgeMs);
+        },
+        subscribe: (listener) => {
+          listeners.add(listener);
+          const unsubscribe = tracker.subscribe(listener);
+          return () => {
+            listeners.delete(listener);
+            unsubscribe();
+          };
+        },
+      },
       publishBlock: (announcement) => void published.push(announcement),
-      chargeFailure: (peerId) => void charged.push(peerId),
+      penalizeFailure: (peerId) => void penalized.push(peerId),
       connectedCount: () => peers.size,
       clock: systemClock,
       random: () => 0,
@@ -103,11 +126,16 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
   return {
     manager,
     blockchain,
+    tracker,
+    /** How often the manager asked for the best header. */
+    asked,
+    /** Listeners of the manager. */
+    listeners,
     published,
-    charged,
+    penalized,
     metrics,
     log,
-    /** Peers as they now are. */
+    /** Adds or replaces peers. */
     set: (...changed: SyncPeerRow[]) => {
       for (const each of changed) peers.set(each.peerId, each);
     },
@@ -119,6 +147,8 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
     /** Name of the sync peer. */
     who: () => manager.syncPeer()?.peerId as string | undefined,
     started: async () => {
+      if (!isTracking) await blockchain.answering(() => tracker.start(new AbortController().signal));
+      isTracking = true;
       manager.start();
       await pass(0);
     },
@@ -127,7 +157,7 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
   };
 }
 
-/** Lets time pass, and all that is due in it happen. */
+/** Moves time and runs everything that becomes due. */
 export async function pass(ms: number): Promise<void> {
   await vi.advanceTimersByTimeAsync(ms);
 }

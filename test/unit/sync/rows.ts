@@ -1,4 +1,4 @@
-// Peers as the choice of the sync peer sees them, made with one line.
+// Short constructors for peers as the choice of the sync peer sees them.
 
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import type { SyncCandidate, SyncPeerRow, SyncSnapshot } from '../../../src/sync/choose-sync-peer.ts';
@@ -10,7 +10,7 @@ export function hashOf(text: string): BlockHash {
   return Buffer.from(text).toString('hex').padEnd(64, '0') as BlockHash;
 }
 
-/** A spotless peer at a height. */
+/** A peer without offences at a height. */
 export function row(name: string, height: number, changes: Partial<SyncPeerRow> = {}): SyncPeerRow {
   return {
     peerId: name as PeerId,
@@ -27,8 +27,8 @@ export function row(name: string, height: number, changes: Partial<SyncPeerRow> 
 }
 
 export function candidate(name: string, height: number, changes: Partial<SyncCandidate> = {}): SyncCandidate {
-  const { misses = { count: 0, restsUntilMs: 0 }, ...rest } = changes;
-  return { ...row(name, height, rest), misses };
+  const { attempts = { failed: 0, coolDownUntilMs: 0 }, ...rest } = changes;
+  return { ...row(name, height, rest), attempts };
 }
 
 export function snapshot(candidates: readonly SyncCandidate[], changes: Partial<SyncSnapshot> = {}): SyncSnapshot {

@@ -1,5 +1,5 @@
-// What becomes of peers with whom nothing comes of it: liars, however they go about it, are not tried again before all others were; honest peers
-// do not pay for a block validation of ours that is away.
+// Failed attempts to sync: dishonest peers, whatever they do, are not tried again before all other peers were; honest
+// peers are not penalized while our own block validation is down.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
@@ -16,8 +16,8 @@ afterEach(() => {
 
 const HOUR = 60 * MINUTE;
 
-describe('height liars', () => {
-  /** Block validation may tell in both ways. */
+describe('peers that lie about their height', () => {
+  /** Block validation may report the failure in both ways. */
   const fail = async (chain: ReturnType<typeof setUp>['blockchain']) => {
     chain.move('CATCHINGBLOCKS');
     await pass(SECOND);
@@ -26,8 +26,8 @@ describe('height liars', () => {
     chain.peerFailure('liar');
   };
 
-  test('are not chosen twice, whoever else fails, and not after they left and came back', async () => {
-    const { started, blockchain, who, charged, leave, set } = setUp([row('liar', 1_000_000), row('a', 300)]);
+  test('are not chosen twice, whichever peers fail afterwards, also not after they reconnect', async () => {
+    const { started, blockchain, who, penalized, leave, set } = setUp([row('liar', 1_000_000), row('a', 300)]);
     await started();
     await fail(blockchain);
     expect(who()).toBe('a');
@@ -36,24 +36,32 @@ describe('height liars', () => {
     leave('a');
     await pass(MINUTE);
     expect(who()).toBeUndefined();
-    expect(charged).toEqual(['liar']);
+    expect(penalized).toEqual(['liar']);
   });
 
-  test('rest twice as long each time when nobody else is ahead', async () => {
-    const { started, blockchain, who, charged } = setUp([row('liar', 1_000_000)]);
+  test('have twice the cool-down each time when no other peer is ahead', async () => {
+    const { started, blockchain, who, penalized } = setUp([row('liar', 1_000_000)]);
     await started();
     await fail(blockchain);
-    for (const restMs of [10 * MINUTE, 20 * MINUTE, 40 * MINUTE, 80 * MINUTE, 160 * MINUTE, 320 * MINUTE, 6 * HOUR]) {
-      await pass(restMs - 20 * SECOND);
+    for (const coolDownMs of [
+      10 * MINUTE,
+      20 * MINUTE,
+      40 * MINUTE,
+      80 * MINUTE,
+      160 * MINUTE,
+      320 * MINUTE,
+      6 * HOUR,
+    ]) {
+      await pass(coolDownMs - 20 * SECOND);
       expect(who()).toBeUndefined();
       await pass(35 * SECOND);
       expect(who()).toBe('liar');
       await fail(blockchain);
     }
-    expect(charged).toHaveLength(8);
+    expect(penalized).toHaveLength(8);
   });
 
-  /** Says something every second, as honest peers do and some liars. */
+  /** The peers send a message every second, as honest peers do and some dishonest ones. */
   const talk = async (set: ReturnType<typeof setUp>['set'], rows: readonly SyncPeerRow[], ms: number) => {
     for (let passed = 0; passed < ms; passed += SECOND) {
       set(...rows.map((each) => ({ ...each, lastMessageMs: Date.now() })));
@@ -67,11 +75,11 @@ describe('height liars', () => {
     [10, 'talk', 50],
     [10, 'are silent', 10],
   ])(
-    '%d who %s and bring nothing are chosen once each before the honest peer, not again: %d min',
+    '%d peers that %s and deliver nothing are chosen once each before the honest peer, within %d min',
     async (count, how, minutes) => {
       const liars = Array.from({ length: count }, (_, i) => row(`liar${i}`, 1_000_000));
       const honest = row('honest', 200);
-      const { started, set, who, published, charged } = setUp([...liars, honest]);
+      const { started, set, who, published, penalized } = setUp([...liars, honest]);
       await started();
       const rows = how === 'talk' ? [...liars, honest] : [honest];
       await talk(set, rows, minutes * MINUTE - 2 * SECOND);
@@ -81,11 +89,11 @@ describe('height liars', () => {
       await talk(set, rows, 4 * MINUTE);
       const asked = published.map(({ peerId }) => peerId as string);
       expect(asked.toSorted()).toEqual([...liars, honest].map(({ peerId }) => peerId as string).toSorted());
-      expect(charged).toEqual([]);
+      expect(penalized).toEqual([]);
     },
   );
 
-  test('stay behind the honest peer after their rest, whenever it is ahead again', async () => {
+  test('come after the honest peer when their cool-down has ended, whenever it is ahead again', async () => {
     const { started, blockchain, set, who, published } = setUp([row('liar', 1_000_000), row('honest', 200)]);
     await started();
     await fail(blockchain);
@@ -103,15 +111,18 @@ describe('height liars', () => {
 
   test.each<[string, (peers: ReturnType<typeof setUp>, name: string) => void]>([
     [
-      'leaving and coming back',
+      'reconnecting',
       ({ leave, set }, name) => {
         leave(name);
         set(row(name, 1_000_000));
       },
     ],
-    ['taking their claim back for a moment', ({ set }, name) => set(row(name, OWN_HEIGHT))],
-    ['serving nothing for a moment', ({ set }, name) => set(row(name, 1_000_000, { dataHubHealth: 'unhealthy' }))],
-  ])('do not take turns by %s', async (_how, dodge) => {
+    ['withdrawing their claim for a moment', ({ set }, name) => set(row(name, OWN_HEIGHT))],
+    [
+      'having an unhealthy DataHub for a moment',
+      ({ set }, name) => set(row(name, 1_000_000, { dataHubHealth: 'unhealthy' })),
+    ],
+  ])('cannot take turns by %s', async (_how, dodge) => {
     const peers = setUp([row('liar0', 1_000_000), row('liar1', 1_000_000), row('honest', 200)]);
     const { started, set, who } = peers;
     await started();
@@ -126,16 +137,16 @@ describe('height liars', () => {
   });
 });
 
-describe('our own block validation is away', () => {
+describe('while our own block validation is down', () => {
   test.each([1, 2, 3])(
-    '%d honest peers: none is charged or rests for hours, and one is asked soon after it is back',
+    'none of %d honest peers is penalized or cools down for hours, and one is asked soon after it is back',
     async (count) => {
       const rows = Array.from({ length: count }, (_, i) => row(`p${i}`, 200));
-      const { started, blockchain, charged, published, who, endings } = setUp(rows);
+      const { started, blockchain, penalized, published, who, endings } = setUp(rows);
       await started();
       await pass(8 * HOUR);
       expect(endings('stalled')).toBeGreaterThan(20);
-      expect(charged).toEqual([]);
+      expect(penalized).toEqual([]);
       const before = published.length;
       await pass((count === 1 ? 15 : 5) * MINUTE + 2 * SECOND);
       expect(published.length).toBeGreaterThan(before);
@@ -146,7 +157,7 @@ describe('our own block validation is away', () => {
     },
   );
 
-  test('once it is back, whoever was asked meanwhile is held to no blame', async () => {
+  test('the failed attempts count for nothing once it is back', async () => {
     const { started, blockchain, set, who } = setUp([row('high', 300), row('low', 200), row('lower', 150)]);
     await started();
     await pass(8 * MINUTE);
@@ -159,17 +170,17 @@ describe('our own block validation is away', () => {
     expect(who()).toBe('low');
   });
 
-  test('a stall does not keep a peer that fails afterwards from resting as it must', async () => {
-    const { started, blockchain, who, charged } = setUp([row('p', 200)]);
+  test('a peer without progress that fails afterwards still gets its cool-down', async () => {
+    const { started, blockchain, who, penalized } = setUp([row('p', 200)]);
     await started();
     await pass(5 * MINUTE);
     expect(who()).toBeUndefined();
     blockchain.peerFailure('p');
     blockchain.peerFailure('p');
     await pass(10 * MINUTE);
-    expect([who(), charged]).toEqual(['p', []]);
+    expect([who(), penalized]).toEqual(['p', []]);
     blockchain.peerFailure('p');
-    expect(charged).toEqual(['p']);
+    expect(penalized).toEqual(['p']);
     await pass(19 * MINUTE);
     expect(who()).toBeUndefined();
   });

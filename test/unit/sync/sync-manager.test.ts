@@ -1,4 +1,4 @@
-// When it looks, whom it chooses, what it triggers: by the state machine, the number of peers and the settings.
+// The sync manager: when it evaluates, which peer it chooses and what it triggers, by FSM state, peers and settings.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import { MINUTE, pass, SECOND, setUp } from './harness.ts';
@@ -12,55 +12,55 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('how often it looks', () => {
-  test('every 15 s while level, every 2 s while behind, and level again when it has caught up', async () => {
-    const { blockchain, started, set, who } = setUp([row('p', OWN_HEIGHT)]);
+describe('the sync is evaluated', () => {
+  test('every 15 s while level and every 2 s while behind', async () => {
+    const { asked, blockchain, started, set, who } = setUp([row('p', OWN_HEIGHT)]);
     await started();
     await pass(MINUTE);
-    expect(blockchain.asked.best).toBe(5);
+    expect(asked.best).toBe(5);
     set(row('p', 200));
     await pass(15 * SECOND);
     expect(who()).toBe('p');
-    const before = blockchain.asked.best;
+    const before = asked.best;
     await pass(20 * SECOND);
-    expect(blockchain.asked.best).toBe(before + 10);
+    expect(asked.best).toBe(before + 10);
     blockchain.height = 200;
     await pass(2 * SECOND);
     expect(who()).toBeUndefined();
     await pass(14 * SECOND);
-    expect(blockchain.asked.best).toBe(before + 11);
+    expect(asked.best).toBe(before + 11);
   });
 
   test.each([
-    ['none of those ahead is usable', {}],
-    ['the forced one is not usable', { forcedPeer: 'p' as PeerId }],
-  ])('every 2 s while behind and %s, and 15 s again when nobody is ahead', async (_what, options) => {
-    const { blockchain, started, set } = setUp([row('p', 200, { dataHubHealth: 'unhealthy' })], options);
+    ['no peer ahead is usable', {}],
+    ['the forced peer is not usable', { forcedPeer: 'p' as PeerId }],
+  ])('every 2 s while behind and %s, and every 15 s when no peer is ahead', async (_what, options) => {
+    const { asked, started, set } = setUp([row('p', 200, { dataHubHealth: 'unhealthy' })], options);
     await started();
     await pass(MINUTE);
-    expect(blockchain.asked.best).toBe(31);
+    expect(asked.best).toBe(31);
     set(row('p', OWN_HEIGHT));
     await pass(2 * SECOND);
-    const before = blockchain.asked.best;
+    const before = asked.best;
     await pass(MINUTE);
-    expect(blockchain.asked.best).toBe(before + 4);
+    expect(asked.best).toBe(before + 4);
   });
 
   test.each(['CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)('every 30 s at %s', async (state) => {
-    const { blockchain, started, who } = setUp([row('p', 200)]);
+    const { asked, blockchain, started, who } = setUp([row('p', 200)]);
     blockchain.state = state;
     await started();
     expect(who()).toBe('p');
     await pass(2 * MINUTE);
-    expect(blockchain.asked.best).toBe(5);
+    expect(asked.best).toBe(5);
   });
 
-  test('not at all at IDLE, where it keeps no sync peer, and at once when that is left', async () => {
-    const { blockchain, started, who, published, endings } = setUp([row('p', 200)]);
+  test('without a header read at IDLE, where there is no sync peer, and at once when IDLE is left', async () => {
+    const { asked, blockchain, started, who, published, endings } = setUp([row('p', 200)]);
     blockchain.state = 'IDLE';
     await started();
     await pass(10 * MINUTE + SECOND);
-    expect(blockchain.asked.best).toBe(0);
+    expect(asked.best).toBe(0);
     expect(who()).toBeUndefined();
     blockchain.move('RUNNING');
     await pass(0);
@@ -72,20 +72,20 @@ describe('how often it looks', () => {
     expect(published).toHaveLength(1);
   });
 
-  test('a state machine that flickers makes it look four times a second, no more', async () => {
-    const { blockchain, started } = setUp([row('p', 200)]);
+  test('at most four times per second when the FSM state keeps changing', async () => {
+    const { asked, blockchain, started } = setUp([row('p', 200)]);
     await started();
-    const before = blockchain.asked.best;
+    const before = asked.best;
     for (let i = 0; i < 400; i += 1) {
       blockchain.move(i % 2 === 0 ? 'LEGACYSYNCING' : 'RUNNING');
       await pass(5);
     }
-    expect(blockchain.asked.best - before).toBeLessThanOrEqual(9);
-    expect(blockchain.asked.best - before).toBeGreaterThanOrEqual(7);
+    expect(asked.best - before).toBeLessThanOrEqual(9);
+    expect(asked.best - before).toBeGreaterThanOrEqual(7);
   });
 
-  test('without overlap, however slow the answer', async () => {
-    const { blockchain, started, manager } = setUp([row('p', 200)], { hasBootstrap: false });
+  test('without overlap, however slow the service', async () => {
+    const { asked, blockchain, started, manager } = setUp([row('p', 200)], { hasBootstrap: false });
     let answer = () => {};
     blockchain.gate = new Promise((resolve) => {
       answer = resolve;
@@ -95,7 +95,7 @@ describe('how often it looks', () => {
       manager.peerAhead('p' as PeerId);
       await pass(3 * SECOND);
     }
-    expect(blockchain.asked.best).toBe(1);
+    expect(asked.best).toBe(1);
     answer();
     await pass(0);
     expect(manager.syncPeer()?.peerId).toBe('p');
@@ -103,7 +103,7 @@ describe('how often it looks', () => {
 });
 
 describe('the sync peer', () => {
-  test('is shown with height, hash and since when; both follow what it claims', async () => {
+  test('is shown with the claimed height and hash and the time of the choice', async () => {
     const { started, set, manager } = setUp([row('low', 150), row('high', 200)]);
     await started();
     const sinceMs = Date.now();
@@ -113,7 +113,7 @@ describe('the sync peer', () => {
     expect(manager.syncPeer()).toEqual({ peerId: 'high', height: 201, hash: hashOf('high201'), sinceMs });
   });
 
-  test('keeps the time at which it was first chosen while it is connected, and no longer', async () => {
+  test('keeps the time at which it was first chosen until it disconnects', async () => {
     const { started, set, manager, blockchain, leave, metrics } = setUp([row('p', 150)]);
     await started();
     const firstMs = Date.now();
@@ -131,7 +131,7 @@ describe('the sync peer', () => {
     expect(metrics.gaugeValue('teranode_p2p_sync_blocks_behind')).toBe(2);
   });
 
-  test('is cleared when we are past it, and another that is further takes over', async () => {
+  test('is replaced by a higher peer when our chain has passed it', async () => {
     const { started, set, blockchain, who, endings } = setUp([row('p', 150)]);
     await started();
     set(row('further', 300));
@@ -141,7 +141,7 @@ describe('the sync peer', () => {
     expect(endings('level')).toBe(1);
   });
 
-  test('nobody and why is counted', async () => {
+  test('is missing for reasons that are counted', async () => {
     const { started, set, choices } = setUp();
     await started();
     set(row('p', OWN_HEIGHT));
@@ -152,8 +152,8 @@ describe('the sync peer', () => {
   });
 });
 
-describe('the least number of peers', () => {
-  test('is awaited, and with it there the best is chosen', async () => {
+describe('the minimum number of peers', () => {
+  test('is awaited, and then the best peer is chosen', async () => {
     const { started, set, who, choices } = setUp([row('first', 150)], { minPeers: 3 });
     await started();
     await pass(4 * SECOND);
@@ -164,7 +164,7 @@ describe('the least number of peers', () => {
     expect(choices('awaiting_peers')).toBe(3);
   });
 
-  test.each(['RUNNING', 'CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)('is seen within 2 s at %s', async (state) => {
+  test.each(['RUNNING', 'CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)('is noticed within 2 s at %s', async (state) => {
     const { blockchain, started, set, who } = setUp([row('first', 150)], { minPeers: 2 });
     blockchain.state = state;
     await started();
@@ -174,7 +174,7 @@ describe('the least number of peers', () => {
   });
 
   test.each(['RUNNING', 'CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)(
-    'is awaited no longer than the setting says, to the moment, at %s',
+    'is awaited for exactly as long as the setting says at %s',
     async (state) => {
       const { blockchain, started, who } = setUp([row('only', 150)], { minPeers: 3, maxWaitMs: 5000 });
       blockchain.state = state;
@@ -186,7 +186,7 @@ describe('the least number of peers', () => {
     },
   );
 
-  test('is not awaited again when peers leave later', async () => {
+  test('is not awaited again when peers disconnect later', async () => {
     const { started, leave, set, who } = setUp([row('a', 150), row('b', 140)], { minPeers: 2, maxWaitMs: MINUTE });
     await started();
     expect(who()).toBe('a');
@@ -201,7 +201,7 @@ describe('the least number of peers', () => {
 });
 
 describe('a version or verack', () => {
-  test('of a peer ahead triggers at once where no bootstrap is configured, awaiting nobody', async () => {
+  test('of a peer ahead triggers at once, without waiting for others, when no bootstrap node is configured', async () => {
     const { started, set, leave, manager, published, who } = setUp([], { minPeers: 5, hasBootstrap: false });
     await started();
     await pass(SECOND);
@@ -215,38 +215,38 @@ describe('a version or verack', () => {
     expect(who()).toBe('q');
   });
 
-  test('of one that is not ahead, or not usable, changes nothing', async () => {
+  test('of a peer that is not ahead or not usable changes nothing', async () => {
     const peers = [row('level', OWN_HEIGHT), row('banned', 200, { isBanned: true }), row('fit', 150)];
-    const { started, manager, blockchain, who } = setUp(peers, { minPeers: 5, hasBootstrap: false });
+    const { asked, started, manager, who } = setUp(peers, { minPeers: 5, hasBootstrap: false });
     await started();
     await pass(SECOND);
-    const before = blockchain.asked.best;
+    const before = asked.best;
     for (const name of ['level', 'banned', 'unknown']) manager.peerAhead(name as PeerId);
     await pass(500);
-    expect(blockchain.asked.best).toBe(before);
+    expect(asked.best).toBe(before);
     expect(who()).toBeUndefined();
   });
 
-  test('waits with the others where there is a bootstrap', async () => {
-    const { started, manager, who, blockchain } = setUp([row('p', 200)], { minPeers: 5, hasBootstrap: true });
+  test('of a peer ahead does not end the wait for others when there are bootstrap nodes', async () => {
+    const { asked, started, manager, who } = setUp([row('p', 200)], { minPeers: 5, hasBootstrap: true });
     await started();
     manager.peerAhead('p' as PeerId);
     await pass(SECOND);
     expect(who()).toBeUndefined();
-    expect(blockchain.asked.best).toBe(1);
+    expect(asked.best).toBe(1);
   });
 });
 
-describe('a forced peer', () => {
+describe('a forced sync peer', () => {
   const forced = { forcedPeer: 'forced' as PeerId, minPeers: 10 };
 
-  test('is chosen before better ones, awaiting nobody', async () => {
+  test('is chosen before better peers, without waiting for others', async () => {
     const { started, who } = setUp([row('better', 900), row('forced', 150, { score: 50 })], forced);
     await started();
     expect(who()).toBe('forced');
   });
 
-  test('leaves nobody when it goes, and is chosen again when it is back', async () => {
+  test('is not replaced when it disconnects, and is chosen again when it reconnects', async () => {
     const { started, who, leave, set, published, choices } = setUp([row('better', 900), row('forced', 150)], forced);
     await started();
     leave('forced');
@@ -260,22 +260,22 @@ describe('a forced peer', () => {
   });
 });
 
-describe('the trigger', () => {
-  test('goes out once a choice', async () => {
+describe('the trigger for block validation', () => {
+  test('is published once per choice', async () => {
     const { started, published } = setUp([row('p', 200)]);
     await started();
     await pass(4 * MINUTE);
     expect(published).toEqual([{ hash: hashOf('p200'), url: 'http://p', peerId: 'p' }]);
   });
 
-  test('never goes out without a best hash', async () => {
+  test('is never published without a best hash', async () => {
     const { started, published } = setUp([row('p', 200, { claimed: { height: 200, hash: undefined } })]);
     await started();
     await pass(MINUTE);
     expect(published).toEqual([]);
   });
 
-  test('goes out again at RUNNING when the peer’s best block moved on, at most every 10 s', async () => {
+  test('is published again at RUNNING when the peer’s best block has changed, at most every 10 s', async () => {
     const { started, set, published } = setUp([row('p', 200)]);
     await started();
     for (let height = 201; height <= 230; height += 1) {
@@ -287,7 +287,7 @@ describe('the trigger', () => {
     );
   });
 
-  test('does not follow the peer while blocks are being caught up with', async () => {
+  test('is not published again during a catch-up', async () => {
     const { started, set, published, blockchain } = setUp([row('p', 200)]);
     await started();
     blockchain.move('CATCHINGBLOCKS');
@@ -296,8 +296,8 @@ describe('the trigger', () => {
     expect(published).toHaveLength(1);
   });
 
-  test('of a peer chosen in the middle of a catch-up goes out again at RUNNING, where the first may have been lost', async () => {
-    const { started, published, blockchain, charged, who } = setUp([row('p', 200)]);
+  test('for a peer chosen during a catch-up is published again at RUNNING, because the first may have been lost', async () => {
+    const { started, published, blockchain, penalized, who } = setUp([row('p', 200)]);
     blockchain.state = 'CATCHINGBLOCKS';
     await started();
     await pass(MINUTE);
@@ -305,10 +305,10 @@ describe('the trigger', () => {
     blockchain.move('RUNNING');
     await pass(MINUTE);
     expect(published).toHaveLength(2);
-    expect([who(), charged]).toEqual(['p', []]);
+    expect([who(), penalized]).toEqual(['p', []]);
   });
 
-  test('is no flood when peers come, claim and go', async () => {
+  test('is rate-limited when peers keep connecting, claiming and leaving', async () => {
     const { started, set, leave, published, manager, metrics } = setUp([], { hasBootstrap: false });
     await started();
     for (let i = 0; i < 600; i += 1) {

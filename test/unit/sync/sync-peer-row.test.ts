@@ -22,8 +22,8 @@ function registered(...patches: Parameters<PeerRegistry['heard']>[1][]) {
   return peer;
 }
 
-describe('a row of the registry', () => {
-  test('carries what the others know of the peer', () => {
+describe('a peer as the choice of the sync peer sees it', () => {
+  test('has the facts that other parts know about the peer', () => {
     const peer = registered({ claimed: { height: 9, hash: hashOf('a') }, dataHubUrl: 'http://hub' });
     const row = syncPeerRow(peer, {
       isBanned: (id) => id === PEER,
@@ -36,7 +36,7 @@ describe('a row of the registry', () => {
     expect(row.lastMessageMs).toBe(peer.lastMessageMs);
   });
 
-  test('a claimed block that we have disproves a claim of another height, whatever was proven before', () => {
+  test('has the true height of a claimed block that our chain has, whatever was proven before', () => {
     const claimed = { height: 1_000_000, hash: hashOf('ours') };
     const peer = registered({ proven: { height: 101, hash: hashOf('tip') } }, { claimed });
     expect(syncPeerRow(peer, NONE).proven).toMatchObject({ height: 101, hash: hashOf('tip') });

@@ -1,4 +1,4 @@
-// What must not end the sync: a blockchain service that is away, calls in any order, a stop in the middle.
+// What the sync manager survives: a blockchain service that is down, calls in any order, a stop at any time.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import { MINUTE, pass, SECOND, setUp } from './harness.ts';
@@ -12,9 +12,9 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('a failing blockchain service', () => {
-  test('is counted, told once, and the sync goes on when it is back', async () => {
-    const { started, blockchain, metrics, log, who } = setUp([row('p', 200)]);
+describe('a blockchain service that fails', () => {
+  test('is counted and logged once, and the sync continues when it is back', async () => {
+    const { listeners, started, blockchain, metrics, log, who } = setUp([row('p', 200)]);
     blockchain.fails = true;
     await started();
     await pass(MINUTE);
@@ -23,24 +23,24 @@ describe('a failing blockchain service', () => {
     blockchain.fails = false;
     await pass(15 * SECOND);
     expect(who()).toBe('p');
-    expect(blockchain.subscribers).toBe(1);
+    expect(listeners.size).toBe(1);
     blockchain.fails = true;
     await pass(MINUTE);
     expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(2);
   });
 
-  test('in the middle of a sync keeps the sync peer, and a failed catch-up is judged afterwards', async () => {
-    const { started, blockchain, who, charged, leave } = setUp([row('p', 200), row('q', 150)]);
+  test('during a sync does not clear the sync peer, and a failed catch-up is noticed afterwards', async () => {
+    const { started, blockchain, who, penalized, leave } = setUp([row('p', 200), row('q', 150)]);
     await started();
     blockchain.move('CATCHINGBLOCKS');
     await pass(SECOND);
     blockchain.fails = true;
     blockchain.move('RUNNING');
     await pass(MINUTE);
-    expect([who(), charged]).toEqual(['p', []]);
+    expect([who(), penalized]).toEqual(['p', []]);
     blockchain.fails = false;
     await pass(15 * SECOND);
-    expect([who(), charged]).toEqual(['q', ['p']]);
+    expect([who(), penalized]).toEqual(['q', ['p']]);
     blockchain.fails = true;
     leave('q');
     await pass(MINUTE);
@@ -48,58 +48,60 @@ describe('a failing blockchain service', () => {
   });
 });
 
-describe('start and stop', () => {
-  test('started twice it looks once, and reads the blockchain through one subscription', async () => {
-    const { started, blockchain } = setUp();
+describe('start and stop of the sync manager', () => {
+  test('start, called twice, evaluates once and subscribes once', async () => {
+    const { listeners, asked, started } = setUp();
     await started();
     await started();
     await pass(15 * SECOND);
-    expect([blockchain.asked.best, blockchain.subscribers]).toEqual([2, 1]);
+    expect([asked.best, listeners.size]).toEqual([2, 1]);
   });
 
-  test('stopped, twice, it leaves no timer, no subscription and no sync peer', async () => {
-    const { manager, started, blockchain, who } = setUp([row('p', 200)]);
+  test('stop, called twice, leaves no timer, no subscription and no sync peer', async () => {
+    const { tracker, listeners, asked, manager, started, who } = setUp([row('p', 200)]);
     await started();
     manager.stop();
+    await tracker.stop();
     manager.stop();
     manager.peerLeft('p' as PeerId);
     manager.peerAhead('p' as PeerId);
     await pass(MINUTE);
-    expect([blockchain.subscribers, vi.getTimerCount(), who()]).toEqual([0, 0, undefined]);
-    expect(blockchain.asked.best).toBe(1);
+    expect([listeners.size, vi.getTimerCount(), who()]).toEqual([0, 0, undefined]);
+    expect(asked.best).toBe(1);
     manager.start();
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('stopped during a look, nothing comes of the answer', async () => {
-    const { manager, started, blockchain, published } = setUp([row('p', 200)]);
+  test('stop during a round has the answer ignored', async () => {
+    const { tracker, manager, started, blockchain, published } = setUp([row('p', 200)]);
     let answer = () => {};
     blockchain.gate = new Promise((resolve) => {
       answer = resolve;
     });
     await started();
     manager.stop();
+    await tracker.stop();
     answer();
     await pass(MINUTE);
     expect([published, manager.syncPeer(), vi.getTimerCount()]).toEqual([[], undefined, 0]);
   });
 
-  test('not started, or stopped before, it does nothing', async () => {
-    const { manager, blockchain } = setUp([row('p', 200)], { hasBootstrap: false });
+  test('nothing happens before start, or when stop came first', async () => {
+    const { asked, manager } = setUp([row('p', 200)], { hasBootstrap: false });
     manager.peerAhead('p' as PeerId);
     manager.peerLeft('p' as PeerId);
     await pass(MINUTE);
     manager.stop();
     manager.start();
     await pass(MINUTE);
-    expect([blockchain.asked.best, manager.syncPeer()]).toEqual([0, undefined]);
+    expect([asked.best, manager.syncPeer()]).toEqual([0, undefined]);
   });
 });
 
-test('what is remembered of failed and stalled peers and of connections is bounded', async () => {
+test('the memory for failed attempts and connection times is bounded', async () => {
   const { started, blockchain, set, leave, metrics, manager } = setUp([], { hasBootstrap: false });
   await started();
-  for (let i = 0; i < 1100; i += 1) blockchain.peerFailure(`stranger ${i}`);
+  for (let i = 0; i < 1100; i += 1) blockchain.peerFailure(`unconnected ${i}`);
   expect(metrics.gaugeValue('teranode_p2p_sync_entries')).toBe(1000);
   for (let i = 0; i < 20; i += 1) {
     set(row(`p${i}`, 200));
@@ -107,7 +109,7 @@ test('what is remembered of failed and stalled peers and of connections is bound
     await pass(SECOND);
     leave(`p${i}`);
   }
-  // Those twenty left before anything came of them; nothing is remembered of their connections.
+  // Those twenty disconnected early: their connection times are forgotten.
   expect(metrics.gaugeValue('teranode_p2p_sync_entries')).toBe(1020);
   expect(metrics.gaugeValue('teranode_p2p_sync_entries_bound')).toBe(3000);
 });

@@ -1,4 +1,4 @@
-// What a session counts as its own: a catch-up after its trigger, and time at RUNNING.
+// What counts for one attempt to sync: a catch-up after its own trigger, and time at RUNNING.
 import { expect, test } from 'vitest';
 import type { FsmState } from '../../../src/ports/blockchain-client.ts';
 import { type FitPeer, fitnessOf } from '../../../src/sync/choose-sync-peer.ts';
@@ -16,24 +16,31 @@ function session(state: FsmState): SyncSession {
   return new SyncSession(peerAt(200), { state, ownHeight: OWN_HEIGHT, nowMs: 0, sinceMs: 0 });
 }
 
-test('a catch-up that was in hand when the late trigger went out is not its own', () => {
+test('a catch-up that was under way when the trigger was published is not attributed to the peer', () => {
   const limited = session('RUNNING');
   for (const state of ['RUNNING', 'CATCHINGBLOCKS'] as const) limited.sawState(state, 0);
   limited.triggered('CATCHINGBLOCKS', 1);
   limited.sawState('RUNNING', 2);
-  expect([limited.isCatchingUp, limited.isBack]).toEqual([false, false]);
+  expect([limited.isCatchingUp, limited.hasReturned]).toEqual([false, false]);
 });
 
-test('the time of a long catch-up is no time of a stall', () => {
+test('the time of a long catch-up does not count as time without progress', () => {
   const long = session('RUNNING');
   long.triggered('RUNNING', 0);
   long.sawState('CATCHINGBLOCKS', 1);
   const nowMs = 120 * MINUTE;
   long.sawState('RUNNING', nowMs);
   const fitness = { isFit: true, peer: peerAt(203) } as const;
-  const seen = { state: 'RUNNING', ownHeight: 200, fitness, messageAgeMs: 0, isUntriedAtHand: true, nowMs } as const;
-  expect(long.judge({ ...seen, wasBack: true })).toBeUndefined();
+  const seen = {
+    state: 'RUNNING',
+    ownHeight: 200,
+    fitness,
+    messageAgeMs: 0,
+    hasUntriedAlternative: true,
+    nowMs,
+  } as const;
+  expect(long.assess({ ...seen, hadReturned: true })).toBeUndefined();
   expect(long.isTriggerDue('RUNNING', nowMs)).toBe(true);
-  expect(long.judge({ ...seen, wasBack: false, nowMs: nowMs + 5 * MINUTE - 1 })).toBeUndefined();
-  expect(long.judge({ ...seen, wasBack: false, nowMs: nowMs + 5 * MINUTE })).toBe('stalled');
+  expect(long.assess({ ...seen, hadReturned: false, nowMs: nowMs + 5 * MINUTE - 1 })).toBeUndefined();
+  expect(long.assess({ ...seen, hadReturned: false, nowMs: nowMs + 5 * MINUTE })).toBe('stalled');
 });

@@ -1,6 +1,7 @@
-// What is refused before a connection is complete. Before any handshake: banned addresses, those with too many that are not complete or that come too fast, those that
-// crowd a node well over its high-water mark, everybody at its hard limit. Once the id is proven: banned peers and more than `p2p_max_conns_per_peer` of one. What we dial is not bound.
-import type { LookupFunction } from 'node:net';
+// Refuses connections before they are complete. Before the handshake: banned addresses, addresses with too many
+// unfinished or too frequent connections, addresses that crowd a node well over its high-water mark, and everybody at
+// the hard limit. Once the peer ID is proven: banned peers, and more than `p2p_max_conns_per_peer` connections of one
+// peer. What this node dials is not limited.
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
 import type { ConnectionPolicy } from '../../../ports/connection-policy.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
@@ -8,9 +9,10 @@ import { parseMultiaddr, peerIdOf } from '../addresses.ts';
 import type { ConnectionLimits } from '../node-options.ts';
 import { peerIdText } from '../peer-ids.ts';
 import { ArrivalRate } from './arrival-rate.ts';
+import { allowedAddresses, type ResolveName } from './named-dials.ts';
 import type { PeerBook } from './peer-book.ts';
 import { PendingInbound } from './pending-inbound.ts';
-import { addressGroup, allowedLookup, type RemoteEnd, remoteIp } from './remote-address.ts';
+import { addressGroup, isUnlocated, type RemoteEnd, remoteIp } from './remote-address.ts';
 import { CROWD, crowdedAt, hardLimit } from './trimming.ts';
 
 export interface GateDependencies {
@@ -32,6 +34,9 @@ export function connectionGate(
     const ip = remoteIp(end);
     return ip !== undefined && ipRefused(ip);
   };
+  // Fails closed: a connection whose IP is not known could be one to a banned address.
+  const socketRefused = (socket: RemoteEnd): boolean =>
+    when(isUnlocated(socket), 'unknown_address') || addressRefused(socket);
   const peerRefused = (peerId: LibPeerId): boolean =>
     when(policy?.refusesPeer(peerIdText(peerId)) === true, 'banned_peer');
   const crowds = (socket: RemoteEnd): boolean => {
@@ -43,14 +48,15 @@ export function connectionGate(
   const isFull = () => book.openConnections() + pending.size() >= hardLimit(highWater);
   const encrypted = (peerId: LibPeerId, socket: RemoteEnd): boolean =>
     peerRefused(peerId) ||
-    addressRefused(socket) ||
+    socketRefused(socket) ||
     when(book.connectionCount(peerIdText(peerId)) >= maxPerPeer, 'max_conns_per_peer');
   return {
     denyDialPeer: peerRefused,
-    // js-libp2p's default refuses private addresses in browsers; ours refuses what is banned, wherever it is.
+    // js-libp2p's default refuses private addresses in browsers; this one refuses banned addresses only, private or
+    // not.
     denyDialMultiaddr: (remoteAddr) => addressRefused({ remoteAddr }),
     denyInboundConnection: (socket) =>
-      addressRefused(socket) ||
+      socketRefused(socket) ||
       when(crowds(socket), 'crowding_address') ||
       when(isFull(), 'too_many_connections') ||
       when(!pending.take(socket), 'too_many_pending') ||
@@ -59,7 +65,7 @@ export function connectionGate(
       pending.done(connection);
       return false;
     },
-    denyOutboundConnection: (peerId, socket) => peerRefused(peerId) || addressRefused(socket),
+    denyOutboundConnection: (peerId, socket) => peerRefused(peerId) || socketRefused(socket),
     denyInboundEncryptedConnection: encrypted,
     denyOutboundEncryptedConnection: encrypted,
     denyInboundRelayReservation: peerRefused,
@@ -71,17 +77,22 @@ export function connectionGate(
   };
 }
 
-/** How names are resolved for dials: to addresses that are not banned, so that a banned machine is not reached by a name either. */
-export function dialLookup({ policy, metrics }: Omit<GateDependencies, 'book' | 'nowMs'>): LookupFunction {
-  return allowedLookup(refusesIp(policy, counted(metrics)));
+/**
+ * How names are resolved for dials: without banned addresses, so that a banned machine is not reached by its name
+ * either.
+ */
+export function dialLookup({ policy, metrics }: Omit<GateDependencies, 'book' | 'nowMs'>): ResolveName {
+  return allowedAddresses(refusesIp(policy, counted(metrics)));
 }
 
 type Counted = (isRefused: boolean, reason: string) => boolean;
 
 function counted(metrics: Metrics): Counted {
-  const refused = metrics.counter('teranode_p2p_connections_refused_total', 'Connections refused by the gate', [
-    'reason',
-  ]);
+  const refused = metrics.counter(
+    'teranode_p2p_connections_refused_total',
+    'Connections refused before they were complete, by reason',
+    ['reason'],
+  );
   return (isRefused, reason) => {
     if (isRefused) refused.add(1, { reason });
     return isRefused;

@@ -1,25 +1,26 @@
-// What the node knows of peers: those connected exactly, those seen before within a bound. One writer: the node's connection events.
+// What the node knows about peers: all that are connected, and a limited number that were. Written by the node's
+// connection events only.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../../domain/ids.ts';
 import type { PeerRecord } from '../../../ports/p2p-node.ts';
 import type { ConnectionMeter } from './connection-meter.ts';
 
-/** Peers remembered after they left; the least recently seen goes first. */
+/** Peers remembered after they disconnected; the least recently seen is evicted first. */
 export const MAX_REMEMBERED_PEERS = 1000;
 
 interface OpenConnection {
   readonly address: string;
-  /** Our end of it; undefined for what comes through a relay. */
+  /** Our end of it; undefined for relayed connections. */
   readonly localAddress: string | undefined;
-  /** Who shares a bound with it; undefined for what comes through a relay. */
+  /** Who shares limits with it; undefined for relayed connections. */
   readonly group: string | undefined;
   readonly direction: 'inbound' | 'outbound';
   /** Unix ms. */
   readonly openedAtMs: number;
-  /** The same moment, monotonic. */
+  /** The same moment in monotonic ms. */
   readonly sinceMs: number;
   readonly meter: ConnectionMeter;
-  /** Round trip in ms as last measured. */
+  /** Last measured round trip in ms. */
   readonly pingMs: () => number | undefined;
 }
 
@@ -91,13 +92,16 @@ export class PeerBook {
     return this.connected.get(peerId)?.connections.size ?? 0;
   }
 
-  /** Monotonic ms at which the newest of its open connections began: a process that restarted may have an old one that has not ended yet. */
+  /**
+   * Monotonic ms at which its newest open connection began: an older one may belong to a process that has restarted
+   * since.
+   */
   connectedSinceMs(peerId: PeerId): number | undefined {
     const newest = [...(this.connected.get(peerId)?.connections.values() ?? [])].at(-1);
     return newest?.sinceMs;
   }
 
-  /** Of all peers. */
+  /** Open connections of all peers. */
   openConnections(): number {
     return this.openCount;
   }
@@ -106,7 +110,7 @@ export class PeerBook {
     return this.groups.get(group) ?? 0;
   }
 
-  /** That of its first connection. */
+  /** Address group of its first connection. */
   groupOf(peerId: PeerId): string | undefined {
     return this.connected.get(peerId)?.connections.values().next().value?.group;
   }
@@ -124,6 +128,12 @@ export class PeerBook {
     const count = (this.groups.get(group) ?? 0) + change;
     if (count > 0) this.groups.set(group, count);
     else this.groups.delete(group);
+  }
+
+  /** undefined while the peer is not connected. */
+  connectedRecord(peerId: PeerId): PeerRecord | undefined {
+    const entry = this.connected.get(peerId);
+    return entry && record(peerId, entry, true);
   }
 
   connectedRecords(): PeerRecord[] {

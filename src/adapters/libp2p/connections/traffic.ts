@@ -1,4 +1,5 @@
-// Application bytes each way and when they last went (spec: LastSend, LastRecv, BytesSent, BytesReceived).
+// Application bytes in each direction, and when the last were sent and received (spec: LastSend, LastRecv, BytesSent,
+// BytesReceived).
 import type { Clock } from '../../../ports/clock.ts';
 import type { Counter, Metrics } from '../../../ports/metrics.ts';
 

@@ -1,6 +1,7 @@
-// Which connections are closed when there are too many. js-libp2p has no low-water mark and no grace period, so the choice is made here, a pure function of a
-// snapshot: above high water, down to low water, young ones spared, as Go's connection manager does. There, who opens hundreds of connections has everybody else
-// closed, as theirs are old enough; here those of an address with many go first, young or not when the node is crowded, and newcomers push out nobody.
+// Selects the connections to close when there are too many, as Go's connection manager does (js-libp2p has no low-water
+// mark and no grace period): above high water, down to low water, young ones spared. In Go a peer that opens hundreds
+// of connections evicts all others, whose connections are old enough. Here connections of a crowded address go first,
+// young ones too when the node is crowded, and newcomers evict nobody.
 import type { PeerId } from '../../../domain/ids.ts';
 
 export interface TrimCandidate {
@@ -8,10 +9,10 @@ export interface TrimCandidate {
   readonly connectedAtMs: number;
   /** Static and persistent bootstrap peers. */
   readonly isProtected: boolean;
-  /** In the mesh of how many of our topics. */
+  /** Number of our topics in whose mesh the peer is. */
   readonly meshTopics: number;
   readonly direction: 'inbound' | 'outbound';
-  /** Who shares an address with it; undefined when it is not known. */
+  /** Who shares an address with it; undefined for relayed connections. */
   readonly group: string | undefined;
 }
 
@@ -21,10 +22,13 @@ export interface WaterMarks {
   readonly graceMs: number;
 }
 
-/** Peers of one address that are as good as those of others: a few nodes stand behind one, hundreds are somebody's game or can wait. */
+/**
+ * Peers of one address that are treated as any others: a few nodes may share an address; hundreds are an attack, or can
+ * wait.
+ */
 export const CROWD = 8;
 
-/** Never more connections from outside than this many times the high-water mark, whatever happens between two trims. */
+/** Inbound connections never exceed this many times the high-water mark, whatever happens between two trims. */
 const HARD_LIMIT_FACTOR = 2;
 const HARD_LIMIT_EXTRA = 64;
 
@@ -32,7 +36,10 @@ export function hardLimit(highWater: number): number {
   return highWater * HARD_LIMIT_FACTOR + HARD_LIMIT_EXTRA;
 }
 
-/** So many connections, half-way from the high-water mark to the hard limit, that those of an address with many are neither spared nor taken in. */
+/**
+ * Half-way between the high-water mark and the hard limit: from here on connections of crowded addresses are neither
+ * spared nor accepted.
+ */
 export function crowdedAt(highWater: number): number {
   return Math.ceil((highWater + hardLimit(highWater)) / 2);
 }
@@ -51,7 +58,7 @@ export function chooseToTrim(candidates: readonly TrimCandidate[], marks: WaterM
     .filter((c) => isCrowded || isSettled(c))
     .sort((a, b) => rank(b) - rank(a))
     .slice(0, excess);
-  // A crowd, gone or spared for now, makes only its own address pay: others go when there are too many without it.
+  // A crowd, closed or spared, costs its own address only: others are closed when there are too many without it.
   const crowdedGroups = new Set([...crowd].map(({ group }) => group));
   const isTooMany = candidates.length - crowd.size > marks.highWater;
   const settledLeft = candidates.filter((c) => isSettled(c) && !crowd.has(c)).length;
@@ -61,7 +68,7 @@ export function chooseToTrim(candidates: readonly TrimCandidate[], marks: WaterM
   return [...crowding, ...others].map((c) => c.peerId);
 }
 
-/** No mesh, then inbound, then the youngest. */
+/** Peers without a mesh first, then inbound, then the youngest. */
 function leastUsefulFirst(a: TrimCandidate, b: TrimCandidate): number {
   return (
     a.meshTopics - b.meshTopics ||
@@ -70,7 +77,7 @@ function leastUsefulFirst(a: TrimCandidate, b: TrimCandidate): number {
   );
 }
 
-/** How many of the same address are more useful. */
+/** For each candidate, how many of the same address are more useful. */
 function ranksInGroup(candidates: readonly TrimCandidate[]): ReadonlyMap<TrimCandidate, number> {
   const ranks = new Map<TrimCandidate, number>();
   const counts = new Map<string, number>();

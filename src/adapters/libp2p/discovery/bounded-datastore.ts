@@ -1,6 +1,6 @@
-// Where libp2p keeps what it learns of peers and DHT records: in memory, bounded. Strangers fill it (anyone may store a provider record), so
-// each kind has a bound of its own and loses what was used longest ago. Each question for the providers of a key lists what lies below it, so that is found without
-// a look at all the rest.
+// libp2p's store of peers and DHT records: in memory, and bounded. Anybody can fill it (any peer may store a provider
+// record), so each kind of record has its own limit and evicts the least recently used. A lookup of the providers of a
+// key lists the records below it, which an index finds without scanning the others.
 import { BaseDatastore } from 'datastore-core/base';
 import { Key, type KeyQuery, type Pair, type Query } from 'interface-datastore';
 import { NotFoundError } from 'interface-store';
@@ -8,21 +8,21 @@ import { LRUCache } from 'lru-cache';
 import type { Counter, Metrics } from '../../../ports/metrics.ts';
 
 export interface DatastoreBounds {
-  /** Of each kind (`/peers`, `/dht`, …). */
+  /** Entries of each kind (`/peers`, `/dht`, …). */
   readonly maxEntries: number;
   readonly maxBytes: number;
 }
 
-/** Kinds of keys; libp2p knows a handful. */
+/** Kinds of keys; libp2p has a handful. */
 const MAX_KINDS = 16;
 const ENTRY_OVERHEAD_BYTES = 200;
-/** Parts of `/dht/provider/<key>`, the empty one in front included. */
-const DEEP = 4;
+/** Parts of `/dht/provider/<key>`, with the empty one in front. */
+const DEEP_PARTS = 4;
 
 export class BoundedDatastore extends BaseDatastore {
   private readonly kinds = new Map<string, LRUCache<string, Uint8Array>>();
-  /** Keys by the path above them, written last at the end; of what is stored, nothing else. */
-  private readonly below = new Map<string, Set<string>>();
+  /** Stored keys by their parent path, written last at the end. */
+  private readonly children = new Map<string, Set<string>>();
   private readonly evicted: Counter;
   private readonly bounds: DatastoreBounds;
 
@@ -31,7 +31,7 @@ export class BoundedDatastore extends BaseDatastore {
     this.bounds = bounds;
     this.evicted = deps.metrics.counter(
       'teranode_p2p_datastore_evicted_total',
-      'Entries of the libp2p datastore pushed out',
+      'Entries evicted from the libp2p datastore',
     );
     deps.metrics.gauge('teranode_p2p_datastore_entries', 'Entries of the libp2p datastore', () => this.size());
   }
@@ -44,8 +44,8 @@ export class BoundedDatastore extends BaseDatastore {
     const text = key.toString();
     const kind = this.kindOf(key);
     kind.set(text, value);
-    // What is larger than its whole kind is not kept.
-    if (kind.has(text)) this.noteBelow(text);
+    // A value larger than the limit of its kind is not kept.
+    if (kind.has(text)) this.addToIndex(text);
     return key;
   }
 
@@ -71,9 +71,9 @@ export class BoundedDatastore extends BaseDatastore {
     for (const [key] of this.under(prefix)) yield new Key(key);
   }
 
-  /** Written last first. A prefix is a path; a deep one has nothing below but what lies directly there. */
+  /** Last written first. A prefix is a path; below a deep one there are only direct children. */
   private *under(prefix: string | undefined): Generator<[string, Uint8Array]> {
-    const keys = prefix === undefined || prefix.split('/').length < DEEP ? undefined : this.below.get(prefix);
+    const keys = prefix === undefined || prefix.split('/').length < DEEP_PARTS ? undefined : this.children.get(prefix);
     if (keys === undefined) {
       for (const kind of this.kinds.values())
         for (const entry of kind.entries()) if (prefix === undefined || entry[0].startsWith(prefix)) yield entry;
@@ -85,19 +85,19 @@ export class BoundedDatastore extends BaseDatastore {
     }
   }
 
-  private noteBelow(key: string): void {
-    const path = above(key);
-    const keys = this.below.get(path) ?? new Set();
-    this.below.set(path, keys);
+  private addToIndex(key: string): void {
+    const path = parentOf(key);
+    const keys = this.children.get(path) ?? new Set();
+    this.children.set(path, keys);
     keys.delete(key);
     keys.add(key);
   }
 
-  private forgetBelow(key: string): void {
-    const path = above(key);
-    const keys = this.below.get(path);
+  private removeFromIndex(key: string): void {
+    const path = parentOf(key);
+    const keys = this.children.get(path);
     keys?.delete(key);
-    if (keys?.size === 0) this.below.delete(path);
+    if (keys?.size === 0) this.children.delete(path);
   }
 
   private kindOf(key: Key): LRUCache<string, Uint8Array> {
@@ -110,7 +110,7 @@ export class BoundedDatastore extends BaseDatastore {
         sizeCalculation: (value) => value.byteLength + ENTRY_OVERHEAD_BYTES,
         dispose: (_value, key, reason) => {
           if (reason === 'evict') this.evicted.add();
-          if (reason !== 'set') this.forgetBelow(key);
+          if (reason !== 'set') this.removeFromIndex(key);
         },
       });
       this.kinds.set(name, kind);
@@ -119,6 +119,6 @@ export class BoundedDatastore extends BaseDatastore {
   }
 }
 
-function above(key: string): string {
+function parentOf(key: string): string {
   return key.slice(0, key.lastIndexOf('/'));
 }

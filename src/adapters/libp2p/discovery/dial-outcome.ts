@@ -1,11 +1,11 @@
-// Tells a dial that may work later from one that cannot, by the error's name and code, never by its text.
+// Tells a dial that may work later from a hopeless one, by the error's name and code, never by its text.
 import type { DialOutcome } from './dialer.ts';
 
 /** Names of libp2p errors after which the same address cannot work until something changes. */
 const HOPELESS = new Set(['InvalidMultiaddrError', 'InvalidPeerIdError', 'NoValidAddressesError']);
 const MAX_REASONS = 8;
 
-/** Names of an error and of all beneath it, bounded. */
+/** Names and codes of an error and its causes, up to a limit. */
 function names(error: unknown, depth = 0): string[] {
   if (!(error instanceof Error) || depth > 4) return [];
   const code = 'code' in error && typeof error.code === 'string' ? [error.code] : [];

@@ -1,30 +1,37 @@
-// Keeps the connections that the operator asked for: static peers, persistent bootstrap addresses, and, at start, cached peers. Each
-// target has its own back-off and is never given up; with `p2p_optimise_retries` what cannot work is left out until something changes. A
-// connection that ends at once is as good as a failed dial: such a peer will not have us.
-
+// Keeps the connections that the operator asked for: static peers, persistent bootstrap addresses, and, at start,
+// cached peers. Each target has its own back-off and is never given up; with `p2p_optimise_retries` a dial that cannot
+// work is not repeated until something changes. A connection that ends at once counts as a failed dial: the peer
+// rejects us.
 import type { PeerId } from '../../../domain/ids.ts';
+import { backoffMs } from '../../../lib/backoff.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Counter } from '../../../ports/metrics.ts';
 
-/** Why a dial failed, as far as it decides about the next one. */
+/** `hopeless`: the same dial cannot work until something changes. */
 export type DialOutcome = 'connected' | 'failed' | 'hopeless';
 
 export interface DialTarget {
   /** Multiaddr, with the peer id at its end where it is known. */
   readonly address: string;
   readonly peerId: PeerId | undefined;
-  /** `always`: redialled for ever. `until_connected`: until it has been reached once. `when_alone`: that, and again when no peer is left. */
+  /**
+   * `always`: redialled forever. `until_connected`: until it was reached once. `when_alone`: the same, and again when
+   * no peer is connected.
+   */
   readonly keep: 'always' | 'until_connected' | 'when_alone';
 }
 
 interface TargetState extends DialTarget {
   failures: number;
   nextAtMs: number;
-  reached: boolean;
-  hopeless: boolean;
-  dialling: boolean;
+  isReached: boolean;
+  isHopeless: boolean;
+  isDialling: boolean;
   connectedAs: PeerId | undefined;
-  /** Since when it is connected without a break, whoever dialled; undefined while it is not, and when it has been since before the start. */
+  /**
+   * Since when it is connected without a break, whoever dialled; undefined while it is not, or when it was connected
+   * before the start.
+   */
   connectedSinceMs: number | undefined;
 }
 
@@ -42,15 +49,16 @@ export interface DialerDependencies {
   ) => Promise<{ outcome: DialOutcome; peerId?: PeerId; reason?: string }>;
 }
 
-/** What a handshake takes at its slowest, topic included: who does not want us has cut by then, and who stays longer is a peer. */
+/** The slowest handshake, topic included: a peer that rejects us has disconnected by then. */
 export const SETTLED_MS = 10_000;
-/** First wait, doubled with each failure up to the last. */
-export const FIRST_BACKOFF_MS = 500;
+/** Doubled with each failure. */
+const FIRST_BACKOFF_MS = 500;
 export const LAST_BACKOFF_MS = 30_000;
+const BACKOFF = { firstMs: FIRST_BACKOFF_MS, lastMs: LAST_BACKOFF_MS } as const;
 const MAX_TARGETS = 1000;
 /**
- * Dials under way at a time, of what the operator listed and of what a file remembers: apart, so that dead cached peers never hold up a
- * static one. Together with those of discovery they stay below the 100 of libp2p's own queue.
+ * Dials at the same time, to listed peers and to cached peers: separate, so that dead cached peers never delay a static
+ * one. Together with those of discovery they stay below the 100 of libp2p's own queue.
  */
 export const PARALLEL_DIALS = { listed: 48, cached: 16 } as const;
 const TICK_MS = 250;
@@ -61,8 +69,8 @@ export class Dialer {
   private readonly deps: DialerDependencies;
   private readonly optimiseRetries: boolean;
   private readonly targets = new Map<string, TargetState>();
-  private readonly underWay = { listed: 0, cached: 0 };
-  /** Rises when something changes, so that the outcome of a dial begun before does not count as hopeless. */
+  private readonly dialCounts = { listed: 0, cached: 0 };
+  /** Rises when something changes, so that the outcome of a dial that began before does not count as hopeless. */
   private changes = 0;
   private running: { readonly ended: AbortController; readonly timer: NodeJS.Timeout } | undefined;
 
@@ -79,9 +87,9 @@ export class Dialer {
         ...target,
         failures: 0,
         nextAtMs: 0,
-        reached: false,
-        hopeless: false,
-        dialling: false,
+        isReached: false,
+        isHopeless: false,
+        isDialling: false,
         connectedAs: target.peerId,
         connectedSinceMs: undefined,
       });
@@ -97,61 +105,64 @@ export class Dialer {
     this.dialDue();
   }
 
-  /** Aborts what is under way. */
+  /** Aborts running dials. */
   stop(): void {
     clearInterval(this.running?.timer);
     this.running?.ended.abort();
     this.running = undefined;
   }
 
-  /** Something changed (a peer left, an address came up): hopeless targets have hope again, once their wait is over. */
+  /** Something changed, e.g. a peer disconnected: hopeless targets are dialled again once their back-off is over. */
   networkChanged(): void {
     this.changes += 1;
-    for (const target of this.targets.values()) target.hopeless = false;
+    for (const target of this.targets.values()) target.isHopeless = false;
     this.dialDue();
   }
 
-  /** What was refused may be allowed now: every target is due at once, with a fresh back-off. */
+  /** Addresses that were refused may be allowed now: every target is due at once, with a fresh back-off. */
   retry(): void {
     this.changes += 1;
     for (const target of this.targets.values()) {
-      target.hopeless = false;
+      target.isHopeless = false;
       target.failures = 0;
       target.nextAtMs = 0;
     }
     this.dialDue();
   }
 
-  /** The peer went from no connection to one, whoever dialled. */
-  peerCame(peerId: PeerId): void {
+  /** The peer has its first connection, whoever dialled. */
+  peerConnected(peerId: PeerId): void {
     for (const target of this.targets.values())
       if (target.connectedAs === peerId) target.connectedSinceMs = this.deps.nowMs();
   }
 
-  /** Its last connection ended: a target that had settled is dialled again soon, with a fresh back-off; another waits as after a failed dial. */
-  peerLost(peerId: PeerId): void {
+  /**
+   * The peer's last connection ended. If it had settled it is dialled again soon, with a fresh back-off; if not, as
+   * after a failed dial.
+   */
+  peerDisconnected(peerId: PeerId): void {
     for (const target of this.targets.values())
-      if (target.connectedAs === peerId && !target.dialling) this.connectionEnded(target);
+      if (target.connectedAs === peerId && !target.isDialling) this.connectionEnded(target);
   }
 
-  /** Peers that must not be trimmed: those of targets that are kept for ever. */
+  /** True for peers that must not be trimmed: those of targets that are kept forever. */
   protects(peerId: PeerId): boolean {
     for (const target of this.targets.values())
       if (target.connectedAs === peerId && target.keep === 'always') return true;
     return false;
   }
 
-  /** Begins as many dials as there is room for; each ends by itself and makes room for the next. */
+  /** Begins dials up to the limit; each that ends begins the next. */
   private dialDue(): void {
     for (const kind of ['listed', 'cached'] as const) {
-      while (this.running !== undefined && this.underWay[kind] < PARALLEL_DIALS[kind]) {
+      while (this.running !== undefined && this.dialCounts[kind] < PARALLEL_DIALS[kind]) {
         const target = this.longestDue(kind);
         if (target === undefined) break;
-        target.dialling = true;
-        this.underWay[kind] += 1;
+        target.isDialling = true;
+        this.dialCounts[kind] += 1;
         void this.attempt(target, this.running.ended.signal).finally(() => {
-          target.dialling = false;
-          this.underWay[kind] -= 1;
+          target.isDialling = false;
+          this.dialCounts[kind] -= 1;
           this.dialDue();
         });
       }
@@ -169,10 +180,10 @@ export class Dialer {
   }
 
   private isDue(target: TargetState, nowMs: number): boolean {
-    if (target.dialling || nowMs < target.nextAtMs) return false;
-    if (target.hopeless && this.optimiseRetries) return false;
+    if (target.isDialling || nowMs < target.nextAtMs) return false;
+    if (target.isHopeless && this.optimiseRetries) return false;
     if (target.connectedAs !== undefined && this.deps.isConnected(target.connectedAs)) return false;
-    if (target.keep === 'always' || !target.reached) return true;
+    if (target.keep === 'always' || !target.isReached) return true;
     return target.keep === 'when_alone' && this.deps.connectedCount() === 0;
   }
 
@@ -182,14 +193,14 @@ export class Dialer {
     if (signal.aborted) return;
     this.deps.dials.add(1, { outcome });
     if (outcome !== 'connected') {
-      target.hopeless = outcome === 'hopeless' && changes === this.changes;
-      this.backOff(target, { outcome, reason }, 'dial failed');
+      target.isHopeless = outcome === 'hopeless' && changes === this.changes;
+      this.backOff(target, { outcome, reason }, 'failed to dial peer');
       return;
     }
-    target.reached = true;
+    target.isReached = true;
     if (peerId !== undefined) target.connectedAs = peerId;
     target.connectedSinceMs ??= this.deps.nowMs();
-    // What ended while it was being made was told of when the target did not know its peer yet.
+    // A connection may have ended while it was being made, when the target did not know its peer yet.
     if (target.connectedAs !== undefined && !this.deps.isConnected(target.connectedAs)) this.connectionEnded(target);
   }
 
@@ -207,11 +218,11 @@ export class Dialer {
 
   private backOff(target: TargetState, why: object, message: string): void {
     target.failures += 1;
-    const backoffMs = this.jitter(Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(target.failures - 1, 16)));
-    target.nextAtMs = this.deps.nowMs() + backoffMs;
+    const retryInMs = this.jitter(backoffMs(BACKOFF, target.failures));
+    target.nextAtMs = this.deps.nowMs() + retryInMs;
     const level = target.failures === 1 ? 'info' : 'debug';
     const { address, failures } = target;
-    this.deps.log[level]({ address, failures, ...why, retryInMs: Math.round(backoffMs) }, message);
+    this.deps.log[level]({ address, failures, ...why, retryInMs: Math.round(retryInMs) }, message);
   }
 
   private jitter(ms: number): number {
@@ -219,7 +230,7 @@ export class Dialer {
   }
 }
 
-/** What a peer cache remembers is dialled until it was reached; all else the operator listed. */
+/** Cached peers are dialled until they are reached; all others are listed by the operator. */
 function kindOf(target: DialTarget): Kind {
   return target.keep === 'until_connected' ? 'cached' : 'listed';
 }

@@ -1,103 +1,104 @@
-// Peers that others name as being of our network. Their records live for a day and more, so most may be gone, and whoever answers may name thousands that never were:
-// those that could not be reached rest, and whose turn it is is drawn, so that neither keeps us from those that are there.
+// Peers that others in the DHT name as being on our network. Their records live for a day and more, so most may be
+// gone, and whoever answers may name thousands that never existed. Peers that could not be reached have a cool-down,
+// and the next to dial is drawn at random, so that neither keeps this node from the peers that are there.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../../domain/ids.ts';
+import { backoffMs } from '../../../lib/backoff.ts';
 import type { Logger } from '../../../ports/log.ts';
-import type { Metrics } from '../../../ports/metrics.ts';
+import { gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 
-/** Dials under way; together with those of the dialer they stay below the 100 of libp2p's own queue. */
+/** Dials at the same time; together with those of the dialer fewer than the 100 of libp2p's own queue. */
 const MAX_DIALS = 32;
-const MAX_WAITING = 1000;
-const MAX_RESTING = 4000;
-/** A peer has a few; whatever else is said to be its address is another's, or nobody's. */
+const MAX_QUEUED = 1000;
+const MAX_COOLING_DOWN = 4000;
+/** A peer has a few addresses; more are another peer's, or nobody's. */
 const MAX_ADDRESSES = 8;
 /** After the first failure, doubled with each further one. */
-const FIRST_REST_MS = 30_000;
-const LAST_REST_MS = 10 * 60_000;
+const COOL_DOWN = { firstMs: 30_000, lastMs: 10 * 60_000 } as const;
 
-export interface FoundPeersDependencies {
+export interface DiscoveredPeersDependencies {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
   readonly random: () => number;
-  /** False for ourselves, for those that are connected, and when there are enough. */
+  /** False for this node itself, for connected peers, and when enough peers are connected. */
   readonly isWanted: (peerId: PeerId) => boolean;
-  /** Settles within its own deadline; rejects when there is no connection. */
+  /** Settles within its own deadline; rejects when no connection was made. */
   readonly dial: (peerId: PeerId, addresses: readonly string[]) => Promise<unknown>;
 }
 
-interface Rest {
+interface CoolDown {
   readonly failures: number;
   readonly untilMs: number;
 }
 
-export class FoundPeers {
-  private readonly deps: FoundPeersDependencies;
-  private readonly waiting = new Map<PeerId, readonly string[]>();
+export class DiscoveredPeers {
+  private readonly deps: DiscoveredPeersDependencies;
+  private readonly queued = new Map<PeerId, readonly string[]>();
   private readonly dialling = new Set<PeerId>();
-  private readonly resting = new LRUCache<PeerId, Rest>({ max: MAX_RESTING });
-  private stopped = false;
+  private readonly coolingDown = new LRUCache<PeerId, CoolDown>({ max: MAX_COOLING_DOWN });
+  private isStopped = false;
 
-  constructor(deps: FoundPeersDependencies) {
+  constructor(deps: DiscoveredPeersDependencies) {
     this.deps = deps;
     const kinds = {
-      waiting: [MAX_WAITING, () => this.waiting.size],
+      waiting: [MAX_QUEUED, () => this.queued.size],
       dialling: [MAX_DIALS, () => this.dialling.size],
-      resting: [MAX_RESTING, () => this.resting.size],
+      resting: [MAX_COOLING_DOWN, () => this.coolingDown.size],
     } as const;
-    for (const [kind, [bound, read]] of Object.entries(kinds)) {
-      deps.metrics.gauge('teranode_p2p_found_peers', 'Peers found in the DHT that are not connected', read, { kind });
-      deps.metrics.gauge('teranode_p2p_found_peers_bound', 'Such peers at most', () => bound, { kind });
-    }
+    const name = 'teranode_p2p_found_peers';
+    const help = 'Peers discovered in the DHT that are not connected: queued, being dialled, or in a cool-down';
+    for (const [kind, [bound, read]] of Object.entries(kinds))
+      gaugeWithBound(deps.metrics, { name, help, labels: { kind } }, read, bound);
   }
 
-  /** When too many wait already it takes the place of one of them, which is left out until it is found again. */
-  found(peerId: PeerId, addresses: readonly string[]): void {
-    if (this.stopped || this.dialling.has(peerId) || !this.deps.isWanted(peerId)) return;
-    if ((this.resting.peek(peerId)?.untilMs ?? 0) > this.deps.nowMs()) return;
-    const drawn = this.waiting.size >= MAX_WAITING && !this.waiting.has(peerId) ? this.draw() : undefined;
-    if (drawn !== undefined) this.waiting.delete(drawn);
-    this.waiting.set(peerId, addresses.slice(0, MAX_ADDRESSES));
-    // Those of the same answer come in at once; whose turn it is is drawn among them all.
-    queueMicrotask(() => this.next());
+  /** When the queue is full the peer replaces a random one, which comes back when it is discovered again. */
+  discovered(peerId: PeerId, addresses: readonly string[]): void {
+    if (this.isStopped || this.dialling.has(peerId) || !this.deps.isWanted(peerId)) return;
+    if ((this.coolingDown.peek(peerId)?.untilMs ?? 0) > this.deps.nowMs()) return;
+    const evicted = this.queued.size >= MAX_QUEUED && !this.queued.has(peerId) ? this.draw() : undefined;
+    if (evicted !== undefined) this.queued.delete(evicted);
+    this.queued.set(peerId, addresses.slice(0, MAX_ADDRESSES));
+    // Peers of one answer arrive together: draw among all of them.
+    queueMicrotask(() => this.dialNext());
   }
 
   stop(): void {
-    this.stopped = true;
-    this.waiting.clear();
+    this.isStopped = true;
+    this.queued.clear();
   }
 
-  private next(): void {
-    while (this.dialling.size < MAX_DIALS && this.waiting.size > 0) {
+  private dialNext(): void {
+    while (this.dialling.size < MAX_DIALS && this.queued.size > 0) {
       const drawn = this.draw();
-      const addresses = drawn === undefined ? undefined : this.waiting.get(drawn);
+      const addresses = drawn === undefined ? undefined : this.queued.get(drawn);
       if (drawn === undefined || addresses === undefined) return;
-      this.waiting.delete(drawn);
+      this.queued.delete(drawn);
       if (this.deps.isWanted(drawn)) void this.dial(drawn, addresses);
     }
   }
 
   private draw(): PeerId | undefined {
-    return [...this.waiting.keys()][Math.floor(this.deps.random() * this.waiting.size)];
+    return [...this.queued.keys()][Math.floor(this.deps.random() * this.queued.size)];
   }
 
   private async dial(peerId: PeerId, addresses: readonly string[]): Promise<void> {
     this.dialling.add(peerId);
     try {
       await this.deps.dial(peerId, addresses);
-      this.resting.delete(peerId);
+      this.coolingDown.delete(peerId);
     } catch (error) {
-      this.deps.log.debug({ peerId, err: error }, 'peer found in the DHT not reached');
-      this.rest(peerId);
+      this.deps.log.debug({ peerId, err: error }, 'failed to dial discovered peer');
+      this.coolDown(peerId);
     } finally {
       this.dialling.delete(peerId);
-      this.next();
+      this.dialNext();
     }
   }
 
-  private rest(peerId: PeerId): void {
-    const failures = (this.resting.get(peerId)?.failures ?? 0) + 1;
-    const restMs = Math.min(LAST_REST_MS, FIRST_REST_MS * 2 ** Math.min(failures - 1, 16));
-    this.resting.set(peerId, { failures, untilMs: this.deps.nowMs() + restMs * (0.75 + this.deps.random() / 2) });
+  private coolDown(peerId: PeerId): void {
+    const failures = (this.coolingDown.get(peerId)?.failures ?? 0) + 1;
+    const ms = backoffMs(COOL_DOWN, failures) * (0.75 + this.deps.random() / 2);
+    this.coolingDown.set(peerId, { failures, untilMs: this.deps.nowMs() + ms });
   }
 }

@@ -1,5 +1,7 @@
-// Peers that we were connected to, kept across restarts, so that a node comes back into the network without its bootstrap nodes. Peers
-// choose their addresses, so each is judged when it comes in and again when it is read: one bad entry never costs the others.
+// Peers that this node was connected to, kept across restarts, so that it rejoins the network without its bootstrap
+// nodes. Peers choose their addresses, so each is checked when it is learned and again when it is read: one bad entry
+// never costs the others. The file is written when something changed, and rarely otherwise, to keep the times of
+// connected peers recent.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -7,11 +9,11 @@ import type { Logger } from '../../../ports/log.ts';
 import { parsePeerId } from '../../../wire/peer-id.ts';
 import { withPeerId } from '../addresses.ts';
 
-/** What is written stays below it, so that it can always be read again. */
+/** Files that are written stay below it, so that they can always be read. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_PEERS = 10_000;
 const MAX_ADDRESSES = 8;
-/** A domain name, a relay's id and the peer's own fit in. */
+/** Fits a domain name, a relay's ID and the peer's own. */
 const MAX_ADDRESS_CHARS = 512;
 
 const fileSchema = z.object({ version: z.literal(1), peers: z.array(z.unknown()) });
@@ -23,7 +25,7 @@ const peerSchema = z.object({
 
 export interface CachedPeer {
   readonly id: string;
-  /** 1 to 8 multiaddrs of at most 512 characters that are this peer's. */
+  /** 1 to 8 multiaddrs of this peer, of at most 512 characters. */
   readonly addresses: readonly string[];
   /** Unix ms. */
   readonly lastSeenMs: number;
@@ -31,26 +33,36 @@ export interface CachedPeer {
 
 export interface PeerCacheOptions {
   readonly file: string;
-  /** `p2p_max_cached_peers`: those seen longest ago leave first. */
+  /** `p2p_max_cached_peers`: those seen longest ago are evicted first. */
   readonly maxPeers: number;
   /** `p2p_peer_cache_ttl`. */
   readonly ttlMs: number;
 }
+
+/**
+ * How long the file may be out of date about when a connected peer was last seen: a tenth of what makes it expire, at
+ * most this long.
+ */
+const MAX_REFRESH_MS = 3_600_000;
 
 export class PeerCache {
   private readonly log: Logger;
   private readonly nowMs: () => number;
   private readonly options: PeerCacheOptions;
   private readonly peers = new Map<string, CachedPeer>();
-  private dirty = false;
+  /** Peers that are connected now: as good as seen at this moment. */
+  private readonly connected = new Set<string>();
+  private isChanged = false;
+  private savedAtMs: number;
 
   constructor(deps: { log: Logger; nowMs: () => number }, options: PeerCacheOptions) {
     this.log = deps.log;
     this.nowMs = deps.nowMs;
     this.options = options;
+    this.savedAtMs = deps.nowMs();
   }
 
-  /** Reads the file; one that is missing is empty, one that is damaged is reported and left out, as is a single bad entry. */
+  /** Reads the file. A missing file is empty; a damaged one is logged and ignored, and so is a single bad entry. */
   async load(): Promise<readonly CachedPeer[]> {
     let text: Buffer;
     try {
@@ -59,10 +71,10 @@ export class PeerCache {
       return [];
     }
     try {
-      if (text.length > MAX_FILE_BYTES) throw new Error('file too large');
+      if (text.length > MAX_FILE_BYTES) throw new Error(`the file has ${text.length} bytes, at most ${MAX_FILE_BYTES}`);
       this.take(fileSchema.parse(JSON.parse(text.toString('utf8'))).peers);
     } catch (error) {
-      this.log.warn({ file: this.options.file, err: error }, 'peer cache unreadable, starting without it');
+      this.log.warn({ file: this.options.file, err: error }, 'failed to read the peer cache');
     }
     this.prune();
     return [...this.peers.values()];
@@ -75,7 +87,7 @@ export class PeerCache {
       if (peer === undefined) dropped += 1;
       else this.peers.set(peer.id, peer);
     }
-    if (dropped > 0) this.log.warn({ file: this.options.file, dropped }, 'entries of the peer cache left out');
+    if (dropped > 0) this.log.warn({ file: this.options.file, dropped }, 'ignored entries of the peer cache');
   }
 
   private checked(entry: unknown): CachedPeer | undefined {
@@ -83,27 +95,54 @@ export class PeerCache {
     if (!parsed.success) return undefined;
     const { id, addresses, lastSeenMs } = parsed.data;
     const texts = addresses.filter((address) => typeof address === 'string');
-    // A clock that was ahead must not keep a peer for ever.
+    // A clock that was ahead must not keep a peer forever.
     return cachedPeer(id, texts, Math.min(lastSeenMs, this.nowMs()));
   }
 
-  /** Notes that the peer is connected now, at addresses that we or the peer store know; those that make no sense are left out. */
+  /** The peer is connected, until `disconnected`, and has these addresses; invalid ones are ignored. */
   seen(id: string, addresses: readonly string[]): void {
     const peer = cachedPeer(id, addresses, this.nowMs());
     if (peer === undefined) return;
+    const known = this.peers.get(id)?.addresses ?? [];
+    const isSame = known.length === peer.addresses.length && known.every((each, i) => each === peer.addresses[i]);
+    if (!isSame || !this.connected.has(id)) this.isChanged = true;
     this.peers.set(id, peer);
-    this.dirty = true;
+    this.connected.add(id);
     this.prune();
+  }
+
+  disconnected(id: string): void {
+    const peer = this.peers.get(id);
+    if (!this.connected.delete(id) || peer === undefined) return;
+    this.peers.set(id, { ...peer, lastSeenMs: this.nowMs() });
+    this.isChanged = true;
   }
 
   size(): number {
     return this.peers.size;
   }
 
-  /** Writes the file whole and swaps it in; does nothing when nothing changed. Failures are logged. */
+  /**
+   * Writes the file as a whole and swaps it in, if something changed or its times are out of date. Failures are logged.
+   */
   async save(): Promise<void> {
-    if (!this.dirty) return;
-    this.dirty = false;
+    if (!this.isChanged && !this.isOutOfDate()) return;
+    await this.write();
+  }
+
+  /** Before a stop: as `save`, and with the times of now for peers that are connected. */
+  async saveLast(): Promise<void> {
+    if (this.isChanged || this.connected.size > 0) await this.write();
+  }
+
+  private isOutOfDate(): boolean {
+    const refreshMs = Math.min(MAX_REFRESH_MS, this.options.ttlMs / 10);
+    return this.connected.size > 0 && this.nowMs() - this.savedAtMs >= refreshMs;
+  }
+
+  private async write(): Promise<void> {
+    this.isChanged = false;
+    this.savedAtMs = this.nowMs();
     this.prune();
     const next = `${this.options.file}.new`;
     try {
@@ -111,18 +150,20 @@ export class PeerCache {
       await writeFile(next, this.text(), { mode: 0o600 });
       await rename(next, this.options.file);
     } catch (error) {
-      this.log.warn({ file: this.options.file, err: error }, 'peer cache not saved');
+      this.isChanged = true;
+      this.log.warn({ file: this.options.file, err: error }, 'failed to write the peer cache');
     }
   }
 
-  /** Those seen last, as many as a file may hold. */
+  /** Peers seen last, as many as a file may hold. */
   private text(): string {
     const head = '{"version":1,"peers":[';
     const tail = ']}\n';
     const kept: string[] = [];
     let bytes = head.length + tail.length;
-    for (const peer of [...this.peers.values()].sort((a, b) => b.lastSeenMs - a.lastSeenMs)) {
-      const entry = JSON.stringify(peer);
+    for (const peer of [...this.peers.values()].sort((a, b) => this.byLastSeen(b, a))) {
+      const lastSeenMs = this.connected.has(peer.id) ? this.nowMs() : peer.lastSeenMs;
+      const entry = JSON.stringify({ ...peer, lastSeenMs });
       bytes += Buffer.byteLength(entry) + 1;
       if (bytes > MAX_FILE_BYTES) break;
       kept.push(entry);
@@ -132,14 +173,19 @@ export class PeerCache {
 
   private prune(): void {
     const oldestMs = this.nowMs() - this.options.ttlMs;
-    for (const [id, peer] of this.peers) if (peer.lastSeenMs < oldestMs) this.peers.delete(id);
+    for (const [id, peer] of this.peers)
+      if (peer.lastSeenMs < oldestMs && !this.connected.has(id)) this.peers.delete(id);
     if (this.peers.size <= this.options.maxPeers) return;
-    const byAge = [...this.peers.values()].sort((a, b) => a.lastSeenMs - b.lastSeenMs);
-    for (const peer of byAge.slice(0, this.peers.size - this.options.maxPeers)) this.peers.delete(peer.id);
+    const oldestFirst = [...this.peers.values()].sort((a, b) => this.byLastSeen(a, b));
+    for (const peer of oldestFirst.slice(0, this.peers.size - this.options.maxPeers)) this.peers.delete(peer.id);
+  }
+
+  private byLastSeen(a: CachedPeer, b: CachedPeer): number {
+    return Number(this.connected.has(a.id)) - Number(this.connected.has(b.id)) || a.lastSeenMs - b.lastSeenMs;
   }
 }
 
-/** undefined when the id is none, or no address is one of this peer's. */
+/** undefined when the ID is invalid, or none of the addresses is one of this peer. */
 function cachedPeer(id: string, addresses: readonly string[], lastSeenMs: number): CachedPeer | undefined {
   if (parsePeerId(id) === undefined) return undefined;
   const good: string[] = [];

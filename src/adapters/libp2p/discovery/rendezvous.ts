@@ -1,5 +1,6 @@
-// Peers of one network find each other through the DHT: each provides and looks up one key a topic, CIDv1(raw, sha2-256(topic name)), as
-// Go's routing discovery does. It never ends after an error, and tries again as soon as a DHT peer is there instead of in two minutes.
+// Peers of one network discover each other through the DHT: each provides and looks up one key per topic, CIDv1(raw,
+// sha2-256(topic name)), as Go's routing discovery does. An error never ends it, and it tries again as soon as a DHT
+// peer connects instead of two minutes later.
 import { createHash } from 'node:crypto';
 import type { PeerInfo } from '@libp2p/interface';
 import type { KadDHT } from '@libp2p/kad-dht';
@@ -12,7 +13,7 @@ import type { Counter } from '../../../ports/metrics.ts';
 
 const SHA2_256 = 0x12;
 
-/** The key under which the peers of a topic register. */
+/** The key that the peers of a topic provide. */
 export function rendezvousCid(topicName: string): CID {
   return CID.createV1(raw.code, Digest.create(SHA2_256, createHash('sha256').update(topicName).digest()));
 }
@@ -23,34 +24,34 @@ export interface RendezvousDependencies {
   readonly rounds: Counter;
   readonly nowMs: () => number;
   readonly connectedCount: () => number;
-  /** Called with each provider found; must not throw. */
+  /** Called for each provider; must not throw. */
   readonly found: (peer: PeerInfo) => void;
   readonly random: () => number;
 }
 
-/** Eager while the network forms, then calm. */
-const EAGER_ROUNDS = 20;
-/** Rounds at the eager pace when a DHT peer comes to a node that has few. */
-const EAGER_AGAIN = 4;
-/** With this many neighbours the network is found, whoever else comes. */
+/** Rounds at the fast pace while the network forms; slow afterwards. */
+const FAST_ROUNDS = 20;
+/** Rounds at the fast pace when a DHT peer connects to a node with few peers. */
+const FAST_ROUNDS_AGAIN = 4;
+/** With this many peers the node has found its network. */
 const FEW_PEERS = 10;
-const EAGER_MS = 500;
-const CALM_MS = 30_000;
-/** Go's records live 24 h and a bootstrap node that restarts has lost them: say it again well before. */
+const FAST_INTERVAL_MS = 500;
+const SLOW_INTERVAL_MS = 30_000;
+/** Go's records live for 24 h, but a restarted bootstrap node has lost them: provide again well before. */
 const PROVIDE_AGAIN_MS = 10 * 60_000;
-/** Many peers may come at once (we are the bootstrap node): one round for all of them. */
+/** Many peers may connect together, e.g. to a bootstrap node: one round serves all of them. */
 const PROVIDE_PAUSE_MS = 5000;
 const PROVIDE_DEADLINE_MS = 15_000;
 const FIND_DEADLINE_MS = 10_000;
-/** Drawn from an answer that names more: no answer ends the lookup before the others are heard. */
-const MAX_PROVIDERS_AN_ANSWER = 200;
-const MAX_PROVIDERS_A_LOOKUP = 2000;
+/** Providers taken from one answer, at random: no single answer may end the lookup. */
+const MAX_PROVIDERS_PER_ANSWER = 200;
+const MAX_PROVIDERS_PER_LOOKUP = 2000;
 
 export class Rendezvous {
   private readonly deps: RendezvousDependencies;
   private readonly keys: { readonly cid: CID; providedAtMs: number | undefined }[];
   private loop: Repeating | undefined;
-  private eagerRounds = 0;
+  private fastRounds = 0;
 
   constructor(deps: RendezvousDependencies, options: { readonly topicNames: readonly string[] }) {
     this.deps = deps;
@@ -60,8 +61,8 @@ export class Rendezvous {
   start(): void {
     this.loop ??= repeating(
       (signal) => this.round(signal),
-      { firstMs: 100, nextMs: () => (this.eagerRounds < EAGER_ROUNDS ? EAGER_MS : CALM_MS) },
-      (error) => this.deps.log.debug({ err: error }, 'rendezvous round failed'),
+      { firstMs: 100, nextMs: () => (this.fastRounds < FAST_ROUNDS ? FAST_INTERVAL_MS : SLOW_INTERVAL_MS) },
+      (error) => this.deps.log.debug({ err: error }, 'failed to run a discovery round'),
     );
   }
 
@@ -70,19 +71,19 @@ export class Rendezvous {
     this.loop = undefined;
   }
 
-  /** A peer that serves the DHT came and may know nothing of us: provide anew, unless that has just been done. */
-  dhtPeerCame(): void {
+  /** A peer that serves the DHT connected and may not have our record: provides again, unless that was just done. */
+  dhtPeerConnected(): void {
     const justNowMs = this.deps.nowMs() - PROVIDE_PAUSE_MS;
     for (const key of this.keys) {
       if (key.providedAtMs !== undefined && key.providedAtMs < justNowMs) key.providedAtMs = undefined;
     }
     if (this.deps.connectedCount() > FEW_PEERS) return;
-    this.eagerRounds = Math.min(this.eagerRounds, EAGER_ROUNDS - EAGER_AGAIN);
+    this.fastRounds = Math.min(this.fastRounds, FAST_ROUNDS - FAST_ROUNDS_AGAIN);
     this.loop?.wake();
   }
 
   private async round(signal: AbortSignal): Promise<void> {
-    this.eagerRounds += 1;
+    this.fastRounds += 1;
     const outcomes = await Promise.all(this.keys.map((key) => this.provideAndFind(key, signal)));
     const ok = outcomes.filter(Boolean).length;
     this.deps.rounds.add(1, { outcome: ok === outcomes.length ? 'complete' : ok > 0 ? 'partial' : 'failed' });
@@ -102,7 +103,7 @@ export class Rendezvous {
     return (await this.find(key.cid, signal)) && ok;
   }
 
-  /** True when at least one other peer took the record. */
+  /** True when at least one other peer stored the record. */
   private async provide(cid: CID, signal: AbortSignal): Promise<boolean> {
     let stored = false;
     try {
@@ -110,7 +111,7 @@ export class Rendezvous {
         if (event.name === 'PEER_RESPONSE') stored = true;
       }
     } catch (error) {
-      this.deps.log.trace({ err: error }, 'provide failed');
+      this.deps.log.trace({ err: error }, 'failed to provide');
     }
     return stored;
   }
@@ -124,19 +125,19 @@ export class Rendezvous {
           this.deps.found(peer);
           count += 1;
         }
-        if (count >= MAX_PROVIDERS_A_LOOKUP) break;
+        if (count >= MAX_PROVIDERS_PER_LOOKUP) break;
       }
       return true;
     } catch (error) {
-      this.deps.log.trace({ err: error }, 'lookup of providers failed');
+      this.deps.log.trace({ err: error }, 'failed to look up providers');
       return false;
     }
   }
 
-  /** Records live for a day, and those of peers that are gone stand first: which are looked at is chance. */
+  /** A random selection: records live for a day, and those of peers that are gone come first. */
   private drawn(providers: readonly PeerInfo[]): readonly PeerInfo[] {
     const left = [...providers];
-    const count = Math.min(left.length, MAX_PROVIDERS_AN_ANSWER);
+    const count = Math.min(left.length, MAX_PROVIDERS_PER_ANSWER);
     for (let i = 0; i < count; i += 1) {
       const at = i + Math.floor(this.deps.random() * (left.length - i));
       const [mine, other] = [left[i], left[at]];

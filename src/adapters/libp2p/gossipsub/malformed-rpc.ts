@@ -1,90 +1,130 @@
-// Tells of broken frames of gossip, which gossipsub drops silently. A neighbour is charged only for what it must have written itself: a frame's
-// length and its outermost fields. All else may be an author's doing that honest neighbours pass on as it came: Go keeps unknown fields of a
-// message byte by byte and signs over them, takes signatures that we refuse, and packs more ids into a control message than we read.
-import type { GossipSub } from '@libp2p/gossipsub';
+// Reports malformed RPCs, which gossipsub drops silently. A peer is penalized only for what it must have written
+// itself: an RPC's length and its outermost fields. Anything else may come from an author and be passed on unchanged by
+// honest peers: Go keeps unknown fields of a message byte by byte and signs over them, accepts signatures that we
+// refuse, and packs more IDs into a control message than we read.
 import type { PeerId as LibPeerId } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
-import type { Metrics } from '../../../ports/metrics.ts';
+import type { Counter, Metrics } from '../../../ports/metrics.ts';
 import { peerIdText } from '../peer-ids.ts';
+import type { GossipsubParts, Stage } from './parts.ts';
 
-/** The parts of the class that are wrapped; private in its type. */
-interface GossipInternals {
-  decodeRpc(bytes: Uint8Array): unknown;
-  handleReceivedRpc(from: LibPeerId, rpc: unknown): Promise<void>;
-  handlePeerReadStreamError(error: Error, peerId: LibPeerId): void;
-  validateReceivedMessage(relay: LibPeerId, message: unknown): Promise<{ readonly error?: string }>;
-}
-
-type BrokenFrame =
+type MalformedKind =
   /** No protobuf at all. */
   | 'undecodable'
   /** Protobuf, with something inside that does not decode. */
   | 'undecodable_inside'
-  /** The length before the frame is longer than any number that is sent. */
+  /** The length before the RPC is longer than any number that is sent. */
   | 'length'
-  /** Over 1 MiB: JavaScript nodes answer what they are asked for in one frame, however long. */
+  /** Over 1 MiB: JavaScript nodes answer an IWANT in one RPC, however long. */
   | 'too_large'
   /** A message whose signature does not verify. */
   | 'signature';
 
-/** What only the neighbour itself can have written. */
-const CHARGED: ReadonlySet<BrokenFrame> = new Set(['undecodable', 'length']);
+/** What only the peer itself can have written. */
+const PENALIZED: ReadonlySet<MalformedKind> = new Set(['undecodable', 'length']);
 
-/** What gossipsub calls a signature that does not verify. */
-const BAD_SIGNATURE = 'invalid_signature';
-/** Names of the errors with which a neighbour's stream ends for what it sent; a lost connection is none. */
-const STREAM_ERRORS: Readonly<Record<string, BrokenFrame>> = {
+/** gossipsub's name for a signature that does not verify. */
+const INVALID_SIGNATURE = 'invalid_signature';
+/** Names of the errors with which a stream ends because of what the peer sent; a lost connection is not among them. */
+const STREAM_ERRORS: Readonly<Record<string, MalformedKind>> = {
   InvalidDataLengthError: 'too_large',
   InvalidDataLengthLengthError: 'length',
   InvalidMessageLengthError: 'length',
 };
 
-/** Stands for a frame that does not decode. */
+/** Counts malformed RPCs, and names the peers to penalize. */
+export class MalformedRpcReport {
+  private readonly counter: Counter;
+  private readonly penalize: (peerId: PeerId) => void;
+
+  constructor(metrics: Metrics, penalize: (peerId: PeerId) => void) {
+    this.penalize = penalize;
+    this.counter = metrics.counter(
+      'teranode_p2p_broken_frames_total',
+      'Malformed RPCs and invalid signatures received; peers are penalized for undecodable and length',
+      ['kind'],
+    );
+  }
+
+  add(kind: MalformedKind, peerId: LibPeerId): void {
+    this.counter.add(1, { kind });
+    if (PENALIZED.has(kind)) this.penalize(peerIdText(peerId));
+  }
+}
+
+/** Stands for an RPC that does not decode. */
 class Undecodable {
-  readonly kind: BrokenFrame;
+  readonly kind: MalformedKind;
   constructor(bytes: Uint8Array) {
     this.kind = isProtobuf(bytes) ? 'undecodable_inside' : 'undecodable';
   }
 }
 
-/** Call before gossip starts, after its memory was bounded. Throws TypeError when the library no longer has these parts. */
-export function reportBrokenFrames(pubsub: GossipSub, metrics: Metrics, broken: (peerId: PeerId) => void): void {
-  const internals = pubsub as unknown as GossipInternals;
-  const { decodeRpc, handleReceivedRpc, handlePeerReadStreamError, validateReceivedMessage } = internals;
-  for (const part of [decodeRpc, handleReceivedRpc, handlePeerReadStreamError, validateReceivedMessage])
-    if (typeof part !== 'function') throw new TypeError('gossipsub has not the parts that see broken frames');
-  const counter = metrics.counter(
-    'teranode_p2p_broken_frames_total',
-    'Frames and signatures of gossip that are refused; undecodable and length are charged to the neighbour',
-    ['kind'],
-  );
-  const report = (kind: BrokenFrame, peerId: LibPeerId) => {
-    counter.add(1, { kind });
-    if (CHARGED.has(kind)) broken(peerIdText(peerId));
-  };
-  // Decoding does not know the sender, the next step does: what does not decode goes on as a mark.
-  internals.decodeRpc = (bytes) => {
-    try {
-      return decodeRpc.call(pubsub, bytes);
-    } catch {
-      return new Undecodable(bytes);
-    }
-  };
-  internals.handleReceivedRpc = (from, rpc) => {
-    if (!(rpc instanceof Undecodable)) return handleReceivedRpc.call(pubsub, from, rpc);
-    report(rpc.kind, from);
-    return Promise.resolve();
-  };
-  internals.handlePeerReadStreamError = (error, peerId) => {
-    const kind = STREAM_ERRORS[error.name];
-    if (kind !== undefined) report(kind, peerId);
-    handlePeerReadStreamError.call(pubsub, error, peerId);
-  };
-  internals.validateReceivedMessage = (relay, message) =>
-    validateReceivedMessage.call(pubsub, relay, message).then((result) => {
-      if (result.error === BAD_SIGNATURE) report('signature', relay);
-      return result;
-    });
+/**
+ * The decoder does not know who sent the RPC, but the step after it does: an RPC that does not decode goes on as a
+ * mark.
+ */
+export class UndecodableRpcs implements Stage<'incoming'> {
+  readonly feature = 'undecodableRpcs';
+  private readonly report: MalformedRpcReport;
+
+  constructor(report: MalformedRpcReport) {
+    this.report = report;
+  }
+
+  decodeRpc(next: GossipsubParts['decodeRpc']): GossipsubParts['decodeRpc'] {
+    return (bytes) => {
+      try {
+        return next(bytes);
+      } catch {
+        return new Undecodable(bytes);
+      }
+    };
+  }
+
+  handleReceivedRpc(next: GossipsubParts['handleReceivedRpc']): GossipsubParts['handleReceivedRpc'] {
+    return (from, rpc) => {
+      if (!(rpc instanceof Undecodable)) return next(from, rpc);
+      this.report.add(rpc.kind, from);
+      return Promise.resolve();
+    };
+  }
+}
+
+export class MalformedLengths implements Stage<'incoming'> {
+  readonly feature = 'malformedLengths';
+  private readonly report: MalformedRpcReport;
+
+  constructor(report: MalformedRpcReport) {
+    this.report = report;
+  }
+
+  handlePeerReadStreamError(
+    next: GossipsubParts['handlePeerReadStreamError'],
+  ): GossipsubParts['handlePeerReadStreamError'] {
+    return (error, peerId) => {
+      const kind = STREAM_ERRORS[error.name];
+      if (kind !== undefined) this.report.add(kind, peerId);
+      next(error, peerId);
+    };
+  }
+}
+
+export class InvalidSignatures implements Stage<'incoming'> {
+  readonly feature = 'invalidSignatures';
+  private readonly report: MalformedRpcReport;
+
+  constructor(report: MalformedRpcReport) {
+    this.report = report;
+  }
+
+  validateReceivedMessage(next: GossipsubParts['validateReceivedMessage']): GossipsubParts['validateReceivedMessage'] {
+    return (receivedFrom, message) =>
+      next(receivedFrom, message).then((result) => {
+        if (result.code === 'invalid' && result.error === INVALID_SIGNATURE) this.report.add('signature', receivedFrom);
+        return result;
+      });
+  }
 }
 
 const VARINT = 0;
@@ -93,7 +133,10 @@ const BYTES = 2;
 const FIXED32 = 5;
 const MAX_VARINT_BYTES = 10;
 
-/** Whether the outermost fields are whole: a tag, and as many bytes as it says. What stands inside is not looked at. */
+/**
+ * Whether the outermost fields are whole: a tag, and as many bytes as it says. The content of the fields is not
+ * checked.
+ */
 function isProtobuf(bytes: Uint8Array): boolean {
   let at = 0;
   const varint = (): number => {

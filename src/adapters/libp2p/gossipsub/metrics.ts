@@ -1,16 +1,15 @@
-// What gossipsub counts of itself, under its own names, on our metrics; without its scores, which are off.
-import type { GossipsubOpts } from '@libp2p/gossipsub';
+// The metrics of gossipsub itself, under its own names, on our metrics; without its scores, which are off.
+import type { MetricsRegister } from '@libp2p/gossipsub/metrics';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { Family, labelledCounter, SECONDS, stopwatch } from '../library-metrics.ts';
 
-/** What gossipsub knows only when asked is asked once a scrape, not for each of its metrics. */
+/** Some values are made by a function that serves several metrics: it runs once per scrape, not once per metric. */
 const COLLECT_EVERY_MS = 100;
-/** They tell of scores, which are off, or forget at each scrape what they told at the last. */
+/** Metrics of scores, which are off, or metrics that are reset at each scrape. */
 const LEFT_OUT = /score|scoring|penalty|backoff/;
-const NOTHING = { inc() {}, set() {}, addCollect() {}, observe() {}, startTimer: () => () => {}, reset() {} };
 
-type GossipRegister = NonNullable<GossipsubOpts['metricsRegister']>;
-type GossipLabels = Readonly<Record<string, string | number>>;
+type Labels = Record<string, string | number>;
+type Collector = (gauge: never) => void;
 
 interface GossipConfig {
   readonly name: string;
@@ -19,8 +18,17 @@ interface GossipConfig {
   readonly buckets?: number[];
 }
 
-/** The register that gossipsub's metrics are made with. All of its families have one label at most, but those of scores, which are left out. */
-export function gossipMetrics(metrics: Metrics): GossipRegister {
+/** Numbers by the value of the only label. */
+interface Numbers {
+  add(key: string, by: number): void;
+  set(key: string, value: number): void;
+}
+
+/**
+ * The register that gossipsub makes its metrics with. Each has one label at most, except those of scores, which are
+ * left out.
+ */
+export function gossipMetrics(metrics: Metrics): MetricsRegister {
   const collectors: (() => void)[] = [];
   let collectedMs = 0;
   const collect = () => {
@@ -29,15 +37,12 @@ export function gossipMetrics(metrics: Metrics): GossipRegister {
     collectedMs = nowMs;
     for (const collector of collectors) collector();
   };
-  const addCollect = (collector: (gauge: never) => void) => {
+  const addCollect = (collector: Collector) => {
     collectors.push(() => collector(undefined as never));
   };
-  const gauge = ({ name, help, labelNames: [label] = [] }: GossipConfig) => {
-    if (LEFT_OUT.test(name)) return NOTHING;
-    if (name.endsWith('_total')) {
-      const counter = labelledCounter(metrics, name, help, label);
-      return onOneLabel(label, { inc: counter, set() {} }, addCollect);
-    }
+  const numbersOf = ({ name, help, labelNames: [label] = [] }: GossipConfig): Numbers => {
+    if (LEFT_OUT.test(name)) return { add() {}, set() {} };
+    if (name.endsWith('_total')) return { add: labelledCounter(metrics, name, help, label), set() {} };
     const family = new Family();
     const read = () => {
       collect();
@@ -45,34 +50,34 @@ export function gossipMetrics(metrics: Metrics): GossipRegister {
     };
     if (label === undefined) metrics.gauge(name, help, () => read().get('') ?? 0);
     else metrics.gauges(name, help, label, read);
-    const set = (key: string, value: number) => family.set(key, value);
-    return onOneLabel(label, { inc: (key, by) => family.add(key, by), set }, addCollect);
+    return family;
   };
+  const gauge = (config: GossipConfig) => ({
+    ...callsOn(numbersOf(config), config.labelNames?.[0]),
+    addCollect: LEFT_OUT.test(config.name) ? () => {} : addCollect,
+  });
   const histogram = ({ name, help, labelNames: [label] = [], buckets = SECONDS }: GossipConfig) => {
-    if (LEFT_OUT.test(name)) return NOTHING;
-    const tally = metrics.histogram(name, help, buckets, label === undefined ? [] : [label]);
+    if (LEFT_OUT.test(name)) return { observe() {}, startTimer: () => () => {}, reset() {} };
+    const ours = metrics.histogram(name, help, buckets, label === undefined ? [] : [label]);
     const observe =
       label === undefined
-        ? (value: number) => tally.observe(value)
-        : (labels: GossipLabels, value: number) => tally.observe(value, { [label]: String(labels[label]) });
-    return { observe, startTimer: () => stopwatch((seconds) => tally.observe(seconds)), reset() {} };
+        ? (value: number) => ours.observe(value)
+        : (labels: Labels, value: number) => ours.observe(value, { [label]: String(labels[label]) });
+    return { observe, startTimer: () => stopwatch((seconds) => ours.observe(seconds)), reset() {} };
   };
-  const register = { gauge, histogram, avgMinMax: () => NOTHING };
-  return register as unknown as GossipRegister;
+  return {
+    gauge: gauge as MetricsRegister['gauge'],
+    histogram: histogram as MetricsRegister['histogram'],
+    avgMinMax: () => ({ set() {} }),
+  };
 }
 
-/** Gossipsub's calls, `inc(labels, by)` or `inc(by)`, on numbers by the value of the only label. */
-function onOneLabel(
-  label: string | undefined,
-  to: { inc(key: string, by: number): void; set(key: string, value: number): void },
-  addCollect: unknown,
-) {
-  if (label === undefined) {
-    return { inc: (by = 1) => to.inc('', by), set: (value: number) => to.set('', value), addCollect };
-  }
+/** gossipsub calls `inc(labels, by)` where a metric has a label, and `inc(by)` where it has none. */
+function callsOn(numbers: Numbers, label: string | undefined) {
+  if (label === undefined)
+    return { inc: (by = 1) => numbers.add('', by), set: (value: number) => numbers.set('', value) };
   return {
-    inc: (labels: GossipLabels, by = 1) => to.inc(String(labels[label]), by),
-    set: (labels: GossipLabels, value: number) => to.set(String(labels[label]), value),
-    addCollect,
+    inc: (labels: Labels, by = 1) => numbers.add(String(labels[label]), by),
+    set: (labels: Labels, value: number) => numbers.set(String(labels[label]), value),
   };
 }

@@ -1,16 +1,16 @@
-// Ids of the messages seen within the last two minutes: what tells a duplicate before its signature is verified. In generations, so that forgetting
-// costs nothing, and bounded in number, so that a flood cannot fill memory.
+// IDs of the messages seen within the last two minutes; they reveal a duplicate before its signature is verified. Kept
+// in generations, so that forgetting costs nothing, and bounded in number, so that a flood cannot fill memory.
 import type { Clock } from '../../../ports/clock.ts';
-import type { Counter, Metrics } from '../../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 
 export interface SeenMessagesOptions {
-  /** An id is kept at least this long, and at most a third longer, unless there are too many. */
+  /** An ID is kept at least this long, and at most a third longer, unless there are too many. */
   readonly keepMs: number;
-  /** Ids kept; beyond it the oldest generation goes early. */
+  /** Maximum number of IDs; beyond it the oldest generation is forgotten early. */
   readonly maxIds: number;
 }
 
-/** The current one and the three before it. */
+/** The current generation and the three before it. */
 const GENERATIONS = 4;
 
 export class SeenMessages {
@@ -26,10 +26,14 @@ export class SeenMessages {
     this.bornAtMs = deps.clock.monotonic();
     this.evicted = deps.metrics.counter(
       'teranode_p2p_seen_evicted_total',
-      'Message ids forgotten early because there were too many',
+      'Message IDs forgotten early because there were too many',
     );
-    deps.metrics.gauge('teranode_p2p_seen_entries', 'Message ids remembered', () => this.size);
-    deps.metrics.gauge('teranode_p2p_seen_bound', 'Message ids remembered at most', () => options.maxIds);
+    gaugeWithBound(
+      deps.metrics,
+      { name: 'teranode_p2p_seen_entries', boundName: 'teranode_p2p_seen_bound', help: 'Message IDs remembered' },
+      () => this.size,
+      options.maxIds,
+    );
   }
 
   get size(): number {
@@ -43,20 +47,20 @@ export class SeenMessages {
 
   put(id: string): void {
     const current = this.generations[0];
-    if (current === undefined || current.size >= this.options.maxIds / GENERATIONS) this.turn('full');
+    if (current === undefined || current.size >= this.options.maxIds / GENERATIONS) this.beginGeneration('full');
     this.generations[0]?.add(id);
   }
 
-  /** Called at each heartbeat of gossip: begins a new generation when it is time. */
+  /** Called at each heartbeat of gossipsub: begins a new generation when it is time. */
   prune(): void {
-    if (this.clock.monotonic() - this.bornAtMs >= this.options.keepMs / (GENERATIONS - 1)) this.turn('time');
+    if (this.clock.monotonic() - this.bornAtMs >= this.options.keepMs / (GENERATIONS - 1)) this.beginGeneration('time');
   }
 
   clear(): void {
     this.generations = [new Set()];
   }
 
-  private turn(reason: 'time' | 'full'): void {
+  private beginGeneration(reason: 'time' | 'full'): void {
     this.bornAtMs = this.clock.monotonic();
     this.generations.unshift(new Set());
     const oldest = this.generations.length > GENERATIONS ? this.generations.pop() : undefined;

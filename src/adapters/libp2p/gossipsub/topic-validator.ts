@@ -1,6 +1,5 @@
-// The seam to gossipsub: its validator calls our handler, and the handler's decision says whether the message is forwarded.
-
-import { type GossipSub, type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
+// Between gossipsub's topic validator and our handler: the handler's decision says whether a message is forwarded.
+import { type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { PeerId } from '../../../domain/ids.ts';
 import type { TopicHandler, ValidationDecision } from '../../../ports/p2p-node.ts';
 import type { Traffic } from '../connections/traffic.ts';
@@ -12,7 +11,7 @@ const RESULTS = {
   reject: TopicValidatorResult.Reject,
 } as const satisfies Record<ValidationDecision, TopicValidatorResult>;
 
-/** A topic without a handler is relayed unread, as Go relays rejected transactions. */
+/** Messages of a topic without a handler are forwarded unread, as Go forwards rejected transactions. */
 export function topicValidator(
   topic: string,
   handlers: ReadonlyMap<string, TopicHandler>,
@@ -33,10 +32,4 @@ export function topicValidator(
     });
     return RESULTS[decision];
   };
-}
-
-/** Peers in the mesh of a topic. The class has the method; the exported type leaves it out. */
-export function meshPeers(pubsub: GossipSub, topicName: string): PeerId[] {
-  const withMesh = pubsub as GossipSub & { getMeshPeers?(topic: string): string[] };
-  return (withMesh.getMeshPeers?.(topicName) ?? []) as PeerId[];
 }

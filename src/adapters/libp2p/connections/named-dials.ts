@@ -1,0 +1,133 @@
+// Dials to names. The names are resolved here, and the transport is given IP addresses only: banned addresses are left
+// out, and the connection has the IP that it really goes to as its address, which bans need. Several addresses are
+// tried as RFC 8305 (Happy Eyeballs) has it.
+import { lookup } from 'node:dns/promises';
+import { isIPv6 } from 'node:net';
+import type { Connection, DialTransportOptions, MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface';
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import { isRelayed, withoutZone } from '../addresses.ts';
+
+/** Protocols of a multiaddr that hold a name -> the IP family that they ask for; 0 is both. */
+const NAME_FAMILIES: Readonly<Record<string, 0 | 4 | 6>> = { dns: 0, dns4: 4, dns6: 6 };
+/** How long one address may take to connect before the next is tried beside it. */
+const STAGGER_MS = 250;
+const MAX_ADDRESSES = 16;
+
+/** Resolves a name to IP addresses that may be dialled. */
+export type ResolveName = (name: string, family: 0 | 4 | 6) => Promise<readonly string[]>;
+
+type Dial = (address: Multiaddr, options: DialTransportOptions) => Promise<Connection>;
+
+/** A transport that never sees a name. */
+export function dialingNames<C>(
+  create: (components: C) => Transport,
+  resolve: ResolveName,
+): (components: C) => Transport {
+  return (components) => {
+    const transport = create(components);
+    const dial: Dial = transport.dial.bind(transport);
+    transport.dial = async (address: Multiaddr, options: DialTransportOptions) => {
+      const [host, ...rest] = address.getComponents();
+      const family = host === undefined || isRelayed(address) ? undefined : NAME_FAMILIES[host.name];
+      if (family === undefined || host?.value === undefined) return dial(address, options);
+      const tail = rest.map(({ name, value }) => (value === undefined ? `/${name}` : `/${name}/${value}`)).join('');
+      const ips = await abortable(resolve(host.value, family), options.signal);
+      return dialFirst(
+        dial,
+        ips.slice(0, MAX_ADDRESSES).map((ip) => multiaddr(`${hostOf(ip)}${tail}`)),
+        options,
+      );
+    };
+    return transport;
+  };
+}
+
+/**
+ * Resolves as the system does, without what is refused. Throws an error with code EADDRREFUSED when nothing is left.
+ */
+export function allowedAddresses(isRefused: (ip: string) => boolean): ResolveName {
+  return async (name, family) => {
+    const found = await lookup(name, { all: true, family });
+    const allowed = found.filter(({ address }) => !isRefused(withoutZone(address)));
+    if (allowed.length > 0) return allowed.map(({ address }) => address);
+    throw Object.assign(new Error(`every address of ${name} is banned`), { code: 'EADDRREFUSED' });
+  };
+}
+
+function hostOf(ip: string): string {
+  if (!isIPv6(ip)) return `/ip4/${ip}`;
+  const zoneAt = ip.indexOf('%');
+  return zoneAt < 0 ? `/ip6/${ip}` : `/ip6zone/${ip.slice(zoneAt + 1)}/ip6/${ip.slice(0, zoneAt)}`;
+}
+
+/**
+ * The first address whose socket connects is the one that is used, even when its handshake fails; the other attempts
+ * are aborted.
+ */
+function dialFirst(dial: Dial, addresses: readonly Multiaddr[], options: DialTransportOptions): Promise<Connection> {
+  const { promise, resolve, reject } = Promise.withResolvers<Connection>();
+  const attempts: AbortController[] = [];
+  const errors: unknown[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let connected: AbortController | undefined;
+  const next = (): void => {
+    clearTimeout(timer);
+    const address = addresses[attempts.length];
+    if (address === undefined || connected !== undefined || options.signal.aborted) return;
+    const attempt = new AbortController();
+    attempts.push(attempt);
+    timer = setTimeout(next, STAGGER_MS);
+    const onSocket = () => {
+      if (connected !== undefined) throw new Error('another address of the name connected first');
+      connected = attempt;
+      clearTimeout(timer);
+      for (const other of attempts) if (other !== attempt) other.abort();
+    };
+    const upgrader = notifying(options.upgrader, onSocket);
+    dial(address, { ...options, upgrader, signal: AbortSignal.any([options.signal, attempt.signal]) }).then(
+      resolve,
+      (error: unknown) => {
+        if (connected === attempt) return reject(error);
+        errors.push(error);
+        if (errors.length < attempts.length) return;
+        if (connected === undefined && attempts.length < addresses.length && !options.signal.aborted) next();
+        else if (connected === undefined) reject(oneError(errors));
+      },
+    );
+  };
+  options.signal.throwIfAborted();
+  if (addresses.length === 0) throw new Error('the name has no address');
+  next();
+  return promise.finally(() => clearTimeout(timer));
+}
+
+function oneError(errors: readonly unknown[]): unknown {
+  return errors.length === 1 ? errors[0] : new AggregateError(errors, 'no address of the name could be dialled');
+}
+
+/** The upgrader, telling when it is given a connected socket. */
+function notifying(upgrader: Upgrader, onSocket: () => void): Upgrader {
+  const upgradeOutbound = async (socket: MultiaddrConnection, options: Parameters<Upgrader['upgradeOutbound']>[1]) => {
+    onSocket();
+    return await upgrader.upgradeOutbound(socket, options);
+  };
+  return {
+    upgradeOutbound,
+    upgradeInbound: upgrader.upgradeInbound.bind(upgrader),
+    createInboundAbortSignal: upgrader.createInboundAbortSignal.bind(upgrader),
+    getStreamMuxers: upgrader.getStreamMuxers.bind(upgrader),
+    getConnectionEncrypters: upgrader.getConnectionEncrypters.bind(upgrader),
+  };
+}
+
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener('abort', onAbort);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,133 @@
+// Gossip of this node: gossipsub, with the stages that a network of Go nodes and hostile peers needs around it. The
+// three lists below say what stands where: each reads in the order of travel, and gossipsub itself comes last.
+import type { Connection } from '@libp2p/interface';
+import type { PeerId } from '../../../domain/ids.ts';
+import { type Repeating, repeating } from '../../../lib/repeating.ts';
+import type { Clock } from '../../../ports/clock.ts';
+import type { Logger } from '../../../ports/log.ts';
+import type { Metrics } from '../../../ports/metrics.ts';
+import type { Progress } from '../../../ports/progress.ts';
+import type { TeranodeLibp2p } from '../libp2p-options.ts';
+import { fastestVerifier } from '../patches/ed25519.ts';
+import { FastVerification } from './fast-verification.ts';
+import { InboundStreams } from './inbound-streams.ts';
+import { GossipInternals } from './internals.ts';
+import { InvalidSignatures, MalformedLengths, MalformedRpcReport, UndecodableRpcs } from './malformed-rpc.ts';
+import { BackoffLimits, NoScoreRecords, SeenCaches } from './memory.ts';
+import { MESH_SIZE, SEEN_KEEP_MS, unverifiedMessageId } from './options.ts';
+import { OutboundBackpressure } from './outbound-backpressure.ts';
+import { OutboundStreams } from './outbound-streams.ts';
+import { PendingOutbound } from './pending-outbound.ts';
+import { ValidationProgress } from './progress.ts';
+import { RpcSplitting } from './rpc-splitting.ts';
+import { SeenMessages } from './seen-messages.ts';
+import { VerificationScheduler } from './verification-scheduler.ts';
+
+/** About 100 bytes each; two minutes at 8,000 messages per second. */
+const MAX_SEEN_IDS = 1_000_000;
+const CHECK_INTERVAL_MS = 1000;
+
+export interface GossipDependencies {
+  readonly libp2p: TeranodeLibp2p;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** Called when a peer sent what no honest peer sends. */
+  readonly penalize: (peerId: PeerId) => void;
+}
+
+export class Gossip {
+  /** Messages in validation; undefined where gossipsub does not let us count them. */
+  readonly progress: Progress | undefined;
+  /** What verifies signatures. */
+  readonly verifier: string;
+  private readonly log: Logger;
+  private readonly outboundStreams: OutboundStreams;
+  private readonly backpressure: OutboundBackpressure;
+  /** Whether gossipsub shows which peers have a stream of ours. */
+  private readonly seesStreams: boolean;
+  private loop: Repeating | undefined;
+
+  /** Before libp2p starts. Throws LIBRARY_INCOMPATIBLE when gossipsub lacks a part that is required. */
+  constructor({ libp2p, log, metrics, clock, penalize }: GossipDependencies) {
+    const { pubsub } = libp2p.services;
+    const internals = new GossipInternals(pubsub, log);
+    const hasStream = (id: string) => internals.hasOutboundStream(id);
+    const seen = new SeenMessages({ clock, metrics }, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS });
+    const malformed = new MalformedRpcReport(metrics, penalize);
+    const inboundStreams = new InboundStreams();
+    const progress = new ValidationProgress(metrics);
+    const scheduler = new VerificationScheduler({
+      metrics,
+      nowMs: () => clock.monotonic(),
+      streamOf: (id) => inboundStreams.of(id),
+      isSeen: (message) => seen.has(unverifiedMessageId(message)),
+    });
+    const { name, verify } = fastestVerifier();
+    const fastVerification = new FastVerification({
+      verify,
+      seen,
+      topicValidators: pubsub.topicValidators,
+      sendIDontWants: (id, topic, receivedFrom) => internals.sendIDontWants(id, topic, receivedFrom),
+    });
+    const pendingOutbound = new PendingOutbound(metrics, {
+      hasStream,
+      subscribers: (topic) => pubsub.getSubscribers(topic).map(String),
+      meshSize: MESH_SIZE,
+    });
+    this.outboundStreams = new OutboundStreams({
+      clock,
+      metrics,
+      hasStream,
+      connections: () => libp2p.getConnections(),
+      speaksGossip: async (peerId) => {
+        const peer = await libp2p.peerStore.get(peerId).catch(() => undefined);
+        // Undefined while the peer is not identified yet.
+        return peer?.protocols.some((protocol) => pubsub.protocols.includes(protocol)) ?? false;
+      },
+      reconnect: (peerId, connection) => internals.reconnect(peerId, connection),
+    });
+    internals.install({
+      incoming: [
+        inboundStreams,
+        new MalformedLengths(malformed),
+        new UndecodableRpcs(malformed),
+        progress,
+        scheduler,
+        new InvalidSignatures(malformed),
+        fastVerification,
+        new SeenCaches(seen),
+        new NoScoreRecords(),
+        new BackoffLimits(internals.backoffs),
+      ],
+      outgoing: [pendingOutbound, new RpcSplitting(internals.pendingIHaves)],
+      opening: [inboundStreams, this.outboundStreams, pendingOutbound],
+    });
+    this.log = log;
+    this.verifier = internals.supports('fastVerification') ? name : 'libp2p';
+    this.seesStreams = internals.supports('parallelStreams');
+    this.progress = internals.supports('progress') ? progress.progress : undefined;
+    this.backpressure = new OutboundBackpressure({ log, metrics }, () =>
+      outboundGossip(libp2p.getConnections(), pubsub.protocols),
+    );
+  }
+
+  /** Once libp2p has started. */
+  start(): void {
+    const failed = (error: unknown) => this.log.warn({ err: error }, 'failed to check gossip streams');
+    const check = async () => {
+      this.backpressure.check();
+      if (this.seesStreams) await this.outboundStreams.reopenMissing();
+    };
+    this.loop = repeating(check, { firstMs: CHECK_INTERVAL_MS, nextMs: () => CHECK_INTERVAL_MS }, failed);
+  }
+
+  stop(): void {
+    this.loop?.stop();
+  }
+}
+
+function outboundGossip(connections: readonly Connection[], protocols: readonly string[]) {
+  const streams = connections.flatMap((connection) => connection.streams);
+  return streams.filter(({ direction, protocol }) => direction === 'outbound' && protocols.includes(protocol));
+}

@@ -1,0 +1,63 @@
+// Fast verification of Ed25519 signatures. libp2p imports a key as JWK for every message, which was half of a
+// receiver's CPU. libsodium is twice as fast; where its binary does not load, node:crypto with cached key objects is
+// used. docs/adr/0004-changes-to-js-libp2p.md.
+import { createPublicKey, verify as cryptoVerify, type KeyObject } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { LRUCache } from 'lru-cache';
+
+/** The one function of sodium-native that is used (the package carries no types). */
+interface Sodium {
+  crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean;
+}
+
+export type Verify = (publicKey: Uint8Array, signature: Uint8Array, message: Uint8Array) => boolean;
+
+/** DER header of an Ed25519 SubjectPublicKeyInfo (RFC 8410); the 32 raw bytes follow. */
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+/** Authors active at the same time on a network of some hundred nodes, with a margin. */
+const MAX_CACHED_KEYS = 4096;
+const SIGNATURE_BYTES = 64;
+
+/** node:crypto, with one key object per author instead of one per message. */
+export function cryptoVerifier(): Verify {
+  const keys = new LRUCache<string, KeyObject>({ max: MAX_CACHED_KEYS });
+  return (publicKey, signature, message) => {
+    const id = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength).toString('latin1');
+    let key = keys.get(id);
+    if (key === undefined) {
+      key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' });
+      keys.set(id, key);
+    }
+    return cryptoVerify(null, message, key, signature);
+  };
+}
+
+/** libsodium, or undefined where its prebuilt binary does not load. */
+export function sodiumVerifier(): Verify | undefined {
+  try {
+    const sodium = createRequire(import.meta.url)('sodium-native') as Sodium;
+    return (publicKey, signature, message) => sodium.crypto_sign_verify_detached(signature, message, publicKey);
+  } catch {
+    return undefined;
+  }
+}
+
+export interface Verifier {
+  readonly name: 'libsodium' | 'node:crypto';
+  /** `publicKey`: 32 raw bytes. A signature of another length than 64 bytes is invalid, not an error. */
+  readonly verify: Verify;
+}
+
+export function fastestVerifier(): Verifier {
+  const sodium = sodiumVerifier();
+  const crypto = cryptoVerifier();
+  const isRightLength = (signature: Uint8Array) => signature.byteLength === SIGNATURE_BYTES;
+  if (sodium === undefined) {
+    return { name: 'node:crypto', verify: (key, sig, message) => isRightLength(sig) && crypto(key, sig, message) };
+  }
+  // libsodium refuses keys of small order that Go accepts. What it refuses is checked again, so that no honest neighbor
+  // is blamed for one.
+  const verify: Verify = (key, sig, message) =>
+    isRightLength(sig) && (sodium(key, sig, message) || crypto(key, sig, message));
+  return { name: 'libsodium', verify };
+}

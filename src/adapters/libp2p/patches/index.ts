@@ -1,0 +1,27 @@
+// All patches of libp2p in one place. Each looks for the private parts that it needs before it changes anything,
+// changes only objects of this node (never a class or a prototype, which other users of the library in the process
+// share), and is left out where a part is missing.
+
+import type { Clock } from '../../../ports/clock.ts';
+import type { Metrics } from '../../../ports/metrics.ts';
+import type { TeranodeLibp2p } from '../libp2p-options.ts';
+import { SOCKET_PATCH } from './connection-socket.ts';
+import { boundDht, DHT_PATCH } from './kad-dht.ts';
+import { boundPeerStore, PEER_STORE_PATCH } from './peer-store.ts';
+import type { Patch, PatchReport } from './report.ts';
+import { YAMUX_PATCH } from './yamux.ts';
+
+/** Every patch outside of gossipsub's own folder. */
+export const PATCHES: readonly Patch[] = [PEER_STORE_PATCH, DHT_PATCH, YAMUX_PATCH, SOCKET_PATCH];
+
+export interface PatchDependencies {
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly report: PatchReport;
+}
+
+/** Patches a node that is built and not started. Never throws. */
+export function applyPatches(libp2p: Pick<TeranodeLibp2p, 'peerStore' | 'services'>, deps: PatchDependencies): void {
+  boundPeerStore(libp2p, deps);
+  boundDht(libp2p.services.dht, deps);
+}

@@ -1,0 +1,143 @@
+// Peers take turns at the verification of their messages; what waits is bounded, and so is the time for keys other than
+// Ed25519.
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromString } from '@libp2p/peer-id';
+import { expect, test } from 'vitest';
+import type { ReceivedMessage, ValidationResult } from '../../../src/adapters/libp2p/gossipsub/parts.ts';
+import { VerificationScheduler } from '../../../src/adapters/libp2p/gossipsub/verification-scheduler.ts';
+import { peer } from '../../fakes/ban-parts.ts';
+import { RecordedMetrics } from '../../fakes/recorders.ts';
+import { waitFor } from '../../support/wait.ts';
+
+const ED25519 = (await generateKeyPair('Ed25519')).publicKey.toMultihash().bytes;
+const SECP256K1 = (await generateKeyPair('secp256k1')).publicKey.toMultihash().bytes;
+const RSA = (await generateKeyPair('RSA', 2048)).publicKey.toMultihash().bytes;
+
+interface NamedMessage extends Partial<ReceivedMessage> {
+  readonly name?: string;
+}
+
+const VALID = { code: 'valid' } as ValidationResult;
+
+class FakeStream {
+  readStatus = 'readable';
+
+  pause(): void {
+    this.readStatus = 'paused';
+  }
+
+  resume(): void {
+    this.readStatus = 'readable';
+  }
+}
+
+/** A verification takes `costMs`, on a clock of its own. Peers are named by a letter or a digit. */
+function setUp(costMs: number, seen: readonly string[] = []) {
+  const metrics = new RecordedMetrics();
+  let nowMs = 0;
+  const verified: string[] = [];
+  const streams = new Map<string, FakeStream>();
+  const scheduler = new VerificationScheduler({
+    metrics,
+    nowMs: () => nowMs,
+    streamOf: (id) => streams.get(id),
+    isSeen: ({ name = '' }: NamedMessage) => seen.includes(name),
+  });
+  const names = new Map<string, string>();
+  const validate = scheduler.validateReceivedMessage(async (receivedFrom, { name = '' }: NamedMessage) => {
+    nowMs += costMs;
+    verified.push(`${names.get(receivedFrom.toString())}${name}`);
+    return VALID;
+  });
+  const send = (from: string, message: NamedMessage) => {
+    names.set(idOf(from), from);
+    return validate(peerIdFromString(idOf(from)), { topic: 'a topic', ...message });
+  };
+  const pass = (ms: number) => {
+    nowMs += ms;
+  };
+  return { metrics, verified, streams, send, pass };
+}
+
+function idOf(name: string): string {
+  return peer(1 + name.charCodeAt(0));
+}
+
+test('a peer with much to verify lets others pass, and its own messages come in order', async () => {
+  const { verified, send } = setUp(2);
+  const many = Array.from({ length: 9 }, (_each, i) => send('a', { from: ED25519, name: String(i) }));
+  const one = send('b', { from: ED25519, name: '0' });
+  expect(verified).toEqual(['a0', 'a1', 'a2', 'b0']);
+  expect(await one).toEqual({ code: 'valid' });
+  await Promise.all(many);
+  expect(verified).toEqual(['a0', 'a1', 'a2', 'b0', 'a3', 'a4', 'a5', 'a6', 'a7', 'a8']);
+});
+
+test('a message seen before does not wait', async () => {
+  const { verified, send } = setUp(10, ['seen']);
+  const late = [send('a', { from: ED25519, name: '0' }), send('a', { from: ED25519, name: '1' })];
+  void send('a', { from: ED25519, name: 'seen' });
+  expect(verified).toEqual(['a0', 'aseen']);
+  await Promise.all(late);
+});
+
+test.each([
+  ['secp256k1', SECP256K1],
+  ['RSA', RSA],
+])('messages of %s authors get some time per second and no more', async (_name, from) => {
+  const { metrics, send, pass } = setUp(10);
+  const codes = async (peerName: string, count: number) =>
+    Promise.all(Array.from({ length: count }, () => send(peerName, { from }))) as Promise<{ code: string }[]>;
+  const valid = (all: { code: string }[]) => all.filter(({ code }) => code === 'valid').length;
+  const first = await codes('a', 20);
+  expect(valid(first)).toBeGreaterThan(0);
+  expect(valid(first)).toBeLessThan(10);
+  expect(metrics.count('teranode_p2p_gossip_unverified_total', { reason: 'costly_key' })).toBe(20 - valid(first));
+  expect(valid(await codes('b', 1))).toBe(1);
+  expect(await send('a', { from: ED25519 })).toEqual({ code: 'valid' });
+  pass(1000);
+  expect(valid(await codes('a', 1))).toBe(1);
+});
+
+test('what waits is bounded per peer, and for all peers', async () => {
+  const { metrics, send } = setUp(10);
+  const data = new Uint8Array(1024 * 1024);
+  const all = Array.from({ length: 6 }, (_each, i) =>
+    Array.from({ length: 20 }, () => send(String(i), { from: ED25519, data })),
+  ).flat();
+  const bound = metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes_bound');
+  expect(metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes')).toBeGreaterThan(bound - 2 * data.length);
+  expect(metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes')).toBeLessThanOrEqual(bound);
+  const results = (await Promise.all(all)) as { code: string }[];
+  const dropped = results.filter(({ code }) => code === 'invalid').length;
+  expect(dropped).toBeGreaterThan(0);
+  expect(metrics.count('teranode_p2p_gossip_unverified_total', { reason: 'queue_full' })).toBe(dropped);
+  await waitFor(() => metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes') === 0, { what: 'nothing waiting' });
+});
+
+test('a peer with much waiting is not read, another is', async () => {
+  const { streams, send } = setUp(10);
+  for (const from of ['a', 'b']) streams.set(idOf(from), new FakeStream());
+  const status = (from: string) => streams.get(idOf(from))?.readStatus;
+  const data = new Uint8Array(100_000);
+  const all = Array.from({ length: 12 }, () => send('a', { from: ED25519, data }));
+  all.push(send('b', { from: ED25519, data }));
+  expect([status('a'), status('b')]).toEqual(['paused', 'readable']);
+  await Promise.all(all);
+  await waitFor(() => status('a') === 'readable', { what: 'the peer to be read again' });
+});
+
+test('a stream that replaced a paused one is paused too; one that ended is left alone', async () => {
+  const { streams, send } = setUp(10);
+  const [first, second] = [new FakeStream(), new FakeStream()];
+  streams.set(idOf('a'), first);
+  const data = new Uint8Array(100_000);
+  const all = Array.from({ length: 12 }, () => send('a', { from: ED25519, data }));
+  first.readStatus = 'closed';
+  streams.set(idOf('a'), second);
+  all.push(send('a', { from: ED25519, data }));
+  expect([first.readStatus, second.readStatus]).toEqual(['closed', 'paused']);
+  await Promise.all(all);
+  await waitFor(() => second.readStatus === 'readable', { what: 'the stream to be read again' });
+  expect(first.readStatus).toBe('closed');
+});
