@@ -3,22 +3,22 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { PostgresBanStore } from '../adapters/sql/postgres-ban-store.ts';
 import { SqliteBanStore } from '../adapters/sql/sqlite-ban-store.ts';
-import { BanSystem, type BanSystemDependencies, type EnforcedNode } from '../bans/service.ts';
+import { BanService, type BanServiceDependencies, type EnforcedNode } from '../bans/service.ts';
 import type { BanStore } from '../ports/ban-store.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Settings } from '../settings/load.ts';
 
 const BANS_FILE = 'bans.db';
 
-export interface BansDependencies extends Omit<BanSystemDependencies, 'store'> {
+export interface BansDependencies extends Omit<BanServiceDependencies, 'store'> {
   readonly dataFolder: string;
   /** Where bans end connections. */
   readonly nodes: EnforcedNode;
 }
 
-export function createBans(settings: Settings, deps: BansDependencies): BanSystem {
+export function createBans(settings: Settings, deps: BansDependencies): BanService {
   const { dataFolder, nodes, ...rest } = deps;
-  const bans = new BanSystem(
+  const bans = new BanService(
     { ...rest, store: banStore(settings, dataFolder, deps.log) },
     {
       defaultDurationMs: settings.p2p_ban_default_duration,

@@ -1,5 +1,5 @@
 // The pipeline of received messages from the settings, on the topics of all networks.
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
@@ -28,7 +28,7 @@ export interface GossipSources extends Core {
   readonly handshake: Handshake;
   readonly announcers: Announcers;
   readonly notify: (notification: Notification) => void;
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly chain: ChainTracker;
   readonly producers: Producers;
   readonly recent: Recent;

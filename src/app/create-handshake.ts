@@ -1,5 +1,5 @@
 // The handshake from the settings, over all networks that have a handshake topic.
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { Handshake } from '../handshake/handshake.ts';
@@ -24,7 +24,7 @@ export interface HandshakeSources extends Core {
   readonly dataHubUrl: string;
   readonly chain: ChainTracker;
   readonly registry: PeerRegistry;
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly sync: SyncManager;
 }
 

@@ -1,7 +1,7 @@
 // What this node knows of its peers: the registry, the health of their DataHubs, and how each stands for the choice of a sync peer. Also our own
 // DataHub URL.
 import { HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import { P2PError } from '../lib/errors.ts';
 import { buildVersion } from '../lib/version.ts';
@@ -30,7 +30,7 @@ export interface Peers {
 
 export interface PeersDependencies extends Core {
   readonly nodes: Nodes;
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly chain: Pick<ChainTracker, 'heightOf'>;
   readonly prober: DataHubProber;
 }
@@ -45,7 +45,7 @@ export function createPeers(deps: PeersDependencies): Peers {
   dataHubs.watch(() => registry.connectedList().flatMap(({ dataHubUrl }) => dataHubUrl ?? []));
   const sources = {
     isBanned: bans.isBanned.bind(bans),
-    scoreOf: (peerId: RegisteredPeer['id']) => bans.manager.getBanScore(peerId),
+    scoreOf: bans.scoreOf.bind(bans),
     healthOf: dataHubs.state.bind(dataHubs),
     ownHeightOf: chain.heightOf.bind(chain),
   };

@@ -1,7 +1,7 @@
 // Reads what the node's own validation reports through Kafka.
 import type { Publisher } from '../announce/publisher.ts';
 import { validationReports } from '../bans/reports/validation-reports.ts';
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
@@ -12,7 +12,7 @@ import type { ReportConsumers } from './create-kafka.ts';
 export interface ReportSources extends Core {
   readonly consumers: ReportConsumers;
   readonly gossip: Gossip;
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly chain: Pick<ChainTracker, 'isSyncing'>;
   readonly publisher: Publisher;
   readonly ownId: PeerId;
@@ -31,7 +31,7 @@ export function createReports(deps: ReportSources): Reports {
     ...deps,
     blocks: gossip.blocks,
     subtrees: gossip.subtrees,
-    scores: bans.manager,
+    offences: bans,
     isSyncing: () => chain.isSyncing(),
     announce: (message) => publisher.publish({ kind: 'rejected_tx', message }),
   });

@@ -1,6 +1,6 @@
 // The sync manager from the settings: it chooses from the registry, triggers through Kafka's blocks topic, and penalizes failed catch-ups.
 import { noteAtHost } from '../bans/scores/datahub-notes.ts';
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement } from '../domain/announcement.ts';
 import type { PeerId } from '../domain/ids.ts';
@@ -13,7 +13,7 @@ import type { Peers } from './create-peers.ts';
 export interface SyncDependencies extends Core {
   readonly chain: ChainTracker;
   readonly peers: Peers;
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly blockProducer: Producer<BlockAnnouncement>;
 }
 

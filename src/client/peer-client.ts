@@ -1,5 +1,6 @@
 // A typed client of this server's gRPC API, which the command line uses. The methods of PeerService also work with the
 // Go service.
+
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from '../adapters/grpc/messages.ts';
@@ -7,11 +8,11 @@ import { MAX_UNTIL_S } from '../adapters/grpc/peer-service.ts';
 import { KEY_HEADER } from '../adapters/rpc/call-guard.ts';
 import { MAX_RESPONSE_BYTES, methodDefinition } from '../adapters/rpc/service-definition.ts';
 import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from '../adapters/rpc/tls.ts';
+import type { BanEntry, Explanation } from '../domain/ban.ts';
 import { PeerService } from '../gen/p2p_api_pb.js';
 import { PolicyService } from '../gen/teranode_p2p_pb.js';
 import { P2PError } from '../lib/errors.ts';
-import type { Explanation, PeerStanding, ScoreReason } from '../ports/admin-api.ts';
-import type { BanEntry } from '../ports/ban-store.ts';
+import type { PeerStanding, ScoreReason } from '../ports/admin-api.ts';
 import { dialAddress } from '../settings/types.ts';
 
 export interface PeerClientOptions {

@@ -120,7 +120,7 @@ describe('every method, through the client of this package', () => {
     expect(await asked.isBanned('192.0.2.1')).toBe(false);
     expect(await asked.listBanned()).toEqual(['192.0.2.0/24', PEER]);
     const [, ban] = await asked.listBans();
-    expect(ban).toMatchObject({ key: PEER, kind: 'peer', source: 'operator', because: undefined });
+    expect(ban).toMatchObject({ key: PEER, kind: 'peer', source: 'operator', causedBy: undefined });
     expect(ban?.untilMs).toBeGreaterThan(Date.now() + DEFAULT_BAN_MS - 60_000);
     expect(await asked.unbanPeer(PEER)).toBe(true);
     expect(await asked.unbanPeer(PEER)).toBe(false);

@@ -1,14 +1,16 @@
 // A gRPC server on loopback over a fake AdminApi, and calls to it as any client may make them: with raw bytes, any
 // metadata, no admin key.
+
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach } from 'vitest';
 import { GrpcServer, type GrpcServerOptions } from '../../src/adapters/grpc/grpc-server.ts';
 import { methodDefinition } from '../../src/adapters/rpc/service-definition.ts';
+import type { Explanation } from '../../src/domain/ban.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
-import type { Explanation, PeerView } from '../../src/ports/admin-api.ts';
+import type { PeerView } from '../../src/ports/admin-api.ts';
 import { parseHash } from '../../src/wire/hash.ts';
 import { FakeAdminApi } from '../fakes/admin-api.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
@@ -84,7 +86,7 @@ export const EXPLANATION: Explanation = {
       reason: 'score 100',
       evidence: 'author_is_peer_id on teranode-block',
       source: 'automatic',
-      because: PEER,
+      causedBy: PEER,
     },
   ],
   withheld: ['ban of 198.51.100.9'],
