@@ -1,5 +1,4 @@
 // The sync manager from the settings: it chooses from the registry, triggers through Kafka's blocks topic, and penalizes failed catch-ups.
-import { noteAtHost } from '../bans/scores/datahub-notes.ts';
 import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement } from '../domain/announcement.ts';
@@ -29,7 +28,7 @@ export function createSync(settings: Settings, deps: SyncDependencies): SyncMana
       penalizeFailure: (peerId: PeerId) => {
         const facts = { topic: '', hash: undefined };
         bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });
-        noteAtHost(bans, registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
+        bans.noteAtHost(registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
       },
     },
     {
