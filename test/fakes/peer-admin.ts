@@ -1,4 +1,5 @@
-// A PeerAdmin in memory: remembers what it was asked, answers from fields that a test sets, and fails or waits when told to.
+// A PeerAdmin in memory: remembers what it was asked, answers from fields that a test sets, and fails or waits when
+// told to.
 import { parseBanKey } from '../../src/bans/list/ban-key.ts';
 import type { BanEntry, Explanation } from '../../src/domain/ban.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
