@@ -49,7 +49,10 @@ function bansOf(subject: string, key: BanKey | undefined, list: BanList): BanEnt
     : [...own, ...all.filter((entry) => entry.key === covering?.key)];
 }
 
-/** A DataHub's host, with or without a port. A name without a dot may be a mistyped peer ID, unless offences are recorded for it. */
+/**
+ * A DataHub's host, with or without a port. A name without a dot may be a mistyped peer ID, unless offences are
+ * recorded for it.
+ */
 function checkedHost(text: string, isKnown: (host: string) => boolean): string {
   const host = text
     .trim()

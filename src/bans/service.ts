@@ -1,5 +1,6 @@
-// The only door to bans. An order goes straight through: parse the key, change the list (list/), apply what changed to connections (enforcement/).
-// An offence goes to the scores (scores/), whose decision takes the same way, and so do changes that other servers made in the store (store/).
+// The only door to bans. An order goes straight through: parse the key, change the list (list/), apply what changed to
+// connections (enforcement/). An offence goes to the scores (scores/), whose decision takes the same way, and so do
+// changes that other servers made in the store (store/).
 
 import type { BanEntry, Explanation } from '../domain/ban.ts';
 import type { Hash, PeerId } from '../domain/ids.ts';
@@ -103,8 +104,9 @@ export class BanService implements ConnectionPolicy {
   }
 
   /**
-   * Bans an IP, a subnet, `host:port` or a peer ID; `untilMs` is `p2p_ban_default_duration` from now unless given. In force when this returns
-   * its promise, which resolves when the ban is stored, or after a second when the store is unavailable. Throws INPUT_INVALID.
+   * Bans an IP, a subnet, `host:port` or a peer ID; `untilMs` is `p2p_ban_default_duration` from now unless given. In
+   * force when this returns its promise, which resolves when the ban is stored, or after a second when the store is
+   * unavailable. Throws INPUT_INVALID.
    */
   async ban(text: string, untilMs?: number, reason = ''): Promise<BanEntry> {
     const facts = { reason: reason || DEFAULT_REASON, evidence: '', source: 'operator', causedBy: undefined } as const;

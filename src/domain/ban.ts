@@ -1,4 +1,5 @@
-// Words about bans that several rooms share: what can be banned, a ban as it is kept, and the explanation of a subject's standing.
+// Words about bans that several rooms share: what can be banned, a ban as it is kept, and the explanation of a
+// subject's standing.
 import type { IpAddress } from '../lib/ip.ts';
 import type { PeerId } from './ids.ts';
 import type { ExplainedOffence, RoleScore } from './offence.ts';

@@ -11,8 +11,8 @@ export type BanReason =
   | 'catch_up_failure';
 
 /**
- * The role in which a subject offended: the author who signed, the propagation source (the neighbour that sent malformed RPCs; stored as
- * `relay`), or the DataHub host that served content.
+ * The role in which a subject offended: the author who signed, the propagation source (the neighbour that sent
+ * malformed RPCs; stored as `relay`), or the DataHub host that served content.
  */
 export type ScoreRole = 'author' | 'relay' | 'datahub';
 

@@ -1,4 +1,5 @@
-// Stores bans, scores and offences across restarts. Two implementations: a SQLite file of one node, PostgreSQL shared by several nodes.
+// Stores bans, scores and offences across restarts. Two implementations: a SQLite file of one node, PostgreSQL shared
+// by several nodes.
 import type { BanEntry } from '../domain/ban.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Offence, ScoreRow } from '../domain/offence.ts';
@@ -29,8 +30,8 @@ export interface LegacyBan {
 }
 
 /**
- * Every call settles within the store's own deadline. Throws P2PError STORE_UNAVAILABLE when a later attempt may succeed, STORE_FAILED
- * otherwise.
+ * Every call settles within the store's own deadline. Throws P2PError STORE_UNAVAILABLE when a later attempt may
+ * succeed, STORE_FAILED otherwise.
  */
 export interface BanStore {
   /** True when other servers use the same tables: bans that exceed this server's limit may fit into theirs. */
@@ -49,7 +50,9 @@ export interface BanStore {
 
   loadScores(): Promise<StoredScores>;
   loadScoresOf(subject: string): Promise<StoredScores>;
-  /** Adds an offence's points to the decayed score, atomically even with several servers. Resolves with the new score. */
+  /**
+   * Adds an offence's points to the decayed score, atomically even with several servers. Resolves with the new score.
+   */
   addOffence(offence: Offence): Promise<ScoreRow>;
   /** Deletes scores and offences of a few hundred subjects at most. */
   resetScores(subjects: readonly string[]): Promise<void>;
@@ -60,8 +63,8 @@ export interface BanStore {
   putAddress(seen: SeenAddress): Promise<void>;
 
   /**
-   * Deletes some of the ended bans, decayed scores and old addresses, and rows beyond the store's limits, in a short time. Resolves with `more`
-   * when there may be others.
+   * Deletes some of the ended bans, decayed scores and old addresses, and rows beyond the store's limits, in a short
+   * time. Resolves with `more` when there may be others.
    */
   purge(nowMs: number): Promise<'done' | 'more'>;
 

@@ -1,4 +1,5 @@
-// Decides which connections a P2P node accepts. The ban service implements it; a node without a policy connects to every peer.
+// Decides which connections a P2P node accepts. The ban service implements it; a node without a policy connects to
+// every peer.
 import type { PeerId } from '../domain/ids.ts';
 
 export interface ConnectionPolicy {
@@ -8,6 +9,9 @@ export interface ConnectionPolicy {
   refusesPeer(peerId: PeerId): boolean;
   /** A connection was opened. `ip` is the socket's; undefined for a connection through a circuit relay. */
   connectionOpened(peerId: PeerId, ip: string | undefined): void;
-  /** A direct peer sent an RPC that cannot be decoded. It is responsible itself: RPCs are not forwarded, unlike messages. */
+  /**
+   * A direct peer sent an RPC that cannot be decoded. It is responsible itself: RPCs are not forwarded, unlike
+   * messages.
+   */
   malformedRpc(peerId: PeerId): void;
 }

@@ -1,4 +1,5 @@
-// A ban store that can be unavailable, slow, or refuse, in front of a real one in memory. Several in front of one store are several servers.
+// A ban store that can be unavailable, slow, or refuse, in front of a real one in memory. Several in front of one store
+// are several servers.
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import type { BanEntry } from '../../src/domain/ban.ts';
 import type { Offence } from '../../src/domain/offence.ts';

@@ -1,4 +1,5 @@
-// A ban list as tests write it: by texts, which are parsed as the service does, and with promises that resolve when the store has the change.
+// A ban list as tests write it: by texts, which are parsed as the service does, and with promises that resolve when the
+// store has the change.
 import { checkedBanKey, parseBanKey } from '../../src/bans/list/ban-key.ts';
 import type { BanList, BanListener } from '../../src/bans/list/ban-list.ts';
 import type { BanFacts } from '../../src/bans/list/new-ban.ts';

@@ -1,5 +1,5 @@
-// What both ban stores share: limits, the version of their tables, and the conversion of rows to the port's types. SQLite returns integers as
-// numbers, PostgreSQL returns bigint as text; both are accepted.
+// What both ban stores share: limits, the version of their tables, and the conversion of rows to the port's types.
+// SQLite returns integers as numbers, PostgreSQL returns bigint as text; both are accepted.
 
 import type { BanEntry, BanKind } from '../../domain/ban.ts';
 import type { Hash, PeerId } from '../../domain/ids.ts';
@@ -21,12 +21,16 @@ export const ADDRESS_TTL_MS = 24 * 60 * 60 * 1000;
 /** Maximum number of rows read from a Go deployment's table; its own list has no limit. */
 export const MAX_LEGACY_ROWS = 1_000_000;
 
-/** Maximum number of scores, offences and addresses loaded, the newest: new IDs cost an attacker nothing, memory costs us. */
+/**
+ * Maximum number of scores, offences and addresses loaded, the newest: new IDs cost an attacker nothing, memory costs
+ * us.
+ */
 export const MAX_LOADED_ROWS = 100_000;
 
 /**
- * Maximum number of rows kept, several times what a server holds in memory: new identities cost an attacker nothing, disk space costs us. The
- * scores that decay soonest, the automatic bans that end soonest, and the oldest addresses are deleted first. Bans of operators always stay.
+ * Maximum number of rows kept, several times what a server holds in memory: new identities cost an attacker nothing,
+ * disk space costs us. The scores that decay soonest, the automatic bans that end soonest, and the oldest addresses are
+ * deleted first. Bans of operators always stay.
  */
 export const MAX_STORED = { scores: 100_000, addresses: 200_000, automaticBans: 500_000 } as const;
 
@@ -41,7 +45,10 @@ export const SCORE_COLUMNS = 'subject, role, score, at_ms';
 export const OFFENCE_COLUMNS = 'subject, role, reason, points, rule, topic, hash, at_ms';
 export const ADDRESS_COLUMNS = 'address, peer_id, last_seen_ms';
 
-/** Text that both databases accept: PostgreSQL refuses U+0000, and text from a peer must never prevent a ban from being stored. */
+/**
+ * Text that both databases accept: PostgreSQL refuses U+0000, and text from a peer must never prevent a ban from being
+ * stored.
+ */
 export function storable(text: string): string {
   return text.replaceAll('\0', '\ufffd');
 }

@@ -1,4 +1,5 @@
-// Locks the folder that holds everything one node stores. Two nodes never share a folder; a crash leaves no lock behind.
+// Locks the folder that holds everything one node stores. Two nodes never share a folder; a crash leaves no lock
+// behind.
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { P2PError } from '../../lib/errors.ts';

@@ -1,5 +1,5 @@
-// Stores bans, scores and offences in PostgreSQL, shared by several servers. Each write notifies the others in its own transaction, so they
-// are notified exactly when they can read it.
+// Stores bans, scores and offences in PostgreSQL, shared by several servers. Each write notifies the others in its own
+// transaction, so they are notified exactly when they can read it.
 import { randomUUID } from 'node:crypto';
 import type { BanEntry } from '../../domain/ban.ts';
 import type { Offence, ScoreRow } from '../../domain/offence.ts';
@@ -48,7 +48,8 @@ const PUT_ADDRESS = `
   ON CONFLICT (address, peer_id) DO UPDATE SET last_seen_ms = greatest(kept.last_seen_ms, excluded.last_seen_ms)`;
 
 /**
- * Every call settles within 3 s; reads of whole tables, and `open`, within 10 s. A call that failed as unavailable may have taken effect.
+ * Every call settles within 3 s; reads of whole tables, and `open`, within 10 s. A call that failed as unavailable may
+ * have taken effect.
  */
 export class PostgresBanStore implements BanStore {
   readonly isShared = true;

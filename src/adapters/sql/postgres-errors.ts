@@ -1,10 +1,12 @@
-// Converts errors of PostgreSQL and its client to the store's two errors: temporary or permanent. By SQLSTATE and system code, never by text.
+// Converts errors of PostgreSQL and its client to the store's two errors: temporary or permanent. By SQLSTATE and
+// system code, never by text.
 import { DatabaseError } from 'pg';
 import { P2PError } from '../../lib/errors.ts';
 
 /**
- * Prefixes of SQLSTATEs (PostgreSQL, appendix A) of temporary errors: connection lost, transaction rolled back, insufficient resources, in use
- * or shutting down, timed out in or before a statement, read-only while a standby takes over, I/O.
+ * Prefixes of SQLSTATEs (PostgreSQL, appendix A) of temporary errors: connection lost, transaction rolled back,
+ * insufficient resources, in use or shutting down, timed out in or before a statement, read-only while a standby takes
+ * over, I/O.
  */
 const PASSING_STATES = ['08', '40', '53', '55', '57', '25P03', '25006', '58030'];
 
@@ -29,7 +31,9 @@ export function postgresStoreError(error: unknown): P2PError {
   });
 }
 
-/** The client's own errors (connection ended, connection timed out) have no code; all of them concern the connection. */
+/**
+ * The client's own errors (connection ended, connection timed out) have no code; all of them concern the connection.
+ */
 function isPassing(error: unknown, code: string | undefined): boolean {
   if (error instanceof DatabaseError) return PASSING_STATES.some((state) => code?.startsWith(state));
   if (error instanceof TypeError || error instanceof RangeError || !(error instanceof Error)) return false;

@@ -1,4 +1,5 @@
-// Reads a Go deployment's table in PostgreSQL, `bans (key, expiration_time, subnet)`. Times of any type are read as RFC 3339 text.
+// Reads a Go deployment's table in PostgreSQL, `bans (key, expiration_time, subnet)`. Times of any type are read as RFC
+// 3339 text.
 import { DatabaseError } from 'pg';
 import type { LegacyBan } from '../../ports/ban-store.ts';
 import { MAX_LEGACY_ROWS, toLegacy } from './ban-rows.ts';

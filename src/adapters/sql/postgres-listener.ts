@@ -1,5 +1,6 @@
-// Receives the changes that other servers make, over a connection of its own that LISTENs, is checked every few seconds, and is reconnected
-// forever. Notifications sent in between are lost, so each new connection reports that anything may have changed.
+// Receives the changes that other servers make, over a connection of its own that LISTENs, is checked every few
+// seconds, and is reconnected forever. Notifications sent in between are lost, so each new connection reports that
+// anything may have changed.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { StoreChange } from '../../ports/ban-store.ts';
@@ -13,7 +14,10 @@ const MAX_PAYLOAD_BYTES = 4000;
 const PING_EVERY_MS = 2000;
 const PING_DEADLINE_MS = 2000;
 const LISTEN_DEADLINE_MS = 2500;
-/** Pause between connection attempts: a ban must be in force at the other servers within a second after the database is back. */
+/**
+ * Pause between connection attempts: a ban must be in force at the other servers within a second after the database is
+ * back.
+ */
 const RETRY_MS = 300;
 
 /** Arguments of `pg_notify` for a change. `from` is the server that made it. */

@@ -1,5 +1,5 @@
-// Connections to PostgreSQL, with a deadline for everything: a call without a response fails, and its connection is closed. The database then
-// rolls back what was not committed, and no connection is reused in an unknown state.
+// Connections to PostgreSQL, with a deadline for everything: a call without a response fails, and its connection is
+// closed. The database then rolls back what was not committed, and no connection is reused in an unknown state.
 import { type ClientConfig, Pool, type PoolClient } from 'pg';
 import { withDeadline } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
@@ -13,7 +13,9 @@ const CONNECT_TIMEOUT_MS = 1500;
 const CALL_DEADLINE_MS = 3000;
 /** The database gives up a little earlier, so that it holds no lock for a caller that has given up. */
 const STATEMENT_TIMEOUT_MS = 2500;
-/** For whole tables, once the database has responded: a million rows take one second here, several on a slow connection. */
+/**
+ * For whole tables, once the database has responded: a million rows take one second here, several on a slow connection.
+ */
 const LOAD_DEADLINE_MS = 10_000;
 const LOAD_STATEMENT_TIMEOUT_MS = 9000;
 const KEEP_ALIVE_DELAY_MS = 5000;
@@ -46,7 +48,9 @@ export class PostgresPool {
     this.pool.on('error', (error) => deps.log.debug({ err: error }, 'idle PostgreSQL connection lost'));
   }
 
-  /** Runs `work` on a connection, for at most 3 s. Throws STORE_UNAVAILABLE (it may have taken effect), STORE_FAILED. */
+  /**
+   * Runs `work` on a connection, for at most 3 s. Throws STORE_UNAVAILABLE (it may have taken effect), STORE_FAILED.
+   */
   async run<T>(work: (client: PoolClient) => Promise<T>, deadlineMs = CALL_DEADLINE_MS): Promise<T> {
     const startedMs = performance.now();
     try {

@@ -1,8 +1,12 @@
-// Deletes expired rows in PostgreSQL, a few hundred of a kind at a time. Rows locked by another server are left for the next run.
+// Deletes expired rows in PostgreSQL, a few hundred of a kind at a time. Rows locked by another server are left for the
+// next run.
 import { ADDRESS_TTL_MS, FADED_AT, MAX_STORED, PURGE_ROWS } from './ban-rows.ts';
 import type { PoolClient } from './postgres-pool.ts';
 
-/** Call it in a transaction. Rows that have not ended by the database's clock stay, so that a server whose clock is ahead deletes nothing early. */
+/**
+ * Call it in a transaction. Rows that have not ended by the database's clock stay, so that a server whose clock is
+ * ahead deletes nothing early.
+ */
 export async function purge(client: PoolClient, serverMs: number): Promise<'done' | 'more'> {
   const { rows } = await client.query('SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms');
   const nowMs = Math.min(serverMs, Number(rows[0]?.now_ms));
@@ -22,7 +26,10 @@ function beyond(order: string, kept: number): string {
   return `ORDER BY ${order} DESC LIMIT ${PURGE_ROWS} OFFSET ${kept}`;
 }
 
-/** Locks rows that no other server has locked; returns their columns. A sub-select, because rows skipped by OFFSET would be locked too. */
+/**
+ * Locks rows that no other server has locked; returns their columns. A sub-select, because rows skipped by OFFSET would
+ * be locked too.
+ */
 async function held(client: PoolClient, table: string, columns: string[], which: string): Promise<unknown[][]> {
   const names = columns.join(', ');
   const text = `SELECT ${names} FROM ${table} WHERE (${names}) IN (SELECT ${names} FROM ${table} ${which}) FOR UPDATE SKIP LOCKED`;

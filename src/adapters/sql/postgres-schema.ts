@@ -1,4 +1,5 @@
-// The tables of the shared ban store. Several servers may start at once on an empty database: one creates the tables under a lock, others wait.
+// The tables of the shared ban store. Several servers may start at once on an empty database: one creates the tables
+// under a lock, others wait.
 import type { Logger } from '../../ports/log.ts';
 import { checkSchemaVersion, FADED_AT, SCHEMA_VERSION } from './ban-rows.ts';
 import type { PoolClient, PostgresPool } from './postgres-pool.ts';
@@ -48,7 +49,10 @@ const SCHEMA = `
   INSERT INTO teranode_p2p_meta (key, value) VALUES ('schema', '${SCHEMA_VERSION}') ON CONFLICT (key) DO NOTHING;
 `;
 
-/** For purges and lookups. Separate, because without the right to create indexes an existing store still works, only slower. */
+/**
+ * For purges and lookups. Separate, because without the right to create indexes an existing store still works, only
+ * slower.
+ */
 const INDEXES = `
   CREATE INDEX IF NOT EXISTS teranode_p2p_bans_by_end ON teranode_p2p_bans (until_ms);
   CREATE INDEX IF NOT EXISTS teranode_p2p_bans_by_cause ON teranode_p2p_bans (because) WHERE because IS NOT NULL;
@@ -58,7 +62,10 @@ const INDEXES = `
 /** The last of them. */
 const LAST_INDEX = 'teranode_p2p_scores_by_end';
 
-/** Creates what is missing. Throws STORE_FAILED for tables of another version. Needs no right to create when nothing is missing. */
+/**
+ * Creates what is missing. Throws STORE_FAILED for tables of another version. Needs no right to create when nothing is
+ * missing.
+ */
 export async function prepareSchema(deps: { readonly log: Logger }, pool: PostgresPool): Promise<void> {
   const found = await pool.run(schemaVersion);
   if (found === undefined) await create(pool, SCHEMA);

@@ -1,5 +1,5 @@
-// Scores and offences in PostgreSQL. A server that changes a subject's rows holds a lock on the subject, so that no server loses another's
-// points.
+// Scores and offences in PostgreSQL. A server that changes a subject's rows holds a lock on the subject, so that no
+// server loses another's points.
 import { createHash } from 'node:crypto';
 import type { Offence, ScoreRow } from '../../domain/offence.ts';
 import { decayed } from '../../domain/score-decay.ts';
@@ -60,8 +60,8 @@ export async function resetScores(
   subjects: readonly string[],
   noticeOf: (subject: string) => Notice,
 ): Promise<void> {
-  // In the same order everywhere, to avoid deadlocks; and in a statement of its own, so that the next one sees what the previous holder of a
-  // lock wrote.
+  // In the same order everywhere, to avoid deadlocks; and in a statement of its own, so that the next one sees what the
+  // previous holder of a lock wrote.
   const locks = [...new Set(subjects.map(lockOf))].sort((a, b) => a - b);
   await client.query('SELECT pg_advisory_xact_lock($1, lock) FROM unnest($2::int[]) AS lock', [LOCK_CLASS, locks]);
   const { rows } = await client.query(RESET, [subjects]);

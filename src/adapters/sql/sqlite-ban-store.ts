@@ -1,5 +1,5 @@
-// Stores bans, scores and offences in one SQLite file of this node. Its calls are synchronous, so each is one step. Only one process uses the
-// file, so there are no changes by others.
+// Stores bans, scores and offences in one SQLite file of this node. Its calls are synchronous, so each is one step.
+// Only one process uses the file, so there are no changes by others.
 
 import type { BanEntry } from '../../domain/ban.ts';
 import type { Offence, ScoreRow } from '../../domain/offence.ts';

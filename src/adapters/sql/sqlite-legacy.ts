@@ -1,5 +1,5 @@
-// Reads a Go deployment's table in SQLite, `bans (key, expiration_time, subnet)`: from the file of our own store, which may have been Go's
-// `bans.db`, or from that of `blockchain_store`, where Go keeps it and which is only read.
+// Reads a Go deployment's table in SQLite, `bans (key, expiration_time, subnet)`: from the file of our own store, which
+// may have been Go's `bans.db`, or from that of `blockchain_store`, where Go keeps it and which is only read.
 import { existsSync } from 'node:fs';
 import type { LegacyBan } from '../../ports/ban-store.ts';
 import { MAX_LEGACY_ROWS, toLegacy } from './ban-rows.ts';

@@ -1,5 +1,5 @@
-// Carries out automatic bans: always of the peer ID, and of its address only when no other peer uses that address, at this server or at others
-// that share the store. Otherwise the evidence says why the address was not banned.
+// Carries out automatic bans: always of the peer ID, and of its address only when no other peer uses that address, at
+// this server or at others that share the store. Otherwise the evidence says why the address was not banned.
 
 import type { BanEntry } from '../../domain/ban.ts';
 import type { PeerId } from '../../domain/ids.ts';
@@ -38,7 +38,10 @@ export class AutomaticBans {
     this.deps = deps;
   }
 
-  /** The ban of the peer is in force when this returns; that of its address after other servers were asked, if any share the store. */
+  /**
+   * The ban of the peer is in force when this returns; that of its address after other servers were asked, if any share
+   * the store.
+   */
   ban({ peerId, untilMs, reason, offence }: BanDecision): void {
     const { list, store, enforcement, log } = this.deps;
     const found = evidenceOf(offence);

@@ -1,4 +1,5 @@
-// Applies bans to the connections of the nodes: disconnects banned peers, refuses new connections, retries dials after a ban was lifted.
+// Applies bans to the connections of the nodes: disconnects banned peers, refuses new connections, retries dials after
+// a ban was lifted.
 import type { PeerId } from '../../domain/ids.ts';
 import type { IpAddress } from '../../lib/ip.ts';
 import { singleFlight } from '../../lib/single-flight.ts';

@@ -1,5 +1,5 @@
-// Remembers which peer IDs were seen at which address within 24 hours: an address that several peers use is never banned because of one of
-// them. The addresses are those of sockets, never those that a peer claims.
+// Remembers which peer IDs were seen at which address within 24 hours: an address that several peers use is never
+// banned because of one of them. The addresses are those of sockets, never those that a peer claims.
 
 import type { PeerId } from '../../domain/ids.ts';
 import type { SeenAddress } from '../../ports/ban-store.ts';

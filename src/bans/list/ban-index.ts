@@ -1,5 +1,5 @@
-// Finds the bans that cover an address or a peer. There is one hash map for each prefix length in use, so a lookup costs as many steps as
-// there are prefix lengths, however many bans there are.
+// Finds the bans that cover an address or a peer. There is one hash map for each prefix length in use, so a lookup
+// costs as many steps as there are prefix lengths, however many bans there are.
 
 import type { BanEntry, BanKey } from '../../domain/ban.ts';
 import type { IpAddress } from '../../lib/ip.ts';

@@ -1,5 +1,5 @@
-// Parses what a ban is of into its canonical key. However an address is written (IPv4-mapped, with a port or zone, with host bits),
-// it has one key; otherwise a ban of one spelling would not apply to another.
+// Parses what a ban is of into its canonical key. However an address is written (IPv4-mapped, with a port or zone, with
+// host bits), it has one key; otherwise a ban of one spelling would not apply to another.
 
 import type { BanKey } from '../../domain/ban.ts';
 import type { PeerId } from '../../domain/ids.ts';

@@ -1,5 +1,6 @@
-// Who is banned (spec `BanListI`): IPs, subnets and peer IDs, each under one canonical key. Memory answers lookups, the store keeps bans across
-// restarts. A ban in memory is in force whether or not the store is available. Each change is returned, for the service to enforce.
+// Who is banned (spec `BanListI`): IPs, subnets and peer IDs, each under one canonical key. Memory answers lookups, the
+// store keeps bans across restarts. A ban in memory is in force whether or not the store is available. Each change is
+// returned, for the service to enforce.
 
 import type { BanEntry, BanKey } from '../../domain/ban.ts';
 import type { PeerId } from '../../domain/ids.ts';
@@ -25,7 +26,10 @@ export type BanChange = BanEvent | { readonly type: 'left_out'; readonly entry: 
 
 export type BanListener = (event: BanEvent) => void;
 
-/** The result of a change that is in force; `stored` resolves when it is stored, or after a second when the store is unavailable. */
+/**
+ * The result of a change that is in force; `stored` resolves when it is stored, or after a second when the store is
+ * unavailable.
+ */
 export interface Changes {
   readonly changes: readonly BanChange[];
   readonly stored: Promise<void>;
@@ -101,8 +105,9 @@ export class BanList {
   }
 
   /**
-   * Bans until a time (unix ms; default `p2p_ban_default_duration` from now) and replaces an earlier ban of the key. `isInForce` is false, and
-   * nothing has changed, when the list is full and no ban may be evicted for this one. Throws INPUT_INVALID and changes nothing.
+   * Bans until a time (unix ms; default `p2p_ban_default_duration` from now) and replaces an earlier ban of the key.
+   * `isInForce` is false, and nothing has changed, when the list is full and no ban may be evicted for this one. Throws
+   * INPUT_INVALID and changes nothing.
    */
   add(key: BanKey, untilMs?: number, facts = BY_OPERATOR): Changes & { entry: BanEntry; isInForce: boolean } {
     const now = this.deps.clock.now();

@@ -1,13 +1,14 @@
-// Which ban leaves a full list. Bans of operators, and those imported from a Go deployment, have priority over automatic bans, because a new
-// identity costs an offender nothing: however many identities are banned, they only evict one another.
+// Which ban leaves a full list. Bans of operators, and those imported from a Go deployment, have priority over
+// automatic bans, because a new identity costs an offender nothing: however many identities are banned, they only evict
+// one another.
 import type { BanEntry } from '../../domain/ban.ts';
 import type { Ban } from './ban-index.ts';
 
 const isAutomatic = ({ source }: Pick<BanEntry, 'source'>) => source === 'automatic';
 
 /**
- * The automatic ban that ends soonest. When there is none, and `entry` is not automatic, the ban that ends soonest. A ban never evicts the ban
- * that caused it. undefined when no ban may be evicted.
+ * The automatic ban that ends soonest. When there is none, and `entry` is not automatic, the ban that ends soonest. A
+ * ban never evicts the ban that caused it. undefined when no ban may be evicted.
  */
 export function selectEviction(entry: Pick<BanEntry, 'source' | 'causedBy'>, bans: Iterable<Ban>): Ban | undefined {
   let automatic: Ban | undefined;

@@ -3,7 +3,10 @@ import type { LegacyBan } from '../../ports/ban-store.ts';
 import { type Ban, banWith } from './ban-index.ts';
 import { parseBanKey } from './ban-key.ts';
 
-/** RFC 3339, also with a space, and the format in which Go prints a time. Date.parse alone would accept many other texts as a year. */
+/**
+ * RFC 3339, also with a space, and the format in which Go prints a time. Date.parse alone would accept many other texts
+ * as a year.
+ */
 const TIME =
   /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? ?(?:[Zz]|([+-]\d\d):?(\d\d))(?: [A-Z]{1,5})?(?: m=[+-][\d.]+)?$/;
 

@@ -1,4 +1,5 @@
-// Whether an address that another server banned automatically is banned here too: not when a peer that is not banned was seen there.
+// Whether an address that another server banned automatically is banned here too: not when a peer that is not banned
+// was seen there.
 import type { BanEntry } from '../../domain/ban.ts';
 import type { PeerId } from '../../domain/ids.ts';
 
@@ -8,7 +9,10 @@ export interface TakeoverView {
   readonly isBanned: (peerId: PeerId) => boolean;
 }
 
-/** The reason to leave a stored ban out here; undefined when it applies here too, as all others than automatic address bans do. */
+/**
+ * The reason to leave a stored ban out here; undefined when it applies here too, as all others than automatic address
+ * bans do.
+ */
 export function whyNotTakenOver(entry: BanEntry, { peersAt, isBanned }: TakeoverView): string | undefined {
   const { key, kind, source, causedBy } = entry;
   if (source !== 'automatic' || kind !== 'address' || causedBy === undefined) return undefined;

@@ -1,4 +1,5 @@
-// Who is penalized for content that our own validation found invalid: the one author to whom it can be attributed, or nobody. Pure.
+// Who is penalized for content that our own validation found invalid: the one author to whom it can be attributed, or
+// nobody. Pure.
 import type { Hash, PeerId } from '../../domain/ids.ts';
 
 /** Who announced a hash, and with which DataHub URL. */
@@ -18,17 +19,18 @@ export type Penalty =
   | { readonly outcome: 'unattributed' | 'ambiguous' | 'own' };
 
 /**
- * For an invalid block. The report does not say from where the block was fetched. When several authors announced the hash, an honest one cannot
- * be told from one that serves invalid content for a valid header, so only a single author is penalized.
+ * For an invalid block. The report does not say from where the block was fetched. When several authors announced the
+ * hash, an honest one cannot be told from one that serves invalid content for a valid header, so only a single author
+ * is penalized.
  */
 export function blockPenalty(hash: Hash, view: AttributionView, ownId: PeerId): Penalty {
   return penalty(view.announcementsOf(hash), view.hasForgotten(hash), ownId);
 }
 
 /**
- * For an invalid subtree fetched from `fetchedUrl`: the author whose announcement led to that URL, if there is only one. A subtree may also be
- * fetched because of a block, from the block's author: then the subtree's author has nothing to do with what was served. A report without a
- * URL is treated like one of a block.
+ * For an invalid subtree fetched from `fetchedUrl`: the author whose announcement led to that URL, if there is only
+ * one. A subtree may also be fetched because of a block, from the block's author: then the subtree's author has nothing
+ * to do with what was served. A report without a URL is treated like one of a block.
  */
 export function subtreePenalty(hash: Hash, fetchedUrl: string, view: AttributionView, ownId: PeerId): Penalty {
   const all = view.announcementsOf(hash);

@@ -1,5 +1,5 @@
-// Handles the reports of our own validation from Kafka: penalizes the author of an invalid block or subtree, never whoever claims a URL, and
-// announces our own rejected transactions to the network.
+// Handles the reports of our own validation from Kafka: penalizes the author of an invalid block or subtree, never
+// whoever claims a URL, and announces our own rejected transactions to the network.
 
 import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { Notification } from '../../domain/notification.ts';
@@ -73,7 +73,8 @@ function handler<T>(
       deps.log.debug({ kind, offset: String(offset), fault: value.fault }, 'failed to decode a report');
       return;
     }
-    // Content that fails while the node catches up or syncs is old history, and so are the transactions that it rejects.
+    // Content that fails while the node catches up or syncs is old history, and so are the transactions that it
+    // rejects.
     const outcome = deps.isSyncing() ? 'busy' : await act(value.message, topic);
     reports.add(1, { kind, outcome });
     deps.log.debug({ kind, outcome, ...value.message }, 'report handled');

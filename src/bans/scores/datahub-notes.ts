@@ -1,5 +1,6 @@
-// Records what failed at a DataHub's host under its name, for operators (`explain`). It has no consequences: whoever announces a URL names the
-// host, so a host that lacks what an attacker claims it has would be penalized for the attacker.
+// Records what failed at a DataHub's host under its name, for operators (`explain`). It has no consequences: whoever
+// announces a URL names the host, so a host that lacks what an attacker claims it has would be penalized for the
+// attacker.
 import type { Hash } from '../../domain/ids.ts';
 import type { BanReason, OffenceRecorder } from '../../domain/offence.ts';
 import { plainHost } from '../../wire/public-address.ts';

@@ -1,4 +1,5 @@
-// Scores and offences in memory, by subject and role. Bounded: the subject whose last offence is oldest is forgotten first.
+// Scores and offences in memory, by subject and role. Bounded: the subject whose last offence is oldest is forgotten
+// first.
 import type { Offence, RoleScore, ScoreRole, ScoreRow } from '../../domain/offence.ts';
 import { decayed } from '../../domain/score-decay.ts';
 import { BoundedMap } from '../../lib/bounded-map.ts';

@@ -1,5 +1,6 @@
-// Keeps scores (spec `PeerBanManager`): points for offences, by role, decaying with time, kept across restarts. A peer that reaches the threshold
-// is to be banned: the decision is returned, and the service applies it. In shadow mode the ban is only recorded.
+// Keeps scores (spec `PeerBanManager`): points for offences, by role, decaying with time, kept across restarts. A peer
+// that reaches the threshold is to be banned: the decision is returned, and the service applies it. In shadow mode the
+// ban is only recorded.
 
 import type { PeerId } from '../../domain/ids.ts';
 import type {
@@ -134,7 +135,10 @@ export class PeerBanManager {
     return role !== 'datahub' && !this.options.isWhitelisted(peerId) && !this.deps.isBanned(peerId);
   }
 
-  /** Records a ban that was not carried out because it would hit other peers, unless a subject's latest note says so already. */
+  /**
+   * Records a ban that was not carried out because it would hit other peers, unless a subject's latest note says so
+   * already.
+   */
   note(subjects: readonly string[], withheld: string): void {
     const fresh = subjects.filter((subject) => !this.withheld.isLatest(subject, withheld));
     for (const subject of fresh) this.withheld.add(subject, withheld);
@@ -166,7 +170,10 @@ export class PeerBanManager {
     await this.resetAll([subject]);
   }
 
-  /** As {@link reset}, for many subjects, also those that only the store has; in few writes, so that they push no others out of the queue. */
+  /**
+   * As {@link reset}, for many subjects, also those that only the store has; in few writes, so that they push no others
+   * out of the queue.
+   */
   async resetAll(subjects: readonly string[]): Promise<void> {
     for (const subject of subjects) for (const each of [this.real, this.shadow, this.withheld]) each.forget(subject);
     const { link } = this.deps;

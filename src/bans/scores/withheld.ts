@@ -1,4 +1,5 @@
-// Remembers which bans were not carried out, and why, for `explain`: because of shadow mode, or because they would hit other peers.
+// Remembers which bans were not carried out, and why, for `explain`: because of shadow mode, or because they would hit
+// other peers.
 import { BoundedMap } from '../../lib/bounded-map.ts';
 import type { Clock } from '../../ports/clock.ts';
 

@@ -1,5 +1,5 @@
-// Writes the ban list to the store. A write that the store refused, or that a full queue dropped, is remembered by its key and repeated:
-// its absence from the store must never be mistaken for another server having lifted the ban.
+// Writes the ban list to the store. A write that the store refused, or that a full queue dropped, is remembered by its
+// key and repeated: its absence from the store must never be mistaken for another server having lifted the ban.
 import type { BanEntry } from '../../domain/ban.ts';
 import { singleFlight } from '../../lib/single-flight.ts';
 import type { Clock } from '../../ports/clock.ts';

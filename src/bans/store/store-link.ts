@@ -1,5 +1,5 @@
-// Connects memory, which decides, with the store, which persists. Writes are queued in order and wait while the store is unavailable; changes
-// by other servers are read again. No decision waits for the store.
+// Connects memory, which decides, with the store, which persists. Writes are queued in order and wait while the store
+// is unavailable; changes by other servers are read again. No decision waits for the store.
 import { BoundedQueue } from '../../lib/bounded-queue.ts';
 import { settledWithin } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
@@ -35,7 +35,10 @@ const OPEN_DEADLINE_MS = 30_000;
 /** How long a caller waits for its write. Afterwards the write stays pending by itself. */
 const WRITE_PATIENCE_MS = 1000;
 const OPEN_RETRY_MS = 500;
-/** Pause between two attempts while writes are pending: other servers learn of a ban within a second after the store is back. */
+/**
+ * Pause between two attempts while writes are pending: other servers learn of a ban within a second after the store is
+ * back.
+ */
 const RETRY_MS = 300;
 
 export class StoreLink {
@@ -112,7 +115,9 @@ export class StoreLink {
     this.unsubscribe = store.subscribe((change) => this.changed(change));
   }
 
-  /** Registers a reader of other servers' changes. `reload` may throw STORE_UNAVAILABLE; it is then called again later. */
+  /**
+   * Registers a reader of other servers' changes. `reload` may throw STORE_UNAVAILABLE; it is then called again later.
+   */
   follow(follower: Follower): void {
     this.followers.push({ follower, dirty: undefined });
   }
@@ -124,8 +129,8 @@ export class StoreLink {
   }
 
   /**
-   * For `reload`: true when a write of this key was pending at some time since the read began, so that the result may be outdated. The key is
-   * read again once that write is settled: all servers converge on the last write.
+   * For `reload`: true when a write of this key was pending at some time since the read began, so that the result may
+   * be outdated. The key is read again once that write is settled: all servers converge on the last write.
    */
   isContested(key: string): boolean {
     if (!this.pending.has(key) && !this.settledMeanwhile.has(key)) return false;
@@ -139,8 +144,8 @@ export class StoreLink {
   }
 
   /**
-   * Queues a write of a key, or of several. Resolves when it is done, or after a second when the store is unavailable; never throws. `lost` is
-   * called when the store refused the write, or a full queue dropped it.
+   * Queues a write of a key, or of several. Resolves when it is done, or after a second when the store is unavailable;
+   * never throws. `lost` is called when the store refused the write, or a full queue dropped it.
    */
   write(
     key: string | readonly string[],
@@ -168,7 +173,10 @@ export class StoreLink {
     return this.bans.shift() ?? this.rest.shift();
   }
 
-  /** Writes what is pending, for at most `deadlineMs`, then closes the store. An unavailable store is tried once more. May be called twice. */
+  /**
+   * Writes what is pending, for at most `deadlineMs`, then closes the store. An unavailable store is tried once more.
+   * May be called twice.
+   */
   async close(deadlineMs: number): Promise<void> {
     this.unsubscribe?.();
     const patienceMs = this.isDown ? Math.min(RETRY_MS, deadlineMs) : deadlineMs;

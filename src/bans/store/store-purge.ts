@@ -1,5 +1,5 @@
-// Deletes ended bans and expired scores from the store: in batches with pauses, concurrently with the writes, so that a large backlog delays
-// nothing. What fails is left for the next run.
+// Deletes ended bans and expired scores from the store: in batches with pauses, concurrently with the writes, so that a
+// large backlog delays nothing. What fails is left for the next run.
 
 import { pause } from '../../lib/pause.ts';
 import { singleFlight } from '../../lib/single-flight.ts';
@@ -7,7 +7,10 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { StoreLink } from './store-link.ts';
 
-/** Minimum pause between two batches. Otherwise it is twice as long as the batch took, so that a purge takes a third of one core. */
+/**
+ * Minimum pause between two batches. Otherwise it is twice as long as the batch took, so that a purge takes a third of
+ * one core.
+ */
 const PAUSE_MS = 20;
 const PAUSE_FACTOR = 2;
 

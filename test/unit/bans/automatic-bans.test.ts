@@ -1,4 +1,5 @@
-// Automatic bans: always of the peer ID, of its address only when no other peer uses it; otherwise the evidence says why not.
+// Automatic bans: always of the peer ID, of its address only when no other peer uses it; otherwise the evidence says
+// why not.
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { SEEN_KEEP_MS } from '../../../src/bans/enforcement/seen-addresses.ts';
 import type { BanService } from '../../../src/bans/service.ts';

@@ -1,5 +1,6 @@
-// 200 random networks of authors, relays, validators and their reports, through the real pipeline, while announcements expire and push out one
-// another: no innocent ever has a score, and whoever alone announced invalid content pays for it.
+// 200 random networks of authors, relays, validators and their reports, through the real pipeline, while announcements
+// expire and push out one another: no innocent ever has a score, and whoever alone announced invalid content pays for
+// it.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -48,7 +49,10 @@ type Step =
       readonly kind: Kind;
       readonly content: number;
     }
-  /** A bad author: invalid or copied content, its own URL or a victim's, spelled as it likes, maybe under a victim's name. */
+  /**
+   * A bad author: invalid or copied content, its own URL or a victim's, spelled as it likes, maybe under a victim's
+   * name.
+   */
   | {
       readonly type: 'bad';
       readonly author: number;
@@ -100,7 +104,9 @@ interface Announced {
   readonly author: number;
   readonly content: number;
   readonly url: string;
-  /** Which life of the hash it belongs to: a hash whose announcements have all left is a new one when it comes again. */
+  /**
+   * Which life of the hash it belongs to: a hash whose announcements have all left is a new one when it comes again.
+   */
   readonly life: number;
 }
 

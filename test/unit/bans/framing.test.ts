@@ -1,5 +1,6 @@
-// What `blame-scenarios` leaves out: subtrees that are fetched because of a block, reports that come late and out of order, announcements
-// that have been forgotten in between. The network's truth is known here; the real parts must never charge an honest author.
+// What `blame-scenarios` leaves out: subtrees that are fetched because of a block, reports that come late and out of
+// order, announcements that have been forgotten in between. The network's truth is known here; the real parts must
+// never charge an honest author.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
@@ -102,7 +103,10 @@ class Network {
       this.judge('subtree', chosen.content * SUBTREES_OF_BLOCK + i, chosen.host, pick + i);
   }
 
-  /** An honest host serves what is right or an error. A bad one serves rubbish for subtrees when it likes, and for blocks of its own. */
+  /**
+   * An honest host serves what is right or an error. A bad one serves rubbish for subtrees when it likes, and for
+   * blocks of its own.
+   */
   private judge(of: Kind, content: number, host: number, whim: number): void {
     if (isHonest(host)) return;
     if (content < VALID[of] && (of === 'block' || whim % 2 === 0)) return;
