@@ -5,9 +5,9 @@ import { ERROR_CODES } from '../src/lib/errors.ts';
 
 const HEADING = `# Errors
 
-Every error that this program throws has one of these codes. The columns HTTP and gRPC say how a request is answered when
-the error ends it: HTTP status and \`code\` of the JSON body, gRPC status. \`INTERNAL\` answers do not carry the error's
-text; the server's log has it. Made by \`npm run docs:errors\`.
+Every error that this program throws has one of these codes. The columns HTTP and gRPC say how a request is answered
+when the error ends it: HTTP status and \`code\` of the JSON body, gRPC status. \`INTERNAL\` answers do not carry the
+error's text; the server's log has it. Made by \`npm run docs:errors\`.
 
 `;
 /** How a request is answered that an error of ours ended. */
