@@ -19,7 +19,7 @@ async function startServices(options: Parameters<typeof ReferenceServiceProcess.
 }
 
 describe('a blockchain service that is not there at start', () => {
-  const WAITS = 'blockchain service does not answer, waiting';
+  const WAITS = 'waiting for blockchain service';
 
   test('is waited for; the server gets ready when it comes', async () => {
     const port = await freePort();

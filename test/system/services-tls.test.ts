@@ -69,7 +69,7 @@ test('without the authority that signed theirs a server waits, is not ready, and
   const begun = begin({ ...settings, p2p_http_listen_address: http });
   running.push(begun);
   await begun.awaitLine(
-    'blockchain service does not answer, waiting',
+    'waiting for blockchain service',
     /self-signed certificate|unable to .+ certificate/,
   );
   const ready = await waitFor(async () => await probe(http, '/health/ready'), { timeoutMs: 30_000, what: 'an answer' });
