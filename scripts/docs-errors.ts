@@ -5,12 +5,12 @@ import { ERROR_CODES } from '../src/lib/errors.ts';
 
 const HEADING = `# Errors
 
-Every error that this program throws has one of these codes. The columns HTTP and gRPC say how a request is answered
-when the error ends it: HTTP status and \`code\` of the JSON body, gRPC status. \`INTERNAL\` answers do not carry the
-error's text; the server's log has it. Made by \`npm run docs:errors\`.
+Every error that this program throws has one of these codes. The last two columns show the answer to a request that
+fails with the error: HTTP status and \`code\` of the JSON body, and gRPC status. An \`INTERNAL\` answer does not carry the
+text of the error, which is in the server's log. Made by \`npm run docs:errors\`.
 
 `;
-/** How a request is answered that an error of ours ended. */
+/** The answer to a request that fails through a fault of this server. */
 const INTERNAL = { status: 500, code: 'INTERNAL' };
 
 export function errorsDocument(): string {

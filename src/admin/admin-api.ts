@@ -1,4 +1,5 @@
-// The one implementation of AdminApi: bans, the P2P node and what this node shows of itself, behind one door for gRPC, HTTP and the command line.
+// The one implementation of AdminApi: bans, the P2P node and what this node shows of itself, behind one door for gRPC,
+// HTTP and the command line.
 import type { BanKey } from '../bans/list/ban-key.ts';
 import type { BanSystem } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
@@ -31,7 +32,7 @@ export interface AdminApiDependencies {
 }
 
 const CHAIN_DEADLINE_MS = 2000;
-/** However often operators ask, the blockchain service is asked at most once per second. */
+/** However often operators ask, the blockchain service is asked once per second. */
 const CHAIN_AGE_MS = 1000;
 
 export function createAdminApi(deps: AdminApiDependencies): AdminApi {
@@ -131,8 +132,8 @@ function nodeOperations(deps: AdminApiDependencies): Omit<AdminApi, keyof PeerOp
 
 async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView> {
   const [fsmState, best] = await Promise.all([
-    known(async () => await chain.recentFsmState(CHAIN_AGE_MS)),
-    known(async () => await chain.recentBestHeader(CHAIN_AGE_MS)),
+    known(chain.recentFsmState(CHAIN_AGE_MS)),
+    known(chain.recentBestHeader(CHAIN_AGE_MS)),
   ]);
   return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: sync.syncPeer() };
 }
@@ -144,6 +145,6 @@ function topicView(node: AdminApiDependencies['node'], name: string): TopicView[
 }
 
 /** undefined when the blockchain service fails or does not answer in time. */
-async function known<T>(ask: () => Promise<T>): Promise<T | undefined> {
-  return await orAfter(ask(), CHAIN_DEADLINE_MS, undefined).catch(() => undefined);
+async function known<T>(answer: Promise<T>): Promise<T | undefined> {
+  return await orAfter(answer, CHAIN_DEADLINE_MS, undefined).catch(() => undefined);
 }

@@ -25,8 +25,8 @@ export function scoreReason(text: string): ScoreReason {
 }
 
 /**
- * What can be explained: all that can be banned, and the host of a DataHub with or without its port. A name without a dot may be a mistyped
- * peer ID, so it counts as a host only when `isKnown` says so.
+ * What can be explained: all that can be banned, and the host of a DataHub with or without its port. A name without a
+ * dot may be a mistyped peer ID, so it counts as a host only when `isKnown` says so.
  */
 export function explainSubject(text: string, isKnown: (host: string) => boolean): BanKey | { readonly host: string } {
   const key = parseBanKey(text);

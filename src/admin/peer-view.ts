@@ -1,4 +1,5 @@
-// A connected peer as operators see it: what the node knows of the connection, what the peer claims, and how we rate it.
+// A connected peer as operators see it: what the node knows of the connection, what the peer claims, and how we rate
+// it.
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { PeerStanding, PeerView } from '../ports/admin-api.ts';

@@ -1,5 +1,5 @@
-// Every error that this program throws has a code from one table, so that operators and callers can tell errors apart without reading text.
-// A peer's mistake is a value (Fault, ValidationResult), never one of these.
+// Every error that this program throws has a code from one table, so that operators and callers can tell errors apart
+// without reading text. A peer's mistake is a value (Fault, ValidationResult), never one of these.
 
 /** What a caller over HTTP or gRPC gets when an error of a code ends its request. */
 interface ErrorAnswer {
@@ -15,7 +15,10 @@ const INVALID_INPUT = {
   grpc: 'INVALID_ARGUMENT',
 } as const satisfies ErrorAnswer;
 
-/** Code -> what it means and what to do, and how HTTP and gRPC answer it. `docs/errors.md` is kept equal to this table by a test. */
+/**
+ * Code -> what it means and what to do, and how HTTP and gRPC answer it. `docs/errors.md` is kept equal to this table
+ * by a test.
+ */
 export const ERROR_CODES = {
   SETTINGS_INVALID: {
     meaning:
@@ -29,11 +32,6 @@ export const ERROR_CODES = {
   DATA_FOLDER_UNUSABLE: { meaning: 'The dataFolder cannot be created or written.', ...OUR_FAULT },
   LISTEN_FAILED: {
     meaning: 'The server cannot listen on an address. Choose another port, or stop the program that uses it.',
-    ...OUR_FAULT,
-  },
-  LIBRARY_INCOMPATIBLE: {
-    meaning:
-      'A library lacks a part that this program cannot run safely without. Install the versions that package-lock.json names.',
     ...OUR_FAULT,
   },
   PRIVATE_KEY_INVALID: {
@@ -78,6 +76,11 @@ export const ERROR_CODES = {
   },
   ADMIN_KEY_REFUSED: { meaning: 'The admin key is weak or well-known, or its file cannot be used.', ...OUR_FAULT },
   RPC_FAILED: { meaning: 'A gRPC call to another service failed. The message carries its answer.', ...OUR_FAULT },
+  LIBRARY_INCOMPATIBLE: {
+    meaning:
+      'A library lacks a part that this program cannot run safely without. Install the versions that package-lock.json names.',
+    ...OUR_FAULT,
+  },
   TIMEOUT: {
     meaning: 'An operation did not finish within its deadline.',
     http: { status: 504, code: 'TIMEOUT' },

@@ -65,7 +65,7 @@ export interface ExplainedOffence extends Offence {
 
 /** Why a peer, address or DataHub host stands as it does. */
 export interface Explanation {
-  /** Canonical form of what was asked for. */
+  /** Canonical form of the requested subject. */
   readonly subject: string;
   readonly scores: readonly RoleScore[];
   /** Scores that only shadowed rules gave. */
@@ -143,8 +143,9 @@ export const SCORE_REASONS = [
 export type ScoreReason = (typeof SCORE_REASONS)[number];
 
 /**
- * Takes texts as the caller sent them and parses each once. A text that is not an address, subnet, peer ID, host, reason or time of the kind
- * needed throws P2PError INPUT_INVALID, with a message that says what is expected, and changes nothing. Lists show the current state.
+ * Takes texts as the caller sent them and parses each once. A text that is not an address, subnet, peer ID, host,
+ * reason or time of the kind needed throws P2PError INPUT_INVALID, with a message that says what is expected, and
+ * changes nothing. Lists show the current state.
  */
 export interface AdminApi {
   /** The peers with an open connection. */
@@ -160,7 +161,10 @@ export interface AdminApi {
 
   bans(): readonly BanEntry[];
   isBanned(subject: string): boolean;
-  /** IP, CIDR, `host:port` or peer ID. `untilMs` undefined: `p2p_ban_default_duration` from now. Resolves when the ban is in force. */
+  /**
+   * IP, CIDR, `host:port` or peer ID. `untilMs` undefined: `p2p_ban_default_duration` from now. Resolves when the ban
+   * is in force.
+   */
   ban(subject: string, untilMs: number | undefined, reason?: string): Promise<BanEntry>;
   /** Lifts the ban everywhere: list, scores, connection gate, dial back-off. False when there was nothing to lift. */
   unban(subject: string): Promise<boolean>;

@@ -1,4 +1,5 @@
-// Where bans, scores and offences outlive the process. Two implementations: SQLite beside the node, PostgreSQL shared by several.
+// Where bans, scores and offences outlive the process. Two implementations: SQLite beside the node, PostgreSQL shared
+// by several.
 import type { Hash, PeerId } from '../domain/ids.ts';
 
 /** Why points are given (spec `BanReason`). */
@@ -10,7 +11,10 @@ export type BanReason =
   | 'invalid_block'
   | 'catch_up_failure';
 
-/** In which role somebody offended: who signed it, the neighbour that handed over broken frames, the host that served content. */
+/**
+ * In which role somebody offended: who signed it, the neighbour that handed over broken frames, the host that served
+ * content.
+ */
 export type ScoreRole = 'author' | 'relay' | 'datahub';
 
 export type BanKind = 'address' | 'subnet' | 'peer';
@@ -82,8 +86,8 @@ export interface LegacyBan {
 }
 
 /**
- * Every call settles within the store's own deadline. Throws P2PError STORE_UNAVAILABLE when trying again later may help, STORE_FAILED
- * when it cannot.
+ * Every call settles within the store's own deadline. Throws P2PError STORE_UNAVAILABLE when trying again later may
+ * help, STORE_FAILED when it cannot.
  */
 export interface BanStore {
   /** True when other servers use the same tables: what has no room in this one's memory may have in theirs. */
@@ -102,7 +106,10 @@ export interface BanStore {
 
   loadScores(): Promise<StoredScores>;
   loadScoresOf(subject: string): Promise<StoredScores>;
-  /** Adds an offence's points to what is left of the score at its time; one step, whoever else adds. Resolves with the new score. */
+  /**
+   * Adds an offence's points to what is left of the score at its time; one step, whoever else adds. Resolves with the
+   * new score.
+   */
   addOffence(offence: Offence): Promise<ScoreRow>;
   /** Forgets scores and offences of these; a few hundred at most. */
   resetScores(subjects: readonly string[]): Promise<void>;
@@ -113,8 +120,8 @@ export interface BanStore {
   putAddress(seen: SeenAddress): Promise<void>;
 
   /**
-   * Forgets some of the bans that ended, of the scores, offences and addresses that no longer say anything, and of what is beyond the store's
-   * bounds: no more than takes a moment. `more` when there may be others.
+   * Forgets some of the bans that ended, of the scores, offences and addresses that no longer say anything, and of what
+   * is beyond the store's bounds: no more than takes a moment. `more` when there may be others.
    */
   purge(nowMs: number): Promise<'done' | 'more'>;
 

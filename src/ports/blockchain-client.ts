@@ -1,4 +1,5 @@
-// The node's blockchain service, as the server needs it. Two implementations: the embedded chain, and the gRPC client of Teranode's service.
+// The node's blockchain service, as the server needs it. Two implementations: the embedded chain, and the gRPC client
+// of Teranode's service.
 import type { BlockHash, SubtreeHash } from '../domain/ids.ts';
 import type { ProbeResult } from './producer.ts';
 
@@ -42,10 +43,11 @@ export interface BlockchainClient {
   /** Resolves when the FSM has left IDLE, or rejects with the signal's reason. */
   waitUntilFsmLeavesIdle(signal: AbortSignal): Promise<void>;
   /**
-   * Calls `listener` for each notification until the returned function is called. The first is a `block` with the tip. Then each block that
-   * becomes best is announced once, oldest first, also after an outage of the service (after a long one the latest hundred; subtrees and
-   * mining-on of that time are lost). A block that turns out invalid is announced again: read `invalid`. Blocks on other branches are announced
-   * when the service announces them. A change of the FSM state keeps its place among the blocks.
+   * Calls `listener` for each notification until the returned function is called. The first is a `block` with the tip.
+   * Then each block that becomes best is announced once, oldest first, also after an outage of the service (after a
+   * long one the latest hundred; subtrees and mining-on of that time are lost). A block that turns out invalid is
+   * announced again: read `invalid`. Blocks on other branches are announced when the service announces them. A change
+   * of the FSM state keeps its place among the blocks.
    */
   subscribe(source: string, listener: (notification: BlockchainNotification) => void): () => void;
   probe(deadlineMs: number): Promise<ProbeResult>;

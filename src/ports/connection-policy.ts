@@ -1,4 +1,5 @@
-// What the P2P node asks before it connects and tells after. The ban system implements it; a node without one connects to anybody.
+// What the P2P node asks before it connects and tells after. The ban system implements it; a node without one connects
+// to anybody.
 import type { PeerId } from '../domain/ids.ts';
 
 export interface ConnectionPolicy {

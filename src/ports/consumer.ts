@@ -12,7 +12,9 @@ export interface ConsumedMessage<T> {
   readonly offset: bigint;
 }
 
-/** Handles one record. A throw is logged and counted; the record is committed all the same, and the next one follows. */
+/**
+ * Handles one record. A throw is logged and counted; the record is committed all the same, and the next one follows.
+ */
 export type MessageHandler<T> = (message: ConsumedMessage<T>) => void | Promise<void>;
 
 /** Reads one topic within a consumer group and commits what its handler has seen. */
@@ -28,7 +30,9 @@ export interface Consumer<T> {
 /** Handles one record's bytes; never rejects. */
 export type RecordHandler = (bytes: Uint8Array, offset: bigint) => Promise<void>;
 
-/** What every consumer does with a record: decodes it, hands it over, counts the outcome, logs a handler that failed. */
+/**
+ * What every consumer does with a record: decodes it, hands it over, counts the outcome, logs a handler that failed.
+ */
 export function recordHandler<T>(
   { log, metrics }: { readonly log: Logger; readonly metrics: Metrics },
   topic: string,

@@ -1,4 +1,5 @@
-// Checks whether a DataHub answers. Its URL comes from a peer, so an implementation must not let peers direct our requests at anybody else.
+// Checks whether a DataHub answers. Its URL comes from a peer, so an implementation must not let peers direct our
+// requests at anybody else.
 
 /** Why a probe had its outcome; label of a metric. */
 export type ProbeReason =

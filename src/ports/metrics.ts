@@ -1,4 +1,5 @@
-// Counters, gauges and histograms for the core. The server implements them with Prometheus; tests read an in-memory implementation.
+// Counters, gauges and histograms for the core. The server implements them with Prometheus; tests read an in-memory
+// implementation.
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -13,7 +14,10 @@ export interface Histogram {
   observe(value: number, labels?: Labels): void;
 }
 
-/** Names follow Prometheus conventions: `teranode_p2p_<what>_<unit>[_total]`. Label values come from closed sets, never from a peer. */
+/**
+ * Names follow Prometheus conventions: `teranode_p2p_<what>_<unit>[_total]`. Label values come from closed sets, never
+ * from a peer.
+ */
 export interface Metrics {
   counter(name: string, help: string, labelNames?: readonly string[]): Counter;
   /** A value, read at each scrape. */

@@ -16,7 +16,10 @@ export interface GossipMessage {
   readonly seqno: bigint;
 }
 
-/** Validates a message inside gossipsub's validator: synchronous, never blocks. A rejected or ignored message is not forwarded. */
+/**
+ * Validates a message inside gossipsub's validator: synchronous, never blocks. A rejected or ignored message is not
+ * forwarded.
+ */
 export type TopicHandler = (message: GossipMessage) => ValidationDecision;
 
 /** An inbound direct stream, already negotiated. The handler owns it and must close or abort it. */
@@ -67,7 +70,10 @@ export interface PeerRecord {
 
 export type PublishOutcome = 'published' | 'suppressed';
 
-/** Spec: `p2p.NodeI`. This server calls the required members; a node may leave out the optional ones, which are for programs that hold a node. */
+/**
+ * Spec: `p2p.NodeI`. This server calls the required members; a node may leave out the optional ones, which are for
+ * programs that hold a node.
+ */
 export interface P2PNode {
   /** Joins the topics, listens, dials; resolves when listening. `streamHandler` serves the direct stream protocol. */
   start(
@@ -82,8 +88,8 @@ export interface P2PNode {
   setTopicHandler(topicName: string, handler: TopicHandler): void;
   getTopic(topicName: string): JoinedTopic | undefined;
   /**
-   * Resolves when the message was sent to the neighbours, or when the node suppresses it (`listen_only`). Throws MESSAGE_TOO_LARGE (over
-   * 1 MiB), TOPIC_UNKNOWN, NODE_NOT_STARTED.
+   * Resolves when the message was sent to the neighbours, or when the node suppresses it (`listen_only`). Throws
+   * MESSAGE_TOO_LARGE (over 1 MiB), TOPIC_UNKNOWN, NODE_NOT_STARTED.
    */
   publish(topicName: string, bytes: Uint8Array): Promise<PublishOutcome>;
 
@@ -105,8 +111,9 @@ export interface P2PNode {
   retryDials(): void;
 
   /**
-   * Not in the specification: monotonic ms at which the newest open connection of the peer began; undefined for a peer without one. Without
-   * this member, messages of a neighbour that restarted with its clock set back are ignored until its clock has caught up.
+   * Not in the specification: monotonic ms at which the newest open connection of the peer began; undefined for a peer
+   * without one. Without this member, messages of a neighbour that restarted with its clock set back are ignored until
+   * its clock has caught up.
    */
   connectedSinceMs?(peerId: PeerId): number | undefined;
   /** Not in the specification: gossip messages received and validated, for liveness. */

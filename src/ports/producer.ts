@@ -8,8 +8,9 @@ export interface ProbeResult {
 }
 
 /**
- * Publishes values to one topic; the implementation makes the bytes. `publish` does not wait and does not throw for a slow or absent broker:
- * the message enters a bounded queue, and when that is full the oldest message is dropped and counted.
+ * Publishes values to one topic; the implementation makes the bytes. `publish` does not wait and does not throw for a
+ * slow or absent broker: the message enters a bounded queue, and when that is full the oldest message is dropped and
+ * counted.
  */
 export interface Producer<T> {
   /** Connects in the background; resolves at once even when the broker is down. */

@@ -1,4 +1,5 @@
-// The node's validation services, as the server needs them. A service whose address is not set is absent and has no substitute.
+// The node's validation services, as the server needs them. A service whose address is not set is absent and has no
+// substitute.
 import type { BlockAssemblyDetails } from '../domain/node-status.ts';
 import type { ProbeResult } from './producer.ts';
 

@@ -1,4 +1,5 @@
-// The stream of notifications: each subscriber is notified at once. The hub stores nothing; a slow subscriber needs a buffer of its own.
+// The stream of notifications: each subscriber is notified at once. The hub stores nothing; a slow subscriber needs a
+// buffer of its own.
 
 import type { Notification, NotificationListener, NotificationStream } from '../domain/notification.ts';
 import type { Logger } from '../ports/log.ts';

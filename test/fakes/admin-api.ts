@@ -1,4 +1,5 @@
-// An AdminApi in memory: records its calls, answers from fields that a test sets, and fails or waits on request. It parses inputs as the real one does.
+// An AdminApi in memory: records its calls, answers from fields that a test sets, and fails or waits on request. It
+// parses inputs as the real one does.
 import { banSubject, explainSubject, peerIdInput, scoreReason } from '../../src/admin/inputs.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
 import { P2PError } from '../../src/lib/errors.ts';

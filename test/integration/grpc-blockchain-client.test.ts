@@ -1,5 +1,5 @@
-// Calls to the blockchain service over gRPC, against the reference service in a process of its own: what it says, what it does not have, and
-// everything that can be wrong with it.
+// Calls to the blockchain service over gRPC, against the reference service in a process of its own: what it says, what
+// it does not have, and everything that can be wrong with it.
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
-// How the blockchain client finds its service: addresses, TLS, key, a server that says nothing, and that nothing is left open in the end.
+// How the blockchain client finds its service: addresses, TLS, key, a server that says nothing, and that nothing is
+// left open in the end.
 import { spawn } from 'node:child_process';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';

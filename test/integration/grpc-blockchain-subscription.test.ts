@@ -1,5 +1,5 @@
-// The subscription to the blockchain service: whatever happens to service, stream or connection, listeners hear of every block that is best
-// afterwards, once and in order.
+// The subscription to the blockchain service: whatever happens to service, stream or connection, listeners hear of
+// every block that is best afterwards, once and in order.
 import { describe, expect, test } from 'vitest';
 import { EmbeddedChain } from '../../src/adapters/embedded-chain/embedded-chain.ts';
 import { MAX_WAITING } from '../../src/adapters/services/notification-feed.ts';

@@ -1,4 +1,5 @@
-// gRPC when something goes wrong: errors of the server, deadlines, callers that go away, too many connections, stop with an open call.
+// gRPC when something goes wrong: errors of the server, deadlines, callers that go away, too many connections, stop
+// with an open call.
 import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2';
 import { createConnection, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';

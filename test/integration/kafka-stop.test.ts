@@ -1,4 +1,5 @@
-// Producers and consumers end at once, whatever the broker does: one that hangs must not hold up the end of the process.
+// Producers and consumers end at once, whatever the broker does: one that hangs must not hold up the end of the
+// process.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { KafkaConsumer } from '../../src/adapters/kafka/consumer.ts';
 import { KafkaProducer } from '../../src/adapters/kafka/producer.ts';

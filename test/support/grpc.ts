@@ -1,4 +1,5 @@
-// A gRPC server on loopback over a fake AdminApi, and calls to it as any client may make them: with raw bytes, any metadata, no admin key.
+// A gRPC server on loopback over a fake AdminApi, and calls to it as any client may make them: with raw bytes, any
+// metadata, no admin key.
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach } from 'vitest';

@@ -1,4 +1,5 @@
-// Texts as records, for tests of producers and consumers; a text that begins with `undecodable` is a fault when it is read.
+// Texts as records, for tests of producers and consumers; a text that begins with `undecodable` is a fault when it is
+// read.
 import type { ConsumedMessage } from '../../src/ports/consumer.ts';
 import { type Decoded, failed } from '../../src/wire/fault.ts';
 

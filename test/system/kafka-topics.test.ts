@@ -1,4 +1,5 @@
-// What others do to the topics that a server uses: narrow them, delete them, widen them, read them in the same group; and brokers that are none.
+// What others do to the topics that a server uses: narrow them, delete them, widen them, read them in the same group;
+// and brokers that are none.
 import { Admin } from '@platformatic/kafka';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
@@ -30,7 +31,10 @@ describe('topics that change while they are used', () => {
   const publish = (producer: KafkaProducer<string>, texts: readonly string[]) => {
     for (const text of texts) producer.publish(text);
   };
-  /** The broker goes on with a topic for some time after it has said that it is deleted; readers may make it again at once. */
+  /**
+   * The broker goes on with a topic for some time after it has said that it is deleted; readers may make it again at
+   * once.
+   */
   const gone = (topics: readonly string[]) =>
     waitFor(
       async () => {

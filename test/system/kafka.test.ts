@@ -1,4 +1,5 @@
-// Producers and consumers on a real Apache Kafka broker: the same promises as in memory, topics as their URLs say, outages, TLS.
+// Producers and consumers on a real Apache Kafka broker: the same promises as in memory, topics as their URLs say,
+// outages, TLS.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

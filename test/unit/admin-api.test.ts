@@ -1,4 +1,5 @@
-// Connected peers as operators see them: what the node knows of the connection, and what the peer said of itself, as long as it holds.
+// Connected peers as operators see them: what the node knows of the connection, and what the peer said of itself, as
+// long as it holds.
 import { expect, test, vi } from 'vitest';
 import { createAdminApi } from '../../src/admin/admin-api.ts';
 import { noteAtHost } from '../../src/bans/scores/datahub-notes.ts';
@@ -39,7 +40,7 @@ async function setUp() {
       getTopic: () => undefined,
     },
     isWhitelisted: () => false,
-    chain: { recentFsmState: () => Promise.reject(new Error('away')), recentBestHeader: () => new Promise(() => {}) },
+    chain: { recentFsmState: () => Promise.reject(new Error('down')), recentBestHeader: () => new Promise(() => {}) },
     sync: { syncPeer: () => undefined },
     topicNames: () => [],
     recent: { announcements: () => [], verdicts: () => [] },

@@ -1,4 +1,5 @@
-// The SQLite tables of the embedded chain: headers with height and total work, and the key-value state that services store.
+// The SQLite tables of the embedded chain: headers with height and total work, and the key-value state that services
+// store.
 
 import type { BlockHash } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';

@@ -1,5 +1,6 @@
-// The embedded blockchain: a chain of headers in SQLite that replaces Teranode's blockchain service, so that a node runs without other services.
-// Headers are imported or mined (regtest), validated, served, and announced to subscribers.
+// The embedded blockchain: a chain of headers in SQLite that replaces Teranode's blockchain service, so that a node
+// runs without other services. Headers are imported or mined (regtest), validated, served, and announced to
+// subscribers.
 
 import type { BlockHash, SubtreeHash } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';

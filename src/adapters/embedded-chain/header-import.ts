@@ -1,5 +1,5 @@
-// Imports a file of consecutive 80-byte headers that starts at the network's genesis or right after it. The whole file is checked before
-// anything is stored; importing it again changes nothing.
+// Imports a file of consecutive 80-byte headers that starts at the network's genesis or right after it. The whole file
+// is checked before anything is stored; importing it again changes nothing.
 import { readFile, stat } from 'node:fs/promises';
 import { P2PError } from '../../lib/errors.ts';
 import { MAX_HEADERS_FILE_BYTES } from '../../settings/file-checks.ts';

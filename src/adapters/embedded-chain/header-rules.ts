@@ -1,5 +1,5 @@
-// Rules for a valid child of a header: it names its parent, meets its own target, and has a possible time. The target is only checked against
-// the network's limit: this chain serves a P2P node and does not validate blocks.
+// Rules for a valid child of a header: it names its parent, meets its own target, and has a possible time. The target
+// is only checked against the network's limit: this chain serves a P2P node and does not validate blocks.
 import { P2PError } from '../../lib/errors.ts';
 import { checkProofOfWork, hashHeader, parseHeader, targetFromCompact, workOfTarget } from '../../wire/header.ts';
 import type { NetworkParameters } from '../../wire/networks.ts';

@@ -1,4 +1,5 @@
-// Mines regtest blocks: a coinbase with the height (BIP34), a header on the tip, a nonce. Takes about two hashes per block.
+// Mines regtest blocks: a coinbase with the height (BIP34), a header on the tip, a nonce. Takes about two hashes per
+// block.
 
 import type { SubtreeHash } from '../../domain/ids.ts';
 import { doubleSha256, hashFromBytes } from '../../wire/hash.ts';
@@ -27,7 +28,10 @@ const MAX_NONCE = 0xffff_ffff;
 /** The header, and the varint with the number of transactions. */
 const BLOCK_OVERHEAD_BYTES = 81n;
 
-/** Mines on `parent`. `minerText` goes into the coinbase. Throws RangeError when no nonce fits, which cannot happen with regtest's target. */
+/**
+ * Mines on `parent`. `minerText` goes into the coinbase. Throws RangeError when no nonce fits, which cannot happen with
+ * regtest's target.
+ */
 export function mineBlock(
   parent: StoredHeader,
   minTime: number,

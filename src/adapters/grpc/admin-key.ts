@@ -1,5 +1,5 @@
-// The admin key: the setting, else <dataFolder>/admin.key, else a generated key that is stored in that file. Read access to the node's folder
-// therefore includes the right to administer the node.
+// The admin key: the setting, else <dataFolder>/admin.key, else a generated key that is stored in that file. Read
+// access to the node's folder therefore includes the right to administer the node.
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,8 +23,8 @@ export interface AdminKeySources {
 }
 
 /**
- * The key that the server requires. A generated key is logged once, with its file, at any log level. Throws ADMIN_KEY_REFUSED for a key that is
- * weak or cannot be read, DATA_FOLDER_UNUSABLE when a new one cannot be written.
+ * The key that the server requires. A generated key is logged once, with its file, at any log level. Throws
+ * ADMIN_KEY_REFUSED for a key that is weak or cannot be read, DATA_FOLDER_UNUSABLE when a new one cannot be written.
  */
 export async function loadAdminKey(sources: AdminKeySources): Promise<string> {
   if (sources.configured) return checkedKey(sources.configured, 'grpc_admin_api_key', 'set another key');

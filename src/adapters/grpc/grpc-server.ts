@@ -1,4 +1,5 @@
-// The gRPC server of this node: the Go service's PeerService, our PolicyService, health and reflection. The call guard checks every call first.
+// The gRPC server of this node: the Go service's PeerService, our PolicyService, health and reflection. The call guard
+// checks every call first.
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.js';
 import { file_p2p_api, PeerService } from '../../gen/p2p_api_pb.js';
@@ -39,7 +40,10 @@ const CLOSE_DEADLINE_MS = 1500;
 /** Operators, their tools and the node's other services need one each. */
 const MAX_CONNECTIONS = 256;
 
-/** Against floods. A connection may use 10 MB and lasts an hour at most; it ends when it is idle for five minutes or stops answering. */
+/**
+ * Against floods. A connection may use 10 MB and lasts an hour at most; it ends when it is idle for five minutes or
+ * stops answering.
+ */
 const LIMITS = {
   'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
   'grpc.max_send_message_length': MAX_RESPONSE_BYTES,

@@ -1,5 +1,5 @@
-// grpc.health.v1.Health for the server as a whole and for each service. Not grpc-health-check: it remembers every name that a client watches,
-// without a bound, and keeps watch streams open when the server stops.
+// grpc.health.v1.Health for the server as a whole and for each service. Not grpc-health-check: it remembers every name
+// that a client watches, without a bound, and keeps watch streams open when the server stops.
 import { create } from '@bufbuild/protobuf';
 import {
   type Server,

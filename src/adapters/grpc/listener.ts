@@ -1,5 +1,5 @@
-// The socket that gRPC listens on, plain or TLS. grpc-js's own socket cannot require a client certificate of any authority, limit the number of
-// connections, or report its address.
+// The socket that gRPC listens on, plain or TLS. grpc-js's own socket cannot require a client certificate of any
+// authority, limit the number of connections, or report its address.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { P2PError } from '../../lib/errors.ts';

@@ -1,4 +1,5 @@
-// Converts values of the ports to protobuf messages and back. 0 or empty on the wire means unknown; numbers are clamped to their fields.
+// Converts values of the ports to protobuf messages and back. 0 or empty on the wire means unknown; numbers are clamped
+// to their fields.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Peer, PeerSchema } from '../../gen/p2p_api_pb.js';
 import type {

@@ -1,5 +1,5 @@
-// teranode_p2p.PolicyService on the AdminApi: bans with their reasons, explanations, peers with all that is known about them. It changes nothing
-// and needs no admin key.
+// teranode_p2p.PolicyService on the AdminApi: bans with their reasons, explanations, peers with all that is known about
+// them. It changes nothing and needs no admin key.
 import type { PolicyService } from '../../gen/teranode_p2p_pb.js';
 import type { AdminApi } from '../../ports/admin-api.ts';
 import { checkedText } from './checked-text.ts';

@@ -1,5 +1,5 @@
-// Server reflection (v1 and v1alpha) of the generated services. The package only reads the file descriptors of a package definition, and the
-// generated code has them: no .proto file is needed at run time.
+// Server reflection (v1 and v1alpha) of the generated services. The package only reads the file descriptors of a
+// package definition, and the generated code has them: no .proto file is needed at run time.
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Server } from '@grpc/grpc-js';

@@ -1,4 +1,5 @@
-// The messages that a producer has accepted and the broker has not acknowledged yet: a bounded queue, and the batch that is being sent.
+// The messages that a producer has accepted and the broker has not acknowledged yet: a bounded queue, and the batch
+// that is being sent.
 import { BoundedQueue } from '../../lib/bounded-queue.ts';
 
 export interface QueuedRecord {
@@ -89,8 +90,9 @@ export class BatchQueue {
   }
 
   /**
-   * The broker's limit (`max.message.bytes`) holds for all records of a request together: half of the batch goes back to the queue, and later
-   * batches are as small. A single record over the limit can never be sent: it is taken out and returned.
+   * The broker's limit (`max.message.bytes`) holds for all records of a request together: half of the batch goes back
+   * to the queue, and later batches are as small. A single record over the limit can never be sent: it is taken out and
+   * returned.
    */
   splitBatch(): QueuedRecord | undefined {
     const bytes = this.sending.reduce((sum, { value }) => sum + value.byteLength, 0);

@@ -16,8 +16,8 @@ interface RunningProbe {
 const running = new Set<RunningProbe>();
 
 /**
- * Opens a connection and requests the cluster's metadata; settles within the deadline, and at once when the signal aborts. Concurrent probes of
- * the same brokers share one connection.
+ * Opens a connection and requests the cluster's metadata; settles within the deadline, and at once when the signal
+ * aborts. Concurrent probes of the same brokers share one connection.
  */
 export async function probeBroker(
   connection: KafkaConnection,

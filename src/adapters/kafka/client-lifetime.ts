@@ -1,5 +1,5 @@
-// Ends Kafka clients at once. The library waits for answers, also while it connects; a broker that accepts connections and never answers must
-// not delay a stop or the end of the process.
+// Ends Kafka clients at once. The library waits for answers, also while it connects; a broker that accepts connections
+// and never answers must not delay a stop or the end of the process.
 import { Admin, type Consumer, type MessagesStream, type Producer } from '@platformatic/kafka';
 import { P2PError } from '../../lib/errors.ts';
 
@@ -19,7 +19,10 @@ export async function withClient<C extends Client, T>(
   }
 }
 
-/** Settles as the work does, or rejects with TIMEOUT when the signal aborts first; the work may go on, its result is ignored. */
+/**
+ * Settles as the work does, or rejects with TIMEOUT when the signal aborts first; the work may go on, its result is
+ * ignored.
+ */
 export async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   let aborted: (() => void) | undefined;
   const end = new Promise<never>((_resolve, reject) => {

@@ -1,4 +1,5 @@
-// The protobuf messages of the Kafka topics. `memory://` topics carry the same bytes. Decoding checks sizes and hashes and never throws.
+// The protobuf messages of the Kafka topics. `memory://` topics carry the same bytes. Decoding checks sizes and hashes
+// and never throws.
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../../domain/announcement.ts';

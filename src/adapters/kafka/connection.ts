@@ -19,8 +19,9 @@ const CLIENT_RETRY_TIMES = { firstMs: 250, lastMs: 2000 };
 /** Waits between two clients, in our own loops. */
 export const RETRY_TIMES = { firstMs: 500, lastMs: 5000 };
 /**
- * Retries within one client, after which our own loops create a new client. About three minutes for a producer, because a batch that the same
- * client sends again arrives once. About fourteen seconds for a consumer, because the topic may be gone.
+ * Retries within one client, after which our own loops create a new client. About three minutes for a producer, because
+ * a batch that the same client sends again arrives once. About fourteen seconds for a consumer, because the topic may
+ * be gone.
  */
 export const RETRIES = { producer: 100, consumer: 9, admin: 0 } as const;
 
@@ -55,8 +56,8 @@ function brokersInTurn(connection: KafkaConnection): string[] {
 }
 
 /**
- * Does the work of one client; when it fails, the next client begins at the next broker of the URL. A client on its own stays with the first
- * broker that accepts its connection, even if that broker closes it at once or never answers.
+ * Does the work of one client; when it fails, the next client begins at the next broker of the URL. A client on its own
+ * stays with the first broker that accepts its connection, even if that broker closes it at once or never answers.
  */
 export async function elseNextBroker<T>(connection: KafkaConnection, work: () => Promise<T>): Promise<T> {
   const before = skipped.get(connection) ?? 0;

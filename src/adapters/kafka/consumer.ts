@@ -1,4 +1,5 @@
-// Consumer on a Kafka broker: as many clients in one group as the URL says, each re-created when its stream ends, until stop.
+// Consumer on a Kafka broker: as many clients in one group as the URL says, each re-created when its stream ends, until
+// stop.
 import { Consumer as Client, type Message, type MessagesStream } from '@platformatic/kafka';
 import { backoffMs } from '../../lib/backoff.ts';
 import { settledWithin } from '../../lib/deadline.ts';
@@ -200,7 +201,9 @@ export class KafkaConsumer<T> implements Consumer<T> {
   }
 }
 
-/** Leaves the group, so that other consumers need not wait for the session to expire. Does not wait long for the broker. */
+/**
+ * Leaves the group, so that other consumers need not wait for the session to expire. Does not wait long for the broker.
+ */
 async function close(client: ByteClient, stream: ByteStream | undefined): Promise<void> {
   const late = AbortSignal.timeout(LEAVE_DEADLINE_MS);
   try {

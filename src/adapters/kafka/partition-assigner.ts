@@ -1,5 +1,5 @@
-// Assigns partitions within a consumer group whose consumers read different topics, as ours and those of a Go node do. The client's own assigner
-// only considers the topics of the group's leader, and nobody would read the others.
+// Assigns partitions within a consumer group whose consumers read different topics, as ours and those of a Go node do.
+// The client's own assigner only considers the topics of the group's leader; the others would not be read.
 import type { GroupPartitionsAssigner, GroupPartitionsAssignments } from '@platformatic/kafka';
 
 /** Round robin over the consumers that subscribe to a topic. */

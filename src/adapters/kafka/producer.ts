@@ -1,5 +1,5 @@
-// Producer on a Kafka broker. `publish` only puts bytes into a bounded queue; one loop sends batches and waits for each to be acknowledged.
-// An outage therefore fills the queue and nothing else, and every accepted message arrives once.
+// Producer on a Kafka broker. `publish` only puts bytes into a bounded queue; one loop sends batches and waits for each
+// to be acknowledged. An outage therefore fills the queue and nothing else, and every accepted message arrives once.
 import { Producer as Client } from '@platformatic/kafka';
 import { backoffMs } from '../../lib/backoff.ts';
 import { orAfter } from '../../lib/deadline.ts';
@@ -143,7 +143,10 @@ export class KafkaProducer<T> implements Producer<T> {
     this.brokerAnswered();
   }
 
-  /** Takes the next batch and waits for its acknowledgement. A batch that failed stays in flight and is sent again first. */
+  /**
+   * Takes the next batch and waits for its acknowledgement. A batch that failed stays in flight and is sent again
+   * first.
+   */
   private async deliver(): Promise<void> {
     if (this.queue.inFlight.length === 0) await this.batchIsDue();
     const batch = this.queue.nextBatch();

@@ -4,7 +4,10 @@ import { destroyClient, unlessAborted } from './client-lifetime.ts';
 import { clientOptions, elseNextBroker, type KafkaConnection, RETRIES, sameBrokers } from './connection.ts';
 
 export interface SharedAdmin {
-  /** Does the work on the shared client. Throws what the broker says, or TIMEOUT; the next work then begins with a new client. */
+  /**
+   * Does the work on the shared client. Throws what the broker says, or TIMEOUT; the next work then begins with a new
+   * client.
+   */
   use<T>(work: (admin: Admin) => Promise<T>, deadlineMs: number, signal: AbortSignal): Promise<T>;
   /** Ends the client when nobody else holds it. May be called twice. */
   release(): void;

@@ -9,8 +9,8 @@ const SET = 0 as const;
 const REFUSED = ['TOPIC_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED', 'POLICY_VIOLATION', 'INVALID_CONFIG'];
 
 /**
- * Resolves when the topic exists: `unchanged` when the broker does not let us configure it. Throws what the broker says, TIMEOUT when the signal
- * aborts.
+ * Resolves when the topic exists: `unchanged` when the broker does not let us configure it. Throws what the broker
+ * says, TIMEOUT when the signal aborts.
  */
 export async function ensureTopic(
   connection: KafkaConnection,

@@ -1,5 +1,5 @@
-// Notices that a topic is no longer the one that a consumer began to read: deleted, created again, or with more partitions. The client itself
-// keeps asking for the topic that it found first.
+// Notices that a topic is no longer the one that a consumer began to read: deleted, created again, or with more
+// partitions. The client itself keeps asking for the topic that it found first.
 import { backoffMs } from '../../lib/backoff.ts';
 import { pause } from '../../lib/pause.ts';
 import type { KafkaConnection } from './connection.ts';
@@ -10,7 +10,10 @@ export interface TopicWatchOptions {
   readonly intervalMs: number;
 }
 
-/** The client's own view of a topic is at most five seconds old, so every member of a group knows what two checks in a row have found. */
+/**
+ * The client's own view of a topic is at most five seconds old, so every member of a group knows what two checks in a
+ * row have found.
+ */
 const DEFAULTS: TopicWatchOptions = { intervalMs: 5000 };
 const CHECKS = 2;
 const CHECK_DEADLINE_MS = 5000;
@@ -19,8 +22,8 @@ const MAX_INTERVAL_MS = 30_000;
 const MISSING = 'missing';
 
 /**
- * Resolves when the topic has changed since the first check, or the signal aborts. A broker that does not answer says nothing about its
- * topics. All who watch topics of the same brokers share one connection, which stays open.
+ * Resolves when the topic has changed since the first check, or the signal aborts. A broker that does not answer says
+ * nothing about its topics. All who watch topics of the same brokers share one connection, which stays open.
  */
 export async function topicChanged(
   connection: KafkaConnection,

@@ -1,5 +1,5 @@
-// pino behind the logger port: one JSON line per event on stdout, or readable lines on a terminal. JSON escapes bytes from peers, and long texts
-// are cut, so that peers cannot forge log lines.
+// pino behind the logger port: one JSON line per event on stdout, or readable lines on a terminal. JSON escapes bytes
+// from peers, and long texts are cut, so that peers cannot forge log lines.
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { P2PError } from '../../lib/errors.ts';

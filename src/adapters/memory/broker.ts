@@ -1,5 +1,5 @@
-// The in-process broker behind `memory://` URLs, for running without Kafka. Bounded logs and consumer groups with offsets; within this process
-// it keeps the promises of a real broker, but nothing outlasts the process.
+// The in-process broker behind `memory://` URLs, for running without Kafka. Bounded logs and consumer groups with
+// offsets; within this process it keeps the promises of a real broker, but nothing outlasts the process.
 import { BoundedQueue } from '../../lib/bounded-queue.ts';
 import { type Consumer, type MessageHandler, type RecordHandler, recordHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';

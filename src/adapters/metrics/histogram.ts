@@ -1,4 +1,5 @@
-// A histogram that counts in a plain array and is written out at each scrape. prom-client's own histogram hashes labels at each observation.
+// A histogram that counts in a plain array and is written out at each scrape. prom-client's own histogram hashes labels
+// at each observation.
 import { type HistogramConfiguration, Histogram as PromHistogram } from 'prom-client';
 import type { Histogram, Labels } from '../../ports/metrics.ts';
 import { SeriesMap } from './series.ts';

@@ -1,12 +1,15 @@
-// Checks every call before its request is read: admin key, deadline, flood limit; and counts it. An interceptor also covers health and
-// reflection. grpc-js ends some calls past all interceptors (client deadline, message too large); therefore `sendStatus` is wrapped.
+// Checks every call before its request is read: admin key, deadline, flood limit; and counts it. An interceptor also
+// covers health and reflection. grpc-js ends some calls past all interceptors (client deadline, message too large);
+// therefore `sendStatus` is wrapped.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import type { Metrics } from '../../ports/metrics.ts';
 
 /** Metadata key of the admin key, as in the Go service. */
 export const KEY_HEADER = 'x-api-key';
-/** Maximum number of requests on one reflection stream; grpcurl sends tens. Answers wait in memory until they are read. */
+/**
+ * Maximum number of requests on one reflection stream; grpcurl sends tens. Answers wait in memory until they are read.
+ */
 const MAX_STREAM_REQUESTS = 1000;
 /** Of a status text, which travels in a header. */
 const MAX_DETAILS_CHARS = 1024;

@@ -1,4 +1,5 @@
-// Converts protobuf-es descriptors to grpc-js service definitions, for server and client. Messages are bounded on both sides.
+// Converts protobuf-es descriptors to grpc-js service definitions, for server and client. Messages are bounded on both
+// sides.
 import {
   create,
   type DescMethod,

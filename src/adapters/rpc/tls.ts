@@ -1,4 +1,5 @@
-// security_level_grpc: reads certificate files into options of node:tls. They are checked at start, so that an error names the setting.
+// security_level_grpc: reads certificate files into options of node:tls. They are checked at start, so that an error
+// names the setting.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -7,7 +8,10 @@ import { ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 import { P2PError } from '../../lib/errors.ts';
 
 export interface GrpcTlsOptions {
-  /** `security_level_grpc`: 0 plain text, 1 TLS, 2 TLS with any client certificate, 3 TLS with a client certificate that the authority signed. */
+  /**
+   * `security_level_grpc`: 0 plain text, 1 TLS, 2 TLS with any client certificate, 3 TLS with a client certificate that
+   * the authority signed.
+   */
   readonly level: number;
   /** `server_certFile`, `server_keyFile`: needed from level 1 on. */
   readonly certFile: string | undefined;
@@ -30,7 +34,10 @@ export interface ClientTlsOptions {
 /** A longer TLS handshake is aborted. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** undefined at level 0. Throws SETTINGS_INVALID with the setting whose file is missing, invalid, or does not match the other. */
+/**
+ * undefined at level 0. Throws SETTINGS_INVALID with the setting whose file is missing, invalid, or does not match the
+ * other.
+ */
 export function serverTls(options: GrpcTlsOptions): TlsOptions | undefined {
   if (options.level < 1) return undefined;
   const cert = readPem('server_certFile', options.certFile);
@@ -44,14 +51,18 @@ export function serverTls(options: GrpcTlsOptions): TlsOptions | undefined {
   }
   const common = { cert, key, ALPNProtocols: ['h2'], handshakeTimeout: HANDSHAKE_TIMEOUT_MS };
   if (options.level < 2) return common;
-  // Level 2 accepts any certificate, as Go's RequireAnyClientCert does; the listener checks after the handshake that there is one.
+  // Level 2 accepts any certificate, as Go's RequireAnyClientCert does; the listener checks after the handshake that
+  // there is one.
   if (options.level < 3) return { ...common, requestCert: true, rejectUnauthorized: false };
   const ca = readPem('server_caFile', options.caFile);
   certificatesOf('server_caFile', options.caFile, ca);
   return { ...common, ca, requestCert: true, rejectUnauthorized: true };
 }
 
-/** The server name that a client sends when it dials an IP address: RFC 6066 allows no addresses, and grpc-js would send one. */
+/**
+ * The server name that a client sends when it dials an IP address: RFC 6066 allows no addresses, and grpc-js would send
+ * one.
+ */
 const NAME_FOR_ADDRESSES = { 'grpc.ssl_target_name_override': 'localhost' };
 
 export function clientTlsOptions(host: string): ChannelOptions {

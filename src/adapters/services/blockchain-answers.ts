@@ -1,4 +1,5 @@
-// Checks the answers of the blockchain service and converts them to this project's types. A broken service makes calls fail, never this process.
+// Checks the answers of the blockchain service and converts them to this project's types. A broken service makes calls
+// fail, never this process.
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Hash } from '../../domain/ids.ts';
 import {

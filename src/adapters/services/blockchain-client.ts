@@ -1,5 +1,5 @@
-// Client of the node's blockchain service over gRPC. Calls settle within seconds, whatever the service does; the subscription survives restarts
-// of the service for as long as there are listeners.
+// Client of the node's blockchain service over gRPC. Calls settle within seconds, whatever the service does; the
+// subscription survives restarts of the service for as long as there are listeners.
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { BlockHash } from '../../domain/ids.ts';
 import { BlockchainAPI } from '../../gen/blockchain_api_pb.js';
@@ -111,7 +111,10 @@ export class GrpcBlockchainClient implements BlockchainClient {
     return this.feed?.fsmState;
   }
 
-  /** Also waits for a service that is down or restarts. Rejects with the signal's reason, or RPC_FAILED while the client is not started. */
+  /**
+   * Also waits for a service that is down or restarts. Rejects with the signal's reason, or RPC_FAILED while the client
+   * is not started.
+   */
   async waitUntilFsmLeavesIdle(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.checkOpen(API.waitUntilFSMTransitionFromIdleState);
@@ -145,7 +148,9 @@ export class GrpcBlockchainClient implements BlockchainClient {
     }
   }
 
-  /** At most 100 listeners at a time, all on one stream; RangeError beyond that. Throws RPC_FAILED while not started. */
+  /**
+   * At most 100 listeners at a time, all on one stream; RangeError beyond that. Throws RPC_FAILED while not started.
+   */
   subscribe(source: string, listener: (notification: BlockchainNotification) => void): () => void {
     this.checkOpen(API.subscribe);
     const feed = this.feed ?? new NotificationFeed({ ...this.deps, channel: this.channel, chain: this });
@@ -171,8 +176,9 @@ export class GrpcBlockchainClient implements BlockchainClient {
   }
 
   /**
-   * undefined for a hash or key that the service does not have. NOT_FOUND says so. Go's service answers INTERNAL or UNKNOWN for that and for a
-   * broken store: this counts as absence only when the service then reports that it is healthy, and answers the same again.
+   * undefined for a hash or key that the service does not have. NOT_FOUND says so. Go's service answers INTERNAL or
+   * UNKNOWN for that and for a broken store: this counts as absence only when the service then reports that it is
+   * healthy, and answers the same again.
    */
   private async lookedUp<T>(lookUp: () => Promise<T>): Promise<T | undefined> {
     try {

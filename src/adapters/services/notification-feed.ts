@@ -1,5 +1,6 @@
-// Passes notifications of the blockchain service to listeners: one queue in the order of arrival and one worker, so that a block that must be
-// looked up keeps its place. After any loss (connection, full queue, malformed bytes) the best block is read.
+// Passes notifications of the blockchain service to listeners: one queue in the order of arrival and one worker, so
+// that a block that must be looked up keeps its place. After any loss (connection, full queue, malformed bytes) the
+// best block is read.
 
 import type { BlockHash } from '../../domain/ids.ts';
 import { BoundedQueue } from '../../lib/bounded-queue.ts';
@@ -27,8 +28,8 @@ export interface FeedDependencies {
 /** Notifications queued while look-ups are slow; when the queue is full the oldest is dropped. */
 export const MAX_WAITING = 1000;
 /**
- * How often the FSM state is requested. This makes up for a lost notification, and the answers keep a Go service, which counts pings on a
- * silent connection, from treating ours as a flood.
+ * How often the FSM state is requested. This makes up for a lost notification, and the answers keep a Go service, which
+ * counts pings on a silent connection, from treating ours as a flood.
  */
 const HEARTBEAT_MS = 4000;
 /** The service may have forgotten a stream that was silent for so long: the best block is read with each heartbeat. */
@@ -172,7 +173,10 @@ export class NotificationFeed {
     }
   }
 
-  /** Handles one item, or catches up, or waits. Items from before a gap keep their place; a block after it brings the missed ones. */
+  /**
+   * Handles one item, or catches up, or waits. Items from before a gap keep their place; a block after it brings the
+   * missed ones.
+   */
   private async step(): Promise<void> {
     if (this.isUp) {
       const item = this.follower.isStarted ? this.queue.shift() : undefined;

@@ -1,4 +1,5 @@
-// The one error of failed calls to the node's own services. The name of its gRPC status says what happened; nothing depends on its text.
+// The one error of failed calls to the node's own services. The name of its gRPC status says what happened; nothing
+// depends on its text.
 import type { DescMethod } from '@bufbuild/protobuf';
 import { P2PError } from '../../lib/errors.ts';
 

@@ -1,5 +1,6 @@
-// Calls to one of the node's own services: each has a deadline, is retried with back-off within a time limit, is counted, and fails with one
-// kind of error. Answers are decoded and checked here, which tells a broken service from one that is down.
+// Calls to one of the node's own services: each has a deadline, is retried with back-off within a time limit, is
+// counted, and fails with one kind of error. Answers are decoded and checked here, which tells a broken service from
+// one that is down.
 import {
   create,
   type DescMethod,
@@ -96,8 +97,8 @@ export class ServiceChannel {
   }
 
   /**
-   * Reads certificate files; the first call connects. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID (certificate files, or a
-   * key that no header can carry).
+   * Reads certificate files; the first call connects. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID
+   * (certificate files, or a key that no header can carry).
    */
   open(): void {
     this.connection.open();
@@ -125,7 +126,8 @@ export class ServiceChannel {
   }
 
   /**
-   * A call, retried after temporary failures. `read` checks the answer and converts it; when it throws, the call fails with DATA_LOSS. Throws RPC_FAILED with `details` service, method, grpcCode.
+   * A call, retried after temporary failures. `read` checks the answer and converts it; when it throws, the call fails
+   * with DATA_LOSS. Throws RPC_FAILED with `details` service, method, grpcCode.
    */
   async call<M extends DescMethod, T = MessageShape<M['output']>>(
     method: M,
@@ -176,7 +178,10 @@ export class ServiceChannel {
     }
   }
 
-  /** A stream of undecoded messages, ended by its `cancel`, by `close`, or by the service. Throws RPC_FAILED while not open. */
+  /**
+   * A stream of undecoded messages, ended by its `cancel`, by `close`, or by the service. Throws RPC_FAILED while not
+   * open.
+   */
   stream<M extends DescMethod>(method: M, fields: MessageInitShape<M['input']>): ClientReadableStream<Buffer> {
     const { path, requestSerialize } = methodDefinition(method);
     const request = create(method.input, fields) as MessageShape<M['input']>;

@@ -1,5 +1,5 @@
-// The grpc-js client of one service, with settings that detect lost connections: pings while calls are open, quick reconnection, repeated name
-// resolution. Where grpc-js would wait for ever, the client is replaced.
+// The grpc-js client of one service, with settings that detect lost connections: pings while calls are open, quick
+// reconnection, repeated name resolution. Where grpc-js would wait for ever, the client is replaced.
 import { type ChannelCredentials, Client, connectivityState, Metadata, status } from '@grpc/grpc-js';
 import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -54,7 +54,9 @@ export class ServiceConnection {
     return this.current;
   }
 
-  /** Reads certificate files; the first call connects. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID. */
+  /**
+   * Reads certificate files; the first call connects. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID.
+   */
   open(): void {
     if (this.current !== undefined || this.isClosed) return;
     const { address, apiKey, tls } = this.options;
@@ -77,8 +79,8 @@ export class ServiceConnection {
   }
 
   /**
-   * Must be called when a call ends. grpc-js waits for ever for a server that accepts connections and never answers; this replaces the
-   * client when nothing was received for `connectMs`.
+   * Must be called when a call ends. grpc-js waits for ever for a server that accepts connections and never answers;
+   * this replaces the client when nothing was received for `connectMs`.
    */
   ended(client: Client, code: status | undefined): void {
     const nowMs = this.deps.clock.monotonic();

@@ -1,5 +1,6 @@
-// Decides which blocks are announced to listeners. The service's notifications have gaps (a lost connection, a full queue) and repetitions
-// (the tip, with each subscription). Listeners get each block that became best once, oldest first.
+// Decides which blocks are announced to listeners. The service's notifications have gaps (a lost connection, a full
+// queue) and repetitions (the tip, with each subscription). Listeners get each block that became best once, oldest
+// first.
 import { LRUCache } from 'lru-cache';
 import type { BlockHash } from '../../domain/ids.ts';
 import type { BlockchainClient, BlockHeaderRecord } from '../../ports/blockchain-client.ts';
@@ -38,7 +39,10 @@ export class TipFollower {
     return this.last?.hash;
   }
 
-  /** Reads the best header and announces the blocks before it that were missed; the first time none. Resolves with the tip. */
+  /**
+   * Reads the best header and announces the blocks before it that were missed; the first time none. Resolves with the
+   * tip.
+   */
   async catchUp(): Promise<BlockHash> {
     const best = await this.chain.bestBlockHeader();
     if (this.last === undefined) this.remember(best);
@@ -47,8 +51,9 @@ export class TipFollower {
   }
 
   /**
-   * Handles the notification of a block. Resolves with false when the best block must be read: the service does not know the block, or it is
-   * invalid. An invalid block that was announced before is announced again, so that listeners check it again; other invalid ones are not.
+   * Handles the notification of a block. Resolves with false when the best block must be read: the service does not
+   * know the block, or it is invalid. An invalid block that was announced before is announced again, so that listeners
+   * check it again; other invalid ones are not.
    */
   async notified(hash: BlockHash): Promise<boolean> {
     const record = await this.chain.blockHeader(hash);
@@ -86,7 +91,10 @@ export class TipFollower {
     this.last = record;
   }
 
-  /** Blocks before `record`, oldest first: back to one that was announced, or to where the chain of the last one branches off. */
+  /**
+   * Blocks before `record`, oldest first: back to one that was announced, or to where the chain of the last one
+   * branches off.
+   */
   private async missedBefore(record: BlockHeaderRecord): Promise<BlockHeaderRecord[]> {
     const missed: BlockHeaderRecord[] = [];
     let ours = this.last;

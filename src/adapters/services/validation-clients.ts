@@ -1,4 +1,5 @@
-// Clients of the node's block validation and block assembly services over gRPC: health of both, and the state of block assembly.
+// Clients of the node's block validation and block assembly services over gRPC: health of both, and the state of block
+// assembly.
 import type { BlockAssemblyDetails } from '../../domain/node-status.ts';
 import { BlockAssemblyAPI, type StateMessage } from '../../gen/blockassembly_api_pb.js';
 import { BlockValidationAPI } from '../../gen/blockvalidation_api_pb.js';
