@@ -19,7 +19,7 @@ async function startServices(options: Parameters<typeof ReferenceServiceProcess.
 }
 
 describe('a blockchain service that is down at start', () => {
-  const WAITS = 'blockchain service does not answer, waiting';
+  const WAITS = 'waiting for blockchain service';
 
   test('is awaited, and the server becomes ready when it comes up', async () => {
     const port = await freePort();

@@ -68,10 +68,7 @@ test('a server without the authority of the services waits, is not ready, and sa
   const http = `127.0.0.1:${await freePort()}`;
   const begun = begin({ ...settings, p2p_http_listen_address: http });
   running.push(begun);
-  await begun.awaitLine(
-    'blockchain service does not answer, waiting',
-    /self-signed certificate|unable to .+ certificate/,
-  );
+  await begun.awaitLine('waiting for blockchain service', /self-signed certificate|unable to .+ certificate/);
   const ready = await waitFor(async () => await probe(http, '/health/ready'), { timeoutMs: 30_000, what: 'an answer' });
   expect(ready).toMatchObject({ status: 503, body: expect.stringContaining('blockchain: FAILED') });
   expect(begun.hasLogged('ready')).toBe(false);

@@ -339,7 +339,7 @@ describe('a blockchain service killed for 20 s and restarted', () => {
     await services.kill();
     await awaitFailing(server.ready.httpAddress, 'blockchain', 'fsm', 'block_validation');
     expect((await server.stop()).code).toBe(0);
-    expect(server.output.json.filter(({ event }) => event === 'part did not stop cleanly')).toEqual([]);
+    expect(server.output.json.filter(({ event }) => event === 'failed to stop part')).toEqual([]);
     expect(server.output.json.some(({ event }) => event === 'stopped')).toBe(true);
   });
 });
