@@ -315,6 +315,8 @@ function mainHttp(settings: Settings): HttpServerOptions {
     routes: 'full',
     corsOrigins: settings.p2p_http_cors_origins,
     ratePerSecond: settings.p2p_http_rate,
+    publicReads: settings.p2p_http_public_reads,
+    publicMetrics: settings.p2p_http_public_metrics,
   };
 }
 

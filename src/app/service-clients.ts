@@ -23,7 +23,7 @@ function serviceOptions(settings: Settings, service: Service, address: string): 
     maxRetries: settings[`${service}_grpcMaxRetries`] ?? settings.grpc_max_retries,
     retryBackoffMs: settings[`${service}_grpcRetryBackoff`] ?? settings.grpc_retry_backoff,
     tls: settings.security_level_grpc > 0 ? { caFile, certFile, keyFile } : undefined,
-    apiKey: settings.grpc_admin_api_key,
+    apiKey: settings.p2p_services_api_key,
   };
 }
 

@@ -1,4 +1,4 @@
-// What a program imports to administer a running node: `teranode-p2p/client`. It needs nothing of the server.
+// `teranode-p2p/client`: what a program imports to administer a running node. It does not load the server.
 export type { PeerSummary } from '../adapters/grpc/messages.ts';
 export type { ClientTlsOptions } from '../adapters/rpc/tls.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from '../lib/errors.ts';

@@ -1,4 +1,4 @@
-// The HTTP server of this node on loopback over fakes, with everything on, and notifications to feed it.
+// The HTTP server on loopback over fakes, with all routes, and notifications to publish.
 import { afterEach } from 'vitest';
 import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/server/http-server.ts';
 import type { Hash, PeerId } from '../../src/domain/ids.ts';

@@ -44,11 +44,11 @@ function settingsFor(address: string): Record<string, string> {
     server_certFile: own.certFile,
     server_keyFile: own.keyFile,
     server_caFile: authority.certFile,
-    grpc_admin_api_key: KEY,
+    p2p_services_api_key: KEY,
   };
 }
 
-test('all three are reached over TLS, with the server’s certificate as the client’s, and with its key', async () => {
+test('all three are reached over TLS, with the server’s certificate as the client’s, and with p2p_services_api_key', async () => {
   const called = await startServices();
   const server = await ServerProcess.start({ settings: settingsFor(called.address) });
   running.push(server);
@@ -62,7 +62,7 @@ test('all three are reached over TLS, with the server’s certificate as the cli
   });
 });
 
-test('without the authority that signed theirs a server waits, is not ready, and says why', async () => {
+test('a server without the authority of the services waits, is not ready, and says why', async () => {
   const called = await startServices();
   const { server_caFile: _unset, ...settings } = settingsFor(called.address);
   const http = `127.0.0.1:${await freePort()}`;
