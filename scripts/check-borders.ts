@@ -40,6 +40,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'index.ts': ['*'],
 };
 
+/** Room -> the only files through which other rooms enter it; nothing below the room imports the first. */
+const DOORS: Readonly<Record<string, readonly string[]>> = {
+  bans: ['bans/service.ts', 'bans/reports/validation-reports.ts'],
+};
+
 /** Library -> the only folders that import it. A library without a row is a breach. */
 const HOMES: readonly { readonly library: RegExp; readonly folders: readonly string[] }[] = [
   {
@@ -103,6 +108,8 @@ function sourceBreach(src: string, file: string, target: string): string | undef
     return `imports ${target}, which does not exist`;
   const from = areaOf(relative(src, file));
   const to = areaOf(relative(src, path));
+  const pastDoor = doorBreach(relative(src, file), relative(src, path));
+  if (pastDoor !== undefined) return pastDoor;
   const allowed = MAY_IMPORT[from.area];
   if (allowed === undefined) return `folder ${from.area} has no row in the table of borders`;
   if (from.folder === to.folder || allowed.includes('*')) return undefined;
@@ -111,6 +118,15 @@ function sourceBreach(src: string, file: string, target: string): string | undef
   return from.isAdapter && to.isAdapter
     ? `an adapter imports another: ${to.folder}`
     : `${from.area} may not import ${to.area}`;
+}
+
+function doorBreach(file: string, target: string): string | undefined {
+  const [room = ''] = target.split('/');
+  const doors = DOORS[room];
+  if (doors === undefined) return undefined;
+  if (!file.startsWith(`${room}/`))
+    return doors.includes(target) ? undefined : `passes the door ${doors[0]}: ${target}`;
+  return target === doors[0] ? `a part of ${room} imports its door` : undefined;
 }
 
 function libraryBreach(name: string, target: string): string | undefined {

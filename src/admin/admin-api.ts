@@ -1,22 +1,21 @@
 // The one implementation of AdminApi: bans, the P2P node and what this node shows of itself, behind one door for gRPC,
 // HTTP and the command line.
-import type { BanKey } from '../bans/list/ban-key.ts';
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
-import type { AdminApi, Explanation, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
+import type { AdminApi, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import type { Recent } from '../watch/recent.ts';
-import { banSubject, explainSubject, peerIdInput, scoreReason } from './inputs.ts';
+import { peerIdInput, scoreReason } from './inputs.ts';
 import { type PeerViewSources, peerView } from './peer-view.ts';
 
 export interface AdminApiDependencies {
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly node: Pick<P2PNode, 'currentlyConnectedPeers' | 'connectPeer' | 'disconnectPeer' | 'getTopic'>;
   readonly registry: Pick<PeerRegistry, 'get'>;
   /** A peer as the choice of a sync peer sees it. */
@@ -47,7 +46,7 @@ function peerOperations(deps: AdminApiDependencies): PeerOperations {
   const sources: PeerViewSources = {
     ...deps,
     isBanned: (peerId) => bans.isBanned(peerId),
-    banScoreOf: (peerId) => bans.manager.getBanScore(peerId),
+    banScoreOf: (peerId) => bans.scoreOf(peerId),
   };
   const recordOf = (peerId: PeerId) => node.currentlyConnectedPeers().find(({ id }) => id === peerId);
   return {
@@ -70,52 +69,21 @@ function peerOperations(deps: AdminApiDependencies): PeerOperations {
   };
 }
 
-function banOperations({ bans, isWhitelisted }: AdminApiDependencies): BanOperations {
+function banOperations({ bans }: AdminApiDependencies): BanOperations {
   return {
-    bans: () => bans.list.entries(),
-    isBanned: (text) => bans.list.isBanned(banSubject(text).key),
-    ban: async (text, untilMs, reason = '') =>
-      await bans.list.add(banSubject(text).key, untilMs, {
-        reason: reason === '' ? 'banned by the operator' : reason,
-        evidence: '',
-        source: 'operator',
-        because: undefined,
-      }),
-    unban: async (text) => {
-      const { key } = banSubject(text);
-      const hadScore = bans.manager.getBanScore(key) > 0;
-      return (await bans.unban(key)).length > 0 || hadScore;
+    bans: () => bans.bans(),
+    isBanned: (subject) => bans.isSubjectBanned(subject),
+    ban: (subject, untilMs, reason) => bans.ban(subject, untilMs, reason),
+    unban: async (subject) => {
+      const { lifted, hadScore } = await bans.unban(subject);
+      return lifted.length > 0 || hadScore;
     },
     clearBans: async () => {
-      const hadBans = bans.list.entries().length > 0;
+      const hadBans = bans.bans().length > 0;
       await bans.clear();
       return hadBans;
     },
-    explain: (text) => {
-      const subject = explainSubject(text, (host) => bans.manager.accountOf(host).offences.length > 0);
-      return 'host' in subject
-        ? explanationOf(subject.host, undefined, bans, isWhitelisted)
-        : explanationOf(subject.key, subject, bans, isWhitelisted);
-    },
-  };
-}
-
-function explanationOf(
-  subject: string,
-  key: BanKey | undefined,
-  bans: BanSystem,
-  isWhitelisted: (peerId: PeerId) => boolean,
-): Explanation {
-  const inForce = bans.list.entries().filter((entry) => entry.key === subject || entry.because === subject);
-  const covering = key === undefined ? undefined : bans.list.banOf(key.key);
-  if (covering !== undefined && !inForce.some((entry) => entry.key === covering.key)) inForce.push(covering);
-  const peerId = key?.kind === 'peer' ? key.key : undefined;
-  return {
-    subject,
-    ...bans.manager.accountOf(subject),
-    inForce,
-    isWhitelisted: peerId !== undefined && isWhitelisted(peerId),
-    addressesSeen: peerId === undefined ? [] : bans.seen.addressesOf(peerId),
+    explain: (subject) => bans.explain(subject),
   };
 }
 

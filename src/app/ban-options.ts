@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { PostgresBanStore } from '../adapters/sql/postgres-ban-store.ts';
 import { SqliteBanStore } from '../adapters/sql/sqlite-ban-store.ts';
-import type { BanSystemOptions } from '../bans/service.ts';
+import type { BanServiceOptions } from '../bans/service.ts';
 import type { BanStore } from '../ports/ban-store.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Settings } from '../settings/load.ts';
@@ -36,7 +36,7 @@ function persistPath(settings: Settings, dataFolder: string): string {
   return isFolder ? join(path, BANS_FILE) : path;
 }
 
-export function banOptions(settings: Settings): BanSystemOptions {
+export function banOptions(settings: Settings): BanServiceOptions {
   return {
     defaultDurationMs: settings.p2p_ban_default_duration,
     maxEntries: settings.p2p_ban_max_entries,

@@ -23,7 +23,7 @@ import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../adapters/memory
 import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
 import { openDataFolder } from '../adapters/sql/data-folder.ts';
 import { createAdminApi } from '../admin/admin-api.ts';
-import { BanSystem } from '../bans/service.ts';
+import { BanService } from '../bans/service.ts';
 import { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import { buildVersion } from '../lib/version.ts';
@@ -105,7 +105,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
       signal,
     );
     const memoryBroker = new MemoryBroker({ metrics }, queueBounds(settings));
-    const bans = new BanSystem({ ...deps, store: banStore(settings, dataFolder.path, log) }, banOptions(settings));
+    const bans = new BanService({ ...deps, store: banStore(settings, dataFolder.path, log) }, banOptions(settings));
     const node = (options.node ?? libp2pNode)(
       { ...deps, random: Math.random, policy: bans },
       nodeOptions(settings, { privateKey: identity, version: buildVersion().version, dataFolder: dataFolder.path }),

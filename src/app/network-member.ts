@@ -5,8 +5,7 @@ import { BestBlockAnnouncer } from '../announce/best-block.ts';
 import { BestBlockAsker } from '../announce/best-block-asker.ts';
 import { NodeStatusAnnouncer } from '../announce/node-status.ts';
 import { outlet } from '../announce/outlet.ts';
-import { noteAtHost } from '../bans/scores/datahub-notes.ts';
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { PeerId } from '../domain/ids.ts';
@@ -33,7 +32,7 @@ import { Recent } from '../watch/recent.ts';
 
 export interface NetworkMemberDependencies {
   readonly node: P2PNode;
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly chain: ChainTracker;
   readonly blockProducer: Producer<BlockAnnouncement>;
   readonly subtreeProducer: Producer<SubtreeAnnouncement>;
@@ -173,7 +172,7 @@ export class NetworkMember {
     const { bans } = this.deps;
     return syncPeerRow(peer, {
       isBanned: (peerId) => bans.isBanned(peerId),
-      scoreOf: (peerId) => bans.manager.getBanScore(peerId),
+      scoreOf: (peerId) => bans.scoreOf(peerId),
       healthOf: (url) => this.dataHubs.state(url),
       ownHeightOf: (hash) => this.deps.chain.heightOf(hash),
     });
@@ -276,7 +275,7 @@ export class NetworkMember {
         penalizeFailure: (peerId: PeerId) => {
           const facts = { topic: '', hash: undefined };
           void bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });
-          noteAtHost(bans, this.registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
+          bans.noteAtHost(this.registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
         },
         connectedCount: () => this.registry.connectedList().length,
         clock,

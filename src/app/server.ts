@@ -2,7 +2,7 @@
 // between belongs to the parts.
 
 import { validationReports } from '../bans/reports/validation-reports.ts';
-import type { BanSystem } from '../bans/service.ts';
+import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../domain/report.ts';
@@ -35,7 +35,7 @@ export interface RpcEndpoint extends Endpoint {
 
 export interface ServerDependencies {
   readonly node: P2PNode;
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   readonly member: NetworkMember;
   readonly blockchain: BlockchainClient;
   readonly chain: ChainTracker;
@@ -189,7 +189,7 @@ export class Server {
         notify: (notification) => member.notifications.publish(notification),
         blocks,
         subtrees,
-        scores: bans.manager,
+        offences: bans,
         isSyncing: () => member.isSyncing(),
       },
       { rejectedTxTopic: member.ownTopics().rejected_tx },

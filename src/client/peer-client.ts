@@ -7,11 +7,11 @@ import { MAX_UNTIL_S } from '../adapters/grpc/peer-service.ts';
 import { KEY_HEADER } from '../adapters/rpc/call-guard.ts';
 import { MAX_RESPONSE_BYTES, methodDefinition } from '../adapters/rpc/service-definition.ts';
 import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from '../adapters/rpc/tls.ts';
+import type { BanEntry, Explanation } from '../domain/ban.ts';
 import { PeerService } from '../gen/p2p_api_pb.js';
 import { PolicyService } from '../gen/teranode_p2p_pb.js';
 import { P2PError } from '../lib/errors.ts';
-import type { Explanation, PeerStanding, ScoreReason } from '../ports/admin-api.ts';
-import type { BanEntry } from '../ports/ban-store.ts';
+import type { PeerStanding, ScoreReason } from '../ports/admin-api.ts';
 import { dialAddress } from '../settings/types.ts';
 
 export interface PeerClientOptions {

@@ -3,9 +3,9 @@
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { Hash, PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
+import type { BanReason } from '../domain/offence.ts';
 import type { Attribution } from '../peers/attribution.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
-import type { BanReason } from '../ports/ban-store.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';

@@ -1,7 +1,8 @@
 // What operators' tools (gRPC, HTTP, the command line) can ask of this node and order it to do.
+import type { BanEntry, Explanation } from '../domain/ban.ts';
 import type { BlockHash, Hash, PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
-import type { BanEntry, BanReason, Offence, ScoreRole } from './ban-store.ts';
+import type { BanReason } from '../domain/offence.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
 
@@ -50,37 +51,6 @@ export interface PeerView extends PeerStanding {
   /** The higher of its scores as author and as propagation source. */
   readonly banScore: number;
   readonly isWhitelisted: boolean;
-}
-
-/** A score as it is now. */
-export interface RoleScore {
-  readonly role: ScoreRole;
-  readonly score: number;
-}
-
-/** An offence with whether it counted: in shadow mode, or of a shadowed rule, it is recorded only. */
-export interface ExplainedOffence extends Offence {
-  readonly isShadow: boolean;
-}
-
-/** Why a peer, address or DataHub host stands as it does. */
-export interface Explanation {
-  /** Canonical form of the requested subject. */
-  readonly subject: string;
-  readonly scores: readonly RoleScore[];
-  /** Scores that only shadowed rules gave. */
-  readonly shadowScores: readonly RoleScore[];
-  /** Score at which a peer is banned. */
-  readonly threshold: number;
-  /** Latest last; bounded. */
-  readonly offences: readonly ExplainedOffence[];
-  /** Bans that hold for it now. */
-  readonly inForce: readonly BanEntry[];
-  /** What would have been done, were it not for shadow mode; latest last. */
-  readonly withheld: readonly string[];
-  readonly isWhitelisted: boolean;
-  /** Addresses that its sockets really had within 24 h. */
-  readonly addressesSeen: readonly string[];
 }
 
 /** The sync state of this node. */

@@ -1,11 +1,12 @@
 // An AdminApi in memory: records its calls, answers from fields that a test sets, and fails or waits on request. It
 // parses inputs as the real one does.
-import { banSubject, explainSubject, peerIdInput, scoreReason } from '../../src/admin/inputs.ts';
+import { peerIdInput, scoreReason } from '../../src/admin/inputs.ts';
+import { checkedBanKey } from '../../src/bans/list/ban-key.ts';
+import type { BanEntry, Explanation } from '../../src/domain/ban.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
 import { P2PError } from '../../src/lib/errors.ts';
 import type {
   AdminApi,
-  Explanation,
   PeerView,
   RecentAnnouncement,
   RecentVerdict,
@@ -13,7 +14,6 @@ import type {
   SyncView,
   TopicView,
 } from '../../src/ports/admin-api.ts';
-import type { BanEntry } from '../../src/ports/ban-store.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
 
@@ -52,7 +52,7 @@ export class FakeAdminApi implements AdminApi {
     this.note('ban', text, untilMs);
     await this.gate;
     const now = Date.now();
-    const { key, kind } = banSubject(text);
+    const { key, kind } = checkedBanKey(text);
     if (untilMs !== undefined && untilMs <= now)
       throw new P2PError('INPUT_INVALID', 'the end of a ban must lie in the future');
     const entry: BanEntry = {
@@ -63,7 +63,7 @@ export class FakeAdminApi implements AdminApi {
       reason: 'by the operator',
       evidence: '',
       source: 'operator',
-      because: undefined,
+      causedBy: undefined,
     };
     this.put(entry);
     return entry;
@@ -72,12 +72,12 @@ export class FakeAdminApi implements AdminApi {
   async unban(text: string): Promise<boolean> {
     this.note('unban', text);
     await this.gate;
-    return this.entries.delete(banSubject(text).key);
+    return this.entries.delete(checkedBanKey(text).key);
   }
 
   isBanned(text: string): boolean {
     this.note('isBanned', text);
-    return this.entries.has(banSubject(text).key);
+    return this.entries.has(checkedBanKey(text).key);
   }
 
   bans(): readonly BanEntry[] {
@@ -103,7 +103,7 @@ export class FakeAdminApi implements AdminApi {
 
   explain(text: string): Explanation {
     this.note('explain', text);
-    explainSubject(text, () => true);
+    if (text === '?') throw new P2PError('INPUT_INVALID', `invalid subject "${text}"`);
     if (this.explanation === undefined) throw new Error('the test has set no explanation');
     return this.explanation;
   }

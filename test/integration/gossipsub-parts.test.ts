@@ -53,7 +53,7 @@ async function makeNode({ onTestFinished }: TestContext, processName: string) {
     refusesAddress: () => false,
     refusesPeer: (peerId: PeerId) => banned.has(peerId),
     connectionOpened: () => {},
-    brokenFrame: () => {},
+    malformedRpc: () => {},
   };
   const node = new Libp2pNode(
     { log, metrics, clock: systemClock, random: Math.random, policy },

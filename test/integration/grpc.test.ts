@@ -120,7 +120,7 @@ describe('every method, through the client of this package', () => {
     expect(await asked.isBanned('192.0.2.1')).toBe(false);
     expect(await asked.listBanned()).toEqual(['192.0.2.0/24', PEER]);
     const [, ban] = await asked.listBans();
-    expect(ban).toMatchObject({ key: PEER, kind: 'peer', source: 'operator', because: undefined });
+    expect(ban).toMatchObject({ key: PEER, kind: 'peer', source: 'operator', causedBy: undefined });
     expect(ban?.untilMs).toBeGreaterThan(Date.now() + DEFAULT_BAN_MS - 60_000);
     expect(await asked.unbanPeer(PEER)).toBe(true);
     expect(await asked.unbanPeer(PEER)).toBe(false);
@@ -230,14 +230,14 @@ describe('invalid requests', () => {
     ['an empty address', peers.banPeer, { addr: '' }, 'addr is empty'],
     ['a blank address', peers.banPeer, { addr: ' \t ' }, 'addr is empty'],
     ['a long address', peers.banPeer, { addr: long }, 'addr has 513 characters, at most 512'],
-    ['an address that is none', peers.banPeer, { addr: '192.0.2.300' }, 'invalid IP, subnet or peer ID'],
+    ['an address that is none', peers.banPeer, { addr: '192.0.2.300' }, 'invalid ban subject'],
     ['a time in the past', peers.banPeer, { addr: '192.0.2.1', until: past }, 'in the future'],
     ['a negative time', peers.banPeer, { addr: '192.0.2.1', until: -(2n ** 63n) }, 'in the future'],
     ['nobody to unban', peers.unbanPeer, { addr: '' }, 'addr is empty'],
-    ['somebody unknown to unban', peers.unbanPeer, { addr: 'nobody' }, 'invalid IP, subnet or peer ID'],
+    ['somebody unknown to unban', peers.unbanPeer, { addr: 'nobody' }, 'invalid ban subject'],
     ['nobody to ask for', peers.isBanned, { ipOrSubnet: '' }, 'ipOrSubnet is empty'],
     ['a long question', peers.isBanned, { ipOrSubnet: long }, 'at most 512'],
-    ['a question about nothing', peers.isBanned, { ipOrSubnet: '10.0.0.0/33' }, 'invalid IP, subnet or peer ID'],
+    ['a question about nothing', peers.isBanned, { ipOrSubnet: '10.0.0.0/33' }, 'invalid ban subject'],
     ['no peer to score', peers.addBanScore, { peerId: '', reason: 'spam' }, 'peer_id is empty'],
     ['an unknown reason', peers.addBanScore, { peerId: PEER, reason: 'rudeness' }, 'invalid_subtree'],
     ['a reason of ours', peers.addBanScore, { peerId: PEER, reason: 'catch_up_failure' }, 'invalid_subtree'],

@@ -1,9 +1,9 @@
 // The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the
 // schema that the document gives.
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { BanEntry } from '../../src/domain/ban.ts';
 import type { PeerStanding } from '../../src/ports/admin-api.ts';
 import { MAX_RECENT } from '../../src/ports/admin-api.ts';
-import type { BanEntry } from '../../src/ports/ban-store.ts';
 import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
 import {
@@ -53,7 +53,7 @@ const BAN: BanEntry = {
   reason: 'spam',
   evidence: 'author_rate',
   source: 'automatic',
-  because: OTHER_ID,
+  causedBy: OTHER_ID,
 };
 
 /** A call of every operation that is answered with 200. */
@@ -117,10 +117,11 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   },
   listBans: async () => {
     served.view.put(BAN);
-    served.view.put({ ...BAN, key: '192.0.2.9', kind: 'address', because: undefined });
+    served.view.put({ ...BAN, key: '192.0.2.9', kind: 'address', causedBy: undefined });
     const { body } = await call('listBans');
-    const { because: _because, ...plain } = BAN;
-    expect(body).toEqual({ total: 2, bans: [BAN, { ...plain, key: '192.0.2.9', kind: 'address' }] });
+    const { causedBy, ...plain } = BAN;
+    const shown = { ...plain, because: causedBy };
+    expect(body).toEqual({ total: 2, bans: [shown, { ...plain, key: '192.0.2.9', kind: 'address' }] });
     expect((await call('listBans', { query: '?offset=1&limit=1' })).body).toMatchObject({
       total: 2,
       bans: [{ key: '192.0.2.9' }],
@@ -145,7 +146,8 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   explain: async () => {
     served.view.explanation = EXPLANATION;
     const { body } = await call('explain', { params: { subject: '192.0.2.0/24' } });
-    expect(body).toEqual(JSON.parse(JSON.stringify(EXPLANATION)));
+    const inForce = EXPLANATION.inForce.map(({ causedBy, ...ban }) => ({ ...ban, because: causedBy }));
+    expect(body).toEqual(JSON.parse(JSON.stringify({ ...EXPLANATION, inForce })));
     expect(served.view.lastArgs('explain')).toEqual(['192.0.2.0/24']);
   },
   getSync: async () => {

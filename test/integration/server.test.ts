@@ -12,7 +12,7 @@ import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../../src/adapters
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
 import { NetworkMember, type NetworkMemberOptions } from '../../src/app/network-member.ts';
 import { type Endpoint, Server, type ServerOptions } from '../../src/app/server.ts';
-import { BanSystem } from '../../src/bans/service.ts';
+import { BanService } from '../../src/bans/service.ts';
 import { ChainTracker } from '../../src/chain/tracker.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { Decoded } from '../../src/wire/fault.ts';
@@ -89,7 +89,7 @@ async function setUp(options: Partial<ServerOptions> = {}, { endpointStartMs = 0
     },
   };
   const grpc = { start: async () => {}, address: () => '127.0.0.1:2', stop: async () => {}, setServing: () => {} };
-  const bans = new BanSystem(
+  const bans = new BanService(
     { store: new SqliteBanStore({ log }, { path: ':memory:' }), clock: systemClock, log, metrics },
     {
       defaultDurationMs: 60_000,

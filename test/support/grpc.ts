@@ -5,10 +5,11 @@ import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError,
 import { afterEach } from 'vitest';
 import { GrpcServer, type GrpcServerOptions } from '../../src/adapters/grpc/grpc-server.ts';
 import { methodDefinition } from '../../src/adapters/rpc/service-definition.ts';
+import type { Explanation } from '../../src/domain/ban.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
-import type { Explanation, PeerView } from '../../src/ports/admin-api.ts';
+import type { PeerView } from '../../src/ports/admin-api.ts';
 import { parseHash } from '../../src/wire/hash.ts';
 import { FakeAdminApi } from '../fakes/admin-api.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
@@ -84,7 +85,7 @@ export const EXPLANATION: Explanation = {
       reason: 'score 100',
       evidence: 'author_is_peer_id on teranode-block',
       source: 'automatic',
-      because: PEER,
+      causedBy: PEER,
     },
   ],
   withheld: ['ban of 198.51.100.9'],

@@ -161,7 +161,7 @@ describe('several servers on one ban database', () => {
     const url = server.url(await freshDatabase());
     const [right, ahead] = [await openAt(url), await openAt(url)];
     const nowMs = Date.now();
-    const ban = entry({ untilMs: nowMs + 1_800_000, createdAtMs: nowMs, source: 'operator', because: undefined });
+    const ban = entry({ untilMs: nowMs + 1_800_000, createdAtMs: nowMs, source: 'operator', causedBy: undefined });
     const seen = { address: '203.0.113.7', peerId: PEER, lastSeenMs: nowMs };
     await right.putBan(ban);
     await right.addOffence(offence({ atMs: nowMs }));
@@ -175,10 +175,10 @@ describe('several servers on one ban database', () => {
   test('report each ban that is lifted together with its peer', async () => {
     const url = server.url(await freshDatabase());
     const [one, two] = [await openAt(url), await openAt(url)];
-    await one.putBan(entry({ key: PEER, kind: 'peer', because: undefined }));
+    await one.putBan(entry({ key: PEER, kind: 'peer', causedBy: undefined }));
     await one.putBan(entry());
     const before = heardBy(two);
-    await one.putBan(entry({ key: 'mark', because: undefined }));
+    await one.putBan(entry({ key: 'mark', causedBy: undefined }));
     await waitFor(() => before.some((change) => change.type === 'ban' && change.key === 'mark'), { what: 'the mark' });
     const heard = heardBy(two);
     await one.removeBan(PEER);

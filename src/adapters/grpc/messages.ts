@@ -1,6 +1,8 @@
 // Converts values of the ports to protobuf messages and back. 0 or empty on the wire means unknown; numbers are clamped
 // to their fields.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { BanEntry, BanKind, Explanation } from '../../domain/ban.ts';
+import type { BanReason, ExplainedOffence, RoleScore, ScoreRole } from '../../domain/offence.ts';
 import { type Peer, PeerSchema } from '../../gen/p2p_api_pb.js';
 import type {
   Ban,
@@ -12,8 +14,7 @@ import type {
   Offence,
   RoleScore as RoleScoreMessage,
 } from '../../gen/teranode_p2p_pb.js';
-import type { ExplainedOffence, Explanation, PeerStanding, PeerView, RoleScore } from '../../ports/admin-api.ts';
-import type { BanEntry, BanKind, BanReason, ScoreRole } from '../../ports/ban-store.ts';
+import type { PeerStanding, PeerView } from '../../ports/admin-api.ts';
 import { parseHash } from '../../wire/hash.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 
@@ -108,7 +109,7 @@ export function banMessage(ban: BanEntry): MessageInitShape<typeof BanSchema> {
     reason,
     evidence,
     source,
-    because: ban.because ?? '',
+    because: ban.causedBy ?? '',
   };
 }
 
@@ -121,7 +122,7 @@ export function banEntry(ban: Ban): BanEntry {
     reason: ban.reason,
     evidence: ban.evidence,
     source: oneOf<BanEntry['source']>(['operator', 'automatic', 'imported'], ban.source),
-    because: parsePeerId(ban.because),
+    causedBy: parsePeerId(ban.because),
   };
 }
 

@@ -110,7 +110,7 @@ export class Libp2pNode implements Required<P2PNode> {
     const libp2p = await buildLibp2p(this.options, this.topics, { gater: gate, metrics, report, resolveName });
     this.libp2p = libp2p;
     applyPatches(libp2p, { ...this.deps, report });
-    this.gossip = new Gossip({ ...this.deps, libp2p, penalize: (peerId) => policy?.brokenFrame(peerId) });
+    this.gossip = new Gossip({ ...this.deps, libp2p, penalize: (peerId) => policy?.malformedRpc(peerId) });
     for (const name of this.topics)
       libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, this.handlers, this.traffic, this.id));
     this.listenToConnections(libp2p);

@@ -73,8 +73,8 @@ function done(line: string, object: unknown): Output {
   return { people: `${visible(line)}\n`, programs: [object] };
 }
 
-function shownBan({ untilMs, createdAtMs, ...ban }: BanEntry): unknown {
-  return { ...ban, until: isoTime(untilMs), createdAt: isoTime(createdAtMs) };
+function shownBan({ untilMs, createdAtMs, causedBy, ...ban }: BanEntry): unknown {
+  return { ...ban, because: causedBy, until: isoTime(untilMs), createdAt: isoTime(createdAtMs) };
 }
 
 function banTable(bans: readonly BanEntry[]): string {
@@ -87,7 +87,7 @@ function banTable(bans: readonly BanEntry[]): string {
       ban.source,
       ban.reason,
       ban.evidence,
-      ban.because ?? '',
+      ban.causedBy ?? '',
     ]),
   );
 }

@@ -10,7 +10,7 @@ import {
 } from '../../../src/adapters/kafka/codec.ts';
 import { SqliteBanStore } from '../../../src/adapters/sql/sqlite-ban-store.ts';
 import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
-import { BanSystem } from '../../../src/bans/service.ts';
+import { BanService } from '../../../src/bans/service.ts';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { executor } from '../../../src/gossip/executor.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
@@ -104,7 +104,7 @@ interface Announced {
 
 /** The network's truth, beside the real parts that must find it out. */
 class Scenario {
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   /** Contents that were reported, and by whom alone they had been announced until then. */
   readonly guilty: { author: number; kind: Kind }[] = [];
   private readonly announced: Record<Kind, Announced[]> = { block: [], subtree: [] };
@@ -120,7 +120,7 @@ class Scenario {
     const metrics = new RecordedMetrics();
     const log = recordingLogger();
     const deps = { clock, metrics, log };
-    this.bans = new BanSystem(
+    this.bans = new BanService(
       { ...deps, store: new SqliteBanStore({ log }, { path: ':memory:' }) },
       {
         defaultDurationMs: 60_000,
@@ -184,7 +184,7 @@ class Scenario {
         ...deps,
         blocks,
         subtrees,
-        scores: this.bans.manager,
+        offences: this.bans,
         isSyncing: () => false,
         node,
         notify: () => {},
@@ -278,12 +278,12 @@ test('200 scenarios of authors, relays and reports: no innocent has a score, a l
       const scenario = new Scenario(most);
       await scenario.run(steps);
       for (let i = 0; i < HONEST; i += 1) {
-        const { scores, offences } = scenario.bans.manager.accountOf(IDS[i] as PeerId);
+        const { scores, offences } = scenario.bans.explain(IDS[i] as PeerId);
         expect({ peer: i, scores, offences }).toEqual({ peer: i, scores: [], offences: [] });
       }
       for (const { author } of scenario.guilty)
-        expect(scenario.bans.manager.reasons(IDS[author] as PeerId)).not.toEqual([]);
-      for (const each of scenario.bans.manager.list()) expect(each.role).toBe('author');
+        expect(scenario.bans.explain(IDS[author] as PeerId).offences).not.toEqual([]);
+      for (const id of IDS) for (const { role } of scenario.bans.explain(id).scores) expect(role).toBe('author');
       reported += scenario.guilty.length;
       forged += steps.filter((each) => each.type === 'bad' && each.claimedId !== undefined).length;
     }),

@@ -74,7 +74,7 @@ class Network {
         ...parts,
         blocks: this.attributions.block,
         subtrees: this.attributions.subtree,
-        scores: parts.bans.manager,
+        offences: parts.bans,
         isSyncing: () => false,
         node: { hostId: () => peer(99), publish: () => Promise.reject(new Error('nothing is published here')) },
         notify: () => {},
@@ -136,8 +136,9 @@ test('200 scenarios of blocks whose subtrees are rubbish, and of late reports: n
         else if (each.type === 'report') await network.report(each.pick);
         else parts.clock.advance(each.minutes * MINUTE_MS);
       }
-      for (let n = 0; n < HONEST; n += 1) expect(parts.bans.manager.reasons(peer(n)), `honest author ${n}`).toEqual([]);
-      for (let n = HONEST; n < PEERS; n += 1) charged += parts.bans.manager.reasons(peer(n)).length;
+      for (let n = 0; n < HONEST; n += 1)
+        expect(parts.bans.explain(peer(n)).offences, `honest author ${n}`).toEqual([]);
+      for (let n = HONEST; n < PEERS; n += 1) charged += parts.bans.explain(peer(n)).offences.length;
       reports += network.reports;
       await parts.bans.stop();
     }),

@@ -1,4 +1,4 @@
-// Reports of validation: who is charged, who is not, and what is told to the network.
+// Reports of our own validation: who is penalized, who is not, and what is announced to the network.
 import { describe, expect, test } from 'vitest';
 import {
   decodeKafkaInvalidBlock,
@@ -48,10 +48,9 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
     {
       blocks,
       subtrees,
-      scores: {
+      offences: {
         addScore: (subject, reason, facts) => {
           (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
-          return { score: 1, reachedThreshold: false, isShadow: false };
         },
       },
       isSyncing: () => isSyncing,
@@ -109,7 +108,7 @@ describe('an invalid block', () => {
     expect(outcomes('invalid_block')).toEqual([outcome]);
   });
 
-  test('after the first of two announcements has been forgotten charges nobody, by block or by subtree', async () => {
+  test('penalizes nobody after the first of two announcements was forgotten, for a block or a subtree', async () => {
     const { handlers, charged, clock, outcomes, announce } = setUp([[bad]]);
     clock.advance(TTL_MS);
     announce([honest]);
@@ -120,7 +119,7 @@ describe('an invalid block', () => {
     expect([outcomes('invalid_block'), outcomes('invalid_subtree')]).toEqual([['ambiguous'], ['ambiguous']]);
   });
 
-  test('after the announcement has been forgotten charges nobody', async () => {
+  test('penalizes nobody after the announcement was forgotten', async () => {
     const { handlers, charged, clock } = setUp([[bad]]);
     clock.advance(TTL_MS + 1);
     await handlers.invalidBlocks(block());
@@ -159,7 +158,7 @@ describe('an invalid subtree', () => {
     expect(outcomes('invalid_subtree')).toEqual([outcome]);
   });
 
-  test('is noted at the host that it was fetched from, once a report, in one form; at none without a URL', async () => {
+  test('is recorded at the host from which it was fetched, once per report, in one form; at none without a URL', async () => {
     const { handlers, noted } = setUp([[bad]]);
     for (const url of ['http://Bad.Example.:8090/api', 'https://bad.example', '', 'nonsense'])
       await handlers.invalidSubtrees(subtree(url));
@@ -167,7 +166,7 @@ describe('an invalid subtree', () => {
     expect(noted).toEqual([1, 2].map(() => ({ ...note, topic: 'invalid-subtrees', hash: HASH })));
   });
 
-  test('a URL of 60 KB of slashes is read in no time', async () => {
+  test('with a URL of 60 KB of slashes is handled quickly', async () => {
     const { handlers, charged } = setUp([[bad]]);
     const startedMs = performance.now();
     await handlers.invalidSubtrees(subtree(`http://x.example${'/'.repeat(60_000)}x`));
@@ -184,7 +183,7 @@ describe('a rejected transaction', () => {
       ),
     );
 
-  test('of our own validator is announced, with exactly the bytes that Go would write', async () => {
+  test('of our own validator is announced with exactly the bytes that Go would write', async () => {
     const { handlers, published, outcomes } = setUp();
     await handlers.rejectedTxs(rejected());
     await handlers.rejectedTxs(rejected({ txId: HASH.toUpperCase() }));
@@ -199,7 +198,7 @@ describe('a rejected transaction', () => {
     expect(outcomes('rejected_tx')).toEqual(['announced']);
   });
 
-  test('that a peer told of is not repeated, and nobody is charged', async () => {
+  test('that a peer announced is not announced again, and nobody is penalized', async () => {
     const { handlers, published, charged, outcomes } = setUp([[bad]]);
     for (const peerId of [bad, own, 'x']) await handlers.rejectedTxs(rejected({ peerId }));
     expect(published).toEqual([]);
@@ -213,7 +212,7 @@ describe('a rejected transaction', () => {
     ['of three bytes a character', '語'.repeat(20_000)],
     ['of emoji', '🤖'.repeat(15_000)],
     ['of control characters', '\u0001'.repeat(60_000)],
-  ])('with a reason that is %s passes the checks that others make', async (_what, reason) => {
+  ])('with a reason that is %s passes the checks of other nodes', async (_what, reason) => {
     const { handlers, published } = setUp();
     await handlers.rejectedTxs(rejected({ reason }));
     const bytes = published[0]?.bytes ?? new Uint8Array();

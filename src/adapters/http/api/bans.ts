@@ -1,5 +1,6 @@
 // API routes for bans, and for why a peer, an address or a DataHub host is banned or not.
 import { z } from 'zod';
+import type { BanEntry } from '../../../domain/ban.ts';
 import type { AdminApi } from '../../../ports/admin-api.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { type Api, answers, OF_BODY, OF_PATH, OF_QUERY } from './api.ts';
@@ -37,7 +38,7 @@ function addList(api: Api, admin: AdminApi): void {
     },
     handler: async ({ query: { offset, limit } }) => {
       const all = admin.bans();
-      return { total: all.length, bans: all.slice(offset, offset + limit) };
+      return { total: all.length, bans: all.slice(offset, offset + limit).map(banAnswer) };
     },
   });
 }
@@ -61,7 +62,7 @@ function addAdd(api: Api, admin: AdminApi): void {
       }),
       response: answers(BAN, ...OF_BODY),
     },
-    handler: async ({ body }) => await admin.ban(body.subject, body.untilMs, body.reason),
+    handler: async ({ body }) => banAnswer(await admin.ban(body.subject, body.untilMs, body.reason)),
   });
 }
 
@@ -112,10 +113,15 @@ function addExplain(api: Api, admin: AdminApi): void {
         scores: [...found.scores],
         shadowScores: [...found.shadowScores],
         offences: [...found.offences],
-        inForce: [...found.inForce],
+        inForce: found.inForce.map(banAnswer),
         withheld: [...found.withheld],
         addressesSeen: [...found.addressesSeen],
       };
     },
   });
+}
+
+/** `causedBy` is named `because` in the API. */
+function banAnswer({ causedBy, ...ban }: BanEntry): z.output<typeof BAN> {
+  return { ...ban, because: causedBy };
 }

@@ -1,12 +1,12 @@
-// What bans do to connections, with a fake node.
+// The ban service with a fake node: enforcement on connections, lifting, stopping.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MAX_SUBJECTS } from '../../../src/bans/scores/peer-ban-manager.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore } from '../../fakes/flaky-ban-store.ts';
-import { startedBans } from '../../fakes/started-bans.ts';
+import { keysOf, startedBans } from '../../fakes/started-bans.ts';
 
 const RELAY = peer(90);
-/** Who is connected from where in these tests. */
+/** Connected peers and their addresses in these tests. */
 const PEERS = {
   near: [peer(1), ['/ip4/192.0.2.1/tcp/9905']],
   neighbour: [peer(2), ['/ip4/192.0.2.200/tcp/41000']],
@@ -31,7 +31,7 @@ function names(ids: readonly string[]): Name[] {
   return (Object.keys(PEERS) as Name[]).filter((name) => ids.includes(PEERS[name][0]));
 }
 
-describe('a ban disconnects exactly the covered peers', () => {
+describe('a ban disconnects exactly the peers that it covers', () => {
   test.each<[string, Name[]]>([
     ['192.0.2.1', ['near', 'mapped']],
     ['192.0.2.1:9905', ['near', 'mapped']],
@@ -50,13 +50,13 @@ describe('a ban disconnects exactly the covered peers', () => {
     [peer(99), []],
   ])('%s', async (text, covered) => {
     const { bans, node, metrics } = await crowd();
-    await bans.list.add(text);
+    await bans.ban(text);
     expect(names(node.disconnected)).toEqual(covered);
     expect(node.disconnected).toHaveLength(covered.length);
     expect(metrics.count('teranode_p2p_ban_enforcements_total', { action: 'disconnected' })).toBe(covered.length);
   });
 
-  test('of another server too', async () => {
+  test('a ban by another server disconnects the peers that it covers', async () => {
     const { bans, node, store, clock } = await crowd();
     const entry = {
       untilMs: clock.now() + 1000,
@@ -64,7 +64,7 @@ describe('a ban disconnects exactly the covered peers', () => {
       reason: '',
       evidence: '',
       source: 'operator' as const,
-      because: undefined,
+      causedBy: undefined,
     };
     await store.inner.putBan({ ...entry, key: '192.0.2.0/24', kind: 'subnet' });
     store.tell({ type: 'ban', key: '192.0.2.0/24' });
@@ -72,21 +72,21 @@ describe('a ban disconnects exactly the covered peers', () => {
     expect(bans.refusesAddress('192.0.2.5')).toBe(true);
   });
 
-  test('a node that cannot is logged and the ban holds', async () => {
+  test('a failure to disconnect is logged, and the ban stays in force', async () => {
     const { bans, node, log } = await crowd();
     node.failure = new Error('hangs');
-    await bans.list.add('192.0.2.0/24');
+    await bans.ban('192.0.2.0/24');
     await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(3));
     expect(bans.refusesAddress('192.0.2.1')).toBe(true);
   });
 });
 
-describe('the gate', () => {
-  test('refuses what is banned before any handshake, by every spelling, and lets the rest in', async () => {
+describe('the connection policy', () => {
+  test('refuses banned addresses in every spelling and banned peers, and accepts all others', async () => {
     const { bans, clock, metrics } = await startedBans();
-    await bans.list.add('192.0.2.0/24', clock.now() + 1000);
-    await bans.list.add('2001:db8:0:1::/64', clock.now() + 2000);
-    await bans.list.add(peer(1), clock.now() + 2000);
+    await bans.ban('192.0.2.0/24', clock.now() + 1000);
+    await bans.ban('2001:db8:0:1::/64', clock.now() + 2000);
+    await bans.ban(peer(1), clock.now() + 2000);
     const asked = [
       '192.0.2.1',
       '::ffff:192.0.2.1',
@@ -107,10 +107,10 @@ describe('the gate', () => {
     expect(bans.refusesPeer(peer(1))).toBe(true);
   });
 
-  test('who was banned between the gate and the open connection is cut', async () => {
+  test('disconnects a peer that was banned while its connection was being opened', async () => {
     const { bans, node } = await startedBans();
-    await bans.list.add('192.0.2.0/24');
-    await bans.list.add(peer(3));
+    await bans.ban('192.0.2.0/24');
+    await bans.ban(peer(3));
     bans.connectionOpened(peer(1), '192.0.2.9');
     bans.connectionOpened(peer(2), '192.0.3.9');
     bans.connectionOpened(peer(3), '192.0.3.10');
@@ -118,10 +118,10 @@ describe('the gate', () => {
     expect(node.disconnected).toEqual([peer(1), peer(3)]);
   });
 
-  test('bans in the store are in force as soon as it has started, before a node is attached', async () => {
+  test('enforces the bans of the store as soon as it has started, before a node is attached', async () => {
     const { bans, store, clock } = await startedBans();
-    await bans.list.add('192.0.2.0/24');
-    await bans.list.add(peer(1));
+    await bans.ban('192.0.2.0/24');
+    await bans.ban(peer(1));
     const again = await startedBans({}, store, clock);
     expect(again.bans.refusesAddress('192.0.2.1')).toBe(true);
     expect(again.bans.refusesPeer(peer(1))).toBe(true);
@@ -129,17 +129,18 @@ describe('the gate', () => {
 });
 
 describe('lifting', () => {
-  test('a peer: list, address bans that came with it, scores, gate, dial back-off', async () => {
+  test('the ban of a peer lifts the address bans that it caused, forgets its scores and allows dials again', async () => {
     const { bans, node, store } = await startedBans();
     node.connect(peer(1), '/ip4/192.0.2.1/tcp/9905');
     bans.connectionOpened(peer(1), '192.0.2.1');
     for (let i = 0; i < 2; i += 1)
       bans.addScore(peer(1), 'spam', { role: 'author', rule: 'r', topic: 't', hash: undefined });
-    expect(bans.list.listBanned()).toEqual([peer(1), '192.0.2.1']);
-    const lifted = await bans.unban(` ${peer(1)} `);
+    expect(keysOf(bans)).toEqual([peer(1), '192.0.2.1']);
+    const { lifted, hadScore } = await bans.unban(` ${peer(1)} `);
     expect(lifted.map(({ key }) => key)).toEqual([peer(1), '192.0.2.1']);
-    expect(bans.list.listBanned()).toEqual([]);
-    expect(bans.manager.getBanScore(peer(1))).toBe(0);
+    expect(hadScore).toBe(true);
+    expect(keysOf(bans)).toEqual([]);
+    expect(bans.scoreOf(peer(1))).toBe(0);
     expect(bans.refusesAddress('192.0.2.1') || bans.refusesPeer(peer(1))).toBe(false);
     expect(node.dialRetries).toBeGreaterThan(0);
     expect(await store.inner.loadBans()).toEqual([]);
@@ -148,47 +149,48 @@ describe('lifting', () => {
     expect(bans.isBanned(peer(1))).toBe(false);
   });
 
-  test('an address that came with a peer’s ban leaves the peer banned', async () => {
+  test('the ban of an address leaves the peer banned that caused it', async () => {
     const { bans, node } = await startedBans();
     node.connect(peer(1), '/ip4/192.0.2.1/tcp/9905');
     for (let i = 0; i < 2; i += 1)
       bans.addScore(peer(1), 'spam', { role: 'author', rule: 'r', topic: 't', hash: undefined });
     await bans.unban('192.0.2.1:80');
-    expect(bans.list.listBanned()).toEqual([peer(1)]);
-    expect(bans.manager.getBanScore(peer(1))).toBe(100);
+    expect(keysOf(bans)).toEqual([peer(1)]);
+    expect(bans.scoreOf(peer(1))).toBe(100);
   });
 
-  test('malformed texts are refused and change nothing', async () => {
+  test('refuses malformed texts and changes nothing', async () => {
     const { bans, node } = await startedBans();
-    await bans.list.add(peer(1));
+    await bans.ban(peer(1));
     for (const text of ['', 'x', '192.0.2.0/33', `${peer(1)}x`])
       await expect(bans.unban(text)).rejects.toMatchObject({ code: 'INPUT_INVALID' });
-    expect(bans.list.listBanned()).toEqual([peer(1)]);
+    expect(keysOf(bans)).toEqual([peer(1)]);
     await Promise.resolve();
     expect(node.dialRetries).toBe(0);
   });
 
-  test('all: every ban and the scores of the banned, and nobody else’s; one look at the dials', async () => {
-    const { bans, node, store } = await startedBans();
+  test('all bans forgets the scores of banned peers, and no others, and retries dials once', async () => {
+    const { bans, node, store, metrics } = await startedBans();
     const facts = { role: 'author', rule: 'r', topic: 't', hash: undefined } as const;
     for (let n = 0; n < 50; n += 1) for (let i = 0; i < 2; i += 1) bans.addScore(peer(n), 'spam', facts);
-    await bans.list.add('192.0.2.0/24');
+    await bans.ban('192.0.2.0/24');
     bans.addScore(peer(60), 'spam', facts);
     await bans.clear();
-    expect(bans.list.listBanned()).toEqual([]);
-    expect(bans.manager.list()).toEqual([{ subject: peer(60), role: 'author', score: 50 }]);
+    expect(keysOf(bans)).toEqual([]);
+    expect(metrics.gaugeValue('teranode_p2p_scores')).toBe(1);
+    expect(bans.explain(peer(60)).scores).toEqual([{ role: 'author', score: 50 }]);
     expect((await store.inner.loadScores()).scores).toHaveLength(1);
     expect(await store.inner.loadBans()).toEqual([]);
     expect(node.dialRetries).toBe(1);
   });
 
-  test('all: also scores that only the store still knows, so that the next small offence bans nobody again', async () => {
+  test('all bans also forgets scores that only the store has, so that the next small offence bans nobody again', async () => {
     const { bans, store } = await startedBans({ maxEntries: 20_000, threshold: 50 });
     const facts = { role: 'author', rule: 'r', topic: 't', hash: undefined } as const;
     bans.addScore(peer(0), 'spam', facts);
     await vi.waitFor(async () => expect((await store.inner.loadScoresOf(peer(0))).scores).toHaveLength(1));
     for (let n = 1; n <= MAX_SUBJECTS; n += 1) bans.addScore(peer(n), 'unknown', facts);
-    expect([bans.isBanned(peer(0)), bans.manager.getBanScore(peer(0))]).toEqual([true, 0]);
+    expect([bans.isBanned(peer(0)), bans.scoreOf(peer(0))]).toEqual([true, 0]);
     await bans.clear();
     expect((await store.inner.loadScoresOf(peer(0))).scores).toEqual([]);
     bans.addScore(peer(0), 'protocol_violation', facts);
@@ -196,45 +198,43 @@ describe('lifting', () => {
     expect(bans.isBanned(peer(0))).toBe(false);
   });
 
-  test('all, with as many scores as writes may wait: what clears the store is not pushed out', async () => {
+  test('all bans is not dropped from the queue of writes, with as many scores as the queue holds', async () => {
     const store = new FlakyBanStore();
     store.putBan = async () => {};
     store.addOffence = async ({ subject, role, points: score, atMs }) => ({ subject, role, score, atMs });
     store.resetScores = async (subjects) => subjects.forEach((subject) => void reset.add(subject));
     const reset = new Set<string>();
-    const { bans } = await startedBans({ maxEntries: 100_000, threshold: 1 }, store);
+    const { bans, metrics } = await startedBans({ maxEntries: 100_000, threshold: 1 }, store);
     const ids = Array.from({ length: 10_000 }, (_each, n) => peer(n));
     for (const id of ids) bans.addScore(id, 'unknown', { role: 'author', rule: 'r', topic: 't', hash: undefined });
     await bans.clear();
-    expect(bans.list.listBanned()).toEqual([]);
-    expect(bans.manager.list()).toEqual([]);
+    expect(keysOf(bans)).toEqual([]);
+    expect(metrics.gaugeValue('teranode_p2p_scores')).toBe(0);
     expect(store.argsOf('clearBans')).toHaveLength(1);
     expect(reset.size).toBe(ids.length);
   });
 });
 
-describe('broken frames', () => {
-  test('charge the neighbour as relay, at most once a second, each neighbour for itself', async () => {
-    const { bans, clock } = await startedBans();
-    for (let i = 0; i < 5; i += 1) bans.brokenFrame(peer(1));
+describe('malformed RPCs', () => {
+  test('penalize the peer that sent them as propagation source, at most once a second per peer', async () => {
+    const { bans, clock, metrics } = await startedBans();
+    for (let i = 0; i < 5; i += 1) bans.malformedRpc(peer(1));
     clock.advance(999);
-    bans.brokenFrame(peer(1));
-    bans.brokenFrame(peer(2));
-    expect(bans.manager.list()).toEqual([
-      { subject: peer(1), role: 'relay', score: 20 },
-      { subject: peer(2), role: 'relay', score: 20 },
-    ]);
+    bans.malformedRpc(peer(1));
+    bans.malformedRpc(peer(2));
+    for (const n of [1, 2]) expect(bans.explain(peer(n)).scores).toEqual([{ role: 'relay', score: 20 }]);
+    expect(metrics.gaugeValue('teranode_p2p_scores')).toBe(2);
     clock.advance(1);
-    bans.brokenFrame(peer(1));
-    expect(bans.manager.getBanScore(peer(1))).toBe(40);
-    expect(bans.manager.reasons(peer(1))[0]).toMatchObject({ reason: 'protocol_violation', rule: 'broken_frame' });
+    bans.malformedRpc(peer(1));
+    expect(bans.scoreOf(peer(1))).toBe(40);
+    expect(bans.explain(peer(1)).offences[0]).toMatchObject({ reason: 'protocol_violation', rule: 'broken_frame' });
   });
 
-  test('many neighbours are bounded, and those that stay are still charged once', async () => {
+  test('are limited per peer for the latest 1,000 peers', async () => {
     const { bans } = await startedBans();
-    for (let n = 0; n < 3000; n += 1) bans.brokenFrame(peer(n));
-    bans.brokenFrame(peer(2999));
-    expect(bans.manager.getBanScore(peer(2999))).toBe(20);
+    for (let n = 0; n < 3000; n += 1) bans.malformedRpc(peer(n));
+    bans.malformedRpc(peer(2999));
+    expect(bans.scoreOf(peer(2999))).toBe(20);
   });
 });
 
@@ -247,9 +247,9 @@ describe('time and stopping', () => {
     vi.useRealTimers();
   });
 
-  test('each minute what ended leaves list, scores and store, and dials are looked at again', async () => {
+  test('every minute removes ended bans and decayed scores from memory and store, and retries dials', async () => {
     const { bans, node, clock, store, metrics } = await startedBans();
-    await bans.list.add('192.0.2.1', clock.now() + 1000);
+    await bans.ban('192.0.2.1', clock.now() + 1000);
     bans.addScore(peer(1), 'unknown', { role: 'author', rule: 'r', topic: 't', hash: undefined });
     clock.advance(60_000);
     await vi.advanceTimersByTimeAsync(60_000);
@@ -260,9 +260,9 @@ describe('time and stopping', () => {
     expect(node.dialRetries).toBe(1);
   });
 
-  test('stop may be called twice, writes what waits, is bounded, and leaves no timer', async () => {
+  test('stop may be called twice, writes what is pending, is bounded in time, and leaves no timer', async () => {
     const { bans, store } = await startedBans();
-    void bans.list.add(peer(1));
+    void bans.ban(peer(1));
     await Promise.all([bans.stop(), bans.stop()]);
     expect(store.argsOf('putBan')).toHaveLength(1);
     expect(store.argsOf('close')).toHaveLength(1);
@@ -270,20 +270,20 @@ describe('time and stopping', () => {
     const slow = new FlakyBanStore();
     const other = await startedBans({}, slow);
     slow.before = ({ method }) => (method === 'putBan' ? new Promise(() => {}) : undefined);
-    void other.bans.list.add(peer(1));
+    void other.bans.ban(peer(1));
     const stopping = other.bans.stop();
     await vi.advanceTimersByTimeAsync(1000);
     await stopping;
     expect(other.bans.isBanned(peer(1))).toBe(true);
   });
 
-  test('stop before start is nothing', async () => {
+  test('a failed start leaves no timer', async () => {
     const store = new FlakyBanStore();
-    store.isAway = true;
+    store.isDown = true;
     const starting = startedBans({}, store);
     const failed = expect(starting).rejects.toMatchObject({ code: 'STORE_FAILED' });
     store.refuses = () => true;
-    store.isAway = false;
+    store.isDown = false;
     await vi.advanceTimersByTimeAsync(1000);
     await failed;
     expect(vi.getTimerCount()).toBe(0);
