@@ -9,7 +9,9 @@ import { parsePeerId } from '../wire/peer-id.ts';
 const MAX_SHOWN_CHARS = 128;
 
 export function peerIdInput(text: string): PeerId {
-  return parsePeerId(text.trim()) ?? refuse(text, 'peer ID', 'e.g. 12D3Koo…');
+  const peerId = parsePeerId(text.trim());
+  if (peerId !== undefined) return peerId;
+  throw new P2PError('INPUT_INVALID', `invalid peer ID ${shown(text)} (expected e.g. 12D3Koo…)`);
 }
 
 export function scoreReason(text: string): ScoreReason {

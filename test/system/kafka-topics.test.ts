@@ -108,7 +108,7 @@ describe('topics that change while they are used', () => {
     await Promise.all([...producers, ...consumers].map((each) => each.stop()));
   });
 
-  test('partitions added while we read are read too', async () => {
+  test('partitions that are added while we read are read too', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address);
     const got: string[] = [];
     const consumer = read('wider', 'g');

@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import { P2PError } from '../../../lib/errors.ts';
 import type { AdminApi } from '../../../ports/admin-api.ts';
-import { parsePeerId } from '../../../wire/peer-id.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { type Api, answers, OF_BODY, OF_PATH } from './api.ts';
 import { PEER, PEER_ID, SCORE_REASON } from './schemas.ts';

@@ -1,6 +1,7 @@
 // Schemas of the API: one source for types, for the validation of requests and responses, and for /openapi.json. Times
 // are Unix ms. Fields whose value this node does not know are absent.
 import { z } from 'zod';
+import { SCORE_REASONS } from '../../../ports/admin-api.ts';
 
 const MAX_TEXT_CHARS = 512;
 const unixMs = z.number().describe('Unix time in milliseconds.');
@@ -75,7 +76,7 @@ const role = z.enum(['author', 'relay', 'datahub']);
 const roleScore = z.object({ role, score: z.number() });
 
 /** Reasons that an operator may give; the same as for gRPC. */
-export const SCORE_REASON = z.enum(['invalid_subtree', 'protocol_violation', 'spam', 'invalid_block']);
+export const SCORE_REASON = z.enum(SCORE_REASONS);
 
 export const EXPLANATION = z
   .object({
