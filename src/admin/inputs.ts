@@ -20,10 +20,6 @@ export function scoreReason(text: string): ScoreReason {
   throw new P2PError('INPUT_INVALID', `invalid reason ${shown(text)} (expected one of ${SCORE_REASONS.join(', ')})`);
 }
 
-function refuse(text: string, what: string, expected: string): never {
-  throw new P2PError('INPUT_INVALID', `invalid ${what} ${shown(text)} (expected ${expected})`);
-}
-
 function shown(text: string): string {
   return JSON.stringify(text.slice(0, MAX_SHOWN_CHARS));
 }

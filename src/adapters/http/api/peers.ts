@@ -42,10 +42,7 @@ function addReads(api: Api, admin: AdminApi): void {
       response: answers(PEER, ...OF_PATH, 404),
     },
     handler: async ({ params: { id } }) => {
-      if (parsePeerId(id) === undefined) {
-        throw new HttpProblem(400, 'INPUT_INVALID', `invalid peer ID "${id}" (expected e.g. 12D3Koo…)`);
-      }
-      const peer = admin.peers().find((each) => each.id === id);
+      const peer = admin.peer(id);
       if (peer === undefined) throw notConnected(id);
       return peerAnswer(peer);
     },
