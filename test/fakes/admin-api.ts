@@ -103,8 +103,7 @@ export class FakeAdminApi implements AdminApi {
 
   explain(text: string): Explanation {
     this.note('explain', text);
-    if (text === '?') throw new P2PError('INPUT_INVALID', `invalid subject "${text}"`);
-    if (this.explanation === undefined) throw new Error('the test has set no explanation');
+    if (this.explanation === undefined) throw new P2PError('INPUT_INVALID', `invalid subject "${text}"`);
     return this.explanation;
   }
 
