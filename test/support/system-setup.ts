@@ -1,5 +1,5 @@
-// Before the suites that need tools: what they build and fetch, one after the other, so that two files at a time do not do it twice. What is missing here
-// is told by the test that needs it.
+// Before the suites that need tools: what they build and fetch, one after the other, so that two files at a time do not
+// do it twice. What is missing here is told by the test that needs it.
 import { goGrpcBinary } from './go-grpc.ts';
 import { goPeerBinary } from './go-peer.ts';
 import { goWsBinary } from './go-ws.ts';

@@ -1,4 +1,5 @@
-// Who pays for what: invalid content is charged to its author through an honest relay, floods to who floods, and nobody else.
+// Who pays for what: invalid content is charged to its author through an honest relay, floods to who floods, and nobody
+// else.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { admin, bannedKeys } from '../support/admin.ts';
 import { GoPeer } from '../support/go-peer.ts';
