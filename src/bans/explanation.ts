@@ -19,8 +19,7 @@ const MAX_SHOWN_CHARS = 128;
 
 /** Throws INPUT_INVALID when the text names no IP, subnet, peer ID or DataHub host. */
 export function explanation(text: string, { list, scores, seen, isWhitelisted }: ExplanationSources): Explanation {
-  const key = parseBanKey(text);
-  const subject = key?.key ?? checkedHost(text, (host) => scores.accountOf(host).offences.length > 0);
+  const { subject, key } = explainedSubject(text, (host) => scores.accountOf(host).offences.length > 0);
   const peerId = key?.kind === 'peer' ? key.key : undefined;
   return {
     subject,
@@ -29,6 +28,15 @@ export function explanation(text: string, { list, scores, seen, isWhitelisted }:
     isWhitelisted: peerId !== undefined && isWhitelisted(peerId),
     addressesSeen: peerId === undefined ? [] : seen.addressesOf(peerId),
   };
+}
+
+/** The canonical subject, with its key unless it is a DataHub host. Throws INPUT_INVALID. */
+export function explainedSubject(
+  text: string,
+  isKnown: (host: string) => boolean,
+): { readonly subject: string; readonly key: BanKey | undefined } {
+  const key = parseBanKey(text);
+  return { subject: key?.key ?? checkedHost(text, isKnown), key };
 }
 
 /** The ban of the subject, those that it caused, and the ban that covers it. */

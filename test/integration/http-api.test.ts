@@ -1,9 +1,11 @@
-// The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the schema that the document gives.
+// The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the
+// schema that the document gives.
+
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { BanEntry } from '../../src/domain/ban.ts';
-import { MAX_RECENT } from '../../src/ports/node-view.ts';
-import type { PeerStanding } from '../../src/ports/peer-admin.ts';
-import { DEFAULT_BAN_MS } from '../fakes/peer-admin.ts';
+import type { PeerStanding } from '../../src/ports/admin-api.ts';
+import { MAX_RECENT } from '../../src/ports/admin-api.ts';
+import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
 import {
   ADMIN_KEY,
@@ -213,7 +215,7 @@ describe('the OpenAPI document', () => {
     expect(ids.sort()).toEqual(Object.keys(EVERY).sort());
   });
 
-  test('describes every parameter that stands in a path, and which calls need the key', () => {
+  test('describes every path parameter and which calls need the key', () => {
     for (const { path, method, needsKey, described } of client.operations()) {
       const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
       const parameters = described.parameters?.filter((each) => each.in === 'path') ?? [];
@@ -236,7 +238,7 @@ describe('changes need the admin key', () => {
     ['removeBans', { query: '?all=true' }],
   ];
 
-  test('these are all that are no GET', () => {
+  test('these are all operations other than GET', () => {
     const changes = client.operations().filter(({ method }) => method !== 'GET');
     expect(changes.map(({ id }) => id).sort()).toEqual(CHANGES.map(([id]) => id).sort());
   });
@@ -250,7 +252,7 @@ describe('changes need the admin key', () => {
     expect(served.view.calls).toEqual([]);
   });
 
-  test('the key is asked for before the body is looked at', async () => {
+  test('checks the key before the body', async () => {
     const { status } = await call('addBan', { body: 'x'.repeat(70_000), key: undefined });
     expect(status).toBe(401);
   });

@@ -1,7 +1,8 @@
-// A real Apache Kafka broker: KRaft, one node, a free port, a temporary folder, from Maven artefacts that are fetched once.
+// A real Apache Kafka broker: KRaft, one node, a free port, a temporary folder, from Maven artefacts that are fetched
+// once.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Admin } from '@platformatic/kafka';
@@ -35,6 +36,43 @@ export function kafkaJars(): string {
   return folder;
 }
 
+/** Formatted storage that each broker copies; formats it when the jars are new, which takes two starts of Java. */
+function formattedStorage(jars: string): string {
+  const folder = `${jars}.storage`;
+  if (existsSync(folder)) return folder;
+  const fresh = temporaryFolder('kafka-storage');
+  const config = join(fresh, 'server.properties');
+  writeFileSync(config, properties(fresh, 1, 2, {}));
+  const tool = (...args: string[]) =>
+    execFileSync('java', [...javaOptions(jars), 'kafka.tools.StorageTool', ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 60_000,
+    });
+  tool('format', '-t', tool('random-uuid').trim(), '-c', config);
+  const copy = `${folder}.${process.pid}`;
+  cpSync(join(fresh, 'logs'), copy, { recursive: true });
+  try {
+    renameSync(copy, folder);
+  } catch (error) {
+    // Another process was faster.
+    rmSync(copy, { recursive: true, force: true });
+    if (!existsSync(folder)) throw error;
+  }
+  return folder;
+}
+
+/** Started often and for a short time: code is compiled quickly, not well. */
+function javaOptions(jars: string): string[] {
+  const speed = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
+  return ['-Xmx512m', '-Xms256m', ...speed, '-cp', `${jars}/*`, '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'];
+}
+
+/** Fetches and makes what every broker needs. Throws when a tool is missing. */
+export function prepareKafka(): void {
+  formattedStorage(kafkaJars());
+}
+
 export class KafkaBroker {
   /** `127.0.0.1:port`. */
   readonly address: string;
@@ -56,15 +94,14 @@ export class KafkaBroker {
     const port = options.port ?? (await freePort());
     writeFileSync(join(folder, 'server.properties'), properties(folder, port, await freePort(), options));
     const broker = new KafkaBroker(`127.0.0.1:${port}`, folder, jars, options.tls !== undefined);
-    const id = broker.java(['kafka.tools.StorageTool', 'random-uuid']).trim();
-    broker.java(['kafka.tools.StorageTool', 'format', '-t', id, '-c', join(folder, 'server.properties')]);
+    cpSync(formattedStorage(jars), join(folder, 'logs'), { recursive: true });
     await broker.up();
     return broker;
   }
 
   /** Starts it again on the same port with the same data. */
   async up(): Promise<void> {
-    this.child = spawn('java', [...this.javaOptions(), 'kafka.Kafka', join(this.folder, 'server.properties')], {
+    this.child = spawn('java', [...javaOptions(this.jars), 'kafka.Kafka', join(this.folder, 'server.properties')], {
       stdio: ['ignore', 'ignore', 'pipe'],
       cwd: this.folder,
     });
@@ -116,18 +153,6 @@ export class KafkaBroker {
     } finally {
       await admin.close();
     }
-  }
-
-  private java(args: readonly string[]): string {
-    return execFileSync('java', [...this.javaOptions(), ...args], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: 60_000,
-    });
-  }
-
-  private javaOptions(): string[] {
-    return ['-Xmx512m', '-Xms256m', '-cp', `${this.jars}/*`, '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'];
   }
 }
 

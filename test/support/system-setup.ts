@@ -3,10 +3,10 @@
 import { goGrpcBinary } from './go-grpc.ts';
 import { goPeerBinary } from './go-peer.ts';
 import { goWsBinary } from './go-ws.ts';
-import { kafkaJars } from './kafka-broker.ts';
+import { prepareKafka } from './kafka-broker.ts';
 
 export default function setup(): void {
-  for (const prepare of [kafkaJars, goPeerBinary, goWsBinary, goGrpcBinary]) {
+  for (const prepare of [prepareKafka, goPeerBinary, goWsBinary, goGrpcBinary]) {
     try {
       prepare();
     } catch (error) {

@@ -1,24 +1,16 @@
 // Handles the reports of our own validation from Kafka: penalizes the author of an invalid block or subtree, never
 // whoever claims a URL, and announces our own rejected transactions to the network.
 
-import type { Hash } from '../../domain/ids.ts';
+import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { Notification } from '../../domain/notification.ts';
 import type { OffenceRecorder } from '../../domain/offence.ts';
+import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../../domain/report.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
-import type { P2PNode } from '../../ports/p2p-node.ts';
-import type { Decoded } from '../../wire/fault.ts';
-import {
-  decodeKafkaInvalidBlock,
-  decodeKafkaInvalidSubtree,
-  decodeKafkaRejectedTx,
-  type KafkaInvalidBlock,
-  type KafkaInvalidSubtree,
-  type KafkaRejectedTx,
-} from '../../wire/kafka-messages.ts';
-import { encodeRejectedTx } from '../../wire/rejected-tx.ts';
+import type { PublishOutcome } from '../../ports/p2p-node.ts';
+import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
 import { type AttributionView, blockPenalty, type Penalty, subtreePenalty } from './penalty.ts';
 
@@ -28,7 +20,9 @@ export interface ReportDependencies {
   readonly offences: OffenceRecorder;
   /** The last known state: asking the service for each report would lose the reports read while it is down. */
   readonly isSyncing: () => boolean;
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly ownId: PeerId;
+  /** Publishes a transaction that our own validator rejected. */
+  readonly announce: (message: RejectedTxMessage) => Promise<PublishOutcome>;
   /** Called for each announcement. */
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
@@ -44,63 +38,56 @@ type Outcome = 'charged' | 'announced' | 'unattributed' | 'ambiguous' | 'own' | 
 const MAX_REASON_CHARS = 2500;
 
 export interface ReportHandlers {
-  readonly invalidBlocks: MessageHandler;
-  readonly invalidSubtrees: MessageHandler;
-  readonly rejectedTxs: MessageHandler;
+  readonly invalidBlocks: MessageHandler<InvalidBlockReport>;
+  readonly invalidSubtrees: MessageHandler<InvalidSubtreeReport>;
+  readonly rejectedTxs: MessageHandler<RejectedTxReport>;
 }
 
 /** Handlers of the three topics. A record that cannot be decoded is counted and skipped; the consumer commits it. */
-export function validationReports(
-  deps: ReportDependencies,
-  options: { readonly rejectedTxTopic: string },
-): ReportHandlers {
+export function validationReports(deps: ReportDependencies): ReportHandlers {
   const reports = deps.metrics.counter(
     'teranode_p2p_reports_total',
     'Reports of our own validation read from Kafka, by kind and outcome',
     ['kind', 'outcome'],
   );
   return {
-    invalidBlocks: handler('invalid_block', decodeKafkaInvalidBlock, deps, reports, async (report, topic) =>
+    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) =>
       penalizeBlock(report, topic, deps),
     ),
-    invalidSubtrees: handler('invalid_subtree', decodeKafkaInvalidSubtree, deps, reports, async (report, topic) =>
+    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) =>
       penalizeSubtree(report, topic, deps),
     ),
-    rejectedTxs: handler('rejected_tx', decodeKafkaRejectedTx, deps, reports, (report) =>
-      announceRejected(report, options.rejectedTxTopic, deps),
-    ),
+    rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, (report) => announceRejected(report, deps)),
   };
 }
 
 function handler<T>(
   kind: Kind,
-  decode: (bytes: Uint8Array) => Decoded<T>,
   deps: ReportDependencies,
   reports: Counter,
   act: (report: T, topic: string) => Promise<Outcome>,
-): MessageHandler {
-  return async ({ value, topic, offset }: ConsumedMessage) => {
-    const decoded = decode(value);
-    if (!decoded.ok) {
+): MessageHandler<T> {
+  return async ({ value, topic, offset }: ConsumedMessage<T>) => {
+    if (!value.ok) {
       reports.add(1, { kind, outcome: 'undecodable' });
-      deps.log.debug({ kind, offset: String(offset), fault: decoded.fault }, 'failed to decode a report');
+      deps.log.debug({ kind, offset: String(offset), fault: value.fault }, 'failed to decode a report');
       return;
     }
     // Content that fails while the node catches up or syncs is old history, and so are the transactions that it
     // rejects.
-    const outcome = deps.isSyncing() ? 'busy' : await act(decoded.message, topic);
+    const outcome = deps.isSyncing() ? 'busy' : await act(value.message, topic);
     reports.add(1, { kind, outcome });
-    deps.log.debug({ kind, outcome, ...decoded.message }, 'report handled');
+    deps.log.debug({ kind, outcome, ...value.message }, 'report handled');
   };
 }
 
-function penalizeBlock({ hash }: KafkaInvalidBlock, topic: string, deps: ReportDependencies): Outcome {
-  return penalize(blockPenalty(hash, deps.blocks, deps.node.hostId()), 'invalid_block', hash, topic, deps);
+function penalizeBlock({ hash }: InvalidBlockReport, topic: string, deps: ReportDependencies): Outcome {
+  return penalize(blockPenalty(hash, deps.blocks, deps.ownId), 'invalid_block', hash, topic, deps);
 }
 
-function penalizeSubtree({ hash, peerUrl }: KafkaInvalidSubtree, topic: string, deps: ReportDependencies): Outcome {
+function penalizeSubtree({ hash, peerUrl }: InvalidSubtreeReport, topic: string, deps: ReportDependencies): Outcome {
   noteAtHost(deps.offences, peerUrl, 'invalid_subtree', { topic, hash });
-  const penalty = subtreePenalty(hash, peerUrl, deps.subtrees, deps.node.hostId());
+  const penalty = subtreePenalty(hash, peerUrl, deps.subtrees, deps.ownId);
   return penalize(penalty, 'invalid_subtree', hash, topic, deps);
 }
 
@@ -117,11 +104,11 @@ function penalize(
 }
 
 /** Transactions that a peer announced are not ours to announce. */
-async function announceRejected(report: KafkaRejectedTx, topic: string, deps: ReportDependencies): Promise<Outcome> {
+async function announceRejected(report: RejectedTxReport, deps: ReportDependencies): Promise<Outcome> {
   if (report.peerId !== '') return 'not_ours';
   const reason = report.reason.slice(0, MAX_REASON_CHARS);
-  const peerId = deps.node.hostId();
-  const outcome = await deps.node.publish(topic, encodeRejectedTx({ txId: report.txId, reason, peerId }));
+  const peerId = deps.ownId;
+  const outcome = await deps.announce({ txId: report.txId, reason, peerId });
   if (outcome === 'published')
     deps.notify({ type: 'rejected_tx', isOwn: true, atMs: deps.clock.now(), hash: report.txId, reason, peerId });
   return 'announced';

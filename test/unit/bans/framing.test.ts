@@ -6,7 +6,6 @@ import { expect, test } from 'vitest';
 import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
-import { encodeKafkaInvalidBlock, encodeKafkaInvalidSubtree } from '../../../src/wire/kafka-messages.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { startedBans } from '../../fakes/started-bans.ts';
 
@@ -71,18 +70,16 @@ class Network {
       block: new Attribution(parts, { kind: 'block', ...options }),
       subtree: new Attribution(parts, { kind: 'subtree', ...options }),
     };
-    this.handlers = validationReports(
-      {
-        ...parts,
-        blocks: this.attributions.block,
-        subtrees: this.attributions.subtree,
-        offences: parts.bans,
-        isSyncing: () => false,
-        node: { hostId: () => peer(99), publish: () => Promise.reject(new Error('nothing is published here')) },
-        notify: () => {},
-      },
-      { rejectedTxTopic: 'rejected' },
-    );
+    this.handlers = validationReports({
+      ...parts,
+      blocks: this.attributions.block,
+      subtrees: this.attributions.subtree,
+      offences: parts.bans,
+      isSyncing: () => false,
+      ownId: peer(99),
+      announce: () => Promise.reject(new Error('nothing is published here')),
+      notify: () => {},
+    });
   }
 
   announce(each: Announcement): void {
@@ -122,12 +119,9 @@ class Network {
     if (told === undefined || this.parts.clock.now() - told.atMs > TTL_MS / 3) return;
     this.reports += 1;
     const hash = hashOf(told.kind, told.content);
-    const value =
-      told.kind === 'block'
-        ? encodeKafkaInvalidBlock({ hash, reason: '' })
-        : encodeKafkaInvalidSubtree({ hash, peerUrl: urlOf(told.host), reason: '' });
+    const report = { hash, peerUrl: urlOf(told.host), reason: '' };
     const handler = told.kind === 'block' ? this.handlers.invalidBlocks : this.handlers.invalidSubtrees;
-    await handler({ value, topic: 'reports', partition: 0, offset: 0n });
+    await handler({ value: { ok: true, message: report }, topic: 'reports', offset: 0n });
   }
 }
 

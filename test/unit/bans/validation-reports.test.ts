@@ -1,13 +1,18 @@
 // Reports of our own validation: who is penalized, who is not, and what is announced to the network.
 import { describe, expect, test } from 'vitest';
-import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
-import type { Hash, PeerId } from '../../../src/domain/ids.ts';
-import { Attribution } from '../../../src/peers/attribution.ts';
 import {
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  decodeKafkaRejectedTx,
   encodeKafkaInvalidBlock,
   encodeKafkaInvalidSubtree,
   encodeKafkaRejectedTx,
-} from '../../../src/wire/kafka-messages.ts';
+} from '../../../src/adapters/kafka/codec.ts';
+import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
+import type { Hash, PeerId } from '../../../src/domain/ids.ts';
+import type { RejectedTxReport } from '../../../src/domain/report.ts';
+import { Attribution } from '../../../src/peers/attribution.ts';
+import type { Decoded } from '../../../src/wire/fault.ts';
 import { decodeRejectedTx, encodeRejectedTx } from '../../../src/wire/rejected-tx.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -31,7 +36,7 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
   const charged: unknown[] = [];
   const noted: unknown[] = [];
   const told: unknown[] = [];
-  const published: { topic: string; bytes: Uint8Array }[] = [];
+  const published: { bytes: Uint8Array }[] = [];
   const options = { maxAnnouncements: 100, ttlMs: TTL_MS };
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...options });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...options });
@@ -39,30 +44,25 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
     for (const each of [blocks, subtrees]) each.record(HASH, { author, receivedFrom: relay, dataHubUrl });
   };
   announced.forEach(announce);
-  const handlers = validationReports(
-    {
-      blocks,
-      subtrees,
-      offences: {
-        addScore: (subject, reason, facts) => {
-          (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
-        },
+  const handlers = validationReports({
+    blocks,
+    subtrees,
+    offences: {
+      addScore: (subject, reason, facts) => {
+        (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
       },
-      isSyncing: () => isSyncing,
-      node: {
-        hostId: () => own,
-        publish: async (topic, bytes) => {
-          published.push({ topic, bytes });
-          return 'published';
-        },
-      },
-      notify: (notification) => told.push(notification),
-      clock,
-      log,
-      metrics,
     },
-    { rejectedTxTopic: 'prefix-rejected_tx' },
-  );
+    isSyncing: () => isSyncing,
+    ownId: own,
+    announce: async (message) => {
+      published.push({ bytes: encodeRejectedTx(message) });
+      return 'published';
+    },
+    notify: (notification) => told.push(notification),
+    clock,
+    log,
+    metrics,
+  });
   const outcomes = (kind: string) =>
     ['charged', 'announced', 'unattributed', 'ambiguous', 'own', 'not_ours', 'busy', 'undecodable'].filter(
       (outcome) => metrics.count('teranode_p2p_reports_total', { kind, outcome }) > 0,
@@ -70,11 +70,14 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
   return { clock, log, metrics, handlers, charged, noted, published, outcomes, announce };
 }
 
-const record = (value: Uint8Array, topic = 'reports') => ({ value, topic, partition: 0, offset: 7n });
+const record = <T>(value: Decoded<T>, topic = 'reports') => ({ value, topic, offset: 7n });
 const block = (hash: string = HASH) =>
-  record(encodeKafkaInvalidBlock({ hash: hash as Hash, reason: 'bad' }), 'invalid-blocks');
+  record(decodeKafkaInvalidBlock(encodeKafkaInvalidBlock({ hash: hash as Hash, reason: 'bad' })), 'invalid-blocks');
 const subtree = (peerUrl: string, hash: string = HASH) =>
-  record(encodeKafkaInvalidSubtree({ hash: hash as Hash, peerUrl, reason: 'bad' }), 'invalid-subtrees');
+  record(
+    decodeKafkaInvalidSubtree(encodeKafkaInvalidSubtree({ hash: hash as Hash, peerUrl, reason: 'bad' })),
+    'invalid-subtrees',
+  );
 
 function charge(subject: PeerId, reason: 'invalid_block' | 'invalid_subtree') {
   const topic = reason === 'invalid_block' ? 'invalid-blocks' : 'invalid-subtrees';
@@ -170,9 +173,9 @@ describe('an invalid subtree', () => {
 describe('a rejected transaction', () => {
   const rejected = (fields: { reason?: string; peerId?: string; txId?: string } = {}) =>
     record(
-      encodeKafkaRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: '', ...fields } as Parameters<
-        typeof encodeKafkaRejectedTx
-      >[0]),
+      decodeKafkaRejectedTx(
+        encodeKafkaRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: '', ...fields } as RejectedTxReport),
+      ),
     );
 
   test('of our own validator is announced with exactly the bytes that Go would write', async () => {
@@ -180,10 +183,7 @@ describe('a rejected transaction', () => {
     await handlers.rejectedTxs(rejected());
     await handlers.rejectedTxs(rejected({ txId: HASH.toUpperCase() }));
     const bytes = encodeRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: own });
-    expect(published).toEqual([
-      { topic: 'prefix-rejected_tx', bytes },
-      { topic: 'prefix-rejected_tx', bytes },
-    ]);
+    expect(published).toEqual([{ bytes }, { bytes }]);
     expect(Buffer.from(bytes).toString()).toBe(
       `{"TxID":"${HASH}","Reason":"fee too low \\u003c1\\u003e","PeerID":"${own}"}`,
     );
@@ -215,34 +215,34 @@ describe('a rejected transaction', () => {
 });
 
 describe('any report', () => {
-  const RECORDS = {
-    invalidBlocks: block(),
-    invalidSubtrees: subtree(urlOf(bad)),
-    rejectedTxs: record(encodeKafkaRejectedTx({ txId: HASH, reason: 'r', peerId: '' })),
-  };
+  const REPORT = { hash: HASH, peerUrl: urlOf(bad), txId: HASH, reason: 'r', peerId: '' };
   const KINDS = {
     invalidBlocks: 'invalid_block',
     invalidSubtrees: 'invalid_subtree',
     rejectedTxs: 'rejected_tx',
   } as const;
+  const DECODERS = {
+    invalidBlocks: decodeKafkaInvalidBlock,
+    invalidSubtrees: decodeKafkaInvalidSubtree,
+    rejectedTxs: decodeKafkaRejectedTx,
+  } as const;
   const names = Object.keys(KINDS) as (keyof typeof KINDS)[];
 
   test.each(names)('%s does nothing while the chain catches up or syncs', async (name) => {
     const { handlers, charged, published, outcomes } = setUp([[bad]], true);
-    await handlers[name](RECORDS[name]);
+    await handlers[name](record({ ok: true, message: REPORT }));
     expect([charged, published]).toEqual([[], []]);
     expect(outcomes(KINDS[name])).toEqual(['busy']);
   });
 
   test.each(names)('%s that cannot be decoded is counted and skipped', async (name) => {
     const { handlers, charged, published, metrics } = setUp([[bad]]);
-    const junk = ['', 'junk', '{"hash":"x"}', '\xff\xff\xff', '\x0a\x03abc', 'x'.repeat(70_000)];
-    for (const text of junk) await handlers[name](record(Buffer.from(text, 'latin1')));
-    const truncated = RECORDS[name].value;
-    for (let cut = 1; cut < 66; cut += 1) await handlers[name](record(truncated.subarray(0, cut)));
+    for (const bytes of ['', 'junk', 'x'.repeat(70_000)].map((text) => Buffer.from(text))) {
+      const value = DECODERS[name](bytes);
+      expect(value.ok).toBe(false);
+      if (!value.ok) await handlers[name](record(value));
+    }
     expect([charged, published]).toEqual([[], []]);
-    expect(metrics.count('teranode_p2p_reports_total', { kind: KINDS[name], outcome: 'undecodable' })).toBe(
-      junk.length + 65,
-    );
+    expect(metrics.count('teranode_p2p_reports_total', { kind: KINDS[name], outcome: 'undecodable' })).toBe(3);
   });
 });
