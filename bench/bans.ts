@@ -1,14 +1,21 @@
 // Lookups in the ban list with 10 and with 110,000 entries, in one run, beside node:net's BlockList; memory of the list. Prints JSON.
 import { BlockList } from 'node:net';
 import { SqliteBanStore } from '../src/adapters/sql/sqlite-ban-store.ts';
-import { BanList } from '../src/bans/list/ban-list.ts';
-import { StoreLink } from '../src/bans/store/store-link.ts';
-import type { BanEntry } from '../src/ports/ban-store.ts';
+import { BanService } from '../src/bans/service.ts';
+import type { BanEntry } from '../src/domain/ban.ts';
 import { systemClock } from '../src/ports/clock.ts';
 
 const ROUNDS = 5;
 const LOOKUPS = 2_000_000;
 const SIZES = [10, 110_000];
+const OPTIONS = {
+  defaultDurationMs: 1,
+  maxEntries: 1_000_000,
+  threshold: 100,
+  durationMs: 1,
+  isWhitelisted: () => false,
+  isShadow: () => false,
+};
 const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 const metrics = { counter: () => ({ add() {} }), gauge() {}, gauges() {}, histogram: () => ({ observe() {} }) };
 
@@ -24,7 +31,7 @@ function entries(count: number): BanEntry[] {
           ? `${octets[0]}.${octets[1]}.${octets[2]}.0/24`
           : octets.join('.');
     const kind = key.includes('/') ? ('subnet' as const) : ('address' as const);
-    return { key, kind, untilMs, createdAtMs: 0, reason: '', evidence: '', source: 'operator', because: undefined };
+    return { key, kind, untilMs, createdAtMs: 0, reason: '', evidence: '', source: 'operator', causedBy: undefined };
   });
 }
 
@@ -44,15 +51,13 @@ function memory(): number {
 async function ours(count: number) {
   const before = memory();
   const store = new SqliteBanStore({ log }, { path: ':memory:' });
-  const link = new StoreLink({ store, log, metrics, clock: systemClock });
-  await link.open(new AbortController().signal);
-  // As a start finds them: read from the store, not added one by one.
+  // As at a start: loaded from the store, not added one by one.
   store.loadBans = async () => entries(count);
-  const list = new BanList({ link, log, metrics, clock: systemClock }, { defaultDurationMs: 1, maxEntries: 1_000_000 });
-  await list.init();
-  const held = memory() - before;
-  const result = { ...measure((text) => list.isBanned(text)), memoryMiB: Math.round((held / 1024 / 1024) * 10) / 10 };
-  await link.close(100);
+  const bans = new BanService({ store, log, metrics, clock: systemClock }, OPTIONS);
+  await bans.start(new AbortController().signal);
+  const memoryMiB = Math.round(((memory() - before) / 1024 / 1024) * 10) / 10;
+  const result = { ...measure((text) => bans.refusesAddress(text)), memoryMiB };
+  await bans.stop();
   return result;
 }
 

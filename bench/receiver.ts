@@ -1,10 +1,10 @@
 // A receiver for the benchmark: the composed server with the in-process broker, and a consumer behind it that takes the latency of each
 // announcement from the time in its URL. Answers each line on stdin with one JSON line.
 import { createInterface } from 'node:readline';
+import { decodeKafkaSubtree } from '../src/adapters/kafka/codec.ts';
 import { MemoryConsumer } from '../src/adapters/memory/broker.ts';
 import { compose } from '../src/app/compose.ts';
 import { loadSettings } from '../src/settings/load.ts';
-import { decodeKafkaSubtree } from '../src/wire/kafka-messages.ts';
 
 const loaded = loadSettings({ folder: process.cwd(), env: process.env });
 const app = await compose(loaded.settings, { logFormat: 'json' });
@@ -15,10 +15,15 @@ const counter = { add: () => {} };
 const metrics = { counter: () => counter, gauge: () => {}, gauges: () => {}, histogram: () => ({ observe: () => {} }) };
 const consumer = new MemoryConsumer(
   { broker: app.memoryBroker, log: app.log, metrics },
-  { topic: 'subtrees', groupId: 'bench', replay: true },
+  {
+    topic: 'subtrees',
+    groupId: 'bench',
+    replay: true,
+    decode: (bytes: Uint8Array) => ({ ok: true, message: bytes }) as const,
+  },
 );
-await consumer.start((message) => {
-  records.push({ value: message.value, atMs: performance.now() });
+await consumer.start(({ value }) => {
+  if (value.ok) records.push({ value: value.message, atMs: performance.now() });
 }, new AbortController().signal);
 
 const ready = await app.start(new AbortController().signal);

@@ -13,10 +13,14 @@ process.once('SIGTERM', () => stop.abort());
 const app = await compose(settings);
 const consumer = new MemoryConsumer(
   { broker: app.memoryBroker, log: app.log, metrics: app.metrics },
-  { topic: parseKafkaUrl(settings.kafka_blocksConfig).topic, groupId: 'watch-blocks', replay: false },
+  {
+    topic: parseKafkaUrl(settings.kafka_blocksConfig).topic,
+    groupId: 'watch-blocks',
+    replay: false,
+    decode: decodeKafkaBlock,
+  },
 );
-await consumer.start(({ value }) => {
-  const block = decodeKafkaBlock(value);
+await consumer.start(({ value: block }) => {
   if (block.ok) console.log(`block ${block.message.hash} at ${block.message.url}, says ${block.message.peerId}`);
 }, stop.signal);
 

@@ -89,8 +89,8 @@ const LIBRARY_HEAD = `
 ## js-libp2p and gossipsub
 
 The libraries' own metrics, under their own names. Circuit relays, AutoNAT and port mapping add theirs when they are
-enabled. gossipsub's peer scores are off, so their metrics are missing. A label has at most 100 values; further values are
-counted as \`other\`.
+enabled. gossipsub's peer scores are off, so their metrics are missing. A label has at most 100 values; further values
+are counted as \`other\`.
 
 `;
 

@@ -1,15 +1,35 @@
 // What a library user imports. Every export is listed by name; anything else may change without notice.
 
 export { EmbeddedChain, type EmbeddedChainOptions } from './adapters/embedded-chain/embedded-chain.ts';
+export {
+  decodeKafkaBlock,
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  decodeKafkaRejectedTx,
+  decodeKafkaSubtree,
+  encodeKafkaBlock,
+  encodeKafkaInvalidBlock,
+  encodeKafkaInvalidSubtree,
+  encodeKafkaRejectedTx,
+  encodeKafkaSubtree,
+} from './adapters/kafka/codec.ts';
 export { parsePrivateKey } from './adapters/libp2p/identity.ts';
 export { Libp2pNode, type Libp2pNodeDependencies } from './adapters/libp2p/libp2p-node.ts';
 export type { Libp2pNodeOptions } from './adapters/libp2p/node-options.ts';
-export { MemoryBroker, MemoryConsumer, MemoryProducer } from './adapters/memory/broker.ts';
+export {
+  MemoryBroker,
+  MemoryConsumer,
+  type MemoryConsumerOptions,
+  MemoryProducer,
+  type MemoryProducerOptions,
+} from './adapters/memory/broker.ts';
 export { type App, type AppOptions, compose } from './app/compose.ts';
 export type { HealthReport } from './app/health/health.ts';
 export { type Endpoint, Server, type ServerDependencies, type ServerOptions, type ServerReady } from './app/server.ts';
+export type { BlockAnnouncement, SubtreeAnnouncement } from './domain/announcement.ts';
 export type { BlockHash, Hash, PeerId, SubtreeHash } from './domain/ids.ts';
 export type { BlockAssemblyDetails, NodeStatusMessage } from './domain/node-status.ts';
+export type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from './domain/report.ts';
 export type { ValidationResult } from './gossip/validation-result.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from './lib/errors.ts';
 export { type Announcement, Attribution, type AttributionOptions } from './peers/attribution.ts';
@@ -54,22 +74,6 @@ export {
   targetFromCompact,
   workOfTarget,
 } from './wire/header.ts';
-export {
-  decodeKafkaBlock,
-  decodeKafkaInvalidBlock,
-  decodeKafkaInvalidSubtree,
-  decodeKafkaRejectedTx,
-  decodeKafkaSubtree,
-  encodeKafkaBlock,
-  encodeKafkaInvalidBlock,
-  encodeKafkaInvalidSubtree,
-  encodeKafkaRejectedTx,
-  encodeKafkaSubtree,
-  type KafkaAnnouncement,
-  type KafkaInvalidBlock,
-  type KafkaInvalidSubtree,
-  type KafkaRejectedTx,
-} from './wire/kafka-messages.ts';
 export { decodeMiningOn, encodeMiningOn, type MiningOnMessage } from './wire/mining-on.ts';
 export { NETWORKS, type Network, type NetworkParameters } from './wire/networks.ts';
 export { decodeNodeStatus, encodeNodeStatus } from './wire/node-status.ts';

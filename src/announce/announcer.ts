@@ -3,7 +3,7 @@
 // of a service that has just started, are queued until the next state is known.
 import type { AnnounceableNews, BlockNews, ChainNews, MiningOnNews } from '../chain/news.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
-import type { BlockHash, SubtreeHash } from '../domain/ids.ts';
+import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { BoundedQueue } from '../lib/bounded-queue.ts';
 import { settledWithin } from '../lib/deadline.ts';
@@ -13,16 +13,12 @@ import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../ports/metrics.ts';
-import type { P2PNode } from '../ports/p2p-node.ts';
-import { encodeBlock } from '../wire/block.ts';
+import type { TopicMessage } from '../wire/format.ts';
 import { parseHeader } from '../wire/header.ts';
-import { encodeMiningOn } from '../wire/mining-on.ts';
-import { encodeSubtree } from '../wire/subtree.ts';
 import { announcementsCounter } from './announcements.ts';
+import type { Publisher } from './publisher.ts';
 
 export interface AnnouncerOptions {
-  /** Full names of the topics. */
-  readonly topics: { readonly block: string; readonly subtree: string; readonly miningOn: string };
   /** Where peers fetch our blocks. */
   readonly dataHubUrl: string;
 }
@@ -31,7 +27,8 @@ export interface AnnouncerDependencies {
   /** Called once for each published announcement. */
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly publisher: Publisher;
+  readonly ownId: PeerId;
   readonly chain: Pick<ChainTracker, 'subscribe' | 'bestHeader'>;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -45,7 +42,6 @@ const RETRY_MS = 500;
 const OUTAGE_CODES: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
 /** How long a stop waits for the announcement under way; publishing takes much less. */
 const STOP_MS = 500;
-type Kind = AnnounceableNews['type'];
 
 export class Announcer {
   private readonly deps: AnnouncerDependencies;
@@ -134,32 +130,22 @@ export class Announcer {
     this.lastBlock = hash;
     const { dataHubUrl } = this.options;
     const { height, header } = record;
-    const peerId = this.deps.node.hostId();
-    const bytes = encodeBlock({ hash, height, dataHubUrl, peerId, header });
-    await this.publish('block', this.options.topics.block, bytes, {
-      ...this.own(),
-      type: 'block',
-      hash,
-      height,
-    });
+    const message = { hash, height, dataHubUrl, peerId: this.deps.ownId, header };
+    await this.publish({ kind: 'block', message }, { ...this.own(), type: 'block', hash, height });
   }
 
   private async announceSubtree(hash: SubtreeHash): Promise<void> {
     const { dataHubUrl } = this.options;
-    const bytes = encodeSubtree({ hash, dataHubUrl, peerId: this.deps.node.hostId() });
-    await this.publish('subtree', this.options.topics.subtree, bytes, { ...this.own(), type: 'subtree', hash });
+    const message = { hash, dataHubUrl, peerId: this.deps.ownId };
+    await this.publish({ kind: 'subtree', message }, { ...this.own(), type: 'subtree', hash });
   }
 
   /** Describes the best header: `hash` is the tip, `previousHash` its parent. */
   private async announceMiningOn(news: MiningOnNews): Promise<void> {
     const facts = this.miningOn(await news.bestHeader());
     const { dataHubUrl } = this.options;
-    const bytes = encodeMiningOn({ ...facts, dataHubUrl, peerId: this.deps.node.hostId() });
-    await this.publish('mining_on', this.options.topics.miningOn, bytes, {
-      ...this.own(),
-      type: 'mining_on',
-      ...facts,
-    });
+    const message = { ...facts, dataHubUrl, peerId: this.deps.ownId };
+    await this.publish({ kind: 'mining_on', message }, { ...this.own(), type: 'mining_on', ...facts });
   }
 
   private miningOn(best: BlockHeaderRecord) {
@@ -170,13 +156,14 @@ export class Announcer {
   }
 
   private own() {
-    const { node, clock } = this.deps;
-    return { isOwn: true, atMs: clock.now(), baseUrl: this.options.dataHubUrl, peerId: node.hostId() } as const;
+    const { ownId, clock } = this.deps;
+    return { isOwn: true, atMs: clock.now(), baseUrl: this.options.dataHubUrl, peerId: ownId } as const;
   }
 
-  private async publish(kind: Kind, topic: string, bytes: Uint8Array, notification: Notification): Promise<void> {
+  private async publish(announcement: TopicMessage, notification: Notification): Promise<void> {
     if (this.ended.signal.aborted) return;
-    const outcome = await this.deps.node.publish(topic, bytes);
+    const { kind } = announcement;
+    const outcome = await this.deps.publisher.publish(announcement);
     this.announced.add(1, { kind, outcome });
     if (outcome !== 'published') return;
     this.deps.log.debug({ kind }, 'announced');

@@ -10,22 +10,19 @@ import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { P2PNode, PublishOutcome } from '../ports/p2p-node.ts';
-import { encodeBestBlock } from '../wire/best-block.ts';
+import type { PublishOutcome } from '../ports/p2p-node.ts';
+import type { BestBlockMessage } from '../wire/best-block.ts';
 import { announcementsCounter } from './announcements.ts';
+import type { Publisher } from './publisher.ts';
 
 export interface BestBlockDependencies {
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly publisher: Publisher;
+  readonly ownId: PeerId;
   readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
-}
-
-export interface BestBlockOptions {
-  /** Full name of the topic. */
-  readonly topic: string;
 }
 
 const MIN_INTERVAL_MS = 2000;
@@ -37,7 +34,6 @@ type Outcome = PublishOutcome | 'silent' | 'failed';
 
 export class BestBlockAnnouncer {
   private readonly deps: BestBlockDependencies;
-  private readonly options: BestBlockOptions;
   private readonly announced: Counter;
   private answeredMs = Number.NEGATIVE_INFINITY;
   /** Set while a request waits for its answer. */
@@ -45,15 +41,14 @@ export class BestBlockAnnouncer {
   private isAnswering = false;
   private stopped = false;
 
-  constructor(deps: BestBlockDependencies, options: BestBlockOptions) {
+  constructor(deps: BestBlockDependencies) {
     this.deps = deps;
-    this.options = options;
     this.announced = announcementsCounter(deps.metrics);
   }
 
   /** A request arrived. It is answered at once, or two seconds after the last answer. Never throws. */
   requested(author: PeerId): void {
-    if (this.stopped || this.isAnswering || this.timer !== undefined || author === this.deps.node.hostId()) return;
+    if (this.stopped || this.isAnswering || this.timer !== undefined || author === this.deps.ownId) return;
     const waitMs = Math.max(0, this.answeredMs + MIN_INTERVAL_MS - this.deps.clock.monotonic());
     this.timer = setTimeout(() => {
       this.timer = undefined;
@@ -63,7 +58,7 @@ export class BestBlockAnnouncer {
 
   /** Requests the best blocks of peers; they answer with announcements on the topic. Throws what publishing throws. */
   async request(): Promise<PublishOutcome> {
-    const outcome = await this.publish(encodeBestBlock({ kind: 'request', peerId: this.deps.node.hostId() }));
+    const outcome = await this.publish({ kind: 'request', peerId: this.deps.ownId });
     this.announced.add(1, { kind: 'best_block_request', outcome });
     return outcome;
   }
@@ -91,10 +86,10 @@ export class BestBlockAnnouncer {
     const best = await withDeadline(this.bestWhileRunning(), ASK_DEADLINE_MS);
     if (best === undefined || this.stopped) return 'silent';
     const { height, hash } = best;
-    const outcome = await this.publish(encodeBestBlock({ kind: 'announcement', height, hash }));
-    const { node, notify, clock } = this.deps;
+    const outcome = await this.publish({ kind: 'announcement', height, hash });
+    const { ownId, notify, clock } = this.deps;
     if (outcome === 'published')
-      notify({ type: 'best_block', atMs: clock.now(), isOwn: true, hash, height, peerId: node.hostId() });
+      notify({ type: 'best_block', atMs: clock.now(), isOwn: true, hash, height, peerId: ownId });
     return outcome;
   }
 
@@ -103,7 +98,7 @@ export class BestBlockAnnouncer {
     return (await chain.recentFsmState()) === 'RUNNING' ? await chain.recentBestHeader(HEADER_AGE_MS) : undefined;
   }
 
-  private async publish(bytes: Uint8Array): Promise<PublishOutcome> {
-    return await withDeadline(this.deps.node.publish(this.options.topic, bytes), PUBLISH_DEADLINE_MS);
+  private async publish(message: BestBlockMessage): Promise<PublishOutcome> {
+    return await withDeadline(this.deps.publisher.publish({ kind: 'best_block', message }), PUBLISH_DEADLINE_MS);
   }
 }

@@ -3,6 +3,7 @@
 // suppresses it is the node's decision.
 import type { ChainNews } from '../chain/news.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
+import type { PeerId } from '../domain/ids.ts';
 import type { BlockAssemblyDetails, NodeStatusMessage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
 import { withDeadline } from '../lib/deadline.ts';
@@ -11,15 +12,15 @@ import { singleFlight } from '../lib/single-flight.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../wire/block-assembly-details.ts';
-import { encodeNodeStatus } from '../wire/node-status.ts';
 import { announcementsCounter } from './announcements.ts';
+import type { Publisher } from './publisher.ts';
 
 export interface NodeStatusDependencies {
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
+  readonly publisher: Publisher;
+  readonly ownId: PeerId;
   readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'subscribe'>;
   /** Without it, the status has no details of block assembly. */
   readonly blockAssembly: Pick<BlockAssemblyClient, 'state'> | undefined;
@@ -31,8 +32,6 @@ export interface NodeStatusDependencies {
 }
 
 export interface NodeStatusOptions {
-  /** Full name of the topic. */
-  readonly topic: string;
   /** The DataHub URL that peers get. */
   readonly baseUrl: string;
   readonly version: string;
@@ -58,8 +57,8 @@ export class NodeStatusAnnouncer {
   private readonly deps: NodeStatusDependencies;
   private readonly options: NodeStatusOptions;
   private readonly announced: Counter;
-  private readonly startedMs: number;
-  private readonly startTime: bigint;
+  private startedMs: number;
+  private startTime: bigint;
   private readonly readAssembly: () => Promise<BlockAssemblyDetails>;
   private last: NodeStatusMessage | undefined;
   private announcedMs = Number.NEGATIVE_INFINITY;
@@ -81,6 +80,8 @@ export class NodeStatusAnnouncer {
   /** Publishes in the background from now on. The node must have been started. */
   start(): void {
     if (this.loop !== undefined) return;
+    this.startedMs = this.deps.clock.monotonic();
+    this.startTime = BigInt(Math.floor(this.deps.clock.now() / 1000));
     const times = { firstMs: 0, nextMs: () => INTERVAL_MS };
     this.loop = repeating(
       (signal) => this.announce(signal),
@@ -115,6 +116,11 @@ export class NodeStatusAnnouncer {
     return this.notification(await this.current());
   }
 
+  /** Whether `start` was called. */
+  get isStarted(): boolean {
+    return this.loop !== undefined;
+  }
+
   /** The status built last, for whatever purpose; undefined before the first. */
   lastStatus(): NodeStatusMessage | undefined {
     return this.last;
@@ -137,8 +143,8 @@ export class NodeStatusAnnouncer {
     this.announcedMs = this.deps.clock.monotonic();
     const status = await this.build();
     if (signal.aborted) return;
-    const bytes = encodeNodeStatus(status);
-    const outcome = await withDeadline(this.deps.node.publish(this.options.topic, bytes), PUBLISH_DEADLINE_MS);
+    const publishing = this.deps.publisher.publish({ kind: 'node_status', message: status });
+    const outcome = await withDeadline(publishing, PUBLISH_DEADLINE_MS);
     signal.throwIfAborted();
     this.isFailing = false;
     this.announced.add(1, { kind: 'node_status', outcome });
@@ -162,7 +168,7 @@ export class NodeStatusAnnouncer {
     const { baseUrl, version, commitHash, clientName, listenMode } = this.options;
     this.last = {
       baseUrl,
-      peerId: this.deps.node.hostId(),
+      peerId: this.deps.ownId,
       version,
       commitHash,
       bestBlockHash: best.hash,
@@ -208,7 +214,6 @@ export class NodeStatusAnnouncer {
   }
 
   private notification(status: NodeStatusMessage): Extract<Notification, { type: 'node_status' }> {
-    const peerId = this.deps.node.hostId();
-    return { type: 'node_status', atMs: this.deps.clock.now(), isOwn: true, ...status, peerId };
+    return { type: 'node_status', atMs: this.deps.clock.now(), isOwn: true, ...status, peerId: this.deps.ownId };
   }
 }

@@ -1,335 +1,271 @@
-// Settings in, server out: the only file that names concrete adapters. What is opened here is closed here, in reverse.
-
-import { HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
+// Settings in, server out. Read it from top to bottom: what is opened first, then one `create…(settings, deps)` per room, then the list of parts in the
+// order of their start, with the time that each has to stop. To follow a setting, open the `create-….ts` of its room.
 import { loadAdminKey } from '../adapters/grpc/admin-key.ts';
-import { GrpcServer } from '../adapters/grpc/grpc-server.ts';
-import { HttpServer, type HttpServerOptions } from '../adapters/http/server/http-server.ts';
-import type { KafkaConnection } from '../adapters/kafka/connection.ts';
-import { KafkaConsumer } from '../adapters/kafka/consumer.ts';
-import { KafkaProducer } from '../adapters/kafka/producer.ts';
-import { kafkaTls } from '../adapters/kafka/tls.ts';
 import { loadIdentity } from '../adapters/libp2p/identity.ts';
-import { Libp2pNode, type Libp2pNodeDependencies } from '../adapters/libp2p/libp2p-node.ts';
-import type { Libp2pNodeOptions } from '../adapters/libp2p/node-options.ts';
 import { createLogger } from '../adapters/logging/logger.ts';
-import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../adapters/memory/broker.ts';
+import type { MemoryBroker } from '../adapters/memory/broker.ts';
 import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
 import { openDataFolder } from '../adapters/sql/data-folder.ts';
-import { nodeView } from '../admin/node-view.ts';
-import { peerAdmin } from '../admin/peer-admin.ts';
-import { BanSystem } from '../bans/service.ts';
+import { createAdminApi } from '../admin/admin-api.ts';
+import { createPublisher } from '../announce/publisher.ts';
 import { ChainTracker } from '../chain/tracker.ts';
+import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
+import type { Notification } from '../domain/notification.ts';
 import { buildVersion } from '../lib/version.ts';
+import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
-import { type Clock, systemClock } from '../ports/clock.ts';
-import type { Consumer } from '../ports/consumer.ts';
+import { systemClock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
-import type { NodeView, SettingView } from '../ports/node-view.ts';
+import { nodesOf, topicNamesOf } from '../ports/network.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import type { PeerAdmin } from '../ports/peer-admin.ts';
 import type { Producer } from '../ports/producer.ts';
-import { parseKafkaUrl } from '../settings/kafka-url.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
-import { hashHeader } from '../wire/header.ts';
-import { NETWORKS } from '../wire/networks.ts';
-import { banOptions, banStore } from './ban-options.ts';
-import { reportOf } from './health/health.ts';
-import { memberOptions } from './member-options.ts';
-import { NetworkMember } from './network-member.ts';
-import { nodeOptions } from './node-options.ts';
-import { type Endpoint, Server, type ServerReady } from './server.ts';
-import { blockchainClient, patiently, validationClients, type Waiting } from './service-clients.ts';
+import { NotificationHub } from '../watch/notification-hub.ts';
+import { Recent } from '../watch/recent.ts';
+import { createAnnouncers } from './create-announcers.ts';
+import { createBans, whitelist } from './create-bans.ts';
+import { createGossip } from './create-gossip.ts';
+import { createGrpc } from './create-grpc.ts';
+import { createHandshake } from './create-handshake.ts';
+import { createHttp, createWaitingHttp, ownHttpUrl } from './create-http.ts';
+import { createMemoryBroker, createProducers, createReportConsumers } from './create-kafka.ts';
+import { createNetworks, type OwnNetworks } from './create-networks.ts';
+import { createDataHubProber, createPeers, ownDataHubUrl } from './create-peers.ts';
+import { createReports } from './create-reports.ts';
+import { createBlockchain, createValidationClients, patiently } from './create-services.ts';
+import { createSync } from './create-sync.ts';
+import { Health } from './health/health.ts';
+import { Liveness } from './health/liveness.ts';
+import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
+import { Nodes } from './nodes.ts';
+import { Server, type ServerReady } from './server.ts';
+import { summedMetrics } from './summed-metrics.ts';
 
-export interface AppOptions {
-  /** Of the lines on stdout, unless there is a logger of one's own. Default `json`. */
+export interface AppOptions extends OwnNetworks {
+  /** Of the lines on stdout, unless `log` is given. Default `json`. */
   readonly logFormat?: 'json' | 'pretty';
   readonly log?: Logger;
-  /** Settings as they are shown to who asks over HTTP; default none. */
+  /** Settings as HTTP shows them; default none. */
   readonly effective?: LoadedSettings['effective'];
   /** Gives up waiting for the blockchain service. */
   readonly signal?: AbortSignal;
   /**
-   * Makes a node of one's own from what ours is made of; `() => node` for one that needs none of it. The server starts and stops it. What ours does
-   * with these is its business then: `policy` says who is banned (the pipeline drops what the banned write in any case), `privateKey` is the
-   * identity that is kept, `mayPublish` is all there is of `listen_only`. Metrics that ours names are missing unless it names them.
-   */
-  readonly node?: (deps: Required<Libp2pNodeDependencies>, options: Libp2pNodeOptions) => P2PNode;
-  /**
-   * Instead of the embedded chain and of `blockchain_grpcAddress`. Started by `compose`, stopped by `App.stop` or when `compose` fails. Its
-   * state store keeps the node's key, unless `p2p_private_key` is set.
+   * Replaces the embedded chain and `blockchain_grpcAddress`. Started by `compose`, stopped by `App.stop` or when `compose` fails. Its state store keeps
+   * the node's key, unless `p2p_private_key` is set.
    */
   readonly blockchain?: BlockchainClient;
-  /** Instead of what `kafka_blocksConfig` names: gets `encodeKafkaBlock` bytes. Started and stopped by the server. */
-  readonly blockProducer?: Producer;
-  /** Instead of what `kafka_subtreesConfig` names: gets `encodeKafkaSubtree` bytes. Started and stopped by the server. */
-  readonly subtreeProducer?: Producer;
+  /** Replaces the producer of `kafka_blocksConfig`. Started and stopped by the server. */
+  readonly blockProducer?: Producer<BlockAnnouncement>;
+  /** Replaces the producer of `kafka_subtreesConfig`. Started and stopped by the server. */
+  readonly subtreeProducer?: Producer<SubtreeAnnouncement>;
 }
 
 /** A composed server with all it stands on. */
 export interface App {
   readonly log: Logger;
   readonly server: Server;
-  /** The embedded chain, the client of the blockchain service, or what was brought. */
+  /** The embedded chain, the client of the blockchain service, or the caller's own. */
   readonly blockchain: BlockchainClient;
   readonly metrics: Metrics;
   /** The in-process broker behind `memory://` URLs. */
   readonly memoryBroker: MemoryBroker;
+  /** `stop` takes no longer. */
+  readonly stopBudgetMs: number;
   start(signal: AbortSignal): Promise<ServerReady>;
-  /** May be called twice; bounded in time. */
+  /** May be called twice. */
   stop(): Promise<void>;
 }
+
+/** Within the budgets of their parts below. */
+const FLUSH_DEADLINE_MS = 1500;
+const REPORTS_DEADLINE_MS = 350;
 
 /** Opens what must be open before anything starts (data folder, chain, identity) and wires the rest. Throws P2PError. */
 export async function compose(settings: Settings, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json' });
-  const dataFolder = openDataFolder(settings.dataFolder);
-  const signal = options.signal ?? new AbortController().signal;
-  const metrics = new PrometheusMetrics();
-  const deps = { log, metrics, clock: systemClock };
-  const blockchain = options.blockchain ?? blockchainClient(settings, dataFolder.path, deps);
+  const opened: Part[] = [];
   try {
-    await blockchain.start(signal);
-    const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder.path, process.cwd()];
-    const identityOptions = { privateKey: settings.p2p_private_key, keyFileFolders };
-    const identity = await patiently(
-      () => loadIdentity({ blockchain, log }, identityOptions),
-      { log, waiting: waitingProbes(settings, log, metrics) },
-      signal,
-    );
-    const memoryBroker = new MemoryBroker({ metrics }, queueBounds(settings));
-    const bans = new BanSystem({ ...deps, store: banStore(settings, dataFolder.path, log) }, banOptions(settings));
-    const node = (options.node ?? libp2pNode)(
-      { ...deps, random: Math.random, policy: bans },
-      nodeOptions(settings, { privateKey: identity, version: buildVersion().version, dataFolder: dataFolder.path }),
-    );
-    const brokers = { ...deps, memoryBroker };
-    const services = validationClients(settings, deps);
-    const common = {
-      ...deps,
-      node,
-      bans,
-      blockchain,
-      chain: new ChainTracker({ ...deps, blockchain }),
-      ...services,
-      blockProducer: options.blockProducer ?? producerFor(settings.kafka_blocksConfig, settings, brokers),
-      subtreeProducer: options.subtreeProducer ?? producerFor(settings.kafka_subtreesConfig, settings, brokers),
-    };
-    const member = new NetworkMember(
-      { ...common, prober: dataHubProber(settings), random: Math.random },
-      memberOptions(settings, buildVersion()),
-    );
-    const isWhitelisted = banOptions(settings).isWhitelisted;
-    const { registry } = member;
-    const admin = peerAdmin({ bans, node, registry, syncRow: (peer) => member.syncRow(peer), isWhitelisted });
-    const adminKey = await loadAdminKey({ configured: settings.grpc_admin_api_key, dataFolder: dataFolder.path, log });
-    const view = nodeView({ admin, member, node, chain: common.chain, settings: shownSettings(options) });
-    const server = new Server(
-      {
-        ...common,
-        member,
-        reports: {
-          invalidBlocks: consumerFor(settings.kafka_invalidBlocksConfig, settings, brokers),
-          invalidSubtrees: consumerFor(settings.kafka_invalidSubtreesConfig, settings, brokers),
-          rejectedTxs: consumerFor(settings.kafka_rejectedTxConfig, settings, brokers),
-        },
-        grpc: grpcServer(settings, admin, adminKey, deps),
-        endpoints: (self) => httpEndpoints(settings, { server: self, member, view, adminKey, node, ...deps, metrics }),
-      },
-      serverOptions(settings),
-    );
-    const release = () => {
-      services.blockValidation?.close();
-      services.blockAssembly?.close();
-      dataFolder.release();
-    };
-    return app({ server, blockchain, metrics, memoryBroker, log, release });
+    const foundation = await openFoundation(settings, options, log, opened);
+    return createApp(settings, options, foundation, opened);
   } catch (error) {
-    await blockchain.stop();
-    dataFolder.release();
+    await stopInReverse(opened, log);
     throw error;
   }
 }
 
-function app(parts: Omit<App, 'start' | 'stop'> & { release: () => void }): App {
-  const { release, ...rest } = parts;
+type Foundation = Awaited<ReturnType<typeof openFoundation>>;
+
+/** `opened` grows as it goes, so that a failure in between closes what is open. */
+async function openFoundation(settings: Settings, options: AppOptions, log: Logger, opened: Part[]) {
+  const metrics = new PrometheusMetrics();
+  const core = { log, metrics, clock: systemClock, random: Math.random };
+  const signal = options.signal ?? new AbortController().signal;
+
+  const folder = openDataFolder(settings.dataFolder);
+  opened.push(part('data folder', { stop: () => folder.release() }, INSTANT_MS));
+  const dataFolder = folder.path;
+
+  const blockchain = options.blockchain ?? createBlockchain(settings, { ...core, dataFolder });
+  opened.push(part('blockchain', { stop: () => blockchain.stop() }, 150));
+  await blockchain.start(signal);
+
+  const waiting = createWaitingHttp(settings, core);
+  const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder, process.cwd()];
+  const identity = { privateKey: settings.p2p_private_key, keyFileFolders };
+  const privateKey = await patiently(() => loadIdentity({ blockchain, log }, identity), { log, waiting }, signal);
+
+  const services = createValidationClients(settings, core);
+  const close = () => {
+    services.blockValidation?.close();
+    services.blockAssembly?.close();
+  };
+  opened.push(part('validation clients', { stop: close }, INSTANT_MS));
+
+  const adminKey = await loadAdminKey({ configured: settings.grpc_admin_api_key, dataFolder, log });
+  const memoryBroker = createMemoryBroker(settings, core);
+  return { core: { ...core, memoryBroker }, dataFolder, blockchain, privateKey, services, adminKey };
+}
+
+function createApp(settings: Settings, options: AppOptions, foundation: Foundation, opened: readonly Part[]): App {
+  const { core, blockchain } = foundation;
+  const { log, metrics, memoryBroker } = core;
+  const rooms = createRooms(settings, options, foundation);
+  const surface = createSurface(settings, options, foundation, rooms);
+  const parts = partsOf(rooms, surface, foundation);
+  const { nodes, ownId, dataHubUrl } = rooms;
+  const { health, http, grpc } = surface;
+  const running = () => ({
+    peerId: ownId,
+    listenAddresses: nodes.listenAddresses(),
+    httpAddress: http.address(),
+    grpcAddress: grpc.address(),
+  });
+  const server = new Server(
+    { log, lifecycle: new Lifecycle(core, parts), health, running },
+    { httpAddress: settings.p2p_http_address, httpUrl: ownHttpUrl(settings), dataHubUrl },
+  );
+  let closing: Promise<void> | undefined;
   return {
-    ...rest,
+    log,
+    server,
+    blockchain,
+    metrics,
+    memoryBroker,
+    stopBudgetMs: [...opened, ...parts].reduce((sum, { budgetMs }) => sum + budgetMs, 0),
     start: async (signal) => {
-      await parts.server.init();
-      return await parts.server.start(signal);
+      await server.init();
+      return await server.start(signal);
     },
     stop: async () => {
-      await parts.server.stop();
-      await parts.blockchain.stop();
-      release();
+      await server.stop();
+      closing ??= stopInReverse(opened, log);
+      await closing;
     },
   };
 }
 
-function libp2pNode(deps: Libp2pNodeDependencies, options: Libp2pNodeOptions): P2PNode {
-  return new Libp2pNode(deps, options);
-}
+type Rooms = ReturnType<typeof createRooms>;
 
-function queueBounds(settings: Settings) {
-  return { maxMessages: settings.kafka_queue_max_messages, maxBytes: settings.kafka_queue_max_bytes };
-}
+/** Everything between the network and the node's other services. */
+function createRooms(settings: Settings, options: AppOptions, foundation: Foundation) {
+  const { core, blockchain, dataFolder, privateKey, services } = foundation;
+  const dataHubUrl = ownDataHubUrl(settings);
 
-function producerFor(
-  text: string,
-  settings: Settings,
-  deps: { log: Logger; metrics: PrometheusMetrics; memoryBroker: MemoryBroker },
-): Producer {
-  const url = parseKafkaUrl(text);
-  if (url.scheme === 'memory')
-    return new MemoryProducer({ broker: deps.memoryBroker, metrics: deps.metrics }, { topic: url.topic });
-  return new KafkaProducer(deps, { ...kafkaConnection(url, settings), ...queueBounds(settings) });
-}
+  // Bans are made before the nodes, which ask them whom to refuse.
+  const nodes = new Nodes();
+  const bans = createBans(settings, { ...core, dataFolder, nodes });
+  const nodeDeps = { ...core, metrics: summedMetrics(core.metrics), policy: bans };
+  const facts = { privateKey, version: buildVersion().version, dataFolder };
+  const networks = createNetworks(settings, nodeDeps, facts, options);
+  for (const node of nodesOf(networks)) nodes.add(node);
+  const ownId = networks[0].node.hostId();
 
-function consumerFor(
-  text: string,
-  settings: Settings,
-  deps: { log: Logger; metrics: PrometheusMetrics; memoryBroker: MemoryBroker },
-): Consumer {
-  const url = parseKafkaUrl(text);
-  const groupId = `p2p.${settings.clientName}`;
-  if (url.scheme === 'memory')
-    return new MemoryConsumer(
-      { ...deps, broker: deps.memoryBroker },
-      { topic: url.topic, groupId, replay: url.replay },
-    );
-  return new KafkaConsumer(deps, { ...kafkaConnection(url, settings), groupId });
-}
+  const notifications = new NotificationHub(core);
+  const notify = (notification: Notification) => notifications.publish(notification);
+  const recent = new Recent(notifications);
+  const chain = new ChainTracker({ ...core, blockchain });
+  const prober = createDataHubProber(settings);
+  const peers = createPeers({ ...core, nodes, bans, chain, prober });
+  const { registry } = peers;
 
-function grpcServer(
-  settings: Settings,
-  admin: PeerAdmin,
-  adminKey: string,
-  deps: { log: Logger; metrics: Metrics; clock: Clock },
-): GrpcServer {
-  const { server_certFile: certFile, server_keyFile: keyFile, server_caFile: caFile } = settings;
-  return new GrpcServer(
-    { admin, ...deps },
-    {
-      listenAddress: settings.p2p_grpc_listen_address,
-      adminKey,
-      tls: { level: settings.security_level_grpc, certFile, keyFile, caFile },
-    },
-  );
-}
+  const { blockProducer, subtreeProducer } = options;
+  const producers = createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
+  const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
+  const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
+  const handshake = createHandshake(settings, { ...shared, sync });
+  const publisher = createPublisher(networks);
+  const announcers = createAnnouncers(settings, { ...shared, ...services, sync, publisher });
+  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
+  const consumers = createReportConsumers(settings, core);
+  const reports = createReports({ ...shared, consumers, gossip, publisher });
 
-function dataHubProber(settings: Settings): HttpDataHubProber {
-  return new HttpDataHubProber(
-    {},
-    {
-      genesisHash: hashHeader(NETWORKS[settings.network].genesisHeader),
-      allowsPrivate: settings.p2p_allow_private_datahubs,
-      userAgent: `teranode/bitcoin/${buildVersion().version}`,
-    },
-  );
-}
-
-function shownSettings({ effective = [] }: AppOptions): SettingView[] {
-  return effective.map(({ key, shown, origin }) => ({ key, value: shown, origin }));
-}
-
-function kafkaConnection(url: KafkaConnection['url'], settings: Settings): KafkaConnection {
   return {
-    url,
-    clientId: settings.clientName || 'teranode-p2p',
-    tls: kafkaTls({
-      enabled: settings.KAFKA_ENABLE_TLS,
-      skipVerify: settings.KAFKA_TLS_SKIP_VERIFY,
-      caFile: settings.KAFKA_TLS_CA_FILE,
-      certFile: settings.KAFKA_TLS_CERT_FILE,
-      keyFile: settings.KAFKA_TLS_KEY_FILE,
-    }),
+    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
+    ...{ sync, handshake, announcers, gossip, consumers, reports },
   };
 }
 
-interface HttpParts {
-  readonly server: Server;
-  readonly member: NetworkMember;
-  readonly view: NodeView;
-  readonly adminKey: string;
-  readonly node: P2PNode;
-  readonly log: Logger;
-  readonly metrics: PrometheusMetrics;
-  readonly clock: Clock;
-}
+type Surface = ReturnType<typeof createSurface>;
 
-function httpEndpoints(settings: Settings, parts: HttpParts): Endpoint[] {
-  const { server, member, view, adminKey, node, log, metrics, clock } = parts;
-  const sources = {
-    health: (checkLiveness: boolean) => server.health(checkLiveness),
-    scrape: () => metrics.scrape(),
-  };
+/** How operators and their programs see and steer this node. */
+function createSurface(settings: Settings, options: AppOptions, foundation: Foundation, rooms: Rooms) {
+  const { core, blockchain, services, adminKey } = foundation;
+  const { nodes, networks, ownId, dataHubUrl, chain, peers, producers, consumers, announcers, notifications } = rooms;
+  const liveness = new Liveness({ ...core, pipelines: () => nodes.gossipProgress() });
+  const health = new Health({ ...core, ...services, blockchain, chain, liveness, producers, reports: consumers });
+  const admin = createAdminApi({
+    ...rooms,
+    ...peers,
+    node: nodes,
+    topicNames: () => networks.flatMap(({ topics }) => Object.values(topics)),
+    isWhitelisted: whitelist(settings),
+    settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
+  });
+  const grpc = createGrpc(settings, { ...core, admin, adminKey });
   const webSocket = {
-    notifications: member.notifications,
-    ownStatus: () => member.ownStatus(),
-    identity: () => ({ baseUrl: server.baseUrl(), peerId: node.hostId() }),
+    notifications,
+    ownStatus: () => announcers.ownStatus(),
+    identity: () => ({ baseUrl: dataHubUrl, peerId: ownId }),
   };
-  const main = new HttpServer(
-    { log, metrics, clock, sources, api: { view, adminKey, version: buildVersion().version }, webSocket },
-    {
-      ...mainHttp(settings),
-      webSocketOrigins: settings.p2p_ws_origins,
-      webSocket: {
-        maxClients: settings.p2p_ws_max_clients,
-        maxPerAddress: settings.p2p_ws_max_clients_per_address ?? Math.ceil(settings.p2p_ws_max_clients / 2),
-        bufferFrames: settings.p2p_ws_buffer_frames,
-      },
-    },
-  );
-  return [main, ...probeHttp(settings).map((options) => new HttpServer({ log, sources }, options))];
+  const http = createHttp(settings, { ...core, health, admin, adminKey, webSocket });
+  return { health, grpc, http };
 }
 
-function mainHttp(settings: Settings): HttpServerOptions {
-  return {
-    listenAddress: settings.p2p_http_listen_address,
-    tls: httpTls(settings),
-    routes: 'full',
-    corsOrigins: settings.p2p_http_cors_origins,
-    ratePerSecond: settings.p2p_http_rate,
-  };
-}
-
-/** None, or one. */
-function probeHttp({ health_check_httpListenAddress: address, p2p_http_cors_origins }: Settings): HttpServerOptions[] {
-  if (address === undefined) return [];
-  return [{ listenAddress: address, tls: undefined, routes: 'probes', corsOrigins: p2p_http_cors_origins }];
-}
-
-/** While the blockchain service is awaited, which holds our key, probes are answered: this process lives, and is not ready. */
-function waitingProbes(settings: Settings, log: Logger, metrics: PrometheusMetrics): Waiting {
-  const details = 'waiting for the service, which holds our key';
-  const notReady = () => reportOf([{ name: 'blockchain', ok: false, details, tookMs: 0, atMs: systemClock.now() }]);
-  const sources = {
-    health: async (isLiveness: boolean) => (isLiveness ? { status: 200, message: 'OK', checks: [] } : notReady()),
-    scrape: () => metrics.scrape(),
-  };
-  const endpoints = [mainHttp(settings), ...probeHttp(settings)].map(
-    (endpoint) => new HttpServer({ log, sources }, endpoint),
-  );
-  return {
-    begin: async () => {
-      for (const endpoint of endpoints) await endpoint.start();
-    },
-    end: async () => {
-      await Promise.all(endpoints.map((endpoint) => endpoint.stop()));
-    },
-  };
-}
-
-function httpTls({ securityLevelHTTP, server_certFile: certFile, server_keyFile: keyFile }: Settings) {
-  return securityLevelHTTP === 1 && certFile && keyFile ? { certFile, keyFile } : undefined;
-}
-
-function serverOptions(settings: Settings) {
-  return {
-    assetHttpPublicAddress: settings.asset_httpPublicAddress,
-    assetHttpAddress: settings.asset_httpAddress,
-    httpAddress: settings.p2p_http_address,
-    servesHttps: settings.securityLevelHTTP === 1,
-  };
+/**
+ * The parts in the order of their start, each with its stop budget in ms; they stop in reverse. All budgets, with those of what `compose` opened, add
+ * up to less than five seconds.
+ */
+function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
+  const { nodes, networks, dataHubUrl, bans, chain, prober, peers, producers, sync, handshake } = rooms;
+  const { gossip, reports, announcers } = rooms;
+  const { health, grpc, http } = surface;
+  const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
+  return [
+    part('liveness', health, INSTANT_MS),
+    // From here on health checks are answered, so that the process can be watched while it waits.
+    part('HTTP', http, 250),
+    part('bans', bans, 500),
+    part('gRPC', grpc, 300),
+    part('wait for the FSM', { start: (signal) => blockchain.waitUntilFsmLeavesIdle(signal) }, INSTANT_MS),
+    part('Kafka producers', { ...producers, stop: () => producers.stop(FLUSH_DEADLINE_MS) }, 1600),
+    part('chain', chain, 50),
+    part('own DataHub', { start: (signal) => checkOwnDataHub(prober, dataHubUrl, core.log, signal) }, INSTANT_MS),
+    part('best block', { stop: () => announcers.bestBlock.stop() }, INSTANT_MS),
+    part('pipeline', gossip, INSTANT_MS),
+    part('DataHub checks', peers.dataHubs, 150),
+    part('registry', peers, INSTANT_MS),
+    part(
+      'nodes',
+      { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handshake.streamHandler, topicsOf) },
+      900,
+    ),
+    part('handshake', handshake, 250),
+    part('sync', sync, INSTANT_MS),
+    part('best block requests', announcers.bestBlockAsker, INSTANT_MS),
+    part('node status', announcers.status, INSTANT_MS),
+    part('announcer', announcers.announcer, 250),
+    part('reports', { ...reports, stop: () => reports.stop(REPORTS_DEADLINE_MS) }, 400),
+    part('readiness', { start: () => grpc.setServing(true), stop: () => grpc.setServing(false) }, INSTANT_MS),
+  ];
 }

@@ -1,26 +1,31 @@
-// The ban system as the rest of the server sees it: one list, one score-keeper, and their enforcement on live connections.
+// The only door to bans. An order goes straight through: parse the key, change the list (list/), apply what changed to
+// connections (enforcement/). An offence goes to the scores (scores/), whose decision takes the same way, and so do
+// changes that other servers made in the store (store/).
 
-import type { PeerId } from '../domain/ids.ts';
-import type { BanEntry, BanReason, BanStore, Offence } from '../ports/ban-store.ts';
+import type { BanEntry, Explanation } from '../domain/ban.ts';
+import type { Hash, PeerId } from '../domain/ids.ts';
+import type { BanReason, OffenceFacts, ScoreOutcome } from '../domain/offence.ts';
+import { BoundedMap } from '../lib/bounded-map.ts';
+import { formatIp, parseIp } from '../lib/ip.ts';
+import type { BanStore } from '../ports/ban-store.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ConnectionPolicy } from '../ports/connection-policy.ts';
 import type { Logger } from '../ports/log.ts';
-import type { Counter, Metrics } from '../ports/metrics.ts';
-import type { P2PNode } from '../ports/p2p-node.ts';
-import { AutomaticBans, socketIp } from './enforcement/automatic-bans.ts';
+import type { Metrics } from '../ports/metrics.ts';
+import { AutomaticBans } from './enforcement/automatic-bans.ts';
+import { type EnforcedNode, Enforcement } from './enforcement/enforcement.ts';
 import { SeenAddresses } from './enforcement/seen-addresses.ts';
-import { ipOfMultiaddr, parseBanKey } from './list/ban-key.ts';
-import { type BanEvent, BanList } from './list/ban-list.ts';
-import {
-  type BanEventHandler,
-  type OffenceFacts,
-  PeerBanManager,
-  type ScoreOutcome,
-} from './scores/peer-ban-manager.ts';
-import { StoreLink } from './store/store-link.ts';
+import { explanation } from './explanation.ts';
+import { checkedBanKey, socketIp } from './list/ban-key.ts';
+import { type BanChange, BanList } from './list/ban-list.ts';
+import { noteAtHost } from './scores/datahub-notes.ts';
+import { PeerBanManager } from './scores/peer-ban-manager.ts';
+import { type Changed, StoreLink } from './store/store-link.ts';
 import { StorePurge } from './store/store-purge.ts';
 
-export interface BanSystemOptions {
+export type { EnforcedNode } from './enforcement/enforcement.ts';
+
+export interface BanServiceOptions {
   readonly defaultDurationMs: number;
   readonly maxEntries: number;
   readonly threshold: number;
@@ -29,69 +34,68 @@ export interface BanSystemOptions {
   readonly isShadow: (rule: string) => boolean;
 }
 
-export interface BanSystemDependencies {
+export interface BanServiceDependencies {
   readonly store: BanStore;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
-/** The part of the node that enforcement works on. */
-export type EnforcedNode = Pick<P2PNode, 'currentlyConnectedPeers' | 'disconnectPeer' | 'retryDials'>;
-
 const PURGE_INTERVAL_MS = 60_000;
 const CLOSE_DEADLINE_MS = 1000;
-/** One broken frame is often followed by others of the same cause: scored once in this time. */
-const BROKEN_FRAME_INTERVAL_MS = 1000;
-const MAX_BROKEN_NEIGHBOURS = 1000;
+const DEFAULT_REASON = 'banned by the operator';
+/** One malformed RPC is often followed by others of the same cause: they are penalized once in this time. */
+const MALFORMED_RPC_INTERVAL_MS = 1000;
+const MAX_MALFORMED_SENDERS = 1000;
 
-export class BanSystem implements ConnectionPolicy, BanEventHandler {
-  readonly list: BanList;
-  readonly manager: PeerBanManager;
-  readonly seen: SeenAddresses;
-  private readonly deps: BanSystemDependencies;
+export class BanService implements ConnectionPolicy {
+  private readonly deps: BanServiceDependencies;
+  private readonly options: BanServiceOptions;
   private readonly link: StoreLink;
   private readonly storePurge: StorePurge;
+  private readonly seen: SeenAddresses;
+  private readonly list: BanList;
+  private readonly scores: PeerBanManager;
+  private readonly enforcement: Enforcement;
   private readonly automatic: AutomaticBans;
-  private readonly refused: Counter;
-  private readonly brokenAtMs = new Map<PeerId, number>();
-  private node: EnforcedNode | undefined;
+  private readonly malformedAtMs = new BoundedMap<PeerId, number>({ max: MAX_MALFORMED_SENDERS });
   private timer: NodeJS.Timeout | undefined;
   private stopping: Promise<void> | undefined;
-  private dialsDue: Promise<void> | undefined;
 
-  constructor(deps: BanSystemDependencies, options: BanSystemOptions) {
+  constructor(deps: BanServiceDependencies, options: BanServiceOptions) {
     this.deps = deps;
+    this.options = options;
     this.link = new StoreLink(deps);
-    const withLink = { ...deps, link: this.link };
-    this.list = new BanList({ ...withLink, whyNotHere: (entry) => this.whyNotHere(entry) }, options);
-    this.seen = new SeenAddresses(withLink);
-    this.storePurge = new StorePurge(withLink);
-    const connected = () => this.node?.currentlyConnectedPeers() ?? [];
-    this.automatic = new AutomaticBans({ ...deps, list: this.list, seen: this.seen, connected });
-    this.manager = new PeerBanManager({ ...withLink, handler: this }, options);
-    this.refused = deps.metrics.counter('teranode_p2p_ban_enforcements_total', 'What bans did', ['action']);
-    this.list.subscribe((event) => this.enforce(event));
+    const linked = { ...deps, link: this.link };
+    this.storePurge = new StorePurge(linked);
+    this.seen = new SeenAddresses(linked);
+    this.list = new BanList({ ...linked, peersAt: (address) => this.seen.peersAt(address) }, options);
+    this.scores = new PeerBanManager({ ...linked, isBanned: (peerId) => this.isBanned(peerId) }, options);
+    this.enforcement = new Enforcement({ ...deps, list: this.list });
+    const { list, seen, enforcement } = this;
+    this.automatic = new AutomaticBans({ ...deps, list, seen, enforcement });
+    this.link.follow({ type: 'ban', reload: (changed) => this.reloadBans(changed) });
+    this.link.follow({ type: 'score', reload: (changed) => this.scores.reload(changed) });
   }
 
-  /** Opens the store and puts what it holds in force. Throws STORE_UNAVAILABLE, STORE_FAILED. */
+  /** Opens the store and puts its bans in force. Throws STORE_UNAVAILABLE, STORE_FAILED. */
   async start(signal: AbortSignal): Promise<void> {
     await this.link.open(signal);
-    // First: which bans of other servers hold here depends on who was seen.
+    // Before the list: which bans of other servers apply here depends on the peers that were seen.
     await this.seen.init();
-    await this.list.init();
-    await this.manager.init();
+    this.apply(await this.list.init());
+    await this.scores.init();
     this.link.startReading();
     this.timer = setInterval(() => this.purge(), PURGE_INTERVAL_MS);
     this.timer.unref();
   }
 
-  /** From now on bans cut the connections of this node. */
+  /** From now on bans also disconnect peers of this node; called once for each node. */
   attach(node: EnforcedNode): void {
-    this.node = node;
+    this.enforcement.attach(node);
   }
 
-  /** Writes what waits, then closes the store; bounded in time; may be called twice. */
+  /** Writes what is pending, then closes the store. Bounded in time; may be called twice. */
   stop(): Promise<void> {
     clearInterval(this.timer);
     void this.storePurge.stop();
@@ -99,118 +103,126 @@ export class BanSystem implements ConnectionPolicy, BanEventHandler {
     return this.stopping;
   }
 
-  addScore(subject: string, reason: BanReason, facts: OffenceFacts): ScoreOutcome {
-    return this.manager.addScore(subject, reason, facts);
+  /**
+   * Bans an IP, a subnet, `host:port` or a peer ID; `untilMs` is `p2p_ban_default_duration` from now unless given. In
+   * force when this returns its promise, which resolves when the ban is stored, or after a second when the store is
+   * unavailable. Throws INPUT_INVALID.
+   */
+  async ban(text: string, untilMs?: number, reason = ''): Promise<BanEntry> {
+    const facts = { reason: reason || DEFAULT_REASON, evidence: '', source: 'operator', causedBy: undefined } as const;
+    const { entry, changes, stored } = this.list.add(checkedBanKey(text), untilMs, facts);
+    this.apply(changes);
+    await stored;
+    return entry;
   }
 
-  /** Lifts a ban everywhere: list, scores, gate, dial back-off. Throws INPUT_INVALID. */
-  async unban(text: string): Promise<readonly BanEntry[]> {
-    const lifting = this.list.remove(text);
-    const key = parseBanKey(text);
-    // Scores go with the ban of a peer, else the next small offence would bring it back.
-    const [lifted] = await Promise.all([lifting, key?.kind === 'peer' ? this.manager.reset(key.key) : undefined]);
-    return lifted;
+  /** Lifts the ban of a subject and those that it caused; forgets a peer's scores. Throws INPUT_INVALID. */
+  async unban(text: string): Promise<{ readonly lifted: readonly BanEntry[]; readonly hadScore: boolean }> {
+    const key = checkedBanKey(text);
+    const hadScore = key.kind === 'peer' && this.scoreOf(key.key) > 0;
+    const { lifted, changes, stored } = this.list.remove(key);
+    this.apply(changes);
+    // Otherwise the peer's next small offence would ban it again.
+    await Promise.all([stored, key.kind === 'peer' ? this.scores.reset(key.key) : undefined]);
+    return { lifted, hadScore };
   }
 
-  /** Lifts all bans, and the scores that led to automatic ones. */
+  /** Lifts all bans, and forgets the scores of the banned peers. */
   async clear(): Promise<void> {
     const banned = this.list.entries().filter((entry) => entry.kind === 'peer');
-    await Promise.all([this.list.clear(), this.manager.resetAll(banned.map((entry) => entry.key))]);
+    const { changes, stored } = this.list.clear();
+    this.apply(changes);
+    await Promise.all([stored, this.scores.resetAll(banned.map((entry) => entry.key))]);
+  }
+
+  /** Whether a ban covers an IP, a subnet, `host:port` or a peer ID. Throws INPUT_INVALID. */
+  isSubjectBanned(text: string): boolean {
+    return this.list.isBanned(checkedBanKey(text));
+  }
+
+  /** All bans in force. */
+  bans(): readonly BanEntry[] {
+    return this.list.entries();
+  }
+
+  /** Why a peer ID, an IP, a subnet or a DataHub's host stands as it does. Throws INPUT_INVALID. */
+  explain(text: string): Explanation {
+    const { list, scores, seen, options } = this;
+    return explanation(text, { list, scores, seen, isWhitelisted: options.isWhitelisted });
   }
 
   isBanned(peerId: PeerId): boolean {
     return this.list.banOfPeer(peerId) !== undefined;
   }
 
-  onPeerBanned(peerId: PeerId, untilMs: number, reason: string, offence: Offence): void {
-    this.automatic.ban({ peerId, untilMs, reason, offence });
+  /** The higher of a peer's scores as author and as propagation source. */
+  scoreOf(peerId: PeerId): number {
+    return this.scores.getBanScore(peerId);
   }
 
-  private whyNotHere(entry: BanEntry): string | undefined {
-    const why = this.automatic.whyNotHere(entry);
-    const { key, because } = entry;
-    if (why !== undefined && because !== undefined)
-      this.manager.note([key, because], `ban of ${key} as address of ${because} not taken over: ${why}`);
-    return why;
+  /** Adds the reason's points to a score. A ban that follows is in force when this returns. */
+  addScore(subject: string, reason: BanReason, facts: OffenceFacts): ScoreOutcome {
+    const { recounted, ...outcome } = this.scores.addScore(subject, reason, facts);
+    if (outcome.ban !== undefined) this.automatic.ban(outcome.ban);
+    void recounted.then((ban) => {
+      if (ban !== undefined && !this.isBanned(ban.peerId)) this.automatic.ban(ban);
+    });
+    return outcome;
+  }
+
+  /** Records what failed at the host of a DataHub's URL, for `explain`; it has no consequences. */
+  noteAtHost(url: string, reason: BanReason, facts: { readonly topic: string; readonly hash: Hash | undefined }): void {
+    noteAtHost(this, url, reason, facts);
   }
 
   refusesAddress(ip: string): boolean {
-    if (this.list.banOfAddress(ip) === undefined) return false;
-    this.refused.add(1, { action: 'address_refused' });
+    const parsed = parseIp(ip);
+    if (parsed === undefined || this.list.banOfAddress(parsed) === undefined) return false;
+    this.enforcement.refused('address_refused');
     return true;
   }
 
   refusesPeer(peerId: PeerId): boolean {
-    if (this.list.banOfPeer(peerId) === undefined) return false;
-    this.refused.add(1, { action: 'peer_refused' });
+    if (!this.isBanned(peerId)) return false;
+    this.enforcement.refused('peer_refused');
     return true;
   }
 
   connectionOpened(peerId: PeerId, ip: string | undefined): void {
-    if (ip !== undefined) this.seen.saw(peerId, ip);
-    // Banned between the gate and now.
-    const ban = this.list.banOfPeer(peerId) ?? (ip === undefined ? undefined : this.list.banOfAddress(ip));
-    if (ban !== undefined) this.disconnect(peerId, ban.key);
+    const parsed = ip === undefined ? undefined : parseIp(ip);
+    if (parsed !== undefined) this.seen.saw(peerId, formatIp(parsed));
+    this.enforcement.connectionOpened(peerId, parsed);
   }
 
-  brokenFrame(peerId: PeerId): void {
+  malformedRpc(peerId: PeerId): void {
     const now = this.deps.clock.monotonic();
-    const last = this.brokenAtMs.get(peerId);
-    if (last !== undefined && now - last < BROKEN_FRAME_INTERVAL_MS) return;
-    this.brokenAtMs.delete(peerId);
-    this.brokenAtMs.set(peerId, now);
-    if (this.brokenAtMs.size > MAX_BROKEN_NEIGHBOURS) {
-      const oldest = this.brokenAtMs.keys().next();
-      if (!oldest.done) this.brokenAtMs.delete(oldest.value);
-    }
-    this.manager.addScore(peerId, 'protocol_violation', {
-      role: 'relay',
-      rule: 'broken_frame',
-      topic: '',
-      hash: undefined,
-    });
+    const last = this.malformedAtMs.get(peerId);
+    if (last !== undefined && now - last < MALFORMED_RPC_INTERVAL_MS) return;
+    this.malformedAtMs.set(peerId, now);
+    this.addScore(peerId, 'protocol_violation', { role: 'relay', rule: 'broken_frame', topic: '', hash: undefined });
   }
 
-  private enforce(event: BanEvent): void {
-    if (event.type === 'removed') {
-      if (event.why !== 'full') this.retryDialsSoon();
-      return;
-    }
-    const { entry } = event;
-    for (const peer of this.node?.currentlyConnectedPeers() ?? []) {
-      if (peer.id === entry.key || (entry.kind !== 'peer' && this.isAt(peer.addresses)))
-        this.disconnect(peer.id, entry.key);
-    }
+  /** What other servers changed in the store takes the same way as what this one changes. */
+  private async reloadBans(changed: Changed): Promise<void> {
+    for await (const changes of this.list.reload(changed)) this.apply(changes);
   }
 
-  /** Once for all bans that end in the same step. */
-  private retryDialsSoon(): void {
-    this.dialsDue ??= Promise.resolve()
-      .then(() => {
-        this.dialsDue = undefined;
-        this.node?.retryDials();
-      })
-      .catch((error: unknown) => this.deps.log.warn({ err: error }, 'dials not looked at again'));
+  private apply(changes: readonly BanChange[]): void {
+    this.enforcement.apply(changes);
+    for (const change of changes) if (change.type === 'left_out') this.noteLeftOut(change.entry, change.why);
   }
 
-  private isAt(addresses: readonly string[]): boolean {
-    return addresses.some((address) => this.list.banOfAddress(ipOfMultiaddr(address) ?? '') !== undefined);
-  }
-
-  private disconnect(peerId: PeerId, key: string): void {
-    this.refused.add(1, { action: 'disconnected' });
-    this.deps.log.info({ peerId, ban: key }, 'banned peer disconnected');
-    this.node?.disconnectPeer(peerId).catch((error: unknown) => {
-      this.deps.log.warn({ peerId, err: error }, 'banned peer not disconnected');
-    });
+  private noteLeftOut({ key, causedBy }: BanEntry, why: string): void {
+    const subjects = causedBy === undefined ? [key] : [key, causedBy];
+    this.scores.note(subjects, `ban of ${key} as address of ${causedBy} not taken over: ${why}`);
   }
 
   private purge(): void {
-    this.list.purge();
-    this.manager.purge();
-    // Who is still connected is seen now, however long ago that began.
-    for (const { id, addresses } of this.node?.currentlyConnectedPeers() ?? [])
-      for (const ip of addresses.map(socketIp)) if (ip !== undefined) this.seen.saw(id, ip);
+    this.apply(this.list.purge());
+    this.scores.purge();
+    // Peers that are still connected are seen now, however long ago they connected.
+    for (const { id, addresses } of this.enforcement.connectedPeers())
+      for (const ip of addresses.map(socketIp)) if (ip !== undefined) this.seen.saw(id, formatIp(ip));
     this.seen.purge();
     this.storePurge.start();
   }

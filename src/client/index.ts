@@ -1,10 +1,11 @@
-// What a program imports to administer a running node: `teranode-p2p/client`. It needs nothing of the server.
+// `teranode-p2p/client`: what a program imports to administer a running node. It does not load the server.
+
 export type { PeerSummary } from '../adapters/grpc/messages.ts';
-export type { ScoreReason } from '../adapters/grpc/peer-service.ts';
 export type { ClientTlsOptions } from '../adapters/rpc/tls.ts';
+export type { BanEntry, BanKind, Explanation } from '../domain/ban.ts';
+export type { BanReason, ExplainedOffence, Offence, RoleScore, ScoreRole } from '../domain/offence.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from '../lib/errors.ts';
-export type { BanEntry, BanKind, BanReason, Offence, ScoreRole } from '../ports/ban-store.ts';
-export type { ExplainedOffence, Explanation, PeerStanding, RoleScore } from '../ports/peer-admin.ts';
+export type { PeerStanding, ScoreReason } from '../ports/admin-api.ts';
 export {
   type AttemptOutcome,
   createPeerClient,

@@ -1,39 +1,47 @@
-// A typed client of the gRPC that this server offers; its PeerService half works with the Go service too. The command line stands on it.
+// A typed client of this server's gRPC API, which the command line uses. The methods of PeerService also work with the
+// Go service.
+
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from '../adapters/grpc/messages.ts';
-import { MAX_UNTIL_S, type ScoreReason } from '../adapters/grpc/peer-service.ts';
+import { MAX_UNTIL_S } from '../adapters/grpc/peer-service.ts';
 import { KEY_HEADER } from '../adapters/rpc/call-guard.ts';
 import { MAX_RESPONSE_BYTES, methodDefinition } from '../adapters/rpc/service-definition.ts';
 import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from '../adapters/rpc/tls.ts';
+import type { BanEntry, Explanation } from '../domain/ban.ts';
 import { PeerService } from '../gen/p2p_api_pb.js';
 import { PolicyService } from '../gen/teranode_p2p_pb.js';
 import { P2PError } from '../lib/errors.ts';
-import type { BanEntry } from '../ports/ban-store.ts';
-import type { Explanation, PeerStanding } from '../ports/peer-admin.ts';
+import type { PeerStanding, ScoreReason } from '../ports/admin-api.ts';
 import { dialAddress } from '../settings/types.ts';
 
 export interface PeerClientOptions {
-  /** `host:port`, or as Teranode's settings write it: `k8s:///name:port`, `http://host:port`. */
+  /** `host:port`, or as in the Teranode settings: `k8s:///name:port`, `http://host:port`. */
   readonly address: string;
-  /** Needed by calls that change something. */
+  /** Required by calls that change state. */
   readonly adminKey?: string | undefined;
-  /** Undefined: plain. */
+  /** Undefined: no TLS. */
   readonly tls?: ClientTlsOptions | undefined;
-  /** Of each call; default 20 s, longer than the server's own. */
+  /** Deadline of each call. Default 20 s, longer than the server's own. */
   readonly deadlineMs?: number | undefined;
 }
 
-/** How an attempt to connect or disconnect went; `error` is empty on success. */
+/** Result of an attempt to connect or disconnect; `error` is empty on success. */
 export interface AttemptOutcome {
   readonly success: boolean;
   readonly error: string;
 }
 
-/** Every method throws P2PError RPC_FAILED with `details.grpcCode`, the name of the status (`UNAVAILABLE`, `UNAUTHENTICATED`…). */
+/**
+ * Every method throws P2PError RPC_FAILED with `details.grpcCode`, the name of the status (`UNAVAILABLE`,
+ * `UNAUTHENTICATED`…).
+ */
 export interface PeerClient {
   getPeers(): Promise<PeerSummary[]>;
-  /** IP, CIDR, `host:port` or peer id; until unix ms, rounded up to whole seconds. Undefined: the server's default duration. */
+  /**
+   * IP, CIDR, `host:port` or peer id; until unix ms, rounded up to whole seconds. Undefined: the server's default
+   * duration.
+   */
   banPeer(subject: string, untilMs?: number): Promise<void>;
   /** False when there was nothing to lift. */
   unbanPeer(subject: string): Promise<boolean>;
@@ -48,7 +56,7 @@ export interface PeerClient {
   listBans(): Promise<BanEntry[]>;
   /** A peer id, an IP, or a DataHub's host. */
   explain(subject: string): Promise<Explanation>;
-  /** As `getPeers`, and what decides whether it syncs from each; times of the latter in ms. */
+  /** As `getPeers`, with what the choice of the sync peer depends on; times of the latter in ms. */
   listPeers(): Promise<(PeerSummary & PeerStanding)[]>;
   /** Open calls end with an error. */
   close(): void;
@@ -62,12 +70,15 @@ type Call = <M extends DescMethod>(
 ) => Promise<MessageShape<M['output']>>;
 
 /**
- * Connects with the first call. Throws ADDRESS_INVALID, ADMIN_KEY_REFUSED (no header can carry it), SETTINGS_INVALID (certificate files that
- * cannot be used).
+ * Connects with the first call. Throws ADDRESS_INVALID, ADMIN_KEY_REFUSED (not printable ASCII), SETTINGS_INVALID
+ * (unusable certificate files).
  */
 export function createPeerClient(options: PeerClientOptions): PeerClient {
   if (dialAddress.parse(options.address) === undefined) {
-    throw new P2PError('ADDRESS_INVALID', `the address of a gRPC server is ${dialAddress.expects}: ${options.address}`);
+    throw new P2PError(
+      'ADDRESS_INVALID',
+      `invalid gRPC address "${options.address}" (expected ${dialAddress.expects})`,
+    );
   }
   const hostPort = options.address.replace(/^(?:k8s:\/\/\/|https?:\/\/)/, '');
   const host = hostPort.slice(0, hostPort.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1');
@@ -133,7 +144,7 @@ function unaryCall<M extends DescMethod>(
 
 function failure(method: DescMethod, address: string, error: ServiceError | null): P2PError {
   const grpcCode = status[error?.code ?? status.UNKNOWN];
-  const said = (error?.details || 'no answer').replace(/\.? Resolution note: $/, '');
+  const said = (error?.details || 'no response').replace(/\.? Resolution note: $/, '');
   const message =
     error?.code === status.UNAVAILABLE
       ? `the gRPC server at ${address} is not available: ${said}`
@@ -152,17 +163,21 @@ function outcome({ success, error }: AttemptOutcome): AttemptOutcome {
 
 function untilSeconds(untilMs: number | undefined): bigint {
   if (untilMs === undefined) return 0n;
-  if (Number.isNaN(untilMs)) throw new P2PError('INPUT_INVALID', 'the end of a ban is unix ms, or undefined');
+  if (Number.isNaN(untilMs))
+    throw new P2PError('INPUT_INVALID', 'invalid end of a ban (expected Unix milliseconds, or undefined)');
   return BigInt(Math.max(1, Math.min(Math.ceil(untilMs / 1000), MAX_UNTIL_S)));
 }
 
-/** The library's own error would show the key. */
+/** Without the library's own error, which would show the key. */
 function keyMetadata(adminKey: string | undefined): Metadata {
   const metadata = new Metadata();
   try {
     if (adminKey) metadata.set(KEY_HEADER, adminKey);
     return metadata;
   } catch {
-    throw new P2PError('ADMIN_KEY_REFUSED', 'the admin key must be printable ASCII, for it travels in a header');
+    throw new P2PError(
+      'ADMIN_KEY_REFUSED',
+      'invalid admin key (expected printable ASCII, because it is sent in a header)',
+    );
   }
 }

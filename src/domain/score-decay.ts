@@ -1,10 +1,10 @@
 // How a score fades (spec "Ban Management"). Beside the ports, because memory and every store must come to the same
 // number.
 
-/** One point leaves with each whole interval. */
+/** One point decays with each whole interval. */
 export const DECAY_INTERVAL_MS = 60_000;
 
-/** What is left of a score, and the moment it is of: whole intervals are taken off, the rest of time is kept. */
+/** The decayed score and its time: whole intervals are subtracted, the remainder is kept for the next one. */
 export function decayed(score: number, atMs: number, nowMs: number): { readonly score: number; readonly atMs: number } {
   const intervals = Math.max(0, Math.floor((nowMs - atMs) / DECAY_INTERVAL_MS));
   return score > intervals

@@ -1,32 +1,29 @@
-// Builds the pipeline of each topic under each topic prefix and sets it as the node's topic handler.
+// Builds the pipeline of each topic of each network and sets it as topic handler of the network's node.
 
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { Attribution } from '../peers/attribution.ts';
 import { gaugeWithBound } from '../ports/metrics.ts';
-import type { P2PNode } from '../ports/p2p-node.ts';
+import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
+import type { TopicKind } from '../wire/format.ts';
 import { type ExecutorDependencies, executor } from './executor.ts';
 import type { ReportSize } from './limits/report-size.ts';
-import type { ReadTopic } from './messages.ts';
+import { decodersOf } from './messages.ts';
 import { type PipelineDependencies, topicPipeline } from './pipeline.ts';
-import { guardView, type PolicyOptions } from './view.ts';
-
-/** Full names of the topics under one prefix. */
-export type TopicNames = { readonly [K in ReadTopic]: string };
+import { guardViews, type PolicyOptions } from './view.ts';
 
 export interface GossipDependencies
-  extends Omit<ExecutorDependencies, 'blocks' | 'subtrees' | 'node'>,
+  extends Omit<ExecutorDependencies, 'blocks' | 'subtrees'>,
     Pick<PipelineDependencies, 'log' | 'onResult'> {
-  readonly node: P2PNode;
+  readonly networks: readonly P2PNetwork[];
+  readonly ownId: PeerId;
   readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly sync: SyncStatus;
   readonly isBanned: (peerId: PeerId) => boolean;
 }
 
 export interface GossipOptions {
-  /** Our own prefix first. */
-  readonly topics: readonly TopicNames[];
   readonly policy: PolicyOptions;
   readonly isShadow: (rule: string) => boolean;
   readonly peerMap: { readonly maxSize: number; readonly ttlMs: number; readonly cleanUpIntervalMs: number };
@@ -35,12 +32,15 @@ export interface GossipOptions {
 export interface Gossip {
   readonly blocks: Attribution;
   readonly subtrees: Attribution;
+  /** Begins to forget old announcements. */
+  start(): void;
+  /** May be called twice. */
   stop(): void;
 }
 
-/** Sets the node's topic handlers; the node may be started afterwards. */
+/** Sets the topic handlers of every network's node; the nodes may be started afterwards. */
 export function attachGossip(deps: GossipDependencies, options: GossipOptions): Gossip {
-  const { node, clock, metrics, log, onResult } = deps;
+  const { clock, metrics, networks } = deps;
   const { maxSize, ttlMs, cleanUpIntervalMs } = options.peerMap;
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', maxAnnouncements: maxSize, ttlMs });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', maxAnnouncements: maxSize, ttlMs });
@@ -48,39 +48,24 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
     const help = 'Entries that validation rules remember';
     gaugeWithBound(metrics, { name: 'teranode_p2p_rule_entries', help, labels: { kind } }, size, bound);
   };
-  const view = guardView(
-    {
-      ...deps,
-      ownId: node.hostId(),
-      blocks,
-      subtrees,
-      prefixes: options.topics.length,
-      connectedSinceMs: (peerId) => node.connectedSinceMs?.(peerId),
-      reportSize,
-    },
-    options.policy,
-  );
   const execute = executor({ ...deps, blocks, subtrees });
-  for (const names of options.topics) {
-    for (const [kind, name] of Object.entries(names) as [ReadTopic, string][]) {
-      node.setTopicHandler(
-        name,
-        topicPipeline(kind, {
-          view,
-          execute,
-          isShadow: options.isShadow,
-          clock,
-          log,
-          metrics,
-          ...(onResult === undefined ? {} : { onResult }),
-        }),
-      );
+  for (const { network, view } of guardViews({ ...deps, blocks, subtrees, reportSize }, options.policy, networks)) {
+    for (const [kind, name] of Object.entries(network.topics) as [TopicKind, string][]) {
+      const pipeline = { ...deps, decode: decodersOf(network.wire), view, execute, isShadow: options.isShadow };
+      network.node.setTopicHandler(name, topicPipeline(kind, pipeline));
     }
   }
-  const timer = setInterval(() => {
-    blocks.cleanUp();
-    subtrees.cleanUp();
-  }, cleanUpIntervalMs);
-  timer.unref();
-  return { blocks, subtrees, stop: () => clearInterval(timer) };
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    blocks,
+    subtrees,
+    start: () => {
+      const cleanUp = () => {
+        blocks.cleanUp();
+        subtrees.cleanUp();
+      };
+      timer ??= setInterval(cleanUp, cleanUpIntervalMs).unref();
+    },
+    stop: () => clearInterval(timer),
+  };
 }

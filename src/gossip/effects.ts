@@ -2,8 +2,8 @@
 
 import type { BlockHash, Hash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
+import type { BanReason } from '../domain/offence.ts';
 import type { PeerPatch } from '../peers/registry.ts';
-import type { BanReason } from '../ports/ban-store.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
 
 export type Effect =

@@ -1,16 +1,16 @@
 // The one place that runs effects. Nothing here waits: Kafka is a bounded queue, the rest is memory.
 
+import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { Hash, PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
+import type { BanReason } from '../domain/offence.ts';
 import type { Attribution } from '../peers/attribution.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
-import type { BanReason } from '../ports/ban-store.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
-import { encodeKafkaBlock, encodeKafkaSubtree } from '../wire/kafka-messages.ts';
 import type { Effect } from './effects.ts';
 
 /** The part of the ban service that records offences. */
@@ -25,8 +25,8 @@ export interface ScoreKeeper {
 export interface ExecutorDependencies {
   readonly blocks: Attribution;
   readonly subtrees: Attribution;
-  readonly blockProducer: Producer;
-  readonly subtreeProducer: Producer;
+  readonly blockProducer: Pick<Producer<BlockAnnouncement>, 'publish'>;
+  readonly subtreeProducer: Pick<Producer<SubtreeAnnouncement>, 'publish'>;
   readonly node: Pick<P2PNode, 'updatePeerHeight'>;
   readonly scores: ScoreKeeper;
   readonly registry: Pick<PeerRegistry, 'heard'>;
@@ -58,14 +58,10 @@ function run(effect: Effect, deps: ExecutorDependencies, withheld: Counter): voi
       deps.subtrees.record(effect.hash, effect);
       return;
     case 'publish_block':
-      deps.blockProducer.publish(
-        encodeKafkaBlock({ hash: effect.hash, url: effect.dataHubUrl, peerId: effect.author }),
-      );
+      deps.blockProducer.publish({ hash: effect.hash, url: effect.dataHubUrl, peerId: effect.author });
       return;
     case 'publish_subtree':
-      deps.subtreeProducer.publish(
-        encodeKafkaSubtree({ hash: effect.hash, url: effect.dataHubUrl, peerId: effect.author }),
-      );
+      deps.subtreeProducer.publish({ hash: effect.hash, url: effect.dataHubUrl, peerId: effect.author });
       return;
     case 'offence':
       deps.scores.addScore(effect.author, effect.reason, {
@@ -77,7 +73,7 @@ function run(effect: Effect, deps: ExecutorDependencies, withheld: Counter): voi
       return;
     case 'heard':
       deps.registry.heard(effect.peerId, effect.patch);
-      if (effect.patch.claimed !== undefined) deps.node.updatePeerHeight(effect.peerId, effect.patch.claimed.height);
+      if (effect.patch.claimed !== undefined) deps.node.updatePeerHeight?.(effect.peerId, effect.patch.claimed.height);
       return;
     case 'notify':
       deps.notify({ ...effect.notification, atMs: deps.clock.now() } as Notification);

@@ -7,13 +7,14 @@ import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { DataHubUrlFault } from '../peers/datahub/datahub-url.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../wire/best-block.ts';
+import type { TopicKind } from '../wire/format.ts';
 import { checkProofOfWork, targetFromCompact } from '../wire/header.ts';
 import { MAX_MESSAGE_BYTES } from '../wire/message-sizes.ts';
 import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
 import { peerIdFromPublicKey } from '../wire/peer-id.ts';
 import type { SubtreeMessage } from '../wire/subtree.ts';
-import type { ReadTopic, TopicMessages } from './messages.ts';
+import type { ReceivedMessages } from './messages.ts';
 import type { ReceivedBlock } from './received-block.ts';
 import { forwardedOnly, ignored, rejected, type SkipReason, type ValidationResult } from './validation-result.ts';
 
@@ -189,18 +190,18 @@ const dataHubUrlIfAny: MessageGuard<{ readonly dataHubUrl: string }> = (message,
   message.dataHubUrl === '' ? undefined : dataHubUrl(message, envelope, view);
 
 /** The checks before decoding, the same for every topic but for the size. */
-function envelope(topic: ReadTopic): readonly EnvelopeGuard[] {
+function envelope(topic: TopicKind): readonly EnvelopeGuard[] {
   const sizeOfTopic = size(MAX_MESSAGE_BYTES[topic]);
   return [ownMessage, bannedAuthor, otherPrefix, authorRate, sourceRate, sizeOfTopic, peerDiscovery, notReplayed];
 }
 
-type GuardRow<K extends ReadTopic> = {
+type GuardRow<K extends TopicKind> = {
   readonly envelope: readonly EnvelopeGuard[];
-  readonly message: readonly MessageGuard<TopicMessages[K]>[];
+  readonly message: readonly MessageGuard<ReceivedMessages[K]>[];
 };
 
 /** Decoding happens between the two columns; it checks the form of fields and hashes. */
-export const GUARDS: { readonly [K in ReadTopic]: GuardRow<K> } = {
+export const GUARDS: { readonly [K in TopicKind]: GuardRow<K> } = {
   block: {
     envelope: envelope('block'),
     message: [

@@ -8,14 +8,16 @@ import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { GossipMessage, TopicHandler, ValidationDecision } from '../ports/p2p-node.ts';
 import type { FaultCode } from '../wire/fault.ts';
+import type { TopicKind } from '../wire/format.ts';
 import type { Effect } from './effects.ts';
 import { GUARDS, type GuardView, POLICY_RULES } from './guards.ts';
 import { HANDLERS } from './handlers/index.ts';
 import { sampled } from './limits/sampled.ts';
-import { DECODERS, type ReadTopic, type TopicMessages } from './messages.ts';
+import type { Decoders, ReceivedMessages } from './messages.ts';
 import { ACCEPTED, ignored, rejected, type SkipReason, type ValidationResult } from './validation-result.ts';
 
 export interface PipelineDependencies {
+  readonly decode: Decoders;
   readonly view: GuardView;
   readonly execute: (effects: readonly Effect[]) => void;
   /** True for a rule in shadow mode: what it would stop is recorded and passes. */
@@ -40,7 +42,7 @@ interface Counters {
 const HANDLER_BUCKETS = [25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 250e-3, 1];
 
 /** The handler that validates and processes the messages of one topic. It never throws. */
-export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDependencies): TopicHandler {
+export function topicPipeline<K extends TopicKind>(kind: K, deps: PipelineDependencies): TopicHandler {
   const { metrics } = deps;
   const counters: Counters = {
     results: metrics.counter(
@@ -83,7 +85,7 @@ export function topicPipeline<K extends ReadTopic>(kind: K, deps: PipelineDepend
   };
 }
 
-function safely<K extends ReadTopic>(
+function safely<K extends TopicKind>(
   kind: K,
   envelope: GossipMessage,
   deps: PipelineDependencies,
@@ -98,7 +100,7 @@ function safely<K extends ReadTopic>(
   }
 }
 
-function validate<K extends ReadTopic>(
+function validate<K extends TopicKind>(
   kind: K,
   envelope: GossipMessage,
   deps: PipelineDependencies,
@@ -109,14 +111,14 @@ function validate<K extends ReadTopic>(
     const result = guard(envelope, view);
     if (result !== undefined && !passesInShadow(result, kind, envelope, undefined, deps, counters)) return result;
   }
-  const decoded = DECODERS[kind](envelope.bytes);
+  const decoded = deps.decode[kind](envelope.bytes);
   if (!decoded.ok) {
     counters.faults.add(1, { topic: kind, fault: decoded.fault.code });
     const result = resultOfFault(decoded.fault.code);
     penalize(result, envelope, undefined, deps);
     return result;
   }
-  const message: TopicMessages[K] = decoded.message;
+  const message: ReceivedMessages[K] = decoded.message;
   for (const guard of GUARDS[kind].message) {
     const result = guard(message, envelope, view);
     if (result !== undefined && !passesInShadow(result, kind, envelope, message, deps, counters)) return result;
@@ -132,7 +134,7 @@ function validate<K extends ReadTopic>(
  */
 function passesInShadow(
   result: ValidationResult,
-  kind: ReadTopic,
+  kind: TopicKind,
   envelope: GossipMessage,
   message: object | undefined,
   deps: PipelineDependencies,

@@ -2,7 +2,7 @@
 // only once.
 
 import type { BlockHash } from '../domain/ids.ts';
-import { type BlockMessage, decodeBlock } from '../wire/block.ts';
+import type { BlockMessage } from '../wire/block.ts';
 import type { Decoded } from '../wire/fault.ts';
 import { type BlockHeader, hashHeader, parseHeader } from '../wire/header.ts';
 
@@ -32,8 +32,7 @@ export interface ReceivedBlock extends Omit<BlockMessage, 'header'> {
   readonly header: ReceivedHeader | undefined;
 }
 
-export function decodeReceivedBlock(bytes: Uint8Array): Decoded<ReceivedBlock> {
-  const decoded = decodeBlock(bytes);
+export function receivedBlock(decoded: Decoded<BlockMessage>): Decoded<ReceivedBlock> {
   if (!decoded.ok) return decoded;
   const { header, ...rest } = decoded.message;
   return { ok: true, message: { ...rest, header: header && new ReceivedHeader(header) } };

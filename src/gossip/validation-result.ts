@@ -1,5 +1,5 @@
 // The result of validating a gossip message: whether it is forwarded, and whether this node acts on it.
-import type { BanReason } from '../ports/ban-store.ts';
+import type { BanReason } from '../domain/offence.ts';
 import type { ValidationDecision } from '../ports/p2p-node.ts';
 
 /**

@@ -1,4 +1,5 @@
-// The facts that validators read, collected from the parts that keep them.
+// The facts that validators read, collected from the parts that keep them: one view per network, because sequence numbers
+// and connections are those of one libp2p node, and what passed in one network is forwarded in the others.
 
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
@@ -6,13 +7,15 @@ import type { Rate } from '../lib/token-bucket.ts';
 import type { Attribution } from '../peers/attribution.ts';
 import { type DataHubUrlRules, dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { P2PNetwork } from '../ports/network.ts';
+import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { GuardView } from './guards.ts';
 import { passedElsewhere } from './limits/passed-elsewhere.ts';
 import { peerDiscoveryRate } from './limits/peer-discovery-rate.ts';
 import { MAX_BUCKETS, PeerRates } from './limits/rates.ts';
 import { type ReportSize, unreported } from './limits/report-size.ts';
-import { SequenceNumbers } from './limits/sequence-numbers.ts';
+import { MAX_AUTHORS, SequenceNumbers } from './limits/sequence-numbers.ts';
 
 export interface PolicyOptions {
   readonly powLimitBits: number;
@@ -30,6 +33,9 @@ export interface PolicyOptions {
   readonly maxTargetRatio: number;
 }
 
+/** What validators need of a network. */
+export type GuardedNetwork = Pick<P2PNetwork, 'name'> & { readonly node: Pick<P2PNode, 'connectedSinceMs'> };
+
 export interface ViewDependencies {
   readonly ownId: PeerId;
   readonly blocks: Attribution;
@@ -37,12 +43,6 @@ export interface ViewDependencies {
   readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly isBanned: (peerId: PeerId) => boolean;
   readonly sync: SyncStatus;
-  /**
-   * Monotonic ms at which the peer's newest connection began; undefined when there is none or the node does not know.
-   */
-  readonly connectedSinceMs: (peerId: PeerId) => number | undefined;
-  /** Number of topic prefixes that this node reads. */
-  readonly prefixes: number;
   readonly clock: Clock;
   readonly reportSize?: ReportSize;
 }
@@ -61,15 +61,60 @@ function lateRate({ perSecond, burst }: Rate): Rate {
   return { perSecond: perSecond * LATE_SHARE, burst: Math.max(1, burst * LATE_SHARE) };
 }
 
-export function guardView(deps: ViewDependencies, options: PolicyOptions): GuardView {
-  const { ownId, blocks, subtrees, chain, clock, reportSize = unreported } = deps;
+/** A view for each network, in their order. Rates hold for all networks together. */
+export function guardViews<N extends GuardedNetwork>(
+  deps: ViewDependencies,
+  options: PolicyOptions,
+  networks: readonly N[],
+): readonly { readonly network: N; readonly view: GuardView }[] {
+  const { clock, reportSize = unreported } = deps;
+  const rates = peerRates(clock, options, reportSize);
+  const elsewhere = passedElsewhere(networks.length, reportSize);
+  const shared = sharedView(deps, options, reportSize);
+  const numbers = new Map(networks.map(({ node }) => [node, new SequenceNumbers(clock)] as const));
+  const authors = () => [...numbers.values()].reduce((sum, { size }) => sum + size, 0);
+  reportSize('replay', authors, MAX_AUTHORS * numbers.size);
+  return networks.map((network) => {
+    const { node } = network;
+    const ofNode = numbers.get(node) ?? new SequenceNumbers(clock);
+    const view: GuardView = {
+      ...shared,
+      ...elsewhere(network.name),
+      authorRate: (author, seqno, isDirect) => {
+        const connectedSinceMs = isDirect ? () => node.connectedSinceMs?.(author) : undefined;
+        const isLate = ofNode.isLate(author, seqno, connectedSinceMs);
+        return !isLate || isDirect ? rates.ofAuthor(author) : rates.ofLateMessages(author);
+      },
+      sourceRate: rates.ofSource,
+      isReplay: (author, seqno) => ofNode.isReplay(author, seqno),
+    };
+    return { network, view };
+  });
+}
+
+function peerRates(clock: Clock, options: PolicyOptions, reportSize: ReportSize) {
   const authors = new PeerRates(clock, options.authorRate);
   const late = new PeerRates(clock, lateRate(options.authorRate));
   const sources = new PeerRates(clock, options.sourceRate);
-  const numbers = new SequenceNumbers(clock, reportSize);
   reportSize('author_rate', () => authors.size, MAX_BUCKETS);
   reportSize('author_rate_late', () => late.size, MAX_BUCKETS);
   reportSize('relay_rate', () => sources.size, MAX_BUCKETS);
+  return {
+    ofAuthor: (author: PeerId) => authors.take(author),
+    ofLateMessages: (author: PeerId) => (late.take(author) === 'ok' ? 'ok' : 'over'),
+    ofSource: (receivedFrom: PeerId) => sources.take(receivedFrom),
+  } as const;
+}
+
+type OfNetwork = 'authorRate' | 'sourceRate' | 'isReplay' | 'passedElsewhere' | 'passed';
+
+/** What is the same in every network. */
+function sharedView(
+  deps: ViewDependencies,
+  options: PolicyOptions,
+  reportSize: ReportSize,
+): Omit<GuardView, OfNetwork> {
+  const { ownId, blocks, subtrees, chain, clock } = deps;
   return {
     ownId,
     verifiesHeaderPow: options.verifiesHeaderPow,
@@ -79,20 +124,12 @@ export function guardView(deps: ViewDependencies, options: PolicyOptions): Guard
     subtreeAnnouncedBy: (hash, author) => subtrees.knows(hash, author),
     mayForwardPeerDiscovery: peerDiscoveryRate(clock, reportSize),
     isBanned: deps.isBanned,
-    ...passedElsewhere(deps.prefixes, reportSize),
     // While the node catches up from one peer, announcements of others would only slow it down (spec: handlers skip
     // while syncing).
     shouldForward: (author, height) => {
       const peer = chain.isSyncing() ? deps.sync.syncPeer() : undefined;
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
-    authorRate: (author, seqno, isDirect) => {
-      const connectedSinceMs = isDirect ? () => deps.connectedSinceMs(author) : undefined;
-      if (!numbers.isLate(author, seqno, connectedSinceMs) || isDirect) return authors.take(author);
-      return late.take(author) === 'ok' ? 'ok' : 'over';
-    },
-    sourceRate: (receivedFrom) => sources.take(receivedFrom),
-    isReplay: (author, seqno) => numbers.isReplay(author, seqno),
     dataHubUrlFault: dataHubUrlCheck(options.dataHubUrls),
     ownHeightOf: (hash) => chain.heightOf(hash),
     easiestTarget: () => {

@@ -8,7 +8,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { DirectStreamHandler, P2PNode } from '../ports/p2p-node.ts';
-import { encodeHandshake, type HandshakeMessage } from '../wire/handshake.ts';
+import type { HandshakeMessage } from '../wire/handshake.ts';
 import { type ChainTip, isAhead, judgeHandshake, ownHandshake } from './answer.ts';
 import { type HandshakeCounters, type HandshakeWay, handshakeCounters } from './counters.ts';
 import { Greeter } from './greeter.ts';
@@ -23,10 +23,9 @@ import { Veracks } from './veracks.ts';
 export type HandshakeRule = 'author_mismatch' | 'hash_form';
 
 export interface HandshakeDependencies {
-  readonly node: Pick<
-    P2PNode,
-    'publish' | 'sendToPeer' | 'hostId' | 'disconnectPeer' | 'getTopic' | 'updatePeerHeight'
-  >;
+  /** All nodes seen as one. */
+  readonly node: Pick<P2PNode, 'sendToPeer' | 'disconnectPeer' | 'updatePeerHeight'>;
+  readonly ownId: PeerId;
   /** The chain tracker: the tip of our own chain, undefined when it was never known. Must not reject. */
   readonly chain: { latestTip(): Promise<ChainTip | undefined> };
   readonly registry: Pick<PeerRegistry, 'heard'>;
@@ -44,7 +43,7 @@ export interface HandshakeDependencies {
 }
 
 export interface HandshakeOptions {
-  /** Our own network first, then the further ones (`p2p_further_topic_prefixes`); never empty. */
+  /** Never empty. */
   readonly networks: readonly HandshakeNetwork[];
   /** `teranode/bitcoin/<version>`. */
   readonly userAgent: string;
@@ -81,6 +80,9 @@ export class Handshake {
   constructor(deps: HandshakeDependencies, options: HandshakeOptions) {
     this.deps = deps;
     this.options = options;
+    // For peers of which no network is known.
+    const [first] = options.networks;
+    if (first === undefined) throw new RangeError('the handshake needs at least one network');
     this.topicPrefixes = options.networks.map(({ topicPrefix }) => topicPrefix);
     const counters = handshakeCounters(deps.metrics);
     this.counters = counters;
@@ -95,8 +97,7 @@ export class Handshake {
     const { random = Math.random } = deps;
     const sender = new StreamSender({ ...deps, counters });
     this.sender = sender;
-    const version = (topicPrefix: string) => this.own('version', topicPrefix);
-    const verack = (topicPrefix: string) => this.own('verack', topicPrefix);
+    const version = (network: HandshakeNetwork) => this.own('version', network);
     this.topicVersions = new TopicVersions({ ...deps, counters, version }, options);
     this.greeter = new Greeter({
       ...deps,
@@ -104,10 +105,15 @@ export class Handshake {
       sender,
       counters,
       prefixKnown: (peerId) => this.prefixes.known(peerId),
-      version: (peerId) => version(this.prefixes.of(peerId)),
+      version: (peerId) => version(this.prefixes.of(peerId) ?? first),
       publishOnTopic: () => this.topicVersions.request(),
     });
-    this.veracks = new Veracks({ ...deps, sender, counters, verack });
+    this.veracks = new Veracks({
+      ...deps,
+      sender,
+      counters,
+      verack: (topicPrefix, peerId) => this.own('verack', this.prefixes.withPrefix(topicPrefix, peerId) ?? first),
+    });
   }
 
   /** Tells the topic once; to be called when the node runs. Streams and connections are served from the beginning. */
@@ -145,10 +151,10 @@ export class Handshake {
 
   private receive(message: HandshakeMessage, sender: PeerId, way: HandshakeWay): void {
     if (this.stopping !== undefined) return;
-    const { isBanned, charge, node, registry } = this.deps;
+    const { isBanned, charge, node, ownId, registry } = this.deps;
     const { topicPrefixes } = this;
     const { mayUseUrl } = this.options;
-    const judgement = judgeHandshake(message, { ownId: node.hostId(), sender, topicPrefixes, isBanned, mayUseUrl });
+    const judgement = judgeHandshake(message, { ownId, sender, topicPrefixes, isBanned, mayUseUrl });
     this.counters.received(message.type, way, judgement.outcome);
     if (judgement.outcome === 'author_mismatch') charge?.(sender, 'author_mismatch');
     if (judgement.outcome === 'other_prefix') this.refusals.refuse(sender, message.topicPrefix);
@@ -156,7 +162,7 @@ export class Handshake {
     this.deps.log.trace({ peerId: sender, type: message.type, way }, 'handshake received');
     if (this.deps.isConnected(sender)) this.prefixes.said(sender, message.topicPrefix);
     registry.heard(sender, judgement.patch);
-    node.updatePeerHeight(sender, message.bestHeight);
+    node.updatePeerHeight?.(sender, message.bestHeight);
     if (judgement.isAnswered) this.veracks.request(sender, message.topicPrefix);
     if (this.deps.onAhead !== undefined) void this.compare(message, sender, this.deps.onAhead);
   }
@@ -166,9 +172,9 @@ export class Handshake {
     if (own !== undefined && this.stopping === undefined && isAhead(message, own)) onAhead(sender);
   }
 
-  private async own(type: HandshakeMessage['type'], topicPrefix: string): Promise<Uint8Array> {
-    const identity = { ...this.options, peerId: this.deps.node.hostId() };
+  private async own(type: HandshakeMessage['type'], { wire, topicPrefix }: HandshakeNetwork): Promise<Uint8Array> {
+    const identity = { ...this.options, peerId: this.deps.ownId };
     const tip = (await this.deps.chain.latestTip()) ?? UNKNOWN_TIP;
-    return encodeHandshake(ownHandshake(type, topicPrefix, identity, tip));
+    return wire.encode.handshake(ownHandshake(type, topicPrefix, identity, tip));
   }
 }

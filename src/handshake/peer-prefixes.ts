@@ -1,10 +1,9 @@
-// Which topic prefix to use with a peer, for a node between two networks: a peer of one network refuses the prefix of
-// the other. The prefix in the peer's own messages wins over its subscriptions. Until one of them is known, our version
-// is held back for a moment.
+// Which network a peer belongs to, for a server of several networks: a peer of one network refuses the topic prefix of
+// another. The prefix in the peer's own messages wins over its subscriptions, among the networks whose node is connected
+// to it. Until one of them is known, our version is held back for a moment.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { P2PNode } from '../ports/p2p-node.ts';
 import type { HandshakeCounters } from './counters.ts';
 import type { HandshakeNetwork } from './topic-versions.ts';
 
@@ -15,7 +14,6 @@ const CHECK_INTERVAL_MS = 50;
 const MAX_HEARD = 2000;
 
 export interface PeerPrefixesDependencies {
-  readonly node: Pick<P2PNode, 'getTopic'>;
   readonly counters: HandshakeCounters;
   readonly clock: Clock;
 }
@@ -28,7 +26,6 @@ interface Held {
 
 export class PeerPrefixes {
   private readonly deps: PeerPrefixesDependencies;
-  /** Our own first. */
   private readonly networks: readonly HandshakeNetwork[];
   private readonly heard = new LRUCache<PeerId, string>({ max: MAX_HEARD });
   private readonly held = new Map<PeerId, Held>();
@@ -40,17 +37,23 @@ export class PeerPrefixes {
     deps.counters.bounded('prefixes', MAX_HEARD, () => this.heard.size);
   }
 
-  /** The prefix of its last message, else of its subscriptions, else our own. */
-  of(peerId: PeerId): string {
+  /** The network of its last message, else of its subscriptions, else the first network in reach. */
+  of(peerId: PeerId): HandshakeNetwork | undefined {
     const said = this.heard.peek(peerId);
-    if (said !== undefined) return said;
-    const subscribed = this.networks.find(({ topic }) => this.subscribersOf(topic).includes(peerId));
-    return (subscribed ?? this.networks[0])?.topicPrefix ?? '';
+    if (said !== undefined) return this.withPrefix(said, peerId);
+    const inReach = this.inReach(peerId);
+    return inReach.find((network) => subscribersOf(network).includes(peerId)) ?? inReach[0];
   }
 
-  /** Resolves when the prefix is known, at the latest after two seconds; at once when there is only one prefix. */
+  /** The network with this topic prefix whose node is connected to the peer, else any with this prefix. */
+  withPrefix(topicPrefix: string, peerId: PeerId): HandshakeNetwork | undefined {
+    const all = this.networks.filter((network) => network.topicPrefix === topicPrefix);
+    return all.find(({ isConnected }) => isConnected(peerId)) ?? all[0];
+  }
+
+  /** Resolves when the network is known, at the latest after two seconds; at once when only one is in reach. */
   known(peerId: PeerId): Promise<void> {
-    if (this.networks.length < 2) return Promise.resolve();
+    if (this.inReach(peerId).length < 2) return Promise.resolve();
     const held = this.held.get(peerId) ?? this.hold(peerId);
     this.check();
     return held.promise;
@@ -91,12 +94,18 @@ export class PeerPrefixes {
 
   private check(): void {
     const nowMs = this.deps.clock.monotonic();
-    const subscribed = new Set(this.networks.flatMap(({ topic }) => this.subscribersOf(topic)));
+    const subscribed = new Set(this.networks.flatMap(subscribersOf));
     for (const [peerId, { untilMs }] of [...this.held])
       if (nowMs >= untilMs || this.heard.has(peerId) || subscribed.has(peerId)) this.release(peerId);
   }
 
-  private subscribersOf(topic: string): PeerId[] {
-    return this.deps.node.getTopic(topic)?.subscribers() ?? [];
+  /** Networks whose node is connected to the peer; all where no node reports it. */
+  private inReach(peerId: PeerId): readonly HandshakeNetwork[] {
+    const connected = this.networks.filter(({ isConnected }) => isConnected(peerId));
+    return connected.length > 0 ? connected : this.networks;
   }
+}
+
+function subscribersOf({ topic, node }: HandshakeNetwork): PeerId[] {
+  return node.getTopic(topic)?.subscribers() ?? [];
 }

@@ -8,13 +8,18 @@ import { type Repeating, repeating } from '../lib/repeating.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
+import type { WireFormat } from '../wire/format.ts';
 import type { HandshakeCounters } from './counters.ts';
 
-/** A network that we are part of. */
+/** A network as the handshake sees it. */
 export interface HandshakeNetwork {
   readonly topicPrefix: string;
   /** Full name of its handshake topic. */
   readonly topic: string;
+  readonly wire: Pick<WireFormat, 'encode'>;
+  readonly node: Pick<P2PNode, 'publish' | 'getTopic'>;
+  /** Whether this network's node has a connection to the peer. */
+  readonly isConnected: (peerId: PeerId) => boolean;
 }
 
 export interface TopicVersionsOptions {
@@ -26,8 +31,7 @@ export interface TopicVersionsOptions {
 }
 
 export interface TopicVersionsDependencies {
-  readonly node: Pick<P2PNode, 'publish' | 'getTopic'>;
-  readonly version: (topicPrefix: string) => Promise<Uint8Array>;
+  readonly version: (network: HandshakeNetwork) => Promise<Uint8Array>;
   readonly counters: HandshakeCounters;
   readonly clock: Clock;
   readonly log: Logger;
@@ -80,19 +84,20 @@ export class TopicVersions {
 
   private subscribers(): number {
     const all = new Set<PeerId>();
-    for (const { topic } of this.options.networks)
-      for (const peerId of this.deps.node.getTopic(topic)?.subscribers() ?? []) all.add(peerId);
+    for (const { topic, node } of this.options.networks)
+      for (const peerId of node.getTopic(topic)?.subscribers() ?? []) all.add(peerId);
     return all.size;
   }
 
   private async publish(): Promise<void> {
     this.timer = undefined;
     this.publishedMs = this.deps.clock.monotonic();
-    for (const { topic, topicPrefix } of this.options.networks) {
+    for (const network of this.options.networks) {
+      const { topic, node } = network;
       try {
-        const bytes = await this.deps.version(topicPrefix);
+        const bytes = await this.deps.version(network);
         if (this.stopped) return;
-        const outcome = await withDeadline(this.deps.node.publish(topic, bytes), PUBLISH_DEADLINE_MS);
+        const outcome = await withDeadline(node.publish(topic, bytes), PUBLISH_DEADLINE_MS);
         this.deps.counters.sent('version', 'topic', outcome === 'suppressed' ? 'suppressed' : 'sent');
       } catch (error) {
         this.deps.counters.sent('version', 'topic', 'failed');

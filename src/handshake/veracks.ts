@@ -15,7 +15,7 @@ export interface VeracksDependencies {
   readonly counters: HandshakeCounters;
   readonly clock: Clock;
   readonly isConnected: (peerId: PeerId) => boolean;
-  readonly verack: (topicPrefix: string) => Promise<Uint8Array>;
+  readonly verack: (topicPrefix: string, peerId: PeerId) => Promise<Uint8Array>;
 }
 
 interface Answer {
@@ -97,7 +97,7 @@ export class Veracks {
   private async answer(peerId: PeerId, topicPrefix: string): Promise<void> {
     const answer: Answer = { pending: undefined, endedMs: undefined, timer: undefined };
     this.answers.set(peerId, answer);
-    const delivery = await this.deps.sender.send(peerId, () => this.deps.verack(topicPrefix));
+    const delivery = await this.deps.sender.send(peerId, () => this.deps.verack(topicPrefix, peerId));
     this.deps.counters.sent('verack', 'stream', delivery);
     // The peer has a new connection, or the handshake has stopped.
     if (this.answers.get(peerId) !== answer) return;

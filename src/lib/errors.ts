@@ -1,33 +1,92 @@
-// Every error that this program throws has a code from one table, so that operators and callers can tell them apart
-// without reading text. What a peer does wrong is a value (Fault, ValidationResult), never one of these.
+// Every error that this program throws has a code from one table, so that operators and callers can tell errors apart
+// without reading text. A peer's mistake is a value (Fault, ValidationResult), never one of these.
 
-/** Code -> what it means and what to do. `docs/errors.md` is kept equal to this table by a test. */
+/** What a caller over HTTP or gRPC gets when an error of a code ends its request. */
+interface ErrorAnswer {
+  /** undefined: the error is a fault of this server. It answers 500 `INTERNAL` without the text, which the log has. */
+  readonly http: { readonly status: number; readonly code: string } | undefined;
+  /** `INTERNAL`: likewise without the text. */
+  readonly grpc: 'INVALID_ARGUMENT' | 'UNAVAILABLE' | 'DEADLINE_EXCEEDED' | 'INTERNAL';
+}
+
+const OUR_FAULT = { http: undefined, grpc: 'INTERNAL' } as const satisfies ErrorAnswer;
+const INVALID_INPUT = {
+  http: { status: 400, code: 'INPUT_INVALID' },
+  grpc: 'INVALID_ARGUMENT',
+} as const satisfies ErrorAnswer;
+
+/**
+ * Code -> what it means and what to do, and how HTTP and gRPC answer it. `docs/errors.md` is kept equal to this table
+ * by a test.
+ */
 export const ERROR_CODES = {
-  SETTINGS_INVALID:
-    'One or more settings, or files that they name, are missing or wrong. The message names each one and what would be right.',
-  DATA_FOLDER_LOCKED: 'Another process uses this dataFolder. Give each node a folder of its own.',
-  DATA_FOLDER_UNUSABLE: 'The dataFolder cannot be created or written.',
-  LISTEN_FAILED: 'An address could not be listened on. Choose another port, or stop what uses it.',
-  PRIVATE_KEY_INVALID: 'The private key is not 64 or 96 bytes of hex whose public half belongs to its seed.',
-  NODE_NOT_STARTED: 'The P2P node was used before start or after stop.',
-  TOPIC_UNKNOWN: 'A topic was used that the node was not started with.',
-  MESSAGE_TOO_LARGE: 'A message to publish exceeds the 1 MiB that gossip carries.',
-  PEER_UNREACHABLE: 'No connection to the peer could be made, or it does not speak the protocol.',
-  ADDRESS_INVALID: 'A text is no multiaddr, IP address, domain name or URL of the kind needed.',
-  KAFKA_URL_INVALID: 'A Kafka URL is malformed or has a parameter out of its range.',
-  CHAIN_INVALID: 'A header does not connect, has no work, or belongs to another network.',
-  CHAIN_STORE: 'The store of the embedded chain cannot be opened or is damaged.',
-  INPUT_INVALID:
-    'A request names an address, subnet, peer id, reason or time that is none. The message says what would be right.',
-  STORE_UNAVAILABLE:
-    'The store of bans and scores does not answer. It is asked again; what is in memory stays in force.',
-  STORE_FAILED: 'The store of bans and scores refuses what was asked of it, and would again.',
-  ADMIN_KEY_REFUSED: 'The admin key is weak, well-known, or its file cannot be used.',
-  RPC_FAILED: 'A call over gRPC failed. The message carries what the other side said.',
-  LIBRARY_INCOMPATIBLE:
-    'A library lacks a part that this program cannot run safely without. Install the versions that package-lock.json names.',
-  TIMEOUT: 'Something did not finish within its deadline.',
-} as const;
+  SETTINGS_INVALID: {
+    meaning:
+      'One or more settings, or files that they name, are missing or invalid. The message names each one and what is expected.',
+    ...OUR_FAULT,
+  },
+  DATA_FOLDER_LOCKED: {
+    meaning: 'Another process uses this dataFolder. Give each node a folder of its own.',
+    ...OUR_FAULT,
+  },
+  DATA_FOLDER_UNUSABLE: { meaning: 'The dataFolder cannot be created or written.', ...OUR_FAULT },
+  LISTEN_FAILED: {
+    meaning: 'The server cannot listen on an address. Choose another port, or stop the program that uses it.',
+    ...OUR_FAULT,
+  },
+  PRIVATE_KEY_INVALID: {
+    meaning: 'The private key is not 64 or 96 bytes of hex, or its public half does not belong to its seed.',
+    ...OUR_FAULT,
+  },
+  NODE_NOT_STARTED: {
+    meaning: 'The P2P node was used before start or after stop.',
+    http: { status: 503, code: 'NOT_READY' },
+    grpc: 'UNAVAILABLE',
+  },
+  TOPIC_UNKNOWN: { meaning: 'The P2P node was not started with this topic.', ...OUR_FAULT },
+  MESSAGE_TOO_LARGE: { meaning: 'A message to publish exceeds the 1 MiB that gossip carries.', ...OUR_FAULT },
+  PEER_UNREACHABLE: {
+    meaning: 'There is no connection to the peer, none could be made, or it does not speak the protocol.',
+    http: { status: 502, code: 'PEER_UNREACHABLE' },
+    grpc: 'INTERNAL',
+  },
+  ADDRESS_INVALID: {
+    meaning: 'A text is not a multiaddr, IP address, domain name or URL of the kind needed.',
+    ...INVALID_INPUT,
+  },
+  KAFKA_URL_INVALID: { meaning: 'A Kafka URL is malformed or has a parameter out of range.', ...OUR_FAULT },
+  CHAIN_INVALID: {
+    meaning: 'A header does not connect, has too little work, or belongs to another network.',
+    ...OUR_FAULT,
+  },
+  CHAIN_STORE: { meaning: 'The store of the embedded chain cannot be opened or is damaged.', ...OUR_FAULT },
+  INPUT_INVALID: {
+    meaning: 'A request has an invalid address, subnet, peer ID, reason or time. The message says what is expected.',
+    ...INVALID_INPUT,
+  },
+  STORE_UNAVAILABLE: {
+    meaning:
+      'The store of bans and scores does not answer. Writes are retried; bans and scores in memory stay in force.',
+    http: { status: 503, code: 'STORE_UNAVAILABLE' },
+    grpc: 'UNAVAILABLE',
+  },
+  STORE_FAILED: {
+    meaning: 'The store of bans and scores refused an operation. Trying again would not help.',
+    ...OUR_FAULT,
+  },
+  ADMIN_KEY_REFUSED: { meaning: 'The admin key is weak or well-known, or its file cannot be used.', ...OUR_FAULT },
+  RPC_FAILED: { meaning: 'A gRPC call to another service failed. The message carries its answer.', ...OUR_FAULT },
+  LIBRARY_INCOMPATIBLE: {
+    meaning:
+      'A library lacks a part that this program cannot run safely without. Install the versions that package-lock.json names.',
+    ...OUR_FAULT,
+  },
+  TIMEOUT: {
+    meaning: 'An operation did not finish within its deadline.',
+    http: { status: 504, code: 'TIMEOUT' },
+    grpc: 'DEADLINE_EXCEEDED',
+  },
+} as const satisfies Readonly<Record<string, ErrorAnswer & { readonly meaning: string }>>;
 
 /** One of the keys of {@link ERROR_CODES}. */
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -113,6 +113,12 @@ function finished(count: number, gapAt: number): IpAddress | undefined {
     : { family: 6, groups: text };
 }
 
+/** 127.0.0.0/8 and ::1. */
+export function isLoopback(ip: IpAddress | undefined): boolean {
+  if (ip === undefined) return false;
+  return ip.family === 4 ? ip.bits >>> 24 === 127 : ip.groups === '\0\0\0\0\0\0\0\u0001';
+}
+
 /** IPv4 in dots; IPv6 as RFC 5952 has it: lower case, the longest run of two or more zero groups shortened. */
 export function formatIp(ip: IpAddress): string {
   if (ip.family === 4) return [24, 16, 8, 0].map((shift) => (ip.bits >>> shift) & 255).join('.');

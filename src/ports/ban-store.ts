@@ -1,60 +1,8 @@
-// Where bans, scores and offences outlive the process. Two implementations: SQLite beside the node, PostgreSQL shared by several.
-import type { Hash, PeerId } from '../domain/ids.ts';
-
-/** Why points are given (spec `BanReason`). */
-export type BanReason =
-  | 'unknown'
-  | 'invalid_subtree'
-  | 'protocol_violation'
-  | 'spam'
-  | 'invalid_block'
-  | 'catch_up_failure';
-
-/** In which role somebody offended: who signed it, the neighbour that handed over broken frames, the host that served content. */
-export type ScoreRole = 'author' | 'relay' | 'datahub';
-
-export type BanKind = 'address' | 'subnet' | 'peer';
-
-/** A ban as it is kept. */
-export interface BanEntry {
-  /** Canonical: an IP, a masked CIDR, or a peer id. */
-  readonly key: string;
-  readonly kind: BanKind;
-  /** Unix ms. */
-  readonly untilMs: number;
-  readonly createdAtMs: number;
-  /** For a person, one line. */
-  readonly reason: string;
-  /** What it was found by: rule, topic, hash; also why an address was left out. */
-  readonly evidence: string;
-  readonly source: 'operator' | 'automatic' | 'imported';
-  /** The peer whose ban brought this one about; lifted with it. */
-  readonly because: PeerId | undefined;
-}
-
-/** One thing that somebody did wrong. */
-export interface Offence {
-  /** Peer id, or host of a DataHub. */
-  readonly subject: string;
-  readonly role: ScoreRole;
-  readonly reason: BanReason;
-  readonly points: number;
-  /** The rule that noticed: a guard's name, `invalid_block_report`, `operator`. */
-  readonly rule: string;
-  /** Gossip or Kafka topic; empty when it was none. */
-  readonly topic: string;
-  readonly hash: Hash | undefined;
-  /** Unix ms. */
-  readonly atMs: number;
-}
-
-/** A score as of a moment: one point leaves with each whole minute after `atMs`. */
-export interface ScoreRow {
-  readonly subject: string;
-  readonly role: ScoreRole;
-  readonly score: number;
-  readonly atMs: number;
-}
+// Stores bans, scores and offences across restarts. Two implementations: a SQLite file of one node, PostgreSQL shared
+// by several nodes.
+import type { BanEntry } from '../domain/ban.ts';
+import type { PeerId } from '../domain/ids.ts';
+import type { Offence, ScoreRow } from '../domain/offence.ts';
 
 export interface SeenAddress {
   readonly address: string;
@@ -64,17 +12,17 @@ export interface SeenAddress {
 
 export interface StoredScores {
   readonly scores: readonly ScoreRow[];
-  /** The latest of each subject, oldest first. */
+  /** The latest offences of each subject, oldest first. */
   readonly offences: readonly Offence[];
 }
 
-/** What another server changed; `all` after a lost connection, when anything may have. */
+/** A change by another server; `all` after a lost connection, when anything may have changed. */
 export type StoreChange =
   | { readonly type: 'ban'; readonly key: string }
   | { readonly type: 'score'; readonly subject: string }
   | { readonly type: 'all' };
 
-/** A row of a Go deployment's table, as it stands there. */
+/** A row of a Go deployment's table, unparsed. */
 export interface LegacyBan {
   readonly key: string;
   readonly subnet: string;
@@ -82,11 +30,11 @@ export interface LegacyBan {
 }
 
 /**
- * Every call settles within the store's own deadline. Throws P2PError STORE_UNAVAILABLE when trying again later may help, STORE_FAILED
- * when it cannot.
+ * Every call settles within the store's own deadline. Throws P2PError STORE_UNAVAILABLE when a later attempt may
+ * succeed, STORE_FAILED otherwise.
  */
 export interface BanStore {
-  /** True when other servers use the same tables: what has no room in this one's memory may have in theirs. */
+  /** True when other servers use the same tables: bans that exceed this server's limit may fit into theirs. */
   readonly isShared: boolean;
 
   /** Creates what is missing; may be called again after a failure. */
@@ -96,32 +44,34 @@ export interface BanStore {
   loadBans(): Promise<BanEntry[]>;
   loadBan(key: string): Promise<BanEntry | undefined>;
   putBan(entry: BanEntry): Promise<void>;
-  /** The ban of this key, and those that it brought about. */
+  /** Removes the ban of this key, and those that it caused. */
   removeBan(key: string): Promise<void>;
   clearBans(): Promise<void>;
 
   loadScores(): Promise<StoredScores>;
   loadScoresOf(subject: string): Promise<StoredScores>;
-  /** Adds an offence's points to what is left of the score at its time; one step, whoever else adds. Resolves with the new score. */
+  /**
+   * Adds an offence's points to the decayed score, atomically even with several servers. Resolves with the new score.
+   */
   addOffence(offence: Offence): Promise<ScoreRow>;
-  /** Forgets scores and offences of these; a few hundred at most. */
+  /** Deletes scores and offences of a few hundred subjects at most. */
   resetScores(subjects: readonly string[]): Promise<void>;
 
   loadAddresses(): Promise<SeenAddress[]>;
-  /** Who was seen at one address, by whichever server. */
+  /** Peers seen at one address, by any server. */
   loadAddressesAt(address: string): Promise<SeenAddress[]>;
   putAddress(seen: SeenAddress): Promise<void>;
 
   /**
-   * Forgets some of the bans that ended, of the scores, offences and addresses that no longer say anything, and of what is beyond the store's
-   * bounds: no more than takes a moment. `more` when there may be others.
+   * Deletes some of the ended bans, decayed scores and old addresses, and rows beyond the store's limits, in a short
+   * time. Resolves with `more` when there may be others.
    */
   purge(nowMs: number): Promise<'done' | 'more'>;
 
-  /** Rows of a Go deployment that were not taken over yet; none after `legacyTaken`. */
+  /** Rows of a Go deployment that were not imported yet; none after `legacyTaken`. */
   legacyBans(): Promise<LegacyBan[]>;
   legacyTaken(): Promise<void>;
 
-  /** Calls `listener` for what other servers change, until the returned function is called. */
+  /** Calls `listener` for each change by another server, until the returned function is called. */
   subscribe(listener: (change: StoreChange) => void): () => void;
 }

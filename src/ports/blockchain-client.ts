@@ -1,11 +1,12 @@
-// What the server asks of the node's blockchain service. The embedded chain implements it, and the gRPC client of a real one.
+// The node's blockchain service, as the server needs it. Two implementations: the embedded chain, and the gRPC client
+// of Teranode's service.
 import type { BlockHash, SubtreeHash } from '../domain/ids.ts';
 import type { ProbeResult } from './producer.ts';
 
-/** The states of a Teranode's state machine (wire.md, "gRPC called"). */
+/** The states of Teranode's FSM (wire.md, "gRPC called"). */
 export type FsmState = 'IDLE' | 'RUNNING' | 'CATCHINGBLOCKS' | 'LEGACYSYNCING';
 
-/** A header with what the service knows of its block. */
+/** A header with what the service knows about its block. */
 export interface BlockHeaderRecord {
   readonly hash: BlockHash;
   /** The 80 bytes of the header. */
@@ -14,12 +15,12 @@ export interface BlockHeaderRecord {
   readonly txCount: bigint;
   readonly sizeInBytes: bigint;
   readonly miner: string;
-  /** Total work up to and with this block; undefined where the call does not tell. */
+  /** Total work up to and including this block; undefined where the call does not return it. */
   readonly chainWork: bigint | undefined;
   readonly invalid: boolean;
 }
 
-/** What the service tells its subscribers. */
+/** What the service sends to its subscribers. */
 export type BlockchainNotification =
   | { readonly type: 'subtree'; readonly hash: SubtreeHash }
   | { readonly type: 'block'; readonly hash: BlockHash }
@@ -39,13 +40,14 @@ export interface BlockchainClient {
   getState(key: string): Promise<Uint8Array | undefined>;
   setState(key: string, data: Uint8Array): Promise<void>;
   fsmState(): Promise<FsmState>;
-  /** Resolves when the state machine has left IDLE, or rejects with the signal's reason. */
+  /** Resolves when the FSM has left IDLE, or rejects with the signal's reason. */
   waitUntilFsmLeavesIdle(signal: AbortSignal): Promise<void>;
   /**
-   * Calls `listener` for each notification until the returned function is called. The first is a `block` of the tip; after it each block that
-   * becomes best is told once, oldest first, also when the service was away meanwhile (of a longer absence the latest hundred; subtrees and
-   * mining-on of that time are not made up for). A block that was told is told again when it turns out invalid: read `invalid`. So are blocks
-   * on other branches told, should the service tell of them. Each change of the state machine is told in its place among the blocks.
+   * Calls `listener` for each notification until the returned function is called. The first is a `block` with the tip.
+   * Then each block that becomes best is announced once, oldest first, also after an outage of the service (after a
+   * long one the latest hundred; subtrees and mining-on of that time are lost). A block that turns out invalid is
+   * announced again: read `invalid`. Blocks on other branches are announced when the service announces them. A change
+   * of the FSM state keeps its place among the blocks.
    */
   subscribe(source: string, listener: (notification: BlockchainNotification) => void): () => void;
   probe(deadlineMs: number): Promise<ProbeResult>;

@@ -1,14 +1,14 @@
-// Time is injected, so that tests move it instead of waiting for it.
+// Time is injected, so that tests can move the clock instead of waiting.
 
 /** Wall time and monotonic time, both in milliseconds. */
 export interface Clock {
   /** Unix time in ms. */
   now(): number;
-  /** Time in ms that never goes back, for intervals and ages. */
+  /** Monotonic time in ms, for intervals and ages. */
   monotonic(): number;
 }
 
-/** The machine's own clock. */
+/** The clock of this machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

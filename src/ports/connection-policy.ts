@@ -1,13 +1,17 @@
-// What the P2P node asks before it connects and tells after. The ban system implements it; a node without one connects to anybody.
+// Decides which connections a P2P node accepts. The ban service implements it; a node without a policy connects to
+// every peer.
 import type { PeerId } from '../domain/ids.ts';
 
 export interface ConnectionPolicy {
-  /** Asked with the socket's IP before any handshake, and for each IP that is dialled. */
+  /** Called with the socket's IP before any handshake, and with each IP before it is dialled. */
   refusesAddress(ip: string): boolean;
-  /** Asked before a peer is dialled, and once the id of one that came is proven. */
+  /** Called before a peer is dialled, and once the ID of an inbound peer is proven. */
   refusesPeer(peerId: PeerId): boolean;
-  /** A connection is open. `ip` is the socket's own; undefined when it runs through a relay. */
+  /** A connection was opened. `ip` is the socket's; undefined for a connection through a circuit relay. */
   connectionOpened(peerId: PeerId, ip: string | undefined): void;
-  /** A neighbour sent what it alone can have written, and no honest one does: bytes that are no frame. */
-  brokenFrame(peerId: PeerId): void;
+  /**
+   * A direct peer sent an RPC that cannot be decoded. It is responsible itself: RPCs are not forwarded, unlike
+   * messages.
+   */
+  malformedRpc(peerId: PeerId): void;
 }

@@ -1,46 +1,47 @@
-// How a DataHub is asked whether it lives. The URL comes from a peer: an implementation sees to it that nobody else is hit through us.
+// Checks whether a DataHub answers. Its URL comes from a peer, so an implementation must not let peers direct our
+// requests at anybody else.
 
-/** Why a verdict is what it is; a closed set, fit for a metric. */
+/** Why a probe had its outcome; label of a metric. */
 export type ProbeReason =
-  /** A status under 500. */
+  /** HTTP status below 500. */
   | 'answered'
-  /** A status of 500 and more. */
+  /** HTTP status of 500 or above. */
   | 'status'
-  /** No URL of the kind that is asked. */
+  /** Not a URL of the kind that is probed. */
   | 'form'
-  /** The host, or an address that it resolves to, is not of the public internet. */
+  /** The host, or an address that it resolves to, is not on the public internet. */
   | 'private'
   /** The name does not resolve. */
   | 'name'
   /** No connection, broken TLS, no HTTP. */
   | 'unreachable'
   | 'timeout'
-  /** Redirected too often. */
+  /** Too many redirects. */
   | 'redirects'
-  /** Nothing was asked, or not to the end, because the caller's rule or signal said so. */
+  /** The caller's rule or signal ended the probe. */
   | 'rule'
   | 'aborted';
 
 export interface DataHubVerdict {
-  /** `postponed`: nothing was found out. */
+  /** `postponed`: the probe has no result. */
   readonly outcome: 'alive' | 'dead' | 'postponed';
   readonly reason: ProbeReason;
-  /** For operators; bounded. May hold text of the peer. */
+  /** For operators; bounded. May contain text of the peer. */
   readonly details: string;
 }
 
-/** Who is about to be dialled. */
-export interface DialTarget {
-  /** Plain host of the URL. */
+/** A host that is about to be dialled. */
+export interface ProbeTarget {
+  /** Host of the URL, without port. */
   readonly host: string;
-  /** Addresses of it that will be dialled, already checked; at least one. */
+  /** Its checked addresses that will be dialled; at least one. */
   readonly addresses: readonly string[];
 }
 
-/** Asked before each request, those after redirects included: go on, or take this as the outcome. Must not throw. */
-export type DialRule = (target: DialTarget) => 'ask' | DataHubVerdict['outcome'];
+/** Called before each request, also after redirects: `ask`, or the outcome to return instead. Must not throw. */
+export type ProbeRule = (target: ProbeTarget) => 'ask' | DataHubVerdict['outcome'];
 
 export interface DataHubProber {
-  /** Never throws; settles within two seconds, and at once when the signal is aborted. Without a rule, everybody is asked. */
-  probe(url: string, signal: AbortSignal, rule?: DialRule): Promise<DataHubVerdict>;
+  /** Never throws; settles within two seconds, and at once when the signal aborts. */
+  probe(url: string, signal: AbortSignal, rule?: ProbeRule): Promise<DataHubVerdict>;
 }

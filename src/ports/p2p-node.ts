@@ -16,7 +16,10 @@ export interface GossipMessage {
   readonly seqno: bigint;
 }
 
-/** Validates a message inside gossipsub's validator: synchronous, never blocks. A rejected or ignored message is not forwarded. */
+/**
+ * Validates a message inside gossipsub's validator: synchronous, never blocks. A rejected or ignored message is not
+ * forwarded.
+ */
 export type TopicHandler = (message: GossipMessage) => ValidationDecision;
 
 /** An inbound direct stream, already negotiated. The handler owns it and must close or abort it. */
@@ -42,19 +45,15 @@ export interface JoinedTopic {
 /** What the node knows of a peer. */
 export interface PeerRecord {
   readonly id: PeerId;
-  /** Addresses of live connections, else those known to the peer store. */
+  /** Addresses of open connections, else those known to the peer store. */
   readonly addresses: readonly string[];
-  /** Our end of the first of its open connections; undefined for what runs through a relay. */
+  /** Our end of the first open connection; undefined for a connection through a circuit relay. */
   readonly localAddress: string | undefined;
-  readonly connected: boolean;
   readonly direction: 'inbound' | 'outbound' | undefined;
   /** Unix ms. */
   readonly connectedAtMs: number | undefined;
   readonly agentVersion: string | undefined;
-  /** As last set by `updatePeerHeight`, however long ago, and as set first since it connected. */
-  readonly height: number | undefined;
-  readonly startingHeight: number | undefined;
-  /** On its open connections, everything included. */
+  /** On its open connections, protocol overhead included. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
   /** Unix ms. */
@@ -62,11 +61,19 @@ export interface PeerRecord {
   readonly lastReceiveMs: number | undefined;
   /** Round trip as last measured. */
   readonly pingMs: number | undefined;
+  /** This server does not read the others. */
+  readonly connected?: boolean;
+  /** As last set by `updatePeerHeight`, however long ago, and as set first since the peer connected. */
+  readonly height?: number | undefined;
+  readonly startingHeight?: number | undefined;
 }
 
 export type PublishOutcome = 'published' | 'suppressed';
 
-/** Spec: `p2p.NodeI`. */
+/**
+ * Spec: `p2p.NodeI`. This server calls the required members; a node may leave out the optional ones, which are for
+ * programs that hold a node.
+ */
 export interface P2PNode {
   /** Joins the topics, listens, dials; resolves when listening. `streamHandler` serves the direct stream protocol. */
   start(
@@ -77,20 +84,18 @@ export interface P2PNode {
   /** May be called twice; bounded in time. */
   stop(): Promise<void>;
 
-  /** One handler a topic; a topic without one is joined and relayed unread. Throws TOPIC_UNKNOWN. */
+  /** One handler per topic; messages of a topic without a handler are forwarded unread. Throws TOPIC_UNKNOWN. */
   setTopicHandler(topicName: string, handler: TopicHandler): void;
   getTopic(topicName: string): JoinedTopic | undefined;
   /**
-   * Resolves when handed to the neighbours, or when the node keeps it to itself (`listen_only`). Throws MESSAGE_TOO_LARGE (over 1 MiB),
-   * TOPIC_UNKNOWN, NODE_NOT_STARTED.
+   * Resolves when the message was sent to the neighbours, or when the node suppresses it (`listen_only`). Throws
+   * MESSAGE_TOO_LARGE (over 1 MiB), TOPIC_UNKNOWN, NODE_NOT_STARTED.
    */
   publish(topicName: string, bytes: Uint8Array): Promise<PublishOutcome>;
 
   hostId(): PeerId;
   /** Full multiaddrs with `/p2p/<id>` that the node listens on. */
   listenAddresses(): string[];
-  /** Every peer known to the peer store (bounded), connected or not. */
-  connectedPeers(): PeerRecord[];
   /** Exactly the peers with an open connection. */
   currentlyConnectedPeers(): PeerRecord[];
   /** Dials a multiaddr. Throws PEER_UNREACHABLE, ADDRESS_INVALID. */
@@ -100,27 +105,29 @@ export interface P2PNode {
   sendToPeer(peerId: PeerId, bytes: Uint8Array, deadlineMs?: number): Promise<void>;
   /** Called once for each peer that goes from no connection to one. */
   setPeerConnectedCallback(callback: (peerId: PeerId) => void): void;
-  /** Ours: called once for each peer whose last connection ended. */
+  /** Not in the specification: called once for each peer whose last connection ended. */
   setPeerDisconnectedCallback(callback: (peerId: PeerId) => void): void;
-  updatePeerHeight(peerId: PeerId, height: number): void;
-  /** Ours: somebody may be reachable again (a ban was lifted), so listed peers are dialled without waiting for their back-off. */
+  /** Not in the specification: a ban was lifted, so configured peers are dialled without waiting for their back-off. */
   retryDials(): void;
 
-  /** When application bytes were last sent; undefined before the first. */
-  lastSend(): Date | undefined;
-  lastRecv(): Date | undefined;
-  bytesSent(): bigint;
-  bytesReceived(): bigint;
-
   /**
-   * Ours: monotonic ms at which the newest of the peer's open connections began, undefined for a peer without one. A node may leave it out; then
-   * a neighbour that restarted with its clock set back is heard again only when its clock has made up for it.
+   * Not in the specification: monotonic ms at which the newest open connection of the peer began; undefined for a peer
+   * without one. Without this member, messages of a neighbour that restarted with its clock set back are ignored until
+   * its clock has caught up.
    */
   connectedSinceMs?(peerId: PeerId): number | undefined;
-
-  /** Ours, for liveness: messages of gossip that came in, and those that were judged. A node may leave it out. */
+  /** Not in the specification: gossip messages received and validated, for liveness. */
   gossipProgress?(): Progress | undefined;
 
-  getProcessName(): string;
-  updateBytesReceived(bytesCount: bigint): void;
+  /** Told what each peer claims. Only a node that shows `height` in its records needs it. */
+  updatePeerHeight?(peerId: PeerId, height: number): void;
+  /** Every peer known to the peer store (bounded), connected or not. */
+  connectedPeers?(): PeerRecord[];
+  /** When application bytes were last sent; undefined before the first. */
+  lastSend?(): Date | undefined;
+  lastRecv?(): Date | undefined;
+  bytesSent?(): bigint;
+  bytesReceived?(): bigint;
+  updateBytesReceived?(bytesCount: bigint): void;
+  getProcessName?(): string;
 }

@@ -1,5 +1,5 @@
 // The way out to the node's other services. Two implementations: a Kafka broker and the in-process broker.
-import type { Histogram, Metrics } from './metrics.ts';
+import { gaugeWithBound, type Histogram, type Metrics } from './metrics.ts';
 
 /** What a health probe found. */
 export interface ProbeResult {
@@ -8,32 +8,44 @@ export interface ProbeResult {
 }
 
 /**
- * Publishes bytes to one topic. `publish` never blocks and never throws for a slow or absent broker: the message enters a bounded
- * queue, the oldest is dropped and counted when that is full.
+ * Publishes values to one topic; the implementation makes the bytes. `publish` does not wait and does not throw for a
+ * slow or absent broker: the message enters a bounded queue, and when that is full the oldest message is dropped and
+ * counted.
  */
-export interface Producer {
-  readonly topic: string;
-  /** Connects in the background; resolves at once even when the broker is away. */
+export interface Producer<T> {
+  /** Connects in the background; resolves at once even when the broker is down. */
   start(signal: AbortSignal): Promise<void>;
-  /** Accepts the message into the queue. After `stop` it is dropped and counted. */
-  publish(value: Uint8Array): void;
-  /** Messages accepted and not yet acknowledged by the broker. */
-  pending(): number;
+  /** Accepts the message into the queue. After `stop` the message is dropped and counted. */
+  publish(value: T): void;
   /** Asks the broker for an answer; always settles within `deadlineMs`. */
   probe(deadlineMs: number): Promise<ProbeResult>;
   /** Flushes what was accepted, at most `deadlineMs` (default 3000), then closes. May be called twice. */
   stop(deadlineMs?: number): Promise<void>;
 }
 
-/** Seconds; minutes after an outage. */
+/** Seconds; up to minutes after an outage. */
 const DELIVERY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800];
 
-/** What every producer observes of each message, with its topic. */
+/** What every producer observes for each message, with its topic. */
 export function deliveryTime(metrics: Metrics): Histogram {
   return metrics.histogram(
     'teranode_p2p_kafka_delivery_seconds',
-    'Time of a message from the gossip handler to the broker’s acknowledgement',
+    'Time from the gossip handler to the broker’s acknowledgement of a message, in seconds',
     DELIVERY_BUCKETS,
     ['topic'],
   );
+}
+
+/** The gauges of every bounded queue in front of a topic. */
+export function queueGauges(
+  metrics: Metrics,
+  topic: string,
+  bounds: { readonly maxMessages: number; readonly maxBytes: number },
+  queue: { readonly length: () => number; readonly bytes: () => number },
+): void {
+  const labels = { topic };
+  const length = { name: 'teranode_p2p_kafka_queue_length', help: 'Messages waiting for Kafka', labels };
+  const bytes = { name: 'teranode_p2p_kafka_queue_bytes', help: 'Bytes of the messages waiting for Kafka', labels };
+  gaugeWithBound(metrics, length, queue.length, bounds.maxMessages);
+  gaugeWithBound(metrics, bytes, queue.bytes, bounds.maxBytes);
 }

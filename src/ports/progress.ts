@@ -1,8 +1,8 @@
-// Work that goes in and should come out, counted on both sides, so that somebody else can see when it stands still.
+// Work counted at its begin and its end, so that liveness can see when it stops.
 
-/** Since the start; what has begun and not ended is under way. */
+/** Counted since the start of the process. */
 export interface Progress {
   readonly begun: number;
-  /** However it ended. */
+  /** With any outcome. */
   readonly ended: number;
 }

@@ -1,4 +1,5 @@
-// What the server asks of the node's validation services. Both are absent when their address is not set; nothing stands in for them.
+// The node's validation services, as the server needs them. A service whose address is not set is absent and has no
+// substitute.
 import type { BlockAssemblyDetails } from '../domain/node-status.ts';
 import type { ProbeResult } from './producer.ts';
 
@@ -6,16 +7,16 @@ import type { ProbeResult } from './producer.ts';
 export interface BlockValidationClient {
   /** Asks the service for its health; always settles within `deadlineMs`. */
   probe(deadlineMs: number): Promise<ProbeResult>;
-  /** Ends calls under way. May be called twice. */
+  /** Ends open calls. May be called twice. */
   close(): void;
 }
 
 /** Assembles the node's own blocks. */
 export interface BlockAssemblyClient {
-  /** What it works on; settles within the client's own deadline. Throws P2PError RPC_FAILED. */
+  /** Its current state; settles within the client's own deadline. Throws P2PError RPC_FAILED. */
   state(): Promise<BlockAssemblyDetails>;
   /** Asks the service for its health; always settles within `deadlineMs`. */
   probe(deadlineMs: number): Promise<ProbeResult>;
-  /** Ends calls under way. May be called twice. */
+  /** Ends open calls. May be called twice. */
   close(): void;
 }

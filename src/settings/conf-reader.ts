@@ -1,9 +1,9 @@
-// Reads `settings.conf` files as Teranode's services do: dotted contexts, `${NAME}`, the environment on top. Every value keeps its origin,
-// so that an operator sees where it came from.
+// Reads `settings.conf` files as the Teranode services do: dotted contexts, `${NAME}`, and the environment, which takes
+// precedence. Every value keeps its origin, so that operators see where it came from.
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Later files win for the very same key text. */
+/** Later files override earlier ones for the same key and context. */
 const FILES = ['settings.conf', 'settings_local.conf'] as const;
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_DEPTH = 20;
@@ -15,19 +15,19 @@ interface Entry {
   readonly place: string;
 }
 
-/** A value with where it came from: `settings.conf:12 p2p_port.dev`, or `environment`. */
+/** A value and its origin, such as `settings.conf:12 p2p_port.dev` or `environment p2p_port`. */
 export interface Resolved {
   readonly value: string;
   readonly origin: string;
 }
 
-/** What could not be resolved, and why. */
+/** A value that cannot be resolved, and why. */
 export interface Unresolved {
   readonly problem: string;
   readonly origin: string;
 }
 
-/** A settings file that is there and cannot be read. */
+/** A settings file that exists but cannot be read. */
 export interface UnreadableFile {
   readonly name: string;
   readonly path: string;
@@ -52,7 +52,10 @@ export class ConfReader {
     this.suffixes = contextSuffixes(context);
   }
 
-  /** Reads the files of a folder; a missing one is empty, one that cannot be read is noted. */
+  /**
+   * Reads the settings files of a folder. A missing file counts as empty; one that cannot be read is listed in
+   * `unreadable`.
+   */
   static ofFolder(folder: string, env: Readonly<Record<string, string | undefined>>, context: string): ConfReader {
     const entries = new Map<string, Entry>();
     const unreadable: UnreadableFile[] = [];
@@ -65,7 +68,9 @@ export class ConfReader {
     return new ConfReader(entries, env, context, unreadable);
   }
 
-  /** The value of a key, or of another spelling of it; the most specific context wins, the environment over all. */
+  /**
+   * The value of a key, or of another spelling of it. The most specific context wins; the environment overrides all.
+   */
   resolve(key: string, otherSpellings: readonly string[] = []): Resolved | Unresolved | undefined {
     const found = this.find([key, ...otherSpellings]);
     return found === undefined ? undefined : this.interpolated(found.value, found.origin, [found.key]);
@@ -97,14 +102,15 @@ export class ConfReader {
       }
       return inner.value;
     });
-    if (problem === undefined && value.length > MAX_VALUE_CHARS) problem = `longer than ${MAX_VALUE_CHARS} characters`;
+    if (problem === undefined && value.length > MAX_VALUE_CHARS)
+      problem = `too long (limit ${MAX_VALUE_CHARS} characters)`;
     return problem === undefined ? { value, origin } : { problem, origin };
   }
 
   private reference(name: string, chain: readonly string[]): Resolved | Unresolved {
     const path = [...chain, name].join(' -> ');
-    if (chain.includes(name)) return { problem: `refers to itself: ${path}`, origin: '' };
-    if (chain.length >= MAX_DEPTH) return { problem: `refers too deep: ${path}`, origin: '' };
+    if (chain.includes(name)) return { problem: `circular reference: ${path}`, origin: '' };
+    if (chain.length >= MAX_DEPTH) return { problem: `more than ${MAX_DEPTH} nested references: ${path}`, origin: '' };
     const found = this.find([name]);
     if (found === undefined) return { problem: `unknown name \${${name}} (${path})`, origin: '' };
     return this.interpolated(found.value, found.origin, [...chain, name]);
@@ -118,7 +124,7 @@ function contextSuffixes(context: string): string[] {
   return [...suffixes, ''];
 }
 
-/** Lines `key = value`; `#` begins a comment anywhere; a value may stand in double quotes. */
+/** Parses lines `key = value`. `#` starts a comment anywhere; values may be in double quotes. */
 export function parseConf(text: string, fileName: string): Map<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const [index, line] of text.split(/\r?\n/).entries()) {
@@ -138,11 +144,11 @@ function unquoted(value: string): string {
 function readBounded(file: string): { readonly text: string } | { readonly reason: string } {
   try {
     const stats = statSync(file);
-    if (!stats.isFile()) return { reason: 'this is no file' };
-    if (stats.size > MAX_FILE_BYTES) return { reason: `it is larger than ${MAX_FILE_BYTES} bytes` };
+    if (!stats.isFile()) return { reason: 'not a regular file' };
+    if (stats.size > MAX_FILE_BYTES) return { reason: `larger than ${MAX_FILE_BYTES} bytes` };
     return { text: readFileSync(file, 'utf8') };
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    return code === 'ENOENT' ? { text: '' } : { reason: `it cannot be read (${code})` };
+    return code === 'ENOENT' ? { text: '' } : { reason: `cannot be read (${code})` };
   }
 }

@@ -1,15 +1,17 @@
-// docs/settings.md, made from the schema.
+// docs/settings.md, generated from the schema.
 import type { Row } from './row.ts';
 import { ROWS } from './schema.ts';
 
 const HEAD = `# Settings
 
-Made from the schema by \`npm run docs:settings\`. Files, contexts and \`\${NAME}\` are explained in the shipped \`settings.conf\`; any setting
-can be given as an environment variable of its own name. \`teranode-p2p settings\` prints what is in force and where it came from.
+Generated from the schema by \`npm run docs:settings\`. The comments in the shipped \`settings.conf\` explain files,
+contexts and \`\${NAME}\`. Every setting can also be given as an environment variable of the same name.
+\`teranode-p2p settings\` prints every setting in force and where its value comes from.
 
-- **ours**: a setting of this project; the others are those of the Go service.
+Settings marked **ours** belong to this project; the others are those of the Go service. Secrets are masked wherever
+settings are shown.
 
-| setting | default | what is right | what it does |
+| name | type or allowed values | default | description |
 |---|---|---|---|
 `;
 
@@ -17,7 +19,7 @@ export function settingsDocument(): string {
   return (
     HEAD +
     ROWS.map(
-      ([key, row]) => `| ${[name(key, row), fallback(row), cell(row.type.expects), effect(row)].join(' | ')} |\n`,
+      ([key, row]) => `| ${[name(key, row), cell(row.type.expects), fallback(row), description(row)].join(' | ')} |\n`,
     ).join('')
   );
 }
@@ -33,7 +35,7 @@ function fallback(row: Row<unknown, unknown>): string {
   return text === '' ? 'empty' : `\`${cell(text)}\``;
 }
 
-function effect(row: Row<unknown, unknown>): string {
+function description(row: Row<unknown, unknown>): string {
   const marks = [row.isOurs ? '**ours**' : '', row.isSecret ? 'secret' : ''].filter((mark) => mark !== '');
   return cell([row.doc, ...marks].join(' · '));
 }

@@ -1,4 +1,4 @@
-// Durations as Go writes them: `24h`, `1m30s`, `250ms`.
+// Durations in the notation of Go: `24h`, `1m30s`, `250ms`.
 
 const UNIT_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
@@ -10,7 +10,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-/** Milliseconds; undefined for what is no Go duration. Negative ones are none here. */
+/** Milliseconds; undefined for an invalid duration. Negative durations are invalid. */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
   const parts = [...text.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/g)];
@@ -18,7 +18,7 @@ export function parseDuration(text: string): number | undefined {
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * (UNIT_MS[unit ?? ''] ?? 0), 0);
 }
 
-/** The shortest Go form of whole milliseconds. */
+/** The shortest Go notation of whole milliseconds. */
 export function formatDuration(ms: number): string {
   if (ms === 0) return '0s';
   const units: [string, number][] = [

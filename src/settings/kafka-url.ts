@@ -1,17 +1,17 @@
-// Kafka URLs as Teranode's settings write them: several brokers in the host part, which makes them no valid URL for `new URL`.
+// Kafka URLs as in the Teranode settings: they name several brokers in the host part, which `new URL` does not accept.
 import { P2PError } from '../lib/errors.ts';
 
 export interface KafkaUrl {
-  /** `memory` is the in-process broker. */
+  /** `memory`: the broker inside this process. */
   readonly scheme: 'kafka' | 'memory';
-  /** `host:port` each. */
+  /** Each is `host:port`. */
   readonly brokers: readonly string[];
   readonly topic: string;
   readonly partitions: number;
   readonly replication: number;
   readonly retentionMs: number;
   readonly segmentBytes: number;
-  /** Whichever of the three is reached first makes a batch go. */
+  /** A batch is sent when the first of these three limits is reached. */
   readonly flushBytes: number;
   readonly flushMessages: number;
   readonly flushIntervalMs: number;
@@ -25,13 +25,17 @@ export interface KafkaUrl {
 const URL_FORM = /^(kafka|memory):\/\/([^/?#]+)\/([A-Za-z0-9._-]{1,249})(?:\?([^#]*))?$/;
 const BROKER_FORM = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/;
 const DEFAULT_KAFKA_PORT = 9092;
-/** Ours: a block must not wait for Go's default of 10 s. */
+/** Our default: a block must not wait 10 s, which is the default of the Go service. */
 const DEFAULT_FLUSH_INTERVAL_MS = 20;
 
-/** Parses such a URL; unknown parameters are ignored, as in Go. Throws KAFKA_URL_INVALID, which says what would be right. */
+/**
+ * Parses a Kafka URL. Unknown parameters are ignored, as in the Go service. Throws KAFKA_URL_INVALID, which says what
+ * is expected.
+ */
 export function parseKafkaUrl(text: string): KafkaUrl {
   const match = URL_FORM.exec(text.trim());
-  if (match === null) throw invalid(text, 'must be kafka://host1:port,host2:port/topic?… or memory://host/topic');
+  if (match === null)
+    throw invalid(text, 'invalid Kafka URL (expected kafka://host1:port,host2:port/topic?… or memory://host/topic)');
   const [, scheme, hosts = '', topic = '', query = ''] = match;
   const parameters = new URLSearchParams(query);
   const whole = (name: string, fallback: number, min: number, max: number) => {
@@ -39,7 +43,7 @@ export function parseKafkaUrl(text: string): KafkaUrl {
     if (value === null || value === '') return fallback;
     const number = Number(value);
     if (!/^-?\d{1,16}$/.test(value) || number < min || number > max) {
-      throw invalid(text, `${name} must be a whole number from ${min} to ${max}, not ${value}`);
+      throw invalid(text, `invalid ${name} "${value}" (expected an integer from ${min} to ${max})`);
     }
     return number;
   };
@@ -66,7 +70,8 @@ function brokersOf(text: string, hosts: string): string[] {
   return hosts.split(',').map((host) => {
     const match = BROKER_FORM.exec(host.trim());
     const port = match?.[1] === undefined ? DEFAULT_KAFKA_PORT : Number(match[1]);
-    if (match === null || port < 1 || port > 65_535) throw invalid(text, `${host} is no host:port`);
+    if (match === null || port < 1 || port > 65_535)
+      throw invalid(text, `invalid broker "${host}" (expected host:port)`);
     return match[1] === undefined ? `${host.trim()}:${port}` : host.trim();
   });
 }
@@ -78,7 +83,7 @@ function intervalOf(text: string, value: string | null): number {
   const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
   const ms = parts.reduce((sum, [, number, unit]) => sum + Number(number) * (UNIT_MS[unit ?? ''] ?? 0), 0);
   if (parts.map(([whole]) => whole).join('') !== value || ms <= 0 || ms > 3_600_000) {
-    throw invalid(text, `flush_frequency must be a duration up to 1h such as 250ms or 10s, not ${value}`);
+    throw invalid(text, `invalid flush_frequency "${value}" (expected a duration up to 1h, such as 250ms or 10s)`);
   }
   return ms;
 }

@@ -1,12 +1,12 @@
-// The node's key as settings give it: an Ed25519 seed and the public key that belongs to it. Checked here already, because a pair that does
-// not belong together would sign what nobody can verify.
+// The node's key in the settings: an Ed25519 seed and its public key. The pair is checked when settings are loaded,
+// because signatures of a mismatched pair cannot be verified.
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 
 const SEED_BYTES = 32;
 /** A private Ed25519 key in PKCS #8 (RFC 8410) is this and the seed. */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
 
-/** True for hex of 64 bytes (seed, public), or 96 (the public half twice), whose public half is the seed's own. */
+/** True for 64 bytes in hex (seed and public key), or 96 (public key twice), if the public key belongs to the seed. */
 export function isKeyPair(hex: string): boolean {
   if (!/^(?:[0-9a-f]{128}|[0-9a-f]{192})$/i.test(hex)) return false;
   const bytes = Buffer.from(hex, 'hex');

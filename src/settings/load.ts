@@ -1,5 +1,5 @@
-// Settings from files and environment to typed values. Whatever is missing or wrong is told at once, each with where it came from and what
-// would be right.
+// Loads settings from files and the environment as typed values. All problems are reported at once, each with its
+// origin and what is expected.
 import { P2PError } from '../lib/errors.ts';
 import { ConfReader } from './conf-reader.ts';
 import { crossChecks } from './cross-checks.ts';
@@ -11,16 +11,16 @@ import { ROWS, type SettingKey, type Settings } from './schema.ts';
 export type { Settings } from './schema.ts';
 
 export interface SettingSources {
-  /** Holds settings.conf and settings_local.conf. */
+  /** Folder of settings.conf and settings_local.conf. */
   readonly folder: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Default: SETTINGS_CONTEXT of the environment, else `dev`. */
+  /** Default: SETTINGS_CONTEXT from the environment, else `dev`. */
   readonly context?: string;
-  /** Looks at the files that settings name, too: for a node that is about to start here. Default: false. */
+  /** Also checks the files that settings name, for a node that is about to start here. Default: false. */
   readonly checksFiles?: boolean;
 }
 
-/** A setting as it is in force. */
+/** A setting in force. */
 export interface EffectiveSetting {
   readonly key: SettingKey;
   /** Masked when secret; empty when unset. */
@@ -34,7 +34,7 @@ export interface SettingProblem {
   /** Masked when secret. */
   readonly value: string;
   readonly origin: string;
-  readonly wouldBeRight: string;
+  readonly expected: string;
 }
 
 export interface LoadedSettings {
@@ -51,7 +51,7 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
     key: name,
     value: path,
     origin: 'file',
-    wouldBeRight: `a readable text file, or none: ${reason}`,
+    expected: `a readable text file, or none (${reason})`,
   }));
   const values: Record<string, unknown> = {};
   const effective = ROWS.map(([key, row]) => {
@@ -61,13 +61,13 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
   });
   const settings = values as Settings;
   const wrong = new Set(problems.map(({ key }) => key));
-  const isRight = (key: SettingKey) => !wrong.has(key);
-  const breaches = crossChecks(settings, isRight);
-  if (sources.checksFiles === true) breaches.push(...fileChecks(settings, isRight));
+  const isValid = (key: SettingKey) => !wrong.has(key);
+  const breaches = crossChecks(settings, isValid);
+  if (sources.checksFiles === true) breaches.push(...fileChecks(settings, isValid));
   const known = new Map(effective.map((each) => [each.key, each] as const));
-  for (const { key, wouldBeRight } of breaches) {
+  for (const { key, expected } of breaches) {
     const { shown: value = '', origin = 'unset' } = known.get(key) ?? {};
-    problems.push({ key, value, origin, wouldBeRight });
+    problems.push({ key, value, origin, expected });
   }
   if (problems.length > 0) throw refusal(problems, context);
   return { settings, effective, context };
@@ -87,7 +87,7 @@ function readSetting(
       key,
       value: '',
       origin: found.origin,
-      wouldBeRight: `${found.problem}; expected ${row.type.expects}`,
+      expected: `${row.type.expects} (${found.problem})`,
     });
     return absent;
   }
@@ -98,25 +98,25 @@ function readSetting(
     const inferred = inferredSetting(reader, row);
     if (inferred !== undefined && 'value' in inferred) return inferred;
     const origin = found === undefined ? `not found in context ${context}` : found.origin;
-    const reasons = [`required: ${row.type.expects}`, ...(inferred === undefined ? [] : [inferred.reason])];
-    problems.push({ key, value: '', origin, wouldBeRight: reasons.join('; ') });
+    const reasons = [`${row.type.expects} (required)`, ...(inferred === undefined ? [] : [inferred.reason])];
+    problems.push({ key, value: '', origin, expected: reasons.join('; ') });
     return absent;
   }
   const value = row.type.parse(found.value);
   if (value === undefined) {
     problems.push({
       key,
-      // What is wrong has no form by which a password could be found, so a secret is masked as a whole.
+      // A password cannot be found in a malformed value, so a secret is masked as a whole.
       value: row.isSecret ? MASK : withoutPasswords(found.value).slice(0, 200),
       origin: found.origin,
-      wouldBeRight: row.type.expects,
+      expected: row.type.expects,
     });
     return absent;
   }
   return { value, origin: found.origin };
 }
 
-/** From the setting that tells it; undefined where there is none, or none that can be read. */
+/** The value inferred from another setting; undefined when that is missing or invalid. */
 function inferredSetting(
   reader: ConfReader,
   { inference, type }: Row<unknown, unknown>,
@@ -128,10 +128,10 @@ function inferredSetting(
   const value = type.parse(part);
   const what = `${inference.what} of ${inference.key}`;
   if (value !== undefined) return { value, origin: `${what}, ${source.origin}` };
-  return { reason: `${what}, "${part.slice(0, 200)}", is none of these` };
+  return { reason: `${what}, "${part.slice(0, 200)}", is not one of them` };
 }
 
-/** A secret as far as its type knows what may be shown; of other settings all but passwords in URLs. */
+/** For secrets, only what their type allows to show; for others, everything except passwords in URLs. */
 function shown(row: Row<unknown, unknown>, value: unknown): string {
   if (value === undefined) return '';
   const text = row.type.format(value);
@@ -140,11 +140,11 @@ function shown(row: Row<unknown, unknown>, value: unknown): string {
 
 function refusal(problems: readonly SettingProblem[], context: string): P2PError {
   const lines = problems.map(
-    ({ key, value, origin, wouldBeRight }) =>
-      `  ${key} = ${value === '' ? '(nothing)' : value}   [${origin}]\n      ${wouldBeRight}`,
+    ({ key, value, origin, expected }) =>
+      `  ${key} = ${value === '' ? '(unset)' : value}   [${origin}]\n      expected: ${expected}`,
   );
   const count = problems.length === 1 ? '1 setting is' : `${problems.length} settings are`;
-  return new P2PError('SETTINGS_INVALID', `${count} missing or wrong in context ${context}:\n${lines.join('\n')}`, {
+  return new P2PError('SETTINGS_INVALID', `${count} missing or invalid in context ${context}:\n${lines.join('\n')}`, {
     details: { problems },
   });
 }

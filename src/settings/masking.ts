@@ -1,10 +1,10 @@
-// What of a text may be shown to people: never a password, however odd the URL that holds it.
+// Removes passwords from texts that are shown to people, even from malformed URLs.
 
 export const MASK = '********';
 
 /**
- * A URL without the password of its user (up to the last `@`, because passwords hold unescaped ones) and without those in its query. Other
- * texts come back as they are.
+ * Masks the password of a URL's user (up to the last `@`, because passwords may contain unescaped ones) and secrets in
+ * its query. Other texts are returned unchanged.
  */
 export function withoutPasswords(text: string): string {
   return text

@@ -1,26 +1,27 @@
-// A row of the settings schema. The schema is data: the loader, the printed table and docs/settings.md are made from it.
+// A row of the settings schema. The schema is data: the loader, the printed table and docs/settings.md are generated
+// from it.
 import type { SettingType } from './types.ts';
 
 export interface Row<T, D extends T | undefined> {
   readonly type: SettingType<T>;
   readonly default: D;
-  /** One line, with the source of the rule. */
+  /** Description in plain English. */
   readonly doc: string;
-  /** Other spellings that files use. */
+  /** Other accepted spellings of the key. */
   readonly also: readonly string[];
   readonly isRequired: boolean;
-  /** What a required setting is taken from while it is absent. */
+  /** Where a required setting is taken from when it is absent. */
   readonly inference: Inference | undefined;
   readonly isSecret: boolean;
-  /** A setting of this project, unknown to the Go service. */
+  /** Defined by this project, unknown to the Go service. */
   readonly isOurs: boolean;
 }
 
-/** Another setting that tells the value of this one. */
+/** Another setting from which the value follows. */
 export interface Inference {
   readonly key: string;
   readonly part: (text: string) => string;
-  /** The part, in words. */
+  /** The part in words. */
   readonly what: string;
 }
 
@@ -55,12 +56,12 @@ export function setting<T>(type: SettingType<T>, value: NoInfer<T>, doc: string,
   return row<T, T>(type, value, doc, false, marks);
 }
 
-/** A setting that may be absent. */
+/** A setting that may be unset. */
 export function optional<T>(type: SettingType<T>, doc: string, marks: Marks = {}): Row<T, undefined> {
   return row<T, undefined>(type, undefined, doc, false, marks);
 }
 
-/** A setting that must be given; its value is never undefined once loaded. */
+/** A required setting; its value is never undefined once loaded. */
 export function required<T>(type: SettingType<T>, doc: string, marks: Marks = {}): Row<T, T> {
   return row<T, T>(type, undefined as T, doc, true, marks);
 }

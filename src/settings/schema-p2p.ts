@@ -22,9 +22,12 @@ import {
   waiting,
 } from './types.ts';
 
-const topic = matching('a topic name of letters, digits, _ . and -', /^[A-Za-z0-9._-]{1,100}$/);
+const topic = matching('topic name of letters, digits, _ . and -', /^[A-Za-z0-9._-]{1,100}$/);
 const sharedKey = matching('64 hex digits', /^[0-9a-fA-F]{64}$/);
-/** Names of what charges an author or stops a message; the last four charge by reports of validation, by broken frames and by failed catch-ups. */
+/**
+ * Rules that add to a ban score or stop a message. The last four act on validation reports, malformed RPCs and failed
+ * catch-ups.
+ */
 const SHADOW_RULES = [
   'author_rate',
   'relay_rate',
@@ -43,7 +46,7 @@ const SHADOW_RULES = [
 ] as const;
 const OURS = { isOurs: true } as const;
 
-/** The bootstrap nodes of the public IPFS network, which Go's public mode uses. */
+/** Bootstrap nodes of the public IPFS network, as the Go service uses them in public mode. */
 const IPFS_BOOTSTRAP = [
   'QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN',
   'QmQCU2EcMqAqQPR2i9bChDtGNJchTbq5TbXJJ16u19uLTa',
@@ -52,136 +55,179 @@ const IPFS_BOOTSTRAP = [
 ].map((id) => `/dnsaddr/bootstrap.libp2p.io/p2p/${id}`);
 
 export const P2P_SETTINGS = {
-  p2p_port: required(port, 'TCP port of the P2P node; 0 takes a free one.'),
-  p2p_listen_addresses: setting(listOf(ip), ['0.0.0.0'], 'IPs to listen on, v4 and v6.'),
+  p2p_port: required(port, 'TCP port for P2P connections. 0 picks a free port.'),
+  p2p_listen_addresses: setting(listOf(ip), ['0.0.0.0'], 'IPv4 and IPv6 addresses to listen on for P2P connections.'),
   p2p_advertise_addresses: setting(
     listOf(advertised),
     [],
-    'Addresses told to peers, host or host:port; the port defaults to p2p_port.',
+    'Addresses announced to peers. The port defaults to p2p_port.',
   ),
-  p2p_block_topic: required(topic, 'Topic of block announcements.'),
-  p2p_subtree_topic: required(topic, 'Topic of subtree announcements.'),
-  p2p_handshake_topic: required(topic, 'Topic of version and verack.'),
-  p2p_mining_on_topic: required(topic, 'Topic of mining-on messages.'),
-  p2p_rejected_tx_topic: required(topic, 'Topic of rejected transactions.'),
-  p2p_node_status_topic: setting(topic, 'node_status', 'Topic of node status messages.'),
-  p2p_bestblock_topic: setting(topic, 'bestblock', 'Topic of best-block messages.'),
-  p2p_further_topic_prefixes: setting(listOf(text), [], 'Further topic prefixes heard and announced on.', {
+  p2p_block_topic: required(topic, 'Topic for block announcements.'),
+  p2p_subtree_topic: required(topic, 'Topic for subtree announcements.'),
+  p2p_handshake_topic: required(topic, 'Topic for version and verack messages.'),
+  p2p_mining_on_topic: required(topic, 'Topic for mining-on messages.'),
+  p2p_rejected_tx_topic: required(topic, 'Topic for rejected transactions.'),
+  p2p_node_status_topic: setting(topic, 'node_status', 'Topic for node status messages.'),
+  p2p_bestblock_topic: setting(topic, 'bestblock', 'Topic for best-block messages.'),
+  p2p_further_topic_prefixes: setting(listOf(text), [], 'Additional topic prefixes to subscribe to and publish on.', {
     isOurs: true,
   }),
-  p2p_shared_key: optional(sharedKey, 'Key of the private network (PSK); needed in public mode too, as in Go.', {
-    isSecret: true,
-  }),
+  p2p_shared_key: optional(
+    sharedKey,
+    'Pre-shared key (PSK) of the private network. As in the Go service, it is required in public mode too.',
+    {
+      isSecret: true,
+    },
+  ),
   p2p_private_key: optional(
     privateKey,
-    'Ed25519 key of this node; else from the blockchain state store, else generated and stored.',
+    'Ed25519 key of this node. Unset: read from the state store of the blockchain service; if there is none, generated and stored there.',
     { isSecret: true },
   ),
   p2p_dht_protocol_id: setting(
-    matching('a path such as /teranode', /^\/[A-Za-z0-9._/-]{1,100}$/),
+    matching('path such as /teranode', /^\/[A-Za-z0-9._/-]{1,100}$/),
     '/teranode',
     'Protocol prefix of the private DHT.',
   ),
-  p2p_dht_use_private: setting(boolean, false, 'Private network: PSK and a DHT of its own.'),
+  p2p_dht_use_private: setting(
+    boolean,
+    false,
+    'Joins a private network: connections use the PSK, and the DHT is private. false: public mode.',
+  ),
   p2p_dht_public_bootstrap: setting(
     listOrNone(peerMultiaddr),
     IPFS_BOOTSTRAP,
-    'Bootstrap nodes of the public DHT; empty: none.',
+    'Bootstrap nodes of the public DHT. Empty: none.',
     OURS,
   ),
-  p2p_optimise_retries: setting(boolean, false, 'Leave out dials that cannot work until something changes.'),
-  p2p_static_peers: setting(listOf(peerMultiaddr), [], 'Peers to stay connected to.'),
-  p2p_bootstrap_addresses: setting(listOf(peerMultiaddr), [], 'Peers through which the network is found.', {
-    also: ['p2p_bootstrapAddresses'],
-  }),
+  p2p_optimise_retries: setting(boolean, false, 'Skips dialing attempts that cannot succeed until something changes.'),
+  p2p_static_peers: setting(
+    listOf(peerMultiaddr),
+    [],
+    'Peers to stay connected to. Lost connections are dialed again.',
+  ),
+  p2p_bootstrap_addresses: setting(
+    listOf(peerMultiaddr),
+    [],
+    'Peers to connect to first, to discover the rest of the network.',
+    {
+      also: ['p2p_bootstrapAddresses'],
+    },
+  ),
   p2p_bootstrap_persistent: setting(
     boolean,
     false,
-    'Reconnect to bootstrap addresses for ever, to those of p2p_dht_public_bootstrap too.',
+    'Keeps reconnecting to bootstrap addresses, including those of p2p_dht_public_bootstrap.',
   ),
-  p2p_share_private_addresses: setting(boolean, true, 'Tell peers our private addresses too.'),
-  listen_mode: setting(oneOf('full', 'listen_only'), 'full', 'listen_only publishes nothing but the handshake.'),
-  p2p_enable_nat_service: setting(boolean, true, 'Find out by peers whether we are reachable (AutoNAT).'),
-  p2p_enable_hole_punching: setting(boolean, true, 'Direct connections through NAT (DCUtR); needs p2p_enable_relay.'),
-  p2p_enable_relay: setting(boolean, true, 'Dial and be dialled through relays.'),
-  p2p_enable_nat_port_map: setting(boolean, true, 'Map the port on the router (UPnP).'),
-  p2p_enable_autonat_v2: setting(boolean, true, 'AutoNAT version 2.'),
-  p2p_enable_relay_service: setting(boolean, false, 'Relay for other peers.'),
+  p2p_share_private_addresses: setting(boolean, true, 'Announces private IP addresses of this node to peers.'),
+  listen_mode: setting(
+    oneOf('full', 'listen_only'),
+    'full',
+    'full: receives and publishes. listen_only: publishes only handshake messages.',
+  ),
+  p2p_enable_nat_service: setting(
+    boolean,
+    true,
+    'Lets peers test whether this node is reachable from outside (AutoNAT).',
+  ),
+  p2p_enable_hole_punching: setting(
+    boolean,
+    true,
+    'Tries direct connections through NAT (DCUtR). Needs p2p_enable_relay.',
+  ),
+  p2p_enable_relay: setting(boolean, true, 'Connects through circuit relays, in both directions.'),
+  p2p_enable_nat_port_map: setting(boolean, true, 'Maps p2p_port on the router (UPnP).'),
+  p2p_enable_autonat_v2: setting(boolean, true, 'Uses AutoNAT version 2.'),
+  p2p_enable_relay_service: setting(boolean, false, 'Serves as a circuit relay for other peers.'),
   p2p_force_reachability: setting(
     oneOf('', 'public', 'private'),
     '',
-    'private reserves a place at a relay that we are connected to.',
+    'Overrides the detected reachability. private: reserves a slot at a connected circuit relay. Empty: detect.',
   ),
-  p2p_enable_conn_manager: setting(boolean, true, 'Trim connections at the high-water mark.'),
-  p2p_conn_low_water: setting(integer(1, 100_000), 200, 'Peers kept when trimming.'),
-  p2p_conn_high_water: setting(integer(1, 100_000), 400, 'Peers above which trimming begins.'),
-  p2p_conn_grace_period: setting(age, 60_000, 'Young connections that trimming spares.'),
-  p2p_enable_conn_gater: setting(boolean, false, 'Read for compatibility: the gate is always on here.'),
-  p2p_max_conns_per_peer: setting(integer(1, 100), 3, 'Connections of one peer.'),
-  p2p_enable_peer_cache: setting(boolean, true, 'Remember peers across restarts.'),
-  p2p_peer_cache_dir: optional(text, 'Folder of the peer cache; default dataFolder.'),
-  p2p_max_cached_peers: setting(integer(0, 10_000), 100, 'Peers remembered.'),
+  p2p_enable_conn_manager: setting(boolean, true, 'Closes connections above p2p_conn_high_water.'),
+  p2p_conn_low_water: setting(integer(1, 100_000), 200, 'Number of peers kept when connections are trimmed.'),
+  p2p_conn_high_water: setting(integer(1, 100_000), 400, 'Number of peers above which connections are trimmed.'),
+  p2p_conn_grace_period: setting(age, 60_000, 'Minimum age of a connection before it can be trimmed.'),
+  p2p_enable_conn_gater: setting(
+    boolean,
+    false,
+    'Accepted for compatibility and ignored: bans are always enforced on connections.',
+  ),
+  p2p_max_conns_per_peer: setting(integer(1, 100), 3, 'Maximum number of connections per peer.'),
+  p2p_enable_peer_cache: setting(boolean, true, 'Remembers peers across restarts.'),
+  p2p_peer_cache_dir: optional(text, 'Folder for the peer cache. Unset: dataFolder.'),
+  p2p_max_cached_peers: setting(integer(0, 10_000), 100, 'Maximum number of remembered peers.'),
   p2p_peer_cache_ttl: setting(lifetime, 720 * 3_600_000, 'How long a peer is remembered.'),
   p2p_peer_map_max_size: setting(
     integer(1, 10_000_000),
     100_000,
-    'Announcements remembered, of blocks and of subtrees each.',
+    'Maximum number of remembered announcements; blocks and subtrees are counted separately.',
     OURS,
   ),
   p2p_peer_map_ttl: setting(lifetime, 30 * 60_000, 'How long an announcement is remembered.', OURS),
-  p2p_peer_map_cleanup_interval: setting(interval, 5 * 60_000, 'How often old announcements are swept.', OURS),
-  p2p_verify_header_pow: setting(boolean, true, 'Reject block announcements whose header lacks proof of work.', OURS),
-  p2p_require_header: setting(boolean, false, 'Reject block announcements without a header.', OURS),
-  p2p_min_peers_for_sync: setting(integer(0, 1000), 2, 'Peers awaited before a sync peer is chosen.'),
-  p2p_max_wait_for_min_peers: setting(waiting, 20_000, 'How long they are awaited.'),
-  p2p_force_sync_peer: optional(peerId, 'Sync from this peer only.'),
+  p2p_peer_map_cleanup_interval: setting(interval, 5 * 60_000, 'How often expired announcements are removed.', OURS),
+  p2p_verify_header_pow: setting(
+    boolean,
+    true,
+    'Rejects block announcements whose header has no valid proof of work.',
+    OURS,
+  ),
+  p2p_require_header: setting(boolean, false, 'Rejects block announcements without a header.', OURS),
+  p2p_min_peers_for_sync: setting(integer(0, 1000), 2, 'Number of peers to wait for before choosing a sync peer.'),
+  p2p_max_wait_for_min_peers: setting(waiting, 20_000, 'Maximum time to wait for p2p_min_peers_for_sync.'),
+  p2p_force_sync_peer: optional(peerId, 'Syncs only from this peer.'),
   p2p_handshake_topic_size: setting(
     integer(0, 1000),
     1,
-    'Subscribers of the handshake topic before the first version.',
+    'Number of handshake topic subscribers to wait for before sending the first version message.',
   ),
-  p2p_handshake_topic_timeout: setting(waiting, 5000, 'How long they are awaited.'),
-  p2p_ban_threshold: setting(integer(1, 1_000_000), 100, 'Score at which a peer is banned.'),
-  p2p_ban_duration: setting(lifetime, 24 * 3_600_000, 'Length of an automatic ban.'),
-  p2p_ban_default_duration: setting(lifetime, 24 * 3_600_000, 'Length of a ban without an end.'),
-  p2p_ban_persist_path: optional(text, 'Where bans are kept; default dataFolder.'),
-  p2p_ban_max_entries: setting(integer(1, 10_000_000), 100_000, 'Entries of the ban list.'),
+  p2p_handshake_topic_timeout: setting(waiting, 5000, 'Maximum time to wait for p2p_handshake_topic_size.'),
+  p2p_ban_threshold: setting(integer(1, 1_000_000), 100, 'Ban score at which a peer is banned.'),
+  p2p_ban_duration: setting(lifetime, 24 * 3_600_000, 'Duration of automatic bans.'),
+  p2p_ban_default_duration: setting(lifetime, 24 * 3_600_000, 'Duration of bans that operators add without an end.'),
+  p2p_ban_persist_path: optional(text, 'Folder for the ban store. Unset: dataFolder.'),
+  p2p_ban_max_entries: setting(integer(1, 10_000_000), 100_000, 'Maximum number of bans.'),
   p2p_ban_store: optional(
     storeUrl,
-    'Store of bans and scores; default blockchain_store when that is PostgreSQL, else SQLite at p2p_ban_persist_path.',
+    'Store for bans and ban scores. Unset: blockchain_store if that is PostgreSQL, else SQLite in p2p_ban_persist_path.',
     { isOurs: true, isSecret: true },
   ),
   p2p_ban_whitelist: setting(
     listOf(oneOfOr(peerId, 'static', 'bootstrap')),
     [],
-    'Peers that are never banned automatically: static, bootstrap (those of the settings), peer ids.',
+    'Peers that are never banned automatically: static (p2p_static_peers), bootstrap (bootstrap addresses), or peer IDs.',
     OURS,
   ),
   p2p_policy_mode: setting(
     oneOf('enforce', 'shadow'),
     'enforce',
-    'shadow: rules of policy and automatic bans are noted and do nothing.',
+    'enforce: policy rules and automatic bans take effect. shadow: they are only recorded.',
     OURS,
   ),
   p2p_policy_shadow_rules: setting(
     listOf(oneOf(...SHADOW_RULES)),
     [],
-    'Rules that are only noted while the others are enforced. hash_form, author_mismatch, header_mismatch and proof_of_work say what is valid: they stop the message all the same, only their points are noted.',
+    'Rules that are only recorded while the others are enforced. hash_form, author_mismatch, header_mismatch and proof_of_work still stop invalid messages; only their ban points are not counted.',
     OURS,
   ),
-  p2p_author_rate: setting(integer(0, 1_000_000), 500, 'Messages a second of one author; 0: no limit.', OURS),
-  p2p_author_burst: setting(integer(1, 10_000_000), 10_000, 'Messages of one author at once.', OURS),
+  p2p_author_rate: setting(integer(0, 1_000_000), 500, 'Gossip messages per second per author. 0: unlimited.', OURS),
+  p2p_author_burst: setting(integer(1, 10_000_000), 10_000, 'Burst of gossip messages per author.', OURS),
   p2p_relay_rate: setting(
     integer(0, 1_000_000),
     0,
-    'Messages a second of one neighbour, twenty times that at once; 0: no limit.',
+    'Gossip messages per second per propagation source (burst: 20×). 0: unlimited.',
     OURS,
   ),
   p2p_max_target_ratio: setting(
     integer(0, 1_000_000),
     16,
-    'A block header’s target may be this many times that of our own recent tip; 0: any. Off on networks that allow minimum-difficulty blocks.',
+    'Maximum ratio of a block header’s target to that of our recent tip. 0: any. Not applied on networks that allow minimum-difficulty blocks.',
     OURS,
   ),
-  p2p_allow_private_datahubs: setting(boolean, false, 'DataHub URLs may lead to private addresses.', OURS),
+  p2p_allow_private_datahubs: setting(
+    boolean,
+    false,
+    'Allows DataHub URLs that resolve to private IP addresses.',
+    OURS,
+  ),
 };

@@ -1,4 +1,4 @@
-// All settings, by key. Keys are spelled as the specification spells them.
+// All settings by key, spelled as in the specification.
 import type { Row, ValueOf } from './row.ts';
 import { P2P_SETTINGS } from './schema-p2p.ts';
 import { SERVICE_SETTINGS } from './schema-services.ts';
@@ -7,8 +7,8 @@ export const SETTINGS = { ...P2P_SETTINGS, ...SERVICE_SETTINGS };
 
 export type SettingKey = keyof typeof SETTINGS;
 
-/** Every setting with its effective value: durations in ms, lists as arrays, undefined where nothing is set. */
+/** Every setting with its effective value: durations in ms, lists as arrays, undefined when unset. */
 export type Settings = { readonly [K in SettingKey]: ValueOf<(typeof SETTINGS)[K]> };
 
-/** The rows in the order of the schema, with their types erased. */
+/** All rows in the order of the schema, without their types. */
 export const ROWS = Object.entries(SETTINGS) as [SettingKey, Row<unknown, unknown>][];

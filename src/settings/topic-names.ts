@@ -1,19 +1,19 @@
-// Full names of the topics: the chain's prefix and the topic's own name.
+// Full topic names: the network's prefix and the topic's own name.
 import { NETWORKS } from '../wire/networks.ts';
 import { topicName } from '../wire/topics.ts';
 import type { Settings } from './schema.ts';
 
-/** `chainCfgParams_topicPrefix`, else the network's. */
+/** `chainCfgParams_topicPrefix`, else the prefix of the network. */
 export function topicPrefix(settings: Settings): string {
   return settings.chainCfgParams_topicPrefix ?? NETWORKS[settings.network].topicPrefix;
 }
 
-/** The own prefix first, then `p2p_further_topic_prefixes`, each once. */
+/** The node's own prefix first, then `p2p_further_topic_prefixes`, without duplicates. */
 export function topicPrefixes(settings: Settings): readonly string[] {
   return [...new Set([topicPrefix(settings), ...settings.p2p_further_topic_prefixes])];
 }
 
-/** Full names under one prefix; default: our own. */
+/** Full topic names under one prefix; default: the node's own. */
 export function fullTopicNames(settings: Settings, prefix = topicPrefix(settings)) {
   return {
     block: topicName(prefix, settings.p2p_block_topic),

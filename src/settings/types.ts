@@ -1,4 +1,4 @@
-// The types a setting can have: what text is right, what value it becomes, how it is written down.
+// Types of settings: which texts are valid, which value they become, and how a value is printed.
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { P2PError } from '../lib/errors.ts';
@@ -9,21 +9,21 @@ import { isKeyPair } from './key-pair.ts';
 import { withoutPasswords } from './masking.ts';
 
 export interface SettingType<T> {
-  /** What would be right, for a person. */
+  /** Allowed values, for people. */
   readonly expects: string;
-  /** undefined when the text is wrong. */
+  /** undefined when the text is invalid. */
   parse(text: string): T | undefined;
   /** The text of a value. */
   format(value: T): string;
-  /** An empty text stands for itself instead of the default. */
+  /** An empty text is a value of its own; otherwise it means the default. */
   readonly keepsEmpty?: true;
-  /** What of a secret's text may be shown; without it, nothing. */
+  /** The part of a secret that may be shown; absent: none. */
   masked?(text: string): string;
 }
 
 const asIs = (value: string) => value;
 
-export const text: SettingType<string> = { expects: 'any text', parse: asIs, format: asIs, keepsEmpty: true };
+export const text: SettingType<string> = { expects: 'text', parse: asIs, format: asIs, keepsEmpty: true };
 
 export function matching(expects: string, form: RegExp): SettingType<string> {
   return { expects, parse: (value) => (form.test(value) ? value : undefined), format: asIs };
@@ -31,7 +31,7 @@ export function matching(expects: string, form: RegExp): SettingType<string> {
 
 export function integer(min: number, max: number): SettingType<number> {
   return {
-    expects: `a whole number from ${min} to ${max}`,
+    expects: `integer from ${min} to ${max}`,
     parse: (value) =>
       /^[+-]?\d{1,15}$/.test(value) && Number(value) >= min && Number(value) <= max ? Number(value) : undefined,
     format: String,
@@ -43,22 +43,22 @@ export const port = integer(0, 65_535);
 const TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
 const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
 
-/** As Go's strconv.ParseBool. */
+/** The same texts as strconv.ParseBool of Go. */
 export const boolean: SettingType<boolean> = {
   expects: 'true or false',
   parse: (value) => (TRUE.has(value) ? true : FALSE.has(value) ? false : undefined),
   format: String,
 };
 
-/** setTimeout and setInterval take more for 1 ms. */
+/** setTimeout and setInterval treat larger values as 1 ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** A hundred years of 365 days: ends of bans stay within what a date can be. */
+/** A hundred years of 365 days, so that ends of bans are valid dates. */
 const MAX_LENGTH_MS = 876_000 * 3_600_000;
 
-/** Milliseconds within bounds, both included. */
+/** Milliseconds; both bounds are included. */
 function durationWithin(minMs: number, maxMs: number): SettingType<number> {
   return {
-    expects: `a duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 250ms, 30s, 1m30s or 24h`,
+    expects: `duration from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, such as 250ms, 30s, 1m30s or 24h`,
     parse: (value) => {
       const ms = parseDuration(value);
       return ms === undefined || ms < minMs || ms > maxMs ? undefined : ms;
@@ -67,13 +67,13 @@ function durationWithin(minMs: number, maxMs: number): SettingType<number> {
   };
 }
 
-/** What a timer repeats or waits for, in ms. */
+/** Interval of a timer, in ms. */
 export const interval = durationWithin(1, MAX_TIMER_MS);
-/** What a timer waits for at most, in ms; 0 does not wait. */
+/** Maximum wait of a timer, in ms; 0: no wait. */
 export const waiting = durationWithin(0, MAX_TIMER_MS);
-/** How long something is kept or lasts, in ms. */
+/** How long something lasts or is kept, in ms. */
 export const lifetime = durationWithin(1000, MAX_LENGTH_MS);
-/** An age that is compared with, in ms; 0 is none. */
+/** An age to compare with, in ms; 0: none. */
 export const age = durationWithin(0, MAX_LENGTH_MS);
 
 export function oneOf<const V extends readonly string[]>(...values: V): SettingType<V[number]> {
@@ -84,7 +84,7 @@ export function oneOf<const V extends readonly string[]>(...values: V): SettingT
   };
 }
 
-/** One of some words, or what another type takes. */
+/** One of some words, or a value of another type. */
 export function oneOfOr(other: SettingType<string>, ...words: readonly string[]): SettingType<string> {
   return {
     expects: `${words.join(' or ')} or ${other.expects}`,
@@ -93,15 +93,15 @@ export function oneOfOr(other: SettingType<string>, ...words: readonly string[])
   };
 }
 
-/** A list whose empty text means that there is none, not the default. */
-export function listOrNone(item: SettingType<string>): SettingType<readonly string[]> {
+/** A list whose empty text means an empty list, not the default. */
+export function listOrNone<T extends string>(item: SettingType<T>): SettingType<readonly T[]> {
   return { ...listOf(item), keepsEmpty: true };
 }
 
 /** Items separated by `|`. */
-export function listOf(item: SettingType<string>): SettingType<readonly string[]> {
+export function listOf<T extends string>(item: SettingType<T>): SettingType<readonly T[]> {
   return {
-    expects: `a list separated by |, each ${item.expects}`,
+    expects: `list separated by |, each: ${item.expects}`,
     parse: (value) => {
       const items = value
         .split('|')
@@ -115,14 +115,14 @@ export function listOf(item: SettingType<string>): SettingType<readonly string[]
 }
 
 export const ip: SettingType<string> = {
-  expects: 'an IPv4 or IPv6 address',
+  expects: 'IPv4 or IPv6 address',
   parse: (value) => (isIP(value.replace(/^\[(.*)\]$/, '$1')) === 0 ? undefined : value),
   format: asIs,
 };
 
-/** `host:port`, `:port` (all interfaces); port 0 takes a free one. */
+/** `host:port`, or `:port` for all interfaces; port 0 picks a free port. */
 export const listenAddress: SettingType<string> = {
-  expects: 'host:port or :port',
+  expects: 'host:port, or :port for all interfaces',
   parse: (value) => {
     const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]*):(\d{1,5})$/.exec(value);
     return match !== null && Number(match[2]) <= 65_535 ? value : undefined;
@@ -130,9 +130,9 @@ export const listenAddress: SettingType<string> = {
   format: asIs,
 };
 
-/** What a client dials: `host:port`, `k8s:///name:port`, or an http URL. */
+/** Address to dial: `host:port`, `k8s:///name:port`, or an http URL. */
 export const dialAddress: SettingType<string> = {
-  expects: 'host:port, k8s:///name:port or an http URL with a port',
+  expects: 'host:port, k8s:///name:port or http URL with a port',
   parse: (value) => {
     const match = /^(?:k8s:\/\/\/|https?:\/\/)?(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(value);
     return match !== null && isPort(match[1]) ? value : undefined;
@@ -140,9 +140,9 @@ export const dialAddress: SettingType<string> = {
   format: asIs,
 };
 
-/** `host` or `host:port`; an IPv6 address with a port stands in brackets. */
+/** `host` or `host:port`; an IPv6 address with a port is in brackets. */
 export const advertised: SettingType<string> = {
-  expects: 'an IP address or a domain name, with or without a port from 1 to 65535',
+  expects: 'IP address or domain name, optionally with a port from 1 to 65535',
   parse: (value) => {
     if (isIPv6(value)) return value;
     const [, bracketed, name = '', port = '1'] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(value) ?? [];
@@ -156,28 +156,28 @@ function isPort(text: string | undefined): boolean {
   return Number(text) >= 1 && Number(text) <= 65_535;
 }
 
-/** Digits and dots alone would be an IP address that is none. */
+/** Only digits and dots: an invalid IP address. */
 function isDomainName(text: string): boolean {
   return /^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?$/.test(text) && !/^[\d.]+$/.test(text);
 }
 
 export const httpUrl: SettingType<string> = {
-  expects: 'an http or https URL',
+  expects: 'http or https URL',
   parse: (value) => (/^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined),
   format: asIs,
 };
 
-/** A multiaddr that leads over TCP, or to where DNS says, and ends with a peer id. */
+/** A multiaddr over TCP, or one that DNS resolves (`dnsaddr`), that ends with a peer ID. */
 export const peerMultiaddr: SettingType<string> = {
-  expects: 'a multiaddr with a peer id, such as /ip4/1.2.3.4/tcp/9905/p2p/12D3Koo…',
+  expects: 'multiaddr with a peer ID, such as /ip4/1.2.3.4/tcp/9905/p2p/12D3Koo…',
   parse: (value) => {
     try {
-      // By way of its bytes: only they are wholly checked, and there is one text for each.
+      // Through its bytes: only they are checked completely, and give one canonical text.
       const address = multiaddr(multiaddr(value).bytes);
       const components = address.getComponents();
-      const leads = components.some(({ name }) => name === 'tcp' || name === 'dnsaddr');
+      const isDialable = components.some(({ name }) => name === 'tcp' || name === 'dnsaddr');
       const last = components.at(-1);
-      return leads && last?.name === 'p2p' && parsePeerId(last.value ?? '') !== undefined
+      return isDialable && last?.name === 'p2p' && parsePeerId(last.value ?? '') !== undefined
         ? address.toString()
         : undefined;
     } catch {
@@ -188,13 +188,13 @@ export const peerMultiaddr: SettingType<string> = {
 };
 
 export const peerId: SettingType<string> = {
-  expects: 'a peer id such as 12D3Koo…',
+  expects: 'peer ID such as 12D3Koo…',
   parse: (value) => parsePeerId(value),
   format: asIs,
 };
 
 export const kafkaUrl: SettingType<string> = {
-  expects: 'kafka://host1:port,host2:port/topic?… or memory://host/topic, with parameters in their range',
+  expects: 'kafka://host1:port,host2:port/topic?… or memory://host/topic, with valid parameters',
   parse: (value) => {
     try {
       parseKafkaUrl(value);
@@ -207,7 +207,7 @@ export const kafkaUrl: SettingType<string> = {
   format: asIs,
 };
 
-/** `sqlite:///name` (a file of dataFolder), `sqlitememory:///name`, `postgres://…`. */
+/** `sqlite:///name` (a file in dataFolder), `sqlitememory:///name` or `postgres://…`. */
 export const storeUrl: SettingType<string> = {
   ...matching(
     'sqlite:///name, sqlitememory:///name or postgres://user:password@host:port/name',
@@ -216,9 +216,9 @@ export const storeUrl: SettingType<string> = {
   masked: withoutPasswords,
 };
 
-/** Ed25519, as hex. */
+/** An Ed25519 key pair as hex. */
 export const privateKey: SettingType<string> = {
-  expects: '64 or 96 bytes as hex (128 or 192 digits): an Ed25519 seed and the public key that belongs to it',
+  expects: '64 or 96 bytes in hex (128 or 192 digits): an Ed25519 seed followed by its public key',
   parse: (value) => (isKeyPair(value) ? value : undefined),
   format: asIs,
 };
@@ -237,7 +237,7 @@ const WELL_KNOWN_KEYS = new Set([
 const MIN_ADMIN_KEY_CHARS = 16;
 
 export const adminKey: SettingType<string> = {
-  expects: `a secret of at least ${MIN_ADMIN_KEY_CHARS} characters that is none of the well-known ones`,
+  expects: `secret of at least ${MIN_ADMIN_KEY_CHARS} characters, none of the well-known ones`,
   parse: (value) =>
     value.length >= MIN_ADMIN_KEY_CHARS && !WELL_KNOWN_KEYS.has(value.toLowerCase()) ? value : undefined,
   format: asIs,

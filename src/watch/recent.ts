@@ -1,11 +1,11 @@
-// What happened lately, for people who look: announcements and verdicts, bounded in number, each kept for as long as nothing newer needs its place.
+// The latest announcements and validation results, for operators: a bounded number of each, the oldest is overwritten.
 
 import type { NotificationStream } from '../domain/notification.ts';
 import type { ValidationResult } from '../gossip/validation-result.ts';
-import { MAX_RECENT, type RecentAnnouncement, type RecentVerdict } from '../ports/node-view.ts';
+import { MAX_RECENT, type RecentAnnouncement, type RecentVerdict } from '../ports/admin-api.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 
-/** A ring: the oldest is overwritten. */
+/** A ring: a new item overwrites the oldest. */
 class Ring<T> {
   private readonly items: (T | undefined)[];
   private next = 0;
@@ -32,27 +32,27 @@ class Ring<T> {
 }
 
 export class Recent {
-  private readonly heard = new Ring<RecentAnnouncement>(MAX_RECENT);
-  private readonly judged = new Ring<() => RecentVerdict>(MAX_RECENT);
+  private readonly announced = new Ring<RecentAnnouncement>(MAX_RECENT);
+  private readonly validated = new Ring<RecentVerdict>(MAX_RECENT);
 
   constructor(stream: NotificationStream) {
     stream.subscribe((notification) => {
-      if (notification.type !== 'node_status') this.heard.push(notification);
+      if (notification.type !== 'node_status') this.announced.push(notification);
     });
   }
 
-  /** Called for each message: nothing is made of it before somebody asks. */
+  /** Called for each message; costs one small object. */
   result({ topic, author, receivedFrom }: GossipMessage, result: ValidationResult, atMs: number): void {
     const { decision, process: isProcessed } = result;
     const reason = result.process ? undefined : result.reason;
-    this.judged.push(() => ({ atMs, topic, author, relay: receivedFrom, decision, isProcessed, reason }));
+    this.validated.push({ atMs, topic, author, relay: receivedFrom, decision, isProcessed, reason });
   }
 
   announcements(): readonly RecentAnnouncement[] {
-    return this.heard.latest();
+    return this.announced.latest();
   }
 
   verdicts(): readonly RecentVerdict[] {
-    return this.judged.latest().map((each) => each());
+    return this.validated.latest();
   }
 }

@@ -1,9 +1,10 @@
-// What tests of bans begin with: peer ids that parse, and the parts around a store.
+// Set-up for tests of bans: valid peer IDs, and the parts around a store.
 import { BanList, type BanListOptions } from '../../src/bans/list/ban-list.ts';
 import { StoreLink } from '../../src/bans/store/store-link.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
 import { peerIdFromPublicKey } from '../../src/wire/peer-id.ts';
 import { FlakyBanStore } from './flaky-ban-store.ts';
+import { ListByText } from './list-by-text.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from './recorders.ts';
 
 const PUBLIC_KEY_PREFIX = [0x08, 0x01, 0x12, 0x20];
@@ -27,7 +28,8 @@ export const DAY_MS = 24 * 3_600_000;
 
 /** A list with its link open. */
 export async function openList(options: Partial<BanListOptions> = {}, parts = banParts()) {
-  const list = new BanList(parts, { defaultDurationMs: DAY_MS, maxEntries: 1000, ...options });
+  const made = new BanList(parts, { defaultDurationMs: DAY_MS, maxEntries: 1000, ...options });
+  const list = new ListByText(made, parts.link);
   await parts.link.open(AbortSignal.timeout(5000));
   await list.init();
   parts.link.startReading();

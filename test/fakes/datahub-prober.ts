@@ -1,6 +1,6 @@
 // DataHubs without a network: what a host answers is set by hand, and who was asked when is written down.
 import type { Clock } from '../../src/ports/clock.ts';
-import type { DataHubProber, DataHubVerdict, DialRule } from '../../src/ports/datahub-prober.ts';
+import type { DataHubProber, DataHubVerdict, ProbeRule } from '../../src/ports/datahub-prober.ts';
 
 export const ALIVE: DataHubVerdict = { outcome: 'alive', reason: 'answered', details: 'status 200' };
 export const DEAD: DataHubVerdict = { outcome: 'dead', reason: 'status', details: 'status 500' };
@@ -46,7 +46,7 @@ export class FakeProber implements DataHubProber {
     this.hanging.clear();
   }
 
-  async probe(url: string, signal: AbortSignal, rule: DialRule = () => 'ask'): Promise<DataHubVerdict> {
+  async probe(url: string, signal: AbortSignal, rule: ProbeRule = () => 'ask'): Promise<DataHubVerdict> {
     this.visits.push(url);
     this.running += 1;
     this.peak = Math.max(this.peak, this.running);
@@ -57,7 +57,7 @@ export class FakeProber implements DataHubProber {
     }
   }
 
-  private async visit(url: string, signal: AbortSignal, rule: DialRule): Promise<DataHubVerdict> {
+  private async visit(url: string, signal: AbortSignal, rule: ProbeRule): Promise<DataHubVerdict> {
     const host = new URL(url).hostname;
     const addresses = this.addresses.get(host) ?? [`address of ${host}`];
     const leave = rule({ host, addresses });

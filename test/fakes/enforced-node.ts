@@ -1,4 +1,4 @@
-// The part of a node that bans work on: who is connected from where, and what was asked of it.
+// The part of a node on which bans are enforced: connected peers, and the calls that it received.
 import type { EnforcedNode } from '../../src/bans/service.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
 import type { PeerRecord } from '../../src/ports/p2p-node.ts';

@@ -1,7 +1,10 @@
-// A store of bans that can be away, slow, or refuse, in front of a real one in memory. Several in front of one store are several servers.
+// A ban store that can be unavailable, slow, or refuse, in front of a real one in memory. Several in front of one store
+// are several servers.
 import { SqliteBanStore } from '../../src/adapters/sql/sqlite-ban-store.ts';
+import type { BanEntry } from '../../src/domain/ban.ts';
+import type { Offence } from '../../src/domain/offence.ts';
 import { P2PError } from '../../src/lib/errors.ts';
-import type { BanEntry, BanStore, LegacyBan, Offence, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
+import type { BanStore, LegacyBan, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
 import { recordingLogger } from './recorders.ts';
 
 type Method = Exclude<keyof BanStore, 'isShared'>;
@@ -17,15 +20,15 @@ export function memoryStore(): SqliteBanStore {
 
 export class FlakyBanStore implements BanStore {
   isShared = false;
-  /** What reached the store, in its order; also what failed there. */
+  /** Calls that reached the store, in order, failed ones included. */
   readonly calls: StoreCall[] = [];
   /** Every call throws STORE_UNAVAILABLE while true. */
-  isAway = false;
+  isDown = false;
   /** Calls for which it is true throw STORE_FAILED. */
   refuses: (call: StoreCall) => boolean = () => false;
   /** A call waits for it before it is done. */
   before: (call: StoreCall) => Promise<unknown> | undefined = () => undefined;
-  /** The answer of a call that was done waits for it. */
+  /** The result of a finished call waits for it. */
   after: (call: StoreCall) => Promise<unknown> | undefined = () => undefined;
   legacy: LegacyBan[] = [];
   private readonly listeners = new Set<(change: StoreChange) => void>();
@@ -87,7 +90,7 @@ export class FlakyBanStore implements BanStore {
     const call = { method, args };
     await this.before(call);
     this.calls.push(call);
-    if (this.isAway) throw new P2PError('STORE_UNAVAILABLE', 'away');
+    if (this.isDown) throw new P2PError('STORE_UNAVAILABLE', 'down');
     if (this.refuses(call)) throw new P2PError('STORE_FAILED', 'refused');
     const work = this.inner[method] as (...values: unknown[]) => Promise<Awaited<ReturnType<BanStore[M]>>>;
     const result = await work.apply(this.inner, args);

@@ -1,4 +1,5 @@
-// Small stand-ins for the ports that every part takes: a clock that is moved by hand, metrics and log lines that can be read back.
+// Small stand-ins for the ports that every part takes: a clock that is moved by hand, metrics and log lines that can be
+// read back.
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Logger } from '../../src/ports/log.ts';
 import type { Counter, Histogram, Labels, Metrics } from '../../src/ports/metrics.ts';

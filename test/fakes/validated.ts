@@ -3,9 +3,10 @@ import { expect } from 'vitest';
 import type { PeerId } from '../../src/domain/ids.ts';
 import type { Effect } from '../../src/gossip/effects.ts';
 import type { GuardView } from '../../src/gossip/guards.ts';
-import type { ReadTopic } from '../../src/gossip/messages.ts';
+import { decodersOf } from '../../src/gossip/messages.ts';
 import { topicPipeline } from '../../src/gossip/pipeline.ts';
 import type { GossipMessage } from '../../src/ports/p2p-node.ts';
+import { GO_P2P, type TopicKind } from '../../src/wire/format.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { recordedTexts } from '../support/recorded.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from './recorders.ts';
@@ -23,8 +24,8 @@ export const RECORDED = {
   node_status: recordedTexts('teranode-node_status.json'),
   // Specified and sent by no Go node: nothing was recorded.
   best_block: [`{"PeerID":"${AUTHOR}"}`],
-} as const satisfies Record<ReadTopic, string[]>;
-export const TOPICS = Object.keys(RECORDED) as ReadTopic[];
+} as const satisfies Record<TopicKind, string[]>;
+export const TOPICS = Object.keys(RECORDED) as TopicKind[];
 
 export const VIEW: GuardView = {
   ownId: OWN,
@@ -47,7 +48,7 @@ export const VIEW: GuardView = {
 };
 
 /** The effect of a guard that charges the author. */
-export function penalized(kind: ReadTopic, rule: string, reason: string, author: string, hash?: string) {
+export function penalized(kind: TopicKind, rule: string, reason: string, author: string, hash?: string) {
   return [{ type: 'offence', author, reason, rule, topic: `prefix-${kind}`, hash }];
 }
 
@@ -58,13 +59,14 @@ interface Outcome {
 }
 
 export function validate(
-  kind: ReadTopic,
+  kind: TopicKind,
   data: string | Uint8Array,
   options: { view?: Partial<GuardView>; author?: PeerId; execute?: () => void; shadow?: readonly string[] } = {},
 ): Outcome {
   const metrics = new RecordedMetrics();
   const effects: Effect[] = [];
   const handler = topicPipeline(kind, {
+    decode: decodersOf(GO_P2P),
     view: { ...VIEW, ...options.view },
     execute: (each) => {
       options.execute?.();
@@ -114,6 +116,6 @@ const REASONS = [
   'handler_failed',
 ];
 
-export function changed(kind: ReadTopic, fields: Record<string, unknown>): string {
+export function changed(kind: TopicKind, fields: Record<string, unknown>): string {
   return JSON.stringify({ ...JSON.parse(RECORDED[kind][0] ?? ''), ...fields });
 }

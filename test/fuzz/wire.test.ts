@@ -1,6 +1,13 @@
 // No input throws: every decoder answers with a message or a fault, and what it writes it reads again.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import {
+  decodeKafkaBlock,
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  decodeKafkaRejectedTx,
+  decodeKafkaSubtree,
+} from '../../src/adapters/kafka/codec.ts';
 import type { Hash } from '../../src/domain/ids.ts';
 import { decodeBestBlock } from '../../src/wire/best-block.ts';
 import { decodeBlock, encodeBlock } from '../../src/wire/block.ts';
@@ -8,13 +15,6 @@ import type { Decoded } from '../../src/wire/fault.ts';
 import { decodeHandshake, encodeHandshake } from '../../src/wire/handshake.ts';
 import { parseHash } from '../../src/wire/hash.ts';
 import { checkProofOfWork, compactFromTarget, parseHeader, targetFromCompact } from '../../src/wire/header.ts';
-import {
-  decodeKafkaBlock,
-  decodeKafkaInvalidBlock,
-  decodeKafkaInvalidSubtree,
-  decodeKafkaRejectedTx,
-  decodeKafkaSubtree,
-} from '../../src/wire/kafka-messages.ts';
 import { decodeMiningOn, encodeMiningOn } from '../../src/wire/mining-on.ts';
 import { decodeNodeStatus, encodeNodeStatus } from '../../src/wire/node-status.ts';
 import { decodePeerDiscovery } from '../../src/wire/peer-discovery.ts';

@@ -13,7 +13,7 @@ function load(dataFolder: string, configured?: string) {
   return { log, key: loadAdminKey({ configured, dataFolder, log }) };
 }
 
-test('none anywhere: one of 32 random bytes is made, kept for its owner only, and logged once', async () => {
+test('without a key, one of 32 random bytes is generated, stored for its owner only, and logged once', async () => {
   const folder = join(temporaryFolder('admin-key'), 'data');
   expect(await readAdminKey(folder)).toBeUndefined();
   const first = load(folder);
@@ -23,7 +23,7 @@ test('none anywhere: one of 32 random bytes is made, kept for its owner only, an
   expect(readFileSync(file, 'utf8')).toBe(`${key}\n`);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(readdirSync(folder)).toEqual(['admin.key']);
-  expect(first.log.lines).toEqual([{ level: 'info', event: 'admin key generated', fields: { file, key } }]);
+  expect(first.log.lines).toEqual([{ level: 'info', event: 'generated admin key', fields: { file, key } }]);
   const second = load(folder);
   expect(await second.key).toBe(key);
   expect(second.log.lines).toEqual([]);
@@ -31,7 +31,7 @@ test('none anywhere: one of 32 random bytes is made, kept for its owner only, an
   expect(await load(temporaryFolder('admin-key')).key).not.toBe(key);
 });
 
-test('the setting wins and makes no file', async () => {
+test('the setting takes precedence over the file and creates none', async () => {
   const folder = temporaryFolder('admin-key');
   expect(await load(folder, CONFIGURED).key).toBe(CONFIGURED);
   expect(readdirSync(folder)).toEqual([]);
@@ -39,7 +39,7 @@ test('the setting wins and makes no file', async () => {
   expect(await load(folder, CONFIGURED).key).toBe(CONFIGURED);
 });
 
-test('a key of the operator in the file is used as it is; open rights are warned of', async () => {
+test("an operator's key in the file is used unchanged; a file that others can read is logged as a warning", async () => {
   const folder = temporaryFolder('admin-key');
   const file = join(folder, 'admin.key');
   writeFileSync(file, `  ${CONFIGURED}\r\n`);
@@ -47,7 +47,7 @@ test('a key of the operator in the file is used as it is; open rights are warned
   const { key, log } = load(folder);
   expect(await key).toBe(CONFIGURED);
   expect(log.lines).toEqual([
-    { level: 'warn', event: 'admin key file is open to other users', fields: { file, mode: '644' } },
+    { level: 'warn', event: 'admin key file is readable by other users', fields: { file, mode: '644' } },
   ]);
 });
 
@@ -59,7 +59,7 @@ test.each([
   ['what no header can carry', 'schlüssel-schlüssel-schlüssel'],
   ['two lines', `${'a'.repeat(20)}\n${'b'.repeat(20)}`],
   ['a whole book', 'a'.repeat(2000)],
-])('a file that is %s is refused with what to do', async (_what, text) => {
+])('an admin key file that is %s is refused, and the error says what to do', async (_what, text) => {
   const folder = temporaryFolder('admin-key');
   writeFileSync(join(folder, 'admin.key'), text);
   const refusal = {
@@ -70,7 +70,7 @@ test.each([
   await expect(readAdminKey(folder)).rejects.toMatchObject(refusal);
 });
 
-test('a setting that is weak, or that no header can carry, is refused', async () => {
+test('a key in the settings that is weak, or that no header can carry, is refused', async () => {
   for (const key of ['short', 'changemechangeme', 'schlüssel-schlüssel', `${'a'.repeat(20)}\n`]) {
     await expect(load(temporaryFolder('admin-key'), key).key).rejects.toMatchObject({
       code: 'ADMIN_KEY_REFUSED',
@@ -79,12 +79,12 @@ test('a setting that is weak, or that no header can carry, is refused', async ()
   }
 });
 
-test('a file that cannot be read, and a folder that cannot be written, are told', async () => {
+test('an unreadable admin key file and an unwritable data folder are errors with a code', async () => {
   const folder = temporaryFolder('admin-key');
   mkdirSync(join(folder, 'admin.key'));
   await expect(load(folder).key).rejects.toMatchObject({
     code: 'ADMIN_KEY_REFUSED',
-    message: expect.stringContaining('cannot be read'),
+    message: expect.stringContaining('cannot read'),
   });
   writeFileSync(join(folder, 'file'), '');
   await expect(load(join(folder, 'file', 'data')).key).rejects.toMatchObject({

@@ -27,7 +27,7 @@ describe('teranode-p2p settings', () => {
     expect(stdout).not.toContain('7465726e6f6465');
   });
 
-  test('as JSON lines, for another folder and context; the password of a store is masked', () => {
+  test('prints JSON lines for another folder and context; masks the password of a store', () => {
     const folder = temporaryFolder('cli');
     writeFileSync(join(folder, 'settings.conf'), 'network.x = mainnet\n');
     const env = {
@@ -56,7 +56,7 @@ describe('teranode-p2p settings', () => {
     expect(rows.find(({ key }) => key === 'blockchain_store').value).toBe('postgres://user:********@db:5432/teranode');
   });
 
-  test('refuses with exit code 2 and every problem', () => {
+  test('exits with code 2 and lists every problem', () => {
     const { status, stderr } = cli(['settings', '--settings', temporaryFolder('empty')]);
     expect(status).toBe(2);
     for (const key of ['p2p_port', 'network', 'p2p_block_topic']) expect(stderr).toContain(key);
@@ -64,13 +64,47 @@ describe('teranode-p2p settings', () => {
 });
 
 describe('teranode-p2p', () => {
-  test('version and help; anything else is exit code 1 with the usage', () => {
-    expect(cli(['--version']).stdout).toMatch(/^v\d/);
-    expect(cli(['--help']).stdout).toContain('teranode-p2p start');
-    for (const args of [[], ['nonsense'], ['start', '--nonsense'], ['settings', 'x']]) {
-      const { status, stderr } = cli(args);
-      expect(status).toBe(1);
-      expect(stderr).toContain('teranode-p2p start');
+  test('prints the version', () => {
+    for (const flag of ['--version', '-V'])
+      expect(cli([flag])).toMatchObject({ status: 0, stdout: expect.stringMatching(/^v\d/) });
+  });
+
+  test.each([
+    [[], ['start', 'settings', 'bans', 'peers', '--version']],
+    [['start'], ['--settings', '--json-logs', '--pretty']],
+    [['settings'], ['--settings', '--context', '--json']],
+    [['bans'], ['list', 'add', 'remove', 'clear', 'explain', '--address', '--key', '--json', 'admin.key']],
+    [
+      ['bans', 'add'],
+      ['<ip | cidr | peer id>', '--for', '--until', '--address'],
+    ],
+    [
+      ['peers', 'connect'],
+      ['<multiaddr>', '--address'],
+    ],
+  ])('help for %j names its arguments and options and gives examples', (command, parts) => {
+    const { status, stdout, stderr } = cli([...command, '--help']);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toContain(`Usage: ${['teranode-p2p', ...command].join(' ')}`);
+    expect(stdout).toContain(`Examples:\n  ${['teranode-p2p', ...command].join(' ')}`);
+    for (const part of parts) expect(stdout).toContain(part);
+  });
+
+  test('wrong usage ends with exit code 1, says what is wrong on standard error, and prints the usage', () => {
+    const wrong: readonly (readonly [args: readonly string[], says: string, usage: string])[] = [
+      [[], 'Examples:', 'teranode-p2p [options] [command]'],
+      [['nonsense'], "unknown command 'nonsense'", 'teranode-p2p [options] [command]'],
+      [['strat'], 'Did you mean start?', 'teranode-p2p [options] [command]'],
+      [['start', '--nonsense'], "unknown option '--nonsense'", 'teranode-p2p start [options]'],
+      [['start', '--jsonlogs'], 'Did you mean --json-logs?', 'teranode-p2p start [options]'],
+      [['start', '--settings'], "option '--settings <dir>' argument missing", 'teranode-p2p start [options]'],
+      [['settings', 'x'], 'too many arguments', 'teranode-p2p settings [options]'],
+    ];
+    for (const [args, says, usage] of wrong) {
+      const { status, stdout, stderr } = cli(args);
+      expect([args, status, stdout]).toEqual([args, 1, '']);
+      expect(stderr).toContain(says);
+      expect(stderr).toContain(`Usage: ${usage}`);
     }
   });
 });

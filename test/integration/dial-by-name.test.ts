@@ -27,7 +27,7 @@ async function startWatcher(refused: Set<string>, bootstrap: string) {
         refusesAddress: (ip) => refused.has(ip),
         refusesPeer: () => false,
         connectionOpened: () => {},
-        brokenFrame: () => {},
+        malformedRpc: () => {},
       },
     },
     await nodeOptions({ sharePrivateAddresses: false, bootstrapAddresses: [bootstrap] }),

@@ -42,7 +42,7 @@ function headersFile(list: readonly Uint8Array[]): string {
   return file;
 }
 
-describe('the embedded chain is a blockchain client', () => {
+describe('the embedded chain conforms to BlockchainClient', () => {
   blockchainConformance(async () => {
     const client = await started();
     return {
@@ -54,11 +54,11 @@ describe('the embedded chain is a blockchain client', () => {
   });
 });
 
-describe('import', () => {
+describe('importing headers', () => {
   test.each([
     ['from genesis', headers],
     ['from block 1', headers.slice(1)],
-  ])('5,000 real headers %s', async (_from, list) => {
+  ])('accepts 5,000 real headers %s', async (_from, list) => {
     const made = await started({ network: NETWORKS.mainnet, headersFile: headersFile(list) });
     const best = await made.bestBlockHeader();
     expect(best).toMatchObject({ height: 4999, hash: hashHeader(headers.at(-1) ?? new Uint8Array(80)) });
@@ -67,7 +67,7 @@ describe('import', () => {
     await made.stop();
   });
 
-  test('again changes nothing, after a restart too', async () => {
+  test('a second time changes nothing, also after a restart', async () => {
     const path = join(temporaryFolder('chain'), 'chain.db');
     const options = { network: NETWORKS.mainnet, path, headersFile: headersFile(headers.slice(0, 100)) };
     const first = await started(options);
@@ -85,10 +85,10 @@ describe('import', () => {
 
   test.each([
     ['a header without work', [...headers.slice(0, 50), damaged], /height 50/],
-    ['a gap', [...headers.slice(0, 50), ...headers.slice(51, 60)], /height 50.*connect/],
-    ['another chain’s genesis', [NETWORKS.testnet.genesisHeader, ...headers.slice(1, 3)], /connect/],
-    ['a cut file', [...headers.slice(0, 3), Buffer.alloc(10)], /80-byte/],
-  ])('%s is refused and nothing of it stays', async (_what, list, message) => {
+    ['a gap', [...headers.slice(0, 50), ...headers.slice(51, 60)], /height 50: its parent is [0-9a-f]{64} \(expected /],
+    ['another chain’s genesis', [NETWORKS.testnet.genesisHeader, ...headers.slice(1, 3)], /height 1: its parent is /],
+    ['a cut file', [...headers.slice(0, 3), Buffer.alloc(10)], /expected a multiple of 80/],
+  ])('refuses %s and stores none of its headers', async (_what, list, message) => {
     const path = join(temporaryFolder('chain'), 'chain.db');
     const bad = chain({ network: NETWORKS.mainnet, path, headersFile: headersFile(list) });
     await expect(bad.start(signal)).rejects.toMatchObject({
@@ -102,8 +102,8 @@ describe('import', () => {
   });
 });
 
-describe('the chain', () => {
-  test('most work wins, first seen among equals; a tip that is no longer one is not told again', async () => {
+describe('the embedded chain', () => {
+  test('the tip is the header with most work, the first seen among equals; a former tip is not announced again', async () => {
     const made = await started();
     const heard: BlockchainNotification[] = [];
     const a = made.mine();
@@ -123,7 +123,7 @@ describe('the chain', () => {
     await made.stop();
   });
 
-  test('a header on an unknown parent is refused, a known one changes nothing', async () => {
+  test('refuses a header with an unknown parent; a known header changes nothing', async () => {
     const made = await started();
     const mined = made.mine();
     expect(made.addHeader(mined.header).hash).toBe(mined.hash);
@@ -133,7 +133,7 @@ describe('the chain', () => {
     await made.stop();
   });
 
-  test('the miner extends it, and only regtest is mined', async () => {
+  test('the miner extends the chain on regtest and on no other network', async () => {
     const made = await started({ mineIntervalMs: 10 });
     await waitFor(async () => (await made.bestBlockHeader()).height >= 5, { what: 'five blocks' });
     expect(await made.bestBlockHeader()).toMatchObject({ miner: '/test/', txCount: 1n });
@@ -146,7 +146,7 @@ describe('the chain', () => {
     await other.stop();
   });
 
-  test('survives a restart', async () => {
+  test('keeps its headers over a restart', async () => {
     const path = join(temporaryFolder('chain'), 'chain.db');
     const first = await started({ path });
     const tip = [first.mine(), first.mine()].at(-1);
@@ -158,7 +158,7 @@ describe('the chain', () => {
     await second.stop();
   });
 
-  test('a store of another network, or a damaged one, is refused', async () => {
+  test('refuses a store of another network and a damaged store', async () => {
     const path = join(temporaryFolder('chain'), 'chain.db');
     await (await started({ path })).stop();
     await expect(chain({ path, network: NETWORKS.mainnet }).start(signal)).rejects.toMatchObject({
@@ -168,7 +168,7 @@ describe('the chain', () => {
     await expect(chain({ path }).start(signal)).rejects.toMatchObject({ code: 'CHAIN_STORE' });
   });
 
-  test('a subscriber that throws harms nobody else', async () => {
+  test('a subscriber that throws does not affect other subscribers', async () => {
     const made = await started();
     const heard: string[] = [];
     made.subscribe('bad', () => {

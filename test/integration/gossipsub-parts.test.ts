@@ -5,8 +5,10 @@ import { GOSSIPSUB_PARTS } from '../../src/adapters/libp2p/gossipsub/parts.ts';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
 import type * as Options from '../../src/adapters/libp2p/libp2p-options.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
+import { decodersOf } from '../../src/gossip/messages.ts';
 import { topicPipeline } from '../../src/gossip/pipeline.ts';
 import { systemClock } from '../../src/ports/clock.ts';
+import { GO_P2P } from '../../src/wire/format.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { VIEW } from '../fakes/validated.ts';
 import { addressOf, nodeOptions } from '../support/nodes.ts';
@@ -53,7 +55,7 @@ async function makeNode({ onTestFinished }: TestContext, processName: string) {
     refusesAddress: () => false,
     refusesPeer: (peerId: PeerId) => banned.has(peerId),
     connectionOpened: () => {},
-    brokenFrame: () => {},
+    malformedRpc: () => {},
   };
   const node = new Libp2pNode(
     { log, metrics, clock: systemClock, random: Math.random, policy },
@@ -62,7 +64,8 @@ async function makeNode({ onTestFinished }: TestContext, processName: string) {
   onTestFinished(() => node.stop());
   const heard: string[] = [];
   const view = { ...VIEW, ownId: node.hostId(), isBanned: (author: PeerId) => banned.has(author) };
-  const deps = { view, execute: () => {}, isShadow: () => false, clock: systemClock, log, metrics };
+  const decode = decodersOf(GO_P2P);
+  const deps = { decode, view, execute: () => {}, isShadow: () => false, clock: systemClock, log, metrics };
   const pipeline = topicPipeline('best_block', deps);
   node.setTopicHandler(TOPIC, (message) => {
     const decision = pipeline(message);
@@ -104,7 +107,8 @@ test.concurrent.for(GOSSIPSUB_PARTS.filter((part) => !REQUIRED.includes(part)))(
     ]);
     const [author, listener] = [await startNode(context), await startNode(context)];
     for (const other of [author, listener]) {
-      await other.node.connectPeer(addressOf(crippled.node));
+      // On a busy machine a TLS handshake may time out and need another attempt.
+      await waitFor(() => other.node.connectPeer(addressOf(crippled.node)), { what: 'the connection' });
       await waitFor(() => other.node.getTopic(TOPIC)?.mesh().includes(crippled.id), { what: 'the mesh' });
     }
     await author.publish();

@@ -1,5 +1,5 @@
-// Calls to the blockchain service over gRPC, against the reference service in a process of its own: what it says, what it does not have, and
-// everything that can be wrong with it.
+// Calls to the blockchain service over gRPC, against the reference service in a process of its own: what it says, what
+// it does not have, and everything that can be wrong with it.
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -20,7 +20,7 @@ const UNKNOWN_HASH = 'ab'.repeat(32) as BlockHash;
 
 stopClientsAfterEach();
 
-describe('the gRPC client is a blockchain client', () => {
+describe('the gRPC client conforms to BlockchainClient', () => {
   blockchainConformance(async () => {
     const service = await ReferenceServiceProcess.start();
     const { client } = await startClient(service.address, { times: {} });
@@ -56,7 +56,7 @@ describe('calls', () => {
   });
   afterAll(() => service.stop());
 
-  test('every field that the service fills arrives; work comes with the best header only', async () => {
+  test('every field that the service sets arrives; chain work only with the best header', async () => {
     const { client } = await startClient(service.address);
     const mined = await service.mine();
     const best = await client.bestBlockHeader();
@@ -64,7 +64,7 @@ describe('calls', () => {
     expect(await client.blockHeader(mined.hash)).toEqual({ ...mined, chainWork: undefined });
   });
 
-  test('an invalid block says so', async () => {
+  test('an invalid block is marked as invalid', async () => {
     const { client } = await startClient(service.address);
     const { hash } = await service.mine();
     await service.invalidate(hash);
@@ -72,7 +72,7 @@ describe('calls', () => {
     expect((await client.bestBlockHeader()).hash).not.toBe(hash);
   });
 
-  test('a passing failure is tried again, a lasting one is not', async () => {
+  test('a temporary failure is retried, a permanent one is not', async () => {
     const { client, metrics } = await startClient(service.address);
     await service.fail('GetBestBlockHeader', 'UNAVAILABLE', 3);
     await client.bestBlockHeader();
@@ -87,14 +87,14 @@ describe('calls', () => {
     expect(calls('PERMISSION_DENIED')).toBe(1);
   });
 
-  test('retries have a bound in number', async () => {
+  test('the number of retries is bounded', async () => {
     const { client, metrics } = await startClient(service.address, { maxRetries: 2 });
     await service.fail('GetFSMCurrentState', 'RESOURCE_EXHAUSTED');
     await expect(client.fsmState()).rejects.toMatchObject({ details: { grpcCode: 'RESOURCE_EXHAUSTED' } });
     expect(metrics.count('teranode_p2p_rpc_calls_total', { method: 'GetFSMCurrentState' })).toBe(3);
   });
 
-  test('a service that stalls, and one that is not there, fail within the bound; it is asked again', async () => {
+  test('calls to a service that hangs or is down fail within the time limit; later calls succeed', async () => {
     const { client } = await startClient(service.address);
     await service.stall();
     const startedMs = performance.now();
@@ -116,7 +116,7 @@ describe('calls', () => {
     expect(await client.fsmState()).toBe('RUNNING');
   });
 
-  test('a probe says in time what it found', async () => {
+  test('a probe reports its result within its deadline', async () => {
     const { client } = await startClient(service.address);
     expect(await client.probe(1000)).toEqual({ ok: true, details: `${service.address}: OK` });
     await service.setHealth('blockchain', false, 'store is\n\taway');
@@ -129,14 +129,14 @@ describe('calls', () => {
     expect(await elsewhere.probe(1000)).toMatchObject({ ok: false, details: expect.stringContaining('UNAVAILABLE') });
   });
 
-  test('before start and after stop calls are refused, and stop ends those under way', async () => {
+  test('calls are refused before start and after stop, and stop ends open calls', async () => {
     const refused = { code: 'RPC_FAILED', details: { grpcCode: 'CANCELLED' } };
     const signal = new AbortController().signal;
     const client = new GrpcBlockchainClient(freshParts(), { ...QUICK, address: service.address });
     const refusesAll = async () => {
       await expect(client.bestBlockHeader()).rejects.toMatchObject(refused);
       await expect(client.waitUntilFsmLeavesIdle(signal)).rejects.toMatchObject(refused);
-      expect(() => client.subscribe('test', () => {})).toThrow(/not started, or stopped/);
+      expect(() => client.subscribe('test', () => {})).toThrow(/not started, or is stopped/);
       expect(await client.probe(100)).toMatchObject({ ok: false });
     };
     await refusesAll();
@@ -153,7 +153,7 @@ describe('calls', () => {
   });
 });
 
-describe('what the service does not have', () => {
+describe('a hash or key that the service does not have', () => {
   let service: ReferenceServiceProcess;
   beforeAll(async () => {
     service = await ReferenceServiceProcess.start();
@@ -164,7 +164,7 @@ describe('what the service does not have', () => {
   });
   afterAll(() => service.stop());
 
-  test.each(['INTERNAL', 'UNKNOWN', 'NOT_FOUND'])('is absent when it says %s and is well', async (code) => {
+  test.each(['INTERNAL', 'UNKNOWN', 'NOT_FOUND'])('is undefined when a healthy service answers %s', async (code) => {
     const { client } = await startClient(service.address);
     await client.setState('k', Buffer.from('v'));
     await service.fail('GetState', code);
@@ -173,7 +173,7 @@ describe('what the service does not have', () => {
     expect(await client.blockHeader(UNKNOWN_HASH)).toBeUndefined();
   });
 
-  test('is an outage when the service is not well, or away', async () => {
+  test('is an error when the service is unhealthy or down', async () => {
     const { client } = await startClient(service.address);
     await service.setHealth('blockchain', false, 'store is away');
     await expect(client.getState('missing')).rejects.toMatchObject({ details: { grpcCode: 'INTERNAL' } });
@@ -187,14 +187,14 @@ describe('what the service does not have', () => {
     }
   });
 
-  test('is asked for twice: an error that was one hides no value', async () => {
+  test('is requested twice, so that a real error hides no value', async () => {
     const { client } = await startClient(service.address);
     await client.setState('k', Buffer.from('v'));
     await service.fail('GetState', 'INTERNAL', 1);
     expect(Buffer.from((await client.getState('k')) ?? []).toString()).toBe('v');
   });
 
-  test('keys and values have their bounds', async () => {
+  test('keys and values are bounded', async () => {
     const { client } = await startClient(service.address);
     for (const key of ['', 'k'.repeat(257)]) await expect(client.getState(key)).rejects.toThrow(RangeError);
     await expect(client.setState('k', new Uint8Array(1024 * 1024 + 1))).rejects.toThrow(RangeError);
@@ -203,7 +203,7 @@ describe('what the service does not have', () => {
   });
 });
 
-describe('answers that cannot be right make the call fail, and nothing else', () => {
+describe('an invalid answer makes the call fail, and nothing else', () => {
   let service: ReferenceServiceProcess;
   beforeAll(async () => {
     service = await ReferenceServiceProcess.start();
@@ -222,7 +222,7 @@ describe('answers that cannot be right make the call fail, and nothing else', ()
     ['a megabyte', headerAnswer({ blockHeader: new Uint8Array(1024 * 1024) })],
     ['work of 33 bytes', headerAnswer({ blockHeader: new Uint8Array(80), chainWork: new Uint8Array(33) })],
     ['bytes that are no message', Buffer.from('ffffffffffffffffffff01', 'hex')],
-  ])('a header of %s', async (_what, bytes) => {
+  ])('a header that has %s', async (_what, bytes) => {
     const { client } = await startClient(service.address);
     await service.answer('GetBestBlockHeader', bytes);
     await service.answer('GetBlockHeader', bytes);
@@ -233,7 +233,7 @@ describe('answers that cannot be right make the call fail, and nothing else', ()
     expect(await client.bestBlockHeader()).toMatchObject({ height: 1 });
   });
 
-  test('ten megabytes', async () => {
+  test('an answer of ten megabytes', async () => {
     // With time enough for a busy machine to carry them.
     const { client } = await startClient(service.address, { times: {} });
     await service.answer('GetBestBlockHeader', new Uint8Array(), 10_000_000);
@@ -242,7 +242,7 @@ describe('answers that cannot be right make the call fail, and nothing else', ()
     expect(await client.bestBlockHeader()).toMatchObject({ height: 1 });
   });
 
-  test('the header of another block; a hash in the wrong order is another', async () => {
+  test('the header of another block, also when only its hash has the wrong byte order', async () => {
     const { client } = await startClient(service.address);
     const best = await service.best();
     const reversed = Buffer.from(hashToBytes(best.hash)).toString('hex') as BlockHash;
@@ -254,7 +254,7 @@ describe('answers that cannot be right make the call fail, and nothing else', ()
     expect(await client.blockHeader(best.hash)).toMatchObject({ hash: best.hash });
   });
 
-  test('a state that is none, and a miner without end', async () => {
+  test('an unknown FSM state; a miner text of any length is cut', async () => {
     const { client } = await startClient(service.address);
     const state = create(GetFSMStateResponseSchema, { state: 17 as never });
     await service.answer('GetFSMCurrentState', toBinary(GetFSMStateResponseSchema, state));
@@ -267,8 +267,8 @@ describe('answers that cannot be right make the call fail, and nothing else', ()
   });
 });
 
-describe('waiting for the state machine', () => {
-  test('begins before there is a service, outlasts its restart, and ends when it leaves IDLE', async () => {
+describe('waiting for the FSM to leave IDLE', () => {
+  test('starts before the service, survives its restart, and ends when the FSM leaves IDLE', async () => {
     const port = await freePort();
     const { client, log } = await startClient(`127.0.0.1:${port}`);
     let isOver = false;
@@ -292,7 +292,7 @@ describe('waiting for the state machine', () => {
     expect(await client.fsmState()).toBe('CATCHINGBLOCKS');
   });
 
-  test('works with a service that forgets the wait or does not have it, and is given up by its signal', async () => {
+  test('works with a service that forgets the wait or lacks the call, and ends with its signal', async () => {
     const service = await ReferenceServiceProcess.start({ fsmState: 'IDLE' });
     atEnd(() => service.stop());
     const { client } = await startClient(service.address);

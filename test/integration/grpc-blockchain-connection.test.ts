@@ -1,11 +1,12 @@
-// How the blockchain client finds its service: addresses, TLS, key, a server that says nothing, and that nothing is left open in the end.
+// How the blockchain client finds its service: addresses, TLS, key, a server that says nothing, and that nothing is
+// left open in the end.
 import { spawn } from 'node:child_process';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { GrpcBlockchainClient } from '../../src/adapters/services/blockchain-client.ts';
-import { dialTarget } from '../../src/adapters/services/dial-target.ts';
+import { serviceAddress } from '../../src/adapters/services/service-address.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
 import { freePort } from '../support/kafka-broker.ts';
@@ -23,19 +24,19 @@ test.each([
   ['http://10.0.0.1:8087', 'dns:///10.0.0.1:8087', '10.0.0.1'],
   ['[::1]:8087', 'dns:///[::1]:8087', '::1'],
 ])('%s is dialled as %s', (address, target, host) => {
-  expect(dialTarget(address)).toEqual({ target, host });
+  expect(serviceAddress(address)).toEqual({ target, host });
 });
 
 test.each(['', 'localhost', 'k8s://blockchain:8087', 'localhost:70000', 'a b:1', 'unix:///tmp/x:1'])(
   '%j is refused',
   async (address) => {
-    expect(() => dialTarget(address)).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
+    expect(() => serviceAddress(address)).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
     const client = new GrpcBlockchainClient(freshParts(), { ...QUICK, address });
     await expect(client.start(new AbortController().signal)).rejects.toMatchObject({ code: 'ADDRESS_INVALID' });
   },
 );
 
-test('a k8s target is asked; the key travels with each call', async () => {
+test('a k8s address is resolved and dialled, and each call carries the API key', async () => {
   const service = await ReferenceServiceProcess.start({ apiKey: 'secret' });
   atEnd(() => service.stop());
   const address = service.address.replace('127.0.0.1:', 'k8s:///localhost:');
@@ -46,7 +47,7 @@ test('a k8s target is asked; the key travels with each call', async () => {
   await expect(startClient(address, { apiKey: 'no\nheader' })).rejects.toMatchObject({ code: 'SETTINGS_INVALID' });
 });
 
-test('TLS: the authority is checked on both sides', async () => {
+test('with TLS, both sides check the certificate authority', async () => {
   const folder = temporaryFolder('rpc-tls');
   const [ours, others] = [await makeAuthority(folder, 'ours'), await makeAuthority(folder, 'others')];
   const server = await makeCertificate(folder, 'server', ours);
@@ -66,7 +67,7 @@ test('TLS: the authority is checked on both sides', async () => {
   });
 });
 
-test('a server that takes connections and says nothing is dialled again', async () => {
+test('a server that accepts connections and never answers is dialled again', async () => {
   const sockets: Socket[] = [];
   const silent = createServer((socket) => sockets.push(socket.on('error', () => {})));
   const port = await freePort();
@@ -82,7 +83,7 @@ test('a server that takes connections and says nothing is dialled again', async 
   const service = await ReferenceServiceProcess.start({ port });
   atEnd(() => service.stop());
   await waitFor(async () => (await client.fsmState()) === 'RUNNING', { what: 'the service' });
-  expect(log.lines.some(({ event }) => event === 'connection begun anew')).toBe(true);
+  expect(log.lines.some(({ event }) => event === 'reconnecting to service')).toBe(true);
 });
 
 test.each(['connected', 'away', 'silent'])(

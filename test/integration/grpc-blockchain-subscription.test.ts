@@ -1,5 +1,5 @@
-// The subscription to the blockchain service: whatever happens to service, stream or connection, listeners hear of every block that is best
-// afterwards, once and in order.
+// The subscription to the blockchain service: whatever happens to service, stream or connection, listeners hear of
+// every block that is best afterwards, once and in order.
 import { describe, expect, test } from 'vitest';
 import { EmbeddedChain } from '../../src/adapters/embedded-chain/embedded-chain.ts';
 import { MAX_WAITING } from '../../src/adapters/services/notification-feed.ts';
@@ -58,8 +58,8 @@ const hashes = (blocks: readonly MinedBlock[]) => blocks.map(({ hash }) => hash)
 const parentOf = ({ header }: MinedBlock) => parseHeader(header)?.previousHash as BlockHash;
 const hexOf = (hash: BlockHash) => Buffer.from(hashToBytes(hash)).toString('hex');
 
-describe('gaps', () => {
-  test('service killed and started again, over and over, under a stream of blocks', async () => {
+describe('gaps in the notifications', () => {
+  test('no block is lost while the service is killed and restarted over and over', async () => {
     const { service, heard, tip, metrics } = await scene();
     const expected = [tip];
     for (let round = 0; round < 4; round += 1) {
@@ -75,7 +75,7 @@ describe('gaps', () => {
     expect((await service.counts()).subscriptions).toBe(1);
   });
 
-  test('streams that the service ends, with whatever status; the tip is not told again', async () => {
+  test('no block is lost when the service ends streams with any status, and the tip is not announced again', async () => {
     const { service, heard, tip } = await scene();
     const expected = [tip];
     for (const code of ['UNAVAILABLE', 'INTERNAL', 'OK', 'UNAUTHENTICATED']) {
@@ -90,7 +90,7 @@ describe('gaps', () => {
     await heardBlocks(heard, expected);
   });
 
-  test('blocks that the service never told of are found with the next one', async () => {
+  test('blocks that the service did not announce are found with the next block', async () => {
     const { service, heard, tip } = await scene();
     await service.mute(true);
     const missed = await service.mineAll(9);
@@ -99,17 +99,19 @@ describe('gaps', () => {
     await heardBlocks(heard, [tip, ...hashes(missed), next.hash]);
   });
 
-  test('of a gap beyond the bound the latest are told, and the log says so', async () => {
+  test('after a gap beyond the bound the latest blocks are announced, with a warning', async () => {
     const { service, heard, tip, log } = await scene();
     await service.mute(true);
     const missed = await service.mineAll(MAX_MISSED + 20);
     await service.mute(false);
     const next = await service.mine();
     await heardBlocks(heard, [tip, ...hashes(missed).slice(-MAX_MISSED), next.hash]);
-    expect(log.lines).toContainEqual(expect.objectContaining({ event: 'more blocks were missed than are told' }));
+    expect(log.lines).toContainEqual(
+      expect.objectContaining({ event: 'too many missed blocks, announcing the latest' }),
+    );
   });
 
-  test('a queue that is full drops the oldest, and no block is lost', async () => {
+  test('a full queue drops the oldest notification, and no block is lost', async () => {
     const { service, heard, tip, metrics } = await scene();
     await service.stall('GetBlockHeader');
     const blocks = hashes(await service.mineAll(5));
@@ -123,7 +125,7 @@ describe('gaps', () => {
     expect((await service.mine()).hash).toBe(await waitFor(() => heard.blocks()[6], { what: 'one more' }));
   });
 
-  test('look-ups that fail for a while delay blocks and lose none', async () => {
+  test('failing look-ups delay blocks and lose none', async () => {
     const { service, heard, tip } = await scene();
     await service.fail('GetBlockHeader', 'PERMISSION_DENIED', 3);
     await service.fail('GetFSMCurrentState', 'PERMISSION_DENIED', 2);
@@ -131,7 +133,7 @@ describe('gaps', () => {
     await heardBlocks(heard, [tip, ...hashes(blocks)]);
   });
 
-  test('a connection that is dead without having ended is noticed in seconds', async () => {
+  test('a dead connection that was not closed is noticed within seconds', async () => {
     const made = await scene();
     const { service, heard, tip } = made;
     service.freeze();
@@ -142,7 +144,7 @@ describe('gaps', () => {
     await waitFor(() => isUp(made), { what: 'the subscription' });
   });
 
-  test('a service that takes the subscription and says nothing is asked again', async () => {
+  test('a service that accepts the subscription and sends nothing is asked again', async () => {
     const { service, heard, tip, metrics } = await scene();
     await service.stall('Subscribe');
     await service.endSubscriptions('UNAVAILABLE');
@@ -153,12 +155,12 @@ describe('gaps', () => {
     await heardBlocks(heard, [tip, hash]);
   });
 
-  test('a subscription of which the service tells nothing any more loses no block, and is begun anew', async () => {
+  test('a subscription that the service has forgotten loses no block and is restarted', async () => {
     const { service, heard, tip, log } = await scene();
     await service.mute(true);
     const { hash } = await service.mine();
     await waitFor(() => heard.blocks().includes(hash), { timeoutMs: 40_000, what: 'the block' });
-    await waitFor(() => log.lines.some(({ event }) => event.endsWith('tells nothing, begun anew')), {
+    await waitFor(() => log.lines.some(({ event }) => event.endsWith('is silent, restarting it')), {
       what: 'another subscription',
     });
     await service.mute(false);
@@ -166,7 +168,7 @@ describe('gaps', () => {
     await heardBlocks(heard, [tip, hash, next.hash]);
   }, 70_000);
 
-  test('begins before there is a service', async () => {
+  test('a subscription may start before the service', async () => {
     const first = await ReferenceServiceProcess.start();
     const { hash } = await first.mine(3);
     await first.kill();
@@ -180,7 +182,7 @@ describe('gaps', () => {
 });
 
 describe('branches and invalid blocks', () => {
-  test('a longer branch is told from where it begins, missed or not; what was told is not told again', async () => {
+  test('a longer branch is announced from its first block on, and no block twice', async () => {
     const { service, heard, tip } = await scene();
     const ours = await service.mineAll(2);
     await heardBlocks(heard, [tip, ...hashes(ours)]);
@@ -193,7 +195,7 @@ describe('branches and invalid blocks', () => {
     await heardBlocks(heard, expected);
   });
 
-  test('a branch that leaves below the first tip is told, and nothing that both have', async () => {
+  test('a branch that starts below the first tip is announced without the common blocks', async () => {
     const { service, heard, tip } = await scene();
     const base = parentOf(await service.best());
     await service.mute(true);
@@ -203,7 +205,7 @@ describe('branches and invalid blocks', () => {
     await heardBlocks(heard, [tip, ...hashes(branch)]);
   });
 
-  test('an old block that is notified is no news', async () => {
+  test('the notification of an old block is not announced', async () => {
     const { service, heard, tip } = await scene();
     const best = await service.best();
     await service.notify({ type: NotificationType.Block, hash: hexOf(parentOf(best)) });
@@ -212,7 +214,7 @@ describe('branches and invalid blocks', () => {
     await heardBlocks(heard, [tip, hash]);
   });
 
-  test('a told block that turns out invalid is told once more; then what is best instead, if it is new', async () => {
+  test('an announced block that turns out invalid is announced once more, then the new best block', async () => {
     const { client, service, heard, tip } = await scene();
     const bad = await service.mine();
     await heardBlocks(heard, [tip, bad.hash]);
@@ -228,7 +230,7 @@ describe('branches and invalid blocks', () => {
     await heardBlocks(heard, [tip, bad.hash, bad.hash, good.hash, good.hash, rival.hash]);
   });
 
-  test('a block that was invalid from the first is not told', async () => {
+  test('a block that was always invalid is not announced', async () => {
     const service = await ReferenceServiceProcess.start();
     atEnd(() => service.stop());
     const { client } = await startClient(service.address);
@@ -254,8 +256,8 @@ describe('branches and invalid blocks', () => {
   });
 });
 
-describe('listeners', () => {
-  test('share one stream; each begins with the tip; the last to leave ends it, and the next begins anew', async () => {
+describe('listeners of the subscription', () => {
+  test('share one stream, start with the tip each; the last to leave ends the stream, and the next one opens another', async () => {
     const made = await scene();
     const { client, service, heard, tip } = made;
     const { hash: second } = await service.mine();
@@ -279,7 +281,7 @@ describe('listeners', () => {
     await heardBlocks(again, [fifth]);
   });
 
-  test('one that throws, one that leaves while it hears, and one too many', async () => {
+  test('one may throw, one may leave while it is called, and one too many is refused', async () => {
     const { client, service, heard, tip, log } = await scene();
     client.subscribe('bad', () => {
       throw new Error('no');
@@ -301,7 +303,7 @@ describe('listeners', () => {
 });
 
 describe('notifications', () => {
-  test('of every kind, in order; unknown ones are counted, and the stream goes on', async () => {
+  test('of every kind arrive in order; unknown ones are counted, and the stream continues', async () => {
     const { service, heard, tip, metrics } = await scene();
     const kinds = (kind: string) => metrics.count('teranode_p2p_rpc_notifications_total', { kind });
     await service.notify({ type: NotificationType.PING });
@@ -327,17 +329,20 @@ describe('notifications', () => {
     ['a block with half a hash', { type: NotificationType.Block, hash: 'abcd' }],
     ['a state without a name', { type: NotificationType.FSMState }],
     ['a state of another machine', { type: NotificationType.FSMState, metadata: { destination: 'PARTYING' } }],
-  ])('that is malformed (%s) is counted, and what it may have meant is read', async (_what, notification) => {
-    const { client, service, heard, tip, metrics } = await scene();
-    await service.mute(true);
-    const { hash } = await service.mine();
-    await service.notify(notification);
-    await heardBlocks(heard, [tip, hash]);
-    expect(metrics.count('teranode_p2p_rpc_notifications_total', { kind: 'malformed' })).toBe(1);
-    expect(client.lastFsmState()).toBe('RUNNING');
-  });
+  ])(
+    'a malformed one (%s) is counted, and the state that it may have announced is read',
+    async (_what, notification) => {
+      const { client, service, heard, tip, metrics } = await scene();
+      await service.mute(true);
+      const { hash } = await service.mine();
+      await service.notify(notification);
+      await heardBlocks(heard, [tip, hash]);
+      expect(metrics.count('teranode_p2p_rpc_notifications_total', { kind: 'malformed' })).toBe(1);
+      expect(client.lastFsmState()).toBe('RUNNING');
+    },
+  );
 
-  test('a hash in the wrong order, or of no block, is told nobody', async () => {
+  test('a hash in the wrong byte order, or of no block, is not announced', async () => {
     const { service, heard, tip } = await scene();
     await service.notify({ type: NotificationType.Block, hash: (await service.best()).hash });
     await service.notify({ type: NotificationType.Block, hash: '00'.repeat(32) });
@@ -345,7 +350,7 @@ describe('notifications', () => {
     await heardBlocks(heard, [tip, hash]);
   });
 
-  test('the state of the machine is known, and told when it changed while nobody was connected', async () => {
+  test('the FSM state is known, and a change during an outage is announced', async () => {
     const { client, service, heard } = await scene();
     expect(client.lastFsmState()).toBe('RUNNING');
     await service.setFsmState('LEGACYSYNCING');
@@ -360,7 +365,7 @@ describe('notifications', () => {
     ]);
   });
 
-  test('a change of state that the service never told of is found', async () => {
+  test('a change of the FSM state that the service did not announce is found', async () => {
     const { service, heard } = await scene();
     await service.mute(true);
     await service.setFsmState('CATCHINGBLOCKS');
@@ -368,7 +373,7 @@ describe('notifications', () => {
     expect(heard.all.slice(1)).toEqual([{ type: 'fsm_state', state: 'CATCHINGBLOCKS' }]);
   });
 
-  test('a message over the bound ends the stream, not the subscription', async () => {
+  test('a message that is too large ends the stream but not the subscription', async () => {
     const { service, heard, tip } = await scene();
     await service.notify({ type: 99, hash: '00'.repeat(3 * 1024 * 1024) });
     const { hash } = await service.mine();

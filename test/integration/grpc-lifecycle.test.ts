@@ -1,4 +1,5 @@
-// gRPC when something goes wrong: errors of the server, deadlines, callers that go away, too many connections, stop with an open call.
+// gRPC when something goes wrong: errors of the server, deadlines, callers that go away, too many connections, stop
+// with an open call.
 import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2';
 import { createConnection, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
@@ -21,8 +22,8 @@ stopGrpcAfterEach();
 
 const peers = PeerService.method;
 
-describe('what goes wrong in the server', () => {
-  test('unforeseen: INTERNAL, the cause in the log and nowhere else', async () => {
+describe('errors in the server', () => {
+  test('an unexpected error answers INTERNAL, and only the log has its cause', async () => {
     const { address, admin, log } = await serveGrpc();
     admin.failure = new TypeError('secret of the house');
     for (const [method, fields] of [...CHANGES, ...READINGS]) {
@@ -33,10 +34,10 @@ describe('what goes wrong in the server', () => {
     }
     const lines = log.lines.filter(({ level }) => level === 'error');
     expect(lines).toHaveLength(CHANGES.length + READINGS.length);
-    expect(lines[0]).toMatchObject({ event: 'grpc call failed', fields: { method: 'BanPeer', err: admin.failure } });
+    expect(lines[0]).toMatchObject({ event: 'gRPC call failed', fields: { method: 'BanPeer', err: admin.failure } });
   });
 
-  test('foreseen: a code that says whether to try again', async () => {
+  test('an expected error answers a code that says whether to retry', async () => {
     const { address, admin } = await serveGrpc();
     const code = async (failure: P2PError) => {
       admin.failure = failure;
@@ -50,7 +51,7 @@ describe('what goes wrong in the server', () => {
     expect((await code(new P2PError('STORE_FAILED', 'table bans is gone'))).code).toBe('INTERNAL');
   });
 
-  test('texts that no header can carry do not end the process', async () => {
+  test('error texts that no header can carry do not end the process', async () => {
     const { address, admin } = await serveGrpc();
     admin.failure = new P2PError('INPUT_INVALID', `broken \ud800 ${'ü'.repeat(5000)}\r\nx-evil: 1`);
     const { code, details } = await rawCall(rawClient(address), peers.listBanned, {});
@@ -59,7 +60,7 @@ describe('what goes wrong in the server', () => {
     expect(details.length).toBeLessThanOrEqual(1024);
   });
 
-  test('no answer within the deadline of the server, or of the caller', async () => {
+  test('a call ends with the deadline of the server or of the caller', async () => {
     const { address, admin, metrics } = await serveGrpc({ deadlineMs: 50 });
     admin.gate = new Promise(() => {});
     const late = await rawCall(rawClient(address), peers.clearBanned, {}, { keys: [ADMIN_KEY] });
@@ -79,7 +80,7 @@ describe('what goes wrong in the server', () => {
     });
   });
 
-  test('a caller that goes away is counted as such', async () => {
+  test('a call that its caller cancels is counted as cancelled', async () => {
     const { address, admin, metrics } = await serveGrpc();
     admin.gate = new Promise(() => {});
     const { call, answer } = startRawCall(rawClient(address), peers.clearBanned, {}, { keys: [ADMIN_KEY] });
@@ -107,7 +108,7 @@ describe('what goes wrong in the server', () => {
   });
 });
 
-describe('what is no gRPC', () => {
+describe('connections that are not gRPC', () => {
   /** Status of HTTP or gRPC, or the error of the stream. */
   const ask = async (address: string, headers: OutgoingHttpHeaders, body: Buffer) => {
     const session = connectHttp2(`http://${address}`).on('error', () => {});
@@ -153,7 +154,7 @@ describe('what is no gRPC', () => {
     expect((await rawCall(rawClient(address), peers.listBanned, {})).code).toBe('OK');
   });
 
-  test('bytes that are no HTTP/2', async () => {
+  test('bytes that are not HTTP/2 end the connection', async () => {
     const { address } = await serveGrpc();
     const port = Number(address.slice(address.lastIndexOf(':') + 1));
     const socket = createConnection({ host: '127.0.0.1', port }).on('error', () => {});
@@ -164,7 +165,7 @@ describe('what is no gRPC', () => {
 });
 
 describe('listening and stopping', () => {
-  test('stop lets a call end that can, cuts one that cannot, and may come twice', async () => {
+  test('stop waits for a call that finishes in time, ends one that does not, and may be called twice', async () => {
     const { address, server, admin } = await serveGrpc();
     const opened = Promise.withResolvers<void>();
     admin.gate = opened.promise;
@@ -187,7 +188,7 @@ describe('listening and stopping', () => {
     expect(hanging.server.address()).toBeUndefined();
   });
 
-  test('a port in use is an error with a code; what never started stops too', async () => {
+  test('a port in use is an error with a code; a server that never started can be stopped', async () => {
     const { address } = await serveGrpc();
     await expect(serveGrpc({ listenAddress: address })).rejects.toMatchObject({
       code: 'LISTEN_FAILED',
@@ -202,7 +203,7 @@ describe('listening and stopping', () => {
     expect((await rawCall(asked, peers.listBanned, {})).code).toBe('OK');
   });
 
-  test('no more than 256 connections; the next is refused and the others go on', async () => {
+  test('the 257th connection is refused, and the others continue', async () => {
     const { address, metrics } = await serveGrpc();
     const asked = rawClient(address);
     expect((await rawCall(asked, peers.listBanned, {})).code).toBe('OK');

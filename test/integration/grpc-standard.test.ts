@@ -24,7 +24,7 @@ describe('health', () => {
       );
     });
 
-  test('says whether the server serves, for all of it and each service', async () => {
+  test('reports whether the server is serving, as a whole and per service', async () => {
     const { address, server } = await serveGrpc();
     const names = ['', 'p2p_api.PeerService', 'teranode_p2p.PolicyService'];
     for (const name of names) expect(await statusOf(address, name)).toBe('NOT_SERVING');
@@ -44,7 +44,7 @@ describe('health', () => {
     expect(all).toEqual({ statuses: Object.fromEntries(names.map((name) => [name, { status: 'SERVING' }])) });
   });
 
-  test('tells watchers of changes, and lets them go when it stops', async () => {
+  test('notifies watch streams of changes, and ends them when the server stops', async () => {
     const { address, server } = await serveGrpc();
     if (watch === undefined) throw new Error('no Watch');
     const follow = (service: string) => {
@@ -106,7 +106,7 @@ async function reflect(
 describe.each(reflectionMethods().map((method) => [method.path, method] as const))(
   'reflection: %s',
   (_path, method) => {
-    test('lists the services, describes them, and what it describes can be called', async () => {
+    test('lists and describes the services, and calls made from the descriptions work', async () => {
       const { address, admin } = await serveGrpc();
       admin.connected = [KNOWN_PEER];
       const { answers } = await reflect(address, method, [
@@ -143,7 +143,7 @@ describe.each(reflectionMethods().map((method) => [method.path, method] as const
       expect(answers[5]?.errorResponse?.errorCode).toBe(status.NOT_FOUND);
     });
 
-    test('a flood on one stream is cut off', async () => {
+    test('a stream with too many requests is ended', async () => {
       const { address } = await serveGrpc();
       const flood = Array.from({ length: 1500 }, () => ({ fileContainingSymbol: 'p2p_api.PeerService' }));
       const { answers, code } = await reflect(address, method, flood);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createPeerClient, type PeerClient, type PeerClientOptions } from '../../src/client/index.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
-import { DEFAULT_BAN_MS } from '../fakes/peer-admin.ts';
+import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
 import {
   ADMIN_KEY,
   CHANGES,
@@ -28,7 +28,7 @@ function client(address: string, options: Partial<PeerClientOptions> = {}): Peer
 }
 
 describe('every method, through the client of this package', () => {
-  test('connected peers, with what is known of them', async () => {
+  test('connected peers arrive with all that is known about them', async () => {
     const { address, admin } = await serveGrpc();
     const unknown = {
       ...KNOWN_PEER,
@@ -108,7 +108,7 @@ describe('every method, through the client of this package', () => {
     expect(response?.peers[0]).toMatchObject({ pingTime: 1250n, connTime: 1_700_000_000n, version: 0 });
   });
 
-  test('bans: set, asked for, listed with their reasons, lifted, cleared', async () => {
+  test('bans are set, queried, listed with their reasons, lifted and cleared', async () => {
     const { address, admin } = await serveGrpc();
     const asked = client(address);
     const untilMs = Date.now() + 60_000;
@@ -120,7 +120,7 @@ describe('every method, through the client of this package', () => {
     expect(await asked.isBanned('192.0.2.1')).toBe(false);
     expect(await asked.listBanned()).toEqual(['192.0.2.0/24', PEER]);
     const [, ban] = await asked.listBans();
-    expect(ban).toMatchObject({ key: PEER, kind: 'peer', source: 'operator', because: undefined });
+    expect(ban).toMatchObject({ key: PEER, kind: 'peer', source: 'operator', causedBy: undefined });
     expect(ban?.untilMs).toBeGreaterThan(Date.now() + DEFAULT_BAN_MS - 60_000);
     expect(await asked.unbanPeer(PEER)).toBe(true);
     expect(await asked.unbanPeer(PEER)).toBe(false);
@@ -129,7 +129,7 @@ describe('every method, through the client of this package', () => {
     asked.close();
   });
 
-  test('scores, connecting, disconnecting', async () => {
+  test('scores are added, peers are connected and disconnected', async () => {
     const { address, admin } = await serveGrpc();
     admin.connected = [KNOWN_PEER];
     const asked = client(address);
@@ -145,7 +145,7 @@ describe('every method, through the client of this package', () => {
     asked.close();
   });
 
-  test('an explanation arrives whole', async () => {
+  test('an explanation arrives with every field', async () => {
     const { address, admin } = await serveGrpc();
     admin.explanation = EXPLANATION;
     const asked = client(address);
@@ -153,7 +153,7 @@ describe('every method, through the client of this package', () => {
     asked.close();
   });
 
-  test('what fails says where, how and why', async () => {
+  test('a failed call says which server failed, with which status and why', async () => {
     const { address, server } = await serveGrpc();
     const keyless = client(address, { adminKey: undefined });
     await expect(keyless.clearBanned()).rejects.toMatchObject({
@@ -170,7 +170,7 @@ describe('every method, through the client of this package', () => {
     keyless.close();
   });
 
-  test('addresses as Teranode writes them', async () => {
+  test("server addresses may be written as in Teranode's settings", async () => {
     const { address } = await serveGrpc();
     for (const form of [`k8s:///${address}`, `http://${address}`, address.replace('127.0.0.1', 'localhost')]) {
       const asked = client(form);
@@ -181,13 +181,13 @@ describe('every method, through the client of this package', () => {
 });
 
 describe('the admin key', () => {
-  test('all methods are in one of the two lists', () => {
+  test('the tests below cover every method', () => {
     const names = [...PeerService.methods, ...PolicyService.methods].map(({ name }) => name);
     expect([...CHANGES, ...READINGS].map(([method]) => method.name).sort()).toEqual(names.sort());
   });
 
   test.each(CHANGES.map(([method, fields]) => [method.name, method, fields] as const))(
-    '%s needs it, and looks at nothing before',
+    '%s needs it, and does nothing without it',
     async (_name, method, fields) => {
       const { address, admin } = await serveGrpc();
       const asked = rawClient(address);
@@ -208,7 +208,7 @@ describe('the admin key', () => {
   );
 
   test.each(READINGS.map(([method, fields]) => [method.name, method, fields] as const))(
-    '%s needs none',
+    '%s needs no admin key',
     async (_name, method, fields) => {
       const { address, admin } = await serveGrpc();
       admin.explanation = EXPLANATION;
@@ -217,46 +217,51 @@ describe('the admin key', () => {
     },
   );
 
-  test('a server with a weak one does not start', async () => {
+  test('a server with a weak admin key does not start', async () => {
     await expect(serveGrpc({ adminKey: '' })).rejects.toMatchObject({ code: 'ADMIN_KEY_REFUSED' });
     await expect(serveGrpc({ adminKey: 'test-admin-key-1' })).rejects.toMatchObject({ code: 'ADMIN_KEY_REFUSED' });
   });
 });
 
-describe('what is no right request', () => {
+describe('invalid requests', () => {
   const long = '1'.repeat(513);
   const past = BigInt(Math.floor(Date.now() / 1000) - 1);
   test.each([
     ['an empty address', peers.banPeer, { addr: '' }, 'addr is empty'],
     ['a blank address', peers.banPeer, { addr: ' \t ' }, 'addr is empty'],
     ['a long address', peers.banPeer, { addr: long }, 'addr has 513 characters, at most 512'],
-    ['an address that is none', peers.banPeer, { addr: '192.0.2.300' }, 'is no IP'],
-    ['a time in the past', peers.banPeer, { addr: '192.0.2.1', until: past }, 'lies in the past'],
-    ['a negative time', peers.banPeer, { addr: '192.0.2.1', until: -(2n ** 63n) }, 'lies in the past'],
+    ['an address that is none', peers.banPeer, { addr: '192.0.2.300' }, 'invalid ban subject'],
+    ['a time in the past', peers.banPeer, { addr: '192.0.2.1', until: past }, 'in the future'],
+    ['a negative time', peers.banPeer, { addr: '192.0.2.1', until: -(2n ** 63n) }, 'in the future'],
     ['nobody to unban', peers.unbanPeer, { addr: '' }, 'addr is empty'],
-    ['somebody unknown to unban', peers.unbanPeer, { addr: 'nobody' }, 'is no IP'],
+    ['somebody unknown to unban', peers.unbanPeer, { addr: 'nobody' }, 'invalid ban subject'],
     ['nobody to ask for', peers.isBanned, { ipOrSubnet: '' }, 'ipOrSubnet is empty'],
     ['a long question', peers.isBanned, { ipOrSubnet: long }, 'at most 512'],
-    ['a question about nothing', peers.isBanned, { ipOrSubnet: '10.0.0.0/33' }, 'is no IP'],
+    ['a question about nothing', peers.isBanned, { ipOrSubnet: '10.0.0.0/33' }, 'invalid ban subject'],
     ['no peer to score', peers.addBanScore, { peerId: '', reason: 'spam' }, 'peer_id is empty'],
     ['an unknown reason', peers.addBanScore, { peerId: PEER, reason: 'rudeness' }, 'invalid_subtree'],
     ['a reason of ours', peers.addBanScore, { peerId: PEER, reason: 'catch_up_failure' }, 'invalid_subtree'],
     ['no reason', peers.addBanScore, { peerId: PEER, reason: '' }, 'invalid_subtree'],
-    ['a score for no peer id', peers.addBanScore, { peerId: '192.0.2.1', reason: 'spam' }, 'is no peer id'],
+    [
+      'a score for no peer id',
+      peers.addBanScore,
+      { peerId: '192.0.2.1', reason: 'spam' },
+      'invalid peer ID "192.0.2.1"',
+    ],
     ['no address to connect', peers.connectPeer, { peerAddress: '' }, 'peer_address is empty'],
     ['a long address to connect', peers.connectPeer, { peerAddress: `/${long}` }, 'at most 512'],
     ['no multiaddr', peers.connectPeer, { peerAddress: '192.0.2.1:9905' }, 'is no multiaddr'],
     ['no peer to disconnect', peers.disconnectPeer, { peerId: '' }, 'peer_id is empty'],
-    ['no peer id to disconnect', peers.disconnectPeer, { peerId: 'x' }, 'is no peer id'],
+    ['no peer id to disconnect', peers.disconnectPeer, { peerId: 'x' }, 'invalid peer ID "x"'],
     ['nothing to explain', policy.explain, { subject: '' }, 'subject is empty'],
-    ['nothing known to explain', policy.explain, { subject: '?' }, 'is no peer id'],
+    ['nothing known to explain', policy.explain, { subject: '?' }, 'invalid subject'],
   ] as const)('%s', async (_what, method, fields, says) => {
     const { address } = await serveGrpc();
     const { code, details } = await rawCall(rawClient(address), method, fields, { keys: [ADMIN_KEY] });
     expect([code, details]).toEqual(['INVALID_ARGUMENT', expect.stringContaining(says)]);
   });
 
-  test('bytes that are no message, for every method', async () => {
+  test('undecodable bytes are refused by every method', async () => {
     const { address, admin } = await serveGrpc();
     const asked = rawClient(address);
     for (const method of [...PeerService.methods, ...PolicyService.methods]) {
@@ -272,7 +277,7 @@ describe('what is no right request', () => {
     expect(admin.calls).toEqual([]);
   });
 
-  test('a far future is the year 9999, not an overflow', async () => {
+  test('a ban until the far future ends in the year 9999', async () => {
     const { address, admin } = await serveGrpc();
     for (const until of [2n ** 63n - 1n, 9_007_199_254_740_993n, BigInt(YEAR_9999_S)]) {
       const answer = await rawCall(
@@ -286,7 +291,7 @@ describe('what is no right request', () => {
     }
   });
 
-  test('10 MB are refused, and the server goes on', async () => {
+  test('a request of 10 MB is refused, and the server continues', async () => {
     const { address, metrics, admin } = await serveGrpc();
     const asked = rawClient(address);
     const huge = { addr: '1'.repeat(10 * 1024 * 1024) };

@@ -9,6 +9,7 @@ import type { BlockHash } from '../../src/domain/ids.ts';
 import { Handshake } from '../../src/handshake/handshake.ts';
 import { PeerRegistry } from '../../src/peers/registry.ts';
 import { systemClock } from '../../src/ports/clock.ts';
+import { GO_P2P } from '../../src/wire/format.ts';
 import { decodeHandshake, encodeHandshake } from '../../src/wire/handshake.ts';
 import { addressOf, bareLibp2p, makeNode, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -37,6 +38,7 @@ async function member({ height, topicPrefix = 'prefix', servesStreams = true, no
   const handshake = new Handshake(
     {
       node,
+      ownId: node.hostId(),
       chain: { latestTip: async () => ({ height, hash: HASH }) },
       registry,
       isConnected: (peerId) => node.currentlyConnectedPeers().some(({ id }) => id === peerId),
@@ -47,7 +49,7 @@ async function member({ height, topicPrefix = 'prefix', servesStreams = true, no
       metrics,
     },
     {
-      networks: [{ topicPrefix, topic: TOPIC }],
+      networks: [{ topicPrefix, topic: TOPIC, wire: GO_P2P, node, isConnected: () => true }],
       userAgent: 'teranode/bitcoin/v0.0.0-test',
       dataHubUrl: `http://127.0.0.1:${height}`,
       services: 1n,

@@ -1,9 +1,11 @@
-// The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the schema that the document gives.
+// The API over HTTP: every operation of the served OpenAPI document is called, and every answer is held against the
+// schema that the document gives.
+
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { BanEntry } from '../../src/ports/ban-store.ts';
-import { MAX_RECENT } from '../../src/ports/node-view.ts';
-import type { PeerStanding } from '../../src/ports/peer-admin.ts';
-import { DEFAULT_BAN_MS } from '../fakes/peer-admin.ts';
+import type { BanEntry } from '../../src/domain/ban.ts';
+import type { PeerStanding } from '../../src/ports/admin-api.ts';
+import { MAX_RECENT } from '../../src/ports/admin-api.ts';
+import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
 import {
   ADMIN_KEY,
@@ -52,7 +54,7 @@ const BAN: BanEntry = {
   reason: 'spam',
   evidence: 'author_rate',
   source: 'automatic',
-  because: OTHER_ID,
+  causedBy: OTHER_ID,
 };
 
 /** A call of every operation that is answered with 200. */
@@ -116,10 +118,11 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   },
   listBans: async () => {
     served.view.put(BAN);
-    served.view.put({ ...BAN, key: '192.0.2.9', kind: 'address', because: undefined });
+    served.view.put({ ...BAN, key: '192.0.2.9', kind: 'address', causedBy: undefined });
     const { body } = await call('listBans');
-    const { because: _because, ...plain } = BAN;
-    expect(body).toEqual({ total: 2, bans: [BAN, { ...plain, key: '192.0.2.9', kind: 'address' }] });
+    const { causedBy, ...plain } = BAN;
+    const shown = { ...plain, because: causedBy };
+    expect(body).toEqual({ total: 2, bans: [shown, { ...plain, key: '192.0.2.9', kind: 'address' }] });
     expect((await call('listBans', { query: '?offset=1&limit=1' })).body).toMatchObject({
       total: 2,
       bans: [{ key: '192.0.2.9' }],
@@ -144,7 +147,8 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   explain: async () => {
     served.view.explanation = EXPLANATION;
     const { body } = await call('explain', { params: { subject: '192.0.2.0/24' } });
-    expect(body).toEqual(JSON.parse(JSON.stringify(EXPLANATION)));
+    const inForce = EXPLANATION.inForce.map(({ causedBy, ...ban }) => ({ ...ban, because: causedBy }));
+    expect(body).toEqual(JSON.parse(JSON.stringify({ ...EXPLANATION, inForce })));
     expect(served.view.lastArgs('explain')).toEqual(['192.0.2.0/24']);
   },
   getSync: async () => {
@@ -211,7 +215,7 @@ describe('the OpenAPI document', () => {
     expect(ids.sort()).toEqual(Object.keys(EVERY).sort());
   });
 
-  test('describes every parameter that stands in a path, and which calls need the key', () => {
+  test('describes every path parameter and which calls need the key', () => {
     for (const { path, method, needsKey, described } of client.operations()) {
       const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
       const parameters = described.parameters?.filter((each) => each.in === 'path') ?? [];
@@ -234,7 +238,7 @@ describe('changes need the admin key', () => {
     ['removeBans', { query: '?all=true' }],
   ];
 
-  test('these are all that are no GET', () => {
+  test('these are all operations other than GET', () => {
     const changes = client.operations().filter(({ method }) => method !== 'GET');
     expect(changes.map(({ id }) => id).sort()).toEqual(CHANGES.map(([id]) => id).sort());
   });
@@ -248,7 +252,7 @@ describe('changes need the admin key', () => {
     expect(served.view.calls).toEqual([]);
   });
 
-  test('the key is asked for before the body is looked at', async () => {
+  test('checks the key before the body', async () => {
     const { status } = await call('addBan', { body: 'x'.repeat(70_000), key: undefined });
     expect(status).toBe(401);
   });

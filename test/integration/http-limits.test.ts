@@ -1,4 +1,4 @@
-// What HTTP allows whom: origins, rates, sizes, slowness; and that what is no HTTP is answered and shown out.
+// Limits of the HTTP server: origins, rates, sizes, slow clients; malformed HTTP is answered and the connection closed.
 import { describe, expect, test } from 'vitest';
 import { FakeClock } from '../fakes/recorders.ts';
 import { ADMIN_KEY, OWN_ID, serveHttp, stopHttpAfterEach } from '../support/http.ts';
@@ -10,7 +10,7 @@ stopHttpAfterEach();
 const ORIGIN = 'https://explorer.example';
 
 describe('origins', () => {
-  test('every page may read by default, refusals too', async () => {
+  test('by default every web page may read responses, including refusals', async () => {
     const { address } = await serveHttp();
     for (const path of ['/health', '/metrics', '/api/v1/peers', '/nothing', '/p2p-ws']) {
       const response = await fetch(`http://${address}${path}`, { headers: { origin: ORIGIN } });
@@ -20,7 +20,7 @@ describe('origins', () => {
     expect(plain.headers.get('access-control-allow-origin')).toBe('*');
   });
 
-  test('those of the setting only', async () => {
+  test('only the origins of p2p_http_cors_origins are allowed', async () => {
     const { address } = await serveHttp({ corsOrigins: [ORIGIN, 'https://wallet.example'] });
     const allowed = async (origin: string) => {
       const { headers } = await fetch(`http://${address}/api/v1/peers`, { headers: { origin } });
@@ -31,7 +31,7 @@ describe('origins', () => {
     expect(await allowed('https://elsewhere.example')).toBeNull();
   });
 
-  test('a page may ask whether it may change things', async () => {
+  test('answers the preflight request of a web page that wants to change state', async () => {
     const { address } = await serveHttp();
     const response = await fetch(`http://${address}/api/v1/bans`, {
       method: 'OPTIONS',
@@ -47,7 +47,7 @@ describe('origins', () => {
   });
 });
 
-test('OPTIONS that no page asks is refused like everything else', async () => {
+test('refuses OPTIONS without the headers of a preflight request', async () => {
   const { address } = await serveHttp();
   for (const path of ['/api/v1/peers', '/nothing', '/p2p-ws']) {
     const response = await fetch(`http://${address}${path}`, { method: 'OPTIONS' });
@@ -55,7 +55,7 @@ test('OPTIONS that no page asks is refused like everything else', async () => {
   }
 });
 
-test('headers that keep browsers careful', async () => {
+test('sends security headers for browsers', async () => {
   const { address } = await serveHttp();
   for (const path of ['/health', '/api/v1/peers', '/nothing']) {
     const { headers } = await fetch(`http://${address}${path}`);
@@ -68,13 +68,13 @@ test('headers that keep browsers careful', async () => {
   expect((await fetch(`http://${address}/api/v1/peers`)).headers.get('cache-control')).toBe('no-store');
 });
 
-describe('rates', () => {
+describe('rate limits', () => {
   async function statuses(address: string, path: string, count = 30): Promise<number[]> {
     const answers = await Promise.all(Array.from({ length: count }, () => fetch(`http://${address}${path}`)));
     return answers.map(({ status }) => status).sort();
   }
 
-  test('one address has so many requests; probes and upgrades are not counted', async () => {
+  test('limits requests per address; health checks and upgrades are exempt', async () => {
     const { address } = await serveHttp({ ratePerSecond: 2 });
     const counted = await statuses(address, '/api/v1/peers');
     expect(counted.filter((status) => status === 200)).toHaveLength(20);
@@ -99,7 +99,7 @@ describe('rates', () => {
     'http://a/api/v1/peers',
     'http://elsewhere.example:1/%61pi/v1/peers',
     '/openapi%2Ejson',
-  ])('a path spelled %s is counted', async (path) => {
+  ])('counts the path spelled %s', async (path) => {
     const { address } = await serveHttp({ ratePerSecond: 1 });
     const text = `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
     for (let i = 0; i < 10; i += 1) expect((await ask(address, text)).status).not.toBe(429);
@@ -108,21 +108,21 @@ describe('rates', () => {
     expect((await fetch(`http://${address}/api/v1/peers`)).status).toBe(429);
   });
 
-  test.each(['HEAD', 'POST', 'DELETE', 'PUT'])('%s is counted, before the key is asked for', async (method) => {
+  test.each(['HEAD', 'POST', 'DELETE', 'PUT'])('counts %s before it checks the admin key', async (method) => {
     const { address } = await serveHttp({ ratePerSecond: 1 });
     const asked = async () => (await fetch(`http://${address}/api/v1/bans`, { method })).status;
     for (let i = 0; i < 10; i += 1) expect(await asked()).not.toBe(429);
     expect(await asked()).toBe(429);
   });
 
-  test('/metrics has a count of its own: what else an address asks does not blind its monitor', async () => {
+  test('counts /metrics separately, so that other requests do not lock out a monitoring system', async () => {
     const { address } = await serveHttp({ ratePerSecond: 1 });
     await statuses(address, '/api/v1/peers');
     for (let i = 0; i < 10; i += 1) expect((await fetch(`http://${address}/metrics`)).status).toBe(200);
     for (const path of ['/metrics', '/%6detrics']) expect((await fetch(`http://${address}${path}`)).status).toBe(429);
   });
 
-  test('0 is no limit', async () => {
+  test('p2p_http_rate = 0 means unlimited', async () => {
     const { address } = await serveHttp({ ratePerSecond: 0 });
     for (const path of ['/api/v1/peers', '/metrics', '/openapi.json']) {
       for (let i = 0; i < 50; i += 1) expect((await fetch(`http://${address}${path}`)).status).toBe(200);
@@ -136,7 +136,7 @@ describe('wrong admin keys', () => {
     return fetch(`http://${address}${path}`, { method: 'DELETE', ...(key && { headers: { 'x-api-key': key } }) });
   }
 
-  test.each([0, 1000])('an address may try ten in a minute, also where the rate is %i', async (ratePerSecond) => {
+  test.each([0, 1000])('an address gets ten attempts per minute, also with a rate of %i', async (ratePerSecond) => {
     const { address, view, log } = await serveHttp({ ratePerSecond });
     for (let i = 0; i < 10; i += 1) expect((await guess(address, `guess ${i}`)).status).toBe(401);
     for (const path of ['/api/v1/bans?all=true', `/%61pi/v1/peers/${OWN_ID}`]) {
@@ -152,7 +152,7 @@ describe('wrong admin keys', () => {
     expect((await fetch(`http://${address}/api/v1/bans`)).status).toBe(200);
   });
 
-  test('a hundred sent at once are not tried either', async () => {
+  test('a hundred wrong keys sent at once do not get more attempts', async () => {
     const { address } = await serveHttp();
     const socket = await dialSocket(address);
     let text = '';
@@ -166,7 +166,7 @@ describe('wrong admin keys', () => {
     expect(count(401)).toBe(10);
   });
 
-  test('right ones are not counted, nor is none at all; a minute later it may try again', async () => {
+  test('correct and missing keys are not counted; the address is unblocked after a minute', async () => {
     const clock = new FakeClock();
     const { address } = await serveHttp({}, clock);
     for (let i = 0; i < 20; i += 1) expect((await guess(address, ADMIN_KEY)).status).toBe(200);
@@ -179,7 +179,7 @@ describe('wrong admin keys', () => {
 });
 
 describe('sizes', () => {
-  test('headers beyond 8 KiB, and a path beyond them', async () => {
+  test('refuses headers over 8 KiB and paths that are too long', async () => {
     const { address } = await serveHttp();
     const long = 'a'.repeat(9000);
     const header = await ask(address, `GET /health HTTP/1.1\r\nHost: a\r\nX: ${long}\r\n\r\n`);
@@ -197,7 +197,7 @@ describe('sizes', () => {
     ['a length and chunks', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'],
     ['no host', 'GET /health HTTP/1.1\r\n\r\n'],
     ['a path that cannot be decoded', 'GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'],
-  ])('%s are no request', async (_what, bytes) => {
+  ])('refuses malformed HTTP: %s', async (_what, bytes) => {
     const { address, log } = await serveHttp();
     const { status } = await ask(address, bytes);
     expect([400, 404]).toContain(status);
@@ -205,7 +205,7 @@ describe('sizes', () => {
     expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
-  test('HTTP/1.0 is served', async () => {
+  test('serves HTTP/1.0', async () => {
     const { address } = await serveHttp();
     const answer = await ask(address, 'GET /health HTTP/1.0\r\n\r\n');
     expect([answer.status, answer.body]).toEqual([200, 'OK']);
@@ -213,7 +213,7 @@ describe('sizes', () => {
 });
 
 describe('slowness', () => {
-  test('headers and bodies that come byte by byte, and connections that say nothing, are given up; others are served', async () => {
+  test('closes connections that send headers or bodies byte by byte, or nothing, while others are served', async () => {
     const { address } = await serveHttp();
     const slow = await Promise.all(Array.from({ length: 300 }, () => dialSocket(address)));
     const [headers, bodies, silent] = [slow.slice(0, 100), slow.slice(100, 200), slow.slice(200)];
@@ -237,7 +237,7 @@ describe('slowness', () => {
     }).finally(() => clearInterval(dripping));
   }, 60_000);
 
-  test('a handler that takes too long is given up', async () => {
+  test('answers 504 when a handler takes too long', async () => {
     const { address, view } = await serveHttp();
     view.gate = new Promise(() => undefined);
     const startMs = performance.now();
@@ -247,7 +247,7 @@ describe('slowness', () => {
   }, 60_000);
 });
 
-test('requests are counted by route and status, whatever path is asked', async () => {
+test('counts requests by route and status, whatever the path', async () => {
   const { address, metrics } = await serveHttp();
   await fetch(`http://${address}/health`);
   await fetch(`http://${address}/api/v1/peers/x`);
@@ -258,7 +258,7 @@ test('requests are counted by route and status, whatever path is asked', async (
   expect(count('/api/v1/peers/:id', '400')).toBe(1);
 });
 
-test('connections are counted and bounded; those beyond are turned away and counted', async () => {
+test('limits connections, refuses further ones and counts both', async () => {
   const { address, metrics } = await serveHttp({
     webSocket: { maxClients: 20, bufferFrames: 100 },
     maxPlainConnections: 30,
@@ -279,7 +279,7 @@ test('connections are counted and bounded; those beyond are turned away and coun
   expect((await fetch(`http://${address}/health`)).status).toBe(200);
 });
 
-test('stop ends what is open, within its time', async () => {
+test('stop closes open connections within its deadline', async () => {
   const { address, server, view } = await serveHttp();
   view.gate = new Promise(() => undefined);
   const waiting = fetch(`http://${address}/api/v1/sync`).catch((error: unknown) => error);

@@ -1,4 +1,5 @@
-// What the API refuses, and answers of its own that it does not let go: each with a status, a code and a text, as the OpenAPI document says.
+// What the API refuses, and answers of its own that it does not let go: each with a status, a code and a text, as the
+// OpenAPI document says.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { P2PError } from '../../src/lib/errors.ts';
 import { KNOWN_PEER, PEER } from '../support/grpc.ts';
@@ -19,7 +20,7 @@ async function call(id: string, options: CallOptions = {}): Promise<Reply> {
   return await client.call(id, options);
 }
 
-describe('answers that do not fit their schema', () => {
+describe('responses that do not match their schema', () => {
   const COUNTER = 'teranode_p2p_http_answers_refused_total';
   const peer = { ...KNOWN_PEER, id: OTHER_ID };
 
@@ -28,25 +29,27 @@ describe('answers that do not fit their schema', () => {
     ['listPeers', '/api/v1/peers', { connected: [{ ...peer, direction: 'sideways' }] }],
     ['listPeers', '/api/v1/peers', { connected: [{ ...peer, pingMs: Number.NaN }] }],
     ['listPeers', '/api/v1/peers', { connected: [{ ...peer, bytesSent: -1 }] }],
+    ['listPeers', '/api/v1/peers', { connected: [{ ...peer, bytesSent: 5n }] }],
+    ['listPeers', '/api/v1/peers', { connected: [{ ...peer, pingMs: null }] }],
     ['listSettings', '/api/v1/settings', { settingViews: [{ key: 'a', value: 5 }] }],
     ['getSync', '/api/v1/sync', { syncView: { fsmState: 3 } }],
-  ])('%s: is a fault of ours, counted and logged, and nothing of it leaves', async (id, route, spoiled) => {
+  ])('%s: the response is not sent, but counted and logged as a bug of ours', async (id, route, spoiled) => {
     Object.assign(served.view, spoiled);
     const { status, body } = await call(id);
-    expect([status, body]).toEqual([500, { code: 'INTERNAL', message: 'this failed; the log of the server says why' }]);
+    expect([status, body]).toEqual([500, { code: 'INTERNAL', message: 'internal error (see the log of the server)' }]);
     expect(served.metrics.count(COUNTER, { route })).toBe(1);
     expect(served.log.lines.filter(({ level }) => level === 'error')).toMatchObject([
-      { fields: { route, err: { message: expect.stringContaining('does not fit its schema') } } },
+      { fields: { route, err: { message: expect.stringContaining('does not match its schema') } } },
     ]);
   });
 
-  test('readiness too', async () => {
+  test('a readiness report that does not match its schema is not sent either', async () => {
     const checks = [{ name: 'fsm', ok: 'yes', details: '', tookMs: 0, atMs: 0 }] as never;
     served.answers.health = { status: 200, message: '', checks };
     expect((await call('ready', { headers: { accept: 'application/json' } })).status).toBe(500);
   });
 
-  test('what no schema names is left out', async () => {
+  test('fields that are not in the schema are not sent', async () => {
     const verdict = {
       atMs: 1,
       topic: 'a-block',
@@ -60,7 +63,7 @@ describe('answers that do not fit their schema', () => {
   });
 });
 
-describe('requests that are refused', () => {
+describe('refused requests', () => {
   test.each<readonly [string, string, CallOptions]>([
     ['a subject of the wrong type', 'addBan', { body: { subject: {} } }],
     ['no subject', 'addBan', { body: {} }],
@@ -84,14 +87,14 @@ describe('requests that are refused', () => {
     expect([status, (body as { code: string }).code]).toEqual([400, 'INPUT_INVALID']);
   });
 
-  test('peers that are not there', async () => {
+  test('answers 404 or 502 for peers that are not connected', async () => {
     expect((await call('getPeer', { params: { id: OTHER_ID } })).status).toBe(404);
     expect((await call('disconnectPeer', { params: { id: OTHER_ID } })).status).toBe(404);
     const { status, body } = await call('connectPeer', { body: { address: '/ip4/192.0.2.7/tcp/1' } });
     expect([status, (body as { code: string }).code]).toEqual([502, 'PEER_UNREACHABLE']);
   });
 
-  test('a store that does not answer, and a fault of our own, whose text stays here', async () => {
+  test('answers 503 when the store is unavailable, and 500 without details for an internal error', async () => {
     served.view.failure = new P2PError('STORE_UNAVAILABLE', 'the store does not answer');
     const { status, body } = await call('addBan', { body: { subject: '192.0.2.7' } });
     expect([status, body]).toEqual([503, { code: 'STORE_UNAVAILABLE', message: 'the store does not answer' }]);
@@ -103,7 +106,7 @@ describe('requests that are refused', () => {
   });
 
   test.each(['addBan', 'connectPeer', 'scorePeer', 'disconnectPeer', 'removeBans'])(
-    '%s: a body that is no JSON, too long, or of another type, as the document says',
+    '%s: refuses a body that is not JSON, too long or of another type, as the document says',
     async (id) => {
       const refused = async (text: string, type = 'application/json') => {
         const options = { params: { id: PEER }, query: '', text, headers: { 'content-type': type } };
@@ -133,7 +136,7 @@ describe('requests that are refused', () => {
     null,
   ];
 
-  test.each(NO_BODIES.map((body) => ({ body })))('a body is taken as it is, and $body is none', async ({ body }) => {
+  test.each(NO_BODIES.map((body) => ({ body })))('does not coerce a body, and refuses $body', async ({ body }) => {
     const { status, body: problem } = await call('addBan', { body });
     expect([status, problem]).toEqual([
       400,
@@ -142,20 +145,23 @@ describe('requests that are refused', () => {
     expect(served.view.calls).toEqual([]);
   });
 
-  test('no body at all, and a field with a name as long as allowed, whose objection is short', async () => {
+  test('refuses a missing body, and answers an overlong field name with a short error', async () => {
     expect(await call('addBan')).toMatchObject({ status: 400, body: { code: 'INPUT_INVALID' } });
     const { status, body } = await call('addBan', { body: { subject: 'x', ['y'.repeat(60_000)]: 1 } });
     expect(status).toBe(400);
     expect((body as { message: string }).message.length).toBeLessThanOrEqual(300);
   });
 
-  test.each(['getPeer', 'explain', 'scorePeer', 'disconnectPeer'])('%s: a path that is too long', async (id) => {
-    const long = 'a'.repeat(600);
-    const { status, body } = await call(id, { params: { id: long, subject: long }, query: '' });
-    expect([status, (body as { code: string }).code]).toEqual([414, 'TOO_LARGE']);
-  });
+  test.each(['getPeer', 'explain', 'scorePeer', 'disconnectPeer'])(
+    '%s: refuses a path that is too long',
+    async (id) => {
+      const long = 'a'.repeat(600);
+      const { status, body } = await call(id, { params: { id: long, subject: long }, query: '' });
+      expect([status, (body as { code: string }).code]).toEqual([414, 'TOO_LARGE']);
+    },
+  );
 
-  test('too many requests, whatever counted operation', async () => {
+  test('answers 429 for every rate-limited operation', async () => {
     served = await serveHttp({ ratePerSecond: 1 });
     client = await OpenApiClient.load(served.address, ADMIN_KEY);
     const uncounted = ['health', 'live', 'ready', 'watch'];
@@ -170,7 +176,7 @@ describe('requests that are refused', () => {
     }
   });
 
-  test('a node that has not started, or does not answer in time', async () => {
+  test('answers 503 before the node has started, and 504 when it does not respond in time', async () => {
     for (const [id, options] of [['listPeers'], ['listBans'], ['removeBans', { query: '?all=true' }]] as const) {
       served.view.failure = new P2PError('NODE_NOT_STARTED', 'the node has not started');
       expect(await call(id, options)).toMatchObject({ status: 503, body: { code: 'NOT_READY' } });
@@ -179,11 +185,11 @@ describe('requests that are refused', () => {
     }
   });
 
-  test('paths that are none', async () => {
+  test('answers 404 for unknown paths', async () => {
     const response = await fetch(`http://${served.address}/api/v1/nothing?x=1`);
     expect([response.status, await response.json()]).toEqual([
       404,
-      { code: 'NOT_FOUND', message: 'there is no GET /api/v1/nothing; see /openapi.json' },
+      { code: 'NOT_FOUND', message: 'unknown route GET /api/v1/nothing (see /openapi.json)' },
     ]);
   });
 });

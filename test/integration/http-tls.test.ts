@@ -1,4 +1,5 @@
-// HTTPS and WSS: which files are refused at start, and that a changed certificate is served without a restart and without cutting anybody.
+// HTTPS and WSS: which files are refused at start, and that a changed certificate is served without a restart and
+// without closing connections.
 import { copyFileSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -59,7 +60,7 @@ test('serves HTTPS and WSS with the certificate of the settings, and no plain HT
   expect(await servedName(address)).toBe('first');
 });
 
-describe('files that are refused at start', () => {
+describe('certificate files that are refused at start', () => {
   const missing = () => join(folder, 'nothing');
   const nonsense = () => {
     const file = join(folder, 'nonsense');
@@ -73,13 +74,13 @@ describe('files that are refused at start', () => {
   };
 
   test.each<readonly [string, string, () => CertificateFiles | Promise<CertificateFiles>]>([
-    ['a certificate that is missing', 'server_certFile cannot be read', () => ({ ...first, certFile: missing() })],
-    ['a key that is missing', 'server_keyFile cannot be read', () => ({ ...first, keyFile: missing() })],
-    ['a folder', 'server_certFile cannot be read', () => ({ ...first, certFile: folder })],
-    ['no certificate', 'server_certFile holds no certificate', () => ({ ...first, certFile: nonsense() })],
-    ['a damaged one', 'server_certFile holds a damaged certificate', () => ({ ...first, certFile: damaged() })],
-    ['no key', 'server_keyFile holds no private key', () => ({ ...first, keyFile: nonsense() })],
-    ['files swapped', 'server_certFile holds no', () => ({ certFile: first.keyFile, keyFile: first.certFile })],
+    ['a certificate that is missing', 'failed to read server_certFile', () => ({ ...first, certFile: missing() })],
+    ['a key that is missing', 'failed to read server_keyFile', () => ({ ...first, keyFile: missing() })],
+    ['a folder', 'failed to read server_certFile', () => ({ ...first, certFile: folder })],
+    ['no certificate', 'has no certificate (expected PEM)', () => ({ ...first, certFile: nonsense() })],
+    ['a damaged one', 'has an invalid certificate', () => ({ ...first, certFile: damaged() })],
+    ['no key', 'has no usable private key', () => ({ ...first, keyFile: nonsense() })],
+    ['files swapped', 'has no certificate', () => ({ certFile: first.keyFile, keyFile: first.certFile })],
     ['the key of another', 'is not the key of server_certFile', () => ({ ...first, keyFile: second.keyFile })],
     ['an expired certificate', 'expired at', () => makeCertificate(folder, 'expired', authority, { isExpired: true })],
   ])('%s', async (_what, message, files) => {
@@ -89,7 +90,7 @@ describe('files that are refused at start', () => {
     });
   });
 
-  test('one whose time has not come', async () => {
+  test('refuses a certificate that is not valid yet', async () => {
     const sources = {
       health: async () => ({ status: 200, message: 'OK', checks: [] }),
       scrape: async () => ({ contentType: '', body: '' }),
@@ -102,8 +103,8 @@ describe('files that are refused at start', () => {
   });
 });
 
-describe('a certificate that is replaced', () => {
-  test('is served to new connections, and open ones stay', async () => {
+describe('a replaced certificate', () => {
+  test('is served to new connections while open ones stay', async () => {
     const files = copyOf('replaced', first);
     const { address, notifications, log, metrics } = await serveHttp({ tls: files });
     const client = await RawWebSocket.open(address, { ca });
@@ -114,14 +115,14 @@ describe('a certificate that is replaced', () => {
     notifications.publish(subtree(1));
     await client.received(1, 'subtree');
     expect(idle.destroyed).toBe(false);
-    expect(log.lines.some(({ event }) => event === 'certificate read again')).toBe(true);
+    expect(log.lines.some(({ event }) => event === 'certificate reloaded')).toBe(true);
     expect(metrics.count('teranode_p2p_http_certificate_reloads_total', { result: 'served' })).toBe(1);
     expect(metrics.gaugeValue('teranode_p2p_http_certificate_expiry_timestamp_seconds')).toBeGreaterThan(
       Date.now() / 1000,
     );
   });
 
-  test('by files of the same name that take their place, and by a link that changes, as Kubernetes does', async () => {
+  test('is found when files are replaced by name, and when a link changes as in Kubernetes', async () => {
     const files = copyOf('renamed', first);
     const { address } = await serveHttp({ tls: files });
     const fresh = copyOf('renamed-fresh', second);
@@ -146,7 +147,7 @@ describe('a certificate that is replaced', () => {
     await waitFor(async () => (await servedName(other.address)) === 'second', { what: 'the new certificate' });
   });
 
-  test('is refused while it is wrong, told once, and the old one is served', async () => {
+  test('is refused while it is invalid, logged once, and the old one is still served', async () => {
     const files = copyOf('wrong', first);
     const { address, log, metrics } = await serveHttp({ tls: files });
     const warnings = () => log.lines.filter(({ level }) => level === 'warn');

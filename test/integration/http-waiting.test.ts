@@ -1,4 +1,4 @@
-// What HTTP answers while the blockchain service, which holds our key, is awaited.
+// HTTP responses while the node waits for the blockchain service, which stores its key.
 import { expect, test } from 'vitest';
 import { compose } from '../../src/app/compose.ts';
 import { loadSettings } from '../../src/settings/load.ts';
@@ -10,7 +10,7 @@ import { waitFor } from '../support/wait.ts';
 
 const ORIGIN = 'https://explorer.example';
 
-test('readiness says what is missing, and the settings of HTTP hold', async () => {
+test('while the blockchain service is awaited, readiness names it and the HTTP settings apply', async () => {
   const [main, probes] = [await freePort(), await freePort()];
   const { settings } = loadSettings({
     folder: REPO,

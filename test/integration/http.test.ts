@@ -1,4 +1,4 @@
-// Probes and metrics of the node, asked as a program would.
+// Health checks and metrics of the node, as other programs request them.
 import { afterEach, describe, expect, test } from 'vitest';
 import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/server/http-server.ts';
 import { PrometheusMetrics } from '../../src/adapters/metrics/prometheus.ts';
@@ -33,7 +33,7 @@ async function serve(options: Partial<HttpServerOptions> = {}, ready = true): Pr
 }
 
 describe('HTTP', () => {
-  test('health as Go answers it; any origin may ask', async () => {
+  test('health as Go answers it; any origin is allowed', async () => {
     const response = await fetch(`http://${await serve()}/health`);
     expect(response.status).toBe(200);
     expect(await response.text()).toBe('OK');
@@ -48,14 +48,14 @@ describe('HTTP', () => {
     expect((await fetch(`http://${address}/nothing`)).status).toBe(404);
   });
 
-  test('the probes of deployments on an address of their own, and nothing else there', async () => {
+  test('serves only the two health checks on health_check_httpListenAddress', async () => {
     const address = await serve({ routes: 'probes' });
     expect((await fetch(`http://${address}/health/readiness`)).status).toBe(200);
     expect((await fetch(`http://${address}/health/liveness`)).status).toBe(200);
     expect((await fetch(`http://${address}/metrics`)).status).toBe(404);
   });
 
-  test('metrics: counters go on between scrapes', async () => {
+  test('metrics: counters keep counting between scrapes', async () => {
     const address = await serve();
     for (let i = 0; i < 2; i += 1) {
       const body = await (await fetch(`http://${address}/metrics`)).text();

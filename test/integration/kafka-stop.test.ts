@@ -1,10 +1,12 @@
-// Producers and consumers end at once, whatever the broker does: one that hangs must not hold up the end of the process.
+// Producers and consumers end at once, whatever the broker does: one that hangs must not hold up the end of the
+// process.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { KafkaConsumer } from '../../src/adapters/kafka/consumer.ts';
 import { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
 import { parseKafkaUrl } from '../../src/settings/kafka-url.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { type SilentBroker, silentBroker } from '../support/silent-broker.ts';
+import { TEXT_CODEC } from '../support/text-codec.ts';
 import { waitFor } from '../support/wait.ts';
 
 const signal = new AbortController().signal;
@@ -21,8 +23,8 @@ function parts() {
   const connection = { url: parseKafkaUrl(`kafka://${broker.address}/t`), clientId: 'test', tls: undefined };
   return {
     metrics: deps.metrics,
-    producer: new KafkaProducer(deps, { ...connection, maxMessages: 10, maxBytes: 10_000 }),
-    consumer: new KafkaConsumer(deps, { ...connection, groupId: 'g' }),
+    producer: new KafkaProducer(deps, { ...connection, maxMessages: 10, maxBytes: 10_000, ...TEXT_CODEC }),
+    consumer: new KafkaConsumer(deps, { ...connection, groupId: 'g', ...TEXT_CODEC }),
   };
 }
 
@@ -35,7 +37,7 @@ describe('a broker that accepts connections and never answers', () => {
     await waitFor(() => broker.connections() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
   });
 
-  test('a producer with nothing to hand over ends without waiting for its deadline', async () => {
+  test('a producer without messages stops without waiting for its deadline', async () => {
     const { producer } = parts();
     await producer.start(signal);
     await waitFor(() => broker.connections() > 0, { what: 'the connection' });
@@ -46,13 +48,13 @@ describe('a broker that accepts connections and never answers', () => {
   test('a producer that holds messages waits for its deadline, then counts them as lost', async () => {
     const { producer, metrics } = parts();
     await producer.start(signal);
-    producer.publish(Buffer.from('x'));
+    producer.publish('x');
     await producer.stop(50);
     expect(metrics.count('teranode_p2p_kafka_dropped_total', { reason: 'stopped' })).toBe(1);
     await waitFor(() => broker.connections() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
   });
 
-  test('a probe ends with its deadline, and with the stop', async () => {
+  test('a probe ends with its deadline and with stop', async () => {
     const { producer } = parts();
     expect(await producer.probe(50)).toMatchObject({ ok: false, details: expect.stringContaining('no answer from') });
     const probed = producer.probe(60_000);
@@ -61,7 +63,7 @@ describe('a broker that accepts connections and never answers', () => {
     await waitFor(() => broker.connections() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
   });
 
-  test('who probes it at the same time shares one connection, which outlasts the first of them that stops', async () => {
+  test('concurrent probes share one connection, which stays open until the last one ends', async () => {
     const all = [parts(), parts(), parts()].flatMap(({ producer, consumer }) => [producer, consumer]);
     const [first, ...others] = all;
     const probed = Promise.all(all.map((each) => each.probe(60_000)));

@@ -31,8 +31,8 @@ afterEach(async () => {
 });
 
 /** URLs at which liveness is told. */
-async function serve(pipeline: () => Progress | undefined, options: LivenessOptions): Promise<string[]> {
-  const liveness = new Liveness({ clock: systemClock, metrics: new RecordedMetrics(), pipeline }, options);
+async function serve(pipelines: () => Progress[], options: LivenessOptions): Promise<string[]> {
+  const liveness = new Liveness({ clock: systemClock, metrics: new RecordedMetrics(), pipelines }, options);
   liveness.start();
   undo.push(() => liveness.stop());
   const sources = {
@@ -64,7 +64,7 @@ async function ask(urls: readonly string[]): Promise<{ status: number; text: str
 const WELL = { status: 200, text: 'OK' };
 
 test('an event loop that is blocked: a probe that came meanwhile is told so, later ones are not', async () => {
-  const urls = await serve(() => undefined, { loopStuckMs: LOOP_STUCK_MS, pipelineStuckMs: 60_000 });
+  const urls = await serve(() => [], { loopStuckMs: LOOP_STUCK_MS, pipelineStuckMs: 60_000 });
   await waitFor(async () => expect(await ask(urls)).toEqual([WELL, WELL]), { what: 'the first answers' });
   // Asks from a thread of its own while this one does nothing else.
   const asked = new Int32Array(new SharedArrayBuffer(4));
@@ -99,7 +99,7 @@ test('liveness fails while gossip messages do not come out of their validation',
   });
   await author.connectPeer(addressOf(node));
   await waitFor(() => author.getTopic(TOPIC)?.mesh().includes(node.hostId()), { what: 'the mesh' });
-  const urls = await serve(() => node.gossipProgress(), { loopStuckMs: 60_000, pipelineStuckMs: 2000 });
+  const urls = await serve(() => [node.gossipProgress() ?? []].flat(), { loopStuckMs: 60_000, pipelineStuckMs: 2000 });
   await author.publish(TOPIC, Buffer.from('before'));
   await waitFor(() => heard.length === 1, { what: 'a message' });
   expect(node.gossipProgress()).toEqual({ begun: 1, ended: 1 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../../src/adapters/memory/broker.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { brokerConformance } from '../support/broker-conformance.ts';
+import { TEXT_CODEC, textOf } from '../support/text-codec.ts';
 import { waitFor } from '../support/wait.ts';
 
 function setUp(maxMessages = 100_000) {
@@ -10,9 +11,9 @@ function setUp(maxMessages = 100_000) {
   const deps = { broker, metrics, log: recordingLogger() };
   return {
     metrics,
-    producer: (topic: string) => new MemoryProducer(deps, { topic }),
+    producer: (topic: string) => new MemoryProducer(deps, { topic, ...TEXT_CODEC }),
     consumer: (topic: string, groupId: string, options: { replay?: boolean } = {}) =>
-      new MemoryConsumer(deps, { topic, groupId, replay: options.replay ?? true }),
+      new MemoryConsumer(deps, { topic, groupId, replay: options.replay ?? true, ...TEXT_CODEC }),
   };
 }
 
@@ -35,17 +36,17 @@ describe('memory:// keeps the promises of a broker', () => {
   });
 });
 
-test('what a group has not read and the bound pushes out is counted as dropped', async () => {
+test('unread records that leave a full topic are counted as dropped', async () => {
   const { metrics, producer, consumer } = setUp(5);
   const release = Promise.withResolvers<void>();
   const seen: string[] = [];
   const slow = consumer('t', 'slow');
   await slow.start(async (message) => {
-    seen.push(Buffer.from(message.value).toString());
+    seen.push(textOf(message));
     await release.promise;
   }, new AbortController().signal);
   const out = producer('t');
-  for (let i = 0; i < 20; i += 1) out.publish(Buffer.from(`${i}`));
+  for (let i = 0; i < 20; i += 1) out.publish(`${i}`);
   await waitFor(() => seen.length === 1, { what: 'the first record' });
   release.resolve();
   await waitFor(() => seen.at(-1) === '19', { what: 'the newest' });

@@ -7,6 +7,7 @@ import { MemoryBroker, MemoryProducer } from '../../src/adapters/memory/broker.t
 import { type MetricDescription, PrometheusMetrics } from '../../src/adapters/metrics/prometheus.ts';
 import { RecordedMetrics } from '../fakes/recorders.ts';
 import { REPO } from '../support/repo.ts';
+import { TEXT_CODEC } from '../support/text-codec.ts';
 
 let server: MeasuredServer;
 let byName: ReadonlyMap<string, MetricDescription>;
@@ -48,7 +49,7 @@ describe('/metrics', () => {
     expect(document('metrics.md')).toBe(metricsDocument(server.metrics));
   });
 
-  test('a scrape names everything in the table, and nothing else', async () => {
+  test('a scrape has exactly the metrics of the table', async () => {
     const typed = [...(await scrape()).matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => `${name} ${type}`);
     const rows = [...document('metrics.md').matchAll(/^\| `(\w+)` \| (\w+) \|/gm)];
     expect(typed.sort()).toEqual(rows.map(([, name, type]) => `${name} ${type}`).sort());
@@ -72,7 +73,7 @@ describe('/metrics', () => {
     for (const [, name = ''] of names) expect(byName.has(name), name).toBe(true);
   });
 
-  test('names and units are as Prometheus wants them', () => {
+  test('names and units follow the conventions of Prometheus', () => {
     for (const { name, type, help } of server.metrics.filter((each) => each.name.startsWith('teranode_p2p_'))) {
       expect(name.endsWith('_total'), name).toBe(type === 'counter');
       expect(name).not.toMatch(/milli|micro|_ms(_|$)|minutes|hours|kilo|mega/);
@@ -82,7 +83,7 @@ describe('/metrics', () => {
   });
 });
 
-test('a counter that an alert watches for an increase is there before its first event', async () => {
+test('a counter that an alert watches is present before its first event', async () => {
   const text = await scrape();
   const watched = [...document('alerts.yml').matchAll(/increase\((\w+_total)(?:\{([^}]*)\})?/g)];
   expect(watched.length).toBeGreaterThan(3);
@@ -93,7 +94,7 @@ test('a counter that an alert watches for an increase is there before its first 
 });
 
 describe('a histogram', () => {
-  test('counts what is at most each bound, and the rest', async () => {
+  test('counts values up to each bound, and those above', async () => {
     const metrics = new PrometheusMetrics();
     const histogram = metrics.histogram('teranode_p2p_test_seconds', 'For a test', [0.1, 1], ['topic']);
     for (const value of [0.1, 0.5, 0.5, 7]) histogram.observe(value, { topic: 'a' });
@@ -109,12 +110,12 @@ describe('a histogram', () => {
   });
 });
 
-test('a producer tells how long each message took to the broker', () => {
+test('a producer observes how long each message took to the broker', () => {
   const metrics = new RecordedMetrics();
   const broker = new MemoryBroker({ metrics }, { maxMessages: 10, maxBytes: 1000 });
-  const producer = new MemoryProducer({ broker, metrics }, { topic: 'blocks' });
-  producer.publish(Buffer.from('a'));
-  producer.publish(Buffer.from('b'));
+  const producer = new MemoryProducer({ broker, metrics }, { topic: 'blocks', ...TEXT_CODEC });
+  producer.publish('a');
+  producer.publish('b');
   const times = metrics.observed('teranode_p2p_kafka_delivery_seconds', { topic: 'blocks' });
   expect(times).toHaveLength(2);
   expect(times.every((seconds) => seconds >= 0 && seconds < 1)).toBe(true);
@@ -163,7 +164,7 @@ describe('dashboard and alerts', () => {
     readonly targets?: readonly { readonly expr: string; readonly legendFormat: string }[];
   }
 
-  test('the check finds a wrong name, a wrong label and a bare counter', () => {
+  test('the check of queries finds an unknown name, an unknown label and a counter without rate', () => {
     expect(wrongWith('sum(rate(teranode_p2p_nothing_total[5m]))')).toHaveLength(1);
     expect(wrongWith('teranode_p2p_bans{topic="x"}')).toHaveLength(1);
     expect(wrongWith('sum by (kind) (rate(teranode_p2p_dials_total[5m]))')).toHaveLength(1);
@@ -171,7 +172,7 @@ describe('dashboard and alerts', () => {
     expect(wrongWith('rate(teranode_p2p_kafka_delivery_seconds[5m])')).toHaveLength(1);
   });
 
-  test('the dashboard asks for metrics and labels that are there', () => {
+  test('the dashboard queries existing metrics and labels', () => {
     const { panels } = JSON.parse(document('grafana-dashboard.json')) as { panels: readonly Panel[] };
     const targets = panels.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })));
     expect(panels.filter(({ type }) => type === 'row').map(({ title }) => title)).toEqual(
@@ -184,7 +185,7 @@ describe('dashboard and alerts', () => {
     }
   });
 
-  test('the alerts ask for metrics and labels that are there', () => {
+  test('the alerts query existing metrics and labels', () => {
     const rules = document('alerts.yml')
       .split(/^ {6}- alert: /m)
       .slice(1);

@@ -147,7 +147,7 @@ async function startTested(refused: ReadonlySet<string>) {
         refusesAddress: (ip) => refused.has(ip),
         refusesPeer: () => false,
         connectionOpened: (_peerId, ip) => opened.push(ip),
-        brokenFrame: () => {},
+        malformedRpc: () => {},
       },
     },
     await nodeOptions(),

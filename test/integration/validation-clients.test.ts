@@ -51,7 +51,7 @@ afterEach(async () => {
 afterAll(() => service.stop());
 
 describe('health', () => {
-  test('each service is asked for its own, and says what is wrong', async () => {
+  test('each service is asked for its own health, and the details say what is wrong', async () => {
     const { validation, assembly, metrics } = clients(service.address);
     const well = { ok: true, details: `${service.address}: OK` };
     expect([await validation.probe(1000), await assembly.probe(1000)]).toEqual([well, well]);
@@ -66,7 +66,7 @@ describe('health', () => {
     expect(metrics.count(name, { service: 'blockassembly', method: 'HealthGRPC', code: 'OK' })).toBe(2);
   });
 
-  test('a service that fails, stalls or is away, within the deadline', async () => {
+  test('a service that fails, hangs or is down is reported within the deadline', async () => {
     const { validation } = clients(service.address);
     await service.fail('HealthGRPC', 'INTERNAL');
     expect(await validation.probe(1000)).toMatchObject({ ok: false, details: expect.stringContaining('INTERNAL') });
@@ -80,8 +80,8 @@ describe('health', () => {
   });
 });
 
-describe('what block assembly works on', () => {
-  test('arrives with every field, at its largest too', async () => {
+describe('the state of block assembly', () => {
+  test('arrives with every field, also at its largest size', async () => {
     const { assembly } = clients(service.address);
     expect(await assembly.state()).toEqual(UNKNOWN_BLOCK_ASSEMBLY);
     await service.setAssembly({ ...STATE, txCount: String(STATE.txCount), queueCount: String(STATE.queueCount) });
@@ -91,7 +91,7 @@ describe('what block assembly works on', () => {
   test.each<[string, MessageInitShape<typeof StateMessageSchema>, number]>([
     ['more subtrees than are told on', { subtrees: Array(12_000).fill('ab'.repeat(32)) }, 10_000],
     ['states that are novels', { blockAssemblyState: 'x'.repeat(99_999), subtrees: ['ab'.repeat(32)] }, 1],
-  ])('%s: the rest is cut', async (_what, fields, subtrees) => {
+  ])('%s is cut to its bound', async (_what, fields, subtrees) => {
     const { assembly } = clients(service.address);
     await service.answer('GetBlockAssemblyState', toBinary(StateMessageSchema, create(StateMessageSchema, fields)));
     const state = await assembly.state();
@@ -117,7 +117,7 @@ describe('what block assembly works on', () => {
     await assembly.state();
   });
 
-  test('a passing failure is tried again; a service that stalls or restarts is waited for within the bound', async () => {
+  test('a temporary failure is retried; a service that hangs or restarts is awaited within the time limit', async () => {
     const { assembly } = clients(service.address);
     await service.fail('GetBlockAssemblyState', 'UNAVAILABLE', 2);
     await assembly.state();
@@ -130,8 +130,8 @@ describe('what block assembly works on', () => {
   });
 });
 
-describe('the connection', () => {
-  test('TLS and key', async () => {
+describe('the connection to a validation service', () => {
+  test('uses TLS and carries the API key', async () => {
     const folder = temporaryFolder('rpc-tls');
     const [ours, others] = [await makeAuthority(folder, 'ours'), await makeAuthority(folder, 'others')];
     const tls = await makeCertificate(folder, 'server', ours);
@@ -149,11 +149,11 @@ describe('the connection', () => {
     expect(await distrusting.probe(2000)).toMatchObject({ ok: false, details: expect.stringContaining('UNAVAILABLE') });
   });
 
-  test('an address that is none is refused at once', () => {
+  test('an invalid address is refused at once', () => {
     expect(() => clients('nowhere')).toThrow(/host:port/);
   });
 
-  test('close ends calls under way, and may come twice', async () => {
+  test('close ends open calls and may be called twice', async () => {
     const { assembly, validation } = clients(service.address);
     await service.stall();
     const before = await service.counts();

@@ -1,4 +1,4 @@
-// Clients of `/p2p-ws` that do everything wrong harm themselves only: a witness beside them gets every frame, in order, without a gap.
+// Misbehaving clients of `/p2p-ws` harm only themselves: another client gets every frame in order and without a gap.
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OWN_STATUS, type ServedHttp, serveHttp, stopHttpAfterEach, subtree } from '../support/http.ts';
@@ -48,8 +48,8 @@ afterEach(async () => {
   expect(served.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-describe('what is no upgrade', () => {
-  test('a thousand plain GETs are told that this is a WebSocket', async () => {
+describe('requests that are not a valid upgrade', () => {
+  test('answers 426 to a thousand plain GETs', async () => {
     const socket = await dialSocket(served.address);
     let text = '';
     socket.on('data', (chunk: Buffer) => {
@@ -66,7 +66,7 @@ describe('what is no upgrade', () => {
     }
   });
 
-  test('a thousand half upgrades get their time and no more', async () => {
+  test('closes a thousand incomplete upgrades after their deadline', async () => {
     const half = upgradeText(served.address).slice(0, -20);
     const sockets = await Promise.all(Array.from({ length: MANY }, () => dialSocket(served.address)));
     for (const socket of sockets) socket.write(half);
@@ -84,19 +84,19 @@ describe('what is no upgrade', () => {
     ['without a version', { 'Sec-WebSocket-Version': undefined }, 426],
     ['to another protocol', { Upgrade: 'h2c' }, 426],
     ['without Connection', { Connection: undefined }, 426],
-  ])('an upgrade %s', async (_what, headers, status) => {
+  ])('refuses an upgrade %s', async (_what, headers, status) => {
     const answer = await ask(served.address, upgradeText(served.address, { headers }));
     expect(answer.status).toBe(status);
     expect(JSON.parse(answer.body)).toMatchObject({ code: expect.stringMatching(/^[A-Z_]+$/) });
   });
 
-  test('an upgrade in HTTP/1.0, or by POST', async () => {
+  test('refuses an upgrade in HTTP/1.0 or by POST', async () => {
     const old = upgradeText(served.address, { httpVersion: '1.0' });
     expect((await ask(served.address, old)).status).toBe(400);
     expect((await ask(served.address, old.replace('GET', 'POST').replace('1.0', '1.1'))).status).toBe(404);
   });
 
-  test('offers of HTTP/2, as Java and curl send them, get the plain answer', async () => {
+  test('answers offers of HTTP/2, as sent by Java and curl, like ordinary requests', async () => {
     const text = upgradeText(served.address, { path: '/health', headers: { Upgrade: 'h2c' } });
     const answer = await ask(served.address, text);
     expect([answer.status, answer.body]).toEqual([200, 'OK']);
@@ -104,7 +104,10 @@ describe('what is no upgrade', () => {
     expect([webSocket.status, webSocket.body]).toEqual([200, 'OK']);
   });
 
-  /** Sent in one piece with an upgrade behind them: the answer to the first still has the socket when the second is read. */
+  /**
+   * Sent in one piece with an upgrade behind them: the answer to the first still has the socket when the second is
+   * read.
+   */
   const IN_FRONT: readonly (readonly [string, string, number[]])[] = [
     ['a plain request', 'GET /health HTTP/1.1\r\nHost: a\r\n\r\n', [200, 426]],
     ['one that is not found', 'GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n', [404, 426]],
@@ -112,7 +115,7 @@ describe('what is no upgrade', () => {
     ['one that takes its time', 'GET /api/v1/sync HTTP/1.1\r\nHost: a\r\n\r\n', [200, 426]],
   ];
 
-  test.each(IN_FRONT)('an upgrade behind %s waits for nothing and is none', async (_what, first, statuses) => {
+  test.each(IN_FRONT)('does not upgrade a request pipelined behind %s', async (_what, first, statuses) => {
     const socket = await dialSocket(served.address);
     let text = '';
     socket.on('data', (chunk: Buffer) => {
@@ -131,7 +134,7 @@ describe('what is no upgrade', () => {
     await waitFor(() => text.includes('"type":"node_status"'), { what: 'the first frame' });
   });
 
-  test('a thousand upgrades behind requests, held or dropped, leave nothing behind, and the server stops', async () => {
+  test('a thousand pipelined upgrades leave no connections behind, and the server stops', async () => {
     const { address, metrics, server } = await serveHttp();
     const connections = () => metrics.gaugeValue('teranode_p2p_http_connections');
     const bytes = `GET /health HTTP/1.1\r\nHost: a\r\n\r\n${upgradeText(address)}`;
@@ -149,7 +152,7 @@ describe('what is no upgrade', () => {
     expect(metrics.count('teranode_p2p_ws_upgrades_failed_total')).toBe(0);
   });
 
-  test('an upgrade of which nothing comes is cut in time, and by a stop', async () => {
+  test('cuts an upgrade that does not complete at its deadline, and on stop', async () => {
     const times = { statusMs: 3_600_000, upgradeMs: 200 };
     const { address, answers, metrics } = await serveHttp({ webSocket: { maxClients: 20, bufferFrames: 100, times } });
     answers.ownStatus = () => new Promise(() => undefined);
@@ -172,7 +175,7 @@ describe('what is no upgrade', () => {
     await waitFor(() => patient.metrics.gaugeValue('teranode_p2p_http_connections') === 0, { what: 'its end' });
   });
 
-  test('connections cut in the middle of an upgrade free their place', async () => {
+  test('connections cut during an upgrade free their slot', async () => {
     const gate = Promise.withResolvers<typeof OWN_STATUS>();
     const { address, answers, metrics } = await serveHttp({ webSocket: { maxClients: 20, bufferFrames: 100 } });
     answers.ownStatus = () => gate.promise;
@@ -186,7 +189,7 @@ describe('what is no upgrade', () => {
   });
 });
 
-describe('what clients must not send', () => {
+describe('messages that clients must not send', () => {
   async function closedAfter(send: (client: RawWebSocket) => unknown): Promise<number> {
     const client = await RawWebSocket.open(served.address, { answersPings: false });
     await send(client);
@@ -200,7 +203,7 @@ describe('what clients must not send', () => {
     await waitFor(() => closed() === count, { what: `${count} closed as ${reason}` });
   }
 
-  test('frames of 10 MB: closed after their head, whether they come or not', async () => {
+  test('closes the connection after the header of a 10 MB frame, whether its payload arrives or not', async () => {
     const head = frameHead(0x81, 10 * MIB, true);
     expect(await closedAfter((client) => client.socket.write(head))).toBe(1009);
     expect(await closedAfter((client) => client.send({ opcode: TEXT, payload: Buffer.alloc(10 * MIB, 'a') }))).toBe(
@@ -210,7 +213,7 @@ describe('what clients must not send', () => {
     await countedAsClosed('large', 3);
   });
 
-  test('a hundred who send 10 MB each at once', async () => {
+  test('survives a hundred clients that send 10 MB each at once', async () => {
     const bytes = frameBytes({ opcode: TEXT, payload: Buffer.alloc(10 * MIB, 'a') });
     const clients = await Promise.all(Array.from({ length: 100 }, () => RawWebSocket.open(served.address)));
     for (const client of clients) client.socket.write(bytes);
@@ -218,7 +221,7 @@ describe('what clients must not send', () => {
     await waitFor(() => served.metrics.gaugeValue('teranode_p2p_ws_clients') === 1, { what: 'the witness alone' });
   }, 60_000);
 
-  test('a message in fragments that grows too large, or never ends', async () => {
+  test('closes on a fragmented message that is too large or never ends', async () => {
     const large = (client: RawWebSocket) => {
       client.send({ opcode: TEXT, payload: Buffer.alloc(3000, 'a'), isFinal: false });
       client.send({ opcode: CONTINUATION, payload: Buffer.alloc(3000, 'a'), isFinal: false });
@@ -245,7 +248,7 @@ describe('what clients must not send', () => {
     await countedAsClosed('odd', 1);
   });
 
-  test('a little text is ignored, a flood of texts, pings or pongs is not', async () => {
+  test('ignores a few text messages, but closes on a flood of texts, pings or pongs', async () => {
     const chatty = await RawWebSocket.open(served.address);
     for (let i = 0; i < 10; i += 1) chatty.send({ opcode: TEXT, payload: Buffer.from('{"type":"hello"}') });
     await chatty.received(20, 'subtree');
@@ -257,17 +260,17 @@ describe('what clients must not send', () => {
     await countedAsClosed('flood', 3);
   });
 
-  test('garbage instead of frames', async () => {
+  test('closes on garbage instead of frames', async () => {
     expect(await closedAfter((client) => client.socket.write(Buffer.alloc(1000, 0xff)))).toBe(1002);
   });
 
-  test('connections that are reset', async () => {
+  test('survives connections that are reset', async () => {
     const clients = await Promise.all(Array.from({ length: 50 }, () => RawWebSocket.open(served.address)));
     for (const { socket } of clients) socket.resetAndDestroy();
     await waitFor(() => served.metrics.gaugeValue('teranode_p2p_ws_clients') === 1, { what: 'the witness alone' });
   });
 
-  test('a closing side that never ends the connection', async () => {
+  test('cuts a client that never completes the closing handshake', async () => {
     const socket = await dialSocket(served.address);
     socket.write(upgradeText(served.address));
     await once(socket, 'data');

@@ -1,4 +1,5 @@
-// Clients of `/p2p-ws` that read slowly or not at all: their buffer is small and drops the oldest, they are told how much, and nobody waits for them.
+// Clients of `/p2p-ws` that read slowly or not at all: their small buffer drops the oldest frames, they learn how many,
+// and others are not delayed.
 import { describe, expect, test } from 'vitest';
 import type { Notification } from '../../src/domain/notification.ts';
 import { OWN_STATUS, type ServedHttp, serveHttp, stopHttpAfterEach, subtree } from '../support/http.ts';
@@ -11,7 +12,7 @@ const BUFFER = 100;
 const NEVER = 3_600_000;
 /** 200 MB, which no kernel keeps for a connection. */
 const MOST_FRAMES = 10_000;
-const PATIENT = { stallMs: NEVER, behindMs: NEVER, pingMs: NEVER, checkMs: 20 };
+const PATIENT = { noProgressMs: NEVER, behindMs: NEVER, pingMs: NEVER, checkMs: 20 };
 
 /** 20 KB, so that the kernel's buffers are soon full; the number can be read back. */
 function large(number: number): Notification {
@@ -41,7 +42,10 @@ function sip(client: RawWebSocket, everyMs: number): () => void {
   return () => clearInterval(sipping);
 }
 
-/** Publishes until frames were lost; the number of frames. In one go: no client reads, is looked after or is closed meanwhile. */
+/**
+ * Publishes until frames were lost; the number of frames. In one go: no client reads, is looked after or is closed
+ * meanwhile.
+ */
 function publishUntilLost(served: ServedHttp, atLeast = 1): number {
   for (let count = 0; count < MOST_FRAMES; ) {
     if (served.metrics.count('teranode_p2p_ws_frames_lost_total') >= atLeast) return count;
@@ -62,7 +66,7 @@ async function pausedClient(address: string, path = '/p2p-ws'): Promise<RawWebSo
 }
 
 describe('a client that does not read for a while', () => {
-  test('has the newest frames waiting, the oldest are gone, and it is closed with their number', async () => {
+  test('keeps the newest frames, loses the oldest, and is closed with the number of lost frames', async () => {
     const served = await serve(TO_THE_LAST);
     const client = await pausedClient(served.address);
     const count = publishUntilLost(served, 200);
@@ -78,7 +82,7 @@ describe('a client that does not read for a while', () => {
     expect(gapsOf(seen)).toHaveLength(1);
   });
 
-  test('stays when it asked to be told, and is told in the place of each gap', async () => {
+  test('stays connected if it subscribed to `lost`, and gets a lost frame at each gap', async () => {
     const served = await serve();
     const client = await pausedClient(served.address, '/p2p-ws?types=node_status,lost');
     const first = publishUntilLost(served);
@@ -98,7 +102,7 @@ describe('a client that does not read for a while', () => {
     expect(Number(messages[at + 1]?.best_height)).toBe(before + 1 + Number(messages[at]?.count));
   });
 
-  test('what it lost stands in the close reason when the server stops', async () => {
+  test('the close reason has the number of lost frames when the server stops', async () => {
     const served = await serve(TO_THE_LAST);
     const client = await pausedClient(served.address, '/p2p-ws?types=node_status,lost');
     const count = publishUntilLost(served);
@@ -108,13 +112,13 @@ describe('a client that does not read for a while', () => {
     // It answers no close.
     client.socket.destroy();
     await stopped;
-    expect([code, reason]).toEqual([1001, `the server stops: ${count - numbersOf(client).length} frames lost`]);
+    expect([code, reason]).toEqual([1001, `server stopping: ${count - numbersOf(client).length} frames lost`]);
   });
 });
 
 describe('a client that never reads', () => {
-  test('is closed when what was written to it makes no progress; should it read then, it knows how much it lost', async () => {
-    const served = await serve({ stallMs: 300, ...TO_THE_LAST });
+  test('is closed when it makes no progress; the close reason has the number of lost frames', async () => {
+    const served = await serve({ noProgressMs: 300, ...TO_THE_LAST });
     const client = await pausedClient(served.address);
     const count = publishUntilLost(served, 50);
     await waitFor(() => served.metrics.gaugeValue('teranode_p2p_ws_buffer_frames') === 0, { what: 'the end' });
@@ -125,8 +129,8 @@ describe('a client that never reads', () => {
     expect(reason).toBe(`too slow: ${count - seen.length} frames lost`);
   });
 
-  test('is gone in time when it does not even read its end', async () => {
-    const served = await serve({ stallMs: 300 });
+  test('is disconnected in time even if it does not read the close frame', async () => {
+    const served = await serve({ noProgressMs: 300 });
     await pausedClient(served.address);
     publishUntilLost(served);
     await waitFor(() => served.metrics.count('teranode_p2p_ws_closed_total', { reason: 'too_slow' }) === 1, {
@@ -135,13 +139,13 @@ describe('a client that never reads', () => {
     expect(served.metrics.gaugeValue('teranode_p2p_ws_clients')).toBe(0);
   });
 
-  test('is noticed by its silence to pings when little happens', async () => {
+  test('is closed for unanswered pings when there is little traffic', async () => {
     const served = await serve({ pingMs: 50 });
     const client = await RawWebSocket.open(served.address, { answersPings: false });
     expect(await client.closed()).toEqual({ code: 4008, reason: 'too slow: 0 frames lost' });
   });
 
-  test('is closed when it reads a little and stays behind', async () => {
+  test('is closed when it reads a little and does not catch up', async () => {
     const served = await serve({ behindMs: 500 });
     const client = await pausedClient(served.address);
     const stopSipping = sip(client, 30);
@@ -159,9 +163,9 @@ describe('a client that never reads', () => {
 });
 
 describe('a client that reads slowly and steadily', () => {
-  test('is not stalled, however long what the kernel has for it lasts: it gets everything', async () => {
+  test('is not closed, however much the kernel buffers for it, and gets every frame', async () => {
     const COUNT = 300;
-    const served = await serve({ stallMs: 2000 }, { bufferFrames: 100_000, pingBytes: 64 * 1024 });
+    const served = await serve({ noProgressMs: 2000 }, { bufferFrames: 100_000, pingBytes: 64 * 1024 });
     const client = await pausedClient(served.address);
     // 6 MB, of which the kernel takes some at once, and then more only when a client has read a MB and a half.
     for (let i = 0; i < COUNT; i += 1) served.notifications.publish(large(i));
@@ -174,8 +178,8 @@ describe('a client that reads slowly and steadily', () => {
     expect(served.metrics.count('teranode_p2p_ws_closed_total')).toBe(0);
   });
 
-  test('is not feigned by pongs that answer nothing', async () => {
-    const served = await serve({ stallMs: 500 });
+  test('is not simulated by pongs that answer no ping', async () => {
+    const served = await serve({ noProgressMs: 500 });
     const client = await pausedClient(served.address);
     publishUntilLost(served);
     const ponging = setInterval(() => client.send({ opcode: PONG, payload: Buffer.from([0, 0, 255, 255]) }), 100);
@@ -186,8 +190,8 @@ describe('a client that reads slowly and steadily', () => {
   });
 });
 
-describe('others', () => {
-  test('are not delayed by twenty that do not read: every frame comes, in order, each within a moment', async () => {
+describe('other clients', () => {
+  test('are not delayed by twenty clients that do not read: they get every frame in order and at once', async () => {
     const served = await serve();
     const fast = await RawWebSocket.open(served.address, { path: '/p2p-ws?types=subtree' });
     const slow = await Promise.all(Array.from({ length: 20 }, () => pausedClient(served.address)));
@@ -205,7 +209,7 @@ describe('others', () => {
     expect(slow.every(({ isGone }) => !isGone)).toBe(true);
   });
 
-  test('cost no memory of their own: what waits is shared by all who wait', async () => {
+  test('share the memory of queued frames', async () => {
     const served = await serve();
     await Promise.all(Array.from({ length: 50 }, () => pausedClient(served.address)));
     publishUntilLost(served, 50 * BUFFER);

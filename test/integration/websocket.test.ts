@@ -1,4 +1,4 @@
-// `/p2p-ws` as programs see it: first frame, live frames, filters, PING, origins, the bound on clients, the end.
+// `/p2p-ws` as programs see it: first frame, live frames, filters, PING, origins, limits, close.
 import { describe, expect, test } from 'vitest';
 import type { Notification } from '../../src/domain/notification.ts';
 import {
@@ -25,8 +25,8 @@ function typesOf(client: RawWebSocket): unknown[] {
   return client.messages().map(({ type }) => type);
 }
 
-describe('what a client gets', () => {
-  test('first this node’s own status, then everything live, each message in one unmasked text frame', async () => {
+describe('frames that a client receives', () => {
+  test('first the status of this node, then live messages, each in one unmasked text frame', async () => {
     const { address, notifications } = await serveHttp();
     notifications.publish(subtree(1));
     const client = await RawWebSocket.open(address);
@@ -43,7 +43,7 @@ describe('what a client gets', () => {
     );
   });
 
-  test('a client of another make understands it', async () => {
+  test('a client of another implementation understands them', async () => {
     const { address, notifications } = await serveHttp();
     const client = new WebSocket(`ws://${address}/p2p-ws`);
     const messages: string[] = [];
@@ -61,7 +61,7 @@ describe('what a client gets', () => {
     expect(hashes).toEqual(Array.from({ length: 500 }, (_each, i) => i));
   });
 
-  test('PING with our URL and id, whatever was asked for', async () => {
+  test('PING with our URL and peer ID, whatever the filter', async () => {
     const options = { webSocket: { maxClients: 10, bufferFrames: 100, times: { pingFrameMs: 50 } } };
     const { address } = await serveHttp(options);
     const clients = await Promise.all(
@@ -100,7 +100,7 @@ describe('what a client gets', () => {
     expect(typesOf(client)).toEqual(['node_status', ...expected]);
   });
 
-  test('long messages have long lengths', async () => {
+  test('long messages in one frame each', async () => {
     const { address, notifications } = await serveHttp();
     const client = await RawWebSocket.open(address);
     const lengths = [1, 200, 70_000];
@@ -114,7 +114,7 @@ describe('what a client gets', () => {
     ).toEqual(lengths);
   });
 
-  test('nothing is listened to after stop, and clients are told', async () => {
+  test('stop unsubscribes and closes clients with a reason', async () => {
     const { address, notifications, server, metrics } = await serveHttp();
     const client = await RawWebSocket.open(address);
     await client.received(1);
@@ -122,7 +122,7 @@ describe('what a client gets', () => {
     expect(metrics.gaugeValue('teranode_p2p_ws_clients')).toBe(1);
     notifications.publish(subtree(1));
     await server.stop();
-    expect(await client.closed()).toEqual({ code: 1001, reason: 'the server stops' });
+    expect(await client.closed()).toEqual({ code: 1001, reason: 'server stopping' });
     await client.gone();
     expect(typesOf(client)).toEqual(['node_status', 'subtree']);
     expect(notifications.watched).toBe(0);
@@ -130,7 +130,7 @@ describe('what a client gets', () => {
     expect(metrics.gaugeValue('teranode_p2p_ws_clients')).toBe(0);
   });
 
-  test('a client that leaves is let go', async () => {
+  test('removes a client that disconnects', async () => {
     const { address, metrics } = await serveHttp();
     const client = await RawWebSocket.open(address);
     client.send({ opcode: CLOSE, payload: Buffer.from([0x03, 0xe8]) });
@@ -144,7 +144,7 @@ describe('what a client gets', () => {
 describe('the first frame', () => {
   const quick = { webSocket: { maxClients: 10, bufferFrames: 100, times: { statusMs: 50 } } };
 
-  test('is the best known when the status does not come in time, or fails', async () => {
+  test('is the latest known status when the current one is late or fails', async () => {
     const { address, answers, notifications } = await serveHttp(quick);
     answers.ownStatus = () => new Promise(() => undefined);
     notifications.publish({ ...OWN_STATUS, bestHeight: 41 });
@@ -155,20 +155,20 @@ describe('the first frame', () => {
     expect((await (await RawWebSocket.open(failing.address)).received(1))[0]).toMatchObject({ best_height: 42 });
   });
 
-  test('without any the upgrade is refused for now', async () => {
+  test('refuses the upgrade with 503 while no status is known', async () => {
     const { address, answers } = await serveHttp(quick);
     answers.ownStatus = () => Promise.reject(new Error('not started'));
     const refused = await ask(address, upgradeText(address));
     expect([refused.status, refused.headers['retry-after'], JSON.parse(refused.body)]).toEqual([
       503,
       '1',
-      { code: 'NOT_READY', message: 'this node has no status to tell yet' },
+      { code: 'NOT_READY', message: 'the status of this node is not known yet' },
     ]);
     answers.ownStatus = () => OWN_STATUS;
     expect((await (await RawWebSocket.open(address)).received(1))[0]).toMatchObject({ best_height: 7 });
   });
 
-  test('is asked for once, however many connect', async () => {
+  test('requests the status once, however many clients connect', async () => {
     const { address, answers } = await serveHttp();
     let asked = 0;
     answers.ownStatus = async () => {
@@ -180,7 +180,7 @@ describe('the first frame', () => {
     expect(asked).toBeLessThanOrEqual(2);
   });
 
-  test('the status of another node is not taken for our own', async () => {
+  test('does not use the status of another node', async () => {
     const { address, answers, notifications } = await serveHttp(quick);
     answers.ownStatus = () => Promise.reject(new Error('not started'));
     notifications.publish({ ...OWN_STATUS, isOwn: false });
@@ -188,18 +188,19 @@ describe('the first frame', () => {
   });
 });
 
-describe('who may connect', () => {
-  test('a type that is none is refused before the upgrade, by name', async () => {
+describe('admission', () => {
+  test('refuses an unknown type by name before the upgrade', async () => {
     const { address } = await serveHttp();
     const refused = await ask(address, upgradeText(address, { path: '/p2p-ws?types=block,blocks' }));
     expect(refused.status).toBe(400);
     expect(JSON.parse(refused.body)).toEqual({
       code: 'INPUT_INVALID',
-      message: 'types: blocks is none of block, subtree, mining_on, node_status, rejected_tx, best_block, lost',
+      message:
+        'query/types: invalid type "blocks" (expected block, subtree, mining_on, node_status, rejected_tx, best_block, lost)',
     });
   });
 
-  test('pages of the origins that the setting names, and programs that are no page', async () => {
+  test('allows web pages from the configured origins, and clients without an origin', async () => {
     const { address } = await serveHttp({ webSocketOrigins: ['https://explorer.example'] });
     const from = (origin: string) => upgradeText(address, { headers: { Origin: origin } });
     const refused = await ask(address, from('https://elsewhere.example'));
@@ -208,26 +209,26 @@ describe('who may connect', () => {
     expect((await ask(address, upgradeText(address))).status).toBe(101);
   });
 
-  test('any page by default', async () => {
+  test('allows any origin by default', async () => {
     const { address } = await serveHttp();
     expect((await ask(address, upgradeText(address, { headers: { Origin: 'https://a.example' } }))).status).toBe(101);
   });
 
-  test('as many as there are places; one that leaves makes room', async () => {
+  test('limits the number of clients; a client that disconnects frees its slot', async () => {
     const { address, metrics } = await serveHttp({ webSocket: { maxClients: 2, bufferFrames: 100 } });
     const clients = [await RawWebSocket.open(address), await RawWebSocket.open(address)];
     const refused = await ask(address, upgradeText(address));
     expect([refused.status, refused.headers['retry-after'], JSON.parse(refused.body)]).toEqual([
       503,
       '30',
-      { code: 'TOO_MANY_CLIENTS', message: 'all 2 places for WebSocket clients are taken' },
+      { code: 'TOO_MANY_CLIENTS', message: 'too many WebSocket clients (limit 2)' },
     ]);
     expect(metrics.gaugeValue('teranode_p2p_ws_clients_bound')).toBe(2);
     clients[0]?.socket.destroy();
     await expect.poll(async () => (await ask(address, upgradeText(address))).status, { timeout: 15_000 }).toBe(101);
   });
 
-  test('of one address as many as it has places; others are not shut out by it', async () => {
+  test('limits clients per address without locking out other addresses', async () => {
     const { address } = await serveHttp({ webSocket: { maxClients: 4, maxPerAddress: 2, bufferFrames: 100 } });
     const open = async (from: string) => await RawWebSocket.open(address, { from });
     const first = await open('127.0.0.1');
@@ -236,7 +237,7 @@ describe('who may connect', () => {
     expect([refused.status, refused.headers['retry-after'], JSON.parse(refused.body)]).toEqual([
       429,
       '30',
-      { code: 'TOO_MANY_CLIENTS', message: 'all 2 places for WebSocket clients of one address are taken' },
+      { code: 'TOO_MANY_CLIENTS', message: 'too many WebSocket clients from this address (limit 2)' },
     ]);
     await open('127.0.0.2');
     await open('127.0.0.2');
@@ -245,7 +246,7 @@ describe('who may connect', () => {
     await expect.poll(async () => (await ask(address, upgradeText(address))).status, { timeout: 15_000 }).toBe(101);
   });
 
-  test('protocol pings of the server are answered by whoever reads', async () => {
+  test('the server sends protocol pings, which a reading client answers', async () => {
     const options = { webSocket: { maxClients: 2, bufferFrames: 100, times: { pingMs: 50, checkMs: 20 } } };
     const { address } = await serveHttp(options);
     const client = await RawWebSocket.open(address);

@@ -24,7 +24,7 @@ async function goPeer(options: GoPeerOptions = {}): Promise<GoPeer> {
 }
 
 describe('direct stream with a Go peer', () => {
-  test('ours to Go: the recorded handshake arrives byte by byte', async () => {
+  test('carries the recorded handshake from us to Go byte by byte', async () => {
     const peer = await goPeer({ streamProtocol: DIRECT });
     const { node } = await nodes.start();
     await node.connectPeer(peer.addresses[0] ?? '');
@@ -37,7 +37,7 @@ describe('direct stream with a Go peer', () => {
     expect(stream?.data.toString()).toBe(text);
   });
 
-  test('Go to ours, and what ends badly: silence, a byte at a time, too much', async () => {
+  test('carries messages from Go to us, and ends silent, slow and oversized ones', async () => {
     const ends: string[] = [];
     const { node } = await nodes.start({}, async (stream) => {
       await stream.readToEnd(64 * 1024, 1500).then(
@@ -64,7 +64,7 @@ describe('direct stream with a Go peer', () => {
 });
 
 describe('DHT with Go peers', () => {
-  test('each finds what the other provides', async () => {
+  test('each side finds the records of the other', async () => {
     const { node } = await nodes.start();
     const peer = await goPeer({ dht: 'server', dhtPrefix: '/teranode', bootstrap: [addressOf(node)] });
     await waitFor(() => node.currentlyConnectedPeers().length === 1, { what: 'the connection' });
@@ -76,7 +76,7 @@ describe('DHT with Go peers', () => {
     expect(rendezvousCid(topic).toString()).toMatch(/^bafkrei/);
   });
 
-  test('a third node meets a Go peer through the records of a second', async () => {
+  test('a third node finds a Go peer through the records of a second node', async () => {
     const middle = (await nodes.start()).node;
     const peer = await goPeer({ dht: 'client', dhtPrefix: '/teranode', bootstrap: [addressOf(middle)] });
     await waitFor(() => middle.currentlyConnectedPeers().length === 1, { what: 'the Go peer' });
@@ -93,7 +93,7 @@ describe('DHT with Go peers', () => {
 });
 
 describe('connections of one peer', () => {
-  test('no more than the setting says', async () => {
+  test('are limited by the setting', async () => {
     const { node, metrics } = await nodes.start({
       connections: { trims: true, lowWater: 200, highWater: 400, graceMs: 0, maxPerPeer: 1 },
     });

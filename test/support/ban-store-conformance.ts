@@ -1,7 +1,8 @@
 // What a store of bans promises, whatever database stands behind it. Run for SQLite and for a real PostgreSQL server.
 import { afterEach, describe, expect, test } from 'vitest';
+import type { BanEntry } from '../../src/domain/ban.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
-import type { BanEntry, BanStore, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
+import type { BanStore, SeenAddress, StoreChange } from '../../src/ports/ban-store.ts';
 import { boundTests, purged } from './ban-store-bounds.ts';
 import { entry, offence, PEER, T0 } from './ban-store-samples.ts';
 
@@ -115,7 +116,7 @@ function lifeTests({ setUp, openOn }: Pick<Tools, 'setUp' | 'openOn'>): void {
 function banTests({ setUp, openOn, fresh }: Tools): void {
   test('what is put is found, alone and among all', async () => {
     const store = await fresh();
-    const subnet = entry({ key: '2001:db8::/32', kind: 'subnet', source: 'operator', because: undefined });
+    const subnet = entry({ key: '2001:db8::/32', kind: 'subnet', source: 'operator', causedBy: undefined });
     const peer = entry({ key: PEER, kind: 'peer', source: 'imported', untilMs: 8_640_000_000_000_000 });
     for (const each of [entry(), subnet, peer]) await store.putBan(each);
     expect(byKey(await store.loadBans())).toEqual(byKey([entry(), subnet, peer]));
@@ -133,7 +134,7 @@ function banTests({ setUp, openOn, fresh }: Tools): void {
       reason: 'other',
       evidence: 'none',
       source: 'operator',
-      because: undefined,
+      causedBy: undefined,
     });
     await store.putBan(changed);
     expect(await store.loadBans()).toEqual([changed]);
@@ -152,8 +153,8 @@ function banTests({ setUp, openOn, fresh }: Tools): void {
 
   test('removing a peer takes what its ban brought about, and nothing of another', async () => {
     const store = await fresh();
-    const other = entry({ key: '203.0.113.9', because: 'QmOther' as PeerId });
-    for (const each of [entry(), entry({ key: PEER, kind: 'peer', because: undefined }), other])
+    const other = entry({ key: '203.0.113.9', causedBy: 'QmOther' as PeerId });
+    for (const each of [entry(), entry({ key: PEER, kind: 'peer', causedBy: undefined }), other])
       await store.putBan(each);
     await store.removeBan(PEER);
     expect(await store.loadBans()).toEqual([other]);
@@ -172,7 +173,7 @@ function banTests({ setUp, openOn, fresh }: Tools): void {
   test('any text comes back as it was', async () => {
     const store = await fresh();
     for (const text of ODD_TEXTS) {
-      const odd = entry({ key: `key ${text}`, reason: text, evidence: text, because: text as PeerId });
+      const odd = entry({ key: `key ${text}`, reason: text, evidence: text, causedBy: text as PeerId });
       await store.putBan(odd);
       expect(await store.loadBan(odd.key)).toEqual(odd);
       const noted = offence({ subject: `subject ${text}`, rule: text, topic: text });

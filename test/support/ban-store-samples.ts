@@ -1,7 +1,8 @@
 // A ban and an offence, as tests of stores put them in.
 
+import type { BanEntry } from '../../src/domain/ban.ts';
 import type { Hash, PeerId } from '../../src/domain/ids.ts';
-import type { BanEntry, Offence } from '../../src/ports/ban-store.ts';
+import type { Offence } from '../../src/domain/offence.ts';
 
 /** A moment that no interval divides. */
 export const T0 = 1_700_000_012_345;
@@ -17,7 +18,7 @@ export function entry(change: Partial<BanEntry> = {}): BanEntry {
     reason: 'spam',
     evidence: 'rule too_many, topic subtree',
     source: 'automatic',
-    because: PEER,
+    causedBy: PEER,
     ...change,
   };
 }

@@ -15,7 +15,7 @@ for (let i = 0; ; i += 1) {
     reason: 'spam',
     evidence: 'x'.repeat(i % 5000),
     source: 'automatic',
-    because: undefined,
+    causedBy: undefined,
   });
   process.stdout.write(`${JSON.stringify({ written: i })}\n`);
   // Lets the pipe drain: what is reported has left this process.

@@ -43,7 +43,7 @@ export function blockchainConformance(setUp: () => Promise<BlockchainUnderTest>)
       expect(await client.blockHeader('0'.repeat(64) as BlockHash)).toBeUndefined();
     }));
 
-  test('state is kept by key; a key without one is undefined', () =>
+  test('state is stored by key; an unknown key is undefined', () =>
     with_(async ({ client }) => {
       expect(await client.getState('k')).toBeUndefined();
       await client.setState('k', Buffer.from([0, 1, 255]));
@@ -52,7 +52,7 @@ export function blockchainConformance(setUp: () => Promise<BlockchainUnderTest>)
       expect(await client.getState('k')).toHaveLength(0);
     }));
 
-  test('a subscription begins with the tip and tells of what comes, in order; after its end it is silent', () =>
+  test('a subscription starts with the tip and continues in order, and is silent after its end', () =>
     with_(async ({ client, extend }) => {
       const heard: BlockchainNotification[] = [];
       const tip = await client.bestBlockHeader();
@@ -69,7 +69,7 @@ export function blockchainConformance(setUp: () => Promise<BlockchainUnderTest>)
       expect(heard).toHaveLength(4);
     }));
 
-  test('waiting ends when the state machine leaves IDLE, or when it is given up', () =>
+  test('waiting ends when the FSM leaves IDLE, or when its signal aborts', () =>
     with_(async ({ client, setFsmState }) => {
       setFsmState('IDLE');
       const given = new AbortController();

@@ -1,4 +1,4 @@
-// The command line as a process that runs beside the test, so that it can ask a server within it.
+// The command line as a process of its own, so that it can call a server inside the test.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
@@ -10,7 +10,7 @@ export interface CliEnded {
   readonly stderr: string;
 }
 
-/** `env`: settings, beside a data folder of its own. Default folder: this checkout, with its settings. */
+/** `env`: settings, in addition to a dataFolder of its own. Default folder: this checkout with its settings. */
 export function runCli(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},

@@ -1,16 +1,18 @@
-// A gRPC server on loopback over a fake PeerAdmin, and calls to it as any client may make them: with raw bytes, any metadata, no admin key.
+// A gRPC server on loopback over a fake AdminApi, and calls to it as any client may make them: with raw bytes, any
+// metadata, no admin key.
+
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach } from 'vitest';
 import { GrpcServer, type GrpcServerOptions } from '../../src/adapters/grpc/grpc-server.ts';
 import { methodDefinition } from '../../src/adapters/rpc/service-definition.ts';
+import type { Explanation } from '../../src/domain/ban.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
-import { systemClock } from '../../src/ports/clock.ts';
-import type { Explanation, PeerView } from '../../src/ports/peer-admin.ts';
+import type { PeerView } from '../../src/ports/admin-api.ts';
 import { parseHash } from '../../src/wire/hash.ts';
-import { FakePeerAdmin } from '../fakes/peer-admin.ts';
+import { FakeAdminApi } from '../fakes/admin-api.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 
 export const ADMIN_KEY = 'a key for tests only, 0815';
@@ -84,7 +86,7 @@ export const EXPLANATION: Explanation = {
       reason: 'score 100',
       evidence: 'author_is_peer_id on teranode-block',
       source: 'automatic',
-      because: PEER,
+      causedBy: PEER,
     },
   ],
   withheld: ['ban of 198.51.100.9'],
@@ -115,7 +117,7 @@ export interface RunningGrpc {
   readonly server: GrpcServer;
   /** `host:port` as bound. */
   readonly address: string;
-  readonly admin: FakePeerAdmin;
+  readonly admin: FakeAdminApi;
   readonly metrics: RecordedMetrics;
   readonly log: ReturnType<typeof recordingLogger>;
 }
@@ -131,11 +133,11 @@ export function stopGrpcAfterEach(first: () => Promise<void> = async () => {}): 
 }
 
 export async function serveGrpc(options: Partial<GrpcServerOptions> = {}): Promise<RunningGrpc> {
-  const admin = new FakePeerAdmin();
+  const admin = new FakeAdminApi();
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const server = new GrpcServer(
-    { admin, metrics, log, clock: systemClock },
+    { admin, metrics, log },
     { listenAddress: '127.0.0.1:0', adminKey: ADMIN_KEY, tls: NO_TLS, ...options },
   );
   undo.push(() => server.stop());

@@ -1,12 +1,14 @@
-// The HTTP server of this node on loopback over fakes, with everything on, and notifications to feed it.
+// The HTTP server on loopback over fakes, with all routes, and notifications to publish.
 import { afterEach } from 'vitest';
 import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/server/http-server.ts';
 import type { Hash, PeerId } from '../../src/domain/ids.ts';
 import type { Notification } from '../../src/domain/notification.ts';
+import type { RecentAnnouncement } from '../../src/ports/admin-api.ts';
 import { type Clock, systemClock } from '../../src/ports/clock.ts';
-import type { HealthCheck, RecentAnnouncement } from '../../src/ports/node-view.ts';
+import type { HealthCheck } from '../../src/ports/health.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../../src/wire/block-assembly-details.ts';
-import { FakeNodeView, FakeNotifications } from '../fakes/node-view.ts';
+import { FakeAdminApi } from '../fakes/admin-api.ts';
+import { FakeNotifications } from '../fakes/notifications.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { cutAll } from './websocket.ts';
 
@@ -55,7 +57,7 @@ export function block(number: number): RecentAnnouncement {
 export interface ServedHttp {
   readonly address: string;
   readonly server: HttpServer;
-  readonly view: FakeNodeView;
+  readonly view: FakeAdminApi;
   readonly notifications: FakeNotifications;
   readonly metrics: RecordedMetrics;
   readonly log: ReturnType<typeof recordingLogger>;
@@ -72,7 +74,7 @@ export async function serveHttp(
   options: Partial<HttpServerOptions> = {},
   clock: Clock = systemClock,
 ): Promise<ServedHttp> {
-  const view = new FakeNodeView();
+  const view = new FakeAdminApi();
   const notifications = new FakeNotifications();
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
@@ -89,7 +91,7 @@ export async function serveHttp(
         health: async (live) => (live ? { status: 200, message: 'OK', checks: [] } : answers.health),
         scrape: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: 'a_metric 1\n' }),
       },
-      api: { view, adminKey: ADMIN_KEY, version: '0.1.0' },
+      api: { admin: view, adminKey: ADMIN_KEY, version: '0.1.0' },
       webSocket: {
         notifications,
         ownStatus: () => answers.ownStatus(),

@@ -1,4 +1,5 @@
-// A real Apache Kafka broker: KRaft, one node, a free port, a temporary folder, from Maven artefacts that are fetched once.
+// A real Apache Kafka broker: KRaft, one node, a free port, a temporary folder, from Maven artefacts that are fetched
+// once.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';

@@ -4,6 +4,7 @@ import { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
 import type { kafkaTls } from '../../src/adapters/kafka/tls.ts';
 import { parseKafkaUrl } from '../../src/settings/kafka-url.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
+import { TEXT_CODEC } from './text-codec.ts';
 
 /** Never aborted. */
 export const signal = new AbortController().signal;
@@ -20,11 +21,12 @@ export function partsFor(address: string, tls?: ReturnType<typeof kafkaTls>) {
     metrics,
     log: deps.log,
     producer: (topic: string, bounds = { maxMessages: 100_000 }, query = '') =>
-      new KafkaProducer(deps, { ...connection(topic, query), maxBytes: 1 << 26, ...bounds }),
+      new KafkaProducer(deps, { ...connection(topic, query), maxBytes: 1 << 26, ...bounds, ...TEXT_CODEC }),
     /** The group is one of the topic, unless it is given a name of its own. */
     consumer: (topic: string, groupId: string, options: { replay?: boolean; group?: string; query?: string } = {}) =>
       new KafkaConsumer(deps, {
         ...connection(topic, `replay=${options.replay === false ? 0 : 1}&${options.query ?? ''}`),
+        ...TEXT_CODEC,
         groupId: options.group ?? `${topic}-${groupId}`,
       }),
   };

@@ -1,4 +1,5 @@
-// A client of the HTTP API that knows nothing but the served OpenAPI document: it calls as that says, and holds every answer against it.
+// A client of the HTTP API that knows only the served OpenAPI document: it calls operations as described and validates
+// every response.
 import { z } from 'zod';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -29,9 +30,9 @@ export interface CallOptions {
   readonly params?: Readonly<Record<string, string>>;
   readonly query?: string;
   readonly body?: unknown;
-  /** Instead, as it is. */
+  /** Raw body instead of `body`. */
   readonly text?: string;
-  /** Default: the right one, where the document asks for one. */
+  /** Default: the correct key for operations that need one. */
   readonly key?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -70,7 +71,10 @@ export class OpenApiClient {
     );
   }
 
-  /** Throws when the document does not name the operation, its answer's status or type, or when the answer does not fit its schema. */
+  /**
+   * Throws when the document lacks the operation, the status or the content type, or when the response does not match
+   * its schema.
+   */
   async call(id: string, options: CallOptions = {}): Promise<Reply> {
     const operation = this.operations().find((each) => each.id === id);
     if (operation === undefined) throw new Error(`no operation ${id}`);

@@ -43,7 +43,7 @@ const CHANGING: readonly [string, object][] = [
   ['DisconnectPeer', { peerId: UNKNOWN_PEER }],
 ];
 
-test('the generated key is kept for its owner alone, and shown once', async () => {
+test('the generated admin key is readable by its owner only, and logged once', async () => {
   expect(key).toMatch(/^[0-9a-f]{64}$/);
   expect(server.output.json.filter((line) => line.key === key)).toHaveLength(1);
 });
@@ -52,10 +52,10 @@ describe.each([
   ['stubs', undefined],
   ['reflection v1', 'v1'],
   ['reflection v1alpha', 'v1alpha'],
-] as const)('by %s', (_name, reflection) => {
+] as const)('admin over %s', (_name, reflection) => {
   const options = reflection === undefined ? {} : { reflection };
 
-  test('every method does what it says', () =>
+  test('every admin method works', () =>
     withClient(key, async (client) => {
       const call = async (method: string, request: object = {}) => {
         const { code, response, message } = await client.call(`${PEER}/${method}`, request, options);
@@ -114,21 +114,23 @@ describe.each([
       expect((await call('IsBanned', { ipOrSubnet: UNKNOWN_PEER })).isBanned ?? false).toBe(false);
     }));
 
-  test.each(['', 'wrong', 'x'.repeat(64)])('without the right key (%j) every changing method is refused', (wrong) =>
-    withClient(wrong, async (client) => {
-      for (const [method, request] of CHANGING)
-        expect({ method, ...(await client.call(`${PEER}/${method}`, request, options)) }).toMatchObject({
-          method,
-          code: 'Unauthenticated',
-        });
-      expect(await client.call(`${PEER}/ListBanned`, {}, options)).toMatchObject({ code: 'OK' });
-      expect(
-        (await client.call(`${PEER}/IsBanned`, { ipOrSubnet: '10.0.0.1' }, options)).response?.isBanned ?? false,
-      ).toBe(false);
-    }),
+  test.each(['', 'wrong', 'x'.repeat(64)])(
+    'every method that changes state is refused without the right key (%j)',
+    (wrong) =>
+      withClient(wrong, async (client) => {
+        for (const [method, request] of CHANGING)
+          expect({ method, ...(await client.call(`${PEER}/${method}`, request, options)) }).toMatchObject({
+            method,
+            code: 'Unauthenticated',
+          });
+        expect(await client.call(`${PEER}/ListBanned`, {}, options)).toMatchObject({ code: 'OK' });
+        expect(
+          (await client.call(`${PEER}/IsBanned`, { ipOrSubnet: '10.0.0.1' }, options)).response?.isBanned ?? false,
+        ).toBe(false);
+      }),
   );
 
-  test('a malformed address, subnet, peer id, reason or time is INVALID_ARGUMENT and changes nothing', () =>
+  test('an invalid address, subnet, peer ID, reason or time is INVALID_ARGUMENT and changes nothing', () =>
     withClient(key, async (client) => {
       const malformed: readonly [string, object][] = [
         ...[

@@ -11,7 +11,7 @@ const SETTINGS = privateNetwork('regtest');
 
 const events = (server: ServerProcess, event: string) => server.output.json.filter((line) => line.event === event);
 
-test('a static peer by name: cut within a second by a ban of its subnet, not dialled again, back when it is lifted', async () => {
+test('a ban of its subnet disconnects a static peer dialled by name within a second, until it is lifted', async () => {
   const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
   const address = (peer.addresses[0] ?? '').replace('/ip4/127.0.0.1', '/dns4/localhost');
   const server = await ServerProcess.start({ settings: { ...SETTINGS, p2p_static_peers: address } });
@@ -39,7 +39,7 @@ test('a static peer by name: cut within a second by a ban of its subnet, not dia
   }
 });
 
-test.each(['its IP', 'its peer id'])('a peer that does not read is cut within a second by %s', async (by) => {
+test.each(['its IP', 'its peer id'])('a peer that does not read is disconnected within a second by %s', async (by) => {
   const server = await ServerProcess.start({ settings: SETTINGS });
   const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
   try {

@@ -93,7 +93,7 @@ const explained = (subject: string) =>
   call<{ scores: { role: string; score: number }[]; offences: { reason: string }[] }>('GET', `explain/${subject}`);
 const inAnHour = () => Date.now() + 3_600_000;
 
-describe.each(['SQLite', 'PostgreSQL'])('on %s', (kind) => {
+describe.each(['SQLite', 'PostgreSQL'])('ban guarantees on %s', (kind) => {
   async function place(): Promise<Place> {
     const dataFolder = temporaryFolder('bans');
     if (kind === 'SQLite') return { dataFolder, settings: {} };
@@ -102,7 +102,7 @@ describe.each(['SQLite', 'PostgreSQL'])('on %s', (kind) => {
     return { dataFolder, settings: { p2p_ban_store: postgres.url(`promises${databases}`) } };
   }
 
-  test('bans come back from a restart field by field, whatever their reason; banned again is changed, unbanned is gone', async () => {
+  test('bans survive a restart with every field; a repeated ban is updated, a lifted one is gone', async () => {
     const where = await place();
     await start(where);
     const untilMs = inAnHour();
@@ -122,7 +122,7 @@ describe.each(['SQLite', 'PostgreSQL'])('on %s', (kind) => {
     expect(changed).toMatchObject({ untilMs: untilMs + 5000, reason: 'another' });
   });
 
-  test('a ban that ends is gone, here and after a restart', async () => {
+  test('an expired ban is gone, here and after a restart', async () => {
     const where = await place();
     await start(where);
     await ban('192.0.2.9', { untilMs: inAnHour() });
@@ -134,7 +134,7 @@ describe.each(['SQLite', 'PostgreSQL'])('on %s', (kind) => {
     expect(await keys()).toEqual(['192.0.2.9']);
   });
 
-  test('scores and offences come back from a restart, an unban takes them, clearing takes every ban', async () => {
+  test('scores and offences survive a restart; an unban clears them, and clearing removes every ban', async () => {
     const where = await place();
     await start(where);
     for (const reason of ['invalid_subtree', 'protocol_violation']) await addScore(PEER, reason);
@@ -158,7 +158,7 @@ describe.each(['SQLite', 'PostgreSQL'])('on %s', (kind) => {
     expect(await explained(PEER)).toMatchObject({ scores: [], offences: [] });
   });
 
-  test('beyond the bound the one that ends soonest goes, for good', async () => {
+  test('a full ban list evicts the ban that ends first, for good', async () => {
     const where = await place();
     const bound = { p2p_ban_max_entries: '3' };
     await start(where, bound);

@@ -74,7 +74,7 @@ async function expectAway(call: Promise<unknown>, withinMs = SETTLES_MS): Promis
 
 const sockets = () => process.getActiveResourcesInfo().filter((each) => each === 'TCPSocketWrap').length;
 
-describe('PostgreSQL keeps the promises of a store of bans', () => {
+describe('PostgreSQL passes the conformance suite of ban stores', () => {
   banStoreConformance(async () => {
     const database = await freshDatabase();
     return {
@@ -84,7 +84,7 @@ describe('PostgreSQL keeps the promises of a store of bans', () => {
   });
 });
 
-describe('SQLite keeps them too', () => {
+describe('SQLite passes the conformance suite of ban stores', () => {
   banStoreConformance(async () => {
     const path = join(temporaryFolder('bans'), 'bans.db');
     return {
@@ -98,8 +98,8 @@ describe('SQLite keeps them too', () => {
   });
 });
 
-describe('several servers on one database', () => {
-  test('open at once on an empty one', async () => {
+describe('several servers on one ban database', () => {
+  test('open an empty database at the same time', async () => {
     const url = server.url(await freshDatabase());
     const stores = Array.from({ length: 8 }, () => storeAt(url));
     await Promise.all(stores.map((store) => store.open()));
@@ -107,7 +107,7 @@ describe('several servers on one database', () => {
     expect(await stores[0]?.loadBans()).toHaveLength(8);
   });
 
-  test('hear of each other’s changes within a second, and not of their own', async () => {
+  test('receive each other’s changes within a second, but not their own', async () => {
     const url = server.url(await freshDatabase());
     const [one, two] = [await openAt(url), await openAt(url)];
     const [byOne, byTwo] = [heardBy(one), heardBy(two)];
@@ -137,7 +137,7 @@ describe('several servers on one database', () => {
     expect(byOne).toEqual([{ type: 'ban', key: 'back' }]);
   });
 
-  test('add, reset and purge at once, and none fails because of another', async () => {
+  test('add, reset and purge at the same time without failures', async () => {
     const url = server.url(await freshDatabase());
     const stores = [await openAt(url), await openAt(url)];
     await Promise.all(
@@ -157,11 +157,11 @@ describe('several servers on one database', () => {
     expect(await stores[1]?.loadScores()).toEqual({ scores: [], offences: [] });
   });
 
-  test('one whose clock is hours ahead takes nothing away that others still need', async () => {
+  test('remove nothing that others need when one clock is hours ahead', async () => {
     const url = server.url(await freshDatabase());
     const [right, ahead] = [await openAt(url), await openAt(url)];
     const nowMs = Date.now();
-    const ban = entry({ untilMs: nowMs + 1_800_000, createdAtMs: nowMs, source: 'operator', because: undefined });
+    const ban = entry({ untilMs: nowMs + 1_800_000, createdAtMs: nowMs, source: 'operator', causedBy: undefined });
     const seen = { address: '203.0.113.7', peerId: PEER, lastSeenMs: nowMs };
     await right.putBan(ban);
     await right.addOffence(offence({ atMs: nowMs }));
@@ -172,13 +172,13 @@ describe('several servers on one database', () => {
     expect(await right.loadAddressesAt(seen.address)).toEqual([seen]);
   });
 
-  test('a ban that is lifted with its peer is told of, each by its key', async () => {
+  test('report each ban that is lifted together with its peer', async () => {
     const url = server.url(await freshDatabase());
     const [one, two] = [await openAt(url), await openAt(url)];
-    await one.putBan(entry({ key: PEER, kind: 'peer', because: undefined }));
+    await one.putBan(entry({ key: PEER, kind: 'peer', causedBy: undefined }));
     await one.putBan(entry());
     const before = heardBy(two);
-    await one.putBan(entry({ key: 'mark', because: undefined }));
+    await one.putBan(entry({ key: 'mark', causedBy: undefined }));
     await waitFor(() => before.some((change) => change.type === 'ban' && change.key === 'mark'), { what: 'the mark' });
     const heard = heardBy(two);
     await one.removeBan(PEER);
@@ -187,7 +187,7 @@ describe('several servers on one database', () => {
     expect(await two.loadBans()).toMatchObject([{ key: 'mark' }]);
   });
 
-  test('tables without their later indexes get them, and work for one who may not create them', async () => {
+  test('add missing indexes to older tables, and work without the right to create them', async () => {
     const database = await freshDatabase();
     const url = server.url(database);
     await openAt(url);
@@ -212,7 +212,7 @@ describe('several servers on one database', () => {
     expect(await indexes()).toBe(2);
   });
 
-  test('400,000 scores that have faded are purged in steps, none of which takes long, and writes go on', async () => {
+  test('purge 400,000 decayed scores in short steps while writes go on', async () => {
     const database = await freshDatabase();
     const store = await openAt(server.url(database));
     await server.sql(
@@ -230,7 +230,7 @@ describe('several servers on one database', () => {
     expect((await store.loadScores()).offences).toEqual([]);
   });
 
-  test('need no right to create once the tables are there', async () => {
+  test('need no right to create once the tables exist', async () => {
     const database = await freshDatabase();
     await openAt(server.url(database));
     await server.sql(
@@ -244,15 +244,15 @@ describe('several servers on one database', () => {
     expect(await guest.loadBans()).toEqual([entry()]);
   });
 
-  test('a database that does not exist is refused for good', async () => {
+  test('a database that does not exist is a permanent failure', async () => {
     await expect(storeAt(server.url('none')).open()).rejects.toMatchObject({ code: 'STORE_FAILED' });
     await expect(storeAt('postgres://[').open()).rejects.toMatchObject({ code: 'STORE_FAILED' });
   });
 });
 
-describe('PostgreSQL away', () => {
+describe('PostgreSQL down', () => {
   test.each(['stop', 'kill'] as const)(
-    'after %s calls say so in time; back, they work and all is read again',
+    'after %s, calls fail in time; once it is back, they work and everything is read again',
     async (how) => {
       const url = server.url(await freshDatabase());
       const store = await openAt(url);
@@ -279,7 +279,7 @@ describe('PostgreSQL away', () => {
     },
   );
 
-  test('a lock that is not given is given up in time, and no connection is lost for it', async () => {
+  test('waiting for a lock ends in time and loses no connection', async () => {
     const url = server.url(await freshDatabase());
     const store = await openAt(url);
     const holder = new Client({ connectionString: url });
@@ -294,8 +294,8 @@ describe('PostgreSQL away', () => {
   });
 });
 
-describe('a network that falls silent', () => {
-  test('is noticed within seconds, calls and close end in time, and nothing is left open', async () => {
+describe('a silent network to PostgreSQL', () => {
+  test('is noticed within seconds; calls and close end in time, and nothing stays open', async () => {
     const database = await freshDatabase();
     const before = sockets();
     const network = await SilentNetwork.before(server.port);
@@ -325,7 +325,7 @@ describe('a network that falls silent', () => {
   });
 });
 
-test('a killed writer leaves a store that holds all that it reported, and nothing out of order', async () => {
+test('a killed writer leaves a store with everything it reported, in order', async () => {
   const path = join(temporaryFolder('killed'), 'bans.db');
   const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve('../support/ban-writer.ts')), path], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -52,7 +52,7 @@ describe('a banned Go peer', () => {
     ['its IPv6 /64', '/ip6/::1', '/ip6/::1', () => '::1/64', '::/64', '/ip6/'],
     ['its peer id', '/ip4/127.0.0.1', '/ip4/127.0.0.3', (peerId: string) => peerId, undefined, ''],
   ])(
-    'by %s: cut within a second, refused on reconnect, let back by unban',
+    'by %s is disconnected within a second, refused when it reconnects, and accepted after an unban',
     async (_name, at, later, spelled, canonical, banned) => {
       const privateKey = newKey();
       const start = (ip: string) =>
@@ -104,7 +104,7 @@ describe('a banned Go peer', () => {
     },
   );
 
-  test('what it authored is dropped when others relay it, and nothing is held against them', async () => {
+  test('has its messages dropped when others forward them, without a penalty for those', async () => {
     const author = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), allow: [innocent.peerId] });
     try {
       await author.connect(innocent.addresses[0] ?? '');
@@ -130,7 +130,7 @@ describe('a banned Go peer', () => {
     }
   });
 
-  test('malformed keys and times are refused and change nothing', async () => {
+  test('is not affected by invalid keys and times, which are refused', async () => {
     for (const bad of ['nonsense', '1.2.3', '1.2.3.4/33', '::1/129', '999.1.1.1', '12D3KooWnope', ''])
       expect(await command(server, 'bans', 'add', bad)).toMatchObject({ code: 1, lines: [] });
     expect((await command(server, 'bans', 'add', '10.0.0.1', '--until', '2001-01-01T00:00:00Z')).code).toBe(1);
@@ -138,7 +138,7 @@ describe('a banned Go peer', () => {
   });
 });
 
-test('our own dials: a banned static peer is not dialled, and is again as soon as it is let back', async () => {
+test('is not dialled when it is a static peer, until the ban is lifted', async () => {
   const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
   const server = await ServerProcess.start({
     settings: { ...SETTINGS, p2p_static_peers: peer.addresses[0] ?? '', p2p_enable_peer_cache: 'false' },
@@ -160,7 +160,7 @@ test('our own dials: a banned static peer is not dialled, and is again as soon a
   }
 });
 
-test('bans in force at start are in force before the first connection', async () => {
+test('bans are in force before the first connection after a start', async () => {
   const peer = await GoPeer.start({ psk: PSK, listen: ['/ip4/127.0.0.2/tcp/0'], topics: allTopics('regtest') });
   const first = await ServerProcess.start({ settings: SETTINGS });
   const { dataFolder } = first;
@@ -184,7 +184,7 @@ test('bans in force at start are in force before the first connection', async ()
   }
 });
 
-test('bans of a Go deployment on SQLite are in force, taken over once, and its file is left as it is', async () => {
+test('bans of a Go deployment on SQLite are imported once and in force, and its file is not changed', async () => {
   const dataFolder = temporaryFolder('go-deployment');
   const file = join(dataFolder, 'goblockchain.db');
   const go = new DatabaseSync(file);
@@ -210,7 +210,7 @@ test('bans of a Go deployment on SQLite are in force, taken over once, and its f
   expect(readFileSync(file)).toEqual(before);
 });
 
-test('killed between two writes, it comes back with both or with the first', async () => {
+test('a server killed between two writes restarts with both or with the first', async () => {
   let server = await ServerProcess.start({ settings: SETTINGS });
   const { dataFolder } = server;
   const written: string[] = [];

@@ -48,7 +48,7 @@ const requestOf = (peerId: string) => `{"PeerID":"${peerId}"}`;
 const ANSWER = `{"Height":0,"Hash":"${GENESIS}"}`;
 
 describe('best block', () => {
-  test('is asked for as soon as a peer listens, and the answer is what we know of that peer', async () => {
+  test('is requested as soon as a peer subscribes, and its answer becomes what we know about that peer', async () => {
     const server = await startServer();
     const peer = await listener(server);
     await waitFor(async () => (await said(peer, server)).length > 0, { timeoutMs: 30_000, what: 'the request' });
@@ -61,7 +61,7 @@ describe('best block', () => {
     expect(known).toMatchObject({ height: 7 });
   });
 
-  test('is told to who asks, at most once in 2 s whoever asks and however often', async () => {
+  test('is announced on request, at most once per 2 s for all peers', async () => {
     const server = await startServer();
     const [asking, other] = [await listener(server), await listener(server)];
     const answers = async () => (await said(other, server)).filter((text) => text !== requestOf(server.peerId));
@@ -85,7 +85,7 @@ describe('best block', () => {
     expect(await server.metric('teranode_p2p_announcements_total', 'kind="best_block_request"')).toBe(1);
   });
 
-  test('of a node that only listens: neither asked for nor told', async () => {
+  test('is neither requested nor announced by a listen_only node', async () => {
     const server = await startServer({ listen_mode: 'listen_only' });
     const peer = await listener(server);
     await peer.publish(TOPIC, requestOf(peer.peerId));

@@ -212,7 +212,9 @@ class Story {
   }
 }
 
-test('200 stories: no innocent has a score, a lone author of what was reported has', { timeout: 600_000 }, async () => {
+test('200 random histories: no innocent peer has a score, and a sole author of reported content has one', {
+  timeout: 600_000,
+}, async () => {
   let charged = 0;
   let shared = 0;
   let forged = 0;

@@ -1,4 +1,4 @@
-// Who pays for what: invalid content is charged to its author through an honest relay, and to nobody else. Floods: flood-blame.test.ts.
+// Who pays for what: invalid content costs its author, and nobody else. flood-blame.test.ts has the floods.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { admin, bannedKeys } from '../support/admin.ts';
 import { GoPeer } from '../support/go-peer.ts';
@@ -36,7 +36,7 @@ async function inMesh(peer: GoPeer, id: string): Promise<boolean> {
   return mesh[topics.block]?.includes(id) === true && mesh[topics.subtree]?.includes(id) === true;
 }
 
-describe('bad author – honest relay – us', () => {
+describe('bad author – honest neighbour – us', () => {
   let server: ServerProcess;
   let bad: GoPeer;
   let relay: GoPeer;
@@ -64,7 +64,7 @@ describe('bad author – honest relay – us', () => {
 
   const processed = () => server.metric('teranode_p2p_gossip_messages_total', 'reason="processed"');
 
-  test('what cannot be decoded is counted and skipped; unknown hashes and those announced by two blame nobody', async () => {
+  test('undecodable reports are counted and skipped; unknown hashes and those announced by two authors penalize nobody', async () => {
     await bad.publish(topics.block, JSON.stringify(blockFields(headerAt(100), 100, bad.peerId)));
     await relay.publish(topics.block, JSON.stringify(blockFields(headerAt(100), 100, relay.peerId)));
     await waitFor(async () => (await processed()) === 2, { what: 'two announcements of one block' });
@@ -83,7 +83,7 @@ describe('bad author – honest relay – us', () => {
       expect((await admin(server, 'bans', 'explain', peerId))[0]).toMatchObject({ scores: [], inForce: [] });
   });
 
-  test('a subtree reported with somebody else’s URL costs its author, not whom the URL belongs to', async () => {
+  test('a subtree reported with another peer’s URL penalizes its author, not the owner of the URL', async () => {
     const claimed = { ...subtreeFields(bad.peerId), DataHubURL: 'http://127.0.0.1:7777/of-the-relay' };
     const own = { ...subtreeFields(relay.peerId), DataHubURL: 'http://127.0.0.1:7777/of-the-relay' };
     const before = await processed();
@@ -110,7 +110,7 @@ describe('bad author – honest relay – us', () => {
     });
   });
 
-  test('our own rejected transactions are announced, those of others are not', async () => {
+  test('our own rejected transactions are announced, those of other nodes are not', async () => {
     const ours = 'ab'.repeat(32);
     await writeTopic(broker.address, 'rejectedtx', [
       protobufOf({ 1: 'cd'.repeat(32), 2: 'theirs', 3: relay.peerId }),
@@ -126,7 +126,7 @@ describe('bad author – honest relay – us', () => {
     expect(await reported('rejected_tx', 'not_ours')).toBe(1);
   });
 
-  test('invalid blocks reported through Kafka ban the author; the relay keeps score 0 and its connection', async () => {
+  test('invalid blocks reported through Kafka ban the author; the propagation source keeps score 0 and its connection', async () => {
     const before = await processed();
     for (let i = 1; i <= 12; i += 1)
       await bad.publish(topics.block, JSON.stringify(blockFields(headerAt(i), i, bad.peerId)));
@@ -160,7 +160,7 @@ describe('bad author – honest relay – us', () => {
   });
 });
 
-test('in shadow mode a flood and forgeries are noted, and do nothing', async () => {
+test('a flood and forgeries are only recorded in shadow mode', async () => {
   const server = await ServerProcess.start({
     settings: {
       ...privateNetwork('mainnet'),

@@ -45,7 +45,7 @@ beforeAll(async () => {
 });
 
 describe.each([npm10, npm11])('a fresh clone under npm $version', ({ version, clone, path }) => {
-  test('npm ci && npm start gets ready and healthy, and SIGTERM to npm ends it with exit code 0', async () => {
+  test('npm ci && npm start becomes ready and healthy, and SIGTERM to npm ends it with exit code 0', async () => {
     expect(await run('npm', ['--version'], clone, path)).toBe(`${version}\n`);
     const settings = { p2p_port: '0', p2p_http_listen_address: '127.0.0.1:0', p2p_grpc_listen_address: '127.0.0.1:0' };
     const server = await ServerProcess.start({ folder: clone, asShipped: true, path, settings });
@@ -64,7 +64,7 @@ describe.each([npm10, npm11])('a fresh clone under npm $version', ({ version, cl
 describe('a fresh clone', () => {
   const { clone, path } = npm10;
 
-  test('npm ci && npm start: ready, healthy, a block mined; a second one started as the README says joins it', async () => {
+  test('npm ci && npm start becomes ready and healthy and mines a block; a second node started as in the README joins it', async () => {
     // In the place of the three ports that settings.conf fixes, so that two nodes compete for them as they would there.
     const ports = {
       P2P_PORT: String(await freePort()),

@@ -47,7 +47,7 @@ async function connectedFrom(server: ServerProcess, part: string): Promise<numbe
   return peers.filter((peer) => JSON.stringify(peer).includes(`/ip4/${part}.`)).length;
 }
 
-test('hundreds of identities of one address push out nobody who was there', async () => {
+test('hundreds of identities behind one address displace no connected peer', async () => {
   const server = await startServer('15s');
   const peer = await goPeer();
   expect(await peer.crowd({ address: server.address, count: HONEST, from: '127.0.1' })).toBe(HONEST);
@@ -68,7 +68,7 @@ test('hundreds of identities of one address push out nobody who was there', asyn
   expect(await connectedFrom(server, '127.0.2')).toBe(2);
 });
 
-test('a static peer is dialled and kept though every place is taken', async () => {
+test('a static peer is dialled and kept although every slot is taken', async () => {
   const peer = await goPeer();
   const [address = ''] = peer.addresses;
   const server = await startServer('10m', address);
@@ -98,7 +98,7 @@ test('a static peer is dialled and kept though every place is taken', async () =
   );
 });
 
-test('an address that connects and leaves without end is slowed down, another is not', async () => {
+test('an address that connects and disconnects without end is slowed down, another one is not', async () => {
   const server = await startServer('2s');
   const port = Number(/\/tcp\/(\d+)/.exec(server.address)?.[1]);
   const visit = async () => {

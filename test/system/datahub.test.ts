@@ -14,29 +14,29 @@ describe('DataHub URLs of peers', () => {
     seen = await runDataHubLab();
   });
 
-  test('however many peers claim a machine, by whatever path, port and name, it is asked once an interval', () => {
+  test('a machine is checked once per interval, however many peers claim it with whatever path, port and name', () => {
     expect(seen.countedGapsMs.length).toBeGreaterThanOrEqual(2);
     expect(Math.min(...seen.countedGapsMs)).toBeGreaterThanOrEqual(LEAST_GAP_MS);
     expect(Math.max(...seen.countedGapsMs)).toBeLessThanOrEqual(MOST_GAP_MS);
   });
 
-  test('one that redirects to 127.0.0.1, or resolves to a private address, leads nobody there', () => {
+  test('a URL that redirects to 127.0.0.1 or resolves to a private address is not followed', () => {
     expect(seen.canaryConnections).toBe(0);
     // The redirect, the redirect to a name, and two names.
     expect(seen.checksRefusedAsPrivate).toBeGreaterThanOrEqual(4);
   });
 
-  test('one that fails, never answers, or redirects in a circle is not asked more often', () => {
+  test('a URL that fails, never answers or redirects in a circle is not checked more often', () => {
     for (const gaps of [seen.redirectGapsMs, seen.silentGapsMs, seen.loopGapsMs])
       expect(Math.min(Number.POSITIVE_INFINITY, ...gaps)).toBeGreaterThanOrEqual(LEAST_GAP_MS);
   });
 
-  test('meanwhile gossip is relayed, nobody is lost, the server is ready and stops as it should', () => {
+  test('gossip, connections, readiness and stop are not affected by the checks', () => {
     expect(seen).toMatchObject({ isGossipRelayed: true, readinessStatus: 200, stopCode: 0 });
     expect(seen.connectedPeers).toBe(seen.peers);
   });
 
-  test('our own URL, which is private here, is warned of', () => {
+  test('our own private URL causes a warning', () => {
     expect(seen.warnings).toContainEqual(expect.stringContaining('own DataHub URL leads to a private address'));
   });
 });

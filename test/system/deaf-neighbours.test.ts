@@ -32,7 +32,7 @@ async function goPeer(server: ServerProcess): Promise<GoPeer> {
   return peer;
 }
 
-test('bytes that wait for peers that do not read are bounded, and all other peers get every message', async () => {
+test('bytes waiting for peers that do not read are bounded, and all other peers get every message', async () => {
   const server = await ServerProcess.start({ settings: privateNetwork('regtest') });
   stops.push(() => server.stop());
   const [publisher, listener] = [await goPeer(server), await goPeer(server)];

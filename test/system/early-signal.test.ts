@@ -56,7 +56,7 @@ describe('SIGTERM to npm start', () => {
     ['the data folder is there', ({ dataFolder }) => existsSync(dataFolder)],
     ['the chain is being opened', ({ dataFolder }) => existsSync(join(dataFolder, 'blockchain.db'))],
     ['the first line is written', ({ output }) => output.json.length > 0],
-    ['HTTP listens', ({ output }) => output.json.some(({ event }) => event === 'http listening')],
+    ['HTTP listens', ({ output }) => output.json.some(({ event }) => event === 'HTTP server started')],
     ['the node listens', ({ output }) => output.json.some(({ event }) => event === 'node started')],
   ])('as soon as %s', async (_moment, hasCome) => {
     const run = start(['npm', 'start', '--', '--json-logs']);
@@ -71,7 +71,7 @@ describe('the built program', () => {
     execFileSync('npm', ['run', '-s', 'build'], { cwd: REPO, stdio: 'inherit' });
   });
 
-  test.each(['dist/cli/main.js', 'dist/cli/stop-signals.js', 'dist/compose.js'])(
+  test.each(['dist/cli/main.js', 'dist/cli/stop-signals.js', 'dist/app/compose.js'])(
     'SIGTERM while %s is loaded',
     async (part) => {
       const program = [NODE, ...PRELOADED, 'bin/teranode-p2p.js', 'start', '--json-logs'];

@@ -96,7 +96,7 @@ describe.each(DRESSES)('forged announcements, %s', (_dress, settings, dress) => 
     await broker?.stop();
   });
 
-  test('1,000 through an honest relay arrive nowhere, and it keeps its connection and its place in the mesh', async () => {
+  test('1,000 of them through an honest neighbour go no further, and the neighbour keeps its connection and its place in the mesh', async () => {
     const before = (await relay.connections()).filter(({ peerId }) => peerId === server.peerId);
     const seen = await server.metric('teranode_p2p_gossip_messages_total', 'relay=');
     for (let i = 0; i < 980; i += 1) {
@@ -127,7 +127,7 @@ describe.each(DRESSES)('forged announcements, %s', (_dress, settings, dress) => 
     expect(counts.prune ?? 0).toBe(0);
   });
 
-  test('bytes of listeners are relayed at a bounded rate and not processed', async () => {
+  test('peer-discovery bytes are forwarded at a bounded rate and not processed', async () => {
     await listener.clearReceived();
     const key = base58btc.decode(`z${forger.peerId}`).subarray(2);
     const address = Buffer.from('047f0000010626fd', 'hex');
@@ -145,7 +145,7 @@ describe.each(DRESSES)('forged announcements, %s', (_dress, settings, dress) => 
     ]);
   });
 
-  test('the same block from another author is relayed and handed on, from the same author it is not', async () => {
+  test('the same block is forwarded and processed from another author, but not from the same author', async () => {
     await listener.clearReceived();
     const header = headerAt(4000);
     const first = JSON.stringify(blockFields(header, 4000, forger.peerId));
@@ -169,7 +169,7 @@ describe.each(DRESSES)('forged announcements, %s', (_dress, settings, dress) => 
     );
   });
 
-  test('2 MB straight from a forger end its stream at most, and its next connection is heard', async () => {
+  test('2 MB directly from a forger end its stream at most, and its next connection works', async () => {
     const loud = await GoPeer.start({
       ...dress,
       topics: allTopics('mainnet'),
@@ -201,7 +201,7 @@ describe.each(DRESSES)('forged announcements, %s', (_dress, settings, dress) => 
   });
 });
 
-describe('an author that makes its neighbours look bad', () => {
+describe('an author that tries to make its neighbours look bad', () => {
   let server: ServerProcess;
   let relay: GoPeer;
 
@@ -229,7 +229,7 @@ describe('an author that makes its neighbours look bad', () => {
     ['such a field with a tag longer than need be', 'wide_tag', 'undecodable_inside', 3],
     ['secp256k1 signatures with a high S', 'high_s', 'signature', 3],
     ['so many in one frame that the relay names too many ids to us', 'many_in_one', 'undecodable_inside', 700],
-  ] as const)('%s: the honest relay keeps score 0 and its connection', async (_what, kind, counted, count) => {
+  ] as const)('%s: the honest neighbour keeps score 0 and its connection', async (_what, kind, counted, count) => {
     const before = await broken(counted);
     const received = async () => (await relay.counts())[topics.subtree] ?? 0;
     const receivedBefore = await received();
@@ -249,7 +249,7 @@ describe('an author that makes its neighbours look bad', () => {
     expect(await relay.isConnectedTo(server.peerId)).toBe(true);
   });
 
-  test('1,000 messages of garbage give no line each, and nothing of them is in the log', async () => {
+  test('1,000 malformed messages do not fill the log, and none of their content is in it', async () => {
     const seen = () => server.metric('teranode_p2p_gossip_messages_total', 'relay=');
     const before = await seen();
     const lines = server.output.json.length;

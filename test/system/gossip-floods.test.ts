@@ -35,7 +35,7 @@ test.each([
   ['bad_ed25519', 4000],
   ['bad_secp256k1', 4000],
   ['graft_prune', 4000],
-] as const)('a flood of %s, %i in each RPC, loses no announcement of honest peers', async (kind, perFrame) => {
+] as const)('a flood of %s, %i per RPC, loses no announcement of honest peers', async (kind, perFrame) => {
   const server = await startServer();
   const [speaker, listener, attacker] = await Promise.all([goPeer(server), goPeer(server), goPeer(server)]);
   const flood = attacker.flood({ address: server.address, topic: TOPIC, kind, perFrame, seconds: SECONDS });

@@ -25,7 +25,7 @@ const peerService = (method: string) => `p2p_api.PeerService/${method}`;
 const policyService = (method: string) => `teranode_p2p.PolicyService/${method}`;
 
 describe('with the admin key', () => {
-  test('GetPeers: every field that is known, under its Go name', async () => {
+  test('GetPeers returns every known field under its Go name', async () => {
     const { address, admin } = await serveGrpc();
     admin.connected = [KNOWN_PEER];
     const { code, response } = await goClient({ address }).call(peerService('GetPeers'));
@@ -65,7 +65,7 @@ describe('with the admin key', () => {
     });
   });
 
-  test('ListPeers: what decides whether we sync from each', async () => {
+  test('ListPeers returns what decides whether we sync from a peer', async () => {
     const { address, admin } = await serveGrpc();
     admin.connected = [KNOWN_PEER];
     const { response } = await goClient({ address }).call(policyService('ListPeers'));
@@ -104,7 +104,7 @@ describe('with the admin key', () => {
     expect(await call('ListBanned')).toEqual({ banned: [] });
   });
 
-  test('connecting: failures are answers', async () => {
+  test('connecting reports failures as answers', async () => {
     const { address, admin } = await serveGrpc();
     admin.connected = [KNOWN_PEER];
     const go = goClient({ address, key: ADMIN_KEY });
@@ -168,7 +168,7 @@ test('codes as Go sees them', async () => {
   expect(await code(keyed, 'GetPeers')).toBe('Internal');
 });
 
-test('health, with the stubs of the Go library', async () => {
+test('health works with the stubs of the Go library', async () => {
   const { address, server } = await serveGrpc();
   const go = goClient({ address });
   const check = async (service: string) => await go.call('grpc.health.v1.Health/Check', { service });

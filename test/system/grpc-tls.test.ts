@@ -49,7 +49,7 @@ async function outcome(options: PeerClientOptions): Promise<string> {
 
 const trusting = (): ClientTlsOptions => ({ caFile: authority.certFile });
 
-test('level 1: TLS; a plain client or one that does not trust the authority gets nothing', async () => {
+test('level 1 serves TLS and refuses plain clients and clients that do not trust the authority', async () => {
   const { address } = await serveGrpc(level(1));
   expect(await outcome({ address, tls: trusting() })).toBe('OK');
   expect(await outcome({ address })).toBe('UNAVAILABLE');
@@ -57,7 +57,7 @@ test('level 1: TLS; a plain client or one that does not trust the authority gets
   expect(await outcome({ address, tls: { caFile: strangers.certFile } })).toBe('UNAVAILABLE');
 });
 
-test('a browser is shown out, and the server goes on', async () => {
+test('a browser is refused, and the server goes on', async () => {
   const { address, metrics } = await serveGrpc(level(1));
   const ended = new Promise((resolve) => {
     const asked = get(`https://${address}/`, { rejectUnauthorized: false }, (response) => resolve(response.statusCode));
@@ -68,7 +68,7 @@ test('a browser is shown out, and the server goes on', async () => {
   expect(await outcome({ address, tls: trusting() })).toBe('OK');
 });
 
-test('level 2: any client certificate, but one', async () => {
+test('level 2 requires a client certificate, of any authority', async () => {
   const { address, metrics } = await serveGrpc(level(2));
   expect(await outcome({ address, tls: { ...trusting(), ...client } })).toBe('OK');
   expect(await outcome({ address, tls: { ...trusting(), ...stranger } })).toBe('OK');
@@ -78,7 +78,7 @@ test('level 2: any client certificate, but one', async () => {
   expect(refused).toBeGreaterThan(0);
 });
 
-test('level 3: only what the authority signed', async () => {
+test('level 3 requires a client certificate signed by the authority', async () => {
   const { address, metrics } = await serveGrpc(level(3));
   expect(await outcome({ address, tls: { ...trusting(), ...client } })).toBe('OK');
   expect(await outcome({ address, tls: { ...trusting(), ...stranger } })).toBe('UNAVAILABLE');
@@ -87,14 +87,14 @@ test('level 3: only what the authority signed', async () => {
   expect(refused).toBeGreaterThan(0);
 });
 
-test('a name that is not in the certificate is refused, unless that very certificate is known', async () => {
+test('a name that is not in the certificate is refused, unless that very certificate is trusted', async () => {
   const { address } = await serveGrpc(level(1, farServer));
   expect(await outcome({ address, tls: trusting() })).toBe('UNAVAILABLE');
   expect(await outcome({ address, tls: { serverCertFile: farServer.certFile } })).toBe('OK');
   expect(await outcome({ address, tls: { serverCertFile: server.certFile } })).toBe('UNAVAILABLE');
 });
 
-test('the command line finds its way with the settings of the server, whatever its address is called', async () => {
+test('the command line connects with the settings of the server, whatever the name of its address', async () => {
   for (const value of [1, 2, 3]) {
     const { address } = await serveGrpc(level(value, farServer));
     const settings = {
@@ -109,7 +109,7 @@ test('the command line finds its way with the settings of the server, whatever i
   }
 });
 
-test('stop ends TLS connections that never said a word', async () => {
+test('stop closes TLS connections that never sent a byte', async () => {
   const { address, server: running, metrics } = await serveGrpc(level(2));
   const socket = connect(Number(address.split(':')[1]), '127.0.0.1').on('error', () => {});
   await waitFor(() => metrics.gaugeValue('teranode_p2p_grpc_connections') === 1, { what: 'the connection' });
@@ -117,7 +117,7 @@ test('stop ends TLS connections that never said a word', async () => {
   await waitFor(() => socket.destroyed, { what: 'the end of the connection' });
 });
 
-describe('files that are wrong are told with their setting', () => {
+describe('invalid TLS files are reported with their setting', () => {
   const bad = (name: string, text: string) => {
     writeFileSync(join(folder, name), text);
     return join(folder, name);
@@ -148,7 +148,7 @@ describe('files that are wrong are told with their setting', () => {
     });
   });
 
-  test('of the client too', () => {
+  test('invalid client files too', () => {
     const create = (options: ClientTlsOptions) => createPeerClient({ address: '127.0.0.1:1', tls: options });
     expect(() => create({ caFile: join(folder, 'nothing') })).toThrow(/authority file cannot be read/);
     expect(() => create({ ...client, keyFile: server.keyFile })).toThrow(/cannot be used/);

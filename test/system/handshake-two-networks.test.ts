@@ -75,7 +75,7 @@ test.each([
   ['both', 'the old prefix alone', BOTH, OLD_ALONE],
   ['the new prefix alone', 'both', NEW_ALONE, BOTH],
 ])(
-  'two nodes of ours, one that speaks %s, dialled by one that speaks %s, stay connected and hear of one another’s blocks',
+  'a node with %s dialled by a node with %s stays connected, and both receive each other’s blocks',
   async (_one, _other, listens, dialsIt) => {
     const first = await startServer(listens);
     const second = await startServer({ ...dialsIt, p2p_static_peers: first.address });
@@ -103,7 +103,7 @@ test.each([
   },
 );
 
-test('two that have no prefix in common: refused each time, dialled less and less often, told once', async () => {
+test('nodes without a common prefix refuse each other every time, dial with back-off, and log it once', async () => {
   const first = await startServer(OLD_ALONE);
   const startedMs = performance.now();
   const second = await startServer({ ...NEW_ALONE, p2p_static_peers: first.address });
@@ -120,7 +120,7 @@ test('two that have no prefix in common: refused each time, dialled less and les
   expect(infoLines(second, 'connection did not last')).toBe(1);
 });
 
-test('what a node announces goes out under both prefixes, the same bytes, each once', async () => {
+test('a node announces the same bytes once under each of its prefixes', async () => {
   const server = await startServer(BOTH);
   const names = [topicsOf('regtest').block, `${OLD_PREFIX}-block`];
   const peer = await startPeer({ topics: names });
@@ -140,7 +140,7 @@ test('what a node announces goes out under both prefixes, the same bytes, each o
   expect([...ours, ...old].every(({ author }) => author === server.peerId)).toBe(true);
 });
 
-test('what comes under both prefixes counts once, one record and one frame, and is relayed under both', async () => {
+test('a message under both prefixes is processed once, with one record and one frame, and forwarded under both', async () => {
   const COUNT = 50;
   const broker = await KafkaBroker.start();
   running.push(broker);

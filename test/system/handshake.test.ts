@@ -97,8 +97,8 @@ function expected(server: ServerProcess, type: 'version' | 'verack') {
   };
 }
 
-describe('by stream', () => {
-  test('a Go peer that dials: version and verack both ways', async () => {
+describe('handshake on a stream', () => {
+  test('a Go peer that dials exchanges version and verack both ways', async () => {
     const server = await startServer(QUIET_START);
     const peer = await member(server);
     for (const type of ['version', 'verack'] as const) {
@@ -109,7 +109,7 @@ describe('by stream', () => {
     expect((await peer.streams()).every((stream) => stream.peerId === server.peerId)).toBe(true);
   });
 
-  test('a Go peer that is dialled: the same', async () => {
+  test('a Go peer that is dialled exchanges version and verack both ways', async () => {
     const peer = await startPeer();
     await peer.handshake(says());
     const server = await startServer({ ...QUIET_START, p2p_static_peers: peer.addresses[0] ?? '' });
@@ -119,7 +119,7 @@ describe('by stream', () => {
     }
   });
 
-  test('a Go peer that serves the stream only after it has connected gets our version all the same', async () => {
+  test('a Go peer that serves the stream only after it has connected still gets our version', async () => {
     const server = await startServer(QUIET_START);
     const peer = await startPeer();
     await peer.connect(server.address);
@@ -130,7 +130,7 @@ describe('by stream', () => {
     await waitFor(async () => (await accepted(server, 'verack', 'stream')) >= 1, { what: 'its verack' });
   });
 
-  test('a node that only listens says both', async () => {
+  test('a listen_only node sends version and verack', async () => {
     const server = await startServer({ listen_mode: 'listen_only', p2p_handshake_topic_timeout: '120s' });
     const peer = await member(server);
     await waitFor(async () => (await got(peer, 'version')).length === 1, { what: 'our version' });
@@ -139,8 +139,8 @@ describe('by stream', () => {
   });
 });
 
-describe('by topic', () => {
-  test('our version at start, when the topic has a subscriber; its verack comes back over a stream', async () => {
+describe('handshake on the topic', () => {
+  test('publishes our version at start when the topic has a subscriber, whose verack comes back on a stream', async () => {
     const server = await startServer({ p2p_handshake_topic_timeout: '120s' });
     const peer = await member(server);
     const [version] = await waitFor(
@@ -156,7 +156,7 @@ describe('by topic', () => {
     await waitFor(async () => (await accepted(server, 'verack', 'stream')) === 2, { what: 'its veracks' });
   });
 
-  test('our version to a peer without the stream, after two seconds, and the peer stays', async () => {
+  test('publishes our version after two seconds for a peer without the stream, and keeps the peer', async () => {
     const server = await startServer(QUIET_START);
     const peer = await startPeer();
     const startedMs = performance.now();
@@ -166,7 +166,7 @@ describe('by topic', () => {
     expect(await peer.isConnectedTo(server.peerId)).toBe(true);
   });
 
-  test('its version is answered over a stream, its verack is noted', async () => {
+  test('answers a version on a stream and records a verack', async () => {
     const server = await startServer();
     const peer = await startPeer({ streamProtocol: DIRECT });
     await peer.connect(server.address);
@@ -179,7 +179,7 @@ describe('by topic', () => {
     expect(await got(peer, 'verack')).toHaveLength(1);
   });
 
-  test('a version that somebody relayed is not answered to the relay', async () => {
+  test('does not answer a forwarded version to the propagation source', async () => {
     const server = await startServer();
     const relay = await startPeer({ streamProtocol: DIRECT });
     await relay.connect(server.address);
@@ -194,7 +194,7 @@ describe('by topic', () => {
     expect(await got(author, 'verack')).toEqual([]);
   });
 
-  test('2,000 versions of one author get one answer each five seconds', async () => {
+  test('answers 2,000 versions of one author once per five seconds', async () => {
     const server = await startServer();
     const peer = await startPeer({ streamProtocol: DIRECT });
     await peer.connect(server.address);
@@ -240,10 +240,10 @@ describe('the recorded handshakes are answered as the recorded server answered',
   );
 });
 
-describe('another network', () => {
+describe('a handshake from another network', () => {
   const foreign = 'teranode/bitcoin/1.0.0/testnet';
 
-  test.each(['stream', 'topic'])('by %s: refused, disconnected, not scored', async (way) => {
+  test.each(['stream', 'topic'])('on a %s is refused and disconnected without a penalty', async (way) => {
     const server = await startServer();
     const peer = await startPeer({ streamProtocol: DIRECT });
     await peer.connect(server.address);
@@ -260,7 +260,7 @@ describe('another network', () => {
     expect(await server.metric('teranode_p2p_offences_total')).toBe(0);
   });
 
-  test('a further prefix is one of ours: both ways, each with the prefix of the other', async () => {
+  test('with a further prefix is accepted, and answered with the same prefix, both ways', async () => {
     const server = await startServer({ p2p_further_topic_prefixes: OLD_PREFIX });
     const oldTopic = `${OLD_PREFIX}-handshake`;
     const peer = await startPeer({ topics: [oldTopic] });
@@ -273,8 +273,8 @@ describe('another network', () => {
   });
 });
 
-describe('hostile streams', () => {
-  test('silent, a byte a second, 10 MB: each ends within seconds, memory stays, and others are served', async () => {
+describe('hostile direct streams', () => {
+  test('that are silent, slow or of 10 MB end within seconds, without growing memory or delaying others', async () => {
     const server = await startServer();
     const peer = await startPeer({ streamProtocol: DIRECT });
     await peer.connect(server.address);
@@ -305,7 +305,7 @@ describe('hostile streams', () => {
     expect(await peer.isConnectedTo(server.peerId)).toBe(true);
   });
 
-  test('a version in the name of another is charged to who sent it', async () => {
+  test('with a version in another peer’s name penalize the sender', async () => {
     const server = await startServer();
     const victim = await member(server);
     const liar = await startPeer({ streamProtocol: DIRECT });

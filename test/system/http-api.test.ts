@@ -1,5 +1,5 @@
-// The HTTP API of a running node that has a Go peer: every operation that its own OpenAPI document names is called, with the admin key and without,
-// and every answer is held against that document.
+// The HTTP API of a running node that has a Go peer: every operation that its own OpenAPI document names is called,
+// with the admin key and without, and every answer is held against that document.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import {
@@ -246,7 +246,7 @@ async function announceAll(): Promise<void> {
   );
 }
 
-test('the document names exactly the operations that are called here', () => {
+test('the OpenAPI document has exactly the operations that are called here', () => {
   expect(
     client
       .operations()
@@ -255,13 +255,13 @@ test('the document names exactly the operations that are called here', () => {
   ).toEqual(Object.keys(EVERY).sort());
 });
 
-describe('answers as the document says', () => {
+describe('every operation responds as the OpenAPI document says', () => {
   test.each(Object.keys(EVERY))('%s', async (id) => {
     await EVERY[id]?.();
   });
 });
 
-test('what changes something needs the admin key, and an address may guess only a few times', async () => {
+test('changes need the admin key, and an address gets only a few attempts', async () => {
   const changes = client.operations().filter(({ needsKey }) => needsKey);
   expect(changes.length).toBeGreaterThan(4);
   expect(changes.every(({ method }) => method !== 'GET')).toBe(true);
@@ -277,7 +277,7 @@ test('what changes something needs the admin key, and an address may guess only 
   expect((await rows('listPeers')).map(({ id }) => id)).toEqual([peer.peerId]);
 });
 
-test('no answer was a fault of ours', async () => {
+test('no response was refused by its schema', async () => {
   expect(await server.metric('teranode_p2p_http_answers_refused_total')).toBe(0);
   expect(server.output.json.filter(({ level }) => level === 'error')).toEqual([]);
 });

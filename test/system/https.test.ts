@@ -1,4 +1,5 @@
-// HTTPS and WSS of a running node, from outside, with certificates made here: who gets in, what is refused at start, what a new certificate needs.
+// HTTPS and WSS of a running node, from outside, with certificates made here: who gets in, what is refused at start,
+// what a new certificate needs.
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -55,7 +56,7 @@ async function servedName(address: string): Promise<string> {
   return name;
 }
 
-test('HTTPS for programs, WSS for watchers, nothing in the clear', async () => {
+test('serves HTTPS and WSS, and nothing without TLS', async () => {
   const server = await start(first);
   const address = server.ready.httpAddress;
   const answer = await ask(address, GET_HEALTH, ca);
@@ -75,7 +76,7 @@ test('HTTPS for programs, WSS for watchers, nothing in the clear', async () => {
   expect(untrusting.opened).toBe(0);
 });
 
-describe('files that are refused at start, with the setting’s name and exit code 2', () => {
+describe('refuses unusable certificate files at start, with the name of the setting and exit code 2', () => {
   test.each<readonly [string, string, () => CertificateFiles | Promise<CertificateFiles>]>([
     ['missing certificate', 'server_certFile', () => ({ ...first, certFile: join(folder, 'nothing') })],
     ['missing key', 'server_keyFile', () => ({ ...first, keyFile: join(folder, 'nothing') })],
@@ -89,7 +90,7 @@ describe('files that are refused at start, with the setting’s name and exit co
   });
 });
 
-test('a replaced certificate is served without a restart, and connections that are open stay', async () => {
+test('a replaced certificate is served without a restart, and open connections stay', async () => {
   const files = { certFile: join(folder, 'served.pem'), keyFile: join(folder, 'served.key') };
   copyFileSync(first.certFile, files.certFile);
   copyFileSync(first.keyFile, files.keyFile);
@@ -106,7 +107,8 @@ test('a replaced certificate is served without a restart, and connections that a
 
   copyFileSync(first.keyFile, files.keyFile);
   await waitFor(
-    () => server.output.json.some(({ event }) => event === 'changed certificate refused; the old one is served'),
+    () =>
+      server.output.json.some(({ event }) => event === 'failed to reload the certificate; still serving the old one'),
     {
       what: 'the warning',
     },

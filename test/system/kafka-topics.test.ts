@@ -1,14 +1,20 @@
-// What others do to the topics that a server uses: narrow them, delete them, widen them, read them in the same group; and brokers that are none.
+// What others do to the topics that a server uses: narrow them, delete them, widen them, read them in the same group;
+// and brokers that are none.
 import { Admin } from '@platformatic/kafka';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KafkaProducer } from '../../src/adapters/kafka/producer.ts';
+import { topicChanged } from '../../src/adapters/kafka/topic-watch.ts';
+import type { ConsumedMessage } from '../../src/ports/consumer.ts';
+import { parseKafkaUrl } from '../../src/settings/kafka-url.ts';
+import { countingProxy } from '../support/counting-proxy.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { partsFor, signal } from '../support/kafka-parts.ts';
 import { readTopic } from '../support/kafka-reader.ts';
 import { silentBroker } from '../support/silent-broker.ts';
+import { textOf } from '../support/text-codec.ts';
 import { waitFor } from '../support/wait.ts';
 
-describe('what others do to a topic', () => {
+describe('topics that change while they are used', () => {
   let broker: KafkaBroker;
   let admin: Admin;
 
@@ -22,10 +28,13 @@ describe('what others do to a topic', () => {
     await broker?.stop();
   });
 
-  const publish = (producer: KafkaProducer, texts: readonly string[]) => {
-    for (const text of texts) producer.publish(Buffer.from(text));
+  const publish = (producer: KafkaProducer<string>, texts: readonly string[]) => {
+    for (const text of texts) producer.publish(text);
   };
-  /** The broker goes on with a topic for some time after it has said that it is deleted; readers may make it again at once. */
+  /**
+   * The broker goes on with a topic for some time after it has said that it is deleted; readers may make it again at
+   * once.
+   */
   const gone = (topics: readonly string[]) =>
     waitFor(
       async () => {
@@ -34,11 +43,11 @@ describe('what others do to a topic', () => {
       },
       { timeoutMs: 3000, what: 'the deletion' },
     ).catch(() => undefined);
-  const collector = (got: string[]) => (message: { readonly value: Uint8Array }) => {
-    got.push(Buffer.from(message.value).toString());
+  const collector = (got: string[]) => (message: ConsumedMessage<string>) => {
+    got.push(textOf(message));
   };
 
-  test('a message that the broker takes at no price is dropped and counted, what comes behind it arrives', async () => {
+  test('a message that is too large for the broker is dropped and counted, and later messages arrive', async () => {
     const configs = [{ name: 'max.message.bytes', value: '1000' }];
     await admin.createTopics({ topics: ['narrow'], partitions: 1, replicas: 1, configs });
     const { producer: make, metrics } = partsFor(broker.address);
@@ -52,7 +61,7 @@ describe('what others do to a topic', () => {
     expect((await readTopic(broker.address, 'narrow', (count) => count >= 50)).map(String)).toEqual(small);
   });
 
-  test('a topic that the broker does not let us configure is used as it is', async () => {
+  test('a topic that may not be configured is used as it is', async () => {
     await admin.createTopics({ topics: ['theirs'], partitions: 1, replicas: 1 });
     const { producer: make, consumer: read, log } = partsFor(broker.address);
     // Kafka 4 takes no segments below 1 MiB.
@@ -63,11 +72,11 @@ describe('what others do to a topic', () => {
     await consumer.start(collector(got), signal);
     publish(producer, ['x']);
     await waitFor(() => got.length === 1, { what: 'the record' });
-    expect(log.lines.map(({ event }) => event)).toContain('kafka topic cannot be configured, used as it is');
+    expect(log.lines.map(({ event }) => event)).toContain('cannot configure Kafka topic, using it as it is');
     await Promise.all([producer.stop(), consumer.stop()]);
   });
 
-  test('a topic that is deleted while we produce to it is made again, and loses nothing that comes after', async () => {
+  test('a topic that is deleted while we produce to it is created again and loses no later message', async () => {
     const { producer: make } = partsFor(broker.address);
     const producer = make('gone');
     await producer.start(signal);
@@ -81,7 +90,7 @@ describe('what others do to a topic', () => {
     expect((await readTopic(broker.address, 'gone', (count) => count >= 2)).map(String)).toEqual(['after', 'later']);
   });
 
-  test('topics of one group that are deleted while we read them are made again and read', async () => {
+  test('topics of one group that are deleted while we read them are created again and read', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address);
     const got: string[] = [];
     const topics = ['lost-a', 'lost-b'];
@@ -119,7 +128,7 @@ describe('what others do to a topic', () => {
     await Promise.all([wide.stop(), consumer.stop()]);
   });
 
-  test('what was handled of every partition is committed', async () => {
+  test('handled records of every partition are committed', async () => {
     await admin.createTopics({ topics: ['several'], partitions: 3, replicas: 1 });
     const { producer: make, consumer: read } = partsFor(broker.address);
     const producer = make('several');
@@ -142,14 +151,33 @@ describe('what others do to a topic', () => {
     await Promise.all([producer.stop(), second.stop()]);
   });
 
-  test('members that come to a group and go again make nobody handle a record twice', async () => {
+  test('three consumers that watch topics of the same brokers share one connection, which they keep', async () => {
+    const topics = ['watched-a', 'watched-b', 'watched-c'];
+    for (const topic of topics) await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 });
+    const proxy = await countingProxy(broker.address);
+    const stop = new AbortController();
+    const connection = (topic: string) => ({
+      url: parseKafkaUrl(`kafka://${proxy.address}/${topic}`),
+      clientId: 'test',
+      tls: undefined,
+    });
+    const watches = topics.map((topic) => topicChanged(connection(topic), stop.signal, { intervalMs: 50 }));
+    await waitFor(() => proxy.requests() >= 60, { timeoutMs: 30_000, what: 'ten checks of each topic' });
+    expect(proxy.accepted()).toBe(1);
+    stop.abort();
+    await Promise.all(watches);
+    await waitFor(() => proxy.open() === 0, { timeoutMs: 2000, what: 'the end of the connection' });
+    await proxy.stop();
+  });
+
+  test('consumers that join and leave a group make no other consumer handle a record twice', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address);
     const seen: string[] = [];
     const producer = make('calm');
     const steady = read('calm', 'g');
     await producer.start(signal);
     await steady.start(async (message) => {
-      seen.push(Buffer.from(message.value).toString());
+      seen.push(textOf(message));
       await new Promise((resolve) => setTimeout(resolve, 2));
     }, signal);
     let sent = 0;
@@ -178,7 +206,7 @@ describe('what others do to a topic', () => {
   });
 });
 
-describe('the first broker of the URL', () => {
+describe('a first broker in the URL', () => {
   let broker: KafkaBroker;
 
   beforeAll(async () => {
@@ -189,23 +217,20 @@ describe('the first broker of the URL', () => {
     await broker?.stop();
   });
 
-  test.each(['never answers', 'drops what it is told'])(
-    'that takes connections and %s is passed over',
-    async (what) => {
-      const first = await silentBroker({ drops: what.startsWith('drops') });
-      const { producer: make, consumer: read } = partsFor(`${first.address},${broker.address}`);
-      const topic = what.replaceAll(' ', '-');
-      const [producer, consumer] = [make(topic), read(topic, 'g')];
-      const got: string[] = [];
-      await producer.start(signal);
-      await consumer.start((message) => {
-        got.push(Buffer.from(message.value).toString());
-      }, signal);
-      producer.publish(Buffer.from('x'));
-      await waitFor(() => got.length === 1, { timeoutMs: 60_000, what: 'the record' });
-      await waitFor(async () => (await producer.probe(2000)).ok, { timeoutMs: 30_000, what: 'the probe' });
-      await Promise.all([producer.stop(), consumer.stop()]);
-      await first.stop();
-    },
-  );
+  test.each(['never answers', 'drops what it is told'])('that accepts connections and %s is skipped', async (what) => {
+    const first = await silentBroker({ drops: what.startsWith('drops') });
+    const { producer: make, consumer: read } = partsFor(`${first.address},${broker.address}`);
+    const topic = what.replaceAll(' ', '-');
+    const [producer, consumer] = [make(topic), read(topic, 'g')];
+    const got: string[] = [];
+    await producer.start(signal);
+    await consumer.start((message) => {
+      got.push(textOf(message));
+    }, signal);
+    producer.publish('x');
+    await waitFor(() => got.length === 1, { timeoutMs: 60_000, what: 'the record' });
+    await waitFor(async () => (await producer.probe(2000)).ok, { timeoutMs: 30_000, what: 'the probe' });
+    await Promise.all([producer.stop(), consumer.stop()]);
+    await first.stop();
+  });
 });

@@ -1,4 +1,5 @@
-// Producers and consumers on a real Apache Kafka broker: the same promises as in memory, topics as their URLs say, outages, TLS.
+// Producers and consumers on a real Apache Kafka broker: the same promises as in memory, topics as their URLs say,
+// outages, TLS.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { temporaryFolder } from '../support/cleanup.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { partsFor, signal } from '../support/kafka-parts.ts';
 import { readTopic } from '../support/kafka-reader.ts';
+import { textOf } from '../support/text-codec.ts';
 import { requireTool } from '../support/tools.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -26,18 +28,18 @@ describe('kafka:// with a real broker', () => {
 
   brokerConformance(() => partsFor(broker.address));
 
-  test('20,000 messages, none lost, none twice', async () => {
+  test('20,000 messages arrive, none lost and none twice', async () => {
     const { producer: make } = partsFor(broker.address);
     const producer = make('many');
     await producer.start(signal);
-    for (let i = 0; i < 20_000; i += 1) producer.publish(Buffer.from(`${i}`));
+    for (let i = 0; i < 20_000; i += 1) producer.publish(`${i}`);
     await producer.stop(20_000);
     const values = (await readTopic(broker.address, 'many', (count) => count >= 20_000)).map(String);
     expect(values).toHaveLength(20_000);
     expect(new Set(values).size).toBe(20_000);
   });
 
-  test('a topic is created as its URL says, and an existing one is changed to it', async () => {
+  test('a topic is created as its URL says, and an existing topic is reconfigured', async () => {
     const { producer: make } = partsFor(broker.address);
     const admin = new Admin({ clientId: 'test', bootstrapBrokers: [broker.address] });
     const configuration = async () => {
@@ -47,7 +49,7 @@ describe('kafka:// with a real broker', () => {
     const run = async (query: string) => {
       const producer = make('configured', undefined, query);
       await producer.start(signal);
-      producer.publish(Buffer.from('x'));
+      producer.publish('x');
       await waitFor(() => producer.pending() === 0, { timeoutMs: 20_000, what: 'the record' });
       await producer.stop();
     };
@@ -69,19 +71,19 @@ describe('kafka:// with a real broker', () => {
     await admin.close();
   });
 
-  test('an outage: start resolves, publish never blocks, all arrives once when the broker is back', async () => {
+  test('during an outage start resolves and publish does not block; when the broker is back everything arrives once', async () => {
     const { producer: make, log } = partsFor(broker.address);
     const producer = make('outage');
     await producer.start(signal);
-    producer.publish(Buffer.from('first'));
+    producer.publish('first');
     await waitFor(() => producer.pending() === 0, { timeoutMs: 20_000, what: 'the first record' });
     await broker.kill();
     const late = make('outage');
     await late.start(signal);
-    for (let i = 0; i < 3000; i += 1) producer.publish(Buffer.from(`a${i}`));
-    for (let i = 0; i < 3000; i += 1) late.publish(Buffer.from(`b${i}`));
+    for (let i = 0; i < 3000; i += 1) producer.publish(`a${i}`);
+    for (let i = 0; i < 3000; i += 1) late.publish(`b${i}`);
     expect(await late.probe(1000)).toMatchObject({ ok: false });
-    await waitFor(() => log.lines.some(({ event }) => event === 'kafka does not answer'), {
+    await waitFor(() => log.lines.some(({ event }) => event === 'Kafka unavailable'), {
       timeoutMs: 20_000,
       what: 'a warning',
     });
@@ -101,19 +103,19 @@ describe('kafka:// with a real broker', () => {
     const got = new Set<string>();
     await producer.start(signal);
     await consumer.start((message) => {
-      got.add(Buffer.from(message.value).toString());
+      got.add(textOf(message));
     }, signal);
-    producer.publish(Buffer.from('before'));
+    producer.publish('before');
     await waitFor(() => got.has('before'), { timeoutMs: 20_000, what: 'the first record' });
     await broker.kill();
     await broker.up();
-    producer.publish(Buffer.from('after'));
+    producer.publish('after');
     await waitFor(() => got.has('after'), { timeoutMs: 60_000, what: 'the record after the restart' });
     await Promise.all([producer.stop(), consumer.stop()]);
   });
 });
 
-describe('TLS', () => {
+describe('Kafka over TLS', () => {
   const folder = temporaryFolder('tls');
   const file = (name: string) => join(folder, name);
   let broker: KafkaBroker;
@@ -190,22 +192,22 @@ describe('TLS', () => {
     keyFile: file('client.key'),
   };
 
-  test('with the authority and a client certificate records go through', async () => {
+  test('records pass with the right authority and client certificate', async () => {
     const { producer: make, consumer: read } = partsFor(broker.address, kafkaTls(client));
     const producer = make('secret');
     const consumer = read('secret', 'g');
     const got: string[] = [];
     await producer.start(signal);
     await consumer.start((message) => {
-      got.push(Buffer.from(message.value).toString());
+      got.push(textOf(message));
     }, signal);
-    producer.publish(Buffer.from('hello'));
+    producer.publish('hello');
     await waitFor(() => got.length === 1, { timeoutMs: 30_000, what: 'the record' });
     expect(await producer.probe(5000)).toMatchObject({ ok: true });
     await Promise.all([producer.stop(), consumer.stop()]);
   });
 
-  test('unverified, when the setting says so', async () => {
+  test("the broker's certificate is not verified when the setting says so", async () => {
     const { producer: make } = partsFor(broker.address, kafkaTls({ ...client, skipVerify: true, caFile: undefined }));
     expect(await make('secret').probe(5000)).toMatchObject({ ok: true });
   });
@@ -221,7 +223,7 @@ describe('TLS', () => {
     expect(probe.details).toContain(broker.address);
   });
 
-  test('a file that cannot be read is refused with its setting', () => {
+  test('an unreadable file is refused with the name of its setting', () => {
     expect(() => kafkaTls({ ...client, caFile: file('nothing') })).toThrow(/KAFKA_TLS_CA_FILE/);
   });
 });

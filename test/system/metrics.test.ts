@@ -92,7 +92,7 @@ function sumOf(text: string, name: string, ...labels: string[]): number {
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
-test('a scrape under load takes a few milliseconds, names everything in the table and nothing else, and no announcement is lost by it', async () => {
+test('a scrape under load has exactly the metrics of the table and loses no announcement', async () => {
   await peer.publishMany({ topic: subtree, subtrees: COUNT, ratePerSecond: RATE });
   const judged = (text: string) =>
     sumOf(text, 'teranode_p2p_gossip_messages_total', 'topic="subtree"', 'reason="processed"');
@@ -122,14 +122,14 @@ test('a scrape under load takes a few milliseconds, names everything in the tabl
   expect(sumOf(after, 'teranode_p2p_kafka_dropped_total')).toBe(0);
 });
 
-test('series stay few, however many hashes and peers are heard of', async () => {
+test('the number of series is bounded, however many hashes and peers there are', async () => {
   const series = (text: string) => text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
   const { text } = await scrape();
   expect(text).not.toContain(peer.peerId);
   expect(series(text)).toBeLessThan(3000);
 });
 
-test('what the libraries count of themselves is told: mesh, bytes, verdicts', async () => {
+test('the libraries’ own metrics are included: mesh, bytes, validation results', async () => {
   const { text } = await scrape();
   expect(sumOf(text, 'gossipsub_mesh_peer_count', `"${subtree}"`)).toBeGreaterThanOrEqual(1);
   expect(sumOf(text, 'gossipsub_pre_validation_valid_total', `"${subtree}"`)).toBeGreaterThanOrEqual(COUNT);

@@ -46,8 +46,8 @@ describe.each(['noise', 'tls'] as const)('without a private network, over %s onl
   });
 });
 
-describe('our node as bootstrap', () => {
-  test('two Go peers and two of ours find each other, ours at once', async () => {
+describe('our node as bootstrap node', () => {
+  test('two Go peers and two of our nodes find each other through it, ours at once', async () => {
     const settings = privateNetwork('regtest');
     const bootstrap = await ServerProcess.start({ settings });
     const joining = { ...settings, p2p_bootstrap_addresses: bootstrap.address };
@@ -97,7 +97,7 @@ describe('our node as bootstrap', () => {
 });
 
 describe('relay', () => {
-  test('a node that nobody can dial is reached through a third one', async () => {
+  test('reaches a node that nobody can dial through a third node', async () => {
     const settings = { ...privateNetwork('regtest'), p2p_max_cached_peers: '0' };
     const relay = await ServerProcess.start({ settings: { ...settings, p2p_enable_relay_service: 'true' } });
     const hidden = await ServerProcess.start({
@@ -129,7 +129,7 @@ describe('NAT traversal', () => {
   test.each([
     ['on', 'true'],
     ['off', 'false'],
-  ])('%s by its settings: the node starts and stops cleanly, with no router in reach', async (_state, value) => {
+  ])('with %s enabled, the node starts and stops cleanly without a router', async (_state, value) => {
     const server = await ServerProcess.start({
       isolated: true,
       settings: {

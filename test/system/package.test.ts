@@ -11,7 +11,7 @@ import { waitFor } from '../support/wait.ts';
 /** The Node that the checkout's scripts run. */
 const NODE = process.execPath;
 
-describe('the package', () => {
+describe('the published package', () => {
   const project = temporaryFolder('consumer');
   const installed = join(project, 'node_modules/teranode-p2p');
   const bin = join(project, 'node_modules/.bin/teranode-p2p');
@@ -46,7 +46,7 @@ describe('the package', () => {
     });
   });
 
-  test('brings no Node of its own: its user’s stays', () => {
+  test('does not replace the Node.js of its user', () => {
     expect(existsSync(join(project, 'node_modules/.bin/node'))).toBe(false);
     const path = (process.env.PATH ?? '')
       .split(':')
@@ -57,7 +57,7 @@ describe('the package', () => {
     expect(execFileSync('npm', ['run', '-s', 'version'], { cwd: project, encoding: 'utf8', env }).trim()).toBe(system);
   });
 
-  test('holds built JavaScript, types, the shipped settings, and no TypeScript source', () => {
+  test('contains built JavaScript, types and the default settings, and no TypeScript source', () => {
     for (const name of [
       'dist/index.js',
       'dist/index.d.ts',
@@ -72,7 +72,7 @@ describe('the package', () => {
     expect(JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')).optionalDependencies).toBeUndefined();
   });
 
-  test('on a Node too old it says which it needs', () => {
+  test('names the required version on a Node.js that is too old', () => {
     const preload = join(project, 'old.cjs');
     writeFileSync(
       preload,
@@ -87,7 +87,7 @@ describe('the package', () => {
     expect(stderr).toContain('needs Node 22.22 or newer');
   });
 
-  test('its program runs: help, version, a start, a stop', async () => {
+  test('has a program that runs: help, version, start, stop', async () => {
     const run = (...args: string[]) => spawnSync(NODE, [bin, ...args], { encoding: 'utf8', cwd: installed });
     expect(run('--help').stdout).toContain('teranode-p2p start');
     expect(run('--version').stdout).toMatch(/^(v\d|Unknown)/);
@@ -110,7 +110,7 @@ describe('the package', () => {
     expect(await exited).toBe(0);
   });
 
-  test('is imported by its name, with types', () => {
+  test('can be imported by its name, with types', () => {
     writeFileSync(
       join(project, 'use.mjs'),
       "import { decodeBlock, NETWORKS } from 'teranode-p2p'; console.log(decodeBlock(new Uint8Array()).ok, NETWORKS.mainnet.name);",

@@ -16,7 +16,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-test('hundreds of silent sockets of one address keep nobody of another from connecting', async () => {
+test('hundreds of silent sockets from one address do not prevent connections from another', async () => {
   const server = await ServerProcess.start({ settings: privateNetwork('regtest') });
   stops.push(() => server.stop());
   const port = Number(/\/tcp\/(\d+)/.exec(server.address)?.[1]);
@@ -53,7 +53,7 @@ test('hundreds of silent sockets of one address keep nobody of another from conn
   expect(await server.metric('teranode_p2p_pending_inbound_connections ')).toBeLessThanOrEqual(64);
 });
 
-test('places are free again when sockets close, and when handshakes are over', async () => {
+test('slots are free again when sockets close and when handshakes end', async () => {
   const server = await ServerProcess.start({ settings: privateNetwork('regtest') });
   stops.push(() => server.stop());
   const port = Number(/\/tcp\/(\d+)/.exec(server.address)?.[1]);

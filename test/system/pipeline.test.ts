@@ -24,7 +24,7 @@ import { waitFor } from '../support/wait.ts';
 
 const COUNT = 5000;
 
-describe.each(DRESSES)('announcements of a Go network end in Kafka, %s', (_dress, settings, dress) => {
+describe.each(DRESSES)('announcements of a Go network reach Kafka, %s', (_dress, settings, dress) => {
   let broker: KafkaBroker;
   let server: ServerProcess;
   let publisher: GoPeer;
@@ -59,7 +59,7 @@ describe.each(DRESSES)('announcements of a Go network end in Kafka, %s', (_dress
     await broker?.stop();
   });
 
-  test('5,000 real headers and 5,000 subtrees at 1,000 a second: 10,000 records, decoded and equal, none lost, none twice', async () => {
+  test('5,000 real headers and 5,000 subtrees at 1,000 per second become 10,000 equal records, none lost, none twice', async () => {
     const folder = temporaryFolder('messages');
     const blocks = mainnetHeaders().map((header, height) => blockFields(header, height, publisher.peerId));
     const subtrees = Array.from({ length: COUNT }, () => subtreeFields(publisher.peerId));
@@ -95,8 +95,8 @@ describe.each(DRESSES)('announcements of a Go network end in Kafka, %s', (_dress
   });
 });
 
-describe('what our own chain mines is announced', () => {
-  test('blocks mined in regtest arrive at both Go peers with the right header', async () => {
+describe('blocks of our own chain', () => {
+  test('mined in regtest arrive at both Go peers with the right header', async () => {
     const topics = topicsOf('regtest');
     const server = await ServerProcess.start({
       settings: { ...privateNetwork('regtest'), embedded_chain_mine_interval: '300ms' },

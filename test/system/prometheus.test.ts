@@ -33,7 +33,7 @@ afterAll(async () => {
   await Promise.all([prometheus?.stop(), peer?.stop(), server?.stop()]);
 });
 
-test('it reads every scrape, and knows the peer and the announcement', async () => {
+test('Prometheus reads every scrape and sees the peer and the announcement', async () => {
   await waitFor(async () => (await prometheus.query('teranode_p2p_connected_peers == 1')).length === 1, {
     what: 'the peer in Prometheus',
   });
@@ -48,7 +48,7 @@ test('it reads every scrape, and knows the peer and the announcement', async () 
   await waitFor(read, { what: 'a scrape that was read' });
 });
 
-test('every rule of the alerts is evaluated, and none fires at a healthy server', async () => {
+test('every alert rule is evaluated, and none fires for a healthy server', async () => {
   const written = readFileSync(join(REPO, 'docs/alerts.yml'), 'utf8').match(/- alert: (\w+)/g) ?? [];
   const evaluated = async () => {
     const rules = await prometheus.rules();
@@ -63,7 +63,7 @@ test('every rule of the alerts is evaluated, and none fires at a healthy server'
   expect(firing.map(({ name }) => name)).toEqual([]);
 });
 
-test('every question of the dashboard has an answer', async () => {
+test('every query of the dashboard has a result', async () => {
   const { panels } = JSON.parse(readFileSync(join(REPO, 'docs/grafana-dashboard.json'), 'utf8')) as {
     readonly panels: readonly Panel[];
   };
@@ -79,7 +79,7 @@ test('every question of the dashboard has an answer', async () => {
   expect(refused).toEqual([]);
 });
 
-test('a server that is gone is noticed', async () => {
+test('a stopped server fires an alert', async () => {
   await server.stop();
   await waitFor(async () => (await prometheus.target()).health === 'down', { what: 'a scrape without an answer' });
   const isNoticed = async () => {

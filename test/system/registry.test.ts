@@ -116,7 +116,7 @@ function expectWithinBounds(metrics: string): void {
   }
 }
 
-test('10,000 gossiped peer ids leave memory and registry within their bounds; getPeers lists exactly the connected ones, with every field we can know filled', async () => {
+test('10,000 gossiped peer IDs leave memory and registry within their bounds; getPeers lists exactly the connected peers with every known field', async () => {
   const dialled = await startPeer();
   const server = await ServerProcess.start({
     settings: { ...SETTINGS, p2p_static_peers: dialled.addresses[0] ?? '', p2p_ban_whitelist: 'static' },

@@ -29,7 +29,7 @@ afterEach(async () => {
   for (const each of running.splice(0).reverse()) await each.stop();
 });
 
-test('are charged all the same', async () => {
+test('reports of validation during an outage still penalize their author', async () => {
   const broker = run(await KafkaBroker.start());
   const services = run(await ReferenceServiceProcess.start());
   const settings = {

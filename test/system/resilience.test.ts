@@ -35,7 +35,7 @@ const KEPT_ON_SIGNAL = `
 `;
 
 describe('restart', () => {
-  test('keeps the peer id and reconnects to the peers of before', async () => {
+  test('keeps the peer ID and reconnects to its previous peers', async () => {
     const dataFolder = temporaryFolder('restart');
     const settings = privateNetwork('regtest');
     const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
@@ -56,8 +56,8 @@ describe('restart', () => {
   });
 });
 
-describe('broker away for 20 s at 500 announcements a second', () => {
-  test('gossip goes on, memory stays flat, and exactly what the bounded queue held arrives after', async () => {
+describe('broker down for 20 s at 500 announcements per second', () => {
+  test('gossip continues, memory stays flat, and exactly the content of the bounded queue arrives afterwards', async () => {
     const bound = 6000;
     const broker = await KafkaBroker.start();
     const server = await ServerProcess.start({

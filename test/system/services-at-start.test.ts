@@ -18,10 +18,10 @@ async function startServices(options: Parameters<typeof ReferenceServiceProcess.
   return services;
 }
 
-describe('a blockchain service that is not there at start', () => {
-  const WAITS = 'blockchain service does not answer, waiting';
+describe('a blockchain service that is down at start', () => {
+  const WAITS = 'waiting for blockchain service';
 
-  test('is waited for; the server gets ready when it comes', async () => {
+  test('is awaited, and the server becomes ready when it comes up', async () => {
     const port = await freePort();
     const http = await freePort();
     const begun = begin({ ...servicesAt(`127.0.0.1:${port}`), p2p_http_listen_address: `127.0.0.1:${http}` });
@@ -35,13 +35,13 @@ describe('a blockchain service that is not there at start', () => {
     expect(await begun.stop()).toBe(0);
   });
 
-  test('a server told to stop while it waits ends with code 0', async () => {
+  test('does not prevent a stop, which ends with exit code 0', async () => {
     const begun = begin(servicesAt(`127.0.0.1:${await freePort()}`));
     await begun.awaitLine(WAITS);
     expect(await begun.stop()).toBe(0);
   });
 
-  test('and so does one that waits for the state machine to leave IDLE, whose service is killed meanwhile', async () => {
+  test('does not prevent a stop when it is killed while the server waits for the FSM to leave IDLE', async () => {
     const services = await startServices({ fsmState: 'IDLE' });
     const begun = begin(servicesAt(services.address));
     await waitFor(async () => (await services.counts('WaitUntilFSMTransitionFromIdleState')).calls > 0, {

@@ -44,11 +44,11 @@ function settingsFor(address: string): Record<string, string> {
     server_certFile: own.certFile,
     server_keyFile: own.keyFile,
     server_caFile: authority.certFile,
-    grpc_admin_api_key: KEY,
+    p2p_services_api_key: KEY,
   };
 }
 
-test('all three are reached over TLS, with the server’s certificate as the client’s, and with its key', async () => {
+test('all three are reached over TLS, with the server’s certificate as the client’s, and with p2p_services_api_key', async () => {
   const called = await startServices();
   const server = await ServerProcess.start({ settings: settingsFor(called.address) });
   running.push(server);
@@ -62,16 +62,13 @@ test('all three are reached over TLS, with the server’s certificate as the cli
   });
 });
 
-test('without the authority that signed theirs a server waits, is not ready, and says why', async () => {
+test('a server without the authority of the services waits, is not ready, and says why', async () => {
   const called = await startServices();
   const { server_caFile: _unset, ...settings } = settingsFor(called.address);
   const http = `127.0.0.1:${await freePort()}`;
   const begun = begin({ ...settings, p2p_http_listen_address: http });
   running.push(begun);
-  await begun.awaitLine(
-    'blockchain service does not answer, waiting',
-    /self-signed certificate|unable to .+ certificate/,
-  );
+  await begun.awaitLine('waiting for blockchain service', /self-signed certificate|unable to .+ certificate/);
   const ready = await waitFor(async () => await probe(http, '/health/ready'), { timeoutMs: 30_000, what: 'an answer' });
   expect(ready).toMatchObject({ status: 503, body: expect.stringContaining('blockchain: FAILED') });
   expect(begun.hasLogged('ready')).toBe(false);

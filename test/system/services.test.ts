@@ -76,8 +76,8 @@ function errorLines(server: ServerProcess): unknown[] {
   return server.output.json.filter(({ level }) => level === 'error' || level === 'fatal');
 }
 
-describe('with all three services', () => {
-  test('it waits until the state machine leaves IDLE; it lives meanwhile, is not ready, and nobody can connect', async () => {
+describe('a server with all three services', () => {
+  test('waits until the FSM leaves IDLE; meanwhile it is alive, not ready, and accepts no connections', async () => {
     const services = await startServices({ fsmState: 'IDLE' });
     const [httpPort, port] = [await freePort(), await freePort()];
     const address = `127.0.0.1:${httpPort}`;
@@ -103,7 +103,7 @@ describe('with all three services', () => {
     expect(await awaitFailing(address)).toMatchObject({ fsm: 'RUNNING' });
   });
 
-  test('its key is kept by the blockchain service: in another data folder it is the same peer', async () => {
+  test('keeps its private key in the blockchain service, so it has the same peer ID in another data folder', async () => {
     const services = await startServices();
     const first = await startServer(servicesAt(services.address));
     await first.stop();
@@ -112,7 +112,7 @@ describe('with all three services', () => {
     expect(second.peerId).toBe(first.peerId);
   });
 
-  test('what is mined is announced: subtree, block with its header, mining-on', async () => {
+  test('announces subtree, block with its header, and mining-on of a mined block', async () => {
     const services = await startServices();
     const server = await startServer(servicesAt(services.address));
     const peer = await listener(server);
@@ -143,7 +143,7 @@ describe('with all three services', () => {
     expect(blocks.map(previousOf)).toEqual([GENESIS, blocks[0]?.hash]);
   });
 
-  test('not announced: blocks that are invalid or turn out so, and the tip that each subscription repeats', async () => {
+  test('does not announce invalid blocks, blocks that turn out invalid, or the tip that each subscription repeats', async () => {
     const [services, elsewhere] = [await startServices(), await startServices()];
     const server = await startServer(servicesAt(services.address));
     const peer = await listener(server);
@@ -168,7 +168,7 @@ describe('with all three services', () => {
     expect(await heardBlocks(peer)).toEqual([first.hash, second.hash, third.hash]);
   });
 
-  test('silent while the chain catches up or syncs, and only then', async () => {
+  test('announces nothing while the FSM catches up or syncs, and only then', async () => {
     const services = await startServices();
     const server = await startServer(servicesAt(services.address));
     const peer = await listener(server);
@@ -186,7 +186,7 @@ describe('with all three services', () => {
     expect(await heardBlocks(peer)).toEqual(announced);
   });
 
-  test('its status carries block assembly, the work of its chain and the state of the state machine', async () => {
+  test('has block assembly, chain work and the FSM state in its status', async () => {
     const services = await startServices();
     const server = await startServer(servicesAt(services.address));
     const peer = await listener(server);
@@ -238,8 +238,8 @@ describe('with all three services', () => {
   });
 });
 
-describe('the blockchain service killed for 20 s and started again', () => {
-  test('under a stream of blocks: every block that is best afterwards is announced once, readiness shows it, nothing throws', async () => {
+describe('a blockchain service killed for 20 s and restarted', () => {
+  test('during a stream of blocks loses no best block, which is announced once; readiness shows the outage', async () => {
     const services = await startServices();
     const server = await startServer(servicesAt(services.address));
     const peer = await listener(server);
@@ -281,7 +281,7 @@ describe('the blockchain service killed for 20 s and started again', () => {
     expect(errorLines(server)).toEqual([]);
   });
 
-  test('between hearing of a block and announcing it: it is announced afterwards', async () => {
+  test('between the notification and the announcement of a block delays the announcement', async () => {
     const services = await startServices();
     const server = await startServer(servicesAt(services.address));
     const peer = await listener(server);
@@ -301,7 +301,7 @@ describe('the blockchain service killed for 20 s and started again', () => {
     expect(errorLines(server)).toEqual([]);
   });
 
-  test('comes back through IDLE: a block that it had stored and never told is announced once when it runs, not before', async () => {
+  test('that returns through IDLE has its stored, never reported block announced once when RUNNING', async () => {
     const services = await startServices();
     const server = await startServer(servicesAt(services.address));
     const peer = await listener(server);
@@ -330,7 +330,7 @@ describe('the blockchain service killed for 20 s and started again', () => {
     expect(errorLines(server)).toEqual([]);
   });
 
-  test('a server that is told to stop meanwhile stops cleanly', async () => {
+  test('does not prevent a clean stop of the server', async () => {
     const services = await startServices();
     const server = await startServer(servicesAt(services.address));
     await services.setFsmState('IDLE');
@@ -339,12 +339,12 @@ describe('the blockchain service killed for 20 s and started again', () => {
     await services.kill();
     await awaitFailing(server.ready.httpAddress, 'blockchain', 'fsm', 'block_validation');
     expect((await server.stop()).code).toBe(0);
-    expect(server.output.json.filter(({ event }) => event === 'part did not stop cleanly')).toEqual([]);
+    expect(server.output.json.filter(({ event }) => event === 'failed to stop part')).toEqual([]);
     expect(server.output.json.some(({ event }) => event === 'stopped')).toBe(true);
   });
 });
 
-test('readiness names what is missing: the broker, each service, the state machine; liveness depends on none of them', async () => {
+test('readiness names what is missing: the broker, each service, the FSM; liveness depends on none of them', async () => {
   const broker = await KafkaBroker.start();
   running.push(broker);
   const [blockchain, validation] = [await startServices(), await startServices()];
@@ -398,7 +398,7 @@ test.each([
   ['kafka_invalidBlocksConfig', 'kafka_invalid_blocks'],
   ['kafka_invalidSubtreesConfig', 'kafka_invalid_subtrees'],
   ['kafka_rejectedTxConfig', 'kafka_rejected_tx'],
-])('%s may name a broker of its own; readiness names it alone while that one is away', async (key, check) => {
+])('%s may name a broker of its own, and readiness names only that one while it is down', async (key, check) => {
   const broker = `127.0.0.1:${await freePort()}`;
   const server = await startServer({ ...SETTINGS, [key]: `kafka://${broker}/reports` });
   const said = await awaitFailing(server.ready.httpAddress, check);

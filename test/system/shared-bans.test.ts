@@ -67,7 +67,7 @@ async function banHoldsAtOther(one: ServerProcess, other: ServerProcess): Promis
   }
 }
 
-test('banned at one, refused at the other within a second, also after PostgreSQL was restarted in between; scores add up', async () => {
+test('a ban at one server is enforced at the other within a second, also after a restart of PostgreSQL; scores add up', async () => {
   const settings = await settingsOf('two_servers');
   const one = await ServerProcess.start({ settings });
   const other = await ServerProcess.start({ settings });
@@ -107,7 +107,7 @@ test('banned at one, refused at the other within a second, also after PostgreSQL
   }
 });
 
-test('an automatic ban spares the address at which the other server sees somebody else', async () => {
+test('an automatic ban spares an address at which the other server sees another peer', async () => {
   const settings = await settingsOf('one_address');
   const one = await ServerProcess.start({ settings });
   const other = await ServerProcess.start({ settings });
@@ -143,7 +143,7 @@ test('an automatic ban spares the address at which the other server sees somebod
   }
 });
 
-test('PostgreSQL stopped for 30 s: bans stay enforced, new ones are kept and written when it is back', async () => {
+test('while PostgreSQL is stopped for 30 s bans stay enforced; new ones are written when it is back', async () => {
   const settings = await settingsOf('outage');
   const server = await ServerProcess.start({ settings });
   const peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest') });
@@ -175,7 +175,7 @@ test('PostgreSQL stopped for 30 s: bans stay enforced, new ones are kept and wri
   }
 });
 
-test('bans of a Go deployment in the same database are in force, and taken over once', async () => {
+test('bans of a Go deployment in the same database are imported once and in force', async () => {
   const settings = await settingsOf('go_deployment');
   await postgres.sql(
     `CREATE TABLE bans (key TEXT PRIMARY KEY, expiration_time TEXT NOT NULL, subnet TEXT NOT NULL);

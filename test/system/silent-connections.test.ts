@@ -35,8 +35,8 @@ function privateKey(): string {
 }
 
 // They wait for the same times, each with a server of its own.
-describe.concurrent('noticed', () => {
-  test('a peer that comes back while its old connection is dead hears us again', async () => {
+describe.concurrent('silent connections', () => {
+  test('a peer that reconnects while its old connection is dead receives our gossip again', async () => {
     const server = await startServer();
     const speaker = await goPeer({ allow: [server.peerId] });
     await speaker.connect(server.address);
@@ -60,7 +60,7 @@ describe.concurrent('noticed', () => {
     expect(await server.metric('teranode_p2p_connected_peers')).toBe(2);
   });
 
-  test('a static peer that hangs no longer counts as connected, and is dialled until it is back', async () => {
+  test('a hanging static peer stops counting as connected and is dialled until it is back', async () => {
     const peer = await goPeer();
     const [address = ''] = peer.addresses;
     const server = await startServer({ p2p_static_peers: address });

@@ -8,7 +8,7 @@ import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
 describe('npm start', () => {
-  test('listens, says where, answers /health, and a second node with the first as static peer connects to it', async () => {
+  test('listens, logs its addresses, answers /health, and accepts a second node that has it as static peer', async () => {
     const first = await ServerProcess.start();
     const second = await ServerProcess.start({ settings: { p2p_static_peers: first.address } });
     try {
@@ -30,7 +30,7 @@ describe('npm start', () => {
     expect(first.output.json.at(-1)?.event).toBe('stopped');
   });
 
-  test('stdout carries JSON lines only, beside the banner of npm', async () => {
+  test('writes only JSON lines to stdout, besides npm’s banner', async () => {
     const server = await ServerProcess.start();
     await server.stop();
     expect(server.output.text.filter((line) => line !== '' && !line.startsWith('> '))).toEqual([]);
@@ -39,7 +39,7 @@ describe('npm start', () => {
     );
   });
 
-  test('with logLevel ERROR or FATAL it still says that it is ready, and its new key once, and nothing else', async () => {
+  test('logs only the ready line and its new key with logLevel ERROR or FATAL', async () => {
     for (const logLevel of ['ERROR', 'FATAL']) {
       const server = await ServerProcess.start({ settings: { logLevel } });
       expect((await server.stop()).code).toBe(0);
@@ -48,7 +48,7 @@ describe('npm start', () => {
         {
           level: 'info',
           time: expect.any(Number),
-          event: 'admin key generated',
+          event: 'generated admin key',
           file: join(server.dataFolder, 'admin.key'),
           key,
         },
@@ -60,7 +60,7 @@ describe('npm start', () => {
     }
   });
 
-  test('over IPv6 too', async () => {
+  test('works over IPv6 too', async () => {
     const first = await ServerProcess.start({ settings: { p2p_listen_addresses: '127.0.0.1 | ::1' } });
     const address = first.ready.listenAddresses.find((each) => each.startsWith('/ip6/::1/tcp/')) ?? '';
     const second = await ServerProcess.start({ settings: { p2p_listen_addresses: '::1', p2p_static_peers: address } });
@@ -73,13 +73,13 @@ describe('npm start', () => {
     }
   });
 
-  test('Ctrl-C stops it cleanly, though it comes twice', async () => {
+  test('stops cleanly on Ctrl-C, even when pressed twice', async () => {
     const server = await ServerProcess.start();
     await server.interrupt();
     await waitFor(() => server.output.json.at(-1)?.event === 'stopped', { what: 'the end' });
   });
 
-  test('settings that are wrong are refused with exit code 2, all of them at once', async () => {
+  test('reports all invalid settings at once and exits with code 2', async () => {
     const { code, errors } = await ServerProcess.runToEnd({
       settings: {
         p2p_port: 'ninety',
@@ -95,7 +95,7 @@ describe('npm start', () => {
     expect(errors).not.toContain('testkey');
   });
 
-  test('what would fail later is refused at once too, before anything is stored', async () => {
+  test('reports settings that would fail later at once, before anything is stored', async () => {
     const dataFolder = join(temporaryFolder('refused'), 'data');
     const wrong = {
       p2p_advertise_addresses: 'example.com:99999',
@@ -119,7 +119,7 @@ describe('npm start', () => {
     expect(existsSync(dataFolder)).toBe(false);
   });
 
-  test('two nodes never share a dataFolder', async () => {
+  test('refuses a dataFolder that another node uses', async () => {
     const dataFolder = temporaryFolder('shared');
     const first = await ServerProcess.start({ dataFolder });
     const second = await ServerProcess.runToEnd({ dataFolder });
@@ -128,7 +128,7 @@ describe('npm start', () => {
     expect(second.errors).toContain('DATA_FOLDER_LOCKED');
   });
 
-  test('a kill leaves no lock behind, and the peer id stays', async () => {
+  test('leaves no lock behind when killed, and keeps its peer ID', async () => {
     const dataFolder = temporaryFolder('killed');
     const first = await ServerProcess.start({ dataFolder });
     await first.kill();
@@ -137,7 +137,7 @@ describe('npm start', () => {
     expect(second.peerId).toBe(first.peerId);
   });
 
-  test('a port in use is told', async () => {
+  test('reports a port that is in use', async () => {
     const first = await ServerProcess.start();
     const port = /tcp\/(\d+)/.exec(first.address)?.[1] ?? '';
     const second = await ServerProcess.runToEnd({ settings: { p2p_port: port } });
@@ -146,7 +146,7 @@ describe('npm start', () => {
     expect(second.errors).toContain('LISTEN_FAILED');
   });
 
-  test('with no broker the server gets ready, and readiness says what is missing', async () => {
+  test('becomes ready without a broker, and readiness names what is missing', async () => {
     const server = await ServerProcess.start({ settings: { kafka_blocksConfig: 'kafka://127.0.0.1:1/blocks' } });
     const { status, body } = await server.get('/health/ready');
     expect(status).toBe(503);
@@ -157,7 +157,7 @@ describe('npm start', () => {
     expect(stopped.ms).toBeLessThan(5000);
   });
 
-  test('a key of the settings decides the peer id', async () => {
+  test('takes its peer ID from the private key in the settings', async () => {
     const conf = readFileSync(new URL('../data/settings/teranode-2025-09-settings.conf', import.meta.url), 'utf8');
     for (const name of ['docker.teranode1', 'docker.teranode2']) {
       const hex =

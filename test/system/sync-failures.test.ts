@@ -195,7 +195,7 @@ describe('a peer that claims a height of a million, chosen before an honest one 
     ['block validation reports the peer', 'fetch-liar-reported', wasReported, [offence]],
     ['nothing comes of it', 'fetch-liar-silent', nothingHappened, []],
   ])(
-    '%s: the honest peer is chosen, the liar pays once for a failure and is not chosen again, nor after it reconnects',
+    '%s: the honest peer is chosen; the liar is penalized once and not chosen again, even after it reconnects',
     async (_name, topic, fail, offences) => {
       const honestUrl = await dataHub();
       const honest = await startNode({
@@ -246,7 +246,7 @@ describe('a peer that claims a height of a million, chosen before an honest one 
 
 describe('with a sync peer', () => {
   test.each(['CATCHINGBLOCKS', 'LEGACYSYNCING'] as const)(
-    'while RUNNING news of others is handed on; while %s it is not, nor what is below the sync peer, and both are still relayed',
+    'passes announcements of other peers to Kafka while RUNNING; while %s it only forwards them, and those below the sync peer’s height',
     async (state) => {
       const topic = `fetch-during-${state.toLowerCase()}`;
       const { services, server } = await startBehind(topic, { p2p_max_wait_for_min_peers: '1h' });

@@ -192,7 +192,7 @@ describe('a devnet of five nodes in five processes', () => {
     await Promise.all(ahead?.filter((each) => !killed.has(each)).map(({ server }) => server.stop()) ?? []);
   });
 
-  test('a lower score goes before a higher chain', async () => {
+  test('prefers a lower score to a higher chain', async () => {
     const behind = await start('fetch-by-score');
     const operator = new GoGrpcClient({ address: behind.ready.grpcAddress, key: KEY });
     running.push(behind, operator);
@@ -203,7 +203,7 @@ describe('a devnet of five nodes in five processes', () => {
     expect(await awaitFetches('fetch-by-score', 1)).toEqual([bestOf(of(1600))]);
   });
 
-  test('who has no DataHub that answers is passed over, or left when that is found out', async () => {
+  test('skips a peer whose DataHub does not answer, or leaves it once that is known', async () => {
     of(2500).hub.status = 503;
     const behind = await start('fetch-by-health');
     running.push(behind);
@@ -215,7 +215,7 @@ describe('a devnet of five nodes in five processes', () => {
     });
   });
 
-  test('the forced peer is honoured: before better ones, and nobody instead of it', async () => {
+  test('uses only the forced peer, even when others are better', async () => {
     const forced = of(400);
     const behind = await start('fetch-forced', { p2p_force_sync_peer: forced.server.peerId });
     running.push(behind);
@@ -227,7 +227,7 @@ describe('a devnet of five nodes in five processes', () => {
     expect(await fetches('fetch-forced')).toHaveLength(1);
   });
 
-  test('who claims a height of a million with a block of our own chain is never chosen', async () => {
+  test('never chooses a peer that claims a height of a million for a block of our own chain', async () => {
     const behind = await start('fetch-refuted');
     running.push(behind);
     const hub = await dataHub();
@@ -237,7 +237,7 @@ describe('a devnet of five nodes in five processes', () => {
     expect(await liar.isConnectedTo(behind.peerId)).toBe(true);
   });
 
-  describe('the one behind', () => {
+  describe('the node that is behind', () => {
     const topic = 'fetch-best';
     let behind: ServerProcess;
 
@@ -249,7 +249,7 @@ describe('a devnet of five nodes in five processes', () => {
       await behind?.stop();
     });
 
-    test('picks the highest of spotless peers, and is told by Kafka what to fetch, once', async () => {
+    test('chooses the highest peer without a score, and triggers the fetch through Kafka once', async () => {
       expect(await awaitFetches(topic, 1)).toEqual([bestOf(of(2500))]);
       expect(await fetches(topic)).toHaveLength(1);
     });
@@ -269,7 +269,7 @@ describe('a devnet of five nodes in five processes', () => {
 });
 
 describe('without bootstrap addresses', () => {
-  test('a version from a peer ahead triggers at once; one without a best hash does not', async () => {
+  test('a version from a peer that is ahead triggers at once; one without a best hash does not', async () => {
     const behind = await startBehind('fetch-at-once', {
       p2p_min_peers_for_sync: '10',
       p2p_max_wait_for_min_peers: '1h',

@@ -1,4 +1,5 @@
-// `/p2p-ws` of a running node, from outside: a client written from the specification, frames recorded from a Go server, many clients, bad clients.
+// `/p2p-ws` of a running node, from outside: a client written from the specification, frames recorded from a Go server,
+// many clients, bad clients.
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -77,7 +78,7 @@ async function stopScene(scene: Scene | undefined): Promise<void> {
   await Promise.all([scene?.peer.stop(), scene?.server.stop()]);
 }
 
-describe('frames, against those recorded from a Go server', () => {
+describe('WebSocket frames compared with those recorded from a Go server', () => {
   let scene: Scene;
   let client: RawWebSocket;
   const author = () => scene.peer.peerId;
@@ -149,7 +150,7 @@ describe('frames, against those recorded from a Go server', () => {
     expect(timeless(await frameOf('node_status'))).toBe(timeless(text));
   });
 
-  test('PING each ten seconds, byte by byte but for the time and who we are', async () => {
+  test('PING each ten seconds, byte by byte except for time, URL and peer ID', async () => {
     const pings = await waitFor(
       () => {
         const texts = client.texts().filter((text) => text.includes('"type":"PING"'));
@@ -170,7 +171,7 @@ describe('frames, against those recorded from a Go server', () => {
     }
   });
 
-  test('only the types that were asked for; unknown ones are refused before the upgrade', async () => {
+  test('sends only the subscribed types, and refuses unknown types before the upgrade', async () => {
     const address = scene.server.ready.httpAddress;
     const filtered = await RawWebSocket.open(address, { path: '/p2p-ws?types=subtree' });
     const mark = subtreeFields(author());
@@ -190,7 +191,7 @@ function miningOn(author: string) {
   return { Hash: hash(), PreviousHash: hash(), DataHubURL: DATA_HUB, PeerID: author, Miner: 'm', ...numbers };
 }
 
-test('what this node mines and announces itself is told too, once each', async () => {
+test('announcements of this node itself are sent too, once each', async () => {
   const server = await ServerProcess.start({
     settings: { ...privateNetwork('regtest'), embedded_chain_mine_interval: '300ms' },
   });
@@ -210,7 +211,7 @@ test('what this node mines and announces itself is told too, once each', async (
   }
 });
 
-describe('a thousand clients', () => {
+describe('a thousand WebSocket clients', () => {
   const READERS = 950;
   const SILENT = 50;
   const RATE = 1000;
@@ -228,7 +229,7 @@ describe('a thousand clients', () => {
     await stopScene(scene);
   });
 
-  test('of which 50 never read, at 1,000 announcements a second: the 950 get every frame, the 50 are closed, memory stays', async () => {
+  test('of which 50 never read, at 1,000 announcements per second: 950 get every frame, 50 are closed, memory stays flat', async () => {
     const { server, peer, url } = scene;
     expect(await go.open({ group: 'readers', url, clients: READERS })).toEqual({ opened: READERS, refused: {} });
     expect(await go.open({ group: 'silent', url, clients: SILENT, reads: false })).toEqual({
@@ -270,7 +271,7 @@ describe('a thousand clients', () => {
   });
 });
 
-describe('bad clients', () => {
+describe('hostile WebSocket clients', () => {
   const MANY = 1000;
   const COUNT = 4000;
   let scene: Scene;
@@ -287,7 +288,7 @@ describe('bad clients', () => {
   });
 
   /** While they are bad, twenty others get 200 subtrees a second: all of them. */
-  test('a thousand plain GETs, a thousand half upgrades, a thousand behind requests, 10 MB frames, resets: nothing happens to others', async () => {
+  test('with plain GETs, half upgrades, pipelined requests, 10 MB frames and resets do not affect others', async () => {
     const { server, peer, url } = scene;
     const address = server.ready.httpAddress;
     await go.open({ group: 'good', url, clients: 20 });
@@ -349,7 +350,7 @@ describe('bad clients', () => {
 test.each([
   ['beyond the bound of the setting', { p2p_ws_max_clients: '3', p2p_ws_max_clients_per_address: '3' }, 503],
   ['beyond half of it, of one address', { p2p_ws_max_clients: '6' }, 429],
-])('%s clients are refused clearly, and pages of other origins', async (_what, bounds, status) => {
+])('refuses %s clients, and web pages from other origins', async (_what, bounds, status) => {
   const server = await ServerProcess.start({
     settings: { ...privateNetwork('regtest'), ...bounds, p2p_ws_origins: 'https://explorer.example' },
   });

@@ -55,6 +55,16 @@ test.each([
     { 'wire/a.ts': "import {\n  b,\n} from '../gossip/b.ts';", 'gossip/b.ts': '' },
     'wire may not import gossip',
   ],
+  [
+    'an import past the door of a room',
+    { 'app/a.ts': "import '../bans/list/b.ts';", 'bans/list/b.ts': '' },
+    'passes the door bans/service.ts: bans/list/b.ts',
+  ],
+  [
+    'an import of the door by a part of its room',
+    { 'bans/list/b.ts': "import '../service.ts';", 'bans/service.ts': '' },
+    'a part of bans imports its door',
+  ],
   ['a file of 401 lines', { 'wire/a.ts': '\n'.repeat(400) }, '401 lines'],
   ['an area without a row', { 'attic/a.ts': "import '../wire/b.ts';", 'wire/b.ts': '' }, 'no row'],
   ['a scoped package out of its folder', { 'gossip/a.ts': "import '@fastify/cors';" }, 'belongs into adapters/http'],

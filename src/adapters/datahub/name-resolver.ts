@@ -1,16 +1,16 @@
-// Names to addresses, without the thread pool of getaddrinfo where names come from strangers: a name server that never answers would hold the
-// threads that files and everything else need. So neither the hosts file nor search domains count there.
+// Resolves names to addresses. Names from peers are not resolved with getaddrinfo: a name server that never answers
+// would block the thread pool, which files need too. So the hosts file and search domains are not used for them.
 import { lookup, Resolver } from 'node:dns/promises';
 
-/** Every address of a name, in text. Rejects when there is none; with the signal's reason once it is aborted. */
+/** All addresses of a name. Rejects when there is none, and with the signal's reason when aborted. */
 export type ResolveName = (host: string, signal: AbortSignal) => Promise<readonly string[]>;
 
-/** Two attempts, the second twice as long: they leave time to ask within the two seconds of a probe. */
+/** Two attempts, the second twice as long, leave time for the request within the 2 s of a probe. */
 const DNS_TIMES = { timeout: 400, tries: 2 } as const;
-/** Of the four threads that the program has for such work. */
+/** Out of four threads in the pool. */
 const MAX_LOOKUPS = 2;
 
-/** By the name servers of the machine. */
+/** Resolves with the name servers of the machine. */
 export const resolveByDns: ResolveName = async (host, signal) => {
   const resolver = new Resolver(DNS_TIMES);
   const cancel = () => resolver.cancel();
@@ -27,7 +27,10 @@ export const resolveByDns: ResolveName = async (host, signal) => {
   }
 };
 
-/** As the machine resolves names for everybody, hosts file included: for networks whose members are trusted with private addresses. */
+/**
+ * Resolves as the machine does for all programs, including the hosts file: for networks whose peers may use private
+ * addresses.
+ */
 export function resolveByMachine(): ResolveName {
   let running = 0;
   return async (host, signal) => {
@@ -40,7 +43,7 @@ export function resolveByMachine(): ResolveName {
   };
 }
 
-/** The work goes on when the signal is aborted, but nobody waits for it. */
+/** Stops waiting when the signal is aborted; the work itself continues. */
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const { promise, reject } = Promise.withResolvers<never>();

@@ -1,4 +1,5 @@
-// Rows of the embedded chain: headers with their height and total work, and the key-value state that services keep there.
+// The SQLite tables of the embedded chain: headers with height and total work, and the key-value state that services
+// store.
 
 import type { BlockHash } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';
@@ -23,7 +24,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 `;
 
-/** A stored header. Chain work is kept as 64 hex digits, so that its text order is its order. */
+/** A stored header. Chain work is stored as 64 hex digits, so that text order is numeric order. */
 export type StoredHeader = BlockHeaderRecord & { readonly chainWork: bigint };
 
 export class ChainStore {
@@ -33,7 +34,7 @@ export class ChainStore {
     this.database = database;
   }
 
-  /** Opens the database of one network. Throws CHAIN_STORE for a damaged one, or one of another network. */
+  /** Opens the database of one network. Throws CHAIN_STORE when it is damaged or belongs to another network. */
   static open(path: string, network: string): ChainStore {
     let database: Database | undefined;
     try {
@@ -46,7 +47,7 @@ export class ChainStore {
     } catch (error) {
       database?.close();
       if (error instanceof P2PError) throw error;
-      throw new P2PError('CHAIN_STORE', `the store of the embedded chain cannot be opened: ${path}`, { cause: error });
+      throw new P2PError('CHAIN_STORE', `cannot open the store of the embedded chain: ${path}`, { cause: error });
     }
   }
 
@@ -54,10 +55,10 @@ export class ChainStore {
     this.database.prepare('INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)').run(key, value);
     const row = this.database.prepare('SELECT value FROM meta WHERE key = ?').get(key);
     if (row?.value === value) return;
-    throw new P2PError('CHAIN_STORE', `the store ${path} belongs to ${key} ${String(row?.value)}, not ${value}`);
+    throw new P2PError('CHAIN_STORE', `the store ${path} has ${key} ${String(row?.value)} (expected ${value})`);
   }
 
-  /** All or none. */
+  /** Inserts all headers in one transaction; known ones are skipped. */
   insert(headers: readonly StoredHeader[]): void {
     const statement = this.database.prepare(
       'INSERT OR IGNORE INTO headers (hash, header, height, chain_work, tx_count, size_in_bytes, miner) VALUES (?, ?, ?, ?, ?, ?, ?)',
@@ -78,7 +79,7 @@ export class ChainStore {
     });
   }
 
-  /** Most work; among equals the one seen first. */
+  /** The header with the most chain work; of several, the one seen first. */
   best(): StoredHeader | undefined {
     return toHeader(this.database.prepare('SELECT * FROM headers ORDER BY chain_work DESC, id ASC LIMIT 1').get());
   }

@@ -1,5 +1,6 @@
-// The embedded blockchain: a chain of headers in SQLite that stands in for Teranode's blockchain service, so that a node runs with nothing
-// beside it. Headers are imported or mined (regtest), validated, served, and announced to subscribers.
+// The embedded blockchain: a chain of headers in SQLite that replaces Teranode's blockchain service, so that a node
+// runs without other services. Headers are imported or mined (regtest), validated, served, and announced to
+// subscribers.
 
 import type { BlockHash, SubtreeHash } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';
@@ -23,11 +24,11 @@ export interface EmbeddedChainOptions {
   readonly network: NetworkParameters;
   /** Database file, or `:memory:`. */
   readonly path: string;
-  /** `embedded_chain_headers`. */
+  /** `embedded_chain_headers`: file to import. */
   readonly headersFile: string | undefined;
   /** `embedded_chain_mine_interval`; regtest only. */
   readonly mineIntervalMs: number | undefined;
-  /** Goes into the coinbase of mined blocks. */
+  /** Written into the coinbase of mined blocks. */
   readonly minerText: string;
 }
 
@@ -61,7 +62,7 @@ export class EmbeddedChain implements BlockchainClient {
     if (this.store.byHash(genesisOf(network).hash) === undefined) this.store.insert([genesisOf(network)]);
     if (headersFile !== undefined) {
       const imported = await importHeaders(this.store, headersFile, network, this.nowSeconds());
-      this.log.info({ file: headersFile, imported, height: this.best().height }, 'headers imported');
+      this.log.info({ file: headersFile, imported, height: this.best().height }, 'imported headers');
     }
     this.startMiner();
   }
@@ -95,7 +96,7 @@ export class EmbeddedChain implements BlockchainClient {
     return this.state;
   }
 
-  /** For tests and demos: moves the state machine and tells subscribers. */
+  /** For tests and demos: changes the FSM state and notifies subscribers. */
   setFsmState(state: FsmState): void {
     this.state = state;
     this.notify([{ type: 'fsm_state', state }]);
@@ -122,7 +123,7 @@ export class EmbeddedChain implements BlockchainClient {
     this.listeners.add(listener);
     const tip = this.best().hash;
     queueMicrotask(() => {
-      if (this.listeners.has(listener)) this.tell(listener, { type: 'block', hash: tip });
+      if (this.listeners.has(listener)) this.call(listener, { type: 'block', hash: tip });
     });
     return () => this.listeners.delete(listener);
   }
@@ -132,7 +133,7 @@ export class EmbeddedChain implements BlockchainClient {
     return { ok: true, details: `embedded chain at height ${this.best().height}` };
   }
 
-  /** Adds a header on any known parent; subscribers hear of it when it becomes the tip. Throws CHAIN_INVALID. */
+  /** Adds a header on any known parent; subscribers are notified when it becomes the tip. Throws CHAIN_INVALID. */
   addHeader(
     bytes: Uint8Array,
     facts: BlockFacts = HEADER_ONLY,
@@ -141,7 +142,7 @@ export class EmbeddedChain implements BlockchainClient {
     const store = this.opened();
     const header = parseHeader(bytes);
     const parent = header === undefined ? undefined : store.byHash(header.previousHash);
-    if (parent === undefined) throw new P2PError('CHAIN_INVALID', 'the header does not connect to a known one');
+    if (parent === undefined) throw new P2PError('CHAIN_INVALID', 'the parent of the header is unknown');
     const child = childOf(
       bytes,
       { parent, lastTimes: this.lastTimes(parent) },
@@ -173,7 +174,7 @@ export class EmbeddedChain implements BlockchainClient {
     const { mineIntervalMs, network } = this.options;
     if (mineIntervalMs === undefined) return;
     if (network.name !== 'regtest') {
-      this.log.warn({ network: network.name }, 'embedded_chain_mine_interval ignored: mining is for regtest');
+      this.log.warn({ network: network.name }, 'ignoring embedded_chain_mine_interval, mining needs regtest');
       return;
     }
     this.miner = setInterval(() => {
@@ -181,13 +182,13 @@ export class EmbeddedChain implements BlockchainClient {
         const { height, hash } = this.mine();
         this.log.info({ height, hash }, 'block mined');
       } catch (error) {
-        this.log.error({ err: error }, 'mining failed');
+        this.log.error({ err: error }, 'failed to mine block');
       }
     }, mineIntervalMs);
     this.miner.unref();
   }
 
-  /** Times of a header and up to ten before it, oldest first. */
+  /** Times of a header and of up to ten headers before it, oldest first. */
   private lastTimes(header: StoredHeader): number[] {
     const times: number[] = [];
     for (let at: StoredHeader | undefined = header; at !== undefined && times.length < MEDIAN_SPAN; ) {
@@ -200,10 +201,10 @@ export class EmbeddedChain implements BlockchainClient {
   }
 
   private notify(notifications: readonly BlockchainNotification[]): void {
-    for (const notification of notifications) for (const listener of this.listeners) this.tell(listener, notification);
+    for (const notification of notifications) for (const listener of this.listeners) this.call(listener, notification);
   }
 
-  private tell(listener: Listener, notification: BlockchainNotification): void {
+  private call(listener: Listener, notification: BlockchainNotification): void {
     try {
       listener(notification);
     } catch (error) {

@@ -1,5 +1,5 @@
-// Imports a file of consecutive 80-byte headers that connects to the network's genesis. All of it is checked before anything is stored;
-// importing it again changes nothing.
+// Imports a file of consecutive 80-byte headers that starts at the network's genesis or right after it. The whole file
+// is checked before anything is stored; importing it again changes nothing.
 import { readFile, stat } from 'node:fs/promises';
 import { P2PError } from '../../lib/errors.ts';
 import { MAX_HEADERS_FILE_BYTES } from '../../settings/file-checks.ts';
@@ -8,7 +8,7 @@ import type { NetworkParameters } from '../../wire/networks.ts';
 import type { ChainStore, StoredHeader } from './chain-store.ts';
 import { childOf, genesisOf, HEADER_ONLY, MEDIAN_SPAN } from './header-rules.ts';
 
-/** Returns how many headers were new. Throws CHAIN_INVALID; then nothing was stored. */
+/** Resolves with the number of new headers. Throws CHAIN_INVALID and stores nothing. */
 export async function importHeaders(
   store: ChainStore,
   file: string,
@@ -38,10 +38,13 @@ async function readBounded(file: string): Promise<Buffer> {
   try {
     size = (await stat(file)).size;
   } catch (cause) {
-    throw new P2PError('CHAIN_INVALID', `embedded_chain_headers cannot be read: ${file}`, { cause });
+    throw new P2PError('CHAIN_INVALID', `cannot read embedded_chain_headers: ${file}`, { cause });
   }
   if (size > MAX_HEADERS_FILE_BYTES || size % HEADER_BYTES !== 0) {
-    throw new P2PError('CHAIN_INVALID', `${file} is no file of 80-byte headers (${size} bytes)`);
+    throw new P2PError(
+      'CHAIN_INVALID',
+      `${file} has ${size} bytes (expected a multiple of ${HEADER_BYTES}, at most ${MAX_HEADERS_FILE_BYTES})`,
+    );
   }
   return await readFile(file);
 }

@@ -1,11 +1,11 @@
-// What makes a header a valid child of another: it connects, carries its own work, and its time is possible. The target itself is checked
-// against the network's limit only: this chain serves a P2P node, it does not validate blocks.
+// Rules for a valid child of a header: it names its parent, meets its own target, and has a possible time. The target
+// is only checked against the network's limit: this chain serves a P2P node and does not validate blocks.
 import { P2PError } from '../../lib/errors.ts';
 import { checkProofOfWork, hashHeader, parseHeader, targetFromCompact, workOfTarget } from '../../wire/header.ts';
 import type { NetworkParameters } from '../../wire/networks.ts';
 import type { StoredHeader } from './chain-store.ts';
 
-/** A header's time exceeds the median of this many before it (Bitcoin's median time past). */
+/** A header's time must exceed the median of this many headers before it (Bitcoin's median time past). */
 export const MEDIAN_SPAN = 11;
 const MAX_FUTURE_SECONDS = 2 * 60 * 60;
 
@@ -15,16 +15,16 @@ export interface BlockFacts {
   readonly miner: string;
 }
 
-/** Nothing but the header is known: one coinbase, at the least. */
+/** When only the header is known: a block has at least its coinbase. */
 export const HEADER_ONLY: BlockFacts = { txCount: 1n, sizeInBytes: 80n, miner: '' };
 
 export interface ParentView {
   readonly parent: StoredHeader;
-  /** Times of the parent and up to ten before it. */
+  /** Times of the parent and of up to ten headers before it. */
   readonly lastTimes: readonly number[];
 }
 
-/** The stored form of a valid child. Throws CHAIN_INVALID with the height and why. */
+/** The stored form of a valid child. Throws CHAIN_INVALID with the height and the reason. */
 export function childOf(
   bytes: Uint8Array,
   view: ParentView,
@@ -34,8 +34,9 @@ export function childOf(
 ): StoredHeader {
   const height = view.parent.height + 1;
   const header = parseHeader(bytes);
-  if (header === undefined) throw invalid(height, 'it has not 80 bytes');
-  if (header.previousHash !== view.parent.hash) throw invalid(height, `it does not connect to ${view.parent.hash}`);
+  if (header === undefined) throw invalid(height, `it has ${bytes.byteLength} bytes (expected 80)`);
+  if (header.previousHash !== view.parent.hash)
+    throw invalid(height, `its parent is ${header.previousHash} (expected ${view.parent.hash})`);
   const work = checkProofOfWork(bytes, network.powLimitBits);
   if (work !== 'ok')
     throw invalid(
@@ -43,8 +44,9 @@ export function childOf(
       work === 'bad_target' ? 'its target is easier than the network allows' : 'its hash does not meet its target',
     );
   if (header.time <= medianOf(view.lastTimes))
-    throw invalid(height, 'its time is not after the median of the eleven before it');
-  if (header.time > nowSeconds + MAX_FUTURE_SECONDS) throw invalid(height, 'its time is over two hours ahead');
+    throw invalid(height, 'its time is not after the median of the eleven headers before it');
+  if (header.time > nowSeconds + MAX_FUTURE_SECONDS)
+    throw invalid(height, 'its time is more than two hours in the future');
   return {
     hash: hashHeader(bytes),
     header: new Uint8Array(bytes),
@@ -55,7 +57,7 @@ export function childOf(
   };
 }
 
-/** The genesis header of a network, stored. */
+/** The stored form of a network's genesis header. */
 export function genesisOf(network: NetworkParameters): StoredHeader {
   const header = parseHeader(network.genesisHeader);
   const target = targetFromCompact(header?.bits ?? 0);

@@ -1,4 +1,5 @@
-// Makes regtest blocks: a coinbase with its height (BIP34), a header on the tip, a nonce. About two hashes a block.
+// Mines regtest blocks: a coinbase with the height (BIP34), a header on the tip, a nonce. Takes about two hashes per
+// block.
 
 import type { SubtreeHash } from '../../domain/ids.ts';
 import { doubleSha256, hashFromBytes } from '../../wire/hash.ts';
@@ -16,7 +17,7 @@ import type { BlockFacts } from './header-rules.ts';
 export interface MinedBlock {
   readonly header: Uint8Array;
   readonly facts: BlockFacts;
-  /** Root of the block's one subtree: of a block with nothing but its coinbase, the merkle root. */
+  /** Root of the block's only subtree. It equals the merkle root, because the block has only a coinbase. */
   readonly subtree: SubtreeHash;
 }
 
@@ -24,10 +25,13 @@ const SUBSIDY_SATOSHIS = 50n * 100_000_000n;
 const HALVING_BLOCKS = 150;
 const BLOCK_VERSION = 0x20000000;
 const MAX_NONCE = 0xffff_ffff;
-/** Header, and the varint that counts one transaction. */
+/** The header, and the varint with the number of transactions. */
 const BLOCK_OVERHEAD_BYTES = 81n;
 
-/** Mines on `parent`. `minerText` goes into the coinbase. Throws RangeError if no nonce fits, which regtest's target rules out. */
+/**
+ * Mines on `parent`. `minerText` goes into the coinbase. Throws RangeError when no nonce fits, which cannot happen with
+ * regtest's target.
+ */
 export function mineBlock(
   parent: StoredHeader,
   minTime: number,
@@ -65,7 +69,7 @@ function coinbaseTransaction(height: number, minerText: string): Buffer {
     script,
     Buffer.from('ffffffff01', 'hex'),
     value,
-    // OP_TRUE: anyone may spend it, as befits a chain for play.
+    // OP_TRUE: anyone may spend the output.
     Buffer.from('015100000000', 'hex'),
   ]);
 }

@@ -1,4 +1,5 @@
-// The admin key: setting, else <dataFolder>/admin.key, else generated into that file once. Whoever can read the node's folder may administer it.
+// The admin key: the setting, else <dataFolder>/admin.key, else a generated key that is stored in that file. Read
+// access to the node's folder therefore includes the right to administer the node.
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,9 +10,9 @@ import { adminKey } from '../../settings/types.ts';
 const KEY_FILE = 'admin.key';
 const KEY_BYTES = 32;
 const MAX_KEY_CHARS = 1024;
-/** Rights of the file's group and of everybody. */
+/** Permissions of the file's group and of everybody. */
 const OTHERS = 0o077;
-/** It travels in a header. */
+/** The key travels in a header. */
 const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
 export interface AdminKeySources {
@@ -22,24 +23,24 @@ export interface AdminKeySources {
 }
 
 /**
- * The key that the server asks for. A generated one is logged once, with its file, whatever the level. Throws ADMIN_KEY_REFUSED for a key that is
- * weak or cannot be read, DATA_FOLDER_UNUSABLE when a new one cannot be written.
+ * The key that the server requires. A generated key is logged once, with its file, at any log level. Throws
+ * ADMIN_KEY_REFUSED for a key that is weak or cannot be read, DATA_FOLDER_UNUSABLE when a new one cannot be written.
  */
 export async function loadAdminKey(sources: AdminKeySources): Promise<string> {
-  if (sources.configured) return checkedKey(sources.configured, 'grpc_admin_api_key', 'set another one');
+  if (sources.configured) return checkedKey(sources.configured, 'grpc_admin_api_key', 'set another key');
   const stored = await readAdminKey(sources.dataFolder);
   const file = join(sources.dataFolder, KEY_FILE);
   if (stored !== undefined) {
-    await warnOfRights(file, sources.log);
+    await warnOfPermissions(file, sources.log);
     return stored;
   }
   const key = randomBytes(KEY_BYTES).toString('hex');
   await writeKey(sources.dataFolder, file, key);
-  logUnfiltered(sources.log, { file, key }, 'admin key generated');
+  logUnfiltered(sources.log, { file, key }, 'generated admin key');
   return key;
 }
 
-/** The key of the file; undefined when there is none. Throws ADMIN_KEY_REFUSED. */
+/** The key in the file; undefined when there is no file. Throws ADMIN_KEY_REFUSED. */
 export async function readAdminKey(dataFolder: string): Promise<string | undefined> {
   const file = join(dataFolder, KEY_FILE);
   let text: string;
@@ -49,25 +50,21 @@ export async function readAdminKey(dataFolder: string): Promise<string | undefin
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
     throw new P2PError(
       'ADMIN_KEY_REFUSED',
-      `the admin key file ${file} cannot be read: let this user read it, or set grpc_admin_api_key`,
+      `cannot read the admin key file ${file}: give this user read permission, or set grpc_admin_api_key`,
       { cause },
     );
   }
-  return checkedKey(
-    text.trim(),
-    `the key in ${file}`,
-    'delete the file to have one generated, or set grpc_admin_api_key',
-  );
+  return checkedKey(text.trim(), file, 'delete the file to have one generated, or set grpc_admin_api_key');
 }
 
 function checkedKey(key: string, where: string, remedy: string): string {
   const isUsable = adminKey.parse(key) !== undefined && key.length <= MAX_KEY_CHARS && HEADER_TEXT.test(key);
   if (isUsable) return key;
-  const wanted = `${adminKey.expects}, at most ${MAX_KEY_CHARS}, of printable ASCII`;
-  throw new P2PError('ADMIN_KEY_REFUSED', `${where} is not ${wanted}: ${remedy}`);
+  const expected = `${adminKey.expects}, at most ${MAX_KEY_CHARS}, of printable ASCII`;
+  throw new P2PError('ADMIN_KEY_REFUSED', `invalid admin key in ${where} (expected ${expected}): ${remedy}`);
 }
 
-/** All or nothing: a crash leaves no half key behind. */
+/** Writes a temporary file and renames it, so that a crash leaves no partial key. */
 async function writeKey(folder: string, file: string, key: string): Promise<void> {
   const fresh = `${file}.${process.pid}.new`;
   try {
@@ -83,12 +80,12 @@ async function writeKey(folder: string, file: string, key: string): Promise<void
     await chmod(fresh, 0o600);
     await rename(fresh, file);
   } catch (cause) {
-    throw new P2PError('DATA_FOLDER_UNUSABLE', `the admin key cannot be written to ${file}`, { cause });
+    throw new P2PError('DATA_FOLDER_UNUSABLE', `cannot write the admin key to ${file}`, { cause });
   }
 }
 
-async function warnOfRights(file: string, log: Logger): Promise<void> {
+async function warnOfPermissions(file: string, log: Logger): Promise<void> {
   const { mode } = await stat(file);
   const isOpen = process.platform !== 'win32' && (mode & OTHERS) !== 0;
-  if (isOpen) log.warn({ file, mode: (mode & 0o777).toString(8) }, 'admin key file is open to other users');
+  if (isOpen) log.warn({ file, mode: (mode & 0o777).toString(8) }, 'admin key file is readable by other users');
 }

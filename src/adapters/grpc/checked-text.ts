@@ -1,10 +1,10 @@
-// Texts of requests: what is empty or too long is refused before anyone parses it.
+// Refuses texts of requests that are empty or too long, before they are parsed.
 import { P2PError } from '../../lib/errors.ts';
 
-/** A multiaddr with certificate hashes has about 250 characters, everything else less. */
+/** A multiaddr with certificate hashes has about 250 characters; all other texts are shorter. */
 export const MAX_TEXT_CHARS = 512;
 
-/** The text without blanks around it. Throws INPUT_INVALID. */
+/** The text without surrounding white space. Throws INPUT_INVALID. */
 export function checkedText(field: string, text: string): string {
   const trimmed = text.trim();
   if (trimmed === '') throw new P2PError('INPUT_INVALID', `${field} is empty`);

@@ -1,13 +1,13 @@
-// gRPC of this node: PeerService as the Go service has it, our PolicyService, health and reflection. Every call passes the guard first.
+// The gRPC server of this node: the Go service's PeerService, our PolicyService, health and reflection. The call guard
+// checks every call first.
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.js';
 import { file_p2p_api, PeerService } from '../../gen/p2p_api_pb.js';
 import { file_teranode_p2p, PolicyService } from '../../gen/teranode_p2p_pb.js';
 import { P2PError } from '../../lib/errors.ts';
-import type { Clock } from '../../ports/clock.ts';
+import type { AdminApi } from '../../ports/admin-api.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
-import type { PeerAdmin } from '../../ports/peer-admin.ts';
 import { adminKey } from '../../settings/types.ts';
 import { callGuard } from '../rpc/call-guard.ts';
 import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, methodDefinition } from '../rpc/service-definition.ts';
@@ -20,28 +20,30 @@ import { addReflection } from './reflection.ts';
 import { unaryService } from './unary-service.ts';
 
 export interface GrpcServerDependencies {
-  readonly admin: PeerAdmin;
+  readonly admin: AdminApi;
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly clock: Clock;
 }
 
 export interface GrpcServerOptions {
-  /** `host:port` or `:port` (all interfaces); port 0 takes a free one. */
+  /** `host:port` or `:port` (all interfaces); port 0 takes a free port. */
   readonly listenAddress: string;
   /** See `loadAdminKey`. */
   readonly adminKey: string;
   readonly tls: GrpcTlsOptions;
-  /** Bound of a unary call; default 15 s, longer than the ten seconds that a connection attempt may take. */
+  /** Deadline of a unary call; default 15 s, longer than the ten seconds that connecting to a peer may take. */
   readonly deadlineMs?: number;
 }
 
 const DEADLINE_MS = 15_000;
 const CLOSE_DEADLINE_MS = 1500;
-/** Operators, their tools and the node's other services; each needs one. */
+/** Operators, their tools and the node's other services need one each. */
 const MAX_CONNECTIONS = 256;
 
-/** Against floods. A connection may use 10 MB, and is renewed each hour; one that says nothing for five minutes, or no longer answers, ends. */
+/**
+ * Against floods. A connection may use 10 MB and lasts an hour at most; it ends when it is idle for five minutes or
+ * stops answering.
+ */
 const LIMITS = {
   'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
   'grpc.max_send_message_length': MAX_RESPONSE_BYTES,
@@ -68,7 +70,7 @@ export class GrpcServer {
     this.options = options;
   }
 
-  /** Listens. Throws LISTEN_FAILED, SETTINGS_INVALID (certificate files), ADMIN_KEY_REFUSED. */
+  /** Begins to listen. Throws LISTEN_FAILED, SETTINGS_INVALID (certificate files), ADMIN_KEY_REFUSED. */
   async start(): Promise<void> {
     const { log, metrics } = this.deps;
     const tls = serverTls(this.options.tls);
@@ -81,7 +83,7 @@ export class GrpcServer {
     await listener.start();
     this.server = server;
     this.listener = listener;
-    log.debug({ address: this.address() }, 'grpc listening');
+    log.debug({ address: this.address() }, 'gRPC listening');
   }
 
   /** `host:port` as bound; undefined while not listening. */
@@ -89,12 +91,12 @@ export class GrpcServer {
     return this.listener?.address();
   }
 
-  /** What the standard health service answers; not serving until told. */
+  /** Sets the answer of the standard health service, which is NOT_SERVING at first. */
   setServing(isServing: boolean): void {
     this.health.setServing(isServing);
   }
 
-  /** Calls under way have 1.5 s to end. May be called twice. */
+  /** Open calls get 1.5 s to finish. May be called twice. */
   stop(): Promise<void> {
     const { server, listener } = this;
     this.server = undefined;
@@ -110,16 +112,16 @@ export class GrpcServer {
       listener.destroyConnections();
     }, CLOSE_DEADLINE_MS);
     const closed = listener.close();
-    // Its callback comes while calls are still under way: the sockets say when all is over.
+    // Its callback comes before open calls have ended; the sockets show when they have.
     server.tryShutdown(() => {});
     await closed;
     clearTimeout(late);
   }
 
   private build(): Server {
-    const { admin, clock, log, metrics } = this.deps;
+    const { admin, log, metrics } = this.deps;
     if (adminKey.parse(this.options.adminKey) === undefined) {
-      throw new P2PError('ADMIN_KEY_REFUSED', `the admin key must be ${adminKey.expects}`);
+      throw new P2PError('ADMIN_KEY_REFUSED', `invalid admin key (expected ${adminKey.expects})`);
     }
     const guard = callGuard(
       { metrics },
@@ -130,7 +132,7 @@ export class GrpcServer {
       },
     );
     const server = new Server({ ...LIMITS, interceptors: [guard] });
-    server.addService(...unaryService(PeerService, peerHandlers({ admin, clock }), log));
+    server.addService(...unaryService(PeerService, peerHandlers({ admin }), log));
     server.addService(...unaryService(PolicyService, policyHandlers({ admin }), log));
     this.health.addTo(server);
     addReflection(server, [file_p2p_api, file_teranode_p2p, file_grpc_health_v1_health]);

@@ -1,5 +1,5 @@
-// grpc.health.v1.Health for the whole server and each of its services. Written here because the implementation that exists remembers every name
-// that anybody watches, and lets no watcher go when the server stops.
+// grpc.health.v1.Health for the server as a whole and for each service. Not grpc-health-check: it remembers every name
+// that a client watches, without a bound, and keeps watch streams open when the server stops.
 import { create } from '@bufbuild/protobuf';
 import {
   type Server,
@@ -21,15 +21,15 @@ import {
 import { MALFORMED, serviceDefinition } from '../rpc/service-definition.ts';
 
 type Request = HealthCheckRequest | typeof MALFORMED;
-type Watcher = ServerWritableStream<Request, HealthCheckResponse>;
+type WatchStream = ServerWritableStream<Request, HealthCheckResponse>;
 
 export class HealthService {
   private readonly services: ReadonlySet<string>;
-  /** Bounded by the streams and connections that the server allows. */
-  private readonly watchers = new Set<Watcher>();
+  /** Bounded by the server's limits on streams and connections. */
+  private readonly streams = new Set<WatchStream>();
   private isServing = false;
 
-  /** `services`: full names; the empty name, which stands for the server as a whole, is always known. */
+  /** `services`: full names. The empty name, which stands for the server as a whole, is always known. */
   constructor(services: readonly string[]) {
     this.services = new Set(['', ...services]);
   }
@@ -39,40 +39,44 @@ export class HealthService {
       Check: (call: ServerUnaryCall<Request, HealthCheckResponse>, done: sendUnaryData<HealthCheckResponse>) => {
         const current = this.statusOf(call.request);
         if (current !== Serving.SERVICE_UNKNOWN) done(null, create(HealthCheckResponseSchema, { status: current }));
-        else if (call.request !== MALFORMED) done({ code: status.NOT_FOUND, details: 'no service of that name' });
-        else done({ code: status.INVALID_ARGUMENT, details: `the bytes are no ${HealthCheckRequestSchema.typeName}` });
+        else if (call.request !== MALFORMED) done({ code: status.NOT_FOUND, details: 'unknown service' });
+        else
+          done({
+            code: status.INVALID_ARGUMENT,
+            details: `invalid bytes (expected ${HealthCheckRequestSchema.typeName})`,
+          });
       },
       List: (_call: ServerUnaryCall<unknown, HealthListResponse>, done: sendUnaryData<HealthListResponse>) => {
         const now = create(HealthCheckResponseSchema, { status: this.status() });
         const statuses = Object.fromEntries([...this.services].map((name) => [name, now]));
         done(null, create(HealthListResponseSchema, { statuses }));
       },
-      Watch: (call: Watcher) => {
-        this.tell(call);
-        this.watchers.add(call);
-        call.once('cancelled', () => this.watchers.delete(call));
+      Watch: (call: WatchStream) => {
+        this.send(call);
+        this.streams.add(call);
+        call.once('cancelled', () => this.streams.delete(call));
       },
     });
   }
 
-  /** Tells watchers of a change. */
+  /** Notifies watch streams of a change. */
   setServing(isServing: boolean): void {
     if (isServing === this.isServing) return;
     this.isServing = isServing;
-    for (const watcher of this.watchers) {
-      if (this.statusOf(watcher.request) !== Serving.SERVICE_UNKNOWN) this.tell(watcher);
+    for (const stream of this.streams) {
+      if (this.statusOf(stream.request) !== Serving.SERVICE_UNKNOWN) this.send(stream);
     }
   }
 
-  /** Not serving, and no watcher keeps its stream. */
+  /** Reports NOT_SERVING and ends all watch streams. */
   stop(): void {
     this.setServing(false);
-    for (const watcher of this.watchers) watcher.end();
-    this.watchers.clear();
+    for (const stream of this.streams) stream.end();
+    this.streams.clear();
   }
 
-  private tell(watcher: Watcher): void {
-    watcher.write(create(HealthCheckResponseSchema, { status: this.statusOf(watcher.request) }));
+  private send(stream: WatchStream): void {
+    stream.write(create(HealthCheckResponseSchema, { status: this.statusOf(stream.request) }));
   }
 
   private statusOf(request: Request): Serving {

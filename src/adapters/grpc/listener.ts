@@ -1,16 +1,16 @@
-// The socket that gRPC listens on, plain or TLS. It is ours instead of grpc-js's own because that one cannot ask for any client certificate,
-// bound the number of connections, or say what it is bound to.
+// The socket that gRPC listens on, plain or TLS. grpc-js's own socket cannot require a client certificate of any
+// authority, limit the number of connections, or report its address.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 
 export interface ListenerOptions {
-  /** `host:port` or `:port` (all interfaces); port 0 takes a free one. */
+  /** `host:port` or `:port` (all interfaces); port 0 takes a free port. */
   readonly listenAddress: string;
   readonly tls: TlsOptions | undefined;
-  /** More are refused at once. */
+  /** Further connections are closed at once. */
   readonly maxConnections: number;
 }
 
@@ -22,21 +22,23 @@ export class Listener {
   private readonly sockets = new Set<Socket>();
   private server: Server | undefined;
 
-  /** `serve` gets each connection once it may speak HTTP/2. */
+  /** `serve` gets each connection once it is ready for HTTP/2. */
   constructor(deps: { log: Logger; metrics: Metrics; serve: (socket: Socket) => void }, options: ListenerOptions) {
     this.log = deps.log;
     this.serve = deps.serve;
     this.options = options;
     const { metrics } = deps;
-    metrics.gauge('teranode_p2p_grpc_connections', 'Open gRPC connections', () => this.sockets.size);
-    metrics.gauge(
-      'teranode_p2p_grpc_connections_bound',
-      'Bound of open gRPC connections',
-      () => options.maxConnections,
+    gaugeWithBound(
+      metrics,
+      { name: 'teranode_p2p_grpc_connections', help: 'Open gRPC connections' },
+      () => this.sockets.size,
+      options.maxConnections,
     );
-    this.refused = metrics.counter('teranode_p2p_grpc_connections_refused_total', 'gRPC connections refused', [
-      'reason',
-    ]);
+    this.refused = metrics.counter(
+      'teranode_p2p_grpc_connections_refused_total',
+      'gRPC connections refused, by reason',
+      ['reason'],
+    );
   }
 
   /** Throws LISTEN_FAILED. */
@@ -51,7 +53,7 @@ export class Listener {
       this.server = undefined;
       throw new P2PError('LISTEN_FAILED', `cannot listen for gRPC on ${listenAddress}`, { cause });
     }
-    server.on('error', (err) => this.log.warn({ err }, 'grpc listener failed'));
+    server.on('error', (err) => this.log.warn({ err }, 'gRPC listener failed'));
   }
 
   /** `host:port` as bound; undefined while not listening. */
@@ -61,14 +63,14 @@ export class Listener {
     return bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`;
   }
 
-  /** No new connections; those that are open stay. Resolves when the last one has gone. */
+  /** Accepts no new connections; open ones stay. Resolves when the last one has ended. */
   async close(): Promise<void> {
     const { server } = this;
     this.server = undefined;
     if (server !== undefined) await new Promise((resolve) => server.close(resolve));
   }
 
-  /** Ends what is open. */
+  /** Ends open connections. */
   destroyConnections(): void {
     for (const socket of this.sockets) socket.destroy();
   }
@@ -84,24 +86,24 @@ export class Listener {
     server.on('connection', (socket: Socket) => {
       this.sockets.add(socket);
       socket.once('close', () => this.sockets.delete(socket));
-      socket.on('error', (err) => this.log.trace({ err }, 'grpc connection failed'));
+      socket.on('error', (err) => this.log.trace({ err }, 'gRPC connection failed'));
     });
     server.on('tlsClientError', (err: Error) => {
       this.refused.add(1, { reason: 'handshake' });
-      this.log.debug({ err }, 'grpc handshake refused');
+      this.log.debug({ err }, 'gRPC TLS handshake failed');
     });
     return server;
   }
 
   private serveEncrypted(socket: TLSSocket, tls: TlsOptions): void {
-    socket.on('error', (err) => this.log.trace({ err }, 'grpc connection failed'));
+    socket.on('error', (err) => this.log.trace({ err }, 'gRPC connection failed'));
     const reason = refusal(socket, tls);
     if (reason === undefined) {
       this.serve(socket);
       return;
     }
     this.refused.add(1, { reason });
-    this.log.debug({ address: socket.remoteAddress, reason }, 'grpc connection refused');
+    this.log.debug({ address: socket.remoteAddress, reason }, 'refused gRPC connection');
     socket.destroy();
   }
 }
@@ -111,7 +113,7 @@ function refusal(socket: TLSSocket, tls: TlsOptions): string | undefined {
   return socket.alpnProtocol === 'h2' ? undefined : 'no_http2';
 }
 
-/** All interfaces are those of IPv4 where the machine has no IPv6. */
+/** `::` falls back to 0.0.0.0 on a machine without IPv6. */
 async function listen(server: Server, host: string, port: number): Promise<void> {
   try {
     await listenOn(server, host, port);

@@ -1,5 +1,9 @@
-// The ports' values as protobuf messages and back. 0 or empty on the wire is "not known" here; numbers are kept inside their fields.
+// Converts values of the ports to protobuf messages and back. 0 or empty on the wire means unknown; numbers are clamped
+// to their fields.
+
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { BanEntry, BanKind, Explanation } from '../../domain/ban.ts';
+import type { BanReason, ExplainedOffence, RoleScore, ScoreRole } from '../../domain/offence.ts';
 import { type Peer, PeerSchema } from '../../gen/p2p_api_pb.js';
 import type {
   Ban,
@@ -11,22 +15,21 @@ import type {
   Offence,
   RoleScore as RoleScoreMessage,
 } from '../../gen/teranode_p2p_pb.js';
-import type { BanEntry, BanKind, BanReason, ScoreRole } from '../../ports/ban-store.ts';
-import type { ExplainedOffence, Explanation, PeerStanding, PeerView, RoleScore } from '../../ports/peer-admin.ts';
+import type { PeerStanding, PeerView } from '../../ports/admin-api.ts';
 import { parseHash } from '../../wire/hash.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 
 const INT32_MAX = 2_147_483_647;
 const INT32_MIN = -2_147_483_648;
 
-/** A connected peer as `GetPeers` tells it: times in whole seconds, what it claims is the peer's word. */
+/** A connected peer as `GetPeers` returns it: times in whole seconds, claims as the peer made them. */
 export interface PeerSummary extends Omit<PeerView, 'id' | 'addresses' | keyof PeerStanding> {
   readonly id: string;
-  /** Multiaddr of its first connection; empty when not known. */
+  /** Multiaddr of its first connection; empty when unknown. */
   readonly address: string;
 }
 
-/** Fields that this node does not know stay 0 or empty. */
+/** Unknown fields stay 0 or empty. */
 export function peerMessage(peer: PeerView): MessageInitShape<typeof PeerSchema> {
   return {
     id: peer.id,
@@ -107,7 +110,7 @@ export function banMessage(ban: BanEntry): MessageInitShape<typeof BanSchema> {
     reason,
     evidence,
     source,
-    because: ban.because ?? '',
+    because: ban.causedBy ?? '',
   };
 }
 
@@ -120,7 +123,7 @@ export function banEntry(ban: Ban): BanEntry {
     reason: ban.reason,
     evidence: ban.evidence,
     source: oneOf<BanEntry['source']>(['operator', 'automatic', 'imported'], ban.source),
-    because: parsePeerId(ban.because),
+    causedBy: parsePeerId(ban.because),
   };
 }
 
@@ -188,7 +191,7 @@ function role(text: string): ScoreRole {
   return oneOf<ScoreRole>(['author', 'relay', 'datahub'], text);
 }
 
-/** One of a closed set; a name that a newer server may have added is read as the first. */
+/** One of a closed set; a name that a newer server added is read as the first. */
 function oneOf<T extends string>(names: readonly [T, ...T[]], text: string): T {
   return names.find((name) => name === text) ?? names[0];
 }

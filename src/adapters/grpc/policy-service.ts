@@ -1,12 +1,12 @@
-// teranode_p2p.PolicyService on the PeerAdmin port: bans with their reasons, why somebody stands as he does, peers with all that is known of them.
-// Changes nothing, needs no key.
+// teranode_p2p.PolicyService on the AdminApi: bans with their reasons, explanations, peers with all that is known about
+// them. It changes nothing and needs no admin key.
 import type { PolicyService } from '../../gen/teranode_p2p_pb.js';
-import type { PeerAdmin } from '../../ports/peer-admin.ts';
+import type { AdminApi } from '../../ports/admin-api.ts';
 import { checkedText } from './checked-text.ts';
 import { banMessage, connectedPeerMessage, explanationMessage } from './messages.ts';
 import type { UnaryHandlers } from './unary-service.ts';
 
-export function policyHandlers(deps: { readonly admin: PeerAdmin }): UnaryHandlers<typeof PolicyService> {
+export function policyHandlers(deps: { readonly admin: AdminApi }): UnaryHandlers<typeof PolicyService> {
   const { admin } = deps;
   return {
     listBans: () => ({ bans: admin.bans().map(banMessage) }),

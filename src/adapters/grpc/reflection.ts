@@ -1,11 +1,11 @@
-// Server reflection (v1 and v1alpha) of the generated services. The package reads nothing of a package definition but the file descriptors,
-// so they are handed over as the generated code holds them: no .proto file of ours is needed at run time.
+// Server reflection (v1 and v1alpha) of the generated services. The package only reads the file descriptors of a
+// package definition, and the generated code has them: no .proto file is needed at run time.
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 
-/** Describes these files and all that they import. */
+/** Describes these files and all their imports. */
 export function addReflection(server: Server, files: readonly DescFile[]): void {
   const all = new Map<string, Buffer>();
   for (const file of files) collect(file, all);

@@ -1,4 +1,4 @@
-// Typed handlers as a grpc-js implementation: undecodable requests, errors that were foreseen and those that were not become statuses here.
+// Converts typed handlers to a grpc-js implementation. Undecodable requests and errors become gRPC statuses here.
 import type { DescMethod, DescService, MessageShape } from '@bufbuild/protobuf';
 import {
   type ServerUnaryCall,
@@ -7,11 +7,11 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { type ErrorCode, P2PError } from '../../lib/errors.ts';
+import { ERROR_CODES, P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
 import { MALFORMED, type ResponseInitOf, responseMessage, serviceDefinition } from '../rpc/service-definition.ts';
 
-/** A handler for each method of a service; all of them unary. */
+/** A handler for each method of a service with unary methods only. */
 export type UnaryHandlers<S extends Pick<DescService, 'method'>> = {
   readonly [K in keyof S['method']]: (
     request: MessageShape<S['method'][K]['input']>,
@@ -19,15 +19,6 @@ export type UnaryHandlers<S extends Pick<DescService, 'method'>> = {
 };
 
 type AnyHandler = (request: unknown) => ResponseInitOf<DescMethod> | Promise<ResponseInitOf<DescMethod>>;
-
-/** Errors whose text is meant for the caller. All others are ours to look at: INTERNAL, and a line in the log. */
-const FORESEEN: Partial<Record<ErrorCode, status>> = {
-  INPUT_INVALID: status.INVALID_ARGUMENT,
-  ADDRESS_INVALID: status.INVALID_ARGUMENT,
-  STORE_UNAVAILABLE: status.UNAVAILABLE,
-  NODE_NOT_STARTED: status.UNAVAILABLE,
-  TIMEOUT: status.DEADLINE_EXCEEDED,
-};
 
 /** Definition and implementation for `Server.addService`. */
 export function unaryService<S extends DescService>(
@@ -51,17 +42,17 @@ export function unaryService<S extends DescService>(
 }
 
 async function answer(method: DescMethod, handler: AnyHandler, request: unknown): Promise<unknown> {
-  if (request === MALFORMED) throw new P2PError('INPUT_INVALID', `the bytes are no ${method.input.typeName}`);
+  if (request === MALFORMED) throw new P2PError('INPUT_INVALID', `invalid bytes (expected ${method.input.typeName})`);
   return responseMessage(method, await handler(request));
 }
 
+/** A caller sees the text of an error, unless the error is a fault of this server: then only the log has it. */
 function statusOf(error: unknown, method: DescMethod, log: Logger): { code: status; details: string } {
-  const code = error instanceof P2PError ? FORESEEN[error.code] : undefined;
-  if (code === undefined) {
-    log.error({ method: method.name, err: error }, 'grpc call failed');
-    return { code: status.INTERNAL, details: `${method.name} failed; the server's log says why` };
+  const code = status[error instanceof P2PError ? ERROR_CODES[error.code].grpc : 'INTERNAL'];
+  if (code === status.INTERNAL) {
+    log.error({ method: method.name, err: error }, 'gRPC call failed');
+    return { code: status.INTERNAL, details: `${method.name} failed; see the server's log` };
   }
-  if (code !== status.INVALID_ARGUMENT)
-    log.warn({ method: method.name, err: error }, 'grpc call could not be answered');
+  if (code !== status.INVALID_ARGUMENT) log.warn({ method: method.name, err: error }, 'could not answer gRPC call');
   return { code, details: (error as P2PError).message };
 }

@@ -1,55 +1,50 @@
-// The probe that asks a broker for an answer, over a connection of its own: on those of a consumer an answer waits until its group has formed.
-import { isDeepStrictEqual } from 'node:util';
+// Probes a broker over a connection of its own: on a consumer's connection an answer waits until its group has formed.
 import type { ProbeResult } from '../../ports/producer.ts';
 import { unlessAborted } from './client-lifetime.ts';
-import { askBroker, deepestMessage, type KafkaConnection } from './connection.ts';
+import { askBroker, deepestMessage, type KafkaConnection, sameBrokers } from './connection.ts';
 
-interface ProbeUnderWay {
+interface RunningProbe {
   readonly connection: KafkaConnection;
   readonly deadlineMs: number;
-  readonly found: Promise<ProbeResult>;
-  /** Ends it when nobody waits for it any more. */
+  readonly result: Promise<ProbeResult>;
+  /** Ends the probe when its last caller has left. */
   readonly unwanted: AbortController;
-  askers: number;
+  callers: number;
 }
 
-/** One for each list of brokers at the most, each gone by its deadline. */
-const underWay = new Set<ProbeUnderWay>();
+/** At most one for each list of brokers and deadline; each ends by its deadline. */
+const running = new Set<RunningProbe>();
 
 /**
- * Connects anew and asks for the cluster's metadata; settles within the deadline, and at once when the signal aborts. Those who ask the same
- * brokers at once share one connection.
+ * Opens a connection and requests the cluster's metadata; settles within the deadline, and at once when the signal
+ * aborts. Concurrent probes of the same brokers share one connection.
  */
 export async function probeBroker(
   connection: KafkaConnection,
   deadlineMs: number,
   signal: AbortSignal,
 ): Promise<ProbeResult> {
-  const probe = [...underWay].find((each) => isSame(each, connection, deadlineMs)) ?? begin(connection, deadlineMs);
-  probe.askers += 1;
+  const isSame = (each: RunningProbe) => each.deadlineMs === deadlineMs && sameBrokers(each.connection, connection);
+  const probe = [...running].find(isSame) ?? begin(connection, deadlineMs);
+  probe.callers += 1;
   try {
-    return await unlessAborted(signal, () => probe.found);
+    return await unlessAborted(signal, () => probe.result);
   } catch (error) {
     return { ok: false, details: `${connection.url.brokers.join(',')}: ${deepestMessage(error)}` };
   } finally {
-    probe.askers -= 1;
-    if (probe.askers === 0) {
-      underWay.delete(probe);
+    probe.callers -= 1;
+    if (probe.callers === 0) {
+      running.delete(probe);
       probe.unwanted.abort();
     }
   }
 }
 
-function isSame(probe: ProbeUnderWay, { url, tls }: KafkaConnection, deadlineMs: number): boolean {
-  const wanted = [url.brokers, tls, deadlineMs];
-  return isDeepStrictEqual([probe.connection.url.brokers, probe.connection.tls, probe.deadlineMs], wanted);
-}
-
-function begin(connection: KafkaConnection, deadlineMs: number): ProbeUnderWay {
+function begin(connection: KafkaConnection, deadlineMs: number): RunningProbe {
   const unwanted = new AbortController();
-  const found = ask(connection, deadlineMs, unwanted.signal);
-  const probe = { connection, deadlineMs, found, unwanted, askers: 0 };
-  underWay.add(probe);
+  const result = ask(connection, deadlineMs, unwanted.signal);
+  const probe = { connection, deadlineMs, result, unwanted, callers: 0 };
+  running.add(probe);
   return probe;
 }
 

@@ -1,12 +1,12 @@
-// How a Kafka client ends: at once. The library waits for answers, also while it connects; a broker that accepts connections and never
-// answers must hold up neither a stop nor the end of the process.
+// Ends Kafka clients at once. The library waits for answers, also while it connects; a broker that accepts connections
+// and never answers must not delay a stop or the end of the process.
 import { Admin, type Consumer, type MessagesStream, type Producer } from '@platformatic/kafka';
 import { P2PError } from '../../lib/errors.ts';
 
 type Client = Admin | Producer<Buffer, Buffer, Buffer, Buffer> | Consumer<Buffer, Buffer, Buffer, Buffer>;
 type Stream = Pick<MessagesStream<Buffer, Buffer, Buffer, Buffer>, 'destroy' | 'connections' | 'on'>;
 
-/** Does the work, unless the signal aborts it: then it rejects at once with TIMEOUT and the client is gone. Ends the client in any case. */
+/** Does the work and ends the client. Rejects at once with TIMEOUT when the signal aborts. */
 export async function withClient<C extends Client, T>(
   client: C,
   signal: AbortSignal,
@@ -19,7 +19,10 @@ export async function withClient<C extends Client, T>(
   }
 }
 
-/** Settles with the work, or rejects with TIMEOUT when the signal aborts first; what the work does then is nobody's concern. */
+/**
+ * Settles as the work does, or rejects with TIMEOUT when the signal aborts first; the work may go on, its result is
+ * ignored.
+ */
 export async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   let aborted: (() => void) | undefined;
   const end = new Promise<never>((_resolve, reject) => {
@@ -34,12 +37,12 @@ export async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<
   }
 }
 
-/** Ends a client and its stream without waiting for anybody; nothing of them keeps the process alive. */
+/** Ends a client and its stream without waiting; neither keeps the process alive. */
 export function destroyClient(client: Client, stream?: Stream): void {
   const pools = stream === undefined ? [client.connections] : [client.connections, stream.connections];
   // A socket is undefined while its connection is being made, whatever the types say.
   const sockets = pools.flatMap((pool) => [...pool].flatMap(([, connection]) => connection.socket ?? []));
-  // First the library's own end, which stops its timers and fails what waits; a closed pool never opens again.
+  // First the library's own close, which stops timers and fails waiting calls; a closed pool never opens again.
   const closing = client instanceof Admin ? client.close() : client.close(true);
   void closing.catch(() => {});
   for (const pool of pools) void pool.close().catch(() => {});

@@ -1,6 +1,8 @@
-// What every Kafka client of ours is made with, and the words of its errors.
+// Options of all Kafka clients, the choice of the broker to connect to, and how to read the library's errors.
 import type { ConnectionOptions } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import { Admin } from '@platformatic/kafka';
+import { backoffMs } from '../../lib/backoff.ts';
 import type { KafkaUrl } from '../../settings/kafka-url.ts';
 import { withClient } from './client-lifetime.ts';
 
@@ -12,18 +14,18 @@ export interface KafkaConnection {
 
 const CONNECT_TIMEOUT_MS = 3000;
 const REQUEST_TIMEOUT_MS = 10_000;
-/** Waits between retries within a client: 250 ms, half as much again each time, two seconds at the most. */
-const FIRST_DELAY_MS = 250;
-const LAST_DELAY_MS = 2000;
-const DELAY_GROWTH = 1.5;
+/** Waits between retries within a client. */
+const CLIENT_RETRY_TIMES = { firstMs: 250, lastMs: 2000 };
+/** Waits between two clients, in our own loops. */
+export const RETRY_TIMES = { firstMs: 500, lastMs: 5000 };
 /**
- * Attempts within one client, after which our own loops begin with a new one. A producer's last some three minutes, because a batch that is sent
- * again by the same client arrives once; the client keeps the error of each attempt until then. A consumer's last some twelve seconds: what it
- * asks for may be gone.
+ * Retries within one client, after which our own loops create a new client. About three minutes for a producer, because
+ * a batch that the same client sends again arrives once. About fourteen seconds for a consumer, because the topic may
+ * be gone.
  */
 export const RETRIES = { producer: 100, consumer: 9, admin: 0 } as const;
 
-/** Options common to producer, consumer and admin. */
+/** Options of producer, consumer and admin clients. */
 export function clientOptions(connection: KafkaConnection, retries: number) {
   return {
     clientId: connection.clientId,
@@ -33,37 +35,42 @@ export function clientOptions(connection: KafkaConnection, retries: number) {
     retries,
     retryDelay: (_client: unknown, _operation: string, attempt: number, _retries: number, error: Error) => {
       slim(error);
-      return Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * DELAY_GROWTH ** Math.min(attempt, 20));
+      return backoffMs(CLIENT_RETRY_TIMES, attempt);
     },
     ...(connection.tls === undefined ? {} : { tls: connection.tls, tlsServerName: true }),
   };
 }
 
-/** How many brokers were passed over, of each connection. */
-const passedOver = new WeakMap<KafkaConnection, number>();
+/** True when both have the same brokers and the same TLS options. */
+export function sameBrokers(one: KafkaConnection, other: KafkaConnection): boolean {
+  return isDeepStrictEqual([one.url.brokers, one.tls], [other.url.brokers, other.tls]);
+}
+
+/** How many brokers were skipped, per connection. */
+const skipped = new WeakMap<KafkaConnection, number>();
 
 function brokersInTurn(connection: KafkaConnection): string[] {
   const { brokers } = connection.url;
-  const first = (passedOver.get(connection) ?? 0) % brokers.length;
+  const first = (skipped.get(connection) ?? 0) % brokers.length;
   return [...brokers.slice(first), ...brokers.slice(0, first)];
 }
 
 /**
- * Does the work of one client; when it fails, the next client begins at the next broker of the URL. The client itself stays with the first one
- * that takes its connection, even if that drops it at once or never says a word.
+ * Does the work of one client; when it fails, the next client begins at the next broker of the URL. A client on its own
+ * stays with the first broker that accepts its connection, even if that broker closes it at once or never answers.
  */
 export async function elseNextBroker<T>(connection: KafkaConnection, work: () => Promise<T>): Promise<T> {
-  const before = passedOver.get(connection) ?? 0;
+  const before = skipped.get(connection) ?? 0;
   try {
     return await work();
   } catch (error) {
-    // Several clients that failed at one broker pass over one.
-    passedOver.set(connection, before + 1);
+    // Several clients that fail at one broker skip one broker.
+    skipped.set(connection, before + 1);
     throw error;
   }
 }
 
-/** An error of the client holds the connection that failed, with its socket and buffers: only words are kept. */
+/** An error of the client refers to the failed connection with its socket and buffers: this keeps only its texts. */
 function slim(error: unknown, depth = 0): void {
   if (!(error instanceof Error) || depth > 8) return;
   for (const [key, value] of Object.entries(error)) {
@@ -74,7 +81,7 @@ function slim(error: unknown, depth = 0): void {
   if (error instanceof AggregateError) for (const each of error.errors) slim(each, depth + 1);
 }
 
-/** Connects anew for one piece of work; throws what the broker says, TIMEOUT when the signal aborts. */
+/** Connects for one piece of work. Throws what the broker says, TIMEOUT when the signal aborts. */
 export function askBroker<T>(
   connection: KafkaConnection,
   signal: AbortSignal,
@@ -85,7 +92,7 @@ export function askBroker<T>(
   );
 }
 
-/** The client wraps what happened several times; the innermost text says it. */
+/** The innermost message: the client wraps the original error several times. */
 export function deepestMessage(error: unknown): string {
   let current: unknown = error;
   for (let depth = 0; depth < 8 && current instanceof Error; depth += 1) {
@@ -96,7 +103,7 @@ export function deepestMessage(error: unknown): string {
   return String(current);
 }
 
-/** True when one of Kafka's errors of these names is among what went wrong. */
+/** True when the error or one of its causes is a Kafka error with one of these names. */
 export function hasError(error: unknown, names: readonly string[], depth = 0): boolean {
   if (!(error instanceof Error) || depth > 8) return false;
   if ('apiId' in error && names.includes(String(error.apiId))) return true;

@@ -1,18 +1,30 @@
-// Consumer on a Kafka broker: the instances that the URL asks for in one group, each re-created when its stream ends, for ever.
-import { setTimeout as sleep } from 'node:timers/promises';
+// Consumer on a Kafka broker: as many clients in one group as the URL says, each re-created when its stream ends, until
+// stop.
 import { Consumer as Client, type Message, type MessagesStream } from '@platformatic/kafka';
-import type { ConsumedMessage, Consumer, MessageHandler } from '../../ports/consumer.ts';
+import { backoffMs } from '../../lib/backoff.ts';
+import { settledWithin } from '../../lib/deadline.ts';
+import { pause } from '../../lib/pause.ts';
+import { type Consumer, type MessageHandler, type RecordHandler, recordHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
+import type { Decoded } from '../../wire/fault.ts';
 import { probeBroker } from './broker-probe.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
-import { clientOptions, deepestMessage, elseNextBroker, type KafkaConnection, RETRIES } from './connection.ts';
+import {
+  clientOptions,
+  deepestMessage,
+  elseNextBroker,
+  type KafkaConnection,
+  RETRIES,
+  RETRY_TIMES,
+} from './connection.ts';
 import { bySubscription } from './partition-assigner.ts';
 import { ensureTopic } from './topic-admin.ts';
 import { topicChanged } from './topic-watch.ts';
 
-export interface KafkaConsumerOptions extends KafkaConnection {
+export interface KafkaConsumerOptions<T> extends KafkaConnection {
+  readonly decode: (bytes: Uint8Array) => Decoded<T>;
   /** `p2p.<clientName>`. */
   readonly groupId: string;
 }
@@ -24,45 +36,39 @@ type ByteClient = Client<Buffer, Buffer, Buffer, Buffer>;
 /** Records fetched ahead of the handler. */
 const PREFETCH = 256;
 const COMMIT_EVERY_MS = 500;
-const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 5000;
 const DEFAULT_STOP_MS = 3000;
 const SESSION_TIMEOUT_MS = 10_000;
 const LEAVE_DEADLINE_MS = 1000;
-/** A commit waits for a rebalance to end, and for ever when that is lost. */
+/** A commit waits for the end of a rebalance, and would wait for ever when that is lost. */
 const COMMIT_DEADLINE_MS = 15_000;
-/** What is being handled and committed when a stream is to end has so long. */
-const END_PATIENCE_MS = 5000;
+/** When a stream is to end, the current record gets this long to be handled and committed. */
+const END_DEADLINE_MS = 5000;
 
-export class KafkaConsumer implements Consumer {
+export class KafkaConsumer<T> implements Consumer<T> {
   readonly topic: string;
   private readonly log: Logger;
-  private readonly options: KafkaConsumerOptions;
-  private readonly counters: { readonly handled: Counter; readonly restarts: Counter };
+  private readonly options: KafkaConsumerOptions<T>;
+  private readonly restarts: Counter;
+  private readonly recordHandler: (handler: MessageHandler<T>) => RecordHandler;
   private readonly stopped = new AbortController();
   private readonly open = new Map<ByteClient, ByteStream | undefined>();
   private loops: Promise<void>[] = [];
   private stopping: Promise<void> | undefined;
 
-  constructor(deps: { readonly log: Logger; readonly metrics: Metrics }, options: KafkaConsumerOptions) {
+  constructor(deps: { readonly log: Logger; readonly metrics: Metrics }, options: KafkaConsumerOptions<T>) {
     this.topic = options.url.topic;
     this.log = deps.log;
     this.options = options;
-    this.counters = {
-      handled: deps.metrics.counter('teranode_p2p_kafka_consumed_total', 'Records read from Kafka', [
-        'topic',
-        'outcome',
-      ]),
-      restarts: deps.metrics.counter('teranode_p2p_kafka_consumer_restarts_total', 'Consumer streams created anew', [
-        'topic',
-      ]),
-    };
+    this.recordHandler = recordHandler(deps, this.topic, options.decode);
+    this.restarts = deps.metrics.counter('teranode_p2p_kafka_consumer_restarts_total', 'Restarts of Kafka consumers', [
+      'topic',
+    ]);
   }
 
-  async start(handler: MessageHandler, signal: AbortSignal): Promise<void> {
+  async start(handler: MessageHandler<T>, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.loops.length > 0) return;
-    this.loops = Array.from({ length: this.options.url.consumers }, () => this.run(handler));
+    this.loops = Array.from({ length: this.options.url.consumers }, () => this.run(this.recordHandler(handler)));
   }
 
   probe(deadlineMs: number): Promise<ProbeResult> {
@@ -76,44 +82,37 @@ export class KafkaConsumer implements Consumer {
 
   private async stopOnce(deadlineMs: number): Promise<void> {
     this.stopped.abort();
-    // A closed stream ends the loop that reads it, which then leaves the group.
+    // Closing a stream ends the loop that reads it, which then leaves the group.
     for (const stream of this.open.values()) void stream?.close().catch(() => {});
-    const timer = new AbortController();
-    await Promise.race([
-      Promise.all(this.loops),
-      sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {}),
-    ]);
-    timer.abort();
+    await settledWithin(this.loops, deadlineMs);
     for (const [client, stream] of this.open) destroyClient(client, stream);
   }
 
-  private async run(handler: MessageHandler): Promise<void> {
+  private async run(handle: RecordHandler): Promise<void> {
     const { signal } = this.stopped;
     let failures = 0;
     while (!signal.aborted) {
       try {
         await ensureTopic(this.options, signal);
         await elseNextBroker(this.options, () =>
-          this.consume(handler, () => {
+          this.consume(handle, () => {
             failures = 0;
           }),
         );
       } catch (error) {
         if (signal.aborted) return;
         const details = { topic: this.topic, reason: deepestMessage(error) };
-        this.log[failures === 0 ? 'warn' : 'debug'](details, 'kafka consumer interrupted');
+        this.log[failures === 0 ? 'warn' : 'debug'](details, 'Kafka consumer failed');
       }
       if (signal.aborted) return;
       failures += 1;
-      this.counters.restarts.add(1, { topic: this.topic });
-      await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(
-        () => {},
-      );
+      this.restarts.add(1, { topic: this.topic });
+      await pause(backoffMs(RETRY_TIMES, failures), signal);
     }
   }
 
-  /** Reads until the stream ends or fails, or the topic is no longer what it was. */
-  private async consume(handler: MessageHandler, gotOne: () => void): Promise<void> {
+  /** Reads until the stream ends or fails, or the topic has changed. */
+  private async consume(handle: RecordHandler, handledOne: () => void): Promise<void> {
     const { groupId } = this.options;
     const client: ByteClient = new Client({
       ...clientOptions(this.options, RETRIES.consumer),
@@ -128,7 +127,7 @@ export class KafkaConsumer implements Consumer {
     try {
       const stream = await this.openStream(client, over.signal);
       this.open.set(client, stream);
-      await this.read(stream, over.signal, handler, gotOne);
+      await this.read(stream, over.signal, handle, handledOne);
     } finally {
       done.abort();
       await close(client, this.open.get(client));
@@ -136,7 +135,7 @@ export class KafkaConsumer implements Consumer {
     }
   }
 
-  /** Ends the stream when its topic has changed, or the client is no member of its group any more, which it tells nobody else. */
+  /** Ends the stream when its topic has changed, or the client has silently lost its group membership. */
   private async watch(client: ByteClient, over: AbortController, done: AbortSignal): Promise<void> {
     const lost = Promise.withResolvers<string>();
     client.on('error', (error) => lost.resolve(deepestMessage(error)));
@@ -144,34 +143,34 @@ export class KafkaConsumer implements Consumer {
     const changed = topicChanged(this.options, done).then(() => 'topic changed');
     const reason = await Promise.race([changed, lost.promise]);
     if (done.aborted) return;
-    this.log.warn({ topic: this.topic, reason }, 'kafka consumer begins anew');
+    this.log.warn({ topic: this.topic, reason }, 'restarting Kafka consumer');
     over.abort();
     void this.open
       .get(client)
       ?.close()
       .catch(() => {});
-    await sleep(END_PATIENCE_MS, undefined, { signal: done }).catch(() => {});
+    await pause(END_DEADLINE_MS, done);
     if (!done.aborted) destroyClient(client, this.open.get(client));
   }
 
   private async read(
     stream: ByteStream,
     over: AbortSignal,
-    handler: MessageHandler,
-    gotOne: () => void,
+    handle: RecordHandler,
+    handledOne: () => void,
   ): Promise<void> {
-    /** The last one handled of each partition, while it is not committed. */
+    /** Per partition, the last handled record that is not committed. */
     const handled = new Map<number, ByteMessage>();
     const newest = new Map<number, bigint>();
     let committedAtMs = performance.now();
     for await (const message of stream) {
-      const { value, topic, partition, offset } = message;
-      // When the group changes, the client fetches once more what waits here already.
+      const { value, partition, offset } = message;
+      // When the group changes, the client fetches again what is already buffered here.
       if (offset > (newest.get(partition) ?? -1n)) {
-        await this.handle(handler, { value, topic, partition, offset });
+        await handle(value, offset);
         newest.set(partition, offset);
         handled.set(partition, message);
-        gotOne();
+        handledOne();
       }
       const isLast = this.stopped.signal.aborted || over.aborted;
       if (isLast || stream.readableLength === 0 || performance.now() - committedAtMs > COMMIT_EVERY_MS) {
@@ -200,19 +199,11 @@ export class KafkaConsumer implements Consumer {
       return stream;
     });
   }
-
-  private async handle(handler: MessageHandler, message: ConsumedMessage): Promise<void> {
-    try {
-      await handler(message);
-      this.counters.handled.add(1, { topic: this.topic, outcome: 'handled' });
-    } catch (error) {
-      this.counters.handled.add(1, { topic: this.topic, outcome: 'failed' });
-      this.log.error({ topic: this.topic, offset: String(message.offset), err: error }, 'record handler failed');
-    }
-  }
 }
 
-/** Leaves the group, so that others need not wait for its session to end; a broker that does not answer is left all the same. */
+/**
+ * Leaves the group, so that other consumers need not wait for the session to expire. Does not wait long for the broker.
+ */
 async function close(client: ByteClient, stream: ByteStream | undefined): Promise<void> {
   const late = AbortSignal.timeout(LEAVE_DEADLINE_MS);
   try {
@@ -221,7 +212,7 @@ async function close(client: ByteClient, stream: ByteStream | undefined): Promis
       await client.close(true);
     });
   } catch {
-    // Already closed, or the broker is away: there is nobody to tell.
+    // Already closed, or the broker is down.
   } finally {
     destroyClient(client, stream);
   }

@@ -1,8 +1,8 @@
-// Shares out partitions within a consumer group whose members read different topics, as ours do (and those of a Go node). The client's own
-// assigner looks at its leader's topics only, and the others would be read by nobody.
+// Assigns partitions within a consumer group whose consumers read different topics, as ours and those of a Go node do.
+// The client's own assigner only considers the topics of the group's leader; the others would not be read.
 import type { GroupPartitionsAssigner, GroupPartitionsAssignments } from '@platformatic/kafka';
 
-/** Each topic's partitions go round among the members that subscribe to it. */
+/** Round robin over the consumers that subscribe to a topic. */
 export const bySubscription: GroupPartitionsAssigner = (_leader, members, _topics, metadata) => {
   const shares = new Map<string, GroupPartitionsAssignments>();
   const readers = new Map<string, string[]>();

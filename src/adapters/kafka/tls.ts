@@ -1,4 +1,4 @@
-// TLS to the Kafka brokers, from KAFKA_ENABLE_TLS and its companions.
+// TLS to the Kafka brokers, from KAFKA_ENABLE_TLS and the settings that belong to it.
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { P2PError } from '../../lib/errors.ts';
@@ -27,6 +27,6 @@ function file(setting: string, name: 'ca' | 'cert' | 'key', path: string | undef
   try {
     return { [name]: readFileSync(path) };
   } catch (cause) {
-    throw new P2PError('SETTINGS_INVALID', `${setting} cannot be read: ${path}`, { cause });
+    throw new P2PError('SETTINGS_INVALID', `cannot read ${setting}: ${path}`, { cause });
   }
 }

@@ -2,7 +2,7 @@
 // messages come from the handlers; facts about connections stand in the peer book.
 import type { Connection, IdentifyResult, Stream } from '@libp2p/interface';
 import type { PeerId } from '../../domain/ids.ts';
-import { orAfter } from '../../lib/deadline.ts';
+import { orAfter, settledWithin } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
@@ -40,6 +40,8 @@ import { libPeerId, peerIdText } from './peer-ids.ts';
 const CONNECT_DEADLINE_MS = 10_000;
 const SEND_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 2500;
+/** How long a stop waits for a start that is under way. */
+const START_GIVE_UP_MS = 500;
 /** Parallel direct streams per connection: a handshake is one short stream, and slow ones must not block it. */
 const MAX_DIRECT_STREAMS = 64;
 /** The envelope of a message (author, key, signature, topic) must fit into the largest RPC too. */
@@ -54,7 +56,7 @@ export interface Libp2pNodeDependencies {
   readonly policy?: ConnectionPolicy;
 }
 
-export class Libp2pNode implements P2PNode {
+export class Libp2pNode implements Required<P2PNode> {
   private readonly deps: Libp2pNodeDependencies;
   private readonly options: Libp2pNodeOptions;
   private readonly id: PeerId;
@@ -70,6 +72,7 @@ export class Libp2pNode implements P2PNode {
   private keeper: PeerKeeper | undefined;
   private onConnected: (peerId: PeerId) => void = () => {};
   private onDisconnected: (peerId: PeerId) => void = () => {};
+  private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
   constructor(deps: Libp2pNodeDependencies, options: Libp2pNodeOptions) {
@@ -95,12 +98,22 @@ export class Libp2pNode implements P2PNode {
     );
   }
 
-  async start(
+  start(
     signal: AbortSignal,
     streamHandler: DirectStreamHandler | undefined,
     topicNames: readonly string[],
   ): Promise<void> {
-    signal.throwIfAborted();
+    const starting = this.startOnce(signal, streamHandler, topicNames);
+    this.starting = starting;
+    return starting;
+  }
+
+  private async startOnce(
+    signal: AbortSignal,
+    streamHandler: DirectStreamHandler | undefined,
+    topicNames: readonly string[],
+  ): Promise<void> {
+    this.throwIfStopped(signal);
     this.topics = [...topicNames];
     const { metrics, policy } = this.deps;
     const nowMs = () => this.deps.clock.monotonic();
@@ -108,9 +121,10 @@ export class Libp2pNode implements P2PNode {
     const { report } = this;
     const resolveName = dialLookup({ policy, metrics });
     const libp2p = await buildLibp2p(this.options, this.topics, { gater: gate, metrics, report, resolveName });
+    this.throwIfStopped(signal);
     this.libp2p = libp2p;
     applyPatches(libp2p, { ...this.deps, report });
-    this.gossip = new Gossip({ ...this.deps, libp2p, penalize: (peerId) => policy?.brokenFrame(peerId) });
+    this.gossip = new Gossip({ ...this.deps, libp2p, penalize: (peerId) => policy?.malformedRpc(peerId) });
     for (const name of this.topics)
       libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, this.handlers, this.traffic, this.id));
     this.listenToConnections(libp2p);
@@ -123,9 +137,11 @@ export class Libp2pNode implements P2PNode {
         details: { listen: this.options.listenIps },
       });
     }
+    this.throwIfStopped(signal);
     for (const name of this.topics) libp2p.services.pubsub.subscribe(name);
     // Answers queries of the DHT at once, as Go nodes do in a private and in a public DHT.
     await libp2p.services.dht.setMode('server', { force: true });
+    this.throwIfStopped(signal);
     this.keeper = new PeerKeeper(
       { ...this.deps, libp2p, book: this.book, ownId: this.id },
       { ...this.options, topicNames: this.topics },
@@ -148,11 +164,19 @@ export class Libp2pNode implements P2PNode {
     this.gossip?.stop();
     this.silent.stop();
     await this.keeper?.stop();
+    // A start that is under way gives up at its next step; only then is it known what it has opened.
+    await settledWithin(this.starting === undefined ? [] : [this.starting], START_GIVE_UP_MS);
     const { libp2p } = this;
     this.libp2p = undefined;
     if (libp2p === undefined) return;
     const outcome = await orAfter(Promise.resolve(libp2p.stop()), STOP_DEADLINE_MS, 'late');
     if (outcome === 'late') this.deps.log.warn({ deadlineMs: STOP_DEADLINE_MS }, 'node did not stop in time');
+  }
+
+  private throwIfStopped(signal: AbortSignal): void {
+    signal.throwIfAborted();
+    if (this.stopping !== undefined)
+      throw new P2PError('NODE_NOT_STARTED', 'the node was stopped while it was starting');
   }
 
   private listenToConnections(libp2p: TeranodeLibp2p): void {

@@ -1,12 +1,12 @@
-// pino behind the logger port: one JSON line an event on stdout, or readable lines on a terminal. Bytes from peers are escaped by JSON and
-// long texts cut, so that nobody writes our log for us.
+// pino behind the logger port: one JSON line per event on stdout, or readable lines on a terminal. JSON escapes bytes
+// from peers, and long texts are cut, so that peers cannot forge log lines.
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
 
 export interface LoggerOptions {
-  /** `logLevel` as in Go: DEBUG, INFO, WARN, ERROR, FATAL; TRACE is ours. */
+  /** `logLevel` as in Go: DEBUG, INFO, WARN, ERROR, FATAL; also TRACE. */
   readonly level: string;
   readonly format: 'json' | 'pretty';
 }
@@ -47,7 +47,7 @@ function cutFields(fields: Record<string, unknown>): Record<string, unknown> {
   return fields;
 }
 
-/** Name, code, message and causes; the stack only of errors that nobody foresaw. */
+/** Name, code, message and causes; the stack only of unexpected errors. */
 export function serializeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return String(error).slice(0, MAX_TEXT);
   const known = error instanceof P2PError;

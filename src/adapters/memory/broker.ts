@@ -1,21 +1,22 @@
-// The in-process broker behind `memory://` URLs: what newcomers and tests run without Kafka. Bounded logs, consumer groups with offsets,
-// the same promises as the real one within this process; nothing survives it.
+// The in-process broker behind `memory://` URLs, for running without Kafka. Bounded logs and consumer groups with
+// offsets; within this process it keeps the promises of a real broker, but nothing outlasts the process.
 import { BoundedQueue } from '../../lib/bounded-queue.ts';
-import type { ConsumedMessage, Consumer, MessageHandler } from '../../ports/consumer.ts';
+import { type Consumer, type MessageHandler, type RecordHandler, recordHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
-import { deliveryTime, type ProbeResult, type Producer } from '../../ports/producer.ts';
+import { deliveryTime, type ProbeResult, type Producer, queueGauges } from '../../ports/producer.ts';
+import type { Decoded } from '../../wire/fault.ts';
 
 export interface MemoryBrokerOptions {
-  /** Records kept of each topic; the oldest leaves first. */
+  /** Records kept per topic; the oldest is dropped first. */
   readonly maxMessages: number;
   readonly maxBytes: number;
 }
 
 interface Group {
-  /** Offset of the next record to hand out. */
+  /** Offset of the next record to deliver. */
   next: bigint;
-  /** Resolved when there may be more to read; shared by all who wait. */
+  /** Resolved when there may be more records; shared by all waiting consumers. */
   more: PromiseWithResolvers<void> | undefined;
 }
 
@@ -50,7 +51,7 @@ export class MemoryBroker {
     for (const group of topic.groups.values()) wake(group);
   }
 
-  /** Joins a group; a new one begins at the oldest record, or after the newest. */
+  /** Joins a group; a new group begins at the oldest record with `replay`, else after the newest. */
   join(topicName: string, groupId: string, replay: boolean): void {
     const topic = this.topic(topicName);
     if (!topic.groups.has(groupId)) {
@@ -61,7 +62,7 @@ export class MemoryBroker {
     }
   }
 
-  /** The group's next record, or undefined when it has read all; `onMore` is called once when there is more. */
+  /** The group's next record; undefined when it has read all. */
   take(topicName: string, groupId: string): { readonly value: Uint8Array; readonly offset: bigint } | undefined {
     const topic = this.topic(topicName);
     const group = topic.groups.get(groupId);
@@ -82,7 +83,7 @@ export class MemoryBroker {
     return group.more.promise;
   }
 
-  /** Lets those who wait look again, whether or not there is more. */
+  /** Lets waiting consumers check again, whether or not there are more records. */
   wake(topicName: string, groupId: string): void {
     const group = this.topic(topicName).groups.get(groupId);
     if (group !== undefined) wake(group);
@@ -107,23 +108,7 @@ export class MemoryBroker {
       groups: new Map(),
     };
     this.topics.set(name, topic);
-    this.metrics.gauge('teranode_p2p_kafka_queue_length', 'Messages waiting for Kafka', () => unread(topic), {
-      topic: name,
-    });
-    this.metrics.gauge(
-      'teranode_p2p_kafka_queue_bound',
-      'Messages waiting for Kafka at most',
-      () => this.options.maxMessages,
-      { topic: name },
-    );
-    this.metrics.gauge(
-      'teranode_p2p_kafka_queue_bytes',
-      'Bytes of the messages kept for Kafka',
-      () => topic.log.bytes,
-      {
-        topic: name,
-      },
-    );
+    queueGauges(this.metrics, name, this.options, { length: () => unread(topic), bytes: () => topic.log.bytes });
     return topic;
   }
 }
@@ -133,7 +118,7 @@ function wake(group: Group): void {
   group.more = undefined;
 }
 
-/** Records that the slowest reader has still to read; none where nobody reads. */
+/** Records that the slowest group has not read yet; none without groups. */
 function unread({ first, log, groups }: Topic): number {
   const end = first + BigInt(log.length);
   return Number([...groups.values()].reduce((most, { next }) => (end - next > most ? end - next : most), 0n));
@@ -141,16 +126,23 @@ function unread({ first, log, groups }: Topic): number {
 
 const IN_PROCESS: ProbeResult = { ok: true, details: 'in-process broker' };
 
-export class MemoryProducer implements Producer {
+export interface MemoryProducerOptions<T> {
+  readonly topic: string;
+  readonly encode: (value: T) => Uint8Array;
+}
+
+export class MemoryProducer<T> implements Producer<T> {
   readonly topic: string;
   private readonly broker: MemoryBroker;
   private readonly dropped: Counter;
   private readonly sent: Counter;
   private readonly delivery: Histogram;
+  private readonly encode: (value: T) => Uint8Array;
   private isStopped = false;
 
-  constructor(deps: { readonly broker: MemoryBroker; readonly metrics: Metrics }, options: { readonly topic: string }) {
+  constructor(deps: { readonly broker: MemoryBroker; readonly metrics: Metrics }, options: MemoryProducerOptions<T>) {
     this.topic = options.topic;
+    this.encode = options.encode;
     this.broker = deps.broker;
     this.dropped = deps.metrics.counter(
       'teranode_p2p_kafka_dropped_total',
@@ -166,20 +158,15 @@ export class MemoryProducer implements Producer {
     signal.throwIfAborted();
   }
 
-  publish(value: Uint8Array): void {
+  publish(value: T): void {
     if (this.isStopped) {
       this.dropped.add(1, { topic: this.topic, reason: 'stopped' });
       return;
     }
     const startedMs = performance.now();
-    this.broker.append(this.topic, value);
+    this.broker.append(this.topic, this.encode(value));
     this.sent.add(1, { topic: this.topic });
     this.delivery.observe((performance.now() - startedMs) / 1000, { topic: this.topic });
-  }
-
-  /** Nothing waits: an appended record is in the log. */
-  pending(): number {
-    return 0;
   }
 
   async probe(): Promise<ProbeResult> {
@@ -191,33 +178,36 @@ export class MemoryProducer implements Producer {
   }
 }
 
-export class MemoryConsumer implements Consumer {
+export interface MemoryConsumerOptions<T> {
+  readonly topic: string;
+  readonly groupId: string;
+  /** A new group begins at the oldest record. */
+  readonly replay: boolean;
+  readonly decode: (bytes: Uint8Array) => Decoded<T>;
+}
+
+export class MemoryConsumer<T> implements Consumer<T> {
   readonly topic: string;
   private readonly broker: MemoryBroker;
-  private readonly log: Logger;
-  private readonly handled: Counter;
-  private readonly options: { readonly groupId: string; readonly replay: boolean };
+  private readonly options: MemoryConsumerOptions<T>;
+  private readonly recordHandler: (handler: MessageHandler<T>) => RecordHandler;
   private isStopped = false;
   private loop: Promise<void> | undefined;
 
   constructor(
     deps: { readonly broker: MemoryBroker; readonly log: Logger; readonly metrics: Metrics },
-    options: { readonly topic: string; readonly groupId: string; readonly replay: boolean },
+    options: MemoryConsumerOptions<T>,
   ) {
     this.topic = options.topic;
     this.broker = deps.broker;
-    this.log = deps.log;
     this.options = options;
-    this.handled = deps.metrics.counter('teranode_p2p_kafka_consumed_total', 'Records read from Kafka', [
-      'topic',
-      'outcome',
-    ]);
+    this.recordHandler = recordHandler(deps, this.topic, options.decode);
   }
 
-  async start(handler: MessageHandler, signal: AbortSignal): Promise<void> {
+  async start(handler: MessageHandler<T>, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.broker.join(this.topic, this.options.groupId, this.options.replay);
-    this.loop ??= this.run(handler);
+    this.loop ??= this.run(this.recordHandler(handler));
   }
 
   async probe(): Promise<ProbeResult> {
@@ -230,24 +220,14 @@ export class MemoryConsumer implements Consumer {
     await this.loop;
   }
 
-  private async run(handler: MessageHandler): Promise<void> {
+  private async run(handle: RecordHandler): Promise<void> {
     while (!this.isStopped) {
       const record = this.broker.take(this.topic, this.options.groupId);
       if (record === undefined) {
         await this.broker.more(this.topic, this.options.groupId);
         continue;
       }
-      await this.handle(handler, { value: record.value, topic: this.topic, partition: 0, offset: record.offset });
-    }
-  }
-
-  private async handle(handler: MessageHandler, message: ConsumedMessage): Promise<void> {
-    try {
-      await handler(message);
-      this.handled.add(1, { topic: this.topic, outcome: 'handled' });
-    } catch (error) {
-      this.handled.add(1, { topic: this.topic, outcome: 'failed' });
-      this.log.error({ topic: this.topic, offset: String(message.offset), err: error }, 'record handler failed');
+      await handle(record.value, record.offset);
     }
   }
 }

@@ -1,11 +1,12 @@
-// A histogram that counts in a plain array and is written out at each scrape; prom-client's own hashes its labels at each observation.
+// A histogram that counts in a plain array and is written out at each scrape. prom-client's own histogram hashes labels
+// at each observation.
 import { type HistogramConfiguration, Histogram as PromHistogram } from 'prom-client';
 import type { Histogram, Labels } from '../../ports/metrics.ts';
 import { SeriesMap } from './series.ts';
 
 interface Series {
   readonly labels: Record<string, string>;
-  /** By bucket, the last one for what is above all bounds. */
+  /** Per bucket; the last one counts values above all bounds. */
   readonly counts: number[];
   sum: number;
 }
@@ -40,7 +41,7 @@ export class TalliedHistogram extends PromHistogram {
     if (labelNames.length === 0) series.of(undefined);
   }
 
-  /** What the registry asks for when it writes text, and `get` for the rest; not part of prom-client's types. */
+  /** Called by the registry when it writes text. Missing in prom-client's types. */
   async getForPromString() {
     const { name } = this.title;
     const values = [...this.series.values()].flatMap(({ labels: sharedLabels, counts, sum }) => {

@@ -1,4 +1,5 @@
-// Metrics on prom-client. Counters add up in plain numbers and are handed over at each scrape: a hot one costs a look-up and an addition.
+// Metrics on prom-client. Counters are plain numbers that each scrape hands over to prom-client, so counting costs a
+// look-up and an addition.
 import { collectDefaultMetrics, Gauge, Counter as PromCounter, Registry } from 'prom-client';
 import type { Counter, Histogram, Labels, Metrics } from '../../ports/metrics.ts';
 import { TalliedHistogram } from './histogram.ts';
@@ -100,7 +101,7 @@ export class PrometheusMetrics implements Metrics {
   describe(): readonly MetricDescription[] {
     return this.registry.getMetricsAsArray().map((each) => ({
       name: each.name,
-      // Typed as a number, and a word all the same.
+      // Declared as a number, but it is a word.
       type: String(each.type),
       labelNames: 'labelNames' in each && Array.isArray(each.labelNames) ? each.labelNames.map(String) : [],
       help: each.help,

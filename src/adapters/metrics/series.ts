@@ -1,7 +1,7 @@
-// One set of numbers for each combination of label values. A hot one costs a look-up a label: values are constants, so no text is built.
+// One set of numbers per combination of label values. Finding one costs one look-up per label and builds no text.
 import type { Labels } from '../../ports/metrics.ts';
 
-/** What begins with the same label values. */
+/** The series that begin with the same label values. */
 interface Branch<T> {
   readonly next: Map<string, Branch<T>>;
   series: T | undefined;

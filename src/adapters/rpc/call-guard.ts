@@ -1,33 +1,36 @@
-// What every call passes before its request is read: admin key, deadline, flood limit, count. An interceptor, so that it holds for health and
-// reflection too. grpc-js ends some calls itself (deadline of the client, message too large), past all interceptors; hence the wrap.
+// Checks every call before its request is read: admin key, deadline, flood limit; and counts it. An interceptor also
+// covers health and reflection. grpc-js ends some calls past all interceptors (client deadline, message too large);
+// therefore `sendStatus` is wrapped.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import type { Metrics } from '../../ports/metrics.ts';
 
-/** Metadata that carries the admin key, as the Go service reads it. */
+/** Metadata key of the admin key, as in the Go service. */
 export const KEY_HEADER = 'x-api-key';
-/** Requests that one reflection stream may send; grpcurl sends tens. Their answers wait in memory until they are read. */
+/**
+ * Maximum number of requests on one reflection stream; grpcurl sends tens. Answers wait in memory until they are read.
+ */
 const MAX_STREAM_REQUESTS = 1000;
-/** Of a status text; headers are small. */
+/** Of a status text, which travels in a header. */
 const MAX_DETAILS_CHARS = 1024;
 
 export interface CallGuardOptions {
   readonly adminKey: string;
-  /** Paths of the methods that need it. */
+  /** Paths of the methods that need the admin key. */
   readonly adminPaths: ReadonlySet<string>;
-  /** Bound of a unary call, from its first byte to its answer; the caller's own deadline may be shorter. */
+  /** Deadline of a unary call; the caller's own may be shorter. */
   readonly deadlineMs: number;
 }
 
 type Refusal = (code: status, details: string) => void;
 
-/** The interceptor. Labels are closed sets: paths that are registered, codes of gRPC. */
+/** The interceptor. Metric labels are closed sets: registered paths and gRPC codes. */
 export function callGuard(deps: { readonly metrics: Metrics }, options: CallGuardOptions): ServerInterceptor {
   const requests = deps.metrics.counter('teranode_p2p_grpc_requests_total', 'gRPC calls by method and status', [
     'method',
     'code',
   ]);
-  const wanted = sha256(options.adminKey);
+  const expected = sha256(options.adminKey);
   return (method, call) => {
     const count = once((code: status) => requests.add(1, { method: method.path.slice(1), code: status[code] }));
     const send = call.sendStatus.bind(call);
@@ -43,15 +46,18 @@ export function callGuard(deps: { readonly metrics: Metrics }, options: CallGuar
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, pass) => {
-            const objection = options.adminPaths.has(method.path) ? keyObjection(metadata, wanted) : undefined;
-            if (objection !== undefined) return refuse(status.UNAUTHENTICATED, objection);
-            if (isUnary) timer = setTimeout(() => refuse(...lateAnswer(options.deadlineMs)), options.deadlineMs);
+            const fault = options.adminPaths.has(method.path) ? keyFault(metadata, expected) : undefined;
+            if (fault !== undefined) return refuse(status.UNAUTHENTICATED, fault);
+            if (isUnary) timer = setTimeout(() => refuse(...timeout(options.deadlineMs)), options.deadlineMs);
             pass(metadata);
           },
           onReceiveMessage: (message, pass) => {
             streamed += 1;
             if (streamed > MAX_STREAM_REQUESTS) {
-              return refuse(status.RESOURCE_EXHAUSTED, `at most ${MAX_STREAM_REQUESTS} requests on one stream`);
+              return refuse(
+                status.RESOURCE_EXHAUSTED,
+                `too many requests on one stream (at most ${MAX_STREAM_REQUESTS})`,
+              );
             }
             pass(message);
           },
@@ -64,20 +70,20 @@ export function callGuard(deps: { readonly metrics: Metrics }, options: CallGuar
   };
 }
 
-function lateAnswer(deadlineMs: number): [status, string] {
-  return [status.DEADLINE_EXCEEDED, `no answer within ${deadlineMs} ms; whether it was done is not known`];
+function timeout(deadlineMs: number): [status, string] {
+  return [status.DEADLINE_EXCEEDED, `no answer within ${deadlineMs} ms; the operation may have been carried out`];
 }
 
-/** What is wrong with the admin key that came; undefined when it is right. Takes the same time for every wrong one. */
-function keyObjection(metadata: Metadata, wanted: Buffer): string | undefined {
+/** What is wrong with the given admin key; undefined when it is valid. Takes the same time for every invalid key. */
+function keyFault(metadata: Metadata, expected: Buffer): string | undefined {
   const [given, ...more] = metadata.get(KEY_HEADER);
   if (given === undefined) {
-    return `this call needs the admin key: send the server's grpc_admin_api_key, or the text of its <dataFolder>/admin.key, as metadata ${KEY_HEADER}`;
+    return `missing admin key: send the server's grpc_admin_api_key, or the content of <dataFolder>/admin.key, as metadata ${KEY_HEADER}`;
   }
-  const isRight = timingSafeEqual(sha256(String(given)), wanted) && more.length === 0;
-  return isRight
+  const isValid = timingSafeEqual(sha256(String(given)), expected) && more.length === 0;
+  return isValid
     ? undefined
-    : `the admin key in metadata ${KEY_HEADER} is wrong: it must be the server's grpc_admin_api_key, or the text of its <dataFolder>/admin.key`;
+    : `invalid admin key in metadata ${KEY_HEADER} (expected the server's grpc_admin_api_key, or the content of <dataFolder>/admin.key)`;
 }
 
 function sha256(text: string): Buffer {

@@ -1,4 +1,5 @@
-// protobuf-es descriptors as grpc-js service definitions, for server and client alike. Messages are bounded on both sides.
+// Converts protobuf-es descriptors to grpc-js service definitions, for server and client. Messages are bounded on both
+// sides.
 import {
   create,
   type DescMethod,
@@ -10,20 +11,20 @@ import {
 } from '@bufbuild/protobuf';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 
-/** What a request may have; the largest is a text of a few hundred bytes. */
+/** Bound of a request; the largest has a text of a few hundred bytes. */
 export const MAX_REQUEST_BYTES = 64 * 1024;
-/** What a response may have: 100,000 bans of 300 bytes, twice. */
+/** Bound of a response: twice 100,000 bans of 300 bytes. */
 export const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 
-/** Stands for a request whose bytes are no message of its type; grpc-js would answer INTERNAL, which is not the caller's fault. */
+/** Stands for a request that does not decode. grpc-js would answer INTERNAL, although the fault is the caller's. */
 export const MALFORMED: unique symbol = Symbol('malformed request');
 
 type RequestOf<M extends DescMethod> = MessageShape<M['input']>;
 type ResponseOf<M extends DescMethod> = MessageShape<M['output']>;
-/** What a handler may return for a response. */
+/** The fields that a handler returns for a response. */
 export type ResponseInitOf<M extends DescMethod> = MessageInitShape<M['output']>;
 
-/** A method with its codec. Requests that do not decode come out as MALFORMED; a response that does not throws. */
+/** A method with its codec. Requests that do not decode become MALFORMED; a response that does not decode throws. */
 export function methodDefinition<M extends DescMethod>(
   method: M,
 ): MethodDefinition<RequestOf<M> | typeof MALFORMED, ResponseOf<M>> {
@@ -44,17 +45,17 @@ export function methodDefinition<M extends DescMethod>(
   };
 }
 
-/** All methods of a service, by their names in the .proto file. */
+/** All methods of a service, by name as in the .proto file. */
 export function serviceDefinition(service: DescService): ServiceDefinition {
   return Object.fromEntries(service.methods.map((method) => [method.name, methodDefinition(method)]));
 }
 
-/** A whole response from the fields that a handler gave. */
+/** The response from the fields that a handler returned. */
 export function responseMessage<M extends DescMethod>(method: M, fields: ResponseInitOf<M>): ResponseOf<M> {
   return create(method.output, fields) as ResponseOf<M>;
 }
 
-/** The same memory as a Buffer, which grpc-js asks for. */
+/** The same memory as a Buffer, which grpc-js needs. */
 function bytesOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

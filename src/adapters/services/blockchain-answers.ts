@@ -1,5 +1,5 @@
-// What the blockchain service says, checked and in this project's terms. Its bytes are trusted no further than their form: a broken service
-// makes calls fail, never this process.
+// Checks the answers of the blockchain service and converts them to this project's types. A broken service makes calls
+// fail, never this process.
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Hash } from '../../domain/ids.ts';
 import {
@@ -14,11 +14,11 @@ import { hashFromBytes } from '../../wire/hash.ts';
 import { HEADER_BYTES, hashHeader } from '../../wire/header.ts';
 
 const HASH_BYTES = 32;
-/** Work is below 2^256. */
+/** Chain work is below 2^256. */
 const MAX_WORK_BYTES = 32;
-/** Miners write up to a hundred bytes; the rest is cut. */
+/** Miners write up to a hundred bytes; longer texts are cut. */
 const MAX_MINER_CHARS = 256;
-/** A peer id has about fifty characters, a reason is one line for a person; the rest is cut. */
+/** A peer ID has about fifty characters, a reason is one line; longer texts are cut. */
 const MAX_TEXT_CHARS = 1024;
 
 const FSM_STATES: ReadonlyMap<number, FsmState> = new Map([
@@ -28,14 +28,16 @@ const FSM_STATES: ReadonlyMap<number, FsmState> = new Map([
   [FSMStateType.LEGACYSYNCING, 'LEGACYSYNCING'],
 ]);
 
-/** The hash is computed, not taken on trust. Throws RangeError for what is no header. */
+/** Computes the hash instead of trusting the service's. Throws RangeError for an invalid header. */
 export function headerRecord(answer: GetBlockHeaderResponse): BlockHeaderRecord {
   const { blockHeader: header, chainWork } = answer;
-  if (header.byteLength !== HEADER_BYTES) throw new RangeError(`a header of ${header.byteLength} bytes, not 80`);
-  if (chainWork.byteLength > MAX_WORK_BYTES) throw new RangeError(`chain work of ${chainWork.byteLength} bytes`);
+  if (header.byteLength !== HEADER_BYTES)
+    throw new RangeError(`invalid header of ${header.byteLength} bytes (expected 80)`);
+  if (chainWork.byteLength > MAX_WORK_BYTES)
+    throw new RangeError(`invalid chain work of ${chainWork.byteLength} bytes (expected at most ${MAX_WORK_BYTES})`);
   return {
     hash: hashHeader(header),
-    // A copy: the answer's memory would be kept whole.
+    // A copy: a view would keep the memory of the whole answer.
     header: new Uint8Array(header),
     height: answer.height,
     txCount: answer.txCount,
@@ -46,18 +48,18 @@ export function headerRecord(answer: GetBlockHeaderResponse): BlockHeaderRecord 
   };
 }
 
-/** Throws RangeError for a state that is none of the four. */
+/** Throws RangeError for an unknown state. */
 export function fsmStateOf(value: FSMStateType): FsmState {
   const state = FSM_STATES.get(value);
-  if (state === undefined) throw new RangeError(`state machine in state ${value}`);
+  if (state === undefined) throw new RangeError(`unknown FSM state ${value}`);
   return state;
 }
 
-/** What came on the stream: a notification for listeners, one that is none of their business, or something that cannot be right. */
+/** A message of the stream: a notification for listeners, one that they do not need, or an invalid one. */
 export interface ReadNotification {
-  /** For the metric; one of a closed set. */
+  /** Label of the metric. */
   readonly kind: BlockchainNotification['type'] | 'ping' | 'block_subtrees_set' | 'unknown' | 'malformed';
-  /** Undefined for the last four kinds. */
+  /** undefined for the last four kinds. */
   readonly notification: BlockchainNotification | undefined;
 }
 
@@ -111,7 +113,7 @@ function fsmNotification(name: string): ReadNotification {
   return state === undefined ? MALFORMED : { kind: 'fsm_state', notification: { type: 'fsm_state', state } };
 }
 
-/** Empty when it is not there. */
+/** Empty when the key is missing. */
 function textOf(message: Notification, key: string): string {
   const texts = message.metadata?.metadata ?? {};
   return (Object.hasOwn(texts, key) ? (texts[key] ?? '') : '').slice(0, MAX_TEXT_CHARS);

@@ -1,5 +1,5 @@
-// The node's blockchain service over gRPC. Calls settle within seconds, whatever the service does; the subscription lives as long as somebody
-// listens, through restarts of the service.
+// Client of the node's blockchain service over gRPC. Calls settle within seconds, whatever the service does; the
+// subscription survives restarts of the service for as long as there are listeners.
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { BlockHash } from '../../domain/ids.ts';
 import { BlockchainAPI } from '../../gen/blockchain_api_pb.js';
@@ -10,6 +10,7 @@ import type {
   BlockHeaderRecord,
   FsmState,
 } from '../../ports/blockchain-client.ts';
+import { gaugeWithBound } from '../../ports/metrics.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
 import { hashToBytes } from '../../wire/hash.ts';
 import { fsmStateOf, headerRecord } from './blockchain-answers.ts';
@@ -24,10 +25,10 @@ const MAX_SUBSCRIBERS = 100;
 const MAX_KEY_CHARS = 256;
 const MAX_STATE_BYTES = 1024 * 1024;
 const MAX_SOURCE_CHARS = 256;
-/** One wait for the state machine; after it the service is asked in which state it is, should the wait have been forgotten. */
+/** Length of one wait for the FSM; then the state is requested, because a restarted service has forgotten the wait. */
 const WAIT_MS = 5000;
 
-/** What Go's service answers for an unknown hash or key, as for any error of its own. */
+/** Go's service answers these for an unknown hash or key, and for any internal error. */
 const ABSENT_OR_BROKEN: readonly string[] = ['INTERNAL', 'UNKNOWN'];
 
 export class GrpcBlockchainClient implements BlockchainClient {
@@ -44,20 +45,24 @@ export class GrpcBlockchainClient implements BlockchainClient {
     const labels = { service: SERVICE };
     metrics.gauge(
       'teranode_p2p_rpc_subscription_up',
-      '1 while the service sends its notifications',
+      '1 while the subscription is open, else 0',
       () => (this.feed?.isUp === true ? 1 : 0),
       labels,
     );
-    metrics.gauge(
-      'teranode_p2p_rpc_notifications_waiting',
-      'Notifications waiting',
+    gaugeWithBound(
+      metrics,
+      {
+        name: 'teranode_p2p_rpc_notifications_waiting',
+        boundName: 'teranode_p2p_rpc_notifications_bound',
+        help: 'Notifications of the service that wait to be handled',
+        labels,
+      },
       () => this.feed?.waiting ?? 0,
-      labels,
+      MAX_WAITING,
     );
-    metrics.gauge('teranode_p2p_rpc_notifications_bound', 'Notifications waiting at most', () => MAX_WAITING, labels);
   }
 
-  /** Does not wait for the service: calls do. Throws ADDRESS_INVALID, SETTINGS_INVALID (certificate files, API key). */
+  /** Does not wait for the service; calls do. Throws ADDRESS_INVALID, SETTINGS_INVALID (certificate files, API key). */
   async start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.channel.open();
@@ -78,19 +83,19 @@ export class GrpcBlockchainClient implements BlockchainClient {
     return this.lookedUp(() =>
       this.channel.call(API.getBlockHeader, { blockHash: hashToBytes(hash) }, (answer) => {
         const record = headerRecord(answer);
-        if (record.hash !== hash) throw new RangeError(`header of ${record.hash}, not of ${hash}`);
+        if (record.hash !== hash) throw new RangeError(`header of block ${record.hash} (expected ${hash})`);
         return record;
       }),
     );
   }
 
-  /** Throws RangeError for a key that is not of 1 to 256 characters. */
+  /** Throws RangeError unless the key has 1 to 256 characters. */
   async getState(key: string): Promise<Uint8Array | undefined> {
     checkKey(key);
     return await this.lookedUp(() => this.channel.call(API.getState, { key }, ({ data }) => new Uint8Array(data)));
   }
 
-  /** Throws RangeError as `getState`, and for more than 1 MiB. */
+  /** Throws RangeError as `getState` does, and for more than 1 MiB. */
   async setState(key: string, data: Uint8Array): Promise<void> {
     checkKey(key);
     if (data.byteLength > MAX_STATE_BYTES) throw new RangeError('a state value has at most 1 MiB');
@@ -101,21 +106,24 @@ export class GrpcBlockchainClient implements BlockchainClient {
     return this.channel.call(API.getFSMCurrentState, {}, ({ state }) => fsmStateOf(state));
   }
 
-  /** As the service told it last, without asking; undefined while nobody subscribes, or nothing came yet. */
+  /** As last received, without a call; undefined without subscribers or before the first notification. */
   lastFsmState(): FsmState | undefined {
     return this.feed?.fsmState;
   }
 
-  /** Waits for a service that is away or restarts, too. Rejects with the signal's reason, or RPC_FAILED while the client is not started. */
+  /**
+   * Also waits for a service that is down or restarts. Rejects with the signal's reason, or RPC_FAILED while the client
+   * is not started.
+   */
   async waitUntilFsmLeavesIdle(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.checkOpen(API.waitUntilFSMTransitionFromIdleState);
     const either = AbortSignal.any([signal, this.channel.signal]);
     for (let failures = 0; !either.aborted; ) {
-      const found = await this.waitOnce(either);
-      if (found === 'left_idle') break;
-      if (found === 'no_answer' && failures === 0) this.deps.log.warn({}, 'waiting for the blockchain service');
-      failures = found === 'no_answer' ? failures + 1 : 0;
+      const outcome = await this.waitOnce(either);
+      if (outcome === 'left_idle') break;
+      if (outcome === 'no_answer' && failures === 0) this.deps.log.warn({}, 'waiting for the blockchain service');
+      failures = outcome === 'no_answer' ? failures + 1 : 0;
       await pause(this.channel.backoffMs(failures), either);
     }
     signal.throwIfAborted();
@@ -127,7 +135,7 @@ export class GrpcBlockchainClient implements BlockchainClient {
       await this.channel.attempt(API.waitUntilFSMTransitionFromIdleState, {}, { signal, deadlineMs: WAIT_MS });
       return 'left_idle';
     } catch {
-      // That it lasts long says nothing; nor that a service does not have this call.
+      // Neither a timeout nor a service without this call says anything about the state.
     }
     try {
       const options = { signal, deadlineMs: this.attemptMs };
@@ -140,7 +148,9 @@ export class GrpcBlockchainClient implements BlockchainClient {
     }
   }
 
-  /** At most 100 listeners at a time, all on one stream; RangeError beyond that. Throws RPC_FAILED while not started. */
+  /**
+   * At most 100 listeners at a time, all on one stream; RangeError beyond that. Throws RPC_FAILED while not started.
+   */
   subscribe(source: string, listener: (notification: BlockchainNotification) => void): () => void {
     this.checkOpen(API.subscribe);
     const feed = this.feed ?? new NotificationFeed({ ...this.deps, channel: this.channel, chain: this });
@@ -161,12 +171,14 @@ export class GrpcBlockchainClient implements BlockchainClient {
   }
 
   private checkOpen(method: DescMethod): void {
-    if (!this.channel.isOpen) throw rpcFailure(SERVICE, method, 'CANCELLED', 'the client is not started, or stopped');
+    if (!this.channel.isOpen)
+      throw rpcFailure(SERVICE, method, 'CANCELLED', 'the client is not started, or is stopped');
   }
 
   /**
-   * Undefined for what the service does not have. NOT_FOUND says so. Go's service says INTERNAL or UNKNOWN for that, and for a store that is
-   * broken: taken for absence only when the service, asked for its health in between, is well and says the same again.
+   * undefined for a hash or key that the service does not have. NOT_FOUND says so. Go's service answers INTERNAL or
+   * UNKNOWN for that and for a broken store: this counts as absence only when the service then reports that it is
+   * healthy, and answers the same again.
    */
   private async lookedUp<T>(lookUp: () => Promise<T>): Promise<T | undefined> {
     try {

@@ -1,5 +1,6 @@
-// From the service's stream to listeners: one queue in the order of arrival, worked off by one worker, so that a block that must be looked up
-// keeps its place. Whatever is lost on the way (connection, full queue, bytes that mean nothing) ends in reading the best block.
+// Passes notifications of the blockchain service to listeners: one queue in the order of arrival and one worker, so
+// that a block that must be looked up keeps its place. After any loss (connection, full queue, malformed bytes) the
+// best block is read.
 
 import type { BlockHash } from '../../domain/ids.ts';
 import { BoundedQueue } from '../../lib/bounded-queue.ts';
@@ -10,8 +11,8 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { readNotification } from './blockchain-answers.ts';
-import { NotificationStream } from './notification-stream.ts';
 import type { ServiceChannel } from './service-channel.ts';
+import { SubscriptionStream } from './subscription-stream.ts';
 import { TipFollower } from './tip-follower.ts';
 
 export type Listener = (notification: BlockchainNotification) => void;
@@ -24,33 +25,33 @@ export interface FeedDependencies {
   readonly metrics: Metrics;
 }
 
-/** Notifications that wait while the service is slow with look-ups; the oldest is dropped. */
+/** Notifications queued while look-ups are slow; when the queue is full the oldest is dropped. */
 export const MAX_WAITING = 1000;
 /**
- * How often the state is asked for: a notification of it that never came is made up for, and the answers keep a Go service, which counts pings
- * on a silent connection, from taking ours for a flood.
+ * How often the FSM state is requested. This makes up for a lost notification, and the answers keep a Go service, which
+ * counts pings on a silent connection, from treating ours as a flood.
  */
 const HEARTBEAT_MS = 4000;
-/** A stream on which nothing came for so long may be one that the service has forgotten: the best block is read with each heartbeat. */
+/** The service may have forgotten a stream that was silent for so long: the best block is read with each heartbeat. */
 const SILENCE_MS = 10_000;
 
-/** `greet`: somebody new waits for the tip. */
+/** `greet`: a new listener waits for the tip. */
 type Item = BlockchainNotification | { readonly type: 'greet' };
 
 export class NotificationFeed {
   private readonly deps: FeedDependencies;
-  private readonly stream: NotificationStream;
+  private readonly stream: SubscriptionStream;
   private readonly follower: TipFollower;
   private readonly received: Counter;
   private readonly queue: BoundedQueue<Item>;
-  /** Those that have not heard the tip yet hear nothing else. */
+  /** A new listener gets the tip before anything else. */
   private readonly listeners = new Map<Listener, 'new' | 'greeted'>();
   private readonly ended = new AbortController();
   private readonly heartbeat: Repeating;
-  /** Something may have been missed since the best block was read last. */
+  /** Notifications may have been missed since the best block was last read. */
   private isBehind = true;
   private heardAtMs = 0;
-  /** A block was found of which a silent stream should have told. */
+  /** A block was found that a silent stream should have announced. */
   private isSuspect = false;
   private state: FsmState | undefined;
   private wake: () => void = () => {};
@@ -59,15 +60,15 @@ export class NotificationFeed {
   constructor(deps: FeedDependencies) {
     this.deps = deps;
     const { log, metrics } = deps;
-    this.follower = new TipFollower(deps, (hash) => this.tellAll({ type: 'block', hash }));
+    this.follower = new TipFollower(deps, (hash) => this.notifyAll({ type: 'block', hash }));
     this.received = metrics.counter(
       'teranode_p2p_rpc_notifications_total',
-      'Notifications of the blockchain service by what became of them',
+      'Notifications received from the blockchain service, by kind',
       ['kind'],
     );
     const dropped = metrics.counter(
       'teranode_p2p_rpc_notifications_dropped_total',
-      'Notifications dropped because too many waited',
+      'Notifications dropped because the queue was full',
     );
     this.queue = new BoundedQueue({
       maxItems: MAX_WAITING,
@@ -76,7 +77,7 @@ export class NotificationFeed {
         dropped.add();
       },
     });
-    this.stream = new NotificationStream(deps, {
+    this.stream = new SubscriptionStream(deps, {
       opened: () => {
         this.heard();
         this.wake();
@@ -89,7 +90,7 @@ export class NotificationFeed {
     this.heartbeat = repeating(
       () => this.beat(),
       { firstMs: HEARTBEAT_MS, nextMs: () => HEARTBEAT_MS },
-      (error) => log.debug({ err: error }, 'the blockchain service does not tell its state'),
+      (error) => log.debug({ err: error }, 'failed to read the FSM state'),
     );
   }
 
@@ -105,12 +106,12 @@ export class NotificationFeed {
     return this.listeners.size;
   }
 
-  /** As the service told it last; undefined before it did. */
+  /** As last received from the service; undefined before that. */
   get fsmState(): FsmState | undefined {
     return this.state;
   }
 
-  /** `source` of the first one is what the service is told. */
+  /** The `source` of the first listener is sent to the service. */
   add(source: string, listener: Listener): void {
     this.listeners.set(listener, 'new');
     this.working ??= this.work();
@@ -118,12 +119,12 @@ export class NotificationFeed {
     this.push({ type: 'greet' });
   }
 
-  /** It hears nothing from here on. */
+  /** The listener is not called any more. */
   remove(listener: Listener): void {
     this.listeners.delete(listener);
   }
 
-  /** Listeners hear nothing from here on. May be called twice. */
+  /** Listeners are not called any more. May be called twice. */
   async stop(): Promise<void> {
     this.listeners.clear();
     this.heartbeat.stop();
@@ -165,14 +166,17 @@ export class NotificationFeed {
       } catch (error) {
         this.isBehind = true;
         if (signal.aborted) return;
-        this.deps.log.debug({ failures, err: error }, 'the best block could not be read');
+        this.deps.log.debug({ failures, err: error }, 'failed to read the best block');
         await pause(this.deps.channel.backoffMs(failures), signal);
         failures += 1;
       }
     }
   }
 
-  /** One item, or a catch-up, or sleep. What came before the gap keeps its place; a block after it brings what was missed along. */
+  /**
+   * Handles one item, or catches up, or waits. Items from before a gap keep their place; a block after it brings the
+   * missed ones.
+   */
   private async step(): Promise<void> {
     if (this.isUp) {
       const item = this.follower.isStarted ? this.queue.shift() : undefined;
@@ -194,40 +198,40 @@ export class NotificationFeed {
     } else if (item.type === 'block') {
       if (!(await this.follower.notified(item.hash))) this.isBehind = true;
     } else if (item.type === 'fsm_state') {
-      this.tellState(item.state);
+      this.notifyState(item.state);
     } else {
-      this.tellAll(item);
+      this.notifyAll(item);
     }
   }
 
   private async catchUp(): Promise<void> {
     const known = this.follower.tip;
-    this.tellState(await this.deps.chain.fsmState());
+    this.notifyState(await this.deps.chain.fsmState());
     const tip = await this.follower.catchUp();
     this.greet(tip);
     if (known !== undefined && tip !== known && this.isSilent) this.isSuspect = true;
   }
 
-  /** The first one is no news, and no state is told twice in a row: it may have been asked for before its notification came. */
-  private tellState(state: FsmState): void {
+  /** Skips the first state, and repeats: an answer may precede the notification of the same state. */
+  private notifyState(state: FsmState): void {
     const isNews = this.state !== undefined && this.state !== state;
     this.state = state;
-    if (isNews) this.tellAll({ type: 'fsm_state', state });
+    if (isNews) this.notifyAll({ type: 'fsm_state', state });
   }
 
   private greet(tip: BlockHash): void {
     for (const [listener, stage] of this.listeners) {
       if (stage === 'greeted') continue;
       this.listeners.set(listener, 'greeted');
-      this.tell(listener, { type: 'block', hash: tip });
+      this.notify(listener, { type: 'block', hash: tip });
     }
   }
 
   private async beat(): Promise<void> {
     if (!this.isUp) return;
-    // Since the heartbeat before, so that a notification that was on its way has come.
+    // Suspect since the previous heartbeat: a notification in transit would have arrived by now.
     if (this.isSuspect) {
-      this.deps.log.warn({}, 'subscription to the blockchain service tells nothing, begun anew');
+      this.deps.log.warn({}, 'subscription to the blockchain service is silent, restarting it');
       this.stream.renew();
       return;
     }
@@ -239,11 +243,11 @@ export class NotificationFeed {
     this.push({ type: 'fsm_state', state: await this.deps.chain.fsmState() });
   }
 
-  private tellAll(notification: BlockchainNotification): void {
-    for (const [listener, stage] of this.listeners) if (stage === 'greeted') this.tell(listener, notification);
+  private notifyAll(notification: BlockchainNotification): void {
+    for (const [listener, stage] of this.listeners) if (stage === 'greeted') this.notify(listener, notification);
   }
 
-  private tell(listener: Listener, notification: BlockchainNotification): void {
+  private notify(listener: Listener, notification: BlockchainNotification): void {
     try {
       listener(notification);
     } catch (error) {

@@ -1,5 +1,6 @@
-// The connection to one of the node's own services: calls with a deadline each, retried with back-off within a bound, counted, and failing
-// with one kind of error. Answers are decoded and checked here, so that a broken service is told from one that is away.
+// Calls to one of the node's own services: each has a deadline, is retried with back-off within a time limit, is
+// counted, and fails with one kind of error. Answers are decoded and checked here, which tells a broken service from
+// one that is down.
 import {
   create,
   type DescMethod,
@@ -9,6 +10,7 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf';
 import { type Client, type ClientReadableStream, status } from '@grpc/grpc-js';
+import { backoffMs } from '../../lib/backoff.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { pause } from '../../lib/pause.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -23,11 +25,11 @@ import { ServiceConnection } from './service-connection.ts';
 export interface ServiceOptions {
   /** `host:port`, or as Teranode's settings write it: `k8s:///name:port`, `http://host:port`. */
   readonly address: string;
-  /** Further attempts after a passing failure (`grpc_max_retries`); the bound in time may come first. */
+  /** Retries after a temporary failure (`grpc_max_retries`); the time limit may come first. */
   readonly maxRetries: number;
-  /** Wait before the first of them, doubled each time up to five seconds (`grpc_retry_backoff`). */
+  /** Wait before the first retry, doubled each time up to five seconds (`grpc_retry_backoff`). */
   readonly retryBackoffMs: number;
-  /** Undefined: plain. */
+  /** undefined: plain text. */
   readonly tls?: ClientTlsOptions | undefined;
   /** Sent as `x-api-key` with each call. */
   readonly apiKey?: string | undefined;
@@ -38,11 +40,11 @@ export interface ServiceOptions {
 export interface ServiceTimes {
   /** Deadline of one attempt. */
   readonly attemptMs: number;
-  /** Bound of a call with its retries. */
+  /** Time limit of a call with its retries. */
   readonly callMs: number;
-  /** Between two pings on a connection in use; one that is not answered within three seconds ends it. */
+  /** Between two pings on a connection in use. A ping that is not answered within three seconds ends the connection. */
   readonly keepAliveMs: number;
-  /** A connection that is not made by then is begun anew. */
+  /** A connection attempt that takes longer is started again. */
   readonly connectMs: number;
 }
 
@@ -56,8 +58,8 @@ export const SERVICE_TIMES: ServiceTimes = { attemptMs: 3000, callMs: 10_000, ke
 
 const MAX_BACKOFF_MS = 5000;
 
-/** Worth another attempt: the service is away, slow or overloaded. */
-const PASSING: readonly string[] = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED'];
+/** Worth a retry: the service is down, slow or overloaded. */
+const TEMPORARY: readonly string[] = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED'];
 
 export interface AttemptOptions {
   readonly deadlineMs: number;
@@ -65,7 +67,7 @@ export interface AttemptOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Anything of a call that can be ended early. */
+/** A call that can be ended early. */
 interface Cancellable {
   cancel(): void;
 }
@@ -87,16 +89,16 @@ export class ServiceChannel {
     this.times = { ...SERVICE_TIMES, ...options.times };
     const { address, tls, apiKey } = options;
     this.connection = new ServiceConnection(deps, { address, tls, apiKey, ...this.times });
-    this.calls = deps.metrics.counter('teranode_p2p_rpc_calls_total', 'Attempts of calls to the node’s own services', [
-      'service',
-      'method',
-      'code',
-    ]);
+    this.calls = deps.metrics.counter(
+      'teranode_p2p_rpc_calls_total',
+      'Calls to the node’s own services, retries included',
+      ['service', 'method', 'code'],
+    );
   }
 
   /**
-   * Reads certificate files; connects with the first call. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID (certificate files,
-   * or a key that no header can carry).
+   * Reads certificate files; the first call connects. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID
+   * (certificate files, or a key that no header can carry).
    */
   open(): void {
     this.connection.open();
@@ -106,7 +108,7 @@ export class ServiceChannel {
     return this.connection.client !== undefined;
   }
 
-  /** In ms: what has not begun by then is begun anew. */
+  /** Ms after which a connection attempt, or the start of a stream, is given up and repeated. */
   get connectMs(): number {
     return this.times.connectMs;
   }
@@ -116,7 +118,7 @@ export class ServiceChannel {
     return this.closed.signal;
   }
 
-  /** Ends all that is under way as CANCELLED. May be called twice. */
+  /** Ends open calls and streams as CANCELLED. May be called twice. */
   close(): void {
     this.closed.abort();
     for (const call of this.active) call.cancel();
@@ -124,8 +126,8 @@ export class ServiceChannel {
   }
 
   /**
-   * A call, retried while its failure is a passing one. `read` checks the answer and gives what is wanted of it; what it throws makes the
-   * call fail with DATA_LOSS. Throws RPC_FAILED with `details` service, method, grpcCode.
+   * A call, retried after temporary failures. `read` checks the answer and converts it; when it throws, the call fails
+   * with DATA_LOSS. Throws RPC_FAILED with `details` service, method, grpcCode.
    */
   async call<M extends DescMethod, T = MessageShape<M['output']>>(
     method: M,
@@ -141,14 +143,14 @@ export class ServiceChannel {
       } catch (error) {
         const waitMs = this.backoffMs(retries);
         const isLast = retries >= this.options.maxRetries || clock.monotonic() + waitMs >= endMs;
-        if (isLast || !PASSING.includes(grpcCodeOf(error) ?? '')) throw error;
-        log.debug({ service: this.service, method: method.name, retries, err: error }, 'call tried again');
+        if (isLast || !TEMPORARY.includes(grpcCodeOf(error) ?? '')) throw error;
+        log.debug({ service: this.service, method: method.name, retries, err: error }, 'retrying call');
         await pause(waitMs, this.closed.signal);
       }
     }
   }
 
-  /** One attempt, as `call` makes them. */
+  /** One attempt of `call`. */
   async attempt<M extends DescMethod, T = MessageShape<M['output']>>(
     method: M,
     fields: MessageInitShape<M['input']>,
@@ -165,18 +167,21 @@ export class ServiceChannel {
     }
   }
 
-  /** Asks a service for its health, once; always settles within the deadline. */
+  /** Asks the service for its health, once; always settles within the deadline. */
   async probe(method: DescMethod, deadlineMs: number): Promise<ProbeResult> {
     const { address } = this.options;
     try {
       const { ok, details } = (await this.attempt(method, {}, { deadlineMs })) as Message & HealthAnswer;
-      return { ok, details: `${address}: ${oneLine(details) || (ok ? 'OK' : 'not well')}` };
+      return { ok, details: `${address}: ${oneLine(details) || (ok ? 'OK' : 'unhealthy')}` };
     } catch (error) {
       return { ok: false, details: `${address}: ${error instanceof P2PError ? error.message : 'failed'}` };
     }
   }
 
-  /** A stream of undecoded messages; ended by its `cancel`, by `close`, or by the service. Throws RPC_FAILED while not open. */
+  /**
+   * A stream of undecoded messages, ended by its `cancel`, by `close`, or by the service. Throws RPC_FAILED while not
+   * open.
+   */
   stream<M extends DescMethod>(method: M, fields: MessageInitShape<M['input']>): ClientReadableStream<Buffer> {
     const { path, requestSerialize } = methodDefinition(method);
     const request = create(method.input, fields) as MessageShape<M['input']>;
@@ -188,7 +193,7 @@ export class ServiceChannel {
       this.connection.metadata,
     );
     this.active.add(stream);
-    // The status tells the same, and without a listener the error would end the process.
+    // The status event reports the same, and an error event without a listener would end the process.
     stream.on('error', () => {});
     stream.once('status', ({ code }) => {
       this.active.delete(stream);
@@ -197,9 +202,9 @@ export class ServiceChannel {
     return stream;
   }
 
-  /** Wait before attempt number `failures` + 2. */
+  /** Wait after the first attempt and `failures` failed retries. */
   backoffMs(failures: number): number {
-    return Math.min(MAX_BACKOFF_MS, this.options.retryBackoffMs * 2 ** Math.min(failures, 20));
+    return backoffMs({ firstMs: this.options.retryBackoffMs, lastMs: MAX_BACKOFF_MS }, failures + 1);
   }
 
   private send<M extends DescMethod>(
@@ -210,7 +215,7 @@ export class ServiceChannel {
     const { path, requestSerialize } = methodDefinition(method);
     const request = create(method.input, fields) as MessageShape<M['input']>;
     const client = this.opened(method);
-    if (signal?.aborted === true) throw rpcFailure(this.service, method, 'CANCELLED', 'given up before it began');
+    if (signal?.aborted === true) throw rpcFailure(this.service, method, 'CANCELLED', 'aborted before it started');
     return new Promise((resolve, reject) => {
       const deadline = Date.now() + deadlineMs;
       const call = client.makeUnaryRequest(
@@ -251,7 +256,7 @@ export class ServiceChannel {
   private opened(method: DescMethod): Client {
     const { client } = this.connection;
     if (client !== undefined) return client;
-    throw rpcFailure(this.service, method, 'CANCELLED', 'the client is not started, or stopped');
+    throw rpcFailure(this.service, method, 'CANCELLED', 'the client is not started, or is stopped');
   }
 
   private count(method: DescMethod, code: string): void {

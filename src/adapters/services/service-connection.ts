@@ -1,12 +1,12 @@
-// The grpc-js client of one service, and the settings that make it notice what is lost: pings while calls are open, quick reconnection, names
-// resolved again. Where grpc-js would wait for ever, it is replaced.
+// The grpc-js client of one service, with settings that detect lost connections: pings while calls are open, quick
+// reconnection, repeated name resolution. Where grpc-js would wait for ever, the client is replaced.
 import { type ChannelCredentials, Client, connectivityState, Metadata, status } from '@grpc/grpc-js';
 import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import { KEY_HEADER } from '../rpc/call-guard.ts';
 import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from '../rpc/tls.ts';
-import { type DialTarget, dialTarget } from './dial-target.ts';
+import { type ServiceAddress, serviceAddress } from './service-address.ts';
 
 export interface ConnectionOptions {
   readonly address: string;
@@ -16,7 +16,7 @@ export interface ConnectionOptions {
   readonly connectMs: number;
 }
 
-/** The largest answer: a state value of 1 MiB, or 10,000 subtree roots; twice. */
+/** Twice the largest answer, which is a state value of 1 MiB or 10,000 subtree roots. */
 const MAX_ANSWER_BYTES = 2 * 1024 * 1024;
 
 const CHANNEL_OPTIONS = {
@@ -27,7 +27,7 @@ const CHANNEL_OPTIONS = {
   'grpc.dns_min_time_between_resolutions_ms': 1000,
   'grpc.service_config_disable_resolution': 1,
   'grpc.use_local_subchannel_pool': 1,
-  // Ours count, and know a bound in time.
+  // Our own retries are counted and bounded in time.
   'grpc.enable_retries': 0,
   'grpc.enable_http_proxy': 0,
   'grpc.enable_channelz': 0,
@@ -38,9 +38,9 @@ export class ServiceConnection {
   readonly metadata = new Metadata();
   private readonly deps: { readonly log: Logger; readonly clock: Clock };
   private readonly options: ConnectionOptions;
-  private dial: (DialTarget & { readonly credentials: ChannelCredentials }) | undefined;
+  private dial: (ServiceAddress & { readonly credentials: ChannelCredentials }) | undefined;
   private current: Client | undefined;
-  /** When the service answered last, or a connection was begun. */
+  /** Monotonic ms at which the service last answered, or a connection attempt began. */
   private aliveAtMs = 0;
   private isClosed = false;
 
@@ -49,17 +49,19 @@ export class ServiceConnection {
     this.options = options;
   }
 
-  /** Undefined before `open` and after `close`. */
+  /** undefined before `open` and after `close`. */
   get client(): Client | undefined {
     return this.current;
   }
 
-  /** Reads files, connects with the first call. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID. */
+  /**
+   * Reads certificate files; the first call connects. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID.
+   */
   open(): void {
     if (this.current !== undefined || this.isClosed) return;
     const { address, apiKey, tls } = this.options;
-    const found = dialTarget(address);
-    this.dial = { ...found, credentials: clientCredentials(tls, found.host) };
+    const parsed = serviceAddress(address);
+    this.dial = { ...parsed, credentials: clientCredentials(tls, parsed.host) };
     try {
       if (apiKey) this.metadata.set(KEY_HEADER, apiKey);
     } catch {
@@ -69,7 +71,7 @@ export class ServiceConnection {
     this.current = this.newClient();
   }
 
-  /** May be called twice; it stays closed. */
+  /** The connection cannot be opened again. May be called twice. */
   close(): void {
     this.isClosed = true;
     this.current?.close();
@@ -77,8 +79,8 @@ export class ServiceConnection {
   }
 
   /**
-   * To be told how each call ended. A server that takes connections and says nothing on them is waited for by grpc-js without end: when nothing
-   * else came for `connectMs`, the connection is begun anew.
+   * Must be called when a call ends. grpc-js waits for ever for a server that accepts connections and never answers;
+   * this replaces the client when nothing was received for `connectMs`.
    */
   ended(client: Client, code: status | undefined): void {
     const nowMs = this.deps.clock.monotonic();
@@ -86,7 +88,7 @@ export class ServiceConnection {
     if (client !== this.current) return;
     if (client.getChannel().getConnectivityState(false) !== connectivityState.CONNECTING) return;
     if (nowMs - this.aliveAtMs < this.options.connectMs) return;
-    this.deps.log.debug({ address: this.options.address }, 'connection begun anew');
+    this.deps.log.debug({ address: this.options.address }, 'reconnecting to service');
     this.current = this.newClient();
     client.close();
   }

@@ -1,46 +1,43 @@
-// What the two stores of bans have in common: bounds, the version of their tables, and rows as the port's types. SQLite gives integers as
-// numbers, PostgreSQL gives bigint as text; both are read alike.
+// What both ban stores share: limits, the version of their tables, and the conversion of rows to the port's types.
+// SQLite returns integers as numbers, PostgreSQL returns bigint as text; both are accepted.
 
+import type { BanEntry, BanKind } from '../../domain/ban.ts';
 import type { Hash, PeerId } from '../../domain/ids.ts';
+import type { BanReason, Offence, ScoreRole, ScoreRow } from '../../domain/offence.ts';
 import { P2PError } from '../../lib/errors.ts';
-import type {
-  BanEntry,
-  BanKind,
-  BanReason,
-  LegacyBan,
-  Offence,
-  ScoreRole,
-  ScoreRow,
-  SeenAddress,
-} from '../../ports/ban-store.ts';
+import type { LegacyBan, SeenAddress } from '../../ports/ban-store.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
-/** Version of the tables; written into them, so that an older program does not touch newer ones. */
+/** Version of the tables; written into them, so that an older program does not change newer tables. */
 export const SCHEMA_VERSION = 1;
 
-/** Latest offences kept of each subject: what a person reads before lifting a ban, and more than any ban takes. */
+/** Number of latest offences kept per subject: enough to review a ban, and more than any ban needs. */
 export const KEPT_OFFENCES = 50;
 
-/** A banned peer's address is looked up for so long after it was seen there; the duration of a ban by default. */
+/** How long a peer's address is kept after the peer was seen there; the default duration of a ban. */
 export const ADDRESS_TTL_MS = 24 * 60 * 60 * 1000;
 
-/** Rows of a Go deployment's table that are read; its own list has no bound. */
+/** Maximum number of rows read from a Go deployment's table; its own list has no limit. */
 export const MAX_LEGACY_ROWS = 1_000_000;
 
-/** Scores, offences and addresses that are loaded at most, the newest ones: ids cost an attacker nothing, memory does. */
+/**
+ * Maximum number of scores, offences and addresses loaded, the newest: new IDs cost an attacker nothing, memory costs
+ * us.
+ */
 export const MAX_LOADED_ROWS = 100_000;
 
 /**
- * Rows that are kept at most, some times what a server has in memory: identities cost an attacker nothing, disk does. Of scores those go that
- * fade soonest, of automatic bans those that end soonest, of addresses those seen longest ago. An operator's bans always stay.
+ * Maximum number of rows kept, several times what a server holds in memory: new identities cost an attacker nothing,
+ * disk space costs us. The scores that decay soonest, the automatic bans that end soonest, and the oldest addresses are
+ * deleted first. Bans of operators always stay.
  */
 export const MAX_STORED = { scores: 100_000, addresses: 200_000, automaticBans: 500_000 } as const;
 
-/** Rows of a kind that one purge takes: some milliseconds of work. */
+/** Rows of a kind deleted by one purge: a few milliseconds of work. */
 export const PURGE_ROWS = 250;
 
-/** The moment at which nothing is left of a score; an index is on exactly this expression. */
+/** The time at which a score has decayed to zero; an index uses exactly this expression. */
 export const FADED_AT = '(at_ms + score * 60000)';
 
 export const BAN_COLUMNS = 'key, kind, until_ms, created_at_ms, reason, evidence, source, because';
@@ -48,14 +45,17 @@ export const SCORE_COLUMNS = 'subject, role, score, at_ms';
 export const OFFENCE_COLUMNS = 'subject, role, reason, points, rule, topic, hash, at_ms';
 export const ADDRESS_COLUMNS = 'address, peer_id, last_seen_ms';
 
-/** Text as both databases take it: PostgreSQL refuses U+0000, and what a peer sent must never keep a ban from being kept. */
+/**
+ * Text that both databases accept: PostgreSQL refuses U+0000, and text from a peer must never prevent a ban from being
+ * stored.
+ */
 export function storable(text: string): string {
   return text.replaceAll('\0', '\ufffd');
 }
 
 /** In the order of {@link BAN_COLUMNS}. */
 export function banValues(entry: BanEntry): (string | number | null)[] {
-  const { key, kind, untilMs, createdAtMs, reason, evidence, source, because } = entry;
+  const { key, kind, untilMs, createdAtMs, reason, evidence, source, causedBy } = entry;
   return [
     storable(key),
     kind,
@@ -64,7 +64,7 @@ export function banValues(entry: BanEntry): (string | number | null)[] {
     storable(reason),
     storable(evidence),
     source,
-    because === undefined ? null : storable(because),
+    causedBy === undefined ? null : storable(causedBy),
   ];
 }
 
@@ -83,7 +83,7 @@ export function toBan(row: Row): BanEntry {
     reason: String(row.reason),
     evidence: String(row.evidence),
     source: row.source as BanEntry['source'],
-    because: row.because === null ? undefined : (row.because as PeerId),
+    causedBy: row.because === null ? undefined : (row.because as PeerId),
   };
 }
 
@@ -117,7 +117,7 @@ export function toAddress(row: Row): SeenAddress {
   };
 }
 
-/** NULL becomes the empty text, which reads as no key and no time. */
+/** NULL becomes the empty text, which is neither a key nor a time. */
 export function toLegacy(row: Row): LegacyBan {
   return { key: textOf(row.key), subnet: textOf(row.subnet), expiration: textOf(row.expiration) };
 }
@@ -126,12 +126,10 @@ function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** Throws STORE_FAILED when the tables are of another version than this program's. */
+/** Throws STORE_FAILED when the tables have another version than this program's. */
 export function checkSchemaVersion(found: unknown): void {
   if (found === String(SCHEMA_VERSION)) return;
-  throw new P2PError(
-    'STORE_FAILED',
-    `the store of bans has tables of version ${String(found)}, this program knows ${SCHEMA_VERSION}`,
-    { details: { found, known: SCHEMA_VERSION } },
-  );
+  throw new P2PError('STORE_FAILED', `ban store tables have version ${String(found)} (expected ${SCHEMA_VERSION})`, {
+    details: { found, known: SCHEMA_VERSION },
+  });
 }

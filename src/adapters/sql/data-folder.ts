@@ -1,4 +1,5 @@
-// The folder that holds everything one node keeps. Two nodes never share one: a lock says so, and a crash leaves none behind.
+// Locks the folder that holds everything one node stores. Two nodes never share a folder; a crash leaves no lock
+// behind.
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { P2PError } from '../../lib/errors.ts';
@@ -11,7 +12,7 @@ export interface DataFolder {
   release(): void;
 }
 
-/** Creates the folder where needed and locks it. Throws DATA_FOLDER_UNUSABLE, DATA_FOLDER_LOCKED. */
+/** Creates the folder if needed and locks it. Throws DATA_FOLDER_UNUSABLE, DATA_FOLDER_LOCKED. */
 export function openDataFolder(folder: string): DataFolder {
   const path = resolve(folder);
   try {

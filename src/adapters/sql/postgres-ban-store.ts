@@ -1,17 +1,10 @@
-// Bans, scores and offences in PostgreSQL, shared by several servers. Each write tells the others in its own transaction, so they hear of it
-// exactly when they can read it.
+// Stores bans, scores and offences in PostgreSQL, shared by several servers. Each write notifies the others in its own
+// transaction, so they are notified exactly when they can read it.
 import { randomUUID } from 'node:crypto';
+import type { BanEntry } from '../../domain/ban.ts';
+import type { Offence, ScoreRow } from '../../domain/offence.ts';
 import { P2PError } from '../../lib/errors.ts';
-import type {
-  BanEntry,
-  BanStore,
-  LegacyBan,
-  Offence,
-  ScoreRow,
-  SeenAddress,
-  StoreChange,
-  StoredScores,
-} from '../../ports/ban-store.ts';
+import type { BanStore, LegacyBan, SeenAddress, StoreChange, StoredScores } from '../../ports/ban-store.ts';
 import type { Logger } from '../../ports/log.ts';
 import { ADDRESS_COLUMNS, BAN_COLUMNS, banValues, MAX_LOADED_ROWS, storable, toAddress, toBan } from './ban-rows.ts';
 import { postgresStoreError } from './postgres-errors.ts';
@@ -29,7 +22,7 @@ export interface PostgresBanStoreOptions {
 
 type Listener = (change: StoreChange) => void;
 
-/** Made by `open`, gone with `close`. */
+/** Created by `open`, discarded by `close`. */
 interface Parts {
   readonly pool: PostgresPool;
   readonly listener: PostgresListener;
@@ -55,13 +48,14 @@ const PUT_ADDRESS = `
   ON CONFLICT (address, peer_id) DO UPDATE SET last_seen_ms = greatest(kept.last_seen_ms, excluded.last_seen_ms)`;
 
 /**
- * Every call settles within 3 s; but reads of whole tables, and `open`, within 10 s. A call that failed as unavailable may have taken effect.
+ * Every call settles within 3 s; reads of whole tables, and `open`, within 10 s. A call that failed as unavailable may
+ * have taken effect.
  */
 export class PostgresBanStore implements BanStore {
   readonly isShared = true;
   private readonly log: Logger;
   private readonly url: string;
-  /** Tells this server's changes from those of others. */
+  /** Distinguishes this server's changes from those of others. */
   private readonly self = randomUUID();
   private readonly listeners = new Set<Listener>();
   private parts: Parts | undefined;
@@ -84,7 +78,7 @@ export class PostgresBanStore implements BanStore {
     return opening;
   }
 
-  /** Calls under way have 2 s to end. May be called twice. */
+  /** Calls in progress have 2 s to end. May be called twice. */
   close(): Promise<void> {
     this.closing ??= this.closeOnce().finally(() => {
       this.closing = undefined;
@@ -168,10 +162,10 @@ export class PostgresBanStore implements BanStore {
     await this.pool().run((client) => client.query(text));
   }
 
-  /** At most 100 listeners. They hear `all` whenever the connection that brings notifications was made anew. */
+  /** At most 100 listeners. They are called with `all` whenever the connection for notifications was restored. */
   subscribe(listener: Listener): () => void {
     if (this.listeners.size >= MAX_SUBSCRIBERS) throw new RangeError(`at most ${MAX_SUBSCRIBERS} subscribers`);
-    // Of its own, so that one function subscribed twice is two subscribers.
+    // A new function, so that one subscribed twice counts as two subscribers.
     const own: Listener = (change) => listener(change);
     this.listeners.add(own);
     return () => this.listeners.delete(own);
@@ -191,7 +185,7 @@ export class PostgresBanStore implements BanStore {
     try {
       await prepareSchema(deps, parts.pool);
       await parts.listener.start();
-      if (this.parts !== parts) throw new P2PError('STORE_UNAVAILABLE', 'the store of bans was closed');
+      if (this.parts !== parts) throw new P2PError('STORE_UNAVAILABLE', 'ban store was closed');
       this.isOpen = true;
     } catch (error) {
       await shut(parts);
@@ -212,14 +206,13 @@ export class PostgresBanStore implements BanStore {
       try {
         listener(change);
       } catch (error) {
-        this.log.error({ change: change.type, err: error }, 'subscriber of the ban store failed');
+        this.log.error({ change: change.type, err: error }, 'ban store subscriber failed');
       }
     }
   }
 
   private pool(): PostgresPool {
-    if (this.parts === undefined || !this.isOpen)
-      throw new P2PError('STORE_UNAVAILABLE', 'the store of bans is not open');
+    if (this.parts === undefined || !this.isOpen) throw new P2PError('STORE_UNAVAILABLE', 'ban store is not open');
     return this.parts.pool;
   }
 }

@@ -1,20 +1,21 @@
-// The table of a Go deployment in PostgreSQL: `bans (key, expiration_time, subnet)`. Whatever type its time has, it is read as RFC 3339 text.
+// Reads a Go deployment's table in PostgreSQL, `bans (key, expiration_time, subnet)`. Times of any type are read as RFC
+// 3339 text.
 import { DatabaseError } from 'pg';
 import type { LegacyBan } from '../../ports/ban-store.ts';
 import { MAX_LEGACY_ROWS, toLegacy } from './ban-rows.ts';
 import type { PoolClient } from './postgres-pool.ts';
 
-/** SQLSTATEs of a table or a column that is not there. */
+/** SQLSTATEs of a missing table or column. */
 const ABSENT = new Set(['42P01', '42703']);
 
-/** JSON's form of a time is RFC 3339, but for a time without zone, which is UTC here: Go writes nothing else. */
+/** JSON writes a time as RFC 3339; a time without zone is UTC here, since Go writes nothing else. */
 const READ = `
   SELECT key::text AS key, subnet::text AS subnet,
     (to_json(expiration_time) #>> '{}')
       || CASE WHEN pg_typeof(expiration_time) = 'timestamp'::regtype THEN 'Z' ELSE '' END AS expiration
   FROM bans LIMIT $1`;
 
-/** None when they were taken over, or when there is no such table. */
+/** Empty when they were imported already, or when there is no such table. */
 export async function readLegacyBans(client: PoolClient): Promise<LegacyBan[]> {
   const { rows: taken } = await client.query("SELECT 1 FROM teranode_p2p_meta WHERE key = 'legacy_taken'");
   if (taken.length > 0) return [];

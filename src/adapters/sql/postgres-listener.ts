@@ -1,5 +1,6 @@
-// Hears what other servers change: a connection of its own that LISTENs, is asked every few seconds whether it still lives, and is made anew
-// for ever. What was said in between is lost, so each new connection says that anything may have changed.
+// Receives the changes that other servers make, over a connection of its own that LISTENs, is checked every few
+// seconds, and is reconnected forever. Notifications sent in between are lost, so each new connection reports that
+// anything may have changed.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { StoreChange } from '../../ports/ban-store.ts';
@@ -7,23 +8,26 @@ import type { Logger } from '../../ports/log.ts';
 import { connectionConfig, within } from './postgres-pool.ts';
 
 const CHANNEL = 'teranode_p2p_bans';
-/** NOTIFY refuses 8,000 bytes and more; a change whose key needs so many is told as "anything". */
+/** NOTIFY refuses 8,000 bytes and more; a change with a longer key is sent as `all`. */
 const MAX_PAYLOAD_BYTES = 4000;
-/** A dead connection is noticed within the sum of these two. */
+/** A dead connection is detected within the sum of these two. */
 const PING_EVERY_MS = 2000;
 const PING_DEADLINE_MS = 2000;
 const LISTEN_DEADLINE_MS = 2500;
-/** One connection a server and interval while the database is away: what one server bans is to hold at the others within a second of its return. */
+/**
+ * Pause between connection attempts: a ban must be in force at the other servers within a second after the database is
+ * back.
+ */
 const RETRY_MS = 300;
 
-/** Arguments of `pg_notify` that tell other servers of a change. `from` is the server that made it. */
+/** Arguments of `pg_notify` for a change. `from` is the server that made it. */
 export function noticeOf(from: string, change: StoreChange): [channel: string, payload: string] {
   const payload = JSON.stringify({ ...change, from });
   if (Buffer.byteLength(payload) <= MAX_PAYLOAD_BYTES) return [CHANNEL, payload];
   return [CHANNEL, JSON.stringify({ type: 'all', from })];
 }
 
-/** undefined for what `self` said; `all` for what a newer version may have said. */
+/** undefined for a notification by `self`; `all` for one that cannot be parsed, which a newer version may have sent. */
 function changeOf(self: string, payload: string): StoreChange | undefined {
   let notice: Record<string, unknown> | null;
   try {
@@ -39,12 +43,12 @@ function changeOf(self: string, payload: string): StoreChange | undefined {
 
 export interface PostgresListenerOptions {
   readonly url: string;
-  /** Changes that carry this name are one's own. */
+  /** Name of this server: its own changes are ignored. */
   readonly self: string;
   readonly onChange: (change: StoreChange) => void;
 }
 
-/** A connection, and the promise that settles when it has ended. */
+/** A connection, and a promise that resolves when it has ended. */
 interface Line {
   readonly client: Client;
   readonly ended: Promise<'ended'>;
@@ -61,7 +65,7 @@ export class PostgresListener {
     this.options = options;
   }
 
-  /** Resolves once changes are heard. Throws what the client says when the first connection cannot be made. */
+  /** Resolves once changes are received. Throws the client's error when the first connection fails. */
   async start(): Promise<void> {
     const line = await this.connect();
     this.loop = this.run(line);
@@ -86,7 +90,7 @@ export class PostgresListener {
     }
   }
 
-  /** Tries for ever; undefined when stopped. */
+  /** Retries forever; undefined when stopped. */
   private async reconnect(): Promise<Line | undefined> {
     const { signal } = this.stopped;
     while (!signal.aborted) {
@@ -94,7 +98,7 @@ export class PostgresListener {
       try {
         return await this.connect();
       } catch (error) {
-        this.log.debug({ err: error }, 'ban notifications still interrupted');
+        this.log.debug({ err: error }, 'failed to reconnect for ban notifications');
       }
     }
     return undefined;
@@ -128,7 +132,7 @@ export class PostgresListener {
     }
   }
 
-  /** Resolves when the connection has ended, or no longer answers and was cut. */
+  /** Resolves when the connection has ended, or was destroyed because it no longer responds. */
   private async watch({ client, ended }: Line): Promise<void> {
     const { signal } = this.stopped;
     for (let isAlive = true; isAlive; ) {

@@ -1,18 +1,21 @@
-// Connections to PostgreSQL, with a deadline on everything: a call that gets no answer ends, and its connection with it. So the server rolls
-// back what was not committed, and nobody meets a connection in an unknown state.
+// Connections to PostgreSQL, with a deadline for everything: a call without a response fails, and its connection is
+// closed. The database then rolls back what was not committed, and no connection is reused in an unknown state.
 import { type ClientConfig, Pool, type PoolClient } from 'pg';
+import { withDeadline } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
 import { postgresStoreError } from './postgres-errors.ts';
 
-/** Bans change rarely; few connections, since several servers share one PostgreSQL. */
+/** Few connections: bans change rarely, and several servers share one PostgreSQL. */
 const MAX_CONNECTIONS = 4;
 const CONNECT_TIMEOUT_MS = 1500;
-/** A call settles within this, a connection to make or wait for included. */
+/** A call settles within this time, including the time to get a connection. */
 const CALL_DEADLINE_MS = 3000;
-/** The server gives up a little before, so that it holds no lock for a caller that has gone. */
+/** The database gives up a little earlier, so that it holds no lock for a caller that has given up. */
 const STATEMENT_TIMEOUT_MS = 2500;
-/** Whole tables, once the server has answered: a million rows take one second here, on a slow line several. */
+/**
+ * For whole tables, once the database has responded: a million rows take one second here, several on a slow connection.
+ */
 const LOAD_DEADLINE_MS = 10_000;
 const LOAD_STATEMENT_TIMEOUT_MS = 9000;
 const KEEP_ALIVE_DELAY_MS = 5000;
@@ -20,7 +23,7 @@ const CLOSE_DEADLINE_MS = 2000;
 
 export type { PoolClient } from 'pg';
 
-/** What every connection of ours is made with. */
+/** Configuration of every connection. */
 export function connectionConfig(url: string): ClientConfig {
   return {
     connectionString: url,
@@ -42,10 +45,12 @@ export class PostgresPool {
     this.pool = new Pool({ ...connectionConfig(options.url), max: MAX_CONNECTIONS });
     this.pool.on('connect', (client) => this.clients.add(client));
     this.pool.on('remove', (client) => this.clients.delete(client));
-    this.pool.on('error', (error) => deps.log.debug({ err: error }, 'idle connection to PostgreSQL lost'));
+    this.pool.on('error', (error) => deps.log.debug({ err: error }, 'idle PostgreSQL connection lost'));
   }
 
-  /** One connection for `work`, 3 s at most. Throws STORE_UNAVAILABLE, STORE_FAILED; it may have taken effect in the first case. */
+  /**
+   * Runs `work` on a connection, for at most 3 s. Throws STORE_UNAVAILABLE (it may have taken effect), STORE_FAILED.
+   */
   async run<T>(work: (client: PoolClient) => Promise<T>, deadlineMs = CALL_DEADLINE_MS): Promise<T> {
     const startedMs = performance.now();
     try {
@@ -56,7 +61,7 @@ export class PostgresPool {
     }
   }
 
-  /** All of `work` or nothing, 3 s at most. Throws as {@link run}. */
+  /** Runs `work` in a transaction, for at most 3 s. Throws as {@link run}. */
   transaction<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     return this.run(async (client) => {
       await client.query('BEGIN');
@@ -66,7 +71,7 @@ export class PostgresPool {
     });
   }
 
-  /** Reads whole tables as of one moment, 10 s at most, of which a server that is away takes 3 s. Throws as {@link run}. */
+  /** Reads whole tables in one snapshot, for at most 10 s, or 3 s when the database is down. Throws as {@link run}. */
   snapshot<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${LOAD_STATEMENT_TIMEOUT_MS}`;
     return this.run(async (client) => {
@@ -77,7 +82,7 @@ export class PostgresPool {
     }, LOAD_DEADLINE_MS);
   }
 
-  /** Lets calls under way end, 2 s at most, then cuts them. May be called twice. */
+  /** Waits up to 2 s for calls in progress, then closes their connections. May be called twice. */
   close(): Promise<void> {
     this.closing ??= this.closeOnce();
     return this.closing;
@@ -89,7 +94,7 @@ export class PostgresPool {
   }
 
   private async lend<T>(client: PoolClient, work: (client: PoolClient) => Promise<T>, leftMs: number): Promise<T> {
-    // A connection that breaks says so in the query's own error; unheard, the event would end the process.
+    // A broken connection also fails the query; without a listener its event would end the process.
     const ignore = () => {};
     client.on('error', ignore);
     let isSound = false;
@@ -104,15 +109,12 @@ export class PostgresPool {
   }
 }
 
-/** What `answer` settles with; throws STORE_UNAVAILABLE after `deadlineMs`. */
+/** Settles as `answer` does; throws STORE_UNAVAILABLE after `deadlineMs`. */
 export async function within<T>(deadlineMs: number, answer: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    late.reject(new P2PError('STORE_UNAVAILABLE', 'PostgreSQL, the store of bans, did not answer in time'));
-  }, deadlineMs);
   try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    clearTimeout(timer);
+    return await withDeadline(answer, deadlineMs, 'no response from PostgreSQL');
+  } catch (error) {
+    if (!(error instanceof P2PError && error.code === 'TIMEOUT')) throw error;
+    throw new P2PError('STORE_UNAVAILABLE', `ban store unavailable: ${error.message}`, { cause: error });
   }
 }

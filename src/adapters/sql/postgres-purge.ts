@@ -1,8 +1,12 @@
-// Forgetting in PostgreSQL, a few hundred rows of a kind a time. What another server works on at this moment is left for the next time.
+// Deletes expired rows in PostgreSQL, a few hundred of a kind at a time. Rows locked by another server are left for the
+// next run.
 import { ADDRESS_TTL_MS, FADED_AT, MAX_STORED, PURGE_ROWS } from './ban-rows.ts';
 import type { PoolClient } from './postgres-pool.ts';
 
-/** In a transaction. What has not ended by the database's own clock stays: a server whose clock is ahead has no say over what others set. */
+/**
+ * Call it in a transaction. Rows that have not ended by the database's clock stay, so that a server whose clock is
+ * ahead deletes nothing early.
+ */
 export async function purge(client: PoolClient, serverMs: number): Promise<'done' | 'more'> {
   const { rows } = await client.query('SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms');
   const nowMs = Math.min(serverMs, Number(rows[0]?.now_ms));
@@ -17,12 +21,15 @@ export async function purge(client: PoolClient, serverMs: number): Promise<'done
   return taken.some((rows) => rows >= PURGE_ROWS) ? 'more' : 'done';
 }
 
-/** Those that come behind the first `kept` in falling order. */
+/** The rows after the first `kept` in descending order. */
 function beyond(order: string, kept: number): string {
   return `ORDER BY ${order} DESC LIMIT ${PURGE_ROWS} OFFSET ${kept}`;
 }
 
-/** The columns of rows that nobody else holds; a sub-select, because rows that an OFFSET skips would be locked too. */
+/**
+ * Locks rows that no other server has locked; returns their columns. A sub-select, because rows skipped by OFFSET would
+ * be locked too.
+ */
 async function held(client: PoolClient, table: string, columns: string[], which: string): Promise<unknown[][]> {
   const names = columns.join(', ');
   const text = `SELECT ${names} FROM ${table} WHERE (${names}) IN (SELECT ${names} FROM ${table} ${which}) FOR UPDATE SKIP LOCKED`;
@@ -52,7 +59,7 @@ async function takeScores(client: PoolClient, which: string): Promise<number> {
   return subjects.length;
 }
 
-/** By pairs; the first column once more by itself, which is what an index can be asked for. */
+/** Deletes by pairs; the condition on the first column alone lets PostgreSQL use an index. */
 function deleting(table: string, first: string, second: string): string {
   return `DELETE FROM ${table} WHERE ${first} = ANY($1::text[])
     AND (${first}, ${second}) IN (SELECT * FROM unnest($1::text[], $2::text[]))`;

@@ -1,9 +1,10 @@
-// The tables of the shared store of bans. Several servers may start at once on an empty database: one creates, under a lock, the others wait.
+// The tables of the shared ban store. Several servers may start at once on an empty database: one creates the tables
+// under a lock, others wait.
 import type { Logger } from '../../ports/log.ts';
 import { checkSchemaVersion, FADED_AT, SCHEMA_VERSION } from './ban-rows.ts';
 import type { PoolClient, PostgresPool } from './postgres-pool.ts';
 
-/** First half of our advisory locks, so that they are nobody else's: "tera" in ASCII. */
+/** First half of our advisory locks, which separates them from those of other programs: "tera" in ASCII. */
 export const LOCK_CLASS = 0x74657261;
 /** Second half of the lock on the tables; those on subjects are hashes. */
 const SCHEMA_LOCK = 0;
@@ -48,7 +49,10 @@ const SCHEMA = `
   INSERT INTO teranode_p2p_meta (key, value) VALUES ('schema', '${SCHEMA_VERSION}') ON CONFLICT (key) DO NOTHING;
 `;
 
-/** What purges and look-ups need. Apart, because without the right to create them an existing store still works, only slower. */
+/**
+ * For purges and lookups. Separate, because without the right to create indexes an existing store still works, only
+ * slower.
+ */
 const INDEXES = `
   CREATE INDEX IF NOT EXISTS teranode_p2p_bans_by_end ON teranode_p2p_bans (until_ms);
   CREATE INDEX IF NOT EXISTS teranode_p2p_bans_by_cause ON teranode_p2p_bans (because) WHERE because IS NOT NULL;
@@ -58,14 +62,17 @@ const INDEXES = `
 /** The last of them. */
 const LAST_INDEX = 'teranode_p2p_scores_by_end';
 
-/** Creates what is missing. Throws STORE_FAILED for tables of another version. Needs no right to create where all is there. */
+/**
+ * Creates what is missing. Throws STORE_FAILED for tables of another version. Needs no right to create when nothing is
+ * missing.
+ */
 export async function prepareSchema(deps: { readonly log: Logger }, pool: PostgresPool): Promise<void> {
   const found = await pool.run(schemaVersion);
   if (found === undefined) await create(pool, SCHEMA);
   else checkSchemaVersion(found);
   if (await pool.run((client) => exists(client, LAST_INDEX))) return;
   await create(pool, INDEXES).catch((error: unknown) => {
-    deps.log.warn({ err: error }, 'indexes of the ban store not created, purges will be slow');
+    deps.log.warn({ err: error }, 'failed to create indexes of the ban store, purges will be slow');
   });
 }
 

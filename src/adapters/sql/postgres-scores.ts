@@ -1,8 +1,9 @@
-// Scores and offences in PostgreSQL. Whoever changes a subject's rows holds a lock on the subject, so that of several servers none loses
-// another's points.
+// Scores and offences in PostgreSQL. A server that changes a subject's rows holds a lock on the subject, so that no
+// server loses another's points.
 import { createHash } from 'node:crypto';
+import type { Offence, ScoreRow } from '../../domain/offence.ts';
 import { decayed } from '../../domain/score-decay.ts';
-import type { Offence, ScoreRow, StoredScores } from '../../ports/ban-store.ts';
+import type { StoredScores } from '../../ports/ban-store.ts';
 import {
   KEPT_OFFENCES,
   MAX_LOADED_ROWS,
@@ -18,7 +19,7 @@ import { LOCK_CLASS } from './postgres-schema.ts';
 
 export type Notice = readonly [channel: string, payload: string];
 
-/** Locks the subject, and makes its row when there is none yet. */
+/** Locks the subject, and inserts its row if there is none. */
 const LOCK_SCORE = `
   WITH locked AS (SELECT pg_advisory_xact_lock($1::int, $2::int))
   INSERT INTO teranode_p2p_scores AS kept (${SCORE_COLUMNS}) SELECT $3, $4, 0, $5::bigint FROM locked
@@ -40,7 +41,7 @@ const RESET = `
     offences AS (DELETE FROM teranode_p2p_offences WHERE subject = ANY($1) RETURNING subject)
   SELECT subject FROM scores UNION SELECT subject FROM offences`;
 
-/** In a transaction. Resolves with the new score. */
+/** Call it in a transaction. Resolves with the new score. */
 export async function addOffence(client: PoolClient, offence: Offence, notice: Notice): Promise<ScoreRow> {
   const subject = storable(offence.subject);
   const { role, points, atMs } = offence;
@@ -53,14 +54,14 @@ export async function addOffence(client: PoolClient, offence: Offence, notice: N
   return next;
 }
 
-/** In a transaction. `noticeOf` tells of one subject. */
+/** Call it in a transaction. `noticeOf` makes the notification for a subject. */
 export async function resetScores(
   client: PoolClient,
   subjects: readonly string[],
   noticeOf: (subject: string) => Notice,
 ): Promise<void> {
-  // In one order everywhere, so that of two servers none waits for the other's; and in a statement of its own: the next one must see what a
-  // server wrote that held a lock until now.
+  // In the same order everywhere, to avoid deadlocks; and in a statement of its own, so that the next one sees what the
+  // previous holder of a lock wrote.
   const locks = [...new Set(subjects.map(lockOf))].sort((a, b) => a - b);
   await client.query('SELECT pg_advisory_xact_lock($1, lock) FROM unnest($2::int[]) AS lock', [LOCK_CLASS, locks]);
   const { rows } = await client.query(RESET, [subjects]);
@@ -68,14 +69,14 @@ export async function resetScores(
   await tell(client, notices);
 }
 
-/** In a transaction. */
+/** Call it in a transaction. */
 export async function tell(client: PoolClient, notices: readonly Notice[]): Promise<void> {
   const columns = [0, 1].map((i) => notices.map((notice) => notice[i]));
   const text = 'SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS notice (channel, payload)';
   if (notices.length > 0) await client.query(text, columns);
 }
 
-/** All, or those of one subject; the newest when there are too many. */
+/** All scores, or those of one subject; the newest when there are too many. */
 export async function readScores(client: PoolClient, subject?: string): Promise<StoredScores> {
   const [where, values] = subject === undefined ? ['', []] : ['WHERE subject = $1', [subject]];
   const newest = async (columns: string, table: string, order: string) => {
@@ -87,7 +88,7 @@ export async function readScores(client: PoolClient, subject?: string): Promise<
   return { scores: scores.map(toScore), offences: offences.map(toOffence).reverse() };
 }
 
-/** Second half of a subject's advisory lock. Two subjects that share one wait for each other, no more. */
+/** Second half of a subject's advisory lock. Two subjects with the same lock only wait for each other. */
 function lockOf(subject: string): number {
   return createHash('sha256').update(subject).digest().readInt32BE(0);
 }

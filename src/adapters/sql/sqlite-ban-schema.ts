@@ -1,8 +1,8 @@
-// The tables of the store of bans in SQLite, and the version written into them.
+// The tables of the ban store in SQLite, and their version.
 import { checkSchemaVersion, FADED_AT, SCHEMA_VERSION } from './ban-rows.ts';
 import { type Database, transaction } from './sqlite.ts';
 
-/** A statement waits so long for another process's lock; nothing else runs meanwhile, so not longer. */
+/** How long a statement waits for another process's lock; short, because nothing else runs meanwhile. */
 const BUSY_TIMEOUT_MS = 500;
 
 const SCHEMA = `
@@ -47,7 +47,7 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS teranode_p2p_addresses_by_time ON teranode_p2p_addresses (last_seen_ms);
 `;
 
-/** Creates what is missing. Throws STORE_FAILED for tables of another version, otherwise what SQLite says. */
+/** Creates what is missing. Throws STORE_FAILED for tables of another version, otherwise SQLite's errors. */
 export function createTables(database: Database): void {
   database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
   transaction(database, () => {

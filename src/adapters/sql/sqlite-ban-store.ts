@@ -1,16 +1,10 @@
-// Bans, scores and offences in one SQLite file beside the node. Its calls are synchronous inside, so each is one step; the one process that
-// owns the file hears of no changes but its own.
+// Stores bans, scores and offences in one SQLite file of this node. Its calls are synchronous, so each is one step.
+// Only one process uses the file, so there are no changes by others.
+
+import type { BanEntry } from '../../domain/ban.ts';
+import type { Offence, ScoreRow } from '../../domain/offence.ts';
 import { P2PError } from '../../lib/errors.ts';
-import type {
-  BanEntry,
-  BanStore,
-  LegacyBan,
-  Offence,
-  ScoreRow,
-  SeenAddress,
-  StoreChange,
-  StoredScores,
-} from '../../ports/ban-store.ts';
+import type { BanStore, LegacyBan, SeenAddress, StoreChange, StoredScores } from '../../ports/ban-store.ts';
 import type { Logger } from '../../ports/log.ts';
 import { ADDRESS_COLUMNS, BAN_COLUMNS, banValues, MAX_LOADED_ROWS, storable, toAddress, toBan } from './ban-rows.ts';
 import { type Database, openDatabase, transaction } from './sqlite.ts';
@@ -23,11 +17,11 @@ import { addOffence, readScores, resetScores } from './sqlite-scores.ts';
 export interface SqliteBanStoreOptions {
   /** Database file, or `:memory:`. It may be the `bans.db` of a Go deployment. */
   readonly path: string;
-  /** Another database whose table of a Go deployment is taken over; it is only read, and need not exist. */
+  /** Another database, from which a Go deployment's table is imported; it is only read, and need not exist. */
   readonly legacyPath?: string;
 }
 
-/** Marks that rows were taken over: of our own file, of the other one. */
+/** Marks that rows were imported: from our own file, from the other one. */
 const TAKEN = { own: 'legacy_taken', other: 'legacy_file_taken' } as const;
 
 export class SqliteBanStore implements BanStore {
@@ -35,7 +29,7 @@ export class SqliteBanStore implements BanStore {
   private readonly log: Logger;
   private readonly path: string;
   private readonly legacyPath: string | undefined;
-  /** Of which the rows have been read. */
+  /** Marks of the tables whose rows have been read. */
   private toMark: string[] = [];
   private database: Database | undefined;
 
@@ -166,13 +160,13 @@ export class SqliteBanStore implements BanStore {
     return rows ?? [];
   }
 
-  /** undefined, and asked again at the next start, when the file cannot be read. */
+  /** undefined when the file cannot be read; the next start tries again. */
   private readLegacyFile(): LegacyBan[] | undefined {
     if (this.legacyPath === undefined) return [];
     try {
       return readLegacyFile(this.legacyPath);
     } catch (error) {
-      this.log.warn({ err: error, path: this.legacyPath }, 'bans of a Go deployment not read');
+      this.log.warn({ err: error, path: this.legacyPath }, 'failed to read bans of a Go deployment');
       return undefined;
     }
   }
@@ -183,7 +177,7 @@ export class SqliteBanStore implements BanStore {
   }
 
   private async run<T>(work: (database: Database) => T): Promise<T> {
-    if (this.database === undefined) throw new P2PError('STORE_UNAVAILABLE', 'the store of bans is not open');
+    if (this.database === undefined) throw new P2PError('STORE_UNAVAILABLE', 'ban store is not open');
     try {
       return work(this.database);
     } catch (error) {

@@ -1,11 +1,11 @@
-// The table of a Go deployment in SQLite, `bans (key, expiration_time, subnet)`: in the file of our own store, which may have been Go's `bans.db`, or
-// in that of `blockchain_store`, where Go keeps it and which is only read.
+// Reads a Go deployment's table in SQLite, `bans (key, expiration_time, subnet)`: from the file of our own store, which
+// may have been Go's `bans.db`, or from that of `blockchain_store`, where Go keeps it and which is only read.
 import { existsSync } from 'node:fs';
 import type { LegacyBan } from '../../ports/ban-store.ts';
 import { MAX_LEGACY_ROWS, toLegacy } from './ban-rows.ts';
 import { type Database, openToRead } from './sqlite.ts';
 
-/** None when there is no such table. */
+/** Empty when there is no such table. */
 export function readLegacy(database: Database): LegacyBan[] {
   const columns = database.prepare("SELECT lower(name) AS name FROM pragma_table_info('bans')").all();
   const names = new Set(columns.map(({ name }) => name));
@@ -19,7 +19,7 @@ export function readLegacy(database: Database): LegacyBan[] {
     .map(toLegacy);
 }
 
-/** None when there is no such file. Throws what SQLite says. */
+/** Empty when there is no such file. Throws SQLite's errors. */
 export function readLegacyFile(path: string): LegacyBan[] {
   if (!existsSync(path)) return [];
   const database = openToRead(path);

@@ -1,8 +1,8 @@
-// Forgetting in SQLite, a few hundred rows of a kind a time: nothing else runs meanwhile.
+// Deletes expired rows in SQLite, a few hundred of a kind at a time: nothing else runs meanwhile.
 import { ADDRESS_TTL_MS, FADED_AT, MAX_STORED, PURGE_ROWS } from './ban-rows.ts';
 import type { Database } from './sqlite.ts';
 
-/** In a transaction. */
+/** Call it in a transaction. */
 export function purge(database: Database, nowMs: number): 'done' | 'more' {
   const taken = [
     takeBans(database, nowMs),
@@ -14,7 +14,7 @@ export function purge(database: Database, nowMs: number): 'done' | 'more' {
   return taken.some((rows) => rows >= PURGE_ROWS) ? 'more' : 'done';
 }
 
-/** Those that come behind the first `kept` in falling order. */
+/** The rows after the first `kept` in descending order. */
 function beyond(order: string, kept: number): string {
   return `ORDER BY ${order} DESC LIMIT ${PURGE_ROWS} OFFSET ${kept}`;
 }

@@ -1,7 +1,8 @@
 // Scores and offences in SQLite.
 
+import type { Offence, ScoreRow } from '../../domain/offence.ts';
 import { decayed } from '../../domain/score-decay.ts';
-import type { Offence, ScoreRow, StoredScores } from '../../ports/ban-store.ts';
+import type { StoredScores } from '../../ports/ban-store.ts';
 import {
   KEPT_OFFENCES,
   MAX_LOADED_ROWS,
@@ -14,7 +15,7 @@ import {
 } from './ban-rows.ts';
 import type { Database } from './sqlite.ts';
 
-/** All, or those of one subject; the newest when there are too many. */
+/** All scores, or those of one subject; the newest when there are too many. */
 export function readScores(database: Database, subject?: string): StoredScores {
   const [where, values] = subject === undefined ? ['', []] : ['WHERE subject = ?', [subject]];
   const newest = (columns: string, table: string, order: string) =>
@@ -27,7 +28,7 @@ export function readScores(database: Database, subject?: string): StoredScores {
   };
 }
 
-/** In a transaction. Returns the new score. */
+/** Call it in a transaction. Returns the new score. */
 export function addOffence(database: Database, offence: Offence): ScoreRow {
   const subject = storable(offence.subject);
   const { role, points } = offence;
@@ -52,7 +53,7 @@ export function addOffence(database: Database, offence: Offence): ScoreRow {
   return next;
 }
 
-/** In a transaction. */
+/** Call it in a transaction. */
 export function resetScores(database: Database, subjects: readonly string[]): void {
   const statements = ['teranode_p2p_scores', 'teranode_p2p_offences'].map((table) =>
     database.prepare(`DELETE FROM ${table} WHERE subject = ?`),

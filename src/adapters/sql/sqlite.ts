@@ -1,4 +1,4 @@
-// The one file that imports node:sqlite. Every database of ours is opened the same way.
+// Opens SQLite databases; the only file that imports node:sqlite.
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -8,7 +8,7 @@ export type Database = DatabaseSync;
 /** How long a statement waits for another process's lock. */
 const BUSY_TIMEOUT_MS = 5000;
 
-/** Opens or creates; `:memory:` lives in this process only. Throws what SQLite says. */
+/** Opens or creates a database; `:memory:` exists in this process only. Throws SQLite's errors. */
 export function openDatabase(path: string): Database {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
   const database = new DatabaseSync(path);
@@ -18,7 +18,7 @@ export function openDatabase(path: string): Database {
   return database;
 }
 
-/** Opens a file that somebody else owns, to read. Throws what SQLite says. */
+/** Opens a file of another program, read-only. Throws SQLite's errors. */
 export function openToRead(path: string): Database {
   const database = new DatabaseSync(path, { readOnly: true });
   database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS / 10}`);
@@ -33,13 +33,13 @@ export function transaction<T>(database: Database, work: () => T): T {
     database.exec('COMMIT');
     return result;
   } catch (error) {
-    // A full disk, for one, has ended the transaction already.
+    // A full disk, for example, has already ended the transaction.
     if (database.isTransaction) database.exec('ROLLBACK');
     throw error;
   }
 }
 
-/** A database whose only purpose is its lock: held while it is open, released by the system when the process dies. */
+/** Opens a database that serves only as a lock: held while it is open, released by the system when the process dies. */
 export function openLock(path: string): Database {
   const database = new DatabaseSync(path);
   try {

@@ -1,47 +1,68 @@
-// Readiness: what this node depends on, asked in parallel, each within a deadline. Liveness: whether this process still moves (spec "Health
-// Management").
+// Health (spec "Health Management"). Liveness: whether this process still makes progress. Readiness: the services that this node depends on, asked
+// in parallel, each within a deadline.
 import type { ChainTracker } from '../../chain/tracker.ts';
+import { orAfter } from '../../lib/deadline.ts';
+import { singleFlight } from '../../lib/single-flight.ts';
 import type { BlockchainClient } from '../../ports/blockchain-client.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Consumer } from '../../ports/consumer.ts';
-import type { HealthCheck } from '../../ports/node-view.ts';
+import type { HealthCheck } from '../../ports/health.ts';
 import type { ProbeResult, Producer } from '../../ports/producer.ts';
 import type { BlockValidationClient } from '../../ports/validation-services.ts';
 
 export interface HealthReport {
   /** HTTP status: 200, or 503 when a check failed. */
   readonly status: number;
-  /** For a person: `OK`, or one line a check. */
+  /** For a person: `OK`, or one line per check. */
   readonly message: string;
   readonly checks: readonly HealthCheck[];
 }
 
+type Prober = Pick<Producer<never>, 'probe'>;
+
 export interface HealthDependencies {
+  readonly liveness: { start(): void; stop(): void; report(): HealthReport };
   readonly blockchain: Pick<BlockchainClient, 'probe'>;
   readonly chain: Pick<ChainTracker, 'recentFsmState'>;
-  readonly blockProducer: Producer;
-  readonly subtreeProducer: Producer;
-  /** What the node's own validation reports; each may come from brokers of its own. */
-  readonly reports: {
-    readonly invalidBlocks: Consumer;
-    readonly invalidSubtrees: Consumer;
-    readonly rejectedTxs: Consumer;
-  };
-  /** undefined where this node has none. */
+  readonly producers: { readonly blocks: Prober; readonly subtrees: Prober };
+  /** Reports of the node's own validation; each topic may have brokers of its own. */
+  readonly reports: { readonly invalidBlocks: Prober; readonly invalidSubtrees: Prober; readonly rejectedTxs: Prober };
+  /** undefined where the settings name none. */
   readonly blockValidation: BlockValidationClient | undefined;
   readonly clock: Clock;
 }
 
 const PROBE_DEADLINE_MS = 2000;
-/** What a check that keeps no deadline of its own is given; a little more, so that one which does can say what is wrong. */
+/** For checks that ignore their deadline; a little longer, so that the others can still say what is wrong. */
 const CHECK_DEADLINE_MS = PROBE_DEADLINE_MS + 500;
 
-/** Always settles, some seconds after it was asked at the latest, whatever the parts do; never throws. */
-export async function checkHealth(deps: HealthDependencies): Promise<HealthReport> {
-  const { blockchain, chain, blockProducer, subtreeProducer, reports, blockValidation } = deps;
+export class Health {
+  private readonly deps: HealthDependencies;
+  /** However many ask at once, the services are asked once. */
+  private readonly ask = singleFlight(() => checkReadiness(this.deps));
+
+  constructor(deps: HealthDependencies) {
+    this.deps = deps;
+  }
+
+  start(): void {
+    this.deps.liveness.start();
+  }
+
+  stop(): void {
+    this.deps.liveness.stop();
+  }
+
+  /** Spec: Health. Never throws; readiness settles within some seconds, whatever the services do. */
+  async check(checkLiveness: boolean): Promise<HealthReport> {
+    return checkLiveness ? this.deps.liveness.report() : await this.ask();
+  }
+}
+
+async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
+  const { blockchain, chain, producers, reports, blockValidation } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
-    kafka_blocks: () => blockProducer.probe(PROBE_DEADLINE_MS),
-    kafka_subtrees: () => subtreeProducer.probe(PROBE_DEADLINE_MS),
+    kafka_blocks: () => producers.blocks.probe(PROBE_DEADLINE_MS),
+    kafka_subtrees: () => producers.subtrees.probe(PROBE_DEADLINE_MS),
     kafka_invalid_blocks: () => reports.invalidBlocks.probe(PROBE_DEADLINE_MS),
     kafka_invalid_subtrees: () => reports.invalidSubtrees.probe(PROBE_DEADLINE_MS),
     kafka_rejected_tx: () => reports.rejectedTxs.probe(PROBE_DEADLINE_MS),
@@ -58,7 +79,7 @@ export function reportOf(checks: readonly HealthCheck[]): HealthReport {
   return { status: checks.every(({ ok }) => ok) ? 200 : 503, message: `${lines.join('\n')}\n`, checks };
 }
 
-/** Any state but IDLE serves peers. */
+/** Peers are served in every state but IDLE. */
 async function fsmState(chain: HealthDependencies['chain']): Promise<ProbeResult> {
   const state = await chain.recentFsmState();
   return { ok: state !== 'IDLE', details: state };
@@ -71,15 +92,10 @@ async function timed(name: string, check: () => Promise<ProbeResult>, clock: Clo
 }
 
 async function settled(check: () => Promise<ProbeResult>): Promise<ProbeResult> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<ProbeResult>((resolve) => {
-    timer = setTimeout(resolve, CHECK_DEADLINE_MS, { ok: false, details: `no answer within ${CHECK_DEADLINE_MS} ms` });
-  });
+  const late = { ok: false, details: `no answer within ${CHECK_DEADLINE_MS} ms` };
   try {
-    return await Promise.race([check(), late]);
+    return await orAfter(check(), CHECK_DEADLINE_MS, late);
   } catch (error) {
     return { ok: false, details: error instanceof Error ? error.message : 'failed' };
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,113 +1,101 @@
-// What an automatic ban takes in: always the peer id, and its address only when nobody else can be hit by that, at this server or, where several
-// share a store, at another. Else it says why not.
+// Carries out automatic bans: always of the peer ID, and of its address only when no other peer uses that address, at
+// this server or at others that share the store. Otherwise the evidence says why the address was not banned.
 
+import type { BanEntry } from '../../domain/ban.ts';
 import type { PeerId } from '../../domain/ids.ts';
-import { formatIp, parseIp } from '../../lib/ip.ts';
-import type { BanEntry, BanStore, Offence } from '../../ports/ban-store.ts';
+import type { BanDecision, Offence } from '../../domain/offence.ts';
+import type { BanStore } from '../../ports/ban-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { PeerRecord } from '../../ports/p2p-node.ts';
-import { ipOfMultiaddr } from '../list/ban-key.ts';
+import { addressKey, type IpKey, peerKey, socketIp } from '../list/ban-key.ts';
 import type { BanList } from '../list/ban-list.ts';
+import type { Enforcement } from './enforcement.ts';
 import { SEEN_KEEP_MS, type SeenAddresses } from './seen-addresses.ts';
 
 export interface AutomaticBansDependencies {
   readonly list: BanList;
   readonly seen: SeenAddresses;
+  readonly enforcement: Enforcement;
   readonly store: Pick<BanStore, 'isShared' | 'loadAddressesAt'>;
-  readonly connected: () => readonly Pick<PeerRecord, 'id' | 'addresses'>[];
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-export interface AutomaticBan {
-  readonly peerId: PeerId;
-  /** Unix ms. */
-  readonly untilMs: number;
-  readonly reason: string;
-  readonly offence: Offence;
-}
-
-/** The address that goes with the peer id, or why none does. */
-type Decision =
-  | { readonly address: string; readonly why?: undefined }
+/** The address that is banned along with the peer, or why none is. */
+type AddressChoice =
+  | { readonly address: IpKey; readonly why?: undefined }
   | { readonly address?: undefined; readonly why: string };
 
-const SAY_FULL_MS = 60_000;
+const FULL_LOG_INTERVAL_MS = 60_000;
 
 export class AutomaticBans {
   private readonly deps: AutomaticBansDependencies;
-  private saidFullMs: number | undefined;
-  /** Times that there was no room. */
+  private fullLoggedMs: number | undefined;
+  /** Number of bans for which the list had no room. */
   private notBanned = 0;
 
   constructor(deps: AutomaticBansDependencies) {
     this.deps = deps;
   }
 
-  /** In force when this returns; the address, where other servers have to be asked, a moment later. */
-  ban(ban: AutomaticBan): void {
-    const { list, store, log } = this.deps;
-    const { peerId, untilMs, reason } = ban;
-    const found = evidenceOf(ban.offence);
-    const decision = this.addressOf(peerId);
-    const isAsked = decision.address !== undefined && store.isShared;
-    const note = isAsked ? '; other servers are asked about its address' : noteOf(decision);
-    const evidence = found + note;
-    const entry = list.tryAdd(peerId, untilMs, { reason, evidence, source: 'automatic', because: undefined });
-    if (entry === undefined) {
-      this.sayFull(peerId, reason, found);
+  /**
+   * The ban of the peer is in force when this returns; that of its address after other servers were asked, if any share
+   * the store.
+   */
+  ban({ peerId, untilMs, reason, offence }: BanDecision): void {
+    const { list, store, enforcement, log } = this.deps;
+    const found = evidenceOf(offence);
+    const choice = this.addressOf(peerId);
+    const isAsked = choice.address !== undefined && store.isShared;
+    const evidence = found + (isAsked ? '; other servers are asked about its address' : noteOf(choice));
+    const facts = { reason, evidence, source: 'automatic', causedBy: undefined } as const;
+    const { entry, isInForce, changes } = list.add(peerKey(peerId), untilMs, facts);
+    if (!isInForce) {
+      this.logFull(peerId, reason, found);
       return;
     }
+    enforcement.apply(changes);
     log.warn({ peerId, until: new Date(untilMs).toISOString(), reason, evidence }, 'peer banned');
-    if (decision.address === undefined) return;
-    if (isAsked) void this.askAndBan(decision.address, entry, found);
-    else this.banAddress(decision.address, entry, found);
+    if (choice.address === undefined) return;
+    if (isAsked) void this.askAndBan(choice.address, peerId, entry, found);
+    else this.banAddress(choice.address, peerId, entry, found);
   }
 
-  /** Why an address that another server banned with a peer is not to be banned here; undefined when it is, or for any other ban. */
-  whyNotHere({ key, kind, source, because }: BanEntry): string | undefined {
-    if (source !== 'automatic' || kind !== 'address' || because === undefined) return undefined;
-    const other = this.deps.seen.peersAt(key).find((id) => id !== because && !this.isBanned(id));
-    return other === undefined ? undefined : `${other}, which is not banned, was seen there within 24 h`;
-  }
-
-  /** Once a minute: each further offence comes here again. */
-  private sayFull(peerId: PeerId, reason: string, evidence: string): void {
+  /** Logs at most once a minute: each further offence leads here again. */
+  private logFull(peerId: PeerId, reason: string, evidence: string): void {
     const { clock, log } = this.deps;
     this.notBanned += 1;
-    if (this.saidFullMs !== undefined && clock.monotonic() - this.saidFullMs < SAY_FULL_MS) return;
-    this.saidFullMs = clock.monotonic();
+    if (this.fullLoggedMs !== undefined && clock.monotonic() - this.fullLoggedMs < FULL_LOG_INTERVAL_MS) return;
+    this.fullLoggedMs = clock.monotonic();
     const times = this.notBanned;
-    log.warn({ peerId, reason, evidence, times }, 'peer not banned, the ban list is full of bans of the operator');
+    log.warn({ peerId, reason, evidence, times }, 'peer not banned: ban list full of bans by operators');
   }
 
-  private async askAndBan(address: string, entry: BanEntry, found: string): Promise<void> {
+  private async askAndBan(address: IpKey, peerId: PeerId, entry: BanEntry, found: string): Promise<void> {
     const { list, log } = this.deps;
-    const peerId = entry.key as PeerId;
-    const why = await this.othersElsewhere(address, peerId);
+    const why = await this.othersElsewhere(address.key, peerId);
     const ban = list.banOfPeer(peerId);
-    // Lifted or changed in the meantime: then the address is nobody's business.
+    // Lifted or replaced in the meantime: the address is not to be banned any more.
     if (ban === undefined || ban.createdAtMs !== entry.createdAtMs) return;
-    const decision = why === undefined ? this.unlessOthers(address, peerId) : { why };
-    const note = noteOf(decision);
-    list.note(entry, found + note);
-    log.info({ peerId, address, evidence: found + note }, 'address of a banned peer decided on');
-    if (decision.address !== undefined) this.banAddress(address, entry, found);
+    const choice = why === undefined ? this.unlessOthers(address, peerId) : { why };
+    const evidence = found + noteOf(choice);
+    list.note(entry, evidence);
+    log.info({ peerId, address: address.key, evidence }, 'decided about the address of a banned peer');
+    if (choice.address !== undefined) this.banAddress(address, peerId, entry, found);
   }
 
-  private banAddress(address: string, entry: BanEntry, evidence: string): void {
-    const { list, log } = this.deps;
-    const because = entry.key as PeerId;
-    const reason = `address of ${because}`;
-    const added = list.tryAdd(address, entry.untilMs, { reason, evidence, source: 'automatic', because });
-    if (added !== undefined) return;
-    const note = noteOf({ why: 'the ban list is full' });
-    list.note(entry, evidence + note);
-    log.warn({ peerId: because, address, evidence: evidence + note }, 'address of a banned peer not banned');
+  private banAddress(address: IpKey, peerId: PeerId, entry: BanEntry, found: string): void {
+    const { list, enforcement, log } = this.deps;
+    const facts = { reason: `address of ${peerId}`, evidence: found, source: 'automatic', causedBy: peerId } as const;
+    const { isInForce, changes } = list.add(address, entry.untilMs, facts);
+    enforcement.apply(changes);
+    if (isInForce) return;
+    const evidence = found + noteOf({ why: 'the ban list is full' });
+    list.note(entry, evidence);
+    log.warn({ peerId, address: address.key, evidence }, 'address of a banned peer not banned');
   }
 
-  /** Why the other servers speak against it; undefined when they do not. */
+  /** Why an address must not be banned according to the other servers; undefined when they do not object. */
   private async othersElsewhere(address: string, peerId: PeerId): Promise<string | undefined> {
     const oldestMs = this.deps.clock.now() - SEEN_KEEP_MS;
     try {
@@ -115,36 +103,34 @@ export class AutomaticBans {
       const isShared = all.some((seen) => seen.peerId !== peerId && seen.lastSeenMs >= oldestMs);
       return isShared ? seenAt(address) : undefined;
     } catch {
-      return `who was seen at ${address} by other servers is not known, their store is away`;
+      return `who was seen at ${address} by other servers is unknown, their store is unavailable`;
     }
   }
 
-  /** The address that the socket really has, unless somebody else may stand behind it. */
-  private addressOf(peerId: PeerId): Decision {
-    const record = this.deps.connected().find(({ id }) => id === peerId);
-    const ips = new Set(record?.addresses.map(socketIp));
-    const [address] = ips;
-    if (ips.size === 0) return { why: 'its author is not connected directly' };
-    if (ips.size > 1 || address === undefined)
+  /** The address that the peer's socket really has, unless other peers may use it. */
+  private addressOf(peerId: PeerId): AddressChoice {
+    const records = this.deps.enforcement.connectedPeers().filter(({ id }) => id === peerId);
+    const addresses = new Map(
+      records.flatMap((record) => record.addresses.map(socketKey)).map((key) => [key?.key, key]),
+    );
+    const [address] = addresses.values();
+    if (addresses.size === 0) return { why: 'its author is not connected directly' };
+    if (addresses.size > 1 || address === undefined)
       return { why: 'it is connected from several addresses, or through a relay' };
     return this.unlessOthers(address, peerId);
   }
 
-  private unlessOthers(address: string, peerId: PeerId): Decision {
-    const { list, seen, connected } = this.deps;
-    // Set by somebody else, maybe for longer, and not to be lifted with the peer's.
-    if (list.banOfAddress(address) !== undefined) return { why: 'it is banned already' };
-    const isShared = connected().some(
-      ({ id, addresses }) => id !== peerId && addresses.some((at) => socketIp(at) === address),
-    );
-    const others = isShared ? 'seen' : seen.othersAt(address, peerId);
-    if (others === 'seen') return { why: seenAt(address) };
-    if (others === 'unknown') return { why: `who else was seen at ${address} within 24 h is no longer known` };
+  private unlessOthers(address: IpKey, peerId: PeerId): AddressChoice {
+    const { list, seen, enforcement } = this.deps;
+    // Set by somebody else, maybe for longer, and not to be lifted with the peer's ban.
+    if (list.banOfAddress(address.ip) !== undefined) return { why: 'it is banned already' };
+    const isShared = enforcement
+      .connectedPeers()
+      .some(({ id, addresses }) => id !== peerId && addresses.some((at) => socketKey(at)?.key === address.key));
+    const others = isShared ? 'seen' : seen.othersAt(address.key, peerId);
+    if (others === 'seen') return { why: seenAt(address.key) };
+    if (others === 'unknown') return { why: `who else was seen at ${address.key} within 24 h is no longer known` };
     return { address };
-  }
-
-  private isBanned(peerId: PeerId): boolean {
-    return this.deps.list.banOfPeer(peerId) !== undefined;
   }
 }
 
@@ -152,16 +138,15 @@ function evidenceOf({ rule, topic, hash }: Offence): string {
   return `${rule}${topic && ` on ${topic}`}${hash ? ` of ${hash}` : ''}`;
 }
 
-function noteOf({ address, why }: Decision): string {
-  return address === undefined ? `; address not banned: ${why}` : `; address ${address} banned too`;
+function noteOf({ address, why }: AddressChoice): string {
+  return address === undefined ? `; address not banned: ${why}` : `; address ${address.key} banned too`;
 }
 
 function seenAt(address: string): string {
   return `another peer was seen at ${address} within 24 h`;
 }
 
-/** The canonical IP of a connection's own address; undefined where it is none. */
-export function socketIp(address: string): string | undefined {
-  const ip = parseIp(ipOfMultiaddr(address) ?? '');
-  return ip === undefined ? undefined : formatIp(ip);
+function socketKey(address: string): IpKey | undefined {
+  const ip = socketIp(address);
+  return ip === undefined ? undefined : addressKey(ip);
 }

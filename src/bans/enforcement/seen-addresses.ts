@@ -1,21 +1,20 @@
-// Which peer ids were seen at which address within a day: an address that others use too is never banned for one of them. The addresses are
-// those that sockets really had, never those that a peer claims.
+// Remembers which peer IDs were seen at which address within 24 hours: an address that several peers use is never
+// banned because of one of them. The addresses are those of sockets, never those that a peer claims.
 
 import type { PeerId } from '../../domain/ids.ts';
-import { formatIp, parseIp } from '../../lib/ip.ts';
 import type { SeenAddress } from '../../ports/ban-store.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type { StoreLink } from '../store/store-link.ts';
 
-/** How long a peer id at an address speaks against banning the address for another one. */
+/** How long a peer ID seen at an address prevents a ban of the address because of another peer. */
 export const SEEN_KEEP_MS = 24 * 3_600_000;
-/** Pairs of address and peer id: a busy node's connections of a day. */
+/** Maximum number of pairs of address and peer ID: a busy node's connections of a day. */
 const MAX_PAIRS = 50_000;
-/** Addresses of one peer that a person is told of. */
-const MAX_TOLD = 50;
-/** The store hears of the same pair again after this. */
-const WRITE_AGAIN_MS = 10 * 60_000;
+/** Maximum number of addresses that `explain` shows of a peer. */
+const MAX_SHOWN = 50;
+/** Minimum time between two writes of the same pair. */
+const WRITE_INTERVAL_MS = 10 * 60_000;
 
 interface Seen {
   lastMs: number;
@@ -32,30 +31,28 @@ export class SeenAddresses {
   constructor(deps: { readonly link: StoreLink; readonly clock: Clock; readonly metrics: Metrics }) {
     this.deps = deps;
     const { metrics } = deps;
-    this.evicted = metrics.counter('teranode_p2p_seen_addresses_evicted_total', 'Addresses of peers forgotten early');
-    metrics.gauge('teranode_p2p_seen_addresses', 'Pairs of address and peer id seen within a day', () => this.pairs);
-    metrics.gauge('teranode_p2p_seen_addresses_bound', 'Such pairs at most', () => MAX_PAIRS);
+    const help = 'Pairs of address and peer ID forgotten early because of the limit';
+    this.evicted = metrics.counter('teranode_p2p_seen_addresses_evicted_total', help);
+    const gauge = { name: 'teranode_p2p_seen_addresses', help: 'Pairs of address and peer ID seen within a day' };
+    gaugeWithBound(metrics, gauge, () => this.pairs, MAX_PAIRS);
   }
 
   async init(): Promise<void> {
     const stored = await this.deps.link.store.loadAddresses();
-    // Where not all of them fit, those seen last are to stay.
+    // When there are too many, the latest stay.
     for (const seen of stored.toSorted((a, b) => a.lastSeenMs - b.lastSeenMs)) this.note(seen, seen.lastSeenMs);
   }
 
-  /** A socket of this peer had this IP just now. */
-  saw(peerId: PeerId, ip: string): void {
-    const parsed = parseIp(ip);
-    if (parsed === undefined) return;
-    const address = formatIp(parsed);
+  /** Records that a socket of this peer has this address, in canonical form, now. */
+  saw(peerId: PeerId, address: string): void {
     const lastSeenMs = this.deps.clock.now();
     const seen = this.note({ address, peerId, lastSeenMs }, 0);
-    if (lastSeenMs - seen.writtenMs < WRITE_AGAIN_MS) return;
+    if (lastSeenMs - seen.writtenMs < WRITE_INTERVAL_MS) return;
     seen.writtenMs = lastSeenMs;
     void this.deps.link.write(`address ${address}`, (store) => store.putAddress({ address, peerId, lastSeenMs }));
   }
 
-  /** Whether another peer id was, or may have been, seen at the address within a day. */
+  /** Whether another peer ID was, or may have been, seen at the address within 24 hours. */
   othersAt(address: string, peerId: PeerId): 'none' | 'seen' | 'unknown' {
     const oldestMs = this.deps.clock.now() - SEEN_KEEP_MS;
     for (const [other, seen] of this.byAddress.get(address) ?? [])
@@ -63,19 +60,19 @@ export class SeenAddresses {
     return this.lastEvictionMs !== undefined && this.lastEvictionMs >= oldestMs ? 'unknown' : 'none';
   }
 
-  /** Who was seen at the address within a day. */
+  /** Peers seen at the address within 24 hours. */
   peersAt(address: string): PeerId[] {
     const oldestMs = this.deps.clock.now() - SEEN_KEEP_MS;
     return [...(this.byAddress.get(address) ?? [])].filter(([, { lastMs }]) => lastMs >= oldestMs).map(([id]) => id);
   }
 
-  /** Canonical addresses at which the peer was seen within a day; of many the fifty that were used last. */
+  /** Canonical addresses at which the peer was seen within 24 hours; the latest fifty. */
   addressesOf(peerId: PeerId): string[] {
     const oldestMs = this.deps.clock.now() - SEEN_KEEP_MS;
     return [...this.byAddress]
       .filter(([, at]) => (at.get(peerId)?.lastMs ?? 0) >= oldestMs)
       .map(([address]) => address)
-      .slice(-MAX_TOLD);
+      .slice(-MAX_SHOWN);
   }
 
   purge(): void {
@@ -92,7 +89,7 @@ export class SeenAddresses {
 
   private note({ address, peerId, lastSeenMs }: SeenAddress, writtenMs: number): Seen {
     const at = this.byAddress.get(address) ?? new Map<PeerId, Seen>();
-    // The address used last stands last.
+    // Keeps the map in the order of last use.
     this.byAddress.delete(address);
     this.byAddress.set(address, at);
     let seen = at.get(peerId);
@@ -106,7 +103,7 @@ export class SeenAddresses {
     return seen;
   }
 
-  /** Forgets the address used longest ago; of a lone address its first peer id. */
+  /** Forgets the address used longest ago, peer by peer. */
   private makeRoom(): void {
     while (this.pairs > MAX_PAIRS) {
       const oldest = this.byAddress.entries().next();

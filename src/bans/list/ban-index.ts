@@ -1,40 +1,44 @@
-// Finds the bans that cover an address or a peer. A hash map for each prefix length in use: a lookup costs as many steps as there are
-// lengths, however many entries there are.
+// Finds the bans that cover an address or a peer. There is one hash map for each prefix length in use, so a lookup
+// costs as many steps as there are prefix lengths, however many bans there are.
 
+import type { BanEntry, BanKey } from '../../domain/ban.ts';
 import type { IpAddress } from '../../lib/ip.ts';
-import type { BanEntry } from '../../ports/ban-store.ts';
-import { type BanKey, maskedV4, maskedV6 } from './ban-key.ts';
+import { maskedV4, maskedV6 } from './ban-key.ts';
+
+/** A ban with its parsed key: one object for both, because a list may hold very many. */
+export type Ban = BanEntry & BanKey;
 
 interface Level<K> {
   readonly prefix: number;
-  readonly entries: Map<K, BanEntry>;
+  readonly bans: Map<K, Ban>;
 }
 
 export class BanIndex {
-  private readonly peers = new Map<string, BanEntry>();
+  private readonly peers = new Map<string, Ban>();
   /** Longest prefix first. */
   private v4: Level<number>[] = [];
   private v6: Level<string>[] = [];
-  private readonly byKey = new Map<string, BanEntry>();
+  private readonly byKey = new Map<string, Ban>();
 
   get size(): number {
     return this.byKey.size;
   }
 
-  get(key: string): BanEntry | undefined {
+  /** The ban of a canonical key. */
+  get(key: string): Ban | undefined {
     return this.byKey.get(key);
   }
 
-  /** In the order in which they came. */
-  entries(): IterableIterator<BanEntry> {
+  /** In the order in which they were added. */
+  bans(): IterableIterator<Ban> {
     return this.byKey.values();
   }
 
-  set(key: BanKey, entry: BanEntry): void {
-    this.byKey.set(key.key, entry);
-    if (key.kind === 'peer') this.peers.set(key.key, entry);
-    else if (key.ip.family === 4) this.v4 = put(this.v4, key.prefix, key.ip.bits, entry);
-    else this.v6 = put(this.v6, key.prefix, key.ip.groups, entry);
+  set(ban: Ban): void {
+    this.byKey.set(ban.key, ban);
+    if (ban.kind === 'peer') this.peers.set(ban.key, ban);
+    else if (ban.ip.family === 4) this.v4 = put(this.v4, ban.prefix, ban.ip.bits, ban);
+    else this.v6 = put(this.v6, ban.prefix, ban.ip.groups, ban);
   }
 
   delete(key: BanKey): void {
@@ -51,42 +55,55 @@ export class BanIndex {
     this.v6 = [];
   }
 
-  /** The ban of a peer id that has not ended. */
-  peer(peerId: string, nowMs: number): BanEntry | undefined {
-    const entry = this.peers.get(peerId);
-    return entry !== undefined && entry.untilMs > nowMs ? entry : undefined;
+  /** The ban of a peer ID, unless it has ended. */
+  peer(peerId: string, nowMs: number): Ban | undefined {
+    const ban = this.peers.get(peerId);
+    return ban !== undefined && ban.untilMs > nowMs ? ban : undefined;
   }
 
   /** The ban with the longest prefix, not longer than `maxPrefix`, that covers the address and has not ended. */
-  address(ip: IpAddress, nowMs: number, maxPrefix = 128): BanEntry | undefined {
+  address(ip: IpAddress, nowMs: number, maxPrefix = 128): Ban | undefined {
     if (ip.family === 4) {
-      for (const { prefix, entries } of this.v4) {
+      for (const { prefix, bans } of this.v4) {
         if (prefix > maxPrefix) continue;
-        const entry = entries.get(maskedV4(ip.bits, prefix));
-        if (entry !== undefined && entry.untilMs > nowMs) return entry;
+        const ban = bans.get(maskedV4(ip.bits, prefix));
+        if (ban !== undefined && ban.untilMs > nowMs) return ban;
       }
       return undefined;
     }
-    for (const { prefix, entries } of this.v6) {
+    for (const { prefix, bans } of this.v6) {
       if (prefix > maxPrefix) continue;
-      const entry = entries.get(maskedV6(ip.groups, prefix));
-      if (entry !== undefined && entry.untilMs > nowMs) return entry;
+      const ban = bans.get(maskedV6(ip.groups, prefix));
+      if (ban !== undefined && ban.untilMs > nowMs) return ban;
     }
     return undefined;
   }
 }
 
-function put<K>(levels: Level<K>[], prefix: number, key: K, entry: BanEntry): Level<K>[] {
+/** The ban of a parsed key. */
+export function banWith(parsed: BanKey, { untilMs, createdAtMs, reason, evidence, source, causedBy }: BanEntry): Ban {
+  const { key, kind } = parsed;
+  if (kind === 'peer') return { key, kind, untilMs, createdAtMs, reason, evidence, source, causedBy };
+  const { ip, prefix } = parsed;
+  return { key, kind, untilMs, createdAtMs, reason, evidence, source, causedBy, ip, prefix };
+}
+
+/** The ban as others see it, without what was parsed. */
+export function entryOf({ key, kind, untilMs, createdAtMs, reason, evidence, source, causedBy }: Ban): BanEntry {
+  return { key, kind, untilMs, createdAtMs, reason, evidence, source, causedBy };
+}
+
+function put<K>(levels: Level<K>[], prefix: number, key: K, ban: Ban): Level<K>[] {
   const level = levels.find((each) => each.prefix === prefix);
   if (level !== undefined) {
-    level.entries.set(key, entry);
+    level.bans.set(key, ban);
     return levels;
   }
-  return [...levels, { prefix, entries: new Map([[key, entry]]) }].sort((a, b) => b.prefix - a.prefix);
+  return [...levels, { prefix, bans: new Map([[key, ban]]) }].sort((a, b) => b.prefix - a.prefix);
 }
 
 function drop<K>(levels: Level<K>[], prefix: number, key: K): Level<K>[] {
   const level = levels.find((each) => each.prefix === prefix);
-  level?.entries.delete(key);
-  return level?.entries.size === 0 ? levels.filter((each) => each !== level) : levels;
+  level?.bans.delete(key);
+  return level?.bans.size === 0 ? levels.filter((each) => each !== level) : levels;
 }

@@ -1,28 +1,27 @@
-// Who has to leave a full list of bans. What an operator set, or a Go deployment left, goes before what was found out automatically, because
-// identities cost an offender nothing: however many of them are banned, they push out only one another.
-import type { BanEntry } from '../../ports/ban-store.ts';
+// Which ban leaves a full list. Bans of operators, and those imported from a Go deployment, have priority over
+// automatic bans, because a new identity costs an offender nothing: however many identities are banned, they only evict
+// one another.
+import type { BanEntry } from '../../domain/ban.ts';
+import type { Ban } from './ban-index.ts';
 
 const isAutomatic = ({ source }: Pick<BanEntry, 'source'>) => source === 'automatic';
 
 /**
- * The automatic ban that ends soonest; without any, for a ban that is not automatic itself, the one that ends soonest. A ban never pushes out
- * the one that brought it about. undefined: there is no room.
+ * The automatic ban that ends soonest. When there is none, and `entry` is not automatic, the ban that ends soonest. A
+ * ban never evicts the ban that caused it. undefined when no ban may be evicted.
  */
-export function whoLeavesFor(
-  entry: Pick<BanEntry, 'source' | 'because'>,
-  entries: Iterable<BanEntry>,
-): BanEntry | undefined {
-  let automatic: BanEntry | undefined;
-  let other: BanEntry | undefined;
-  for (const each of entries) {
-    if (each.key === entry.because) continue;
+export function selectEviction(entry: Pick<BanEntry, 'source' | 'causedBy'>, bans: Iterable<Ban>): Ban | undefined {
+  let automatic: Ban | undefined;
+  let other: Ban | undefined;
+  for (const each of bans) {
+    if (each.key === entry.causedBy) continue;
     if (isAutomatic(each)) automatic = sooner(automatic, each);
     else other = sooner(other, each);
   }
   return automatic ?? (isAutomatic(entry) ? undefined : other);
 }
 
-/** As many as may be in the list: the operator's first, of each kind those that end last. */
+/** At most `maxEntries`: bans of operators first, and of each kind those that end last. */
 export function fitting(entries: readonly BanEntry[], maxEntries: number): readonly BanEntry[] {
   if (entries.length <= maxEntries) return entries;
   return entries
@@ -30,11 +29,11 @@ export function fitting(entries: readonly BanEntry[], maxEntries: number): reado
     .slice(0, maxEntries);
 }
 
-/** True when `entry` is to stay rather than `leaving`, which {@link whoLeavesFor} named. */
-export function outlasts(entry: BanEntry, leaving: BanEntry): boolean {
-  return isAutomatic(entry) === isAutomatic(leaving) ? entry.untilMs > leaving.untilMs : isAutomatic(leaving);
+/** Whether `entry` should replace `evicted`, which {@link selectEviction} chose. */
+export function outlasts(entry: BanEntry, evicted: BanEntry): boolean {
+  return isAutomatic(entry) === isAutomatic(evicted) ? entry.untilMs > evicted.untilMs : isAutomatic(evicted);
 }
 
-function sooner(known: BanEntry | undefined, entry: BanEntry): BanEntry {
-  return known === undefined || entry.untilMs < known.untilMs ? entry : known;
+function sooner(known: Ban | undefined, ban: Ban): Ban {
+  return known === undefined || ban.untilMs < known.untilMs ? ban : known;
 }

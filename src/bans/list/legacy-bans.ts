@@ -1,17 +1,21 @@
-// Rows that a Go deployment left in the store: keys as somebody wrote them, times as RFC 3339 text.
-import type { BanEntry, LegacyBan } from '../../ports/ban-store.ts';
+// Bans that a Go deployment left in the store: keys as an operator wrote them, times as RFC 3339 text.
+import type { LegacyBan } from '../../ports/ban-store.ts';
+import { type Ban, banWith } from './ban-index.ts';
 import { parseBanKey } from './ban-key.ts';
 
-/** RFC 3339, also with a space, and as Go prints a time; Date.parse alone would take many other texts for some year. */
+/**
+ * RFC 3339, also with a space, and the format in which Go prints a time. Date.parse alone would accept many other texts
+ * as a year.
+ */
 const TIME =
   /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? ?(?:[Zz]|([+-]\d\d):?(\d\d))(?: [A-Z]{1,5})?(?: m=[+-][\d.]+)?$/;
 
-/** What is readable and has not ended, by canonical key; of two spellings of one key the later end counts. */
-export function legacyEntries(
+/** Bans that can be parsed and have not ended. Of two spellings of one key the later end counts. */
+export function legacyBans(
   rows: readonly LegacyBan[],
   nowMs: number,
-): { readonly entries: readonly BanEntry[]; readonly unreadable: number } {
-  const entries = new Map<string, BanEntry>();
+): { readonly bans: readonly Ban[]; readonly unreadable: number } {
+  const bans = new Map<string, Ban>();
   let unreadable = 0;
   for (const row of rows) {
     const key = parseBanKey(row.key) ?? parseBanKey(row.subnet);
@@ -20,9 +24,9 @@ export function legacyEntries(
       unreadable += 1;
       continue;
     }
-    const known = entries.get(key.key);
+    const known = bans.get(key.key);
     if (untilMs <= nowMs || (known !== undefined && known.untilMs >= untilMs)) continue;
-    entries.set(key.key, {
+    const entry = {
       key: key.key,
       kind: key.kind,
       untilMs,
@@ -30,13 +34,14 @@ export function legacyEntries(
       reason: 'banned by an earlier Go server',
       evidence: row.key.slice(0, 128),
       source: 'imported',
-      because: undefined,
-    });
+      causedBy: undefined,
+    } as const;
+    bans.set(key.key, banWith(key, entry));
   }
-  return { entries: [...entries.values()], unreadable };
+  return { bans: [...bans.values()], unreadable };
 }
 
-/** Unix ms; undefined for what is no time. */
+/** Unix ms; undefined for a text that is not a time. */
 function timeOf(text: string): number | undefined {
   const [whole, date, time, fraction = '0', hours = '+00', minutes = '00'] = TIME.exec(text) ?? [];
   if (whole === undefined) return undefined;

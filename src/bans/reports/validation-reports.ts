@@ -1,41 +1,29 @@
-// What the node's own validation says through Kafka: invalid blocks and subtrees are charged to the author that attribution knows, never to
-// whoever claims a URL; our own rejected transactions are told to the network.
+// Handles the reports of our own validation from Kafka: penalizes the author of an invalid block or subtree, never
+// whoever claims a URL, and announces our own rejected transactions to the network.
 
 import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { Notification } from '../../domain/notification.ts';
+import type { OffenceRecorder } from '../../domain/offence.ts';
+import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../../domain/report.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
-import type { P2PNode } from '../../ports/p2p-node.ts';
-import type { Decoded } from '../../wire/fault.ts';
-import {
-  decodeKafkaInvalidBlock,
-  decodeKafkaInvalidSubtree,
-  decodeKafkaRejectedTx,
-  type KafkaInvalidBlock,
-  type KafkaInvalidSubtree,
-  type KafkaRejectedTx,
-} from '../../wire/kafka-messages.ts';
-import { encodeRejectedTx } from '../../wire/rejected-tx.ts';
+import type { PublishOutcome } from '../../ports/p2p-node.ts';
+import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
-import type { PeerBanManager } from '../scores/peer-ban-manager.ts';
-
-/** Who announced a hash, and with which URL. */
-export interface AttributionView {
-  announcementsOf(hash: Hash): readonly { readonly author: PeerId; readonly dataHubUrl: string }[];
-  /** True when others announced it too, of whom nothing more is known. */
-  hasForgotten(hash: Hash): boolean;
-}
+import { type AttributionView, blockPenalty, type Penalty, subtreePenalty } from './penalty.ts';
 
 export interface ReportDependencies {
   readonly blocks: AttributionView;
   readonly subtrees: AttributionView;
-  readonly scores: Pick<PeerBanManager, 'addScore'>;
-  /** As last heard: asking for each report, a service that is away would have those lost that are read meanwhile. */
+  readonly offences: OffenceRecorder;
+  /** The last known state: asking the service for each report would lose the reports read while it is down. */
   readonly isSyncing: () => boolean;
-  readonly node: Pick<P2PNode, 'publish' | 'hostId'>;
-  /** Told of what was announced. */
+  readonly ownId: PeerId;
+  /** Publishes a transaction that our own validator rejected. */
+  readonly announce: (message: RejectedTxMessage) => Promise<PublishOutcome>;
+  /** Called for each announcement. */
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -43,110 +31,84 @@ export interface ReportDependencies {
 }
 
 type Kind = 'invalid_block' | 'invalid_subtree' | 'rejected_tx';
-/** What became of a report; a closed set. */
+/** What a report led to; a closed set, the values of a metric's label. */
 type Outcome = 'charged' | 'announced' | 'unattributed' | 'ambiguous' | 'own' | 'not_ours' | 'busy' | 'undecodable';
 
-/** At six bytes a character, where all are escaped, a message stays below the 16 KiB that nodes like this one read. */
+/** At six bytes per escaped character, a message stays below the 16 KiB that nodes like this one accept. */
 const MAX_REASON_CHARS = 2500;
 
 export interface ReportHandlers {
-  readonly invalidBlocks: MessageHandler;
-  readonly invalidSubtrees: MessageHandler;
-  readonly rejectedTxs: MessageHandler;
+  readonly invalidBlocks: MessageHandler<InvalidBlockReport>;
+  readonly invalidSubtrees: MessageHandler<InvalidSubtreeReport>;
+  readonly rejectedTxs: MessageHandler<RejectedTxReport>;
 }
 
-/** Handlers of the three topics. What cannot be decoded is counted and skipped; the consumer commits it. */
-export function validationReports(
-  deps: ReportDependencies,
-  options: { readonly rejectedTxTopic: string },
-): ReportHandlers {
-  const reports = deps.metrics.counter('teranode_p2p_reports_total', 'Reports of our validation read from Kafka', [
-    'kind',
-    'outcome',
-  ]);
+/** Handlers of the three topics. A record that cannot be decoded is counted and skipped; the consumer commits it. */
+export function validationReports(deps: ReportDependencies): ReportHandlers {
+  const reports = deps.metrics.counter(
+    'teranode_p2p_reports_total',
+    'Reports of our own validation read from Kafka, by kind and outcome',
+    ['kind', 'outcome'],
+  );
   return {
-    invalidBlocks: handler('invalid_block', decodeKafkaInvalidBlock, deps, reports, async (report, topic) =>
-      chargeBlock(report, topic, deps),
+    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) =>
+      penalizeBlock(report, topic, deps),
     ),
-    invalidSubtrees: handler('invalid_subtree', decodeKafkaInvalidSubtree, deps, reports, async (report, topic) =>
-      chargeSubtree(report, topic, deps),
+    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) =>
+      penalizeSubtree(report, topic, deps),
     ),
-    rejectedTxs: handler('rejected_tx', decodeKafkaRejectedTx, deps, reports, (report) =>
-      announceRejected(report, options.rejectedTxTopic, deps),
-    ),
+    rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, (report) => announceRejected(report, deps)),
   };
 }
 
 function handler<T>(
   kind: Kind,
-  decode: (bytes: Uint8Array) => Decoded<T>,
   deps: ReportDependencies,
   reports: Counter,
   act: (report: T, topic: string) => Promise<Outcome>,
-): MessageHandler {
-  return async ({ value, topic, offset }: ConsumedMessage) => {
-    const decoded = decode(value);
-    if (!decoded.ok) {
+): MessageHandler<T> {
+  return async ({ value, topic, offset }: ConsumedMessage<T>) => {
+    if (!value.ok) {
       reports.add(1, { kind, outcome: 'undecodable' });
-      deps.log.debug({ kind, offset: String(offset), fault: decoded.fault }, 'report not decoded');
+      deps.log.debug({ kind, offset: String(offset), fault: value.fault }, 'failed to decode a report');
       return;
     }
-    // What a node finds wrong while it catches up or syncs is old history, and what it then rejects is too.
-    const outcome = deps.isSyncing() ? 'busy' : await act(decoded.message, topic);
+    // Content that fails while the node catches up or syncs is old history, and so are the transactions that it
+    // rejects.
+    const outcome = deps.isSyncing() ? 'busy' : await act(value.message, topic);
     reports.add(1, { kind, outcome });
-    deps.log.debug({ kind, outcome, ...decoded.message }, 'report handled');
+    deps.log.debug({ kind, outcome, ...value.message }, 'report handled');
   };
 }
 
-/**
- * The report does not say from where the block was fetched. Of several authors of one hash the honest ones cannot be told from one who serves
- * rubbish for a sound header, so only a lone author is charged.
- */
-function chargeBlock({ hash }: KafkaInvalidBlock, topic: string, deps: ReportDependencies): Outcome {
-  return charge(deps.blocks.announcementsOf(hash), deps.blocks, 'invalid_block', hash, topic, deps);
+function penalizeBlock({ hash }: InvalidBlockReport, topic: string, deps: ReportDependencies): Outcome {
+  return penalize(blockPenalty(hash, deps.blocks, deps.ownId), 'invalid_block', hash, topic, deps);
 }
 
-/**
- * The author whose announcement led to the URL that was fetched, if that is one alone. A subtree may also be fetched because of a block, from
- * whoever announced that: then its own author has nothing to do with what was served. A report without URL is like one of a block.
- */
-function chargeSubtree({ hash, peerUrl }: KafkaInvalidSubtree, topic: string, deps: ReportDependencies): Outcome {
-  noteAtHost(deps.scores, peerUrl, 'invalid_subtree', { topic, hash });
-  const all = deps.subtrees.announcementsOf(hash);
-  const fetched = plainUrl(peerUrl);
-  const led = fetched === '' ? all : all.filter(({ dataHubUrl }) => plainUrl(dataHubUrl) === fetched);
-  return charge(led, deps.subtrees, 'invalid_subtree', hash, topic, deps);
+function penalizeSubtree({ hash, peerUrl }: InvalidSubtreeReport, topic: string, deps: ReportDependencies): Outcome {
+  noteAtHost(deps.offences, peerUrl, 'invalid_subtree', { topic, hash });
+  const penalty = subtreePenalty(hash, peerUrl, deps.subtrees, deps.ownId);
+  return penalize(penalty, 'invalid_subtree', hash, topic, deps);
 }
 
-/** Without slashes at the end, which clients add and take away. */
-function plainUrl(url: string): string {
-  let end = url.length;
-  while (url.endsWith('/', end)) end -= 1;
-  return url.slice(0, end);
-}
-
-function charge(
-  announcements: ReturnType<AttributionView['announcementsOf']>,
-  view: AttributionView,
+function penalize(
+  penalty: Penalty,
   reason: 'invalid_block' | 'invalid_subtree',
   hash: Hash,
   topic: string,
-  deps: ReportDependencies,
+  { offences }: ReportDependencies,
 ): Outcome {
-  const [first, ...others] = announcements;
-  if (first === undefined) return 'unattributed';
-  if (others.length > 0 || view.hasForgotten(hash)) return 'ambiguous';
-  if (first.author === deps.node.hostId()) return 'own';
-  deps.scores.addScore(first.author, reason, { role: 'author', rule: `${reason}_report`, topic, hash });
-  return 'charged';
+  if (penalty.outcome === 'charged')
+    offences.addScore(penalty.author, reason, { role: 'author', rule: `${reason}_report`, topic, hash });
+  return penalty.outcome;
 }
 
-/** A transaction that a peer told of is not ours to repeat. */
-async function announceRejected(report: KafkaRejectedTx, topic: string, deps: ReportDependencies): Promise<Outcome> {
+/** Transactions that a peer announced are not ours to announce. */
+async function announceRejected(report: RejectedTxReport, deps: ReportDependencies): Promise<Outcome> {
   if (report.peerId !== '') return 'not_ours';
   const reason = report.reason.slice(0, MAX_REASON_CHARS);
-  const peerId = deps.node.hostId();
-  const outcome = await deps.node.publish(topic, encodeRejectedTx({ txId: report.txId, reason, peerId }));
+  const peerId = deps.ownId;
+  const outcome = await deps.announce({ txId: report.txId, reason, peerId });
   if (outcome === 'published')
     deps.notify({ type: 'rejected_tx', isOwn: true, atMs: deps.clock.now(), hash: report.txId, reason, peerId });
   return 'announced';

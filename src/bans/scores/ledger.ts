@@ -1,8 +1,10 @@
-// Scores and offences in memory, by subject and role. Bounded: whoever offended longest ago is forgotten first.
-import type { Offence, ScoreRole, ScoreRow } from '../../ports/ban-store.ts';
-import { decayed } from './reasons.ts';
+// Scores and offences in memory, by subject and role. Bounded: the subject whose last offence is oldest is forgotten
+// first.
+import type { Offence, RoleScore, ScoreRole, ScoreRow } from '../../domain/offence.ts';
+import { decayed } from '../../domain/score-decay.ts';
+import { BoundedMap } from '../../lib/bounded-map.ts';
 
-/** Latest offences kept of each subject. */
+/** Number of latest offences kept per subject. */
 const MAX_OFFENCES = 50;
 
 interface Account {
@@ -11,18 +13,17 @@ interface Account {
 }
 
 export class Ledger {
-  private readonly accounts = new Map<string, Account>();
-  private readonly options: { readonly maxSubjects: number; readonly onEvict?: () => void };
+  private readonly accounts: BoundedMap<string, Account>;
 
-  constructor(options: { readonly maxSubjects: number; readonly onEvict?: () => void }) {
-    this.options = options;
+  constructor({ maxSubjects, onEvict }: { readonly maxSubjects: number; readonly onEvict?: () => void }) {
+    this.accounts = new BoundedMap({ max: maxSubjects, ...(onEvict === undefined ? {} : { onEvict }) });
   }
 
   get size(): number {
     return this.accounts.size;
   }
 
-  /** Adds points to what is left of the score. Returns the score after it. */
+  /** Adds the points to the decayed score. Returns the new score. */
   add(offence: Offence): number {
     const account = this.touched(offence.subject);
     const row = account.scores.get(offence.role);
@@ -34,12 +35,12 @@ export class Ledger {
     return score;
   }
 
-  /** Takes a row as it stands in the store. */
+  /** Replaces a score by the row of the store. */
   set(row: ScoreRow): void {
     this.touched(row.subject).scores.set(row.role, row);
   }
 
-  /** Takes a subject's offences as they stand in the store, oldest first; nothing of one without a score. */
+  /** Replaces a subject's offences by those of the store, oldest first; ignored for a subject without a score. */
   setOffences(subject: string, offences: readonly Offence[]): void {
     const account = this.accounts.get(subject);
     if (account !== undefined) account.offences = offences.slice(-MAX_OFFENCES);
@@ -50,8 +51,8 @@ export class Ledger {
     return row === undefined ? 0 : decayed(row.score, row.atMs, nowMs).score;
   }
 
-  /** Scores that have something left. */
-  scores(subject: string, nowMs: number): { readonly role: ScoreRole; readonly score: number }[] {
+  /** Scores above zero. */
+  scores(subject: string, nowMs: number): RoleScore[] {
     return [...(this.accounts.get(subject)?.scores.values() ?? [])]
       .map((row) => ({ role: row.role, score: decayed(row.score, row.atMs, nowMs).score }))
       .filter(({ score }) => score > 0);
@@ -61,37 +62,23 @@ export class Ledger {
     return this.accounts.get(subject)?.offences ?? [];
   }
 
-  has(subject: string): boolean {
-    return this.accounts.has(subject);
-  }
-
-  subjects(): IterableIterator<string> {
-    return this.accounts.keys();
+  /** In the order of their last offences, oldest first. */
+  subjects(): string[] {
+    return Array.from(this.accounts.oldestFirst(), ([subject]) => subject);
   }
 
   forget(subject: string): void {
     this.accounts.delete(subject);
   }
 
-  clear(): void {
-    this.accounts.clear();
-  }
-
-  /** Forgets those of whom no point is left. */
+  /** Forgets subjects whose scores have decayed to zero. */
   purge(nowMs: number): void {
-    for (const subject of [...this.accounts.keys()]) if (this.scores(subject, nowMs).length === 0) this.forget(subject);
+    for (const subject of this.subjects()) if (this.scores(subject, nowMs).length === 0) this.forget(subject);
   }
 
   private touched(subject: string): Account {
     const account = this.accounts.get(subject) ?? { scores: new Map(), offences: [] };
-    this.accounts.delete(subject);
     this.accounts.set(subject, account);
-    while (this.accounts.size > this.options.maxSubjects) {
-      const oldest = this.accounts.keys().next();
-      if (oldest.done) break;
-      this.accounts.delete(oldest.value);
-      this.options.onEvict?.();
-    }
     return account;
   }
 }

@@ -1,233 +1,197 @@
-// Keeps score (spec `PeerBanManager`): points for offences, by role, fading with time, kept across restarts. Whoever reaches the threshold is
-// handed to the handler, which bans; in shadow mode, or by a shadowed rule, it is only noted what would have happened.
+// Keeps scores (spec `PeerBanManager`): points for offences, by role, decaying with time, kept across restarts. A peer
+// that reaches the threshold is to be banned: the decision is returned, and the service applies it. In shadow mode the
+// ban is only recorded.
 
-import type { Hash, PeerId } from '../../domain/ids.ts';
-import type { BanReason, Offence, ScoreRole, ScoreRow } from '../../ports/ban-store.ts';
+import type { PeerId } from '../../domain/ids.ts';
+import type {
+  BanDecision,
+  BanReason,
+  Offence,
+  OffenceFacts,
+  RoleScore,
+  ScoreOutcome,
+  ScoreRow,
+} from '../../domain/offence.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type { Changed, StoreLink } from '../store/store-link.ts';
 import { Ledger } from './ledger.ts';
 import { NOTED_RULE, REASON_POINTS } from './reasons.ts';
-
-/** What is known of an offence beside who and why. */
-export interface OffenceFacts {
-  readonly role: ScoreRole;
-  /** The rule that noticed; a closed set. */
-  readonly rule: string;
-  readonly topic: string;
-  readonly hash: Hash | undefined;
-}
-
-/** Spec `BanEventHandler`. */
-export interface BanEventHandler {
-  /** Called outside of everything that is being changed. `untilMs` is unix time. */
-  onPeerBanned(peerId: PeerId, untilMs: number, reason: string, offence: Offence): void;
-  isBanned(peerId: PeerId): boolean;
-}
+import { Withheld } from './withheld.ts';
 
 export interface PeerBanManagerOptions {
   /** `p2p_ban_threshold`. */
   readonly threshold: number;
   /** `p2p_ban_duration`. */
   readonly durationMs: number;
-  /** Scores are kept of whitelisted peers too, and ban nobody. */
+  /** Whitelisted peers have scores, but are never banned. */
   readonly isWhitelisted: (peerId: PeerId) => boolean;
-  /** True where a rule's offences are recorded only. */
+  /** Whether offences against a rule are only recorded. */
   readonly isShadow: (rule: string) => boolean;
 }
 
 export interface PeerBanManagerDependencies {
   readonly link: StoreLink;
-  readonly handler: BanEventHandler;
+  readonly isBanned: (peerId: PeerId) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
-export interface ScoreOutcome {
-  /** The score in that role after the offence. */
-  readonly score: number;
-  /** True when this offence banned, or, shadowed, would have. */
-  readonly reachedThreshold: boolean;
-  readonly isShadow: boolean;
+/** An outcome, and the decision that follows once the store has added the points that other servers gave. */
+export interface ScoreResult extends ScoreOutcome {
+  readonly recounted: Promise<BanDecision | undefined>;
 }
 
-/** Subjects with a score: some times the peers of a network; about 10 KiB each at the most. */
+/** Maximum number of subjects with a score: several times the peers of a network, at most about 10 KiB each. */
 export const MAX_SUBJECTS = 10_000;
-/** Subjects of one reset of many; a transaction of some milliseconds. */
+/** Subjects reset in one write: a transaction of a few milliseconds. */
 const RESETS_AT_ONCE = 200;
-const MAX_WITHHELD = 20;
-const MAX_WITHHELD_SUBJECTS = 1000;
 
 export class PeerBanManager {
   private readonly deps: PeerBanManagerDependencies;
   private readonly options: PeerBanManagerOptions;
   private readonly real: Ledger;
   private readonly shadow: Ledger;
-  private readonly withheld = new Map<string, string[]>();
+  private readonly withheld: Withheld;
   private readonly offences: Counter;
 
   constructor(deps: PeerBanManagerDependencies, options: PeerBanManagerOptions) {
     this.deps = deps;
     this.options = options;
-    const { metrics, link } = deps;
-    this.offences = metrics.counter('teranode_p2p_offences_total', 'Offences noted', [
-      'reason',
-      'role',
-      'rule',
-      'mode',
-    ]);
-    const evicted = metrics.counter(
-      'teranode_p2p_scores_evicted_total',
-      'Scores forgotten because there were too many',
-    );
+    const { metrics, clock } = deps;
+    const labels = ['reason', 'role', 'rule', 'mode'];
+    this.offences = metrics.counter('teranode_p2p_offences_total', 'Offences by reason, role, rule and mode', labels);
+    const evicted = metrics.counter('teranode_p2p_scores_evicted_total', 'Scores forgotten because of the limit');
     const bounds = { maxSubjects: MAX_SUBJECTS, onEvict: () => evicted.add() };
     this.real = new Ledger(bounds);
     this.shadow = new Ledger(bounds);
-    metrics.gauge('teranode_p2p_scores', 'Peers and hosts with a score', () => this.real.size);
-    metrics.gauge('teranode_p2p_scores_bound', 'Peers and hosts with a score at most', () => MAX_SUBJECTS);
-    link.follow({ type: 'score', reload: (changed) => this.reload(changed) });
+    this.withheld = new Withheld(clock);
+    const gauge = { name: 'teranode_p2p_scores', help: 'Peers and DataHub hosts with a score' };
+    gaugeWithBound(metrics, gauge, () => this.real.size, MAX_SUBJECTS);
   }
 
-  /** Reads the store; the link must be open. */
+  /** Loads the scores of the store; the link must be open. */
   async init(): Promise<void> {
     const { scores, offences } = await this.deps.link.store.loadScores();
     for (const row of oldestFirst(scores)) this.real.set(row);
     for (const [subject, list] of bySubject(offences)) this.real.setOffences(subject, list);
   }
 
-  /** Adds the reason's points; the score in that role after it. Never waits: the store hears of it later. */
-  addScore(subject: string, reason: BanReason, facts: OffenceFacts): ScoreOutcome {
+  /** Adds the reason's points. Never waits: the store gets them later. */
+  addScore(subject: string, reason: BanReason, facts: OffenceFacts): ScoreResult {
     const offence: Offence = { subject, reason, points: REASON_POINTS[reason], atMs: this.deps.clock.now(), ...facts };
     const isShadow = facts.rule === NOTED_RULE || this.options.isShadow(facts.rule);
     this.offences.add(1, { reason, role: facts.role, rule: facts.rule, mode: isShadow ? 'shadow' : 'enforce' });
     if (isShadow) return this.addShadow(offence);
     const score = this.real.add(offence);
-    this.deps.log.debug({ ...offence, score }, 'offence noted');
-    void this.deps.link.write(`score ${subject}`, async (store) => {
+    this.deps.log.debug({ ...offence, score }, 'offence recorded');
+    const recounted = this.recount(offence);
+    const ban = this.decision(offence);
+    const hasShadow = this.shadow.score(subject, facts.role, offence.atMs) > 0;
+    if (ban === undefined && hasShadow) this.withholdIfDue(offence);
+    return { score, reachedThreshold: ban !== undefined, isShadow: false, ban, recounted };
+  }
+
+  /** Stores an offence. The store's score counts the offences that other servers recorded too. */
+  private recount(offence: Offence): Promise<BanDecision | undefined> {
+    const { link } = this.deps;
+    const key = `score ${offence.subject}`;
+    const { promise, resolve } = Promise.withResolvers<BanDecision | undefined>();
+    const work = async (store: StoreLink['store']) => {
       const row = await store.addOffence(offence);
-      // What other servers added counts too.
-      if (!this.hasMoreOnTheWay(subject)) {
-        this.real.set(row);
-        this.banIfDue(offence);
-      }
-    });
-    const isBanned = this.banIfDue(offence);
-    if (!isBanned && this.shadow.score(subject, facts.role, offence.atMs) > 0) this.withholdIfDue(offence);
-    return { score, reachedThreshold: isBanned, isShadow: false };
+      // With more writes pending, the store does not have all offences yet.
+      if (link.pendingCount(key) > 1) return resolve(undefined);
+      this.real.set(row);
+      resolve(this.decision(offence));
+    };
+    void link.write(key, work, () => resolve(undefined));
+    return promise;
   }
 
-  /** The write in hand is one; another, or one to come, means that the store does not know all yet. */
-  private hasMoreOnTheWay(subject: string): boolean {
-    return this.deps.link.pendingCount(`score ${subject}`) > 1;
-  }
-
-  private addShadow(offence: Offence): ScoreOutcome {
+  private addShadow(offence: Offence): ScoreResult {
     const score = this.shadow.add(offence);
-    return { score, reachedThreshold: this.withholdIfDue(offence), isShadow: true };
+    const reachedThreshold = this.withholdIfDue(offence);
+    return { score, reachedThreshold, isShadow: true, ban: undefined, recounted: Promise.resolve(undefined) };
   }
 
-  /** Notes a ban that this offence would have brought about if shadowed ones counted. */
+  /** Records the ban to which this offence would have led if offences in shadow mode counted. */
   private withholdIfDue(offence: Offence): boolean {
     const { subject, role, points, reason } = offence;
     const { threshold } = this.options;
     const now = this.deps.clock.now();
     const score = this.shadow.score(subject, role, now) + this.real.score(subject, role, now);
     if (score < threshold || score - points >= threshold || !this.mayBeBanned(offence)) return false;
-    this.withhold(subject, `ban for ${reason}, score ${score} as ${role}`);
+    const withheld = `ban for ${reason}, score ${score} as ${role}`;
+    this.withheld.add(subject, withheld);
+    this.deps.log.info({ subject, withheld }, 'ban withheld in shadow mode');
     return true;
   }
 
-  /** False for hosts, for peers that are spared, and for those that are banned already. */
+  /** False for DataHub hosts, whitelisted peers, and peers that are banned already. */
   private mayBeBanned({ subject, role }: Offence): boolean {
     const peerId = subject as PeerId;
-    return role !== 'datahub' && !this.options.isWhitelisted(peerId) && !this.deps.handler.isBanned(peerId);
+    return role !== 'datahub' && !this.options.isWhitelisted(peerId) && !this.deps.isBanned(peerId);
   }
 
-  /** Notes what was not done because of shadow mode; `subject` is a peer id, or an author of messages. */
-  withhold(subject: string, what: string): void {
-    this.noteWithheld(subject, what);
-    this.deps.log.info({ subject, what }, 'policy withheld in shadow mode');
+  /**
+   * Records a ban that was not carried out because it would hit other peers, unless a subject's latest note says so
+   * already.
+   */
+  note(subjects: readonly string[], withheld: string): void {
+    const fresh = subjects.filter((subject) => !this.withheld.isLatest(subject, withheld));
+    for (const subject of fresh) this.withheld.add(subject, withheld);
+    if (fresh.length > 0) this.deps.log.info({ subjects: fresh, withheld }, 'ban withheld to spare other peers');
   }
 
-  /** Notes what was not done because it would hit others; the subjects are an address and a peer. What stands last already is not said again. */
-  note(subjects: readonly string[], what: string): void {
-    const fresh = subjects.filter((subject) => this.withheld.get(subject)?.at(-1)?.endsWith(what) !== true);
-    for (const subject of fresh) this.noteWithheld(subject, what);
-    if (fresh.length > 0) this.deps.log.info({ subjects: fresh, what }, 'policy withheld to spare others');
-  }
-
-  private noteWithheld(subject: string, what: string): void {
-    const notes = this.withheld.get(subject) ?? [];
-    this.withheld.delete(subject);
-    this.withheld.set(
-      subject,
-      [...notes, `${new Date(this.deps.clock.now()).toISOString()} ${what}`].slice(-MAX_WITHHELD),
-    );
-    if (this.withheld.size > MAX_WITHHELD_SUBJECTS) {
-      const oldest = this.withheld.keys().next();
-      if (!oldest.done) this.withheld.delete(oldest.value);
-    }
-  }
-
-  private banIfDue(offence: Offence): boolean {
+  /** The ban that is due after the offence. */
+  private decision(offence: Offence): BanDecision | undefined {
     const { subject, role } = offence;
-    const { handler, clock } = this.deps;
-    const score = this.real.score(subject, role, clock.now());
-    if (score < this.options.threshold || !this.mayBeBanned(offence)) return false;
-    handler.onPeerBanned(
-      subject as PeerId,
-      clock.now() + this.options.durationMs,
-      `score ${score} as ${role}, last for ${offence.reason}`,
-      offence,
-    );
-    return true;
+    const now = this.deps.clock.now();
+    const score = this.real.score(subject, role, now);
+    if (score < this.options.threshold || !this.mayBeBanned(offence)) return undefined;
+    const reason = `score ${score} as ${role}, last for ${offence.reason}`;
+    return { peerId: subject as PeerId, untilMs: now + this.options.durationMs, reason, offence };
   }
 
-  /** The higher one of a peer's scores as author and as relay. */
+  /** The higher of a peer's scores as author and as propagation source. */
   getBanScore(peerId: string): number {
     const now = this.deps.clock.now();
     return Math.max(this.real.score(peerId, 'author', now), this.real.score(peerId, 'relay', now));
   }
 
   isBanned(peerId: PeerId): boolean {
-    return this.deps.handler.isBanned(peerId);
+    return this.deps.isBanned(peerId);
   }
 
-  /** Forgets scores and offences of a subject, here and in the store. */
+  /** Forgets scores and offences of a subject, in memory and in the store. */
   async reset(subject: string): Promise<void> {
-    this.real.forget(subject);
-    this.shadow.forget(subject);
-    this.withheld.delete(subject);
-    await this.resetStored([subject]);
+    await this.resetAll([subject]);
   }
 
-  /** As {@link reset}, of many, those included that only the store knows; few writes, so that those that wait are not pushed out. */
+  /**
+   * As {@link reset}, for many subjects, also those that only the store has; in few writes, so that they push no others
+   * out of the queue.
+   */
   async resetAll(subjects: readonly string[]): Promise<void> {
-    for (const subject of subjects) {
-      for (const ledger of [this.real, this.shadow]) ledger.forget(subject);
-      this.withheld.delete(subject);
-    }
+    for (const subject of subjects) for (const each of [this.real, this.shadow, this.withheld]) each.forget(subject);
+    const { link } = this.deps;
     const writes: Promise<void>[] = [];
-    for (let at = 0; at < subjects.length; at += RESETS_AT_ONCE)
-      writes.push(this.resetStored(subjects.slice(at, at + RESETS_AT_ONCE)));
+    for (let at = 0; at < subjects.length; at += RESETS_AT_ONCE) {
+      const some = subjects.slice(at, at + RESETS_AT_ONCE);
+      const keys = some.map((subject) => `score ${subject}`);
+      writes.push(link.write(keys, (store) => store.resetScores(some)));
+    }
     await Promise.all(writes);
   }
 
-  private resetStored(subjects: readonly string[]): Promise<void> {
-    return this.deps.link.write(
-      subjects.map((subject) => `score ${subject}`),
-      (store) => store.resetScores(subjects),
-    );
-  }
-
-  /** Everybody of whom a point is left. */
-  list(): { readonly subject: string; readonly role: ScoreRole; readonly score: number }[] {
+  /** All scores above zero. */
+  list(): ({ readonly subject: string } & RoleScore)[] {
     const now = this.deps.clock.now();
-    return [...this.real.subjects()].flatMap((subject) =>
-      this.real.scores(subject, now).map((each) => ({ subject, ...each })),
-    );
+    return this.real
+      .subjects()
+      .flatMap((subject) => this.real.scores(subject, now).map((each) => ({ subject, ...each })));
   }
 
   /** The latest offences of a subject that counted, oldest first; at most 50. */
@@ -235,7 +199,7 @@ export class PeerBanManager {
     return this.real.offences(subject);
   }
 
-  /** Scores, and what shadowed rules noted, of one subject. */
+  /** What `explain` shows of a subject: its scores and offences, those in shadow mode included. */
   accountOf(subject: string) {
     const now = this.deps.clock.now();
     const offences = [
@@ -246,7 +210,7 @@ export class PeerBanManager {
       scores: this.real.scores(subject, now),
       shadowScores: this.shadow.scores(subject, now),
       offences,
-      withheld: this.withheld.get(subject) ?? [],
+      withheld: this.withheld.of(subject),
       threshold: this.options.threshold,
     };
   }
@@ -257,14 +221,15 @@ export class PeerBanManager {
     this.shadow.purge(now);
   }
 
-  private async reload(changed: Changed): Promise<void> {
+  /** Reads again what other servers changed in the store; bans nobody by itself. */
+  async reload(changed: Changed): Promise<void> {
     const { link } = this.deps;
     if (changed === 'all') {
       const { scores, offences } = await link.store.loadScores();
       const stored = new Set(scores.map(({ subject }) => subject));
-      for (const subject of [...this.real.subjects()])
-        if (!stored.has(subject) && !link.isContested(`score ${subject}`)) this.real.forget(subject);
       const settled = (subject: string) => !link.isContested(`score ${subject}`);
+      for (const subject of this.real.subjects())
+        if (!stored.has(subject) && settled(subject)) this.real.forget(subject);
       for (const row of oldestFirst(scores)) if (settled(row.subject)) this.real.set(row);
       for (const [subject, list] of bySubject(offences)) if (settled(subject)) this.real.setOffences(subject, list);
       return;
@@ -279,17 +244,11 @@ export class PeerBanManager {
   }
 }
 
-/** Where not all of them fit, those who offended last are to stay. */
+/** When there are too many, the subjects with the latest offences stay. */
 function oldestFirst(rows: readonly ScoreRow[]): readonly ScoreRow[] {
   return rows.toSorted((a, b) => a.atMs - b.atMs);
 }
 
-function bySubject(offences: readonly Offence[]): Map<string, Offence[]> {
-  const lists = new Map<string, Offence[]>();
-  for (const offence of offences) {
-    const list = lists.get(offence.subject);
-    if (list === undefined) lists.set(offence.subject, [offence]);
-    else list.push(offence);
-  }
-  return lists;
+function bySubject(offences: readonly Offence[]): Map<string, readonly Offence[]> {
+  return Map.groupBy(offences, ({ subject }) => subject);
 }

@@ -1,9 +1,7 @@
-// What an offence costs (spec "Ban Management"), and how a score fades.
-import type { BanReason } from '../../ports/ban-store.ts';
+// The points of an offence (spec "Ban Management").
+import type { BanReason } from '../../domain/offence.ts';
 
-export { decayed } from '../../domain/score-decay.ts';
-
-/** Points of each reason; the specification's numbers, catch-up failure as today's Go service counts it. */
+/** Points of each reason; the specification's numbers, and today's Go service's for a catch-up failure. */
 export const REASON_POINTS = {
   unknown: 1,
   invalid_subtree: 10,
@@ -13,5 +11,5 @@ export const REASON_POINTS = {
   catch_up_failure: 30,
 } as const satisfies Record<BanReason, number>;
 
-/** The rule of what is noted at a DataHub's host: recorded only, whatever the policy's mode. */
+/** The rule of offences noted at a DataHub's host: recorded only, whatever the policy mode. */
 export const NOTED_RULE = 'datahub_report';

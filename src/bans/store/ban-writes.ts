@@ -1,23 +1,24 @@
-// How the list of bans reaches the store. A write that the store refused, or that had to make room, is remembered by its key and made again:
-// the store not knowing of it must never be taken for somebody's lifting it.
-import type { BanEntry } from '../../ports/ban-store.ts';
+// Writes the ban list to the store. A write that the store refused, or that a full queue dropped, is remembered by its
+// key and repeated: its absence from the store must never be mistaken for another server having lifted the ban.
+import type { BanEntry } from '../../domain/ban.ts';
+import { singleFlight } from '../../lib/single-flight.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Metrics } from '../../ports/metrics.ts';
+import { gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type { StoreLink } from './store-link.ts';
 
 export interface BanWritesDependencies {
   readonly link: StoreLink;
   readonly clock: Clock;
   readonly metrics: Metrics;
-  /** What is in force of a key. */
+  /** The ban of a key that is in force. */
   readonly entryOf: (key: string) => BanEntry | undefined;
 }
 
-/** Removals that were lost, beside the bans in force; then those lost first are forgotten, and the store decides. */
+/** Lost removals remembered besides the bans in force. Beyond that the oldest is forgotten, and the store decides. */
 const MAX_LOST_REMOVALS = 10_000;
 const WRITES_AT_ONCE = 1000;
 
-/** Which write it was, in their order, and when. */
+/** Order and time of a lost write. */
 interface Loss {
   readonly turn: number;
   readonly atMs: number;
@@ -28,14 +29,12 @@ export class BanWrites {
   private readonly maxLost: number;
   private readonly lost = new Map<string, Loss>();
   private turns = 0;
-  private rewriting: Promise<void> | undefined;
 
   constructor(deps: BanWritesDependencies, options: { readonly maxEntries: number }) {
     this.deps = deps;
     this.maxLost = options.maxEntries + MAX_LOST_REMOVALS;
-    const { metrics } = deps;
-    metrics.gauge('teranode_p2p_bans_unwritten', 'Bans and liftings to be written again', () => this.lost.size);
-    metrics.gauge('teranode_p2p_bans_unwritten_bound', 'Such at most', () => this.maxLost);
+    const gauge = { name: 'teranode_p2p_bans_unwritten', help: 'Changes of bans to be written to the store again' };
+    gaugeWithBound(deps.metrics, gauge, () => this.lost.size, this.maxLost);
   }
 
   /** Resolves as {@link StoreLink.write}. */
@@ -48,7 +47,7 @@ export class BanWrites {
     return this.write(key, undefined);
   }
 
-  /** Takes all bans out of the store; `keys` are those that were in force. */
+  /** Removes all bans from the store; `keys` are those that were in force. */
   clear(keys: readonly string[]): Promise<void> {
     const loss = this.nextTurn();
     this.lost.clear();
@@ -61,36 +60,30 @@ export class BanWrites {
     );
   }
 
-  /** When the change of this key was made that the store did not get; undefined when it got them all. */
+  /** Time of the lost write of a key; undefined when the store has received all its writes. */
   lostAtMs(key: string): number | undefined {
     return this.lost.get(key)?.atMs;
   }
 
-  /** What is in force of this key is no longer the store's business. */
+  /** Stops remembering a lost write: the store need not have it. */
   forget(key: string): void {
     this.lost.delete(key);
   }
 
-  /** Writes what is in force of a key. */
+  /** Writes the current ban of a key, or its removal. */
   again(key: string): void {
     void this.write(key, this.deps.entryOf(key), this.lost.get(key)?.atMs);
   }
 
-  /** Writes all that was lost, once the store answers and nothing waits; called each minute. */
-  rewrite(): void {
-    this.rewriting ??= this.rewriteAll().finally(() => {
-      this.rewriting = undefined;
-    });
-  }
-
-  private async rewriteAll(): Promise<void> {
+  /** Repeats all lost writes while the store is available and no write is pending; called every minute. */
+  readonly rewrite = singleFlight(async () => {
     const { link } = this.deps;
     const keys = [...this.lost.keys()];
     for (let at = 0; at < keys.length && link.isIdle; at += WRITES_AT_ONCE) {
       const some = keys.slice(at, at + WRITES_AT_ONCE).filter((key) => this.lost.has(key));
       await Promise.all(some.map((key) => this.write(key, this.deps.entryOf(key), this.lost.get(key)?.atMs)));
     }
-  }
+  });
 
   private write(key: string, entry: BanEntry | undefined, atMs?: number): Promise<void> {
     const loss = this.nextTurn(atMs);
@@ -98,7 +91,7 @@ export class BanWrites {
       `ban ${key}`,
       async (store) => {
         await (entry === undefined ? store.removeBan(key) : store.putBan(entry));
-        // A later write of the key may have been lost while this one waited.
+        // A later write of the key may have been lost while this one was pending.
         if ((this.lost.get(key)?.turn ?? 0) <= loss.turn) this.lost.delete(key);
       },
       () => this.lose(key, loss),

@@ -1,12 +1,13 @@
-// Between memory, which decides, and the store, which remembers: writes go out in their order and wait for a store that is away; what other
-// servers changed is read again. Nothing that decides waits for it.
+// Connects memory, which decides, with the store, which persists. Writes are queued in order and wait while the store
+// is unavailable; changes by other servers are read again. No decision waits for the store.
 import { BoundedQueue } from '../../lib/bounded-queue.ts';
+import { settledWithin } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { pause } from '../../lib/pause.ts';
 import type { BanStore, StoreChange } from '../../ports/ban-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 
 export interface StoreLinkDependencies {
   readonly store: BanStore;
@@ -22,38 +23,41 @@ interface Write {
   readonly lost: () => void;
 }
 
-/** What to read again. */
+/** Keys to read again. */
 export type Changed = ReadonlySet<string> | 'all';
 
 type Follower = { readonly type: 'ban' | 'score'; readonly reload: (changed: Changed) => Promise<void> };
 
-/** Writes of bans, and others, that wait for a store that is away: an hour of a busy network's bans and offences. */
+/** Pending writes of bans, and as many others: an hour of bans and offences on a busy network. */
 const MAX_WAITING = 10_000;
 const MAX_DIRTY = 10_000;
 const OPEN_DEADLINE_MS = 30_000;
-/** A caller waits so long for its write; then the store is taken to be away, and the write goes on by itself. */
+/** How long a caller waits for its write. Afterwards the write stays pending by itself. */
 const WRITE_PATIENCE_MS = 1000;
 const OPEN_RETRY_MS = 500;
-/** Between two attempts while something waits: others are to hear of a ban within a second of the store's return. */
+/**
+ * Pause between two attempts while writes are pending: other servers learn of a ban within a second after the store is
+ * back.
+ */
 const RETRY_MS = 300;
 
 export class StoreLink {
   private readonly deps: StoreLinkDependencies;
-  /** What says who is banned goes out before scores and addresses, and is never pushed out by them. */
+  /** Writes of bans precede those of scores and addresses, which never push them out of the queue. */
   private readonly bans: BoundedQueue<Write>;
   private readonly rest: BoundedQueue<Write>;
   private readonly written: Counter;
   private readonly pending = new Map<string, number>();
-  /** Keys whose writes were done while something was being read. */
+  /** Keys whose writes were settled during the current read. */
   private readonly settledMeanwhile = new Set<string>();
-  /** Keys to read again once their writes are done. */
+  /** Keys to read again once their writes are settled. */
   private readonly contested = new Set<string>();
   private readonly followers: { readonly follower: Follower; dirty: Set<string> | 'all' | undefined }[] = [];
   private readonly ended = new AbortController();
   private worker: Promise<void> | undefined;
   private reader: Promise<void> | undefined;
   private unsubscribe: (() => void) | undefined;
-  private isAway = false;
+  private isDown = false;
   private isReading = false;
   /** Ends the pauses between attempts. */
   private woken = new AbortController();
@@ -61,28 +65,30 @@ export class StoreLink {
   constructor(deps: StoreLinkDependencies) {
     this.deps = deps;
     const { metrics } = deps;
-    this.written = metrics.counter('teranode_p2p_ban_store_writes_total', 'Writes to the store of bans', ['outcome']);
+    this.written = metrics.counter('teranode_p2p_ban_store_writes_total', 'Writes to the ban store by outcome', [
+      'outcome',
+    ]);
     const bounds = { maxItems: MAX_WAITING, onDrop: (write: Write) => this.dropped(write) };
     this.bans = new BoundedQueue(bounds);
     this.rest = new BoundedQueue(bounds);
     for (const [kind, queue] of Object.entries({ bans: this.bans, others: this.rest })) {
-      const waiting = 'Writes waiting for the store of bans';
-      metrics.gauge('teranode_p2p_ban_store_queue_length', waiting, () => queue.length, { kind });
-      metrics.gauge('teranode_p2p_ban_store_queue_bound', `${waiting} at most`, () => MAX_WAITING, { kind });
+      const name = 'teranode_p2p_ban_store_queue_length';
+      const gauge = { name, help: 'Pending writes to the ban store', labels: { kind } };
+      gaugeWithBound(metrics, gauge, () => queue.length, MAX_WAITING);
     }
-    metrics.gauge('teranode_p2p_ban_store_up', '1 while the store of bans answers', () => (this.isAway ? 0 : 1));
+    metrics.gauge('teranode_p2p_ban_store_up', '1 while the ban store is available', () => (this.isDown ? 0 : 1));
   }
 
   get store(): BanStore {
     return this.deps.store;
   }
 
-  /** True unless the last write found the store away. */
+  /** False after a write that found the store unavailable. */
   get isUp(): boolean {
-    return !this.isAway && !this.ended.signal.aborted;
+    return !this.isDown && !this.ended.signal.aborted;
   }
 
-  /** True while the store answers and nothing waits for it. */
+  /** True while the store is available and no write is pending. */
   get isIdle(): boolean {
     return this.isUp && this.waiting === 0;
   }
@@ -91,7 +97,7 @@ export class StoreLink {
     return this.bans.length + this.rest.length;
   }
 
-  /** Opens the store; waits up to 30 s for one that does not answer yet. Throws STORE_UNAVAILABLE, STORE_FAILED. */
+  /** Opens the store; waits up to 30 s for one that is not available yet. Throws STORE_UNAVAILABLE, STORE_FAILED. */
   async open(signal: AbortSignal): Promise<void> {
     const { store, clock, log } = this.deps;
     const endMs = clock.monotonic() + OPEN_DEADLINE_MS;
@@ -101,7 +107,7 @@ export class StoreLink {
         break;
       } catch (error) {
         if (!isUnavailable(error) || clock.monotonic() > endMs) throw error;
-        log.warn({ err: error }, 'store of bans does not answer, waiting');
+        log.warn({ err: error }, 'ban store unavailable, retrying');
       }
       await pause(OPEN_RETRY_MS, signal);
       signal.throwIfAborted();
@@ -109,20 +115,22 @@ export class StoreLink {
     this.unsubscribe = store.subscribe((change) => this.changed(change));
   }
 
-  /** Reads again what others changed; `reload` may throw STORE_UNAVAILABLE and is then called once more later. */
+  /**
+   * Registers a reader of other servers' changes. `reload` may throw STORE_UNAVAILABLE; it is then called again later.
+   */
   follow(follower: Follower): void {
     this.followers.push({ follower, dirty: undefined });
   }
 
-  /** From now on what others change is read; what they changed since `open`, at once. To be called when all has been read a first time. */
+  /** Starts reading changes by other servers, those since `open` included. Call it after the first load. */
   startReading(): void {
     this.isReading = true;
     this.read();
   }
 
   /**
-   * For `reload`: true when a write of this key was on its way at some time since the reading began, so that what was read may be older. It
-   * is read again once that write is done: whoever wrote last, all servers come to the same.
+   * For `reload`: true when a write of this key was pending at some time since the read began, so that the result may
+   * be outdated. The key is read again once that write is settled: all servers converge on the last write.
    */
   isContested(key: string): boolean {
     if (!this.pending.has(key) && !this.settledMeanwhile.has(key)) return false;
@@ -130,14 +138,14 @@ export class StoreLink {
     return true;
   }
 
-  /** Writes of this key that have not reached the store, the one in hand included. */
+  /** Writes of this key that have not reached the store, the current one included. */
   pendingCount(key: string): number {
     return this.pending.get(key) ?? 0;
   }
 
   /**
-   * Queues a write of a key, or of several. Resolves when it is done, or after a second when the store is away; never throws. `lost` is called
-   * when the store refused it, or it had to make room.
+   * Queues a write of a key, or of several. Resolves when it is done, or after a second when the store is unavailable;
+   * never throws. `lost` is called when the store refused the write, or a full queue dropped it.
    */
   write(
     key: string | readonly string[],
@@ -165,22 +173,25 @@ export class StoreLink {
     return this.bans.shift() ?? this.rest.shift();
   }
 
-  /** Writes what waits, at most `deadlineMs`, then closes the store; one that was away is asked once more. May be called twice. */
+  /**
+   * Writes what is pending, for at most `deadlineMs`, then closes the store. An unavailable store is tried once more.
+   * May be called twice.
+   */
   async close(deadlineMs: number): Promise<void> {
     this.unsubscribe?.();
-    const patienceMs = this.isAway ? Math.min(RETRY_MS, deadlineMs) : deadlineMs;
-    if (this.isAway) this.wake();
-    await Promise.race([this.worker ?? Promise.resolve(), pause(patienceMs, this.ended.signal)]);
+    const patienceMs = this.isDown ? Math.min(RETRY_MS, deadlineMs) : deadlineMs;
+    if (this.isDown) this.wake();
+    if (this.worker !== undefined) await settledWithin([this.worker], patienceMs);
     this.ended.abort();
     this.wake();
-    if (this.waiting > 0) this.deps.log.warn({ writes: this.waiting }, 'store of bans away at stop, writes lost');
+    if (this.waiting > 0) this.deps.log.warn({ writes: this.waiting }, 'ban store unavailable at stop, writes lost');
     for (let write = this.next(); write !== undefined; write = this.next()) this.dropped(write);
     await this.deps.store.close();
   }
 
   private async drain(): Promise<void> {
     let failures = 0;
-    // One turn later, so that a worker that ends at once has been assigned before.
+    // Yields once, so that `worker` is assigned before a run that ends at once clears it.
     await Promise.resolve();
     for (let write = this.next(); write !== undefined; write = this.next()) {
       const outcome = await this.attempt(write, failures);
@@ -197,7 +208,7 @@ export class StoreLink {
       if (outcome === 'refused') write.lost();
       this.settled(write);
     }
-    // In the same step in which the queue was found empty: a write that comes a moment later begins anew.
+    // In the same step in which the queue was found empty: the next write starts a new worker.
     this.worker = undefined;
   }
 
@@ -205,16 +216,16 @@ export class StoreLink {
     const { store, log } = this.deps;
     try {
       await write.work(store);
-      if (this.isAway) log.info({ waiting: this.waiting }, 'store of bans answers again');
-      this.isAway = false;
+      if (this.isDown) log.info({ waiting: this.waiting }, 'ban store available again');
+      this.isDown = false;
       return 'written';
     } catch (error) {
       if (isUnavailable(error)) {
-        this.isAway = true;
-        if (failures === 0) log.warn({ err: error }, 'store of bans away; bans stay in force, writes wait');
+        this.isDown = true;
+        if (failures === 0) log.warn({ err: error }, 'ban store unavailable; bans stay in force, writes are queued');
         return 'again';
       }
-      log.error({ err: error, key: write.keys[0] }, 'store of bans refused a write');
+      log.error({ err: error, key: write.keys[0] }, 'ban store refused a write');
       return 'refused';
     }
   }
@@ -237,7 +248,7 @@ export class StoreLink {
   }
 
   private changed(change: StoreChange): void {
-    // Told with each new connection to the store: whoever waits for it need not wait longer.
+    // Sent with each new connection to the store: pending work need not wait any longer.
     if (change.type === 'all') this.wake();
     if (change.type === 'all') for (const each of this.followers) each.dirty = 'all';
     else this.mark(change.type, change.type === 'ban' ? change.key : change.subject);
@@ -262,7 +273,7 @@ export class StoreLink {
     if (this.isReading) this.reader ??= this.readAgain();
   }
 
-  /** Keys of writes are a follower's type, a space, and its key. */
+  /** Keys of writes consist of a follower's type, a space, and its key. */
   private readContested(): void {
     for (const key of this.contested) {
       if (this.pending.has(key)) continue;
@@ -285,7 +296,7 @@ export class StoreLink {
         await next.follower.reload(dirty);
         this.readContested();
       } catch (error) {
-        this.deps.log.debug({ err: error }, 'changes of other servers not read yet');
+        this.deps.log.debug({ err: error }, 'failed to read changes by other servers, retrying');
         next.dirty = 'all';
         await pause(RETRY_MS, this.woken.signal);
       }

@@ -1,39 +1,39 @@
-// Forgets in the store what ended: a batch at a time, with pauses, and beside the writes, so that however much there is neither they nor anything
-// else waits for it. What fails is left for the next time.
+// Deletes ended bans and expired scores from the store: in batches with pauses, concurrently with the writes, so that a
+// large backlog delays nothing. What fails is left for the next run.
 
 import { pause } from '../../lib/pause.ts';
+import { singleFlight } from '../../lib/single-flight.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { StoreLink } from './store-link.ts';
 
-/** Between two batches: twice as long as the batch took, so that a purge takes a third of one core; at least this. */
+/**
+ * Minimum pause between two batches. Otherwise it is twice as long as the batch took, so that a purge takes a third of
+ * one core.
+ */
 const PAUSE_MS = 20;
 const PAUSE_FACTOR = 2;
 
 export class StorePurge {
   private readonly deps: { readonly link: StoreLink; readonly clock: Clock; readonly log: Logger };
   private readonly stopped = new AbortController();
-  private running: Promise<void> | undefined;
 
   constructor(deps: { readonly link: StoreLink; readonly clock: Clock; readonly log: Logger }) {
     this.deps = deps;
   }
 
-  /** Nothing while one is under way, or while the store is away. */
+  /** Begins a run, unless one is in progress or the store is unavailable. */
   start(): void {
-    if (this.stopped.signal.aborted || !this.deps.link.isUp) return;
-    this.running ??= this.run().finally(() => {
-      this.running = undefined;
-    });
+    if (!this.stopped.signal.aborted && this.deps.link.isUp) void this.run();
   }
 
-  /** Ends after the batch in hand; may be called twice. */
+  /** Resolves after the current batch; may be called twice. */
   async stop(): Promise<void> {
     this.stopped.abort();
-    await this.running;
+    await this.run();
   }
 
-  private async run(): Promise<void> {
+  private readonly run = singleFlight(async () => {
     const { link, clock, log } = this.deps;
     const { signal } = this.stopped;
     try {
@@ -43,7 +43,7 @@ export class StorePurge {
         await pause(Math.max(PAUSE_MS, PAUSE_FACTOR * (clock.monotonic() - startedMs)), signal);
       }
     } catch (error) {
-      log.debug({ err: error }, 'store of bans not purged to the end');
+      log.debug({ err: error }, 'failed to purge the ban store');
     }
-  }
+  });
 }

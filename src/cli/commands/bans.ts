@@ -1,9 +1,8 @@
-// `teranode-p2p bans`: what is banned and why, by gRPC of a running node.
-import { parseArgs } from 'node:util';
+// `teranode-p2p bans`: lists, adds, lifts and explains the bans of a running node over its gRPC.
 import type { BanEntry, Explanation, RoleScore } from '../../client/index.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { parseDuration } from '../../settings/duration.ts';
-import { type Action, administer, CONNECTION_OPTIONS, type CommandIo, exactly, type Output } from './connection.ts';
+import type { Action, Output } from './connection.ts';
 import { isoTime, table, visible } from './table.ts';
 
 interface BanFlags {
@@ -11,54 +10,45 @@ interface BanFlags {
   readonly until?: string | undefined;
 }
 
-const ACTIONS: Readonly<Record<string, Action<BanFlags>>> = {
-  list: async (client, rest) => {
-    exactly([], rest, 'bans list');
-    const bans = await client.listBans();
-    return { people: bans.length === 0 ? 'no bans\n' : banTable(bans), programs: bans.map(shownBan) };
-  },
-  add: async (client, rest, flags) => {
-    const [subject] = exactly(['subject'], rest, 'bans add <ip | cidr | peer id> [--for 24h | --until TIME]');
-    const untilMs = banEnd(flags, Date.now());
-    await client.banPeer(subject, untilMs);
-    const until = untilMs === undefined ? 'for the default duration of the node' : `until ${isoTime(untilMs)}`;
-    return done(`banned ${subject} ${until}`, { ok: true, subject, until: isoTime(untilMs) || undefined });
-  },
-  remove: async (client, rest) => {
-    const [subject] = exactly(['subject'], rest, 'bans remove <ip | cidr | peer id>');
-    const wasThere = await client.unbanPeer(subject);
-    if (!wasThere)
-      throw new P2PError('INPUT_INVALID', `nothing to lift: there is no ban of ${visible(subject)} itself`);
-    const isCovered = await client.isBanned(subject);
-    const hint = isCovered ? '; another ban still covers it, see: bans explain' : '';
-    return done(`lifted the ban of ${subject}${hint}`, { ok: true, subject, isBanned: isCovered });
-  },
-  clear: async (client, rest) => {
-    exactly([], rest, 'bans clear');
-    await client.clearBanned();
-    return done('lifted all bans', { ok: true });
-  },
-  explain: async (client, rest) => {
-    const [subject] = exactly(['subject'], rest, 'bans explain <peer id | ip | DataHub host>');
-    const explanation = await client.explain(subject);
-    return {
-      people: explained(explanation),
-      programs: [{ ...explanation, inForce: explanation.inForce.map(shownBan) }],
-    };
-  },
+export const listBans: Action = async (client) => {
+  const bans = await client.listBans();
+  return { people: bans.length === 0 ? 'no bans\n' : banTable(bans), programs: bans.map(shownBan) };
 };
 
-/** Throws INPUT_INVALID, RPC_FAILED and what the settings may throw. */
-export async function bansCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const given = parseArgs({
-    args: [...argv],
-    allowPositionals: true,
-    options: { ...CONNECTION_OPTIONS, for: { type: 'string' }, until: { type: 'string' } },
-  });
-  return await administer('bans', ACTIONS, given, io);
-}
+/** Throws INPUT_INVALID for a wrong duration or time. */
+export const addBan: Action = async (client, subject, flags: BanFlags) => {
+  const untilMs = banEnd(flags, Date.now());
+  await client.banPeer(subject, untilMs);
+  const until = untilMs === undefined ? 'for the default duration of the node' : `until ${isoTime(untilMs)}`;
+  return done(`banned ${subject} ${until}`, { ok: true, subject, until: isoTime(untilMs) || undefined });
+};
 
-/** Unix ms of a whole second, as a node keeps it; undefined: the node's default duration. Throws INPUT_INVALID. */
+/** Throws INPUT_INVALID when there is no such ban. */
+export const removeBan: Action = async (client, subject) => {
+  const wasBanned = await client.unbanPeer(subject);
+  if (!wasBanned) throw new P2PError('INPUT_INVALID', `nothing to lift: there is no ban of ${visible(subject)} itself`);
+  const isCovered = await client.isBanned(subject);
+  const hint = isCovered ? '; another ban still covers it, see: bans explain' : '';
+  return done(`lifted the ban of ${subject}${hint}`, { ok: true, subject, isBanned: isCovered });
+};
+
+export const clearBans: Action = async (client) => {
+  await client.clearBanned();
+  return done('lifted all bans', { ok: true });
+};
+
+export const explainBan: Action = async (client, subject) => {
+  const explanation = await client.explain(subject);
+  return {
+    people: explained(explanation),
+    programs: [{ ...explanation, inForce: explanation.inForce.map(shownBan) }],
+  };
+};
+
+/**
+ * Unix ms, rounded up to whole seconds as a node stores it; undefined: the node's default duration. Throws
+ * INPUT_INVALID.
+ */
 function banEnd(flags: BanFlags, nowMs: number): number | undefined {
   if (flags.for !== undefined && flags.until !== undefined) {
     throw new P2PError('INPUT_INVALID', 'give --for or --until, not both');
@@ -70,18 +60,21 @@ function banEnd(flags: BanFlags, nowMs: number): number | undefined {
     return Math.ceil((nowMs + ms) / 1000) * 1000;
   }
   if (flags.until === undefined) return undefined;
-  const isWhole = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(flags.until);
-  const untilMs = isWhole ? Date.parse(flags.until) : Number.NaN;
+  const isComplete = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(flags.until);
+  const untilMs = isComplete ? Date.parse(flags.until) : Number.NaN;
   if (untilMs > nowMs) return Math.ceil(untilMs / 1000) * 1000;
-  throw new P2PError('INPUT_INVALID', '--until takes a time to come, with its zone, such as 2026-01-01T00:00:00Z');
+  throw new P2PError(
+    'INPUT_INVALID',
+    '--until takes a time in the future with its time zone, such as 2026-01-01T00:00:00Z',
+  );
 }
 
 function done(line: string, object: unknown): Output {
   return { people: `${visible(line)}\n`, programs: [object] };
 }
 
-function shownBan({ untilMs, createdAtMs, ...ban }: BanEntry): unknown {
-  return { ...ban, until: isoTime(untilMs), createdAt: isoTime(createdAtMs) };
+function shownBan({ untilMs, createdAtMs, causedBy, ...ban }: BanEntry): unknown {
+  return { ...ban, because: causedBy, until: isoTime(untilMs), createdAt: isoTime(createdAtMs) };
 }
 
 function banTable(bans: readonly BanEntry[]): string {
@@ -94,7 +87,7 @@ function banTable(bans: readonly BanEntry[]): string {
       ban.source,
       ban.reason,
       ban.evidence,
-      ban.because ?? '',
+      ban.causedBy ?? '',
     ]),
   );
 }

@@ -1,31 +1,21 @@
-// `teranode-p2p peers`: who is connected to a running node, by its gRPC.
-import { parseArgs } from 'node:util';
+// `teranode-p2p peers`: lists, connects and disconnects the peers of a running node over its gRPC.
 import type { AttemptOutcome, PeerClient, PeerStanding, PeerSummary } from '../../client/index.ts';
 import { P2PError } from '../../lib/errors.ts';
-import { type Action, administer, CONNECTION_OPTIONS, type CommandIo, exactly, type Output } from './connection.ts';
+import type { Action, Output } from './connection.ts';
 import { isoTime, table, visible } from './table.ts';
 
-const ACTIONS: Readonly<Record<string, Action<unknown>>> = {
-  list: async (client, rest) => {
-    exactly([], rest, 'peers list');
-    const peers = await listedPeers(client);
-    return { people: peers.length === 0 ? 'no peers\n' : peerTable(peers), programs: peers.map(shownPeer) };
-  },
-  connect: async (client, rest) => {
-    const [address] = exactly(['multiaddr'], rest, 'peers connect <multiaddr>');
-    return attempted(`connected to ${address}`, { address }, await client.connectPeer(address));
-  },
-  disconnect: async (client, rest) => {
-    const [id] = exactly(['peer id'], rest, 'peers disconnect <peer id>');
-    return attempted(`disconnected from ${id}`, { id }, await client.disconnectPeer(id));
-  },
+export const listPeers: Action = async (client) => {
+  const peers = await listedPeers(client);
+  return { people: peers.length === 0 ? 'no peers\n' : peerTable(peers), programs: peers.map(shownPeer) };
 };
 
-/** Throws INPUT_INVALID, PEER_UNREACHABLE, RPC_FAILED and what the settings may throw. */
-export async function peersCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const given = parseArgs({ args: [...argv], allowPositionals: true, options: CONNECTION_OPTIONS });
-  return await administer('peers', ACTIONS, given, io);
-}
+/** Throws PEER_UNREACHABLE. */
+export const connectPeer: Action = async (client, address) =>
+  attempted(`connected to ${address}`, { address }, await client.connectPeer(address));
+
+/** Throws PEER_UNREACHABLE when it is not connected. */
+export const disconnectPeer: Action = async (client, id) =>
+  attempted(`disconnected from ${id}`, { id }, await client.disconnectPeer(id));
 
 function attempted(line: string, subject: object, outcome: AttemptOutcome): Output {
   if (!outcome.success) throw new P2PError('PEER_UNREACHABLE', visible(outcome.error));
@@ -34,7 +24,7 @@ function attempted(line: string, subject: object, outcome: AttemptOutcome): Outp
 
 type ListedPeer = PeerSummary & Partial<PeerStanding>;
 
-/** The Go service has `getPeers` alone. */
+/** Falls back to `getPeers`, the only list that the Go service has. */
 async function listedPeers(client: PeerClient): Promise<readonly ListedPeer[]> {
   try {
     return await client.listPeers();

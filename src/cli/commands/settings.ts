@@ -1,31 +1,26 @@
-// `teranode-p2p settings`: each effective value with where it came from, secrets masked.
-import { parseArgs } from 'node:util';
+// `teranode-p2p settings`: prints every setting in force and where its value comes from, secrets masked.
 import { loadSettings } from '../../settings/load.ts';
+import type { CommandIo } from './connection.ts';
 
-interface CommandIo {
-  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly cwd: string;
+interface SettingsFlags {
+  readonly settings?: string | undefined;
+  readonly context?: string | undefined;
+  readonly json?: boolean | undefined;
 }
 
-/** Prints a table, or one JSON object a line. Throws SETTINGS_INVALID with all problems. */
-export function settingsCommand(argv: readonly string[], io: CommandIo): number {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: { settings: { type: 'string' }, context: { type: 'string' }, json: { type: 'boolean' } },
-  });
+/** Prints a table, or one JSON object per line. Throws SETTINGS_INVALID with all problems. */
+export function settingsCommand(flags: SettingsFlags, io: CommandIo): void {
   const { effective, context } = loadSettings({
-    folder: values.settings ?? io.cwd,
+    folder: flags.settings ?? io.cwd,
     env: io.env,
-    ...(values.context === undefined ? {} : { context: values.context }),
+    ...(flags.context === undefined ? {} : { context: flags.context }),
   });
-  if (values.json === true) {
+  if (flags.json === true) {
     for (const { key, shown, origin } of effective)
       io.stdout.write(`${JSON.stringify({ key, value: shown, origin, context })}\n`);
-    return 0;
+    return;
   }
   const width = Math.max(...effective.map(({ key }) => key.length));
   for (const { key, shown, origin } of effective)
     io.stdout.write(`${key.padEnd(width)}  ${shown || '-'}  [${origin}]\n`);
-  return 0;
 }

@@ -1,30 +1,34 @@
-// `teranode-p2p start`: runs a node until SIGTERM or SIGINT, says on one line when it is ready.
+// `teranode-p2p start`: runs a node until SIGTERM or SIGINT, and prints one line when it is ready.
 import { setImmediate } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { compose } from '../../app/compose.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { logUnfiltered } from '../../ports/log.ts';
 import { loadSettings } from '../../settings/load.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';
 
-/** This time, or an insistent signal, ends a stop that hangs. */
+/** A stop that hangs is ended after this time, or by a further signal. */
 const STOP_DEADLINE_MS = 8000;
-/** When all is stopped, what a library left open holds up the end of the process no longer than this. */
+/** Handles that a library left open delay the end of the process by no more than this. */
 const EXIT_DEADLINE_MS = 500;
 
-/** Resolves with the exit code. Until the server is composed a signal ends the process at once: nothing is there to stop. */
-export async function startCommand(argv: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: { settings: { type: 'string' }, 'json-logs': { type: 'boolean' }, pretty: { type: 'boolean' } },
-  });
+interface StartFlags {
+  readonly settings?: string | undefined;
+  readonly jsonLogs?: boolean | undefined;
+  readonly pretty?: boolean | undefined;
+}
+
+/**
+ * Resolves when the node has stopped. Until the server is composed a signal ends the process at once: there is nothing
+ * to stop.
+ */
+export async function startCommand(flags: StartFlags): Promise<void> {
   const { settings, effective } = loadSettings({
-    folder: values.settings ?? process.cwd(),
+    folder: flags.settings ?? process.cwd(),
     env: process.env,
     checksFiles: true,
   });
-  const isPretty = values.pretty === true || (process.stdout.isTTY === true && values['json-logs'] !== true);
-  // A signal that came while modules were loaded is heard now, before anything is opened.
+  const isPretty = flags.pretty === true || (process.stdout.isTTY === true && flags.jsonLogs !== true);
+  // Signals that arrived while modules were loading are handled now, before anything is opened.
   await setImmediate();
   const app = await compose(settings, { logFormat: isPretty ? 'pretty' : 'json', effective });
   const stop = stopSignal();
@@ -42,13 +46,12 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
     setTimeout(() => process.exit(), EXIT_DEADLINE_MS).unref();
   }
   app.log.info({}, 'stopped');
-  return 0;
 }
 
 function joinHint(addresses: readonly string[]): string {
   const address = addresses[0];
   if (address === undefined) return '';
-  return `\nTo join this node with a second one:\n  p2p_port=0 p2p_http_listen_address=127.0.0.1:0 p2p_grpc_listen_address=127.0.0.1:0 dataFolder=./data2 p2p_static_peers=${address} npm start\n\n`;
+  return `\nTo start a second node that connects to this one:\n  p2p_port=0 p2p_http_listen_address=127.0.0.1:0 p2p_grpc_listen_address=127.0.0.1:0 dataFolder=./data2 p2p_static_peers=${address} npm start\n\n`;
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {
@@ -58,7 +61,7 @@ async function aborted(signal: AbortSignal): Promise<void> {
 
 async function bounded(stopping: Promise<void>): Promise<void> {
   const timer = setTimeout(() => {
-    process.stderr.write('stop took too long\n');
+    process.stderr.write(`failed to stop within ${STOP_DEADLINE_MS} ms\n`);
     process.exit(1);
   }, STOP_DEADLINE_MS);
   try {

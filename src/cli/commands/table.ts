@@ -1,11 +1,12 @@
-// Tables for people. Texts that peers chose cannot move the cursor or colour the terminal: control characters are shown, not obeyed.
+// Tables for people. Control characters are escaped, so that texts from peers cannot move the cursor or color the
+// terminal.
 
-/** Longer ones are cut; a multiaddr through a relay has about 200 characters. */
+/** Longer cells are cut; a multiaddr through a circuit relay has about 200 characters. */
 const MAX_CELL_CHARS = 200;
 /** 9999-12-31T23:59:59Z. */
 const MAX_TIME_MS = 253_402_300_799_000;
 
-/** Columns as wide as their longest cell, two blanks between; the heads in upper case. Empty cells are `-`. */
+/** Columns are as wide as their longest cell, with two spaces between; heads are in upper case. Empty cells are `-`. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [heads.map((head) => head.toUpperCase()), ...rows.map((row) => row.map(cell))];
   const widths = heads.map((_, i) => Math.max(...cells.map((row) => row[i]?.length ?? 0)));
@@ -20,12 +21,12 @@ export function table(heads: readonly string[], rows: readonly (readonly string[
     .join('');
 }
 
-/** One line of text with nothing in it that a terminal obeys. */
+/** One line of text without control characters. */
 export function visible(text: string): string {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0)?.toString(16)}}`);
 }
 
-/** ISO 8601 in UTC, whole seconds, the year 9999 at most; empty when not known. */
+/** ISO 8601 in UTC with whole seconds, at most the year 9999; empty when unknown. */
 export function isoTime(ms: number | undefined): string {
   return ms === undefined ? '' : `${new Date(Math.min(ms, MAX_TIME_MS)).toISOString().slice(0, 19)}Z`;
 }

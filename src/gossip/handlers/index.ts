@@ -1,7 +1,8 @@
 // One handler per topic: message and facts in, effects out. Pure functions.
 import type { GossipMessage } from '../../ports/p2p-node.ts';
+import type { TopicKind } from '../../wire/format.ts';
 import type { Effect } from '../effects.ts';
-import type { ReadTopic, TopicMessages } from '../messages.ts';
+import type { ReceivedMessages } from '../messages.ts';
 import { handleBestBlock } from './best-block.ts';
 import { handleBlock } from './block.ts';
 import { handleHandshake } from './handshake.ts';
@@ -13,7 +14,7 @@ import type { HandlerView } from './view.ts';
 
 type Handler<M> = (message: M, envelope: GossipMessage, view: HandlerView) => Effect[];
 
-export const HANDLERS: { readonly [K in ReadTopic]: Handler<TopicMessages[K]> } = {
+export const HANDLERS: { readonly [K in TopicKind]: Handler<ReceivedMessages[K]> } = {
   block: handleBlock,
   subtree: handleSubtree,
   mining_on: handleMiningOn,

@@ -5,7 +5,6 @@
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../domain/ids.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { type ReportSize, unreported } from './report-size.ts';
 
 /**
  * Messages overtake each other in a network by seconds; a message later than this was held back by somebody. The seen
@@ -13,7 +12,7 @@ import { type ReportSize, unreported } from './report-size.ts';
  */
 const OVERTAKING_MS = 60_000;
 /** Authors remembered; an evicted author is unknown again, and its messages pass. */
-const MAX_AUTHORS = 20_000;
+export const MAX_AUTHORS = 20_000;
 
 interface Heard {
   highest: bigint;
@@ -37,9 +36,13 @@ export class SequenceNumbers {
   private readonly clock: Clock;
   private readonly heard = new LRUCache<PeerId, Heard>({ max: MAX_AUTHORS });
 
-  constructor(clock: Clock, reportSize: ReportSize = unreported) {
+  constructor(clock: Clock) {
     this.clock = clock;
-    reportSize('replay', () => this.heard.size, MAX_AUTHORS);
+  }
+
+  /** Authors remembered now. */
+  get size(): number {
+    return this.heard.size;
   }
 
   /**

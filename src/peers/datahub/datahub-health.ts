@@ -6,7 +6,7 @@ import { backoffMs } from '../../lib/backoff.ts';
 import { settledWithin } from '../../lib/deadline.ts';
 import { type Repeating, repeating } from '../../lib/repeating.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { DataHubProber, DataHubVerdict, DialRule } from '../../ports/datahub-prober.ts';
+import type { DataHubProber, DataHubVerdict, ProbeRule } from '../../ports/datahub-prober.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { machineOf } from '../../wire/public-address.ts';
@@ -204,7 +204,7 @@ export class DataHubHealth {
    * Which machines this check may dial: each once per interval. A redirect within the host proves that the host is
    * alive.
    */
-  private ruleFor(host: WatchedHost): DialRule {
+  private ruleFor(host: WatchedHost): ProbeRule {
     let isFirst = true;
     return (target) => {
       const isRedirect = !isFirst;

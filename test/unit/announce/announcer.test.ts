@@ -7,12 +7,12 @@ import type { Notification } from '../../../src/domain/notification.ts';
 import type { FsmState } from '../../../src/ports/blockchain-client.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
+import { publisherTo } from '../../fakes/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { tracked } from '../../fakes/tracked.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const OWN = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
-const topics = { block: 'b', subtree: 's', miningOn: 'm' };
 
 class CountingChain extends EmbeddedChain {
   asked = 0;
@@ -46,20 +46,17 @@ async function setUp({
   await chain.start(new AbortController().signal);
   chain.setFsmState(state);
   const said: { topic: string; message: Record<string, unknown> }[] = [];
-  const node = {
-    hostId: () => OWN,
-    publish: async (topic: string, bytes: Uint8Array) => {
-      const outcome = await publish(topic);
-      said.push({ topic, message: JSON.parse(Buffer.from(bytes).toString()) });
-      return outcome;
-    },
-  };
+  const publisher = publisherTo(async (topic, bytes) => {
+    const outcome = await publish(topic);
+    said.push({ topic, message: JSON.parse(Buffer.from(bytes).toString()) });
+    return outcome;
+  });
   const notified: Notification[] = [];
   const tracker = tracked(chain, { log, metrics });
   await tracker.start(new AbortController().signal);
   const announcer = new Announcer(
-    { node, chain: tracker, log, metrics, clock, notify: (each) => notified.push(each) },
-    { topics, dataHubUrl: 'http://us' },
+    { publisher, ownId: OWN, chain: tracker, log, metrics, clock, notify: (each) => notified.push(each) },
+    { dataHubUrl: 'http://us' },
   );
   announcer.start();
   return {
@@ -70,7 +67,7 @@ async function setUp({
     metrics,
     clock,
     /** Heights of the announced blocks. */
-    heights: () => said.flatMap(({ topic, message }) => (topic === topics.block ? [message.Height] : [])),
+    heights: () => said.flatMap(({ topic, message }) => (topic === 'block' ? [message.Height] : [])),
     silent: () => metrics.count('teranode_p2p_announcements_total', { outcome: 'silent' }),
   };
 }
@@ -80,14 +77,8 @@ describe('announcer', () => {
     const { announcer, chain, said, notified } = await setUp();
     const mined = [chain.mine(), chain.mine()];
     await waitFor(() => notified.length === 6, { what: 'six announcements' });
-    expect(notified.map(({ type }) => type)).toEqual([
-      'subtree',
-      'block',
-      'mining_on',
-      'subtree',
-      'block',
-      'mining_on',
-    ]);
+    const kinds = ['subtree', 'block', 'mining_on', 'subtree', 'block', 'mining_on'];
+    expect(notified.map(({ type }) => type)).toEqual(kinds);
     expect(notified[1]).toMatchObject({
       isOwn: true,
       hash: mined[0]?.hash,
@@ -95,7 +86,7 @@ describe('announcer', () => {
       peerId: OWN,
       baseUrl: 'http://us',
     });
-    expect(said.map(({ topic }) => topic)).toEqual(['s', 'b', 'm', 's', 'b', 'm']);
+    expect(said.map(({ topic }) => topic)).toEqual(kinds);
     expect(said[1]?.message).toEqual({
       Hash: mined[0]?.hash,
       Height: 1,

@@ -4,6 +4,7 @@ import { BestBlockAnnouncer } from '../../../src/announce/best-block.ts';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Notification } from '../../../src/domain/notification.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
+import { publisherTo } from '../../fakes/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { BEST, ScriptedChain } from '../../fakes/scripted-chain.ts';
 import { tracked } from '../../fakes/tracked.ts';
@@ -19,25 +20,20 @@ function setUp() {
   const said: { topic: string; text: string; atMs: number }[] = [];
   const notified: Notification[] = [];
   const outcome: { publish: () => Promise<PublishOutcome> } = { publish: async () => 'published' };
-  const node = {
-    hostId: () => OWN,
-    publish: async (topic: string, bytes: Uint8Array) => {
-      const result = await outcome.publish();
-      if (result === 'published') said.push({ topic, text: Buffer.from(bytes).toString(), atMs: clock.now() });
-      return result;
-    },
-  };
-  const announcer = new BestBlockAnnouncer(
-    {
-      node,
-      chain: tracked(chain, { clock }),
-      notify: (each) => notified.push(each),
-      clock,
-      log: recordingLogger(),
-      metrics,
-    },
-    { topic: 'best' },
-  );
+  const publisher = publisherTo(async (topic, bytes) => {
+    const result = await outcome.publish();
+    if (result === 'published') said.push({ topic, text: Buffer.from(bytes).toString(), atMs: clock.now() });
+    return result;
+  });
+  const announcer = new BestBlockAnnouncer({
+    publisher,
+    ownId: OWN,
+    chain: tracked(chain, { clock }),
+    notify: (each) => notified.push(each),
+    clock,
+    log: recordingLogger(),
+    metrics,
+  });
   const pass = async (ms: number) => {
     for (let left = ms; left > 0; left -= 100) {
       clock.advance(Math.min(100, left));
@@ -132,7 +128,7 @@ describe('best block', () => {
   test('is requested from peers with our own peer ID', async () => {
     const { announcer, said, metrics } = setUp();
     expect(await announcer.request()).toBe('published');
-    expect(said).toMatchObject([{ topic: 'best', text: '{"PeerID":"own"}' }]);
+    expect(said).toMatchObject([{ topic: 'best_block', text: '{"PeerID":"own"}' }]);
     const requests = { kind: 'best_block_request', outcome: 'published' };
     expect(metrics.count('teranode_p2p_announcements_total', requests)).toBe(1);
   });

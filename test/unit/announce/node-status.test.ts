@@ -14,6 +14,7 @@ import type { SyncPeer } from '../../../src/ports/sync-status.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../../../src/wire/block-assembly-details.ts';
 import { decodeNodeStatus, encodeNodeStatus } from '../../../src/wire/node-status.ts';
 import { encodeNotificationFrame } from '../../../src/wire/notification-frame.ts';
+import { publisherTo } from '../../fakes/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { BEST, ScriptedChain } from '../../fakes/scripted-chain.ts';
 import { tracked } from '../../fakes/tracked.ts';
@@ -23,7 +24,6 @@ const OWN = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
 const SECOND = 1000;
 
 const OPTIONS: NodeStatusOptions = {
-  topic: 'status',
   baseUrl: 'http://127.0.0.1:8090/api/v1',
   version: 'Unknown',
   commitHash: 'Unknown',
@@ -43,19 +43,17 @@ function setUp(
   const said: { topic: string; text: string; status: NodeStatusMessage }[] = [];
   const notified: Notification[] = [];
   const outcome: { publish: () => Promise<PublishOutcome> } = { publish: async () => 'published' };
-  const node = {
-    hostId: () => hostId,
-    publish: async (topic: string, bytes: Uint8Array) => {
-      const result = await outcome.publish();
-      const decoded = decodeNodeStatus(bytes);
-      if (!decoded.ok) throw new Error(decoded.fault.detail);
-      if (result === 'published') said.push({ topic, text: Buffer.from(bytes).toString(), status: decoded.message });
-      return result;
-    },
-  };
+  const publisher = publisherTo(async (topic, bytes) => {
+    const result = await outcome.publish();
+    const decoded = decodeNodeStatus(bytes);
+    if (!decoded.ok) throw new Error(decoded.fault.detail);
+    if (result === 'published') said.push({ topic, text: Buffer.from(bytes).toString(), status: decoded.message });
+    return result;
+  });
   const announcer = new NodeStatusAnnouncer(
     {
-      node,
+      publisher,
+      ownId: hostId,
       chain: tracker,
       blockAssembly: undefined,
       sync: { syncPeer: () => undefined },
@@ -211,7 +209,7 @@ describe('a node status is announced', () => {
     chain.state = 'CATCHINGBLOCKS';
     announcer.start();
     await pass(100);
-    expect(said.map(({ topic, status }) => [topic, status.fsmState])).toEqual([['status', 'CATCHINGBLOCKS']]);
+    expect(said.map(({ topic, status }) => [topic, status.fsmState])).toEqual([['node_status', 'CATCHINGBLOCKS']]);
     expect(notified).toHaveLength(1);
   });
 

@@ -1,16 +1,16 @@
-// Random bans and lookups against a list that is searched from one end to the other with ipaddr.js.
+// Random bans and lookups, compared with a linear search that uses ipaddr.js.
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { expect, test } from 'vitest';
-import { BanIndex } from '../../../src/bans/list/ban-index.ts';
-import { type BanKey, parseBanKey } from '../../../src/bans/list/ban-key.ts';
+import { BanIndex, banWith, entryOf } from '../../../src/bans/list/ban-index.ts';
+import { parseBanKey } from '../../../src/bans/list/ban-key.ts';
+import type { BanEntry, BanKey } from '../../../src/domain/ban.ts';
 import { parseIp } from '../../../src/lib/ip.ts';
-import type { BanEntry } from '../../../src/ports/ban-store.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 
 const NOW_MS = 1000;
 
-/** Few addresses under few prefixes, so that bans meet lookups, and one another. */
+/** Few addresses and prefixes, so that bans cover looked-up addresses, and one another. */
 const address = fc.oneof(
   fc.tuple(fc.constantFrom(0, 10, 192), fc.constantFrom(0, 1, 255)).map(([a, b]) => `${a}.${b}.0.1`),
   fc
@@ -28,7 +28,7 @@ const step = fc.record({
   untilMs: fc.constantFrom(NOW_MS - 1, NOW_MS, NOW_MS + 1, NOW_MS + 500),
 });
 
-function entryOf(key: BanKey, untilMs: number): BanEntry {
+function entryFor(key: BanKey, untilMs: number): BanEntry {
   return {
     key: key.key,
     kind: key.kind,
@@ -37,11 +37,11 @@ function entryOf(key: BanKey, untilMs: number): BanEntry {
     reason: '',
     evidence: '',
     source: 'operator',
-    because: undefined,
+    causedBy: undefined,
   };
 }
 
-/** The keys of what covers an address, the longest prefix first. */
+/** Keys of the bans that cover an address, the longest prefix first. */
 function naive(bans: ReadonlyMap<string, BanEntry>, text: string, maxPrefix: number): string[] {
   const ip = ipaddr.process(text.includes(':') ? new URL(`http://[${text}]`).hostname.slice(1, -1) : text);
   return [...bans.values()]
@@ -55,7 +55,7 @@ function naive(bans: ReadonlyMap<string, BanEntry>, text: string, maxPrefix: num
     .map(({ key }) => key);
 }
 
-test('finds the longest prefix that covers and has not ended, as a naive search does', () => {
+test('finds the ban with the longest prefix that covers an address and has not ended, as a linear search does', () => {
   const lookups = fc.array(fc.tuple(address, fc.oneof(fc.constant(128), prefix)), { minLength: 1, maxLength: 10 });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), lookups, (steps, asked) => {
@@ -71,12 +71,12 @@ test('finds the longest prefix that covers and has not ended, as a naive search 
           index.delete(key);
           model.delete(key.key);
         } else {
-          index.set(key, entryOf(key, untilMs));
-          model.set(key.key, entryOf(key, untilMs));
+          index.set(banWith(key, entryFor(key, untilMs)));
+          model.set(key.key, entryFor(key, untilMs));
         }
       }
       expect(index.size).toBe(model.size);
-      expect([...index.entries()]).toEqual([...model.values()]);
+      expect(Array.from(index.bans(), entryOf)).toEqual([...model.values()]);
       for (const [text, maxPrefix] of asked) {
         const ip = parseIp(text);
         if (ip === undefined) throw new Error(`${text} is an address`);
@@ -93,15 +93,15 @@ test('finds the longest prefix that covers and has not ended, as a naive search 
   );
 });
 
-test('a lookup takes as long with 110,000 bans as with ten', () => {
+test('a lookup takes no longer with 110,000 bans than with ten', () => {
   const index = new BanIndex();
   for (let i = 0; i < 110_000; i += 1) {
     const key = parseBanKey(`10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`) as BanKey;
-    index.set(key, entryOf(key, NOW_MS + 1));
+    index.set(banWith(key, entryFor(key, NOW_MS + 1)));
   }
   for (const bits of [8, 12, 16, 24]) {
     const key = parseBanKey(`192.168.0.0/${bits}`) as BanKey;
-    index.set(key, entryOf(key, NOW_MS + 1));
+    index.set(banWith(key, entryFor(key, NOW_MS + 1)));
   }
   const ips = ['10.1.173.175', '10.255.0.1', '192.168.0.77', '8.8.8.8'].map((text) => parseIp(text));
   const startedMs = performance.now();

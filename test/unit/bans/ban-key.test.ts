@@ -1,4 +1,4 @@
-// One key for one thing, however it is written.
+// Each address, subnet and peer has one key, in whatever spelling.
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, test } from 'vitest';
@@ -43,7 +43,7 @@ test.each([
   [` ${peer(1)} `, 'peer', peer(1)],
   [RSA_ID, 'peer', RSA_ID],
   [SECP_ID, 'peer', SECP_ID],
-])('%s is the %s %s', (text, kind, key) => {
+])('parses %s as the %s %s', (text, kind, key) => {
   expect(parseBanKey(text)).toMatchObject({ kind, key });
 });
 
@@ -92,7 +92,7 @@ test.each([
   ['an address in 10 KB of spaces', `192.0.2.1${' '.repeat(10_240)}`],
   ['unicode', '１９２.0.2.1'],
   ['NUL', '192.0.2.1\0'],
-])('%s is no key', (_what, text) => {
+])('rejects %s', (_what, text) => {
   expect(parseBanKey(text)).toBeUndefined();
 });
 
@@ -104,7 +104,7 @@ function oracle(text: string) {
 describe('properties', () => {
   const address = fc.oneof(fc.ipV4(), fc.ipV6());
 
-  test('a subnet is masked as ipaddr.js masks it, and its key is a fixed point', () => {
+  test('masks a subnet as ipaddr.js does, and parses its key to the same key', () => {
     fc.assert(
       fc.property(address, fc.integer({ min: 0, max: 128 }), (text, bits) => {
         const ip = oracle(text);
@@ -128,7 +128,7 @@ describe('properties', () => {
     );
   });
 
-  test('the key of an address is a fixed point, with or without port', () => {
+  test('parses the key of an address to the same key, with or without a port', () => {
     fc.assert(
       fc.property(address, fc.integer({ min: 0, max: 65_535 }), (text, port) => {
         const key = parseBanKey(text);
@@ -140,7 +140,7 @@ describe('properties', () => {
     );
   });
 
-  test('masking keeps what is before the prefix, clears what is behind, and is done once', () => {
+  test('masking keeps the bits of the prefix, clears all others, and is idempotent', () => {
     fc.assert(
       fc.property(address, fc.integer({ min: 0, max: 128 }), (text, bits) => {
         const ip = parseIp(text) as IpAddress;
@@ -154,7 +154,7 @@ describe('properties', () => {
     );
   });
 
-  test('no text makes it throw, and a key that it gives is a fixed point', () => {
+  test('never throws, and parses each of its keys to the same key', () => {
     const soup = fc.string({ unit: fc.constantFrom(...'0123456789abf:./[]%- 12D3KooW'), maxLength: 60 });
     fc.assert(
       fc.property(fc.oneof(soup, fc.string({ unit: 'binary' })), (text) => {
@@ -178,7 +178,7 @@ test.each([
   ['/ip6zone/eth0/tcp/1', undefined],
   [`/p2p/${peer(1)}`, undefined],
   ['', undefined],
-])('the IP of %s is %s', (address, ip) => {
+])('finds in %s the IP %s', (address, ip) => {
   expect(ipOfMultiaddr(address)).toBe(ip);
 });
 
@@ -189,6 +189,6 @@ test.each([
   ['::1', '::1'],
   ['::', '::'],
   [':80', ':80'],
-])('%s without its port is %s', (text, host) => {
+])('removes the port of %s, which leaves %s', (text, host) => {
   expect(withoutPort(text)).toBe(host);
 });

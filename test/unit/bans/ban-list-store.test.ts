@@ -1,9 +1,11 @@
-// The list of bans and its store: away, slow, refusing, changed by other servers, left by a Go deployment.
+// The ban list and its store: unavailable, slow, refusing, changed by other servers, left by a Go deployment.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type BanEvent, BanList } from '../../../src/bans/list/ban-list.ts';
-import type { BanEntry, LegacyBan } from '../../../src/ports/ban-store.ts';
+import type { BanEntry } from '../../../src/domain/ban.ts';
+import type { LegacyBan } from '../../../src/ports/ban-store.ts';
 import { banParts, DAY_MS, openList, peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';
+import { ListByText } from '../../fakes/list-by-text.ts';
 
 const WRITES = 'teranode_p2p_ban_store_writes_total';
 
@@ -17,7 +19,7 @@ afterEach(() => {
 
 const turn = () => vi.advanceTimersByTimeAsync(0);
 
-const AUTOMATIC = { reason: 'r', evidence: 'e', source: 'automatic', because: undefined } as const;
+const AUTOMATIC = { reason: 'r', evidence: 'e', source: 'automatic', causedBy: undefined } as const;
 
 function entry(key: string, untilMs: number, facts: Partial<BanEntry> = {}): BanEntry {
   return {
@@ -28,15 +30,15 @@ function entry(key: string, untilMs: number, facts: Partial<BanEntry> = {}): Ban
     reason: 'elsewhere',
     evidence: '',
     source: 'operator',
-    because: undefined,
+    causedBy: undefined,
     ...facts,
   };
 }
 
-describe('a store that is away', () => {
-  test('bans are in force at once, add resolves after about a second, and all is written in order when it is back', async () => {
+describe('while the store is unavailable', () => {
+  test('bans are in force at once, add resolves after about a second, and all writes follow in order when it is back', async () => {
     const { list, store } = await openList();
-    store.isAway = true;
+    store.isDown = true;
     let resolved = 0;
     const adding = Promise.all([
       list.add('192.0.2.1').then(() => resolved++),
@@ -50,29 +52,29 @@ describe('a store that is away', () => {
     expect(resolved).toBe(3);
     await adding;
     await vi.advanceTimersByTimeAsync(30_000);
-    store.isAway = false;
+    store.isDown = false;
     store.calls.length = 0;
     await vi.advanceTimersByTimeAsync(3000);
     expect(store.calls.map(({ method }) => method)).toEqual(['putBan', 'putBan', 'removeBan']);
     expect((await store.inner.loadBans()).map(({ key }) => key)).toEqual(['192.0.2.2']);
   });
 
-  test('clear holds, and what was banned before it does not come back', async () => {
+  test('clear takes effect, and bans set before it do not return', async () => {
     const { list, store } = await openList();
     await list.add('192.0.2.1');
-    store.isAway = true;
+    store.isDown = true;
     void list.clear();
     void list.add('192.0.2.2');
     store.tell({ type: 'all' });
     await vi.advanceTimersByTimeAsync(10_000);
     expect(list.listBanned()).toEqual(['192.0.2.2']);
-    store.isAway = false;
+    store.isDown = false;
     await vi.advanceTimersByTimeAsync(10_000);
     expect(list.listBanned()).toEqual(['192.0.2.2']);
     expect((await store.inner.loadBans()).map(({ key }) => key)).toEqual(['192.0.2.2']);
   });
 
-  test('a refused write is counted; the ban holds all the same, and the next is written', async () => {
+  test('a refused write is counted; its ban stays in force, and the next ban is written', async () => {
     const { list, store, metrics } = await openList();
     store.refuses = ({ args }) => (args[0] as BanEntry).key === '192.0.2.1';
     await list.add('192.0.2.1');
@@ -83,9 +85,9 @@ describe('a store that is away', () => {
   });
 });
 
-describe('a write that was lost', () => {
-  /** As many as wait for a store that is away, of others. */
-  const pushOut = (list: BanList) => {
+describe('a lost write', () => {
+  /** Queues as many other writes as may be pending. */
+  const pushOut = (list: ListByText) => {
     for (let n = 0; n < 10_001; n += 1) void list.add(`10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`);
   };
 
@@ -94,17 +96,17 @@ describe('a write that was lost', () => {
     ['refused', 'the next minute'],
     ['pushed out', 'the re-read'],
     ['pushed out', 'the next minute'],
-  ])('a ban whose write was %s stays in force, and is written with %s', async (how, when) => {
+  ])('of a ban that was %s leaves it in force, and is repeated with %s', async (how, when) => {
     const { list, store, metrics } = await openList({ maxEntries: 20_000 });
     if (how === 'refused') store.refuses = ({ method }) => method === 'putBan';
-    else store.isAway = true;
+    else store.isDown = true;
     void list.add('192.0.2.1');
     await vi.advanceTimersByTimeAsync(0);
     if (how === 'pushed out') pushOut(list);
     await vi.advanceTimersByTimeAsync(1000);
     expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBeGreaterThan(0);
     store.refuses = () => false;
-    store.isAway = false;
+    store.isDown = false;
     await vi.advanceTimersByTimeAsync(1000);
     expect(await store.inner.loadBan('192.0.2.1')).toBeUndefined();
     if (when === 'the re-read') store.tell({ type: 'all' });
@@ -115,7 +117,7 @@ describe('a write that was lost', () => {
     expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBe(0);
   });
 
-  test.each(['remove', 'clear'] as const)('what %s lifted does not come back from the store', async (how) => {
+  test.each(['remove', 'clear'] as const)('of %s does not bring the lifted ban back from the store', async (how) => {
     const { list, store } = await openList();
     await list.add('192.0.2.1');
     store.refuses = ({ method }) => method === 'removeBan' || method === 'clearBans';
@@ -130,7 +132,7 @@ describe('a write that was lost', () => {
     expect(await store.inner.loadBans()).toEqual([]);
   });
 
-  test('another server’s ban of the key that is younger than what was lost is adopted', async () => {
+  test('gives way to a later ban of the same key by another server', async () => {
     const { list, store, clock, metrics } = await openList();
     store.refuses = ({ method }) => method === 'putBan';
     await list.add('192.0.2.1');
@@ -142,7 +144,7 @@ describe('a write that was lost', () => {
     expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBe(0);
   });
 
-  test('one that the store refuses for good is tried once a minute, and holds nobody up', async () => {
+  test('that the store refuses permanently is repeated once a minute, and delays no other write', async () => {
     const { list, store } = await openList();
     store.refuses = ({ args }) => (args[0] as BanEntry).key === '192.0.2.1';
     await list.add('192.0.2.1');
@@ -155,7 +157,7 @@ describe('a write that was lost', () => {
     expect(await store.inner.loadBans()).toHaveLength(1);
   });
 
-  test('liftings that were lost are bounded', async () => {
+  test('of a removal is remembered up to a limit', async () => {
     const { list, store, metrics } = await openList({ maxEntries: 10 });
     store.refuses = ({ method }) => method === 'removeBan' || method === 'putBan';
     await list.add('192.0.2.1');
@@ -169,7 +171,7 @@ describe('a write that was lost', () => {
   });
 });
 
-describe('changes of other servers', () => {
+describe('changes by other servers', () => {
   async function shared(options = {}) {
     const parts = await openList(options);
     const events: string[] = [];
@@ -177,7 +179,7 @@ describe('changes of other servers', () => {
     return { ...parts, events, until: parts.clock.now() + 60_000 };
   }
 
-  test('a ban, its change and its end are adopted and told of', async () => {
+  test('take effect for a new, a changed and a lifted ban, and are reported', async () => {
     const { list, store, events, until } = await shared();
     const change = async (work: Promise<void>) => {
       await work;
@@ -194,7 +196,7 @@ describe('changes of other servers', () => {
     expect(events).toEqual(['added 192.0.2.1', 'added 192.0.2.1', 'removed 192.0.2.1']);
   });
 
-  test('after a lost connection all is read: what came, what went, and what stayed is not told of again', async () => {
+  test('are all read after a lost connection, and unchanged bans are not reported again', async () => {
     const { list, store, events, until } = await shared();
     await list.add('192.0.2.1', until);
     await list.add('192.0.2.2', until);
@@ -208,15 +210,15 @@ describe('changes of other servers', () => {
     expect(events).toEqual(['removed 192.0.2.1', 'added 192.0.2.3']);
   });
 
-  test('do not undo a write of ours that is still on its way', async () => {
+  test('do not undo a pending write of this server', async () => {
     const { list, store, until } = await shared();
     await store.inner.putBan(entry('192.0.2.9', until));
-    store.isAway = true;
+    store.isDown = true;
     void list.add('192.0.2.1', until);
     void list.add('192.0.2.9', until + 5);
     await vi.advanceTimersByTimeAsync(1000);
     store.before = ({ method }) => (method.startsWith('load') ? undefined : new Promise(() => {}));
-    store.isAway = false;
+    store.isDown = false;
     store.tell({ type: 'all' });
     store.tell({ type: 'ban', key: '192.0.2.1' });
     await vi.advanceTimersByTimeAsync(5000);
@@ -224,7 +226,7 @@ describe('changes of other servers', () => {
     expect(list.banOf('192.0.2.9')?.untilMs).toBe(until + 5);
   });
 
-  test('what was read before a write of ours, and arrives after it, does not undo it', async () => {
+  test('that were read before a write of this server do not undo it', async () => {
     const { list, store, until } = await shared();
     const answer = Promise.withResolvers<void>();
     store.after = ({ method }) => (method === 'loadBans' ? answer.promise : undefined);
@@ -241,14 +243,14 @@ describe('changes of other servers', () => {
   test.each([
     ['theirs after ours', ['ours', 'theirs'], 'theirs'],
     ['ours after theirs', ['theirs', 'ours'], 'operator’s'],
-  ])('of one key, %s: whoever wrote last is right here too', async (_what, order, reason) => {
+  ])('of one key, %s: the last write wins here too', async (_what, order, reason) => {
     const { list, store, until } = await shared();
     const answer = Promise.withResolvers<void>();
     const theirs = () => store.inner.putBan(entry('192.0.2.1', until + 7, { reason: 'theirs' }));
     if (order[0] === 'theirs') await theirs();
     // Written, but not yet known to be.
     store.after = ({ method }) => (method === 'putBan' ? answer.promise : undefined);
-    void list.add('192.0.2.1', until, { reason: 'operator’s', evidence: '', source: 'operator', because: undefined });
+    void list.add('192.0.2.1', until, { reason: 'operator’s', evidence: '', source: 'operator', causedBy: undefined });
     await turn();
     if (order[0] === 'ours') await theirs();
     store.tell({ type: 'ban', key: '192.0.2.1' });
@@ -259,7 +261,7 @@ describe('changes of other servers', () => {
     expect((await store.inner.loadBan('192.0.2.1'))?.reason).toBe(reason);
   });
 
-  test('a list elsewhere that is longer than ours keeps what does not fit here', async () => {
+  test('leave bans in the store that exceed the limit of this server', async () => {
     const { list, store, until, log } = await shared({ maxEntries: 2 });
     for (const n of [1, 2, 3, 4]) await store.inner.putBan(entry(`192.0.2.${n}`, until + n));
     store.tell({ type: 'all' });
@@ -274,7 +276,7 @@ describe('changes of other servers', () => {
     expect(log.lines.some(({ level }) => level === 'warn')).toBe(true);
   });
 
-  test('of a store that is shared nothing is deleted for want of room here, and it stays in force elsewhere', async () => {
+  test('a full list deletes nothing from a shared store', async () => {
     const store = new FlakyBanStore();
     store.isShared = true;
     const { list, clock } = await openList({ maxEntries: 2 }, banParts(store));
@@ -285,7 +287,7 @@ describe('changes of other servers', () => {
     expect(await store.inner.loadBans()).toHaveLength(2);
   });
 
-  test('a full list takes an operator’s ban of another server rather than an automatic one, however long', async () => {
+  test('an operator’s ban of another server replaces an automatic ban in a full list, however long that lasts', async () => {
     const { list, store, until } = await shared({ maxEntries: 2 });
     for (const n of [1, 2]) await list.add(`192.0.2.${n}`, until + 1000 * n, { ...AUTOMATIC });
     await store.inner.putBan(entry('192.0.2.3', until));
@@ -299,14 +301,17 @@ describe('changes of other servers', () => {
     expect(list.listBanned().sort()).toEqual(['192.0.2.3', '192.0.2.5']);
   });
 
-  test('a ban lifted elsewhere while this server reads its list for the first time is lifted here', async () => {
+  test('a ban lifted by another server during the first load is lifted here too', async () => {
     const store = new FlakyBanStore();
     await store.inner.open();
     const { clock, link, ...parts } = banParts(store);
     await store.inner.putBan(entry('192.0.2.1', clock.now() + 1000));
     const answer = Promise.withResolvers<void>();
     store.after = ({ method }) => (method === 'loadBans' ? answer.promise : undefined);
-    const list = new BanList({ clock, link, ...parts }, { defaultDurationMs: DAY_MS, maxEntries: 10 });
+    const list = new ListByText(
+      new BanList({ clock, link, ...parts }, { defaultDurationMs: DAY_MS, maxEntries: 10 }),
+      link,
+    );
     await link.open(new AbortController().signal);
     const init = list.init();
     await turn();
@@ -321,7 +326,7 @@ describe('changes of other servers', () => {
   });
 });
 
-describe('the table of a Go deployment', () => {
+describe('the bans of a Go deployment', () => {
   const rows = (n: number): LegacyBan[] =>
     Array.from({ length: n }, (_each, i) => ({
       key: `10.0.${i >> 8}.${i & 255}`,
@@ -329,7 +334,7 @@ describe('the table of a Go deployment', () => {
       expiration: '2099-01-01T00:00:00Z',
     }));
 
-  test('is taken over once, in force at once, and marked as taken after the last row', async () => {
+  test('are imported once, in force at once, and marked as imported after the last row', async () => {
     const store = new FlakyBanStore();
     store.legacy = rows(2500);
     const { list } = await openList({ maxEntries: 5000 }, banParts(store));
@@ -342,11 +347,11 @@ describe('the table of a Go deployment', () => {
     expect(again.list.entries()).toHaveLength(2499);
   });
 
-  test('a store that goes away in between: the bans are in force, and the mark is set only after the last row', async () => {
+  test('are in force, and marked only after the last row, when the store fails in between', async () => {
     const store = new FlakyBanStore(memoryStore());
     store.legacy = rows(3);
     store.before = async ({ method }) => {
-      if (method === 'putBan') store.isAway = true;
+      if (method === 'putBan') store.isDown = true;
     };
     const opening = openList({}, banParts(store));
     await vi.advanceTimersByTimeAsync(5000);
@@ -354,14 +359,14 @@ describe('the table of a Go deployment', () => {
     expect(list.entries()).toHaveLength(3);
     expect(store.legacy).toHaveLength(3);
     store.before = () => undefined;
-    store.isAway = false;
+    store.isDown = false;
     await vi.advanceTimersByTimeAsync(5000);
     expect(await store.inner.loadBans()).toHaveLength(3);
     expect(store.legacy).toHaveLength(0);
     expect(store.calls.at(-1)?.method).toBe('legacyTaken');
   });
 
-  test('what is in our own list already stays as it is', async () => {
+  test('do not replace bans of the own list', async () => {
     const { clock, store, list } = await openList();
     await list.add(peer(1), clock.now() + 5000);
     store.legacy = [{ key: peer(1), subnet: '', expiration: '2099-01-01T00:00:00Z' }];

@@ -1,9 +1,10 @@
-// The list of bans on a real store in memory: what is banned, until when, and what leaves it.
+// The ban list with a real store in memory: what is banned, until when, and what is evicted.
 import { describe, expect, test } from 'vitest';
-import { type BanEvent, type BanFacts, BanList } from '../../../src/bans/list/ban-list.ts';
+import { type BanEvent, BanList } from '../../../src/bans/list/ban-list.ts';
+import type { BanFacts } from '../../../src/bans/list/new-ban.ts';
 import { banParts, DAY_MS, openList, peer } from '../../fakes/ban-parts.ts';
 
-const FACTS: BanFacts = { reason: 'r', evidence: 'e', source: 'automatic', because: undefined };
+const FACTS: BanFacts = { reason: 'r', evidence: 'e', source: 'automatic', causedBy: undefined };
 
 describe.each([
   [
@@ -48,7 +49,7 @@ describe.each([
 });
 
 describe('time', () => {
-  test('a ban ends at its moment, by itself, and the next longer prefix counts then', async () => {
+  test('a ban ends on time, by itself, and a ban with a shorter prefix applies then', async () => {
     const { list, clock } = await openList();
     await list.add('192.0.2.1', clock.now() + 1000);
     await list.add('192.0.2.0/24', clock.now() + 2000);
@@ -61,13 +62,13 @@ describe('time', () => {
     expect(list.isBanned('192.0.2.1')).toBe(false);
   });
 
-  test('without an end it lasts the default duration', async () => {
+  test('a ban without an end lasts the default duration', async () => {
     const { list, clock } = await openList({ defaultDurationMs: 5000 });
     const entry = await list.add(peer(1));
     expect(entry).toMatchObject({ untilMs: clock.now() + 5000, createdAtMs: clock.now(), source: 'operator' });
   });
 
-  test('banning anew replaces end, reason and evidence', async () => {
+  test('a second ban of a key replaces end, reason and evidence', async () => {
     const { list, clock, store } = await openList();
     await list.add('192.0.2.1', clock.now() + 9000);
     await list.add('192.0.2.1:80', clock.now() + 1000, { ...FACTS, reason: 'second' });
@@ -76,7 +77,7 @@ describe('time', () => {
     expect(await store.inner.loadBans()).toEqual(list.entries());
   });
 
-  test('purge drops what ended, tells of each, and leaves the rest', async () => {
+  test('purge removes the bans that have ended, reports each, and keeps the others', async () => {
     const { list, clock, metrics } = await openList();
     const events: BanEvent[] = [];
     await list.add('192.0.2.1', clock.now() + 1000);
@@ -89,7 +90,7 @@ describe('time', () => {
   });
 });
 
-describe('what is malformed changes nothing', () => {
+describe('malformed input changes nothing', () => {
   const { clock } = banParts();
   test.each([
     ['no text', '', undefined],
@@ -115,7 +116,7 @@ describe('what is malformed changes nothing', () => {
     expect(store.argsOf('removeBan')).toEqual([]);
   });
 
-  test('an end beyond all dates is the last date, and long texts are cut', async () => {
+  test('limits the end to the last date, and the length of texts', async () => {
     const { list } = await openList();
     const facts = { ...FACTS, reason: 'x'.repeat(9000), evidence: 'y'.repeat(9000) };
     const entry = await list.add(peer(1), Number.POSITIVE_INFINITY, facts);
@@ -125,7 +126,7 @@ describe('what is malformed changes nothing', () => {
 });
 
 describe('removing', () => {
-  test('an unmasked, mapped or port spelling lifts the ban of its key, here and in the store', async () => {
+  test('a spelling with host bits, IPv4-mapped or with a port lifts the ban of its key, here and in the store', async () => {
     const { list, store } = await openList();
     for (const [banned, spelled] of [
       ['10.1.2.0/24', '10.1.2.77/24'],
@@ -139,7 +140,7 @@ describe('removing', () => {
     }
   });
 
-  test('lifts exactly the key: a subnet around it stays in force, and so does an address inside', async () => {
+  test('lifts exactly the key: a surrounding subnet and an address inside stay banned', async () => {
     const { list } = await openList();
     await list.add('10.0.0.0/8');
     await list.add('10.1.2.3');
@@ -148,24 +149,24 @@ describe('removing', () => {
     expect(list.listBanned()).toEqual(['10.1.2.3']);
   });
 
-  test('of a peer lifts what its ban brought about, and nothing of another', async () => {
+  test('the ban of a peer lifts the bans that it caused, and no others', async () => {
     const { list } = await openList();
     await list.add(peer(1));
-    await list.add('192.0.2.1', undefined, { ...FACTS, because: peer(1) });
-    await list.add('192.0.2.2', undefined, { ...FACTS, because: peer(2) });
+    await list.add('192.0.2.1', undefined, { ...FACTS, causedBy: peer(1) });
+    await list.add('192.0.2.2', undefined, { ...FACTS, causedBy: peer(2) });
     const lifted = await list.remove(peer(1));
     expect(lifted.map(({ key }) => key).sort()).toEqual(['192.0.2.1', peer(1)].sort());
     expect(list.listBanned()).toEqual(['192.0.2.2']);
   });
 
-  test('what had ended already was not lifted', async () => {
+  test('does not report a ban that had ended already as lifted', async () => {
     const { list, clock } = await openList();
     await list.add('192.0.2.1', clock.now() + 1000);
     clock.advance(1000);
     expect(await list.remove('192.0.2.1')).toEqual([]);
   });
 
-  test('a ban that only the store knows is lifted there', async () => {
+  test('removes a ban that only the store has', async () => {
     const { list, store } = await openList();
     const entry = await list.add(peer(1));
     await list.remove(peer(1));
@@ -176,7 +177,7 @@ describe('removing', () => {
 });
 
 describe('subscribers', () => {
-  test('outlive clear, are told of each change in its order, and can leave', async () => {
+  test('stay after clear, receive each change in order, and can unsubscribe', async () => {
     const { list } = await openList();
     const told: string[] = [];
     const listener = (event: BanEvent) => told.push(`${event.type} ${event.entry.key}`);
@@ -191,7 +192,7 @@ describe('subscribers', () => {
     expect(told).toEqual([`added ${one}`, `added ${two}`, `removed ${one}`, `removed ${two}`, `added ${three}`]);
   });
 
-  test('one that throws is logged, and stops neither the others nor the ban', async () => {
+  test('that throw are logged, and prevent neither the others nor the ban', async () => {
     const { list, log } = await openList();
     const told: string[] = [];
     list.subscribe(() => {
@@ -204,7 +205,7 @@ describe('subscribers', () => {
     expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
   });
 
-  test('the change has happened when they hear of it', async () => {
+  test('are called after the change', async () => {
     const { list } = await openList();
     const seen: boolean[] = [];
     list.subscribe(({ entry }) => seen.push(list.isBanned(entry.key)));
@@ -214,8 +215,8 @@ describe('subscribers', () => {
   });
 });
 
-describe('the bound', () => {
-  test('the entry that ends soonest goes first, with a log line, and leaves the store too', async () => {
+describe('the limit', () => {
+  test('evicts the ban that ends soonest, also from the store, with a log line', async () => {
     const { list, store, log, clock } = await openList({ maxEntries: 3 });
     const events: BanEvent[] = [];
     list.subscribe((event) => events.push(event));
@@ -233,7 +234,7 @@ describe('the bound', () => {
     expect((await store.inner.loadBans()).map(({ key }) => key).sort()).toEqual(list.listBanned());
   });
 
-  test('an automatic ban pushes out automatic ones only, however long they last; without any it is not put', async () => {
+  test('an automatic ban evicts automatic bans only, however long they last; without any it is not added', async () => {
     const { list, clock } = await openList({ maxEntries: 3 });
     const at = (seconds: number) => clock.now() + seconds * 1000;
     await list.add('192.0.2.1', at(10));
@@ -250,22 +251,22 @@ describe('the bound', () => {
     expect(list.listBanned()).toEqual(['192.0.2.1', '192.0.2.3', '192.0.2.7']);
   });
 
-  test('a ban never pushes out the one that brought it about', async () => {
+  test('a ban never evicts the ban that caused it', async () => {
     const { list, clock } = await openList({ maxEntries: 2 });
     await list.add('192.0.2.1');
     await list.add(peer(1), clock.now() + 1000, FACTS);
-    const because = { ...FACTS, because: peer(1) };
-    expect(list.tryAdd('192.0.2.2', clock.now() + 1000, because)).toBeUndefined();
+    const caused = { ...FACTS, causedBy: peer(1) };
+    expect(list.tryAdd('192.0.2.2', clock.now() + 1000, caused)).toBeUndefined();
     expect(list.listBanned()).toEqual(['192.0.2.1', peer(1)]);
   });
 
-  test('banning anew what is in a full list pushes nobody out', async () => {
+  test('a second ban of a key in a full list evicts nothing', async () => {
     const { list } = await openList({ maxEntries: 2 });
     for (const text of ['192.0.2.1', '192.0.2.2', '192.0.2.1']) await list.add(text);
     expect(list.listBanned()).toEqual(['192.0.2.1', '192.0.2.2']);
   });
 
-  test('a store that holds more than fits: those that end last are in force, with a log line', async () => {
+  test('of a store with more bans, those that end last are in force, with a log line', async () => {
     const { store, clock, ...parts } = await openList();
     for (const [n, seconds] of [
       [1, 10],
@@ -285,9 +286,9 @@ describe('the bound', () => {
   });
 });
 
-test('init puts in force what the store holds and has not ended', async () => {
+test('init puts the bans of the store in force that have not ended', async () => {
   const { store, clock, list } = await openList();
-  await list.add('192.0.2.0/24', clock.now() + 1000, { ...FACTS, because: peer(3) });
+  await list.add('192.0.2.0/24', clock.now() + 1000, { ...FACTS, causedBy: peer(3) });
   await list.add(peer(1), clock.now() + 2000, FACTS);
   clock.advance(1000);
   const again = await openList({}, banParts(store, clock));

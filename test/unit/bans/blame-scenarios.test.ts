@@ -1,18 +1,26 @@
-// 200 random networks of authors, relays, validators and their reports, through the real pipeline, while announcements expire and push out one
-// another: no innocent ever has a score, and whoever alone announced invalid content pays for it.
+// 200 random networks of authors, relays, validators and their reports, through the real pipeline, while announcements
+// expire and push out one another: no innocent ever has a score, and whoever alone announced invalid content pays for
+// it.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import {
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  encodeKafkaInvalidBlock,
+  encodeKafkaInvalidSubtree,
+} from '../../../src/adapters/kafka/codec.ts';
 import { SqliteBanStore } from '../../../src/adapters/sql/sqlite-ban-store.ts';
 import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
-import { BanSystem } from '../../../src/bans/service.ts';
+import { BanService } from '../../../src/bans/service.ts';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { executor } from '../../../src/gossip/executor.ts';
+import { decodersOf } from '../../../src/gossip/messages.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
-import { guardView } from '../../../src/gossip/view.ts';
+import { guardViews } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
 import { PeerRegistry } from '../../../src/peers/registry.ts';
 import type { TopicHandler } from '../../../src/ports/p2p-node.ts';
-import { encodeKafkaInvalidBlock, encodeKafkaInvalidSubtree } from '../../../src/wire/kafka-messages.ts';
+import { GO_P2P } from '../../../src/wire/format.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -41,7 +49,10 @@ type Step =
       readonly kind: Kind;
       readonly content: number;
     }
-  /** A bad author: invalid or copied content, its own URL or a victim's, spelled as it likes, maybe under a victim's name. */
+  /**
+   * A bad author: invalid or copied content, its own URL or a victim's, spelled as it likes, maybe under a victim's
+   * name.
+   */
   | {
       readonly type: 'bad';
       readonly author: number;
@@ -93,13 +104,15 @@ interface Announced {
   readonly author: number;
   readonly content: number;
   readonly url: string;
-  /** Which life of the hash it belongs to: a hash whose announcements have all left is a new one when it comes again. */
+  /**
+   * Which life of the hash it belongs to: a hash whose announcements have all left is a new one when it comes again.
+   */
   readonly life: number;
 }
 
 /** The network's truth, beside the real parts that must find it out. */
 class Scenario {
-  readonly bans: BanSystem;
+  readonly bans: BanService;
   /** Contents that were reported, and by whom alone they had been announced until then. */
   readonly guilty: { author: number; kind: Kind }[] = [];
   private readonly announced: Record<Kind, Announced[]> = { block: [], subtree: [] };
@@ -115,7 +128,7 @@ class Scenario {
     const metrics = new RecordedMetrics();
     const log = recordingLogger();
     const deps = { clock, metrics, log };
-    this.bans = new BanSystem(
+    this.bans = new BanService(
       { ...deps, store: new SqliteBanStore({ log }, { path: ':memory:' }) },
       {
         defaultDurationMs: 60_000,
@@ -130,7 +143,7 @@ class Scenario {
     const blocks = new Attribution(deps, { kind: 'block', ...options });
     const subtrees = new Attribution(deps, { kind: 'subtree', ...options });
     this.attributions = { block: blocks, subtree: subtrees };
-    const view = guardView(
+    const [guarded] = guardViews(
       {
         ownId: OWN,
         blocks,
@@ -138,8 +151,6 @@ class Scenario {
         chain: { heightOf: () => undefined, tip: () => undefined, isSyncing: () => false },
         isBanned: (peerId) => this.bans.isBanned(peerId),
         sync: { syncPeer: () => undefined },
-        connectedSinceMs: () => undefined,
-        prefixes: 1,
         clock,
       },
       {
@@ -151,16 +162,17 @@ class Scenario {
         dataHubUrls: { allowsPrivate: true, blacklist: [] },
         maxTargetRatio: 0,
       },
+      [{ name: 'p', node: {} }],
     );
+    if (guarded === undefined) throw new Error('no view');
+    const { view } = guarded;
     const producer = {
-      topic: 't',
       start: async () => {},
       publish: () => {},
-      pending: () => 0,
       probe: async () => ({ ok: true, details: '' }),
       stop: async () => {},
     };
-    const node = { updatePeerHeight: () => {}, publish: async () => 'published' as const, hostId: () => OWN };
+    const node = { updatePeerHeight: () => {} };
     const execute = executor({
       blocks,
       subtrees,
@@ -174,20 +186,19 @@ class Scenario {
       bestBlockAsked: () => {},
       ...deps,
     });
-    const pipeline = (each: Kind) => topicPipeline(each, { view, execute, isShadow: () => false, clock, log, metrics });
+    const pipeline = (each: Kind) =>
+      topicPipeline(each, { decode: decodersOf(GO_P2P), view, execute, isShadow: () => false, clock, log, metrics });
     this.handlers = { block: pipeline('block'), subtree: pipeline('subtree') };
-    this.reports = validationReports(
-      {
-        ...deps,
-        blocks,
-        subtrees,
-        scores: this.bans.manager,
-        isSyncing: () => false,
-        node,
-        notify: () => {},
-      },
-      { rejectedTxTopic: 'rejected' },
-    );
+    this.reports = validationReports({
+      ...deps,
+      blocks,
+      subtrees,
+      offences: this.bans,
+      isSyncing: () => false,
+      ownId: OWN,
+      announce: async () => 'published',
+      notify: () => {},
+    });
   }
 
   async run(steps: readonly Step[]): Promise<void> {
@@ -259,12 +270,11 @@ class Scenario {
     const authors = new Set(all.filter(({ content }) => content === chosen.content).map(({ author }) => author));
     const isHeld = this.heldOf(of, chosen.content).some(({ dataHubUrl }) => dataHubUrl === chosen.url);
     if (authors.size === 1 && isHeld) this.guilty.push({ author: chosen.author, kind: of });
-    const value =
-      of === 'block'
-        ? encodeKafkaInvalidBlock({ hash, reason: 'invalid' })
-        : encodeKafkaInvalidSubtree({ hash, peerUrl: chosen.url, reason: 'invalid' });
-    const handler = of === 'block' ? this.reports.invalidBlocks : this.reports.invalidSubtrees;
-    await handler({ value, topic: `invalid-${of}s`, partition: 0, offset: 0n });
+    const report = { hash, peerUrl: chosen.url, reason: 'invalid' };
+    const at = { topic: `invalid-${of}s`, offset: 0n };
+    const { invalidBlocks, invalidSubtrees } = this.reports;
+    if (of === 'block') await invalidBlocks({ ...at, value: decodeKafkaInvalidBlock(encodeKafkaInvalidBlock(report)) });
+    else await invalidSubtrees({ ...at, value: decodeKafkaInvalidSubtree(encodeKafkaInvalidSubtree(report)) });
   }
 }
 
@@ -276,12 +286,12 @@ test('200 scenarios of authors, relays and reports: no innocent has a score, a l
       const scenario = new Scenario(most);
       await scenario.run(steps);
       for (let i = 0; i < HONEST; i += 1) {
-        const { scores, offences } = scenario.bans.manager.accountOf(IDS[i] as PeerId);
+        const { scores, offences } = scenario.bans.explain(IDS[i] as PeerId);
         expect({ peer: i, scores, offences }).toEqual({ peer: i, scores: [], offences: [] });
       }
       for (const { author } of scenario.guilty)
-        expect(scenario.bans.manager.reasons(IDS[author] as PeerId)).not.toEqual([]);
-      for (const each of scenario.bans.manager.list()) expect(each.role).toBe('author');
+        expect(scenario.bans.explain(IDS[author] as PeerId).offences).not.toEqual([]);
+      for (const id of IDS) for (const { role } of scenario.bans.explain(id).scores) expect(role).toBe('author');
       reported += scenario.guilty.length;
       forged += steps.filter((each) => each.type === 'bad' && each.claimedId !== undefined).length;
     }),

@@ -1,11 +1,11 @@
-// What `blame-scenarios` leaves out: subtrees that are fetched because of a block, reports that come late and out of order, announcements
-// that have been forgotten in between. The network's truth is known here; the real parts must never charge an honest author.
+// What `blame-scenarios` leaves out: subtrees that are fetched because of a block, reports that come late and out of
+// order, announcements that have been forgotten in between. The network's truth is known here; the real parts must
+// never charge an honest author.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
-import { encodeKafkaInvalidBlock, encodeKafkaInvalidSubtree } from '../../../src/wire/kafka-messages.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { startedBans } from '../../fakes/started-bans.ts';
 
@@ -70,18 +70,16 @@ class Network {
       block: new Attribution(parts, { kind: 'block', ...options }),
       subtree: new Attribution(parts, { kind: 'subtree', ...options }),
     };
-    this.handlers = validationReports(
-      {
-        ...parts,
-        blocks: this.attributions.block,
-        subtrees: this.attributions.subtree,
-        scores: parts.bans.manager,
-        isSyncing: () => false,
-        node: { hostId: () => peer(99), publish: () => Promise.reject(new Error('nothing is published here')) },
-        notify: () => {},
-      },
-      { rejectedTxTopic: 'rejected' },
-    );
+    this.handlers = validationReports({
+      ...parts,
+      blocks: this.attributions.block,
+      subtrees: this.attributions.subtree,
+      offences: parts.bans,
+      isSyncing: () => false,
+      ownId: peer(99),
+      announce: () => Promise.reject(new Error('nothing is published here')),
+      notify: () => {},
+    });
   }
 
   announce(each: Announcement): void {
@@ -105,7 +103,10 @@ class Network {
       this.judge('subtree', chosen.content * SUBTREES_OF_BLOCK + i, chosen.host, pick + i);
   }
 
-  /** An honest host serves what is right or an error. A bad one serves rubbish for subtrees when it likes, and for blocks of its own. */
+  /**
+   * An honest host serves what is right or an error. A bad one serves rubbish for subtrees when it likes, and for
+   * blocks of its own.
+   */
   private judge(of: Kind, content: number, host: number, whim: number): void {
     if (isHonest(host)) return;
     if (content < VALID[of] && (of === 'block' || whim % 2 === 0)) return;
@@ -118,12 +119,9 @@ class Network {
     if (told === undefined || this.parts.clock.now() - told.atMs > TTL_MS / 3) return;
     this.reports += 1;
     const hash = hashOf(told.kind, told.content);
-    const value =
-      told.kind === 'block'
-        ? encodeKafkaInvalidBlock({ hash, reason: '' })
-        : encodeKafkaInvalidSubtree({ hash, peerUrl: urlOf(told.host), reason: '' });
+    const report = { hash, peerUrl: urlOf(told.host), reason: '' };
     const handler = told.kind === 'block' ? this.handlers.invalidBlocks : this.handlers.invalidSubtrees;
-    await handler({ value, topic: 'reports', partition: 0, offset: 0n });
+    await handler({ value: { ok: true, message: report }, topic: 'reports', offset: 0n });
   }
 }
 
@@ -140,8 +138,9 @@ test('200 scenarios of blocks whose subtrees are rubbish, and of late reports: n
         else if (each.type === 'report') await network.report(each.pick);
         else parts.clock.advance(each.minutes * MINUTE_MS);
       }
-      for (let n = 0; n < HONEST; n += 1) expect(parts.bans.manager.reasons(peer(n)), `honest author ${n}`).toEqual([]);
-      for (let n = HONEST; n < PEERS; n += 1) charged += parts.bans.manager.reasons(peer(n)).length;
+      for (let n = 0; n < HONEST; n += 1)
+        expect(parts.bans.explain(peer(n)).offences, `honest author ${n}`).toEqual([]);
+      for (let n = HONEST; n < PEERS; n += 1) charged += parts.bans.explain(peer(n)).offences.length;
       reports += network.reports;
       await parts.bans.stop();
     }),

@@ -1,4 +1,5 @@
-// Addresses against two oracles: node:net says what is one, ipaddr.js and WHATWG URLs say what it is and how it is written.
+// Addresses against two oracles: node:net says what is one, ipaddr.js and WHATWG URLs say what it is and how it is
+// written.
 import { isIP } from 'node:net';
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
@@ -12,7 +13,10 @@ function bytesOf(ip: IpAddress): number[] {
   return ip.groups.split('').flatMap((group) => [group.charCodeAt(0) >> 8, group.charCodeAt(0) & 255]);
 }
 
-/** The bytes that the oracles read; a mapped address is its IPv4 address. ipaddr.js takes `::1.2.3.4` for a mapped one, so WHATWG reads first. */
+/**
+ * The bytes that the oracles read; a mapped address is its IPv4 address. ipaddr.js takes `::1.2.3.4` for a mapped one,
+ * so WHATWG reads first.
+ */
 function oracle(text: string): number[] | undefined {
   const family = isIP(text);
   if (family === 0 || text.includes('%')) return undefined;

@@ -1,7 +1,7 @@
 // Rows of a Go deployment as they may stand there.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { legacyEntries } from '../../../src/bans/list/legacy-bans.ts';
+import { legacyBans } from '../../../src/bans/list/legacy-bans.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 1);
@@ -9,7 +9,7 @@ const UNTIL_MS = Date.UTC(2026, 5, 1, 12, 0, 0);
 
 const row = (key: string, expiration: string, subnet = '') => ({ key, subnet, expiration });
 const read = (key: string, expiration = '2099-01-01T00:00:00Z', subnet = '') =>
-  legacyEntries([row(key, expiration, subnet)], NOW_MS);
+  legacyBans([row(key, expiration, subnet)], NOW_MS);
 
 describe('times', () => {
   test.each([
@@ -24,8 +24,8 @@ describe('times', () => {
     ['2026-06-01 12:00:00+00:00', 0],
     ['2026-06-01 12:00:00.75 +0000 UTC', 750],
     ['2026-06-01 14:00:00 +0200 CEST m=+86400.000000001', 0],
-  ])('%s is read', (text, ms) => {
-    expect(read('192.0.2.1', text).entries).toMatchObject([{ untilMs: UNTIL_MS + ms }]);
+  ])('reads %s', (text, ms) => {
+    expect(read('192.0.2.1', text).bans).toMatchObject([{ untilMs: UNTIL_MS + ms }]);
   });
 
   test.each([
@@ -42,24 +42,24 @@ describe('times', () => {
     '2099-01-01T00:00:00Z; DROP TABLE bans',
     'Sat, 01 Jan 2099 00:00:00 GMT',
     '２099-01-01T00:00:00Z',
-  ])('%j is none, and the row is counted as unreadable', (text) => {
-    expect(read('192.0.2.1', text)).toEqual({ entries: [], unreadable: 1 });
+  ])('counts a row with the time %j as unreadable', (text) => {
+    expect(read('192.0.2.1', text)).toEqual({ bans: [], unreadable: 1 });
   });
 
-  test('what has ended is neither taken nor unreadable', () => {
+  test('neither imports a ban that has ended nor counts it as unreadable', () => {
     for (const text of ['2025-12-31T23:59:59.999Z', '2026-01-01T00:00:00Z', '0001-01-01T00:00:00Z'])
-      expect(read('192.0.2.1', text)).toEqual({ entries: [], unreadable: 0 });
-    expect(read('192.0.2.1', '2026-01-01T00:00:00.001Z').entries).toHaveLength(1);
+      expect(read('192.0.2.1', text)).toEqual({ bans: [], unreadable: 0 });
+    expect(read('192.0.2.1', '2026-01-01T00:00:00.001Z').bans).toHaveLength(1);
   });
 
-  test('every instant that Go writes with any offset is read to the millisecond', () => {
+  test('reads every time that Go writes, with any offset, to the millisecond', () => {
     const offset = fc.integer({ min: -14 * 60, max: 14 * 60 });
     fc.assert(
       fc.property(fc.integer({ min: NOW_MS + 1, max: Date.UTC(9998, 0, 1) }), offset, (ms, minutes) => {
         const local = new Date(ms + minutes * 60_000).toISOString().slice(0, -1);
         const abs = Math.abs(minutes);
         const zone = `${minutes < 0 ? '-' : '+'}${String(Math.floor(abs / 60)).padStart(2, '0')}:${String(abs % 60).padStart(2, '0')}`;
-        expect(read('192.0.2.1', `${local}${zone}`).entries[0]?.untilMs).toBe(ms);
+        expect(read('192.0.2.1', `${local}${zone}`).bans[0]?.untilMs).toBe(ms);
       }),
     );
   });
@@ -76,17 +76,20 @@ describe('keys', () => {
     [peer(1), '', peer(1), 'peer'],
     ['no key at all', '192.0.2.77/24', '192.0.2.0/24', 'subnet'],
     ['', '2001:db8::/32', '2001:db8::/32', 'subnet'],
-  ])('%j in subnet %j is %s', (key, subnet, canonical, kind) => {
-    expect(read(key, undefined, subnet).entries).toMatchObject([
-      { key: canonical, kind, source: 'imported', createdAtMs: NOW_MS, because: undefined },
+  ])('reads the key %j with the subnet %j as %s', (key, subnet, canonical, kind) => {
+    expect(read(key, undefined, subnet).bans).toMatchObject([
+      { key: canonical, kind, source: 'imported', createdAtMs: NOW_MS, causedBy: undefined },
     ]);
   });
 
-  test.each(['', 'example.com', '192.0.2.0/33', 'x'.repeat(10_000)])('%j is unreadable', (key) => {
-    expect(read(key)).toEqual({ entries: [], unreadable: 1 });
-  });
+  test.each(['', 'example.com', '192.0.2.0/33', 'x'.repeat(10_000)])(
+    'counts a row with the key %j as unreadable',
+    (key) => {
+      expect(read(key)).toEqual({ bans: [], unreadable: 1 });
+    },
+  );
 
-  test('of several spellings of one key the latest end counts, wherever it stands', () => {
+  test('uses the latest end of several spellings of one key, in any order', () => {
     const rows = [
       row('192.0.2.1', '2026-06-01T12:00:00Z'),
       row('::ffff:192.0.2.1', '2027-06-01T12:00:00Z'),
@@ -95,18 +98,18 @@ describe('keys', () => {
       row('192.0.2.2', '2026-06-01T12:00:00Z'),
     ];
     for (const each of [rows, rows.toReversed()]) {
-      const { entries, unreadable } = legacyEntries(each, NOW_MS);
+      const { bans, unreadable } = legacyBans(each, NOW_MS);
       expect(unreadable).toBe(0);
-      expect(entries.map(({ key, untilMs }) => [key, untilMs]).sort()).toEqual([
+      expect(bans.map(({ key, untilMs }) => [key, untilMs]).sort()).toEqual([
         ['192.0.2.1', Date.UTC(2027, 5, 1, 12)],
         ['192.0.2.2', UNTIL_MS],
       ]);
     }
   });
 
-  test('the evidence is what stood there, cut', () => {
+  test('keeps the original text as evidence, limited in length', () => {
     const long = `192.0.2.1${' '.repeat(100)}`;
-    expect(read(long).entries[0]?.evidence).toBe(long);
-    expect(read('x'.repeat(5000), undefined, '192.0.2.0/24').entries[0]?.evidence).toHaveLength(128);
+    expect(read(long).bans[0]?.evidence).toBe(long);
+    expect(read('x'.repeat(5000), undefined, '192.0.2.0/24').bans[0]?.evidence).toHaveLength(128);
   });
 });

@@ -1,8 +1,8 @@
-// Scores of several servers on one store, shadow mode, and bounds.
+// Scores of several servers with one store, shadow mode, and limits.
 import { describe, expect, test } from 'vitest';
-import { MAX_SUBJECTS, type OffenceFacts } from '../../../src/bans/scores/peer-ban-manager.ts';
+import { MAX_SUBJECTS } from '../../../src/bans/scores/peer-ban-manager.ts';
+import type { OffenceFacts, ScoreRow } from '../../../src/domain/offence.ts';
 import { DECAY_INTERVAL_MS } from '../../../src/domain/score-decay.ts';
-import type { ScoreRow } from '../../../src/ports/ban-store.ts';
 import { banParts, peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';
 import { managed } from '../../fakes/managed-scores.ts';
@@ -13,7 +13,7 @@ const [bad, other] = [peer(1), peer(2)];
 const FACTS: OffenceFacts = { role: 'author', rule: 'r', topic: 't', hash: undefined };
 const byRule = (rule: string): OffenceFacts => ({ ...FACTS, rule });
 
-describe('two servers on one store', () => {
+describe('two servers with one store', () => {
   async function two() {
     const inner = memoryStore();
     const clock = new FakeClock();
@@ -24,7 +24,7 @@ describe('two servers on one store', () => {
     return { a, b, inner, clock };
   }
 
-  test('what one saw counts at the other: together they ban, and only the one that saw the last', async () => {
+  test('add up their offences, and only the server that saw the last one bans', async () => {
     const { a, b } = await two();
     a.manager.addScore(bad, 'spam', FACTS);
     await a.settled();
@@ -35,7 +35,7 @@ describe('two servers on one store', () => {
     expect(a.bans).toHaveLength(0);
   });
 
-  test('a score of another server is adopted when it is told of, and bans nobody by itself', async () => {
+  test('adopt each other’s scores, which ban nobody by themselves', async () => {
     const { a, b } = await two();
     for (let i = 0; i < 3; i += 1) a.manager.addScore(bad, 'spam', FACTS);
     await a.settled();
@@ -49,7 +49,7 @@ describe('two servers on one store', () => {
     expect(b.manager.reasons(bad)).toEqual([]);
   });
 
-  test('after a lost connection all scores are read again: what is new, and what is gone', async () => {
+  test('read all scores again after a lost connection, new and removed ones', async () => {
     const { a, b } = await two();
     b.manager.addScore(bad, 'spam', FACTS);
     await b.settled();
@@ -61,7 +61,7 @@ describe('two servers on one store', () => {
     expect(b.manager.getBanScore(bad)).toBe(0);
   });
 
-  test('what was read before an offence of ours does not undo it', async () => {
+  test('do not undo an offence by a score that was read before it', async () => {
     const { b } = await two();
     const answer = Promise.withResolvers<void>();
     b.store.after = ({ method }) => (method.startsWith('loadScores') ? answer.promise : undefined);
@@ -75,23 +75,23 @@ describe('two servers on one store', () => {
     expect(b.manager.getBanScore(bad)).toBe(50);
   });
 
-  test('an offence on its way when the other server resets: the store decides', async () => {
+  test('let the store decide when one resets while an offence of the other is pending', async () => {
     const { a, b, inner } = await two();
-    b.store.isAway = true;
+    b.store.isDown = true;
     b.manager.addScore(bad, 'spam', FACTS);
     await a.manager.reset(bad);
     b.store.tell({ type: 'score', subject: bad });
-    b.store.isAway = false;
+    b.store.isDown = false;
     await b.settled();
     expect(b.manager.getBanScore(bad)).toBe((await inner.loadScoresOf(bad)).scores[0]?.score);
   });
 });
 
-describe('shadow', () => {
-  test('by rule: nothing counts, what would have been done is noted, other rules go on', async () => {
+describe('shadow mode', () => {
+  test('of a rule records the bans that would have followed; other rules are enforced', async () => {
     const isShadow = (rule: string) => rule === 'shadowed';
     const { manager, store, bans, settled, metrics, clock } = await managed({ isShadow });
-    expect(manager.addScore(bad, 'spam', byRule('shadowed'))).toEqual({
+    expect(manager.addScore(bad, 'spam', byRule('shadowed'))).toMatchObject({
       score: 50,
       reachedThreshold: false,
       isShadow: true,
@@ -114,7 +114,7 @@ describe('shadow', () => {
     expect(account.offences.map((each) => each.isShadow)).toEqual([true, true, true, false]);
   });
 
-  test('what would have happened counts with what did: 90 real points and a shadowed offence are a ban', async () => {
+  test('adds real and shadow points: 90 real points and one shadow offence would be a ban', async () => {
     const { manager } = await managed({ isShadow: (rule) => rule === 'shadowed' });
     for (let i = 0; i < 9; i += 1) manager.addScore(bad, 'invalid_block', byRule('real'));
     expect(manager.addScore(bad, 'invalid_block', byRule('shadowed')).reachedThreshold).toBe(true);
@@ -124,7 +124,7 @@ describe('shadow', () => {
     for (const id of [bad, other]) expect(manager.accountOf(id).withheld).toHaveLength(1);
   });
 
-  test('everything: nobody is banned, and each of them is noted', async () => {
+  test('of all rules bans nobody, and records each ban that would have followed', async () => {
     const { manager, bans, settled } = await managed({ isShadow: () => true });
     for (const id of [bad, other]) for (let i = 0; i < 4; i += 1) manager.addScore(id, 'spam', FACTS);
     await settled();
@@ -133,7 +133,7 @@ describe('shadow', () => {
     for (const id of [bad, other]) expect(manager.accountOf(id).withheld).toHaveLength(1);
   });
 
-  test('whom enforcement would not have banned is not noted: whitelisted peers, DataHub hosts, the banned', async () => {
+  test('records nothing for whitelisted peers, DataHub hosts and banned peers, which enforcement would not have banned', async () => {
     const { manager } = await managed({
       isShadow: (rule) => rule === 'shadowed',
       isWhitelisted: (peerId) => peerId === bad,
@@ -147,7 +147,7 @@ describe('shadow', () => {
     for (const subject of [bad, other, 'hub.example']) expect(manager.accountOf(subject).withheld).toEqual([]);
   });
 
-  test('what is noted at a DataHub’s host is recorded, whatever the mode, and is no score that counts', async () => {
+  test('applies to what is recorded at a DataHub’s host, in every mode', async () => {
     const { manager, store, settled, bans } = await managed();
     for (let i = 0; i < 5; i += 1)
       manager.addScore('hub.example', 'spam', { ...byRule('datahub_report'), role: 'datahub' });
@@ -160,12 +160,12 @@ describe('shadow', () => {
     expect([manager.list(), bans, (await store.inner.loadScores()).scores]).toEqual([[], [], []]);
   });
 
-  test('notes are bounded, the latest are kept, and a reset takes them', async () => {
+  test('keeps a limited number of the latest notes, and a reset removes them', async () => {
     const { manager } = await managed();
-    for (let i = 0; i < 50; i += 1) manager.withhold(bad, `note ${i}`);
+    for (let i = 0; i < 50; i += 1) manager.note([bad], `note ${i}`);
     expect(manager.accountOf(bad).withheld).toHaveLength(20);
     expect(manager.accountOf(bad).withheld.at(-1)).toContain('note 49');
-    for (let i = 0; i < 1000; i += 1) manager.withhold(`subject ${i}`, 'note');
+    for (let i = 0; i < 1000; i += 1) manager.note([`subject ${i}`], 'note');
     expect(manager.accountOf(bad).withheld).toEqual([]);
     expect(manager.accountOf('subject 999').withheld).toHaveLength(1);
     await manager.reset('subject 999');
@@ -173,8 +173,8 @@ describe('shadow', () => {
   });
 });
 
-describe('bounds', () => {
-  test('of subjects, whoever offended longest ago goes first, and is counted', async () => {
+describe('limits', () => {
+  test('the subject whose last offence is oldest is forgotten first, and counted', async () => {
     const { manager, metrics } = await managed();
     manager.addScore(peer(0), 'spam', FACTS);
     for (let i = 1; i < MAX_SUBJECTS; i += 1) manager.addScore(peer(i), 'unknown', FACTS);
@@ -187,7 +187,7 @@ describe('bounds', () => {
     expect(manager.getBanScore(peer(11))).toBe(1);
   });
 
-  test('a store that holds more: those who offended last are remembered', async () => {
+  test('of a store with more subjects, those with the latest offences are loaded', async () => {
     const parts = banParts();
     const rows: ScoreRow[] = Array.from({ length: MAX_SUBJECTS + 100 }, (_each, i) => ({
       subject: peer(i),
@@ -213,7 +213,7 @@ describe('bounds', () => {
     expect(manager.getBanScore(peer(0))).toBe(90);
   });
 
-  test('of offences the latest fifty of a subject are kept, in memory and after a restart', async () => {
+  test('the latest fifty offences of a subject are kept, in memory and after a restart', async () => {
     const { manager, clock, store, settled } = await managed({ threshold: 1e9 });
     for (let i = 0; i < 80; i += 1) {
       manager.addScore(bad, 'spam', byRule(`r${i}`));
@@ -226,7 +226,7 @@ describe('bounds', () => {
     }
   });
 
-  test('purge forgets those of whom nothing is left, and nobody else', async () => {
+  test('purge forgets the subjects whose scores have decayed to zero, and no others', async () => {
     const { manager, clock, metrics } = await managed({ isShadow: (rule) => rule === 'shadowed' });
     manager.addScore(bad, 'unknown', FACTS);
     manager.addScore(other, 'invalid_block', FACTS);

@@ -1,9 +1,8 @@
-// Scores: points, fading, roles, thresholds, shadow, the store, other servers.
+// Scores: points, decay, roles, threshold, store.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { OffenceFacts } from '../../../src/bans/scores/peer-ban-manager.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
-import type { BanReason, ScoreRole } from '../../../src/ports/ban-store.ts';
+import type { BanReason, OffenceFacts, ScoreRole } from '../../../src/domain/offence.ts';
 import { banParts, DAY_MS, peer } from '../../fakes/ban-parts.ts';
 import { managed } from '../../fakes/managed-scores.ts';
 
@@ -24,7 +23,11 @@ describe('points', () => {
     ['unknown', 1],
   ])('%s costs %i', async (reason, points) => {
     const { manager, metrics } = await managed();
-    expect(manager.addScore(bad, reason, FACTS)).toEqual({ score: points, reachedThreshold: false, isShadow: false });
+    expect(manager.addScore(bad, reason, FACTS)).toMatchObject({
+      score: points,
+      reachedThreshold: false,
+      isShadow: false,
+    });
     expect(manager.getBanScore(bad)).toBe(points);
     expect(manager.getBanScore(other)).toBe(0);
     expect(manager.reasons(bad)).toMatchObject([{ subject: bad, reason, points, ...FACTS }]);
@@ -33,7 +36,7 @@ describe('points', () => {
     );
   });
 
-  test('roles are kept apart: what an author did is not what the neighbour did', async () => {
+  test('roles have separate scores: an author’s offences do not count for the propagation source', async () => {
     const { manager, bans } = await managed({ threshold: 60 });
     manager.addScore(bad, 'spam', as('author'));
     manager.addScore(bad, 'protocol_violation', as('relay'));
@@ -55,8 +58,8 @@ describe('points', () => {
   });
 });
 
-describe('fading', () => {
-  test('a point leaves with each whole minute, without another offence, and the score ends at nothing', async () => {
+describe('decay', () => {
+  test('a point decays with each whole minute, without another offence, down to zero', async () => {
     const { manager, clock } = await managed();
     manager.addScore(bad, 'invalid_block', FACTS);
     clock.advance(MINUTE_MS - 1);
@@ -72,7 +75,7 @@ describe('fading', () => {
     expect(manager.addScore(bad, 'unknown', FACTS).score).toBe(1);
   });
 
-  test('an offence does not begin the minute anew', async () => {
+  test('an offence does not restart the minute', async () => {
     const { manager, clock } = await managed();
     manager.addScore(bad, 'invalid_block', FACTS);
     clock.advance(MINUTE_MS / 2);
@@ -81,7 +84,7 @@ describe('fading', () => {
     expect(manager.getBanScore(bad)).toBe(19);
   });
 
-  test('a clock that goes back gives nothing away and takes nothing', async () => {
+  test('a clock that goes back neither adds nor removes points', async () => {
     const { manager, clock } = await managed();
     manager.addScore(bad, 'invalid_block', FACTS);
     clock.advance(-10 * MINUTE_MS);
@@ -91,7 +94,7 @@ describe('fading', () => {
     expect(manager.getBanScore(bad)).toBe(19);
   });
 
-  test('comes to what a minute hand comes to, in memory and in the store, whenever it is looked at', async () => {
+  test('equals a count minute by minute, in memory and in the store, whenever it is read', async () => {
     const reasons = fc.constantFrom<BanReason>('unknown', 'invalid_block', 'spam');
     const steps = fc.array(fc.record({ ms: fc.nat(20 * MINUTE_MS), reason: reasons, looks: fc.boolean() }), {
       minLength: 1,
@@ -119,7 +122,7 @@ describe('fading', () => {
 });
 
 describe('the threshold', () => {
-  test('bans once, when it is reached and not before, for the set time, and says for what', async () => {
+  test('bans once, when it is reached and not before, for the configured time, with the reason', async () => {
     const { manager, clock, bans, settled } = await managed();
     const outcomes = [1, 2, 3, 4].map(() => manager.addScore(bad, 'spam', FACTS).reachedThreshold);
     expect(outcomes).toEqual([false, true, false, false]);
@@ -143,13 +146,13 @@ describe('the threshold', () => {
     expect(manager.addScore(bad, 'unknown', FACTS).reachedThreshold).toBe(true);
   });
 
-  test('as a relay too', async () => {
+  test('applies to propagation sources too', async () => {
     const { manager, bans } = await managed({ threshold: 20 });
     manager.addScore(bad, 'protocol_violation', as('relay'));
     expect(bans[0]?.reason).toContain('relay');
   });
 
-  test('the handler is called when nothing is being changed: it may read, reset and score', async () => {
+  test('a decision to ban is returned when nothing is being changed: whoever applies it may read, reset and score', async () => {
     const { manager, hooks, settled } = await managed({ threshold: 50 });
     const seen: unknown[] = [];
     hooks.onBan = ({ peerId }) => {
@@ -183,7 +186,7 @@ describe('the threshold', () => {
 });
 
 describe('the store', () => {
-  test('scores, their minutes and their offences outlast the process', async () => {
+  test('keeps scores, their minutes and their offences across restarts', async () => {
     const before = await managed();
     before.manager.addScore(bad, 'spam', FACTS);
     before.clock.advance(MINUTE_MS / 2);
@@ -198,18 +201,18 @@ describe('the store', () => {
     expect(after.manager.addScore(bad, 'spam', FACTS).score).toBe(99);
   });
 
-  test('while it is away scores count and ban, and reach it later', async () => {
+  test('gets scores later, which count and ban while it is unavailable', async () => {
     const { manager, store, bans, settled } = await managed();
-    store.isAway = true;
+    store.isDown = true;
     for (let i = 0; i < 3; i += 1) manager.addScore(bad, 'spam', FACTS);
     expect(bans).toHaveLength(1);
-    store.isAway = false;
+    store.isDown = false;
     await settled();
     expect((await store.inner.loadScoresOf(bad)).scores).toMatchObject([{ score: 150 }]);
     expect(manager.getBanScore(bad)).toBe(150);
   });
 
-  test('reset forgets here and there, also what is still on its way', async () => {
+  test('loses scores with a reset, as memory does, also those of pending writes', async () => {
     const { manager, store, settled } = await managed();
     manager.addScore(bad, 'spam', FACTS);
     manager.addScore(other, 'spam', FACTS);

@@ -1,9 +1,11 @@
-// Who was seen where within a day.
-import { describe, expect, test, vi } from 'vitest';
+// Peers seen at addresses within a day.
+import { describe, expect, test } from 'vitest';
 import { SEEN_KEEP_MS, SeenAddresses } from '../../../src/bans/enforcement/seen-addresses.ts';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { SeenAddress } from '../../../src/ports/ban-store.ts';
 import { banParts, peer } from '../../fakes/ban-parts.ts';
+import { startedBans } from '../../fakes/started-bans.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const [one, two, three] = [peer(1), peer(2), peer(3)];
 const AT = '192.0.2.1';
@@ -15,7 +17,7 @@ async function opened(parts = banParts()) {
   return { ...parts, seen };
 }
 
-test('another peer speaks against an address for a day, oneself does not', async () => {
+test('another peer prevents the ban of an address for a day, the banned peer itself does not', async () => {
   const { seen, clock } = await opened();
   expect(seen.othersAt(AT, one)).toBe('none');
   seen.saw(one, AT);
@@ -30,23 +32,22 @@ test('another peer speaks against an address for a day, oneself does not', async
 test.each([
   ['::ffff:192.0.2.1', AT],
   ['2001:DB8:0:0::1', '2001:db8::1'],
-])('%s is seen as %s', async (spelled, canonical) => {
-  const { seen } = await opened();
-  seen.saw(one, spelled);
-  expect(seen.othersAt(canonical, two)).toBe('seen');
-  expect(seen.addressesOf(one)).toEqual([canonical]);
+])('remembers a connection from %s as one from %s', async (spelled, canonical) => {
+  const { bans } = await startedBans();
+  bans.connectionOpened(one, spelled);
+  expect(bans.explain(one).addressesSeen).toEqual([canonical]);
 });
 
 test.each(['', 'localhost', 'fe80::1%eth0', '192.0.2.1:80'])(
-  '%j is no address, and is not remembered',
+  'does not remember %j, which is not an address',
   async (text) => {
-    const { seen, metrics } = await opened();
-    seen.saw(one, text);
+    const { bans, metrics } = await startedBans();
+    bans.connectionOpened(one, text);
     expect(metrics.gaugeValue('teranode_p2p_seen_addresses')).toBe(0);
   },
 );
 
-test('the addresses of a peer are those of a day', async () => {
+test('shows the addresses of a peer within a day', async () => {
   const { seen, clock } = await opened();
   seen.saw(one, AT);
   clock.advance(SEEN_KEEP_MS);
@@ -57,20 +58,20 @@ test('the addresses of a peer are those of a day', async () => {
   expect(seen.addressesOf(one)).toEqual(['192.0.2.2']);
 });
 
-test('outlasts the process; the store hears of the same pair once in ten minutes', async () => {
+test('survives a restart, and writes the same pair at most once in ten minutes', async () => {
   const { seen, clock, store } = await opened();
   for (let minute = 0; minute < 25; minute += 1) {
     seen.saw(one, AT);
     clock.advance(60_000);
   }
-  await vi.waitFor(() => expect(store.argsOf('putAddress')).toHaveLength(3));
+  await eventually(() => expect(store.argsOf('putAddress')).toHaveLength(3));
   const again = await opened(banParts(store, clock));
   expect(again.seen.othersAt(AT, two)).toBe('seen');
   clock.advance(SEEN_KEEP_MS);
   expect(again.seen.othersAt(AT, two)).toBe('none');
 });
 
-test('of a peer with very many addresses the fifty used last are told', async () => {
+test('shows the fifty latest of very many addresses of a peer', async () => {
   const { seen } = await opened();
   for (let i = 0; i < 200; i += 1) seen.saw(one, `192.0.2.${i}`);
   seen.saw(one, '192.0.2.0');
@@ -78,8 +79,8 @@ test('of a peer with very many addresses the fifty used last are told', async ()
   expect(seen.addressesOf(one).slice(-2)).toEqual(['192.0.2.199', '192.0.2.0']);
 });
 
-describe('bounds', () => {
-  test('purge forgets what is older than a day and counts right', async () => {
+describe('limits', () => {
+  test('purge forgets pairs older than a day and counts correctly', async () => {
     const { seen, clock, metrics } = await opened();
     const pairs = () => metrics.gaugeValue('teranode_p2p_seen_addresses');
     for (const id of [one, two]) seen.saw(id, AT);
@@ -96,7 +97,7 @@ describe('bounds', () => {
     expect(pairs()).toBe(0);
   });
 
-  test('beyond them the address used longest ago is forgotten, and for a day nobody claims to know', async () => {
+  test('beyond the limit the oldest address is forgotten, and for a day the answer is unknown', async () => {
     const { seen, clock, metrics } = await opened();
     const bound = metrics.gaugeValue('teranode_p2p_seen_addresses_bound');
     seen.saw(one, '198.51.100.1');
@@ -114,7 +115,7 @@ describe('bounds', () => {
     expect(seen.othersAt('203.0.113.1', one)).toBe('none');
   });
 
-  test('one address with very many peers stays within them, and its latest peers are known', async () => {
+  test('one address with very many peers stays within the limit, and its latest peers are known', async () => {
     const { seen, metrics } = await opened();
     const nth = (n: number) => `peer ${n}` as PeerId;
     const bound = metrics.gaugeValue('teranode_p2p_seen_addresses_bound');
@@ -125,7 +126,7 @@ describe('bounds', () => {
     expect(seen.addressesOf(nth(0))).toEqual([]);
   });
 
-  test('a store that holds more: what was seen last is remembered, and the rest is not claimed to be known', async () => {
+  test('of a store with more pairs the latest are loaded, and the answer about others is unknown', async () => {
     const parts = banParts();
     const bound = 50_000;
     const rows: SeenAddress[] = Array.from({ length: bound + 5 }, (_each, i) => ({

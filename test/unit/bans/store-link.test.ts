@@ -1,4 +1,4 @@
-// Between memory and a store that is away, slow, or refuses: order, patience, bounds, and what other servers change.
+// Writes to a store that is unavailable, slow, or refuses: order, patience, limits; and changes by other servers.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { P2PError } from '../../../src/lib/errors.ts';
 import { banParts, peer } from '../../fakes/ban-parts.ts';
@@ -37,7 +37,7 @@ async function hasSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('writes', () => {
-  test('reach the store in their order, one at a time', async () => {
+  test('reach the store in order, one at a time', async () => {
     const { link, store } = await opened();
     let underWay = 0;
     let most = 0;
@@ -55,7 +55,7 @@ describe('writes', () => {
     expect(most).toBe(1);
   });
 
-  test('one that begins the moment another is done is not forgotten', async () => {
+  test('include one that is queued at the moment at which another is done', async () => {
     const { link, store } = await opened();
     for (let i = 0; i < 5; i += 1) {
       const write = link.write(...named(`k${i}`));
@@ -68,9 +68,9 @@ describe('writes', () => {
     expect(store.argsOf('removeBan')).toHaveLength(10);
   });
 
-  test('a store that is away: a caller waits about a second, the write goes on until it is back', async () => {
+  test('are repeated until the store is available again; a caller waits about a second', async () => {
     const { link, store, metrics, log } = await opened();
-    store.isAway = true;
+    store.isDown = true;
     const writes = ['a', 'b', 'c'].map((key) => link.write(...named(key)));
     await vi.advanceTimersByTimeAsync(900);
     expect(await hasSettled(Promise.race(writes))).toBe(false);
@@ -81,7 +81,7 @@ describe('writes', () => {
     await vi.advanceTimersByTimeAsync(30_000);
     expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
     store.calls.length = 0;
-    store.isAway = false;
+    store.isDown = false;
     await vi.advanceTimersByTimeAsync(300);
     expect(store.argsOf('removeBan')).toEqual(['a', 'b', 'c']);
     expect(link.pendingCount('ban a')).toBe(0);
@@ -89,7 +89,7 @@ describe('writes', () => {
     expect(metrics.gaugeValue('teranode_p2p_ban_store_up')).toBe(1);
   });
 
-  test('a slow store delays its writes and nobody else; each is pending until it is done', async () => {
+  test('are delayed by a slow store, which delays nothing else; each is pending until it is done', async () => {
     const { link, store } = await opened();
     const gate = Promise.withResolvers<void>();
     store.before = () => gate.promise;
@@ -107,7 +107,7 @@ describe('writes', () => {
   test.each([
     ['the store refuses', () => new P2PError('STORE_FAILED', 'no')],
     ['the work throws something else', () => new TypeError('bug')],
-  ])('one is counted, logged, and the rest goes on when %s', async (_what, failure) => {
+  ])('are counted and logged, and the next ones follow, when %s', async (_what, failure) => {
     const { link, store, metrics, log } = await opened();
     const bad = link.write('ban bad', async () => {
       throw failure();
@@ -120,9 +120,9 @@ describe('writes', () => {
     expect(link.pendingCount('ban bad')).toBe(0);
   });
 
-  test('no more than 10,000 of bans wait: the oldest goes, is counted and told of, and keeps nobody waiting', async () => {
+  test('of bans are limited to 10,000: the oldest is dropped, counted and reported, and keeps no caller waiting', async () => {
     const { link, store, metrics } = await opened();
-    store.isAway = true;
+    store.isDown = true;
     const lost: string[] = [];
     const first = link.write(...named('first'), () => lost.push('first'));
     await vi.advanceTimersByTimeAsync(0);
@@ -132,7 +132,7 @@ describe('writes', () => {
     await vi.advanceTimersByTimeAsync(5000);
     expect(metrics.gaugeValue('teranode_p2p_ban_store_queue_length')).toBeLessThanOrEqual(bound / 2);
     expect(await hasSettled(first)).toBe(true);
-    store.isAway = false;
+    store.isDown = false;
     store.calls.length = 0;
     await vi.advanceTimersByTimeAsync(5000);
     const written = store.argsOf('removeBan');
@@ -143,14 +143,14 @@ describe('writes', () => {
     expect(link.pendingCount('ban first')).toBe(0);
   });
 
-  test('scores and addresses, however many, push out no ban, and go out after all of them', async () => {
+  test('of scores and addresses, however many, drop no write of a ban, and follow all of them', async () => {
     const { link, store, metrics } = await opened();
-    store.isAway = true;
+    store.isDown = true;
     void link.write(...named('early'));
     for (let i = 0; i < 10_005; i += 1) void link.write(`score ${i}`, (each) => each.resetScores([`${i}`]));
     void link.write(...named('late'));
     await vi.advanceTimersByTimeAsync(1000);
-    store.isAway = false;
+    store.isDown = false;
     store.calls.length = 0;
     await vi.advanceTimersByTimeAsync(1000);
     expect(store.calls.slice(0, 3).map(({ method, args }) => [method, args[0]])).toEqual([
@@ -161,7 +161,7 @@ describe('writes', () => {
     expect(metrics.count(WRITES, { outcome: 'dropped' })).toBe(5);
   });
 
-  test('a write of several keys is on its way for each of them until it is done', async () => {
+  test('of several keys are pending for each key until they are done', async () => {
     const { link, store } = await opened();
     const gate = Promise.withResolvers<void>();
     store.before = () => gate.promise;
@@ -172,12 +172,12 @@ describe('writes', () => {
     expect(['score a', 'score b'].map((key) => link.pendingCount(key))).toEqual([0, 0]);
   });
 
-  test('the store’s new connection, told of, ends the pause between attempts', async () => {
+  test('are repeated at once when the store reports a new connection', async () => {
     const { link, store } = await opened();
-    store.isAway = true;
+    store.isDown = true;
     const write = link.write(...named('a'));
     await vi.advanceTimersByTimeAsync(0);
-    store.isAway = false;
+    store.isDown = false;
     expect(await hasSettled(write)).toBe(false);
     store.tell({ type: 'all' });
     expect(await hasSettled(write)).toBe(true);
@@ -185,14 +185,14 @@ describe('writes', () => {
 });
 
 describe('open', () => {
-  test('waits for a store that does not answer yet', async () => {
+  test('waits for a store that is not available yet', async () => {
     const store = new FlakyBanStore();
-    store.isAway = true;
+    store.isDown = true;
     const { link } = banParts(store);
     const opening = link.open(signal);
     await vi.advanceTimersByTimeAsync(5000);
     expect(store.calls.length).toBeGreaterThan(3);
-    store.isAway = false;
+    store.isDown = false;
     await vi.advanceTimersByTimeAsync(1000);
     await opening;
     expect(store.listenerCount).toBe(1);
@@ -200,7 +200,7 @@ describe('open', () => {
 
   test('gives up after 30 s', async () => {
     const store = new FlakyBanStore();
-    store.isAway = true;
+    store.isDown = true;
     const { link, clock } = banParts(store);
     const opening = link.open(signal);
     const failed = expect(opening).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
@@ -209,7 +209,7 @@ describe('open', () => {
     await failed;
   });
 
-  test('a store that refuses is refused at once', async () => {
+  test('fails at once when the store refuses', async () => {
     const store = new FlakyBanStore();
     store.refuses = () => true;
     await expect(banParts(store).link.open(signal)).rejects.toMatchObject({ code: 'STORE_FAILED' });
@@ -218,7 +218,7 @@ describe('open', () => {
 
   test('ends with its signal', async () => {
     const store = new FlakyBanStore();
-    store.isAway = true;
+    store.isDown = true;
     const stop = new AbortController();
     const opening = banParts(store).link.open(stop.signal);
     const failed = expect(opening).rejects.toThrow('stopped');
@@ -229,7 +229,7 @@ describe('open', () => {
 });
 
 describe('close', () => {
-  test('writes what waits, closes the store, and may be called twice', async () => {
+  test('writes what is pending, closes the store, and may be called twice', async () => {
     const { link, store } = await opened();
     store.before = async () => void (await new Promise((resolve) => setTimeout(resolve, 10)));
     for (const key of ['a', 'b', 'c']) void link.write(...named(key));
@@ -243,7 +243,7 @@ describe('close', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('waits no longer than its deadline for a store that hangs, and says what was lost', async () => {
+  test('waits no longer than its deadline for a store that hangs, and logs the lost writes', async () => {
     const { link, store, log, metrics } = await opened();
     store.before = ({ method }) => (method === 'removeBan' ? new Promise(() => {}) : undefined);
     for (const key of ['a', 'b', 'c']) void link.write(...named(key));
@@ -257,21 +257,21 @@ describe('close', () => {
     expect(metrics.count(WRITES, { outcome: 'dropped' })).toBe(2);
   });
 
-  test('a store that is back is asked at once, not after the pause', async () => {
+  test('tries a store that is available again at once, not after the pause', async () => {
     const { link, store } = await opened();
-    store.isAway = true;
+    store.isDown = true;
     for (const key of ['a', 'b']) void link.write(...named(key));
     await vi.advanceTimersByTimeAsync(100);
-    store.isAway = false;
+    store.isDown = false;
     store.calls.length = 0;
     await link.close(1000);
     expect(store.argsOf('removeBan')).toEqual(['a', 'b']);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('does not wait long for a store that is away; what comes later is dropped and counted', async () => {
+  test('does not wait long for an unavailable store; later writes are dropped and counted', async () => {
     const { link, store, metrics } = await opened();
-    store.isAway = true;
+    store.isDown = true;
     const write = link.write(...named('a'));
     await vi.advanceTimersByTimeAsync(100);
     const closing = link.close(1000).catch(() => {});
@@ -284,7 +284,7 @@ describe('close', () => {
   });
 });
 
-describe('changes of other servers', () => {
+describe('changes by other servers', () => {
   /** Follows both kinds, and notes what it was told to read. */
   async function following(reload: () => Promise<void> = async () => {}) {
     const parts = await opened();
@@ -300,7 +300,7 @@ describe('changes of other servers', () => {
     return { ...parts, read };
   }
 
-  test('go to the follower of their kind, several at once; `all` goes to both', async () => {
+  test('are read by the follower of their kind, several at once; `all` is read by both', async () => {
     const { store, read } = await following();
     store.tell({ type: 'ban', key: 'a' });
     store.tell({ type: 'ban', key: 'b' });
@@ -319,7 +319,7 @@ describe('changes of other servers', () => {
     ]);
   });
 
-  test('that come while others are read are read after them', async () => {
+  test('that arrive during a read are read afterwards', async () => {
     const gate = Promise.withResolvers<void>();
     const { store, read } = await following(() => gate.promise);
     store.tell({ type: 'ban', key: 'a' });
@@ -335,7 +335,7 @@ describe('changes of other servers', () => {
     ]);
   });
 
-  test('that cannot be read are read again later, all of them', async () => {
+  test('that cannot be read are all read again later', async () => {
     let failures = 2;
     const { store, read } = await following(async () => {
       if (failures-- > 0) throw new P2PError('STORE_UNAVAILABLE', 'away');
@@ -349,7 +349,7 @@ describe('changes of other servers', () => {
     ]);
   });
 
-  test('too many to remember are `all`', async () => {
+  test('become `all` when there are too many to remember', async () => {
     const gate = Promise.withResolvers<void>();
     const { store, read } = await following(() => gate.promise);
     store.tell({ type: 'ban', key: 'first' });
@@ -363,7 +363,7 @@ describe('changes of other servers', () => {
     ]);
   });
 
-  test('that come before everything has been read once wait until it has', async () => {
+  test('that arrive before the first load are read after it', async () => {
     const parts = banParts();
     await parts.link.open(signal);
     const read: unknown[] = [];

@@ -26,7 +26,7 @@ async function opened() {
   return { ...parts, purge: new StorePurge(parts), answer, batches: () => batches };
 }
 
-test('goes on, with pauses, until there is nothing more; one at a time', async () => {
+test('purges in batches with pauses, one at a time, until nothing is left', async () => {
   const { purge, answer, batches } = await opened();
   answer.purge = async () => (batches() < 5 ? 'more' : 'done');
   purge.start();
@@ -74,7 +74,7 @@ test.each(['STORE_UNAVAILABLE', 'STORE_FAILED'] as const)(
   },
 );
 
-test('one that hangs holds up no write', async () => {
+test('a purge that hangs delays no write', async () => {
   const { purge, answer, link, store } = await opened();
   answer.purge = () => new Promise(() => {});
   purge.start();
@@ -82,14 +82,14 @@ test('one that hangs holds up no write', async () => {
   expect(store.argsOf('removeBan')).toEqual(['a']);
 });
 
-test('does not begin while the store is away, nor after stop, and ends with it', async () => {
+test('does not begin while the store is unavailable or after stop, and ends with stop', async () => {
   const { purge, answer, batches, link, store } = await opened();
-  store.isAway = true;
+  store.isDown = true;
   void link.write('ban a', (each) => each.removeBan('a'));
   await turn();
   purge.start();
   expect(batches()).toBe(0);
-  store.isAway = false;
+  store.isDown = false;
   await vi.advanceTimersByTimeAsync(1000);
   answer.purge = async () => 'more';
   purge.start();

@@ -1,13 +1,18 @@
-// Reports of validation: who is charged, who is not, and what is told to the network.
+// Reports of our own validation: who is penalized, who is not, and what is announced to the network.
 import { describe, expect, test } from 'vitest';
-import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
-import type { Hash, PeerId } from '../../../src/domain/ids.ts';
-import { Attribution } from '../../../src/peers/attribution.ts';
 import {
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  decodeKafkaRejectedTx,
   encodeKafkaInvalidBlock,
   encodeKafkaInvalidSubtree,
   encodeKafkaRejectedTx,
-} from '../../../src/wire/kafka-messages.ts';
+} from '../../../src/adapters/kafka/codec.ts';
+import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
+import type { Hash, PeerId } from '../../../src/domain/ids.ts';
+import type { RejectedTxReport } from '../../../src/domain/report.ts';
+import { Attribution } from '../../../src/peers/attribution.ts';
+import type { Decoded } from '../../../src/wire/fault.ts';
 import { decodeRejectedTx, encodeRejectedTx } from '../../../src/wire/rejected-tx.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -31,7 +36,7 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
   const charged: unknown[] = [];
   const noted: unknown[] = [];
   const told: unknown[] = [];
-  const published: { topic: string; bytes: Uint8Array }[] = [];
+  const published: { bytes: Uint8Array }[] = [];
   const options = { maxAnnouncements: 100, ttlMs: TTL_MS };
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...options });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...options });
@@ -39,31 +44,25 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
     for (const each of [blocks, subtrees]) each.record(HASH, { author, receivedFrom: relay, dataHubUrl });
   };
   announced.forEach(announce);
-  const handlers = validationReports(
-    {
-      blocks,
-      subtrees,
-      scores: {
-        addScore: (subject, reason, facts) => {
-          (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
-          return { score: 1, reachedThreshold: false, isShadow: false };
-        },
+  const handlers = validationReports({
+    blocks,
+    subtrees,
+    offences: {
+      addScore: (subject, reason, facts) => {
+        (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
       },
-      isSyncing: () => isSyncing,
-      node: {
-        hostId: () => own,
-        publish: async (topic, bytes) => {
-          published.push({ topic, bytes });
-          return 'published';
-        },
-      },
-      notify: (notification) => told.push(notification),
-      clock,
-      log,
-      metrics,
     },
-    { rejectedTxTopic: 'prefix-rejected_tx' },
-  );
+    isSyncing: () => isSyncing,
+    ownId: own,
+    announce: async (message) => {
+      published.push({ bytes: encodeRejectedTx(message) });
+      return 'published';
+    },
+    notify: (notification) => told.push(notification),
+    clock,
+    log,
+    metrics,
+  });
   const outcomes = (kind: string) =>
     ['charged', 'announced', 'unattributed', 'ambiguous', 'own', 'not_ours', 'busy', 'undecodable'].filter(
       (outcome) => metrics.count('teranode_p2p_reports_total', { kind, outcome }) > 0,
@@ -71,11 +70,14 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
   return { clock, log, metrics, handlers, charged, noted, published, outcomes, announce };
 }
 
-const record = (value: Uint8Array, topic = 'reports') => ({ value, topic, partition: 0, offset: 7n });
+const record = <T>(value: Decoded<T>, topic = 'reports') => ({ value, topic, offset: 7n });
 const block = (hash: string = HASH) =>
-  record(encodeKafkaInvalidBlock({ hash: hash as Hash, reason: 'bad' }), 'invalid-blocks');
+  record(decodeKafkaInvalidBlock(encodeKafkaInvalidBlock({ hash: hash as Hash, reason: 'bad' })), 'invalid-blocks');
 const subtree = (peerUrl: string, hash: string = HASH) =>
-  record(encodeKafkaInvalidSubtree({ hash: hash as Hash, peerUrl, reason: 'bad' }), 'invalid-subtrees');
+  record(
+    decodeKafkaInvalidSubtree(encodeKafkaInvalidSubtree({ hash: hash as Hash, peerUrl, reason: 'bad' })),
+    'invalid-subtrees',
+  );
 
 function charge(subject: PeerId, reason: 'invalid_block' | 'invalid_subtree') {
   const topic = reason === 'invalid_block' ? 'invalid-blocks' : 'invalid-subtrees';
@@ -101,7 +103,7 @@ describe('an invalid block', () => {
     expect(outcomes('invalid_block')).toEqual([outcome]);
   });
 
-  test('after the first of two announcements has been forgotten charges nobody, by block or by subtree', async () => {
+  test('penalizes nobody after the first of two announcements was forgotten, for a block or a subtree', async () => {
     const { handlers, charged, clock, outcomes, announce } = setUp([[bad]]);
     clock.advance(TTL_MS);
     announce([honest]);
@@ -112,7 +114,7 @@ describe('an invalid block', () => {
     expect([outcomes('invalid_block'), outcomes('invalid_subtree')]).toEqual([['ambiguous'], ['ambiguous']]);
   });
 
-  test('after the announcement has been forgotten charges nobody', async () => {
+  test('penalizes nobody after the announcement was forgotten', async () => {
     const { handlers, charged, clock } = setUp([[bad]]);
     clock.advance(TTL_MS + 1);
     await handlers.invalidBlocks(block());
@@ -151,7 +153,7 @@ describe('an invalid subtree', () => {
     expect(outcomes('invalid_subtree')).toEqual([outcome]);
   });
 
-  test('is noted at the host that it was fetched from, once a report, in one form; at none without a URL', async () => {
+  test('is recorded at the host from which it was fetched, once per report, in one form; at none without a URL', async () => {
     const { handlers, noted } = setUp([[bad]]);
     for (const url of ['http://Bad.Example.:8090/api', 'https://bad.example', '', 'nonsense'])
       await handlers.invalidSubtrees(subtree(url));
@@ -159,7 +161,7 @@ describe('an invalid subtree', () => {
     expect(noted).toEqual([1, 2].map(() => ({ ...note, topic: 'invalid-subtrees', hash: HASH })));
   });
 
-  test('a URL of 60 KB of slashes is read in no time', async () => {
+  test('with a URL of 60 KB of slashes is handled quickly', async () => {
     const { handlers, charged } = setUp([[bad]]);
     const startedMs = performance.now();
     await handlers.invalidSubtrees(subtree(`http://x.example${'/'.repeat(60_000)}x`));
@@ -171,27 +173,24 @@ describe('an invalid subtree', () => {
 describe('a rejected transaction', () => {
   const rejected = (fields: { reason?: string; peerId?: string; txId?: string } = {}) =>
     record(
-      encodeKafkaRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: '', ...fields } as Parameters<
-        typeof encodeKafkaRejectedTx
-      >[0]),
+      decodeKafkaRejectedTx(
+        encodeKafkaRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: '', ...fields } as RejectedTxReport),
+      ),
     );
 
-  test('of our own validator is announced, with exactly the bytes that Go would write', async () => {
+  test('of our own validator is announced with exactly the bytes that Go would write', async () => {
     const { handlers, published, outcomes } = setUp();
     await handlers.rejectedTxs(rejected());
     await handlers.rejectedTxs(rejected({ txId: HASH.toUpperCase() }));
     const bytes = encodeRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: own });
-    expect(published).toEqual([
-      { topic: 'prefix-rejected_tx', bytes },
-      { topic: 'prefix-rejected_tx', bytes },
-    ]);
+    expect(published).toEqual([{ bytes }, { bytes }]);
     expect(Buffer.from(bytes).toString()).toBe(
       `{"TxID":"${HASH}","Reason":"fee too low \\u003c1\\u003e","PeerID":"${own}"}`,
     );
     expect(outcomes('rejected_tx')).toEqual(['announced']);
   });
 
-  test('that a peer told of is not repeated, and nobody is charged', async () => {
+  test('that a peer announced is not announced again, and nobody is penalized', async () => {
     const { handlers, published, charged, outcomes } = setUp([[bad]]);
     for (const peerId of [bad, own, 'x']) await handlers.rejectedTxs(rejected({ peerId }));
     expect(published).toEqual([]);
@@ -205,7 +204,7 @@ describe('a rejected transaction', () => {
     ['of three bytes a character', '語'.repeat(20_000)],
     ['of emoji', '🤖'.repeat(15_000)],
     ['of control characters', '\u0001'.repeat(60_000)],
-  ])('with a reason that is %s passes the checks that others make', async (_what, reason) => {
+  ])('with a reason that is %s passes the checks of other nodes', async (_what, reason) => {
     const { handlers, published } = setUp();
     await handlers.rejectedTxs(rejected({ reason }));
     const bytes = published[0]?.bytes ?? new Uint8Array();
@@ -216,34 +215,34 @@ describe('a rejected transaction', () => {
 });
 
 describe('any report', () => {
-  const RECORDS = {
-    invalidBlocks: block(),
-    invalidSubtrees: subtree(urlOf(bad)),
-    rejectedTxs: record(encodeKafkaRejectedTx({ txId: HASH, reason: 'r', peerId: '' })),
-  };
+  const REPORT = { hash: HASH, peerUrl: urlOf(bad), txId: HASH, reason: 'r', peerId: '' };
   const KINDS = {
     invalidBlocks: 'invalid_block',
     invalidSubtrees: 'invalid_subtree',
     rejectedTxs: 'rejected_tx',
   } as const;
+  const DECODERS = {
+    invalidBlocks: decodeKafkaInvalidBlock,
+    invalidSubtrees: decodeKafkaInvalidSubtree,
+    rejectedTxs: decodeKafkaRejectedTx,
+  } as const;
   const names = Object.keys(KINDS) as (keyof typeof KINDS)[];
 
   test.each(names)('%s does nothing while the chain catches up or syncs', async (name) => {
     const { handlers, charged, published, outcomes } = setUp([[bad]], true);
-    await handlers[name](RECORDS[name]);
+    await handlers[name](record({ ok: true, message: REPORT }));
     expect([charged, published]).toEqual([[], []]);
     expect(outcomes(KINDS[name])).toEqual(['busy']);
   });
 
   test.each(names)('%s that cannot be decoded is counted and skipped', async (name) => {
     const { handlers, charged, published, metrics } = setUp([[bad]]);
-    const junk = ['', 'junk', '{"hash":"x"}', '\xff\xff\xff', '\x0a\x03abc', 'x'.repeat(70_000)];
-    for (const text of junk) await handlers[name](record(Buffer.from(text, 'latin1')));
-    const truncated = RECORDS[name].value;
-    for (let cut = 1; cut < 66; cut += 1) await handlers[name](record(truncated.subarray(0, cut)));
+    for (const bytes of ['', 'junk', 'x'.repeat(70_000)].map((text) => Buffer.from(text))) {
+      const value = DECODERS[name](bytes);
+      expect(value.ok).toBe(false);
+      if (!value.ok) await handlers[name](record(value));
+    }
     expect([charged, published]).toEqual([[], []]);
-    expect(metrics.count('teranode_p2p_reports_total', { kind: KINDS[name], outcome: 'undecodable' })).toBe(
-      junk.length + 65,
-    );
+    expect(metrics.count('teranode_p2p_reports_total', { kind: KINDS[name], outcome: 'undecodable' })).toBe(3);
   });
 });

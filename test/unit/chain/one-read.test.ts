@@ -4,12 +4,13 @@ import { Announcer } from '../../../src/announce/announcer.ts';
 import { BestBlockAnnouncer } from '../../../src/announce/best-block.ts';
 import { NodeStatusAnnouncer } from '../../../src/announce/node-status.ts';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
-import { guardView } from '../../../src/gossip/view.ts';
+import { guardViews } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
 import { SyncManager } from '../../../src/sync/sync-manager.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { FakeBlockchain } from '../../fakes/blockchain.ts';
+import { publisherTo } from '../../fakes/networks.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { tracked } from '../../fakes/tracked.ts';
 import { message, PEER, World } from '../handshake/fixture.ts';
@@ -35,19 +36,13 @@ async function everything() {
   const chain = tracked(blockchain, { log, metrics });
   await chain.start(new AbortController().signal);
   const published: { topic: string; message: Record<string, unknown> }[] = [];
-  const node = {
-    hostId: () => OWN,
-    publish: async (topic: string, bytes: Uint8Array) => {
-      published.push({ topic, message: JSON.parse(Buffer.from(bytes).toString()) });
-      return 'published' as const;
-    },
-  };
-  const notify = () => {};
-  const common = { node, chain, notify, clock, log, metrics };
-  const announcer = new Announcer(common, {
-    topics: { block: 'block', subtree: 'subtree', miningOn: 'mining_on' },
-    dataHubUrl: 'http://us',
+  const publisher = publisherTo(async (topic, bytes) => {
+    published.push({ topic, message: JSON.parse(Buffer.from(bytes).toString()) });
+    return 'published';
   });
+  const notify = () => {};
+  const common = { publisher, ownId: OWN, chain, notify, clock, log, metrics };
+  const announcer = new Announcer(common, { dataHubUrl: 'http://us' });
   const peers = [row('ahead', 40)];
   const sync = new SyncManager(
     {
@@ -63,14 +58,14 @@ async function everything() {
   const presents = { version: '', commitHash: '', clientName: '', listenMode: 'full' };
   const status = new NodeStatusAnnouncer(
     { ...common, blockAssembly: undefined, sync },
-    { topic: 'status', baseUrl: 'http://us', ...presents },
+    { baseUrl: 'http://us', ...presents },
   );
-  const bestBlock = new BestBlockAnnouncer(common, { topic: 'best_block' });
+  const bestBlock = new BestBlockAnnouncer(common);
   const world = new World();
   world.latestTip = () => chain.latestTip();
   const attribution = (kind: 'block' | 'subtree') =>
     new Attribution({ clock, metrics }, { kind, maxAnnouncements: 10, ttlMs: 1000 });
-  const view = guardView(
+  const [guarded] = guardViews(
     {
       ownId: OWN,
       blocks: attribution('block'),
@@ -78,8 +73,6 @@ async function everything() {
       chain,
       isBanned: () => false,
       sync,
-      connectedSinceMs: () => undefined,
-      prefixes: 1,
       clock,
     },
     {
@@ -91,7 +84,10 @@ async function everything() {
       dataHubUrls: { allowsPrivate: true, blacklist: [] },
       maxTargetRatio: 0,
     },
+    [{ name: 'p', node: {} }],
   );
+  if (guarded === undefined) throw new Error('no view');
+  const { view } = guarded;
   announcer.start();
   status.start();
   sync.start();
@@ -109,7 +105,7 @@ describe('a block notification at RUNNING', () => {
     await pass(13 * SECOND);
     expect(blockchain.subscribers).toBe(1);
     const said = (topic: string) => published.filter((each) => each.topic === topic).map((each) => each.message);
-    const statuses = said('status').length;
+    const statuses = said('node_status').length;
     const before = { tip: blockchain.readings, header: blockchain.headerCalls };
 
     const [hash] = blockchain.grow(1) as [BlockHash];
@@ -126,7 +122,7 @@ describe('a block notification at RUNNING', () => {
 
     expect(said('block')).toMatchObject([{ Hash: hash, Height: 20 }]);
     expect(said('mining_on')).toMatchObject([{ Hash: hash, Height: 20 }]);
-    expect(said('status').slice(statuses)).toMatchObject([{ best_block_hash: hash, best_height: 20 }]);
+    expect(said('node_status').slice(statuses)).toMatchObject([{ best_block_hash: hash, best_height: 20 }]);
     expect(said('best_block')).toEqual([{ Height: 20, Hash: hash }]);
     expect(world.sent.map(({ text }) => JSON.parse(text))).toMatchObject([
       { type: 'verack', bestHeight: 20, bestHash: hash },

@@ -1,22 +1,13 @@
 // The pipeline on a node: what the rules ask of the node.
 import { afterEach, expect, test } from 'vitest';
-import { attachGossip, type Gossip, type GossipDependencies, type TopicNames } from '../../../src/gossip/attach.ts';
+import { attachGossip, type Gossip, type GossipDependencies } from '../../../src/gossip/attach.ts';
 import type { P2PNode, TopicHandler } from '../../../src/ports/p2p-node.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peer } from '../../fakes/ban-parts.ts';
+import { networkOf } from '../../fakes/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
 const [author, own] = [peer(1), peer(2)];
-const TOPICS: TopicNames = {
-  block: 'block',
-  subtree: 'subtree',
-  mining_on: 'mining_on',
-  handshake: 'handshake',
-  rejected_tx: 'rejected_tx',
-  node_status: 'node_status',
-  best_block: 'best_block',
-};
-
 let gossip: Gossip | undefined;
 afterEach(() => gossip?.stop());
 
@@ -24,11 +15,12 @@ function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
   const clock = new FakeClock();
   const handlers = new Map<string, TopicHandler>();
   const node = {
-    hostId: () => own,
     setTopicHandler: (name: string, handler: TopicHandler) => void handlers.set(name, handler),
     ...(connectedSinceMs === undefined ? {} : { connectedSinceMs }),
   };
   const deps = {
+    networks: [networkOf('p', node)],
+    ownId: own,
     node,
     clock,
     metrics: new RecordedMetrics(),
@@ -39,7 +31,6 @@ function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
     bestBlockAsked: () => {},
   };
   gossip = attachGossip(deps as unknown as GossipDependencies, {
-    topics: [TOPICS],
     policy: {
       powLimitBits: NETWORKS.regtest.powLimitBits,
       verifiesHeaderPow: true,
@@ -54,7 +45,7 @@ function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
   });
   const bytes = Buffer.from(JSON.stringify({ PeerID: author }));
   const hear = (seqno: bigint) =>
-    handlers.get('best_block')?.({ topic: 'best_block', bytes, author, receivedFrom: author, seqno });
+    handlers.get('p-best_block')?.({ topic: 'p-best_block', bytes, author, receivedFrom: author, seqno });
   return { clock, hear };
 }
 

@@ -3,9 +3,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Effect } from '../../../src/gossip/effects.ts';
+import { decodersOf } from '../../../src/gossip/messages.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
-import { guardView } from '../../../src/gossip/view.ts';
+import { guardViews } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
+import { GO_P2P } from '../../../src/wire/format.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -14,14 +16,34 @@ const BURST = 20;
 const PER_SECOND = 2;
 const [OWN, HONEST, ATTACKER] = [peer(99), peer(1), peer(2)];
 
-function setUp(options: { prefixes?: number; execute?: () => void; connectedSinceMs?: () => number } = {}) {
+interface SetUp {
+  /** Names of the networks; default one. */
+  readonly networks?: readonly string[];
+  /** Whether each has a node of its own. */
+  readonly ownNodes?: boolean;
+  readonly execute?: () => void;
+  readonly connectedSinceMs?: () => number;
+}
+
+interface Heard {
+  readonly author?: PeerId;
+  readonly receivedFrom?: PeerId;
+  readonly network?: string;
+  /** Default: the network's own. */
+  readonly topic?: string;
+  readonly hash?: bigint;
+}
+
+function setUp(options: SetUp = {}) {
   const clock = new FakeClock();
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const bounds = { maxAnnouncements: 100_000, ttlMs: 3_600_000 };
   const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...bounds });
   const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...bounds });
-  const view = guardView(
+  const makeNode = () => ({ connectedSinceMs: options.connectedSinceMs ?? (() => undefined) });
+  const shared = makeNode();
+  const views = guardViews(
     {
       ownId: OWN,
       blocks,
@@ -29,8 +51,6 @@ function setUp(options: { prefixes?: number; execute?: () => void; connectedSinc
       chain: { heightOf: () => undefined, tip: () => undefined, isSyncing: () => false },
       isBanned: () => false,
       sync: { syncPeer: () => undefined },
-      connectedSinceMs: options.connectedSinceMs ?? (() => undefined),
-      prefixes: options.prefixes ?? 1,
       clock,
     },
     {
@@ -42,6 +62,7 @@ function setUp(options: { prefixes?: number; execute?: () => void; connectedSinc
       dataHubUrls: { allowsPrivate: true, blacklist: [] },
       maxTargetRatio: 0,
     },
+    (options.networks ?? ['a']).map((name) => ({ name, node: options.ownNodes ? makeNode() : shared })),
   );
   const offences: Effect[] = [];
   const execute = (effects: readonly Effect[]) => {
@@ -51,15 +72,17 @@ function setUp(options: { prefixes?: number; execute?: () => void; connectedSinc
       if (effect.type === 'attribute_subtree') subtrees.record(effect.hash, effect);
     }
   };
-  const handler = topicPipeline('subtree', { view, execute, isShadow: () => false, clock, log, metrics });
-  const hear = (seqno: bigint, { author = HONEST, receivedFrom = HONEST, topic = 'a-subtree', hash = seqno } = {}) =>
-    handler({
-      topic,
-      bytes: subtree(author, hash),
-      author,
-      receivedFrom,
-      seqno,
-    });
+  const deps = { decode: decodersOf(GO_P2P), execute, isShadow: () => false, clock, log, metrics };
+  const handlers = new Map(
+    views.map(({ network, view }) => [network.name, topicPipeline('subtree', { ...deps, view })] as const),
+  );
+  const hear = (seqno: bigint, heard: Heard = {}) => {
+    const { author = HONEST, receivedFrom = HONEST, network = 'a', hash = seqno } = heard;
+    const handler = handlers.get(network);
+    if (handler === undefined) throw new Error(`no network ${network}`);
+    const topic = heard.topic ?? `${network}-subtree`;
+    return handler({ topic, bytes: subtree(author, hash), author, receivedFrom, seqno });
+  };
   return { clock, metrics, log, offences, hear };
 }
 
@@ -210,10 +233,10 @@ test('accepts each message of an author below its rate, unscored, in 200 random 
 });
 
 test('passes a message once under another prefix without a token; repetitions take one', () => {
-  const { hear, metrics, offences } = setUp({ prefixes: 3 });
+  const { hear, metrics, offences } = setUp({ networks: ['a', 'b', 'c'] });
   expect(hear(1n, { hash: 7n })).toBe('accept');
-  for (const topic of ['b-subtree', 'c-subtree']) expect(hear(2n, { hash: 7n, topic })).toBe('accept');
-  const again = Array.from({ length: 50_000 }, (_each, i) => hear(BigInt(3 + i), { hash: 7n, topic: 'b-subtree' }));
+  for (const network of ['b', 'c']) expect(hear(2n, { hash: 7n, network })).toBe('accept');
+  const again = Array.from({ length: 50_000 }, (_each, i) => hear(BigInt(3 + i), { hash: 7n, network: 'b' }));
   expect(again.filter((verdict) => verdict === 'accept')).toEqual([]);
   const count = (reason: string) => metrics.count('teranode_p2p_gossip_messages_total', { reason });
   expect({ free: count('other_prefix'), repeated: count('duplicate'), over: count('author_rate') }).toEqual({
@@ -222,6 +245,21 @@ test('passes a message once under another prefix without a token; repetitions ta
     over: 50_000 - BURST + 1,
   });
   expect(offences).toHaveLength(1);
+});
+
+test('two nodes whose networks have the same topic names: a message is forwarded in both and counts once', () => {
+  const { hear, metrics, clock, offences } = setUp({ networks: ['a', 'b'], ownNodes: true });
+  const topic = 'same-subtree';
+  expect(hear(100n, { hash: 7n, topic })).toBe('accept');
+  expect(hear(900n, { hash: 7n, topic, network: 'b' })).toBe('accept');
+  expect(hear(901n, { hash: 7n, topic, network: 'b' })).toBe('ignore');
+  const count = (reason: string) => metrics.count('teranode_p2p_gossip_messages_total', { reason });
+  expect([count('processed'), count('other_prefix'), count('duplicate')]).toEqual([1, 1, 1]);
+  // Each node numbers its messages by itself: a high number in one network makes no low number in the other a replay.
+  clock.advance(60_000);
+  expect(hear(101n, { topic })).toBe('accept');
+  expect(hear(100n, { topic, network: 'b' })).toBe('ignore');
+  expect(offences).toEqual([]);
 });
 
 test('logs failures of our handler at once, then once per ten seconds with their number', () => {

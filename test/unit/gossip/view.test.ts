@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { OwnTip } from '../../../src/chain/tracker.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
-import { guardView, type PolicyOptions } from '../../../src/gossip/view.ts';
+import { guardViews, type PolicyOptions } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
 import { targetFromCompact } from '../../../src/wire/header.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
@@ -33,11 +33,10 @@ function setUp(options: Partial<PolicyOptions> = {}) {
     },
     isBanned: (id: string) => id === other,
     sync: { syncPeer: () => undefined },
-    connectedSinceMs: (id: string) => connections.get(id),
-    prefixes: 1,
     clock,
   };
-  const view = guardView(deps, {
+  const node = { connectedSinceMs: (id: string) => connections.get(id) };
+  const policy = {
     powLimitBits: NETWORKS.mainnet.powLimitBits,
     verifiesHeaderPow: true,
     requiresHeader: false,
@@ -46,7 +45,10 @@ function setUp(options: Partial<PolicyOptions> = {}) {
     dataHubUrls: { allowsPrivate: false, blacklist: ['bad.example.com'] },
     maxTargetRatio: 16,
     ...options,
-  });
+  };
+  const [guarded] = guardViews(deps, policy, [{ name: 'p', node }]);
+  if (guarded === undefined) throw new Error('no view');
+  const { view } = guarded;
   const tipAged = (ageMs: number) => {
     chain.tip = { hash: HASH, height: 7, target: TARGET, time: Math.floor((clock.now() - ageMs) / 1000) };
   };

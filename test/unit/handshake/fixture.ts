@@ -4,9 +4,11 @@ import { vi } from 'vitest';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import type { ChainTip } from '../../../src/handshake/answer.ts';
 import { Handshake, type HandshakeOptions } from '../../../src/handshake/handshake.ts';
+import type { HandshakeNetwork } from '../../../src/handshake/topic-versions.ts';
 import type { PeerPatch } from '../../../src/peers/registry.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
 import type { DirectStream, JoinedTopic } from '../../../src/ports/p2p-node.ts';
+import { GO_P2P } from '../../../src/wire/format.ts';
 import { encodeHandshake, type HandshakeMessage } from '../../../src/wire/handshake.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
@@ -61,7 +63,8 @@ export class World {
   make(options: Partial<HandshakeOptions> = {}): Handshake {
     return new Handshake(
       {
-        node: this.node(),
+        node: this.node,
+        ownId: this.ownId,
         chain: { latestTip: () => this.latestTip() },
         registry: { heard: (peerId, patch) => this.heard.push({ peerId, patch }) },
         isConnected: (peerId) => this.connected.has(peerId),
@@ -74,7 +77,7 @@ export class World {
         random: () => 0.5,
       },
       {
-        networks: [{ topicPrefix: PREFIX, topic: TOPIC }],
+        networks: [this.network(PREFIX, TOPIC)],
         userAgent: 'teranode/bitcoin/v9.9.9',
         dataHubUrl: 'http://us.example/api/v1',
         services: 1n,
@@ -86,28 +89,34 @@ export class World {
     );
   }
 
-  private node() {
-    return {
-      hostId: () => this.ownId,
-      publish: async (topic: string, bytes: Uint8Array) => {
-        this.published.push({ topic, text: Buffer.from(bytes).toString() });
-        return 'published' as const;
-      },
-      sendToPeer: async (peerId: PeerId, bytes: Uint8Array) => {
-        await this.send(peerId);
-        this.sent.push({ peerId, text: Buffer.from(bytes).toString() });
-      },
-      disconnectPeer: async (peerId: PeerId) => {
-        this.disconnected.push(peerId);
-      },
-      getTopic: (name: string): JoinedTopic => ({
-        name,
-        subscribers: () => this.subscribers.get(name) ?? [],
-        mesh: () => [],
-      }),
-      updatePeerHeight: (peerId: PeerId, height: number) => void this.heights.set(peerId, height),
-    };
+  /** Everybody is connected to each network's node, unless `isConnected` says otherwise. */
+  network(
+    topicPrefix: string,
+    topic: string,
+    isConnected: HandshakeNetwork['isConnected'] = () => true,
+  ): HandshakeNetwork {
+    return { topicPrefix, topic, wire: GO_P2P, node: this.node, isConnected };
   }
+
+  readonly node = {
+    publish: async (topic: string, bytes: Uint8Array) => {
+      this.published.push({ topic, text: Buffer.from(bytes).toString() });
+      return 'published' as const;
+    },
+    sendToPeer: async (peerId: PeerId, bytes: Uint8Array) => {
+      await this.send(peerId);
+      this.sent.push({ peerId, text: Buffer.from(bytes).toString() });
+    },
+    disconnectPeer: async (peerId: PeerId) => {
+      this.disconnected.push(peerId);
+    },
+    getTopic: (name: string): JoinedTopic => ({
+      name,
+      subscribers: () => this.subscribers.get(name) ?? [],
+      mesh: () => [],
+    }),
+    updatePeerHeight: (peerId: PeerId, height: number) => void this.heights.set(peerId, height),
+  };
 
   /** Types of what was sent to a peer. */
   typesTo(peerId: PeerId): string[] {

@@ -17,7 +17,7 @@ function inThePlaceOf(data: string): { world: World; handshake: Handshake } {
   const world = new World();
   world.ownId = peerId as PeerId;
   world.tip = { height: bestHeight, hash: bestHash };
-  const networks = [{ topicPrefix: said.topicPrefix, topic: TOPIC }];
+  const networks = [world.network(said.topicPrefix, TOPIC)];
   return { world, handshake: world.make({ ...said, networks, topicSize: 0 }) };
 }
 

@@ -8,9 +8,9 @@ import { FakeStream, message, OLD_PREFIX, OLD_TOPIC, PEER, PREFIX, pass, TOPIC, 
 
 const SECOND = 1000;
 const BOTH = [
-  { topicPrefix: PREFIX, topic: TOPIC },
-  { topicPrefix: OLD_PREFIX, topic: OLD_TOPIC },
-];
+  [PREFIX, TOPIC],
+  [OLD_PREFIX, OLD_TOPIC],
+] as const;
 let world: World;
 let handshake: Handshake;
 
@@ -227,7 +227,7 @@ describe('a handshake from another network', () => {
 describe('a node between two networks', () => {
   beforeEach(async () => {
     await handshake.stop();
-    handshake = world.make({ networks: BOTH, topicSize: 0 });
+    handshake = world.make({ networks: BOTH.map(([prefix, topic]) => world.network(prefix, topic)), topicSize: 0 });
   });
 
   test('accepts a further prefix and answers with the same prefix', async () => {

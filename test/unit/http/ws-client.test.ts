@@ -1,5 +1,5 @@
-// Who is too slow, with the times of the program: a client behind a kernel that takes megabytes and then waits until there is room again for many,
-// as Linux does.
+// Which clients are too slow, with the program's own times. As on Linux, the kernel buffers megabytes and then waits
+// until there is room for many.
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { WsClient } from '../../../src/adapters/http/websocket/client.ts';
@@ -81,13 +81,13 @@ function closeCodeOf(scene: Scene): number | undefined {
       now: () => clock.monotonic(),
       sent: metrics.counter('sent'),
       lost: metrics.counter('lost'),
-      onGone: () => undefined,
+      onDisconnect: () => undefined,
     },
     { bufferFrames: 4000, wantsLost: true, times: TIMES, pingBytes: PING_BYTES },
   );
-  client.begin(Buffer.alloc(300), () => () => undefined);
+  client.start(Buffer.alloc(300), () => () => undefined);
   for (let ms = 0; ms < 300_000 && connection.closeCode === undefined; ms += STEP_MS) {
-    client.take({ bytes: Buffer.alloc(33_000), frames: 100 });
+    client.receive({ bytes: Buffer.alloc(33_000), frames: 100 });
     connection.step();
     clock.advance(STEP_MS);
     if (ms % 1000 === 0) client.check();
@@ -95,18 +95,18 @@ function closeCodeOf(scene: Scene): number | undefined {
   return connection.closeCode;
 }
 
-describe.each([1, 5, 40])('with a kernel that takes %i MiB for it', (mib) => {
+describe.each([1, 5, 40])('with a kernel that buffers %i MiB', (mib) => {
   const kernelBytes = mib * MIB;
 
-  test.each([70_000, 100_000, 1_000_000])('a client that reads %i bytes a second is not stalled', (readBytes) => {
+  test.each([70_000, 100_000, 1_000_000])('does not close a client that reads %i bytes per second', (readBytes) => {
     expect(closeCodeOf({ kernelBytes, readBytes, answersPings: true })).toBeUndefined();
   });
 
-  test('one that reads nothing is', () => {
+  test('closes a client that reads nothing', () => {
     expect(closeCodeOf({ kernelBytes, readBytes: 0, answersPings: true })).toBe(4008);
   });
 
-  test('and so is one that reads and answers no ping', () => {
+  test('closes a client that reads but answers no ping', () => {
     expect(closeCodeOf({ kernelBytes, readBytes: 100_000, answersPings: false })).toBe(4008);
   });
 });

@@ -4,7 +4,7 @@ import { P2PError } from '../../../src/lib/errors.ts';
 import { parseKafkaUrl } from '../../../src/settings/kafka-url.ts';
 
 describe('Kafka URLs', () => {
-  test('several brokers and every parameter', () => {
+  test('may have several brokers and every parameter', () => {
     const text =
       'kafka://a:9092,b.example:9093,[::1]:9094/blocks-x?partitions=8&replication=3&retention=60000&segment_bytes=33554432&flush_bytes=64&flush_messages=1&flush_frequency=1s&consumer_ratio=4&replay=0';
     expect(parseKafkaUrl(text)).toEqual({
@@ -24,7 +24,7 @@ describe('Kafka URLs', () => {
     });
   });
 
-  test('defaults; ours flushes within 20 ms', () => {
+  test('have defaults, with a flush interval of 20 ms', () => {
     expect(parseKafkaUrl('memory://host/t')).toMatchObject({
       scheme: 'memory',
       brokers: ['host:9092'],
@@ -40,7 +40,7 @@ describe('Kafka URLs', () => {
     });
   });
 
-  test('consumers are at least one', () => {
+  test('give at least one consumer', () => {
     expect(parseKafkaUrl('kafka://a/t?partitions=2&consumer_ratio=32').consumers).toBe(1);
   });
 
@@ -59,11 +59,11 @@ describe('Kafka URLs', () => {
     'kafka://a/t?flush_frequency=soon',
     'kafka://a/t?replay=2',
     'kafka://a/t u',
-  ])('%s is refused', (text) => {
+  ])('that have %s are refused', (text) => {
     expect(() => parseKafkaUrl(text)).toThrow(P2PError);
   });
 
-  test('any text parses or is refused with a code', () => {
+  test('parse from any text, or are refused with a code', () => {
     const text = fc.oneof(
       fc.string(),
       fc.string().map((rest) => `kafka://a:1/t?${rest}`),

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { errorsDocument } from '../../../scripts/docs-errors.ts';
 import { serializeError } from '../../../src/adapters/logging/logger.ts';
-import { P2PError } from '../../../src/lib/errors.ts';
+import { ERROR_CODES, P2PError } from '../../../src/lib/errors.ts';
 import { REPO } from '../../support/repo.ts';
 
 test('docs/errors.md is the table of codes', () => {
@@ -19,4 +19,29 @@ test('an error is logged with its code, details and causes, texts cut', () => {
   expect(logged).toMatchObject({ name: 'P2PError', code: 'TIMEOUT', message: 'too late', details: { ms: 5 } });
   expect(JSON.stringify(logged).length).toBeLessThan(3000);
   expect(JSON.stringify(logged)).toContain('deep');
+});
+
+test.each([
+  ['INPUT_INVALID', 400, 'INPUT_INVALID', 'INVALID_ARGUMENT'],
+  ['ADDRESS_INVALID', 400, 'INPUT_INVALID', 'INVALID_ARGUMENT'],
+  ['PEER_UNREACHABLE', 502, 'PEER_UNREACHABLE', 'INTERNAL'],
+  ['NODE_NOT_STARTED', 503, 'NOT_READY', 'UNAVAILABLE'],
+  ['STORE_UNAVAILABLE', 503, 'STORE_UNAVAILABLE', 'UNAVAILABLE'],
+  ['TIMEOUT', 504, 'TIMEOUT', 'DEADLINE_EXCEEDED'],
+] as const)('%s answers a request with HTTP %i %s and gRPC %s', (code, httpStatus, problem, grpc) => {
+  expect(ERROR_CODES[code]).toMatchObject({ http: { status: httpStatus, code: problem }, grpc });
+});
+
+test('every other code answers a request with an internal error, whose text stays in the log', () => {
+  const answered = [
+    'INPUT_INVALID',
+    'ADDRESS_INVALID',
+    'PEER_UNREACHABLE',
+    'NODE_NOT_STARTED',
+    'STORE_UNAVAILABLE',
+    'TIMEOUT',
+  ];
+  const others = Object.entries(ERROR_CODES).filter(([code]) => !answered.includes(code));
+  expect(others).toHaveLength(14);
+  for (const [code, { http, grpc }] of others) expect([code, http, grpc]).toEqual([code, undefined, 'INTERNAL']);
 });

@@ -14,6 +14,6 @@ test.each([
   expect(parseDuration(formatDuration(ms))).toBe(ms);
 });
 
-test.each(['', '5', 'h', '1x', '1h ', '-1s', '1h30', 's1', '1..5s'])('%j is none', (text) => {
+test.each(['', '5', 'h', '1x', '1h ', '-1s', '1h30', 's1', '1..5s'])('rejects %j', (text) => {
   expect(parseDuration(text)).toBeUndefined();
 });

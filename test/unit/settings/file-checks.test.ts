@@ -1,4 +1,4 @@
-// Files that settings name: all that is wrong with them is told before a node starts, each with its setting.
+// Files that settings name: all problems are reported before a node starts, each with its setting.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -43,13 +43,13 @@ describe('files that settings name', () => {
       { ...HTTPS, p2p_port: 'x', server_keyFile: garbage, embedded_chain_headers: folder },
       ['p2p_port', 'server_keyFile', 'embedded_chain_headers'],
     ],
-  ])('%j: told with key, value, origin and what would be right', (env, keys) => {
+  ])('%j: reported with key, value, origin and what is expected', (env, keys) => {
     const problems = refused(env);
     expect(problems.map(({ key }) => key)).toEqual(keys);
-    for (const { key, value, origin, wouldBeRight } of problems) {
+    for (const { key, value, origin, expected } of problems) {
       expect(value).toBe(env[key]);
       expect(origin).toBe(`environment ${key}`);
-      expect(wouldBeRight.length).toBeGreaterThan(20);
+      expect(expected.length).toBeGreaterThan(20);
     }
   });
 
@@ -61,11 +61,11 @@ describe('files that settings name', () => {
       { server_certFile: garbage, KAFKA_TLS_CA_FILE: garbage, server_caFile: '/nonexistent' },
     ],
     ['those of a broker within the process', { KAFKA_ENABLE_TLS: 'true', KAFKA_TLS_CA_FILE: garbage }],
-  ])('%s are no problem', (_what, env) => {
+  ])('accepts %s', (_what, env) => {
     expect(() => loadText(MINIMAL_SETTINGS, env, { checksFiles: true })).not.toThrow();
   });
 
-  test('settings can be looked at on a machine that lacks the files', () => {
+  test('settings can be printed on a machine without the files', () => {
     expect(() => loadText(MINIMAL_SETTINGS, { ...HTTPS, server_certFile: '/nonexistent' })).not.toThrow();
   });
 });

@@ -1,4 +1,4 @@
-// Real settings files under several contexts; what is refused, and how it is told.
+// Real settings files in several contexts; which values are refused, and how.
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -107,22 +107,22 @@ describe('the settings that Teranode ships', () => {
     });
   });
 
-  test('without a key of one’s own the shipped admin key is refused, and not shown', () => {
+  test('refuses the admin key that Teranode ships, without showing it', () => {
     const problems = problemsOf(() => loadSettings({ folder: folderWith(), env: {} }));
     expect(problems).toEqual([
       {
         key: 'grpc_admin_api_key',
         value: '********',
         origin: expect.stringMatching(/^settings\.conf:\d+ grpc_admin_api_key$/),
-        wouldBeRight: expect.any(String),
+        expected: expect.any(String),
       },
     ]);
   });
 
-  test('a context whose values refer to unknown names is refused only where they are read', () => {
+  test('refuses unknown names only in settings that are read', () => {
     const folder = folderWith('teranode-2025-09-settings_local.conf');
     const problems = problemsOf(() => loadSettings({ folder, env: ADMIN_KEY, context: 'operator.mainnet.prod' }));
-    expect(problems.find(({ key }) => key === 'clientName')?.wouldBeRight).toContain('unknown name ${clientSuffix}');
+    expect(problems.find(({ key }) => key === 'clientName')?.expected).toContain('unknown name ${clientSuffix}');
     expect(
       loadSettings({ folder, env: { ...ADMIN_KEY, clientSuffix: '7' }, context: 'operator.mainnet.prod' }).settings
         .clientName,
@@ -160,7 +160,7 @@ describe('defaults and bounds', () => {
     });
   });
 
-  test('an empty number, boolean, duration or list takes the default; an empty public bootstrap list is none', () => {
+  test('an empty number, boolean, duration or list means the default; an empty p2p_dht_public_bootstrap means none', () => {
     const { settings } = loadText(
       `${MINIMAL_SETTINGS}p2p_conn_low_water =\np2p_enable_relay =\np2p_ban_duration =\np2p_listen_addresses =\np2p_dht_public_bootstrap =`,
     );
@@ -241,11 +241,11 @@ describe('defaults and bounds', () => {
     ['p2p_force_sync_peer', 'somebody'],
     ['p2p_block_topic', 'a topic'],
     ['p2p_policy_mode', 'maybe'],
-  ])('%s = %s is refused with what would be right', (key, value) => {
+  ])('refuses %s = %s and says what is expected', (key, value) => {
     const problems = problemsOf(() => loadText(MINIMAL_SETTINGS, { [key]: value }));
     expect(problems).toHaveLength(1);
     expect(problems[0]?.origin).toBe(`environment ${key}`);
-    expect(problems[0]?.wouldBeRight.length).toBeGreaterThan(5);
+    expect(problems[0]?.expected.length).toBeGreaterThan(5);
   });
 
   test.each([
@@ -267,11 +267,11 @@ describe('defaults and bounds', () => {
       ['/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN'],
     ],
     ['p2p_policy_shadow_rules', 'Author_Rate | replay', ['author_rate', 'replay']],
-  ])('%s = %s is taken', (key, value, expected) => {
+  ])('accepts %s = %s', (key, value, expected) => {
     expect(loadText(MINIMAL_SETTINGS, { [key]: value }).settings).toMatchObject({ [key]: expected });
   });
 
-  test('every advertised address that is taken is one for the node too', () => {
+  test('every accepted p2p_advertise_addresses value is usable by the node', () => {
     for (const host of [
       '1.2.3.4',
       'x.example',
@@ -296,7 +296,7 @@ describe('defaults and bounds', () => {
       }
   });
 
-  test('rules between settings run whenever their own inputs are right, so that all is told at once', () => {
+  test('rules between settings run when their own inputs are valid, so that all problems are reported at once', () => {
     const problems = problemsOf(() =>
       loadText(MINIMAL_SETTINGS, {
         p2p_port: 'x',
@@ -322,7 +322,7 @@ describe('defaults and bounds', () => {
     expect(wrongInput.map(({ key }) => key)).toEqual(['p2p_conn_high_water']);
   });
 
-  test('a settings file that is none is told beside the settings that are wrong', () => {
+  test('reports an unreadable settings file together with invalid settings', () => {
     const folder = folderWith();
     mkdirSync(join(folder, 'settings_local.conf'));
     const problems = problemsOf(() => loadSettings({ folder, env: { ...ADMIN_KEY, p2p_port: 'x' } }));
@@ -331,13 +331,13 @@ describe('defaults and bounds', () => {
         key: 'settings_local.conf',
         value: join(folder, 'settings_local.conf'),
         origin: 'file',
-        wouldBeRight: expect.stringContaining('a readable text file'),
+        expected: expect.stringContaining('a readable text file'),
       },
       expect.objectContaining({ key: 'p2p_port' }),
     ]);
   });
 
-  test('passwords are masked wherever a URL may hold one, and other secrets as a whole', () => {
+  test('masks passwords in URLs, and other secrets completely', () => {
     const { effective } = loadText(MINIMAL_SETTINGS, {
       blockchain_store: 'postgres://u:pa@ss@h/db?sslmode=disable&sslpassword=hidden1',
       p2p_ban_store: 'postgres://h/db?user=u&password=hidden2',

@@ -1,4 +1,4 @@
-// The network where only the prefix of its topics is given.
+// The network inferred from the topic prefix.
 import { describe, expect, test } from 'vitest';
 import { fullTopicNames } from '../../../src/settings/topic-names.ts';
 import { loadText, MINIMAL_SETTINGS, problemsOf } from '../../support/settings.ts';
@@ -12,7 +12,7 @@ describe('a topic prefix without a network', () => {
     ['teranode/bitcoin/1.0.0/teratestnet', 'teratestnet'],
     ['bitcoin/TSTN', 'tstn'],
     ['stn', 'stn'],
-  ])('%s is of %s', (prefix, network) => {
+  ])('infers the network from %s: %s', (prefix, network) => {
     const { settings, effective } = loadText(prefixed(prefix));
     expect(settings).toMatchObject({ network, chainCfgParams_topicPrefix: prefix });
     expect(fullTopicNames(settings).block).toBe(`${prefix}-block`);
@@ -26,13 +26,13 @@ describe('a topic prefix without a network', () => {
     ['mainnet/bitcoin', 'bitcoin'],
     ['bitcoin/mainnet/', ''],
     ['bitcoin-mainnet', 'bitcoin-mainnet'],
-  ])('%s is of none that is known, and refused', (prefix, part) => {
+  ])('refuses the prefix %s, whose last part is no network', (prefix, part) => {
     const problems = problemsOf(() => loadText(prefixed(prefix)));
-    const wouldBeRight = `required: mainnet or testnet or stn or regtest or teratestnet or tstn; the last part of chainCfgParams_topicPrefix, "${part}", is none of these`;
-    expect(problems).toMatchObject([{ key: 'network', value: '', wouldBeRight }]);
+    const expected = `mainnet or testnet or stn or regtest or teratestnet or tstn (required); the last part of chainCfgParams_topicPrefix, "${part}", is not one of them`;
+    expect(problems).toMatchObject([{ key: 'network', value: '', expected }]);
   });
 
-  test('a network that is set stands, whatever the prefix ends in', () => {
+  test('an explicit network overrides the prefix', () => {
     const env = { chainCfgParams_topicPrefix: 'bitcoin/mainnet' };
     expect(loadText(MINIMAL_SETTINGS, env).settings.network).toBe('regtest');
     expect(loadText(MINIMAL_SETTINGS, { ...env, network: '' }).settings.network).toBe('mainnet');

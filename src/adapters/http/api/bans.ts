@@ -1,91 +1,129 @@
-// Operations on bans, and why somebody stands as he does.
+// API routes for bans, and for why a peer, an address or a DataHub host is banned or not.
 import { z } from 'zod';
-import type { NodeView } from '../../../ports/node-view.ts';
+import type { BanEntry } from '../../../domain/ban.ts';
+import type { AdminApi } from '../../../ports/admin-api.ts';
 import { HttpProblem } from '../server/http-problem.ts';
-import { type Operation, operation } from './operation.ts';
+import { type Api, answers, OF_BODY, OF_PATH, OF_QUERY } from './api.ts';
 import { BAN, EXPLANATION, PAGE, SUBJECT } from './schemas.ts';
 
 const MAX_REASON_CHARS = 200;
-const subject = SUBJECT.describe('An IP, a subnet or a peer id.');
+const BANS_PATH = '/api/v1/bans';
+const subject = SUBJECT.describe('IP address, subnet or peer ID.');
+/** Text of a query to a boolean; anything but true and false is refused. */
+const flag = z.preprocess((text) => (text === 'true' ? true : text === 'false' ? false : text), z.boolean());
 
-export function banOperations(view: NodeView): Operation[] {
-  return [listBans(view), addBan(view), removeBans(view), explain(view)];
+export function addBanRoutes(api: Api, admin: AdminApi): void {
+  addList(api, admin);
+  addAdd(api, admin);
+  addRemove(api, admin);
+  addExplain(api, admin);
 }
 
-function listBans(view: NodeView): Operation {
-  return operation({
-    id: 'listBans',
+function addList(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'GET',
-    path: '/api/v1/bans',
-    area: 'bans',
-    summary: 'Bans in force, a page of them.',
-    query: PAGE,
-    answer: z.object({ total: z.number(), bans: z.array(BAN) }),
-    run: ({ query: { offset, limit } }) => {
-      const all = view.bans();
-      return { total: all.length, bans: all.slice(offset, offset + limit) };
+    url: BANS_PATH,
+    config: { access: 'bans' },
+    schema: {
+      operationId: 'listBans',
+      tags: ['bans'],
+      summary: 'Lists the bans in force, one page at a time.',
+      querystring: PAGE,
+      response: answers(
+        z
+          .object({ total: z.number().describe('Number of bans on all pages.'), bans: z.array(BAN) })
+          .describe('A page of bans.'),
+        ...OF_QUERY,
+      ),
+    },
+    handler: async ({ query: { offset, limit } }) => {
+      const all = admin.bans();
+      return { total: all.length, bans: all.slice(offset, offset + limit).map(banAnswer) };
     },
   });
 }
 
-function addBan(view: NodeView): Operation {
-  return operation({
-    id: 'addBan',
+function addAdd(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'POST',
-    path: '/api/v1/bans',
-    area: 'bans',
-    summary: 'Bans an IP, a subnet or a peer. Answers when it is in force.',
-    body: z.strictObject({
-      subject,
-      untilMs: z.int().optional().describe('Unix time in milliseconds; default p2p_ban_default_duration from now.'),
-      reason: z.string().max(MAX_REASON_CHARS).optional(),
-    }),
-    answer: BAN,
-    run: ({ body }) => view.ban(body.subject, body.untilMs, body.reason),
+    url: BANS_PATH,
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'addBan',
+      tags: ['bans'],
+      summary: 'Bans an IP address, a subnet or a peer. Responds when the ban is in force.',
+      body: z.strictObject({
+        subject,
+        untilMs: z
+          .int()
+          .optional()
+          .describe('End of the ban in Unix milliseconds. Default: p2p_ban_default_duration from now.'),
+        reason: z.string().max(MAX_REASON_CHARS).optional(),
+      }),
+      response: answers(BAN, ...OF_BODY),
+    },
+    handler: async ({ body }) => banAnswer(await admin.ban(body.subject, body.untilMs, body.reason)),
   });
 }
 
-function removeBans(view: NodeView): Operation {
-  return operation({
-    id: 'removeBans',
+function addRemove(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'DELETE',
-    path: '/api/v1/bans',
-    area: 'bans',
-    summary: 'Lifts the ban of one subject, or with all=true every one. With it go scores and dial back-off.',
-    query: z.strictObject({ subject: subject.optional(), all: z.boolean().optional() }),
-    answer: z.object({ lifted: z.boolean().describe('False when there was nothing to lift.') }),
-    run: async ({ query }) => {
+    url: BANS_PATH,
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'removeBans',
+      tags: ['bans'],
+      summary: 'Lifts the ban of one subject, or with all=true all bans. Also resets its scores and dial back-off.',
+      querystring: z.strictObject({ subject: subject.optional(), all: flag.optional() }),
+      response: answers(
+        z
+          .object({ lifted: z.boolean().describe('False when there was no such ban.') })
+          .describe('The ban is lifted, if there was one.'),
+        ...OF_BODY,
+        ...OF_QUERY,
+      ),
+    },
+    handler: async ({ query }) => {
       if ((query.subject === undefined) === (query.all !== true)) {
-        throw new HttpProblem(400, 'INPUT_INVALID', 'give subject=… or all=true');
+        throw new HttpProblem(400, 'INPUT_INVALID', 'query: expected either subject=… or all=true');
       }
-      if (query.subject !== undefined) return { lifted: await view.unban(query.subject) };
-      const lifted = view.bans().length > 0;
-      await view.clearBans();
+      if (query.subject !== undefined) return { lifted: await admin.unban(query.subject) };
+      const lifted = admin.bans().length > 0;
+      await admin.clearBans();
       return { lifted };
     },
   });
 }
 
-function explain(view: NodeView): Operation {
-  return operation({
-    id: 'explain',
+function addExplain(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'GET',
-    path: '/api/v1/explain/:subject',
-    area: 'bans',
-    summary: 'Why a peer, an address or the host of a DataHub stands as it does.',
-    params: z.object({ subject: SUBJECT.describe('A peer id, an IP, a subnet (its slash as %2F), or a host.') }),
-    answer: EXPLANATION,
-    run: ({ params }) => {
-      const found = view.explain(params.subject);
+    url: '/api/v1/explain/:subject',
+    config: { access: 'explain' },
+    schema: {
+      operationId: 'explain',
+      tags: ['bans'],
+      summary: 'Returns the scores, offences and bans of a peer, an address or a DataHub host.',
+      params: z.object({ subject: SUBJECT.describe('Peer ID, IP address, subnet (its slash as %2F), or host name.') }),
+      response: answers(EXPLANATION, ...OF_PATH),
+    },
+    handler: async ({ params }) => {
+      const found = admin.explain(params.subject);
       return {
         ...found,
         scores: [...found.scores],
         shadowScores: [...found.shadowScores],
         offences: [...found.offences],
-        inForce: [...found.inForce],
+        inForce: found.inForce.map(banAnswer),
         withheld: [...found.withheld],
         addressesSeen: [...found.addressesSeen],
       };
     },
   });
+}
+
+/** A ban as the API shows it. */
+function banAnswer({ causedBy, ...ban }: BanEntry): z.input<typeof BAN> {
+  return { ...ban, because: causedBy };
 }

@@ -1,87 +1,104 @@
-// Operations that show this node itself, and what gossip brought lately.
+// API routes for this node itself, and for what it received and sent lately.
 import { z } from 'zod';
-import { MAX_RECENT, type NodeView, type RecentAnnouncement } from '../../../ports/node-view.ts';
-import { type Operation, operation } from './operation.ts';
+import { type AdminApi, MAX_RECENT, type RecentAnnouncement } from '../../../ports/admin-api.ts';
+import { type Api, answers, OF_QUERY } from './api.ts';
 import { ANNOUNCEMENT, SETTING, SYNC, TOPIC, VERDICT } from './schemas.ts';
 
-const recent = z.object({ limit: z.int().min(1).max(MAX_RECENT).default(100) });
+const RECENT = z.object({
+  limit: z.coerce.number().int().min(1).max(MAX_RECENT).default(100).describe('Maximum number of entries to return.'),
+});
 
-export function nodeOperations(view: NodeView): Operation[] {
-  return [getSync(view), listSettings(view), listTopics(view), listAnnouncements(view), listVerdicts(view)];
+export function addNodeRoutes(api: Api, admin: AdminApi): void {
+  addState(api, admin);
+  addTopics(api, admin);
+  addRecent(api, admin);
 }
 
-function getSync(view: NodeView): Operation {
-  return operation({
-    id: 'getSync',
+function addState(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'GET',
-    path: '/api/v1/sync',
-    area: 'node',
-    summary: 'Where this node stands, and from whom it catches up.',
-    answer: SYNC,
-    run: () => view.sync(),
+    url: '/api/v1/sync',
+    config: { access: 'sync' },
+    schema: {
+      operationId: 'getSync',
+      tags: ['node'],
+      summary: "Returns this node's FSM state and best block, and the peer it syncs from.",
+      response: answers(SYNC),
+    },
+    handler: async () => admin.sync(),
+  });
+  api.route({
+    method: 'GET',
+    url: '/api/v1/settings',
+    config: { access: 'settings' },
+    schema: {
+      operationId: 'listSettings',
+      tags: ['node'],
+      summary: 'Lists the settings in force. Secrets are masked.',
+      response: answers(z.object({ settings: z.array(SETTING) }).describe('All settings.')),
+    },
+    handler: async () => ({ settings: [...admin.settings()] }),
   });
 }
 
-function listSettings(view: NodeView): Operation {
-  return operation({
-    id: 'listSettings',
+function addTopics(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'GET',
-    path: '/api/v1/settings',
-    area: 'node',
-    summary: 'Every setting as it is in force, secrets masked.',
-    answer: z.object({ settings: z.array(SETTING) }),
-    run: () => ({ settings: [...view.settings()] }),
-  });
-}
-
-function listTopics(view: NodeView): Operation {
-  return operation({
-    id: 'listTopics',
-    method: 'GET',
-    path: '/api/v1/topics',
-    area: 'gossip',
-    summary: 'Gossip topics and who is in them.',
-    answer: z.object({ topics: z.array(TOPIC) }),
-    run: () => ({
-      topics: view
+    url: '/api/v1/topics',
+    config: { access: 'topics' },
+    schema: {
+      operationId: 'listTopics',
+      tags: ['gossip'],
+      summary: 'Lists the gossip topics with their subscribers and mesh peers.',
+      response: answers(z.object({ topics: z.array(TOPIC) }).describe('All topics of this node.')),
+    },
+    handler: async () => ({
+      topics: admin
         .topics()
         .map(({ name, subscribers, mesh }) => ({ name, subscribers: [...subscribers], mesh: [...mesh] })),
     }),
   });
 }
 
-function listAnnouncements(view: NodeView): Operation {
-  return operation({
-    id: 'listAnnouncements',
+function addRecent(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'GET',
-    path: '/api/v1/announcements',
-    area: 'gossip',
-    summary:
-      'Recent announcements, latest first; node statuses, which every node repeats, are told by the WebSocket alone.',
-    query: recent,
-    answer: z.object({ announcements: z.array(ANNOUNCEMENT) }),
-    run: ({ query: { limit } }) => ({ announcements: view.recentAnnouncements().slice(0, limit).map(written) }),
+    url: '/api/v1/announcements',
+    config: { access: 'announcements' },
+    schema: {
+      operationId: 'listAnnouncements',
+      tags: ['gossip'],
+      summary: 'Lists recent announcements, latest first, without node statuses, which only the WebSocket carries.',
+      querystring: RECENT,
+      response: answers(
+        z.object({ announcements: z.array(ANNOUNCEMENT) }).describe('Recent announcements.'),
+        ...OF_QUERY,
+      ),
+    },
+    handler: async ({ query: { limit } }) => ({
+      announcements: admin.recentAnnouncements().slice(0, limit).map(announcementAnswer),
+    }),
+  });
+  api.route({
+    method: 'GET',
+    url: '/api/v1/verdicts',
+    config: { access: 'verdicts' },
+    schema: {
+      operationId: 'listVerdicts',
+      tags: ['gossip'],
+      summary: 'Lists the validation results of recent gossip messages, latest first.',
+      querystring: RECENT,
+      response: answers(z.object({ verdicts: z.array(VERDICT) }).describe('Recent validation results.'), ...OF_QUERY),
+    },
+    handler: async ({ query: { limit } }) => ({ verdicts: admin.recentVerdicts().slice(0, limit) }),
   });
 }
 
-function listVerdicts(view: NodeView): Operation {
-  return operation({
-    id: 'listVerdicts',
-    method: 'GET',
-    path: '/api/v1/verdicts',
-    area: 'gossip',
-    summary: 'What was decided of recent gossip messages, latest first.',
-    query: recent,
-    answer: z.object({ verdicts: z.array(VERDICT) }),
-    run: ({ query: { limit } }) => ({ verdicts: view.recentVerdicts().slice(0, limit) }),
-  });
-}
-
-/** 64-bit numbers as JSON numbers. */
-function written(announcement: RecentAnnouncement): z.input<typeof ANNOUNCEMENT> {
+/** With 64-bit integers as JSON numbers. */
+function announcementAnswer(announcement: RecentAnnouncement): z.output<typeof ANNOUNCEMENT> {
   const plain = Object.entries(announcement).map(([name, value]) => [
     name,
     typeof value === 'bigint' ? Number(value) : value,
   ]);
-  return Object.fromEntries(plain) as z.input<typeof ANNOUNCEMENT>;
+  return Object.fromEntries(plain) as z.output<typeof ANNOUNCEMENT>;
 }

@@ -1,103 +1,120 @@
-// Operations on peers.
+// API routes for peers.
 import { z } from 'zod';
 import { P2PError } from '../../../lib/errors.ts';
-import type { NodeView } from '../../../ports/node-view.ts';
-import { parsePeerId } from '../../../wire/peer-id.ts';
+import type { AdminApi } from '../../../ports/admin-api.ts';
 import { HttpProblem } from '../server/http-problem.ts';
-import { type Operation, operation } from './operation.ts';
+import { type Api, answers, OF_BODY, OF_PATH } from './api.ts';
 import { PEER, PEER_ID, SCORE_REASON } from './schemas.ts';
 
 const MAX_MULTIADDR_CHARS = 1024;
-const params = z.object({ id: PEER_ID });
+const PARAMS = z.object({ id: PEER_ID });
+const PEERS_PATH = '/api/v1/peers';
 
-export function peerOperations(view: NodeView): Operation[] {
-  return [listPeers(view), getPeer(view), connectPeer(view), scorePeer(view), disconnectPeer(view)];
+export function addPeerRoutes(api: Api, admin: AdminApi): void {
+  addReads(api, admin);
+  addConnect(api, admin);
+  addScore(api, admin);
+  addDisconnect(api, admin);
 }
 
-function listPeers(view: NodeView): Operation {
-  return operation({
-    id: 'listPeers',
+function addReads(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'GET',
-    path: '/api/v1/peers',
-    area: 'peers',
-    summary: 'Exactly the connected peers.',
-    answer: z.object({ peers: z.array(PEER) }),
-    run: () => ({ peers: view.peers().map(written) }),
+    url: PEERS_PATH,
+    config: { access: 'peers' },
+    schema: {
+      operationId: 'listPeers',
+      tags: ['peers'],
+      summary: 'Lists the connected peers.',
+      response: answers(z.object({ peers: z.array(PEER) }).describe('The connected peers.')),
+    },
+    handler: async () => ({ peers: admin.peers().map(peerAnswer) }),
   });
-}
-
-function getPeer(view: NodeView): Operation {
-  return operation({
-    id: 'getPeer',
+  api.route({
     method: 'GET',
-    path: '/api/v1/peers/:id',
-    area: 'peers',
-    summary: 'One connected peer.',
-    params,
-    answer: PEER,
-    refusals: [404],
-    run: ({ params: { id } }) => {
-      if (parsePeerId(id) === undefined) throw new HttpProblem(400, 'INPUT_INVALID', 'this is no peer id');
-      const peer = view.peers().find((each) => each.id === id);
-      if (peer === undefined) throw notConnected();
-      return written(peer);
+    url: `${PEERS_PATH}/:id`,
+    config: { access: 'peers' },
+    schema: {
+      operationId: 'getPeer',
+      tags: ['peers'],
+      summary: 'Returns one connected peer.',
+      params: PARAMS,
+      response: answers(PEER, ...OF_PATH, 404),
+    },
+    handler: async ({ params: { id } }) => {
+      const peer = admin.peer(id);
+      if (peer === undefined) throw notConnected(id);
+      return peerAnswer(peer);
     },
   });
 }
 
-function connectPeer(view: NodeView): Operation {
-  return operation({
-    id: 'connectPeer',
+function addConnect(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'POST',
-    path: '/api/v1/peers/connect',
-    area: 'peers',
-    summary: 'Dials a peer and stays connected.',
-    body: z.strictObject({ address: z.string().min(1).max(MAX_MULTIADDR_CHARS).describe('A multiaddr.') }),
-    answer: z.object({ peerId: z.string() }),
-    refusals: [502],
-    run: async ({ body: { address } }) => ({ peerId: await view.connect(address) }),
+    url: `${PEERS_PATH}/connect`,
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'connectPeer',
+      tags: ['peers'],
+      summary: 'Connects to a peer and stays connected.',
+      body: z.strictObject({
+        address: z.string().min(1).max(MAX_MULTIADDR_CHARS).describe('Multiaddr, such as /ip4/192.0.2.7/tcp/9905.'),
+      }),
+      response: answers(z.object({ peerId: z.string() }).describe('Connected.'), ...OF_BODY, 502),
+    },
+    handler: async ({ body: { address } }) => ({ peerId: await admin.connect(address) }),
   });
 }
 
-function scorePeer(view: NodeView): Operation {
-  return operation({
-    id: 'scorePeer',
+function addScore(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'POST',
-    path: '/api/v1/peers/:id/score',
-    area: 'peers',
-    summary: 'Adds the points of a reason to the score of a peer as author.',
-    params,
-    body: z.strictObject({ reason: SCORE_REASON }),
-    answer: z.object({ score: z.number().describe('After it.') }),
-    run: async ({ params: { id }, body: { reason } }) => ({ score: await view.addScore(id, reason) }),
+    url: `${PEERS_PATH}/:id/score`,
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'scorePeer',
+      tags: ['peers'],
+      summary: 'Adds the points of a reason to the ban score of a peer as author.',
+      params: PARAMS,
+      body: z.strictObject({ reason: SCORE_REASON }),
+      response: answers(
+        z.object({ score: z.number().describe('The score after the addition.') }).describe('Points added.'),
+        ...OF_PATH,
+        ...OF_BODY,
+      ),
+    },
+    handler: async ({ params: { id }, body: { reason } }) => ({ score: await admin.addScore(id, reason) }),
   });
 }
 
-function disconnectPeer(view: NodeView): Operation {
-  return operation({
-    id: 'disconnectPeer',
+function addDisconnect(api: Api, admin: AdminApi): void {
+  api.route({
     method: 'DELETE',
-    path: '/api/v1/peers/:id',
-    area: 'peers',
-    summary: 'Ends the connections of a peer.',
-    params,
-    answer: z.object({ disconnected: z.boolean() }),
-    refusals: [404],
-    run: async ({ params: { id } }) => {
+    url: `${PEERS_PATH}/:id`,
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'disconnectPeer',
+      tags: ['peers'],
+      summary: 'Closes all connections to a peer.',
+      params: PARAMS,
+      response: answers(z.object({ disconnected: z.boolean() }).describe('Disconnected.'), ...OF_PATH, ...OF_BODY, 404),
+    },
+    handler: async ({ params: { id } }) => {
       try {
-        await view.disconnect(id);
+        await admin.disconnect(id);
       } catch (error) {
-        throw error instanceof P2PError && error.code === 'PEER_UNREACHABLE' ? notConnected() : error;
+        throw error instanceof P2PError && error.code === 'PEER_UNREACHABLE' ? notConnected(id) : error;
       }
       return { disconnected: true };
     },
   });
 }
 
-function written(peer: ReturnType<NodeView['peers']>[number]): z.input<typeof PEER> {
+function peerAnswer(peer: ReturnType<AdminApi['peers']>[number]): z.output<typeof PEER> {
   return { ...peer, addresses: [...peer.addresses] };
 }
 
-function notConnected(): HttpProblem {
-  return new HttpProblem(404, 'NOT_FOUND', 'there is no connection to this peer');
+function notConnected(id: string): HttpProblem {
+  return new HttpProblem(404, 'NOT_FOUND', `peer ${id} is not connected`);
 }

@@ -1,59 +1,66 @@
-// What the API answers, as schemas: one source for types, for the check of every answer, and for /openapi.json. Times are Unix ms. What this
-// node does not know is left out.
+// Schemas of the API: one source for types, for the validation of requests and responses, and for /openapi.json. Times
+// are Unix ms. Fields whose value this node does not know are absent.
 import { z } from 'zod';
+import { SCORE_REASONS } from '../../../ports/admin-api.ts';
 
 const MAX_TEXT_CHARS = 512;
 const unixMs = z.number().describe('Unix time in milliseconds.');
 const count = z.number().min(0);
 
-export const PEER_ID = z.string().min(1).max(128).describe('Peer id, such as 12D3Koo…');
+export const PEER_ID = z.string().min(1).max(128).describe('Peer ID, such as 12D3Koo…');
 export const SUBJECT = z.string().min(1).max(MAX_TEXT_CHARS);
 
 export const PEER = z
   .object({
     id: z.string(),
-    addresses: z.array(z.string()).describe('Multiaddrs of its open connections.'),
-    localAddress: z.string().optional().describe('Multiaddr of our end of the first of them.'),
+    addresses: z.array(z.string()).describe('Multiaddrs of the open connections to it.'),
+    localAddress: z.string().optional().describe('Multiaddr of our end of the first connection.'),
     direction: z.enum(['inbound', 'outbound']),
     connectedAtMs: unixMs,
-    agentVersion: z.string().optional().describe('As its handshake says, else as it says to libp2p.'),
-    services: z.string().optional().describe('As its handshake says: a 64-bit bitmap in decimal; 1 is a full node.'),
+    agentVersion: z.string().optional().describe('User agent from its handshake, else from libp2p identify.'),
+    services: z
+      .string()
+      .optional()
+      .describe('Services from its handshake: a 64-bit bitmap in decimal; bit 0 is a full node.'),
     lastSendMs: unixMs.optional(),
     lastReceiveMs: unixMs.optional(),
     bytesSent: count,
     bytesReceived: count,
     pingMs: z.number().optional(),
-    startingHeight: count.optional().describe('As first claimed.'),
-    height: count.optional().describe('As claimed last; left out when that was not repeated.'),
-    bestBlockHash: z.string().optional().describe('As claimed last, with the height; left out with it.'),
-    claimedAtMs: unixMs.optional().describe('When the height was claimed. Unix time in milliseconds.'),
+    startingHeight: count.optional().describe('Height in its first version message.'),
+    height: count.optional().describe('Height that it announced last; absent when it has not repeated it recently.'),
+    bestBlockHash: z.string().optional().describe('Best block that it announced last, with that height.'),
+    claimedAtMs: unixMs.optional().describe('When it announced that height, in Unix milliseconds.'),
     provenHeight: count
       .optional()
       .describe(
-        'Of the highest block it announced with a header that we checked, or of its best block where our chain has it.',
+        'Height of the highest block that it announced with a valid header, or of its best block if our chain has it.',
       ),
     provenHash: z.string().optional(),
-    dataHubUrl: z.string().optional().describe('Where it serves blocks, as it says last; only a URL that may be used.'),
+    dataHubUrl: z
+      .string()
+      .optional()
+      .describe('URL of its DataHub, as announced last; absent when this node may not use it.'),
     dataHubHealth: z
       .enum(['unknown', 'healthy', 'unhealthy'])
-      .describe('As our checks found it last; unknown when it was not asked, or not lately.'),
-    lastMessageMs: unixMs.optional().describe('When its last message came that passed. Unix time in milliseconds.'),
-    isBanned: z.boolean().describe('Its peer id is: its connections are being ended.'),
-    banScore: z.number().describe('The higher one of its scores as author and as relay.'),
+      .describe('Result of our last check; unknown when there was none recently.'),
+    lastMessageMs: unixMs.optional().describe('When its last valid message arrived, in Unix milliseconds.'),
+    isBanned: z.boolean().describe('Whether its peer ID is banned; its connections are then being closed.'),
+    banScore: z.number().describe('The higher of its ban scores as author and as propagation source.'),
     isWhitelisted: z.boolean(),
   })
-  .describe('A connected peer, and what decides whether we sync from it.');
+  .describe('A connected peer.');
 
 export const BAN = z
   .object({
-    key: z.string().describe('IP, subnet or peer id in canonical form.'),
+    key: z.string().describe('IP address, subnet or peer ID in canonical form.'),
     kind: z.enum(['address', 'subnet', 'peer']),
     untilMs: unixMs,
     createdAtMs: unixMs,
     reason: z.string(),
     evidence: z.string(),
     source: z.enum(['operator', 'automatic', 'imported']),
-    because: z.string().optional().describe('The peer whose ban brought this one about.'),
+    because: z.string().optional().describe('Peer whose ban caused this one.'),
   })
   .describe('A ban in force.');
 
@@ -68,14 +75,14 @@ const BAN_REASONS = [
 const role = z.enum(['author', 'relay', 'datahub']);
 const roleScore = z.object({ role, score: z.number() });
 
-/** Reasons that an operator may give; those of gRPC. */
-export const SCORE_REASON = z.enum(['invalid_subtree', 'protocol_violation', 'spam', 'invalid_block']);
+/** Reasons that an operator may give; the same as for gRPC. */
+export const SCORE_REASON = z.enum(SCORE_REASONS);
 
 export const EXPLANATION = z
   .object({
     subject: z.string(),
     scores: z.array(roleScore),
-    shadowScores: z.array(roleScore).describe('Scores that only shadowed rules gave.'),
+    shadowScores: z.array(roleScore).describe('Scores that would apply if no rule were in shadow mode.'),
     threshold: z.number(),
     offences: z.array(
       z.object({
@@ -91,11 +98,11 @@ export const EXPLANATION = z
       }),
     ),
     inForce: z.array(BAN),
-    withheld: z.array(z.string()).describe('What would have been done, were it not for shadow mode.'),
+    withheld: z.array(z.string()).describe('Actions that shadow mode prevented.'),
     isWhitelisted: z.boolean(),
     addressesSeen: z.array(z.string()),
   })
-  .describe('Why a peer, address or DataHub stands as it does.');
+  .describe('Scores, offences and bans of a peer, an address or a DataHub host.');
 
 export const SYNC = z
   .object({
@@ -105,29 +112,29 @@ export const SYNC = z
     syncPeer: z
       .object({ peerId: z.string(), height: count, hash: z.string().optional(), sinceMs: unixMs })
       .optional()
-      .describe('Left out while nobody is chosen.'),
+      .describe('Peer that this node syncs from; absent when there is none.'),
   })
-  .describe('Where this node stands, and from whom it catches up.');
+  .describe('FSM state, best block and sync peer of this node.');
 
 export const TOPIC = z
   .object({ name: z.string(), subscribers: z.array(z.string()), mesh: z.array(z.string()) })
-  .describe('A gossip topic, with the peers that subscribe to it and those of its mesh.');
+  .describe('A gossip topic with its subscribers and mesh peers.');
 
 export const SETTING = z
   .object({ key: z.string(), value: z.string().describe('Secrets are masked.'), origin: z.string() })
-  .describe('A setting as it is in force.');
+  .describe('A setting in force.');
 
 export const VERDICT = z
   .object({
     atMs: unixMs,
     topic: z.string(),
     author: z.string(),
-    relay: z.string().describe('Who handed it over.'),
+    relay: z.string().describe('Propagation source: the peer that sent it to this node.'),
     decision: z.enum(['accept', 'ignore', 'reject']),
     isProcessed: z.boolean(),
-    reason: z.string().optional().describe('Name of the guard that stopped it.'),
+    reason: z.string().optional().describe('Name of the validator that stopped it.'),
   })
-  .describe('What was decided of one gossip message.');
+  .describe('Validation result of one gossip message.');
 
 export const HEALTH = z
   .object({
@@ -137,14 +144,14 @@ export const HEALTH = z
         name: z.string(),
         ok: z.boolean(),
         details: z.string(),
-        tookMs: count.describe('How long it took to find out.'),
+        tookMs: count.describe('Duration of the check in milliseconds.'),
         atMs: unixMs,
       }),
     ),
   })
-  .describe('What is well and what is not.');
+  .describe('Health of the node with all its checks.');
 
-const common = { atMs: unixMs, isOwn: z.boolean().describe('Announced by this node itself.'), peerId: z.string() };
+const common = { atMs: unixMs, isOwn: z.boolean().describe('Whether this node announced it.'), peerId: z.string() };
 const hash = z.string();
 
 export const ANNOUNCEMENT = z
@@ -160,10 +167,10 @@ export const ANNOUNCEMENT = z
     txCount: count.optional(),
     reason: z.string().optional(),
   })
-  .describe('An announcement; which fields there are depends on its type.');
+  .describe('An announcement; its fields depend on its type.');
 
-/** A page of a long list. */
+/** Query of a paged list. */
 export const PAGE = z.object({
-  offset: z.int().min(0).max(10_000_000).default(0),
-  limit: z.int().min(1).max(1000).default(1000),
+  offset: z.coerce.number().int().min(0).max(10_000_000).default(0).describe('Number of entries to skip.'),
+  limit: z.coerce.number().int().min(1).max(1000).default(1000).describe('Maximum number of entries to return.'),
 });

@@ -1,4 +1,5 @@
-// Certificate and key of HTTPS: checked as a pair at start, read again when the files change. New connections get the new one, open ones stay.
+// Certificate and key of HTTPS: checked as a pair at start and reloaded when the files change. New connections use the
+// new certificate; open ones stay.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -22,13 +23,16 @@ export interface Certificate {
   readonly validUntilMs: number;
 }
 
-/** Where no change is told (network file systems), it is seen by then. */
-const LOOK_EVERY_MS = 60_000;
-/** Both files are written one after the other. */
+/** For file systems that report no changes, such as network file systems. */
+const CHECK_EVERY_MS = 60_000;
+/** Both files are replaced one after the other. */
 const SETTLE_MS = 200;
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** Throws SETTINGS_INVALID naming the setting whose file is missing, wrong, out of its time, or does not belong to the other. */
+/**
+ * Throws SETTINGS_INVALID naming the setting whose file is missing, malformed, expired, not valid yet, or not part of
+ * the pair.
+ */
 export async function readCertificate(files: CertificateFiles, nowMs: number): Promise<Certificate> {
   const cert = await read('server_certFile', files.certFile);
   const key = await read('server_keyFile', files.keyFile);
@@ -55,7 +59,10 @@ export async function readCertificate(files: CertificateFiles, nowMs: number): P
   return { cert, key, validUntilMs };
 }
 
-/** Looks at the files until stopped and hands over what is new and right; what is wrong is told, and the old one stays. */
+/**
+ * Watches the files until stopped and passes on each new valid certificate. An invalid one is logged, and the old one
+ * stays in use.
+ */
 export class CertificateWatch {
   private readonly deps: { readonly log: Logger; readonly metrics: Metrics | undefined; readonly clock: Clock };
   private readonly files: CertificateFiles;
@@ -63,7 +70,7 @@ export class CertificateWatch {
   private current: Certificate;
   private refusal = '';
   private watchers: FSWatcher[] = [];
-  private looking: Repeating | undefined;
+  private checking: Repeating | undefined;
   private reloads: Counter | undefined;
 
   /** `current` is what is served now. */
@@ -88,43 +95,43 @@ export class CertificateWatch {
     );
     this.reloads = metrics?.counter(
       'teranode_p2p_http_certificate_reloads_total',
-      'Changed certificates of HTTPS, by what became of them',
+      'Changed HTTPS certificates, by whether they are served or refused',
       ['result'],
     );
-    this.looking = repeating(
-      () => this.look(),
-      { firstMs: LOOK_EVERY_MS, nextMs: () => LOOK_EVERY_MS },
-      (error) => log.warn({ err: error }, 'certificate not looked at'),
+    this.checking = repeating(
+      () => this.check(),
+      { firstMs: CHECK_EVERY_MS, nextMs: () => CHECK_EVERY_MS },
+      (error) => log.warn({ err: error }, 'failed to check the certificate'),
     );
-    // Folders, because a file is often replaced by another of its name, or is a link whose target changes.
+    // Folders, because a file is often replaced by another of the same name, or is a link whose target changes.
     const folders = new Set([this.files.certFile, this.files.keyFile].map((file) => dirname(file)));
     for (const folder of folders) this.watchFolder(folder);
   }
 
   stop(): void {
-    this.looking?.stop();
+    this.checking?.stop();
     for (const watcher of this.watchers.splice(0)) watcher.close();
   }
 
   private watchFolder(folder: string): void {
     try {
       const watcher = watch(folder, { persistent: false }, (_event, name) => {
-        if (this.isOurs(name)) this.looking?.wake();
+        if (this.isOurs(name)) this.checking?.wake();
       });
       watcher.on('error', () => watcher.close());
       this.watchers.push(watcher);
     } catch (error) {
-      this.deps.log.debug({ folder, err: error }, 'folder of the certificate is not watched');
+      this.deps.log.debug({ folder, err: error }, 'failed to watch the folder of the certificate');
     }
   }
 
-  /** Kubernetes changes files by a link that begins with two dots. */
+  /** Kubernetes updates files through a link whose name begins with two dots. */
   private isOurs(name: string | null): boolean {
     const { certFile, keyFile } = this.files;
     return name === null || name.startsWith('..') || name === basename(certFile) || name === basename(keyFile);
   }
 
-  private async look(): Promise<void> {
+  private async check(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS).unref());
     const { log, clock } = this.deps;
     try {
@@ -134,13 +141,13 @@ export class CertificateWatch {
       this.changed(found);
       this.current = found;
       this.reloads?.add(1, { result: 'served' });
-      log.info({ validUntil: new Date(found.validUntilMs).toISOString() }, 'certificate read again');
+      log.info({ validUntil: new Date(found.validUntilMs).toISOString() }, 'certificate reloaded');
     } catch (error) {
       const message = error instanceof Error ? error.message : 'failed';
       if (message === this.refusal) return;
       this.refusal = message;
       this.reloads?.add(1, { result: 'refused' });
-      log.warn({ err: error }, 'changed certificate refused; the old one is served');
+      log.warn({ err: error }, 'failed to reload the certificate; still serving the old one');
     }
   }
 }
@@ -150,20 +157,20 @@ async function read(setting: string, file: string): Promise<Buffer> {
   try {
     bytes = await readFile(file);
   } catch (cause) {
-    throw refused(`${setting} cannot be read: ${file}`, cause);
+    throw refused(`failed to read ${setting} ${file}`, cause);
   }
-  if (bytes.length > MAX_FILE_BYTES) throw refused(`${setting} is larger than a certificate or key: ${file}`);
+  if (bytes.length > MAX_FILE_BYTES) throw refused(`${setting} ${file} is too large (limit ${MAX_FILE_BYTES} bytes)`);
   return bytes;
 }
 
-/** The first one, which is the server's own. */
+/** The first certificate, which is the server's own. */
 function certificateIn(pem: Buffer, file: string): X509Certificate {
   const [first] = pem.toString('latin1').match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/) ?? [];
-  if (first === undefined) throw refused(`server_certFile holds no certificate in PEM: ${file}`);
+  if (first === undefined) throw refused(`server_certFile ${file} has no certificate (expected PEM)`);
   try {
     return new X509Certificate(first);
   } catch (cause) {
-    throw refused(`server_certFile holds a damaged certificate: ${file}`, cause);
+    throw refused(`server_certFile ${file} has an invalid certificate`, cause);
   }
 }
 
@@ -171,7 +178,7 @@ function keyIn(pem: Buffer, file: string): KeyObject {
   try {
     return createPrivateKey(pem);
   } catch (cause) {
-    throw refused(`server_keyFile holds no private key in PEM without a passphrase: ${file}`, cause);
+    throw refused(`server_keyFile ${file} has no usable private key (expected PEM without a passphrase)`, cause);
   }
 }
 

@@ -1,7 +1,8 @@
-// Who shares a rate and a bound: an IPv4 address, or the /64 of an IPv6 one, of which anybody has as many as he likes.
+// The client address that limits count by: an IPv4 address, or the /64 of an IPv6 address, because anyone has many
+// addresses within a /64.
 import { normalizeIP } from '@fastify/rate-limit';
 
-/** Empty for a connection that is gone. */
+/** Empty for a closed connection. */
 export function clientAddress(remoteAddress: string | undefined): string {
   return remoteAddress === undefined ? '' : normalizeIP(remoteAddress);
 }

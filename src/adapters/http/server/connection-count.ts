@@ -1,7 +1,7 @@
-// How many connections HTTP has, how many it may have, and those it turned away.
+// Metrics of HTTP connections: how many are open, the limit, and how many were refused.
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Counter, Metrics } from '../../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 
 export class ConnectionMeter {
   private open = 0;
@@ -9,15 +9,13 @@ export class ConnectionMeter {
 
   constructor(deps: { readonly metrics: Metrics }, options: { readonly maxConnections: number }) {
     const { metrics } = deps;
-    metrics.gauge('teranode_p2p_http_connections', 'Open HTTP connections, WebSockets included', () => this.open);
-    metrics.gauge(
-      'teranode_p2p_http_connections_bound',
-      'Bound of open HTTP connections',
-      () => options.maxConnections,
+    const gauge = { name: 'teranode_p2p_http_connections', help: 'Open HTTP connections, including WebSockets' };
+    gaugeWithBound(metrics, gauge, () => this.open, options.maxConnections);
+    this.refused = metrics.counter(
+      'teranode_p2p_http_connections_refused_total',
+      'HTTP connections refused, by reason',
+      ['reason'],
     );
-    this.refused = metrics.counter('teranode_p2p_http_connections_refused_total', 'HTTP connections refused', [
-      'reason',
-    ]);
   }
 
   watch(server: Server): void {

@@ -1,7 +1,8 @@
-// What a request is refused with: a status, a code and a message, always as JSON. Codes are a closed set, so that programs need not read texts.
+// How a request is refused: a status, a code and a message, always as JSON. Codes are a closed set, so that programs
+// need not parse texts.
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type ErrorCode, P2PError } from '../../../lib/errors.ts';
+import { ERROR_CODES, P2PError } from '../../../lib/errors.ts';
 import type { Logger } from '../../../ports/log.ts';
 
 export const PROBLEM_CODES = [
@@ -26,8 +27,8 @@ export const PROBLEM_CODES = [
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 
 export const PROBLEM = z
-  .object({ code: z.enum(PROBLEM_CODES), message: z.string().describe('For a person.') })
-  .describe('Why a request was refused.');
+  .object({ code: z.enum(PROBLEM_CODES), message: z.string().describe('Text for people; it may change.') })
+  .meta({ id: 'Problem', description: 'Why a request was refused.' });
 
 export class HttpProblem extends Error {
   readonly status: number;
@@ -42,15 +43,6 @@ export class HttpProblem extends Error {
   }
 }
 
-const OF_ERRORS: Partial<Record<ErrorCode, readonly [status: number, code: ProblemCode]>> = {
-  INPUT_INVALID: [400, 'INPUT_INVALID'],
-  ADDRESS_INVALID: [400, 'INPUT_INVALID'],
-  PEER_UNREACHABLE: [502, 'PEER_UNREACHABLE'],
-  NODE_NOT_STARTED: [503, 'NOT_READY'],
-  STORE_UNAVAILABLE: [503, 'STORE_UNAVAILABLE'],
-  TIMEOUT: [504, 'TIMEOUT'],
-};
-
 /** Of Fastify's own refusals, by their status. */
 const OF_STATUS: Readonly<Record<number, ProblemCode>> = {
   400: 'REQUEST_INVALID',
@@ -63,23 +55,23 @@ const OF_STATUS: Readonly<Record<number, ProblemCode>> = {
   431: 'TOO_LARGE',
 };
 
-/** Every error of a request becomes a problem; what is our own fault is logged, and its text stays here. */
+/** Turns every error of a request into a problem. Internal errors are logged; their text is not sent. */
 export function problemAnswer(
   log: Logger,
 ): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
   return (error, request, reply) => {
     const problem = problemOf(error);
     if (problem.status >= 500 && problem.code === 'INTERNAL') {
-      log.error({ route: request.routeOptions.url, err: error }, 'http request failed');
+      log.error({ route: request.routeOptions.url, err: error }, 'HTTP request failed');
     }
     send(reply, problem);
   };
 }
 
-/** Of paths that are none. */
+/** Answers requests for unknown paths. */
 export async function notFound(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const path = request.url.split('?', 1)[0]?.slice(0, 200) ?? '';
-  return send(reply, new HttpProblem(404, 'NOT_FOUND', `there is no ${request.method} ${path}; see /openapi.json`));
+  return send(reply, new HttpProblem(404, 'NOT_FOUND', `unknown route ${request.method} ${path} (see /openapi.json)`));
 }
 
 function send(reply: FastifyReply, problem: HttpProblem): FastifyReply {
@@ -94,15 +86,15 @@ function send(reply: FastifyReply, problem: HttpProblem): FastifyReply {
 function problemOf(error: FastifyError): HttpProblem {
   if (error instanceof HttpProblem) return error;
   if (error instanceof P2PError) {
-    const known = OF_ERRORS[error.code];
-    return known === undefined ? internal() : new HttpProblem(...known, error.message);
+    const { http } = ERROR_CODES[error.code];
+    return http === undefined ? internal() : new HttpProblem(http.status, http.code, error.message);
   }
-  if (error.code === 'FST_ERR_HANDLER_TIMEOUT') return new HttpProblem(504, 'TIMEOUT', 'no answer in time');
+  if (error.code === 'FST_ERR_HANDLER_TIMEOUT') return new HttpProblem(504, 'TIMEOUT', 'no response in time');
   const status = error.statusCode ?? 500;
   const code = error.validation === undefined ? OF_STATUS[status] : 'INPUT_INVALID';
   return code === undefined ? internal() : new HttpProblem(status, code, error.message);
 }
 
 function internal(): HttpProblem {
-  return new HttpProblem(500, 'INTERNAL', 'this failed; the log of the server says why');
+  return new HttpProblem(500, 'INTERNAL', 'internal error (see the log of the server)');
 }

@@ -1,4 +1,5 @@
-// HTTP and HTTPS for programs that watch this node: probes and metrics as Go answers them, the API, the WebSocket. Puts the parts together.
+// The HTTP and HTTPS server: health checks and metrics as the Go service has them, the API, the WebSocket. Assembles
+// the parts.
 import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
@@ -6,37 +7,40 @@ import { P2PError } from '../../../lib/errors.ts';
 import { type Clock, systemClock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
+import { adminKeyCheck } from '../api/admin-key-check.ts';
+import { addOpenApi, addOpenApiRoute } from '../api/openapi.ts';
+import { type AccessOptions, RouteAccess } from '../api/route-access.ts';
 import { type ApiSources, addApiRoutes } from '../api/routes.ts';
 import { WebSocketHub, type WebSocketOptions, type WebSocketSources } from '../websocket/hub.ts';
 import { addWebSocketRoute, isWebSocketRequest } from '../websocket/route.ts';
-import { answerCheck } from './answer-check.ts';
 import { type Certificate, type CertificateFiles, CertificateWatch, readCertificate } from './certificate.ts';
 import { ConnectionMeter } from './connection-count.ts';
 import { fastifyLog } from './fastify-log.ts';
 import { addHealthRoutes, addProbeRoutes, type HttpSources } from './health-routes.ts';
-import { problemAnswer } from './http-problem.ts';
-import { listen } from './listen-address.ts';
+import { HttpProblem, problemAnswer } from './http-problem.ts';
+import { isLoopbackOnly, listen } from './listen-address.ts';
 import { answerClientError, nodeServer } from './node-server.ts';
 import type { Origins } from './origins.ts';
 import { addProtections } from './protections.ts';
+import { addValidation } from './validation.ts';
 
 export interface HttpServerDependencies {
   readonly log: Logger;
   readonly sources: HttpSources;
   readonly metrics?: Metrics;
   readonly clock?: Clock;
-  /** Without it there is no API. */
+  /** Absent: no API, and no admin key that anything could be read with. */
   readonly api?: ApiSources;
-  /** Without it there is no WebSocket; needs `metrics`. */
+  /** Absent: no WebSocket. Needs `metrics`. */
   readonly webSocket?: WebSocketSources;
 }
 
-export interface HttpServerOptions {
+export interface HttpServerOptions extends AccessOptions {
   /** `host:port` or `:port`; port 0 takes a free one. */
   readonly listenAddress: string;
   /** For HTTPS; undefined for HTTP. */
   readonly tls: CertificateFiles | undefined;
-  /** `full`: everything. `probes`: the two paths that Teranode deployments ask. */
+  /** `full`: everything. `probes`: only the two health checks that Teranode deployments request. */
   readonly routes: 'full' | 'probes';
   /** `p2p_http_cors_origins`; default all. */
   readonly corsOrigins?: Origins;
@@ -45,13 +49,13 @@ export interface HttpServerOptions {
   /** `p2p_ws_origins`; default all. */
   readonly webSocketOrigins?: Origins;
   readonly webSocket?: WebSocketOptions;
-  /** Connections that are no WebSocket; beyond them and the WebSockets new ones are closed at once. Default 2,000. */
+  /** Maximum number of connections besides WebSockets; further ones are closed at once. Default 2,000. */
   readonly maxPlainConnections?: number;
 }
 
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_PARAM_CHARS = 512;
-/** Dialling a peer may take ten seconds. */
+/** Connecting to a peer may take ten seconds. */
 const HANDLER_TIMEOUT_MS = 15_000;
 const CLOSE_DEADLINE_MS = 1500;
 const MAX_PLAIN_CONNECTIONS = 2000;
@@ -65,6 +69,7 @@ export class HttpServer {
   private readonly hub: WebSocketHub | undefined;
   private readonly meter: ConnectionMeter | undefined;
   private readonly maxConnections: number;
+  private readonly access: RouteAccess;
   private readonly tlsServers: HttpsServer[] = [];
   private app: FastifyInstance | undefined;
   private certificates: CertificateWatch | undefined;
@@ -74,6 +79,7 @@ export class HttpServer {
     this.deps = deps;
     this.options = options;
     this.clock = deps.clock ?? systemClock;
+    this.access = new RouteAccess({ isLoopback: () => isLoopbackOnly(this.app) }, options);
     if (sources !== undefined && metrics !== undefined) {
       this.hub = new WebSocketHub(
         { log, metrics, clock: this.clock, sources },
@@ -85,7 +91,7 @@ export class HttpServer {
     this.meter = metrics === undefined ? undefined : new ConnectionMeter({ metrics }, { maxConnections });
   }
 
-  /** Listens. Throws LISTEN_FAILED, SETTINGS_INVALID (certificate files). */
+  /** Resolves when it listens. Throws LISTEN_FAILED, SETTINGS_INVALID (certificate files). */
   async start(): Promise<void> {
     const { tls, listenAddress } = this.options;
     const certificate = tls === undefined ? undefined : await readCertificate(tls, this.clock.now());
@@ -94,11 +100,11 @@ export class HttpServer {
     try {
       await listen(app, listenAddress);
     } catch (cause) {
-      throw new P2PError('LISTEN_FAILED', `cannot listen for HTTP on ${listenAddress}`, { cause });
+      throw new P2PError('LISTEN_FAILED', `failed to listen for HTTP on ${listenAddress}`, { cause });
     }
     this.hub?.start();
     if (tls !== undefined && certificate !== undefined) this.watchCertificate(tls, certificate);
-    this.deps.log.debug({ address: this.address() }, 'http listening');
+    this.deps.log.debug({ address: this.address() }, 'HTTP server started');
   }
 
   /** `host:port` as bound; undefined while not listening. */
@@ -127,15 +133,19 @@ export class HttpServer {
     app.setErrorHandler(problemAnswer(log));
     this.countRequests(app);
     await addProtections(app, { corsOrigins, ratePerSecond: routes === 'probes' ? 0 : ratePerSecond });
-    const checkAnswer = answerCheck(metrics);
+    addValidation(app, { metrics });
     if (routes === 'probes') {
-      addProbeRoutes(app, sources, checkAnswer);
+      addProbeRoutes(app, sources);
       return app;
     }
-    addHealthRoutes(app, sources, checkAnswer);
-    const { hub, clock } = this;
-    if (hub !== undefined) await addWebSocketRoute(app, { hub, log }, { origins: webSocketOrigins });
-    if (api !== undefined) addApiRoutes(app, { log, clock, checkAnswer }, api);
+    this.checkKeys(app);
+    if (api !== undefined) await addOpenApi(app, this.access, api);
+    addHealthRoutes(app, sources);
+    if (this.hub !== undefined) await addWebSocketRoute(app, { hub: this.hub, log }, { origins: webSocketOrigins });
+    if (api !== undefined) {
+      await addApiRoutes(app, api.admin);
+      addOpenApiRoute(app);
+    }
     return app;
   }
 
@@ -148,8 +158,6 @@ export class HttpServer {
       routerOptions: { maxParamLength: MAX_PARAM_CHARS },
       loggerInstance: fastifyLog(this.deps.log),
       logController: new LogController({ disableRequestLogging: true }),
-      // Of paths and queries, where all is text; bodies are not its business (api-routes).
-      ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
       clientErrorHandler: answerClientError,
       frameworkErrors: problemAnswer(this.deps.log),
       serverFactory: (handler) => {
@@ -162,6 +170,15 @@ export class HttpServer {
         if (server instanceof HttpsServer) this.tlsServers.push(server);
         return server;
       },
+    });
+  }
+
+  /** After the rate limit, which is an `onRequest` hook, and before the body is read. */
+  private checkKeys(app: FastifyInstance): void {
+    const { log, api } = this.deps;
+    const checkKey = api === undefined ? noKeyYet : adminKeyCheck({ log, clock: this.clock }, api);
+    app.addHook('preParsing', async (request) => {
+      if (this.access.needsKey(request.routeOptions.config.access)) checkKey(request);
     });
   }
 
@@ -184,4 +201,9 @@ export class HttpServer {
     });
     this.certificates.start();
   }
+}
+
+/** While this node waits for the service that holds its key, it has no admin key either. */
+function noKeyYet(): never {
+  throw new HttpProblem(503, 'NOT_READY', 'this needs the admin key, which is not loaded yet');
 }

@@ -1,4 +1,5 @@
-// The socket side of HTTP: how much and how slowly a client may send. Every server that Fastify makes for us has these limits.
+// Limits of HTTP sockets: how much and how slowly a client may send. They apply to every server that Fastify creates
+// for us.
 import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
@@ -9,21 +10,24 @@ import { OwningResponse } from './owning-response.ts';
 
 export interface NodeServerOptions {
   readonly certificate: Certificate | undefined;
-  /** Which requests with `Upgrade` are taken at their word; the others are plain ones, as HTTP says, and so are those sent before every answer is out. */
+  /**
+   * Whether to upgrade a request that asks for it. Others are answered as ordinary requests, as are upgrades before all
+   * earlier responses are sent.
+   */
   readonly isUpgrade: (request: IncomingMessage) => boolean;
-  /** Open connections, WebSockets included; beyond it new ones are closed at once. */
+  /** Maximum number of open connections, including WebSockets; further ones are closed at once. */
   readonly maxConnections: number;
 }
 
 const MAX_HEADER_BYTES = 8 * 1024;
 const MAX_HEADERS = 100;
-/** For all headers, and for the whole request. Looked at each second. */
+/** For the headers, and for the whole request; checked every second. */
 const HEADERS_TIMEOUT_MS = 5000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const CHECK_MS = 1000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 15_000;
-/** Without a byte either way: a client that does not read its answer. */
+/** Without a byte in either direction: a client that does not read its response. */
 const IDLE_MS = 30_000;
 
 export function nodeServer(handler: FastifyServerFactoryHandler, options: NodeServerOptions): Server | HttpsServer {
@@ -51,11 +55,15 @@ export function nodeServer(handler: FastifyServerFactoryHandler, options: NodeSe
 }
 
 const CLIENT_ERRORS: Readonly<Record<string, readonly [status: string, code: ProblemCode, message: string]>> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'TOO_LARGE', `headers beyond ${MAX_HEADER_BYTES} bytes`],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'TIMEOUT', 'the request took too long to arrive'],
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    'TOO_LARGE',
+    `headers too large (limit ${MAX_HEADER_BYTES} bytes)`,
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'TIMEOUT', 'request not received in time'],
 };
 
-/** Answers what is no HTTP, on the bare socket, and closes it. */
+/** Answers malformed HTTP on the bare socket and closes it. */
 export function answerClientError(error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -64,7 +72,7 @@ export function answerClientError(error: Error & { readonly code?: string }, soc
   const [status, code, message] = CLIENT_ERRORS[error.code ?? ''] ?? [
     '400 Bad Request',
     'REQUEST_INVALID',
-    'this is no HTTP request',
+    'malformed HTTP request',
   ];
   const body = JSON.stringify({ code, message });
   const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}`;

@@ -1,9 +1,9 @@
-// Which web pages may ask: all, or those of the settings.
+// Which web pages may connect: all, or the origins of the settings.
 
-/** `*` among them: all. Else origins as browsers send them, such as https://explorer.example. */
+/** Origins as browsers send them, such as https://explorer.example; `*` allows all. */
 export type Origins = readonly string[];
 
-/** Programs that are no browser send none, and may. */
+/** Clients other than browsers send no origin, and are allowed. */
 export function isAllowedOrigin(origins: Origins, origin: string | undefined): boolean {
   return origin === undefined || origins.includes('*') || origins.includes(origin);
 }

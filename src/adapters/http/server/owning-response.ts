@@ -1,13 +1,13 @@
-// Which sockets a response still owns. Requests may be sent one upon the other; an upgrade among them cannot have the socket before every answer
-// in front of it is out.
+// Tracks which sockets still have a response to send. Requests can be pipelined; an upgrade among them must not take
+// over the socket before all earlier responses are sent.
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 const owned = new WeakSet<Socket>();
 
-/** For `createServer`: Node makes these answers too that it gives by itself. */
+/** For `createServer`: Node uses this class also for the responses that it sends on its own. */
 export class OwningResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
-  /** Whether an answer on this socket is not out yet. */
+  /** Whether a response on this socket is not sent yet. */
   static owns(socket: Socket): boolean {
     return owned.has(socket);
   }

@@ -1,4 +1,5 @@
-// What holds for every request: which web pages may read the answer, how many one address may send, and headers that keep browsers careful.
+// Protections of every request: which web pages may read the response (CORS), how many requests an address may send,
+// and headers for browsers.
 import cors from '@fastify/cors';
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance } from 'fastify';
@@ -9,12 +10,12 @@ import type { Origins } from './origins.ts';
 
 export interface ProtectionOptions {
   readonly corsOrigins: Origins;
-  /** Requests a second of one address (IPv6: of one /64), ten times that at once; 0: no limit. */
+  /** Requests per second per client address (IPv6: per /64), with a burst of ten times as many; 0: unlimited. */
   readonly ratePerSecond: number;
 }
 
 const RATE_WINDOW_S = 10;
-/** Addresses counted at once; beyond it the one seen longest ago begins anew. */
+/** Addresses counted at once; when there are more, the one seen longest ago is forgotten. */
 const MAX_COUNTED_ADDRESSES = 10_000;
 const PREFLIGHT_CACHE_S = 600;
 
@@ -43,8 +44,8 @@ export async function addProtections(app: FastifyInstance, options: ProtectionOp
 }
 
 /**
- * Holds for every route that does not say otherwise in its `config`, however its path was spelled, and for paths that are none. It is the first
- * thing that a request of a route meets.
+ * Applies to every route that does not opt out in its `config`, however its path was spelled, and to unknown paths. It
+ * runs before all else.
  */
 async function addRateLimit(app: FastifyInstance, ratePerSecond: number): Promise<void> {
   await app.register(rateLimit, {
@@ -54,7 +55,7 @@ async function addRateLimit(app: FastifyInstance, ratePerSecond: number): Promis
     allowList: () => ratePerSecond === 0,
     keyGenerator: (request) => clientAddress(request.ip),
     errorResponseBuilder: (_request, { after }) =>
-      new HttpProblem(429, 'TOO_MANY_REQUESTS', `too many requests of this address; again in ${after}`),
+      new HttpProblem(429, 'TOO_MANY_REQUESTS', `too many requests from this address; try again in ${after}`),
   });
   app.setNotFoundHandler({ preHandler: app.rateLimit() }, notFound);
 }
@@ -63,6 +64,6 @@ function noPreflight(): HttpProblem {
   return new HttpProblem(
     400,
     'REQUEST_INVALID',
-    'OPTIONS is for web pages: with Origin and Access-Control-Request-Method',
+    'invalid preflight: OPTIONS needs the headers Origin and Access-Control-Request-Method',
   );
 }

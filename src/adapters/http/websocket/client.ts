@@ -1,28 +1,32 @@
-// One WebSocket client: a small buffer of its own that drops the oldest, and the rules by which it is closed. What is sent goes past ws, straight
-// to the socket, because the bytes are the same for everybody; ws reads what comes, answers pings and does the closing handshake.
+// One WebSocket client: its bounded buffer, which drops the oldest frames, and the rules for closing it. Frames bypass
+// ws and go straight to the socket, because the bytes are the same for every client; ws reads what arrives, answers
+// pings and does the closing handshake.
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { BoundedQueue } from '../../../lib/bounded-queue.ts';
+import { TokenBucket } from '../../../lib/token-bucket.ts';
 import type { Counter } from '../../../ports/metrics.ts';
 import { encodeLostFrame } from '../../../wire/notification-frame.ts';
-import type { Batch, BatchTaker } from './channels.ts';
+import type { Batch, BatchReceiver } from './channels.ts';
 import { textFrame } from './frame.ts';
 import { ReadProgress } from './progress.ts';
 
-/** Why a client is gone. A closed set: it labels a metric. */
+/** Why a client disconnected. A closed set, because it labels a metric. */
 export type CloseReason = 'left' | 'too_slow' | 'large' | 'odd' | 'flood' | 'stop' | 'broken';
 
 export interface WsTimes {
-  /** For a client whose socket takes no more: without a byte that goes out, and without an answer to a ping in what it has. */
-  readonly stallMs: number;
-  /** For clients that lost frames and did not ask to be told, until they are level again. */
+  /** Maximum time without progress for a client whose socket is full: no byte sent and no ping answered. */
+  readonly noProgressMs: number;
+  /** Maximum time to catch up for a client that lost frames and receives no `lost` frames. */
   readonly behindMs: number;
-  /** Between pings of the protocol while little is sent; a client that answers none in three of these times reads nothing. */
+  /**
+   * Interval of protocol pings while little is sent; a client that answers none within three intervals does not read.
+   */
   readonly pingMs: number;
 }
 
 export interface WsClientOptions {
-  /** Of up to a KiB each; longer ones count as several. */
+  /** Frames of up to one KiB each; longer ones count as several. */
   readonly bufferFrames: number;
   readonly wantsLost: boolean;
   readonly times: WsTimes;
@@ -37,8 +41,8 @@ interface WsClientDependencies {
   readonly now: () => number;
   readonly sent: Counter;
   readonly lost: Counter;
-  /** Called once, when the connection is gone. */
-  readonly onGone: (reason: CloseReason) => void;
+  /** Called once, when the connection is closed. */
+  readonly onDisconnect: (reason: CloseReason) => void;
 }
 
 const TOO_SLOW = 4008;
@@ -46,19 +50,18 @@ const CODES = { too_slow: TOO_SLOW, large: 1009, odd: 1003, flood: 1008, stop: 1
 const TEXTS = {
   too_slow: 'too slow',
   large: 'message too large',
-  odd: 'only text is understood here, and ignored',
+  odd: 'binary messages are not supported',
   flood: 'too many messages',
-  stop: 'the server stops',
+  stop: 'server stopping',
 } as const;
 const KIB = 1024;
-/** Messages and pings that a client may send at once, and in a second: it has nothing to say. */
-const MESSAGE_BURST = 20;
-const MESSAGES_PER_SECOND = 1;
-/** In the time between two checks. */
+/** Rate of messages and pings from a client, which has no reason to send any. */
+const MESSAGE_RATE = { perSecond: 1, burst: 20 } as const;
+/** Maximum bytes from a client between two checks. */
 const MAX_READ_BYTES = 64 * KIB;
-const MAX_SILENT_PINGS = 3;
+const MAX_UNANSWERED_PINGS = 3;
 
-export class WsClient implements BatchTaker {
+export class WsClient implements BatchReceiver {
   private readonly deps: WsClientDependencies;
   private readonly options: WsClientOptions;
   private readonly queue: BoundedQueue<Batch>;
@@ -66,42 +69,43 @@ export class WsClient implements BatchTaker {
   private leaveChannel: (() => void) | undefined;
   private queuedFrames = 0;
   private lostFrames = 0;
-  private untoldFrames = 0;
+  private unreportedFrames = 0;
   private readonly progress: ReadProgress;
-  /** When the socket last took something, or something in it was last read. */
-  private movedMs: number;
+  /** When the socket last accepted bytes, or the client last read some. */
+  private progressMs: number;
   private bytesOut = 0;
   private lostSinceMs: number | undefined;
   private readBytes = 0;
-  private messages = { left: MESSAGE_BURST, atMs: 0 };
+  private readonly messages: TokenBucket;
 
   constructor(deps: WsClientDependencies, options: WsClientOptions) {
     this.deps = deps;
     this.options = options;
-    this.movedMs = deps.now();
-    this.progress = new ReadProgress(options, this.movedMs);
+    this.progressMs = deps.now();
+    this.progress = new ReadProgress(options, this.progressMs);
+    this.messages = new TokenBucket(MESSAGE_RATE, this.progressMs);
     this.queue = new BoundedQueue<Batch>({
       maxItems: options.bufferFrames,
       maxBytes: options.bufferFrames,
       sizeOf: ({ bytes, frames }) => Math.max(frames, Math.ceil(bytes.length / KIB)),
-      onDrop: (batch) => this.dropped(batch.frames),
+      onDrop: (batch) => this.countLost(batch.frames),
     });
     this.listen();
   }
 
-  /** Frames that wait. */
+  /** Number of queued frames. */
   get buffered(): number {
     return this.queuedFrames;
   }
 
-  /** `first` is sent before anything else; `join` makes this client a member and returns how to leave. */
-  begin(first: Buffer, join: (client: BatchTaker) => () => void): void {
+  /** Sends `first` before anything else, then joins a channel; `join` returns how to leave it. */
+  start(first: Buffer, join: (client: BatchReceiver) => () => void): void {
     if (!this.isOpen()) return;
     this.write({ bytes: first, frames: 1 });
     this.leaveChannel = join(this);
   }
 
-  take(batch: Batch): void {
+  receive(batch: Batch): void {
     if (!this.isOpen()) return;
     if (!this.isBlocked()) {
       this.write(batch);
@@ -111,20 +115,20 @@ export class WsClient implements BatchTaker {
     this.queue.push(batch);
   }
 
-  /** Called each second: time passes for whoever does not read. */
+  /** Called every second: closes a client that is too slow or floods, and pings. */
   check(): void {
     if (!this.isOpen()) return;
     const nowMs = this.deps.now();
     const { bytesRead } = this.deps.socket;
     const isFlood = bytesRead - this.readBytes > MAX_READ_BYTES;
     this.readBytes = bytesRead;
-    this.noteMovement(nowMs);
+    this.updateProgress(nowMs);
     if (this.isTooSlow(nowMs)) this.close('too_slow');
     else if (isFlood) this.close('flood');
     else if (this.progress.sincePingMs(nowMs) >= this.options.times.pingMs) this.ping(nowMs);
   }
 
-  /** The other side is told why, and how much it lost; ws ends the connection when the time for that is over. */
+  /** Sends the reason and the number of lost frames; ws cuts the connection when the client does not answer in time. */
   close(reason: keyof typeof CODES, code: number = CODES[reason]): void {
     if (this.closeReason !== undefined) return;
     this.end(reason);
@@ -133,32 +137,32 @@ export class WsClient implements BatchTaker {
   }
 
   private listen(): void {
-    const { ws, socket, onGone } = this.deps;
-    socket.on('drain', () => this.pump());
+    const { ws, socket, onDisconnect } = this.deps;
+    socket.on('drain', () => this.sendQueued());
     ws.on('message', (_data, isBinary) => {
       if (isBinary) this.close('odd');
-      else this.heard();
+      else this.countMessage();
     });
-    ws.on('ping', () => this.heard());
+    ws.on('ping', () => this.countMessage());
     ws.on('pong', (payload) => {
       const nowMs = this.deps.now();
-      if (this.progress.answer(payload, nowMs)) this.movedMs = nowMs;
-      else this.heard();
+      if (this.progress.answer(payload, nowMs)) this.progressMs = nowMs;
+      else this.countMessage();
     });
-    // ws has sent the code that belongs to the fault by then.
+    // By then ws has sent the close code for the error.
     ws.on('error', (error) => this.end(reasonOf(error)));
     ws.on('close', () => {
       this.end('left');
-      onGone(this.closeReason ?? 'left');
+      onDisconnect(this.closeReason ?? 'left');
     });
   }
 
-  /** False from the moment on at which either side began to close. */
+  /** False as soon as either side has begun to close. */
   private isOpen(): boolean {
     return this.closeReason === undefined && this.deps.ws.readyState === this.deps.ws.OPEN;
   }
 
-  /** Nothing is sent from here on. */
+  /** Stops sending. */
   private end(reason: CloseReason): void {
     if (this.closeReason !== undefined) return;
     this.closeReason = reason;
@@ -166,7 +170,7 @@ export class WsClient implements BatchTaker {
     if (reason === 'too_slow' || reason === 'stop') this.dropAll();
   }
 
-  /** Whether the socket takes no more; `drain` tells when it does again. */
+  /** Whether the socket's buffer is full; `drain` follows when it is not. */
   private isBlocked(): boolean {
     return this.deps.socket.writableNeedDrain;
   }
@@ -179,52 +183,52 @@ export class WsClient implements BatchTaker {
     if (ping !== undefined) socket.write(ping);
   }
 
-  private pump(): void {
+  private sendQueued(): void {
     if (!this.isOpen()) return;
     while (!this.isBlocked()) {
       const batch = this.queue.shift();
       if (batch === undefined) break;
       this.queuedFrames -= batch.frames;
-      this.tellLost();
+      this.reportLost();
       this.write(batch);
     }
-    // Who did not ask to be told while connected is told by being closed: nobody goes on with a gap that he does not know of.
+    // Clients without `lost` frames are closed instead, so that none continues with a gap that it does not know of.
     if (this.queuedFrames === 0 && this.lostSinceMs !== undefined) this.close('too_slow');
   }
 
-  /** The gap is in front of what is sent next. */
-  private tellLost(): void {
-    if (this.untoldFrames === 0 || !this.options.wantsLost) return;
-    const frame = textFrame(encodeLostFrame(this.untoldFrames));
-    this.untoldFrames = 0;
+  /** Sends the size of the gap in front of the next frame. */
+  private reportLost(): void {
+    if (this.unreportedFrames === 0 || !this.options.wantsLost) return;
+    const frame = textFrame(encodeLostFrame(this.unreportedFrames));
+    this.unreportedFrames = 0;
     this.write({ bytes: frame, frames: 1 });
   }
 
-  private dropped(frames: number): void {
+  private countLost(frames: number): void {
     this.queuedFrames -= frames;
     this.lostFrames += frames;
-    this.untoldFrames += frames;
+    this.unreportedFrames += frames;
     this.deps.lost.add(frames);
     if (!this.options.wantsLost) this.lostSinceMs ??= this.deps.now();
   }
 
   private dropAll(): void {
-    for (let batch = this.queue.shift(); batch !== undefined; batch = this.queue.shift()) this.dropped(batch.frames);
+    for (let batch = this.queue.shift(); batch !== undefined; batch = this.queue.shift()) this.countLost(batch.frames);
   }
 
   private isTooSlow(nowMs: number): boolean {
-    const { stallMs, behindMs, pingMs } = this.options.times;
-    const isStalled = nowMs - this.movedMs >= stallMs;
+    const { noProgressMs, behindMs, pingMs } = this.options.times;
+    const hasNoProgress = nowMs - this.progressMs >= noProgressMs;
     const isBehind = this.lostSinceMs !== undefined && nowMs - this.lostSinceMs >= behindMs;
-    const readsNothing = this.progress.silentMs(nowMs) >= MAX_SILENT_PINGS * pingMs;
-    return isStalled || isBehind || readsNothing;
+    const readsNothing = this.progress.unansweredMs(nowMs) >= MAX_UNANSWERED_PINGS * pingMs;
+    return hasNoProgress || isBehind || readsNothing;
   }
 
-  /** What has gone out of our hands, into those of the kernel, is what was written less what still waits for that. */
-  private noteMovement(nowMs: number): void {
+  /** Bytes handed to the kernel are those written minus those still buffered here. */
+  private updateProgress(nowMs: number): void {
     const { bytesWritten, writableLength } = this.deps.socket;
     const bytesOut = bytesWritten - writableLength;
-    if (!this.isBlocked() || bytesOut !== this.bytesOut) this.movedMs = nowMs;
+    if (!this.isBlocked() || bytesOut !== this.bytesOut) this.progressMs = nowMs;
     this.bytesOut = bytesOut;
   }
 
@@ -232,13 +236,9 @@ export class WsClient implements BatchTaker {
     if (!this.isBlocked()) this.deps.socket.write(this.progress.ping(nowMs));
   }
 
-  /** Takes a token; without one the client is closed. */
-  private heard(): void {
-    const nowMs = this.deps.now();
-    const { left, atMs } = this.messages;
-    const tokens = Math.min(MESSAGE_BURST, left + ((nowMs - atMs) / 1000) * MESSAGES_PER_SECOND) - 1;
-    this.messages = { left: tokens, atMs: nowMs };
-    if (tokens < 0) this.close('flood');
+  /** Closes a client that sends too many messages. */
+  private countMessage(): void {
+    if (!this.messages.take(this.deps.now())) this.close('flood');
   }
 }
 

@@ -1,37 +1,41 @@
-// All WebSocket clients: takes what happens from the stream of notifications, serialises it once, hands it to the channels, looks after each client.
+// All WebSocket clients: serialises each notification once, hands it to the channels, and checks every client each
+// second.
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import type { Notification, NotificationStream } from '../../../domain/notification.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
-import type { Counter, Metrics } from '../../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import { encodeNotificationFrame, encodePingFrame } from '../../../wire/notification-frame.ts';
 import { WsChannels } from './channels.ts';
 import { type CloseReason, WsClient, type WsTimes } from './client.ts';
 import { textFrame } from './frame.ts';
-import { WsPlaces } from './slots.ts';
+import { WsSlots } from './slots.ts';
 import { type NodeStatus, OwnStatusFrame } from './status.ts';
-import type { Wish } from './types.ts';
+import type { SubscriptionFilter } from './types.ts';
 import { PendingUpgrades } from './upgrades.ts';
 
-/** What WebSocket clients are told; given by the server. */
+/** What WebSocket clients receive; given by the server. */
 export interface WebSocketSources {
   readonly notifications: NotificationStream;
-  /** This node's status as of now. */
+  /** The current status of this node. */
   ownStatus(): NodeStatus | Promise<NodeStatus>;
-  /** Empty texts while not known. */
+  /** Empty strings while not known. */
   identity(): { readonly baseUrl: string; readonly peerId: string };
 }
 
 export interface WebSocketOptions {
-  /** Beyond it, upgrades are refused with 503. */
+  /** Further upgrades are refused with 503. */
   readonly maxClients: number;
-  /** Of one address; beyond it, upgrades are refused with 429. Default: no bound of its own. */
+  /** Per address; further upgrades are refused with 429. Default: `maxClients`. */
   readonly maxPerAddress?: number;
-  /** Frames that wait for a client that reads too slowly, of up to a KiB each; then the oldest go. */
+  /** Frames queued for a slow client, of up to one KiB each; then the oldest are dropped. */
   readonly bufferFrames: number;
   readonly times?: Partial<HubTimes>;
-  /** Between pings in what a client is sent. Default 2 MiB: at 1,000 announcements a second one in six seconds. */
+  /**
+   * Bytes between the pings in a client's stream. Default 2 MiB: at 1,000 announcements per second one ping in six
+   * seconds.
+   */
   readonly pingBytes?: number;
 }
 
@@ -44,21 +48,21 @@ interface HubTimes extends WsTimes {
 }
 
 export const TIMES: HubTimes = {
-  /** With a ping every 2 MiB, who reads 70 KB a second is seen to do so. */
-  stallMs: 30_000,
+  /** With a ping every 2 MiB, a client that reads 70 KB per second shows progress in time. */
+  noProgressMs: 30_000,
   behindMs: 30_000,
   pingMs: 15_000,
   statusMs: 1000,
-  /** From an upgrade to its client: above all the time for our own status. */
+  /** From an upgrade to its client; mostly the time to get this node's status. */
   upgradeMs: 5000,
-  /** Go's interval of PING. */
+  /** Interval of PING frames in the Go service. */
   pingFrameMs: 10_000,
   checkMs: 1000,
-  /** For the closing handshake, then the connection is cut. */
+  /** Time for the closing handshake; then the connection is cut. */
   closeMs: 1000,
 };
 export const PING_BYTES = 2 * 1024 * 1024;
-/** Batches of a quarter of the buffer, so that what is dropped at once is small beside it. */
+/** Batches of at most a quarter of the buffer, so that a dropped batch is small in comparison. */
 const BATCHES_PER_BUFFER = 4;
 
 export class WebSocketHub {
@@ -75,8 +79,8 @@ export class WebSocketHub {
   private readonly times: HubTimes;
   private readonly channels: WsChannels;
   private readonly clients = new Set<WsClient>();
-  /** Of connections that are clients or about to be. */
-  private readonly places: WsPlaces;
+  /** Held by connections that are clients or about to become one. */
+  private readonly slots: WsSlots;
   private readonly sent: Counter;
   private readonly lost: Counter;
   private readonly closed: Counter;
@@ -100,7 +104,7 @@ export class WebSocketHub {
     this.sources = deps.sources;
     this.maxClients = options.maxClients;
     this.maxPerAddress = options.maxPerAddress ?? options.maxClients;
-    this.places = new WsPlaces({ max: this.maxClients, maxPerAddress: this.maxPerAddress });
+    this.slots = new WsSlots({ max: this.maxClients, maxPerAddress: this.maxPerAddress });
     this.bufferFrames = options.bufferFrames;
     this.pingBytes = options.pingBytes ?? PING_BYTES;
     this.times = { ...TIMES, ...options.times };
@@ -112,34 +116,35 @@ export class WebSocketHub {
     this.upgrades = new PendingUpgrades(deps, { deadlineMs: this.times.upgradeMs });
     this.channels = new WsChannels({ maxBatchFrames: Math.ceil(options.bufferFrames / BATCHES_PER_BUFFER) });
     const { metrics } = deps;
-    this.sent = metrics.counter('teranode_p2p_ws_frames_sent_total', 'Frames handed to WebSocket clients');
-    this.lost = metrics.counter('teranode_p2p_ws_frames_lost_total', 'Frames dropped for WebSocket clients too slow');
-    this.closed = metrics.counter('teranode_p2p_ws_closed_total', 'WebSocket clients gone, by reason', ['reason']);
-    metrics.gauge('teranode_p2p_ws_clients', 'WebSocket clients', () => this.clients.size);
-    metrics.gauge('teranode_p2p_ws_clients_bound', 'WebSocket clients at most', () => this.maxClients);
-    metrics.gauge('teranode_p2p_ws_buffer_frames', 'Frames that wait for WebSocket clients', () => this.buffered());
-    metrics.gauge(
-      'teranode_p2p_ws_buffer_frames_bound',
-      'Frames that may wait for one client',
-      () => this.bufferFrames,
+    this.sent = metrics.counter('teranode_p2p_ws_frames_sent_total', 'WebSocket frames sent to clients');
+    this.lost = metrics.counter(
+      'teranode_p2p_ws_frames_lost_total',
+      'WebSocket frames dropped because clients read too slowly',
     );
+    this.closed = metrics.counter('teranode_p2p_ws_closed_total', 'WebSocket connections closed, by reason', [
+      'reason',
+    ]);
+    const clients = { name: 'teranode_p2p_ws_clients', help: 'Connected WebSocket clients' };
+    gaugeWithBound(metrics, clients, () => this.clients.size, this.maxClients);
+    const buffer = { name: 'teranode_p2p_ws_buffer_frames', help: 'WebSocket frames queued for all clients' };
+    gaugeWithBound(metrics, buffer, () => this.buffered(), this.bufferFrames);
   }
 
   start(): void {
-    this.unsubscribe = this.sources.notifications.subscribe((notification) => this.tell(notification));
+    this.unsubscribe = this.sources.notifications.subscribe((notification) => this.publish(notification));
     this.timers = [
       setInterval(() => this.pingAll(), this.times.pingFrameMs).unref(),
       setInterval(() => this.checkAll(), this.times.checkMs).unref(),
     ];
   }
 
-  /** A place for a connection, for as long as its socket lives. */
-  reserve(socket: Socket): ReturnType<WsPlaces['take']> {
-    return this.isStopping ? 'full' : this.places.take(socket);
+  /** Reserves a slot for a connection until its socket closes. */
+  reserve(socket: Socket): ReturnType<WsSlots['take']> {
+    return this.isStopping ? 'full' : this.slots.take(socket);
   }
 
-  /** A connection that has a place and whose upgrade is done. */
-  adopt(ws: WebSocket, socket: Socket, wish: Wish, first: Buffer): void {
+  /** Takes over a connection that has a slot and whose upgrade is done. */
+  adopt(ws: WebSocket, socket: Socket, filter: SubscriptionFilter, first: Buffer): void {
     const { bufferFrames, pingBytes, times } = this;
     const client = new WsClient(
       {
@@ -148,16 +153,16 @@ export class WebSocketHub {
         now: () => this.clock.monotonic(),
         sent: this.sent,
         lost: this.lost,
-        onGone: (reason) => this.gone(client, reason),
+        onDisconnect: (reason) => this.disconnected(client, reason),
       },
-      { bufferFrames, pingBytes, wantsLost: wish.wantsLost, times },
+      { bufferFrames, pingBytes, wantsLost: filter.wantsLost, times },
     );
     this.clients.add(client);
-    client.begin(first, (taker) => this.channels.join(wish, taker));
+    client.start(first, (receiver) => this.channels.join(filter, receiver));
     this.upgrades.done(socket);
   }
 
-  /** Everybody is told and gone, at the latest when the time for closing is over. May be called twice. */
+  /** Closes all clients and resolves when they have disconnected, within the time for closing. May be called twice. */
   stop(): Promise<void> {
     this.stopping ??= this.closeAll();
     return this.stopping;
@@ -176,7 +181,7 @@ export class WebSocketHub {
     await promise;
   }
 
-  private tell(notification: Notification): void {
+  private publish(notification: Notification): void {
     const { type, isOwn } = notification;
     const isOwnStatus = isOwn && type === 'node_status';
     if (!isOwnStatus && !this.channels.isWanted(type)) return;
@@ -195,10 +200,10 @@ export class WebSocketHub {
     for (const client of this.clients) client.check();
   }
 
-  private gone(client: WsClient, reason: CloseReason): void {
+  private disconnected(client: WsClient, reason: CloseReason): void {
     this.clients.delete(client);
     this.closed.add(1, { reason });
-    this.log.trace({ reason, clients: this.clients.size }, 'websocket client gone');
+    this.log.trace({ reason, clients: this.clients.size }, 'WebSocket client disconnected');
     if (this.clients.size === 0) this.whenEmpty?.();
   }
 

@@ -1,23 +1,23 @@
-// Places for WebSocket clients: so many in all, so many for one address, for as long as a socket lives.
+// Slots of WebSocket clients: a limit in all and a limit per address. A slot is held until the socket closes.
 import type { Socket } from 'node:net';
 import { clientAddress } from '../server/client-address.ts';
 
-export interface WsPlacesOptions {
+export interface WsSlotsOptions {
   readonly max: number;
-  /** Of one IPv4 address, or one /64 of IPv6. */
+  /** Per IPv4 address, or /64 of IPv6. */
   readonly maxPerAddress: number;
 }
 
-export class WsPlaces {
-  private readonly options: WsPlacesOptions;
+export class WsSlots {
+  private readonly options: WsSlotsOptions;
   private readonly byAddress = new Map<string, number>();
   private taken = 0;
 
-  constructor(options: WsPlacesOptions) {
+  constructor(options: WsSlotsOptions) {
     this.options = options;
   }
 
-  /** A socket that is gone gets none. */
+  /** Takes a slot; a closed socket gets none. */
   take(socket: Socket): 'taken' | 'full' | 'address_full' {
     const { max, maxPerAddress } = this.options;
     if (this.taken >= max || socket.destroyed) return 'full';

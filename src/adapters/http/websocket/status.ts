@@ -1,6 +1,8 @@
-// The first frame of every client: this node's own status. Asked once however many connect, and the best known where it does not come in time.
-
+// The first frame of every client: this node's own status. It is requested once however many clients connect; when it
+// is late, the latest known one is sent.
 import type { Notification } from '../../../domain/notification.ts';
+import { settledWithin } from '../../../lib/deadline.ts';
+import { singleFlight } from '../../../lib/single-flight.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import { encodeNotificationFrame } from '../../../wire/notification-frame.ts';
@@ -8,7 +10,7 @@ import { textFrame } from './frame.ts';
 
 export type NodeStatus = Extract<Notification, { type: 'node_status' }>;
 
-/** Not younger than this is good enough for the next client. */
+/** A status of at most this age is not requested again. */
 const FRESH_MS = 1000;
 
 export class OwnStatusFrame {
@@ -16,14 +18,14 @@ export class OwnStatusFrame {
   private readonly clock: Clock;
   private readonly ask: () => NodeStatus | Promise<NodeStatus>;
   private readonly deadlineMs: number;
-  private known: { readonly frame: Buffer; readonly askedMs: number } | undefined;
-  private asking: Promise<void> | undefined;
+  private known: { readonly frame: Buffer; readonly requestedMs: number } | undefined;
+  private readonly refresh = singleFlight(() => this.request());
 
   constructor(
     deps: {
       readonly log: Logger;
       readonly clock: Clock;
-      /** May take its time or fail; not asked again before it has settled. */
+      /** May be slow or fail; not called again before it has settled. */
       readonly ownStatus: () => NodeStatus | Promise<NodeStatus>;
     },
     options: { readonly deadlineMs: number },
@@ -34,37 +36,25 @@ export class OwnStatusFrame {
     this.deadlineMs = options.deadlineMs;
   }
 
-  /** Within the deadline. undefined while none has ever been known. */
+  /** Settles within the deadline. undefined while no status has ever been known. */
   async frame(): Promise<Buffer | undefined> {
-    const isFresh = this.known !== undefined && this.clock.monotonic() - this.known.askedMs < FRESH_MS;
-    if (!isFresh) {
-      this.asking ??= this.refresh().finally(() => {
-        this.asking = undefined;
-      });
-      await settledWithin(this.asking, this.deadlineMs);
-    }
+    const isFresh = this.known !== undefined && this.clock.monotonic() - this.known.requestedMs < FRESH_MS;
+    if (!isFresh) await settledWithin([this.refresh()], this.deadlineMs);
     return this.known?.frame;
   }
 
-  /** A status of our own that went by. */
+  /** Keeps a status that was published meanwhile. */
   remember(frame: Buffer): void {
-    this.known = { frame, askedMs: Number.NEGATIVE_INFINITY };
+    this.known = { frame, requestedMs: Number.NEGATIVE_INFINITY };
   }
 
-  private async refresh(): Promise<void> {
-    const askedMs = this.clock.monotonic();
+  private async request(): Promise<void> {
+    const requestedMs = this.clock.monotonic();
     try {
       const status = await this.ask();
-      this.known = { frame: textFrame(encodeNotificationFrame(status)), askedMs };
+      this.known = { frame: textFrame(encodeNotificationFrame(status)), requestedMs };
     } catch (error) {
-      this.log.debug({ err: error }, 'own status not known');
+      this.log.debug({ err: error }, 'failed to get the status of this node');
     }
   }
-}
-
-async function settledWithin(work: Promise<void>, deadlineMs: number): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, deadlineMs);
-  await Promise.race([work, late.promise]);
-  clearTimeout(timer);
 }

@@ -1,25 +1,26 @@
-// `?types=`: what a WebSocket client wants to see. Few types, so that few distinct wishes exist and clients with the same one share their bytes.
+// `?types=`: the subscription filter of a WebSocket client. There are few types, hence few distinct filters, and
+// clients with the same filter share their bytes.
 import type { Notification } from '../../../domain/notification.ts';
 
 export type NotificationType = Notification['type'];
 
-export interface Wish {
-  /** The same for the same wish. */
+export interface SubscriptionFilter {
+  /** Equal for equal filters. */
   readonly key: string;
   readonly types: ReadonlySet<NotificationType>;
-  /** Wants to be told how many frames it did not get, and stays connected then. */
+  /** Receives a `lost` frame with the number of frames that it missed, and stays connected. */
   readonly wantsLost: boolean;
 }
 
-/** What Go sends, and whoever does not ask gets. */
+/** The types that the Go service sends; the default. */
 const DEFAULT_TYPES: readonly NotificationType[] = ['block', 'subtree', 'mining_on', 'node_status'];
 const ALL_TYPES: readonly NotificationType[] = [...DEFAULT_TYPES, 'rejected_tx', 'best_block'];
 const LOST = 'lost';
-/** What may stand in `?types=`. */
+/** Values of `?types=`. */
 export const TYPE_NAMES: readonly string[] = [...ALL_TYPES, LOST];
 
-/** `block,subtree`; nothing and empty mean what Go sends. `{ unknown }` names the first that is none. */
-export function parseWish(text: string | undefined): Wish | { readonly unknown: string } {
+/** Parses `block,subtree`; absent and empty mean the default. `{ unknown }` is the first name that is no type. */
+export function parseFilter(text: string | undefined): SubscriptionFilter | { readonly unknown: string } {
   const names = (text ?? '').split(',').filter((name) => name !== '');
   const unknown = names.find((name) => !TYPE_NAMES.includes(name));
   if (unknown !== undefined) return { unknown };

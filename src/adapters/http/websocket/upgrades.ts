@@ -1,5 +1,5 @@
-// Connections between their upgrade and the moment at which they are a client. Node's own deadlines end with the upgrade, and the server no longer
-// knows such a socket: whatever goes wrong in between, it is cut here.
+// Connections between their upgrade and the moment they become a client. Node's own deadlines end with the upgrade, and
+// its server no longer tracks the socket: if anything goes wrong in between, the connection is cut here.
 import type { Duplex } from 'node:stream';
 import type { Counter, Metrics } from '../../../ports/metrics.ts';
 
@@ -13,7 +13,7 @@ export class PendingUpgrades {
     this.deadlineMs = options.deadlineMs;
     this.failed = deps.metrics.counter(
       'teranode_p2p_ws_upgrades_failed_total',
-      'WebSocket upgrades cut because nothing came of them',
+      'WebSocket upgrades that did not become a client, by reason',
       ['reason'],
     );
   }
@@ -32,7 +32,7 @@ export class PendingUpgrades {
     return this.pending.has(socket);
   }
 
-  /** It is a client, or gone. */
+  /** The connection has become a client, or is closed. */
   done(socket: Duplex): void {
     clearTimeout(this.pending.get(socket));
     this.pending.delete(socket);
@@ -44,7 +44,7 @@ export class PendingUpgrades {
     socket.destroy();
   }
 
-  /** Cuts what is pending, and whatever still comes. */
+  /** Cuts pending connections and all later ones. */
   stop(): void {
     this.isStopped = true;
     for (const socket of this.pending.keys()) socket.destroy();

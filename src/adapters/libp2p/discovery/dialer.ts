@@ -11,7 +11,7 @@ import type { Counter } from '../../../ports/metrics.ts';
 export type DialOutcome = 'connected' | 'failed' | 'hopeless';
 
 export interface DialTarget {
-  /** Multiaddr, with the peer id at its end where it is known. */
+  /** Multiaddr, with the peer ID at its end where it is known. */
   readonly address: string;
   readonly peerId: PeerId | undefined;
   /**

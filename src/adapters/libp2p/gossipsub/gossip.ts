@@ -1,6 +1,6 @@
 // Gossip of this node: gossipsub, with the stages that a network of Go nodes and hostile peers needs around it. The
 // three lists below say what stands where: each reads in the order of travel, and gossipsub itself comes last.
-import type { Connection } from '@libp2p/interface';
+import type { Connection, PeerId as LibPeerId } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import { type Repeating, repeating } from '../../../lib/repeating.ts';
 import type { Clock } from '../../../ports/clock.ts';
@@ -52,61 +52,28 @@ export class Gossip {
   constructor({ libp2p, log, metrics, clock, penalize }: GossipDependencies) {
     const { pubsub } = libp2p.services;
     const internals = new GossipInternals(pubsub, log);
-    const hasStream = (id: string) => internals.hasOutboundStream(id);
-    const seen = new SeenMessages({ clock, metrics }, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS });
-    const malformed = new MalformedRpcReport(metrics, penalize);
-    const inboundStreams = new InboundStreams();
-    const progress = new ValidationProgress(metrics);
-    const scheduler = new VerificationScheduler({
-      metrics,
-      nowMs: () => clock.monotonic(),
-      streamOf: (id) => inboundStreams.of(id),
-      isSeen: (message) => seen.has(unverifiedMessageId(message)),
-    });
-    const { name, verify } = fastestVerifier();
-    const fastVerification = new FastVerification({
-      verify,
-      seen,
-      topicValidators: pubsub.topicValidators,
-      sendIDontWants: (id, topic, receivedFrom) => internals.sendIDontWants(id, topic, receivedFrom),
-    });
-    const pendingOutbound = new PendingOutbound(metrics, {
-      hasStream,
-      subscribers: (topic) => pubsub.getSubscribers(topic).map(String),
-      meshSize: MESH_SIZE,
-    });
-    this.outboundStreams = new OutboundStreams({
-      clock,
-      metrics,
-      hasStream,
-      connections: () => libp2p.getConnections(),
-      speaksGossip: async (peerId) => {
-        const peer = await libp2p.peerStore.get(peerId).catch(() => undefined);
-        // Undefined while the peer is not identified yet.
-        return peer?.protocols.some((protocol) => pubsub.protocols.includes(protocol)) ?? false;
-      },
-      reconnect: (peerId, connection) => internals.reconnect(peerId, connection),
-    });
+    const stages = stagesOf({ libp2p, log, metrics, clock, penalize }, internals);
     internals.install({
       incoming: [
-        inboundStreams,
-        new MalformedLengths(malformed),
-        new UndecodableRpcs(malformed),
-        progress,
-        scheduler,
-        new InvalidSignatures(malformed),
-        fastVerification,
-        new SeenCaches(seen),
-        new NoScoreRecords(),
-        new BackoffLimits(internals.backoffs),
+        stages.inboundStreams,
+        stages.malformedLengths,
+        stages.undecodableRpcs,
+        stages.progress,
+        stages.verificationScheduler,
+        stages.invalidSignatures,
+        stages.fastVerification,
+        stages.seenCaches,
+        stages.noScoreRecords,
+        stages.backoffLimits,
       ],
-      outgoing: [pendingOutbound, new RpcSplitting(internals.pendingIHaves)],
-      opening: [inboundStreams, this.outboundStreams, pendingOutbound],
+      outgoing: [stages.pendingOutbound, stages.rpcSplitting],
+      opening: [stages.inboundStreams, stages.outboundStreams, stages.pendingOutbound],
     });
     this.log = log;
-    this.verifier = internals.supports('fastVerification') ? name : 'libp2p';
+    this.outboundStreams = stages.outboundStreams;
+    this.verifier = internals.supports('fastVerification') ? stages.verifier : 'libp2p';
     this.seesStreams = internals.supports('parallelStreams');
-    this.progress = internals.supports('progress') ? progress.progress : undefined;
+    this.progress = internals.supports('progress') ? stages.progress.progress : undefined;
     this.backpressure = new OutboundBackpressure({ log, metrics }, () =>
       outboundGossip(libp2p.getConnections(), pubsub.protocols),
     );
@@ -130,4 +97,56 @@ export class Gossip {
 function outboundGossip(connections: readonly Connection[], protocols: readonly string[]) {
   const streams = connections.flatMap((connection) => connection.streams);
   return streams.filter(({ direction, protocol }) => direction === 'outbound' && protocols.includes(protocol));
+}
+
+function stagesOf({ libp2p, metrics, clock, penalize }: GossipDependencies, internals: GossipInternals) {
+  const { pubsub } = libp2p.services;
+  const hasStream = (id: string) => internals.hasOutboundStream(id);
+  const malformed = new MalformedRpcReport(metrics, penalize);
+  const seen = new SeenMessages({ clock, metrics }, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS });
+  const inboundStreams = new InboundStreams();
+  const { name: verifier, verify } = fastestVerifier();
+  return {
+    verifier,
+    inboundStreams,
+    malformedLengths: new MalformedLengths(malformed),
+    undecodableRpcs: new UndecodableRpcs(malformed),
+    progress: new ValidationProgress(metrics),
+    verificationScheduler: new VerificationScheduler({
+      metrics,
+      nowMs: () => clock.monotonic(),
+      streamOf: (id) => inboundStreams.of(id),
+      isSeen: (message) => seen.has(unverifiedMessageId(message)),
+    }),
+    invalidSignatures: new InvalidSignatures(malformed),
+    fastVerification: new FastVerification({
+      verify,
+      seen,
+      topicValidators: pubsub.topicValidators,
+      sendIDontWants: (id, topic, receivedFrom) => internals.sendIDontWants(id, topic, receivedFrom),
+    }),
+    seenCaches: new SeenCaches(seen),
+    noScoreRecords: new NoScoreRecords(),
+    backoffLimits: new BackoffLimits(internals.backoffs),
+    pendingOutbound: new PendingOutbound(metrics, {
+      hasStream,
+      subscribers: (topic) => pubsub.getSubscribers(topic).map(String),
+      meshSize: MESH_SIZE,
+    }),
+    rpcSplitting: new RpcSplitting(internals.pendingIHaves),
+    outboundStreams: new OutboundStreams({
+      clock,
+      metrics,
+      hasStream,
+      connections: () => libp2p.getConnections(),
+      speaksGossip: (peerId) => speaksGossip(libp2p, peerId),
+      reconnect: (peerId, connection) => internals.reconnect(peerId, connection),
+    }),
+  };
+}
+
+/** False while the peer is not identified yet. */
+async function speaksGossip({ peerStore, services }: TeranodeLibp2p, peerId: LibPeerId): Promise<boolean> {
+  const peer = await peerStore.get(peerId).catch(() => undefined);
+  return peer?.protocols.some((protocol) => services.pubsub.protocols.includes(protocol)) ?? false;
 }

@@ -1,0 +1,43 @@
+// Requests and responses are checked by the zod schemas of their routes, the ones that the OpenAPI document shows. A
+// response that does not match its schema is a bug of this program, and is not sent.
+import type { FastifyInstance, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { Metrics } from '../../../ports/metrics.ts';
+
+const MAX_REQUEST_ERROR_CHARS = 300;
+const MAX_RESPONSE_ERROR_CHARS = 500;
+
+export function addValidation(app: FastifyInstance, deps: { readonly metrics: Metrics | undefined }): void {
+  app.setValidatorCompiler(validatorCompiler as FastifySchemaCompiler<unknown>);
+  app.setSerializerCompiler(responseSerializer(deps.metrics) as FastifySerializerCompiler<unknown>);
+  app.setSchemaErrorFormatter((errors, part) => {
+    const name = part === 'querystring' ? 'query' : part;
+    const texts = errors.map(({ instancePath, message }) => `${name}${instancePath.replace(/\/$/, '')}: ${message}`);
+    return new Error(texts.join('; ').slice(0, MAX_REQUEST_ERROR_CHARS));
+  });
+}
+
+/** Sends only what the schema names; throws when the response does not match it, which becomes a logged 500. */
+function responseSerializer(metrics: Metrics | undefined): FastifySerializerCompiler<z.ZodType> {
+  const refused = metrics?.counter(
+    'teranode_p2p_http_answers_refused_total',
+    'HTTP responses not sent because they did not match their schema, by route; each is a bug of this program',
+    ['route'],
+  );
+  return (definition) => {
+    const serialize = serializerCompiler(definition);
+    return (body) => {
+      try {
+        return serialize(body);
+      } catch (error) {
+        refused?.add(1, { route: definition.url });
+        const { cause } = error as Error;
+        const why = cause instanceof z.core.$ZodError ? z.prettifyError(cause) : String(error);
+        throw new TypeError(
+          `the response of ${definition.url} does not match its schema: ${why.slice(0, MAX_RESPONSE_ERROR_CHARS)}`,
+        );
+      }
+    };
+  };
+}

@@ -1,0 +1,136 @@
+// The messages that a producer has accepted and the broker has not acknowledged yet: a bounded queue, and the batch
+// that is being sent.
+import { BoundedQueue } from '../../lib/bounded-queue.ts';
+
+export interface QueuedRecord {
+  readonly value: Uint8Array;
+  /** Monotonic ms of `publish`. */
+  readonly atMs: number;
+}
+
+export interface BatchQueueOptions {
+  /** `kafka_queue_max_messages`: queued and in flight. */
+  readonly maxMessages: number;
+  /** `kafka_queue_max_bytes`. */
+  readonly maxBytes: number;
+  /** A batch is due when this much is queued, or when its oldest message is this old. */
+  readonly flushMessages: number;
+  readonly flushBytes: number;
+  readonly flushIntervalMs: number;
+}
+
+/** One request carries at most this; a broker's own limit is 1 MiB by default. */
+const MAX_BATCH_MESSAGES = 1000;
+const MAX_BATCH_BYTES = 512 * 1024;
+/** What a queued record costs beside its bytes. */
+const RECORD_OVERHEAD_BYTES = 64;
+
+export class BatchQueue {
+  private readonly options: BatchQueueOptions;
+  private readonly now: () => number;
+  private readonly dropped: () => void;
+  private readonly queue: BoundedQueue<QueuedRecord>;
+  private sending: readonly QueuedRecord[] = [];
+  /** Less than {@link MAX_BATCH_BYTES} where the broker takes less. */
+  private maxBatchBytes = MAX_BATCH_BYTES;
+
+  /** `dropped` is called for each message that leaves because the queue is full. `now` is monotonic. */
+  constructor(options: BatchQueueOptions, dropped: () => void, now = () => performance.now()) {
+    this.options = options;
+    this.dropped = dropped;
+    this.now = now;
+    this.queue = new BoundedQueue({
+      maxItems: options.maxMessages,
+      maxBytes: options.maxBytes,
+      sizeOf: ({ value }) => value.byteLength + RECORD_OVERHEAD_BYTES,
+      onDrop: dropped,
+    });
+  }
+
+  /** Queued and in flight. */
+  get pending(): number {
+    return this.queue.length + this.sending.length;
+  }
+
+  /** Of the queued messages. */
+  get bytes(): number {
+    return this.queue.bytes;
+  }
+
+  /** The batch that is being sent, until it is acknowledged; empty when there is none. */
+  get inFlight(): readonly QueuedRecord[] {
+    return this.sending;
+  }
+
+  /** Queues a message. True when this may make a batch due. */
+  push(value: Uint8Array): boolean {
+    this.queue.push({ value, atMs: this.now() });
+    // The batch in flight counts against the bound too.
+    if (this.pending > this.options.maxMessages && this.queue.shift() !== undefined) this.dropped();
+    return this.queue.length === 1 || this.isFull();
+  }
+
+  /** Ms until the next batch is due; 0 when it is, undefined while nothing is queued. */
+  dueInMs(): number | undefined {
+    const oldest = this.queue.at(0);
+    if (oldest === undefined) return undefined;
+    if (this.isFull()) return 0;
+    return Math.max(0, oldest.atMs + this.options.flushIntervalMs - this.now());
+  }
+
+  /** The batch in flight, else the next one from the queue. */
+  nextBatch(): readonly QueuedRecord[] {
+    if (this.sending.length === 0) this.sending = this.take();
+    return this.sending;
+  }
+
+  /** The broker has the batch in flight. */
+  acknowledge(): void {
+    this.sending = [];
+  }
+
+  /**
+   * The broker's limit (`max.message.bytes`) holds for all records of a request together: half of the batch goes back
+   * to the queue, and later batches are as small. A single record over the limit can never be sent: it is taken out and
+   * returned.
+   */
+  splitBatch(): QueuedRecord | undefined {
+    const bytes = this.sending.reduce((sum, { value }) => sum + value.byteLength, 0);
+    this.maxBatchBytes = Math.max(1, Math.floor(bytes / 2));
+    const [first, ...others] = this.sending;
+    if (others.length === 0) {
+      this.sending = [];
+      return first;
+    }
+    const half = Math.ceil(this.sending.length / 2);
+    for (const record of this.sending.slice(half).reverse()) this.queue.unshift(record);
+    this.sending = this.sending.slice(0, half);
+    return undefined;
+  }
+
+  /** Batches may be as large as they were at first: the topic may be another one now. */
+  resetBatchSize(): void {
+    this.maxBatchBytes = MAX_BATCH_BYTES;
+  }
+
+  private isFull(): boolean {
+    const { flushBytes, flushMessages } = this.options;
+    return (
+      this.queue.length >= Math.min(flushMessages, MAX_BATCH_MESSAGES) ||
+      this.queue.bytes >= Math.min(flushBytes, MAX_BATCH_BYTES)
+    );
+  }
+
+  private take(): QueuedRecord[] {
+    const batch: QueuedRecord[] = [];
+    let bytes = 0;
+    while (batch.length < MAX_BATCH_MESSAGES) {
+      bytes += this.queue.at(0)?.value.byteLength ?? 0;
+      if (batch.length > 0 && bytes > this.maxBatchBytes) break;
+      const next = this.queue.shift();
+      if (next === undefined) break;
+      batch.push(next);
+    }
+    return batch;
+  }
+}

@@ -1,0 +1,118 @@
+// The one implementation of AdminApi: bans, the P2P node and what this node shows of itself, behind one door for gRPC,
+// HTTP and the command line.
+import type { BanService } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
+import type { PeerId } from '../domain/ids.ts';
+import { orAfter } from '../lib/deadline.ts';
+import { P2PError } from '../lib/errors.ts';
+import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
+import type { AdminApi, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
+import type { P2PNode } from '../ports/p2p-node.ts';
+import type { SyncStatus } from '../ports/sync-status.ts';
+import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
+import type { Recent } from '../watch/recent.ts';
+import { peerIdInput, scoreReason } from './inputs.ts';
+import { type PeerViewSources, peerView } from './peer-view.ts';
+
+export interface AdminApiDependencies {
+  readonly bans: BanService;
+  readonly node: Pick<P2PNode, 'currentlyConnectedPeers' | 'connectPeer' | 'disconnectPeer' | 'getTopic'>;
+  readonly registry: Pick<PeerRegistry, 'get'>;
+  /** A peer as the choice of a sync peer sees it. */
+  readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
+  readonly isWhitelisted: (peerId: PeerId) => boolean;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
+  readonly sync: SyncStatus;
+  /** Full names of the topics that this node joins. */
+  readonly topicNames: () => readonly string[];
+  readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
+  /** As they are in force, secrets masked. */
+  readonly settings: readonly SettingView[];
+}
+
+const CHAIN_DEADLINE_MS = 2000;
+/** However often operators ask, the blockchain service is asked once per second. */
+const CHAIN_AGE_MS = 1000;
+
+export function createAdminApi(deps: AdminApiDependencies): AdminApi {
+  return { ...peerOperations(deps), ...banOperations(deps), ...nodeOperations(deps) };
+}
+
+type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'connect' | 'disconnect' | 'addScore'>;
+type BanOperations = Pick<AdminApi, 'bans' | 'isBanned' | 'ban' | 'unban' | 'clearBans' | 'explain'>;
+
+function peerOperations(deps: AdminApiDependencies): PeerOperations {
+  const { bans, node } = deps;
+  const sources: PeerViewSources = {
+    ...deps,
+    isBanned: (peerId) => bans.isBanned(peerId),
+    banScoreOf: (peerId) => bans.scoreOf(peerId),
+  };
+  const recordOf = (peerId: PeerId) => node.currentlyConnectedPeers().find(({ id }) => id === peerId);
+  return {
+    peers: () => node.currentlyConnectedPeers().map((record) => peerView(record, sources)),
+    peer: (text) => {
+      const record = recordOf(peerIdInput(text));
+      return record && peerView(record, sources);
+    },
+    connect: (address) => node.connectPeer(address),
+    disconnect: async (text) => {
+      const peerId = peerIdInput(text);
+      if (recordOf(peerId) === undefined)
+        throw new P2PError('PEER_UNREACHABLE', `not connected to ${peerId}`, { details: { peerId } });
+      await node.disconnectPeer(peerId);
+    },
+    addScore: async (text, reason) => {
+      const facts = { role: 'author', rule: 'operator', topic: '', hash: undefined } as const;
+      return bans.addScore(peerIdInput(text), scoreReason(reason), facts).score;
+    },
+  };
+}
+
+function banOperations({ bans }: AdminApiDependencies): BanOperations {
+  return {
+    bans: () => bans.bans(),
+    isBanned: (text) => bans.isSubjectBanned(text),
+    ban: (text, untilMs, reason) => bans.ban(text, untilMs, reason),
+    unban: async (text) => {
+      const { lifted, hadScore } = await bans.unban(text);
+      return lifted.length > 0 || hadScore;
+    },
+    clearBans: async () => {
+      const hadBans = bans.bans().length > 0;
+      await bans.clear();
+      return hadBans;
+    },
+    explain: (text) => bans.explain(text),
+  };
+}
+
+function nodeOperations(deps: AdminApiDependencies): Omit<AdminApi, keyof PeerOperations | keyof BanOperations> {
+  const { recent, settings, topicNames, node } = deps;
+  return {
+    sync: () => syncView(deps),
+    topics: () => topicNames().flatMap((name) => topicView(node, name)),
+    settings: () => settings,
+    recentAnnouncements: () => recent.announcements(),
+    recentVerdicts: () => recent.verdicts(),
+  };
+}
+
+async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView> {
+  const [fsmState, best] = await Promise.all([
+    known(chain.recentFsmState(CHAIN_AGE_MS)),
+    known(chain.recentBestHeader(CHAIN_AGE_MS)),
+  ]);
+  return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: sync.syncPeer() };
+}
+
+/** None when this node has not joined the topic. */
+function topicView(node: AdminApiDependencies['node'], name: string): TopicView[] {
+  const topic = node.getTopic(name);
+  return topic === undefined ? [] : [{ name, subscribers: topic.subscribers(), mesh: topic.mesh() }];
+}
+
+/** undefined when the blockchain service fails or does not answer in time. */
+async function known<T>(answer: Promise<T>): Promise<T | undefined> {
+  return await orAfter(answer, CHAIN_DEADLINE_MS, undefined).catch(() => undefined);
+}

@@ -1,0 +1,54 @@
+// A connected peer as operators see it: what the node knows of the connection, what the peer claims, and how we rate
+// it.
+import type { PeerId } from '../domain/ids.ts';
+import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
+import type { PeerStanding, PeerView } from '../ports/admin-api.ts';
+import type { PeerRecord } from '../ports/p2p-node.ts';
+import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
+
+export interface PeerViewSources {
+  readonly registry: Pick<PeerRegistry, 'get'>;
+  /** A peer as the choice of a sync peer sees it. */
+  readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
+  readonly isBanned: (peerId: PeerId) => boolean;
+  readonly isWhitelisted: (peerId: PeerId) => boolean;
+  readonly banScoreOf: (peerId: PeerId) => number;
+}
+
+export function peerView(record: PeerRecord, sources: PeerViewSources): PeerView {
+  const known = sources.registry.get(record.id);
+  const { id, addresses, localAddress, lastSendMs, lastReceiveMs, bytesSent, bytesReceived, pingMs } = record;
+  return {
+    id,
+    addresses,
+    localAddress,
+    direction: record.direction ?? 'inbound',
+    connectedAtMs: record.connectedAtMs ?? 0,
+    agentVersion: known?.userAgent ?? record.agentVersion,
+    services: known?.services?.toString(),
+    lastSendMs,
+    lastReceiveMs,
+    bytesSent,
+    bytesReceived,
+    pingMs,
+    startingHeight: known?.startingHeight,
+    height: known?.claimed?.height,
+    ...standing(record.id, known, sources),
+    banScore: sources.banScoreOf(id),
+    isWhitelisted: sources.isWhitelisted(id),
+  };
+}
+
+function standing(id: PeerId, known: RegisteredPeer | undefined, sources: PeerViewSources): PeerStanding {
+  const row = known && sources.syncRow(known);
+  return {
+    bestBlockHash: row?.claimed?.hash,
+    claimedAtMs: known?.claimed?.atMs,
+    provenHeight: row?.proven?.height,
+    provenHash: row?.proven?.hash,
+    dataHubUrl: row?.dataHubUrl,
+    dataHubHealth: row?.dataHubHealth ?? 'unknown',
+    lastMessageMs: row?.lastMessageMs,
+    isBanned: sources.isBanned(id),
+  };
+}

@@ -1,0 +1,85 @@
+// The pipeline of received messages from the settings, on the topics of all networks.
+import type { BanService } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
+import type { PeerId } from '../domain/ids.ts';
+import type { Notification } from '../domain/notification.ts';
+import { attachGossip, type Gossip } from '../gossip/attach.ts';
+import type { PolicyOptions } from '../gossip/view.ts';
+import type { Handshake } from '../handshake/handshake.ts';
+import type { DataHubUrlRules } from '../peers/datahub/datahub-url.ts';
+import type { PeerRegistry } from '../peers/registry.ts';
+import type { P2PNetwork } from '../ports/network.ts';
+import type { SyncStatus } from '../ports/sync-status.ts';
+import type { Settings } from '../settings/load.ts';
+import type { Recent } from '../watch/recent.ts';
+import { NETWORKS } from '../wire/networks.ts';
+import type { Core } from './core.ts';
+import type { Announcers } from './create-announcers.ts';
+import { shadowRules } from './create-bans.ts';
+import type { Producers } from './create-kafka.ts';
+import type { Nodes } from './nodes.ts';
+
+export interface GossipSources extends Core {
+  readonly networks: readonly P2PNetwork[];
+  readonly nodes: Nodes;
+  readonly ownId: PeerId;
+  readonly registry: PeerRegistry;
+  readonly sync: SyncStatus;
+  readonly handshake: Handshake;
+  readonly announcers: Announcers;
+  readonly notify: (notification: Notification) => void;
+  readonly bans: BanService;
+  readonly chain: ChainTracker;
+  readonly producers: Producers;
+  readonly recent: Recent;
+}
+
+export function createGossip(settings: Settings, deps: GossipSources): Gossip {
+  const { bans, clock, producers, recent, handshake, announcers } = deps;
+  return attachGossip(
+    {
+      ...deps,
+      node: deps.nodes,
+      handshake: (message, author) => handshake.topicMessage(message, author),
+      bestBlockAsked: (author) => announcers.bestBlock.requested(author),
+      isBanned: (peerId) => bans.isBanned(peerId),
+      scores: bans,
+      blockProducer: producers.blocks,
+      subtreeProducer: producers.subtrees,
+      onResult: (envelope, result) => recent.result(envelope, result, clock.now()),
+    },
+    {
+      policy: policyOptions(settings),
+      isShadow: shadowRules(settings),
+      peerMap: {
+        maxSize: settings.p2p_peer_map_max_size,
+        ttlMs: settings.p2p_peer_map_ttl,
+        cleanUpIntervalMs: settings.p2p_peer_map_cleanup_interval,
+      },
+    },
+  );
+}
+
+/** Burst of a propagation source in seconds of its rate, as an author has by default. */
+const SOURCE_BURST_SECONDS = 20;
+
+function policyOptions(settings: Settings): PolicyOptions {
+  const { powLimitBits, allowsMinDifficultyBlocks } = NETWORKS[settings.network];
+  return {
+    powLimitBits,
+    verifiesHeaderPow: settings.p2p_verify_header_pow,
+    requiresHeader: settings.p2p_require_header,
+    authorRate: { perSecond: settings.p2p_author_rate, burst: settings.p2p_author_burst },
+    sourceRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * SOURCE_BURST_SECONDS },
+    dataHubUrls: dataHubUrlRules(settings),
+    maxTargetRatio: allowsMinDifficultyBlocks ? 0 : settings.p2p_max_target_ratio,
+  };
+}
+
+/** Which DataHub URLs of peers may be used. */
+export function dataHubUrlRules(settings: Settings): DataHubUrlRules {
+  return {
+    allowsPrivate: settings.p2p_allow_private_datahubs,
+    blacklist: settings.subtreevalidation_blacklisted_baseurls,
+  };
+}

@@ -1,0 +1,105 @@
+// HTTP from the settings: the API with health checks, metrics and WebSocket, and a second listener for health checks alone where one is set.
+import {
+  HttpServer,
+  type HttpServerDependencies,
+  type HttpServerOptions,
+} from '../adapters/http/server/http-server.ts';
+import type { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
+import { buildVersion } from '../lib/version.ts';
+import type { AdminApi } from '../ports/admin-api.ts';
+import { systemClock } from '../ports/clock.ts';
+import type { Settings } from '../settings/load.ts';
+import type { Core } from './core.ts';
+import type { Waiting } from './create-services.ts';
+import { type Health, reportOf } from './health/health.ts';
+
+export interface HttpDependencies extends Core {
+  readonly metrics: PrometheusMetrics;
+  readonly health: Health;
+  readonly admin: AdminApi;
+  readonly adminKey: string;
+  readonly webSocket: NonNullable<HttpServerDependencies['webSocket']>;
+}
+
+export interface Http {
+  start(): Promise<void>;
+  /** `host:port` of the main listener as bound. */
+  address(): string | undefined;
+  stop(): Promise<void>;
+}
+
+export function createHttp(settings: Settings, deps: HttpDependencies): Http {
+  const { health, admin, adminKey, metrics, log } = deps;
+  const sources = {
+    health: (checkLiveness: boolean) => health.check(checkLiveness),
+    scrape: () => metrics.scrape(),
+  };
+  const main = new HttpServer(
+    { ...deps, sources, api: { admin, adminKey, version: buildVersion().version } },
+    {
+      ...mainHttp(settings),
+      webSocketOrigins: settings.p2p_ws_origins,
+      webSocket: {
+        maxClients: settings.p2p_ws_max_clients,
+        maxPerAddress: settings.p2p_ws_max_clients_per_address ?? Math.ceil(settings.p2p_ws_max_clients / 2),
+        bufferFrames: settings.p2p_ws_buffer_frames,
+      },
+    },
+  );
+  const others = probeHttp(settings).map((options) => new HttpServer({ log, sources }, options));
+  return { ...listeners([main, ...others]), address: () => main.address() };
+}
+
+/** Answers health checks while the blockchain service, which stores our key, is awaited: the process lives and is not ready. */
+export function createWaitingHttp(
+  settings: Settings,
+  { log, metrics }: Pick<HttpDependencies, 'log' | 'metrics'>,
+): Waiting {
+  const details = 'waiting for the service, which holds our key';
+  const notReady = () => reportOf([{ name: 'blockchain', ok: false, details, tookMs: 0, atMs: systemClock.now() }]);
+  const sources = {
+    health: async (isLiveness: boolean) => (isLiveness ? { status: 200, message: 'OK', checks: [] } : notReady()),
+    scrape: () => metrics.scrape(),
+  };
+  const servers = [mainHttp(settings), ...probeHttp(settings)].map(
+    (options) => new HttpServer({ log, sources }, options),
+  );
+  const { start: begin, stop: end } = listeners(servers);
+  return { begin, end };
+}
+
+function listeners(servers: readonly HttpServer[]) {
+  return {
+    start: async () => {
+      for (const server of servers) await server.start();
+    },
+    stop: async () => {
+      await Promise.all(servers.map((server) => server.stop()));
+    },
+  };
+}
+
+function mainHttp(settings: Settings): HttpServerOptions {
+  const { securityLevelHTTP, server_certFile: certFile, server_keyFile: keyFile } = settings;
+  return {
+    listenAddress: settings.p2p_http_listen_address,
+    tls: securityLevelHTTP === 1 && certFile && keyFile ? { certFile, keyFile } : undefined,
+    routes: 'full',
+    corsOrigins: settings.p2p_http_cors_origins,
+    ratePerSecond: settings.p2p_http_rate,
+    publicReads: settings.p2p_http_public_reads,
+    publicMetrics: settings.p2p_http_public_metrics,
+  };
+}
+
+/** `health_check_httpListenAddress`: none or one. */
+function probeHttp({ health_check_httpListenAddress: address, p2p_http_cors_origins }: Settings): HttpServerOptions[] {
+  if (address === undefined) return [];
+  return [{ listenAddress: address, tls: undefined, routes: 'probes', corsOrigins: p2p_http_cors_origins }];
+}
+
+/** `p2p_http_address` with the scheme that the security level serves; undefined when it is not set. */
+export function ownHttpUrl({ p2p_http_address: address, securityLevelHTTP }: Settings): string | undefined {
+  if (address === undefined) return undefined;
+  return `${securityLevelHTTP === 1 ? 'https' : 'http'}://${address.replace(/^[a-z0-9]+:\/{2,3}/i, '')}`;
+}

@@ -1,0 +1,121 @@
+// Kafka producers and consumers from the settings; `memory://` URLs name topics of the in-process broker.
+import {
+  decodeKafkaInvalidBlock,
+  decodeKafkaInvalidSubtree,
+  decodeKafkaRejectedTx,
+  encodeKafkaBlock,
+  encodeKafkaSubtree,
+} from '../adapters/kafka/codec.ts';
+import type { KafkaConnection } from '../adapters/kafka/connection.ts';
+import { KafkaConsumer } from '../adapters/kafka/consumer.ts';
+import { KafkaProducer } from '../adapters/kafka/producer.ts';
+import { kafkaTls } from '../adapters/kafka/tls.ts';
+import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../adapters/memory/broker.ts';
+import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
+import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../domain/report.ts';
+import type { Consumer } from '../ports/consumer.ts';
+import type { Metrics } from '../ports/metrics.ts';
+import type { Producer } from '../ports/producer.ts';
+import { parseKafkaUrl } from '../settings/kafka-url.ts';
+import type { Settings } from '../settings/load.ts';
+import type { Decoded } from '../wire/fault.ts';
+import type { Core } from './core.ts';
+
+export interface KafkaDependencies extends Core {
+  readonly memoryBroker: MemoryBroker;
+}
+
+/** What this server hands to the node's other services. */
+export interface Producers {
+  readonly blocks: Producer<BlockAnnouncement>;
+  readonly subtrees: Producer<SubtreeAnnouncement>;
+  start(signal: AbortSignal): Promise<void>;
+  /** Flushes what was accepted within the deadline. */
+  stop(deadlineMs: number): Promise<void>;
+}
+
+/** Producers of the caller, in the place of ours. */
+export interface OwnProducers {
+  readonly blocks: Producer<BlockAnnouncement> | undefined;
+  readonly subtrees: Producer<SubtreeAnnouncement> | undefined;
+}
+
+/** What the node's own validation reports. */
+export interface ReportConsumers {
+  readonly invalidBlocks: Consumer<InvalidBlockReport>;
+  readonly invalidSubtrees: Consumer<InvalidSubtreeReport>;
+  readonly rejectedTxs: Consumer<RejectedTxReport>;
+}
+
+export function createMemoryBroker(settings: Settings, deps: { readonly metrics: Metrics }): MemoryBroker {
+  return new MemoryBroker(deps, queueBounds(settings));
+}
+
+export function createProducers(settings: Settings, deps: KafkaDependencies, own: OwnProducers): Producers {
+  const blocks = own.blocks ?? producer(settings.kafka_blocksConfig, encodeKafkaBlock, settings, deps);
+  const subtrees = own.subtrees ?? producer(settings.kafka_subtreesConfig, encodeKafkaSubtree, settings, deps);
+  return {
+    blocks,
+    subtrees,
+    start: async (signal) => {
+      await blocks.start(signal);
+      await subtrees.start(signal);
+    },
+    stop: async (deadlineMs) => {
+      await Promise.all([blocks.stop(deadlineMs), subtrees.stop(deadlineMs)]);
+    },
+  };
+}
+
+export function createReportConsumers(settings: Settings, deps: KafkaDependencies): ReportConsumers {
+  return {
+    invalidBlocks: consumer(settings.kafka_invalidBlocksConfig, decodeKafkaInvalidBlock, settings, deps),
+    invalidSubtrees: consumer(settings.kafka_invalidSubtreesConfig, decodeKafkaInvalidSubtree, settings, deps),
+    rejectedTxs: consumer(settings.kafka_rejectedTxConfig, decodeKafkaRejectedTx, settings, deps),
+  };
+}
+
+function producer<T>(
+  text: string,
+  encode: (value: T) => Uint8Array,
+  settings: Settings,
+  deps: KafkaDependencies,
+): Producer<T> {
+  const url = parseKafkaUrl(text);
+  if (url.scheme === 'memory')
+    return new MemoryProducer({ broker: deps.memoryBroker, metrics: deps.metrics }, { topic: url.topic, encode });
+  return new KafkaProducer(deps, { ...connection(url, settings), ...queueBounds(settings), encode });
+}
+
+function consumer<T>(
+  text: string,
+  decode: (bytes: Uint8Array) => Decoded<T>,
+  settings: Settings,
+  deps: KafkaDependencies,
+): Consumer<T> {
+  const url = parseKafkaUrl(text);
+  const groupId = `p2p.${settings.clientName}`;
+  if (url.scheme === 'memory') {
+    const options = { topic: url.topic, groupId, replay: url.replay, decode };
+    return new MemoryConsumer({ ...deps, broker: deps.memoryBroker }, options);
+  }
+  return new KafkaConsumer(deps, { ...connection(url, settings), groupId, decode });
+}
+
+function queueBounds(settings: Settings) {
+  return { maxMessages: settings.kafka_queue_max_messages, maxBytes: settings.kafka_queue_max_bytes };
+}
+
+function connection(url: KafkaConnection['url'], settings: Settings): KafkaConnection {
+  return {
+    url,
+    clientId: settings.clientName || 'teranode-p2p',
+    tls: kafkaTls({
+      enabled: settings.KAFKA_ENABLE_TLS,
+      skipVerify: settings.KAFKA_TLS_SKIP_VERIFY,
+      caFile: settings.KAFKA_TLS_CA_FILE,
+      certFile: settings.KAFKA_TLS_CERT_FILE,
+      keyFile: settings.KAFKA_TLS_KEY_FILE,
+    }),
+  };
+}

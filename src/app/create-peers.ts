@@ -1,0 +1,89 @@
+// What this node knows of its peers: the registry, the health of their DataHubs, and how each stands for the choice of a sync peer. Also our own
+// DataHub URL.
+import { HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
+import type { BanService } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
+import { P2PError } from '../lib/errors.ts';
+import { buildVersion } from '../lib/version.ts';
+import { DataHubHealth } from '../peers/datahub/datahub-health.ts';
+import { PeerRegistry, type RegisteredPeer } from '../peers/registry.ts';
+import type { DataHubProber } from '../ports/datahub-prober.ts';
+import type { Settings } from '../settings/load.ts';
+import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
+import { syncPeerRow } from '../sync/sync-peer-row.ts';
+import { hashHeader } from '../wire/header.ts';
+import { NETWORKS } from '../wire/networks.ts';
+import type { Core } from './core.ts';
+import type { Nodes } from './nodes.ts';
+
+const PURGE_INTERVAL_MS = 60_000;
+
+export interface Peers {
+  readonly registry: PeerRegistry;
+  readonly dataHubs: DataHubHealth;
+  /** A registered peer as the choice of a sync peer sees it now. */
+  readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
+  /** Begins to forget unconnected peers that were not heard of for long. */
+  start(): void;
+  stop(): void;
+}
+
+export interface PeersDependencies extends Core {
+  readonly nodes: Nodes;
+  readonly bans: BanService;
+  readonly chain: Pick<ChainTracker, 'heightOf'>;
+  readonly prober: DataHubProber;
+}
+
+/** The registry hears of connections first: whoever is told of a peer next finds it there. */
+export function createPeers(deps: PeersDependencies): Peers {
+  const { nodes, bans, chain } = deps;
+  const registry = new PeerRegistry(deps);
+  nodes.onConnected((peerId) => registry.connected(peerId));
+  nodes.onDisconnected((peerId) => registry.disconnected(peerId));
+  const dataHubs = new DataHubHealth(deps);
+  dataHubs.watch(() => registry.connectedList().flatMap(({ dataHubUrl }) => dataHubUrl ?? []));
+  const sources = {
+    isBanned: bans.isBanned.bind(bans),
+    scoreOf: bans.scoreOf.bind(bans),
+    healthOf: dataHubs.state.bind(dataHubs),
+    ownHeightOf: chain.heightOf.bind(chain),
+  };
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    registry,
+    dataHubs,
+    syncRow: (peer) => syncPeerRow(peer, sources),
+    start: () => {
+      timer ??= setInterval(() => registry.purge(), PURGE_INTERVAL_MS).unref();
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+export function createDataHubProber(settings: Settings): DataHubProber {
+  return new HttpDataHubProber(
+    {},
+    {
+      genesisHash: hashHeader(NETWORKS[settings.network].genesisHeader),
+      allowsPrivate: settings.p2p_allow_private_datahubs,
+      userAgent: `teranode/bitcoin/${buildVersion().version}`,
+    },
+  );
+}
+
+/**
+ * The DataHub URL that peers get: `asset_httpPublicAddress`, else `asset_httpAddress`; empty when neither is set, which settings allow to a node
+ * that only listens. Throws ADDRESS_INVALID.
+ */
+export function ownDataHubUrl(settings: Settings): string {
+  const chosen = settings.asset_httpPublicAddress ?? settings.asset_httpAddress ?? '';
+  if (chosen === '') return '';
+  const url = URL.canParse(chosen) ? new URL(chosen) : undefined;
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new P2PError('ADDRESS_INVALID', 'asset_httpPublicAddress or asset_httpAddress must be an http or https URL', {
+      details: { value: chosen },
+    });
+  }
+  return chosen.replace(/\/+$/, '');
+}

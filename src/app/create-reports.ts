@@ -1,0 +1,48 @@
+// Reads what the node's own validation reports through Kafka.
+import type { Publisher } from '../announce/publisher.ts';
+import { validationReports } from '../bans/reports/validation-reports.ts';
+import type { BanService } from '../bans/service.ts';
+import type { ChainTracker } from '../chain/tracker.ts';
+import type { PeerId } from '../domain/ids.ts';
+import type { Notification } from '../domain/notification.ts';
+import type { Gossip } from '../gossip/attach.ts';
+import type { Core } from './core.ts';
+import type { ReportConsumers } from './create-kafka.ts';
+
+export interface ReportSources extends Core {
+  readonly consumers: ReportConsumers;
+  readonly gossip: Gossip;
+  readonly bans: BanService;
+  readonly chain: Pick<ChainTracker, 'isSyncing'>;
+  readonly publisher: Publisher;
+  readonly ownId: PeerId;
+  readonly notify: (notification: Notification) => void;
+}
+
+export interface Reports {
+  start(signal: AbortSignal): Promise<void>;
+  /** Finishes the records in hand within the deadline. */
+  stop(deadlineMs: number): Promise<void>;
+}
+
+export function createReports(deps: ReportSources): Reports {
+  const { consumers, gossip, bans, chain, publisher } = deps;
+  const handlers = validationReports({
+    ...deps,
+    blocks: gossip.blocks,
+    subtrees: gossip.subtrees,
+    offences: bans,
+    isSyncing: () => chain.isSyncing(),
+    announce: (message) => publisher.publish({ kind: 'rejected_tx', message }),
+  });
+  return {
+    start: async (signal) => {
+      await consumers.invalidBlocks.start(handlers.invalidBlocks, signal);
+      await consumers.invalidSubtrees.start(handlers.invalidSubtrees, signal);
+      await consumers.rejectedTxs.start(handlers.rejectedTxs, signal);
+    },
+    stop: async (deadlineMs) => {
+      await Promise.all(Object.values(consumers).map((consumer) => consumer.stop(deadlineMs)));
+    },
+  };
+}

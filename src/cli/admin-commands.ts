@@ -1,0 +1,97 @@
+// The commands that administer a running node: what they are called, what they need, how they are used.
+import type { Action } from './commands/connection.ts';
+
+export interface AdminCommand {
+  readonly name: string;
+  readonly summary: string;
+  /** As the usage shows it, in angle brackets. */
+  readonly argument?: string;
+  readonly argumentHelp?: string;
+  readonly options?: readonly (readonly [flags: string, description: string])[];
+  /** False: works without the admin key, for users who cannot read it. */
+  readonly needsKey: boolean;
+  readonly examples: readonly string[];
+  load(): Promise<Action>;
+}
+
+const bans = () => import('./commands/bans.ts');
+const peers = () => import('./commands/peers.ts');
+
+const SUBJECT = {
+  argument: '<ip | cidr | peer id>',
+  argumentHelp: 'an IP address, a subnet such as 192.0.2.0/24, or a peer ID',
+} as const;
+
+export const BAN_COMMANDS: readonly AdminCommand[] = [
+  {
+    name: 'list',
+    summary: 'List the bans in force',
+    needsKey: false,
+    examples: ['bans list', 'bans list --json --address 10.0.0.7:9904'],
+    load: async () => (await bans()).listBans,
+  },
+  {
+    name: 'add',
+    summary: 'Ban an address, a subnet or a peer; by default for p2p_ban_default_duration of the node',
+    ...SUBJECT,
+    options: [
+      ['--for <duration>', 'length of the ban, such as 30m, 24h or 720h'],
+      ['--until <time>', 'end of the ban, with its time zone, such as 2026-01-01T00:00:00Z'],
+    ],
+    needsKey: true,
+    examples: ['bans add 203.0.113.7', 'bans add 203.0.113.0/24 --for 24h', 'bans add 12D3Koo… --until 2030-01-01'],
+    load: async () => (await bans()).addBan,
+  },
+  {
+    name: 'remove',
+    summary: 'Lift the ban of one address, subnet or peer',
+    ...SUBJECT,
+    needsKey: true,
+    examples: ['bans remove 203.0.113.7'],
+    load: async () => (await bans()).removeBan,
+  },
+  {
+    name: 'clear',
+    summary: 'Lift all bans',
+    needsKey: true,
+    examples: ['bans clear'],
+    load: async () => (await bans()).clearBans,
+  },
+  {
+    name: 'explain',
+    summary: 'Show the scores, offences and bans of a peer, an address or a DataHub host',
+    argument: '<peer id | ip | DataHub host>',
+    argumentHelp: 'a peer ID, an IP address, or the host name of a DataHub',
+    needsKey: false,
+    examples: ['bans explain 12D3Koo…', 'bans explain 203.0.113.7 --json'],
+    load: async () => (await bans()).explainBan,
+  },
+];
+
+export const PEER_COMMANDS: readonly AdminCommand[] = [
+  {
+    name: 'list',
+    summary: 'List the connected peers',
+    needsKey: false,
+    examples: ['peers list', 'peers list --json'],
+    load: async () => (await peers()).listPeers,
+  },
+  {
+    name: 'connect',
+    summary: 'Connect to a peer',
+    argument: '<multiaddr>',
+    argumentHelp: 'address with the peer ID, such as /ip4/192.0.2.7/tcp/9905/p2p/12D3Koo…',
+    needsKey: true,
+    examples: ['peers connect /ip4/192.0.2.7/tcp/9905/p2p/12D3Koo…'],
+    load: async () => (await peers()).connectPeer,
+  },
+  {
+    name: 'disconnect',
+    summary: 'Close the connections to a peer',
+    argument: '<peer id>',
+    argumentHelp: 'peer ID, such as 12D3Koo…',
+    needsKey: true,
+    examples: ['peers disconnect 12D3Koo…'],
+    load: async () => (await peers()).disconnectPeer,
+  },
+];

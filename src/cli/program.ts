@@ -1,0 +1,115 @@
+// The commands of `teranode-p2p`, with their options and help. Each command's code is loaded when it runs, so that
+// asking a node does not load a whole node, and `start` does not load the gRPC client.
+import { Command, CommanderError } from 'commander';
+import { buildVersion } from '../lib/version.ts';
+import { type AdminCommand, BAN_COMMANDS, PEER_COMMANDS } from './admin-commands.ts';
+import type { CommandIo } from './commands/connection.ts';
+
+/** Options of the commands that ask a running node. */
+const CONNECTION_OPTIONS: readonly (readonly [flags: string, description: string])[] = [
+  ['--address <host:port>', 'gRPC address of the node (default: p2p_grpc_address, else p2p_grpc_listen_address)'],
+  ['--key <key>', 'admin key (default: grpc_admin_api_key, else the contents of <dataFolder>/admin.key)'],
+  ['--settings <dir>', 'folder of the settings.conf that the defaults are read from (default: the current folder)'],
+  ['--json', 'print JSON, one object per line'],
+];
+const SETTINGS_OPTION = [
+  '--settings <dir>',
+  'folder of settings.conf and settings_local.conf (default: the current folder)',
+] as const;
+
+/**
+ * Resolves when the command is done. Throws CommanderError once help, version or a usage error has been printed, and
+ * what the command throws.
+ */
+export async function runProgram(argv: readonly string[], io: CommandIo): Promise<void> {
+  await createProgram(io).parseAsync([...argv], { from: 'user' });
+}
+
+function createProgram(io: CommandIo): Command {
+  const program = new Command('teranode-p2p')
+    .description('Peer-to-peer server for Teranode (Bitcoin SV)')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .option('-V, --version', 'print the version')
+    .on('option:version', () => {
+      const { version } = buildVersion();
+      io.stdout.write(`${version}\n`);
+      throw new CommanderError(0, 'commander.version', version);
+    });
+  addStart(program);
+  addSettings(program, io);
+  addAdminCommands(program, io, {
+    name: 'bans',
+    summary: 'List, add, lift and explain the bans of a running node',
+    commands: BAN_COMMANDS,
+  });
+  addAdminCommands(program, io, {
+    name: 'peers',
+    summary: 'List, connect and disconnect the peers of a running node',
+    commands: PEER_COMMANDS,
+  });
+  return described(program, ['start', 'settings', 'bans add 203.0.113.7 --for 24h', 'peers list --json']);
+}
+
+function addStart(program: Command): void {
+  const command = program
+    .command('start')
+    .description(
+      'Run a node until SIGTERM or SIGINT. Every setting can also be given as an environment variable of the same name.',
+    )
+    .option(...SETTINGS_OPTION)
+    .option('--json-logs', 'log one JSON object per line (default unless standard output is a terminal)')
+    .option('--pretty', 'log for people (default when standard output is a terminal)')
+    .action(async (flags) => await (await import('./commands/start.ts')).startCommand(flags));
+  described(command, ['start', 'start --settings /etc/teranode-p2p --json-logs', 'p2p_port=0 teranode-p2p start']);
+}
+
+function addSettings(program: Command, io: CommandIo): void {
+  const command = program
+    .command('settings')
+    .description('Print every setting in force and where its value comes from. Secrets are masked.')
+    .option(...SETTINGS_OPTION)
+    .option('--context <name>', 'settings context (default: SETTINGS_CONTEXT, else dev)')
+    .option('--json', 'print JSON, one object per line')
+    .action(async (flags) => (await import('./commands/settings.ts')).settingsCommand(flags, io));
+  described(command, ['settings', 'settings --context mainnet', 'settings --json | jq -r .key']);
+}
+
+interface AdminGroup {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: readonly AdminCommand[];
+}
+
+function addAdminCommands(program: Command, io: CommandIo, { name, summary, commands }: AdminGroup): void {
+  const group = program.command(name).description(summary);
+  for (const [flags, description] of CONNECTION_OPTIONS) group.option(flags, description);
+  for (const each of commands) {
+    const command = group.command(each.name).description(each.summary);
+    if (each.argument !== undefined) command.argument(each.argument, each.argumentHelp);
+    for (const [flags, description] of each.options ?? []) command.option(flags, description);
+    command.action(async () => {
+      const { administer } = await import('./commands/connection.ts');
+      const action = await each.load();
+      await administer((client) => action(client, command.processedArgs[0] ?? '', command.opts()), {
+        flags: command.optsWithGlobals(),
+        needsKey: each.needsKey,
+        io,
+      });
+    });
+    described(command, each.examples);
+  }
+  described(
+    group,
+    commands.map((each) => each.examples[0] ?? `${name} ${each.name}`),
+  );
+}
+
+/** Adds examples to the help, and the usage to errors; for a command whose arguments are complete. */
+function described(command: Command, examples: readonly string[]): Command {
+  const lines = examples.map((example) => `  ${example.includes('teranode-p2p ') ? '' : 'teranode-p2p '}${example}\n`);
+  const usage = command.createHelp().commandUsage(command);
+  return command
+    .addHelpText('after', `\nExamples:\n${lines.join('')}`)
+    .showHelpAfterError(`Usage: ${usage}\nRun it with --help for its options and examples.`);
+}

@@ -1,0 +1,56 @@
+// Words about bans that several rooms share: what can be banned, a ban as it is kept, and the explanation of a
+// subject's standing.
+import type { IpAddress } from '../lib/ip.ts';
+import type { PeerId } from './ids.ts';
+import type { ExplainedOffence, RoleScore } from './offence.ts';
+
+export type BanKind = 'address' | 'subnet' | 'peer';
+
+/** What a ban is of, parsed. Texts are parsed once, where they enter; from there on this value is passed along. */
+export type BanKey =
+  | { readonly kind: 'peer'; readonly key: PeerId }
+  | {
+      readonly kind: Exclude<BanKind, 'peer'>;
+      /** Canonical text: an IP, or a CIDR without host bits. */
+      readonly key: string;
+      readonly ip: IpAddress;
+      /** Number of significant bits; 32 or 128 for a single address. */
+      readonly prefix: number;
+    };
+
+/** A ban as it is kept. */
+export interface BanEntry {
+  /** Canonical text: an IP, a CIDR without host bits, or a peer ID. */
+  readonly key: string;
+  readonly kind: BanKind;
+  /** Unix ms. */
+  readonly untilMs: number;
+  readonly createdAtMs: number;
+  /** One line for operators. */
+  readonly reason: string;
+  /** Rule, topic and hash that led to the ban; also why the peer's address was not banned. */
+  readonly evidence: string;
+  readonly source: 'operator' | 'automatic' | 'imported';
+  /** The peer whose ban caused this one; both are lifted together. Stored and shown as `because`. */
+  readonly causedBy: PeerId | undefined;
+}
+
+/** Why a peer, address or DataHub host stands as it does. */
+export interface Explanation {
+  /** Canonical form of what was asked for. */
+  readonly subject: string;
+  readonly scores: readonly RoleScore[];
+  /** Scores from rules in shadow mode; they do not count. */
+  readonly shadowScores: readonly RoleScore[];
+  /** Score at which a peer is banned. */
+  readonly threshold: number;
+  /** Latest last; at most 50 that counted and 50 that did not. */
+  readonly offences: readonly ExplainedOffence[];
+  /** Bans that apply to the subject now. */
+  readonly inForce: readonly BanEntry[];
+  /** Actions that shadow mode, or consideration for other peers, prevented; latest last. */
+  readonly withheld: readonly string[];
+  readonly isWhitelisted: boolean;
+  /** Addresses from which the peer connected within 24 hours. */
+  readonly addressesSeen: readonly string[];
+}

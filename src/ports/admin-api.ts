@@ -1,0 +1,154 @@
+// What operators' tools (gRPC, HTTP, the command line) can ask of this node and order it to do.
+
+import type { BanEntry, Explanation } from '../domain/ban.ts';
+import type { BlockHash, Hash, PeerId } from '../domain/ids.ts';
+import type { Notification } from '../domain/notification.ts';
+import type { BanReason } from '../domain/offence.ts';
+import type { ValidationDecision } from './p2p-node.ts';
+import type { SyncPeer } from './sync-status.ts';
+
+/** What decides whether this node syncs from a peer; undefined where unknown. */
+export interface PeerStanding {
+  /** As last claimed, with the height; undefined when the claim has expired. */
+  readonly bestBlockHash: BlockHash | undefined;
+  /** Unix ms at which `height` was claimed. */
+  readonly claimedAtMs: number | undefined;
+  /** The highest block that it announced with a header that we checked, or its best block when our chain has it. */
+  readonly provenHeight: number | undefined;
+  readonly provenHash: BlockHash | undefined;
+  /** Where it serves blocks, as last announced; only a URL that may be used. */
+  readonly dataHubUrl: string | undefined;
+  /** Result of our last check; `unknown` without a recent one. */
+  readonly dataHubHealth: 'unknown' | 'healthy' | 'unhealthy';
+  /** Unix ms of its last valid message. */
+  readonly lastMessageMs: number | undefined;
+  /** Its peer ID is banned: its connections are being closed. */
+  readonly isBanned: boolean;
+}
+
+/** A connected peer; undefined where unknown. */
+export interface PeerView extends PeerStanding {
+  readonly id: PeerId;
+  /** Multiaddrs of its open connections. */
+  readonly addresses: readonly string[];
+  /** Multiaddr of our end of the first connection. */
+  readonly localAddress: string | undefined;
+  readonly direction: 'inbound' | 'outbound';
+  /** Unix ms. */
+  readonly connectedAtMs: number;
+  /** From its handshake, else from libp2p. */
+  readonly agentVersion: string | undefined;
+  /** From its handshake: a uint64 bitmap in decimal; 1 is a full node. */
+  readonly services: string | undefined;
+  /** Unix ms of the last application bytes in each direction. */
+  readonly lastSendMs: number | undefined;
+  readonly lastReceiveMs: number | undefined;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly pingMs: number | undefined;
+  /** As first claimed, and as last claimed; the latter expires when it is not repeated. */
+  readonly startingHeight: number | undefined;
+  readonly height: number | undefined;
+  /** The higher of its scores as author and as propagation source. */
+  readonly banScore: number;
+  readonly isWhitelisted: boolean;
+}
+
+/** The sync state of this node. */
+export interface SyncView {
+  /** undefined while the blockchain service does not answer. */
+  readonly fsmState: string | undefined;
+  readonly bestHeight: number | undefined;
+  readonly bestBlockHash: Hash | undefined;
+  /** undefined while no sync peer is chosen. */
+  readonly syncPeer: SyncPeer | undefined;
+}
+
+/** A gossip topic that this node has joined. */
+export interface TopicView {
+  /** Full name. */
+  readonly name: string;
+  readonly subscribers: readonly PeerId[];
+  /** Peers with which full messages are exchanged. */
+  readonly mesh: readonly PeerId[];
+}
+
+/** An effective setting. */
+export interface SettingView {
+  readonly key: string;
+  /** Secrets masked; empty when unset. */
+  readonly value: string;
+  /** `default`, `unset`, `environment p2p_port`, `settings.conf:12 p2p_port.dev`. */
+  readonly origin: string;
+}
+
+/** The validation result of one gossip message. */
+export interface RecentVerdict {
+  /** Unix ms. */
+  readonly atMs: number;
+  /** Full name. */
+  readonly topic: string;
+  readonly author: PeerId;
+  /** The propagation source. */
+  readonly relay: PeerId;
+  readonly decision: ValidationDecision;
+  readonly isProcessed: boolean;
+  /** Name of the validator that stopped it; undefined when it was processed. */
+  readonly reason: string | undefined;
+}
+
+/** Without node statuses: every node repeats its own, which would leave no room for other announcements. */
+export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_status' }>;
+
+/** Maximum number of recent announcements, and of recent validation results. */
+export const MAX_RECENT = 200;
+
+/** Reasons that an operator may give; the specification's other two are only given by this node itself. */
+export const SCORE_REASONS = [
+  'invalid_subtree',
+  'protocol_violation',
+  'spam',
+  'invalid_block',
+] as const satisfies readonly BanReason[];
+
+export type ScoreReason = (typeof SCORE_REASONS)[number];
+
+/**
+ * Takes texts as the caller sent them and parses each once. A text that is not an address, subnet, peer ID, host,
+ * reason or time of the kind needed throws P2PError INPUT_INVALID, with a message that says what is expected, and
+ * changes nothing. Lists show the current state.
+ */
+export interface AdminApi {
+  /** The peers with an open connection. */
+  peers(): readonly PeerView[];
+  /** One connected peer; undefined when there is no connection to it. */
+  peer(peerId: string): PeerView | undefined;
+  /** Dials a multiaddr. Throws PEER_UNREACHABLE within its own deadline of ten seconds. */
+  connect(address: string): Promise<PeerId>;
+  /** Throws PEER_UNREACHABLE when there is no connection to the peer. */
+  disconnect(peerId: string): Promise<void>;
+  /** Adds the points of a reason (one of SCORE_REASONS) to the peer's score as author. Resolves with the new score. */
+  addScore(peerId: string, reason: string): Promise<number>;
+
+  bans(): readonly BanEntry[];
+  isBanned(subject: string): boolean;
+  /**
+   * IP, CIDR, `host:port` or peer ID. `untilMs` undefined: `p2p_ban_default_duration` from now. Resolves when the ban
+   * is in force.
+   */
+  ban(subject: string, untilMs: number | undefined, reason?: string): Promise<BanEntry>;
+  /** Lifts the ban everywhere: list, scores, connection gate, dial back-off. False when there was nothing to lift. */
+  unban(subject: string): Promise<boolean>;
+  /** Lifts every ban. False when there were none. */
+  clearBans(): Promise<boolean>;
+  /** A peer ID, an IP, a subnet, or the host of a DataHub. */
+  explain(subject: string): Explanation;
+
+  sync(): Promise<SyncView>;
+  topics(): readonly TopicView[];
+  settings(): readonly SettingView[];
+  /** Announcements of peers and of this node, latest first; at most `MAX_RECENT`. */
+  recentAnnouncements(): readonly RecentAnnouncement[];
+  /** Latest first; at most `MAX_RECENT`. */
+  recentVerdicts(): readonly RecentVerdict[];
+}

@@ -1,0 +1,14 @@
+// The groups of HTTP reads that `p2p_http_public_reads` names.
+
+export const HTTP_READS = [
+  'peers',
+  'bans',
+  'explain',
+  'settings',
+  'announcements',
+  'verdicts',
+  'sync',
+  'topics',
+] as const;
+
+export type HttpRead = (typeof HTTP_READS)[number];

@@ -1,0 +1,166 @@
+// An AdminApi in memory: records its calls, answers from fields that a test sets, and fails or waits on request. It
+// parses inputs as the real one does.
+
+import { peerIdInput, scoreReason } from '../../src/admin/inputs.ts';
+import { explainedSubject } from '../../src/bans/explanation.ts';
+import { checkedBanKey } from '../../src/bans/list/ban-key.ts';
+import type { BanEntry, Explanation } from '../../src/domain/ban.ts';
+import type { PeerId } from '../../src/domain/ids.ts';
+import { P2PError } from '../../src/lib/errors.ts';
+import type {
+  AdminApi,
+  PeerView,
+  RecentAnnouncement,
+  RecentVerdict,
+  SettingView,
+  SyncView,
+  TopicView,
+} from '../../src/ports/admin-api.ts';
+
+export const DEFAULT_BAN_MS = 3_600_000;
+
+export interface AdminCall {
+  readonly method: keyof AdminApi;
+  readonly args: readonly unknown[];
+}
+
+export class FakeAdminApi implements AdminApi {
+  readonly calls: AdminCall[] = [];
+  connected: readonly PeerView[] = [];
+  explanation: Explanation | undefined;
+  syncView: SyncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
+  topicViews: readonly TopicView[] = [];
+  settingViews: readonly SettingView[] = [];
+  announcements: readonly RecentAnnouncement[] = [];
+  verdicts: readonly RecentVerdict[] = [];
+  /** Thrown by every call while set. */
+  failure: unknown;
+  /** Every asynchronous call waits for it. */
+  gate: Promise<unknown> = Promise.resolve();
+  private readonly entries = new Map<string, BanEntry>();
+
+  peers(): readonly PeerView[] {
+    this.note('peers');
+    return this.connected;
+  }
+
+  peer(peerId: string): PeerView | undefined {
+    this.note('peer', peerId);
+    const id = peerIdInput(peerId);
+    return this.connected.find((each) => each.id === id);
+  }
+
+  async ban(text: string, untilMs: number | undefined): Promise<BanEntry> {
+    this.note('ban', text, untilMs);
+    await this.gate;
+    const now = Date.now();
+    const { key, kind } = checkedBanKey(text);
+    if (untilMs !== undefined && untilMs <= now)
+      throw new P2PError('INPUT_INVALID', 'the end of a ban must lie in the future');
+    const entry: BanEntry = {
+      key,
+      kind,
+      untilMs: untilMs ?? now + DEFAULT_BAN_MS,
+      createdAtMs: now,
+      reason: 'by the operator',
+      evidence: '',
+      source: 'operator',
+      causedBy: undefined,
+    };
+    this.put(entry);
+    return entry;
+  }
+
+  async unban(text: string): Promise<boolean> {
+    this.note('unban', text);
+    await this.gate;
+    return this.entries.delete(checkedBanKey(text).key);
+  }
+
+  isBanned(text: string): boolean {
+    this.note('isBanned', text);
+    return this.entries.has(checkedBanKey(text).key);
+  }
+
+  bans(): readonly BanEntry[] {
+    this.note('bans');
+    return [...this.entries.values()];
+  }
+
+  async clearBans(): Promise<boolean> {
+    this.note('clearBans');
+    await this.gate;
+    const hadBans = this.entries.size > 0;
+    this.entries.clear();
+    return hadBans;
+  }
+
+  async addScore(peerId: string, reason: string): Promise<number> {
+    this.note('addScore', peerId, reason);
+    await this.gate;
+    peerIdInput(peerId);
+    scoreReason(reason);
+    return 10;
+  }
+
+  explain(text: string): Explanation {
+    this.note('explain', text);
+    explainedSubject(text, () => true);
+    if (this.explanation === undefined) throw new Error('the test has set no explanation');
+    return this.explanation;
+  }
+
+  async connect(address: string): Promise<PeerId> {
+    this.note('connect', address);
+    await this.gate;
+    if (!address.startsWith('/')) throw new P2PError('ADDRESS_INVALID', `${address} is no multiaddr`);
+    const peer = this.connected.find(({ addresses }) => addresses.includes(address));
+    if (peer === undefined) throw new P2PError('PEER_UNREACHABLE', `no answer from ${address}`);
+    return peer.id;
+  }
+
+  async disconnect(peerId: string): Promise<void> {
+    this.note('disconnect', peerId);
+    await this.gate;
+    const id = peerIdInput(peerId);
+    const rest = this.connected.filter((peer) => peer.id !== id);
+    if (rest.length === this.connected.length) throw new P2PError('PEER_UNREACHABLE', `${id} is not connected`);
+    this.connected = rest;
+  }
+
+  async sync(): Promise<SyncView> {
+    await this.gate;
+    return this.syncView;
+  }
+
+  topics(): readonly TopicView[] {
+    return this.topicViews;
+  }
+
+  settings(): readonly SettingView[] {
+    return this.settingViews;
+  }
+
+  recentAnnouncements(): readonly RecentAnnouncement[] {
+    return this.announcements;
+  }
+
+  recentVerdicts(): readonly RecentVerdict[] {
+    return this.verdicts;
+  }
+
+  /** A ban that no operator set. */
+  put(entry: BanEntry): void {
+    this.entries.set(entry.key, entry);
+  }
+
+  /** Arguments of the last call of a method. */
+  lastArgs(method: keyof AdminApi): readonly unknown[] | undefined {
+    return this.calls.findLast((call) => call.method === method)?.args;
+  }
+
+  private note(method: keyof AdminApi, ...args: readonly unknown[]): void {
+    this.calls.push({ method, args });
+    if (this.failure !== undefined) throw this.failure;
+  }
+}

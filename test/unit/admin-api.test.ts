@@ -1,0 +1,170 @@
+// Connected peers as operators see them: what the node knows of the connection, and what the peer said of itself, as
+// long as it holds.
+import { expect, test, vi } from 'vitest';
+import { createAdminApi } from '../../src/admin/admin-api.ts';
+import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
+import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
+import type { AdminApi } from '../../src/ports/admin-api.ts';
+import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
+import { startedBans } from '../fakes/started-bans.ts';
+
+const PEER = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
+const DATA_HUB = 'https://hub.example/api/v1';
+const OURS = 'aa'.repeat(32) as BlockHash;
+const CLAIMED = 'bb'.repeat(32) as BlockHash;
+const CHECKED = 'cc'.repeat(32) as BlockHash;
+const MINUTE = 60_000;
+
+/** One peer is connected; the node was told its height once, at the beginning. Our chain has the block `OURS`. */
+async function setUp() {
+  const { bans, node, clock, metrics } = await startedBans();
+  const registry = new PeerRegistry({ clock, metrics });
+  node.connect(PEER, '/ip4/192.0.2.7/tcp/9905');
+  registry.connected(PEER);
+  const admin = createAdminApi({
+    bans,
+    registry,
+    syncRow: (peer) =>
+      syncPeerRow(peer, {
+        isBanned: (peerId) => bans.isBanned(peerId),
+        scoreOf: () => 0,
+        healthOf: (url) => (url === DATA_HUB ? 'unhealthy' : 'unknown'),
+        ownHeightOf: (hash) => (hash === OURS ? 70 : undefined),
+      }),
+    node: {
+      currentlyConnectedPeers: () =>
+        node.currentlyConnectedPeers().map((record) => ({ ...record, height: 77, startingHeight: 77 })),
+      connectPeer: async () => PEER,
+      disconnectPeer: (peerId) => node.disconnectPeer(peerId),
+      getTopic: () => undefined,
+    },
+    isWhitelisted: () => false,
+    chain: { recentFsmState: () => Promise.reject(new Error('down')), recentBestHeader: () => new Promise(() => {}) },
+    sync: { syncPeer: () => undefined },
+    topicNames: () => [],
+    recent: { announcements: () => [], verdicts: () => [] },
+    settings: [],
+  });
+  return { bans, node, registry, clock, admin, peer: () => admin.peers()[0] };
+}
+
+test('a claimed height disappears with its claim, whatever the node remembers', async () => {
+  const { registry, clock, peer } = await setUp();
+  expect(peer()).toMatchObject({ height: undefined, startingHeight: undefined });
+  registry.heard(PEER, { claimed: { height: 77, hash: undefined } });
+  clock.advance(MINUTE);
+  registry.heard(PEER, { claimed: { height: 78, hash: undefined } });
+  expect(peer()).toMatchObject({ height: 78, startingHeight: 77 });
+  clock.advance(CLAIM_KEEP_MS);
+  expect(peer()).toMatchObject({ height: 78 });
+  clock.advance(1);
+  expect(peer()).toMatchObject({ height: undefined, startingHeight: 77 });
+});
+
+test('the user agent of the handshake takes precedence over that of libp2p', async () => {
+  const { registry, peer } = await setUp();
+  expect(peer()).toMatchObject({ agentVersion: 'test', services: undefined });
+  registry.heard(PEER, { userAgent: 'teranode/bitcoin/v9.8.7', services: 0xffff_ffff_ffff_ffffn });
+  expect(peer()).toMatchObject({ agentVersion: 'teranode/bitcoin/v9.8.7', services: '18446744073709551615' });
+  registry.heard(PEER, { services: 0n });
+  expect(peer()).toMatchObject({ agentVersion: 'teranode/bitcoin/v9.8.7', services: '0' });
+});
+
+test('the handshake of an earlier connection is not shown for the current one', async () => {
+  const { registry, peer } = await setUp();
+  registry.heard(PEER, { userAgent: 'teranode/bitcoin/v9.8.7', services: 1n });
+  registry.disconnected(PEER);
+  expect(registry.get(PEER)).toMatchObject({ userAgent: 'teranode/bitcoin/v9.8.7', services: 1n });
+  registry.connected(PEER);
+  expect(peer()).toMatchObject({ agentVersion: 'test', services: undefined });
+});
+
+test('a peer is shown as the choice of the sync peer sees it', async () => {
+  const { registry, clock, peer } = await setUp();
+  const nothing = { bestBlockHash: undefined, claimedAtMs: undefined, provenHeight: undefined, provenHash: undefined };
+  const unheard = { dataHubUrl: undefined, dataHubHealth: 'unknown', lastMessageMs: undefined, isBanned: false };
+  expect(peer()).toMatchObject({ ...nothing, ...unheard });
+  const claimedAtMs = clock.now();
+  registry.heard(PEER, {
+    claimed: { height: 80, hash: CLAIMED },
+    proven: { height: 78, hash: CHECKED },
+    dataHubUrl: DATA_HUB,
+  });
+  clock.advance(MINUTE);
+  registry.heard(PEER, {});
+  const heard = { dataHubUrl: DATA_HUB, dataHubHealth: 'unhealthy', lastMessageMs: clock.now() };
+  const claimed = { height: 80, bestBlockHash: CLAIMED, claimedAtMs, provenHeight: 78, provenHash: CHECKED };
+  expect(peer()).toMatchObject({ ...claimed, ...heard });
+  registry.heard(PEER, { claimed: { height: 80, hash: OURS }, dataHubUrl: undefined });
+  expect(peer()).toMatchObject({
+    bestBlockHash: OURS,
+    claimedAtMs: clock.now(),
+    provenHeight: 70,
+    provenHash: OURS,
+    dataHubUrl: undefined,
+    dataHubHealth: 'unknown',
+  });
+  clock.advance(CLAIM_KEEP_MS + 1);
+  expect(peer()).toMatchObject({ ...nothing, provenHeight: 78, provenHash: CHECKED });
+});
+
+test('a banned peer is shown as banned while it is still connected', async () => {
+  const { bans, node, peer } = await setUp();
+  node.failure = new Error('its connection hangs');
+  await bans.ban(PEER);
+  expect(peer()).toMatchObject({ id: PEER, isBanned: true });
+});
+
+test('a DataHub is explained by its host, with or without port; a name without a dot only when offences are known', async () => {
+  const { bans, admin } = await setUp();
+  expect(admin.explain('hub.example:8090')).toMatchObject({ subject: 'hub.example', offences: [] });
+  expect(() => admin.explain('teranode1')).toThrow('invalid subject "teranode1"');
+  bans.noteAtHost('http://teranode1:8090/api/v1', 'invalid_subtree', { topic: 'blocks', hash: undefined });
+  for (const text of ['teranode1', 'TERANODE1:8090'])
+    expect(admin.explain(text)).toMatchObject({ subject: 'teranode1', offences: [{ reason: 'invalid_subtree' }] });
+});
+
+test.each([
+  ['ban', (admin: AdminApi) => admin.ban('192.0.2.300', undefined), 'invalid ban subject "192.0.2.300"'],
+  ['ban', (admin: AdminApi) => admin.ban('192.0.2.1', 1), 'in the future'],
+  ['unban', (admin: AdminApi) => admin.unban(''), 'invalid ban subject ""'],
+  ['isBanned', async (admin: AdminApi) => admin.isBanned('10.0.0.0/33'), 'invalid ban subject "10.0.0.0/33"'],
+  ['peer', async (admin: AdminApi) => admin.peer('x'), 'invalid peer ID "x" (expected e.g. 12D3Koo…)'],
+  ['disconnect', (admin: AdminApi) => admin.disconnect('x'), 'invalid peer ID "x"'],
+  ['addScore', (admin: AdminApi) => admin.addScore(PEER, 'catch_up_failure'), 'expected one of invalid_subtree, '],
+  ['addScore', (admin: AdminApi) => admin.addScore('192.0.2.1', 'spam'), 'invalid peer ID "192.0.2.1"'],
+  ['explain', async (admin: AdminApi) => admin.explain('x'.repeat(5000)), `invalid subject "${'x'.repeat(128)}"`],
+])('%s refuses an invalid input, names it and changes nothing', async (_method, call, message) => {
+  const { admin, bans, peer } = await setUp();
+  await expect(call(admin)).rejects.toMatchObject({ code: 'INPUT_INVALID', message: expect.stringContaining(message) });
+  expect(bans.bans()).toEqual([]);
+  expect(peer()).toMatchObject({ banScore: 0 });
+});
+
+test('one peer is found by its ID while it is connected', async () => {
+  const { admin, node, peer } = await setUp();
+  expect(admin.peer(` ${PEER} `)).toEqual(peer());
+  node.leave(PEER);
+  expect(admin.peer(PEER)).toBeUndefined();
+  await expect(admin.disconnect(PEER)).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+});
+
+test('clearing bans says whether there were any', async () => {
+  const { admin } = await setUp();
+  await admin.ban('192.0.2.0/24', undefined);
+  expect(await admin.clearBans()).toBe(true);
+  expect(await admin.clearBans()).toBe(false);
+});
+
+test('the sync view leaves out what a failing or silent blockchain service does not answer', async () => {
+  vi.useFakeTimers();
+  try {
+    const { admin } = await setUp();
+    const view = admin.sync();
+    await vi.advanceTimersByTimeAsync(2000);
+    const nothing = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
+    expect(await view).toEqual(nothing);
+  } finally {
+    vi.useRealTimers();
+  }
+});

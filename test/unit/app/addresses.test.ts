@@ -1,0 +1,33 @@
+// The addresses that this node tells others, as they follow from the settings.
+import { describe, expect, test } from 'vitest';
+import { ownHttpUrl } from '../../../src/app/create-http.ts';
+import { ownDataHubUrl } from '../../../src/app/create-peers.ts';
+import type { Settings } from '../../../src/settings/load.ts';
+
+const settings = (fields: Partial<Settings>) => fields as Settings;
+
+describe('our DataHub URL', () => {
+  test.each([
+    ['https://public.example/api/v1/', 'http://localhost:8090/api/v1', 'https://public.example/api/v1'],
+    [undefined, 'http://localhost:8090/api/v1', 'http://localhost:8090/api/v1'],
+    [undefined, undefined, ''],
+  ])('with the public address %s and the other %s is "%s"', (asset_httpPublicAddress, asset_httpAddress, url) => {
+    expect(ownDataHubUrl(settings({ asset_httpPublicAddress, asset_httpAddress }))).toBe(url);
+  });
+
+  test.each(['ftp://x', 'nonsense'])('is refused when it is no http or https URL: %s', (asset_httpAddress) => {
+    expect(() => ownDataHubUrl(settings({ asset_httpAddress }))).toThrow(
+      expect.objectContaining({ code: 'ADDRESS_INVALID' }),
+    );
+  });
+});
+
+test.each([
+  ['localhost:9906', 0, 'http://localhost:9906'],
+  ['localhost:9906', 1, 'https://localhost:9906'],
+  ['http://peer.example:9906', 1, 'https://peer.example:9906'],
+  ['https://peer.example:9906', 0, 'http://peer.example:9906'],
+  [undefined, 1, undefined],
+] as const)('our HTTP address %s at security level %i is %s', (p2p_http_address, securityLevelHTTP, url) => {
+  expect(ownHttpUrl(settings({ p2p_http_address, securityLevelHTTP }))).toBe(url);
+});

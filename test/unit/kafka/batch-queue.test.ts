@@ -1,0 +1,115 @@
+// Which messages a producer sends together, and when.
+import { describe, expect, test } from 'vitest';
+import { BatchQueue, type BatchQueueOptions } from '../../../src/adapters/kafka/batch-queue.ts';
+
+const INTERVAL_MS = 5000;
+
+function setUp(options: Partial<BatchQueueOptions> = {}) {
+  let nowMs = 1000;
+  let dropped = 0;
+  const queue = new BatchQueue(
+    {
+      maxMessages: 10_000,
+      maxBytes: 1 << 26,
+      flushMessages: 5000,
+      flushBytes: 1 << 26,
+      flushIntervalMs: INTERVAL_MS,
+      ...options,
+    },
+    () => {
+      dropped += 1;
+    },
+    () => nowMs,
+  );
+  return {
+    queue,
+    dropped: () => dropped,
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+    push: (count: number, bytes = 1) => {
+      for (let i = 0; i < count; i += 1) queue.push(new Uint8Array(bytes));
+    },
+  };
+}
+
+describe('a batch is due', () => {
+  test('when its oldest message is as old as the flush interval', () => {
+    const { queue, push, advance } = setUp();
+    expect(queue.dueInMs()).toBeUndefined();
+    push(1);
+    advance(INTERVAL_MS - 1);
+    push(1);
+    expect(queue.dueInMs()).toBe(1);
+    advance(1);
+    expect(queue.dueInMs()).toBe(0);
+  });
+
+  test('at once when as many messages or bytes are queued as the URL says, or as one request carries', () => {
+    for (const [options, count, bytes] of [
+      [{ flushMessages: 3 }, 3, 1],
+      [{ flushBytes: 3000 }, 3, 1000],
+      [{}, 1000, 1],
+      [{}, 2, 256 * 1024],
+    ] as const) {
+      const { queue, push } = setUp(options);
+      push(count - 1, bytes);
+      expect([count, queue.dueInMs()]).toEqual([count, INTERVAL_MS]);
+      push(1, bytes);
+      expect([count, queue.dueInMs()]).toEqual([count, 0]);
+    }
+  });
+
+  test('without another flush interval when a partial batch left messages behind that waited long enough', () => {
+    const { queue, push, advance } = setUp();
+    push(1500);
+    advance(INTERVAL_MS - 1000);
+    push(1);
+    advance(1000);
+    expect(queue.nextBatch()).toHaveLength(1000);
+    queue.acknowledge();
+    expect(queue.dueInMs()).toBe(0);
+    expect(queue.nextBatch()).toHaveLength(501);
+    queue.acknowledge();
+    expect(queue.dueInMs()).toBeUndefined();
+  });
+
+  test('when the oldest message left behind is old enough, however often batches were taken before', () => {
+    const { queue, push, advance } = setUp();
+    push(1000);
+    advance(1000);
+    push(10);
+    advance(2000);
+    queue.nextBatch();
+    queue.acknowledge();
+    expect(queue.dueInMs()).toBe(INTERVAL_MS - 2000);
+    advance(INTERVAL_MS - 2000);
+    expect(queue.dueInMs()).toBe(0);
+  });
+});
+
+test('a batch stays in flight until it is acknowledged, and counts against the bound', () => {
+  const { queue, push, dropped } = setUp({ maxMessages: 10 });
+  push(8);
+  const batch = queue.nextBatch();
+  expect(queue.nextBatch()).toBe(batch);
+  push(3);
+  expect([queue.pending, dropped()]).toEqual([10, 1]);
+  queue.acknowledge();
+  expect([queue.pending, queue.inFlight.length]).toEqual([2, 0]);
+});
+
+test('a batch that is too large for the broker is halved until each record has been tried alone', () => {
+  const { queue, push } = setUp();
+  push(4, 1000);
+  expect(queue.nextBatch()).toHaveLength(4);
+  expect(queue.splitBatch()).toBeUndefined();
+  expect(queue.nextBatch()).toHaveLength(2);
+  expect(queue.splitBatch()).toBeUndefined();
+  expect(queue.splitBatch()).toMatchObject({ value: new Uint8Array(1000) });
+  expect([queue.pending, queue.inFlight.length]).toEqual([3, 0]);
+  expect(queue.nextBatch()).toHaveLength(1);
+  queue.resetBatchSize();
+  queue.acknowledge();
+  expect(queue.nextBatch()).toHaveLength(2);
+});
