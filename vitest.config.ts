@@ -1,24 +1,14 @@
 // Four suites: unit and integration need nothing but Node and, for the version, git; what system and load need is in CONTRIBUTING.md.
 import { defineConfig } from 'vitest/config';
+import { COMPILE_CACHE } from './test/support/repo.ts';
 
-/** They load the machine, measure it, or use the ports that a clone is shipped with: alone, one after the other. */
-const ALONE = [
-  'ban-store',
-  'bench',
-  'blame',
-  'clone',
-  'deaf-neighbours',
-  'forgery',
-  'gossip-floods',
-  'kafka',
-  'lazy-gossip',
-  'metrics',
-  'package',
-  'pipeline',
-  'registry',
-  'resilience',
-  'websocket',
-].map((name) => `test/system/${name}.test.ts`);
+// Each file of tests has a process of its own, which loads the same libraries again.
+Object.assign(process.env, COMPILE_CACHE);
+
+/** They load the machine or measure it: alone, one after the other. */
+const ALONE = ['bench', 'deaf-neighbours', 'flood-blame', 'gossip-floods', 'lazy-gossip', 'metrics', 'websocket'].map(
+  (name) => `test/system/${name}.test.ts`,
+);
 
 /** Needs tools, and time. */
 const WITH_TOOLS = { globalSetup: 'test/support/system-setup.ts', testTimeout: 180_000, hookTimeout: 300_000 };
@@ -50,8 +40,6 @@ export default defineConfig({
           name: 'system',
           include: ['test/system/**/*.test.ts', 'test/interop/**/*.test.ts'],
           exclude: ALONE,
-          // They wait for processes more than they compute.
-          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },

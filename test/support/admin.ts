@@ -1,7 +1,7 @@
 // What an operator does at a running server, by the command line as a process of its own.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { REPO } from './repo.ts';
+import { COMPILE_CACHE, REPO } from './repo.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface CommandOutcome {
@@ -18,7 +18,7 @@ export async function command(server: ServerProcess, ...args: readonly string[])
     [join(REPO, 'src/cli/main.ts'), ...args, '--json', '--address', server.ready.grpcAddress],
     {
       cwd: REPO,
-      env: { PATH: process.env.PATH ?? '', ...server.settings, dataFolder: server.dataFolder },
+      env: { PATH: process.env.PATH ?? '', ...COMPILE_CACHE, ...server.settings, dataFolder: server.dataFolder },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { collectLines } from './json-lines.ts';
-import { REPO } from './repo.ts';
+import { COMPILE_CACHE, REPO } from './repo.ts';
 import { waitFor } from './wait.ts';
 
 export interface BegunServer {
@@ -23,6 +23,7 @@ export function begin(settings: Readonly<Record<string, string>>): BegunServer {
     p2p_grpc_listen_address: '127.0.0.1:0',
     embedded_chain_mine_interval: '',
     dataFolder: temporaryFolder('begun'),
+    ...COMPILE_CACHE,
     ...settings,
   };
   const child = spawn('npm', ['start', '--', '--json-logs'], { cwd: REPO, env, stdio: ['ignore', 'pipe', 'inherit'] });

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
-import { REPO } from './repo.ts';
+import { COMPILE_CACHE, REPO } from './repo.ts';
 
 export interface CliEnded {
   readonly status: number | null;
@@ -18,7 +18,7 @@ export function runCli(
 ): Promise<CliEnded> {
   const child = spawn(process.execPath, [join(REPO, 'src/cli/main.ts'), ...args], {
     cwd,
-    env: { PATH: process.env.PATH ?? '', dataFolder: temporaryFolder('cli'), ...env },
+    env: { PATH: process.env.PATH ?? '', ...COMPILE_CACHE, dataFolder: temporaryFolder('cli'), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   endWithTests(child);

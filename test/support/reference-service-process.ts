@@ -8,7 +8,7 @@ import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { collectLines } from './json-lines.ts';
 import { freePort } from './kafka-broker.ts';
 import type { RawNotification, ReferenceServiceOptions } from './reference-services.ts';
-import { REPO } from './repo.ts';
+import { COMPILE_CACHE, REPO } from './repo.ts';
 import { waitFor } from './wait.ts';
 
 const SCRIPT = join(REPO, 'test/support/reference-services.ts');
@@ -54,7 +54,10 @@ export class ReferenceServiceProcess {
 
   /** Starts it again on the same port with the same data. */
   async up(): Promise<void> {
-    const child = spawn(process.execPath, [SCRIPT, JSON.stringify(this.options)], { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [SCRIPT, JSON.stringify(this.options)], {
+      env: { ...process.env, ...COMPILE_CACHE },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     this.child = child;
     endWithTests(child);
     this.errors = '';

@@ -1,10 +1,9 @@
 // Starts the server as people do, `npm start` in the checkout, and looks at it from outside only.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { collectLines, type OutputLines } from './json-lines.ts';
-import { REPO } from './repo.ts';
+import { COMPILE_CACHE, REPO } from './repo.ts';
 import { waitFor } from './wait.ts';
 
 export interface ServerOptions {
@@ -46,8 +45,7 @@ const SMALL_SETTINGS = {
   p2p_share_private_addresses: 'true',
   embedded_chain_mine_interval: '',
   logLevel: 'DEBUG',
-  // Node keeps what it compiled: hundreds of starts compile the same sources.
-  NODE_COMPILE_CACHE: join(REPO, '.cache/node'),
+  ...COMPILE_CACHE,
 };
 
 /** The search path of someone who has a checkout and nothing of ours on it. */

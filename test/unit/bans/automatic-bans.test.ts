@@ -9,15 +9,13 @@ import { DAY_MS, peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore, memoryStore } from '../../fakes/flaky-ban-store.ts';
 import { FakeClock } from '../../fakes/recorders.ts';
 import { banOf, keysOf, startedBans } from '../../fakes/started-bans.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const [bad, other] = [peer(1), peer(2)];
 const AT = '192.0.2.1';
 const DIRECT = `/ip4/${AT}/tcp/9905`;
 const HASH = 'ab'.repeat(32) as Hash;
 type Parts = Awaited<ReturnType<typeof startedBans>>;
-
-/** On a busy machine the first failed check alone may take more than the second that `vi.waitFor` has by default. */
-const until = (check: () => unknown) => vi.waitFor(check, { timeout: 20_000 });
 
 afterEach(() => {
   vi.useRealTimers();
@@ -48,7 +46,7 @@ test('bans the peer and its address, equally long, when the peer alone is connec
   expect(peerBan?.evidence).toBe(`author_rate on prefix-block of ${HASH}; address ${AT} banned too`);
   expect(addressBan?.reason).toBe(`address of ${bad}`);
   expect(parts.node.disconnected).toContain(bad);
-  await until(async () => expect(await parts.store.inner.loadBans()).toHaveLength(2));
+  await eventually(async () => expect(await parts.store.inner.loadBans()).toHaveLength(2));
 });
 
 test.each([
@@ -278,7 +276,7 @@ describe('several servers with one store', () => {
     connect(a);
     offend(a.bans);
     expect(keysOf(a.bans)).toEqual([bad]);
-    await until(() => expect(keysOf(b.bans)).toEqual([bad, AT]));
+    await eventually(() => expect(keysOf(b.bans)).toEqual([bad, AT]));
     expect(keysOf(a.bans)).toEqual([bad, AT]);
     expect(evidence(a)).toBe(`author_rate on prefix-block of ${HASH}; address ${AT} banned too`);
   });
@@ -286,11 +284,11 @@ describe('several servers with one store', () => {
   test('ban the address at neither when the other server saw another peer there', async () => {
     const { a, b, inner } = await two();
     connect(b, other);
-    await until(async () => expect(await inner.loadAddressesAt(AT)).toHaveLength(1));
+    await eventually(async () => expect(await inner.loadAddressesAt(AT)).toHaveLength(1));
     connect(a);
     offend(a.bans);
-    await until(() => expect(evidence(a)).toMatch(/address not banned: another peer was seen at 192\.0\.2\.1/));
-    await until(() => expect(b.bans.isBanned(bad)).toBe(true));
+    await eventually(() => expect(evidence(a)).toMatch(/address not banned: another peer was seen at 192\.0\.2\.1/));
+    await eventually(() => expect(b.bans.isBanned(bad)).toBe(true));
     for (const { bans } of [a, b]) expect(keysOf(bans)).toEqual([bad]);
     expect(b.node.disconnected).not.toContain(other);
     expect(await inner.loadBans()).toMatchObject([{ key: bad, evidence: evidence(a) }]);
@@ -299,11 +297,11 @@ describe('several servers with one store', () => {
   test('ban the address when the other peer was seen there more than a day ago', async () => {
     const { a, b, inner } = await two();
     b.bans.connectionOpened(other, AT);
-    await until(async () => expect(await inner.loadAddressesAt(AT)).toHaveLength(1));
+    await eventually(async () => expect(await inner.loadAddressesAt(AT)).toHaveLength(1));
     a.clock.advance(SEEN_KEEP_MS + 1);
     connect(a);
     offend(a.bans);
-    await until(() => expect(keysOf(a.bans)).toEqual([bad, AT]));
+    await eventually(() => expect(keysOf(a.bans)).toEqual([bad, AT]));
   });
 
   test('ban only the peer, and say why, while the store is unavailable', async () => {
@@ -311,10 +309,12 @@ describe('several servers with one store', () => {
     connect(a);
     a.store.isDown = true;
     offend(a.bans);
-    await until(() => expect(evidence(a)).toMatch(/address not banned: who was seen .* their store is unavailable/));
+    await eventually(() =>
+      expect(evidence(a)).toMatch(/address not banned: who was seen .* their store is unavailable/),
+    );
     expect(keysOf(a.bans)).toEqual([bad]);
     a.store.isDown = false;
-    await until(async () => expect(await a.store.inner.loadBans()).toHaveLength(1));
+    await eventually(async () => expect(await a.store.inner.loadBans()).toHaveLength(1));
   });
 
   test('do not ban the address when the ban is lifted while the other servers are asked', async () => {
@@ -325,7 +325,7 @@ describe('several servers with one store', () => {
     offend(a.bans);
     await a.bans.unban(bad);
     answer.resolve();
-    await until(() => expect(a.store.argsOf('loadAddressesAt')).toHaveLength(1));
+    await eventually(() => expect(a.store.argsOf('loadAddressesAt')).toHaveLength(1));
     await a.bans.ban(peer(60));
     expect(keysOf(a.bans)).toEqual([peer(60)]);
   });
@@ -337,9 +337,9 @@ describe('several servers with one store', () => {
     connect(b, other);
     connect(a);
     offend(a.bans);
-    await until(() => expect(a.bans.refusesAddress(AT)).toBe(true));
-    await until(() => expect(b.bans.isBanned(bad)).toBe(true));
-    for (const subject of [AT, bad]) await until(() => expect(b.bans.explain(subject).withheld).toHaveLength(1));
+    await eventually(() => expect(a.bans.refusesAddress(AT)).toBe(true));
+    await eventually(() => expect(b.bans.isBanned(bad)).toBe(true));
+    for (const subject of [AT, bad]) await eventually(() => expect(b.bans.explain(subject).withheld).toHaveLength(1));
     expect(b.bans.explain(AT).withheld[0]).toContain(
       `not taken over: ${other}, which is not banned, was seen there within 24 h`,
     );
@@ -354,14 +354,14 @@ describe('several servers with one store', () => {
     const { a, b } = await two();
     connect(b, other);
     await a.bans.ban(other);
-    await until(() => expect(b.bans.isBanned(other)).toBe(true));
+    await eventually(() => expect(b.bans.isBanned(other)).toBe(true));
     const ban = { reason: '', evidence: '', source: 'automatic', causedBy: bad } as const;
     const times = { untilMs: a.clock.now() + DAY_MS, createdAtMs: a.clock.now() };
     await a.store.putBan({ key: AT, kind: 'address', ...ban, ...times });
-    await until(() => expect(b.bans.refusesAddress(AT)).toBe(true));
+    await eventually(() => expect(b.bans.refusesAddress(AT)).toBe(true));
     connect(b, peer(3), '192.0.2.3');
     await a.bans.ban('192.0.2.3');
-    await until(() => expect(b.bans.refusesAddress('192.0.2.3')).toBe(true));
+    await eventually(() => expect(b.bans.refusesAddress('192.0.2.3')).toBe(true));
   });
 
   test('lift a ban that was not taken over together with the ban of its peer', async () => {
@@ -370,8 +370,8 @@ describe('several servers with one store', () => {
     connect(b, other);
     connect(a);
     offend(a.bans);
-    await until(async () => expect(await inner.loadBans()).toHaveLength(2));
-    await until(() => expect(b.bans.isBanned(bad)).toBe(true));
+    await eventually(async () => expect(await inner.loadBans()).toHaveLength(2));
+    await eventually(() => expect(b.bans.isBanned(bad)).toBe(true));
     await b.bans.unban(bad);
     expect(await inner.loadBans()).toEqual([]);
   });

@@ -4,6 +4,7 @@ import { MAX_SUBJECTS } from '../../../src/bans/scores/peer-ban-manager.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FlakyBanStore } from '../../fakes/flaky-ban-store.ts';
 import { keysOf, startedBans } from '../../fakes/started-bans.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const RELAY = peer(90);
 /** Connected peers and their addresses in these tests. */
@@ -68,7 +69,7 @@ describe('a ban disconnects exactly the peers that it covers', () => {
     };
     await store.inner.putBan({ ...entry, key: '192.0.2.0/24', kind: 'subnet' });
     store.tell({ type: 'ban', key: '192.0.2.0/24' });
-    await vi.waitFor(() => expect(names(node.disconnected)).toEqual(['near', 'neighbour', 'mapped']));
+    await eventually(() => expect(names(node.disconnected)).toEqual(['near', 'neighbour', 'mapped']));
     expect(bans.refusesAddress('192.0.2.5')).toBe(true);
   });
 
@@ -76,7 +77,7 @@ describe('a ban disconnects exactly the peers that it covers', () => {
     const { bans, node, log } = await crowd();
     node.failure = new Error('hangs');
     await bans.ban('192.0.2.0/24');
-    await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(3));
+    await eventually(() => expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(3));
     expect(bans.refusesAddress('192.0.2.1')).toBe(true);
   });
 });
@@ -188,13 +189,13 @@ describe('lifting', () => {
     const { bans, store } = await startedBans({ maxEntries: 20_000, threshold: 50 });
     const facts = { role: 'author', rule: 'r', topic: 't', hash: undefined } as const;
     bans.addScore(peer(0), 'spam', facts);
-    await vi.waitFor(async () => expect((await store.inner.loadScoresOf(peer(0))).scores).toHaveLength(1));
+    await eventually(async () => expect((await store.inner.loadScoresOf(peer(0))).scores).toHaveLength(1));
     for (let n = 1; n <= MAX_SUBJECTS; n += 1) bans.addScore(peer(n), 'unknown', facts);
     expect([bans.isBanned(peer(0)), bans.scoreOf(peer(0))]).toEqual([true, 0]);
     await bans.clear();
     expect((await store.inner.loadScoresOf(peer(0))).scores).toEqual([]);
     bans.addScore(peer(0), 'protocol_violation', facts);
-    await vi.waitFor(async () => expect((await store.inner.loadScoresOf(peer(0))).scores).toHaveLength(1));
+    await eventually(async () => expect((await store.inner.loadScoresOf(peer(0))).scores).toHaveLength(1));
     expect(bans.isBanned(peer(0))).toBe(false);
   });
 

@@ -1,10 +1,11 @@
 // Peers seen at addresses within a day.
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SEEN_KEEP_MS, SeenAddresses } from '../../../src/bans/enforcement/seen-addresses.ts';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { SeenAddress } from '../../../src/ports/ban-store.ts';
 import { banParts, peer } from '../../fakes/ban-parts.ts';
 import { startedBans } from '../../fakes/started-bans.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const [one, two, three] = [peer(1), peer(2), peer(3)];
 const AT = '192.0.2.1';
@@ -63,7 +64,7 @@ test('survives a restart, and writes the same pair at most once in ten minutes',
     seen.saw(one, AT);
     clock.advance(60_000);
   }
-  await vi.waitFor(() => expect(store.argsOf('putAddress')).toHaveLength(3));
+  await eventually(() => expect(store.argsOf('putAddress')).toHaveLength(3));
   const again = await opened(banParts(store, clock));
   expect(again.seen.othersAt(AT, two)).toBe('seen');
   clock.advance(SEEN_KEEP_MS);

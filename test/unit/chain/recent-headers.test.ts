@@ -5,6 +5,7 @@ import type { Hash } from '../../../src/domain/ids.ts';
 import { targetFromCompact } from '../../../src/wire/header.ts';
 import { FakeBlockchain } from '../../fakes/blockchain.ts';
 import { tracked } from '../../fakes/tracked.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const BITS = 0x207fffff;
 const { signal } = new AbortController();
@@ -21,7 +22,7 @@ function knows(own: ChainTracker, hashes: readonly Hash[], from = 0): boolean {
   return hashes.slice(from).every((hash, i) => own.heightOf(hash) === from + i);
 }
 
-const until = (condition: () => boolean) => vi.waitFor(() => expect(condition()).toBe(true));
+const until = (condition: () => boolean) => eventually(() => expect(condition()).toBe(true));
 
 describe('start of the tracker', () => {
   test('reads the tip at once, and the headers below it soon', async () => {
