@@ -37,7 +37,7 @@ export function createHandshake(settings: Settings, deps: HandshakeSources): Han
       node: nodes,
       isConnected: (peerId) => registry.get(peerId)?.isConnected === true,
       isBanned: (peerId) => bans.isBanned(peerId),
-      charge: (peerId, rule) =>
+      penalize: (peerId, rule) =>
         void bans.addScore(peerId, 'protocol_violation', { role: 'author', rule, topic: '', hash: undefined }),
       onAhead: (peerId) => sync.peerAhead(peerId),
     },

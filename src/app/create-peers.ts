@@ -23,7 +23,7 @@ export interface Peers {
   readonly dataHubs: DataHubHealth;
   /** A registered peer as the choice of a sync peer sees it now. */
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
-  /** Begins to forget unconnected peers that were not heard of for long. */
+  /** Starts to remove unconnected authors that were not heard for long. */
   start(): void;
   stop(): void;
 }
@@ -35,7 +35,7 @@ export interface PeersDependencies extends Core {
   readonly prober: DataHubProber;
 }
 
-/** The registry hears of connections first: whoever is told of a peer next finds it there. */
+/** The registry is notified of connections first, so that later listeners find the peer in it. */
 export function createPeers(deps: PeersDependencies): Peers {
   const { nodes, bans, chain } = deps;
   const registry = new PeerRegistry(deps);

@@ -1,10 +1,9 @@
-// What happens on the network, as programs that watch this node are told of it (spec: notificationCh; wire.md "HTTP and
-// WebSocket").
+// Events on the network, for programs that subscribe to this node (spec: notificationCh).
 
 import type { Hash, PeerId } from './ids.ts';
 import type { NodeStatusMessage } from './node-status.ts';
 
-/** One event. `atMs` is unix time; `isOwn` tells what this node announced itself, once each. */
+/** One event. `atMs` is Unix time; `isOwn` marks announcements of this node itself, once each. */
 export type Notification =
   | {
       readonly type: 'block';
@@ -61,8 +60,8 @@ export type Notification =
 
 export type NotificationListener = (notification: Notification) => void;
 
-/** Whoever watches. Listeners are called at once, in order, and must neither block nor throw. */
+/** A stream of notifications. Listeners are called synchronously, in order, and must neither block nor throw. */
 export interface NotificationStream {
-  /** Until the returned function is called. */
+  /** Calls `listener` until the returned function is called. */
   subscribe(listener: NotificationListener): () => void;
 }

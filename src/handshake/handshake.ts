@@ -1,6 +1,6 @@
-// Version and verack with the other nodes of the network (spec "Handshake Protocol"): a version to each peer that
-// connects, a verack to each version, and no dealings with peers of another network. Nobody is disconnected for saying
-// nothing: gossip needs no handshake.
+// Version and verack with the other nodes of a network (spec "Handshake Protocol"): a version to each peer that connects,
+// a verack to each version, and a disconnection for peers of another network. A peer that sends nothing stays connected:
+// gossip needs no handshake.
 
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
@@ -19,7 +19,7 @@ import { StreamSender } from './stream-sender.ts';
 import { type HandshakeNetwork, TopicVersions } from './topic-versions.ts';
 import { Veracks } from './veracks.ts';
 
-/** What the sender of a direct stream is charged with as a protocol violation. */
+/** Protocol violations that penalize the sender of a handshake. */
 export type HandshakeRule = 'author_mismatch' | 'hash_form';
 
 export interface HandshakeDependencies {
@@ -31,9 +31,9 @@ export interface HandshakeDependencies {
   readonly registry: Pick<PeerRegistry, 'heard'>;
   readonly isConnected: (peerId: PeerId) => boolean;
   readonly isBanned: (peerId: PeerId) => boolean;
-  /** What it does to the score is decided elsewhere; must not throw. */
-  readonly charge?: (peerId: PeerId, rule: HandshakeRule) => void;
-  /** A version or verack tells of a peer that is ahead of us; must not throw. */
+  /** Penalizes the sender; must not throw. */
+  readonly penalize?: (peerId: PeerId, rule: HandshakeRule) => void;
+  /** Called for a version or verack of a peer that is ahead of us; must not throw. */
   readonly onAhead?: (peerId: PeerId) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -54,7 +54,7 @@ export interface HandshakeOptions {
   readonly topicSize: number;
   /** `p2p_handshake_topic_timeout`. */
   readonly topicTimeoutMs: number;
-  /** False for DataHub URLs that nobody here may be sent to. */
+  /** False for DataHub URLs that the rules do not allow. */
   readonly mayUseUrl: (url: string) => boolean;
 }
 
@@ -62,7 +62,7 @@ export interface HandshakeOptions {
 const UNKNOWN_TIP: ChainTip = { height: 0, hash: undefined };
 
 export class Handshake {
-  /** To be given to the node. Never rejects. */
+  /** The handler of direct streams, for the node. Never rejects. */
   readonly streamHandler: DirectStreamHandler;
   private readonly deps: HandshakeDependencies;
   private readonly options: HandshakeOptions;
@@ -91,7 +91,7 @@ export class Handshake {
     this.intake = new StreamIntake({
       counters,
       take: (message, peerId) => this.receive(message, peerId, 'stream'),
-      hashMalformed: (peerId) => deps.charge?.(peerId, 'hash_form'),
+      hashMalformed: (peerId) => deps.penalize?.(peerId, 'hash_form'),
     });
     this.streamHandler = this.intake.handler;
     const { random = Math.random } = deps;
@@ -116,18 +116,18 @@ export class Handshake {
     });
   }
 
-  /** Tells the topic once; to be called when the node runs. Streams and connections are served from the beginning. */
+  /** Publishes one version on the topic; call it when the node runs. Streams and connections are served before. */
   start(): void {
     this.topicVersions.start();
   }
 
-  /** Ends what waits and what is open; bounded in time; may be called twice. */
+  /** Ends everything that waits or is open. Bounded in time; may be called twice. */
   stop(): Promise<void> {
     this.stopping ??= this.stopOnce();
     return this.stopping;
   }
 
-  /** A peer went from no connection to one; `isConnected` knows already. */
+  /** A peer has its first connection; `isConnected` is true for it already. */
   peerConnected(peerId: PeerId): void {
     if (this.deps.isBanned(peerId)) return;
     this.veracks.forget(peerId);
@@ -135,7 +135,7 @@ export class Handshake {
     this.greeter.greet(peerId);
   }
 
-  /** A version or verack by gossip, whose author is proven. */
+  /** A version or verack that came by gossip; its author is proven. */
   topicMessage(message: HandshakeMessage, author: PeerId): void {
     this.receive(message, author, 'topic');
   }
@@ -151,12 +151,12 @@ export class Handshake {
 
   private receive(message: HandshakeMessage, sender: PeerId, way: HandshakeWay): void {
     if (this.stopping !== undefined) return;
-    const { isBanned, charge, node, ownId, registry } = this.deps;
+    const { isBanned, penalize, node, ownId, registry } = this.deps;
     const { topicPrefixes } = this;
     const { mayUseUrl } = this.options;
     const judgement = judgeHandshake(message, { ownId, sender, topicPrefixes, isBanned, mayUseUrl });
     this.counters.received(message.type, way, judgement.outcome);
-    if (judgement.outcome === 'author_mismatch') charge?.(sender, 'author_mismatch');
+    if (judgement.outcome === 'author_mismatch') penalize?.(sender, 'author_mismatch');
     if (judgement.outcome === 'other_prefix') this.refusals.refuse(sender, message.topicPrefix);
     if (judgement.outcome !== 'accepted') return;
     this.deps.log.trace({ peerId: sender, type: message.type, way }, 'handshake received');

@@ -1,4 +1,4 @@
-// A first-in first-out queue that never grows beyond its bound: when it is full, the oldest leaves and is told of.
+// A first-in first-out queue that never grows beyond its bound: when it is full, the oldest item is dropped and reported.
 
 export interface BoundedQueueOptions<T> {
   readonly maxItems: number;

@@ -44,7 +44,7 @@ async function member({ height, topicPrefix = 'prefix', servesStreams = true, no
       registry,
       isConnected: (peerId) => node.currentlyConnectedPeers().some(({ id }) => id === peerId),
       isBanned: () => false,
-      charge: (peerId, rule) => charged.push(`${peerId} ${rule}`),
+      penalize: (peerId, rule) => charged.push(`${peerId} ${rule}`),
       clock: systemClock,
       log,
       metrics,

@@ -69,7 +69,7 @@ export class World {
         registry: { heard: (peerId, patch) => this.heard.push({ peerId, patch }) },
         isConnected: (peerId) => this.connected.has(peerId),
         isBanned: (peerId) => this.banned.has(peerId),
-        charge: (peerId, rule) => this.charged.push({ peerId, rule }),
+        penalize: (peerId, rule) => this.charged.push({ peerId, rule }),
         onAhead: (peerId) => this.ahead.push(peerId),
         clock: systemClock,
         log: this.log,

@@ -5,7 +5,7 @@ import type { Clock } from '../../../ports/clock.ts';
 /** A person who looks for the right one needs a few. */
 const MAX_WRONG_KEYS = 10;
 const WINDOW_MS = 60_000;
-/** Addresses remembered; beyond it the one that tried longest ago begins anew. */
+/** Addresses remembered; when there are more, the one that tried longest ago is evicted. */
 const MAX_ADDRESSES = 10_000;
 
 export class WrongKeys {
