@@ -1,4 +1,5 @@
-// Four suites: unit and integration need nothing but Node and, for the version, git; what system and load need is in CONTRIBUTING.md.
+// Four suites: unit and integration need nothing but Node and, for the version, git; what system and load need is in
+// CONTRIBUTING.md.
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { COMPILE_CACHE } from './test/support/repo.ts';

@@ -1,4 +1,5 @@
-// Lookups in the ban list with 10 and with 110,000 entries, in one run, beside node:net's BlockList; memory of the list. Prints JSON.
+// Lookups in the ban list with 10 and with 110,000 entries, in one run, beside node:net's BlockList; memory of the
+// list. Prints JSON.
 import { BlockList } from 'node:net';
 import { SqliteBanStore } from '../src/adapters/sql/sqlite-ban-store.ts';
 import { BanService } from '../src/bans/service.ts';

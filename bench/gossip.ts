@@ -1,7 +1,8 @@
-// Side by side, in one run on one machine: a Go publisher of subtree announcements against (a) a Go receiver, (b) our server with the
-// in-process broker, (c) our server with a real Kafka broker, (d) our server with a WebSocket client. Prints JSON: received, unique, lost, CPU a
-// message, memory, ratio to Go's, and the latency from the publisher to what stands behind the receiver: a consumer of the topic, or the client.
-// `--rates 1000,3000` and `--seconds 10` change what is run; `--only a,b` leaves receivers out.
+// Side by side, in one run on one machine: a Go publisher of subtree announcements against (a) a Go receiver, (b) our
+// server with the in-process broker, (c) our server with a real Kafka broker, (d) our server with a WebSocket client.
+// Prints JSON: received, unique, lost, CPU a message, memory, ratio to Go's, and the latency from the publisher to what
+// stands behind the receiver: a consumer of the topic, or the client. `--rates 1000,3000` and `--seconds 10` change
+// what is run; `--only a,b` leaves receivers out.
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -20,8 +21,8 @@ const TOPIC = topicsOf('regtest').subtree;
 /** How long a receiver may lag behind the publisher before what is missing counts as lost. */
 const GRACE_MS = 5000;
 /**
- * Go drops what its queue of 32 for a neighbour cannot hold. On two cores the publisher itself is often late by that much, which says
- * nothing of the receiver: the load generator gets a longer one, the same for all receivers.
+ * Go drops what its queue of 32 for a neighbour cannot hold. On two cores the publisher itself is often late by that
+ * much, which says nothing of the receiver: the load generator gets a longer one, the same for all receivers.
  */
 const PUBLISHER_QUEUE = 4096;
 

@@ -1,5 +1,5 @@
-// A receiver for the benchmark: the composed server with the in-process broker, and a consumer behind it that takes the latency of each
-// announcement from the time in its URL. Answers each line on stdin with one JSON line.
+// A receiver for the benchmark: the composed server with the in-process broker, and a consumer behind it that takes the
+// latency of each announcement from the time in its URL. Answers each line on stdin with one JSON line.
 import { createInterface } from 'node:readline';
 import { decodeKafkaSubtree } from '../src/adapters/kafka/codec.ts';
 import { MemoryConsumer } from '../src/adapters/memory/broker.ts';

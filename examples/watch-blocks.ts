@@ -1,4 +1,5 @@
-// Prints every block announcement that a node hears and finds good: a node of one's own within a program, and a consumer behind it.
+// Prints every block announcement that a node hears and finds good: a node of one's own within a program, and a
+// consumer behind it.
 //
 //   p2p_static_peers=/ip4/…/p2p/… node examples/watch-blocks.ts
 //

@@ -1,4 +1,5 @@
-// Builds dist/: JavaScript and types of src, the generated protobuf code, and the version that others see in the user agent.
+// Builds dist/: JavaScript and types of src, the generated protobuf code, and the version that others see in the user
+// agent.
 import { execFileSync } from 'node:child_process';
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Checks the folder borders: who may import whom, which library belongs to which folder, how long a file may be, and who may reach
-// past the types of a library.
+// Checks the folder borders: who may import whom, which library belongs to which folder, how long a file may be, and
+// who may reach past the types of a library.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -136,7 +136,9 @@ function libraryBreach(name: string, target: string): string | undefined {
   return `${target} belongs into ${home.folders.join(', ')}`;
 }
 
-/** `area`: the row of the table that a file falls under; `folder`: its room, for an adapter the one below `adapters/`. */
+/**
+ * `area`: the row of the table that a file falls under; `folder`: its room, for an adapter the one below `adapters/`.
+ */
 function areaOf(name: string): { area: string; folder: string; isAdapter: boolean } {
   const [first = '', second = ''] = name.split('/');
   const isAdapter = first === 'adapters';

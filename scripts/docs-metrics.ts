@@ -15,7 +15,9 @@ import { loadSettings } from '../src/settings/load.ts';
 const NOWHERE = '127.0.0.1:1';
 const SILENT: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
-/** A server with every part that has metrics, Kafka and the node's services away, on free ports and a folder of its own. */
+/**
+ * A server with every part that has metrics, Kafka and the node's services away, on free ports and a folder of its own.
+ */
 const SETTINGS = {
   SETTINGS_CONTEXT: 'dev',
   p2p_port: '0',
@@ -55,7 +57,10 @@ export async function startMeasured(): Promise<MeasuredServer> {
   }
 }
 
-/** What this server goes without adds its own: the client of the blockchain service in place of the embedded chain, and HTTPS. */
+/**
+ * What this server goes without adds its own: the client of the blockchain service in place of the embedded chain, and
+ * HTTPS.
+ */
 async function describeAll({ metrics }: App, folder: string): Promise<readonly MetricDescription[]> {
   if (!(metrics instanceof PrometheusMetrics)) throw new TypeError('metrics are not those of Prometheus');
   const deps = { metrics, log: SILENT, clock: systemClock };

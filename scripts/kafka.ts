@@ -1,4 +1,5 @@
-// `npm run kafka`: a real one-node Apache Kafka on this machine for people to try things with. Ends with Ctrl-C, keeps nothing.
+// `npm run kafka`: a real one-node Apache Kafka on this machine for people to try things with. Ends with Ctrl-C, keeps
+// nothing.
 import { parseArgs } from 'node:util';
 import { KafkaBroker } from '../test/support/kafka-broker.ts';
 

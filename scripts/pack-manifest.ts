@@ -1,5 +1,6 @@
-// The packages that bring Node to a clone must not be in the published package: there they would take over their user's `node`. `strip`
-// takes them out of package.json before packing and keeps the original beside it; `restore` puts it back.
+// The packages that bring Node to a clone must not be in the published package: there they would take over their user's
+// `node`. `strip` takes them out of package.json before packing and keeps the original beside it; `restore` puts it
+// back.
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

@@ -1,4 +1,5 @@
-// Adds up the JSON reports of test runs and prints `N passed, N failed`. Fails when a report is missing, nothing ran, or anything failed.
+// Adds up the JSON reports of test runs and prints `N passed, N failed`. Fails when a report is missing, nothing ran,
+// or anything failed.
 import { readFileSync } from 'node:fs';
 
 let passed = 0;

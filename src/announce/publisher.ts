@@ -5,8 +5,8 @@ import { encodeFor, type TopicMessage } from '../wire/format.ts';
 
 export interface Publisher {
   /**
-   * The outcome in the first network that has the topic; `suppressed` when none has it. A failure in one network does not keep the message from the
-   * others; then throws what the first of them threw.
+   * The outcome in the first network that has the topic; `suppressed` when none has it. A failure in one network does
+   * not keep the message from the others; then throws what the first of them threw.
    */
   publish(announcement: TopicMessage): Promise<PublishOutcome>;
 }

@@ -1,5 +1,6 @@
-// Settings in, server out. Read it from top to bottom: what is opened first, then one `create…(settings, deps)` per room, then the list of parts in the
-// order of their start, with the time that each has to stop. To follow a setting, open the `create-….ts` of its room.
+// Settings in, server out. Read it from top to bottom: what is opened first, then one `create…(settings, deps)` per
+// room, then the list of parts in the order of their start, with the time that each has to stop. To follow a setting,
+// open the `create-….ts` of its room.
 import { loadAdminKey } from '../adapters/grpc/admin-key.ts';
 import { loadIdentity } from '../adapters/libp2p/identity.ts';
 import { createLogger } from '../adapters/logging/logger.ts';
@@ -51,8 +52,8 @@ export interface AppOptions extends OwnNetworks {
   /** Gives up waiting for the blockchain service. */
   readonly signal?: AbortSignal;
   /**
-   * Replaces the embedded chain and `blockchain_grpcAddress`. Started by `compose`, stopped by `App.stop` or when `compose` fails. Its state store keeps
-   * the node's key, unless `p2p_private_key` is set.
+   * Replaces the embedded chain and `blockchain_grpcAddress`. Started by `compose`, stopped by `App.stop` or when
+   * `compose` fails. Its state store keeps the node's key, unless `p2p_private_key` is set.
    */
   readonly blockchain?: BlockchainClient;
   /** Replaces the producer of `kafka_blocksConfig`. Started and stopped by the server. */
@@ -81,7 +82,9 @@ export interface App {
 const FLUSH_DEADLINE_MS = 1500;
 const REPORTS_DEADLINE_MS = 350;
 
-/** Opens what must be open before anything starts (data folder, chain, identity) and wires the rest. Throws P2PError. */
+/**
+ * Opens what must be open before anything starts (data folder, chain, identity) and wires the rest. Throws P2PError.
+ */
 export async function compose(settings: Settings, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json' });
   const opened: Part[] = [];
@@ -233,8 +236,8 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
 }
 
 /**
- * The parts in the order of their start, each with its stop budget in ms; they stop in reverse. All budgets, with those of what `compose` opened, add
- * up to less than five seconds.
+ * The parts in the order of their start, each with its stop budget in ms; they stop in reverse. All budgets, with those
+ * of what `compose` opened, add up to less than five seconds.
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
   const { nodes, networks, dataHubUrl, bans, chain, prober, peers, producers, sync, handshake } = rooms;

@@ -1,4 +1,5 @@
-// What this node announces: blocks, subtrees and mining-on of its own blockchain, its status, and its best block when asked.
+// What this node announces: blocks, subtrees and mining-on of its own blockchain, its status, and its best block when
+// asked.
 import { Announcer } from '../announce/announcer.ts';
 import { BestBlockAnnouncer } from '../announce/best-block.ts';
 import { BestBlockAsker } from '../announce/best-block-asker.ts';

@@ -1,4 +1,5 @@
-// HTTP from the settings: the API with health checks, metrics and WebSocket, and a second listener for health checks alone where one is set.
+// HTTP from the settings: the API with health checks, metrics and WebSocket, and a second listener for health checks
+// alone where one is set.
 import {
   HttpServer,
   type HttpServerDependencies,
@@ -50,7 +51,10 @@ export function createHttp(settings: Settings, deps: HttpDependencies): Http {
   return { ...listeners([main, ...others]), address: () => main.address() };
 }
 
-/** Answers health checks while the blockchain service, which stores our key, is awaited: the process lives and is not ready. */
+/**
+ * Answers health checks while the blockchain service, which stores our key, is awaited: the process lives and is not
+ * ready.
+ */
 export function createWaitingHttp(
   settings: Settings,
   { log, metrics }: Pick<HttpDependencies, 'log' | 'metrics'>,

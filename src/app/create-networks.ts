@@ -20,12 +20,16 @@ export interface NodeFacts {
 /** What the caller of `compose` brings. The server starts and stops the nodes. */
 export interface OwnNetworks {
   /**
-   * Makes the node in the place of ours, from what ours is made of; `() => node` where it needs none of it. What ours does with these is then up to
-   * that node: `policy` says who is banned (the pipeline drops what banned authors write in any case), `privateKey` is the identity that is kept,
-   * `mayPublish` is all there is of `listen_only`. Metrics of our node are missing unless that node registers them.
+   * Makes the node in the place of ours, from what ours is made of; `() => node` where it needs none of it. What ours
+   * does with these is then up to that node: `policy` says who is banned (the pipeline drops what banned authors write
+   * in any case), `privateKey` is the identity that is kept, `mayPublish` is all there is of `listen_only`. Metrics of
+   * our node are missing unless that node registers them.
    */
   readonly node?: (deps: NodeDependencies, options: Libp2pNodeOptions) => P2PNode;
-  /** Further networks beside those of the settings, on nodes of their own or sharing one; `options` are those of our node. */
+  /**
+   * Further networks beside those of the settings, on nodes of their own or sharing one; `options` are those of our
+   * node.
+   */
   readonly furtherNetworks?: (deps: NodeDependencies, options: Libp2pNodeOptions) => readonly P2PNetwork[];
 }
 

@@ -1,5 +1,5 @@
-// What this node knows of its peers: the registry, the health of their DataHubs, and how each stands for the choice of a sync peer. Also our own
-// DataHub URL.
+// What this node knows of its peers: the registry, the health of their DataHubs, and how each stands for the choice of
+// a sync peer. Also our own DataHub URL.
 import { HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
 import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
@@ -73,8 +73,8 @@ export function createDataHubProber(settings: Settings): DataHubProber {
 }
 
 /**
- * The DataHub URL that peers get: `asset_httpPublicAddress`, else `asset_httpAddress`; empty when neither is set, which settings allow to a node
- * that only listens. Throws ADDRESS_INVALID.
+ * The DataHub URL that peers get: `asset_httpPublicAddress`, else `asset_httpAddress`; empty when neither is set, which
+ * settings allow to a node that only listens. Throws ADDRESS_INVALID.
  */
 export function ownDataHubUrl(settings: Settings): string {
   const chosen = settings.asset_httpPublicAddress ?? settings.asset_httpAddress ?? '';

@@ -1,4 +1,5 @@
-// Clients of the node's other services, and the embedded chain that stands in where the settings name no blockchain service.
+// Clients of the node's other services, and the embedded chain that stands in where the settings name no blockchain
+// service.
 import { join } from 'node:path';
 import { EmbeddedChain } from '../adapters/embedded-chain/embedded-chain.ts';
 import { GrpcBlockchainClient } from '../adapters/services/blockchain-client.ts';
@@ -68,7 +69,10 @@ export interface Waiting {
 /** A service that refuses does so at once, without a delay of its own. */
 const ASK_AGAIN_MS = 1000;
 
-/** Asks again while the service does not answer: it may start after us. Throws errors other than RPC_FAILED, and the signal's reason. */
+/**
+ * Asks again while the service does not answer: it may start after us. Throws errors other than RPC_FAILED, and the
+ * signal's reason.
+ */
 export async function patiently<T>(
   ask: () => Promise<T>,
   deps: { readonly log: Logger; readonly waiting: Waiting },

@@ -1,4 +1,5 @@
-// The sync manager from the settings: it chooses from the registry, triggers through Kafka's blocks topic, and penalizes failed catch-ups.
+// The sync manager from the settings: it chooses from the registry, triggers through Kafka's blocks topic, and
+// penalizes failed catch-ups.
 import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement } from '../domain/announcement.ts';

@@ -1,5 +1,5 @@
-// Starts a list of parts in order and stops them in reverse. Each part has a stop budget of its own, so that a slow part never takes the
-// time of another: what Kafka producers accepted is flushed however long the network takes.
+// Starts a list of parts in order and stops them in reverse. Each part has a stop budget of its own, so that a slow
+// part never takes the time of another: what Kafka producers accepted is flushed however long the network takes.
 
 import { orAfter, withDeadline } from '../lib/deadline.ts';
 import type { Logger } from '../ports/log.ts';

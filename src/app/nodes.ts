@@ -1,5 +1,6 @@
-// All libp2p nodes of this server seen as one: a peer counts as connected while any node has a connection to it. Bans are made before the
-// nodes, which ask them whom to refuse; this hub stands between the two, so that neither waits for the other.
+// All libp2p nodes of this server seen as one: a peer counts as connected while any node has a connection to it. Bans
+// are made before the nodes, which ask them whom to refuse; this hub stands between the two, so that neither waits for
+// the other.
 import type { PeerId } from '../domain/ids.ts';
 import type { DirectStreamHandler, JoinedTopic, P2PNode, PeerRecord } from '../ports/p2p-node.ts';
 import type { Progress } from '../ports/progress.ts';
@@ -75,7 +76,9 @@ export class Nodes {
     return [...records.values()];
   }
 
-  /** Dials with every node: which network the peer belongs to shows when it answers. Throws what the first node throws. */
+  /**
+   * Dials with every node: which network the peer belongs to shows when it answers. Throws what the first node throws.
+   */
   async connectPeer(address: string, deadlineMs?: number): Promise<PeerId> {
     const dials = this.all.map((node) => node.connectPeer(address, deadlineMs));
     try {

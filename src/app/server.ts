@@ -1,4 +1,5 @@
-// Server: init, start, stop, health (spec "Server Lifecycle Management"). A thin face over the lifecycle of the parts and the health check.
+// Server: init, start, stop, health (spec "Server Lifecycle Management"). A thin face over the lifecycle of the parts
+// and the health check.
 import { P2PError } from '../lib/errors.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Health, HealthReport } from './health/health.ts';
@@ -59,7 +60,10 @@ export class Server {
     this.isInitialized = true;
   }
 
-  /** Waits for the blockchain's state machine to leave IDLE; resolves when everything runs. Undoes what it began when it fails. */
+  /**
+   * Waits for the blockchain's state machine to leave IDLE; resolves when everything runs. Undoes what it began when it
+   * fails.
+   */
   async start(signal: AbortSignal): Promise<ServerReady> {
     if (!this.isInitialized) throw new P2PError('NODE_NOT_STARTED', 'call init before start');
     const { httpUrl, dataHubUrl } = this.options;
@@ -68,12 +72,18 @@ export class Server {
     return { ...this.deps.running(), httpUrl, dataHubUrl };
   }
 
-  /** Undoes what start did, in reverse, within the budgets of the parts; may be called twice. Kafka producers are flushed. */
+  /**
+   * Undoes what start did, in reverse, within the budgets of the parts; may be called twice. Kafka producers are
+   * flushed.
+   */
   stop(): Promise<void> {
     return this.deps.lifecycle.stop();
   }
 
-  /** Spec: Health. Liveness fails when this process is stuck; readiness asks Kafka, the blockchain, its state machine and block validation. */
+  /**
+   * Spec: Health. Liveness fails when this process is stuck; readiness asks Kafka, the blockchain, its state machine
+   * and block validation.
+   */
   health(checkLiveness: boolean): Promise<HealthReport> {
     return this.deps.health.check(checkLiveness);
   }

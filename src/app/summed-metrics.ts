@@ -1,5 +1,5 @@
-// Metrics for parts of which there is one per node: a gauge that several nodes register is read as their sum, where plain metrics would show the
-// node that came last.
+// Metrics for parts of which there is one per node: a gauge that several nodes register is read as their sum, where
+// plain metrics would show the node that came last.
 import type { Labels, Metrics } from '../ports/metrics.ts';
 
 export function summedMetrics(metrics: Metrics): Metrics {

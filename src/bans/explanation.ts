@@ -31,7 +31,7 @@ export function explanation(text: string, { list, scores, seen, isWhitelisted }:
 }
 
 /** The canonical subject, with its key unless it is a DataHub host. Throws INPUT_INVALID. */
-export function explainedSubject(
+function explainedSubject(
   text: string,
   isKnown: (host: string) => boolean,
 ): { readonly subject: string; readonly key: BanKey | undefined } {

@@ -1,5 +1,5 @@
-// The facts that validators read, collected from the parts that keep them: one view per network, because sequence numbers
-// and connections are those of one libp2p node, and what passed in one network is forwarded in the others.
+// The facts that validators read, collected from the parts that keep them: one view per network, because sequence
+// numbers and connections are those of one libp2p node, and what passed in one network is forwarded in the others.
 
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';

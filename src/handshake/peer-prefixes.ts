@@ -1,6 +1,6 @@
 // Which network a peer belongs to, for a server of several networks: a peer of one network refuses the topic prefix of
-// another. The prefix in the peer's own messages wins over its subscriptions, among the networks whose node is connected
-// to it. Until one of them is known, our version is held back for a moment.
+// another. The prefix in the peer's own messages wins over its subscriptions, among the networks whose node is
+// connected to it. Until one of them is known, our version is held back for a moment.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';

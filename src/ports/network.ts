@@ -1,5 +1,5 @@
-// A network that this server belongs to, as a value: gossip, handshake and announcements work on a list of them. Registry, bans, chain and
-// producers stand behind all networks.
+// A network that this server belongs to, as a value: gossip, handshake and announcements work on a list of them.
+// Registry, bans, chain and producers stand behind all networks.
 import type { TopicKind, WireFormat } from '../wire/format.ts';
 import type { P2PNode } from './p2p-node.ts';
 

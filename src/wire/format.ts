@@ -1,5 +1,5 @@
-// A wire format: how the messages of each topic are written as gossip bytes and read from them. Networks that speak another format bring
-// their own; everything inside handles the decoded messages only.
+// A wire format: how the messages of each topic are written as gossip bytes and read from them. Networks that speak
+// another format bring their own; everything inside handles the decoded messages only.
 import type { NodeStatusMessage } from '../domain/node-status.ts';
 import { type BestBlockMessage, decodeBestBlock, encodeBestBlock } from './best-block.ts';
 import { type BlockMessage, decodeBlock, encodeBlock } from './block.ts';

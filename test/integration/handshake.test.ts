@@ -1,4 +1,5 @@
-// The handshake over real nodes on loopback: both ways by stream, the topic where streams are refused, other networks, and hostile streams.
+// The handshake over real nodes on loopback: both ways by stream, the topic where streams are refused, other networks,
+// and hostile streams.
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseMultiaddr } from '../../src/adapters/libp2p/addresses.ts';
 import { DIRECT_PROTOCOL } from '../../src/adapters/libp2p/direct-stream.ts';

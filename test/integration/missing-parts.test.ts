@@ -1,4 +1,5 @@
-// What is left when a library no longer has a private part that a patch needs: the node runs, says what is missing, and its bans hold.
+// What is left when a library no longer has a private part that a patch needs: the node runs, says what is missing, and
+// its bans hold.
 import type { Libp2p } from '@libp2p/interface';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
@@ -9,7 +10,10 @@ import { waitFor } from '../support/wait.ts';
 
 type Owner = Record<string, unknown>;
 
-/** Set for the node under test only: hides a part from our code while it looks for it, and shows it to the library afterwards. */
+/**
+ * Set for the node under test only: hides a part from our code while it looks for it, and shows it to the library
+ * afterwards.
+ */
 const hooks = vi.hoisted(() => ({
   built: undefined as ((libp2p: unknown) => void) | undefined,
   muxer: undefined as ((muxer: unknown) => void) | undefined,

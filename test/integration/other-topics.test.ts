@@ -1,5 +1,5 @@
-// A peer sends messages of topics that the node did not join: as in Go they are dropped before they cost verification or
-// memory.
+// A peer sends messages of topics that the node did not join: as in Go they are dropped before they cost verification
+// or memory.
 import { afterEach, expect, test } from 'vitest';
 import { meshPeers } from '../../src/adapters/libp2p/gossipsub/internals.ts';
 import type { TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';

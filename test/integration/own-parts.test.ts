@@ -1,4 +1,5 @@
-// What a user of the package brings in the place of ours: a node, a blockchain, producers. Nothing here is known of the server but what it exports.
+// What a user of the package brings in the place of ours: a node, a blockchain, producers. Nothing here is known of the
+// server but what it exports.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

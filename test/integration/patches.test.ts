@@ -13,7 +13,9 @@ const [TOPIC = ''] = TOPICS;
 
 afterEach(() => nodes.stop());
 
-/** Two nodes that connected, exchanged a gossip message and found each other in the DHT: every patched part was in use. */
+/**
+ * Two nodes that connected, exchanged a gossip message and found each other in the DHT: every patched part was in use.
+ */
 async function runAll() {
   const first = await nodes.start();
   const second = await nodes.start({ bootstrapAddresses: [addressOf(first.node)] });

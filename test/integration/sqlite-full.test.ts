@@ -1,4 +1,5 @@
-// A disk that is full, as SQLite sees it: what was wrong is told, what was written before stays, and writing goes on when there is room.
+// A disk that is full, as SQLite sees it: what was wrong is told, what was written before stays, and writing goes on
+// when there is room.
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openDatabase, transaction } from '../../src/adapters/sql/sqlite.ts';

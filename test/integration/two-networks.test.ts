@@ -1,4 +1,5 @@
-// One server that belongs to two networks, each with a node, a port and a shared key of its own: registry, bans, chain and producers are shared.
+// One server that belongs to two networks, each with a node, a port and a shared key of its own: registry, bans, chain
+// and producers are shared.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
-// The P2P node and a real Go peer: direct stream in both directions, slow and endless streams, DHT records, connections of one peer.
+// The P2P node and a real Go peer: direct stream in both directions, slow and endless streams, DHT records, connections
+// of one peer.
 import { afterEach, describe, expect, test } from 'vitest';
 import { rendezvousCid } from '../../src/adapters/libp2p/discovery/rendezvous.ts';
 import type { PeerId } from '../../src/domain/ids.ts';

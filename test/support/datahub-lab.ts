@@ -1,5 +1,5 @@
-// Run within a network namespace that has public addresses on its loopback: a server, Go peers that claim DataHub URLs, and the machines that
-// they aim at. Prints what was seen as one line of JSON; judges nothing.
+// Run within a network namespace that has public addresses on its loopback: a server, Go peers that claim DataHub URLs,
+// and the machines that they aim at. Prints what was seen as one line of JSON; judges nothing.
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer as createTcpServer, type Server } from 'node:net';
 import type { DataHubLabVerdict } from './datahub-namespace.ts';

@@ -1,5 +1,5 @@
-// Runs the DataHub laboratory where nothing of it can leave: in a network namespace of its own, with addresses of the public range on its
-// loopback, and in a mount namespace whose name server is the laboratory's.
+// Runs the DataHub laboratory where nothing of it can leave: in a network namespace of its own, with addresses of the
+// public range on its loopback, and in a mount namespace whose name server is the laboratory's.
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

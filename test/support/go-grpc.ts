@@ -1,5 +1,6 @@
-// Builds and drives the Go gRPC client (test/interop/go-grpc): stubs are generated from our .proto files by the Go plugins, so that a Go program
-// as others would write it says whether the contract holds. Cached by the hash of sources and .proto files; nothing generated is committed.
+// Builds and drives the Go gRPC client (test/interop/go-grpc): stubs are generated from our .proto files by the Go
+// plugins, so that a Go program as others would write it says whether the contract holds. Cached by the hash of sources
+// and .proto files; nothing generated is committed.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';

@@ -10,7 +10,9 @@ import { requireTool } from './tools.ts';
 
 const SOURCES = join(REPO, 'test/interop/go-peer');
 const CACHE = join(REPO, '.cache/go-peer');
-/** On a busy machine 32 would be too few, and what the peer itself drops says nothing of who is between it and another. */
+/**
+ * On a busy machine 32 would be too few, and what the peer itself drops says nothing of who is between it and another.
+ */
 const QUEUES = { outboundQueue: 4096, validateQueue: 4096 };
 const ANSWER_DEADLINE_MS = 60_000;
 
@@ -33,7 +35,9 @@ export interface GoPeerOptions {
   readonly outboundQueue?: number;
   /** Messages that may wait for validation, beyond which it drops them; 4,096 here, the library's default is 32. */
   readonly validateQueue?: number;
-  /** In no mesh of peers that dial it: what it gets are answers to what it asked for, after it heard that it is there. */
+  /**
+   * In no mesh of peers that dial it: what it gets are answers to what it asked for, after it heard that it is there.
+   */
   readonly noMesh?: boolean;
   /** Count what is received, keep nothing. */
   readonly discard?: boolean;
@@ -156,15 +160,19 @@ export class GoPeer {
     return this.send('publishMany', job);
   }
 
-  /** One message each as so many strangers, whose ids it resolves with; `PEER_ID` in the template becomes the author's. See `publishStatus`. */
+  /**
+   * One message each as so many strangers, whose ids it resolves with; `PEER_ID` in the template becomes the author's.
+   * See `publishStatus`.
+   */
   publishAs(job: { topic: string; template: string; count: number; ratePerSecond: number }): Promise<string[]> {
     return this.send('publishAs', job);
   }
 
   /**
-   * Subtree announcements as one stranger, handed to one neighbour in a form that no library writes and Go takes for valid. Resolves with the
-   * stranger's id. `unknown_field`: signed over as well; `wide_tag`: one whose tag is longer than need be; `high_s`: the larger of the two
-   * secp256k1 signatures; `many_in_one`: all of them, over 1 KiB each, in one frame.
+   * Subtree announcements as one stranger, handed to one neighbour in a form that no library writes and Go takes for
+   * valid. Resolves with the stranger's id. `unknown_field`: signed over as well; `wide_tag`: one whose tag is longer
+   * than need be; `high_s`: the larger of the two secp256k1 signatures; `many_in_one`: all of them, over 1 KiB each, in
+   * one frame.
    */
   publishRaw(job: {
     address: string;
@@ -175,7 +183,10 @@ export class GoPeer {
     return this.send('publishRaw', job);
   }
 
-  /** Ends the streams on which a neighbour gossips to us, as Go does when it cannot read a frame. Resolves with how many. */
+  /**
+   * Ends the streams on which a neighbour gossips to us, as Go does when it cannot read a frame. Resolves with how
+   * many.
+   */
   resetGossip(peerId: string): Promise<number> {
     return this.send('resetGossip', { peerId });
   }
@@ -191,8 +202,8 @@ export class GoPeer {
   }
 
   /**
-   * Frames of gossip that a host of its own writes as fast as they are taken, on so many streams at once; resolves when all are written or the
-   * time is over. `unfinished`: one byte of each is never sent.
+   * Frames of gossip that a host of its own writes as fast as they are taken, on so many streams at once; resolves when
+   * all are written or the time is over. `unfinished`: one byte of each is never sent.
    */
   flood(job: {
     address: string;
@@ -206,7 +217,10 @@ export class GoPeer {
     return this.send('flood', job);
   }
 
-  /** So many hosts of their own connect and stay; they gossip nothing. With `from`, 127.0.1 say, each has an address of its own there. */
+  /**
+   * So many hosts of their own connect and stay; they gossip nothing. With `from`, 127.0.1 say, each has an address of
+   * its own there.
+   */
   crowd(job: { address: string; count: number; from?: string }): Promise<number> {
     return this.send('crowd', job);
   }
@@ -265,7 +279,9 @@ export class GoPeer {
     return this.send('streamSend', { ...stream, data: Buffer.from(stream.data).toString('base64') });
   }
 
-  /** From now on it takes part in the handshake as the Teranode server does; who is connected already gets no version. */
+  /**
+   * From now on it takes part in the handshake as the Teranode server does; who is connected already gets no version.
+   */
   handshake(handshake: GoHandshake): Promise<unknown> {
     return this.send('handshake', handshake);
   }

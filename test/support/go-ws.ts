@@ -1,5 +1,5 @@
-// Builds and drives the Go WebSocket client (test/interop/go-ws): many connections at once, of which some never read. Cached by the hash of its
-// sources.
+// Builds and drives the Go WebSocket client (test/interop/go-ws): many connections at once, of which some never read.
+// Cached by the hash of its sources.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
@@ -111,8 +111,8 @@ export class GoWsClients {
   }
 
   /**
-   * Different subtrees that a client got, and how long after the time in their URL (`?t=`, ns) they came; `forget`: after this answer latencies begin
-   * anew.
+   * Different subtrees that a client got, and how long after the time in their URL (`?t=`, ns) they came; `forget`:
+   * after this answer latencies begin anew.
    */
   measured(
     group: string,

@@ -104,7 +104,10 @@ export function publicNetwork(network: NetworkName): Record<string, string> {
   return { network, p2p_shared_key: PSK, p2p_dht_use_private: 'false', p2p_dht_public_bootstrap: '' };
 }
 
-/** Mainnet in its three dresses, with our settings and a Go peer's: with a shared key, and without one over either security protocol alone. */
+/**
+ * Mainnet in its three dresses, with our settings and a Go peer's: with a shared key, and without one over either
+ * security protocol alone.
+ */
 export const DRESSES = [
   ['in a private network', privateNetwork('mainnet'), { psk: PSK }],
   ['without a shared key, over Noise only', publicNetwork('mainnet'), { security: 'noise' }],

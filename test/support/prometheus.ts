@@ -1,4 +1,5 @@
-// A real Prometheus of one's own: a free port on loopback, a temporary folder, one job that scrapes each second, the project's rules of alerts.
+// A real Prometheus of one's own: a free port on loopback, a temporary folder, one job that scrapes each second, the
+// project's rules of alerts.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

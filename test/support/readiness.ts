@@ -28,7 +28,10 @@ interface ShownCheck {
   readonly details: string;
 }
 
-/** Waits until exactly these checks fail, as text and as JSON; the process lives all the while. Resolves with what was said of each. */
+/**
+ * Waits until exactly these checks fail, as text and as JSON; the process lives all the while. Resolves with what was
+ * said of each.
+ */
 export async function awaitFailing(address: string, ...names: readonly string[]): Promise<Record<string, string>> {
   return await waitFor(
     async () => {

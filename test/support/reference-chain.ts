@@ -1,5 +1,5 @@
-// The chain behind the reference blockchain service: the embedded chain, and what a real service has beyond it: blocks that turn out invalid,
-// and a state machine. Both survive a restart.
+// The chain behind the reference blockchain service: the embedded chain, and what a real service has beyond it: blocks
+// that turn out invalid, and a state machine. Both survive a restart.
 import { randomBytes } from 'node:crypto';
 import { EmbeddedChain } from '../../src/adapters/embedded-chain/embedded-chain.ts';
 import { genesisOf, HEADER_ONLY } from '../../src/adapters/embedded-chain/header-rules.ts';

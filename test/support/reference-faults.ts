@@ -1,4 +1,5 @@
-// What the reference services are told to do wrong, by name of the method: let calls wait, fail them, answer with other bytes. Counts calls.
+// What the reference services are told to do wrong, by name of the method: let calls wait, fail them, answer with other
+// bytes. Counts calls.
 import { status } from '@grpc/grpc-js';
 
 export class ReferenceFaults {

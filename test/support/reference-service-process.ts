@@ -1,5 +1,5 @@
-// The reference services (reference-services.ts) as a child process that can be told what to do, killed, and started again on the same port
-// and data.
+// The reference services (reference-services.ts) as a child process that can be told what to do, killed, and started
+// again on the same port and data.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { BlockHash } from '../../src/domain/ids.ts';

@@ -1,5 +1,6 @@
-// A process that stands in for the node's blockchain, block validation and block assembly services: gRPC by the same .proto files, behaving as
-// wire.md says of the real ones. Options come as JSON in its first argument; commands as JSON lines on stdin, answered on stdout by their id.
+// A process that stands in for the node's blockchain, block validation and block assembly services: gRPC by the same
+// .proto files, behaving as wire.md says of the real ones. Options come as JSON in its first argument; commands as JSON
+// lines on stdin, answered on stdout by their id.
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import {

@@ -1,5 +1,5 @@
-// A program that uses the clients of the node's services as the server does, stops them, and then has nothing left to do: it ends by itself,
-// or something was left open.
+// A program that uses the clients of the node's services as the server does, stops them, and then has nothing left to
+// do: it ends by itself, or something was left open.
 import { GrpcBlockchainClient } from '../../src/adapters/services/blockchain-client.ts';
 import { blockAssemblyClient, blockValidationClient } from '../../src/adapters/services/validation-clients.ts';
 import { systemClock } from '../../src/ports/clock.ts';

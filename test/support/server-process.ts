@@ -12,11 +12,17 @@ export interface ServerOptions {
   /** Kept between two starts to test a restart. */
   readonly dataFolder?: string;
   readonly readyTimeoutMs?: number;
-  /** In a network namespace of its own, where nothing but its own loopback is reached; HTTP cannot be asked from outside then. */
+  /**
+   * In a network namespace of its own, where nothing but its own loopback is reached; HTTP cannot be asked from outside
+   * then.
+   */
   readonly isolated?: boolean;
   /** Checkout to start from; default this one. */
   readonly folder?: string;
-  /** Bare `npm start`: nothing but the shipped settings.conf and `settings`, and no Node but the checkout's own and the system's. */
+  /**
+   * Bare `npm start`: nothing but the shipped settings.conf and `settings`, and no Node but the checkout's own and the
+   * system's.
+   */
   readonly asShipped?: boolean;
   /** Search path; default that of the tests, or `PLAIN_PATH` as shipped. */
   readonly path?: string;

@@ -6,7 +6,9 @@ export interface WaitOptions {
   readonly what: string;
 }
 
-/** Resolves with the first value that is neither undefined nor false; throws after the timeout with what was awaited. */
+/**
+ * Resolves with the first value that is neither undefined nor false; throws after the timeout with what was awaited.
+ */
 export async function waitFor<T>(
   probe: () => T | Promise<T>,
   options: WaitOptions,

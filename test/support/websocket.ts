@@ -1,4 +1,5 @@
-// A WebSocket client on the bare socket, written from RFC 6455 alone: it can do everything wrong, stop reading, and see every frame.
+// A WebSocket client on the bare socket, written from RFC 6455 alone: it can do everything wrong, stop reading, and see
+// every frame.
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';

@@ -1,5 +1,5 @@
-// The admin interface of a started server, as programs of others see it: a Go client from our .proto files, and one that knows nothing but
-// what reflection says.
+// The admin interface of a started server, as programs of others see it: a Go client from our .proto files, and one
+// that knows nothing but what reflection says.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
-// What a started server promises of its bans, the same on SQLite and on PostgreSQL: kept as they were given, across restarts, until they end.
+// What a started server promises of its bans, the same on SQLite and on PostgreSQL: kept as they were given, across
+// restarts, until they end.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { privateNetwork } from '../support/network.ts';

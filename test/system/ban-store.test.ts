@@ -1,4 +1,5 @@
-// Stores of bans when things go wrong: PostgreSQL stops, hangs, falls silent or is shared; a process that writes SQLite is killed.
+// Stores of bans when things go wrong: PostgreSQL stops, hangs, falls silent or is shared; a process that writes SQLite
+// is killed.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';

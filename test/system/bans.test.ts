@@ -1,4 +1,5 @@
-// Bans in force against real Go peers: by IP, by subnet, by peer id; what a ban ends, what it refuses, and that lifting it lets everybody back.
+// Bans in force against real Go peers: by IP, by subnet, by peer id; what a ban ends, what it refuses, and that lifting
+// it lets everybody back.
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -69,7 +70,8 @@ describe('a banned Go peer', () => {
         await waitFor(async () => !(await peer.isConnectedTo(target.peerId)), { timeoutMs: SECOND, what: 'the cut' });
         expect(await bannedKeys(target)).toEqual([canonical ?? peer.peerId]);
 
-        // Started anew, so that it really comes from its address: right after a cut Go takes another one of the machine's.
+        // Started anew, so that it really comes from its address: right after a cut Go takes another one of the
+        // machine's.
         await peer.stop();
         peer = await start(later);
         const refusals = () => target.metric('teranode_p2p_connections_refused_total', 'reason="banned_');

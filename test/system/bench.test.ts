@@ -1,4 +1,5 @@
-// The benchmarks as they are run: at 3,000 announcements a second nothing is lost, and the ratio to Go's CPU is told (and, being a time, not judged).
+// The benchmarks as they are run: at 3,000 announcements a second nothing is lost, and the ratio to Go's CPU is told
+// (and, being a time, not judged).
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';

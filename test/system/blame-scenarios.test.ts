@@ -1,5 +1,5 @@
-// 200 random stories of authors, relays and reports between Go peers, a real broker and `npm start`: no innocent ever has a score or an offence, and
-// whoever alone announced what was reported is charged for it.
+// 200 random stories of authors, relays and reports between Go peers, a real broker and `npm start`: no innocent ever
+// has a score or an offence, and whoever alone announced what was reported is charged for it.
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -160,13 +160,17 @@ class Story {
     const before = await heard();
     for (const each of all) {
       await peers[each.author]?.publish(topics[each.kind], JSON.stringify(this.fieldsOf(each)));
-      // No validator sees what is refused, as it carries the name of another, nor what its author repeats, maybe with another host.
+      // No validator sees what is refused, as it carries the name of another, nor what its author repeats, maybe with
+      // another host.
       if (each.claimed === undefined && !this.isRepeated(each)) this.announced.push(each);
     }
     await waitFor(async () => (await heard()) === before + all.length, { what: 'the announcements' });
   }
 
-  /** The validator tells of invalid contents, and of valid ones that a bad peer's announcement led it to fetch from a bad peer. */
+  /**
+   * The validator tells of invalid contents, and of valid ones that a bad peer's announcement led it to fetch from a
+   * bad peer.
+   */
   async report(all: readonly Report[]): Promise<void> {
     const before = await reported();
     const records: Record<Kind, Buffer[]> = { block: [], subtree: [] };

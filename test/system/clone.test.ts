@@ -1,5 +1,5 @@
-// The README's commands in fresh clones, under the npm versions that come with Node: start, test, a node that mines, and
-// a second node that joins it. PATH holds no Node but the system's.
+// The README's commands in fresh clones, under the npm versions that come with Node: start, test, a node that mines,
+// and a second node that joins it. PATH holds no Node but the system's.
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

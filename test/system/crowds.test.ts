@@ -1,4 +1,5 @@
-// Who opens more connections than there are places: those who were there stay, newcomers of other addresses come in, and what the server itself dials always has room.
+// Who opens more connections than there are places: those who were there stay, newcomers of other addresses come in,
+// and what the server itself dials always has room.
 import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';

@@ -1,4 +1,5 @@
-// DataHub URLs as weapons: aimed at a machine by many peers, at loopback by redirect and by name, at nothing that ever answers.
+// DataHub URLs as weapons: aimed at a machine by many peers, at loopback by redirect and by name, at nothing that ever
+// answers.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type DataHubLabVerdict, runDataHubLab } from '../support/datahub-namespace.ts';
 

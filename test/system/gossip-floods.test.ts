@@ -1,4 +1,5 @@
-// A peer that floods the server with useless gossip as fast as it is read: announcements of all others still pass in time.
+// A peer that floods the server with useless gossip as fast as it is read: announcements of all others still pass in
+// time.
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, topicsOf } from '../support/network.ts';

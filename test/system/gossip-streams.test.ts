@@ -1,4 +1,5 @@
-// What peers can do to gossip streams: a peer that resets its stream hears us again, peers that never answer delay nobody.
+// What peers can do to gossip streams: a peer that resets its stream hears us again, peers that never answer delay
+// nobody.
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';

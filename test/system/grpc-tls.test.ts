@@ -1,4 +1,5 @@
-// security_level_grpc 0 to 3 with real certificates: who gets in, who does not, and which setting is named when a file is wrong.
+// security_level_grpc 0 to 3 with real certificates: who gets in, who does not, and which setting is named when a file
+// is wrong.
 import { writeFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { connect } from 'node:net';

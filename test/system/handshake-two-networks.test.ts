@@ -1,5 +1,5 @@
-// Nodes between two versions of the network, which speak two topic prefixes: whom they meet stays, what they say goes out under both, and what comes
-// under both counts once. And nodes that have no prefix in common.
+// Nodes between two versions of the network, which speak two topic prefixes: whom they meet stays, what they say goes
+// out under both, and what comes under both counts once. And nodes that have no prefix in common.
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer, type GoPeerOptions } from '../support/go-peer.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';

@@ -1,5 +1,5 @@
-// Version and verack between `npm start` and Go peers that take part as the Teranode server does; what is recorded of that server, answered; other
-// networks refused; hostile streams ended.
+// Version and verack between `npm start` and Go peers that take part as the Teranode server does; what is recorded of
+// that server, answered; other networks refused; hostile streams ended.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';

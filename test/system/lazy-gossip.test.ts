@@ -1,4 +1,5 @@
-// A peer outside of our mesh asks for missed messages every second. At a high rate they are more than one RPC may carry.
+// A peer outside of our mesh asks for missed messages every second. At a high rate they are more than one RPC may
+// carry.
 import { afterEach, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, topicsOf } from '../support/network.ts';

@@ -1,4 +1,5 @@
-// `/metrics` of running nodes, from outside, while announcements come at 1,000 a second: what it names, and that it costs nobody anything.
+// `/metrics` of running nodes, from outside, while announcements come at 1,000 a second: what it names, and that it
+// costs nobody anything.
 import { readFileSync } from 'node:fs';
 import { Agent, get } from 'node:https';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
-// The same network in other dress: without a shared key, over Noise only, over TLS only; through a relay; found through the DHT.
+// The same network in other dress: without a shared key, over Noise only, over TLS only; through a relay; found through
+// the DHT.
 import { describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, publicNetwork, subtreeFields, topicsOf } from '../support/network.ts';

@@ -1,4 +1,5 @@
-// The main job, from outside: two Go peers and our server in one private network, announcements end as records in a real Kafka broker.
+// The main job, from outside: two Go peers and our server in one private network, announcements end as records in a
+// real Kafka broker.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
-// What operators load: a real Prometheus scrapes a started server, evaluates the rules of alerts and answers what the dashboard asks.
+// What operators load: a real Prometheus scrapes a started server, evaluates the rules of alerts and answers what the
+// dashboard asks.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,5 +1,5 @@
-// What a node remembers of peers: of those that it only hears of, no more than its bounds, and of those that are connected everything that can be
-// known.
+// What a node remembers of peers: of those that it only hears of, no more than its bounds, and of those that are
+// connected everything that can be known.
 import { afterEach, expect, test } from 'vitest';
 import { admin } from '../support/admin.ts';
 import { GoGrpcClient } from '../support/go-grpc.ts';
@@ -21,7 +21,9 @@ const MAX_GROWTH_BYTES = 100 * 1024 * 1024;
 const positive = expect.toSatisfy((text: string) => Number(text) > 0);
 /** Unix seconds of today. */
 const time = expect.stringMatching(/^[12]\d{9}$/);
-/** All 27 fields as a Go client gets them; what is empty here is of Bitcoin's own protocol, or has no defined meaning. */
+/**
+ * All 27 fields as a Go client gets them; what is empty here is of Bitcoin's own protocol, or has no defined meaning.
+ */
 const GO_PEER = {
   addr: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+/),
   addrLocal: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+/),

@@ -21,7 +21,10 @@ import { waitFor } from '../support/wait.ts';
 const topics = topicsOf('regtest');
 /** Records that go to Kafka in one request, at most. */
 const MAX_BATCH_MESSAGES = 1000;
-/** Loaded into the server: on SIGUSR2 it collects its garbage and tells what is left, which the size of a process does not show. */
+/**
+ * Loaded into the server: on SIGUSR2 it collects its garbage and tells what is left, which the size of a process does
+ * not show.
+ */
 const KEPT_ON_SIGNAL = `
   import { setFlagsFromString } from 'node:v8';
   import { runInNewContext } from 'node:vm';
@@ -75,7 +78,9 @@ describe('broker down for 20 s at 500 announcements per second', () => {
     const dropped = () => server.metric('teranode_p2p_kafka_dropped_total', 'topic="subtrees"');
     const sent = () => server.metric('teranode_p2p_kafka_sent_total', 'topic="subtrees"');
     const published: string[] = [];
-    /** Publishes at 500 a second, until the server has taken all of it and the other peer heard it through the server. */
+    /**
+     * Publishes at 500 a second, until the server has taken all of it and the other peer heard it through the server.
+     */
     const publish = async (count: number) => {
       const subtrees = Array.from({ length: count }, () => subtreeFields(publisher.peerId));
       const file = join(temporaryFolder('subtrees'), 'lines');
@@ -109,8 +114,8 @@ describe('broker down for 20 s at 500 announcements per second', () => {
       await waitFor(async () => (await dropped()) === 4000, { what: 'the oldest to be dropped' });
       expect(await queued()).toBe(bound);
       const keptAtLast = await keptBytes(server);
-      // 1 KiB for each message that went by, which is remembered for minutes with the broker there too, and 1 KiB for each that waits: some 250
-      // bytes and the objects around them. Nothing for what is tried in vain meanwhile.
+      // 1 KiB for each message that went by, which is remembered for minutes with the broker there too, and 1 KiB for
+      // each that waits: some 250 bytes and the objects around them. Nothing for what is tried in vain meanwhile.
       expect(keptAtLast - keptBefore).toBeLessThan((bound + 4000) * 1024 + bound * 1024);
       expect((await server.get('/health/ready')).status).toBe(503);
 
@@ -123,7 +128,8 @@ describe('broker down for 20 s at 500 announcements per second', () => {
 
       const records = await readTopic(broker.address, 'subtrees', (count) => count > published.length);
       const arrived = records.map((record) => protobufStrings(record)[1] ?? '');
-      // The batch on its way when the broker went is tried until it is acknowledged; the oldest of those that waited behind it are missing.
+      // The batch on its way when the broker went is tried until it is acknowledged; the oldest of those that waited
+      // behind it are missing.
       const firstMissing = published.findIndex((hash, i) => arrived[i] !== hash);
       expect(firstMissing - beforeOutage).toBeGreaterThanOrEqual(0);
       expect(firstMissing - beforeOutage).toBeLessThanOrEqual(MAX_BATCH_MESSAGES);

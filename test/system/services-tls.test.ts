@@ -1,4 +1,5 @@
-// The node's other services over TLS, reached by what the settings of the server say: authority, client certificate, key.
+// The node's other services over TLS, reached by what the settings of the server say: authority, client certificate,
+// key.
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { begin } from '../support/begun-server.ts';
 import { type CertificateFiles, makeAuthority, makeCertificate } from '../support/certificates.ts';

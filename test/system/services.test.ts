@@ -1,5 +1,5 @@
-// A node whose blockchain, block validation and block assembly are services of their own, and what becomes of it when one of them is away: what it
-// says on gossip, heard by a Go peer, and what its probes answer.
+// A node whose blockchain, block validation and block assembly are services of their own, and what becomes of it when
+// one of them is away: what it says on gossip, heard by a Go peer, and what its probes answer.
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { freePort, KafkaBroker } from '../support/kafka-broker.ts';
@@ -14,8 +14,8 @@ const topics = topicsOf('regtest');
 const GENESIS = '0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206';
 const MINED = [topics.subtree, topics.block, topics.miningOn];
 /**
- * Subscriptions that are refused one after the other while the service is away: with the waits between them (0.25, 0.5, 1, 2, 4 s, then 5 s) the
- * ninth comes after more than 20 s.
+ * Subscriptions that are refused one after the other while the service is away: with the waits between them (0.25, 0.5,
+ * 1, 2, 4 s, then 5 s) the ninth comes after more than 20 s.
  */
 const REFUSALS_IN_20_S = 9;
 

@@ -1,4 +1,5 @@
-// Servers that share one PostgreSQL: what one bans holds at the others within a second; a database that is away takes nothing out of force.
+// Servers that share one PostgreSQL: what one bans holds at the others within a second; a database that is away takes
+// nothing out of force.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { admin, bannedKeys } from '../support/admin.ts';
 import { GoGrpcClient } from '../support/go-grpc.ts';

@@ -1,4 +1,5 @@
-// Peers that vanish without ending their connections: processes that hang, machines without power. Nobody says so; the server finds out.
+// Peers that vanish without ending their connections: processes that hang, machines without power. Nobody says so; the
+// server finds out.
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';

@@ -1,4 +1,5 @@
-// A node behind whose chain is a service of its own: what it does when a catch-up fails, and what it keeps from its other services while one runs.
+// A node behind whose chain is a service of its own: what it does when a catch-up fails, and what it keeps from its
+// other services while one runs.
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
-// Whom a node syncs from, seen in what Kafka is told to fetch: five nodes of different heights in five processes, and Go peers that claim things.
+// Whom a node syncs from, seen in what Kafka is told to fetch: five nodes of different heights in five processes, and
+// Go peers that claim things.
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';

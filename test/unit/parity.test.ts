@@ -1,5 +1,5 @@
-// docs/parity.md is whole and tells the truth: it has a row for every item of the specification (test/data/specification.md), and each symbol and test that it
-// names is there.
+// docs/parity.md is whole and tells the truth: it has a row for every item of the specification
+// (test/data/specification.md), and each symbol and test that it names is there.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -15,7 +15,10 @@ const SECTION_OF_TYPE: Readonly<Record<string, string>> = {
   BanReason: 'PeerBanManager',
 };
 
-/** What begins the item of a row, by the line above a list of the specification; without one, what the list says stands in other rows already. */
+/**
+ * What begins the item of a row, by the line above a list of the specification; without one, what the list says stands
+ * in other rows already.
+ */
 const PREFIXES: readonly (readonly [line: RegExp, prefix: string | undefined])[] = [
   [/^The server manages several key components/, undefined],
   [/^1\. \*\*Version Message/, undefined],
@@ -57,7 +60,10 @@ function text(file: string): string {
 const TEST_CALL = /\b(?:test|describe)((?:\.\w+)*)\(/g;
 const LEFT_OUT = /\.(?:skip|todo|fails|skipIf|runIf)\b/;
 
-/** Titles of a file's tests and suites, templates of `each` as they are written. What is skipped or commented out is none. */
+/**
+ * Titles of a file's tests and suites, templates of `each` as they are written. What is skipped or commented out is
+ * none.
+ */
 function titles(file: string): string[] {
   return titlesIn(text(file));
 }

@@ -279,7 +279,8 @@ export class Libp2pNode implements Required<P2PNode> {
   listenAddresses(): string[] {
     const { libp2p } = this;
     if (libp2p === undefined) return [];
-    // Bound addresses, not announced ones: an operator who does not share private addresses still sees where to connect.
+    // Bound addresses, not announced ones: an operator who does not share private addresses still sees where to
+    // connect.
     const own = `/p2p/${this.id}`;
     return boundAddresses(libp2p).map((address) => {
       const text = address.toString();

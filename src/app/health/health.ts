@@ -1,5 +1,5 @@
-// Health (spec "Health Management"). Liveness: whether this process still makes progress. Readiness: the services that this node depends on, asked
-// in parallel, each within a deadline.
+// Health (spec "Health Management"). Liveness: whether this process still makes progress. Readiness: the services that
+// this node depends on, asked in parallel, each within a deadline.
 import type { ChainTracker } from '../../chain/tracker.ts';
 import { orAfter } from '../../lib/deadline.ts';
 import { singleFlight } from '../../lib/single-flight.ts';

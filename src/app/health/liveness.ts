@@ -1,5 +1,6 @@
-// Liveness: whether this process still makes progress: its event loop turns, and messages come out of every node's pipeline. It depends on nothing
-// outside: a queue that waits for Kafka is no sign of trouble. It samples a few times a second, so that messages pay nothing for it.
+// Liveness: whether this process still makes progress: its event loop turns, and messages come out of every node's
+// pipeline. It depends on nothing outside: a queue that waits for Kafka is no sign of trouble. It samples a few times a
+// second, so that messages pay nothing for it.
 
 import type { Clock } from '../../ports/clock.ts';
 import type { HealthCheck } from '../../ports/health.ts';
@@ -27,8 +28,9 @@ const BEAT_MS = 200;
 const REMEMBERED_MS = 1000;
 const DELAY_BUCKETS = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
 /**
- * The loop: many times the longest pause of a garbage collection, and shorter than the patience of a prober (Kubernetes: 3 times 10 s). The
- * pipeline: longer than name look-ups, which share threads with some verifications, take to fail.
+ * The loop: many times the longest pause of a garbage collection, and shorter than the patience of a prober
+ * (Kubernetes: 3 times 10 s). The pipeline: longer than name look-ups, which share threads with some verifications,
+ * take to fail.
  */
 const DEFAULTS: LivenessOptions = { loopStuckMs: 15_000, pipelineStuckMs: 30_000 };
 

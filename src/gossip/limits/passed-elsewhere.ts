@@ -1,5 +1,5 @@
-// A node that belongs to two networks receives the same announcement in both, signed separately. A message that passed in
-// one network is forwarded once in the other without being processed again, so every free copy has one copy that was
+// A node that belongs to two networks receives the same announcement in both, signed separately. A message that passed
+// in one network is forwarded once in the other without being processed again, so every free copy has one copy that was
 // counted.
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';

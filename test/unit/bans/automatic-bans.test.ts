@@ -143,6 +143,8 @@ describe('does not ban the address, and says why, when', () => {
     expect(parts.bans.bans()[0]?.evidence).toMatch(why);
     const line = parts.log.lines.find(({ event }) => event === 'peer banned');
     expect(line?.fields.evidence).toMatch(why);
+    // Tens of thousands of pending writes would otherwise delay the tests that follow.
+    await parts.bans.stop();
   });
 
   test('another peer that was connected for days disconnected less than a day ago', async () => {

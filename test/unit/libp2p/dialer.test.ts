@@ -1,4 +1,5 @@
-// Retries that never give up, and that skip dials that cannot work. Time is moved by hand; the dialer's own tick is short.
+// Retries that never give up, and that skip dials that cannot work. Time is moved by hand; the dialer's own tick is
+// short.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   Dialer,

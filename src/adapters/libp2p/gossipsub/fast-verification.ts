@@ -30,8 +30,8 @@ const SIGN_PREFIX = Buffer.from('libp2p-pubsub:');
 const SEQNO_BYTES = 8;
 const NO_DATA = new Uint8Array(0);
 /**
- * An Ed25519 peer ID: identity multihash of 36 bytes, which are the key in protobuf form: type, length, and 32 raw bytes
- * at the end.
+ * An Ed25519 peer ID: identity multihash of 36 bytes, which are the key in protobuf form: type, length, and 32 raw
+ * bytes at the end.
  */
 const ID_PREFIX = Buffer.from([0x00, 36, 8, 1, 18, 32]);
 const ID_BYTES = 38;
@@ -89,8 +89,8 @@ export class FastVerification implements Stage<'incoming'> {
 }
 
 /**
- * True when the author's key stands in its ID, in the one encoding that all libraries write, and the key field is absent
- * or equal.
+ * True when the author's key stands in its ID, in the one encoding that all libraries write, and the key field is
+ * absent or equal.
  */
 function isPlainEd25519(message: ReceivedMessage): message is PlainMessage {
   const { from, key } = message;
