@@ -1,5 +1,7 @@
-// Four suites: unit and integration need nothing but Node and, for the version, git; what system and load need is in CONTRIBUTING.md.
+// Four suites: unit and integration need nothing but Node and, for the version, git; what system and load need is in
+// CONTRIBUTING.md.
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { COMPILE_CACHE } from './test/support/repo.ts';
 
 // Each file of tests has a process of its own, which loads the same libraries again.
@@ -10,6 +12,17 @@ const ALONE = ['bench', 'deaf-neighbours', 'flood-blame', 'gossip-floods', 'lazy
   (name) => `test/system/${name}.test.ts`,
 );
 
+/** Short files that take a minute or more. */
+const LONG = ['clone', 'resilience', 'pipeline', 'package', 'shared-bans', 'silent-connections', 'ban-promises'];
+
+/** By default large files start first. These would start last, and the other workers would be idle while they end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification) => LONG.some((name) => moduleId.endsWith(`/${name}.test.ts`));
+    return (await super.sort(files)).toSorted((a, b) => Number(isLong(b)) - Number(isLong(a)));
+  }
+}
+
 /** Needs tools, and time. */
 const WITH_TOOLS = { globalSetup: 'test/support/system-setup.ts', testTimeout: 180_000, hookTimeout: 300_000 };
 
@@ -17,6 +30,7 @@ export default defineConfig({
   test: {
     // Most of them wait for sockets and processes: more than there are cores.
     maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

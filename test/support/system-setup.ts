@@ -1,5 +1,5 @@
-// Before the suites that need tools: what they build and fetch, one after the other, so that two files at a time do not
-// do it twice. What is missing here is told by the test that needs it.
+// Builds and fetches what the suites with tools need, before they start, so that files that run at the same time do not
+// do it twice. A tool that is missing here is named by the test that needs it.
 import { goGrpcBinary } from './go-grpc.ts';
 import { goPeerBinary } from './go-peer.ts';
 import { goWsBinary } from './go-ws.ts';

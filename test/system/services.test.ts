@@ -1,6 +1,6 @@
 // A node whose blockchain, block validation and block assembly are services of their own, and what becomes of it when
 // one of them is away: what it says on gossip, heard by a Go peer, and what its probes answer.
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { freePort, KafkaBroker } from '../support/kafka-broker.ts';
 import { allTopics, DATA_HUB, kafkaSettings, PSK, privateNetwork, servicesAt, topicsOf } from '../support/network.ts';
@@ -21,9 +21,11 @@ const REFUSALS_IN_20_S = 9;
 
 const running: { stop(): Promise<unknown> }[] = [];
 
-afterEach(async () => {
+async function stopAll(): Promise<void> {
   await Promise.all(running.splice(0).map((each) => each.stop()));
-});
+}
+
+afterAll(stopAll);
 
 async function startServices(options: Parameters<typeof ReferenceServiceProcess.start>[0] = {}) {
   const services = await ReferenceServiceProcess.start(options);
@@ -77,6 +79,8 @@ function errorLines(server: ServerProcess): unknown[] {
 }
 
 describe('a server with all three services', () => {
+  afterEach(stopAll);
+
   test('waits until the FSM leaves IDLE; meanwhile it is alive, not ready, and accepts no connections', async () => {
     const services = await startServices({ fsmState: 'IDLE' });
     const [httpPort, port] = [await freePort(), await freePort()];
@@ -238,7 +242,8 @@ describe('a server with all three services', () => {
   });
 });
 
-describe('a blockchain service killed for 20 s and restarted', () => {
+// They wait for the same times, each with a server and services of its own.
+describe.concurrent('a blockchain service killed for 20 s and restarted', () => {
   test('during a stream of blocks loses no best block, which is announced once; readiness shows the outage', async () => {
     const services = await startServices();
     const server = await startServer(servicesAt(services.address));
@@ -344,63 +349,71 @@ describe('a blockchain service killed for 20 s and restarted', () => {
   });
 });
 
-test('readiness names what is missing: the broker, each service, the FSM; liveness depends on none of them', async () => {
-  const broker = await KafkaBroker.start();
-  running.push(broker);
-  const [blockchain, validation] = [await startServices(), await startServices()];
-  const server = await startServer({
-    ...servicesAt(blockchain.address),
-    blockvalidation_grpcAddress: validation.address,
-    ...kafkaSettings(broker.address),
+// At the same time as each other: each waits for probes of its own server.
+describe.concurrent('a server whose parts are away', () => {
+  test('readiness names what is missing: the broker, each service, the FSM; liveness depends on none of them', async () => {
+    const broker = await KafkaBroker.start();
+    running.push(broker);
+    const [blockchain, validation] = [await startServices(), await startServices()];
+    const server = await startServer({
+      ...servicesAt(blockchain.address),
+      blockvalidation_grpcAddress: validation.address,
+      ...kafkaSettings(broker.address),
+    });
+    const address = server.ready.httpAddress;
+    expect(Object.keys(await awaitFailing(address))).toEqual([
+      ...KAFKA_CHECKS,
+      'blockchain',
+      'fsm',
+      'block_validation',
+    ]);
+
+    for (const state of ['CATCHINGBLOCKS', 'LEGACYSYNCING', 'RUNNING'] as const) {
+      await blockchain.setFsmState(state);
+      expect(await awaitFailing(address)).toMatchObject({ fsm: state });
+    }
+    await blockchain.setFsmState('IDLE');
+    expect(await awaitFailing(address, 'fsm')).toMatchObject({ fsm: 'IDLE' });
+    await blockchain.setFsmState('RUNNING');
+
+    await validation.setHealth('blockvalidation', false, 'no disk');
+    const unwell = await awaitFailing(address, 'block_validation');
+    expect(unwell.block_validation).toBe(`${validation.address}: no disk`);
+    await validation.kill();
+    const gone = await awaitFailing(address, 'block_validation');
+    expect(gone.block_validation).toContain(validation.address);
+    await validation.up();
+    await awaitFailing(address);
+
+    // It stands still and answers nothing: each probe has its deadline.
+    blockchain.freeze();
+    await awaitFailing(address, 'blockchain', 'fsm');
+    blockchain.thaw();
+    await awaitFailing(address);
+    await blockchain.kill();
+    const away = await awaitFailing(address, 'blockchain', 'fsm');
+    expect(away.blockchain).toContain(blockchain.address);
+    await blockchain.up();
+    await awaitFailing(address);
+
+    await broker.kill();
+    await awaitFailing(address, ...KAFKA_CHECKS);
+    await broker.up();
+    await awaitFailing(address);
+
+    await Promise.all([broker.kill(), blockchain.kill(), validation.kill()]);
+    await awaitFailing(address, ...KAFKA_CHECKS, 'blockchain', 'fsm', 'block_validation');
+    expect(errorLines(server)).toEqual([]);
   });
-  const address = server.ready.httpAddress;
-  expect(Object.keys(await awaitFailing(address))).toEqual([...KAFKA_CHECKS, 'blockchain', 'fsm', 'block_validation']);
 
-  for (const state of ['CATCHINGBLOCKS', 'LEGACYSYNCING', 'RUNNING'] as const) {
-    await blockchain.setFsmState(state);
-    expect(await awaitFailing(address)).toMatchObject({ fsm: state });
-  }
-  await blockchain.setFsmState('IDLE');
-  expect(await awaitFailing(address, 'fsm')).toMatchObject({ fsm: 'IDLE' });
-  await blockchain.setFsmState('RUNNING');
-
-  await validation.setHealth('blockvalidation', false, 'no disk');
-  const unwell = await awaitFailing(address, 'block_validation');
-  expect(unwell.block_validation).toBe(`${validation.address}: no disk`);
-  await validation.kill();
-  const gone = await awaitFailing(address, 'block_validation');
-  expect(gone.block_validation).toContain(validation.address);
-  await validation.up();
-  await awaitFailing(address);
-
-  // It stands still and answers nothing: each probe has its deadline.
-  blockchain.freeze();
-  await awaitFailing(address, 'blockchain', 'fsm');
-  blockchain.thaw();
-  await awaitFailing(address);
-  await blockchain.kill();
-  const away = await awaitFailing(address, 'blockchain', 'fsm');
-  expect(away.blockchain).toContain(blockchain.address);
-  await blockchain.up();
-  await awaitFailing(address);
-
-  await broker.kill();
-  await awaitFailing(address, ...KAFKA_CHECKS);
-  await broker.up();
-  await awaitFailing(address);
-
-  await Promise.all([broker.kill(), blockchain.kill(), validation.kill()]);
-  await awaitFailing(address, ...KAFKA_CHECKS, 'blockchain', 'fsm', 'block_validation');
-  expect(errorLines(server)).toEqual([]);
-});
-
-test.each([
-  ['kafka_invalidBlocksConfig', 'kafka_invalid_blocks'],
-  ['kafka_invalidSubtreesConfig', 'kafka_invalid_subtrees'],
-  ['kafka_rejectedTxConfig', 'kafka_rejected_tx'],
-])('%s may name a broker of its own, and readiness names only that one while it is down', async (key, check) => {
-  const broker = `127.0.0.1:${await freePort()}`;
-  const server = await startServer({ ...SETTINGS, [key]: `kafka://${broker}/reports` });
-  const said = await awaitFailing(server.ready.httpAddress, check);
-  expect(said[check]).toContain(broker);
+  test.each([
+    ['kafka_invalidBlocksConfig', 'kafka_invalid_blocks'],
+    ['kafka_invalidSubtreesConfig', 'kafka_invalid_subtrees'],
+    ['kafka_rejectedTxConfig', 'kafka_rejected_tx'],
+  ])('%s may name a broker of its own, and readiness names only that one while it is down', async (key, check) => {
+    const broker = `127.0.0.1:${await freePort()}`;
+    const server = await startServer({ ...SETTINGS, [key]: `kafka://${broker}/reports` });
+    const said = await awaitFailing(server.ready.httpAddress, check);
+    expect(said[check]).toContain(broker);
+  });
 });

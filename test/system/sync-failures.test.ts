@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { admin } from '../support/admin.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { GoPeer } from '../support/go-peer.ts';
@@ -39,24 +39,24 @@ const QUIET_MS = 5000;
 
 let broker: KafkaBroker;
 const hubs: { url: string; stop(): void }[] = [];
+let hubsMade = 0;
 const running: { stop(): unknown }[] = [];
 
 beforeAll(async () => {
   broker = await KafkaBroker.start();
 });
 
+// Not after each test: others that run at the same time have parts of their own there.
 afterAll(async () => {
+  await Promise.all(running.splice(0).map((each) => each.stop()));
   for (const hub of hubs) hub.stop();
   await broker?.stop();
 });
 
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((each) => each.stop()));
-});
-
 /** URL of a DataHub that answers; on an address of its own, because hosts are asked in turn. */
 async function dataHub(): Promise<string> {
-  const host = `127.0.2.${hubs.length + 1}`;
+  hubsMade += 1;
+  const host = `127.0.2.${hubsMade}`;
   const server = createServer((_request, response) => {
     response.writeHead(200).end();
   });
@@ -189,7 +189,8 @@ const wasReported: Fail = async (services, _server, peerId) => {
   await services.notify({ type: PEER_FAILURE, hash: '00'.repeat(32), metadata });
 };
 
-describe('a peer that claims a height of a million, chosen before an honest one that is ahead', () => {
+// Each waits for times of its server, with parts and a topic of its own.
+describe.concurrent('a peer that claims a height of a million, chosen before an honest one that is ahead', () => {
   const offence = { reason: 'catch_up_failure', points: 30 };
   test.each([
     ['the catch-up ends where it began', 'fetch-liar-nothing', cameToNothing, [offence]],
