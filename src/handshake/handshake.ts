@@ -1,6 +1,6 @@
-// Version and verack with the other nodes of a network (spec "Handshake Protocol"): a version to each peer that connects,
-// a verack to each version, and a disconnection for peers of another network. A peer that sends nothing stays connected:
-// gossip needs no handshake.
+// Version and verack with the other nodes of a network (spec "Handshake Protocol"): a version to each peer that
+// connects, a verack to each version, and a disconnection for peers of another network. A peer that sends nothing stays
+// connected: gossip needs no handshake.
 
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerRegistry } from '../peers/registry.ts';

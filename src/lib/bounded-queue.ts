@@ -1,4 +1,5 @@
-// A first-in first-out queue that never grows beyond its bound: when it is full, the oldest item is dropped and reported.
+// A first-in first-out queue that never grows beyond its bound: when it is full, the oldest item is dropped and
+// reported.
 
 export interface BoundedQueueOptions<T> {
   readonly maxItems: number;
