@@ -94,6 +94,19 @@ describe('calls', () => {
     expect(metrics.count('teranode_p2p_rpc_calls_total', { method: 'GetFSMCurrentState' })).toBe(3);
   });
 
+  test('a call fails with the error before its last attempt when that attempt was cut short', async () => {
+    const times = { attemptMs: 60_000, callMs: 2000, keepAliveMs: 60_000, connectMs: 1000 };
+    const { client, metrics } = await startClient(service.address, { maxRetries: 1000, times });
+    await service.fail('GetFSMCurrentState', 'UNAVAILABLE');
+    const failing = expect(client.fsmState()).rejects.toMatchObject({ details: { grpcCode: 'UNAVAILABLE' } });
+    const failures = () => metrics.count('teranode_p2p_rpc_calls_total', { code: 'UNAVAILABLE' });
+    await waitFor(() => failures() > 0, { what: 'the first failure' });
+    await service.stall();
+    await failing;
+    expect(metrics.count('teranode_p2p_rpc_calls_total', { code: 'DEADLINE_EXCEEDED' })).toBe(1);
+    await service.resume();
+  });
+
   test('calls to a service that hangs or is down fail within the time limit; later calls succeed', async () => {
     const { client } = await startClient(service.address);
     await service.stall();

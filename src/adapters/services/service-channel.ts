@@ -135,15 +135,22 @@ export class ServiceChannel {
     read?: (answer: MessageShape<M['output']>) => T,
   ): Promise<T> {
     const { clock, log } = this.deps;
-    const endMs = clock.monotonic() + this.times.callMs;
+    const { attemptMs, callMs } = this.times;
+    const endMs = clock.monotonic() + callMs;
+    let earlier: unknown;
     for (let retries = 0; ; retries += 1) {
-      const deadlineMs = Math.min(this.times.attemptMs, Math.max(1, endMs - clock.monotonic()));
+      const deadlineMs = Math.min(attemptMs, Math.max(1, endMs - clock.monotonic()));
       try {
         return await this.attempt(method, fields, { deadlineMs }, read);
       } catch (error) {
         const waitMs = this.backoffMs(retries);
         const isLast = retries >= this.options.maxRetries || clock.monotonic() + waitMs >= endMs;
-        if (isLast || !TEMPORARY.includes(grpcCodeOf(error) ?? '')) throw error;
+        if (isLast || !TEMPORARY.includes(grpcCodeOf(error) ?? '')) {
+          // The last attempt may have had too little time to say why the service fails; the one before it had enough.
+          const isCut = deadlineMs < attemptMs && grpcCodeOf(error) === 'DEADLINE_EXCEEDED';
+          throw isCut ? (earlier ?? error) : error;
+        }
+        earlier = error;
         log.debug({ service: this.service, method: method.name, retries, err: error }, 'retrying call');
         await pause(waitMs, this.closed.signal);
       }
