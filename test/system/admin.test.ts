@@ -89,7 +89,7 @@ describe.each([
       });
       expect(await call('DisconnectPeer', { peerId: UNKNOWN_PEER })).toMatchObject({
         success: false,
-        error: expect.stringMatching(/connection/),
+        error: expect.stringMatching(/not connected/),
       });
       expect(await call('ConnectPeer', { peerAddress: '/ip4/127.0.0.1/tcp/1' })).toMatchObject({
         success: false,

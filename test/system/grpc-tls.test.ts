@@ -151,8 +151,8 @@ describe('invalid TLS files are reported with their setting', () => {
 
   test('invalid client files too', () => {
     const create = (options: ClientTlsOptions) => createPeerClient({ address: '127.0.0.1:1', tls: options });
-    expect(() => create({ caFile: join(folder, 'nothing') })).toThrow(/authority file cannot be read/);
-    expect(() => create({ ...client, keyFile: server.keyFile })).toThrow(/cannot be used/);
+    expect(() => create({ caFile: join(folder, 'nothing') })).toThrow(/cannot read the authority file/);
+    expect(() => create({ ...client, keyFile: server.keyFile })).toThrow(/invalid certificate files/);
     expect(() => create({ certFile: client.certFile })).toThrow(/the key is not set/);
   });
 });
