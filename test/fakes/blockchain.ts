@@ -1,4 +1,4 @@
-// A blockchain service in memory for what only reads headers: it grows, forks, fails and waits when told to.
+// A blockchain service in memory for what only reads headers: it grows, forks, fails and waits as a test says.
 
 import type { BlockHash, Hash } from '../../src/domain/ids.ts';
 import type {

@@ -55,7 +55,7 @@ const ownNode =
   (_deps, { privateKey }) =>
     quietNode(privateKey.publicKey.toString(), changes);
 
-describe('a compose that fails', () => {
+describe('failed compose', () => {
   test('closes its clients, and releases the data folder even when the chain cannot be stopped', async () => {
     const settings = settingsWith({
       blockvalidation_grpcAddress: '127.0.0.1:1',
@@ -82,8 +82,8 @@ describe('a compose that fails', () => {
   });
 });
 
-describe('stop', () => {
-  test('flushes Kafka in its own time when a node never stops, and ends within five seconds', async () => {
+describe('stop of a composed server', () => {
+  test('flushes Kafka in time when a node never stops, and ends within five seconds', async () => {
     let hasFlushed = false;
     const blockProducer = {
       start: async () => {},

@@ -14,7 +14,7 @@ afterEach(async () => {
   await nodes.stop();
 });
 
-/** A node that tells nobody where it is, and refuses an IP for as long as it is told to. */
+/** A node that announces no address, and refuses an IP while the test says so. */
 async function startWatcher(refused: Set<string>, bootstrap: string) {
   const metrics = new RecordedMetrics();
   const node = new Libp2pNode(

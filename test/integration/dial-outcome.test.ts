@@ -1,4 +1,4 @@
-// Which failures of a dial are worth a retry, told from the errors that libp2p really throws.
+// Which failed dials are worth a retry, decided by the errors that libp2p really throws.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { afterEach, expect, test } from 'vitest';
 import { addressOf, Nodes } from '../support/nodes.ts';

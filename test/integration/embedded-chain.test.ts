@@ -67,7 +67,7 @@ describe('importing headers', () => {
     await made.stop();
   });
 
-  test('a second time changes nothing, also after a restart', async () => {
+  test('changes nothing when repeated, also after a restart', async () => {
     const path = join(temporaryFolder('chain'), 'chain.db');
     const options = { network: NETWORKS.mainnet, path, headersFile: headersFile(headers.slice(0, 100)) };
     const first = await started(options);

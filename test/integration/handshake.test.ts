@@ -88,8 +88,8 @@ async function stranger(): Promise<TeranodeLibp2p> {
 const open = (from: TeranodeLibp2p, to: Libp2pNode) =>
   from.dialProtocol(parseMultiaddr(addressOf(to)), DIRECT_PROTOCOL, { signal: AbortSignal.timeout(10_000) });
 
-describe('two members', () => {
-  test('tell one another a version and a verack each, over streams, in either direction of the dial', async () => {
+describe('two nodes of one network', () => {
+  test('exchange version and verack on streams, whichever of them dialled', async () => {
     const a = await member({ height: 5 });
     const b = await member({ height: 6 });
     await a.node.connectPeer(addressOf(b.node));
@@ -110,7 +110,7 @@ describe('two members', () => {
     expect(b.node.currentlyConnectedPeers()[0]).toMatchObject({ height: 5, startingHeight: 5 });
   });
 
-  test('and by topic at start: answered over a stream, to the author', async () => {
+  test('answer a version from the topic on a stream to its author', async () => {
     const a = await member({ height: 5, servesStreams: false });
     const b = await member({ height: 6 });
     await a.node.connectPeer(addressOf(b.node));
@@ -124,7 +124,7 @@ describe('two members', () => {
     });
   });
 
-  test('listen_only says both all the same', async () => {
+  test('exchange both in listen_only mode too', async () => {
     const quiet = await member({ height: 5, node: { mayPublish: (topic) => topic === TOPIC } });
     const other = await member({ height: 6 });
     quiet.handshake.start();
@@ -137,7 +137,7 @@ describe('two members', () => {
 });
 
 describe('a peer without the stream protocol', () => {
-  test('is told on the topic after two seconds, and stays', async () => {
+  test('gets our version on the topic after two seconds, and stays connected', async () => {
     const a = await member({ height: 5 });
     const b = await member({ height: 6, servesStreams: false });
     await a.node.connectPeer(addressOf(b.node));
@@ -161,7 +161,7 @@ describe('a peer without the stream protocol', () => {
   });
 });
 
-test('a member of another network is refused and disconnected', async () => {
+test('a node of another network is refused and disconnected', async () => {
   const a = await member({ height: 5 });
   const b = await member({ height: 6, topicPrefix: 'other' });
   await a.node.connectPeer(addressOf(b.node));
@@ -173,8 +173,8 @@ test('a member of another network is refused and disconnected', async () => {
   expect(a.registry.get(b.node.hostId())?.claimed).toBeUndefined();
 });
 
-describe('a hostile stream', () => {
-  test('that stays silent, or sends a byte now and then, ends within seconds, and its peer is still served', async () => {
+describe('a hostile direct stream', () => {
+  test('that is silent or slow ends within seconds, and its peer is still served', async () => {
     const a = await member({ height: 5 });
     const from = await stranger();
     const silent = await open(from, a.node);
@@ -206,7 +206,7 @@ describe('a hostile stream', () => {
     await waitFor(() => a.count({ type: 'verack', outcome: 'accepted' }) === 1, { what: 'the verack' });
   });
 
-  test('of 10 MB is cut after a few bytes', async () => {
+  test('of 10 MB is ended after a few bytes', async () => {
     const a = await member({ height: 5 });
     const from = await stranger();
     const stream = await open(from, a.node);
@@ -226,7 +226,7 @@ describe('a hostile stream', () => {
     expect(a.node.currentlyConnectedPeers()).toHaveLength(1);
   });
 
-  test('in the name of somebody else costs its sender, and nobody else', async () => {
+  test('with a version in another peer’s name penalizes only its sender', async () => {
     const a = await member({ height: 5 });
     const b = await member({ height: 6 });
     const liar = await stranger();

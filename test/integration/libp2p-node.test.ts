@@ -32,8 +32,8 @@ async function line() {
   return { a, b, c };
 }
 
-describe('gossip', () => {
-  test('what a handler accepts travels on with its author and relay; what it rejects or ignores ends there', async () => {
+describe('gossip of a libp2p node', () => {
+  test('forwards an accepted message with its author and propagation source, and stops rejected and ignored ones', async () => {
     const { a, b, c } = await line();
     const got: GossipMessage[] = [];
     b.setTopicHandler(BLOCK, ({ bytes }) => {
@@ -46,13 +46,13 @@ describe('gossip', () => {
     });
     for (const text of ['bad', 'odd', 'good']) await a.publish(BLOCK, Buffer.from(text));
     await waitFor(() => got.length > 0, { what: 'the good message' });
-    // The DHT may have brought a and c together meanwhile: whoever handed it over, it is one message by one author.
+    // The DHT may have connected a and c meanwhile: whatever the propagation source, it is one message of one author.
     expect(got.map(({ bytes }) => Buffer.from(bytes).toString()).filter((text) => text === 'good')).toHaveLength(1);
     expect(got[0]?.author).toBe(a.hostId());
     expect(got[0]?.seqno).toBeGreaterThan(0n);
   });
 
-  test('a handler that throws neither ends the node nor lets the message be forwarded', async () => {
+  test('survives a handler that throws, and does not forward its message', async () => {
     const a = (await nodes.start()).node;
     const b = (await nodes.start()).node;
     await a.connectPeer(addressOf(b));
@@ -68,7 +68,7 @@ describe('gossip', () => {
     expect(b.currentlyConnectedPeers()).toHaveLength(1);
   });
 
-  test('listen_only publishes the handshake only', async () => {
+  test('publishes only the handshake in listen_only mode', async () => {
     const quiet = await nodes.start({ mayPublish: (topic) => topic === HANDSHAKE });
     const other = (await nodes.start()).node;
     const got: string[] = [];
@@ -87,7 +87,7 @@ describe('gossip', () => {
     expect(quiet.metrics.count('teranode_p2p_publish_suppressed_total', { topic: BLOCK })).toBe(1);
   });
 
-  test('refuses what it cannot carry, unknown topics, and use before start', async () => {
+  test('refuses oversized messages, unknown topics, and use before start', async () => {
     const { node } = await nodes.start();
     await expect(node.publish(BLOCK, new Uint8Array(1024 * 1024))).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
     await expect(node.publish('other', new Uint8Array(1))).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' });
@@ -101,8 +101,8 @@ describe('gossip', () => {
   });
 });
 
-describe('direct stream', () => {
-  test('one message a stream, with its sender; bytes are counted', async () => {
+describe('direct stream of a libp2p node', () => {
+  test('carries one message per stream with its sender, and counts bytes', async () => {
     const got: [PeerId, string][] = [];
     const b = (
       await nodes.start({}, async (stream) => {
@@ -122,7 +122,7 @@ describe('direct stream', () => {
     expect(b.bytesReceived()).toBe(15n);
   });
 
-  test('a message over the limit, or none within the deadline, ends the stream', async () => {
+  test('ends when a message is over the limit or does not come within the deadline', async () => {
     const ends: string[] = [];
     const serve = (maxBytes: number, deadlineMs: number) =>
       nodes.start({}, async (stream) => {
@@ -138,7 +138,7 @@ describe('direct stream', () => {
     expect(ends).toEqual(['MESSAGE_TOO_LARGE']);
   });
 
-  test('many streams one after another do not block', async () => {
+  test('is not blocked by many streams in a row', async () => {
     let count = 0;
     const b = (
       await nodes.start({}, async (stream) => {
@@ -152,7 +152,7 @@ describe('direct stream', () => {
     await waitFor(() => count === 200, { what: '200 messages' });
   });
 
-  test('a peer that lacks the protocol, or is not there, is unreachable', async () => {
+  test('fails as unreachable when the peer lacks the protocol or is down', async () => {
     const a = (await nodes.start()).node;
     const b = (await nodes.start()).node;
     await a.connectPeer(addressOf(b));
@@ -162,8 +162,8 @@ describe('direct stream', () => {
   });
 });
 
-describe('peers', () => {
-  test('exactly the connected ones, with what is known of them; told once each', async () => {
+describe('peers of a libp2p node', () => {
+  test('are exactly the connected ones with their details, and each is reported once', async () => {
     const a = (await nodes.start()).node;
     const b = (await nodes.start({ userAgent: 'teranode/bitcoin/v9' })).node;
     const came: PeerId[] = [];
@@ -202,7 +202,7 @@ describe('peers', () => {
     expect(came).toEqual([b.hostId()]);
   });
 
-  test('the time since when a peer is connected begins anew with each connection', async () => {
+  test('have a connection time that starts anew with each connection', async () => {
     const [a, b] = [(await nodes.start()).node, (await nodes.start()).node];
     expect(a.connectedSinceMs(b.hostId())).toBeUndefined();
     await a.connectPeer(addressOf(b));
@@ -216,7 +216,7 @@ describe('peers', () => {
     expect(a.connectedSinceMs(b.hostId())).toBeGreaterThan(first);
   });
 
-  test('over the high-water mark connections are trimmed to the low-water mark, and static peers spared', async () => {
+  test('are trimmed from the high-water to the low-water mark, except static peers', async () => {
     const kept = (await nodes.start()).node;
     const busy = await nodes.start({
       staticPeers: [addressOf(kept)],
@@ -235,7 +235,7 @@ describe('peers', () => {
     expect(busy.node.currentlyConnectedPeers().map(({ id }) => id)).toContain(kept.hostId());
   });
 
-  test('advertised addresses are what peers learn, with the port that was bound where none is given', async () => {
+  test('learn the advertised addresses, with the bound port where none is given', async () => {
     const file = join(temporaryFolder('cache'), 'peers.json');
     const advertiseAddresses = ['192.0.2.7:4001', 'node.example:9906', 'node.example', '192.0.2.8'];
     for (const port of [0, await freePort()]) {
@@ -257,7 +257,7 @@ describe('peers', () => {
     }
   });
 
-  test('private addresses are not announced unless they are to be shared', async () => {
+  test('do not learn private addresses unless these are shared', async () => {
     const file = join(temporaryFolder('cache'), 'peers.json');
     const shy = (await nodes.start({ sharePrivateAddresses: false })).node;
     const learner = (await nodes.start({ peerCache: { file, maxPeers: 10, ttlMs: 60_000 } })).node;
@@ -267,7 +267,7 @@ describe('peers', () => {
     expect(() => readFileSync(file, 'utf8')).toThrow();
   });
 
-  test('an invalid cached address prevents neither the start nor the other peers', async () => {
+  test('are dialled although a cached address is invalid', async () => {
     const file = join(temporaryFolder('cache'), 'peers.json');
     const { node: known } = await nodes.start();
     const entry = (addresses: string[]) => ({ id: known.hostId(), addresses, lastSeenMs: Date.now() });
@@ -278,7 +278,7 @@ describe('peers', () => {
     await waitFor(() => node.currentlyConnectedPeers().length === 1, { what: 'the cached peer' });
   });
 
-  test('a peer of another private network gets no connection', async () => {
+  test('of another private network get no connection', async () => {
     const a = (await nodes.start()).node;
     const stranger = (await nodes.start({ presharedKey: 'cd'.repeat(32) })).node;
     const open = (await nodes.start({ presharedKey: undefined })).node;
@@ -289,7 +289,7 @@ describe('peers', () => {
   });
 });
 
-describe('NAT traversal', () => {
+describe('NAT traversal of a libp2p node', () => {
   const off = {
     portMap: false,
     autonat: false,
@@ -313,7 +313,7 @@ describe('NAT traversal', () => {
   });
 });
 
-test('stop twice is one stop, and a port is free again', async () => {
+test('a node may be stopped twice, and its port is free afterwards', async () => {
   const { node } = await nodes.start();
   const port = Number(/tcp\/(\d+)/.exec(addressOf(node))?.[1]);
   await Promise.all([node.stop(), node.stop()]);

@@ -30,7 +30,7 @@ afterEach(async () => {
   await nodes.stop();
 });
 
-/** URLs at which liveness is told. */
+/** URLs of the liveness probe. */
 async function serve(pipelines: () => Progress[], options: LivenessOptions): Promise<string[]> {
   const liveness = new Liveness({ clock: systemClock, metrics: new RecordedMetrics(), pipelines }, options);
   liveness.start();
@@ -63,7 +63,7 @@ async function ask(urls: readonly string[]): Promise<{ status: number; text: str
 
 const WELL = { status: 200, text: 'OK' };
 
-test('an event loop that is blocked: a probe that came meanwhile is told so, later ones are not', async () => {
+test('liveness fails for a probe that came while the event loop was blocked, but not for later ones', async () => {
   const urls = await serve(() => [], { loopStuckMs: LOOP_STUCK_MS, pipelineStuckMs: 60_000 });
   await waitFor(async () => expect(await ask(urls)).toEqual([WELL, WELL]), { what: 'the first answers' });
   // Asks from a thread of its own while this one does nothing else.

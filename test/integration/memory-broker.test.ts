@@ -17,7 +17,7 @@ function setUp(maxMessages = 100_000) {
   };
 }
 
-describe('memory:// keeps the promises of a broker', () => {
+describe('memory:// passes the conformance suite of brokers', () => {
   // The bound of an in-process topic belongs to its broker.
   let shared: ReturnType<typeof setUp> | undefined;
   brokerConformance(() => {

@@ -20,7 +20,7 @@ interface Believer {
   readonly topics: Map<string, Set<string>>;
 }
 
-test('messages of topics that were not joined are dropped unread, and one of a joined topic after them arrives', async () => {
+test('messages on topics that were not joined are dropped unread, and a later one on a joined topic arrives', async () => {
   const { node, metrics } = await nodes.start();
   const got: string[] = [];
   node.setTopicHandler(BLOCK, ({ bytes }) => {

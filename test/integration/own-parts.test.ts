@@ -219,7 +219,7 @@ async function composed() {
   return { app, settings, dataFolder, node, blockchain, blockProducer, subtreeProducer, topicOf };
 }
 
-test('an announcement goes from the node that was brought to the producers that were, and a block of that chain to the node', async () => {
+test('an announcement goes from the caller’s node to the caller’s producers, and a block of the caller’s chain to the node', async () => {
   const { app, settings, dataFolder, node, blockchain, blockProducer, subtreeProducer, topicOf } = await composed();
   const parts = [node, blockchain, blockProducer, subtreeProducer];
   try {

@@ -72,8 +72,8 @@ async function accepts(port: number): Promise<boolean> {
 
 const signal = () => AbortSignal.timeout(30_000);
 
-describe('server', () => {
-  test('its DataHub URL is the public one, else the other; no URL at all is refused', async () => {
+describe('composed server', () => {
+  test('announces the public DataHub URL, else the other one, and refuses an invalid one', async () => {
     const first = await setUp({ asset_httpPublicAddress: 'https://public.example/api/v1/' });
     expect((await first.app.start(signal())).dataHubUrl).toBe('https://public.example/api/v1');
     const second = await setUp();
@@ -86,7 +86,7 @@ describe('server', () => {
     ['http://peer.example:9906', '0', 'http://peer.example:9906', 0],
     ['https://peer.example:9906', '0', 'http://peer.example:9906', 1],
   ])(
-    'the address of our HTTP gets the scheme that is served: %s at security level %s',
+    'gives its HTTP address the served scheme: %s at security level %s',
     async (p2p_http_address, securityLevelHTTP, httpUrl, warnings) => {
       const { app, log } = await setUp({ p2p_http_address, securityLevelHTTP });
       expect((await app.start(signal())).httpUrl).toBe(httpUrl);
@@ -96,7 +96,7 @@ describe('server', () => {
     },
   );
 
-  test('says who it is when it is ready', async () => {
+  test('reports its identity when it is ready', async () => {
     const { app, node } = await setUp();
     const ready = await app.start(signal());
     expect(ready).toMatchObject({
@@ -108,7 +108,7 @@ describe('server', () => {
     expect(node.getProcessName()).toBe('teranode1');
   });
 
-  test('waits for the state machine to leave IDLE; HTTP answers meanwhile', async () => {
+  test('waits for the FSM to leave IDLE, and answers HTTP meanwhile', async () => {
     const { app, server, chain, node, isListening } = await setUp();
     chain.setFsmState('IDLE');
     const starting = app.start(signal());
@@ -121,7 +121,7 @@ describe('server', () => {
     expect(node.listenAddresses()).toHaveLength(1);
   });
 
-  test('a start that is given up undoes what it began', async () => {
+  test('undoes an aborted start', async () => {
     const { app, chain, isListening } = await setUp();
     chain.setFsmState('IDLE');
     const given = new AbortController();
@@ -132,7 +132,7 @@ describe('server', () => {
     expect(await isListening()).toBe(false);
   });
 
-  test('a stop during the start leaves nothing listening', async () => {
+  test('listens on nothing after a stop during the start', async () => {
     const { app, server, isListening, node } = await setUp();
     const starting = app.start(signal());
     const stopping = server.stop();
@@ -142,7 +142,7 @@ describe('server', () => {
     expect(node.listenAddresses()).toEqual([]);
   });
 
-  test('readiness says what it found of each; liveness depends on nothing', async () => {
+  test('reports each readiness check, and its liveness depends on none', async () => {
     const { app, server, chain } = await setUp();
     await app.start(signal());
     const good = await server.health(false);
@@ -156,7 +156,7 @@ describe('server', () => {
     expect((await server.health(true)).status).toBe(200);
   });
 
-  test('liveness fails when no message comes out of the pipeline any more', async () => {
+  test('is no longer alive when no message comes out of the pipeline', async () => {
     const { app, server, node } = await setUp();
     let ended = 0;
     node.gossipProgress = () => ({ begun: 1, ended });
@@ -172,7 +172,7 @@ describe('server', () => {
     expect((await server.health(true)).status).toBe(200);
   });
 
-  test('stop twice is one stop, and nothing listens afterwards', async () => {
+  test('may be stopped twice, and listens on nothing afterwards', async () => {
     const { app, server, node, log, isListening } = await setUp();
     await app.start(signal());
     await Promise.all([server.stop(), server.stop(), app.stop(), app.stop()]);
@@ -181,7 +181,7 @@ describe('server', () => {
     expect(log.lines.filter(({ event }) => event === 'failed to stop part')).toEqual([]);
   });
 
-  test('its stop ends within five seconds, whatever the parts do', async () => {
+  test('stops within five seconds, whatever its parts do', async () => {
     const withProbes = await setUp({ health_check_httpListenAddress: '127.0.0.1:0' });
     expect(withProbes.app.stopBudgetMs).toBeLessThan(5000);
   });

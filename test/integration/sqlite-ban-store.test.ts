@@ -12,7 +12,7 @@ import { temporaryFolder } from '../support/cleanup.ts';
 const storeAt = (path: string) => new SqliteBanStore({ log: recordingLogger() }, { path });
 const freshPath = () => join(temporaryFolder('bans'), 'deeper', 'bans.db');
 
-describe('SQLite keeps the promises of a store of bans', () => {
+describe('SQLite passes the conformance suite of ban stores', () => {
   banStoreConformance(async () => {
     const path = freshPath();
     return {
@@ -26,7 +26,7 @@ describe('SQLite keeps the promises of a store of bans', () => {
   });
 });
 
-test('in memory each store is alone', async () => {
+test('ban stores in memory are independent of each other', async () => {
   const [one, two] = [storeAt(':memory:'), storeAt(':memory:')];
   await Promise.all([one.open(), two.open()]);
   await one.putBan(entry());
@@ -34,7 +34,7 @@ test('in memory each store is alone', async () => {
   await Promise.all([one.close(), two.close()]);
 });
 
-describe('the file in which a Go deployment keeps its bans', () => {
+describe('ban file of a Go deployment', () => {
   const TABLE = 'CREATE TABLE bans (key TEXT PRIMARY KEY, expiration_time TIMESTAMP WITH TIME ZONE, subnet TEXT)';
   const ROW = { key: '10.1.2.3', subnet: '10.1.2.3/32', expiration: '2099-01-02T03:04:05Z' };
 
@@ -51,7 +51,7 @@ describe('the file in which a Go deployment keeps its bans', () => {
   const beside = (path: string, legacyPath: string) =>
     new SqliteBanStore({ log: recordingLogger() }, { path, legacyPath });
 
-  test.each(['DELETE', 'WAL'] as const)('is read, once, beside our own, and not changed (journal %s)', async (mode) => {
+  test.each(['DELETE', 'WAL'] as const)('is read once beside our own and not changed (journal %s)', async (mode) => {
     const legacyPath = goFile(mode);
     const before = readFileSync(legacyPath);
     const path = freshPath();
@@ -68,7 +68,7 @@ describe('the file in which a Go deployment keeps its bans', () => {
     expect(readFileSync(legacyPath)).toEqual(before);
   });
 
-  test('need not exist, nor hold such a table', async () => {
+  test('may be missing or have no ban table', async () => {
     const none = beside(freshPath(), join(temporaryFolder('go'), 'blockchain.db'));
     await none.open();
     expect(await none.legacyBans()).toEqual([]);
@@ -81,7 +81,7 @@ describe('the file in which a Go deployment keeps its bans', () => {
     await store.close();
   });
 
-  test('that cannot be read is said, hinders nothing, and is asked again', async () => {
+  test('that cannot be read is logged, does no harm, and is read again later', async () => {
     const legacyPath = join(temporaryFolder('go'), 'blockchain.db');
     writeFileSync(legacyPath, 'no database, but a text that is long enough to be looked at'.repeat(20));
     const log = recordingLogger();
@@ -96,8 +96,8 @@ describe('the file in which a Go deployment keeps its bans', () => {
   });
 });
 
-describe('a file that cannot be used', () => {
-  test('that is no database, or a folder, fails for good', async () => {
+describe('unusable ban file', () => {
+  test('is a permanent failure when it is not a database or is a folder', async () => {
     const folder = temporaryFolder('bans');
     writeFileSync(join(folder, 'text.db'), 'no database, but a text that is long enough to be looked at'.repeat(20));
     mkdirSync(join(folder, 'folder.db'));
@@ -105,7 +105,7 @@ describe('a file that cannot be used', () => {
       await expect(storeAt(join(folder, name)).open()).rejects.toMatchObject({ code: 'STORE_FAILED' });
   });
 
-  test('that another process holds is unavailable, and works once it is let go', async () => {
+  test('is unavailable while another process locks it, and works afterwards', async () => {
     const path = freshPath();
     const store = storeAt(path);
     await store.open();
@@ -122,7 +122,7 @@ describe('a file that cannot be used', () => {
     await store.close();
   });
 
-  test('open may be called again after a failure', async () => {
+  test('may be opened again after a failure', async () => {
     const path = freshPath();
     const first = storeAt(path);
     await first.open();

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { openDatabase, transaction } from '../../src/adapters/sql/sqlite.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 
-test('a transaction on a full disk fails with that reason, and leaves nothing behind', () => {
+test('a transaction on a full disk fails with that reason and leaves nothing behind', () => {
   const database = openDatabase(join(temporaryFolder('full'), 'test.db'));
   database.exec('CREATE TABLE t (bytes BLOB)');
   const write = (bytes: number) =>

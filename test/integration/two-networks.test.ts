@@ -42,7 +42,7 @@ const { settings } = loadSettings({
     p2p_allow_private_datahubs: 'true',
   },
 });
-/** Both networks use the same names: what tells them apart is the shared key alone. */
+/** Both networks use the same topic names: only the shared key distinguishes them. */
 const topics = fullTopicNames(settings);
 
 interface Peer {
@@ -166,7 +166,7 @@ function blockOf(author: PeerId, seed: number) {
   return { hash: hashHeader(header), height: 1, dataHubUrl: DATA_HUB, peerId: author, header };
 }
 
-test('both nodes listen on ports of their own under one peer id, and each peer is greeted in its network', async () => {
+test('two nodes listen on their own ports under one peer ID, and each peer is greeted in its network', async () => {
   const [first, second] = servers;
   expect(first?.hostId()).toBe(second?.hostId());
   expect(new Set(servers.flatMap((node) => node.listenAddresses())).size).toBe(2);
@@ -175,7 +175,7 @@ test('both nodes listen on ports of their own under one peer id, and each peer i
   }
 });
 
-test('a block of our blockchain is announced in both networks, once each', async () => {
+test('a block of our blockchain is announced once in each network', async () => {
   const { hash } = chain.mine();
   for (const peer of both()) {
     await waitFor(() => blocksOf(peer).some((block) => block.hash === hash), { what: 'our block' });
@@ -183,7 +183,7 @@ test('a block of our blockchain is announced in both networks, once each', async
   }
 });
 
-test('what one network hears is not signed anew in the other; registry and Kafka are shared', async () => {
+test('a message of one network is not signed again in the other; registry and Kafka are shared', async () => {
   const [one, other] = both();
   const announce = async (peer: Peer, seed: number): Promise<BlockMessage> => {
     const message = blockOf(peer.id, seed);
@@ -209,7 +209,7 @@ test('what one network hears is not signed anew in the other; registry and Kafka
   expect(shown.map(({ id }) => id).sort()).toEqual([one.id, other.id].sort());
 });
 
-test('an author that is in both networks counts once, and its ban cuts and refuses it in both', async () => {
+test('an author in both networks is counted once, and its ban applies in both', async () => {
   const [one, other] = await inBoth(await generateKeyPair('Ed25519'));
   const records = published.length;
   const message = blockOf(one.id, 3);

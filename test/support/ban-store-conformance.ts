@@ -240,7 +240,7 @@ function scoreTests({ setUp, openOn, fresh }: Tools): void {
     expect(await scoreAfter(150_000, 10)).toEqual([58, 120_000]);
     expect(await scoreAfter(180_000, 1)).toEqual([58, 180_000]);
     expect(await scoreAfter(180_000 + 59_999, 1)).toEqual([59, 180_000]);
-    // All gone: it begins anew at the offence's time.
+    // Fully decayed: it starts anew at the time of the offence.
     expect(await scoreAfter(DAY_MS + 1, 7)).toEqual([7, DAY_MS + 1]);
   });
 

@@ -1,4 +1,4 @@
-// A server that was started and may never get ready, looked at by what it logs.
+// A server that was started and may never become ready, observed through its log.
 import { spawn } from 'node:child_process';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { collectLines } from './json-lines.ts';

@@ -250,7 +250,7 @@ export class GoPeer {
     return this.send('receivedStats');
   }
 
-  /** What `stats` says of latencies begins anew. */
+  /** Resets the latencies of `stats`. */
   forgetLatencies(): Promise<unknown> {
     return this.send('forgetLatencies');
   }

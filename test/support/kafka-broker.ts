@@ -188,7 +188,7 @@ function properties(folder: string, port: number, controllerPort: number, option
   return `${lines.join('\n')}\n`;
 }
 
-/** Below those that the kernel gives to whoever asks for any, so that nobody else is given it before it is used. */
+/** Below the kernel's range of ephemeral ports, so that no other process gets the port before it is used. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);

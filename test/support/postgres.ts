@@ -132,7 +132,7 @@ function pathOf(version: string, name: string): string {
   return join(DEBIAN_FOLDER, version, 'bin', name);
 }
 
-/** undefined: as whoever runs the tests. */
+/** undefined: as the user who runs the tests. */
 function serverAccount(): Account | undefined {
   if (process.getuid?.() !== 0) return undefined;
   requireTool('id', ['-u', 'postgres'], `user postgres, ${INSTALL}`);

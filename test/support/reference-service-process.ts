@@ -110,7 +110,7 @@ export class ReferenceServiceProcess {
 
   async mineAll(count: number, on?: BlockHash): Promise<MinedBlock[]> {
     const mined: MinedBlock[] = [];
-    // On a block that is not best each needs to be told its parent.
+    // For a block that is not best, each needs its parent.
     if (on === undefined) return ((await this.tell('mine', { count })) as ShownBlock[]).map(blockOf);
     for (let parent = on; mined.length < count; ) {
       const [block] = ((await this.tell('mine', { on: parent })) as ShownBlock[]).map(blockOf);
@@ -145,7 +145,7 @@ export class ReferenceServiceProcess {
     await this.tell('notify', { notification });
   }
 
-  /** While mute, blocks are stored and states change, and nobody is told. */
+  /** While mute, blocks are stored and states change without notifications. */
   async mute(isMute: boolean): Promise<void> {
     await this.tell('mute', { isMute });
   }

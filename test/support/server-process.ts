@@ -143,7 +143,7 @@ export class ServerProcess {
     return (Number(fields[11]) + Number(fields[12])) * 10_000;
   }
 
-  /** SIGTERM to `npm start`; tells how it ended and how long it took. */
+  /** Sends SIGTERM to `npm start`; resolves with how it ended and how long it took. */
   async stop(): Promise<{ code: number | null; ms: number }> {
     if (this.npm.exitCode !== null) return { code: this.npm.exitCode, ms: 0 };
     const startedMs = performance.now();

@@ -217,7 +217,7 @@ export class RawWebSocket {
   }
 }
 
-/** As a client sends it: masked unless told otherwise. */
+/** As a client sends it: masked by default. */
 export function frameBytes(frame: SentFrame): Buffer {
   const payload = Buffer.from(frame.payload ?? []);
   const isMasked = frame.isMasked ?? true;

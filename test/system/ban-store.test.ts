@@ -127,7 +127,7 @@ describe('several servers on one ban database', () => {
       await waitFor(() => byTwo.length > 0, { timeoutMs: HEARD_MS, what: JSON.stringify(heard).slice(0, 100) });
       expect(byTwo).toEqual([heard]);
     }
-    // What changes nothing is told to nobody; a mark after it shows that nothing else is on its way.
+    // A write without a change notifies no server; a mark after it shows that nothing else is on its way.
     byTwo.length = 0;
     for (const idle of [one.removeBan('none'), one.clearBans(), one.resetScores(['none'])]) await idle;
     await one.putBan(entry({ key: 'mark' }));
@@ -346,7 +346,7 @@ test('a killed writer leaves a store with everything it reported, in order', asy
   await store.close();
 });
 
-/** Carries bytes to a port; silent, it swallows them and tells nobody. */
+/** Forwards bytes to a port; while silent, it swallows them. */
 class SilentNetwork {
   readonly port: number;
   isSilent = false;

@@ -276,7 +276,7 @@ describe.concurrent('a blockchain service killed for 20 s and restarted', () => 
     if (last === undefined) throw new Error('nothing was mined');
     await awaitBlock(peer, last);
 
-    // The one that was being mined at the kill may have been stored and never told to us: its child tells of it.
+    // The block mined at the kill may have been stored without a notification: its child reveals it.
     const best = [...new Set(mined.flatMap((block) => [previousOf(block), block.hash]))].filter(
       (hash) => hash !== GENESIS,
     );

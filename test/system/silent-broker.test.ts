@@ -1,4 +1,4 @@
-// A Kafka broker that hangs: the server gets ready, says what is missing, and ends when told to.
+// A Kafka broker that hangs: the server becomes ready, names what is missing, and stops on SIGTERM.
 import { Admin } from '@platformatic/kafka';
 import { describe, expect, test } from 'vitest';
 import { KafkaBroker } from '../support/kafka-broker.ts';

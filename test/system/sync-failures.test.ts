@@ -113,7 +113,7 @@ interface Fetch {
   readonly peerId: string;
 }
 
-/** All that Kafka was told to fetch, once there are at least `count`. */
+/** All fetch triggers in Kafka, once there are at least `count`. */
 async function fetches(topic: string, count: number): Promise<Fetch[]> {
   return await waitFor(
     async () => {

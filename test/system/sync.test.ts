@@ -118,7 +118,7 @@ interface Fetch {
   readonly peerId: string;
 }
 
-/** All that Kafka was told to fetch so far. */
+/** All fetch triggers in Kafka so far. */
 async function fetches(topic: string, enough: (count: number) => boolean = () => false): Promise<Fetch[]> {
   return (await readTopic(broker.address, topic, enough, QUIET_MS)).map((value) => {
     const { 1: hash = '', 2: url = '', 3: peerId = '' } = protobufStrings(value);

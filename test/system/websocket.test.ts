@@ -25,7 +25,7 @@ import { answerOn, ask, cutAll, dialSocket, RawWebSocket, upgradeText } from '..
 const MIB = 1024 * 1024;
 const topics = topicsOf('mainnet');
 const recorded = dataJson<{ frames: Record<string, { data: string }[]> }>('messages/teranode-websocket.json').frames;
-/** What the server that only heard told its client. */
+/** What the listening server sent to its client. */
 const heard = (recorded.hearer ?? []).map(({ data }) => data);
 
 function recordedFrame(type: string, nth = 0): string {

@@ -15,7 +15,7 @@ const CLAIMED = 'bb'.repeat(32) as BlockHash;
 const CHECKED = 'cc'.repeat(32) as BlockHash;
 const MINUTE = 60_000;
 
-/** One peer is connected; the node was told its height once, at the beginning. Our chain has the block `OURS`. */
+/** One peer is connected; the node got its height once, at the start. Our chain has the block `OURS`. */
 async function setUp() {
   const { bans, node, clock, metrics } = await startedBans();
   const registry = new PeerRegistry({ clock, metrics });

@@ -79,7 +79,7 @@ function titlesIn(code: string): string[] {
   });
 }
 
-/** True when the name is declared in the source, or is a member of what is; a use alone is none. */
+/** True when the source declares the name, or a member of that name; a mere use does not count. */
 function declares(source: string, name: string): boolean {
   const declaration = `\\b(?:class|interface|type|function\\*?|const|let|enum)\\s+${name}\\b`;
   const modifiers = '(?:(?:private|protected|public|static|readonly|override|async|declare|get|set)\\s+)*\\*?';

@@ -1,4 +1,4 @@
-// The addresses that this node tells others, as they follow from the settings.
+// The addresses that this node announces, as they follow from the settings.
 import { describe, expect, test } from 'vitest';
 import { ownHttpUrl } from '../../../src/app/create-http.ts';
 import { ownDataHubUrl } from '../../../src/app/create-peers.ts';

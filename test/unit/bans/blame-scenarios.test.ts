@@ -241,7 +241,7 @@ class Scenario {
     return this.lives.get(`${of} ${content}`) ?? 0;
   }
 
-  /** What is remembered no longer begins anew when it is announced again. */
+  /** A forgotten announcement starts anew when it is repeated. */
   private noteGone(): void {
     for (const of of ['block', 'subtree'] as const)
       for (const { content, life } of this.announced[of])
@@ -253,10 +253,10 @@ class Scenario {
     return this.attributions[of].announcementsOf(hashOf(content) as BlockHash);
   }
 
-  /** The validator fetches what one announcement names, and tells what it found when that is wrong. */
+  /** The validator fetches the content of one announcement, and reports it when it is invalid. */
   private async validate({ kind: of, pick, isUpper }: Extract<Step, { type: 'validate' }>): Promise<void> {
     this.noteGone();
-    // A report that comes when all is forgotten that led to it cannot be told from one of what was announced since.
+    // A report that comes after its announcements were forgotten looks like a report of later announcements.
     const all = this.announced[of].filter(({ content, life }) => life === this.lifeOf(of, content));
     const chosen = all[pick % Math.max(1, all.length)];
     if (chosen === undefined) return;

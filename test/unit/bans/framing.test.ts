@@ -55,7 +55,7 @@ const step = fc.oneof(
 );
 
 class Network {
-  /** What validation found invalid and has not told yet. */
+  /** Invalid content that validation has not reported yet. */
   private readonly found: { kind: Kind; content: number; host: number; atMs: number }[] = [];
   private readonly announced: Announcement[] = [];
   reports = 0;
@@ -115,7 +115,7 @@ class Network {
 
   async report(pick: number): Promise<void> {
     const [told] = this.found.splice(pick % Math.max(1, this.found.length), 1);
-    // One that is older than the attribution reaches cannot be told from one of what was announced again since.
+    // A report older than the attribution looks like a report of a later announcement.
     if (told === undefined || this.parts.clock.now() - told.atMs > TTL_MS / 3) return;
     this.reports += 1;
     const hash = hashOf(told.kind, told.content);

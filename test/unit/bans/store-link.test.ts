@@ -285,7 +285,7 @@ describe('close', () => {
 });
 
 describe('changes by other servers', () => {
-  /** Follows both kinds, and notes what it was told to read. */
+  /** Follows both kinds of change, and records what it was asked to reload. */
   async function following(reload: () => Promise<void> = async () => {}) {
     const parts = await opened();
     const read: unknown[] = [];

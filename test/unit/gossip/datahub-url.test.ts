@@ -1,4 +1,4 @@
-// Which DataHub URLs may be handed to services that fetch from them.
+// Which DataHub URLs may be passed to services that fetch from them.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { dataHubUrlCheck } from '../../../src/peers/datahub/datahub-url.ts';

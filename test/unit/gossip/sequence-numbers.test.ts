@@ -17,7 +17,7 @@ function replays(clock: FakeClock) {
   };
 }
 
-/** A step: after so many ms, this author's number is a replay or is none. */
+/** A step: after so many ms, this number of the author is a replay or not. */
 type Step = readonly [advanceMs: number, seqno: bigint, isReplay: boolean, author?: typeof one];
 
 test.each<[string, Step[]]>([

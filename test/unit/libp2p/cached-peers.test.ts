@@ -1,4 +1,4 @@
-// How often the peer store is read and the cache is told of a peer.
+// How often the peer store is read and the cache updated.
 import { beforeEach, expect, test } from 'vitest';
 import { CachedPeers } from '../../../src/adapters/libp2p/discovery/cached-peers.ts';
 import type { PeerId } from '../../../src/domain/ids.ts';

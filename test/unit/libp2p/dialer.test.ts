@@ -43,7 +43,7 @@ function setUp(outcomes: () => DialOutcome, optimiseRetries = true, takesMs: (ad
     },
     { optimiseRetries },
   );
-  /** The peer gets a connection, whoever dialled. */
+  /** The peer gets a connection, whichever side dialled. */
   function connect(): void {
     connected.add(PEER);
     dialer.peerConnected(PEER);

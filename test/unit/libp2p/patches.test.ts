@@ -80,6 +80,6 @@ test.each([
   expect(metrics.count('teranode_p2p_connections_refused_total', { reason: 'unknown_address' })).toBe(
     isRefused ? 4 : 0,
   );
-  // Before a dial the name stands for itself: it is resolved by whoever dials.
+  // Before a dial the name is kept: the dialling side resolves it.
   expect(await gate.denyDialMultiaddr?.(multiaddr(address))).toBe(false);
 });

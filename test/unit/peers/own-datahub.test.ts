@@ -1,4 +1,4 @@
-// What an operator is told of his own DataHub before others are.
+// What an operator learns about the node's own DataHub before its URL is announced.
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { checkOwnDataHub } from '../../../src/peers/datahub/own-datahub.ts';
 import type { DataHubProber, DataHubVerdict } from '../../../src/ports/datahub-prober.ts';
