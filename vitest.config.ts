@@ -29,7 +29,7 @@ const WITH_TOOLS = { globalSetup: 'test/support/system-setup.ts', testTimeout: 1
 export default defineConfig({
   test: {
     // Most of them wait for sockets and processes: more than there are cores.
-    maxWorkers: 4,
+    maxWorkers: 5,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
@@ -52,6 +52,8 @@ export default defineConfig({
         test: {
           ...WITH_TOOLS,
           name: 'system',
+          // Each file starts servers, brokers and Go peers of its own.
+          maxWorkers: 4,
           include: ['test/system/**/*.test.ts', 'test/interop/**/*.test.ts'],
           exclude: ALONE,
           sequence: { groupOrder: 1 },
