@@ -230,7 +230,7 @@ describe('invalid requests', () => {
     ['an empty address', peers.banPeer, { addr: '' }, 'addr is empty'],
     ['a blank address', peers.banPeer, { addr: ' \t ' }, 'addr is empty'],
     ['a long address', peers.banPeer, { addr: long }, 'addr has 513 characters, at most 512'],
-    ['an address that is none', peers.banPeer, { addr: '192.0.2.300' }, 'invalid ban subject'],
+    ['an invalid address', peers.banPeer, { addr: '192.0.2.300' }, 'invalid ban subject'],
     ['a time in the past', peers.banPeer, { addr: '192.0.2.1', until: past }, 'in the future'],
     ['a negative time', peers.banPeer, { addr: '192.0.2.1', until: -(2n ** 63n) }, 'in the future'],
     ['nobody to unban', peers.unbanPeer, { addr: '' }, 'addr is empty'],

@@ -1,4 +1,4 @@
-// A real Prometheus of one's own: a free port on loopback, a temporary folder, one job that scrapes each second, the
+// A real Prometheus for tests: a free port on loopback, a temporary folder, one job that scrapes each second, the
 // project's rules of alerts.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
