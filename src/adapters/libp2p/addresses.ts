@@ -68,6 +68,21 @@ export function isPrivateMultiaddr(address: Multiaddr): boolean {
   return ip !== undefined && (!ipaddr.isValid(ip) || ipaddr.process(ip).range() !== 'unicast');
 }
 
+/** Ranges of ipaddr.js that lead to this machine, or stay within a site or a carrier's network. */
+const PRIVATE_RANGES: ReadonlySet<string> = new Set([
+  'private',
+  'loopback',
+  'linkLocal',
+  'carrierGradeNat',
+  'uniqueLocal',
+  'unspecified',
+]);
+
+/** The ranges that go-p2p-message-bus refuses, and 0.0.0.0/8 and ::, which reach this machine. Text that is no IP: true. */
+export function isPrivateIp(ip: string): boolean {
+  return !ipaddr.isValid(ip) || PRIVATE_RANGES.has(ipaddr.process(ip).range());
+}
+
 /** The IP of the socket behind an address, without a zone; undefined for names and for relayed addresses. */
 export function socketIp(address: Multiaddr): string | undefined {
   const ip = isRelayed(address) ? undefined : firstIp(address);

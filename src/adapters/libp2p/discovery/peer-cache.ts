@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { Logger } from '../../../ports/log.ts';
 import { parsePeerId } from '../../../wire/peer-id.ts';
 import { withPeerId } from '../addresses.ts';
+import type { PeerCacheOptions } from '../node-options.ts';
 
 /** Files that are written stay below it, so that they can always be read. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
@@ -29,14 +30,6 @@ export interface CachedPeer {
   readonly addresses: readonly string[];
   /** Unix ms. */
   readonly lastSeenMs: number;
-}
-
-export interface PeerCacheOptions {
-  readonly file: string;
-  /** `p2p_max_cached_peers`: those seen longest ago are evicted first. */
-  readonly maxPeers: number;
-  /** `p2p_peer_cache_ttl`. */
-  readonly ttlMs: number;
 }
 
 /**

@@ -14,6 +14,7 @@ import { InboundStreams } from './inbound-streams.ts';
 import { GossipInternals } from './internals.ts';
 import { InvalidSignatures, MalformedLengths, MalformedRpcReport, UndecodableRpcs } from './malformed-rpc.ts';
 import { BackoffLimits, NoScoreRecords, SeenCaches } from './memory.ts';
+import { Meshsub13 } from './meshsub-1-3.ts';
 import { MESH_SIZE, SEEN_KEEP_MS, unverifiedMessageId } from './options.ts';
 import { OutboundBackpressure } from './outbound-backpressure.ts';
 import { OutboundStreams } from './outbound-streams.ts';
@@ -67,7 +68,7 @@ export class Gossip {
         stages.backoffLimits,
       ],
       outgoing: [stages.pendingOutbound, stages.rpcSplitting],
-      opening: [stages.inboundStreams, stages.outboundStreams, stages.pendingOutbound],
+      opening: [stages.inboundStreams, stages.outboundStreams, stages.pendingOutbound, stages.meshsub13],
     });
     this.log = log;
     this.outboundStreams = stages.outboundStreams;
@@ -134,6 +135,7 @@ function stagesOf({ libp2p, metrics, clock, penalize }: GossipDependencies, inte
       meshSize: MESH_SIZE,
     }),
     rpcSplitting: new RpcSplitting(internals.pendingIHaves),
+    meshsub13: new Meshsub13(),
     outboundStreams: new OutboundStreams({
       clock,
       metrics,
