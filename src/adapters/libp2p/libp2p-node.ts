@@ -120,6 +120,7 @@ export class Libp2pNode implements Required<P2PNode> {
     this.throwIfStopped(signal);
     this.libp2p = libp2p;
     const { keeper, gossip } = this.assemble(libp2p);
+    await gossip.load();
     await keeper.serve();
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
     try {
@@ -133,8 +134,7 @@ export class Libp2pNode implements Required<P2PNode> {
     this.throwIfStopped(signal);
     for (const name of this.topics) libp2p.services.pubsub.subscribe(name);
     // Answers queries of the DHT at once, as Go nodes do in a private and in a public DHT.
-    const { role = 'server' } = this.options.dht;
-    if (role !== 'off') await libp2p.services.dht?.setMode(role, { force: true });
+    if (this.options.dht.role !== 'client') await libp2p.services.dht?.setMode('server', { force: true });
     this.throwIfStopped(signal);
     gossip.start();
     this.silent.start();
@@ -156,11 +156,14 @@ export class Libp2pNode implements Required<P2PNode> {
   private assemble(libp2p: TeranodeLibp2p): { readonly keeper: PeerKeeper; readonly gossip: Gossip } {
     const { deps, options, report, topics, handlers, traffic, book, id: ownId } = this;
     applyPatches(libp2p, { ...deps, report }, options.protocolVersion);
-    const gossip = new Gossip({ ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) });
+    const gossip = new Gossip(
+      { ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
+      { topicNames: topics, backoffFile: options.graftBackoffFile },
+    );
     this.gossip = gossip;
     const keeper = new PeerKeeper({ ...deps, libp2p, book, ownId }, { ...options, topicNames: topics });
     this.keeper = keeper;
-    const accepted = (author: PeerId, receivedFrom: PeerId) => keeper.messageReceived(author, receivedFrom);
+    const accepted = (author: PeerId, from: PeerId) => keeper.messageReceived(author, from);
     const validated = { handlers, traffic, ownId, accepted };
     for (const name of topics) libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, validated));
     this.listenToConnections(libp2p);
@@ -173,7 +176,7 @@ export class Libp2pNode implements Required<P2PNode> {
   }
 
   private async stopOnce(): Promise<void> {
-    this.gossip?.stop();
+    await this.gossip?.stop();
     this.silent.stop();
     await this.keeper?.stop();
     // A start that is under way gives up at its next step; only then is it known what it has opened.

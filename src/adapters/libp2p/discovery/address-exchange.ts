@@ -5,7 +5,7 @@ import type { PeerId } from '../../../domain/ids.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
-import { dialMultiaddr, isPrivateMultiaddr, isRelayed, peerIdOf, withPeerId } from '../addresses.ts';
+import { dialMultiaddr, isPrivateMultiaddr, isRelayed, withoutPeerId, withPeerId } from '../addresses.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import { libPeerId, peerIdText } from '../peer-ids.ts';
 import { AddressLookups } from './address-lookups.ts';
@@ -87,7 +87,7 @@ export class AddressExchange {
   }
 
   private shareable(addresses: readonly Multiaddr[]): readonly string[] {
-    const direct = addresses.filter((address) => this.isDirect(address)).map((address) => withoutPeerId(address));
+    const direct = addresses.filter((address) => this.isDirect(address)).map(withoutPeerId);
     return [...new Set(direct)];
   }
 
@@ -113,10 +113,4 @@ export class AddressExchange {
       return false;
     }
   }
-}
-
-function withoutPeerId(address: Multiaddr): string {
-  const peerId = peerIdOf(address);
-  const text = address.toString();
-  return peerId === undefined ? text : text.slice(0, -`/p2p/${peerId}`.length);
 }
