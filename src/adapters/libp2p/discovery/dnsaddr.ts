@@ -1,7 +1,7 @@
 // `/dnsaddr/<host>`: the TXT records of `_dnsaddr.<host>` hold the addresses of peers. Go nodes resolve one level; here a
 // record may name a second host, whose records hold addresses only. Whoever answers a lookup is not trusted: number, size
 // and depth of the answers are limited, and so is the time.
-import { Resolver } from 'node:dns/promises';
+import { getServers, Resolver } from 'node:dns/promises';
 import type { MultiaddrResolver } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { orAfter } from '../../../lib/deadline.ts';
@@ -21,9 +21,10 @@ export function isDnsaddr(address: Multiaddr): boolean {
   return address.getComponents()[0]?.name === 'dnsaddr';
 }
 
-/** Asks the name servers of the system. */
+/** Asks the name servers of the system, or those that the process was given instead. */
 export const systemResolveTxt: ResolveTxt = async (name, signal) => {
   const resolver = new Resolver();
+  resolver.setServers(getServers());
   const cancel = () => resolver.cancel();
   signal.addEventListener('abort', cancel, { once: true });
   try {
