@@ -144,6 +144,11 @@ function createApp(settings: Settings, options: AppOptions, foundation: Foundati
   const running = () => ({
     peerId: ownId,
     listenAddresses: nodes.listenAddresses(),
+    networks: rooms.networks.map(({ wire, topicPrefix, node }) => ({
+      wire: wire.name,
+      topicPrefix,
+      listenAddresses: node.listenAddresses(),
+    })),
     httpAddress: http.address(),
     grpcAddress: grpc.address(),
   });
