@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { type BusPeer, busTopics, GoBus, type GoBusOptions } from '../support/go-bus.ts';
-import { GoScored, type GoScoredOptions } from '../support/go-scored.ts';
+import { ADDRESS_1_0, ADDRESS_1_1, GoScored, type GoScoredOptions } from '../support/go-scored.ts';
 import { dataJson } from '../support/recorded.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -211,16 +211,14 @@ describe('the address protocol of a bus peer', () => {
     expect(await ask(b.peerId, { halfClose: true, readOnce: true })).toMatchObject({ text: known, error: '' });
     expect(await ask('12D3KooWNbr4ciPyc8GUAPmaxEHn6xYD8QMfX2fdcT8o5URJ5fXH')).toMatchObject({ text: '[]' });
     expect(await ask('x'.repeat(300))).toMatchObject({ text: '' });
-    await expect(ask(b.peerId, { protocols: ['/p2p-msg-bus/peer-addr-request/1.1.0'] })).rejects.toThrow(
-      'protocols not supported',
-    );
+    await expect(ask(b.peerId, { protocols: [ADDRESS_1_1] })).rejects.toThrow('protocols not supported');
   });
 
   test('asks for the author of a message and dials the address in the answer', async () => {
     const [a, far] = await Promise.all([bus(), bus()]);
     const probe = await scored();
     await probe.answerAddressRequests({
-      protocols: ['/p2p-msg-bus/peer-addr-request/1.0.0'],
+      protocols: [ADDRESS_1_0],
       addresses: { [far.peerId]: [far.address] },
     });
     await Promise.all([probe.connect(a.address), probe.connect(far.address)]);
@@ -229,7 +227,7 @@ describe('the address protocol of a bus peer', () => {
     await waitFor(() => a.isConnectedTo(far.peerId), { timeoutMs: 40_000, what: 'the direct connection' });
     expect(await probe.addressRequests()).toContainEqual({
       peerId: a.peerId,
-      protocol: '/p2p-msg-bus/peer-addr-request/1.0.0',
+      protocol: ADDRESS_1_0,
       text: far.peerId,
       ended: false,
     });
