@@ -97,10 +97,7 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
   };
 }
 
-type NodeOperations = Pick<
-  AdminApi,
-  'sync' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
->;
+type NodeOperations = Pick<AdminApi, 'sync' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'>;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
   const { recent, settings, topicNames, node } = deps;

@@ -23,6 +23,7 @@ import { nodesOf, topicNamesOf } from '../ports/network.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
+import { speaks, wireChoice } from '../settings/wire.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers } from './create-announcers.ts';
@@ -134,6 +135,8 @@ async function openFoundation(settings: Settings, options: AppOptions, log: Logg
 function createApp(settings: Settings, options: AppOptions, foundation: Foundation, opened: readonly Part[]): App {
   const { core, blockchain } = foundation;
   const { log, metrics, memoryBroker } = core;
+  const wire = wireChoice(settings);
+  log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
   const rooms = createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
@@ -190,7 +193,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const recent = new Recent(notifications);
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
-  const peers = createPeers({ ...core, nodes, bans, chain, prober, dataFolder });
+  const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder });
   const { registry } = peers;
 
   const { blockProducer, subtreeProducer } = options;
@@ -198,7 +201,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
-  const publisher = createPublisher(networks);
+  const publisher = createPublisher(networks, settings.clientName);
   const announcers = createAnnouncers(settings, { ...shared, ...services, sync, publisher });
   const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
   const consumers = createReportConsumers(settings, core);
@@ -224,6 +227,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     ...rooms,
     ...peers,
     isUsableUrl: (url) => dataHubUrlFault(url) === undefined,
+    acceptsAnyReason: speaks(settings, 'message-bus'),
     node: nodes,
     topicNames: () => networks.flatMap(({ topics }) => Object.values(topics)),
     isWhitelisted: whitelist(settings),

@@ -42,7 +42,7 @@ export interface PeersDependencies extends Core {
 }
 
 /** The registry is notified of connections first, so that later listeners find the peer in it. */
-export function createPeers(deps: PeersDependencies): Peers {
+export function createPeers(settings: Settings, deps: PeersDependencies): Peers {
   const { nodes, bans, chain } = deps;
   const registry = new PeerRegistry(deps);
   nodes.onConnected((peerId) => registry.connected(peerId));
@@ -59,7 +59,7 @@ export function createPeers(deps: PeersDependencies): Peers {
   return {
     registry,
     dataHubs,
-    histories: createHistories(deps, registry),
+    histories: createHistories(settings, deps, registry),
     syncRow: (peer) => syncPeerRow(peer, sources),
     start: () => {
       timer ??= setInterval(() => registry.purge(), PURGE_INTERVAL_MS).unref();
@@ -68,16 +68,16 @@ export function createPeers(deps: PeersDependencies): Peers {
   };
 }
 
-function createHistories(deps: PeersDependencies, registry: PeerRegistry): PeerHistories {
+function createHistories(settings: Settings, deps: PeersDependencies, registry: PeerRegistry): PeerHistories {
   const { bans, dataFolder } = deps;
   return new OwnHistories(
     { ...deps, isKept: (peerId) => registry.get(peerId)?.isConnected === true || bans.isBanned(peerId) },
     {
       file: join(dataFolder, HISTORIES_FILE),
-      maxPeers: 10_000,
-      ttlMs: 24 * 3_600_000,
-      cleanupIntervalMs: 3_600_000,
-      fullStoragePenaltyMs: 3_600_000,
+      maxPeers: settings.p2p_peer_registry_max_size,
+      ttlMs: settings.p2p_peer_registry_ttl,
+      cleanupIntervalMs: settings.p2p_peer_registry_cleanup_interval,
+      fullStoragePenaltyMs: settings.p2p_full_storage_penalty_duration,
     },
   );
 }

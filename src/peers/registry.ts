@@ -3,6 +3,7 @@
 // kept apart, so that authors cannot evict peers.
 
 import type { BlockHash, PeerId } from '../domain/ids.ts';
+import type { Storage } from '../domain/node-status.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -37,7 +38,7 @@ export interface RegisteredPeer {
   readonly services: bigint | undefined;
   readonly clientName: string | undefined;
   /** Whether it serves all blocks or only recent ones, as last claimed. */
-  readonly storage: 'full' | 'pruned' | undefined;
+  readonly storage: Storage | undefined;
 }
 
 /** New facts about a peer; absent fields keep their value. */
@@ -48,7 +49,7 @@ export interface PeerPatch {
   readonly userAgent?: string;
   readonly services?: bigint;
   readonly clientName?: string;
-  readonly storage?: 'full' | 'pruned' | undefined;
+  readonly storage?: Storage | undefined;
 }
 
 type Entry = { -readonly [K in keyof RegisteredPeer]: RegisteredPeer[K] } & { heardMs: number };

@@ -2,6 +2,7 @@
 
 import type { BanEntry, Explanation } from '../domain/ban.ts';
 import type { BlockHash, Hash, PeerId } from '../domain/ids.ts';
+import type { Storage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { BanReason } from '../domain/offence.ts';
 import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
@@ -70,7 +71,7 @@ export interface KnownPeer {
   readonly dataHubUrl: string | undefined;
   readonly clientName: string | undefined;
   /** As claimed; undefined for a full node during its penalty for an incomplete block. */
-  readonly storage: 'full' | 'pruned' | undefined;
+  readonly storage: Storage | undefined;
   readonly banScore: number;
   readonly isBanned: boolean;
   /** That of a new peer when there was no experience yet. */

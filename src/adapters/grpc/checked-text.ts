@@ -20,5 +20,8 @@ export function checkedText(field: string, text: string): string {
 export function checkedHash(field: string, text: string): Hash {
   const hash = parseHash(checkedText(field, text));
   if (hash !== undefined) return hash;
-  throw new P2PError('INPUT_INVALID', `invalid ${field} ${JSON.stringify(text.slice(0, 128))} (expected 64 hex digits)`);
+  throw new P2PError(
+    'INPUT_INVALID',
+    `invalid ${field} ${JSON.stringify(text.slice(0, 128))} (expected 64 hex digits)`,
+  );
 }
