@@ -8,7 +8,7 @@ import type { Libp2pNodeOptions } from '../../src/adapters/libp2p/node-options.t
 import type { GossipMessage } from '../../src/ports/p2p-node.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { type BusPeer, busTopics, GoBus, type GoBusOptions } from '../support/go-bus.ts';
-import { ADDRESS_PROTOCOL, ADDRESS_PROTOCOL_2, GoScored, type GoScoredOptions } from '../support/go-scored.ts';
+import { ADDRESS_1_0, ADDRESS_1_1, GoScored, type GoScoredOptions } from '../support/go-scored.ts';
 import { addressOf, BUS, makeNode } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -141,15 +141,15 @@ describe('the address protocol with Go peers', () => {
       {},
       { readOnce: true },
       { halfClose: true },
-      { halfClose: true, protocols: [ADDRESS_PROTOCOL_2, ADDRESS_PROTOCOL] },
+      { halfClose: true, protocols: [ADDRESS_1_1, ADDRESS_1_0] },
     ])
       expect(await ask(how)).toMatchObject({ text: known, error: '' });
     expect(await ask({ text: 'nobody', halfClose: true })).toMatchObject({ text: '' });
   });
 
   test.each([
-    ['1.1.0', [ADDRESS_PROTOCOL_2, ADDRESS_PROTOCOL], true],
-    ['1.0.0', [ADDRESS_PROTOCOL], false],
+    ['1.1.0', [ADDRESS_1_1, ADDRESS_1_0], true],
+    ['1.0.0', [ADDRESS_1_0], false],
   ] as const)(
     'of version %s tells us where an author is, and we connect to it',
     async (_version, protocols, readToEnd) => {
