@@ -6,6 +6,7 @@ import type { BlockAnnouncement } from '../domain/announcement.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { Settings } from '../settings/load.ts';
+import { ClaimsPolicy } from '../sync/claims-policy.ts';
 import { SyncManager } from '../sync/sync-manager.ts';
 import type { Core } from './core.ts';
 import type { Peers } from './create-peers.ts';
@@ -20,22 +21,30 @@ export interface SyncDependencies extends Core {
 export function createSync(settings: Settings, deps: SyncDependencies): SyncManager {
   const { bans, blockProducer, peers } = deps;
   const { registry, syncRow } = peers;
-  const sync = new SyncManager(
+  const forcedPeer = settings.p2p_force_sync_peer as PeerId | undefined;
+  const policy = new ClaimsPolicy(
     {
       ...deps,
       candidates: () => registry.connectedList().map(syncRow),
-      connectedCount: () => registry.connectedList().length,
-      publishBlock: (announcement) => blockProducer.publish(announcement),
       penalizeFailure: (peerId: PeerId) => {
         const facts = { topic: '', hash: undefined };
         bans.addScore(peerId, 'catch_up_failure', { role: 'author', rule: 'peer_failure', ...facts });
         bans.noteAtHost(registry.get(peerId)?.dataHubUrl ?? '', 'catch_up_failure', facts);
       },
     },
+    { forcedPeer },
+  );
+  const sync = new SyncManager(
+    {
+      ...deps,
+      policy,
+      connectedCount: () => registry.connectedList().length,
+      publishBlock: (announcement) => blockProducer.publish(announcement),
+    },
     {
       minPeers: settings.p2p_min_peers_for_sync,
       maxWaitMs: settings.p2p_max_wait_for_min_peers,
-      forcedPeer: settings.p2p_force_sync_peer as PeerId | undefined,
+      hasForcedPeer: forcedPeer !== undefined,
       hasBootstrap: settings.p2p_bootstrap_addresses.length > 0,
     },
   );

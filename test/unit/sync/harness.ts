@@ -4,6 +4,7 @@ import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
 import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
+import { ClaimsPolicy } from '../../../src/sync/claims-policy.ts';
 import { SyncManager, type SyncManagerOptions } from '../../../src/sync/sync-manager.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { tracked } from '../../fakes/tracked.ts';
@@ -81,10 +82,20 @@ export interface Trigger {
   readonly peerId: PeerId;
 }
 
-const OPTIONS: SyncManagerOptions = { minPeers: 0, maxWaitMs: 20_000, forcedPeer: undefined, hasBootstrap: true };
+export interface Options extends SyncManagerOptions {
+  readonly forcedPeer: PeerId | undefined;
+}
+
+const OPTIONS: Omit<Options, 'hasForcedPeer'> = {
+  minPeers: 0,
+  maxWaitMs: 20_000,
+  forcedPeer: undefined,
+  hasBootstrap: true,
+};
 
 /** Timers and time must be vitest's fakes. */
-export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncManagerOptions> = {}) {
+export function setUp(rows: readonly SyncPeerRow[] = [], changes: Partial<Options> = {}) {
+  const { forcedPeer, ...options } = { ...OPTIONS, ...changes };
   const peers = new Map(rows.map((each) => [each.peerId as string, each]));
   const blockchain = new FakeBlockchain();
   const tracker = tracked(blockchain);
@@ -97,7 +108,15 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
   const log = recordingLogger();
   const manager = new SyncManager(
     {
-      candidates: () => [...peers.values()],
+      policy: new ClaimsPolicy(
+        {
+          candidates: () => [...peers.values()],
+          penalizeFailure: (peerId) => void penalized.push(peerId),
+          clock: systemClock,
+          random: () => 0,
+        },
+        { forcedPeer },
+      ),
       chain: {
         recentFsmState: (maxAgeMs) => tracker.recentFsmState(maxAgeMs),
         recentBestHeader: (maxAgeMs) => {
@@ -114,14 +133,12 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
         },
       },
       publishBlock: (announcement) => void published.push(announcement),
-      penalizeFailure: (peerId) => void penalized.push(peerId),
       connectedCount: () => peers.size,
       clock: systemClock,
-      random: () => 0,
       log,
       metrics,
     },
-    { ...OPTIONS, ...options },
+    { ...options, hasForcedPeer: forcedPeer !== undefined },
   );
   return {
     manager,
