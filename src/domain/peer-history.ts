@@ -60,5 +60,10 @@ export type PeerEvent =
   | { readonly type: 'valid_block'; readonly responseMs: number | undefined }
   | { readonly type: 'valid_subtree'; readonly responseMs: number | undefined }
   | { readonly type: 'valid_headers'; readonly responseMs: number | undefined }
-  | { readonly type: 'validated_progress'; readonly height: number; readonly hash: BlockHash; readonly chainWork: bigint }
+  | {
+      readonly type: 'validated_progress';
+      readonly height: number;
+      readonly hash: BlockHash;
+      readonly chainWork: bigint;
+    }
   | { readonly type: 'bytes_downloaded'; readonly bytes: bigint };
