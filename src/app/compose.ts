@@ -22,7 +22,7 @@ import { nodesOf, topicNamesOf } from '../ports/network.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
-import { wireChoice } from '../settings/wire.ts';
+import { speaks, wireChoice } from '../settings/wire.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers } from './create-announcers.ts';
@@ -116,7 +116,11 @@ async function openFoundation(settings: Settings, options: AppOptions, log: Logg
 
   const waiting = createWaitingHttp(settings, core);
   const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder, process.cwd()];
-  const identity = { privateKey: settings.p2p_private_key, keyFileFolders };
+  const identity = {
+    privateKey: settings.p2p_private_key,
+    keyFileFolders,
+    ...(speaks(settings, 'message-bus') ? { busKeyFolder: settings.p2p_peer_cache_dir || dataFolder } : {}),
+  };
   const privateKey = await patiently(() => loadIdentity({ blockchain, log }, identity), { log, waiting }, signal);
 
   const services = createValidationClients(settings, core);
