@@ -2,6 +2,7 @@
 // a peer comes before what the peer claims, and claims that nothing confirms are tried a few at a time.
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerHistory } from '../domain/peer-history.ts';
+import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputation.ts';
 import { heightOf, type SyncPeerRow } from './choose-sync-peer.ts';
 import type { Fitness, FitPeer, SyncRound, Unfitness, WhyNobody } from './sync-policy.ts';
 
@@ -45,10 +46,6 @@ export type WorkChoice =
   /** With the URLs to check. */
   | { readonly outcome: 'nobody'; readonly why: 'awaiting_check'; readonly urls: readonly string[] };
 
-/** Below it no peer is synced from (today.md, "Bans and reputation"). */
-export const MIN_REPUTATION = 20;
-/** Reputation of a peer without a history. */
-const FIRST_REPUTATION = 50;
 const TRY_AGAIN_MS = 60_000;
 /** Peers that differ by less are equally good (today.md, "Sync"). */
 const BAND = { reputation: 5, score: 5, responseMs: 25, responseShare: 0.25 };
@@ -81,7 +78,7 @@ export function workFitnessOf(row: WorkCandidate, view: WorkView): Fitness {
   if (row.dataHubUrl === undefined || row.dataHubUrl === '') return no('no_datahub');
   if (!isAhead(row, view))
     return no(row.claimed?.hash === undefined && !row.history?.validated ? 'no_best_hash' : 'not_ahead');
-  if (reputationOf(row) < MIN_REPUTATION) return no('low_reputation');
+  if (reputationOf(row) < BAD_REPUTATION) return no('low_reputation');
   if (row.triedMs !== undefined && view.nowMs - row.triedMs < TRY_AGAIN_MS) return no('cooling_down');
   if (row.dataHubHealth === 'unhealthy') return no('datahub_unhealthy');
   return { isFit: true, peer: fitPeer(row, view) };
@@ -102,7 +99,7 @@ export function validatedWorkOf({ history }: WorkPeerRow, view: WorkView): bigin
 }
 
 export function reputationOf({ history }: WorkPeerRow): number {
-  return history?.reputation ?? FIRST_REPUTATION;
+  return history?.reputation ?? NEUTRAL_REPUTATION;
 }
 
 /** The peer as the session needs it: what to fetch is its best block, or the validated one when that is higher. */

@@ -2,6 +2,7 @@
 // recorded in its history, from which its reputation follows; it costs no points of the ban score.
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerEvent } from '../domain/peer-history.ts';
+import { BAD_REPUTATION } from '../peers/histories/reputation.ts';
 import type { FsmState } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
@@ -10,7 +11,6 @@ import {
   chooseByWork,
   fitPeer,
   isAhead,
-  MIN_REPUTATION,
   reputationOf,
   validatedWorkOf,
   type WorkCandidate,
@@ -121,7 +121,7 @@ export class WorkPolicy implements SyncPolicy {
         stillMs: course.stillMs(round.nowMs),
         hasBetter: candidates.some((each) => isBetter(each, row, view)),
       },
-      { ...this.options, minReputation: MIN_REPUTATION },
+      { ...this.options, minReputation: BAD_REPUTATION },
     );
   }
 

@@ -1,39 +1,12 @@
 // Experiences with peers in memory: what was recorded can be read back, and a test sets a peer's history as it likes.
 import type { PeerId } from '../../src/domain/ids.ts';
 import type { PeerEvent, PeerHistory } from '../../src/domain/peer-history.ts';
+import { newHistory } from '../../src/peers/histories/after-event.ts';
 import type { PeerHistories } from '../../src/ports/peer-histories.ts';
 
 /** A history of nothing, with changes. */
 export function historyWith(name: string, changes: Partial<PeerHistory> = {}): PeerHistory {
-  return {
-    id: name as PeerId,
-    attempts: 0,
-    successes: 0,
-    failures: 0,
-    malicious: 0,
-    lastAttemptMs: undefined,
-    lastSuccessMs: undefined,
-    lastFailureMs: undefined,
-    reputation: 50,
-    avgResponseMs: 0,
-    catchupAttempts: 0,
-    catchupSuccesses: 0,
-    catchupFailures: 0,
-    lastCatchupError: '',
-    lastCatchupErrorMs: undefined,
-    blocksReceived: 0,
-    subtreesReceived: 0,
-    transactionsReceived: 0,
-    lastBlockMs: undefined,
-    bytesReceived: 0n,
-    validated: undefined,
-    syncAttempts: 0,
-    lastSyncAttemptMs: undefined,
-    resets: 0,
-    lastResetMs: undefined,
-    fullStoragePenaltyUntilMs: undefined,
-    ...changes,
-  };
+  return { ...newHistory(name as PeerId), ...changes };
 }
 
 export class FakeHistories implements Pick<PeerHistories, 'record' | 'reconsider' | 'clearSyncAttempts'> {
