@@ -17,8 +17,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 )
 
-var topicNames = []string{"block", "subtree", "rejected_tx", "node_status"}
-
 var errNoBootstrap = errors.New("no bootstrap peers: the client would dial the public IPFS peers (a dead loopback address will do)")
 
 type busArgs struct {
@@ -33,12 +31,14 @@ type busArgs struct {
 	ProtocolVersion string   `json:"protocolVersion"` // default: the network's
 	PeerCacheFile   string   `json:"peerCacheFile"`   // none: no cache
 	Discard         bool     `json:"discard"`         // count what is received, keep nothing
+	Queues          int      `json:"queues"`          // 0: the library's own
 }
 
 // busClient is what mode bus has besides a node.
 type busClient struct {
 	client bus.Client
-	prefix string
+	topics []string // of the network
+	queues int
 	muted  *mutedLog
 }
 
@@ -48,7 +48,7 @@ var busHandlers = handlersOf(map[string]handler{
 	"mutedAuthors": handleMutedAuthors,
 })
 
-func newBus(_ context.Context, raw json.RawMessage) (*node, error) {
+func newBus(raw json.RawMessage) (*node, error) {
 	args, err := parse[busArgs](raw)
 	if err != nil {
 		return nil, err
@@ -70,12 +70,14 @@ func newBus(_ context.Context, raw json.RawMessage) (*node, error) {
 		return nil, err
 	}
 	n := &node{handlers: busHandlers, inbox: newInbox(args.Discard), jobs: &publishJobs{}, publish: client.Publish}
-	n.bus = &busClient{client: client, prefix: "teranode/bitcoin/1.0.0/" + args.Network + "-", muted: muted}
+	n.bus = &busClient{client: client, topics: topicsOf(args.Network), queues: args.Queues, muted: muted}
 	if n.host, err = field[host.Host](client, "host"); err != nil {
 		return nil, err
 	}
-	n.pubsub, err = field[*pubsub.PubSub](client, "pubsub")
-	return n, err
+	if n.pubsub, err = field[*pubsub.PubSub](client, "pubsub"); err != nil || args.Queues == 0 {
+		return n, err
+	}
+	return n, widenQueues(n.pubsub, args.Queues)
 }
 
 func busConfig(args busArgs) (bus.Config, error) {
@@ -92,7 +94,7 @@ func busConfig(args busArgs) (bus.Config, error) {
 		args.AnnounceAddrs = []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", args.Port)}
 	}
 	if args.ProtocolVersion == "" {
-		args.ProtocolVersion = "/teranode/bitcoin/" + args.Network + "/1.0.0"
+		args.ProtocolVersion = protocolVersion(args.Network)
 	}
 	return bus.Config{
 		Name: args.Name, PrivateKey: key, Port: args.Port, AnnounceAddrs: args.AnnounceAddrs, BootstrapPeers: args.BootstrapPeers,
@@ -159,9 +161,7 @@ func handleSubscribe(ctx context.Context, n *node, raw json.RawMessage) (any, er
 		return nil, err
 	}
 	if args.Topics == nil {
-		for _, name := range topicNames {
-			args.Topics = append(args.Topics, n.bus.prefix+name)
-		}
+		args.Topics = n.bus.topics
 	}
 	for _, topic := range args.Topics {
 		if slices.Contains(n.pubsub.GetTopics(), topic) {
@@ -174,15 +174,27 @@ func handleSubscribe(ctx context.Context, n *node, raw json.RawMessage) (any, er
 			}
 		}()
 	}
+	if err := n.awaitJoined(ctx, args.Topics); err != nil || n.bus.queues == 0 {
+		return args.Topics, err
+	}
+	for _, topic := range args.Topics {
+		if err := widenSubscription(n.pubsub, topic, n.host.ID(), n.bus.queues); err != nil {
+			return nil, err
+		}
+	}
+	return args.Topics, nil
+}
+
+func (n *node) awaitJoined(ctx context.Context, topics []string) error {
 	ctx, cancel := context.WithTimeout(ctx, loopTimeout)
 	defer cancel()
 	for ; ; time.Sleep(time.Millisecond) {
 		joined := n.pubsub.GetTopics()
-		if !slices.ContainsFunc(args.Topics, func(topic string) bool { return !slices.Contains(joined, topic) }) {
-			return args.Topics, nil
+		if !slices.ContainsFunc(topics, func(topic string) bool { return !slices.Contains(joined, topic) }) {
+			return nil
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("joined only %v", joined)
+			return fmt.Errorf("joined only %v", joined)
 		}
 	}
 }
