@@ -1,5 +1,5 @@
-// What this node knows of its peers: the registry, the health of their DataHubs, the experiences with them, and how each
-// stands for the choice of a sync peer. Also our own DataHub URL.
+// What this node knows of its peers: the registry, the health of their DataHubs, the experiences with them, and how
+// each stands for the choice of a sync peer. Also our own DataHub URL.
 import { join } from 'node:path';
 import { BEST_HEADER_CHECK, genesisBlockCheck, HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
 import type { BanService } from '../bans/service.ts';

@@ -1,5 +1,6 @@
-// Which peer to sync from by the rules of wire.md: a snapshot in, a decision out, so that every rule can be tested without a network. A peer's
-// claim is believed until it is disproved or an attempt to sync from the peer fails: then all other peers come first.
+// Which peer to sync from by the rules of wire.md: a snapshot in, a decision out, so that every rule can be tested
+// without a network. A peer's claim is believed until it is disproved or an attempt to sync from the peer fails: then
+// all other peers come first.
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { Choice, Fitness, FitPeer, Unfitness, WhyNobody } from './sync-policy.ts';
 

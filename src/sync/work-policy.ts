@@ -109,7 +109,8 @@ export class WorkPolicy implements SyncPolicy {
     const isForced = peerId === this.options.forcedPeer;
     const standing = standingOf(row, view, isForced);
     if (standing === 'ahead') session.peer = fitPeer(row, view);
-    const course = this.course ?? new WorkCourse(row.history, round);
+    this.course ??= new WorkCourse(row.history, round);
+    const { course } = this;
     course.saw(row.history, isItsCatchUp, round);
     return endByWork(
       {
@@ -169,6 +170,7 @@ export class WorkPolicy implements SyncPolicy {
     const nowMs = this.deps.clock.monotonic();
     const hasFailed = !GOOD_ENDS.has(reason);
     this.previous = { peerId, hasFailed };
+    this.course = undefined;
     if (session.hasDelivered) this.attempts.delivered(peerId);
     if (reason === 'level' && session.hasProgressed) this.window.reset();
     if (reason === 'failed') this.failed(peerId, nowMs);
