@@ -40,6 +40,7 @@ import { createSync } from './create-sync.ts';
 import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
 import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
+import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
 import { summedMetrics } from './summed-metrics.ts';
@@ -50,6 +51,8 @@ export interface AppOptions extends OwnNetworks {
   readonly log?: Logger;
   /** Settings as HTTP shows them; default none. */
   readonly effective?: LoadedSettings['effective'];
+  /** What to log about settings that change nothing; default none. */
+  readonly notices?: LoadedSettings['notices'];
   /** Gives up waiting for the blockchain service. */
   readonly signal?: AbortSignal;
   /**
@@ -136,6 +139,7 @@ function createApp(settings: Settings, options: AppOptions, foundation: Foundati
   const { log, metrics, memoryBroker } = core;
   const wire = wireChoice(settings);
   log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
+  logNotices(log, options.notices);
   const rooms = createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);

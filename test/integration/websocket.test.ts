@@ -246,6 +246,16 @@ describe('admission', () => {
     await expect.poll(async () => (await ask(address, upgradeText(address))).status, { timeout: 15_000 }).toBe(101);
   });
 
+  test('clients of trusted ranges have no limit per address and count in the limit of all', async () => {
+    const limits = { maxClients: 4, maxPerAddress: 1, unlimitedRanges: ['127.0.0.0/31', '::1/128'] };
+    const { address } = await serveHttp({ webSocket: { ...limits, bufferFrames: 100 } });
+    const open = async (from: string) => await RawWebSocket.open(address, { from });
+    await open('127.0.0.2');
+    await expect(open('127.0.0.2')).rejects.toThrow('upgrade refused: 429');
+    for (let i = 0; i < 3; i += 1) await open('127.0.0.1');
+    await expect(open('127.0.0.1')).rejects.toThrow('upgrade refused: 503');
+  });
+
   test('the server sends protocol pings, which a reading client answers', async () => {
     const options = { webSocket: { maxClients: 2, bufferFrames: 100, times: { pingMs: 50, checkMs: 20 } } };
     const { address } = await serveHttp(options);

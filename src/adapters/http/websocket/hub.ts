@@ -29,6 +29,8 @@ export interface WebSocketOptions {
   readonly maxClients: number;
   /** Per address; further upgrades are refused with 429. Default: `maxClients`. */
   readonly maxPerAddress?: number;
+  /** Address ranges such as 10.0.0.0/8, without a limit per address. Default: none. */
+  readonly unlimitedRanges?: readonly string[];
   /** Frames queued for a slow client, of up to one KiB each; then the oldest are dropped. */
   readonly bufferFrames: number;
   readonly times?: Partial<HubTimes>;
@@ -104,7 +106,8 @@ export class WebSocketHub {
     this.sources = deps.sources;
     this.maxClients = options.maxClients;
     this.maxPerAddress = options.maxPerAddress ?? options.maxClients;
-    this.slots = new WsSlots({ max: this.maxClients, maxPerAddress: this.maxPerAddress });
+    const { unlimitedRanges = [] } = options;
+    this.slots = new WsSlots({ max: this.maxClients, maxPerAddress: this.maxPerAddress, unlimitedRanges });
     this.bufferFrames = options.bufferFrames;
     this.pingBytes = options.pingBytes ?? PING_BYTES;
     this.times = { ...TIMES, ...options.times };
