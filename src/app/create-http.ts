@@ -11,6 +11,7 @@ import type { AdminApi } from '../ports/admin-api.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { Settings } from '../settings/load.ts';
 import { webSocketLimits } from '../settings/websocket-limits.ts';
+import { wireNames } from '../settings/wire.ts';
 import type { Core } from './core.ts';
 import type { Waiting } from './create-services.ts';
 import { type Health, reportOf } from './health/health.ts';
@@ -43,6 +44,7 @@ export function createHttp(settings: Settings, deps: HttpDependencies): Http {
       webSocketOrigins: settings.p2p_ws_origins,
       webSocket: {
         ...webSocketLimits(settings),
+        wires: wireNames(settings),
         bufferFrames: settings.p2p_ws_buffer_frames,
       },
     },
