@@ -208,7 +208,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const announcers = createAnnouncers(settings, { ...shared, ...services, sync, publisher });
   const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
   const consumers = createReportConsumers(settings, core);
-  const reports = createReports({ ...shared, consumers, gossip, publisher });
+  const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
     ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
