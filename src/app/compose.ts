@@ -13,6 +13,7 @@ import { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { Notification } from '../domain/notification.ts';
 import { buildVersion } from '../lib/version.ts';
+import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import { systemClock } from '../ports/clock.ts';
@@ -22,12 +23,12 @@ import { nodesOf, topicNamesOf } from '../ports/network.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
-import { wireChoice } from '../settings/wire.ts';
+import { speaks, wireChoice } from '../settings/wire.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
-import { createGossip } from './create-gossip.ts';
+import { createGossip, dataHubUrlRules } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
 import { createHttp, createWaitingHttp, ownHttpUrl } from './create-http.ts';
@@ -119,7 +120,11 @@ async function openFoundation(settings: Settings, options: AppOptions, log: Logg
 
   const waiting = createWaitingHttp(settings, core);
   const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder, process.cwd()];
-  const identity = { privateKey: settings.p2p_private_key, keyFileFolders };
+  const identity = {
+    privateKey: settings.p2p_private_key,
+    keyFileFolders,
+    ...(speaks(settings, 'message-bus') ? { busKeyFolder: settings.p2p_peer_cache_dir || dataFolder } : {}),
+  };
   const privateKey = await patiently(() => loadIdentity({ blockchain, log }, identity), { log, waiting }, signal);
 
   const services = createValidationClients(settings, core);
@@ -148,6 +153,11 @@ function createApp(settings: Settings, options: AppOptions, foundation: Foundati
   const running = () => ({
     peerId: ownId,
     listenAddresses: nodes.listenAddresses(),
+    networks: rooms.networks.map(({ wire, topicPrefix, node }) => ({
+      wire: wire.name,
+      topicPrefix,
+      listenAddresses: node.listenAddresses(),
+    })),
     httpAddress: http.address(),
     grpcAddress: grpc.address(),
   });
@@ -196,7 +206,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const recent = new Recent(notifications);
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
-  const peers = createPeers({ ...core, nodes, bans, chain, prober });
+  const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder });
   const { registry } = peers;
 
   const { blockProducer, subtreeProducer } = options;
@@ -224,9 +234,13 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
   const { nodes, networks, ownId, dataHubUrl, chain, peers, producers, consumers, announcers, notifications } = rooms;
   const liveness = new Liveness({ ...core, pipelines: () => nodes.gossipProgress() });
   const health = new Health({ ...core, ...services, blockchain, chain, liveness, producers, reports: consumers });
+  const dataHubUrlFault = dataHubUrlCheck(dataHubUrlRules(settings));
   const admin = createAdminApi({
+    ...core,
     ...rooms,
     ...peers,
+    isUsableUrl: (url) => dataHubUrlFault(url) === undefined,
+    acceptsAnyReason: speaks(settings, 'message-bus'),
     node: nodes,
     topicNames: () => networks.flatMap(({ topics }) => Object.values(topics)),
     isWhitelisted: whitelist(settings),
@@ -251,11 +265,15 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   const { gossip, reports, announcers } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
+  const greets = (node: P2PNode) =>
+    networks.some(({ node: of, topics }) => of === node && topics.handshake !== undefined);
+  const handlerOf = (node: P2PNode) => (greets(node) ? handshake?.streamHandler : undefined);
   return [
     part('liveness', health, INSTANT_MS),
     // From here on health checks are answered, so that the process can be watched while it waits.
     part('HTTP', http, 250),
     part('bans', bans, 500),
+    part('peer histories', peers.histories, 70),
     part('gRPC', grpc, 300),
     part('wait for the FSM', { start: (signal) => blockchain.waitUntilFsmLeavesIdle(signal) }, INSTANT_MS),
     part('Kafka producers', { ...producers, stop: () => producers.stop(FLUSH_DEADLINE_MS) }, 1600),
@@ -265,12 +283,8 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('pipeline', gossip, INSTANT_MS),
     part('DataHub checks', peers.dataHubs, 150),
     part('registry', peers, INSTANT_MS),
-    part(
-      'nodes',
-      { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handshake.streamHandler, topicsOf) },
-      900,
-    ),
-    part('handshake', handshake, 250),
+    part('nodes', { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handlerOf, topicsOf) }, 900),
+    part('handshake', { start: () => handshake?.start(), stop: () => handshake?.stop() }, 250),
     part('sync', sync, INSTANT_MS),
     part('best block requests', announcers.bestBlockAsker, INSTANT_MS),
     part('node status', announcers.status, INSTANT_MS),
