@@ -264,7 +264,8 @@ export const storeUrl: SettingType<string> = {
 
 /** An Ed25519 key pair as hex. */
 export const privateKey: SettingType<string> = {
-  expects: '64 or 96 bytes in hex (128 or 192 digits): an Ed25519 seed followed by its public key',
+  expects:
+    '64 or 96 bytes in hex (128 or 192 digits): an Ed25519 seed followed by its public key; or 08011240 and 64 such bytes',
   parse: (value) => (isKeyPair(value) ? value : undefined),
   format: asIs,
 };

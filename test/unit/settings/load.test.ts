@@ -382,6 +382,8 @@ describe('defaults and bounds', () => {
     ['p2p_private_key', 'ab'.repeat(64)],
     ['p2p_private_key', `${KEY.slice(0, 64)}${'00'.repeat(32)}`],
     ['p2p_private_key', `${KEY}${'00'.repeat(32)}`],
+    ['p2p_private_key', `08011240${KEY.slice(0, 64)}${'00'.repeat(32)}`],
+    ['p2p_private_key', `08011241${KEY}`],
     ['p2p_http_address', 'localhost:99999'],
     ['p2p_enable_relay', 'yes'],
     ['p2p_conn_high_water', '0'],
@@ -415,6 +417,7 @@ describe('defaults and bounds', () => {
     ['p2p_conn_grace_period', '0s', 0],
     ['p2p_max_wait_for_min_peers', '0s', 0],
     ['p2p_private_key', KEY, KEY],
+    ['p2p_private_key', `08011240${KEY}`, `08011240${KEY}`],
     ['p2p_private_key', `${KEY}${KEY.slice(64)}`.toUpperCase(), `${KEY}${KEY.slice(64)}`.toUpperCase()],
     [
       'p2p_advertise_addresses',
@@ -467,6 +470,16 @@ describe('defaults and bounds', () => {
         }
         if (isTaken) expect(() => parseMultiaddr(advertiseMultiaddr(host + port, 1)).bytes).not.toThrow();
       }
+    for (const address of [
+      '/ip4/1.2.3.4/tcp/5',
+      '/ip6/2001:db8::1/tcp/5',
+      '/dns/x/tcp/5',
+      '/dns4/a.b/tcp/5',
+      '/dns6/_x/tcp/5',
+    ]) {
+      const { settings } = loadText(MINIMAL_SETTINGS, { p2p_advertise_addresses: address });
+      expect(settings.p2p_advertise_addresses.map((each) => advertiseMultiaddr(each, 1))).toEqual([address]);
+    }
   });
 
   test('rules between settings run when their own inputs are valid, so that all problems are reported at once', () => {
