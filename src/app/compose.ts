@@ -41,6 +41,7 @@ import { createSync } from './create-sync.ts';
 import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
 import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
+import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
 import { summedMetrics } from './summed-metrics.ts';
@@ -51,6 +52,8 @@ export interface AppOptions extends OwnNetworks {
   readonly log?: Logger;
   /** Settings as HTTP shows them; default none. */
   readonly effective?: LoadedSettings['effective'];
+  /** What to log about settings that change nothing; default none. */
+  readonly notices?: LoadedSettings['notices'];
   /** Gives up waiting for the blockchain service. */
   readonly signal?: AbortSignal;
   /**
@@ -141,6 +144,7 @@ function createApp(settings: Settings, options: AppOptions, foundation: Foundati
   const { log, metrics, memoryBroker } = core;
   const wire = wireChoice(settings);
   log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
+  logNotices(log, options.notices);
   const rooms = createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
@@ -214,7 +218,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const announcers = createAnnouncers(settings, { ...shared, ...services, sync, publisher });
   const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
   const consumers = createReportConsumers(settings, core);
-  const reports = createReports({ ...shared, consumers, gossip, publisher });
+  const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
     ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },

@@ -6,6 +6,10 @@ import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { Gossip } from '../gossip/attach.ts';
+import type { PeerRegistry } from '../peers/registry.ts';
+import type { PeerHistories } from '../ports/peer-histories.ts';
+import type { Settings } from '../settings/load.ts';
+import { speaks } from '../settings/wire.ts';
 import type { Core } from './core.ts';
 import type { ReportConsumers } from './create-kafka.ts';
 
@@ -15,6 +19,7 @@ export interface ReportSources extends Core {
   readonly bans: BanService;
   readonly chain: Pick<ChainTracker, 'isSyncing'>;
   readonly publisher: Publisher;
+  readonly peers: { readonly registry: Pick<PeerRegistry, 'list'>; readonly histories?: PeerHistories };
   readonly ownId: PeerId;
   readonly notify: (notification: Notification) => void;
 }
@@ -25,13 +30,15 @@ export interface Reports {
   stop(deadlineMs: number): Promise<void>;
 }
 
-export function createReports(deps: ReportSources): Reports {
-  const { consumers, gossip, bans, chain, publisher } = deps;
+export function createReports(settings: Settings, deps: ReportSources): Reports {
+  const { consumers, gossip, bans, chain, publisher, peers } = deps;
   const handlers = validationReports({
     ...deps,
     blocks: gossip.blocks,
     subtrees: gossip.subtrees,
     offences: bans,
+    dataHubs: () => peers.registry.list().map(({ id, dataHubUrl = '' }) => ({ author: id, dataHubUrl })),
+    histories: speaks(settings, 'message-bus') ? peers.histories : undefined,
     isSyncing: () => chain.isSyncing(),
     announce: (message) => publisher.publish({ kind: 'rejected_tx', message }),
   });

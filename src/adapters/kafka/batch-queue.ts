@@ -4,6 +4,7 @@ import { BoundedQueue } from '../../lib/bounded-queue.ts';
 
 export interface QueuedRecord {
   readonly value: Uint8Array;
+  readonly key: Buffer | undefined;
   /** Monotonic ms of `publish`. */
   readonly atMs: number;
 }
@@ -25,6 +26,10 @@ const MAX_BATCH_BYTES = 512 * 1024;
 /** What a queued record costs beside its bytes. */
 const RECORD_OVERHEAD_BYTES = 64;
 
+function sentBytes({ value, key }: QueuedRecord): number {
+  return value.byteLength + (key?.byteLength ?? 0);
+}
+
 export class BatchQueue {
   private readonly options: BatchQueueOptions;
   private readonly now: () => number;
@@ -42,7 +47,7 @@ export class BatchQueue {
     this.queue = new BoundedQueue({
       maxItems: options.maxMessages,
       maxBytes: options.maxBytes,
-      sizeOf: ({ value }) => value.byteLength + RECORD_OVERHEAD_BYTES,
+      sizeOf: (record) => sentBytes(record) + RECORD_OVERHEAD_BYTES,
       onDrop: dropped,
     });
   }
@@ -63,8 +68,8 @@ export class BatchQueue {
   }
 
   /** Queues a message. True when this may make a batch due. */
-  push(value: Uint8Array): boolean {
-    this.queue.push({ value, atMs: this.now() });
+  push(value: Uint8Array, key?: Buffer): boolean {
+    this.queue.push({ value, key, atMs: this.now() });
     // The batch in flight counts against the bound too.
     if (this.pending > this.options.maxMessages && this.queue.shift() !== undefined) this.dropped();
     return this.queue.length === 1 || this.isFull();
@@ -95,7 +100,7 @@ export class BatchQueue {
    * returned.
    */
   splitBatch(): QueuedRecord | undefined {
-    const bytes = this.sending.reduce((sum, { value }) => sum + value.byteLength, 0);
+    const bytes = this.sending.reduce((sum, record) => sum + sentBytes(record), 0);
     this.maxBatchBytes = Math.max(1, Math.floor(bytes / 2));
     const [first, ...others] = this.sending;
     if (others.length === 0) {
@@ -124,11 +129,10 @@ export class BatchQueue {
   private take(): QueuedRecord[] {
     const batch: QueuedRecord[] = [];
     let bytes = 0;
-    while (batch.length < MAX_BATCH_MESSAGES) {
-      bytes += this.queue.at(0)?.value.byteLength ?? 0;
-      if (batch.length > 0 && bytes > this.maxBatchBytes) break;
-      const next = this.queue.shift();
-      if (next === undefined) break;
+    for (let next = this.queue.at(0); next !== undefined; next = this.queue.at(0)) {
+      bytes += sentBytes(next);
+      if (batch.length === MAX_BATCH_MESSAGES || (batch.length > 0 && bytes > this.maxBatchBytes)) break;
+      this.queue.shift();
       batch.push(next);
     }
     return batch;

@@ -23,6 +23,8 @@ import { ensureTopic } from './topic-admin.ts';
 
 export interface KafkaProducerOptions<T> extends KafkaConnection {
   readonly encode: (value: T) => Uint8Array;
+  /** Key of a record, which decides its partition. Default: none; the partitions take turns. */
+  readonly keyOf?: (value: T) => string;
   /** `kafka_queue_max_messages`: accepted and not yet acknowledged. */
   readonly maxMessages: number;
   /** `kafka_queue_max_bytes`. */
@@ -79,8 +81,9 @@ export class KafkaProducer<T> implements Producer<T> {
   }
 
   publish(value: T): void {
+    const { encode, keyOf } = this.options;
     if (this.stopping !== undefined) this.dropped('stopped');
-    else if (this.queue.push(this.options.encode(value))) this.wake?.();
+    else if (this.queue.push(encode(value), keyOf && Buffer.from(keyOf(value)))) this.wake?.();
   }
 
   /** Messages accepted and not yet acknowledged by the broker. */
@@ -157,9 +160,10 @@ export class KafkaProducer<T> implements Producer<T> {
       idempotent: true,
       autocreateTopics: false,
     });
-    const messages = batch.map(({ value }) => ({
+    const messages = batch.map(({ value, key }) => ({
       topic: this.topic,
       value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+      ...(key === undefined ? {} : { key }),
     }));
     const { client } = this;
     try {

@@ -1,6 +1,6 @@
-// Handles the reports of our own validation from Kafka: penalizes the author of an invalid block or subtree, never
-// whoever claims a URL, and announces our own rejected transactions to the network.
-
+// Handles the reports of our own validation from Kafka: penalizes the peer that an invalid block or subtree came from,
+// and announces our own rejected transactions to the network.
+import { LRUCache } from 'lru-cache';
 import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { Notification } from '../../domain/notification.ts';
 import type { OffenceRecorder } from '../../domain/offence.ts';
@@ -8,16 +8,21 @@ import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from 
 import type { Clock } from '../../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type { PublishOutcome } from '../../ports/p2p-node.ts';
+import type { PeerHistories } from '../../ports/peer-histories.ts';
 import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
-import { type AttributionView, blockPenalty, type Penalty, subtreePenalty } from './penalty.ts';
+import { type AttributionView, type BlameView, blockPenalty, subtreePenalty } from './penalty.ts';
 
 export interface ReportDependencies {
   readonly blocks: AttributionView;
   readonly subtrees: AttributionView;
   readonly offences: OffenceRecorder;
+  /** The DataHubs that peers have, as they say. */
+  readonly dataHubs: BlameView['dataHubs'];
+  /** On message-bus: an invalid subtree is a failure of its peer, which costs reputation. Absent: it costs points. */
+  readonly histories: Pick<PeerHistories, 'record'> | undefined;
   /** The last known state: asking the service for each report would lose the reports read while it is down. */
   readonly isSyncing: () => boolean;
   readonly ownId: PeerId;
@@ -32,7 +37,21 @@ export interface ReportDependencies {
 
 type Kind = 'invalid_block' | 'invalid_subtree' | 'rejected_tx';
 /** What a report led to; a closed set, the values of a metric's label. */
-type Outcome = 'charged' | 'announced' | 'unattributed' | 'ambiguous' | 'own' | 'not_ours' | 'busy' | 'undecodable';
+type Outcome =
+  | 'charged'
+  | 'failure_recorded'
+  | 'repeated'
+  | 'announced'
+  | 'unattributed'
+  | 'ambiguous'
+  | 'own'
+  | 'not_ours'
+  | 'busy'
+  | 'undecodable';
+
+/** A block and its author cost points once in this time, however often the block is reported. */
+const REPEAT_MS = 10 * 60_000;
+const MAX_REMEMBERED = 10_000;
 
 /** At six bytes per escaped character, a message stays below the 16 KiB that nodes like this one accept. */
 const MAX_REASON_CHARS = 2500;
@@ -50,9 +69,10 @@ export function validationReports(deps: ReportDependencies): ReportHandlers {
     'Reports of our own validation read from Kafka, by kind and outcome',
     ['kind', 'outcome'],
   );
+  const charged = chargedBlocks(deps);
   return {
     invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) =>
-      penalizeBlock(report, topic, deps),
+      penalizeBlock(report, topic, deps, charged),
     ),
     invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) =>
       penalizeSubtree(report, topic, deps),
@@ -81,26 +101,62 @@ function handler<T>(
   };
 }
 
-function penalizeBlock({ hash }: InvalidBlockReport, topic: string, deps: ReportDependencies): Outcome {
-  return penalize(blockPenalty(hash, deps.blocks, deps.ownId), 'invalid_block', hash, topic, deps);
+function penalizeBlock(
+  report: InvalidBlockReport,
+  topic: string,
+  deps: ReportDependencies,
+  charged: ChargedBlocks,
+): Outcome {
+  const { hash, peerUrl } = report;
+  noteAtHost(deps.offences, peerUrl, 'invalid_block', { topic, hash });
+  const penalty = blockPenalty(report, { ...deps, announced: deps.blocks });
+  if (penalty.outcome !== 'charged') return penalty.outcome;
+  const key = `${hash} ${penalty.author}`;
+  if (charged.has(key)) return 'repeated';
+  charged.set(key, true);
+  return addPoints(penalty.author, 'invalid_block', hash, topic, deps);
 }
 
-function penalizeSubtree({ hash, peerUrl }: InvalidSubtreeReport, topic: string, deps: ReportDependencies): Outcome {
+async function penalizeSubtree(
+  report: InvalidSubtreeReport,
+  topic: string,
+  deps: ReportDependencies,
+): Promise<Outcome> {
+  const { hash, peerUrl } = report;
+  const { histories } = deps;
   noteAtHost(deps.offences, peerUrl, 'invalid_subtree', { topic, hash });
-  const penalty = subtreePenalty(hash, peerUrl, deps.subtrees, deps.ownId);
-  return penalize(penalty, 'invalid_subtree', hash, topic, deps);
+  const penalty = subtreePenalty(report, { ...deps, announced: deps.subtrees }, histories !== undefined);
+  if (penalty.outcome !== 'charged') return penalty.outcome;
+  if (histories === undefined) return addPoints(penalty.author, 'invalid_subtree', hash, topic, deps);
+  await histories.record(penalty.author, { type: 'failure' });
+  return 'failure_recorded';
 }
 
-function penalize(
-  penalty: Penalty,
+function addPoints(
+  author: PeerId,
   reason: 'invalid_block' | 'invalid_subtree',
   hash: Hash,
   topic: string,
   { offences }: ReportDependencies,
 ): Outcome {
-  if (penalty.outcome === 'charged')
-    offences.addScore(penalty.author, reason, { role: 'author', rule: `${reason}_report`, topic, hash });
-  return penalty.outcome;
+  offences.addScore(author, reason, { role: 'author', rule: `${reason}_report`, topic, hash });
+  return 'charged';
+}
+
+type ChargedBlocks = LRUCache<string, true>;
+
+/** Pairs of a block and its author; the ones seen longest ago are evicted. */
+function chargedBlocks({ clock, metrics }: ReportDependencies): ChargedBlocks {
+  const charged: ChargedBlocks = new LRUCache({
+    max: MAX_REMEMBERED,
+    ttl: REPEAT_MS,
+    ttlResolution: 0,
+    perf: { now: () => clock.monotonic() },
+  });
+  const help = 'Entries that validation rules remember';
+  const gauge = { name: 'teranode_p2p_rule_entries', help, labels: { kind: 'invalid_block_report' } };
+  gaugeWithBound(metrics, gauge, () => charged.size, MAX_REMEMBERED);
+  return charged;
 }
 
 /** Transactions that a peer announced are not ours to announce. */

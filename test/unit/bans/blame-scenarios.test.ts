@@ -194,6 +194,8 @@ class Scenario {
       blocks,
       subtrees,
       offences: this.bans,
+      dataHubs: () => IDS.map((author, i) => ({ author, dataHubUrl: urlOf(i) })),
+      histories: undefined,
       isSyncing: () => false,
       ownId: OWN,
       announce: async () => 'published',
@@ -270,7 +272,7 @@ class Scenario {
     const authors = new Set(all.filter(({ content }) => content === chosen.content).map(({ author }) => author));
     const isHeld = this.heldOf(of, chosen.content).some(({ dataHubUrl }) => dataHubUrl === chosen.url);
     if (authors.size === 1 && isHeld) this.guilty.push({ author: chosen.author, kind: of });
-    const report = { hash, peerUrl: chosen.url, reason: 'invalid' };
+    const report = { hash, peerUrl: chosen.url, reason: 'invalid', peerId: '' };
     const at = { topic: `invalid-${of}s`, offset: 0n };
     const { invalidBlocks, invalidSubtrees } = this.reports;
     if (of === 'block') await invalidBlocks({ ...at, value: decodeKafkaInvalidBlock(encodeKafkaInvalidBlock(report)) });

@@ -10,6 +10,7 @@ import {
 } from '../../../src/adapters/kafka/codec.ts';
 import { validationReports } from '../../../src/bans/reports/validation-reports.ts';
 import type { Hash, PeerId } from '../../../src/domain/ids.ts';
+import type { PeerEvent } from '../../../src/domain/peer-history.ts';
 import type { RejectedTxReport } from '../../../src/domain/report.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
 import type { Decoded } from '../../../src/wire/fault.ts';
@@ -29,7 +30,18 @@ const TTL_MS = 60_000;
 
 type Announced = readonly [author: PeerId, dataHubUrl?: string];
 
-function setUp(announced: readonly Announced[] = [], isSyncing = false) {
+interface Circumstances {
+  readonly isSyncing?: boolean;
+  /** DataHubs as peers state them. */
+  readonly dataHubs?: readonly Announced[];
+  /** Whether experiences with peers are kept, as on message-bus. */
+  readonly hasHistories?: boolean;
+}
+
+function setUp(announced: readonly Announced[] = [], circumstances: Circumstances = {}) {
+  const { isSyncing = false, dataHubs = [], hasHistories = false } = circumstances;
+  const failures: unknown[] = [];
+  const histories = { record: async (peerId: PeerId, event: PeerEvent) => void failures.push([peerId, event]) };
   const clock = new FakeClock();
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
@@ -52,6 +64,8 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
         (facts.role === 'datahub' ? noted : charged).push({ subject, reason, ...facts });
       },
     },
+    dataHubs: () => dataHubs.map(([author, dataHubUrl = urlOf(author)]) => ({ author, dataHubUrl })),
+    histories: hasHistories ? histories : undefined,
     isSyncing: () => isSyncing,
     ownId: own,
     announce: async (message) => {
@@ -64,20 +78,30 @@ function setUp(announced: readonly Announced[] = [], isSyncing = false) {
     metrics,
   });
   const outcomes = (kind: string) =>
-    ['charged', 'announced', 'unattributed', 'ambiguous', 'own', 'not_ours', 'busy', 'undecodable'].filter(
-      (outcome) => metrics.count('teranode_p2p_reports_total', { kind, outcome }) > 0,
-    );
-  return { clock, log, metrics, handlers, charged, noted, published, outcomes, announce };
+    [
+      'charged',
+      'failure_recorded',
+      'repeated',
+      'announced',
+      'unattributed',
+      'ambiguous',
+      'own',
+      'not_ours',
+      'busy',
+      'undecodable',
+    ].filter((outcome) => metrics.count('teranode_p2p_reports_total', { kind, outcome }) > 0);
+  return { clock, log, metrics, handlers, charged, noted, failures, published, outcomes, announce };
 }
 
 const record = <T>(value: Decoded<T>, topic = 'reports') => ({ value, topic, offset: 7n });
-const block = (hash: string = HASH) =>
-  record(decodeKafkaInvalidBlock(encodeKafkaInvalidBlock({ hash: hash as Hash, reason: 'bad' })), 'invalid-blocks');
-const subtree = (peerUrl: string, hash: string = HASH) =>
-  record(
-    decodeKafkaInvalidSubtree(encodeKafkaInvalidSubtree({ hash: hash as Hash, peerUrl, reason: 'bad' })),
-    'invalid-subtrees',
-  );
+function block(hash: string = HASH, peerId = '', peerUrl = '') {
+  const bytes = encodeKafkaInvalidBlock({ hash: hash as Hash, reason: 'bad', peerId, peerUrl });
+  return record(decodeKafkaInvalidBlock(bytes), 'invalid-blocks');
+}
+function subtree(peerUrl: string, hash: string = HASH, peerId = '') {
+  const bytes = encodeKafkaInvalidSubtree({ hash: hash as Hash, peerUrl, reason: 'bad', peerId });
+  return record(decodeKafkaInvalidSubtree(bytes), 'invalid-subtrees');
+}
 
 function charge(subject: PeerId, reason: 'invalid_block' | 'invalid_subtree') {
   const topic = reason === 'invalid_block' ? 'invalid-blocks' : 'invalid-subtrees';
@@ -112,6 +136,36 @@ describe('an invalid block', () => {
     await handlers.invalidSubtrees(subtree(urlOf(honest)));
     expect(charged).toEqual([]);
     expect([outcomes('invalid_block'), outcomes('invalid_subtree')]).toEqual([['ambiguous'], ['ambiguous']]);
+  });
+
+  test.each<[string, Announced[], string, string, Announced[], PeerId | undefined, string]>([
+    ['names a peer: that peer, whoever announced it', [[honest], [third]], bad, '', [], bad, 'charged'],
+    ['names us', [[bad]], own, '', [], undefined, 'own'],
+    ['names a legacy peer: nobody', [[bad]], 'legacy:1.2.3.4:8333', urlOf(bad), [[bad]], undefined, 'unattributed'],
+    ['names a URL: the author who announced the block', [[bad]], '', urlOf(third), [[third]], bad, 'charged'],
+    ['names a URL and nobody announced it: its owner', [], '', `${urlOf(bad)}/`, [[honest], [bad]], bad, 'charged'],
+    ['names a URL of two owners', [], '', urlOf(bad), [[third, urlOf(bad)], [bad]], undefined, 'ambiguous'],
+    ['names a URL of nobody', [], '', urlOf(bad), [[honest]], undefined, 'unattributed'],
+  ])('whose report %s', async (_what, announced, peerId, peerUrl, dataHubs, subject, outcome) => {
+    const { handlers, charged, outcomes } = setUp(announced, { dataHubs });
+    await handlers.invalidBlocks(block(HASH, peerId, peerUrl));
+    expect(charged).toEqual(subject === undefined ? [] : charge(subject, 'invalid_block'));
+    expect(outcomes('invalid_block')).toEqual([outcome]);
+  });
+
+  test('costs its author points once in ten minutes, and another author points of its own', async () => {
+    const { handlers, charged, clock, outcomes, metrics } = setUp();
+    for (const author of [bad, bad, third, bad]) await handlers.invalidBlocks(block(HASH, author));
+    const once = [...charge(bad, 'invalid_block'), ...charge(third, 'invalid_block')];
+    expect(charged).toEqual(once);
+    expect(outcomes('invalid_block')).toEqual(['charged', 'repeated']);
+    expect(metrics.gaugeValue('teranode_p2p_rule_entries', { kind: 'invalid_block_report' })).toBe(2);
+    clock.advance(10 * 60_000 - 1);
+    await handlers.invalidBlocks(block(HASH, bad));
+    expect(charged).toEqual(once);
+    clock.advance(2);
+    await handlers.invalidBlocks(block(HASH, bad));
+    expect(charged).toEqual([...once, ...charge(bad, 'invalid_block')]);
   });
 
   test('penalizes nobody after the announcement was forgotten', async () => {
@@ -151,6 +205,31 @@ describe('an invalid subtree', () => {
     const once = subject === undefined ? [] : charge(subject, 'invalid_subtree');
     expect(charged).toEqual([...once, ...once]);
     expect(outcomes('invalid_subtree')).toEqual([outcome]);
+  });
+
+  test.each<[string, Announced[], string, string, Announced[], PeerId | undefined, string]>([
+    ['names a peer', [[honest]], bad, urlOf(third), [[third]], bad, 'failure_recorded'],
+    ['names us', [[bad]], own, '', [], undefined, 'own'],
+    ['names a URL that an announcement named', [[bad], [honest]], '', urlOf(bad), [], bad, 'failure_recorded'],
+    ['names the URL of a peer that did not announce it', [[honest]], '', urlOf(bad), [[bad]], bad, 'failure_recorded'],
+    ['names a URL of two owners', [], '', urlOf(bad), [[third, urlOf(bad)], [bad]], undefined, 'ambiguous'],
+    ['names a URL of nobody', [[honest]], '', urlOf(bad), [], undefined, 'unattributed'],
+    ['names nothing: the author who announced it', [[bad]], '', '', [[third]], bad, 'failure_recorded'],
+  ])(
+    'on message-bus costs reputation, not points, when its report %s',
+    async (_what, announced, peerId, peerUrl, dataHubs, subject, outcome) => {
+      const { handlers, charged, failures, outcomes } = setUp(announced, { dataHubs, hasHistories: true });
+      await handlers.invalidSubtrees(subtree(peerUrl, HASH, peerId));
+      expect(charged).toEqual([]);
+      expect(failures).toEqual(subject === undefined ? [] : [[subject, { type: 'failure' }]]);
+      expect(outcomes('invalid_subtree')).toEqual([outcome]);
+    },
+  );
+
+  test('costs points where no experiences are kept, also when its report names the peer', async () => {
+    const { handlers, charged, failures } = setUp([[honest]]);
+    await handlers.invalidSubtrees(subtree('', HASH, bad));
+    expect([charged, failures]).toEqual([charge(bad, 'invalid_subtree'), []]);
   });
 
   test('is recorded at the host from which it was fetched, once per report, in one form; at none without a URL', async () => {
@@ -229,7 +308,7 @@ describe('any report', () => {
   const names = Object.keys(KINDS) as (keyof typeof KINDS)[];
 
   test.each(names)('%s does nothing while the chain catches up or syncs', async (name) => {
-    const { handlers, charged, published, outcomes } = setUp([[bad]], true);
+    const { handlers, charged, published, outcomes } = setUp([[bad]], { isSyncing: true });
     await handlers[name](record({ ok: true, message: REPORT }));
     expect([charged, published]).toEqual([[], []]);
     expect(outcomes(KINDS[name])).toEqual(['busy']);
