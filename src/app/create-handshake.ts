@@ -30,7 +30,7 @@ export interface HandshakeSources extends Core {
 
 export function createHandshake(settings: Settings, deps: HandshakeSources): Handshake {
   const { bans, nodes, registry, sync } = deps;
-  const urlFault = dataHubUrlCheck(dataHubUrlRules(settings));
+  const urlFault = dataHubUrlCheck(dataHubUrlRules(settings, 'go-p2p'));
   const handshake = new Handshake(
     {
       ...deps,

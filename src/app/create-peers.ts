@@ -9,6 +9,7 @@ import { DataHubHealth } from '../peers/datahub/datahub-health.ts';
 import { PeerRegistry, type RegisteredPeer } from '../peers/registry.ts';
 import type { DataHubProber } from '../ports/datahub-prober.ts';
 import type { Settings } from '../settings/load.ts';
+import { allowsPrivateDataHubs, wireNames } from '../settings/wire.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import { syncPeerRow } from '../sync/sync-peer-row.ts';
 import { hashHeader } from '../wire/header.ts';
@@ -66,7 +67,7 @@ export function createDataHubProber(settings: Settings): DataHubProber {
     {},
     {
       genesisHash: hashHeader(NETWORKS[settings.network].genesisHeader),
-      allowsPrivate: settings.p2p_allow_private_datahubs,
+      allowsPrivate: allowsPrivateDataHubs(settings, wireNames(settings)[0]),
       userAgent: `teranode/bitcoin/${buildVersion().version}`,
     },
   );

@@ -12,7 +12,7 @@ import { type ResolveName, resolveByDns, resolveByMachine } from './name-resolve
 export interface HttpDataHubProberOptions {
   /** Hash of the genesis block, which every DataHub has. */
   readonly genesisHash: BlockHash;
-  /** `p2p_allow_private_datahubs`. */
+  /** Whether private addresses are requested. */
   readonly allowsPrivate: boolean;
   /** User agent of the requests. */
   readonly userAgent: string;

@@ -43,7 +43,8 @@ function setUp(options: Partial<PolicyOptions> = {}) {
     requiresHeader: false,
     authorRate: { perSecond: 1, burst: 2 },
     sourceRate: { perSecond: 1, burst: 3 },
-    dataHubUrls: { allowsPrivate: false, blacklist: ['bad.example.com'] },
+    dataHubUrls: () => ({ allowsPrivate: false, blacklist: ['bad.example.com'] }),
+    maxHeightLead: 10_000,
     maxTargetRatio: 16,
     ...options,
   };
