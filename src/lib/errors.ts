@@ -35,7 +35,8 @@ export const ERROR_CODES = {
     ...OUR_FAULT,
   },
   PRIVATE_KEY_INVALID: {
-    meaning: 'The private key is not 64 or 96 bytes of hex, or its public half does not belong to its seed.',
+    meaning:
+      'The private key is in none of the accepted forms, its halves do not match, or its file cannot be read or written.',
     ...OUR_FAULT,
   },
   NODE_NOT_STARTED: {
