@@ -53,6 +53,11 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
     {
       policy: policyOptions(settings),
       isShadow: shadowRules(settings),
+      seenHashes: {
+        maxPublishers: settings.p2p_seen_hash_max_publishers,
+        ttlMs: settings.p2p_seen_hash_ttl,
+        maxSize: settings.p2p_seen_hash_max_size,
+      },
       peerMap: {
         maxSize: settings.p2p_peer_map_max_size,
         ttlMs: settings.p2p_peer_map_ttl,

@@ -6,6 +6,7 @@ export interface QueuedRecord {
   readonly value: Uint8Array;
   /** Monotonic ms of `publish`. */
   readonly atMs: number;
+  readonly onDropped?: (() => void) | undefined;
 }
 
 export interface BatchQueueOptions {
@@ -28,14 +29,14 @@ const RECORD_OVERHEAD_BYTES = 64;
 export class BatchQueue {
   private readonly options: BatchQueueOptions;
   private readonly now: () => number;
-  private readonly dropped: () => void;
+  private readonly dropped: (record: QueuedRecord) => void;
   private readonly queue: BoundedQueue<QueuedRecord>;
   private sending: readonly QueuedRecord[] = [];
   /** Less than {@link MAX_BATCH_BYTES} where the broker takes less. */
   private maxBatchBytes = MAX_BATCH_BYTES;
 
   /** `dropped` is called for each message that leaves because the queue is full. `now` is monotonic. */
-  constructor(options: BatchQueueOptions, dropped: () => void, now = () => performance.now()) {
+  constructor(options: BatchQueueOptions, dropped: (record: QueuedRecord) => void, now = () => performance.now()) {
     this.options = options;
     this.dropped = dropped;
     this.now = now;
@@ -63,10 +64,11 @@ export class BatchQueue {
   }
 
   /** Queues a message. True when this may make a batch due. */
-  push(value: Uint8Array): boolean {
-    this.queue.push({ value, atMs: this.now() });
+  push(value: Uint8Array, onDropped?: () => void): boolean {
+    this.queue.push({ value, atMs: this.now(), onDropped });
     // The batch in flight counts against the bound too.
-    if (this.pending > this.options.maxMessages && this.queue.shift() !== undefined) this.dropped();
+    const oldest = this.pending > this.options.maxMessages ? this.queue.shift() : undefined;
+    if (oldest !== undefined) this.dropped(oldest);
     return this.queue.length === 1 || this.isFull();
   }
 

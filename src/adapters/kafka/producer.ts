@@ -69,7 +69,10 @@ export class KafkaProducer<T> implements Producer<T> {
         ['topic', 'outcome'],
       ),
     };
-    this.queue = new BatchQueue({ ...options.url, ...options }, () => this.dropped('queue_full'));
+    this.queue = new BatchQueue({ ...options.url, ...options }, ({ onDropped }) => {
+      this.dropped('queue_full');
+      onDropped?.();
+    });
     queueGauges(deps.metrics, this.topic, options, { length: () => this.pending(), bytes: () => this.queue.bytes });
   }
 
@@ -78,9 +81,11 @@ export class KafkaProducer<T> implements Producer<T> {
     this.loop ??= this.run();
   }
 
-  publish(value: T): void {
-    if (this.stopping !== undefined) this.dropped('stopped');
-    else if (this.queue.push(this.options.encode(value))) this.wake?.();
+  publish(value: T, onDropped?: () => void): void {
+    if (this.stopping !== undefined) {
+      this.dropped('stopped');
+      onDropped?.();
+    } else if (this.queue.push(this.options.encode(value), onDropped)) this.wake?.();
   }
 
   /** Messages accepted and not yet acknowledged by the broker. */
@@ -184,6 +189,7 @@ export class KafkaProducer<T> implements Producer<T> {
     const tooLarge = this.queue.splitBatch();
     if (tooLarge === undefined) return;
     this.dropped('too_large');
+    tooLarge.onDropped?.();
     const bytes = tooLarge.value.byteLength;
     this.log.warn({ topic: this.topic, bytes }, 'dropped a message that is too large for Kafka');
   }

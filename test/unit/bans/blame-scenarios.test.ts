@@ -14,6 +14,7 @@ import { validationReports } from '../../../src/bans/reports/validation-reports.
 import { BanService } from '../../../src/bans/service.ts';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { executor } from '../../../src/gossip/executor.ts';
+import { SeenHashes } from '../../../src/gossip/limits/seen-hashes.ts';
 import { decodersOf } from '../../../src/gossip/messages.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
 import { guardViews } from '../../../src/gossip/view.ts';
@@ -177,6 +178,7 @@ class Scenario {
     const execute = executor({
       blocks,
       subtrees,
+      seenHashes: new SeenHashes(clock, { maxPublishers: 3, ttlMs: 120_000, maxSize: 10_000 }),
       blockProducer: producer,
       subtreeProducer: producer,
       node,

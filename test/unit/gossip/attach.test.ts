@@ -42,6 +42,7 @@ function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
       maxTargetRatio: 0,
     },
     isShadow: () => false,
+    seenHashes: { maxPublishers: 3, ttlMs: 120_000, maxSize: 10_000 },
     peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
   });
   const bytes = Buffer.from(JSON.stringify({ PeerID: author }));
