@@ -10,7 +10,7 @@ export function handleNodeStatus(message: NodeStatusMessage, { author }: GossipM
   const { peerId: _claimedId, ...facts } = withUsableUrls(message, view);
   const patch = {
     ...claimedTip(message, view),
-    ...usableUrl(facts.baseUrl, view),
+    ...usableUrl(message.baseUrl, view),
     clientName: message.clientName,
     ...newerFacts(facts, view),
   };

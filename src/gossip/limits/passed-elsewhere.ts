@@ -23,10 +23,10 @@ export function passedElsewhere(
   /** Author and bytes -> the networks and topics in which they passed. */
   const passed = new LRUCache<string, readonly string[]>({ max: MAX_REMEMBERED, ttl: KEEP_MS });
   reportSize('other_prefix', () => passed.size, MAX_REMEMBERED);
-  /** Wire, hash and author of announcements. */
-  const announced = new LRUCache<string, true>({ max: MAX_REMEMBERED });
-  reportSize('other_wire', () => announced.size, MAX_REMEMBERED);
   const hasWires = new Set(networks.map(({ wire }) => wire.name)).size > 1;
+  /** Wire, hash and author of announcements. */
+  const announced = new LRUCache<string, true>({ max: hasWires ? MAX_REMEMBERED : 1 });
+  reportSize('other_wire', () => announced.size, MAX_REMEMBERED);
   const key = ({ author, bytes }: GossipMessage) => `${author} ${digest('sha1', bytes, 'base64')}`;
   return ({ name, wire }) => ({
     passedElsewhere: (envelope) => {
