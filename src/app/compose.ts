@@ -25,7 +25,7 @@ import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
-import { createAnnouncers } from './create-announcers.ts';
+import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
 import { createGossip } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
@@ -209,11 +209,12 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
-  const publisher = createPublisher(networks, settings.clientName);
-  const announcers = createAnnouncers(settings, { ...shared, ...services, sync, publisher });
+  const busUrls = createBusUrls(settings, dataHubUrl, core.log);
+  const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
+  const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
   const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
   const consumers = createReportConsumers(settings, core);
-  const reports = createReports({ ...shared, consumers, gossip, publisher });
+  const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
     ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },

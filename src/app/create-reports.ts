@@ -6,6 +6,7 @@ import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { Gossip } from '../gossip/attach.ts';
+import type { Settings } from '../settings/load.ts';
 import type { Core } from './core.ts';
 import type { ReportConsumers } from './create-kafka.ts';
 
@@ -13,7 +14,7 @@ export interface ReportSources extends Core {
   readonly consumers: ReportConsumers;
   readonly gossip: Gossip;
   readonly bans: BanService;
-  readonly chain: Pick<ChainTracker, 'isSyncing'>;
+  readonly chain: Pick<ChainTracker, 'isSyncing' | 'fsmState'>;
   readonly publisher: Publisher;
   readonly ownId: PeerId;
   readonly notify: (notification: Notification) => void;
@@ -25,7 +26,7 @@ export interface Reports {
   stop(deadlineMs: number): Promise<void>;
 }
 
-export function createReports(deps: ReportSources): Reports {
+export function createReports(settings: Settings, deps: ReportSources): Reports {
   const { consumers, gossip, bans, chain, publisher } = deps;
   const handlers = validationReports({
     ...deps,
@@ -33,6 +34,12 @@ export function createReports(deps: ReportSources): Reports {
     subtrees: gossip.subtrees,
     offences: bans,
     isSyncing: () => chain.isSyncing(),
+    isRunning: () => (chain.fsmState() ?? 'RUNNING') === 'RUNNING',
+    announcesRejected: settings.listen_mode === 'full',
+    rejectedTxRate: {
+      perSecond: settings.p2p_rejected_tx_publish_rate,
+      burst: settings.p2p_rejected_tx_publish_burst,
+    },
     announce: (message) => publisher.publish({ kind: 'rejected_tx', message }),
   });
   return {
