@@ -66,4 +66,6 @@ export type PeerEvent =
       readonly hash: BlockHash;
       readonly chainWork: bigint;
     }
-  | { readonly type: 'bytes_downloaded'; readonly bytes: bigint };
+  | { readonly type: 'bytes_downloaded'; readonly bytes: bigint }
+  /** A service of before 2026 sets the reputation itself, 0 to 100. A service that keeps the histories has no such call. */
+  | { readonly type: 'reputation_set'; readonly reputation: number };

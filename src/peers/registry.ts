@@ -168,6 +168,12 @@ export class PeerRegistry {
     return [...this.connectedPeers.values()].map((entry) => this.view(entry));
   }
 
+  /** The connected peers, then unconnected authors. */
+  list(): RegisteredPeer[] {
+    const unconnected = [...this.unconnected.oldestFirst()].map(([, entry]) => this.view(entry));
+    return [...this.connectedList(), ...unconnected];
+  }
+
   /**
    * Calls `listener` for each peer that disconnected, until the returned function is called. The listener must not
    * throw.
