@@ -32,7 +32,7 @@ export const BEST_HEADER_CHECK: DataHubCheck = {
 
 export interface HttpDataHubProberOptions {
   readonly check: DataHubCheck;
-  /** `p2p_allow_private_datahubs`. */
+  /** Whether private addresses are requested. */
   readonly allowsPrivate: boolean;
   /** User agent of the requests. */
   readonly userAgent: string;
