@@ -224,6 +224,8 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   return {
     ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
     ...{ sync, handshake, announcers, gossip, consumers, reports },
+    /** The DataHub URL that peers get; empty when none does. */
+    announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
   };
 }
 
@@ -262,7 +264,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  * of what `compose` opened, add up to less than five seconds.
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
-  const { nodes, networks, dataHubUrl, bans, chain, prober, peers, producers, sync, handshake } = rooms;
+  const { nodes, networks, announcedUrl, bans, chain, prober, peers, producers, sync, handshake } = rooms;
   const { gossip, reports, announcers } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
@@ -279,7 +281,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('wait for the FSM', { start: (signal) => blockchain.waitUntilFsmLeavesIdle(signal) }, INSTANT_MS),
     part('Kafka producers', { ...producers, stop: () => producers.stop(FLUSH_DEADLINE_MS) }, 1600),
     part('chain', chain, 50),
-    part('own DataHub', { start: (signal) => checkOwnDataHub(prober, dataHubUrl, core.log, signal) }, INSTANT_MS),
+    part('own DataHub', { start: (signal) => checkOwnDataHub(prober, announcedUrl, core.log, signal) }, INSTANT_MS),
     part('best block', { stop: () => announcers.bestBlock.stop() }, INSTANT_MS),
     part('pipeline', gossip, INSTANT_MS),
     part('DataHub checks', peers.dataHubs, 150),

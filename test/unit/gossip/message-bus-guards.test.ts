@@ -237,6 +237,17 @@ describe('a block on message-bus', () => {
   });
 });
 
+test.each(['block', 'subtree', 'node_status'] as const)(
+  'an envelope with a %s on a topic of go-p2p is processed by the rules of go-p2p, with its name cut',
+  (kind) => {
+    const name = kind === 'node_status' ? 'client_name' : 'ClientName';
+    const { reason, effects } = validate(kind, enveloped(kind, { [name]: '<b>é', Header: '' }), { wire: GO_P2P });
+    expect(reason).toBe('processed');
+    expect(effects.at(-1)).toMatchObject({ type: 'notify', notification: { clientName: 'b' } });
+    expect(effects.at(-2)).toMatchObject({ type: 'heard', patch: { clientName: 'b', wire: 'go-p2p' } });
+  },
+);
+
 describe('an announcement that its author made on another wire before', () => {
   test.each(['block', 'subtree'] as const)('of a %s is forwarded once, not processed, and still checked', (kind) => {
     let asked = 0;
