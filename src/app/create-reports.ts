@@ -17,7 +17,7 @@ export interface ReportSources extends Core {
   readonly consumers: ReportConsumers;
   readonly gossip: Gossip;
   readonly bans: BanService;
-  readonly chain: Pick<ChainTracker, 'isSyncing'>;
+  readonly chain: Pick<ChainTracker, 'isSyncing' | 'fsmState'>;
   readonly publisher: Publisher;
   readonly peers: { readonly registry: Pick<PeerRegistry, 'list'>; readonly histories?: PeerHistories };
   readonly ownId: PeerId;
@@ -40,6 +40,12 @@ export function createReports(settings: Settings, deps: ReportSources): Reports 
     dataHubs: () => peers.registry.list().map(({ id, dataHubUrl = '' }) => ({ author: id, dataHubUrl })),
     histories: speaks(settings, 'message-bus') ? peers.histories : undefined,
     isSyncing: () => chain.isSyncing(),
+    isRunning: () => (chain.fsmState() ?? 'RUNNING') === 'RUNNING',
+    announcesRejected: settings.listen_mode === 'full',
+    rejectedTxRate: {
+      perSecond: settings.p2p_rejected_tx_publish_rate,
+      burst: settings.p2p_rejected_tx_publish_burst,
+    },
     announce: (message) => publisher.publish({ kind: 'rejected_tx', message }),
   });
   return {

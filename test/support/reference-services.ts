@@ -76,6 +76,8 @@ class ReferenceServices {
   private readonly idle = new Set<() => void>();
   private opened: ReferenceChain | undefined;
   private isMute = false;
+  /** Whether headers say that the subtrees of their blocks are stored. */
+  private hasSubtrees = true;
   private readonly health = new Map<string, { ok: boolean; details: string }>();
   private assembly: BlockAssemblyState = {};
 
@@ -154,6 +156,9 @@ class ReferenceServices {
       const { txCount, queueCount, ...rest } = state as Record<string, unknown>;
       this.assembly = { ...rest, txCount: BigInt(String(txCount)), queueCount: BigInt(String(queueCount)) };
     },
+    setSubtrees: ({ are }) => {
+      this.hasSubtrees = are === true;
+    },
     counts: ({ method }) => ({
       calls: this.faults.count(method as string | undefined),
       subscriptions: this.subscriptions.size,
@@ -173,7 +178,11 @@ class ReferenceServices {
         if (blockHash.byteLength !== 32) throw failed(status.INVALID_ARGUMENT, 'a hash has 32 bytes');
         const record = await this.chain.header(hashFromBytes(blockHash));
         if (record === undefined) throw failed(status.INTERNAL, 'BLOCK_NOT_FOUND');
-        return { ...headerFields(record), id: record.height + 1, peerId: 'legacy', invalid: record.invalid };
+        const { hasSubtrees: subtreesSet } = this;
+        return {
+          ...{ ...headerFields(record), id: record.height + 1, peerId: 'legacy' },
+          ...{ invalid: record.invalid, subtreesSet },
+        };
       },
       GetState: async ({ key }: GetStateRequest) => {
         const data = await this.chain.getState(key);

@@ -7,6 +7,7 @@ export interface QueuedRecord {
   readonly key: Buffer | undefined;
   /** Monotonic ms of `publish`. */
   readonly atMs: number;
+  readonly onDropped?: (() => void) | undefined;
 }
 
 export interface BatchQueueOptions {
@@ -33,14 +34,14 @@ function sentBytes({ value, key }: QueuedRecord): number {
 export class BatchQueue {
   private readonly options: BatchQueueOptions;
   private readonly now: () => number;
-  private readonly dropped: () => void;
+  private readonly dropped: (record: QueuedRecord) => void;
   private readonly queue: BoundedQueue<QueuedRecord>;
   private sending: readonly QueuedRecord[] = [];
   /** Less than {@link MAX_BATCH_BYTES} where the broker takes less. */
   private maxBatchBytes = MAX_BATCH_BYTES;
 
   /** `dropped` is called for each message that leaves because the queue is full. `now` is monotonic. */
-  constructor(options: BatchQueueOptions, dropped: () => void, now = () => performance.now()) {
+  constructor(options: BatchQueueOptions, dropped: (record: QueuedRecord) => void, now = () => performance.now()) {
     this.options = options;
     this.dropped = dropped;
     this.now = now;
@@ -68,10 +69,11 @@ export class BatchQueue {
   }
 
   /** Queues a message. True when this may make a batch due. */
-  push(value: Uint8Array, key?: Buffer): boolean {
-    this.queue.push({ value, key, atMs: this.now() });
+  push(value: Uint8Array, key?: Buffer, onDropped?: () => void): boolean {
+    this.queue.push({ value, key, atMs: this.now(), onDropped });
     // The batch in flight counts against the bound too.
-    if (this.pending > this.options.maxMessages && this.queue.shift() !== undefined) this.dropped();
+    const oldest = this.pending > this.options.maxMessages ? this.queue.shift() : undefined;
+    if (oldest !== undefined) this.dropped(oldest);
     return this.queue.length === 1 || this.isFull();
   }
 

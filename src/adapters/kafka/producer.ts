@@ -71,7 +71,10 @@ export class KafkaProducer<T> implements Producer<T> {
         ['topic', 'outcome'],
       ),
     };
-    this.queue = new BatchQueue({ ...options.url, ...options }, () => this.dropped('queue_full'));
+    this.queue = new BatchQueue({ ...options.url, ...options }, ({ onDropped }) => {
+      this.dropped('queue_full');
+      onDropped?.();
+    });
     queueGauges(deps.metrics, this.topic, options, { length: () => this.pending(), bytes: () => this.queue.bytes });
   }
 
@@ -80,10 +83,12 @@ export class KafkaProducer<T> implements Producer<T> {
     this.loop ??= this.run();
   }
 
-  publish(value: T): void {
+  publish(value: T, onDropped?: () => void): void {
     const { encode, keyOf } = this.options;
-    if (this.stopping !== undefined) this.dropped('stopped');
-    else if (this.queue.push(encode(value), keyOf && Buffer.from(keyOf(value)))) this.wake?.();
+    if (this.stopping !== undefined) {
+      this.dropped('stopped');
+      onDropped?.();
+    } else if (this.queue.push(encode(value), keyOf && Buffer.from(keyOf(value)), onDropped)) this.wake?.();
   }
 
   /** Messages accepted and not yet acknowledged by the broker. */
@@ -188,6 +193,7 @@ export class KafkaProducer<T> implements Producer<T> {
     const tooLarge = this.queue.splitBatch();
     if (tooLarge === undefined) return;
     this.dropped('too_large');
+    tooLarge.onDropped?.();
     const bytes = tooLarge.value.byteLength;
     this.log.warn({ topic: this.topic, bytes }, 'dropped a message that is too large for Kafka');
   }

@@ -5,15 +5,18 @@ import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { Notification } from '../../domain/notification.ts';
 import type { OffenceRecorder } from '../../domain/offence.ts';
 import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../../domain/report.ts';
+import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type { PublishOutcome } from '../../ports/p2p-node.ts';
 import type { PeerHistories } from '../../ports/peer-histories.ts';
+import { CUT_MARK, cutText } from '../../wire/cut-text.ts';
 import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
 import { type AttributionView, type BlameView, blockPenalty, subtreePenalty } from './penalty.ts';
+import { RejectedTxLimits } from './rejected-tx-limits.ts';
 
 export interface ReportDependencies {
   readonly blocks: AttributionView;
@@ -25,6 +28,11 @@ export interface ReportDependencies {
   readonly histories: Pick<PeerHistories, 'record'> | undefined;
   /** The last known state: asking the service for each report would lose the reports read while it is down. */
   readonly isSyncing: () => boolean;
+  /** Whether the last known FSM state is RUNNING, or none is known. */
+  readonly isRunning: () => boolean;
+  /** Whether this node announces rejected transactions at all: `listen_mode` is full. */
+  readonly announcesRejected: boolean;
+  readonly rejectedTxRate: Rate;
   readonly ownId: PeerId;
   /** Publishes a transaction that our own validator rejected. */
   readonly announce: (message: RejectedTxMessage) => Promise<PublishOutcome>;
@@ -42,6 +50,7 @@ type Outcome =
   | 'failure_recorded'
   | 'repeated'
   | 'announced'
+  | 'suppressed'
   | 'unattributed'
   | 'ambiguous'
   | 'own'
@@ -54,7 +63,11 @@ const REPEAT_MS = 10 * 60_000;
 const MAX_REMEMBERED = 10_000;
 
 /** At six bytes per escaped character, a message stays below the 16 KiB that nodes like this one accept. */
-const MAX_REASON_CHARS = 2500;
+const MAX_REASON_BYTES = 2500;
+
+/** Why a rejected transaction of ours is not announced; the values of a metric's label. */
+const SUPPRESS_REASONS = ['listen_mode', 'not_running', 'repeated', 'rate'] as const;
+type SuppressReason = (typeof SUPPRESS_REASONS)[number];
 
 export interface ReportHandlers {
   readonly invalidBlocks: MessageHandler<InvalidBlockReport>;
@@ -70,14 +83,16 @@ export function validationReports(deps: ReportDependencies): ReportHandlers {
     ['kind', 'outcome'],
   );
   const charged = chargedBlocks(deps);
+  // Content that fails while the node catches up or syncs is old history.
+  const unlessSyncing = async (act: () => Outcome | Promise<Outcome>) => (deps.isSyncing() ? 'busy' : await act());
   return {
-    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) =>
-      penalizeBlock(report, topic, deps, charged),
+    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, (report, topic) =>
+      unlessSyncing(() => penalizeBlock(report, topic, deps, charged)),
     ),
-    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) =>
-      penalizeSubtree(report, topic, deps),
+    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, (report, topic) =>
+      unlessSyncing(() => penalizeSubtree(report, topic, deps)),
     ),
-    rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, (report) => announceRejected(report, deps)),
+    rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, rejectedTxAnnouncer(deps)),
   };
 }
 
@@ -93,9 +108,7 @@ function handler<T>(
       deps.log.debug({ kind, offset: String(offset), fault: value.fault }, 'failed to decode a report');
       return;
     }
-    // Content that fails while the node catches up or syncs is old history, and so are the transactions that it
-    // rejects.
-    const outcome = deps.isSyncing() ? 'busy' : await act(value.message, topic);
+    const outcome = await act(value.message, topic);
     reports.add(1, { kind, outcome });
     deps.log.debug({ kind, outcome, ...value.message }, 'report handled');
   };
@@ -159,13 +172,39 @@ function chargedBlocks({ clock, metrics }: ReportDependencies): ChargedBlocks {
   return charged;
 }
 
-/** Transactions that a peer announced are not ours to announce. */
-async function announceRejected(report: RejectedTxReport, deps: ReportDependencies): Promise<Outcome> {
-  if (report.peerId !== '') return 'not_ours';
-  const reason = report.reason.slice(0, MAX_REASON_CHARS);
+/** Transactions that a peer announced are not ours to announce, nor those that we reject while not RUNNING. */
+function rejectedTxAnnouncer(deps: ReportDependencies): (report: RejectedTxReport) => Promise<Outcome> {
+  const suppressed = deps.metrics.counter(
+    'teranode_p2p_rejected_tx_suppressed_total',
+    'Rejected transactions of our own validator that were not announced, by reason',
+    ['reason'],
+  );
+  const limits = new RejectedTxLimits(deps, deps.rejectedTxRate);
+  const suppress = (reason: SuppressReason, outcome: Outcome = 'suppressed') => {
+    suppressed.add(1, { reason });
+    return outcome;
+  };
+  for (const reason of SUPPRESS_REASONS) suppressed.add(0, { reason });
+  return async (report) => {
+    if (report.peerId !== '') return 'not_ours';
+    if (!deps.announcesRejected) return suppress('listen_mode');
+    if (!deps.isRunning()) return suppress('not_running', 'busy');
+    const turn = limits.take(report.txId);
+    if (turn !== 'ok') return suppress(turn);
+    try {
+      await announceRejected(report, deps);
+    } catch (error) {
+      limits.forget(report.txId);
+      throw error;
+    }
+    return 'announced';
+  };
+}
+
+async function announceRejected(report: RejectedTxReport, deps: ReportDependencies): Promise<void> {
+  const reason = cutText(report.reason, MAX_REASON_BYTES, CUT_MARK);
   const peerId = deps.ownId;
   const outcome = await deps.announce({ txId: report.txId, reason, peerId });
   if (outcome === 'published')
     deps.notify({ type: 'rejected_tx', isOwn: true, atMs: deps.clock.now(), hash: report.txId, reason, peerId });
-  return 'announced';
 }

@@ -14,6 +14,7 @@ import { validationReports } from '../../../src/bans/reports/validation-reports.
 import { BanService } from '../../../src/bans/service.ts';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { executor } from '../../../src/gossip/executor.ts';
+import { SeenHashes } from '../../../src/gossip/limits/seen-hashes.ts';
 import { decodersOf } from '../../../src/gossip/messages.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
 import { guardViews } from '../../../src/gossip/view.ts';
@@ -159,7 +160,8 @@ class Scenario {
         requiresHeader: false,
         authorRate: { perSecond: 500, burst: 10_000 },
         sourceRate: { perSecond: 0, burst: 0 },
-        dataHubUrls: { allowsPrivate: true, blacklist: [] },
+        dataHubUrls: () => ({ allowsPrivate: true, blacklist: [] }),
+        maxHeightLead: 10_000,
         maxTargetRatio: 0,
       },
       [{ name: 'p', wire: GO_P2P, node: {} }],
@@ -176,6 +178,7 @@ class Scenario {
     const execute = executor({
       blocks,
       subtrees,
+      seenHashes: new SeenHashes(clock, { maxPublishers: 3, ttlMs: 120_000, maxSize: 10_000 }),
       blockProducer: producer,
       subtreeProducer: producer,
       node,
@@ -197,6 +200,9 @@ class Scenario {
       dataHubs: () => IDS.map((author, i) => ({ author, dataHubUrl: urlOf(i) })),
       histories: undefined,
       isSyncing: () => false,
+      isRunning: () => true,
+      announcesRejected: true,
+      rejectedTxRate: { perSecond: 0, burst: 1 },
       ownId: OWN,
       announce: async () => 'published',
       notify: () => {},

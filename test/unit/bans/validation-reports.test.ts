@@ -13,6 +13,7 @@ import type { Hash, PeerId } from '../../../src/domain/ids.ts';
 import type { PeerEvent } from '../../../src/domain/peer-history.ts';
 import type { RejectedTxReport } from '../../../src/domain/report.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
+import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import type { Decoded } from '../../../src/wire/fault.ts';
 import { decodeRejectedTx, encodeRejectedTx } from '../../../src/wire/rejected-tx.ts';
 import { peer } from '../../fakes/ban-parts.ts';
@@ -32,14 +33,19 @@ type Announced = readonly [author: PeerId, dataHubUrl?: string];
 
 interface Circumstances {
   readonly isSyncing?: boolean;
+  readonly isRunning?: boolean;
+  readonly announcesRejected?: boolean;
+  readonly rate?: { readonly perSecond: number; readonly burst: number };
+  readonly publish?: () => Promise<PublishOutcome>;
   /** DataHubs as peers state them. */
   readonly dataHubs?: readonly Announced[];
   /** Whether experiences with peers are kept, as on message-bus. */
   readonly hasHistories?: boolean;
 }
 
-function setUp(announced: readonly Announced[] = [], circumstances: Circumstances = {}) {
-  const { isSyncing = false, dataHubs = [], hasHistories = false } = circumstances;
+function setUp(announced: readonly Announced[] = [], options: Circumstances = {}) {
+  const { isSyncing = false, isRunning = !isSyncing, announcesRejected = true } = options;
+  const { dataHubs = [], hasHistories = false } = options;
   const failures: unknown[] = [];
   const histories = { record: async (peerId: PeerId, event: PeerEvent) => void failures.push([peerId, event]) };
   const clock = new FakeClock();
@@ -49,9 +55,9 @@ function setUp(announced: readonly Announced[] = [], circumstances: Circumstance
   const noted: unknown[] = [];
   const told: unknown[] = [];
   const published: { bytes: Uint8Array }[] = [];
-  const options = { maxAnnouncements: 100, ttlMs: TTL_MS };
-  const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...options });
-  const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...options });
+  const bounds = { maxAnnouncements: 100, ttlMs: TTL_MS };
+  const blocks = new Attribution({ clock, metrics }, { kind: 'block', ...bounds });
+  const subtrees = new Attribution({ clock, metrics }, { kind: 'subtree', ...bounds });
   const announce = ([author, dataHubUrl = urlOf(author)]: Announced) => {
     for (const each of [blocks, subtrees]) each.record(HASH, { author, receivedFrom: relay, dataHubUrl });
   };
@@ -67,10 +73,14 @@ function setUp(announced: readonly Announced[] = [], circumstances: Circumstance
     dataHubs: () => dataHubs.map(([author, dataHubUrl = urlOf(author)]) => ({ author, dataHubUrl })),
     histories: hasHistories ? histories : undefined,
     isSyncing: () => isSyncing,
+    isRunning: () => isRunning,
+    announcesRejected,
+    rejectedTxRate: options.rate ?? { perSecond: 0, burst: 1 },
     ownId: own,
     announce: async (message) => {
+      const outcome = await options.publish?.();
       published.push({ bytes: encodeRejectedTx(message) });
-      return 'published';
+      return outcome ?? 'published';
     },
     notify: (notification) => told.push(notification),
     clock,
@@ -83,6 +93,7 @@ function setUp(announced: readonly Announced[] = [], circumstances: Circumstance
       'failure_recorded',
       'repeated',
       'announced',
+      'suppressed',
       'unattributed',
       'ambiguous',
       'own',
@@ -260,13 +271,74 @@ describe('a rejected transaction', () => {
   test('of our own validator is announced with exactly the bytes that Go would write', async () => {
     const { handlers, published, outcomes } = setUp();
     await handlers.rejectedTxs(rejected());
-    await handlers.rejectedTxs(rejected({ txId: HASH.toUpperCase() }));
     const bytes = encodeRejectedTx({ txId: HASH, reason: 'fee too low <1>', peerId: own });
-    expect(published).toEqual([{ bytes }, { bytes }]);
+    expect(published).toEqual([{ bytes }]);
     expect(Buffer.from(bytes).toString()).toBe(
       `{"TxID":"${HASH}","Reason":"fee too low \\u003c1\\u003e","PeerID":"${own}"}`,
     );
     expect(outcomes('rejected_tx')).toEqual(['announced']);
+  });
+
+  const txId = (n: number) => n.toString(16).padStart(64, '0');
+  const suppressed = (metrics: RecordedMetrics, reason: string) =>
+    metrics.count('teranode_p2p_rejected_tx_suppressed_total', { reason });
+
+  test('is announced once within 30 s, whatever the case of its ID', async () => {
+    const { handlers, published, clock, metrics, outcomes } = setUp();
+    for (const id of [HASH, HASH.toUpperCase(), txId(1)]) await handlers.rejectedTxs(rejected({ txId: id }));
+    clock.advance(29_999);
+    await handlers.rejectedTxs(rejected());
+    expect([published.length, suppressed(metrics, 'repeated')]).toEqual([2, 2]);
+    clock.advance(1);
+    await handlers.rejectedTxs(rejected());
+    expect(published).toHaveLength(3);
+    expect(outcomes('rejected_tx')).toEqual(['announced', 'suppressed']);
+  });
+
+  test('is announced at the rate of the settings, with their burst', async () => {
+    const { handlers, published, clock, metrics } = setUp([], { rate: { perSecond: 10, burst: 100 } });
+    const reject = async (from: number, count: number) => {
+      for (let n = from; n < from + count; n += 1) await handlers.rejectedTxs(rejected({ txId: txId(n) }));
+    };
+    await reject(0, 5000);
+    expect([published.length, suppressed(metrics, 'rate')]).toEqual([100, 4900]);
+    clock.advance(1000);
+    await reject(5000, 100);
+    expect(published).toHaveLength(110);
+    clock.advance(60_000);
+    // A transaction that was suppressed was never announced.
+    await reject(4000, 1000);
+    expect(published).toHaveLength(210);
+  });
+
+  test('of very many leaves the memory at its bound', async () => {
+    const { handlers, metrics } = setUp();
+    for (let n = 0; n < 12_000; n += 1) await handlers.rejectedTxs(rejected({ txId: txId(n) }));
+    expect(metrics.gaugeValue('teranode_p2p_rejected_tx_remembered')).toBe(10_000);
+    expect(metrics.gaugeValue('teranode_p2p_rejected_tx_remembered_bound')).toBe(10_000);
+  });
+
+  test('whose announcement failed may be announced at once', async () => {
+    let fails = true;
+    const publish = async () => {
+      if (fails) throw new Error('not started');
+      return 'published' as const;
+    };
+    const { handlers, published } = setUp([], { publish });
+    await expect(handlers.rejectedTxs(rejected())).rejects.toThrow('not started');
+    fails = false;
+    await handlers.rejectedTxs(rejected());
+    expect(published).toHaveLength(1);
+  });
+
+  test.each([
+    ['not_running', { isRunning: false }, 'busy'],
+    ['listen_mode', { announcesRejected: false }, 'suppressed'],
+  ] as const)('is not announced, and counted, for the reason %s', async (reason, options, outcome) => {
+    const { handlers, published, metrics, outcomes } = setUp([], options);
+    await handlers.rejectedTxs(rejected());
+    expect([published.length, suppressed(metrics, reason)]).toEqual([0, 1]);
+    expect(outcomes('rejected_tx')).toEqual([outcome]);
   });
 
   test('that a peer announced is not announced again, and nobody is penalized', async () => {
@@ -287,7 +359,8 @@ describe('a rejected transaction', () => {
     const { handlers, published } = setUp();
     await handlers.rejectedTxs(rejected({ reason }));
     const bytes = published[0]?.bytes ?? new Uint8Array();
-    expect(decodeRejectedTx(bytes)).toMatchObject({ ok: true, message: { txId: HASH, peerId: own } });
+    const message = { txId: HASH, peerId: own, reason: expect.stringMatching(/^[^\ufffd]+…$/u) };
+    expect(decodeRejectedTx(bytes)).toMatchObject({ ok: true, message });
     // Where nodes like this one reject a message of this topic unread.
     expect(bytes.byteLength).toBeLessThanOrEqual(16 * 1024);
   });

@@ -99,6 +99,17 @@ test('a batch stays in flight until it is acknowledged, and counts against the b
   expect([queue.pending, queue.inFlight.length]).toEqual([2, 0]);
 });
 
+test('a message that is dropped because the queue is full is handed back with its callback, the oldest first', () => {
+  const told: string[] = [];
+  const options = { maxMessages: 3, maxBytes: 1 << 20, flushMessages: 10, flushBytes: 1 << 20, flushIntervalMs: 1 };
+  const queue = new BatchQueue(options, ({ onDropped }) => onDropped?.());
+  for (const name of ['a', 'b', 'c', 'd', 'e']) queue.push(new Uint8Array(1), undefined, () => told.push(name));
+  expect(told).toEqual(['a', 'b']);
+  queue.nextBatch();
+  queue.push(new Uint8Array(1), undefined, () => told.push('f'));
+  expect(told).toEqual(['a', 'b', 'f']);
+});
+
 test('a batch that is too large for the broker is halved until each record has been tried alone', () => {
   const { queue, push } = setUp();
   push(4, 1000);
