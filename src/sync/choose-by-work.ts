@@ -61,8 +61,8 @@ export function chooseByWork(snapshot: WorkSnapshot, random: () => number): Work
   const { candidates, forcedPeer, awaitsChecks } = snapshot;
   if (forcedPeer !== undefined) return forcedChoice(forcedPeer, snapshot);
   const judged = candidates.map((row) => ({ row, fitness: workFitnessOf(row, snapshot) }));
-  const pool = preferred(usable(judged, snapshot), snapshot);
-  const ready = awaitsChecks ? pool : pool.filter(isHealthy);
+  const pool = usable(judged, snapshot);
+  const ready = preferred(awaitsChecks ? pool : pool.filter(isHealthy), snapshot);
   const winner = best(ready, snapshot, random);
   if (winner === undefined) return { outcome: 'nobody', why: whyNobody(judged.map(({ fitness }) => fitness)) };
   if (isHealthy(winner)) return { outcome: 'chosen', peer: fitPeer(winner, snapshot) };
@@ -142,12 +142,13 @@ function isCoolingDown({ row, fitness }: Judged, view: WorkView): boolean {
 }
 
 /**
- * Full nodes, or else the others where they are allowed. A peer with a failed attempt that never delivered comes with
- * the others: its claim to be full is as doubtful as its height.
+ * Full nodes, or else the others where they are allowed. A peer that never delivered comes with the others when one of
+ * the pool has delivered, or when an attempt with it failed: its claim to be full is as doubtful as its height.
  */
 function preferred(pool: readonly WorkCandidate[], snapshot: WorkSnapshot): readonly WorkCandidate[] {
   const full = pool.filter((row) => row.storage === 'full' && !isPenalized(row.history, snapshot));
-  const trusted = full.filter((row) => row.failedAttempts === 0 || !isUnproven(row, snapshot));
+  const hasProven = pool.some((row) => !isUnproven(row, snapshot) && !isPenalized(row.history, snapshot));
+  const trusted = full.filter((row) => !isUnproven(row, snapshot) || (!hasProven && row.failedAttempts === 0));
   if (trusted.length > 0) return trusted;
   return snapshot.allowsPruned ? pool : full;
 }

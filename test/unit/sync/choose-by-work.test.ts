@@ -172,6 +172,19 @@ describe('candidates for the sync', () => {
     expect(chosen([incomplete])).toBe('a');
   });
 
+  test('that claim to be full and were not checked in time do not hide a pruned one that answers', () => {
+    const invented = workCandidate('invented', 201, { dataHubHealth: 'unknown', isConnected: false });
+    const honest = workCandidate('honest', 200, { storage: 'pruned' });
+    const known = workCandidate('known', 200, { storage: 'pruned', ...delivered('known') });
+    for (const each of [honest, known]) expect(chosen([invented, each], { awaitsChecks: false })).toBe(each.peerId);
+  });
+
+  test('that claim to be full and never delivered come after a pruned one that delivered', () => {
+    const known = workCandidate('known', 200, { storage: 'pruned', ...delivered('known') });
+    expect(chosen([workCandidate('claims', 1_000_000), known])).toBe('known');
+    expect(chosen([workCandidate('claims', 1_000_000), known], { allowsPruned: false })).toBe('claims');
+  });
+
   test('that claim to be full and failed before come after pruned ones without a failed attempt', () => {
     const liar = workCandidate('liar', 1_000_000, { failedAttempts: 1 });
     expect(chosen([liar, workCandidate('honest', 200, { storage: 'pruned' })])).toBe('honest');
