@@ -54,7 +54,7 @@ export interface GuardView {
   shouldForward(author: PeerId, height: number): boolean;
   isBanned(author: PeerId): boolean;
   /**
-   * Takes a token from the author's bucket; `over_scored` at most once per 5 s. Late messages could be replays by
+   * Takes a token from the author's bucket of this wire; `over_scored` at most once per 5 s. Late messages could be replays by
    * anybody: they have a bucket of their own with a tenth of the rate, and are never scored. `isDirect`: the author
    * itself sent the message, so all of it is the author's doing.
    */

@@ -64,14 +64,17 @@ function lateRate({ perSecond, burst }: Rate): Rate {
   return { perSecond: perSecond * LATE_SHARE, burst: Math.max(1, burst * LATE_SHARE) };
 }
 
-/** A view for each network, in their order. Rates hold for all networks together. */
+/**
+ * A view for each network, in their order. Rates of propagation sources hold for all networks together, those of authors
+ * for all networks of a wire: on two wires an author announces everything twice.
+ */
 export function guardViews<N extends GuardedNetwork>(
   deps: ViewDependencies,
   options: PolicyOptions,
   networks: readonly N[],
 ): readonly { readonly network: N; readonly view: GuardView }[] {
   const { clock, reportSize = unreported } = deps;
-  const rates = peerRates(clock, options, reportSize);
+  const rates = peerRates(clock, options, reportSize, new Set(networks.map(({ wire }) => wire.name)));
   const elsewhere = passedElsewhere(networks, reportSize);
   const shared = sharedView(deps, options, reportSize);
   const urlFaults = {
@@ -85,6 +88,7 @@ export function guardViews<N extends GuardedNetwork>(
   return networks.map((network) => {
     const { node } = network;
     const ofNode = numbers.get(node) ?? new SequenceNumbers(clock);
+    const { ofAuthor, ofLateMessages } = rates.onWire(network.wire.name);
     const view: GuardView = {
       ...shared,
       ...elsewhere(network),
@@ -95,7 +99,7 @@ export function guardViews<N extends GuardedNetwork>(
       authorRate: (author, seqno, isDirect) => {
         const connectedSinceMs = isDirect ? () => node.connectedSinceMs?.(author) : undefined;
         const isLate = ofNode.isLate(author, seqno, connectedSinceMs);
-        return !isLate || isDirect ? rates.ofAuthor(author) : rates.ofLateMessages(author);
+        return !isLate || isDirect ? ofAuthor(author) : ofLateMessages(author);
       },
       sourceRate: rates.ofSource,
       isReplay: (author, seqno) => ofNode.isReplay(author, seqno),
@@ -104,16 +108,26 @@ export function guardViews<N extends GuardedNetwork>(
   });
 }
 
-function peerRates(clock: Clock, options: PolicyOptions, reportSize: ReportSize) {
-  const authors = new PeerRates(clock, options.authorRate);
-  const late = new PeerRates(clock, lateRate(options.authorRate));
+function peerRates(clock: Clock, options: PolicyOptions, reportSize: ReportSize, wires: ReadonlySet<WireName>) {
+  const authorsOnWire = () => ({
+    own: new PeerRates(clock, options.authorRate),
+    late: new PeerRates(clock, lateRate(options.authorRate)),
+  });
+  const authors = new Map([...wires].map((wire) => [wire, authorsOnWire()] as const));
   const sources = new PeerRates(clock, options.sourceRate);
-  reportSize('author_rate', () => authors.size, MAX_BUCKETS);
-  reportSize('author_rate_late', () => late.size, MAX_BUCKETS);
+  const size = (bucket: 'own' | 'late') => () =>
+    [...authors.values()].reduce((sum, rates) => sum + rates[bucket].size, 0);
+  reportSize('author_rate', size('own'), MAX_BUCKETS * wires.size);
+  reportSize('author_rate_late', size('late'), MAX_BUCKETS * wires.size);
   reportSize('relay_rate', () => sources.size, MAX_BUCKETS);
   return {
-    ofAuthor: (author: PeerId) => authors.take(author),
-    ofLateMessages: (author: PeerId) => (late.take(author) === 'ok' ? 'ok' : 'over'),
+    onWire: (wire: WireName) => {
+      const { own, late } = authors.get(wire) ?? authorsOnWire();
+      return {
+        ofAuthor: (author: PeerId) => own.take(author),
+        ofLateMessages: (author: PeerId) => (late.take(author) === 'ok' ? 'ok' : 'over'),
+      } as const;
+    },
     ofSource: (receivedFrom: PeerId) => sources.take(receivedFrom),
   } as const;
 }

@@ -1,7 +1,9 @@
-// The pipeline on a node: what the rules ask of the node.
+// The pipeline on nodes: what the rules ask of the node, and what they count per wire.
 import { afterEach, expect, test } from 'vitest';
 import { attachGossip, type Gossip, type GossipDependencies } from '../../../src/gossip/attach.ts';
+import type { Rate } from '../../../src/lib/token-bucket.ts';
 import type { P2PNode, TopicHandler } from '../../../src/ports/p2p-node.ts';
+import { GO_P2P, MESSAGE_BUS } from '../../../src/wire/format.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { networkOf } from '../../fakes/networks.ts';
@@ -11,15 +13,27 @@ const [author, own] = [peer(1), peer(2)];
 let gossip: Gossip | undefined;
 afterEach(() => gossip?.stop());
 
-function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
+/** On the networks `p` of go-p2p and `bus` of message-bus. */
+function attach({
+  connectedSinceMs,
+  authorRate = { perSecond: 0, burst: 0 },
+}: {
+  connectedSinceMs?: NonNullable<P2PNode['connectedSinceMs']>;
+  authorRate?: Rate;
+} = {}) {
   const clock = new FakeClock();
   const handlers = new Map<string, TopicHandler>();
-  const node = {
-    setTopicHandler: (name: string, handler: TopicHandler) => void handlers.set(name, handler),
+  const offences: string[] = [];
+  const nodeOf = (name: string) => ({
+    setTopicHandler: (topic: string, handler: TopicHandler) => void handlers.set(`${name} ${topic}`, handler),
     ...(connectedSinceMs === undefined ? {} : { connectedSinceMs }),
-  };
+  });
+  const node = nodeOf('p');
   const deps = {
-    networks: [networkOf('p', node)],
+    networks: [
+      { ...networkOf('p', node), wire: GO_P2P },
+      { ...networkOf('bus', nodeOf('bus'), ['block', 'subtree', 'node_status', 'rejected_tx']), wire: MESSAGE_BUS },
+    ],
     ownId: own,
     node,
     clock,
@@ -29,13 +43,17 @@ function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
     sync: { syncPeer: () => undefined },
     isBanned: () => false,
     bestBlockAsked: () => {},
+    subtreeProducer: { publish: () => {} },
+    registry: { heard: () => {} },
+    notify: () => {},
+    scores: { addScore: (_subject: string, reason: string) => offences.push(reason) },
   };
   gossip = attachGossip(deps as unknown as GossipDependencies, {
     policy: {
       powLimitBits: NETWORKS.regtest.powLimitBits,
       verifiesHeaderPow: true,
       requiresHeader: false,
-      authorRate: { perSecond: 0, burst: 0 },
+      authorRate,
       sourceRate: { perSecond: 0, burst: 0 },
       dataHubUrls: () => ({ allowsPrivate: true, blacklist: [] }),
       maxHeightLead: 10_000,
@@ -45,15 +63,21 @@ function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
     seenHashes: { maxPublishers: 3, ttlMs: 120_000, maxSize: 10_000 },
     peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
   });
-  const bytes = Buffer.from(JSON.stringify({ PeerID: author }));
-  const hear = (seqno: bigint) =>
-    handlers.get('p-best_block')?.({ topic: 'p-best_block', bytes, author, receivedFrom: author, seqno });
-  return { clock, hear };
+  const hear = (seqno: bigint, name: 'p' | 'bus' = 'p', kind = 'best_block', fields = {}) => {
+    const inner = Buffer.from(JSON.stringify({ PeerID: author, ...fields }));
+    const envelope = { name: 'x', data: inner.toString('base64') };
+    const bytes = name === 'bus' ? Buffer.from(JSON.stringify(envelope)) : inner;
+    const topic = `${name}-${kind}`;
+    return handlers.get(`${name} ${topic}`)?.({ topic, bytes, author, receivedFrom: author, seqno });
+  };
+  const hearSubtree = (name: 'p' | 'bus', n: number) =>
+    hear(BigInt(n), name, 'subtree', { Hash: n.toString(16).padStart(64, '0'), DataHubURL: 'http://hub.example' });
+  return { clock, hear, hearSubtree, offences };
 }
 
 test('asks the node when the connection to a neighbour began', () => {
   let sinceMs: number | undefined;
-  const { clock, hear } = attach((id) => (id === author ? sinceMs : undefined));
+  const { clock, hear } = attach({ connectedSinceMs: (id) => (id === author ? sinceMs : undefined) });
   expect(hear(100n)).toBe('accept');
   clock.advance(60_000);
   expect(hear(1n)).toBe('ignore');
@@ -62,8 +86,17 @@ test('asks the node when the connection to a neighbour began', () => {
 });
 
 test('treats no neighbour as restarted when the node does not tell connection times', () => {
-  const { clock, hear } = attach(undefined);
+  const { clock, hear } = attach();
   expect(hear(100n)).toBe('accept');
   clock.advance(60_000);
   expect(hear(1n)).toBe('ignore');
+});
+
+test('an author that announces the same on both wires has a rate on each of them', () => {
+  const { hearSubtree, offences } = attach({ authorRate: { perSecond: 10, burst: 10 } });
+  const decisions = Array.from({ length: 10 }, (_, i) => [hearSubtree('p', i + 1), hearSubtree('bus', i + 1)]);
+  expect(new Set(decisions.flat())).toEqual(new Set(['accept']));
+  expect(offences).toEqual([]);
+  expect([hearSubtree('p', 11), hearSubtree('bus', 11)]).toEqual(['ignore', 'ignore']);
+  expect(offences).toEqual(['spam', 'spam']);
 });
