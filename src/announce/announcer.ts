@@ -32,7 +32,7 @@ export interface AnnouncerDependencies {
   readonly clock: Clock;
   readonly publisher: Publisher;
   readonly ownId: PeerId;
-  readonly chain: Pick<ChainTracker, 'subscribe' | 'bestHeader'>;
+  readonly chain: Pick<ChainTracker, 'subscribe' | 'bestHeader' | 'recentFsmState'>;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -43,8 +43,10 @@ const MAX_WAITING = 1000;
 const RETRY_MS = 500;
 /** gRPC codes of a service that will be back. */
 const OUTAGE_CODES: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
-/** How long a block waits for its subtrees: a service that stores them says so much earlier, others never do. */
-const SUBTREES_WAIT_MS = 2000;
+/** How long a block waits for BlockSubtreesSet of a service that has never sent one: such a service may never do so. */
+const UNSENT_WAIT_MS = 2000;
+/** The same for a service that has sent one. */
+const SUBTREES_WAIT_MS = 60_000;
 /** Blocks that wait for their subtrees; when there are more, the oldest is announced without them. */
 const MAX_HELD = 100;
 /** In place of the FSM state for one that the client does not know: like every other state, it is not RUNNING. */
@@ -71,6 +73,8 @@ export class Announcer {
   private readonly held = new Map<BlockHash, { readonly record: BlockHeaderRecord; readonly timer: NodeJS.Timeout }>();
   /** The last announced block: the service repeats the tip with each subscription. */
   private lastBlock: BlockHash | undefined;
+  /** Whether the service has ever sent BlockSubtreesSet. */
+  private sendsSubtreesSet = false;
   private unsubscribe: (() => void) | undefined;
   private worker: Promise<void> | undefined;
   private readonly ended = new AbortController();
@@ -109,6 +113,7 @@ export class Announcer {
 
   private receive(news: ChainNews): void {
     if (this.ended.signal.aborted || news.type === 'fsm_state' || news.type === 'peer_failure') return;
+    if (news.type === 'block_subtrees_set') this.sendsSubtreesSet = true;
     this.push(news);
   }
 
@@ -135,7 +140,7 @@ export class Announcer {
     }
     const kind = task.type === 'ready_block' ? 'block' : task.type;
     try {
-      const state = task.type === 'ready_block' ? 'RUNNING' : await this.stateOf(task);
+      const state = await this.stateOf(task);
       if (state === 'IDLE') return false;
       if (state === 'RUNNING') await this.announce(task);
       else this.announced.add(1, { kind, outcome: 'silent' });
@@ -152,9 +157,10 @@ export class Announcer {
   }
 
   /** A look-up that fails for good keeps nothing from being announced, as in Go. Throws while the service is down. */
-  private async stateOf(news: AnnounceableNews): Promise<FsmState | typeof UNKNOWN_STATE> {
+  private async stateOf(task: AnnounceableNews | ReadyBlock): Promise<FsmState | typeof UNKNOWN_STATE> {
     try {
-      return await news.fsmState();
+      // The state may have changed while the block waited for its subtrees.
+      return await (task.type === 'ready_block' ? this.deps.chain.recentFsmState() : task.fsmState());
     } catch (error) {
       if (isOutage(error)) throw error;
       if (grpcCodeOf(error) === UNREADABLE) return UNKNOWN_STATE;
@@ -182,9 +188,17 @@ export class Announcer {
   private hold(record: BlockHeaderRecord): void {
     const [oldest] = this.held.keys();
     if (oldest !== undefined && this.held.size >= MAX_HELD) this.release(oldest);
+    this.wait(record, this.sendsSubtreesSet ? SUBTREES_WAIT_MS : UNSENT_WAIT_MS);
+  }
+
+  /** Waits `moreMs` more when the service has sent its first BlockSubtreesSet meanwhile. */
+  private wait(record: BlockHeaderRecord, ms: number, moreMs = SUBTREES_WAIT_MS - ms): void {
     const { hash } = record;
-    const timer = setTimeout(() => this.release(hash), SUBTREES_WAIT_MS).unref();
-    this.held.set(hash, { record, timer });
+    const end = () => {
+      if (this.sendsSubtreesSet && moreMs > 0) this.wait(record, moreMs, 0);
+      else this.release(hash);
+    };
+    this.held.set(hash, { record, timer: setTimeout(end, ms).unref() });
   }
 
   private release(hash: BlockHash): void {

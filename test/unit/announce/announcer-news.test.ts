@@ -18,6 +18,7 @@ function setUp(options: Partial<AnnouncerOptions> = {}) {
   const listeners: ((news: ChainNews) => void)[] = [];
   const said: { kind: string; hash: string }[] = [];
   const notified: Notification[] = [];
+  const now: { state: FsmState } = { state: 'RUNNING' };
   const announcer = new Announcer(
     {
       publisher: publisherTo(async (kind, bytes) => {
@@ -31,6 +32,7 @@ function setUp(options: Partial<AnnouncerOptions> = {}) {
           return () => void listeners.splice(listeners.indexOf(listener), 1);
         },
         bestHeader: () => undefined,
+        recentFsmState: async () => now.state,
       },
       notify: (each) => notified.push(each),
       clock: new FakeClock(),
@@ -46,7 +48,7 @@ function setUp(options: Partial<AnnouncerOptions> = {}) {
   };
   const hashes = () => said.map(({ hash }) => hash);
   const count = (outcome: string) => metrics.count('teranode_p2p_announcements_total', { outcome });
-  return { announcer, tell, said, hashes, notified, metrics, count };
+  return { announcer, tell, said, hashes, notified, metrics, count, now };
 }
 
 type State = () => Promise<FsmState>;
@@ -97,9 +99,36 @@ describe('a block whose subtrees are not stored yet', () => {
     const { tell, hashes } = setUp();
     await tell(block(1, false), subtree(7), block(2, true), block(3, false), set(3));
     expect(hashes()).toEqual([7, 2, 3].map(hashOf));
-    await vi.advanceTimersByTimeAsync(2000);
+    await tell(set(1));
     expect(hashes()).toEqual([7, 2, 3, 1].map(hashOf));
   });
+
+  test('waits up to 60 s for the word of a service that has given it before, also when it did so meanwhile', async () => {
+    const { tell, hashes } = setUp();
+    await tell(block(1, false));
+    await vi.advanceTimersByTimeAsync(1000);
+    await tell(block(2, false), set(2), block(3, false));
+    await vi.advanceTimersByTimeAsync(58_999);
+    expect(hashes()).toEqual([2].map(hashOf));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(hashes()).toEqual([2, 1].map(hashOf));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(hashes()).toEqual([2, 1, 3].map(hashOf));
+  });
+
+  test.each(['when they are stored', 'after the wait'])(
+    'is not announced %s when a catch-up has begun meanwhile',
+    async (when) => {
+      const { tell, hashes, count, now } = setUp();
+      await tell(block(1, false));
+      now.state = 'CATCHINGBLOCKS';
+      if (when === 'after the wait') await vi.advanceTimersByTimeAsync(2000);
+      else await tell(set(1));
+      now.state = 'RUNNING';
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect([hashes(), count('silent')]).toEqual([[], 1]);
+    },
+  );
 
   test('is announced at once when a hundred others wait already, so that memory stays bounded', async () => {
     const { tell, hashes, metrics } = setUp();
