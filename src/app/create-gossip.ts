@@ -7,6 +7,7 @@ import { attachGossip, type Gossip } from '../gossip/attach.ts';
 import type { PolicyOptions } from '../gossip/view.ts';
 import type { Handshake } from '../handshake/handshake.ts';
 import type { DataHubUrlRules } from '../peers/datahub/datahub-url.ts';
+import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputation.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
@@ -19,6 +20,7 @@ import type { Core } from './core.ts';
 import type { Announcers } from './create-announcers.ts';
 import { shadowRules } from './create-bans.ts';
 import type { Producers } from './create-kafka.ts';
+import type { Peers } from './create-peers.ts';
 import type { Nodes } from './nodes.ts';
 
 export interface GossipSources extends Core {
@@ -26,6 +28,7 @@ export interface GossipSources extends Core {
   readonly nodes: Nodes;
   readonly ownId: PeerId;
   readonly registry: PeerRegistry;
+  readonly peers: Pick<Peers, 'histories'>;
   readonly sync: SyncStatus;
   readonly handshake: Handshake | undefined;
   readonly announcers: Announcers;
@@ -37,7 +40,7 @@ export interface GossipSources extends Core {
 }
 
 export function createGossip(settings: Settings, deps: GossipSources): Gossip {
-  const { bans, clock, producers, recent, handshake, announcers } = deps;
+  const { bans, clock, producers, recent, handshake, announcers, registry, peers } = deps;
   return attachGossip(
     {
       ...deps,
@@ -45,6 +48,9 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       handshake: (message, author) => handshake?.topicMessage(message, author),
       bestBlockAsked: (author) => announcers.bestBlock.requested(author),
       isBanned: (peerId) => bans.isBanned(peerId),
+      isLowReputation: (peerId) =>
+        registry.get(peerId)?.isConnected === true &&
+        (peers.histories.historyOf(peerId)?.reputation ?? NEUTRAL_REPUTATION) < BAD_REPUTATION,
       scores: bans,
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,

@@ -22,6 +22,8 @@ export interface GossipDependencies
   readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly sync: SyncStatus;
   readonly isBanned: (peerId: PeerId) => boolean;
+  /** Whether the peer is connected and has a reputation too low to sync from. */
+  readonly isLowReputation: (peerId: PeerId) => boolean;
 }
 
 export interface GossipOptions {

@@ -53,6 +53,8 @@ export interface GuardView {
    */
   shouldForward(author: PeerId, height: number): boolean;
   isBanned(author: PeerId): boolean;
+  /** Whether the author is connected and has a reputation too low to sync from. */
+  isLowReputation(author: PeerId): boolean;
   /**
    * Takes a token from the author's bucket of this wire; `over_scored` at most once per 5 s. Late messages could be replays by
    * anybody: they have a bucket of their own with a tenth of the rate, and are never scored. `isDirect`: the author
@@ -84,6 +86,7 @@ export const POLICY_RULES: ReadonlySet<SkipReason> = new Set([
   'height_implausible',
   'work_implausible',
   'datahub_url',
+  'low_reputation',
 ]);
 
 type EnvelopeGuard = (envelope: GossipMessage, view: GuardView) => ValidationResult | undefined;
@@ -251,6 +254,13 @@ const baseUrl: MessageGuard<NodeStatusMessage> = ({ baseUrl: url }, _envelope, v
   return fault === undefined || fault === 'blacklisted' ? undefined : refusedUrl(url, view);
 };
 
+/** On message-bus, subtrees and statuses of connected authors with a low reputation are forwarded only; blocks never. */
+const reputation: MessageGuard<object> = (_message, envelope, view) => {
+  if (!isBus(view) || !view.isLowReputation(envelope.author)) return undefined;
+  view.passed(envelope);
+  return forwardedOnly('low_reputation');
+};
+
 /** The checks before decoding, the same for every topic but for the size. */
 function envelope(topic: TopicKind): readonly EnvelopeGuard[] {
   return [ownMessage, bannedAuthor, otherPrefix, authorRate, sourceRate, size(topic), peerDiscovery, notReplayed];
@@ -278,7 +288,7 @@ export const GUARDS: { readonly [K in TopicKind]: GuardRow<K> } = {
   },
   subtree: {
     envelope: envelope('subtree'),
-    message: [authorIsPeerId, subtreeIsNew, dataHubUrl, subtreeIsNewOnAllWires],
+    message: [authorIsPeerId, subtreeIsNew, dataHubUrl, reputation, subtreeIsNewOnAllWires],
   },
   mining_on: {
     envelope: envelope('mining_on'),
@@ -286,6 +296,6 @@ export const GUARDS: { readonly [K in TopicKind]: GuardRow<K> } = {
   },
   handshake: { envelope: envelope('handshake'), message: [authorIsPeerId] },
   rejected_tx: { envelope: envelope('rejected_tx'), message: [authorIsPeerId] },
-  node_status: { envelope: envelope('node_status'), message: [authorIsPeerId, baseUrl] },
+  node_status: { envelope: envelope('node_status'), message: [authorIsPeerId, baseUrl, reputation] },
   best_block: { envelope: envelope('best_block'), message: [requesterIsAuthor, bestHeightIsPlausible] },
 };

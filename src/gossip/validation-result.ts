@@ -28,6 +28,7 @@ export type SkipReason =
   | 'height_implausible'
   | 'work_implausible'
   | 'datahub_url'
+  | 'low_reputation'
   | 'handler_failed';
 
 export type ValidationResult =

@@ -45,6 +45,8 @@ export interface ViewDependencies {
   readonly subtrees: Attribution;
   readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly isBanned: (peerId: PeerId) => boolean;
+  /** Whether the peer is connected and has a reputation too low to sync from. */
+  readonly isLowReputation: (peerId: PeerId) => boolean;
   readonly sync: SyncStatus;
   readonly clock: Clock;
   readonly reportSize?: ReportSize;
@@ -160,6 +162,7 @@ function sharedView(
     subtreeAnnouncedBy: (hash, author) => subtrees.knows(hash, author),
     mayForwardPeerDiscovery: peerDiscoveryRate(clock, reportSize),
     isBanned: deps.isBanned,
+    isLowReputation: deps.isLowReputation,
     // While the node catches up from one peer, announcements of others would only slow it down (spec: handlers skip
     // while syncing).
     shouldForward: (author, height) => {

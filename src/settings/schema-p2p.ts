@@ -35,6 +35,7 @@ const SHADOW_RULES = [
   'height_implausible',
   'work_implausible',
   'datahub_url',
+  'low_reputation',
   'hash_form',
   'author_mismatch',
   'header_mismatch',

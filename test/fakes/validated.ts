@@ -41,6 +41,7 @@ export const VIEW: GuardView = {
   passed: () => {},
   shouldForward: () => true,
   isBanned: () => false,
+  isLowReputation: () => false,
   authorRate: () => 'ok',
   sourceRate: () => 'ok',
   isReplay: () => false,
@@ -123,6 +124,7 @@ const REASONS = [
   'height_implausible',
   'work_implausible',
   'datahub_url',
+  'low_reputation',
   'duplicate',
   'handler_failed',
 ];

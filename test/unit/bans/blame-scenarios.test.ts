@@ -151,6 +151,7 @@ class Scenario {
         subtrees,
         chain: { heightOf: () => undefined, tip: () => undefined, isSyncing: () => false },
         isBanned: (peerId) => this.bans.isBanned(peerId),
+        isLowReputation: () => false,
         sync: { syncPeer: () => undefined },
         clock,
       },

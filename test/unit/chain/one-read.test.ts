@@ -71,6 +71,7 @@ async function everything() {
       subtrees: attribution('subtree'),
       chain,
       isBanned: () => false,
+      isLowReputation: () => false,
       sync,
       clock,
     },

@@ -42,6 +42,7 @@ function attach({
     chain: { heightOf: () => undefined, tip: () => undefined, isSyncing: () => false },
     sync: { syncPeer: () => undefined },
     isBanned: () => false,
+    isLowReputation: () => false,
     bestBlockAsked: () => {},
     subtreeProducer: { publish: () => {} },
     registry: { heard: () => {} },

@@ -269,6 +269,28 @@ describe('an announcement that its author made on another wire before', () => {
   });
 });
 
+describe('an author with a low reputation that is connected', () => {
+  const view: Partial<GuardView> = { isLowReputation: (author) => author === AUTHOR };
+
+  test.each(['subtree', 'node_status'] as const)('has each %s forwarded, and not processed', (kind) => {
+    const passed: unknown[] = [];
+    const result = onBus(kind, {}, { ...view, passed: (envelope) => void passed.push(envelope) });
+    expect(result).toMatchObject({ decision: 'accept', reason: 'low_reputation', effects: [] });
+    expect(passed).toHaveLength(1);
+  });
+
+  test.each(['block', 'rejected_tx'] as const)('has each %s processed', (kind) => {
+    expect(onBus(kind, {}, view).reason).toBe('processed');
+  });
+
+  test('is still penalized for a bad URL, and processed on go-p2p and in shadow mode', () => {
+    expect(onBus('subtree', { DataHubURL: 'ftp://x' }, view).reason).toBe('datahub_url');
+    expect(validate('subtree', enveloped('subtree'), { wire: GO_P2P, view }).reason).toBe('processed');
+    const shadow = { wire: MESSAGE_BUS, view, shadow: ['low_reputation'] };
+    expect(validate('subtree', enveloped('subtree'), shadow).reason).toBe('processed');
+  });
+});
+
 describe('the reason of a rejected transaction on message-bus', () => {
   const reasonOf = (Reason: string) => {
     const told = notification('rejected_tx', { Reason });

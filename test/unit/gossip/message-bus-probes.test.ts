@@ -62,6 +62,7 @@ function setUp() {
     chain: { heightOf: () => undefined, tip: () => undefined, isSyncing: () => false },
     sync: { syncPeer: () => undefined },
     isBanned: () => false,
+    isLowReputation: () => false,
     registry,
     blockProducer: producer,
     subtreeProducer: producer,

@@ -50,6 +50,7 @@ function setUp(options: SetUp = {}) {
       subtrees,
       chain: { heightOf: () => undefined, tip: () => undefined, isSyncing: () => false },
       isBanned: () => false,
+      isLowReputation: () => false,
       sync: { syncPeer: () => undefined },
       clock,
     },

@@ -33,6 +33,7 @@ function setUp(options: Partial<PolicyOptions> = {}, wires: readonly WireFormat[
       isSyncing: () => false,
     },
     isBanned: (id: string) => id === other,
+    isLowReputation: () => false,
     sync: { syncPeer: () => undefined },
     clock,
   };
