@@ -83,12 +83,14 @@ export function validationReports(deps: ReportDependencies): ReportHandlers {
     ['kind', 'outcome'],
   );
   const charged = chargedBlocks(deps);
-  // Content that fails while the node catches up or syncs is old history.
+  // Content that fails while the node catches up or syncs is old history. On message-bus it is not when the report of a
+  // block names the peer that the block came from.
   const unlessSyncing = async (act: () => Outcome | Promise<Outcome>) => (deps.isSyncing() ? 'busy' : await act());
   return {
-    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, (report, topic) =>
-      unlessSyncing(() => penalizeBlock(report, topic, deps, charged)),
-    ),
+    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) => {
+      const penalize = () => penalizeBlock(report, topic, deps, charged);
+      return deps.histories !== undefined && report.peerId !== '' ? penalize() : await unlessSyncing(penalize);
+    }),
     invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, (report, topic) =>
       unlessSyncing(() => penalizeSubtree(report, topic, deps)),
     ),

@@ -387,6 +387,20 @@ describe('any report', () => {
     expect(outcomes(KINDS[name])).toEqual(['busy']);
   });
 
+  test('of an invalid block that names the peer costs it points during a catch-up, on message-bus', async () => {
+    const options = { isSyncing: true, hasHistories: true };
+    const named = setUp([], options);
+    await named.handlers.invalidBlocks(block(HASH, bad));
+    await named.handlers.invalidSubtrees(subtree('', HASH, bad));
+    expect([named.charged, named.failures]).toEqual([charge(bad, 'invalid_block'), []]);
+    const unnamed = setUp([[bad]], options);
+    await unnamed.handlers.invalidBlocks(block());
+    expect([unnamed.charged, unnamed.outcomes('invalid_block')]).toEqual([[], ['busy']]);
+    const onGoP2p = setUp([], { isSyncing: true });
+    await onGoP2p.handlers.invalidBlocks(block(HASH, bad));
+    expect([onGoP2p.charged, onGoP2p.outcomes('invalid_block')]).toEqual([[], ['busy']]);
+  });
+
   test.each(names)('%s that cannot be decoded is counted and skipped', async (name) => {
     const { handlers, charged, published, metrics } = setUp([[bad]]);
     for (const bytes of ['', 'junk', 'x'.repeat(70_000)].map((text) => Buffer.from(text))) {
