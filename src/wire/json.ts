@@ -147,6 +147,20 @@ export class FieldReader {
     return this.fault === undefined ? { ok: true, message, ...this.form } : { ok: false, fault: this.fault };
   }
 
+  /** What `read` reads; undefined, and no fault, when that is wrong. */
+  ifValid<T>(read: () => T): T | undefined {
+    const before = this.fault;
+    const value = read();
+    if (this.fault === before) return value;
+    this.fault = before;
+    return undefined;
+  }
+
+  /** What `read` reads of a field that is only shown. When it is wrong, it is `zero` for a lenient reader. */
+  displayed<T>(read: () => T, zero: T): T {
+    return this.isLenient ? (this.ifValid(read) ?? zero) : read();
+  }
+
   fail(code: Fault['code'], detail: string): void {
     this.fault ??= fault(code, detail);
   }

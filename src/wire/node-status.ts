@@ -40,8 +40,8 @@ function scalars(fields: FieldReader): Omit<NodeStatusMessage, 'blockAssemblyDet
     listenMode: fields.valid('listen_mode', (text) => LISTEN_MODES.has(text)),
     chainWork: fields.valid('chain_work', isHex, MAX_HEX_CHARS),
     syncPeerId: fields.shown('sync_peer_id'),
-    syncPeerHeight: fields.uint32('sync_peer_height'),
-    syncPeerBlockHash: fields.repeatedHash('sync_peer_block_hash') ?? '',
+    syncPeerHeight: fields.displayed(() => fields.uint32('sync_peer_height'), 0),
+    syncPeerBlockHash: fields.displayed(() => fields.repeatedHash('sync_peer_block_hash'), undefined) ?? '',
     syncConnectedAt: fields.int64('sync_connected_at'),
   };
 }
@@ -62,17 +62,19 @@ export type BusFields = Pick<
   | 'storage'
 >;
 
-/** Fields of message-bus; those that are absent or null stay absent. */
+/** Fields of message-bus; those that are absent, null or wrong stay absent on either wire. */
 function busFields(fields: FieldReader): BusFields {
-  const ifGiven = <K extends string, T>(name: string, key: K, read: () => T) =>
-    (fields.raw(name) === undefined ? {} : { [key]: read() }) as { readonly [P in K]?: T };
-  const storage = fields.text('storage');
+  const ifGiven = <K extends string, T>(name: string, key: K, read: () => T) => {
+    const value = fields.ifValid(() => (fields.raw(name) === undefined ? undefined : read()));
+    return (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: T };
+  };
+  const storage = fields.ifValid(() => fields.text('storage'));
   return {
     ...ifGiven('propagation_url', 'propagationUrl', () => fields.text('propagation_url', MAX_URL_CHARS)),
     ...ifGiven('tx_count', 'txCount', () => fields.uint64('tx_count')),
     ...ifGiven('subtree_count', 'subtreeCount', () => fields.uint32('subtree_count')),
     ...ifGiven('min_mining_tx_fee', 'minMiningTxFee', () => fields.float('min_mining_tx_fee')),
-    ...feePolicy(fields),
+    ...fields.ifValid(() => feePolicy(fields)),
     ...ifGiven('connected_peers_count', 'connectedPeersCount', () => fields.uint32('connected_peers_count')),
     ...ifGiven('legacy_connected_peers_count', 'legacyConnectedPeersCount', () =>
       fields.uint32('legacy_connected_peers_count'),
