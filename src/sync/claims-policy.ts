@@ -40,6 +40,7 @@ const EARLY_ENDS: ReadonlySet<SyncEnd> = new Set(['level', 'left', 'unusable', '
 export class ClaimsPolicy implements SyncPolicy {
   readonly activeStates = ACTIVE_STATES;
   readonly catchUpIntervalMs = CATCH_UP_INTERVAL_MS;
+  readonly needsConnection = true;
   readonly memories: readonly SyncMemory[];
   private readonly deps: ClaimsPolicyDependencies;
   private readonly options: ClaimsPolicyOptions;

@@ -129,7 +129,7 @@ export class SyncManager implements SyncStatus {
   /** The peer's last connection has closed. */
   peerLeft(peerId: PeerId): void {
     this.chosenAtMs.delete(peerId);
-    if (this.session?.peer.peerId !== peerId) return;
+    if (!this.deps.policy.needsConnection || this.session?.peer.peerId !== peerId) return;
     this.end('left');
     this.loop?.wake();
   }

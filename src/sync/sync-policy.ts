@@ -93,6 +93,8 @@ export interface SyncPolicy {
   readonly activeStates: ReadonlySet<FsmState>;
   /** Interval between rounds while there is a sync peer and the FSM is not RUNNING. */
   readonly catchUpIntervalMs: number;
+  /** Whether an attempt ends when the peer disconnects. */
+  readonly needsConnection: boolean;
   readonly memories: readonly SyncMemory[];
   /** A round begins. */
   roundBegan(round: SyncRound): void;

@@ -55,12 +55,14 @@ const ACTIVE_STATES: ReadonlySet<FsmState> = new Set(['RUNNING', 'CATCHINGBLOCKS
 const LOOK_INTERVAL_MS = 2000;
 /** How long a choice waits for checks of DataHubs; each takes two seconds at most. */
 const MAX_CHECK_WAIT_MS = 10_000;
-/** Ends after which the peer may be kept. */
-const GOOD_ENDS: ReadonlySet<SyncEnd> = new Set(['level', 'idle']);
+/** Ends after which the peer may be kept. `left`: it was not heard for so long that the registry has forgotten it. */
+const GOOD_ENDS: ReadonlySet<SyncEnd> = new Set(['level', 'idle', 'left']);
 
 export class WorkPolicy implements SyncPolicy {
   readonly activeStates = ACTIVE_STATES;
   readonly catchUpIntervalMs = LOOK_INTERVAL_MS;
+  /** Blocks come from the peer's DataHub. */
+  readonly needsConnection = false;
   readonly memories: readonly SyncMemory[];
   private readonly deps: WorkPolicyDependencies;
   private readonly options: WorkPolicyOptions;

@@ -235,13 +235,24 @@ describe('a sync peer is replaced', () => {
     expect([who(), endings(reason)]).toEqual(['next', 1]);
   });
 
-  test('at once when it disconnects', async () => {
-    const { started, who, leave } = setUpByWork([ahead('best', 300, 200), ahead('next', 200, 100)]);
+  test('not because it disconnects', async () => {
+    const { started, who, set, manager, published } = setUpByWork([ahead('best', 300, 200), ahead('next', 200, 100)]);
     await started();
     await pass(SECOND);
+    set(ahead('best', 300, 200, { isConnected: false }));
+    manager.peerLeft('best' as PeerId);
+    await pass(MINUTE);
+    expect([who(), published.length]).toEqual(['best', 1]);
+  });
+
+  test('at the next round when it was not heard for long, which is no failed attempt', async () => {
+    const { started, who, leave, endings, log } = setUpByWork([ahead('best', 300, 200), ahead('next', 200, 100)]);
+    await started();
     leave('best');
-    await pass(0);
-    expect(who()).toBe('next');
+    await pass(2 * SECOND);
+    expect([who(), endings('left')]).toEqual(['next', 1]);
+    const given = log.lines.find(({ event }) => event === 'sync peer given up');
+    expect(given?.fields).toMatchObject({ peerId: 'best', failedAttempts: 0 });
   });
 
   test('not because its DataHub misses a check', async () => {
