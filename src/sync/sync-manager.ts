@@ -13,6 +13,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { SyncPeer, SyncStatus } from '../ports/sync-status.ts';
+import { parsePeerId } from '../wire/peer-id.ts';
 import { MAX_CONNECTION_TIMES, type SyncCounters, syncMetrics } from './sync-metrics.ts';
 import type { Choice, FitPeer, SyncEnd, SyncPolicy, SyncRound, WhyNobody } from './sync-policy.ts';
 import { SyncSession } from './sync-session.ts';
@@ -239,12 +240,13 @@ export class SyncManager implements SyncStatus {
     return isNew;
   }
 
-  /** Our own block validation gave up on a peer. */
+  /** Our own block validation gave up on a peer. Peers of the legacy service have names that are no peer IDs. */
   private peerFailed({ peerId, failureType, reason }: { peerId: string; failureType: string; reason: string }): void {
     const failure = { peerId, failureType, reason: reason.slice(0, MAX_REASON_CHARS) };
     this.deps.log.info(failure, 'block validation reported a peer failure');
     if (this.session?.peer.peerId !== peerId) {
-      this.deps.policy.failureReported(peerId as PeerId);
+      const known = parsePeerId(peerId);
+      if (known !== undefined) this.deps.policy.failureReported(known);
       return;
     }
     this.end('failed');

@@ -1,6 +1,7 @@
 // How a sync by validated work goes: what is looked at when, how an attempt ends, who is next, and what is recorded.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
+import { peer } from '../../fakes/ban-parts.ts';
 import { historyWith } from '../../fakes/peer-histories.ts';
 import { MINUTE, pass, SECOND } from './harness.ts';
 import { hashOf, OWN_HEIGHT } from './rows.ts';
@@ -138,27 +139,41 @@ describe('a catch-up by validated work', () => {
 });
 
 describe('a PeerFailure notification, with the rules of validated work', () => {
+  const [best, other] = [peer(1), peer(2)];
+
   test('of the sync peer is recorded as one failure, and the next peer is asked', async () => {
     const { started, blockchain, who, histories, endings } = setUpByWork([
-      ahead('best', 300, 200),
+      ahead(best, 300, 200),
       ahead('next', 200, 100),
     ]);
     await started();
     blockchain.move('CATCHINGBLOCKS');
     await pass(SECOND);
-    blockchain.peerFailure('best');
-    blockchain.peerFailure('best');
+    blockchain.peerFailure(best);
+    blockchain.peerFailure(best);
     await pass(SECOND);
     expect([who(), endings('failed')]).toEqual(['next', 1]);
-    expect(histories.of('failure')).toEqual(['best']);
+    expect(histories.of('failure')).toEqual([best]);
   });
 
   test('of another peer is recorded as its failure, and the sync peer stays', async () => {
-    const { started, blockchain, who, histories } = setUpByWork([ahead('best', 300, 200), ahead('other', 200, 100)]);
+    const { started, blockchain, who, histories } = setUpByWork([ahead(best, 300, 200), ahead(other, 200, 100)]);
     await started();
-    blockchain.peerFailure('other');
+    blockchain.peerFailure(other);
     await pass(SECOND);
-    expect([who(), histories.of('failure')]).toEqual(['best', ['other']]);
+    expect([who(), histories.of('failure')]).toEqual([best, [other]]);
+  });
+
+  test('that names no peer ID is logged, and recorded for nobody', async () => {
+    const { started, blockchain, histories, log, metrics } = setUpByWork([ahead(best, 300, 200)]);
+    await started();
+    const names = ['legacy:192.0.2.1:8333', '', 'unknown'];
+    for (const name of names) blockchain.peerFailure(name);
+    await pass(SECOND);
+    const lines = log.lines.filter(({ event }) => event === 'block validation reported a peer failure');
+    expect(lines.map(({ fields }) => fields.peerId)).toEqual(names);
+    expect(histories.of('failure')).toEqual([]);
+    expect(metrics.gaugeValue('teranode_p2p_sync_entries', { kind: 'failed_peers' })).toBe(0);
   });
 });
 
@@ -411,7 +426,7 @@ describe('a forced sync peer, with the rules of validated work', () => {
 test('what is remembered of peers is bounded', async () => {
   const { started, metrics, blockchain } = setUpByWork();
   await started();
-  for (let i = 0; i < 1100; i += 1) blockchain.peerFailure(`unknown ${i}`);
+  for (let i = 0; i < 1100; i += 1) blockchain.peerFailure(peer(i));
   expect(metrics.gaugeValue('teranode_p2p_sync_entries')).toBe(1000);
   expect(metrics.gaugeValue('teranode_p2p_sync_entries_bound')).toBe(4000);
 });

@@ -1,5 +1,6 @@
 // How an attempt to sync ends: level, failed or given up; which peer is penalized, and which one is next.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { peer } from '../../fakes/ban-parts.ts';
 import { MINUTE, pass, SECOND, setUp } from './harness.ts';
 import { hashOf, row } from './rows.ts';
 
@@ -25,19 +26,20 @@ describe('a catch-up (RUNNING, CATCHINGBLOCKS, RUNNING)', () => {
   });
 
   test('that leaves us behind penalizes the peer once, starts its cool-down, and the next peer is asked', async () => {
-    const { started, blockchain, who, penalized, published, endings } = setUp([row('liar', 1_000_000), row('p', 200)]);
+    const liar = peer(1);
+    const { started, blockchain, who, penalized, published, endings } = setUp([row(liar, 1_000_000), row('p', 200)]);
     await started();
-    expect(who()).toBe('liar');
+    expect(who()).toBe(liar);
     blockchain.move('CATCHINGBLOCKS');
     await pass(5 * SECOND);
     blockchain.height = 120;
     blockchain.move('RUNNING');
     await pass(SECOND);
-    expect([who(), penalized, endings('failed')]).toEqual(['p', ['liar'], 1]);
-    expect(published.map(({ peerId }) => peerId)).toEqual(['liar', 'p']);
-    blockchain.peerFailure('liar');
+    expect([who(), penalized, endings('failed')]).toEqual(['p', [liar], 1]);
+    expect(published.map(({ peerId }) => peerId)).toEqual([liar, 'p']);
+    blockchain.peerFailure(liar);
     await pass(MINUTE);
-    expect(penalized).toEqual(['liar']);
+    expect(penalized).toEqual([liar]);
   });
 
   test('is noticed without notifications', async () => {
@@ -165,24 +167,26 @@ describe('a catch-up (RUNNING, CATCHINGBLOCKS, RUNNING)', () => {
 
 describe('a PeerFailure notification', () => {
   test('of the sync peer switches to another peer, penalizes once, and starts a cool-down', async () => {
-    const { started, blockchain, who, penalized, published } = setUp([row('best', 300), row('next', 200)]);
+    const best = peer(1);
+    const { started, blockchain, who, penalized, published } = setUp([row(best, 300), row('next', 200)]);
     await started();
     blockchain.move('CATCHINGBLOCKS');
     await pass(SECOND);
-    blockchain.peerFailure('best');
-    blockchain.peerFailure('best');
+    blockchain.peerFailure(best);
+    blockchain.peerFailure(best);
     await pass(SECOND);
-    expect([who(), penalized]).toEqual(['next', ['best']]);
-    expect(published.map(({ peerId }) => peerId)).toEqual(['best', 'next']);
+    expect([who(), penalized]).toEqual(['next', [best]]);
+    expect(published.map(({ peerId }) => peerId)).toEqual([best, 'next']);
     blockchain.move('RUNNING');
     await pass(SECOND);
-    expect([who(), penalized]).toEqual(['next', ['best']]);
+    expect([who(), penalized]).toEqual(['next', [best]]);
   });
 
   test('of another peer penalizes nobody, and that peer is not chosen next', async () => {
-    const { started, blockchain, who, penalized, leave } = setUp([row('best', 300), row('bad', 250), row('next', 200)]);
+    const bad = peer(1);
+    const { started, blockchain, who, penalized, leave } = setUp([row('best', 300), row(bad, 250), row('next', 200)]);
     await started();
-    blockchain.peerFailure('bad');
+    blockchain.peerFailure(bad);
     await pass(SECOND);
     expect([who(), penalized]).toEqual(['best', []]);
     leave('best');

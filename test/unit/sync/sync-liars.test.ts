@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
+import { peer } from '../../fakes/ban-parts.ts';
 import { MINUTE, pass, SECOND, setUp } from './harness.ts';
 import { OWN_HEIGHT, row } from './rows.ts';
 
@@ -17,30 +18,31 @@ afterEach(() => {
 const HOUR = 60 * MINUTE;
 
 describe('peers that lie about their height', () => {
+  const liar = peer(1);
   /** Block validation may report the failure in both ways. */
   const fail = async (chain: ReturnType<typeof setUp>['blockchain']) => {
     chain.move('CATCHINGBLOCKS');
     await pass(SECOND);
     chain.move('RUNNING');
     await pass(SECOND);
-    chain.peerFailure('liar');
+    chain.peerFailure(liar);
   };
 
   test('are not chosen twice, whichever peers fail afterwards, also not after they reconnect', async () => {
-    const { started, blockchain, who, penalized, leave, set } = setUp([row('liar', 1_000_000), row('a', 300)]);
+    const { started, blockchain, who, penalized, leave, set } = setUp([row(liar, 1_000_000), row('a', 300)]);
     await started();
     await fail(blockchain);
     expect(who()).toBe('a');
-    leave('liar');
-    set(row('liar', 2_000_000));
+    leave(liar);
+    set(row(liar, 2_000_000));
     leave('a');
     await pass(MINUTE);
     expect(who()).toBeUndefined();
-    expect(penalized).toEqual(['liar']);
+    expect(penalized).toEqual([liar]);
   });
 
   test('have twice the cool-down each time when no other peer is ahead', async () => {
-    const { started, blockchain, who, penalized } = setUp([row('liar', 1_000_000)]);
+    const { started, blockchain, who, penalized } = setUp([row(liar, 1_000_000)]);
     await started();
     await fail(blockchain);
     for (const coolDownMs of [
@@ -55,7 +57,7 @@ describe('peers that lie about their height', () => {
       await pass(coolDownMs - 20 * SECOND);
       expect(who()).toBeUndefined();
       await pass(35 * SECOND);
-      expect(who()).toBe('liar');
+      expect(who()).toBe(liar);
       await fail(blockchain);
     }
     expect(penalized).toHaveLength(8);
@@ -94,19 +96,19 @@ describe('peers that lie about their height', () => {
   );
 
   test('come after the honest peer when their cool-down has ended, whenever it is ahead again', async () => {
-    const { started, blockchain, set, who, published } = setUp([row('liar', 1_000_000), row('honest', 200)]);
+    const { started, blockchain, set, who, published } = setUp([row(liar, 1_000_000), row('honest', 200)]);
     await started();
     await fail(blockchain);
     for (let height = 200; height <= 1000; height += 100) {
       expect(who()).toBe('honest');
       blockchain.height = height;
-      set(row('liar', 1_000_000, { dataHubHealth: 'unhealthy' }));
+      set(row(liar, 1_000_000, { dataHubHealth: 'unhealthy' }));
       await pass(HOUR);
       expect(who()).toBeUndefined();
-      set(row('honest', height + 100), row('liar', 1_000_000));
+      set(row('honest', height + 100), row(liar, 1_000_000));
       await pass(15 * SECOND);
     }
-    expect(published.filter(({ peerId }) => peerId === ('liar' as PeerId))).toHaveLength(1);
+    expect(published.filter(({ peerId }) => peerId === liar)).toHaveLength(1);
   });
 
   test.each<[string, (peers: ReturnType<typeof setUp>, name: string) => void]>([
@@ -171,16 +173,17 @@ describe('while our own block validation is down', () => {
   });
 
   test('a peer without progress that fails afterwards still gets its cool-down', async () => {
-    const { started, blockchain, who, penalized } = setUp([row('p', 200)]);
+    const slow = peer(1);
+    const { started, blockchain, who, penalized } = setUp([row(slow, 200)]);
     await started();
     await pass(5 * MINUTE);
     expect(who()).toBeUndefined();
-    blockchain.peerFailure('p');
-    blockchain.peerFailure('p');
+    blockchain.peerFailure(slow);
+    blockchain.peerFailure(slow);
     await pass(10 * MINUTE);
-    expect([who(), penalized]).toEqual(['p', []]);
-    blockchain.peerFailure('p');
-    expect(penalized).toEqual(['p']);
+    expect([who(), penalized]).toEqual([slow, []]);
+    blockchain.peerFailure(slow);
+    expect(penalized).toEqual([slow]);
     await pass(19 * MINUTE);
     expect(who()).toBeUndefined();
   });

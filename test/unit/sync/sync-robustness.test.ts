@@ -1,6 +1,7 @@
 // What the sync manager survives: a blockchain service that is down, calls in any order, a stop at any time.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
+import { peer } from '../../fakes/ban-parts.ts';
 import { MINUTE, pass, SECOND, setUp } from './harness.ts';
 import { row } from './rows.ts';
 
@@ -101,7 +102,7 @@ describe('start and stop of the sync manager', () => {
 test('the memory for failed attempts and connection times is bounded', async () => {
   const { started, blockchain, set, leave, metrics, manager } = setUp([], { hasBootstrap: false });
   await started();
-  for (let i = 0; i < 1100; i += 1) blockchain.peerFailure(`unconnected ${i}`);
+  for (let i = 0; i < 1100; i += 1) blockchain.peerFailure(peer(i));
   expect(metrics.gaugeValue('teranode_p2p_sync_entries')).toBe(1000);
   for (let i = 0; i < 20; i += 1) {
     set(row(`p${i}`, 200));
