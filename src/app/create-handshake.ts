@@ -28,11 +28,11 @@ export interface HandshakeSources extends Core {
   readonly sync: SyncManager;
 }
 
-/** undefined where no network has a handshake, as on message-bus. */
+/** undefined where no network has a handshake, as on message-bus, and where this node says nothing (`silent`). */
 export function createHandshake(settings: Settings, deps: HandshakeSources): Handshake | undefined {
   const { bans, nodes, sync } = deps;
   const networks = deps.networks.flatMap((network) => handshakeNetwork(network, nodes));
-  if (networks.length === 0) return undefined;
+  if (networks.length === 0 || settings.listen_mode === 'silent') return undefined;
   const greeting = deps.networks.filter(({ topics }) => topics.handshake !== undefined).map(({ node }) => node);
   const nodeOf = (peerId: PeerId) => greeting.find((node) => nodes.isConnectedTo(node, peerId));
   const urlFault = dataHubUrlCheck(dataHubUrlRules(settings, 'go-p2p'));

@@ -97,6 +97,17 @@ function expected(server: ServerProcess, type: 'version' | 'verack') {
   };
 }
 
+test('a server in silent mode says nothing to a Go peer, by stream or topic, and both stay connected', async () => {
+  const server = await startServer({ listen_mode: 'silent' });
+  const peer = await member(server);
+  await inMesh(peer, server.peerId);
+  await peer.publish(topics.handshake, versionOf(peer));
+  const heard = () => server.metric('teranode_p2p_gossip_messages_total', 'topic="handshake"', 'reason="processed"');
+  await waitFor(async () => (await heard()) >= 1, { what: 'its version by topic' });
+  expect([await peer.streams(), await peer.received(topics.handshake)]).toEqual([[], []]);
+  expect(await peer.isConnectedTo(server.peerId)).toBe(true);
+});
+
 describe('handshake on a stream', () => {
   test('a Go peer that dials exchanges version and verack both ways', async () => {
     const server = await startServer(QUIET_START);

@@ -1,7 +1,6 @@
 // Failed attempts to sync: dishonest peers, whatever they do, are not tried again before all other peers were; honest
 // peers are not penalized while our own block validation is down.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { PeerId } from '../../../src/domain/ids.ts';
 import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { MINUTE, pass, SECOND, setUp } from './harness.ts';
