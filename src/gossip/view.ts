@@ -67,8 +67,8 @@ function lateRate({ perSecond, burst }: Rate): Rate {
 }
 
 /**
- * A view for each network, in their order. Rates of propagation sources hold for all networks together, those of authors
- * for all networks of a wire: on two wires an author announces everything twice.
+ * A view for each network, in their order. Rates of propagation sources hold for all networks together, those of
+ * authors for all networks of a wire: on two wires an author announces everything twice.
  */
 export function guardViews<N extends GuardedNetwork>(
   deps: ViewDependencies,

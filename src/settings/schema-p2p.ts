@@ -220,8 +220,8 @@ export const P2P_SETTINGS = {
     'Rules that are only recorded while the others are enforced. hash_form, author_mismatch, header_mismatch and proof_of_work still stop invalid messages; only their ban points are not counted.',
     OURS,
   ),
-  p2p_author_rate: setting(integer(0, 1_000_000), 500, 'Gossip messages per second per author. 0: unlimited.', OURS),
-  p2p_author_burst: setting(integer(1, 10_000_000), 10_000, 'Burst of gossip messages per author.', OURS),
+  p2p_author_rate: setting(integer(0, 1_000_000), 500, 'Gossip messages per second per author and wire. 0: unlimited.', OURS),
+  p2p_author_burst: setting(integer(1, 10_000_000), 10_000, 'Burst of gossip messages per author and wire.', OURS),
   p2p_relay_rate: setting(
     integer(0, 1_000_000),
     0,
