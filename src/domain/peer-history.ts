@@ -60,5 +60,12 @@ export type PeerEvent =
   | { readonly type: 'valid_block'; readonly responseMs: number | undefined }
   | { readonly type: 'valid_subtree'; readonly responseMs: number | undefined }
   | { readonly type: 'valid_headers'; readonly responseMs: number | undefined }
-  | { readonly type: 'validated_progress'; readonly height: number; readonly hash: BlockHash; readonly chainWork: bigint }
-  | { readonly type: 'bytes_downloaded'; readonly bytes: bigint };
+  | {
+      readonly type: 'validated_progress';
+      readonly height: number;
+      readonly hash: BlockHash;
+      readonly chainWork: bigint;
+    }
+  | { readonly type: 'bytes_downloaded'; readonly bytes: bigint }
+  /** A service of before 2026 sets the reputation itself, 0 to 100. A service that keeps the histories has no such call. */
+  | { readonly type: 'reputation_set'; readonly reputation: number };

@@ -1,0 +1,185 @@
+// Histories on disk, so that a restart does not forget which peers served well. The file is written as a whole and
+// swapped in. A damaged file never stops the start: it is renamed aside, and a single bad entry costs only itself.
+import { mkdir, open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { PeerHistory, ValidatedProgress } from '../../domain/peer-history.ts';
+import { parseHash } from '../../wire/hash.ts';
+import { parsePeerId } from '../../wire/peer-id.ts';
+import { cutText, MAX_ERROR_CHARS } from './after-event.ts';
+import { clampedReputation } from './reputation.ts';
+
+/** 10,000 histories have about 6 MB. Files that are written stay below it, so that they can always be read. */
+export const MAX_FILE_BYTES = 32 * 1024 * 1024;
+/** `MAX_CHAIN_WORK_BYTES` of the gRPC API in hex. */
+const CHAIN_WORK = /^[0-9a-f]{1,256}$/;
+const UINT64 = /^[0-9]{1,20}$/;
+const UINT32_MAX = 0xffff_ffff;
+
+export interface StoredHistory {
+  readonly history: PeerHistory;
+  /** Unix ms of the last experience, or of when the peer was last connected or banned. */
+  readonly seenMs: number;
+}
+
+export interface ReadHistories {
+  readonly stored: readonly StoredHistory[];
+  /** Invalid entries. */
+  readonly dropped: number;
+}
+
+/**
+ * undefined when there is no file. Throws when it cannot be read or is damaged. `nowMs` bounds times: a clock that was
+ * ahead must not keep an entry forever; `maxPenaltyMs` bounds penalties in the same way.
+ */
+export async function readHistories(
+  file: string,
+  { nowMs, maxPenaltyMs }: { readonly nowMs: number; readonly maxPenaltyMs: number },
+): Promise<ReadHistories | undefined> {
+  const text = await readBounded(file);
+  if (text === undefined) return undefined;
+  const { version, peers } = recordOf(JSON.parse(text));
+  if (version !== 1 || !Array.isArray(peers)) throw new TypeError('not a file of peer histories, version 1');
+  const stored = peers.flatMap((entry: unknown) => storedHistory(entry, nowMs, nowMs + maxPenaltyMs) ?? []);
+  return { stored, dropped: peers.length - stored.length };
+}
+
+/** `stored`: most important first; what exceeds the size of a file is left out. Throws when it cannot be written. */
+export async function writeHistories(file: string, stored: Iterable<StoredHistory>): Promise<void> {
+  const fresh = `${file}.new`;
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const handle = await open(fresh, 'w', 0o600);
+  try {
+    await handle.chmod(0o600);
+    await handle.writeFile(fileText(stored));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(fresh, file);
+}
+
+async function readBounded(file: string): Promise<string | undefined> {
+  let handle: Awaited<ReturnType<typeof open>>;
+  try {
+    handle = await open(file);
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    throw cause;
+  }
+  try {
+    const { size } = await handle.stat();
+    if (size > MAX_FILE_BYTES) throw new RangeError(`the file has ${size} bytes, at most ${MAX_FILE_BYTES}`);
+    return await handle.readFile('utf8');
+  } finally {
+    await handle.close();
+  }
+}
+
+function fileText(stored: Iterable<StoredHistory>): string {
+  const head = '{"version":1,"peers":[\n';
+  const tail = '\n]}\n';
+  const kept: string[] = [];
+  let bytes = head.length + tail.length;
+  for (const each of stored) {
+    const entry = entryText(each);
+    bytes += Buffer.byteLength(entry) + 2;
+    if (bytes > MAX_FILE_BYTES) break;
+    kept.push(entry);
+  }
+  return `${head}${kept.join(',\n')}${tail}`;
+}
+
+function entryText({ history, seenMs }: StoredHistory): string {
+  const { validated, bytesReceived } = history;
+  return JSON.stringify({
+    ...history,
+    bytesReceived: bytesReceived.toString(),
+    validated: validated && { ...validated, chainWork: validated.chainWork.toString(16) },
+    seenMs,
+  });
+}
+
+/** undefined for an invalid entry. */
+function storedHistory(entry: unknown, nowMs: number, maxPenaltyUntilMs: number): StoredHistory | undefined {
+  try {
+    const fields = recordOf(entry);
+    const count = (key: keyof PeerHistory) => wholeNumber(fields[key]);
+    const time = (key: keyof PeerHistory) => timeUntil(fields[key], nowMs);
+    const history: PeerHistory = {
+      id: checked(parsePeerId(textOf(fields.id))),
+      attempts: count('attempts'),
+      successes: count('successes'),
+      failures: count('failures'),
+      malicious: count('malicious'),
+      lastAttemptMs: time('lastAttemptMs'),
+      lastSuccessMs: time('lastSuccessMs'),
+      lastFailureMs: time('lastFailureMs'),
+      reputation: clampedReputation(numberOf(fields.reputation)),
+      avgResponseMs: count('avgResponseMs'),
+      catchupAttempts: count('catchupAttempts'),
+      catchupSuccesses: count('catchupSuccesses'),
+      catchupFailures: count('catchupFailures'),
+      lastCatchupError: cutText(textOf(fields.lastCatchupError), MAX_ERROR_CHARS),
+      lastCatchupErrorMs: time('lastCatchupErrorMs'),
+      blocksReceived: count('blocksReceived'),
+      subtreesReceived: count('subtreesReceived'),
+      transactionsReceived: count('transactionsReceived'),
+      lastBlockMs: time('lastBlockMs'),
+      bytesReceived: BigInt(matching(fields.bytesReceived, UINT64)),
+      validated: fields.validated === undefined ? undefined : progressOf(recordOf(fields.validated), nowMs),
+      syncAttempts: count('syncAttempts'),
+      lastSyncAttemptMs: time('lastSyncAttemptMs'),
+      resets: count('resets'),
+      lastResetMs: time('lastResetMs'),
+      fullStoragePenaltyUntilMs: timeUntil(fields.fullStoragePenaltyUntilMs, maxPenaltyUntilMs),
+    };
+    return { history, seenMs: Math.min(wholeNumber(fields.seenMs), nowMs) };
+  } catch {
+    return undefined;
+  }
+}
+
+function progressOf(fields: Readonly<Record<string, unknown>>, nowMs: number): ValidatedProgress {
+  return {
+    height: wholeNumber(fields.height, UINT32_MAX),
+    hash: checked(parseHash(textOf(fields.hash))),
+    chainWork: BigInt(`0x${matching(fields.chainWork, CHAIN_WORK)}`),
+    atMs: Math.min(wholeNumber(fields.atMs), nowMs),
+  };
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) throw new TypeError('not an object');
+  return { ...value };
+}
+
+function numberOf(value: unknown): number {
+  if (typeof value !== 'number') throw new TypeError('not a number');
+  return value;
+}
+
+function wholeNumber(value: unknown, max = Number.MAX_SAFE_INTEGER): number {
+  const number = numberOf(value);
+  if (!Number.isInteger(number) || number < 0 || number > max) throw new RangeError('not a whole number in range');
+  return number;
+}
+
+function timeUntil(value: unknown, latestMs: number): number | undefined {
+  return value === undefined ? undefined : Math.min(wholeNumber(value), latestMs);
+}
+
+function textOf(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError('not a text');
+  return value;
+}
+
+function matching(value: unknown, form: RegExp): string {
+  const text = textOf(value);
+  if (!form.test(text)) throw new TypeError('not a text of the form needed');
+  return text;
+}
+
+function checked<T>(value: T | undefined): T {
+  if (value === undefined) throw new TypeError('not a value of the form needed');
+  return value;
+}
