@@ -21,6 +21,7 @@ import type { Publisher } from './publisher.ts';
 export interface AnnouncerOptions {
   /** Where peers fetch our blocks. */
   readonly dataHubUrl: string;
+  readonly clientName?: string;
 }
 
 export interface AnnouncerDependencies {
@@ -128,15 +129,15 @@ export class Announcer {
     const record = await readHeader();
     if (record === undefined || record.invalid) return;
     this.lastBlock = hash;
-    const { dataHubUrl } = this.options;
+    const { dataHubUrl, clientName = '' } = this.options;
     const { height, header } = record;
-    const message = { hash, height, dataHubUrl, peerId: this.deps.ownId, header };
+    const message = { hash, height, dataHubUrl, peerId: this.deps.ownId, header, clientName };
     await this.publish({ kind: 'block', message }, { ...this.own(), type: 'block', hash, height });
   }
 
   private async announceSubtree(hash: SubtreeHash): Promise<void> {
-    const { dataHubUrl } = this.options;
-    const message = { hash, dataHubUrl, peerId: this.deps.ownId };
+    const { dataHubUrl, clientName = '' } = this.options;
+    const message = { hash, dataHubUrl, peerId: this.deps.ownId, clientName };
     await this.publish({ kind: 'subtree', message }, { ...this.own(), type: 'subtree', hash });
   }
 

@@ -11,11 +11,12 @@ export interface Publisher {
   publish(announcement: TopicMessage): Promise<PublishOutcome>;
 }
 
-export function createPublisher(networks: readonly P2PNetwork[]): Publisher {
+/** `clientName` is the name in the envelope of message-bus. */
+export function createPublisher(networks: readonly P2PNetwork[], clientName = ''): Publisher {
   return {
     publish: async (announcement) => {
       const inNetwork = async (network: P2PNetwork, topic: string) =>
-        await network.node.publish(topic, encodeFor(network.wire, announcement));
+        await network.node.publish(topic, encodeFor(network.wire, announcement, clientName));
       const outcomes = await Promise.allSettled(
         networks.flatMap((network) => {
           const topic = network.topics[announcement.kind];

@@ -22,6 +22,7 @@ import { nodesOf, topicNamesOf } from '../ports/network.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
+import { wireChoice } from '../settings/wire.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers } from './create-announcers.ts';
@@ -133,6 +134,8 @@ async function openFoundation(settings: Settings, options: AppOptions, log: Logg
 function createApp(settings: Settings, options: AppOptions, foundation: Foundation, opened: readonly Part[]): App {
   const { core, blockchain } = foundation;
   const { log, metrics, memoryBroker } = core;
+  const wire = wireChoice(settings);
+  log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
   const rooms = createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
@@ -197,7 +200,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
-  const publisher = createPublisher(networks);
+  const publisher = createPublisher(networks, settings.clientName);
   const announcers = createAnnouncers(settings, { ...shared, ...services, sync, publisher });
   const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
   const consumers = createReportConsumers(settings, core);

@@ -50,7 +50,7 @@ export function createAnnouncers(settings: Settings, deps: AnnouncerSources): An
     listenMode: settings.listen_mode,
   });
   return {
-    announcer: new Announcer(deps, { dataHubUrl }),
+    announcer: new Announcer(deps, { dataHubUrl, clientName: settings.clientName }),
     status,
     bestBlock,
     bestBlockAsker: bestBlockAsker(bestBlock, deps),

@@ -1,12 +1,13 @@
-// The networks that this server belongs to, with the libp2p node that they share.
+// The networks that this server belongs to: one libp2p node for each wire in force.
 import { join } from 'node:path';
 import { Libp2pNode, type Libp2pNodeDependencies } from '../adapters/libp2p/libp2p-node.ts';
 import type { Libp2pNodeOptions } from '../adapters/libp2p/node-options.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Settings } from '../settings/load.ts';
-import { fullTopicNames, topicPrefixes } from '../settings/topic-names.ts';
-import { GO_P2P } from '../wire/format.ts';
+import { busTopicNames, fullTopicNames, topicPrefixes } from '../settings/topic-names.ts';
+import { bootstrapPeers, wireNames } from '../settings/wire.ts';
+import { WIRE_FORMATS, type WireName } from '../wire/format.ts';
 
 export type NodeDependencies = Required<Libp2pNodeDependencies>;
 
@@ -20,7 +21,7 @@ export interface NodeFacts {
 /** What the caller of `compose` brings. The server starts and stops the nodes. */
 export interface OwnNetworks {
   /**
-   * Makes the node in the place of ours, from what ours is made of; `() => node` where it needs none of it. What ours
+   * Makes each node in the place of ours, from what ours is made of; `() => node` where it needs none of it. What ours
    * does with these is then up to that node: `policy` says who is banned (the pipeline drops what banned authors write
    * in any case), `privateKey` is the identity that is kept, `mayPublish` is all there is of `listen_only`. Metrics of
    * our node are missing unless that node registers them.
@@ -33,63 +34,119 @@ export interface OwnNetworks {
   readonly furtherNetworks?: (deps: NodeDependencies, options: Libp2pNodeOptions) => readonly P2PNetwork[];
 }
 
-/** Our own network first, then `p2p_further_topic_prefixes` on the same node, then the caller's. */
+/**
+ * The networks of the settings, the newer wire first, each wire on a node of its own; then the caller's.
+ * `p2p_further_topic_prefixes` share the node of their wire.
+ */
 export function createNetworks(
   settings: Settings,
   deps: NodeDependencies,
   facts: NodeFacts,
   own: OwnNetworks = {},
 ): readonly [P2PNetwork, ...P2PNetwork[]] {
-  const options = nodeOptions(settings, facts);
-  const node = own.node?.(deps, options) ?? new Libp2pNode(deps, options);
-  const networks = topicPrefixes(settings).map(
-    (topicPrefix): P2PNetwork => ({
-      name: topicPrefix,
-      topicPrefix,
-      wire: GO_P2P,
-      topics: fullTopicNames(settings, topicPrefix),
-      node,
-    }),
-  );
-  const [first, ...others] = [...networks, ...(own.furtherNetworks?.(deps, options) ?? [])];
+  const wires = wireNames(settings).map((wire) => ({ wire, options: nodeOptions(settings, facts, wire) }));
+  const networks = wires.flatMap(({ wire, options }) => {
+    const node = own.node?.(deps, options) ?? new Libp2pNode(deps, options);
+    return topicPrefixes(settings, wire).map((topicPrefix) => network(settings, wire, topicPrefix, node));
+  });
+  const further = wires.slice(0, 1).flatMap(({ options }) => own.furtherNetworks?.(deps, options) ?? []);
+  const [first, ...others] = [...networks, ...further];
   if (first === undefined) throw new RangeError('a server belongs to one network at least');
   return [first, ...others];
 }
 
-const PEER_CACHE_FILE = 'teranode_peers.json';
-
-/** Options of the libp2p node. */
-function nodeOptions(settings: Settings, facts: NodeFacts): Libp2pNodeOptions {
-  const isPrivate = settings.p2p_dht_use_private;
-  const handshakeTopics = new Set(topicPrefixes(settings).map((prefix) => fullTopicNames(settings, prefix).handshake));
+function network(settings: Settings, wire: WireName, topicPrefix: string, node: P2PNode): P2PNetwork {
+  const isBoth = settings.p2p_wire === 'both';
   return {
+    name: isBoth ? `${wire} ${topicPrefix}` : topicPrefix,
+    topicPrefix,
+    wire: WIRE_FORMATS[wire],
+    topics: wire === 'go-p2p' ? fullTopicNames(settings, topicPrefix) : busTopicNames(settings, topicPrefix),
+    node,
+  };
+}
+
+/** Options of the libp2p node of a wire. */
+function nodeOptions(settings: Settings, facts: NodeFacts, wire: WireName): Libp2pNodeOptions {
+  const common = {
     processName: settings.clientName,
     userAgent: `teranode/bitcoin/${facts.version}`,
     privateKey: facts.privateKey,
     listenIps: settings.p2p_listen_addresses,
-    port: settings.p2p_port,
     advertiseAddresses: settings.p2p_advertise_addresses,
     sharePrivateAddresses: settings.p2p_share_private_addresses,
+    staticPeers: settings.p2p_static_peers,
+    optimiseRetries: settings.p2p_optimise_retries,
+    connections: connectionLimits(settings, wire),
+    peerCache: peerCache(settings, facts.dataFolder, wire),
+    mayPublish: publishGate(settings, wire),
+  };
+  return { ...common, ...(wire === 'go-p2p' ? goP2pOptions(settings) : busOptions(settings)) };
+}
+
+function goP2pOptions(settings: Settings) {
+  const isPrivate = settings.p2p_dht_use_private;
+  return {
+    port: settings.p2p_wire === 'both' ? settings.p2p_go_p2p_port : settings.p2p_port,
     presharedKey: isPrivate ? settings.p2p_shared_key : undefined,
     dht: isPrivate
-      ? { mode: 'private', protocol: `${settings.p2p_dht_protocol_id}/kad/1.0.0` }
-      : { mode: 'public', protocol: '/ipfs/kad/1.0.0' },
-    staticPeers: settings.p2p_static_peers,
+      ? ({ mode: 'private', protocol: `${settings.p2p_dht_protocol_id}/kad/1.0.0` } as const)
+      : ({ mode: 'public', protocol: '/ipfs/kad/1.0.0' } as const),
     bootstrapAddresses: bootstrapAddresses(settings),
     bootstrapPersistent: settings.p2p_bootstrap_persistent,
-    optimiseRetries: settings.p2p_optimise_retries,
-    connections: {
-      trims: settings.p2p_enable_conn_manager,
-      lowWater: settings.p2p_conn_low_water,
-      highWater: settings.p2p_conn_high_water,
-      graceMs: settings.p2p_conn_grace_period,
-      maxPerPeer: settings.p2p_max_conns_per_peer,
-    },
     nat: natOptions(settings),
-    peerCache: peerCache(settings, facts.dataFolder),
-    // In listen_only mode only the handshake is published: one rule, here, for all senders.
-    mayPublish: settings.listen_mode === 'listen_only' ? (topic) => handshakeTopics.has(topic) : () => true,
   };
+}
+
+function busOptions(settings: Settings) {
+  const nat = settings.p2p_enable_nat;
+  return {
+    port: settings.p2p_port,
+    presharedKey: undefined,
+    dht: { mode: 'public', protocol: '/ipfs/kad/1.0.0' } as const,
+    bootstrapAddresses: bootstrapPeers(settings),
+    bootstrapPersistent: true,
+    nat: {
+      portMap: nat && settings.p2p_enable_nat_port_map,
+      autonat: nat,
+      holePunching: nat,
+      relayClient: settings.p2p_enable_relay,
+      relayService: settings.p2p_enable_relay_service,
+      forceReachability: settings.p2p_force_reachability === '' ? undefined : settings.p2p_force_reachability,
+    },
+  };
+}
+
+/** Defaults of each wire. */
+const CONNECTIONS = {
+  'go-p2p': { low: 200, high: 400, graceMs: 60_000 },
+  'message-bus': { low: 25, high: 35, graceMs: 20_000 },
+} as const;
+
+function connectionLimits(settings: Settings, wire: WireName): Libp2pNodeOptions['connections'] {
+  const { low, high, graceMs } = CONNECTIONS[wire];
+  const { p2p_conn_low_water: setLow, p2p_conn_high_water: setHigh } = settings;
+  return {
+    trims: settings.p2p_enable_conn_manager,
+    lowWater: setLow ?? Math.min(low, setHigh ?? low),
+    highWater: setHigh ?? Math.max(high, setLow ?? high),
+    graceMs: settings.p2p_conn_grace_period ?? graceMs,
+    maxPerPeer: settings.p2p_max_conns_per_peer,
+  };
+}
+
+/**
+ * What `listen_mode` lets a node publish: one rule, here, for all senders. In listen_only mode that is the handshake on
+ * go-p2p and the node status on message-bus.
+ */
+function publishGate(settings: Settings, wire: WireName): (topicName: string) => boolean {
+  if (settings.listen_mode === 'full') return () => true;
+  if (settings.listen_mode === 'silent') return () => false;
+  const kept = topicPrefixes(settings, wire).map((prefix) =>
+    wire === 'go-p2p' ? fullTopicNames(settings, prefix).handshake : busTopicNames(settings, prefix).node_status,
+  );
+  const topics = new Set(kept);
+  return (topicName) => topics.has(topicName);
 }
 
 /** In public mode the public network's nodes come first; our own list is added only when it is persistent, as in Go. */
@@ -110,11 +167,15 @@ function natOptions(settings: Settings): Libp2pNodeOptions['nat'] {
   };
 }
 
-function peerCache(settings: Settings, dataFolder: string): Libp2pNodeOptions['peerCache'] {
+/** The node of message-bus reads and writes the file of its Go nodes. */
+const PEER_CACHE_FILES = { 'go-p2p': 'teranode_peers.json', 'message-bus': 'p2p_peers.json' } as const;
+const PEER_CACHE_TTL_MS = { 'go-p2p': 720 * 3_600_000, 'message-bus': 24 * 3_600_000 } as const;
+
+function peerCache(settings: Settings, dataFolder: string, wire: WireName): Libp2pNodeOptions['peerCache'] {
   if (!settings.p2p_enable_peer_cache || settings.p2p_max_cached_peers === 0) return undefined;
   return {
-    file: join(settings.p2p_peer_cache_dir || dataFolder, PEER_CACHE_FILE),
+    file: join(settings.p2p_peer_cache_dir || dataFolder, PEER_CACHE_FILES[wire]),
     maxPeers: settings.p2p_max_cached_peers,
-    ttlMs: settings.p2p_peer_cache_ttl,
+    ttlMs: settings.p2p_peer_cache_ttl ?? PEER_CACHE_TTL_MS[wire],
   };
 }

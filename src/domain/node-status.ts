@@ -48,4 +48,30 @@ export interface NodeStatusMessage {
   readonly syncPeerBlockHash: string;
   /** Unix seconds. */
   readonly syncConnectedAt: bigint;
+  // The rest exists on message-bus only. Absent: not said.
+  /** Where the node takes transactions. */
+  readonly propagationUrl?: string;
+  /** Transactions that block assembly holds. */
+  readonly txCount?: bigint;
+  /** Subtrees that block assembly holds. */
+  readonly subtreeCount?: number;
+  /** BSV per kilobyte; 0 is a value. */
+  readonly minMiningTxFee?: number;
+  readonly feePolicy?: FeePolicy;
+  readonly connectedPeersCount?: number;
+  readonly legacyConnectedPeersCount?: number;
+  /** Whether the node keeps all blocks. */
+  readonly storage?: Storage;
+}
+
+export type Storage = 'full' | 'pruned';
+
+/** What the node mines and takes. */
+export interface FeePolicy {
+  readonly miningFee: { readonly satoshis: number; readonly bytes: number };
+  /** Bytes. */
+  readonly maxScriptSize: bigint;
+  /** Bytes. */
+  readonly maxTxSize: bigint;
+  readonly maxTxSigops: bigint;
 }

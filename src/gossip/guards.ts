@@ -7,9 +7,8 @@ import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { DataHubUrlFault } from '../peers/datahub/datahub-url.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../wire/best-block.ts';
-import type { TopicKind } from '../wire/format.ts';
+import type { TopicKind, WireFormat, WireName } from '../wire/format.ts';
 import { checkProofOfWork, targetFromCompact } from '../wire/header.ts';
-import { MAX_MESSAGE_BYTES } from '../wire/message-sizes.ts';
 import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
 import { peerIdFromPublicKey } from '../wire/peer-id.ts';
@@ -21,6 +20,10 @@ import { forwardedOnly, ignored, rejected, type SkipReason, type ValidationResul
 /** What validators may read besides the message: facts and settings, no actions. */
 export interface GuardView {
   readonly ownId: PeerId;
+  /** Wire of the network that the message came through. */
+  readonly wire: WireName;
+  /** Largest gossip data by topic on that wire. */
+  readonly maxGossipBytes: WireFormat['maxGossipBytes'];
   /** `p2p_verify_header_pow`. */
   readonly verifiesHeaderPow: boolean;
   /** `p2p_require_header`. */
@@ -77,8 +80,8 @@ export const POLICY_RULES: ReadonlySet<SkipReason> = new Set([
 type EnvelopeGuard = (envelope: GossipMessage, view: GuardView) => ValidationResult | undefined;
 type MessageGuard<M> = (message: M, envelope: GossipMessage, view: GuardView) => ValidationResult | undefined;
 
-function size(maxBytes: number): EnvelopeGuard {
-  return (envelope) => (envelope.bytes.byteLength > maxBytes ? rejected('size') : undefined);
+function size(topic: TopicKind): EnvelopeGuard {
+  return (envelope, view) => (envelope.bytes.byteLength > view.maxGossipBytes[topic] ? rejected('size') : undefined);
 }
 
 /** Our own messages come back from neighbours after their ids have left the seen cache. */
@@ -191,8 +194,7 @@ const dataHubUrlIfAny: MessageGuard<{ readonly dataHubUrl: string }> = (message,
 
 /** The checks before decoding, the same for every topic but for the size. */
 function envelope(topic: TopicKind): readonly EnvelopeGuard[] {
-  const sizeOfTopic = size(MAX_MESSAGE_BYTES[topic]);
-  return [ownMessage, bannedAuthor, otherPrefix, authorRate, sourceRate, sizeOfTopic, peerDiscovery, notReplayed];
+  return [ownMessage, bannedAuthor, otherPrefix, authorRate, sourceRate, size(topic), peerDiscovery, notReplayed];
 }
 
 type GuardRow<K extends TopicKind> = {

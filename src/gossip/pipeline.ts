@@ -35,6 +35,7 @@ const NOT_JSON: ReadonlySet<FaultCode> = new Set(['not_json', 'not_object']);
 interface Counters {
   readonly results: Counter;
   readonly faults: Counter;
+  readonly forms: Counter;
   readonly shadowed: Counter;
 }
 
@@ -54,6 +55,11 @@ export function topicPipeline<K extends TopicKind>(kind: K, deps: PipelineDepend
       'topic',
       'fault',
     ]),
+    forms: metrics.counter(
+      'teranode_p2p_gossip_forms_total',
+      'Messages decoded, by topic and form: plain (go-p2p) or envelope (message-bus)',
+      ['topic', 'form'],
+    ),
     shadowed: metrics.counter('teranode_p2p_shadowed_total', 'Messages that a rule in shadow mode would have stopped', [
       'topic',
       'rule',
@@ -119,6 +125,7 @@ function validate<K extends TopicKind>(
     return result;
   }
   const message: ReceivedMessages[K] = decoded.message;
+  counters.forms.add(1, { topic: kind, form: decoded.form ?? 'plain' });
   for (const guard of GUARDS[kind].message) {
     const result = guard(message, envelope, view);
     if (result !== undefined && !passesInShadow(result, kind, envelope, message, deps, counters)) return result;

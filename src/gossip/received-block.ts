@@ -35,5 +35,5 @@ export interface ReceivedBlock extends Omit<BlockMessage, 'header'> {
 export function receivedBlock(decoded: Decoded<BlockMessage>): Decoded<ReceivedBlock> {
   if (!decoded.ok) return decoded;
   const { header, ...rest } = decoded.message;
-  return { ok: true, message: { ...rest, header: header && new ReceivedHeader(header) } };
+  return { ...decoded, message: { ...rest, header: header && new ReceivedHeader(header) } };
 }

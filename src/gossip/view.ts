@@ -34,7 +34,7 @@ export interface PolicyOptions {
 }
 
 /** What validators need of a network. */
-export type GuardedNetwork = Pick<P2PNetwork, 'name'> & { readonly node: Pick<P2PNode, 'connectedSinceMs'> };
+export type GuardedNetwork = Pick<P2PNetwork, 'name' | 'wire'> & { readonly node: Pick<P2PNode, 'connectedSinceMs'> };
 
 export interface ViewDependencies {
   readonly ownId: PeerId;
@@ -80,6 +80,8 @@ export function guardViews<N extends GuardedNetwork>(
     const view: GuardView = {
       ...shared,
       ...elsewhere(network.name),
+      wire: network.wire.name,
+      maxGossipBytes: network.wire.maxGossipBytes,
       authorRate: (author, seqno, isDirect) => {
         const connectedSinceMs = isDirect ? () => node.connectedSinceMs?.(author) : undefined;
         const isLate = ofNode.isLate(author, seqno, connectedSinceMs);
@@ -106,7 +108,7 @@ function peerRates(clock: Clock, options: PolicyOptions, reportSize: ReportSize)
   } as const;
 }
 
-type OfNetwork = 'authorRate' | 'sourceRate' | 'isReplay' | 'passedElsewhere' | 'passed';
+type OfNetwork = 'wire' | 'maxGossipBytes' | 'authorRate' | 'sourceRate' | 'isReplay' | 'passedElsewhere' | 'passed';
 
 /** What is the same in every network. */
 function sharedView(

@@ -8,6 +8,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { DirectStreamHandler, P2PNode } from '../ports/p2p-node.ts';
+import { encodeFor } from '../wire/format.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
 import { type ChainTip, isAhead, judgeHandshake, ownHandshake } from './answer.ts';
 import { type HandshakeCounters, type HandshakeWay, handshakeCounters } from './counters.ts';
@@ -175,6 +176,6 @@ export class Handshake {
   private async own(type: HandshakeMessage['type'], { wire, topicPrefix }: HandshakeNetwork): Promise<Uint8Array> {
     const identity = { ...this.options, peerId: this.deps.ownId };
     const tip = (await this.deps.chain.latestTip()) ?? UNKNOWN_TIP;
-    return wire.encode.handshake(ownHandshake(type, topicPrefix, identity, tip));
+    return encodeFor(wire, { kind: 'handshake', message: ownHandshake(type, topicPrefix, identity, tip) });
   }
 }

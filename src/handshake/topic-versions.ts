@@ -16,7 +16,7 @@ export interface HandshakeNetwork {
   readonly topicPrefix: string;
   /** Full name of its handshake topic. */
   readonly topic: string;
-  readonly wire: Pick<WireFormat, 'encode'>;
+  readonly wire: Pick<WireFormat, 'name' | 'encode'>;
   readonly node: Pick<P2PNode, 'publish' | 'getTopic'>;
   /** Whether this network's node has a connection to the peer. */
   readonly isConnected: (peerId: PeerId) => boolean;

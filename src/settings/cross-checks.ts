@@ -1,5 +1,6 @@
 // Rules over several settings. Each runs when its own inputs are valid, so that all problems are reported at once.
 import type { SettingKey, Settings } from './schema.ts';
+import { speaks } from './wire.ts';
 
 /** A problem between settings that are valid one by one. */
 export interface Breach {
@@ -21,16 +22,27 @@ export function needsCertificate(settings: Settings): boolean {
   return settings.securityLevelHTTP > 0 || settings.security_level_grpc > 0;
 }
 
+/** The settings that decide which wires are in force. */
+const OF_WIRE: readonly SettingKey[] = ['p2p_wire', 'p2p_bootstrap_peers', 'p2p_dht_mode'];
+
 const CROSS_CHECKS: readonly CrossCheck[] = [
   {
-    inputs: ['p2p_shared_key'],
-    isBroken: (settings) => settings.p2p_shared_key === undefined,
+    inputs: [...OF_WIRE, 'p2p_shared_key', 'p2p_dht_use_private'],
+    isBroken: (settings) =>
+      speaks(settings, 'go-p2p') && settings.p2p_dht_use_private && settings.p2p_shared_key === undefined,
     key: 'p2p_shared_key',
-    expected: '64 hex digits: the pre-shared key of the network',
+    expected: '64 hex digits: the pre-shared key of the network; required on go-p2p with p2p_dht_use_private',
   },
+  ...(['p2p_handshake_topic', 'p2p_mining_on_topic'] as const).map((key) => ({
+    inputs: [...OF_WIRE, key],
+    isBroken: (settings: Settings) => speaks(settings, 'go-p2p') && settings[key] === undefined,
+    key,
+    expected: 'topic name of letters, digits, _ . and - (required on go-p2p)',
+  })),
   {
     inputs: ['p2p_conn_low_water', 'p2p_conn_high_water'],
-    isBroken: (settings) => settings.p2p_conn_low_water > settings.p2p_conn_high_water,
+    isBroken: ({ p2p_conn_low_water: low, p2p_conn_high_water: high }) =>
+      low !== undefined && high !== undefined && low > high,
     key: 'p2p_conn_low_water',
     expected: 'at most p2p_conn_high_water',
   },

@@ -64,8 +64,8 @@ export const P2P_SETTINGS = {
   ),
   p2p_block_topic: required(topic, 'Topic for block announcements.'),
   p2p_subtree_topic: required(topic, 'Topic for subtree announcements.'),
-  p2p_handshake_topic: required(topic, 'Topic for version and verack messages.'),
-  p2p_mining_on_topic: required(topic, 'Topic for mining-on messages.'),
+  p2p_handshake_topic: optional(topic, 'Topic for version and verack messages. Required on go-p2p.'),
+  p2p_mining_on_topic: optional(topic, 'Topic for mining-on messages. Required on go-p2p.'),
   p2p_rejected_tx_topic: required(topic, 'Topic for rejected transactions.'),
   p2p_node_status_topic: setting(topic, 'node_status', 'Topic for node status messages.'),
   p2p_bestblock_topic: setting(topic, 'bestblock', 'Topic for best-block messages.'),
@@ -74,7 +74,7 @@ export const P2P_SETTINGS = {
   }),
   p2p_shared_key: optional(
     sharedKey,
-    'Pre-shared key (PSK) of the private network. As in the Go service, it is required in public mode too.',
+    'Pre-shared key (PSK) of the private network. Required on go-p2p when p2p_dht_use_private is true.',
     {
       isSecret: true,
     },
@@ -121,9 +121,9 @@ export const P2P_SETTINGS = {
   ),
   p2p_share_private_addresses: setting(boolean, true, 'Announces private IP addresses of this node to peers.'),
   listen_mode: setting(
-    oneOf('full', 'listen_only'),
+    oneOf('full', 'listen_only', 'silent'),
     'full',
-    'full: receives and publishes. listen_only: publishes only handshake messages.',
+    'full: receives and publishes. listen_only: publishes only handshake messages (go-p2p) or the node status (message-bus). silent: publishes nothing.',
   ),
   p2p_enable_nat_service: setting(
     boolean,
@@ -145,9 +145,18 @@ export const P2P_SETTINGS = {
     'Overrides the detected reachability. private: reserves a slot at a connected circuit relay. Empty: detect.',
   ),
   p2p_enable_conn_manager: setting(boolean, true, 'Closes connections above p2p_conn_high_water.'),
-  p2p_conn_low_water: setting(integer(1, 100_000), 200, 'Number of peers kept when connections are trimmed.'),
-  p2p_conn_high_water: setting(integer(1, 100_000), 400, 'Number of peers above which connections are trimmed.'),
-  p2p_conn_grace_period: setting(age, 60_000, 'Minimum age of a connection before it can be trimmed.'),
+  p2p_conn_low_water: optional(
+    integer(1, 100_000),
+    'Number of peers kept when connections are trimmed. Unset: 200 on go-p2p, 25 on message-bus.',
+  ),
+  p2p_conn_high_water: optional(
+    integer(1, 100_000),
+    'Number of peers above which connections are trimmed. Unset: 400 on go-p2p, 35 on message-bus.',
+  ),
+  p2p_conn_grace_period: optional(
+    age,
+    'Minimum age of a connection before it can be trimmed. Unset: 60s on go-p2p, 20s on message-bus.',
+  ),
   p2p_enable_conn_gater: setting(
     boolean,
     false,
@@ -157,7 +166,7 @@ export const P2P_SETTINGS = {
   p2p_enable_peer_cache: setting(boolean, true, 'Remembers peers across restarts.'),
   p2p_peer_cache_dir: optional(text, 'Folder for the peer cache. Unset: dataFolder.'),
   p2p_max_cached_peers: setting(integer(0, 10_000), 100, 'Maximum number of remembered peers.'),
-  p2p_peer_cache_ttl: setting(lifetime, 720 * 3_600_000, 'How long a peer is remembered.'),
+  p2p_peer_cache_ttl: optional(lifetime, 'How long a peer is remembered. Unset: 720h on go-p2p, 24h on message-bus.'),
   p2p_peer_map_max_size: setting(
     integer(1, 10_000_000),
     100_000,

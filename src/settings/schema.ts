@@ -1,9 +1,10 @@
 // All settings by key, spelled as in the specification.
 import type { Row, ValueOf } from './row.ts';
+import { BUS_SETTINGS } from './schema-bus.ts';
 import { P2P_SETTINGS } from './schema-p2p.ts';
 import { SERVICE_SETTINGS } from './schema-services.ts';
 
-export const SETTINGS = { ...P2P_SETTINGS, ...SERVICE_SETTINGS };
+export const SETTINGS = { ...P2P_SETTINGS, ...BUS_SETTINGS, ...SERVICE_SETTINGS };
 
 export type SettingKey = keyof typeof SETTINGS;
 

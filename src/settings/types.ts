@@ -187,6 +187,21 @@ export const peerMultiaddr: SettingType<string> = {
   format: asIs,
 };
 
+/** A `peerMultiaddr`, or `/dnsaddr/host` without a peer ID, which DNS resolves to several peers. */
+export const bootstrapPeer: SettingType<string> = {
+  expects: `${peerMultiaddr.expects}, or /dnsaddr/host`,
+  parse: (value) =>
+    /^\/dnsaddr\/[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?$/.test(value) ? value : peerMultiaddr.parse(value),
+  format: asIs,
+};
+
+/** A number that is not negative, with or without decimals. */
+export const decimal: SettingType<number> = {
+  expects: 'number such as 0.00000001',
+  parse: (value) => (/^\d{1,9}(\.\d{1,16})?$/.test(value) ? Number(value) : undefined),
+  format: String,
+};
+
 export const peerId: SettingType<string> = {
   expects: 'peer ID such as 12D3Koo…',
   parse: (value) => parsePeerId(value),

@@ -16,10 +16,12 @@ export interface BlockMessage {
   readonly peerId: string;
   /** 80 bytes; undefined in messages from older nodes. */
   readonly header: Uint8Array | undefined;
+  /** Of message-bus; empty or absent elsewhere. */
+  readonly clientName?: string;
 }
 
-export function decodeBlock(bytes: Uint8Array): Decoded<BlockMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.block });
+export function decodeBlock(bytes: Uint8Array, maxBytes: number = MAX_MESSAGE_BYTES.block): Decoded<BlockMessage> {
+  const read = FieldReader.ofGossip(bytes, { maxBytes });
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({
@@ -28,6 +30,7 @@ export function decodeBlock(bytes: Uint8Array): Decoded<BlockMessage> {
     dataHubUrl: fields.text('DataHubURL', MAX_URL_CHARS),
     peerId: fields.text('PeerID'),
     header: headerOf(fields),
+    ...fields.clientName('ClientName'),
   });
 }
 
@@ -48,5 +51,19 @@ export function encodeBlock(message: BlockMessage): Uint8Array {
     ['DataHubURL', message.dataHubUrl],
     ['PeerID', message.peerId],
     ['Header', message.header === undefined ? '' : Buffer.from(message.header).toString('hex')],
+  ]);
+}
+
+/** The message inside the envelope of message-bus. */
+export function encodeBusBlock(message: BlockMessage): Uint8Array {
+  return goBytes([
+    ['PeerID', message.peerId],
+    ['ClientName', message.clientName ?? ''],
+    ['DataHubURL', message.dataHubUrl],
+    ['Hash', message.hash],
+    ['Height', message.height],
+    ['Header', message.header === undefined ? '' : Buffer.from(message.header).toString('hex')],
+    // Always written, always empty.
+    ['Coinbase', ''],
   ]);
 }

@@ -12,7 +12,9 @@ export type FaultCode =
   | 'unknown_type'
   | 'hash_form'
   | 'header_form'
-  | 'not_protobuf';
+  | 'not_protobuf'
+  /** The data of an envelope is not base64. */
+  | 'not_base64';
 
 export interface Fault {
   readonly code: FaultCode;
@@ -21,7 +23,14 @@ export interface Fault {
 }
 
 /** A decoded message, or the fault in its bytes. */
-export type Decoded<T> = { readonly ok: true; readonly message: T } | { readonly ok: false; readonly fault: Fault };
+export type Decoded<T> =
+  | {
+      readonly ok: true;
+      readonly message: T;
+      /** The bytes were an envelope of message-bus around the message. */
+      readonly form?: 'envelope';
+    }
+  | { readonly ok: false; readonly fault: Fault };
 
 const MAX_DETAIL = 120;
 

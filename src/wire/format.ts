@@ -2,13 +2,15 @@
 // another format bring their own; everything inside handles the decoded messages only.
 import type { NodeStatusMessage } from '../domain/node-status.ts';
 import { type BestBlockMessage, decodeBestBlock, encodeBestBlock } from './best-block.ts';
-import { type BlockMessage, decodeBlock, encodeBlock } from './block.ts';
+import { type BlockMessage, decodeBlock, encodeBlock, encodeBusBlock } from './block.ts';
+import { writeEnvelope } from './envelope.ts';
 import type { Decoded } from './fault.ts';
 import { decodeHandshake, encodeHandshake, type HandshakeMessage } from './handshake.ts';
+import { MAX_ENVELOPED_BYTES, MAX_MESSAGE_BYTES, maxEnvelopeBytes } from './message-sizes.ts';
 import { decodeMiningOn, encodeMiningOn, type MiningOnMessage } from './mining-on.ts';
-import { decodeNodeStatus, encodeNodeStatus } from './node-status.ts';
-import { decodeRejectedTx, encodeRejectedTx, type RejectedTxMessage } from './rejected-tx.ts';
-import { decodeSubtree, encodeSubtree, type SubtreeMessage } from './subtree.ts';
+import { decodeNodeStatus, encodeBusNodeStatus, encodeNodeStatus } from './node-status.ts';
+import { decodeRejectedTx, encodeBusRejectedTx, encodeRejectedTx, type RejectedTxMessage } from './rejected-tx.ts';
+import { decodeSubtree, encodeBusSubtree, encodeSubtree, type SubtreeMessage } from './subtree.ts';
 
 /** Message type of each topic. */
 export interface TopicMessages {
@@ -28,16 +30,44 @@ export type TopicMessage = {
   [K in TopicKind]: { readonly kind: K; readonly message: TopicMessages[K] };
 }[TopicKind];
 
+/** `go-p2p` is the wire of the specification, `message-bus` that of Teranode since October 2025. */
+export type WireName = 'go-p2p' | 'message-bus';
+
+type Encoders = { readonly [K in TopicKind]?: (message: TopicMessages[K], clientName: string) => Uint8Array };
+type FormatDecoders = { readonly [K in TopicKind]: (bytes: Uint8Array) => Decoded<TopicMessages[K]> };
+
+/** Decoders read messages of every wire, because mixed networks exist; encoders write one. */
 export interface WireFormat {
-  readonly name: 'go-p2p';
-  readonly encode: { readonly [K in TopicKind]: (message: TopicMessages[K]) => Uint8Array };
-  readonly decode: { readonly [K in TopicKind]: (bytes: Uint8Array) => Decoded<TopicMessages[K]> };
+  readonly name: WireName;
+  /** Gossip bytes of this node's own messages. Kinds without a row do not exist on this wire. */
+  readonly encode: Encoders;
+  readonly decode: FormatDecoders;
+  /** Largest gossip data of a topic in bytes. */
+  readonly maxGossipBytes: { readonly [K in TopicKind]: number };
 }
 
-/** The bytes of a message in this format. */
-export function encodeFor(wire: WireFormat, { kind, message }: TopicMessage): Uint8Array {
+/** The bytes of a message in this format. Throws TypeError for a kind that does not exist there. */
+export function encodeFor(
+  wire: Pick<WireFormat, 'name' | 'encode'>,
+  { kind, message }: TopicMessage,
+  clientName = '',
+): Uint8Array {
   // TypeScript does not see that kind and message belong together once the union has been indexed.
-  return (wire.encode[kind] as (message: TopicMessages[TopicKind]) => Uint8Array)(message);
+  const encode = wire.encode[kind] as
+    | ((message: TopicMessages[TopicKind], clientName: string) => Uint8Array)
+    | undefined;
+  if (encode === undefined) throw new TypeError(`${wire.name} has no ${kind} message`);
+  return encode(message, clientName);
+}
+
+function maxGossipBytes(caps: { readonly [K in TopicKind]: number }): { readonly [K in TopicKind]: number } {
+  return {
+    ...caps,
+    block: maxEnvelopeBytes(caps.block),
+    subtree: maxEnvelopeBytes(caps.subtree),
+    rejected_tx: maxEnvelopeBytes(caps.rejected_tx),
+    node_status: maxEnvelopeBytes(caps.node_status),
+  };
 }
 
 /** The JSON messages of the specification (Teranode up to September 2025). */
@@ -53,12 +83,34 @@ export const GO_P2P: WireFormat = {
     best_block: encodeBestBlock,
   },
   decode: {
-    block: decodeBlock,
-    subtree: decodeSubtree,
+    block: (bytes) => decodeBlock(bytes),
+    subtree: (bytes) => decodeSubtree(bytes),
     mining_on: decodeMiningOn,
     handshake: decodeHandshake,
-    rejected_tx: decodeRejectedTx,
-    node_status: decodeNodeStatus,
+    rejected_tx: (bytes) => decodeRejectedTx(bytes),
+    node_status: (bytes) => decodeNodeStatus(bytes),
     best_block: decodeBestBlock,
   },
+  maxGossipBytes: maxGossipBytes(MAX_MESSAGE_BYTES),
 };
+
+/** The enveloped messages of Teranode since October 2025. */
+export const MESSAGE_BUS: WireFormat = {
+  name: 'message-bus',
+  encode: {
+    block: (message, clientName) => writeEnvelope(clientName, encodeBusBlock(message)),
+    subtree: (message, clientName) => writeEnvelope(clientName, encodeBusSubtree(message)),
+    rejected_tx: (message, clientName) => writeEnvelope(clientName, encodeBusRejectedTx(message)),
+    node_status: (message, clientName) => writeEnvelope(clientName, encodeBusNodeStatus(message)),
+  },
+  decode: {
+    ...GO_P2P.decode,
+    block: (bytes) => decodeBlock(bytes, MAX_ENVELOPED_BYTES.block),
+    subtree: (bytes) => decodeSubtree(bytes, MAX_ENVELOPED_BYTES.subtree),
+    rejected_tx: (bytes) => decodeRejectedTx(bytes, MAX_ENVELOPED_BYTES.rejected_tx),
+    node_status: (bytes) => decodeNodeStatus(bytes, MAX_ENVELOPED_BYTES.node_status),
+  },
+  maxGossipBytes: maxGossipBytes(MAX_ENVELOPED_BYTES),
+};
+
+export const WIRE_FORMATS: { readonly [N in WireName]: WireFormat } = { 'go-p2p': GO_P2P, 'message-bus': MESSAGE_BUS };

@@ -2,8 +2,10 @@
 // and never throws. The writer keeps the order of fields and Go's escaping, byte for byte.
 
 import type { Hash } from '../domain/ids.ts';
+import { envelopeData } from './envelope-data.ts';
 import { type Decoded, type Fault, failed, fault } from './fault.ts';
 import { parseHash } from './hash.ts';
+import { maxEnvelopeBytes } from './message-sizes.ts';
 
 /** Maximum length of a URL. */
 export const MAX_URL_CHARS = 2048;
@@ -41,6 +43,30 @@ function folded(name: string): string {
   return result;
 }
 
+interface ReadOptions {
+  readonly maxBytes: number;
+  readonly exact?: boolean;
+}
+
+function parseObject(
+  bytes: Uint8Array,
+  options: ReadOptions,
+): Decoded<{ readonly value: object; readonly exact: boolean }> {
+  if (bytes.byteLength > options.maxBytes)
+    return failed('too_large', `${bytes.byteLength} bytes, at most ${options.maxBytes}`);
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+  const exact = options.exact === true || MAYBE_FRACTION.test(text);
+  let value: unknown;
+  try {
+    value = exact ? JSON.parse(text, exactIntegers as (key: string, value: unknown) => unknown) : JSON.parse(text);
+  } catch {
+    return failed('not_json', 'not JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return failed('not_object', 'not a JSON object');
+  return { ok: true, message: { value, exact } };
+}
+
 /**
  * Reads the fields of one JSON object and remembers the first fault, which `finish` returns. After a fault it goes on
  * with zero values, so that a decoder is a plain list of its fields.
@@ -50,9 +76,10 @@ export class FieldReader {
   /** Field names that occur in more than one spelling. */
   private readonly ambiguous: ReadonlySet<string> | undefined;
   private readonly exact: boolean;
+  private readonly form: { readonly form?: 'envelope' };
   private fault: Fault | undefined;
 
-  private constructor(value: object, exact: boolean) {
+  private constructor(value: object, exact: boolean, form: { readonly form?: 'envelope' } = {}) {
     const fields = new Map<string, unknown>();
     let ambiguous: Set<string> | undefined;
     for (const name of Object.keys(value)) {
@@ -66,23 +93,33 @@ export class FieldReader {
     this.fields = fields;
     this.ambiguous = ambiguous;
     this.exact = exact;
+    this.form = form;
   }
 
   /** `exact` keeps 64-bit integers exact; parsing is several times slower then. */
-  static of(bytes: Uint8Array, options: { readonly maxBytes: number; readonly exact?: boolean }): Decoded<FieldReader> {
-    if (bytes.byteLength > options.maxBytes)
-      return failed('too_large', `${bytes.byteLength} bytes, at most ${options.maxBytes}`);
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-    const exact = options.exact === true || MAYBE_FRACTION.test(text);
-    let value: unknown;
-    try {
-      value = exact ? JSON.parse(text, exactIntegers as (key: string, value: unknown) => unknown) : JSON.parse(text);
-    } catch {
-      return failed('not_json', 'not JSON');
+  static of(bytes: Uint8Array, options: ReadOptions): Decoded<FieldReader> {
+    const parsed = parseObject(bytes, options);
+    return parsed.ok ? { ok: true, message: new FieldReader(parsed.message.value, parsed.message.exact) } : parsed;
+  }
+
+  /**
+   * As `of`, for gossip: where the object is an envelope of message-bus, the fields are those of the message inside.
+   * `maxBytes` bounds the message itself, in either form.
+   */
+  static ofGossip(bytes: Uint8Array, options: ReadOptions): Decoded<FieldReader> {
+    const outer = FieldReader.of(bytes, { ...options, maxBytes: maxEnvelopeBytes(options.maxBytes) });
+    if (!outer.ok) return outer;
+    const data = envelopeData(outer.message.fields);
+    if (data === undefined) {
+      if (bytes.byteLength > options.maxBytes)
+        return failed('too_large', `${bytes.byteLength} bytes, at most ${options.maxBytes}`);
+      return outer;
     }
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      return failed('not_object', 'not a JSON object');
-    return { ok: true, message: new FieldReader(value, exact) };
+    if (!data.ok) return data;
+    const inner = parseObject(data.message, options);
+    if (!inner.ok) return inner;
+    const fields = new FieldReader(inner.message.value, inner.message.exact, { form: 'envelope' });
+    return { ok: true, message: fields };
   }
 
   /** A reader for an object inside another one, whose reader must be `exact`. */
@@ -92,7 +129,7 @@ export class FieldReader {
 
   /** The message, or the first fault. */
   finish<T>(message: T): Decoded<T> {
-    return this.fault === undefined ? { ok: true, message } : { ok: false, fault: this.fault };
+    return this.fault === undefined ? { ok: true, message, ...this.form } : { ok: false, fault: this.fault };
   }
 
   fail(code: Fault['code'], detail: string): void {
@@ -114,6 +151,12 @@ export class FieldReader {
     if (value === undefined) return '';
     if (typeof value !== 'string') return this.wrong(name, 'wrong_type', '');
     return value.length > maxChars ? this.wrong(name, 'out_of_range', '') : value;
+  }
+
+  /** A name that a node gives itself, as it is written; no field at all when it is empty. */
+  clientName(name: string): { readonly clientName?: string } {
+    const clientName = this.text(name);
+    return clientName === '' ? {} : { clientName };
   }
 
   /** A required hash. */

@@ -4,8 +4,8 @@ export type Network = 'mainnet' | 'testnet' | 'stn' | 'regtest' | 'teratestnet' 
 
 export interface NetworkParameters {
   readonly name: Network;
-  /** Default of `chainCfgParams_topicPrefix`. */
-  readonly topicPrefix: string;
+  /** Default of `chainCfgParams_topicPrefix` on each wire. */
+  readonly topicPrefixes: { readonly 'go-p2p': string; readonly 'message-bus': string };
   /** The easiest allowed target in compact form. */
   readonly powLimitBits: number;
   readonly allowsMinDifficultyBlocks: boolean;
@@ -13,8 +13,6 @@ export interface NetworkParameters {
   readonly genesisHeader: Uint8Array;
 }
 
-/** Topic prefix since go-chaincfg 1.4. */
-const PREFIX = 'teranode/bitcoin/1.0.0';
 /** Merkle root of the genesis block of 2009 in header order; every chain but tstn starts with the same coinbase. */
 const FIRST_COINBASE = '3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a';
 const TSTN_COINBASE = '8fc98ce2660d92de885d31286c6286a97c429fcef5a4d62a495ec6255b2e4564';
@@ -37,7 +35,9 @@ function parameters(
   allowsMinDifficultyBlocks: boolean,
   genesisHeader: Uint8Array,
 ): NetworkParameters {
-  return { name, topicPrefix: `${PREFIX}/${name}`, powLimitBits, allowsMinDifficultyBlocks, genesisHeader };
+  // go-chaincfg 1.4 brought the longer prefix in the commit that brought message-bus; releases before say the shorter.
+  const topicPrefixes = { 'go-p2p': `bitcoin/${name}`, 'message-bus': `teranode/bitcoin/1.0.0/${name}` };
+  return { name, topicPrefixes, powLimitBits, allowsMinDifficultyBlocks, genesisHeader };
 }
 
 export const NETWORKS: { readonly [K in Network]: NetworkParameters } = {

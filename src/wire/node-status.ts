@@ -1,22 +1,26 @@
 // Node status: what a node says about itself every 10 s (spec "p2p_node_status_topic").
-import type { NodeStatusMessage } from '../domain/node-status.ts';
+import type { FeePolicy, NodeStatusMessage } from '../domain/node-status.ts';
 import { readBlockAssembly, writeBlockAssembly } from './block-assembly-details.ts';
 import type { Decoded } from './fault.ts';
 import { parseHash } from './hash.ts';
-import { FieldReader, goBytes, type JsonField, MAX_URL_CHARS } from './json.ts';
+import { FieldReader, goBytes, goObject, type JsonField, MAX_URL_CHARS } from './json.ts';
 import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 const MAX_HEX_CHARS = 64;
 
-export function decodeNodeStatus(bytes: Uint8Array): Decoded<NodeStatusMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.node_status, exact: true });
+export function decodeNodeStatus(
+  bytes: Uint8Array,
+  maxBytes: number = MAX_MESSAGE_BYTES.node_status,
+): Decoded<NodeStatusMessage> {
+  const read = FieldReader.ofGossip(bytes, { maxBytes, exact: true });
   if (!read.ok) return read;
   const fields = read.message;
   const type = fields.text('type');
   if (type !== 'node_status') fields.fail(type === '' ? 'missing_field' : 'unknown_type', 'type');
   const details = readBlockAssembly(fields.raw('block_assembly_details'));
   if (!details.ok) return details;
-  return fields.finish({ ...scalars(fields), blockAssemblyDetails: details.message });
+  const scalarFields = scalars(fields);
+  return fields.finish({ ...scalarFields, blockAssemblyDetails: details.message, ...busFields(fields) });
 }
 
 function scalars(fields: FieldReader): Omit<NodeStatusMessage, 'blockAssemblyDetails'> {
@@ -39,6 +43,59 @@ function scalars(fields: FieldReader): Omit<NodeStatusMessage, 'blockAssemblyDet
     syncPeerBlockHash: parseHash(fields.text('sync_peer_block_hash')) ?? '',
     syncConnectedAt: fields.int64('sync_connected_at'),
   };
+}
+
+type BusFields = Pick<
+  NodeStatusMessage,
+  | 'propagationUrl'
+  | 'txCount'
+  | 'subtreeCount'
+  | 'minMiningTxFee'
+  | 'feePolicy'
+  | 'connectedPeersCount'
+  | 'legacyConnectedPeersCount'
+  | 'storage'
+>;
+
+/** Fields of message-bus; those that are absent or null stay absent. */
+function busFields(fields: FieldReader): BusFields {
+  const ifGiven = <K extends string, T>(name: string, key: K, read: () => T) =>
+    (fields.raw(name) === undefined ? {} : { [key]: read() }) as { readonly [P in K]?: T };
+  const storage = fields.text('storage');
+  return {
+    ...ifGiven('propagation_url', 'propagationUrl', () => fields.text('propagation_url', MAX_URL_CHARS)),
+    ...ifGiven('tx_count', 'txCount', () => fields.uint64('tx_count')),
+    ...ifGiven('subtree_count', 'subtreeCount', () => fields.uint32('subtree_count')),
+    ...ifGiven('min_mining_tx_fee', 'minMiningTxFee', () => fields.float('min_mining_tx_fee')),
+    ...feePolicy(fields),
+    ...ifGiven('connected_peers_count', 'connectedPeersCount', () => fields.uint32('connected_peers_count')),
+    ...ifGiven('legacy_connected_peers_count', 'legacyConnectedPeersCount', () =>
+      fields.uint32('legacy_connected_peers_count'),
+    ),
+    ...(storage === 'full' || storage === 'pruned' ? { storage } : {}),
+  };
+}
+
+function feePolicy(fields: FieldReader): { readonly feePolicy?: FeePolicy } {
+  const value = fields.raw('fee_policy');
+  if (value === undefined) return {};
+  if (!isObject(value)) fields.fail('wrong_type', 'fee_policy');
+  const policy = FieldReader.ofObject(isObject(value) ? value : {});
+  const miningFee = policy.raw('miningFee');
+  const fee = FieldReader.ofObject(isObject(miningFee) ? miningFee : {});
+  const decoded = policy.finish({
+    miningFee: { satoshis: fee.uint32('satoshis'), bytes: fee.uint32('bytes') },
+    maxScriptSize: policy.uint64('maxscriptsizepolicy'),
+    maxTxSize: policy.uint64('maxtxsizepolicy'),
+    maxTxSigops: policy.uint64('maxtxsigopscountspolicy'),
+  });
+  const checkedFee = fee.finish(undefined);
+  if (!decoded.ok || !checkedFee.ok) fields.fail('wrong_type', 'fee_policy');
+  return decoded.ok ? { feePolicy: decoded.message } : {};
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function encodeNodeStatus(message: NodeStatusMessage): Uint8Array {
@@ -66,4 +123,56 @@ export function encodeNodeStatus(message: NodeStatusMessage): Uint8Array {
     ['chain_work', message.chainWork],
     ...sync.filter(([, value]) => Boolean(value)),
   ]);
+}
+
+/** The message inside the envelope of message-bus. */
+export function encodeBusNodeStatus(message: NodeStatusMessage): Uint8Array {
+  const ifSet = (name: string, value: string | number | bigint | undefined): JsonField[] =>
+    value ? [[name, value]] : [];
+  const { minMiningTxFee } = message;
+  return goBytes([
+    ['peer_id', message.peerId],
+    ['client_name', message.clientName],
+    ['type', 'node_status'],
+    ['base_url', message.baseUrl],
+    ...ifSet('propagation_url', message.propagationUrl),
+    ['version', message.version],
+    ['commit_hash', message.commitHash],
+    ['best_block_hash', message.bestBlockHash],
+    ['best_height', message.bestHeight],
+    ...ifSet('tx_count', message.txCount),
+    ...ifSet('subtree_count', message.subtreeCount),
+    ['fsm_state', message.fsmState],
+    ['start_time', message.startTime],
+    ['uptime', message.uptime],
+    ['miner_name', message.minerName],
+    ['listen_mode', message.listenMode],
+    ['chain_work', message.chainWork],
+    ...ifSet('sync_peer_id', message.syncPeerId),
+    ...ifSet('sync_peer_height', message.syncPeerHeight),
+    ...ifSet('sync_peer_block_hash', message.syncPeerBlockHash),
+    ...ifSet('sync_connected_at', message.syncConnectedAt),
+    ...(minMiningTxFee === undefined ? [] : ([['min_mining_tx_fee', minMiningTxFee]] satisfies JsonField[])),
+    ...writeFeePolicy(message.feePolicy),
+    ...ifSet('connected_peers_count', message.connectedPeersCount),
+    ...ifSet('legacy_connected_peers_count', message.legacyConnectedPeersCount),
+    ...ifSet('storage', message.storage),
+  ]);
+}
+
+/** No field when there is no policy. Shared with the frames of the WebSocket. */
+export function writeFeePolicy(policy: FeePolicy | undefined): JsonField[] {
+  if (policy === undefined) return [];
+  const { satoshis, bytes } = policy.miningFee;
+  const miningFee = goObject([
+    ['satoshis', satoshis],
+    ['bytes', bytes],
+  ]);
+  const json = goObject([
+    ['miningFee', { json: miningFee }],
+    ['maxscriptsizepolicy', policy.maxScriptSize],
+    ['maxtxsizepolicy', policy.maxTxSize],
+    ['maxtxsigopscountspolicy', policy.maxTxSigops],
+  ]);
+  return [['fee_policy', { json }]];
 }

@@ -14,8 +14,11 @@ export interface RejectedTxMessage {
 
 const MAX_REASON_CHARS = 4096;
 
-export function decodeRejectedTx(bytes: Uint8Array): Decoded<RejectedTxMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.rejected_tx });
+export function decodeRejectedTx(
+  bytes: Uint8Array,
+  maxBytes: number = MAX_MESSAGE_BYTES.rejected_tx,
+): Decoded<RejectedTxMessage> {
+  const read = FieldReader.ofGossip(bytes, { maxBytes });
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({
@@ -30,5 +33,15 @@ export function encodeRejectedTx(message: RejectedTxMessage): Uint8Array {
     ['TxID', message.txId],
     ['Reason', message.reason],
     ['PeerID', message.peerId],
+  ]);
+}
+
+/** The message inside the envelope of message-bus. Teranode writes an empty client name, as this does. */
+export function encodeBusRejectedTx(message: RejectedTxMessage): Uint8Array {
+  return goBytes([
+    ['PeerID', message.peerId],
+    ['ClientName', ''],
+    ['TxID', message.txId],
+    ['Reason', message.reason],
   ]);
 }

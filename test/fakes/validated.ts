@@ -29,6 +29,8 @@ export const TOPICS = Object.keys(RECORDED) as TopicKind[];
 
 export const VIEW: GuardView = {
   ownId: OWN,
+  wire: GO_P2P.name,
+  maxGossipBytes: GO_P2P.maxGossipBytes,
   verifiesHeaderPow: true,
   requiresHeader: false,
   powLimitBits: NETWORKS.mainnet.powLimitBits,

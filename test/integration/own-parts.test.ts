@@ -215,7 +215,7 @@ async function composed() {
   });
   const [node] = made;
   if (node === undefined) throw new Error('no node was made');
-  const topicOf = (name: string) => topicName(regtest.topicPrefix, name);
+  const topicOf = (name = '') => topicName(regtest.topicPrefixes['go-p2p'], name);
   return { app, settings, dataFolder, node, blockchain, blockProducer, subtreeProducer, topicOf };
 }
 
@@ -278,7 +278,7 @@ test('the blockchain service has one subscriber, and a block costs one header re
     const sayNewBlock = () =>
       [
         said(settings.p2p_block_topic).some(({ Hash }) => Hash === hash),
-        said(settings.p2p_mining_on_topic).some(({ Hash }) => Hash === hash),
+        said(settings.p2p_mining_on_topic ?? '').some(({ Hash }) => Hash === hash),
         said(settings.p2p_bestblock_topic).some(({ Hash }) => Hash === hash),
         said(settings.p2p_node_status_topic).some(({ best_block_hash }) => best_block_hash === hash),
       ].every(Boolean);

@@ -123,7 +123,7 @@ beforeAll(async () => {
     furtherNetworks: (deps, options) => {
       const node = new Libp2pNode(deps, { ...options, presharedKey: OTHER_PSK, peerCache: undefined });
       servers.push(node);
-      return [{ name: 'far', topicPrefix: NETWORKS.regtest.topicPrefix, wire: GO_P2P, topics, node }];
+      return [{ name: 'far', topicPrefix: NETWORKS.regtest.topicPrefixes['go-p2p'], wire: GO_P2P, topics, node }];
     },
   });
   httpAddress = (await app.start(AbortSignal.timeout(60_000))).httpAddress ?? '';

@@ -11,7 +11,7 @@ export type NetworkName = 'mainnet' | 'regtest';
 
 /** Full topic names of a network. */
 export function topicsOf(network: NetworkName) {
-  const prefix = `teranode/bitcoin/1.0.0/${network}`;
+  const prefix = `bitcoin/${network}`;
   return {
     block: `${prefix}-block`,
     subtree: `${prefix}-subtree`,

@@ -1,12 +1,13 @@
 // Builds and fetches what the suites with tools need, before they start, so that files that run at the same time do not
 // do it twice. A tool that is missing here is named by the test that needs it.
+import { goBusBinary } from './go-bus.ts';
 import { goGrpcBinary } from './go-grpc.ts';
 import { goPeerBinary } from './go-peer.ts';
 import { goWsBinary } from './go-ws.ts';
 import { prepareKafka } from './kafka-broker.ts';
 
 export default function setup(): void {
-  for (const prepare of [prepareKafka, goPeerBinary, goWsBinary, goGrpcBinary]) {
+  for (const prepare of [prepareKafka, goPeerBinary, goBusBinary, goWsBinary, goGrpcBinary]) {
     try {
       prepare();
     } catch (error) {

@@ -6,7 +6,7 @@ import { DATA_HUB, PSK, privateNetwork } from '../support/network.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
-const TOPIC = 'teranode/bitcoin/1.0.0/regtest-bestblock';
+const TOPIC = 'bitcoin/regtest-bestblock';
 const SETTINGS = { ...privateNetwork('regtest'), asset_httpPublicAddress: DATA_HUB };
 const GENESIS = '0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206';
 const SOME_HASH = '0b'.repeat(32);

@@ -11,7 +11,7 @@ import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
 const DIRECT = 'teranode/bitcoin/1.0.0';
-const PREFIX = 'teranode/bitcoin/1.0.0/mainnet';
+const PREFIX = 'bitcoin/mainnet';
 const OLD_PREFIX = 'bitcoin/mainnet';
 const topics = topicsOf('mainnet');
 const GENESIS = headerHash(mainnetHeaders()[0] ?? Buffer.alloc(80));
@@ -241,7 +241,7 @@ describe('the recorded handshakes are answered as the recorded server answered',
 });
 
 describe('a handshake from another network', () => {
-  const foreign = 'teranode/bitcoin/1.0.0/testnet';
+  const foreign = 'bitcoin/testnet';
 
   test.each(['stream', 'topic'])('on a %s is refused and disconnected without a penalty', async (way) => {
     const server = await startServer();

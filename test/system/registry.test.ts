@@ -95,7 +95,7 @@ async function startPeer(): Promise<GoPeer> {
       dataHubURL: DATA_HUB,
       userAgent: 'teranode/bitcoin/v9.8.7',
       services: 5,
-      topicPrefix: 'teranode/bitcoin/1.0.0/regtest',
+      topicPrefix: 'bitcoin/regtest',
     },
   });
   return peer;

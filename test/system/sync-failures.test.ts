@@ -143,7 +143,7 @@ async function startClaimant(height: number, url: string): Promise<GoPeer> {
     bestHash: UNKNOWN_HASH,
     dataHubURL: url,
     userAgent: 'teranode/bitcoin/Unknown',
-    topicPrefix: 'teranode/bitcoin/1.0.0/mainnet',
+    topicPrefix: 'bitcoin/mainnet',
   };
   await peer.handshake({ protocol: 'teranode/bitcoin/1.0.0', topic: topics.handshake, says });
   return peer;

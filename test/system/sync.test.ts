@@ -150,7 +150,7 @@ async function claimant(server: ServerProcess, height: number, hash: string, url
     bestHash: hash,
     dataHubURL: url,
     userAgent: 'teranode/bitcoin/Unknown',
-    topicPrefix: 'teranode/bitcoin/1.0.0/mainnet',
+    topicPrefix: 'bitcoin/mainnet',
   };
   await peer.handshake({ protocol: 'teranode/bitcoin/1.0.0', topic: topicsOf('mainnet').handshake, says });
   await peer.connect(server.address);

@@ -69,6 +69,9 @@ function stepsOf(peerId: PeerId, event: PeerEvent, context: EventContext): reado
       const bytesReceivedDelta = event.bytes;
       return [(send) => send(API.updatePeerMetrics, { peerId, bytesReceivedDelta })];
     }
+    case 'reputation_set':
+      // The registry computes the reputation itself.
+      return [];
   }
 }
 

@@ -162,7 +162,7 @@ class Scenario {
         dataHubUrls: { allowsPrivate: true, blacklist: [] },
         maxTargetRatio: 0,
       },
-      [{ name: 'p', node: {} }],
+      [{ name: 'p', wire: GO_P2P, node: {} }],
     );
     if (guarded === undefined) throw new Error('no view');
     const { view } = guarded;

@@ -8,6 +8,7 @@ import { guardViews } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
 import { SyncManager } from '../../../src/sync/sync-manager.ts';
+import { GO_P2P } from '../../../src/wire/format.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { FakeBlockchain } from '../../fakes/blockchain.ts';
 import { publisherTo } from '../../fakes/networks.ts';
@@ -84,7 +85,7 @@ async function everything() {
       dataHubUrls: { allowsPrivate: true, blacklist: [] },
       maxTargetRatio: 0,
     },
-    [{ name: 'p', node: {} }],
+    [{ name: 'p', wire: GO_P2P, node: {} }],
   );
   if (guarded === undefined) throw new Error('no view');
   const { view } = guarded;

@@ -62,7 +62,7 @@ function setUp(options: SetUp = {}) {
       dataHubUrls: { allowsPrivate: true, blacklist: [] },
       maxTargetRatio: 0,
     },
-    (options.networks ?? ['a']).map((name) => ({ name, node: options.ownNodes ? makeNode() : shared })),
+    (options.networks ?? ['a']).map((name) => ({ name, wire: GO_P2P, node: options.ownNodes ? makeNode() : shared })),
   );
   const offences: Effect[] = [];
   const execute = (effects: readonly Effect[]) => {

@@ -4,6 +4,7 @@ import type { OwnTip } from '../../../src/chain/tracker.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
 import { guardViews, type PolicyOptions } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
+import { GO_P2P } from '../../../src/wire/format.ts';
 import { targetFromCompact } from '../../../src/wire/header.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { DAY_MS, peer } from '../../fakes/ban-parts.ts';
@@ -46,7 +47,7 @@ function setUp(options: Partial<PolicyOptions> = {}) {
     maxTargetRatio: 16,
     ...options,
   };
-  const [guarded] = guardViews(deps, policy, [{ name: 'p', node }]);
+  const [guarded] = guardViews(deps, policy, [{ name: 'p', wire: GO_P2P, node }]);
   if (guarded === undefined) throw new Error('no view');
   const { view } = guarded;
   const tipAged = (ageMs: number) => {

@@ -377,7 +377,7 @@ describe('defaults and bounds', () => {
   });
 
   test('topic names carry the network’s prefix, or the one that is set', () => {
-    expect(fullTopicNames(loadText(MINIMAL_SETTINGS).settings).block).toBe('teranode/bitcoin/1.0.0/regtest-block');
+    expect(fullTopicNames(loadText(MINIMAL_SETTINGS).settings).block).toBe('bitcoin/regtest-block');
     expect(
       fullTopicNames(loadText(MINIMAL_SETTINGS, { chainCfgParams_topicPrefix: 'bitcoin/mainnet' }).settings).mining_on,
     ).toBe('bitcoin/mainnet-miningon');

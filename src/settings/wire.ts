@@ -1,0 +1,57 @@
+// Which wires this server speaks. `p2p_wire` decides; where it is unset, settings that only nodes since October 2025
+// have mean message-bus.
+import type { WireName } from '../wire/format.ts';
+import { isPublicAddress } from '../wire/public-address.ts';
+import type { Settings } from './schema.ts';
+
+export interface WireChoice {
+  /** The newer one first. */
+  readonly names: readonly WireName[];
+  /** For people. */
+  readonly reason: string;
+}
+
+const OF_MESSAGE_BUS = ['p2p_bootstrap_peers', 'p2p_dht_mode'] as const;
+
+export function wireChoice(settings: Settings): WireChoice {
+  const { p2p_wire: set } = settings;
+  if (set === 'both') return { names: ['message-bus', 'go-p2p'], reason: 'p2p_wire = both' };
+  if (set !== undefined) return { names: [set], reason: `p2p_wire = ${set}` };
+  const given = OF_MESSAGE_BUS.find((key) => settings[key] !== undefined);
+  if (given !== undefined) return { names: ['message-bus'], reason: `p2p_wire is unset and ${given} is set` };
+  return { names: ['go-p2p'], reason: `p2p_wire, ${OF_MESSAGE_BUS.join(' and ')} are unset` };
+}
+
+export function wireNames(settings: Settings): readonly WireName[] {
+  return wireChoice(settings).names;
+}
+
+/** Whether a wire is in force. */
+export function speaks(settings: Settings, wire: WireName): boolean {
+  return wireNames(settings).includes(wire);
+}
+
+/** Networks whose operators publish bootstrap peers under a name. */
+const WITH_BOOTSTRAP: ReadonlySet<Settings['network']> = new Set(['mainnet', 'testnet', 'stn', 'teratestnet']);
+
+/**
+ * `p2p_bootstrap_peers`; where neither it nor `p2p_static_peers` is set, the published name of the network, so that
+ * `network` alone is enough to join.
+ */
+export function bootstrapPeers(settings: Settings): readonly string[] {
+  if (settings.p2p_bootstrap_peers !== undefined) return settings.p2p_bootstrap_peers;
+  const hasPreset = settings.p2p_static_peers.length === 0 && WITH_BOOTSTRAP.has(settings.network);
+  return hasPreset ? [`/dnsaddr/${settings.network}.bootstrap.teranode.bsvb.tech`] : [];
+}
+
+/** `p2p_allow_private_ips`; unset: on regtest, and where the node listens on private addresses only. */
+export function allowsPrivateIps(settings: Settings): boolean {
+  const { p2p_allow_private_ips: set, network, p2p_listen_addresses: listen } = settings;
+  return set ?? (network === 'regtest' || listen.every(isPrivate));
+}
+
+const ALL_INTERFACES: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]']);
+
+function isPrivate(address: string): boolean {
+  return !ALL_INTERFACES.has(address) && !isPublicAddress(address.replace(/^\[(.*)\]$/, '$1'));
+}

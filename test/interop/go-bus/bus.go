@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	bus "github.com/bsv-blockchain/go-p2p-message-bus"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/host"
+)
+
+var topicNames = []string{"block", "subtree", "rejected_tx", "node_status"}
+
+var errNoBootstrap = errors.New("no bootstrap peers: the client would dial the public IPFS peers (a dead loopback address will do)")
+
+type busArgs struct {
+	Name            string   `json:"name"`
+	PrivateKey      string   `json:"privateKey"`
+	Port            int      `json:"port"`          // 0: a free one
+	AnnounceAddrs   []string `json:"announceAddrs"` // default: loopback and the port
+	BootstrapPeers  []string `json:"bootstrapPeers"`
+	StaticPeers     []string `json:"staticPeers"`
+	DHTMode         string   `json:"dhtMode"` // off, client, server
+	Network         string   `json:"network"`
+	ProtocolVersion string   `json:"protocolVersion"` // default: the network's
+	PeerCacheFile   string   `json:"peerCacheFile"`   // none: no cache
+	Discard         bool     `json:"discard"`         // count what is received, keep nothing
+}
+
+// busClient is what mode bus has besides a node.
+type busClient struct {
+	client bus.Client
+	prefix string
+	muted  *mutedLog
+}
+
+var busHandlers = handlersOf(map[string]handler{
+	"subscribe":    handleSubscribe,
+	"peers":        handlePeers,
+	"mutedAuthors": handleMutedAuthors,
+})
+
+func newBus(_ context.Context, raw json.RawMessage) (*node, error) {
+	args, err := parse[busArgs](raw)
+	if err != nil {
+		return nil, err
+	}
+	if len(args.BootstrapPeers) == 0 {
+		return nil, errNoBootstrap
+	}
+	if !slices.Contains([]string{"off", "client", "server"}, args.DHTMode) {
+		return nil, fmt.Errorf("unknown DHT mode %q (expected off, client or server)", args.DHTMode)
+	}
+	config, err := busConfig(args)
+	if err != nil {
+		return nil, err
+	}
+	muted := &mutedLog{}
+	config.Logger = muted
+	client, err := bus.NewClient(config)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{handlers: busHandlers, inbox: newInbox(args.Discard), jobs: &publishJobs{}, publish: client.Publish}
+	n.bus = &busClient{client: client, prefix: "teranode/bitcoin/1.0.0/" + args.Network + "-", muted: muted}
+	if n.host, err = field[host.Host](client, "host"); err != nil {
+		return nil, err
+	}
+	n.pubsub, err = field[*pubsub.PubSub](client, "pubsub")
+	return n, err
+}
+
+func busConfig(args busArgs) (bus.Config, error) {
+	key, err := identity(args.PrivateKey)
+	if err != nil {
+		return bus.Config{}, err
+	}
+	if args.Port == 0 {
+		if args.Port, err = freePort(); err != nil {
+			return bus.Config{}, err
+		}
+	}
+	if args.AnnounceAddrs == nil {
+		args.AnnounceAddrs = []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", args.Port)}
+	}
+	if args.ProtocolVersion == "" {
+		args.ProtocolVersion = "/teranode/bitcoin/" + args.Network + "/1.0.0"
+	}
+	return bus.Config{
+		Name: args.Name, PrivateKey: key, Port: args.Port, AnnounceAddrs: args.AnnounceAddrs, BootstrapPeers: args.BootstrapPeers,
+		StaticPeers: args.StaticPeers, DHTMode: args.DHTMode, AllowPrivateIPs: true, ProtocolVersion: args.ProtocolVersion,
+		PeerCacheFile: args.PeerCacheFile,
+	}, nil
+}
+
+// freePort is chosen before the client starts, because the addresses that it announces contain it.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// mutedLog writes the client's log to stderr and keeps the authors that it stopped to listen to, of which it tells nowhere else.
+type mutedLog struct {
+	lock    sync.Mutex
+	authors []string
+}
+
+func (l *mutedLog) Debugf(string, ...any)          {}
+func (l *mutedLog) Infof(format string, v ...any)  { log.Printf("[INFO] "+format, v...) }
+func (l *mutedLog) Errorf(format string, v ...any) { log.Printf("[ERROR] "+format, v...) }
+func (l *mutedLog) Warnf(format string, args ...any) {
+	log.Printf("[WARN] "+format, args...)
+	if !strings.HasPrefix(format, "Skipping peer ") || len(args) < 2 {
+		return
+	}
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.authors = append(l.authors, fmt.Sprint(args[1]))
+}
+
+func handleMutedAuthors(_ context.Context, n *node, _ json.RawMessage) (any, error) {
+	n.bus.muted.lock.Lock()
+	defer n.bus.muted.lock.Unlock()
+	return append([]string{}, n.bus.muted.authors...), nil
+}
+
+// handlePeers answers with the authors that were heard, as the client tells them.
+func handlePeers(_ context.Context, n *node, _ json.RawMessage) (any, error) {
+	type author struct {
+		PeerID    string   `json:"peerId"`
+		Name      string   `json:"name"`
+		Addresses []string `json:"addresses"`
+	}
+	all := []author{}
+	for _, p := range n.bus.client.GetPeers() {
+		all = append(all, author{PeerID: p.ID, Name: p.Name, Addresses: p.Addrs})
+	}
+	return all, nil
+}
+
+// handleSubscribe answers with the names once the client has joined them: a publication before that could join a topic first.
+func handleSubscribe(ctx context.Context, n *node, raw json.RawMessage) (any, error) {
+	args, err := parse[struct {
+		Topics []string `json:"topics"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	if args.Topics == nil {
+		for _, name := range topicNames {
+			args.Topics = append(args.Topics, n.bus.prefix+name)
+		}
+	}
+	for _, topic := range args.Topics {
+		if slices.Contains(n.pubsub.GetTopics(), topic) {
+			return nil, fmt.Errorf("subscribed to %q before", topic)
+		}
+		messages := n.bus.client.Subscribe(topic)
+		go func() {
+			for m := range messages {
+				n.inbox.add(receivedMessage{Topic: m.Topic, Author: m.FromID, Name: m.From, AtNs: m.Timestamp.UnixNano()}, m.Data, m.Data)
+			}
+		}()
+	}
+	ctx, cancel := context.WithTimeout(ctx, loopTimeout)
+	defer cancel()
+	for ; ; time.Sleep(time.Millisecond) {
+		joined := n.pubsub.GetTopics()
+		if !slices.ContainsFunc(args.Topics, func(topic string) bool { return !slices.Contains(joined, topic) }) {
+			return args.Topics, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("joined only %v", joined)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+var errNothingToPublish = errors.New("give texts, or a template and a count")
+
+func handlePublish(ctx context.Context, n *node, raw json.RawMessage) (any, error) {
+	args, err := parse[struct {
+		Topic string `json:"topic"`
+		Text  string `json:"text"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{}, n.publish(ctx, args.Topic, []byte(args.Text))
+}
+
+type publishManyArgs struct {
+	Topic         string   `json:"topic"`
+	Texts         []string `json:"texts"`
+	Template      string   `json:"template"` // see fill
+	Count         int      `json:"count"`    // of the template
+	RatePerSecond float64  `json:"ratePerSecond"`
+}
+
+// handlePublishMany publishes inner messages in the background.
+func handlePublishMany(ctx context.Context, n *node, raw json.RawMessage) (any, error) {
+	args, err := parse[publishManyArgs](raw)
+	if err != nil {
+		return nil, err
+	}
+	if (args.Texts == nil) == (args.Template == "" || args.Count == 0) {
+		return nil, errNothingToPublish
+	}
+	id, count := n.host.ID().String(), max(len(args.Texts), args.Count)
+	n.jobs.begin()
+	go n.jobs.each(ctx, args.RatePerSecond, count, func(i int) error {
+		text := args.Template
+		if args.Texts != nil {
+			text = args.Texts[i]
+		}
+		return n.publish(ctx, args.Topic, []byte(fill(text, id)))
+	})
+	return map[string]any{}, nil
+}
+
+// fill replaces {HASH} by a random hash, {TIME_NS} by the time, and {PEER_ID} by the author's.
+func fill(template, author string) string {
+	if !strings.Contains(template, "{") {
+		return template
+	}
+	var hash [32]byte
+	_, _ = rand.Read(hash[:])
+	return strings.NewReplacer(
+		"{HASH}", hex.EncodeToString(hash[:]), "{TIME_NS}", strconv.FormatInt(time.Now().UnixNano(), 10), "{PEER_ID}", author,
+	).Replace(template)
+}
+
+func handlePublishStatus(_ context.Context, n *node, _ json.RawMessage) (any, error) {
+	n.jobs.lock.Lock()
+	defer n.jobs.lock.Unlock()
+	return map[string]any{"running": n.jobs.running, "published": n.jobs.published, "failed": n.jobs.failed}, nil
+}
+
+type publishJobs struct {
+	lock      sync.Mutex
+	running   int
+	published int
+	failed    int
+}
+
+func (j *publishJobs) begin() {
+	j.lock.Lock()
+	j.running++
+	j.lock.Unlock()
+}
+
+// each publishes by an absolute schedule: a late message does not make the next ones late.
+func (j *publishJobs) each(ctx context.Context, rate float64, count int, publish func(i int) error) {
+	start := time.Now()
+	for i := 0; i < count && ctx.Err() == nil; i++ {
+		if rate > 0 {
+			due := start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+			if wait := time.Until(due); wait > time.Millisecond {
+				time.Sleep(wait)
+			}
+		}
+		err := publish(i)
+		j.lock.Lock()
+		if err != nil {
+			j.failed++
+		} else {
+			j.published++
+		}
+		j.lock.Unlock()
+	}
+	j.lock.Lock()
+	j.running--
+	j.lock.Unlock()
+}
