@@ -64,7 +64,7 @@ function peerOperations(deps: AdminApiDependencies): PeerOperations {
     },
     addScore: async (text, reason) => {
       const facts = { role: 'author', rule: 'operator', topic: '', hash: undefined } as const;
-      return bans.addScore(peerIdInput(text), scoreReason(reason), facts).score;
+      return await bans.addScore(peerIdInput(text), scoreReason(reason), facts).counted;
     },
   };
 }

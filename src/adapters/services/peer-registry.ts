@@ -53,6 +53,7 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 /** The peers are read at most in a twentieth of the time, however long a read takes. */
 const READ_SHARE = 20;
 const FLUSH_MS = 250;
+const REFUSED_LOG_INTERVAL_MS = 60_000;
 /** Says nothing about the call: the service is down, slow or overloaded, or this client was stopped. */
 const TEMPORARY: readonly string[] = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED', 'CANCELLED'];
 
@@ -71,6 +72,7 @@ export class PeerRegistry {
   /** Monotonic ms at which the next read of the peers is due. */
   private dueMs = 0;
   private turnsUp = 0;
+  private refusedLoggedMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: ServiceDependencies, options: ServiceOptions, times: PeerRegistryTimes = PEER_REGISTRY_TIMES) {
     this.deps = deps;
@@ -262,8 +264,7 @@ export class PeerRegistry {
       }
     } catch (error) {
       if (!isTemporary(error)) {
-        this.lost.add(1, { reason: 'refused' });
-        this.deps.log.debug({ err: error }, 'peer registry refused a call');
+        this.refused(error);
         return delivery.reject(error);
       }
       if (this.isStopped) return this.lose(delivery, 'stopped');
@@ -271,6 +272,14 @@ export class PeerRegistry {
       return this.fellSilent(error);
     }
     delivery.resolve(answer);
+  }
+
+  private refused(error: unknown): void {
+    this.lost.add(1, { reason: 'refused' });
+    const nowMs = this.deps.clock.monotonic();
+    if (nowMs - this.refusedLoggedMs < REFUSED_LOG_INTERVAL_MS) return;
+    this.refusedLoggedMs = nowMs;
+    this.deps.log.warn({ err: error }, 'peer registry refused a call');
   }
 
   private lose(delivery: Delivery, reason: 'full' | 'stopped'): void {
