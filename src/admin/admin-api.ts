@@ -11,13 +11,14 @@ import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import type { Recent } from '../watch/recent.ts';
-import { peerIdInput, scoreReason } from './inputs.ts';
+import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
+import { type KnownPeerSources, knownPeerOperations } from './known-peers.ts';
 import { type PeerViewSources, peerView } from './peer-view.ts';
 
-export interface AdminApiDependencies {
+export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' | 'banScoreOf'> {
   readonly bans: BanService;
   readonly node: Pick<P2PNode, 'currentlyConnectedPeers' | 'connectPeer' | 'disconnectPeer' | 'getTopic'>;
-  readonly registry: Pick<PeerRegistry, 'get'>;
+  readonly registry: Pick<PeerRegistry, 'get' | 'list'>;
   /** A peer as the choice of a sync peer sees it. */
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
@@ -28,6 +29,8 @@ export interface AdminApiDependencies {
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
+  /** Whether `addScore` takes any reason, as services of 2026 expect. Default false. */
+  readonly acceptsAnyReason?: boolean;
 }
 
 const CHAIN_DEADLINE_MS = 2000;
@@ -35,19 +38,25 @@ const CHAIN_DEADLINE_MS = 2000;
 const CHAIN_AGE_MS = 1000;
 
 export function createAdminApi(deps: AdminApiDependencies): AdminApi {
-  return { ...peerOperations(deps), ...banOperations(deps), ...nodeOperations(deps) };
+  const { bans } = deps;
+  const sources = {
+    ...deps,
+    isBanned: (peerId: PeerId) => bans.isBanned(peerId),
+    banScoreOf: (peerId: PeerId) => bans.scoreOf(peerId),
+  };
+  return {
+    ...peerOperations(deps, sources),
+    ...knownPeerOperations(sources),
+    ...banOperations(deps),
+    ...nodeOperations(deps),
+  };
 }
 
 type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'connect' | 'disconnect' | 'addScore'>;
 type BanOperations = Pick<AdminApi, 'bans' | 'isBanned' | 'ban' | 'unban' | 'clearBans' | 'explain'>;
 
-function peerOperations(deps: AdminApiDependencies): PeerOperations {
-  const { bans, node } = deps;
-  const sources: PeerViewSources = {
-    ...deps,
-    isBanned: (peerId) => bans.isBanned(peerId),
-    banScoreOf: (peerId) => bans.scoreOf(peerId),
-  };
+function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): PeerOperations {
+  const { bans, node, acceptsAnyReason = false } = deps;
   const recordOf = (peerId: PeerId) => node.currentlyConnectedPeers().find(({ id }) => id === peerId);
   return {
     peers: () => node.currentlyConnectedPeers().map((record) => peerView(record, sources)),
@@ -64,7 +73,8 @@ function peerOperations(deps: AdminApiDependencies): PeerOperations {
     },
     addScore: async (text, reason) => {
       const facts = { role: 'author', rule: 'operator', topic: '', hash: undefined } as const;
-      return await bans.addScore(peerIdInput(text), scoreReason(reason), facts).counted;
+      const given = acceptsAnyReason ? anyReason(reason) : scoreReason(reason);
+      return await bans.addScore(peerIdInput(text), given, facts).counted;
     },
   };
 }
@@ -87,7 +97,9 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
   };
 }
 
-function nodeOperations(deps: AdminApiDependencies): Omit<AdminApi, keyof PeerOperations | keyof BanOperations> {
+type NodeOperations = Pick<AdminApi, 'sync' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'>;
+
+function nodeOperations(deps: AdminApiDependencies): NodeOperations {
   const { recent, settings, topicNames, node } = deps;
   return {
     sync: () => syncView(deps),

@@ -13,6 +13,7 @@ import { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
 import type { Notification } from '../domain/notification.ts';
 import { buildVersion } from '../lib/version.ts';
+import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import { systemClock } from '../ports/clock.ts';
@@ -22,12 +23,12 @@ import { nodesOf, topicNamesOf } from '../ports/network.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
-import { wireChoice } from '../settings/wire.ts';
+import { speaks, wireChoice } from '../settings/wire.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
-import { createGossip } from './create-gossip.ts';
+import { createGossip, dataHubUrlRules } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
 import { createHttp, createWaitingHttp, ownHttpUrl } from './create-http.ts';
@@ -192,7 +193,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const recent = new Recent(notifications);
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
-  const peers = createPeers({ ...core, nodes, bans, chain, prober });
+  const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder });
   const { registry } = peers;
 
   const { blockProducer, subtreeProducer } = options;
@@ -220,9 +221,13 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
   const { nodes, networks, ownId, dataHubUrl, chain, peers, producers, consumers, announcers, notifications } = rooms;
   const liveness = new Liveness({ ...core, pipelines: () => nodes.gossipProgress() });
   const health = new Health({ ...core, ...services, blockchain, chain, liveness, producers, reports: consumers });
+  const dataHubUrlFault = dataHubUrlCheck(dataHubUrlRules(settings));
   const admin = createAdminApi({
+    ...core,
     ...rooms,
     ...peers,
+    isUsableUrl: (url) => dataHubUrlFault(url) === undefined,
+    acceptsAnyReason: speaks(settings, 'message-bus'),
     node: nodes,
     topicNames: () => networks.flatMap(({ topics }) => Object.values(topics)),
     isWhitelisted: whitelist(settings),
@@ -252,6 +257,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     // From here on health checks are answered, so that the process can be watched while it waits.
     part('HTTP', http, 250),
     part('bans', bans, 500),
+    part('peer histories', peers.histories, 70),
     part('gRPC', grpc, 300),
     part('wait for the FSM', { start: (signal) => blockchain.waitUntilFsmLeavesIdle(signal) }, INSTANT_MS),
     part('Kafka producers', { ...producers, stop: () => producers.stop(FLUSH_DEADLINE_MS) }, 1600),

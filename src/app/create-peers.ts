@@ -1,13 +1,16 @@
-// What this node knows of its peers: the registry, the health of their DataHubs, and how each stands for the choice of
-// a sync peer. Also our own DataHub URL.
+// What this node knows of its peers: the registry, the health of their DataHubs, the experiences with them, and how each
+// stands for the choice of a sync peer. Also our own DataHub URL.
+import { join } from 'node:path';
 import { HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
 import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import { P2PError } from '../lib/errors.ts';
 import { buildVersion } from '../lib/version.ts';
 import { DataHubHealth } from '../peers/datahub/datahub-health.ts';
+import { OwnHistories } from '../peers/histories/own-histories.ts';
 import { PeerRegistry, type RegisteredPeer } from '../peers/registry.ts';
 import type { DataHubProber } from '../ports/datahub-prober.ts';
+import type { PeerHistories } from '../ports/peer-histories.ts';
 import type { Settings } from '../settings/load.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import { syncPeerRow } from '../sync/sync-peer-row.ts';
@@ -17,10 +20,12 @@ import type { Core } from './core.ts';
 import type { Nodes } from './nodes.ts';
 
 const PURGE_INTERVAL_MS = 60_000;
+const HISTORIES_FILE = 'peer-histories.json';
 
 export interface Peers {
   readonly registry: PeerRegistry;
   readonly dataHubs: DataHubHealth;
+  readonly histories: PeerHistories;
   /** A registered peer as the choice of a sync peer sees it now. */
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   /** Starts to remove unconnected authors that were not heard for long. */
@@ -33,10 +38,11 @@ export interface PeersDependencies extends Core {
   readonly bans: BanService;
   readonly chain: Pick<ChainTracker, 'heightOf'>;
   readonly prober: DataHubProber;
+  readonly dataFolder: string;
 }
 
 /** The registry is notified of connections first, so that later listeners find the peer in it. */
-export function createPeers(deps: PeersDependencies): Peers {
+export function createPeers(settings: Settings, deps: PeersDependencies): Peers {
   const { nodes, bans, chain } = deps;
   const registry = new PeerRegistry(deps);
   nodes.onConnected((peerId) => registry.connected(peerId));
@@ -53,12 +59,27 @@ export function createPeers(deps: PeersDependencies): Peers {
   return {
     registry,
     dataHubs,
+    histories: createHistories(settings, deps, registry),
     syncRow: (peer) => syncPeerRow(peer, sources),
     start: () => {
       timer ??= setInterval(() => registry.purge(), PURGE_INTERVAL_MS).unref();
     },
     stop: () => clearInterval(timer),
   };
+}
+
+function createHistories(settings: Settings, deps: PeersDependencies, registry: PeerRegistry): PeerHistories {
+  const { bans, dataFolder } = deps;
+  return new OwnHistories(
+    { ...deps, isKept: (peerId) => registry.get(peerId)?.isConnected === true || bans.isBanned(peerId) },
+    {
+      file: join(dataFolder, HISTORIES_FILE),
+      maxPeers: settings.p2p_peer_registry_max_size,
+      ttlMs: settings.p2p_peer_registry_ttl,
+      cleanupIntervalMs: settings.p2p_peer_registry_cleanup_interval,
+      fullStoragePenaltyMs: settings.p2p_full_storage_penalty_duration,
+    },
+  );
 }
 
 export function createDataHubProber(settings: Settings): DataHubProber {

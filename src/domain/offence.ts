@@ -8,7 +8,8 @@ export type BanReason =
   | 'protocol_violation'
   | 'spam'
   | 'invalid_block'
-  | 'catch_up_failure';
+  | 'catch_up_failure'
+  | 'catch_up_malicious';
 
 /**
  * The role in which a subject offended: the author who signed, the propagation source (the neighbour that sent

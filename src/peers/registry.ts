@@ -3,6 +3,7 @@
 // kept apart, so that authors cannot evict peers.
 
 import type { BlockHash, PeerId } from '../domain/ids.ts';
+import type { Storage } from '../domain/node-status.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -36,6 +37,8 @@ export interface RegisteredPeer {
   /** Bitmap, uint64: 1 is a full node. As `userAgent`. */
   readonly services: bigint | undefined;
   readonly clientName: string | undefined;
+  /** Whether it serves all blocks or only recent ones, as last claimed. */
+  readonly storage: Storage | undefined;
 }
 
 /** New facts about a peer; absent fields keep their value. */
@@ -46,6 +49,7 @@ export interface PeerPatch {
   readonly userAgent?: string;
   readonly services?: bigint;
   readonly clientName?: string;
+  readonly storage?: Storage | undefined;
 }
 
 type Entry = { -readonly [K in keyof RegisteredPeer]: RegisteredPeer[K] } & { heardMs: number };
@@ -134,6 +138,7 @@ export class PeerRegistry {
     if (patch.userAgent !== undefined) entry.userAgent = patch.userAgent.slice(0, MAX_TEXT);
     if (patch.services !== undefined) entry.services = patch.services;
     if (patch.clientName !== undefined) entry.clientName = patch.clientName.slice(0, MAX_TEXT);
+    if ('storage' in patch) entry.storage = patch.storage;
     if (!entry.isConnected) this.keepUnconnected(entry);
   }
 
@@ -145,6 +150,12 @@ export class PeerRegistry {
   /** Exactly the connected peers. */
   connectedList(): RegisteredPeer[] {
     return [...this.connectedPeers.values()].map((entry) => this.view(entry));
+  }
+
+  /** The connected peers, then unconnected authors. */
+  list(): RegisteredPeer[] {
+    const unconnected = [...this.unconnected.oldestFirst()].map(([, entry]) => this.view(entry));
+    return [...this.connectedList(), ...unconnected];
   }
 
   /**
@@ -191,6 +202,7 @@ function newEntry(id: PeerId): Entry {
     userAgent: undefined,
     services: undefined,
     clientName: undefined,
+    storage: undefined,
     heardMs: 0,
   };
 }

@@ -2,8 +2,10 @@
 
 import type { BanEntry, Explanation } from '../domain/ban.ts';
 import type { BlockHash, Hash, PeerId } from '../domain/ids.ts';
+import type { Storage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { BanReason } from '../domain/offence.ts';
+import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
 
@@ -52,6 +54,28 @@ export interface PeerView extends PeerStanding {
   /** The higher of its scores as author and as propagation source. */
   readonly banScore: number;
   readonly isWhitelisted: boolean;
+}
+
+/** A peer that is connected, was heard recently or has a history; undefined where unknown. */
+export interface KnownPeer {
+  readonly id: PeerId;
+  readonly isConnected: boolean;
+  /** Unix ms. */
+  readonly connectedAtMs: number | undefined;
+  /** Unix ms of its last valid message. */
+  readonly lastMessageMs: number | undefined;
+  /** As last claimed; undefined when the claim has expired. */
+  readonly height: number | undefined;
+  readonly bestBlockHash: BlockHash | undefined;
+  /** Where it serves blocks; only a URL that may be used. */
+  readonly dataHubUrl: string | undefined;
+  readonly clientName: string | undefined;
+  /** As claimed; undefined for a full node during its penalty for an incomplete block. */
+  readonly storage: Storage | undefined;
+  readonly banScore: number;
+  readonly isBanned: boolean;
+  /** That of a new peer when there was no experience yet. */
+  readonly history: PeerHistory;
 }
 
 /** The sync state of this node. */
@@ -103,6 +127,9 @@ export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_st
 /** Maximum number of recent announcements, and of recent validation results. */
 export const MAX_RECENT = 200;
 
+/** Maximum number of peers to catch up from. */
+export const MAX_CATCH_UP_PEERS = 1000;
+
 /** Reasons that an operator may give; the specification's other two are only given by this node itself. */
 export const SCORE_REASONS = [
   'invalid_subtree',
@@ -127,8 +154,24 @@ export interface AdminApi {
   connect(address: string): Promise<PeerId>;
   /** Throws PEER_UNREACHABLE when there is no connection to the peer. */
   disconnect(peerId: string): Promise<void>;
-  /** Adds the points of a reason (one of SCORE_REASONS) to the peer's score as author. Resolves with the new score. */
+  /**
+   * Adds the points of a reason to the peer's score as author. Resolves with the new score. The reason is one of
+   * SCORE_REASONS; on the network of 2026 also `catchup_failure` or `catchup_malicious`, and any other is `unknown`.
+   */
   addScore(peerId: string, reason: string): Promise<number>;
+
+  knownPeers(): readonly KnownPeer[];
+  /** undefined for a peer that is not connected, was not heard recently and has no history. */
+  knownPeer(peerId: string): KnownPeer | undefined;
+  /**
+   * Peers that are not banned and have a usable DataHub URL: full nodes before pruned ones before others, then by
+   * reputation; at most `MAX_CATCH_UP_PEERS`.
+   */
+  peersForCatchUp(): readonly KnownPeer[];
+  /** Resolves when it is recorded. Throws RPC_FAILED when the service that keeps the histories does not answer. */
+  recordPeerEvent(peerId: string, event: PeerEvent): Promise<void>;
+  /** Of one peer, or of all. Resolves with the number of peers that were reset. Throws RPC_FAILED likewise. */
+  resetReputation(peerId: string | undefined): Promise<number>;
 
   bans(): readonly BanEntry[];
   isBanned(subject: string): boolean;

@@ -5,9 +5,11 @@ import { peerIdInput, scoreReason } from '../../src/admin/inputs.ts';
 import { checkedBanKey } from '../../src/bans/list/ban-key.ts';
 import type { BanEntry, Explanation } from '../../src/domain/ban.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
+import type { PeerEvent } from '../../src/domain/peer-history.ts';
 import { P2PError } from '../../src/lib/errors.ts';
 import type {
   AdminApi,
+  KnownPeer,
   PeerView,
   RecentAnnouncement,
   RecentVerdict,
@@ -26,6 +28,7 @@ export interface AdminCall {
 export class FakeAdminApi implements AdminApi {
   readonly calls: AdminCall[] = [];
   connected: readonly PeerView[] = [];
+  known: readonly KnownPeer[] = [];
   explanation: Explanation | undefined;
   syncView: SyncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
   topicViews: readonly TopicView[] = [];
@@ -100,6 +103,34 @@ export class FakeAdminApi implements AdminApi {
     peerIdInput(peerId);
     scoreReason(reason);
     return 10;
+  }
+
+  knownPeers(): readonly KnownPeer[] {
+    this.note('knownPeers');
+    return this.known;
+  }
+
+  knownPeer(peerId: string): KnownPeer | undefined {
+    this.note('knownPeer', peerId);
+    const id = peerIdInput(peerId);
+    return this.known.find((each) => each.id === id);
+  }
+
+  peersForCatchUp(): readonly KnownPeer[] {
+    this.note('peersForCatchUp');
+    return this.known;
+  }
+
+  async recordPeerEvent(peerId: string, event: PeerEvent): Promise<void> {
+    this.note('recordPeerEvent', peerId, event);
+    await this.gate;
+    peerIdInput(peerId);
+  }
+
+  async resetReputation(peerId: string | undefined): Promise<number> {
+    this.note('resetReputation', peerId);
+    await this.gate;
+    return peerId === undefined ? this.known.length : Number(this.knownPeer(peerId) !== undefined);
   }
 
   explain(text: string): Explanation {

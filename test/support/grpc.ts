@@ -19,6 +19,9 @@ export const ADMIN_KEY = 'a key for tests only, 0815';
 export const PEER = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
 export const NO_TLS = { level: 0, certFile: undefined, keyFile: undefined, caFile: undefined };
 
+/** Of a block or a subtree. */
+export const HASH = 'ab'.repeat(32) as BlockHash;
+
 /** A peer of which everything is known. */
 export const KNOWN_PEER: PeerView = {
   id: PEER,
@@ -103,12 +106,32 @@ export const CHANGES = [
   [PeerService.method.addBanScore, { peerId: PEER, reason: 'spam' }],
   [PeerService.method.connectPeer, { peerAddress: '/ip4/192.0.2.7/tcp/9905' }],
   [PeerService.method.disconnectPeer, { peerId: PEER }],
+  [PeerService.method.recordCatchupAttempt, { peerId: PEER }],
+  [PeerService.method.recordCatchupSuccess, { peerId: PEER, durationMs: 1234n }],
+  [PeerService.method.recordCatchupFailure, { peerId: PEER }],
+  [PeerService.method.recordCatchupMalicious, { peerId: PEER }],
+  [PeerService.method.updateCatchupError, { peerId: PEER, errorMsg: 'no such block' }],
+  [PeerService.method.updateCatchupReputation, { peerId: PEER, score: 42.5 }],
+  [PeerService.method.reportValidSubtree, { peerId: PEER, subtreeHash: HASH }],
+  [PeerService.method.reportValidBlock, { peerId: PEER, blockHash: HASH }],
+  [PeerService.method.reportValidBlockHeaders, { peerId: PEER, durationMs: 1234n }],
+  [
+    PeerService.method.reportValidatedChainProgress,
+    { peerId: PEER, height: 7, blockHash: HASH, chainWork: new Uint8Array([1, 0]) },
+  ],
+  [PeerService.method.recordBytesDownloaded, { peerId: PEER, bytesDownloaded: 5_000_000_000n }],
+  [PeerService.method.resetReputation, { peerId: PEER }],
 ] as const;
 /** Each method that changes nothing. */
 export const READINGS = [
   [PeerService.method.getPeers, {}],
   [PeerService.method.isBanned, { ipOrSubnet: '192.0.2.1' }],
   [PeerService.method.listBanned, {}],
+  [PeerService.method.getPeersForCatchup, {}],
+  [PeerService.method.isPeerMalicious, { peerId: PEER }],
+  [PeerService.method.isPeerUnhealthy, { peerId: PEER }],
+  [PeerService.method.getPeerRegistry, {}],
+  [PeerService.method.getPeer, { peerId: PEER }],
   [PolicyService.method.listBans, {}],
   [PolicyService.method.explain, { subject: PEER }],
   [PolicyService.method.listPeers, {}],

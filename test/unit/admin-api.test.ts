@@ -7,6 +7,7 @@ import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
 import type { AdminApi } from '../../src/ports/admin-api.ts';
 import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
 import { startedBans } from '../fakes/started-bans.ts';
+import { unstoredHistories } from '../fakes/unstored-histories.ts';
 
 const PEER = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY' as PeerId;
 const DATA_HUB = 'https://hub.example/api/v1';
@@ -16,14 +17,18 @@ const CHECKED = 'cc'.repeat(32) as BlockHash;
 const MINUTE = 60_000;
 
 /** One peer is connected; the node got its height once, at the start. Our chain has the block `OURS`. */
-async function setUp() {
+async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
   const { bans, node, clock, metrics } = await startedBans();
   const registry = new PeerRegistry({ clock, metrics });
   node.connect(PEER, '/ip4/192.0.2.7/tcp/9905');
   registry.connected(PEER);
   const admin = createAdminApi({
+    ...options,
     bans,
     registry,
+    clock,
+    histories: unstoredHistories(clock),
+    isUsableUrl: () => true,
     syncRow: (peer) =>
       syncPeerRow(peer, {
         isBanned: (peerId) => bans.isBanned(peerId),
@@ -139,6 +144,20 @@ test.each([
   await expect(call(admin)).rejects.toMatchObject({ code: 'INPUT_INVALID', message: expect.stringContaining(message) });
   expect(bans.bans()).toEqual([]);
   expect(peer()).toMatchObject({ banScore: 0 });
+});
+
+test.each([
+  ['invalid_block', 'invalid_block', 10],
+  ['spam', 'spam', 50],
+  ['catchup_failure', 'catch_up_failure', 30],
+  ['catchup_malicious', 'catch_up_malicious', 50],
+  ['corrupt_block_body', 'unknown', 1],
+  ['', 'unknown', 1],
+])('on the network of 2026 a score may have the reason %j', async (given, reason, points) => {
+  const { admin } = await setUp({ acceptsAnyReason: true });
+  expect(await admin.addScore(PEER, given)).toBe(points);
+  expect(admin.explain(PEER).offences).toMatchObject([{ reason, points, rule: 'operator', role: 'author' }]);
+  await expect(admin.addScore('192.0.2.1', given)).rejects.toMatchObject({ code: 'INPUT_INVALID' });
 });
 
 test('one peer is found by its ID while it is connected', async () => {

@@ -1,5 +1,7 @@
-// Refuses texts of requests that are empty or too long, before they are parsed.
+// Refuses texts of requests that are empty, too long or malformed.
+import type { Hash } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';
+import { parseHash } from '../../wire/hash.ts';
 
 /** A multiaddr with certificate hashes has about 250 characters; all other texts are shorter. */
 export const MAX_TEXT_CHARS = 512;
@@ -12,4 +14,14 @@ export function checkedText(field: string, text: string): string {
     throw new P2PError('INPUT_INVALID', `${field} has ${trimmed.length} characters, at most ${MAX_TEXT_CHARS}`);
   }
   return trimmed;
+}
+
+/** Throws INPUT_INVALID. */
+export function checkedHash(field: string, text: string): Hash {
+  const hash = parseHash(checkedText(field, text));
+  if (hash !== undefined) return hash;
+  throw new P2PError(
+    'INPUT_INVALID',
+    `invalid ${field} ${JSON.stringify(text.slice(0, 128))} (expected 64 hex digits)`,
+  );
 }

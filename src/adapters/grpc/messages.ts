@@ -169,7 +169,15 @@ function offence(message: Offence): ExplainedOffence {
     subject: message.subject,
     role: role(message.role),
     reason: oneOf<BanReason>(
-      ['unknown', 'invalid_subtree', 'protocol_violation', 'spam', 'invalid_block', 'catch_up_failure'],
+      [
+        'unknown',
+        'invalid_subtree',
+        'protocol_violation',
+        'spam',
+        'invalid_block',
+        'catch_up_failure',
+        'catch_up_malicious',
+      ],
       message.reason,
     ),
     points: message.points,
@@ -199,15 +207,15 @@ function oneOf<T extends string>(names: readonly [T, ...T[]], text: string): T {
 }
 
 /** Unix seconds of unix ms. */
-function seconds(ms: number | undefined): bigint {
+export function seconds(ms: number | undefined): bigint {
   return whole((ms ?? 0) / 1000);
 }
 
-function whole(value: number): bigint {
+export function whole(value: number): bigint {
   return Number.isFinite(value) && value > 0 ? BigInt(Math.floor(value)) : 0n;
 }
 
-function int32(value: number | undefined): number {
+export function int32(value: number | undefined): number {
   if (value === undefined || Number.isNaN(value)) return 0;
   return Math.trunc(Math.min(INT32_MAX, Math.max(INT32_MIN, value)));
 }

@@ -5,6 +5,7 @@ import { P2PError } from '../../lib/errors.ts';
 import type { AdminApi } from '../../ports/admin-api.ts';
 import { checkedText } from './checked-text.ts';
 import { peerMessage } from './messages.ts';
+import { catchUpHandlers, deliveryHandlers, EXPERIENCE_METHODS, standingHandlers } from './peer-experiences.ts';
 import type { UnaryHandlers } from './unary-service.ts';
 
 /** Methods that change state and therefore need the admin key. */
@@ -15,6 +16,7 @@ export const ADMIN_METHODS = [
   PeerService.method.addBanScore,
   PeerService.method.connectPeer,
   PeerService.method.disconnectPeer,
+  ...EXPERIENCE_METHODS,
 ];
 
 /** Unix seconds of the end of the year 9999, the last time that RFC 3339 can express; shared stores use it. */
@@ -46,6 +48,9 @@ export function peerHandlers({ admin }: { readonly admin: AdminApi }): UnaryHand
       const id = checkedText('peer_id', peerId);
       return await attempt(() => admin.disconnect(id));
     },
+    ...catchUpHandlers(admin),
+    ...deliveryHandlers(admin),
+    ...standingHandlers(admin),
   };
 }
 

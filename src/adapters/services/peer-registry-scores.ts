@@ -9,7 +9,10 @@ import type { PeerRegistry } from './peer-registry.ts';
 
 const API = PeerRegistryService.method;
 /** Names that differ from ours. */
-const REASON_NAMES: Partial<Record<BanReason, string>> = { catch_up_failure: 'catchup_failure' };
+const REASON_NAMES: Partial<Record<BanReason, string>> = {
+  catch_up_failure: 'catchup_failure',
+  catch_up_malicious: 'catchup_malicious',
+};
 
 export class RegistryScores implements ScoreAuthority {
   private readonly registry: PeerRegistry;

@@ -11,6 +11,7 @@ export function handleNodeStatus(message: NodeStatusMessage, { author }: GossipM
     ...claimed(message.bestHeight, parseHash(message.bestBlockHash), view),
     ...usableUrl(message.baseUrl, view),
     clientName: message.clientName,
+    ...(message.storage === undefined ? {} : { storage: message.storage }),
   };
   return [
     { type: 'heard', peerId: author, patch },

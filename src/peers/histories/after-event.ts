@@ -11,6 +11,7 @@ import {
 
 /** Characters of a catch-up error that are kept. */
 export const MAX_ERROR_CHARS = 512;
+const MAX_UINT64 = 2n ** 64n - 1n;
 
 export interface EventTimes {
   /** Unix ms. */
@@ -98,7 +99,7 @@ export function afterEvent(history: PeerHistory, event: PeerEvent, times: EventT
     case 'validated_progress':
       return afterProgress(history, event, nowMs);
     case 'bytes_downloaded':
-      return { ...history, bytesReceived: history.bytesReceived + event.bytes };
+      return { ...history, bytesReceived: atMostUint64(history.bytesReceived + event.bytes) };
     case 'reputation_set':
       return { ...history, reputation: clampedReputation(event.reputation) };
   }
@@ -108,6 +109,10 @@ export function afterEvent(history: PeerHistory, event: PeerEvent, times: EventT
 export function cutText(text: string, maxChars: number): string {
   // A character has two code units at most.
   return [...text.slice(0, 2 * maxChars)].slice(0, maxChars).join('').toWellFormed();
+}
+
+function atMostUint64(bytes: bigint): bigint {
+  return bytes < MAX_UINT64 ? bytes : MAX_UINT64;
 }
 
 function afterSyncAttempt(history: PeerHistory, nowMs: number): PeerHistory {

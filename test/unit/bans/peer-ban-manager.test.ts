@@ -20,6 +20,7 @@ describe('points', () => {
     ['spam', 50],
     ['invalid_block', 10],
     ['catch_up_failure', 30],
+    ['catch_up_malicious', 50],
     ['unknown', 1],
   ])('%s costs %i', async (reason, points) => {
     const { manager, metrics } = await managed();

@@ -71,6 +71,7 @@ const BAN_REASONS = [
   'spam',
   'invalid_block',
   'catch_up_failure',
+  'catch_up_malicious',
 ] as const;
 const role = z.enum(['author', 'relay', 'datahub']);
 const roleScore = z.object({ role, score: z.number() });
