@@ -225,7 +225,16 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
   const { nodes, networks, ownId, dataHubUrl, chain, peers, producers, consumers, announcers, notifications } = rooms;
   const liveness = new Liveness({ ...core, pipelines: () => nodes.gossipProgress() });
   const { keeper } = rooms;
-  const health = new Health({ ...core, ...services, blockchain, chain, liveness, producers, reports: consumers, keeper });
+  const health = new Health({
+    ...core,
+    ...services,
+    blockchain,
+    chain,
+    liveness,
+    producers,
+    reports: consumers,
+    keeper,
+  });
   const dataHubUrlFault = dataHubUrlCheck(dataHubUrlRules(settings));
   const admin = createAdminApi({
     ...core,

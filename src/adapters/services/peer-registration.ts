@@ -100,7 +100,11 @@ export class PeerRegistration {
     const connected = new Set(peers.flatMap(({ id, isConnected }) => (isConnected ? [id] : [])));
     const left = [...this.told.oldestFirst()].filter(([id, told]) => told.isConnected === true && !connected.has(id));
     const turns = [
-      ...left.map(([id, told]) => () => this.tellConnection(id, told, false)),
+      ...left.map(
+        ([id, told]) =>
+          () =>
+            this.tellConnection(id, told, false),
+      ),
       ...peers.map((peer) => () => this.tellAbout(peer)),
     ];
     let told = 0;
@@ -133,8 +137,7 @@ export class PeerRegistration {
       told.facts = facts;
       steps.push(() => this.ask((send) => send(API.registerPeer, { peer: factsOf(peer) }), told));
     }
-    if (peer.isConnected && (isNew || told.isConnected !== true))
-      steps.push(() => this.tellConnection(id, told, true));
+    if (peer.isConnected && (isNew || told.isConnected !== true)) steps.push(() => this.tellConnection(id, told, true));
     if (storage !== '' && storage !== told.storage) {
       told.storage = storage;
       steps.push(() => this.ask((send) => send(API.updateStorage, { peerId: id, storage }), told));

@@ -94,7 +94,7 @@ export class RegistryHistories implements PeerHistories {
     const { fullStoragePenaltyMs } = this.options;
     const known = registry.copy.get(peerId);
     const steps = eventSteps(peerId, event, { known, penaltyUntilMs: () => clock.now() + fullStoragePenaltyMs });
-    await registry.deliver(steps, () => void own.record(peerId, event));
+    await registry.deliver(peerId, steps, () => void own.record(peerId, event));
     // The event is recorded, whether or not its effect can be read now.
     if (registry.isAnswering) await registry.readPeer(peerId).catch(() => {});
   }

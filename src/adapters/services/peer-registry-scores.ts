@@ -34,7 +34,7 @@ export class RegistryScores implements ScoreAuthority {
   async addOffence(peerId: PeerId, reason: BanReason, points: number): Promise<ScoreAnswer | undefined> {
     const { registry } = this;
     const name = REASON_NAMES[reason] ?? reason;
-    const delivered = registry.deliver<ScoreAnswer>([
+    const delivered = registry.deliver<ScoreAnswer>(peerId, [
       (send) =>
         send(API.addBanScore, { peerId, reason: name, points }, ({ score, banned }) => ({ score, isNewBan: banned })),
     ]);
@@ -63,7 +63,7 @@ export class RegistryScores implements ScoreAuthority {
     const { registry } = this;
     this.pendingClears += 1;
     try {
-      await registry.deliver([(send) => send(API.clearBannedPeers, {})]);
+      await registry.deliver('', [(send) => send(API.clearBannedPeers, {})]);
       registry.copy.clearScores();
     } catch {
       // Counted and logged where it was refused; the bans stay lifted here.

@@ -1,6 +1,6 @@
 // The peer registry of the blockchain service: whether the service has one, whether it answers now, a copy of its peers
-// that is a few seconds old at most, and the calls that wait for it. What must not be lost is delivered in order, each
-// step until it is answered: a call that was answered too late may be repeated.
+// that is a few seconds old at most, and the calls that wait for it. What must not be lost is delivered in order for each
+// peer, each step until it is answered: a call that was answered too late may be repeated.
 import type { DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { PeerId } from '../../domain/ids.ts';
 import { PeerRegistryService, TransportType } from '../../gen/blockchain_api_pb.js';
@@ -37,6 +37,9 @@ export interface PeerRegistryTimes {
 }
 
 interface Delivery {
+  /** Deliveries with the same key keep their order. */
+  readonly key: string;
+  isDone: boolean;
   steps: readonly Step<unknown>[];
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -52,6 +55,7 @@ export const MAX_WAITING = 10_000;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 /** The peers are read at most in a twentieth of the time, however long a read takes. */
 const READ_SHARE = 20;
+const DELIVERIES_AT_ONCE = 16;
 const FLUSH_MS = 250;
 const REFUSED_LOG_INTERVAL_MS = 60_000;
 /** Says nothing about the call: the service is down, slow or overloaded, or this client was stopped. */
@@ -140,12 +144,13 @@ export class PeerRegistry {
   }
 
   /**
-   * Queues steps that are carried out one after the other, each until it is answered. Resolves with the answer to the
-   * last; with undefined when they were dropped, or the service has no registry. Throws RPC_FAILED when it refuses one.
+   * Queues steps that are carried out one after the other, each until it is answered, and after those queued before with
+   * the same key. Resolves with the answer to the last; with undefined when they were dropped, or the service has no
+   * registry. Throws RPC_FAILED when it refuses one.
    */
-  deliver<T>(steps: readonly Step<T>[], otherwise?: () => unknown): Promise<T | undefined> {
+  deliver<T>(key: string, steps: readonly Step<T>[], otherwise?: () => unknown): Promise<T | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const delivery = { steps, resolve, reject, otherwise };
+    const delivery = { key, isDone: false, steps, resolve, reject, otherwise };
     if (this.isStopped) this.lose(delivery, 'stopped');
     else this.waiting.push(delivery);
     if (this.current === 'absent') this.keepHere();
@@ -203,11 +208,12 @@ export class PeerRegistry {
   private failedToRead(error: unknown): void {
     if (this.isStopped) return;
     const code = grpcCodeOf(error);
-    if (code === 'UNIMPLEMENTED') return this.found('absent');
-    if (code !== 'RESOURCE_EXHAUSTED') return this.fellSilent(error);
-    // It answers, but with more than this client takes: calls about single peers work all the same.
-    this.deps.log.warn({ err: error }, 'failed to read the peers of the peer registry');
-    this.answered();
+    if (code === 'UNIMPLEMENTED') this.found('absent');
+    else if (code === 'RESOURCE_EXHAUSTED') {
+      // It answers, but with more than this client takes: calls about single peers work all the same.
+      this.deps.log.warn({ err: error }, 'failed to read the peers of the peer registry');
+      this.answered();
+    } else this.fellSilent(error);
   }
 
   private answered(): void {
@@ -248,30 +254,57 @@ export class PeerRegistry {
     // Yields once, so that `worker` is assigned before a run that ends at once clears it.
     await Promise.resolve();
     while (this.isAnswering) {
-      const next = this.waiting.shift();
-      if (next === undefined) break;
-      await this.carryOut(next);
+      const batch = this.nextBatch();
+      if (batch.length === 0) break;
+      const byKey = Map.groupBy(batch, ({ key }) => key);
+      await Promise.all(Array.from(byKey.values(), (deliveries) => this.carryOut(deliveries)));
+      for (const each of batch.toReversed()) if (!each.isDone) this.putBack(each);
     }
     this.worker = undefined;
+    if (this.current === 'absent') this.keepHere();
   }
 
-  private async carryOut(delivery: Delivery): Promise<void> {
-    let answer: unknown;
-    try {
-      for (let [step] = delivery.steps; step !== undefined; [step] = delivery.steps) {
-        answer = await step(this.send);
-        delivery.steps = delivery.steps.slice(1);
-      }
-    } catch (error) {
-      if (!isTemporary(error)) {
-        this.refused(error);
-        return delivery.reject(error);
-      }
-      if (this.isStopped) return this.lose(delivery, 'stopped');
-      this.waiting.unshift(delivery);
-      return this.fellSilent(error);
+  private nextBatch(): Delivery[] {
+    const batch: Delivery[] = [];
+    for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
+      batch.push(next);
+      if (batch.length === DELIVERIES_AT_ONCE) break;
     }
-    delivery.resolve(answer);
+    return batch;
+  }
+
+  private putBack(delivery: Delivery): void {
+    if (this.isStopped) this.lose(delivery, 'stopped');
+    else this.waiting.unshift(delivery);
+  }
+
+  /** One after the other; ends early when the service falls silent. */
+  private async carryOut(deliveries: readonly Delivery[]): Promise<void> {
+    for (const delivery of deliveries) {
+      if (!this.isAnswering) return;
+      try {
+        const answer = await this.carryOutSteps(delivery);
+        delivery.isDone = true;
+        delivery.resolve(answer);
+      } catch (error) {
+        if (isTemporary(error)) {
+          this.fellSilent(error);
+          return;
+        }
+        delivery.isDone = true;
+        this.refused(error);
+        delivery.reject(error);
+      }
+    }
+  }
+
+  private async carryOutSteps(delivery: Delivery): Promise<unknown> {
+    let answer: unknown;
+    for (let [step] = delivery.steps; step !== undefined; [step] = delivery.steps) {
+      answer = await step(this.send);
+      delivery.steps = delivery.steps.slice(1);
+    }
+    return answer;
   }
 
   private refused(error: unknown): void {

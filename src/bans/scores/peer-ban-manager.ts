@@ -225,7 +225,8 @@ export class PeerBanManager {
     const there = this.deps.elsewhere?.scoreOf(subject as PeerId);
     const others = own.filter(({ role }) => role !== 'author');
     return {
-      scores: there === undefined ? own : [...(there > 0 ? [{ role: 'author' as const, score: there }] : []), ...others],
+      scores:
+        there === undefined ? own : [...(there > 0 ? [{ role: 'author' as const, score: there }] : []), ...others],
       scoreKeptBy: this.deps.elsewhere?.keptBy() ?? ('this node' as const),
       shadowScores: this.shadow.scores(subject, now),
       offences,

@@ -105,8 +105,7 @@ export class ScoresElsewhere {
   async cleared(): Promise<void> {
     this.clears += 1;
     this.pardoned.clear();
-    if (this.keptBy() === 'blockchain service')
-      await orAfter(this.deps.authority.clearBans(), PATIENCE_MS, undefined);
+    if (this.keptBy() === 'blockchain service') await orAfter(this.deps.authority.clearBans(), PATIENCE_MS, undefined);
   }
 
   private isKept(peerId: PeerId): boolean {
