@@ -8,7 +8,7 @@ import { COMPILE_CACHE } from './test/support/repo.ts';
 Object.assign(process.env, COMPILE_CACHE);
 
 /** They load the machine or measure it: alone, one after the other. */
-const ALONE = ['bench', 'deaf-neighbours', 'flood-blame', 'gossip-floods', 'lazy-gossip', 'metrics', 'websocket'].map(
+const ALONE = ['bench', 'bus-gossip', 'deaf-neighbours', 'flood-blame', 'gossip-floods', 'lazy-gossip', 'metrics', 'websocket'].map(
   (name) => `test/system/${name}.test.ts`,
 );
 

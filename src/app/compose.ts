@@ -118,7 +118,11 @@ async function openFoundation(settings: Settings, options: AppOptions, log: Logg
 
   const waiting = createWaitingHttp(settings, core);
   const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder, process.cwd()];
-  const identity = { privateKey: settings.p2p_private_key, keyFileFolders };
+  const identity = {
+    privateKey: settings.p2p_private_key,
+    keyFileFolders,
+    ...(speaks(settings, 'message-bus') ? { busKeyFolder: settings.p2p_peer_cache_dir || dataFolder } : {}),
+  };
   const privateKey = await patiently(() => loadIdentity({ blockchain, log }, identity), { log, waiting }, signal);
 
   const services = createValidationClients(settings, core);
@@ -146,6 +150,11 @@ function createApp(settings: Settings, options: AppOptions, foundation: Foundati
   const running = () => ({
     peerId: ownId,
     listenAddresses: nodes.listenAddresses(),
+    networks: rooms.networks.map(({ wire, topicPrefix, node }) => ({
+      wire: wire.name,
+      topicPrefix,
+      listenAddresses: node.listenAddresses(),
+    })),
     httpAddress: http.address(),
     grpcAddress: grpc.address(),
   });
@@ -266,6 +275,9 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   const { gossip, reports, announcers } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
+  const greets = (node: P2PNode) =>
+    networks.some(({ node: of, topics }) => of === node && topics.handshake !== undefined);
+  const handlerOf = (node: P2PNode) => (greets(node) ? handshake?.streamHandler : undefined);
   return [
     part('liveness', health, INSTANT_MS),
     // From here on health checks are answered, so that the process can be watched while it waits.
@@ -281,12 +293,8 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('pipeline', gossip, INSTANT_MS),
     part('DataHub checks', peers.dataHubs, 150),
     part('registry', peers, INSTANT_MS),
-    part(
-      'nodes',
-      { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handshake.streamHandler, topicsOf) },
-      900,
-    ),
-    part('handshake', handshake, 250),
+    part('nodes', { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handlerOf, topicsOf) }, 900),
+    part('handshake', { start: () => handshake?.start(), stop: () => handshake?.stop() }, 250),
     part('sync', sync, INSTANT_MS),
     part('best block requests', announcers.bestBlockAsker, INSTANT_MS),
     part('node status', announcers.status, INSTANT_MS),

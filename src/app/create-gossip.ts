@@ -25,7 +25,7 @@ export interface GossipSources extends Core {
   readonly ownId: PeerId;
   readonly registry: PeerRegistry;
   readonly sync: SyncStatus;
-  readonly handshake: Handshake;
+  readonly handshake: Handshake | undefined;
   readonly announcers: Announcers;
   readonly notify: (notification: Notification) => void;
   readonly bans: BanService;
@@ -40,7 +40,7 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
     {
       ...deps,
       node: deps.nodes,
-      handshake: (message, author) => handshake.topicMessage(message, author),
+      handshake: (message, author) => handshake?.topicMessage(message, author),
       bestBlockAsked: (author) => announcers.bestBlock.requested(author),
       isBanned: (peerId) => bans.isBanned(peerId),
       scores: bans,

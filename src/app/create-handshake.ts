@@ -28,21 +28,30 @@ export interface HandshakeSources extends Core {
   readonly sync: SyncManager;
 }
 
-export function createHandshake(settings: Settings, deps: HandshakeSources): Handshake {
-  const { bans, nodes, registry, sync } = deps;
+/** undefined where no network has a handshake, as on message-bus. */
+export function createHandshake(settings: Settings, deps: HandshakeSources): Handshake | undefined {
+  const { bans, nodes, sync } = deps;
+  const networks = deps.networks.flatMap((network) => handshakeNetwork(network, nodes));
+  if (networks.length === 0) return undefined;
+  const greeting = deps.networks.filter(({ topics }) => topics.handshake !== undefined).map(({ node }) => node);
+  const nodeOf = (peerId: PeerId) => greeting.find((node) => nodes.isConnectedTo(node, peerId));
   const urlFault = dataHubUrlCheck(dataHubUrlRules(settings));
   const handshake = new Handshake(
     {
       ...deps,
-      node: nodes,
-      isConnected: (peerId) => registry.get(peerId)?.isConnected === true,
+      node: {
+        sendToPeer: (peerId, bytes, deadlineMs) => (nodeOf(peerId) ?? nodes).sendToPeer(peerId, bytes, deadlineMs),
+        disconnectPeer: (peerId) => nodes.disconnectPeer(peerId),
+        updatePeerHeight: (peerId, height) => nodes.updatePeerHeight(peerId, height),
+      },
+      isConnected: (peerId) => nodeOf(peerId) !== undefined,
       isBanned: (peerId) => bans.isBanned(peerId),
       penalize: (peerId, rule) =>
         void bans.addScore(peerId, 'protocol_violation', { role: 'author', rule, topic: '', hash: undefined }),
       onAhead: (peerId) => sync.peerAhead(peerId),
     },
     {
-      networks: deps.networks.flatMap((network) => handshakeNetwork(network, nodes)),
+      networks,
       userAgent: `teranode/bitcoin/${buildVersion().version}`,
       dataHubUrl: deps.dataHubUrl,
       services: FULL_NODE,
@@ -51,7 +60,9 @@ export function createHandshake(settings: Settings, deps: HandshakeSources): Han
       mayUseUrl: (url) => urlFault(url) === undefined,
     },
   );
-  nodes.onConnected((peerId) => handshake.peerConnected(peerId));
+  nodes.onNodeConnected((node, peerId) => {
+    if (greeting.includes(node)) handshake.peerConnected(peerId);
+  });
   return handshake;
 }
 

@@ -1,12 +1,12 @@
 // The networks that this server belongs to: one libp2p node for each wire in force.
 import { join } from 'node:path';
 import { Libp2pNode, type Libp2pNodeDependencies } from '../adapters/libp2p/libp2p-node.ts';
-import type { Libp2pNodeOptions } from '../adapters/libp2p/node-options.ts';
+import { type Libp2pNodeOptions, MESSAGE_BUS_OPTIONS } from '../adapters/libp2p/node-options.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Settings } from '../settings/load.ts';
 import { busTopicNames, fullTopicNames, topicPrefixes } from '../settings/topic-names.ts';
-import { bootstrapPeers, wireNames } from '../settings/wire.ts';
+import { allowsPrivateIps, bootstrapPeers, wireNames } from '../settings/wire.ts';
 import { WIRE_FORMATS, type WireName } from '../wire/format.ts';
 
 export type NodeDependencies = Required<Libp2pNodeDependencies>;
@@ -81,7 +81,7 @@ function nodeOptions(settings: Settings, facts: NodeFacts, wire: WireName): Libp
     peerCache: peerCache(settings, facts.dataFolder, wire),
     mayPublish: publishGate(settings, wire),
   };
-  return { ...common, ...(wire === 'go-p2p' ? goP2pOptions(settings) : busOptions(settings)) };
+  return { ...common, ...(wire === 'go-p2p' ? goP2pOptions(settings) : busOptions(settings, facts)) };
 }
 
 function goP2pOptions(settings: Settings) {
@@ -98,12 +98,20 @@ function goP2pOptions(settings: Settings) {
   };
 }
 
-function busOptions(settings: Settings) {
+const GRAFT_BACKOFF_FILE = 'graft_backoffs.json';
+
+function busOptions(settings: Settings, { dataFolder }: NodeFacts) {
   const nat = settings.p2p_enable_nat;
+  // A silent node announces nothing, not even that it is there.
+  const role = settings.listen_mode === 'silent' ? 'off' : (settings.p2p_dht_mode ?? 'off');
   return {
+    ...MESSAGE_BUS_OPTIONS,
+    protocolVersion: `/teranode/bitcoin/${settings.network}/1.0.0`,
+    allowPrivateIps: allowsPrivateIps(settings),
+    graftBackoffFile: join(dataFolder, GRAFT_BACKOFF_FILE),
     port: settings.p2p_port,
     presharedKey: undefined,
-    dht: { mode: 'public', protocol: '/ipfs/kad/1.0.0' } as const,
+    dht: { mode: 'public', protocol: '/ipfs/kad/1.0.0', role } as const,
     bootstrapAddresses: bootstrapPeers(settings),
     bootstrapPersistent: true,
     nat: {
@@ -177,5 +185,6 @@ function peerCache(settings: Settings, dataFolder: string, wire: WireName): Libp
     file: join(settings.p2p_peer_cache_dir || dataFolder, PEER_CACHE_FILES[wire]),
     maxPeers: settings.p2p_max_cached_peers,
     ttlMs: settings.p2p_peer_cache_ttl ?? PEER_CACHE_TTL_MS[wire],
+    format: wire === 'go-p2p' ? 'own' : 'message-bus',
   };
 }

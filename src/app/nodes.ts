@@ -12,6 +12,7 @@ export class Nodes {
   /** Nodes that have a connection to the peer. */
   private readonly connected = new Map<PeerId, Set<P2PNode>>();
   private readonly connectListeners: PeerListener[] = [];
+  private readonly nodeConnectListeners: ((node: P2PNode, peerId: PeerId) => void)[] = [];
   private readonly disconnectListeners: PeerListener[] = [];
 
   /** Takes over the node's callbacks for connections. */
@@ -26,6 +27,11 @@ export class Nodes {
     this.connectListeners.push(listener);
   }
 
+  /** Called for each peer that goes from no connection to one at one of the nodes, after `onConnected`. */
+  onNodeConnected(listener: (node: P2PNode, peerId: PeerId) => void): void {
+    this.nodeConnectListeners.push(listener);
+  }
+
   /** Called for each peer whose last connection ended. */
   onDisconnected(listener: PeerListener): void {
     this.disconnectListeners.push(listener);
@@ -36,11 +42,15 @@ export class Nodes {
     return this.connected.get(peerId)?.has(node) === true;
   }
 
-  /** Starts the nodes one after another; each joins the topics of its networks. */
-  async start(signal: AbortSignal, handler: DirectStreamHandler, topicsOf: (node: P2PNode) => readonly string[]) {
+  /** Starts the nodes one after another; each joins the topics of its networks and serves the stream of its wire. */
+  async start(
+    signal: AbortSignal,
+    handlerOf: (node: P2PNode) => DirectStreamHandler | undefined,
+    topicsOf: (node: P2PNode) => readonly string[],
+  ) {
     for (const node of this.all) {
       signal.throwIfAborted();
-      await node.start(signal, handler, topicsOf(node));
+      await node.start(signal, handlerOf(node), topicsOf(node));
     }
   }
 
@@ -119,12 +129,13 @@ export class Nodes {
 
   private opened(node: P2PNode, peerId: PeerId): void {
     const nodes = this.connected.get(peerId);
-    if (nodes !== undefined) {
+    if (nodes === undefined) {
+      this.connected.set(peerId, new Set([node]));
+      for (const listener of this.connectListeners) listener(peerId);
+    } else {
       nodes.add(node);
-      return;
     }
-    this.connected.set(peerId, new Set([node]));
-    for (const listener of this.connectListeners) listener(peerId);
+    for (const listener of this.nodeConnectListeners) listener(node, peerId);
   }
 
   private closed(node: P2PNode, peerId: PeerId): void {

@@ -17,7 +17,7 @@ export interface ServerDependencies {
   readonly lifecycle: Pick<Lifecycle, 'start' | 'stop'>;
   readonly health: Pick<Health, 'check'>;
   /** What runs, asked once everything does. */
-  readonly running: () => Pick<ServerReady, 'peerId' | 'listenAddresses' | 'httpAddress' | 'grpcAddress'>;
+  readonly running: () => Pick<ServerReady, 'peerId' | 'listenAddresses' | 'networks' | 'httpAddress' | 'grpcAddress'>;
   readonly log: Logger;
 }
 
@@ -34,6 +34,12 @@ export interface ServerOptions {
 export interface ServerReady {
   readonly peerId: string;
   readonly listenAddresses: readonly string[];
+  /** The same by network. */
+  readonly networks: readonly {
+    readonly wire: string;
+    readonly topicPrefix: string;
+    readonly listenAddresses: readonly string[];
+  }[];
   /** `host:port` as bound. */
   readonly httpAddress: string | undefined;
   readonly grpcAddress: string | undefined;

@@ -13,6 +13,8 @@ export type Notification =
       readonly height: number;
       readonly baseUrl: string;
       readonly peerId: PeerId;
+      /** The name that the author gives itself, on message-bus; not empty. */
+      readonly clientName?: string;
     }
   | {
       readonly type: 'subtree';
@@ -21,6 +23,8 @@ export type Notification =
       readonly hash: Hash;
       readonly baseUrl: string;
       readonly peerId: PeerId;
+      /** As of a block. */
+      readonly clientName?: string;
     }
   | {
       readonly type: 'mining_on';

@@ -35,7 +35,8 @@ export const ERROR_CODES = {
     ...OUR_FAULT,
   },
   PRIVATE_KEY_INVALID: {
-    meaning: 'The private key is not 64 or 96 bytes of hex, or its public half does not belong to its seed.',
+    meaning:
+      'The private key is in none of the accepted forms, its halves do not match, or its file cannot be read or written.',
     ...OUR_FAULT,
   },
   NODE_NOT_STARTED: {
@@ -44,7 +45,7 @@ export const ERROR_CODES = {
     grpc: 'UNAVAILABLE',
   },
   TOPIC_UNKNOWN: { meaning: 'The P2P node was not started with this topic.', ...OUR_FAULT },
-  MESSAGE_TOO_LARGE: { meaning: 'A message to publish exceeds the 1 MiB that gossip carries.', ...OUR_FAULT },
+  MESSAGE_TOO_LARGE: { meaning: 'A message to publish exceeds the 1 MiB that gossip carries, or the size that receivers on message-bus accept.', ...OUR_FAULT },
   PEER_UNREACHABLE: {
     meaning: 'There is no connection to the peer, none could be made, or it does not speak the protocol.',
     http: { status: 502, code: 'PEER_UNREACHABLE' },

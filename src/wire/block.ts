@@ -1,9 +1,10 @@
 // Block announcement (spec "BlockMessage").
 
 import type { BlockHash } from '../domain/ids.ts';
+import { CUT_MARK, cutText, MAX_NAME_BYTES } from './cut-text.ts';
 import type { Decoded } from './fault.ts';
 import { HEADER_BYTES } from './header.ts';
-import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
+import { FieldReader, goBytes, MAX_URL_CHARS, type Reading } from './json.ts';
 import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 export interface BlockMessage {
@@ -20,15 +21,17 @@ export interface BlockMessage {
   readonly clientName?: string;
 }
 
-export function decodeBlock(bytes: Uint8Array, maxBytes: number = MAX_MESSAGE_BYTES.block): Decoded<BlockMessage> {
-  const read = FieldReader.ofGossip(bytes, { maxBytes });
+const READING: Reading = { maxBytes: MAX_MESSAGE_BYTES.block };
+
+export function decodeBlock(bytes: Uint8Array, reading = READING): Decoded<BlockMessage> {
+  const read = FieldReader.ofGossip(bytes, reading);
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({
     hash: fields.hash('Hash'),
     height: fields.uint32('Height'),
     dataHubUrl: fields.text('DataHubURL', MAX_URL_CHARS),
-    peerId: fields.text('PeerID'),
+    peerId: fields.peerId('PeerID'),
     header: headerOf(fields),
     ...fields.clientName('ClientName'),
   });
@@ -58,7 +61,7 @@ export function encodeBlock(message: BlockMessage): Uint8Array {
 export function encodeBusBlock(message: BlockMessage): Uint8Array {
   return goBytes([
     ['PeerID', message.peerId],
-    ['ClientName', message.clientName ?? ''],
+    ['ClientName', cutText(message.clientName ?? '', MAX_NAME_BYTES, CUT_MARK)],
     ['DataHubURL', message.dataHubUrl],
     ['Hash', message.hash],
     ['Height', message.height],

@@ -11,6 +11,8 @@ const PLAIN_FIELDS = ['hash', 'type', 'txid'];
 export function envelopeData(fields: ReadonlyMap<string, unknown>): Decoded<Uint8Array> | undefined {
   const data = fields.get('data');
   if (typeof data !== 'string' || PLAIN_FIELDS.some((name) => fields.has(name))) return undefined;
+  const name = fields.get('name') ?? '';
+  if (typeof name !== 'string') return failed('wrong_type', 'name');
   // Go ignores line breaks in base64, and nothing else.
   const text = data.includes('\n') || data.includes('\r') ? data.replaceAll(/[\r\n]/g, '') : data;
   const bytes = Buffer.from(text, 'base64');

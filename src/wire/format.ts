@@ -1,11 +1,14 @@
 // A wire format: how the messages of each topic are written as gossip bytes and read from them. Networks that speak
 // another format bring their own; everything inside handles the decoded messages only.
 import type { NodeStatusMessage } from '../domain/node-status.ts';
+import { P2PError } from '../lib/errors.ts';
 import { type BestBlockMessage, decodeBestBlock, encodeBestBlock } from './best-block.ts';
 import { type BlockMessage, decodeBlock, encodeBlock, encodeBusBlock } from './block.ts';
+import { CUT_MARK, cutText, MAX_NAME_BYTES } from './cut-text.ts';
 import { writeEnvelope } from './envelope.ts';
 import type { Decoded } from './fault.ts';
 import { decodeHandshake, encodeHandshake, type HandshakeMessage } from './handshake.ts';
+import type { Reading } from './json.ts';
 import { MAX_ENVELOPED_BYTES, MAX_MESSAGE_BYTES, maxEnvelopeBytes } from './message-sizes.ts';
 import { decodeMiningOn, encodeMiningOn, type MiningOnMessage } from './mining-on.ts';
 import { decodeNodeStatus, encodeBusNodeStatus, encodeNodeStatus } from './node-status.ts';
@@ -94,21 +97,42 @@ export const GO_P2P: WireFormat = {
   maxGossipBytes: maxGossipBytes(MAX_MESSAGE_BYTES),
 };
 
+type BusKind = 'block' | 'subtree' | 'rejected_tx' | 'node_status';
+
+/** Throws MESSAGE_TOO_LARGE for a message that no receiver would accept. */
+function enveloped(kind: BusKind, clientName: string, message: Uint8Array): Uint8Array {
+  const [bytes, bound] = [message.byteLength, MAX_ENVELOPED_BYTES[kind]];
+  if (bytes > bound)
+    throw new P2PError('MESSAGE_TOO_LARGE', `a ${kind} message of ${bytes} bytes (at most ${bound} on message-bus)`);
+  return writeEnvelope(cutText(clientName, MAX_NAME_BYTES, CUT_MARK), message);
+}
+
+function lenient(kind: BusKind): Reading {
+  return { maxBytes: MAX_ENVELOPED_BYTES[kind], isLenient: true };
+}
+
+const BUS_READING = {
+  block: lenient('block'),
+  subtree: lenient('subtree'),
+  rejected_tx: lenient('rejected_tx'),
+  node_status: lenient('node_status'),
+};
+
 /** The enveloped messages of Teranode since October 2025. */
 export const MESSAGE_BUS: WireFormat = {
   name: 'message-bus',
   encode: {
-    block: (message, clientName) => writeEnvelope(clientName, encodeBusBlock(message)),
-    subtree: (message, clientName) => writeEnvelope(clientName, encodeBusSubtree(message)),
-    rejected_tx: (message, clientName) => writeEnvelope(clientName, encodeBusRejectedTx(message)),
-    node_status: (message, clientName) => writeEnvelope(clientName, encodeBusNodeStatus(message)),
+    block: (message, clientName) => enveloped('block', clientName, encodeBusBlock(message)),
+    subtree: (message, clientName) => enveloped('subtree', clientName, encodeBusSubtree(message)),
+    rejected_tx: (message, clientName) => enveloped('rejected_tx', clientName, encodeBusRejectedTx(message)),
+    node_status: (message, clientName) => enveloped('node_status', clientName, encodeBusNodeStatus(message)),
   },
   decode: {
     ...GO_P2P.decode,
-    block: (bytes) => decodeBlock(bytes, MAX_ENVELOPED_BYTES.block),
-    subtree: (bytes) => decodeSubtree(bytes, MAX_ENVELOPED_BYTES.subtree),
-    rejected_tx: (bytes) => decodeRejectedTx(bytes, MAX_ENVELOPED_BYTES.rejected_tx),
-    node_status: (bytes) => decodeNodeStatus(bytes, MAX_ENVELOPED_BYTES.node_status),
+    block: (bytes) => decodeBlock(bytes, BUS_READING.block),
+    subtree: (bytes) => decodeSubtree(bytes, BUS_READING.subtree),
+    rejected_tx: (bytes) => decodeRejectedTx(bytes, BUS_READING.rejected_tx),
+    node_status: (bytes) => decodeNodeStatus(bytes, BUS_READING.node_status),
   },
   maxGossipBytes: maxGossipBytes(MAX_ENVELOPED_BYTES),
 };

@@ -4,11 +4,17 @@ import type { Hash } from '../domain/ids.ts';
 
 const HEX_64 = /^[0-9a-f]{64}$/;
 const HEX_64_ANY_CASE = /^[0-9a-fA-F]{64}$/;
+const HEX_UP_TO_64 = /^[0-9a-fA-F]{1,64}$/;
 
 /** Accepts 64 hex digits in any case and returns them in lower case; undefined for anything else. */
 export function parseHash(text: string): Hash | undefined {
   if (HEX_64.test(text)) return text as Hash;
   return HEX_64_ANY_CASE.test(text) ? (text.toLowerCase() as Hash) : undefined;
+}
+
+/** As `parseHash`, but fewer digits are filled up with leading zeros. */
+export function parseShortHash(text: string): Hash | undefined {
+  return HEX_UP_TO_64.test(text) ? (text.toLowerCase().padStart(64, '0') as Hash) : undefined;
 }
 
 /** The bytes in internal order, the reverse of the displayed order. */

@@ -4,13 +4,15 @@
 import type { Hash } from '../domain/ids.ts';
 import { envelopeData } from './envelope-data.ts';
 import { type Decoded, type Fault, failed, fault } from './fault.ts';
-import { parseHash } from './hash.ts';
+import { parseHash, parseShortHash } from './hash.ts';
 import { maxEnvelopeBytes } from './message-sizes.ts';
 
 /** Maximum length of a URL. */
 export const MAX_URL_CHARS = 2048;
 /** Maximum length of a text without a bound of its own. */
 export const MAX_TEXT_CHARS = 1024;
+/** Maximum length of a peer ID on message-bus. */
+const MAX_PEER_ID_CHARS = 128;
 export const MAX_UINT32 = 0xffff_ffff;
 const MAX_UINT64 = 0xffff_ffff_ffff_ffffn;
 const MAX_INT64 = 0x7fff_ffff_ffff_ffffn;
@@ -43,8 +45,18 @@ function folded(name: string): string {
   return result;
 }
 
-interface ReadOptions {
+/** How a gossip message is read. */
+export interface Reading {
+  /** Largest message. */
   readonly maxBytes: number;
+  /**
+   * Reads as receivers of message-bus do: hashes may be short, and texts that are only shown have any length; some
+   * fields that are wrong are empty.
+   */
+  readonly isLenient?: boolean;
+}
+
+interface ReadOptions extends Reading {
   readonly exact?: boolean;
 }
 
@@ -76,10 +88,11 @@ export class FieldReader {
   /** Field names that occur in more than one spelling. */
   private readonly ambiguous: ReadonlySet<string> | undefined;
   private readonly exact: boolean;
+  private readonly isLenient: boolean;
   private readonly form: { readonly form?: 'envelope' };
   private fault: Fault | undefined;
 
-  private constructor(value: object, exact: boolean, form: { readonly form?: 'envelope' } = {}) {
+  private constructor(value: object, exact: boolean, isLenient = false, form: { readonly form?: 'envelope' } = {}) {
     const fields = new Map<string, unknown>();
     let ambiguous: Set<string> | undefined;
     for (const name of Object.keys(value)) {
@@ -93,13 +106,15 @@ export class FieldReader {
     this.fields = fields;
     this.ambiguous = ambiguous;
     this.exact = exact;
+    this.isLenient = isLenient;
     this.form = form;
   }
 
   /** `exact` keeps 64-bit integers exact; parsing is several times slower then. */
   static of(bytes: Uint8Array, options: ReadOptions): Decoded<FieldReader> {
     const parsed = parseObject(bytes, options);
-    return parsed.ok ? { ok: true, message: new FieldReader(parsed.message.value, parsed.message.exact) } : parsed;
+    if (!parsed.ok) return parsed;
+    return { ok: true, message: new FieldReader(parsed.message.value, parsed.message.exact, options.isLenient) };
   }
 
   /**
@@ -118,8 +133,8 @@ export class FieldReader {
     if (!data.ok) return data;
     const inner = parseObject(data.message, options);
     if (!inner.ok) return inner;
-    const fields = new FieldReader(inner.message.value, inner.message.exact, { form: 'envelope' });
-    return { ok: true, message: fields };
+    const { value, exact } = inner.message;
+    return { ok: true, message: new FieldReader(value, exact, options.isLenient, { form: 'envelope' }) };
   }
 
   /** A reader for an object inside another one, whose reader must be `exact`. */
@@ -153,22 +168,54 @@ export class FieldReader {
     return value.length > maxChars ? this.wrong(name, 'out_of_range', '') : value;
   }
 
+  /** A text that is only shown: of any length for a lenient reader, which leaves it to its caller to cut it. */
+  shown(name: string): string {
+    return this.isLenient ? this.whole(name) : this.text(name);
+  }
+
+  /** A text of any length, within the message. */
+  whole(name: string): string {
+    return this.text(name, Number.POSITIVE_INFINITY);
+  }
+
   /** A name that a node gives itself, as it is written; no field at all when it is empty. */
   clientName(name: string): { readonly clientName?: string } {
-    const clientName = this.text(name);
+    const clientName = this.shown(name);
     return clientName === '' ? {} : { clientName };
+  }
+
+  /** The peer ID of an author, as claimed. */
+  peerId(name: string): string {
+    return this.text(name, this.isLenient ? MAX_PEER_ID_CHARS : MAX_TEXT_CHARS);
+  }
+
+  /** A text that `isValid` accepts. For a lenient reader any other is empty; else only the length is checked. */
+  valid(name: string, isValid: (text: string) => boolean, maxChars = MAX_TEXT_CHARS): string {
+    if (!this.isLenient) return this.text(name, maxChars);
+    const text = this.whole(name);
+    return isValid(text) ? text : '';
   }
 
   /** A required hash. */
   hash(name: string): Hash {
     const text = this.text(name);
-    const hash = parseHash(text);
+    const hash = this.hashOf(text);
     if (hash !== undefined) return hash;
     return this.wrong(name, text === '' ? 'missing_field' : 'hash_form', '' as Hash);
   }
 
-  /** A hash; undefined when absent or empty. */
+  /** A hash for whose form the author is not responsible; undefined when it is none. */
+  repeatedHash(name: string): Hash | undefined {
+    return this.hashOf(this.text(name));
+  }
+
+  private hashOf(text: string): Hash | undefined {
+    return this.isLenient ? parseShortHash(text) : parseHash(text);
+  }
+
+  /** A hash; undefined when absent or empty, for a lenient reader also when it is none. */
   optionalHash(name: string): Hash | undefined {
+    if (this.isLenient) return parseShortHash(this.whole(name));
     return this.raw(name) === undefined || this.raw(name) === '' ? undefined : this.hash(name);
   }
 

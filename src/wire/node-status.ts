@@ -1,18 +1,19 @@
 // Node status: what a node says about itself every 10 s (spec "p2p_node_status_topic").
 import type { FeePolicy, NodeStatusMessage } from '../domain/node-status.ts';
 import { readBlockAssembly, writeBlockAssembly } from './block-assembly-details.ts';
+import { CUT_MARK, cutText, MAX_NAME_BYTES } from './cut-text.ts';
 import type { Decoded } from './fault.ts';
-import { parseHash } from './hash.ts';
-import { FieldReader, goBytes, goObject, type JsonField, MAX_URL_CHARS } from './json.ts';
+import { parseShortHash } from './hash.ts';
+import { FieldReader, goBytes, goObject, type JsonField, MAX_URL_CHARS, type Reading } from './json.ts';
 import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 const MAX_HEX_CHARS = 64;
+const LISTEN_MODES: ReadonlySet<string> = new Set(['full', 'listen_only', 'silent']);
 
-export function decodeNodeStatus(
-  bytes: Uint8Array,
-  maxBytes: number = MAX_MESSAGE_BYTES.node_status,
-): Decoded<NodeStatusMessage> {
-  const read = FieldReader.ofGossip(bytes, { maxBytes, exact: true });
+const READING: Reading = { maxBytes: MAX_MESSAGE_BYTES.node_status };
+
+export function decodeNodeStatus(bytes: Uint8Array, reading = READING): Decoded<NodeStatusMessage> {
+  const read = FieldReader.ofGossip(bytes, { ...reading, exact: true });
   if (!read.ok) return read;
   const fields = read.message;
   const type = fields.text('type');
@@ -26,26 +27,30 @@ export function decodeNodeStatus(
 function scalars(fields: FieldReader): Omit<NodeStatusMessage, 'blockAssemblyDetails'> {
   return {
     baseUrl: fields.text('base_url', MAX_URL_CHARS),
-    peerId: fields.text('peer_id'),
-    version: fields.text('version'),
-    commitHash: fields.text('commit_hash'),
+    peerId: fields.peerId('peer_id'),
+    version: fields.shown('version'),
+    commitHash: fields.shown('commit_hash'),
     bestBlockHash: fields.optionalHash('best_block_hash') ?? '',
     bestHeight: fields.uint32('best_height'),
-    fsmState: fields.text('fsm_state'),
+    fsmState: fields.shown('fsm_state'),
     startTime: fields.int64('start_time'),
     uptime: fields.float('uptime'),
-    clientName: fields.text('client_name'),
-    minerName: fields.text('miner_name'),
-    listenMode: fields.text('listen_mode'),
-    chainWork: fields.text('chain_work', MAX_HEX_CHARS),
-    syncPeerId: fields.text('sync_peer_id'),
+    clientName: fields.shown('client_name'),
+    minerName: fields.shown('miner_name'),
+    listenMode: fields.valid('listen_mode', (text) => LISTEN_MODES.has(text)),
+    chainWork: fields.valid('chain_work', isHex, MAX_HEX_CHARS),
+    syncPeerId: fields.shown('sync_peer_id'),
     syncPeerHeight: fields.uint32('sync_peer_height'),
-    syncPeerBlockHash: parseHash(fields.text('sync_peer_block_hash')) ?? '',
+    syncPeerBlockHash: fields.repeatedHash('sync_peer_block_hash') ?? '',
     syncConnectedAt: fields.int64('sync_connected_at'),
   };
 }
 
-type BusFields = Pick<
+function isHex(text: string): boolean {
+  return parseShortHash(text) !== undefined;
+}
+
+export type BusFields = Pick<
   NodeStatusMessage,
   | 'propagationUrl'
   | 'txCount'
@@ -129,23 +134,24 @@ export function encodeNodeStatus(message: NodeStatusMessage): Uint8Array {
 export function encodeBusNodeStatus(message: NodeStatusMessage): Uint8Array {
   const ifSet = (name: string, value: string | number | bigint | undefined): JsonField[] =>
     value ? [[name, value]] : [];
+  const cut = (text: string) => cutText(text, MAX_NAME_BYTES, CUT_MARK);
   const { minMiningTxFee } = message;
   return goBytes([
     ['peer_id', message.peerId],
-    ['client_name', message.clientName],
+    ['client_name', cut(message.clientName)],
     ['type', 'node_status'],
     ['base_url', message.baseUrl],
     ...ifSet('propagation_url', message.propagationUrl),
-    ['version', message.version],
-    ['commit_hash', message.commitHash],
+    ['version', cut(message.version)],
+    ['commit_hash', cut(message.commitHash)],
     ['best_block_hash', message.bestBlockHash],
     ['best_height', message.bestHeight],
     ...ifSet('tx_count', message.txCount),
     ...ifSet('subtree_count', message.subtreeCount),
-    ['fsm_state', message.fsmState],
+    ['fsm_state', cut(message.fsmState)],
     ['start_time', message.startTime],
     ['uptime', message.uptime],
-    ['miner_name', message.minerName],
+    ['miner_name', cut(message.minerName)],
     ['listen_mode', message.listenMode],
     ['chain_work', message.chainWork],
     ...ifSet('sync_peer_id', message.syncPeerId),

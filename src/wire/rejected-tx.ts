@@ -1,8 +1,9 @@
 // Rejected transaction: a transaction that the author's validator refused.
 
 import type { Hash } from '../domain/ids.ts';
+import { CUT_MARK, cutText } from './cut-text.ts';
 import type { Decoded } from './fault.ts';
-import { FieldReader, goBytes } from './json.ts';
+import { FieldReader, goBytes, type Reading } from './json.ts';
 import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 export interface RejectedTxMessage {
@@ -13,18 +14,21 @@ export interface RejectedTxMessage {
 }
 
 const MAX_REASON_CHARS = 4096;
+/** Receivers of message-bus cut longer ones. Escaped, this stays below the size that they accept. */
+const MAX_BUS_REASON_BYTES = 1024;
 
-export function decodeRejectedTx(
-  bytes: Uint8Array,
-  maxBytes: number = MAX_MESSAGE_BYTES.rejected_tx,
-): Decoded<RejectedTxMessage> {
-  const read = FieldReader.ofGossip(bytes, { maxBytes });
+const READING: Reading = { maxBytes: MAX_MESSAGE_BYTES.rejected_tx };
+
+export function decodeRejectedTx(bytes: Uint8Array, reading = READING): Decoded<RejectedTxMessage> {
+  const read = FieldReader.ofGossip(bytes, reading);
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({
     txId: fields.hash('TxID'),
-    reason: fields.text('Reason', MAX_REASON_CHARS),
-    peerId: fields.text('PeerID'),
+    reason: reading.isLenient
+      ? cutText(fields.whole('Reason'), MAX_BUS_REASON_BYTES)
+      : fields.text('Reason', MAX_REASON_CHARS),
+    peerId: fields.peerId('PeerID'),
   });
 }
 
@@ -42,6 +46,6 @@ export function encodeBusRejectedTx(message: RejectedTxMessage): Uint8Array {
     ['PeerID', message.peerId],
     ['ClientName', ''],
     ['TxID', message.txId],
-    ['Reason', message.reason],
+    ['Reason', cutText(message.reason, MAX_BUS_REASON_BYTES, CUT_MARK)],
   ]);
 }

@@ -1,8 +1,9 @@
 // Subtree announcement (spec "SubtreeMessage").
 
 import type { SubtreeHash } from '../domain/ids.ts';
+import { CUT_MARK, cutText, MAX_NAME_BYTES } from './cut-text.ts';
 import type { Decoded } from './fault.ts';
-import { FieldReader, goBytes, MAX_URL_CHARS } from './json.ts';
+import { FieldReader, goBytes, MAX_URL_CHARS, type Reading } from './json.ts';
 import { MAX_MESSAGE_BYTES } from './message-sizes.ts';
 
 export interface SubtreeMessage {
@@ -15,17 +16,16 @@ export interface SubtreeMessage {
   readonly clientName?: string;
 }
 
-export function decodeSubtree(
-  bytes: Uint8Array,
-  maxBytes: number = MAX_MESSAGE_BYTES.subtree,
-): Decoded<SubtreeMessage> {
-  const read = FieldReader.ofGossip(bytes, { maxBytes });
+const READING: Reading = { maxBytes: MAX_MESSAGE_BYTES.subtree };
+
+export function decodeSubtree(bytes: Uint8Array, reading = READING): Decoded<SubtreeMessage> {
+  const read = FieldReader.ofGossip(bytes, reading);
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({
     hash: fields.hash('Hash'),
     dataHubUrl: fields.text('DataHubURL', MAX_URL_CHARS),
-    peerId: fields.text('PeerID'),
+    peerId: fields.peerId('PeerID'),
     ...fields.clientName('ClientName'),
   });
 }
@@ -42,7 +42,7 @@ export function encodeSubtree(message: SubtreeMessage): Uint8Array {
 export function encodeBusSubtree(message: SubtreeMessage): Uint8Array {
   return goBytes([
     ['PeerID', message.peerId],
-    ['ClientName', message.clientName ?? ''],
+    ['ClientName', cutText(message.clientName ?? '', MAX_NAME_BYTES, CUT_MARK)],
     ['DataHubURL', message.dataHubUrl],
     ['Hash', message.hash],
   ]);

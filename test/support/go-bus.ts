@@ -5,7 +5,7 @@ import { temporaryFolder } from './cleanup.ts';
 import { GoProgram, goBinary } from './go-program.ts';
 
 /** A well-formed address at which nobody listens. The bus refuses to be without a bootstrap peer. */
-export const DEAD_BOOTSTRAP = '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWDsRPXvXXUJoK3MpZL5ENQsHarF8Rk6J96CFet6uJGxvu';
+export const DEAD_BOOTSTRAP = '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWBCKN3eYmMbJKvnkTuwxh9mWfQvcwpq8py2jk9MsFjT1a';
 
 /** The four topics that every node of a network joins. */
 export function busTopics(network = 'mainnet'): {

@@ -1,20 +1,31 @@
 // Reads all records of a topic from a real broker, independent of our own consumer.
 import { Consumer } from '@platformatic/kafka';
 
+export interface KafkaRecord {
+  /** Empty when there is none. */
+  readonly key: string;
+  readonly value: Buffer;
+}
+
+/** The values of `readRecords`. */
+export async function readTopic(...args: Parameters<typeof readRecords>): Promise<Buffer[]> {
+  return (await readRecords(...args)).map(({ value }) => value);
+}
+
 /** Reads from the oldest record on until `enough` says so, or nothing came for `quietMs`. */
-export async function readTopic(
+export async function readRecords(
   broker: string,
   topic: string,
   enough: (count: number) => boolean,
   quietMs = 5000,
-): Promise<Buffer[]> {
+): Promise<KafkaRecord[]> {
   const consumer = new Consumer({
     clientId: 'reader',
     groupId: `reader-${topic}-${Math.random()}`,
     bootstrapBrokers: [broker],
     retries: 5,
   });
-  const values: Buffer[] = [];
+  const records: KafkaRecord[] = [];
   const stream = await consumer.consume({ topics: [topic], mode: 'earliest', autocommit: false, maxWaitTime: 200 });
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -25,8 +36,9 @@ export async function readTopic(
       };
       quiet();
       stream.on('data', (message) => {
-        if (message.value !== undefined) values.push(message.value as unknown as Buffer);
-        if (enough(values.length)) resolve();
+        const { key, value } = message as unknown as { key?: Buffer; value?: Buffer };
+        if (value !== undefined) records.push({ key: key?.toString() ?? '', value });
+        if (enough(records.length)) resolve();
         else quiet();
       });
       stream.on('error', reject);
@@ -36,5 +48,5 @@ export async function readTopic(
     await stream.close();
     await consumer.close(true);
   }
-  return values;
+  return records;
 }

@@ -1,29 +1,37 @@
-// A name server for one test: addresses of IPv4 names from a table, nothing else. It counts what it is asked.
+// A name server for one test: addresses of IPv4 names and TXT records from tables, nothing else. It counts the names whose
+// addresses it is asked for.
 import { createSocket, type Socket } from 'node:dgram';
 
 const TYPE_A = 1;
+const TYPE_TXT = 16;
 const HEADER_BYTES = 12;
 const NOT_FOUND = 3;
 const TTL_SECONDS = 0;
 
+export type NameTable = Readonly<Record<string, readonly string[]>>;
+
 export class NameServer {
   readonly asked: string[] = [];
   private readonly socket: Socket = createSocket('udp4');
-  private readonly table: Readonly<Record<string, readonly string[]>>;
+  private readonly addresses: NameTable;
+  private readonly texts: NameTable;
 
-  constructor(table: Readonly<Record<string, readonly string[]>>) {
-    this.table = table;
+  /** `texts`: TXT records of a name, of at most 255 bytes each. */
+  constructor(addresses: NameTable, texts: NameTable = {}) {
+    this.addresses = addresses;
+    this.texts = texts;
     this.socket.on('message', (query, { port, address }) => {
       this.socket.send(this.answer(query), port, address);
     });
   }
 
-  /** On port 53 of loopback: in a network namespace of one's own. */
-  async start(): Promise<void> {
+  /** `host:port`. Port 53 of loopback needs a network namespace of one's own; 0 is a free port. */
+  async start(port = 53): Promise<string> {
     await new Promise<void>((resolve, reject) => {
       this.socket.once('error', reject);
-      this.socket.bind(53, '127.0.0.1', resolve);
+      this.socket.bind(port, '127.0.0.1', resolve);
     });
+    return `127.0.0.1:${this.socket.address().port}`;
   }
 
   stop(): void {
@@ -34,29 +42,33 @@ export class NameServer {
     const { name, end } = readName(query);
     const type = query.readUInt16BE(end);
     if (type === TYPE_A) this.asked.push(name);
-    const known = this.table[name];
-    const addresses = type === TYPE_A ? (known ?? []) : [];
+    const isKnown = Object.hasOwn(this.addresses, name) || Object.hasOwn(this.texts, name);
+    const records = this.recordsOf(name, type);
     const header = Buffer.alloc(HEADER_BYTES);
     query.copy(header, 0, 0, 2);
-    header.writeUInt16BE(0x8180 | (known === undefined ? NOT_FOUND : 0), 2);
+    header.writeUInt16BE(0x8180 | (isKnown ? 0 : NOT_FOUND), 2);
     header.writeUInt16BE(1, 4);
-    header.writeUInt16BE(addresses.length, 6);
-    return Buffer.concat([header, query.subarray(HEADER_BYTES, end + 4), ...addresses.map(record)]);
+    header.writeUInt16BE(records.length, 6);
+    return Buffer.concat([header, query.subarray(HEADER_BYTES, end + 4), ...records]);
+  }
+
+  private recordsOf(name: string, type: number): Buffer[] {
+    if (type === TYPE_A)
+      return (this.addresses[name] ?? []).map((ip) => record(type, Buffer.from(ip.split('.').map(Number))));
+    if (type !== TYPE_TXT) return [];
+    return (this.texts[name] ?? []).map((text) => record(type, Buffer.from([text.length, ...Buffer.from(text)])));
   }
 }
 
-/** An address of the name that was asked for. */
-function record(address: string): Buffer {
-  const bytes = Buffer.alloc(16);
-  bytes.writeUInt16BE(0xc000 | HEADER_BYTES, 0);
-  bytes.writeUInt16BE(TYPE_A, 2);
-  bytes.writeUInt16BE(1, 4);
-  bytes.writeUInt32BE(TTL_SECONDS, 6);
-  bytes.writeUInt16BE(4, 10);
-  address.split('.').forEach((part, i) => {
-    bytes.writeUInt8(Number(part), 12 + i);
-  });
-  return bytes;
+/** A record of the name that was asked for. */
+function record(type: number, value: Buffer): Buffer {
+  const head = Buffer.alloc(12);
+  head.writeUInt16BE(0xc000 | HEADER_BYTES, 0);
+  head.writeUInt16BE(type, 2);
+  head.writeUInt16BE(1, 4);
+  head.writeUInt32BE(TTL_SECONDS, 6);
+  head.writeUInt16BE(value.length, 10);
+  return Buffer.concat([head, value]);
 }
 
 function readName(query: Buffer): { name: string; end: number } {

@@ -3,7 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { allowedAddresses } from '../../src/adapters/libp2p/connections/named-dials.ts';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
 import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
-import type { Libp2pNodeOptions } from '../../src/adapters/libp2p/node-options.ts';
+import { type Libp2pNodeOptions, MESSAGE_BUS_OPTIONS } from '../../src/adapters/libp2p/node-options.ts';
 import { PatchReport } from '../../src/adapters/libp2p/patches/report.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { DirectStreamHandler } from '../../src/ports/p2p-node.ts';
@@ -42,6 +42,22 @@ export async function nodeOptions(changes: Partial<Libp2pNodeOptions> = {}): Pro
   };
 }
 
+/** Changes for a node of a message-bus network, without a DHT. */
+export const BUS = {
+  ...MESSAGE_BUS_OPTIONS,
+  presharedKey: undefined,
+  protocolVersion: '/teranode/bitcoin/mainnet/1.0.0',
+  dht: { mode: 'public', protocol: '/ipfs/kad/1.0.0', role: 'off' },
+  nat: {
+    portMap: false,
+    autonat: false,
+    holePunching: false,
+    relayClient: true,
+    relayService: false,
+    forceReachability: undefined,
+  },
+} as const satisfies Partial<Libp2pNodeOptions>;
+
 export async function makeNode(changes: Partial<Libp2pNodeOptions> = {}) {
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
@@ -50,8 +66,11 @@ export async function makeNode(changes: Partial<Libp2pNodeOptions> = {}) {
 }
 
 /** A libp2p node alone, not started: a peer that runs no validators and no patches but those of its construction. */
-export async function bareLibp2p(topics: readonly string[] = []): Promise<TeranodeLibp2p> {
-  return await buildLibp2p(await nodeOptions(), topics, {
+export async function bareLibp2p(
+  topics: readonly string[] = [],
+  changes: Partial<Libp2pNodeOptions> = {},
+): Promise<TeranodeLibp2p> {
+  return await buildLibp2p(await nodeOptions(changes), topics, {
     gater: {},
     metrics: new RecordedMetrics(),
     report: new PatchReport(recordingLogger()),

@@ -32,6 +32,7 @@ export interface ServerOptions {
 export interface ReadyLine {
   readonly peerId: string;
   readonly listenAddresses: readonly string[];
+  readonly networks: readonly { readonly wire: string; readonly listenAddresses: readonly string[] }[];
   readonly httpAddress: string;
   readonly grpcAddress: string;
 }
@@ -111,6 +112,11 @@ export class ServerProcess {
   /** First full multiaddr. */
   get address(): string {
     return this.ready.listenAddresses[0] ?? '';
+  }
+
+  /** First full multiaddr of the node of a wire. */
+  addressOn(wire: 'go-p2p' | 'message-bus'): string {
+    return this.ready.networks.find((network) => network.wire === wire)?.listenAddresses[0] ?? '';
   }
 
   async get(path: string): Promise<{ status: number; body: string }> {

@@ -24,23 +24,37 @@ export function listenMultiaddr(ip: string, port: number): string {
 
 /**
  * `1.2.3.4`, `[2001:db8::1]:9905`, `node.example:8001`; without a port the default one (spec
- * `p2p_advertise_addresses`).
+ * `p2p_advertise_addresses`). Or a multiaddr, which begins with `/`.
  */
 export function advertiseMultiaddr(address: string, defaultPort: number): string {
-  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(address.trim());
   const whole = address.trim();
+  if (whole.startsWith('/')) return advertisedMultiaddr(whole);
+  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(whole);
   const host = isIPv6(whole) ? whole : (match?.[1] ?? match?.[2]);
   const port = isIPv6(whole) || match?.[3] === undefined ? defaultPort : Number(match[3]);
   if (host === undefined || port < 1 || port > 65_535) {
     throw new P2PError(
       'ADDRESS_INVALID',
-      `invalid address "${address.slice(0, 100)}" in p2p_advertise_addresses (expected host or host:port)`,
+      `invalid address "${address.slice(0, 100)}" in p2p_advertise_addresses (expected host, host:port or a multiaddr)`,
       { details: { address } },
     );
   }
   if (isIPv4(host)) return `/ip4/${host}/tcp/${port}`;
   if (isIPv6(host)) return `/ip6/${host}/tcp/${port}`;
   return `/dns/${host}/tcp/${port}`;
+}
+
+/** Without a peer ID at its end: libp2p adds this node's. Throws ADDRESS_INVALID. */
+function advertisedMultiaddr(text: string): string {
+  try {
+    return withoutPeerId(dialMultiaddr(text));
+  } catch (cause) {
+    throw new P2PError(
+      'ADDRESS_INVALID',
+      `invalid address "${text.slice(0, 100)}" in p2p_advertise_addresses (expected e.g. /dns4/node.example/tcp/9905)`,
+      { details: { address: text.slice(0, 200) }, cause },
+    );
+  }
 }
 
 /**
@@ -66,6 +80,21 @@ export function advertisedOnBoundPort(addresses: readonly string[], bound: reado
 export function isPrivateMultiaddr(address: Multiaddr): boolean {
   const ip = firstIp(address);
   return ip !== undefined && (!ipaddr.isValid(ip) || ipaddr.process(ip).range() !== 'unicast');
+}
+
+/** Ranges of ipaddr.js that lead to this machine, or stay within a site or a carrier's network. */
+const PRIVATE_RANGES: ReadonlySet<string> = new Set([
+  'private',
+  'loopback',
+  'linkLocal',
+  'carrierGradeNat',
+  'uniqueLocal',
+  'unspecified',
+]);
+
+/** The ranges that go-p2p-message-bus refuses, and 0.0.0.0/8 and ::, which reach this machine. Text that is no IP: true. */
+export function isPrivateIp(ip: string): boolean {
+  return !ipaddr.isValid(ip) || PRIVATE_RANGES.has(ipaddr.process(ip).range());
 }
 
 /** The IP of the socket behind an address, without a zone; undefined for names and for relayed addresses. */
@@ -95,6 +124,13 @@ export function peerIdOf(address: Multiaddr): string | undefined {
   const components = address.getComponents();
   const last = components[components.length - 1];
   return last?.name === 'p2p' ? last.value : undefined;
+}
+
+/** The text of the address without the peer ID at its end. */
+export function withoutPeerId(address: Multiaddr): string {
+  const peerId = peerIdOf(address);
+  const text = address.toString();
+  return peerId === undefined ? text : text.slice(0, -`/p2p/${peerId}`.length);
 }
 
 /** The address with this peer's ID at its end; undefined for invalid addresses and those of another peer. */

@@ -1,8 +1,9 @@
 // The node's private key (spec "Network Configuration", p2p_private_key). Sources in order: the setting, the blockchain
 // state store, a Go node's key file, a new key. A key that is not from the setting is kept in the store, so that the
-// peer ID survives restarts and a move from Go.
-import { access, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+// peer ID survives restarts and a move from Go. On message-bus the key file comes before the store and is where the key
+// is kept, as the Go nodes of that network do.
+import { access, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyFromRaw } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import { P2PError } from '../../lib/errors.ts';
@@ -15,13 +16,14 @@ export const STATE_KEY = 'p2p.privateKey';
 const GO_KEY_FILE = 'p2p.key';
 const MAX_KEY_FILE_BYTES = 4096;
 const MAX_MOVED_FILES = 100;
-/** libp2p's protobuf form begins with field 1 (type), value 1 (Ed25519). */
-const PROTOBUF_PREFIX = '0801';
+/** libp2p's protobuf form: type Ed25519, then 64 bytes. Keys of other types and lengths have other prefixes. */
+const PROTOBUF_KEY = /^08011240[0-9a-f]{128}$/i;
+const RAW_KEY = /^(?:[0-9a-f]{128}|[0-9a-f]{192})$/i;
 
 /** 64 bytes (seed, public) or 96 (the public half twice, as an old Go generator wrote). Throws PRIVATE_KEY_INVALID. */
 export function parsePrivateKey(hex: string): Ed25519PrivateKey {
   const text = hex.trim();
-  if (!/^(?:[0-9a-f]{128}|[0-9a-f]{192})$/i.test(text)) {
+  if (!RAW_KEY.test(text)) {
     throw new P2PError(
       'PRIVATE_KEY_INVALID',
       'invalid p2p_private_key (expected 64 or 96 bytes of hex, which are 128 or 192 digits)',
@@ -50,7 +52,8 @@ function ed25519FromRaw(raw: Uint8Array): Ed25519PrivateKey {
 export function parseStoredKey(data: Uint8Array): Ed25519PrivateKey {
   const text = Buffer.from(data).toString('latin1').trim();
   try {
-    if (/^[0-9a-f]+$/i.test(text) && !text.startsWith(PROTOBUF_PREFIX)) return parsePrivateKey(text);
+    // By length: a raw key may begin like the protobuf form.
+    if (RAW_KEY.test(text)) return parsePrivateKey(text);
     if (/^[0-9a-f]+$/i.test(text)) return ed25519FromProtobuf(Buffer.from(text, 'hex'));
     return data.length === 64 ? ed25519FromRaw(data) : ed25519FromProtobuf(data);
   } catch (error) {
@@ -72,6 +75,8 @@ export interface IdentityOptions {
   readonly privateKey: string | undefined;
   /** Folders in which a Go node may have left its key file. */
   readonly keyFileFolders: readonly string[];
+  /** On message-bus: the folder of the key file, `p2p_peer_cache_dir` or `dataFolder`. */
+  readonly busKeyFolder?: string;
 }
 
 /**
@@ -82,7 +87,9 @@ export async function loadIdentity(
   deps: { blockchain: BlockchainClient; log: Logger },
   options: IdentityOptions,
 ): Promise<Ed25519PrivateKey> {
-  if (options.privateKey !== undefined && options.privateKey !== '') return parsePrivateKey(options.privateKey);
+  const { privateKey = '', busKeyFolder } = options;
+  if (busKeyFolder !== undefined) return await loadBusIdentity(deps, privateKey, join(busKeyFolder, GO_KEY_FILE));
+  if (privateKey !== '') return parsePrivateKey(privateKey);
   const stored = await deps.blockchain.getState(STATE_KEY);
   if (stored !== undefined) {
     const key = parseStoredKey(stored);
@@ -95,6 +102,70 @@ export async function loadIdentity(
   deps.log.info({ source: filed?.file ?? 'generated' }, 'stored private key');
   if (filed !== undefined) await retireKeyFile(filed.file, deps.log);
   return key;
+}
+
+/**
+ * The setting, the file, the store, a new key. A file that cannot be read is an error and never leads to a new key. What
+ * is not from the setting is in the file afterwards; a new key that cannot be written there is an error too.
+ */
+async function loadBusIdentity(
+  { blockchain, log }: { readonly blockchain: BlockchainClient; readonly log: Logger },
+  setting: string,
+  file: string,
+): Promise<Ed25519PrivateKey> {
+  if (setting !== '') return parseKeyHex(setting, 'p2p_private_key');
+  const filed = await readKeyFile(file);
+  if (filed !== undefined) return parseKeyHex(filed, `key file ${file}`);
+  const stored = await blockchain.getState(STATE_KEY);
+  const key = stored === undefined ? await generateKeyPair('Ed25519') : parseStoredKey(stored);
+  await writeKeyFile(file, Buffer.from(key.raw).toString('hex'));
+  log.info({ file, source: stored === undefined ? 'generated' : 'blockchain state store' }, 'wrote private key');
+  return key;
+}
+
+/** 64 or 96 bytes, or libp2p's protobuf form of 64, as hex. Throws PRIVATE_KEY_INVALID. */
+function parseKeyHex(hex: string, where: string): Ed25519PrivateKey {
+  const text = hex.trim();
+  try {
+    return PROTOBUF_KEY.test(text) ? ed25519FromProtobuf(Buffer.from(text, 'hex')) : parsePrivateKey(text);
+  } catch (cause) {
+    throw new P2PError(
+      'PRIVATE_KEY_INVALID',
+      `invalid private key in ${where} (expected 64 or 96 bytes of hex, or 08011240 and 64 bytes of hex)`,
+      { cause },
+    );
+  }
+}
+
+/** undefined when there is no file. Throws PRIVATE_KEY_INVALID when it cannot be read. */
+async function readKeyFile(file: string): Promise<string | undefined> {
+  try {
+    const text = await readFile(file, 'latin1');
+    return text.slice(0, MAX_KEY_FILE_BYTES);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new P2PError('PRIVATE_KEY_INVALID', `failed to read key file ${file}`, { cause });
+  }
+}
+
+/** Whole or not at all, and readable by this user only. Throws PRIVATE_KEY_INVALID. */
+async function writeKeyFile(file: string, hex: string): Promise<void> {
+  const next = `${file}.new`;
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    const handle = await open(next, 'w', 0o600);
+    try {
+      // The file may be left from a start that was cut short, with another mode.
+      await handle.chmod(0o600);
+      await handle.writeFile(hex);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(next, file);
+  } catch (cause) {
+    throw new P2PError('PRIVATE_KEY_INVALID', `failed to write the private key to ${file}`, { cause });
+  }
 }
 
 async function readGoKeyFile(

@@ -18,19 +18,20 @@ import type {
 } from '../../ports/p2p-node.ts';
 import type { Progress } from '../../ports/progress.ts';
 import { dialMultiaddr } from './addresses.ts';
-import { connectionGate, dialLookup } from './connections/connection-gate.ts';
+import { gateOf } from './connections/connection-gate.ts';
 import { meterConnection } from './connections/connection-meter.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './connections/peer-book.ts';
 import { addressGroup, localAddress, remoteIp } from './connections/remote-address.ts';
 import { SilentConnections } from './connections/silent-connections.ts';
 import { Traffic } from './connections/traffic.ts';
-import { DIRECT_PROTOCOL, directStream, sendOnStream } from './direct-stream.ts';
+import { DIRECT_PROTOCOL, directStream } from './direct-stream.ts';
 import { PeerKeeper } from './discovery/peer-keeper.ts';
 import { Gossip } from './gossipsub/gossip.ts';
 import { meshPeers } from './gossipsub/internals.ts';
 import { MAX_GOSSIP_BYTES } from './gossipsub/options.ts';
 import { topicValidator } from './gossipsub/topic-validator.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
+import { sendOnStream } from './message-stream.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { localEnd } from './patches/connection-socket.ts';
 import { applyPatches } from './patches/index.ts';
@@ -115,19 +116,12 @@ export class Libp2pNode implements Required<P2PNode> {
   ): Promise<void> {
     this.throwIfStopped(signal);
     this.topics = [...topicNames];
-    const { metrics, policy } = this.deps;
-    const nowMs = () => this.deps.clock.monotonic();
-    const gate = connectionGate({ book: this.book, policy, metrics, nowMs }, this.options.connections);
-    const { report } = this;
-    const resolveName = dialLookup({ policy, metrics });
-    const libp2p = await buildLibp2p(this.options, this.topics, { gater: gate, metrics, report, resolveName });
+    const libp2p = await this.build();
     this.throwIfStopped(signal);
     this.libp2p = libp2p;
-    applyPatches(libp2p, { ...this.deps, report });
-    this.gossip = new Gossip({ ...this.deps, libp2p, penalize: (peerId) => policy?.malformedRpc(peerId) });
-    for (const name of this.topics)
-      libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, this.handlers, this.traffic, this.id));
-    this.listenToConnections(libp2p);
+    const { keeper, gossip } = this.assemble(libp2p);
+    await gossip.load();
+    await keeper.serve();
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
     try {
       await libp2p.start();
@@ -140,19 +134,40 @@ export class Libp2pNode implements Required<P2PNode> {
     this.throwIfStopped(signal);
     for (const name of this.topics) libp2p.services.pubsub.subscribe(name);
     // Answers queries of the DHT at once, as Go nodes do in a private and in a public DHT.
-    await libp2p.services.dht.setMode('server', { force: true });
+    if (this.options.dht.role !== 'client') await libp2p.services.dht?.setMode('server', { force: true });
     this.throwIfStopped(signal);
-    this.keeper = new PeerKeeper(
-      { ...this.deps, libp2p, book: this.book, ownId: this.id },
-      { ...this.options, topicNames: this.topics },
-    );
-    this.gossip.start();
+    gossip.start();
     this.silent.start();
-    await this.keeper.start();
+    await keeper.start();
     this.deps.log.info(
-      { peerId: this.id, addresses: this.listenAddresses(), verifier: this.gossip.verifier },
+      { peerId: this.id, addresses: this.listenAddresses(), verifier: gossip.verifier },
       'node started',
     );
+  }
+
+  private build(): Promise<TeranodeLibp2p> {
+    const { options, report, book, topics } = this;
+    const { metrics, policy, clock } = this.deps;
+    const gate = gateOf({ book, policy, metrics, nowMs: () => clock.monotonic() }, options);
+    return buildLibp2p(options, topics, { ...gate, metrics, report });
+  }
+
+  /** Puts our parts around a node that is not started. */
+  private assemble(libp2p: TeranodeLibp2p): { readonly keeper: PeerKeeper; readonly gossip: Gossip } {
+    const { deps, options, report, topics, handlers, traffic, book, id: ownId } = this;
+    applyPatches(libp2p, { ...deps, report }, options.protocolVersion);
+    const gossip = new Gossip(
+      { ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
+      { topicNames: topics, backoffFile: options.graftBackoffFile },
+    );
+    this.gossip = gossip;
+    const keeper = new PeerKeeper({ ...deps, libp2p, book, ownId }, { ...options, topicNames: topics });
+    this.keeper = keeper;
+    const accepted = (author: PeerId, from: PeerId) => keeper.messageReceived(author, from);
+    const validated = { handlers, traffic, ownId, accepted };
+    for (const name of topics) libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, validated));
+    this.listenToConnections(libp2p);
+    return { keeper, gossip };
   }
 
   stop(): Promise<void> {
@@ -161,7 +176,7 @@ export class Libp2pNode implements Required<P2PNode> {
   }
 
   private async stopOnce(): Promise<void> {
-    this.gossip?.stop();
+    await this.gossip?.stop();
     this.silent.stop();
     await this.keeper?.stop();
     // A start that is under way gives up at its next step; only then is it known what it has opened.

@@ -4,9 +4,9 @@ import { autoNATv2 } from '@libp2p/autonat-v2';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { dcutr } from '@libp2p/dcutr';
 import { type GossipsubOpts, gossipsub } from '@libp2p/gossipsub';
-import { identify } from '@libp2p/identify';
+import { identify, identifyPush } from '@libp2p/identify';
 import type { ConnectionGater } from '@libp2p/interface';
-import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
+import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht';
 import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { preSharedKey } from '@libp2p/pnet';
@@ -21,6 +21,8 @@ import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMu
 import { dialingNames, type ResolveName } from './connections/named-dials.ts';
 import { MAX_PENDING } from './connections/pending-inbound.ts';
 import { BoundedDatastore } from './discovery/bounded-datastore.ts';
+import { dnsaddrResolver, systemResolveTxt } from './discovery/dnsaddr.ts';
+import { offeringMeshsub13 } from './gossipsub/meshsub-1-3.ts';
 import { gossipMetrics } from './gossipsub/metrics.ts';
 import { gossipOptions } from './gossipsub/options.ts';
 import { libp2pMetrics } from './library-metrics.ts';
@@ -56,6 +58,7 @@ export interface BuildDependencies {
 /** Builds the libp2p node, not started. `topicNames` are all that it will ever join. */
 export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readonly string[], deps: BuildDependencies) {
   const { gater, metrics, report, resolveName } = deps;
+  const { resolveTxt = systemResolveTxt } = options;
   let bound: () => readonly Multiaddr[] = () => [];
   const libp2p = await createLibp2p({
     start: false,
@@ -84,10 +87,14 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
       addressDialTimeout: 5000,
       // The dialer reconnects, with a back-off and without giving up.
       reconnectRetries: 0,
+      ...(options.expandDnsaddr ? { resolvers: { dnsaddr: dnsaddrResolver(resolveTxt) } } : {}),
     },
     // Its pings time out under load, and it would then close the only connection.
     connectionMonitor: { abortConnectionOnPingFailure: false },
-    services: services(options, { ...gossipOptions(topicNames), metricsRegister: gossipMetrics(metrics) }),
+    services: services(options, {
+      ...gossipOptions(topicNames, { floodsub: isMessageBus(options) }),
+      metricsRegister: gossipMetrics(metrics),
+    }),
     metrics: () => libp2pMetrics(metrics),
   });
   bound = () => boundAddresses(libp2p);
@@ -119,27 +126,37 @@ function swarmKey(hex: string): Uint8Array {
   return Buffer.from(`/key/swarm/psk/1.0.0/\n/base16/\n${hex}`);
 }
 
+function isMessageBus({ protocols }: Libp2pNodeOptions): boolean {
+  return protocols === 'message-bus';
+}
+
 function services(options: Libp2pNodeOptions, gossip: Partial<GossipsubOpts>) {
-  const { nat } = options;
+  const { nat, dht } = options;
+  const pubsub = gossipsub(gossip);
   return {
     listening: ({ transportManager }: { readonly transportManager: { getAddrs(): Multiaddr[] } }) => ({
       addresses: () => transportManager.getAddrs(),
     }),
     identify: identify(),
     ping: ping(),
-    pubsub: gossipsub(gossip),
-    dht: kadDHT({
-      protocol: options.dht.protocol,
-      clientMode: false,
-      // Teranode networks also run on private addresses, which the default mapper would drop.
-      peerInfoMapper: passthroughMapper,
-      initialQuerySelfInterval: 100,
-    }),
+    pubsub: isMessageBus(options) ? offeringMeshsub13(pubsub) : pubsub,
+    ...(isMessageBus(options) ? { identifyPush: identifyPush() } : {}),
+    ...(dht.role === 'off' ? {} : { dht: dhtService(options) }),
     ...(nat.portMap ? { portMap: uPnPNAT() } : {}),
     ...(nat.autonat ? { autonat: autoNATv2() } : {}),
     ...(nat.holePunching && nat.relayClient ? { holePunching: dcutr() } : {}),
     ...(nat.relayService ? { relayService: circuitRelayServer() } : {}),
   };
+}
+
+function dhtService({ dht, allowPrivateIps = true }: Libp2pNodeOptions) {
+  return kadDHT({
+    protocol: dht.protocol,
+    clientMode: dht.role === 'client',
+    // Teranode networks also run on private addresses, which the default mapper would drop.
+    peerInfoMapper: allowPrivateIps ? passthroughMapper : removePrivateAddressesMapper,
+    initialQuerySelfInterval: 100,
+  });
 }
 
 export type TeranodeLibp2p = Awaited<ReturnType<typeof buildLibp2p>>;

@@ -34,8 +34,8 @@ export async function startCommand(flags: StartFlags): Promise<void> {
   const stop = stopSignal();
   try {
     const ready = await app.start(stop);
-    const { peerId, listenAddresses, httpAddress, grpcAddress } = ready;
-    logUnfiltered(app.log, { peerId, listenAddresses, httpAddress, grpcAddress }, 'ready');
+    const { peerId, listenAddresses, networks, httpAddress, grpcAddress } = ready;
+    logUnfiltered(app.log, { peerId, listenAddresses, networks, httpAddress, grpcAddress }, 'ready');
     if (isPretty) process.stdout.write(joinHint(ready.listenAddresses));
     await aborted(stop);
   } catch (error) {

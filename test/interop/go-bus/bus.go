@@ -17,8 +17,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 )
 
-var topicNames = []string{"block", "subtree", "rejected_tx", "node_status"}
-
 var errNoBootstrap = errors.New("no bootstrap peers: the client would dial the public IPFS peers (a dead loopback address will do)")
 
 type busArgs struct {
@@ -38,7 +36,7 @@ type busArgs struct {
 // busClient is what mode bus has besides a node.
 type busClient struct {
 	client bus.Client
-	prefix string
+	topics []string
 	muted  *mutedLog
 }
 
@@ -48,7 +46,7 @@ var busHandlers = handlersOf(map[string]handler{
 	"mutedAuthors": handleMutedAuthors,
 })
 
-func newBus(_ context.Context, raw json.RawMessage) (*node, error) {
+func newBus(raw json.RawMessage) (*node, error) {
 	args, err := parse[busArgs](raw)
 	if err != nil {
 		return nil, err
@@ -70,7 +68,7 @@ func newBus(_ context.Context, raw json.RawMessage) (*node, error) {
 		return nil, err
 	}
 	n := &node{handlers: busHandlers, inbox: newInbox(args.Discard), jobs: &publishJobs{}, publish: client.Publish}
-	n.bus = &busClient{client: client, prefix: "teranode/bitcoin/1.0.0/" + args.Network + "-", muted: muted}
+	n.bus = &busClient{client: client, topics: topicsOf(args.Network), muted: muted}
 	if n.host, err = field[host.Host](client, "host"); err != nil {
 		return nil, err
 	}
@@ -92,7 +90,7 @@ func busConfig(args busArgs) (bus.Config, error) {
 		args.AnnounceAddrs = []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", args.Port)}
 	}
 	if args.ProtocolVersion == "" {
-		args.ProtocolVersion = "/teranode/bitcoin/" + args.Network + "/1.0.0"
+		args.ProtocolVersion = protocolVersion(args.Network)
 	}
 	return bus.Config{
 		Name: args.Name, PrivateKey: key, Port: args.Port, AnnounceAddrs: args.AnnounceAddrs, BootstrapPeers: args.BootstrapPeers,
@@ -159,9 +157,7 @@ func handleSubscribe(ctx context.Context, n *node, raw json.RawMessage) (any, er
 		return nil, err
 	}
 	if args.Topics == nil {
-		for _, name := range topicNames {
-			args.Topics = append(args.Topics, n.bus.prefix+name)
-		}
+		args.Topics = n.bus.topics
 	}
 	for _, topic := range args.Topics {
 		if slices.Contains(n.pubsub.GetTopics(), topic) {

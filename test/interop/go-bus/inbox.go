@@ -24,12 +24,16 @@ type receivedMessage struct {
 	Data   string `json:"data"` // base64: in mode bus the inner message, in mode scored the data of the gossip message
 	Author string `json:"author"`
 	Name   string `json:"name"` // of the envelope
-	// The rest is known in mode scored only.
-	Neighbour      string `json:"neighbour,omitempty"`
-	Seqno          string `json:"seqno,omitempty"` // hex
-	SignatureBytes int    `json:"signatureBytes,omitempty"`
-	HasKey         bool   `json:"hasKey,omitempty"`
-	AtNs           int64  `json:"atNs"`
+	AtNs   int64  `json:"atNs"`
+	*gossipFacts
+}
+
+// gossipFacts are known in mode scored only.
+type gossipFacts struct {
+	Neighbour      string `json:"neighbour"`
+	Seqno          string `json:"seqno"` // hex
+	SignatureBytes int    `json:"signatureBytes"`
+	HasKey         bool   `json:"hasKey"`
 }
 
 // inbox keeps what was received from others, bounded; counts go on.

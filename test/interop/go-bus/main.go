@@ -61,9 +61,11 @@ func newNode(ctx context.Context, raw json.RawMessage) (*node, error) {
 	}
 	switch args.Mode {
 	case "bus":
-		return newBus(ctx, raw)
+		return newBus(raw)
+	case "scored":
+		return newScored(ctx, raw)
 	default:
-		return nil, fmt.Errorf("unknown mode %q (expected bus)", args.Mode)
+		return nil, fmt.Errorf("unknown mode %q (expected bus or scored)", args.Mode)
 	}
 }
 

@@ -30,6 +30,18 @@ type node struct {
 	// publish wraps an inner message in the envelope and sends it.
 	publish func(ctx context.Context, topic string, inner []byte) error
 	bus     *busClient
+	scored  *scoredPeer
+}
+
+func protocolVersion(network string) string { return "/teranode/bitcoin/" + network + "/1.0.0" }
+
+// topicsOf are the four that every node of a network joins.
+func topicsOf(network string) []string {
+	topics := []string{}
+	for _, name := range []string{"block", "subtree", "rejected_tx", "node_status"} {
+		topics = append(topics, "teranode/bitcoin/1.0.0/"+network+"-"+name)
+	}
+	return topics
 }
 
 // identity reads the key forms of this network: hex of 64 raw bytes, or hex of the libp2p protobuf. Without one it makes a key.

@@ -17,14 +17,22 @@ const loopTimeout = 10 * time.Second
 
 var errLoopBusy = errors.New("the loop of pubsub did not answer")
 
-// field reads a field that its library keeps to itself. The versions of the libraries are pinned, so that it is there.
-func field[T any](of any, name string) (T, error) {
-	var none T
+// hidden is a field that its library keeps to itself. The versions of the libraries are pinned, so that it is there.
+func hidden(of any, name string) (reflect.Value, error) {
 	f := reflect.Indirect(reflect.ValueOf(of)).FieldByName(name)
 	if !f.IsValid() || !f.CanAddr() {
-		return none, fmt.Errorf("%T has no field %q", of, name)
+		return f, fmt.Errorf("%T has no field %q", of, name)
 	}
-	value, ok := reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem().Interface().(T)
+	return reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem(), nil
+}
+
+func field[T any](of any, name string) (T, error) {
+	var none T
+	f, err := hidden(of, name)
+	if err != nil {
+		return none, err
+	}
+	value, ok := f.Interface().(T)
 	if !ok {
 		return none, fmt.Errorf("field %q of %T is no %T", name, of, none)
 	}

@@ -66,7 +66,10 @@ test.each([
 ])('a connection to %s is refused because its IP is not known: %s', async (address, isRefused) => {
   const metrics = new RecordedMetrics();
   const limits = { trims: true, lowWater: 1, highWater: 10, graceMs: 0, maxPerPeer: 1 };
-  const gate = connectionGate({ book: new PeerBook(), policy: undefined, metrics, nowMs: () => 0 }, limits);
+  const gate = connectionGate(
+    { book: new PeerBook(), policy: undefined, privateAddresses: undefined, metrics, nowMs: () => 0 },
+    limits,
+  );
   const socket = Object.assign(new EventTarget(), { remoteAddr: multiaddr(address) });
   const end = socket as unknown as Parameters<NonNullable<typeof gate.denyInboundConnection>>[0];
   const id = libPeerId(peer(1));

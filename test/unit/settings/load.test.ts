@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { advertiseMultiaddr, parseMultiaddr } from '../../../src/adapters/libp2p/addresses.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
-import { fullTopicNames } from '../../../src/settings/topic-names.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 import { REPO } from '../../support/repo.ts';
 import { loadText, MINIMAL_SETTINGS, problemsOf } from '../../support/settings.ts';
@@ -147,9 +146,10 @@ describe('defaults and bounds', () => {
       p2p_optimise_retries: false,
       p2p_bootstrap_persistent: false,
       p2p_share_private_addresses: true,
-      p2p_conn_low_water: 200,
-      p2p_conn_high_water: 400,
-      p2p_peer_cache_ttl: 720 * 3_600_000,
+      p2p_conn_low_water: undefined,
+      p2p_conn_high_water: undefined,
+      p2p_conn_grace_period: undefined,
+      p2p_peer_cache_ttl: undefined,
       p2p_author_rate: 500,
       p2p_author_burst: 10_000,
       p2p_verify_header_pow: true,
@@ -162,10 +162,10 @@ describe('defaults and bounds', () => {
 
   test('an empty number, boolean, duration or list means the default; an empty p2p_dht_public_bootstrap means none', () => {
     const { settings } = loadText(
-      `${MINIMAL_SETTINGS}p2p_conn_low_water =\np2p_enable_relay =\np2p_ban_duration =\np2p_listen_addresses =\np2p_dht_public_bootstrap =`,
+      `${MINIMAL_SETTINGS}p2p_author_rate =\np2p_enable_relay =\np2p_ban_duration =\np2p_listen_addresses =\np2p_dht_public_bootstrap =`,
     );
     expect(settings).toMatchObject({
-      p2p_conn_low_water: 200,
+      p2p_author_rate: 500,
       p2p_enable_relay: true,
       p2p_ban_duration: 86_400_000,
       p2p_listen_addresses: ['0.0.0.0'],
@@ -179,11 +179,22 @@ describe('defaults and bounds', () => {
       'p2p_port',
       'p2p_block_topic',
       'p2p_subtree_topic',
-      'p2p_handshake_topic',
-      'p2p_mining_on_topic',
       'p2p_rejected_tx_topic',
       'network',
-      'p2p_shared_key',
+      'p2p_handshake_topic',
+      'p2p_mining_on_topic',
+      'asset_httpPublicAddress',
+    ]);
+  });
+
+  test('message-bus needs neither the topics of go-p2p nor a shared key', () => {
+    const keys = problemsOf(() => loadText('p2p_wire = message-bus\np2p_dht_use_private = true')).map(({ key }) => key);
+    expect(keys).toEqual([
+      'p2p_port',
+      'p2p_block_topic',
+      'p2p_subtree_topic',
+      'p2p_rejected_tx_topic',
+      'network',
       'asset_httpPublicAddress',
     ]);
   });
@@ -301,6 +312,7 @@ describe('defaults and bounds', () => {
       loadText(MINIMAL_SETTINGS, {
         p2p_port: 'x',
         p2p_conn_low_water: '500',
+        p2p_conn_high_water: '499',
         p2p_shared_key: 'short',
         securityLevelHTTP: '1',
         server_keyFile: 'k',
@@ -356,14 +368,26 @@ describe('defaults and bounds', () => {
 
   test.each([
     [{ securityLevelHTTP: '1' }, ['server_certFile', 'server_keyFile']],
-    [{ p2p_conn_low_water: '500' }, ['p2p_conn_low_water']],
-    [{ p2p_shared_key: '' }, ['p2p_shared_key']],
+    [{ p2p_conn_low_water: '500', p2p_conn_high_water: '499' }, ['p2p_conn_low_water']],
+    [{ p2p_shared_key: '', p2p_dht_use_private: 'true' }, ['p2p_shared_key']],
+    [{ p2p_shared_key: '', p2p_dht_use_private: 'true', p2p_wire: 'both' }, ['p2p_shared_key']],
+    [{ p2p_handshake_topic: '', p2p_mining_on_topic: '' }, ['p2p_handshake_topic', 'p2p_mining_on_topic']],
     [{ asset_httpAddress: '' }, ['asset_httpPublicAddress']],
     [{ KAFKA_TLS_CERT_FILE: 'x' }, ['KAFKA_TLS_KEY_FILE']],
   ])('rules between settings: %j', (env, keys) => {
     expect(problemsOf(() => loadText(MINIMAL_SETTINGS, env as Record<string, string>)).map(({ key }) => key)).toEqual(
       keys,
     );
+  });
+
+  test.each([
+    { p2p_conn_low_water: '500' },
+    { p2p_conn_high_water: '10' },
+    { p2p_shared_key: '' },
+    { p2p_shared_key: '', p2p_dht_use_private: 'true', p2p_wire: 'message-bus' },
+    { p2p_handshake_topic: '', p2p_mining_on_topic: '', p2p_dht_mode: 'off' },
+  ])('settings that do not contradict each other: %j', (env) => {
+    expect(() => loadText(MINIMAL_SETTINGS, env as Record<string, string>)).not.toThrow();
   });
 
   test('both spellings are accepted', () => {
@@ -374,12 +398,5 @@ describe('defaults and bounds', () => {
       loadText(MINIMAL_SETTINGS, { securityLevelGRPC: '1', server_certFile: 'c', server_keyFile: 'k' }).settings
         .security_level_grpc,
     ).toBe(1);
-  });
-
-  test('topic names carry the network’s prefix, or the one that is set', () => {
-    expect(fullTopicNames(loadText(MINIMAL_SETTINGS).settings).block).toBe('bitcoin/regtest-block');
-    expect(
-      fullTopicNames(loadText(MINIMAL_SETTINGS, { chainCfgParams_topicPrefix: 'bitcoin/mainnet' }).settings).mining_on,
-    ).toBe('bitcoin/mainnet-miningon');
   });
 });

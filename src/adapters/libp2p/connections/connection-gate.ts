@@ -1,33 +1,46 @@
-// Refuses connections before they are complete. Before the handshake: banned addresses, addresses with too many
-// unfinished or too frequent connections, addresses that crowd a node well over its high-water mark, and everybody at
+// Refuses connections before they are complete. Before the handshake: banned addresses, private ones where they are not
+// allowed, addresses with too many unfinished or too frequent connections, addresses that crowd a node well over its high-water mark, and everybody at
 // the hard limit. Once the peer ID is proven: banned peers, and more than `p2p_max_conns_per_peer` connections of one
 // peer. What this node dials is not limited.
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
 import type { ConnectionPolicy } from '../../../ports/connection-policy.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf } from '../addresses.ts';
-import type { ConnectionLimits } from '../node-options.ts';
+import type { ConnectionLimits, Libp2pNodeOptions } from '../node-options.ts';
 import { peerIdText } from '../peer-ids.ts';
 import { ArrivalRate } from './arrival-rate.ts';
 import { allowedAddresses, type ResolveName } from './named-dials.ts';
 import type { PeerBook } from './peer-book.ts';
 import { PendingInbound } from './pending-inbound.ts';
+import { PrivateAddresses } from './private-addresses.ts';
 import { addressGroup, isUnlocated, type RemoteEnd, remoteIp } from './remote-address.ts';
 import { CROWD, crowdedAt, hardLimit } from './trimming.ts';
 
 export interface GateDependencies {
   readonly book: PeerBook;
   readonly policy: ConnectionPolicy | undefined;
+  /** undefined: private addresses are allowed. */
+  readonly privateAddresses: PrivateAddresses | undefined;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
 }
 
+/** The gate of a node, and how it resolves the names that it dials. */
+export function gateOf(
+  deps: Omit<GateDependencies, 'privateAddresses'>,
+  { staticPeers, bootstrapAddresses, allowPrivateIps, connections }: Libp2pNodeOptions,
+): { readonly gater: ConnectionGater; readonly resolveName: ResolveName } {
+  const listed = [...staticPeers, ...bootstrapAddresses];
+  const all = { ...deps, privateAddresses: allowPrivateIps === false ? new PrivateAddresses(listed) : undefined };
+  return { gater: connectionGate(all, connections), resolveName: dialLookup(all) };
+}
+
 export function connectionGate(
-  { book, policy, metrics, nowMs }: GateDependencies,
+  { book, policy, privateAddresses, metrics, nowMs }: GateDependencies,
   { maxPerPeer, highWater }: ConnectionLimits,
 ): ConnectionGater {
   const when = counted(metrics);
-  const ipRefused = refusesIp(policy, when);
+  const ipRefused = refusesIp({ policy, privateAddresses }, when);
   const pending = new PendingInbound(metrics);
   const arrivals = new ArrivalRate({ nowMs, metrics });
   const addressRefused = (end: RemoteEnd): boolean => {
@@ -52,8 +65,7 @@ export function connectionGate(
     when(book.connectionCount(peerIdText(peerId)) >= maxPerPeer, 'max_conns_per_peer');
   return {
     denyDialPeer: peerRefused,
-    // js-libp2p's default refuses private addresses in browsers; this one refuses banned addresses only, private or
-    // not.
+    // js-libp2p's default refuses private addresses in browsers.
     denyDialMultiaddr: (remoteAddr) => addressRefused({ remoteAddr }),
     denyInboundConnection: (socket) =>
       socketRefused(socket) ||
@@ -77,12 +89,9 @@ export function connectionGate(
   };
 }
 
-/**
- * How names are resolved for dials: without banned addresses, so that a banned machine is not reached by its name
- * either.
- */
-export function dialLookup({ policy, metrics }: Omit<GateDependencies, 'book' | 'nowMs'>): ResolveName {
-  return allowedAddresses(refusesIp(policy, counted(metrics)));
+/** How names are resolved for dials: without addresses that are refused, so that these are not reached by name either. */
+function dialLookup({ metrics, ...who }: Omit<GateDependencies, 'book' | 'nowMs'>): ResolveName {
+  return allowedAddresses(refusesIp(who, counted(metrics)));
 }
 
 type Counted = (isRefused: boolean, reason: string) => boolean;
@@ -99,6 +108,11 @@ function counted(metrics: Metrics): Counted {
   };
 }
 
-function refusesIp(policy: ConnectionPolicy | undefined, when: Counted): (ip: string) => boolean {
-  return (ip) => when(policy?.refusesAddress(ip) === true, 'banned_address');
+function refusesIp(
+  { policy, privateAddresses }: Pick<GateDependencies, 'policy' | 'privateAddresses'>,
+  when: Counted,
+): (ip: string, name?: string) => boolean {
+  return (ip, name) =>
+    when(policy?.refusesAddress(ip) === true, 'banned_address') ||
+    when(privateAddresses?.refuses(ip, name) === true, 'private_address');
 }

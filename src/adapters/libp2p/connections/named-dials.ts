@@ -1,4 +1,4 @@
-// Dials to names. The names are resolved here, and the transport is given IP addresses only: banned addresses are left
+// Dials to names. The names are resolved here, and the transport is given IP addresses only: refused addresses are left
 // out, and the connection has the IP that it really goes to as its address, which bans need. Several addresses are
 // tried as RFC 8305 (Happy Eyeballs) has it.
 import { lookup } from 'node:dns/promises';
@@ -45,12 +45,12 @@ export function dialingNames<C>(
 /**
  * Resolves as the system does, without what is refused. Throws an error with code EADDRREFUSED when nothing is left.
  */
-export function allowedAddresses(isRefused: (ip: string) => boolean): ResolveName {
+export function allowedAddresses(isRefused: (ip: string, name: string) => boolean): ResolveName {
   return async (name, family) => {
     const found = await lookup(name, { all: true, family });
-    const allowed = found.filter(({ address }) => !isRefused(withoutZone(address)));
+    const allowed = found.filter(({ address }) => !isRefused(withoutZone(address), name));
     if (allowed.length > 0) return allowed.map(({ address }) => address);
-    throw Object.assign(new Error(`every address of ${name} is banned`), { code: 'EADDRREFUSED' });
+    throw Object.assign(new Error(`every address of ${name} is refused`), { code: 'EADDRREFUSED' });
   };
 }
 

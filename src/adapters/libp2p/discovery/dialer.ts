@@ -1,11 +1,12 @@
 // Keeps the connections that the operator asked for: static peers, persistent bootstrap addresses, and, at start,
-// cached peers. Each target has its own back-off and is never given up; with `p2p_optimise_retries` a dial that cannot
+// cached peers. Each target has its own back-off or rhythm and is never given up; with `p2p_optimise_retries` a dial that cannot
 // work is not repeated until something changes. A connection that ends at once counts as a failed dial: the peer
 // rejects us.
 import type { PeerId } from '../../../domain/ids.ts';
 import { backoffMs } from '../../../lib/backoff.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Counter } from '../../../ports/metrics.ts';
+import type { DialRhythm } from '../node-options.ts';
 
 /** `hopeless`: the same dial cannot work until something changes. */
 export type DialOutcome = 'connected' | 'failed' | 'hopeless';
@@ -19,11 +20,15 @@ export interface DialTarget {
    * no peer is connected.
    */
   readonly keep: 'always' | 'until_connected' | 'when_alone';
+  /** The listed name that resolved to this address. */
+  readonly group?: string;
 }
 
 interface TargetState extends DialTarget {
   failures: number;
   nextAtMs: number;
+  /** When the fast part of the rhythm began. */
+  sinceMs: number;
   isReached: boolean;
   isHopeless: boolean;
   isDialling: boolean;
@@ -65,18 +70,24 @@ const TICK_MS = 250;
 
 type Kind = keyof typeof PARALLEL_DIALS;
 
+export interface DialerOptions {
+  readonly optimiseRetries: boolean;
+  /** For listed peers. Default: a back-off that doubles with each failure. */
+  readonly rhythm?: DialRhythm | undefined;
+}
+
 export class Dialer {
   private readonly deps: DialerDependencies;
-  private readonly optimiseRetries: boolean;
+  private readonly options: DialerOptions;
   private readonly targets = new Map<string, TargetState>();
   private readonly dialCounts = { listed: 0, cached: 0 };
   /** Rises when something changes, so that the outcome of a dial that began before does not count as hopeless. */
   private changes = 0;
   private running: { readonly ended: AbortController; readonly timer: NodeJS.Timeout } | undefined;
 
-  constructor(deps: DialerDependencies, options: { readonly optimiseRetries: boolean }) {
+  constructor(deps: DialerDependencies, options: DialerOptions) {
     this.deps = deps;
-    this.optimiseRetries = options.optimiseRetries;
+    this.options = options;
   }
 
   /** Adds targets, at most 1000 in all; the same address counts once. */
@@ -87,6 +98,7 @@ export class Dialer {
         ...target,
         failures: 0,
         nextAtMs: 0,
+        sinceMs: this.deps.nowMs(),
         isReached: false,
         isHopeless: false,
         isDialling: false,
@@ -95,6 +107,20 @@ export class Dialer {
       });
     }
     this.dialDue();
+  }
+
+  /** The group's name resolved to these targets; those that it had before and that are not among them are left alone. */
+  replaceGroup(group: string, targets: readonly DialTarget[]): void {
+    const addresses = new Set(targets.map(({ address }) => address));
+    for (const [address, target] of this.targets)
+      if (target.group === group && !addresses.has(address)) this.targets.delete(address);
+    this.add(targets.map((target) => ({ ...target, group })));
+  }
+
+  /** True when the group has targets, each was dialled in vain, and none is connected. */
+  hasGroupFailed(group: string): boolean {
+    const targets = [...this.targets.values()].filter((target) => target.group === group);
+    return targets.length > 0 && targets.every((target) => target.failures > 0 && !this.isConnected(target));
   }
 
   start(): void {
@@ -181,10 +207,14 @@ export class Dialer {
 
   private isDue(target: TargetState, nowMs: number): boolean {
     if (target.isDialling || nowMs < target.nextAtMs) return false;
-    if (target.isHopeless && this.optimiseRetries) return false;
-    if (target.connectedAs !== undefined && this.deps.isConnected(target.connectedAs)) return false;
+    if (target.isHopeless && this.options.optimiseRetries) return false;
+    if (this.isConnected(target)) return false;
     if (target.keep === 'always' || !target.isReached) return true;
     return target.keep === 'when_alone' && this.deps.connectedCount() === 0;
+  }
+
+  private isConnected({ connectedAs }: TargetState): boolean {
+    return connectedAs !== undefined && this.deps.isConnected(connectedAs);
   }
 
   private async attempt(target: TargetState, signal: AbortSignal): Promise<void> {
@@ -213,16 +243,23 @@ export class Dialer {
       return;
     }
     target.failures = 0;
-    target.nextAtMs = this.deps.nowMs() + this.jitter(FIRST_BACKOFF_MS);
+    target.sinceMs = this.deps.nowMs();
+    target.nextAtMs = target.sinceMs + this.jitter(FIRST_BACKOFF_MS);
   }
 
   private backOff(target: TargetState, why: object, message: string): void {
     target.failures += 1;
-    const retryInMs = this.jitter(backoffMs(BACKOFF, target.failures));
+    const retryInMs = this.pauseMs(target);
     target.nextAtMs = this.deps.nowMs() + retryInMs;
     const level = target.failures === 1 ? 'info' : 'debug';
     const { address, failures } = target;
     this.deps.log[level]({ address, failures, ...why, retryInMs: Math.round(retryInMs) }, message);
+  }
+
+  private pauseMs(target: TargetState): number {
+    const { rhythm } = this.options;
+    if (rhythm === undefined || kindOf(target) !== 'listed') return this.jitter(backoffMs(BACKOFF, target.failures));
+    return this.deps.nowMs() - target.sinceMs < rhythm.fastForMs ? rhythm.fastMs : rhythm.slowMs;
   }
 
   private jitter(ms: number): number {

@@ -1,13 +1,14 @@
 // Peers that this node was connected to, kept across restarts, so that it rejoins the network without its bootstrap
 // nodes. Peers choose their addresses, so each is checked when it is learned and again when it is read: one bad entry
 // never costs the others. The file is written when something changed, and rarely otherwise, to keep the times of
-// connected peers recent.
+// connected peers recent. It has a form of its own, or that of go-p2p-message-bus; both are read.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Logger } from '../../../ports/log.ts';
 import { parsePeerId } from '../../../wire/peer-id.ts';
 import { withPeerId } from '../addresses.ts';
+import type { PeerCacheOptions } from '../node-options.ts';
 
 /** Files that are written stay below it, so that they can always be read. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
@@ -23,20 +24,24 @@ const peerSchema = z.object({
   lastSeenMs: z.number().int().nonnegative(),
 });
 
+/** A node that go-p2p-message-bus remembers. */
+const busPeerSchema = z.object({
+  id: z.string(),
+  name: z.string().optional(),
+  addrs: z.array(z.unknown()),
+  last_seen: z.string().optional(),
+});
+const MAX_NAME_CHARS = 128;
+const GO_ZERO_TIME = '0001-01-01T00:00:00Z';
+
 export interface CachedPeer {
   readonly id: string;
+  /** What it calls itself; kept as it was read. */
+  readonly name?: string;
   /** 1 to 8 multiaddrs of this peer, of at most 512 characters. */
   readonly addresses: readonly string[];
   /** Unix ms. */
   readonly lastSeenMs: number;
-}
-
-export interface PeerCacheOptions {
-  readonly file: string;
-  /** `p2p_max_cached_peers`: those seen longest ago are evicted first. */
-  readonly maxPeers: number;
-  /** `p2p_peer_cache_ttl`. */
-  readonly ttlMs: number;
 }
 
 /**
@@ -72,7 +77,7 @@ export class PeerCache {
     }
     try {
       if (text.length > MAX_FILE_BYTES) throw new Error(`the file has ${text.length} bytes, at most ${MAX_FILE_BYTES}`);
-      this.take(fileSchema.parse(JSON.parse(text.toString('utf8'))).peers);
+      this.take(entriesOf(JSON.parse(text.toString('utf8'))));
     } catch (error) {
       this.log.warn({ file: this.options.file, err: error }, 'failed to read the peer cache');
     }
@@ -91,19 +96,20 @@ export class PeerCache {
   }
 
   private checked(entry: unknown): CachedPeer | undefined {
-    const parsed = peerSchema.safeParse(entry);
-    if (!parsed.success) return undefined;
-    const { id, addresses, lastSeenMs } = parsed.data;
+    const parsed = peerOf(entry);
+    if (parsed === undefined) return undefined;
+    const { id, name, addresses, lastSeenMs } = parsed;
     const texts = addresses.filter((address) => typeof address === 'string');
     // A clock that was ahead must not keep a peer forever.
-    return cachedPeer(id, texts, Math.min(lastSeenMs, this.nowMs()));
+    return cachedPeer({ id, name }, texts, Math.min(lastSeenMs, this.nowMs()));
   }
 
   /** The peer is connected, until `disconnected`, and has these addresses; invalid ones are ignored. */
   seen(id: string, addresses: readonly string[]): void {
-    const peer = cachedPeer(id, addresses, this.nowMs());
+    const before = this.peers.get(id);
+    const peer = cachedPeer({ id, name: before?.name }, addresses, this.nowMs());
     if (peer === undefined) return;
-    const known = this.peers.get(id)?.addresses ?? [];
+    const known = before?.addresses ?? [];
     const isSame = known.length === peer.addresses.length && known.every((each, i) => each === peer.addresses[i]);
     if (!isSame || !this.connected.has(id)) this.isChanged = true;
     this.peers.set(id, peer);
@@ -157,13 +163,13 @@ export class PeerCache {
 
   /** Peers seen last, as many as a file may hold. */
   private text(): string {
-    const head = '{"version":1,"peers":[';
-    const tail = ']}\n';
+    const isBus = this.options.format === 'message-bus';
+    const [head, tail] = isBus ? ['[', ']\n'] : ['{"version":1,"peers":[', ']}\n'];
     const kept: string[] = [];
     let bytes = head.length + tail.length;
     for (const peer of [...this.peers.values()].sort((a, b) => this.byLastSeen(b, a))) {
       const lastSeenMs = this.connected.has(peer.id) ? this.nowMs() : peer.lastSeenMs;
-      const entry = JSON.stringify({ ...peer, lastSeenMs });
+      const entry = JSON.stringify(isBus ? busEntry(peer, lastSeenMs) : { ...peer, lastSeenMs });
       bytes += Buffer.byteLength(entry) + 1;
       if (bytes > MAX_FILE_BYTES) break;
       kept.push(entry);
@@ -185,13 +191,40 @@ export class PeerCache {
   }
 }
 
+function entriesOf(file: unknown): readonly unknown[] {
+  return Array.isArray(file) ? file : fileSchema.parse(file).peers;
+}
+
+/** An entry of either form; undefined for anything else. */
+function peerOf(entry: unknown): (z.infer<typeof peerSchema> & { readonly name?: string | undefined }) | undefined {
+  const own = peerSchema.safeParse(entry);
+  if (own.success) return own.data;
+  const bus = busPeerSchema.safeParse(entry);
+  if (!bus.success) return undefined;
+  const { id, name, addrs: addresses, last_seen: lastSeen = GO_ZERO_TIME } = bus.data;
+  const lastSeenMs = Date.parse(lastSeen);
+  if (Number.isNaN(lastSeenMs)) return undefined;
+  // Go keeps a peer without a time.
+  return { id, name, addresses, lastSeenMs: lastSeenMs < 0 ? Number.MAX_SAFE_INTEGER : lastSeenMs };
+}
+
+/** In the order of fields, and with the times, of Go. */
+function busEntry({ id, name, addresses }: CachedPeer, lastSeenMs: number) {
+  return { id, ...(name && { name }), addrs: addresses, last_seen: new Date(lastSeenMs).toISOString() };
+}
+
 /** undefined when the ID is invalid, or none of the addresses is one of this peer. */
-function cachedPeer(id: string, addresses: readonly string[], lastSeenMs: number): CachedPeer | undefined {
+function cachedPeer(
+  { id, name }: { readonly id: string; readonly name: string | undefined },
+  addresses: readonly string[],
+  lastSeenMs: number,
+): CachedPeer | undefined {
   if (parsePeerId(id) === undefined) return undefined;
   const good: string[] = [];
   for (const address of addresses) {
     if (good.length === MAX_ADDRESSES) break;
     if (address.length <= MAX_ADDRESS_CHARS && withPeerId(address, id) !== undefined) good.push(address);
   }
-  return good.length === 0 ? undefined : { id, addresses: good, lastSeenMs };
+  if (good.length === 0) return undefined;
+  return { id, ...(name && { name: name.slice(0, MAX_NAME_CHARS) }), addresses: good, lastSeenMs };
 }

@@ -12,10 +12,13 @@ import { meshPeers } from '../gossipsub/internals.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import type { Libp2pNodeOptions } from '../node-options.ts';
 import { libPeerId, peerIdText } from '../peer-ids.ts';
+import { AddressExchange } from './address-exchange.ts';
 import { CachedPeers } from './cached-peers.ts';
 import { dialOutcome } from './dial-outcome.ts';
 import { Dialer, type DialOutcome, type DialTarget } from './dialer.ts';
 import { DiscoveredPeers } from './discovered-peers.ts';
+import { isDnsaddr, resolveDnsaddr, systemResolveTxt } from './dnsaddr.ts';
+import { ListedNames } from './listed-names.ts';
 import { PeerCache } from './peer-cache.ts';
 import { Rendezvous } from './rendezvous.ts';
 
@@ -40,8 +43,10 @@ export class PeerKeeper {
   private readonly deps: PeerKeeperDependencies;
   private readonly options: PeerKeeperOptions;
   private readonly dialer: Dialer;
-  private readonly rendezvous: Rendezvous;
+  private readonly rendezvous: Rendezvous | undefined;
   private readonly cachedPeers: CachedPeers | undefined;
+  private readonly names: ListedNames;
+  private readonly exchange: AddressExchange | undefined;
   private readonly discoveredPeers: DiscoveredPeers;
   private readonly trimmer: Trimmer;
   private readonly ended = new AbortController();
@@ -54,6 +59,8 @@ export class PeerKeeper {
     this.rendezvous = this.createRendezvous();
     this.trimmer = this.createTrimmer();
     this.cachedPeers = this.createCachedPeers();
+    this.names = this.createNames();
+    this.exchange = this.createExchange();
   }
 
   private createDialer(): Dialer {
@@ -68,30 +75,70 @@ export class PeerKeeper {
         connectedCount: () => book.connectedCount(),
         dial: (target, signal) => this.dial(target, signal),
       },
-      { optimiseRetries: this.options.optimiseRetries },
+      { optimiseRetries: this.options.optimiseRetries, rhythm: this.options.dialRhythm },
     );
   }
 
   private createDiscoveredPeers(): DiscoveredPeers {
-    const { log, metrics, clock, book, random, ownId } = this.deps;
-    const { highWater } = this.options.connections;
+    const { log, metrics, clock, random } = this.deps;
     return new DiscoveredPeers({
       log,
       metrics,
       random,
       nowMs: () => clock.monotonic(),
-      isWanted: (id) => id !== ownId && !book.isConnected(id) && book.connectedCount() < highWater,
+      isWanted: (id) => this.isWanted(id),
       dial: (id, addresses) => this.dialDiscovered(id, addresses),
     });
   }
 
-  private createRendezvous(): Rendezvous {
+  private isWanted(id: PeerId): boolean {
+    const { book, ownId } = this.deps;
+    return id !== ownId && !book.isConnected(id) && book.connectedCount() < this.options.connections.highWater;
+  }
+
+  private createNames(): ListedNames {
+    const { log, metrics, clock } = this.deps;
+    const { resolveTxt = systemResolveTxt } = this.options;
+    const help = 'Lookups of listed names, by outcome';
+    return new ListedNames(
+      {
+        log,
+        lookups: metrics.counter('teranode_p2p_listed_name_lookups_total', help, ['outcome']),
+        nowMs: () => clock.monotonic(),
+        resolve: (address, signal) => resolveDnsaddr(parseMultiaddr(address), resolveTxt, signal),
+        resolved: (name, addresses) =>
+          this.dialer.replaceGroup(
+            name,
+            addresses.map((address) => target(address, this.keepOf(name))),
+          ),
+        hasFailed: (name) => this.dialer.hasGroupFailed(name),
+      },
+      [...this.options.staticPeers, ...this.options.bootstrapAddresses].filter((address) => this.isName(address)),
+    );
+  }
+
+  private createExchange(): AddressExchange | undefined {
+    const { addressRequests, allowPrivateIps = true } = this.options;
+    if (addressRequests !== true) return undefined;
+    return new AddressExchange(
+      {
+        ...this.deps,
+        isWanted: (id) => this.isWanted(id),
+        found: (id, addresses) => this.discoveredPeers.discovered(id, addresses),
+      },
+      { asks: this.options.dht.role === 'off', allowPrivateIps },
+    );
+  }
+
+  private createRendezvous(): Rendezvous | undefined {
     const { log, metrics, clock, book, random, libp2p } = this.deps;
+    const { dht } = libp2p.services;
+    if (dht === undefined) return undefined;
     return new Rendezvous(
       {
         log,
         random,
-        dht: libp2p.services.dht,
+        dht,
         nowMs: () => clock.monotonic(),
         rounds: metrics.counter('teranode_p2p_rendezvous_rounds_total', 'Rounds of peer discovery, by outcome', [
           'outcome',
@@ -135,13 +182,15 @@ export class PeerKeeper {
     );
   }
 
+  /** Before libp2p starts. */
+  async serve(): Promise<void> {
+    await this.exchange?.serve();
+  }
+
   async start(): Promise<void> {
-    const { options } = this;
-    this.dialer.add(options.staticPeers.map((address) => target(address, 'always')));
+    const listed = [...this.options.staticPeers, ...this.options.bootstrapAddresses];
     this.dialer.add(
-      options.bootstrapAddresses.map((address) =>
-        target(address, options.bootstrapPersistent ? 'always' : 'when_alone'),
-      ),
+      listed.filter((address) => !this.isName(address)).map((address) => target(address, this.keepOf(address))),
     );
     for (const peer of (await this.cachedPeers?.load()) ?? []) {
       this.dialer.add(knownAddresses(peer.addresses, peer.id).map((address) => target(address, 'until_connected')));
@@ -154,7 +203,9 @@ export class PeerKeeper {
     );
     for (const { id } of this.deps.book.connectedRecords()) this.cachedPeers?.peerChanged(id);
     this.dialer.start();
-    this.rendezvous.start();
+    this.names.start();
+    this.exchange?.start();
+    this.rendezvous?.start();
     this.cachedPeers?.start();
     this.trimmer.start();
   }
@@ -162,10 +213,27 @@ export class PeerKeeper {
   async stop(): Promise<void> {
     this.ended.abort();
     this.dialer.stop();
-    this.rendezvous.stop();
+    this.names.stop();
+    this.exchange?.stop();
+    this.rendezvous?.stop();
     this.discoveredPeers.stop();
     this.trimmer.stop();
     await this.cachedPeers?.stop();
+  }
+
+  /** Whether the listed address is a name that is resolved to peers before they are dialled. */
+  private isName(address: string): boolean {
+    return this.options.expandDnsaddr === true && isDnsaddr(parseMultiaddr(address));
+  }
+
+  private keepOf(listed: string): DialTarget['keep'] {
+    const { staticPeers, bootstrapPersistent } = this.options;
+    return bootstrapPersistent || staticPeers.includes(listed) ? 'always' : 'when_alone';
+  }
+
+  /** A valid message arrived. */
+  messageReceived(author: PeerId, receivedFrom: PeerId): void {
+    this.exchange?.heard(author, receivedFrom);
   }
 
   retryDials(): void {
@@ -179,13 +247,15 @@ export class PeerKeeper {
 
   peerDisconnected(peerId: PeerId): void {
     this.cachedPeers?.peerDisconnected(peerId);
+    this.exchange?.peerDisconnected(peerId);
     this.dialer.peerDisconnected(peerId);
     this.dialer.networkChanged();
   }
 
   peerIdentified(identified: IdentifyResult): void {
     this.cachedPeers?.peerChanged(peerIdText(identified.peerId));
-    if (identified.protocols.includes(this.options.dht.protocol)) this.rendezvous.dhtPeerConnected();
+    if (identified.protocols.includes(this.options.dht.protocol)) this.rendezvous?.dhtPeerConnected();
+    this.exchange?.peerIdentified(identified);
     this.trimmer.connectionAdded();
   }
 

@@ -14,18 +14,21 @@ import { InboundStreams } from './inbound-streams.ts';
 import { GossipInternals } from './internals.ts';
 import { InvalidSignatures, MalformedLengths, MalformedRpcReport, UndecodableRpcs } from './malformed-rpc.ts';
 import { BackoffLimits, NoScoreRecords, SeenCaches } from './memory.ts';
+import { Meshsub13 } from './meshsub-1-3.ts';
 import { MESH_SIZE, SEEN_KEEP_MS, unverifiedMessageId } from './options.ts';
 import { OutboundBackpressure } from './outbound-backpressure.ts';
 import { OutboundStreams } from './outbound-streams.ts';
 import { PendingOutbound } from './pending-outbound.ts';
 import { ValidationProgress } from './progress.ts';
 import { RpcSplitting } from './rpc-splitting.ts';
+import { SavedBackoffs } from './saved-backoffs.ts';
 import { SeenMessages } from './seen-messages.ts';
 import { VerificationScheduler } from './verification-scheduler.ts';
 
 /** About 100 bytes each; two minutes at 8,000 messages per second. */
 const MAX_SEEN_IDS = 1_000_000;
 const CHECK_INTERVAL_MS = 1000;
+const SAVE_INTERVAL_MS = 5000;
 
 export interface GossipDependencies {
   readonly libp2p: TeranodeLibp2p;
@@ -34,6 +37,12 @@ export interface GossipDependencies {
   readonly clock: Clock;
   /** Called when a peer sent what no honest peer sends. */
   readonly penalize: (peerId: PeerId) => void;
+}
+
+export interface GossipFiles {
+  readonly topicNames: readonly string[];
+  /** Keeps the back-offs across restarts. */
+  readonly backoffFile: string | undefined;
 }
 
 export class Gossip {
@@ -46,10 +55,11 @@ export class Gossip {
   private readonly backpressure: OutboundBackpressure;
   /** Whether gossipsub shows which peers have a stream of ours. */
   private readonly seesStreams: boolean;
-  private loop: Repeating | undefined;
+  private readonly savedBackoffs: SavedBackoffs | undefined;
+  private readonly loops: Repeating[] = [];
 
   /** Before libp2p starts. Throws LIBRARY_INCOMPATIBLE when gossipsub lacks a part that is required. */
-  constructor({ libp2p, log, metrics, clock, penalize }: GossipDependencies) {
+  constructor({ libp2p, log, metrics, clock, penalize }: GossipDependencies, files: GossipFiles) {
     const { pubsub } = libp2p.services;
     const internals = new GossipInternals(pubsub, log);
     const stages = stagesOf({ libp2p, log, metrics, clock, penalize }, internals);
@@ -67,30 +77,46 @@ export class Gossip {
         stages.backoffLimits,
       ],
       outgoing: [stages.pendingOutbound, stages.rpcSplitting],
-      opening: [stages.inboundStreams, stages.outboundStreams, stages.pendingOutbound],
+      opening: [stages.inboundStreams, stages.outboundStreams, stages.pendingOutbound, stages.meshsub13],
     });
     this.log = log;
     this.outboundStreams = stages.outboundStreams;
     this.verifier = internals.supports('fastVerification') ? stages.verifier : 'libp2p';
     this.seesStreams = internals.supports('parallelStreams');
     this.progress = internals.supports('progress') ? stages.progress.progress : undefined;
+    const saved = { log, clock, backoffs: internals.backoffs };
+    const { backoffFile, topicNames } = files;
+    this.savedBackoffs = backoffFile === undefined ? undefined : new SavedBackoffs(saved, backoffFile, topicNames);
     this.backpressure = new OutboundBackpressure({ log, metrics }, () =>
       outboundGossip(libp2p.getConnections(), pubsub.protocols),
     );
   }
 
-  /** Once libp2p has started. */
-  start(): void {
-    const failed = (error: unknown) => this.log.warn({ err: error }, 'failed to check gossip streams');
-    const check = async () => {
-      this.backpressure.check();
-      if (this.seesStreams) await this.outboundStreams.reopenMissing();
-    };
-    this.loop = repeating(check, { firstMs: CHECK_INTERVAL_MS, nextMs: () => CHECK_INTERVAL_MS }, failed);
+  /** Before libp2p starts. */
+  async load(): Promise<void> {
+    await this.savedBackoffs?.load();
   }
 
-  stop(): void {
-    this.loop?.stop();
+  /** Once libp2p has started. */
+  start(): void {
+    const { log, backpressure, outboundStreams, seesStreams, savedBackoffs } = this;
+    const every = (ms: number, task: () => Promise<void>, failure: string) => {
+      const failed = (error: unknown) => log.warn({ err: error }, failure);
+      this.loops.push(repeating(task, { firstMs: ms, nextMs: () => ms }, failed));
+    };
+    const check = async () => {
+      backpressure.check();
+      if (seesStreams) await outboundStreams.reopenMissing();
+    };
+    every(CHECK_INTERVAL_MS, check, 'failed to check gossip streams');
+    if (savedBackoffs !== undefined)
+      every(SAVE_INTERVAL_MS, () => savedBackoffs.save(), 'failed to save gossip back-offs');
+  }
+
+  /** Before libp2p stops. */
+  async stop(): Promise<void> {
+    for (const loop of this.loops) loop.stop();
+    if (this.loops.length > 0) await this.savedBackoffs?.save();
   }
 }
 
@@ -134,6 +160,7 @@ function stagesOf({ libp2p, metrics, clock, penalize }: GossipDependencies, inte
       meshSize: MESH_SIZE,
     }),
     rpcSplitting: new RpcSplitting(internals.pendingIHaves),
+    meshsub13: new Meshsub13(),
     outboundStreams: new OutboundStreams({
       clock,
       metrics,

@@ -6,7 +6,7 @@ import type { GossipsubParts, Stage } from './parts.ts';
 import type { SeenMessages } from './seen-messages.ts';
 
 /** Sixty times what Go asks for. */
-const MAX_BACKOFF_MS = 3_600_000;
+export const MAX_BACKOFF_MS = 3_600_000;
 /**
  * Per topic, many times the number of connected peers. Beyond it the oldest is forgotten: that peer is grafted too
  * early at worst.

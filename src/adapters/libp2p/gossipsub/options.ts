@@ -66,17 +66,22 @@ function latin1(bytes: Uint8Array): string {
 
 /**
  * `topicNames`: the topics we join. As in Go, messages and subscriptions of other topics are dropped before they cost
- * verification or memory.
+ * verification or memory. `floodsub`: whether it is offered to peers that speak nothing newer.
  */
-export function gossipOptions(topicNames: readonly string[]): Partial<GossipsubOpts> {
+export function gossipOptions(
+  topicNames: readonly string[],
+  { floodsub }: { readonly floodsub: boolean } = { floodsub: false },
+): Partial<GossipsubOpts> {
   return {
     allowedTopics: [...topicNames],
     metricsTopicStrToLabel: new Map(topicNames.map((name) => [name, name])),
     ...GO_MESH,
     globalSignaturePolicy: 'StrictSign',
     emitSelf: false,
+    // No peers are named in a PRUNE. Those that others name are never dialled: that needs a score of 10, and all are 0.
+    doPX: false,
     allowPublishToZeroTopicPeers: true,
-    fallbackToFloodsub: false,
+    fallbackToFloodsub: floodsub,
     msgIdFn: messageIdOf,
     msgIdToStrFn: latin1,
     // Known before the signature is verified, so that a duplicate costs no verification; only verified messages enter

@@ -190,6 +190,10 @@ export const FEATURES = {
     needs: ['createInboundStream', 'handlePeerReadStreamError'],
     lost: 'streams that a peer replaced stay open, and peers that flood are read on',
   },
+  meshsub13: {
+    needs: ['createOutboundStream'],
+    lost: 'peers that speak meshsub 1.3 get neither back-offs nor notices of messages that this node has',
+  },
   meshPeers: { needs: ['getMeshPeers'], lost: 'mesh peers are neither shown nor spared when connections are trimmed' },
 } as const satisfies Record<string, { readonly needs: readonly GossipsubPart[]; readonly lost: string }>;
 

@@ -11,25 +11,27 @@ const RESULTS = {
   reject: TopicValidatorResult.Reject,
 } as const satisfies Record<ValidationDecision, TopicValidatorResult>;
 
+export interface TopicValidatorDependencies {
+  readonly handlers: ReadonlyMap<string, TopicHandler>;
+  readonly traffic: Traffic;
+  readonly ownId: PeerId;
+  /** Called for each message that is forwarded. */
+  readonly accepted: (author: PeerId, receivedFrom: PeerId) => void;
+}
+
 /** Messages of a topic without a handler are forwarded unread, as Go forwards rejected transactions. */
 export function topicValidator(
   topic: string,
-  handlers: ReadonlyMap<string, TopicHandler>,
-  traffic: Traffic,
-  ownId: PeerId,
+  { handlers, traffic, ownId, accepted }: TopicValidatorDependencies,
 ): TopicValidatorFn {
-  return (receivedFrom, message) => {
+  return (propagationSource, message) => {
     traffic.received(message.data.byteLength);
-    const handler = handlers.get(topic);
-    if (handler === undefined) return TopicValidatorResult.Accept;
     if (message.type !== 'signed') return TopicValidatorResult.Reject;
-    const decision = handler({
-      topic,
-      bytes: message.data,
-      author: peerIdText(message.from),
-      receivedFrom: receivedFrom === undefined ? ownId : peerIdText(receivedFrom),
-      seqno: message.sequenceNumber,
-    });
+    const author = peerIdText(message.from);
+    const receivedFrom = propagationSource === undefined ? ownId : peerIdText(propagationSource);
+    const { data: bytes, sequenceNumber: seqno } = message;
+    const decision = handlers.get(topic)?.({ topic, bytes, author, receivedFrom, seqno }) ?? 'accept';
+    if (decision === 'accept') accepted(author, receivedFrom);
     return RESULTS[decision];
   };
 }

@@ -6,13 +6,14 @@ import type { Clock } from '../../../ports/clock.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import { SOCKET_PATCH } from './connection-socket.ts';
+import { IDENTIFY_PATCH, setProtocolVersion } from './identify.ts';
 import { boundDht, DHT_PATCH } from './kad-dht.ts';
 import { boundPeerStore, PEER_STORE_PATCH } from './peer-store.ts';
 import type { Patch, PatchReport } from './report.ts';
 import { YAMUX_PATCH } from './yamux.ts';
 
 /** Every patch outside of gossipsub's own folder. */
-export const PATCHES: readonly Patch[] = [PEER_STORE_PATCH, DHT_PATCH, YAMUX_PATCH, SOCKET_PATCH];
+export const PATCHES: readonly Patch[] = [PEER_STORE_PATCH, DHT_PATCH, YAMUX_PATCH, SOCKET_PATCH, IDENTIFY_PATCH];
 
 export interface PatchDependencies {
   readonly metrics: Metrics;
@@ -20,8 +21,14 @@ export interface PatchDependencies {
   readonly report: PatchReport;
 }
 
-/** Patches a node that is built and not started. Never throws. */
-export function applyPatches(libp2p: Pick<TeranodeLibp2p, 'peerStore' | 'services'>, deps: PatchDependencies): void {
+/** Patches a node that is built and not started. Never throws. `protocolVersion`: that of the options. */
+export function applyPatches(
+  libp2p: Pick<TeranodeLibp2p, 'peerStore' | 'services'>,
+  deps: PatchDependencies,
+  protocolVersion: string | undefined,
+): void {
+  const { services } = libp2p;
   boundPeerStore(libp2p, deps);
-  boundDht(libp2p.services.dht, deps);
+  if (services.dht !== undefined) boundDht(services.dht, deps);
+  if (protocolVersion !== undefined) setProtocolVersion(services, protocolVersion, deps.report);
 }

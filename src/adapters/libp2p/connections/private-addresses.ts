@@ -1,0 +1,39 @@
+// Private addresses, which a node on a public network neither dials nor accepts: other peers name them for machines of
+// their own site, or to have this node open connections within its site. What the operator listed is excepted.
+import { multiaddr } from '@multiformats/multiaddr';
+import ipaddr from 'ipaddr.js';
+import { LRUCache } from 'lru-cache';
+import { isPrivateIp, socketIp } from '../addresses.ts';
+
+/** Of listed names; operators list a handful. */
+const MAX_RESOLVED_IPS = 1000;
+
+export class PrivateAddresses {
+  private readonly ips = new Set<string>();
+  private readonly names = new Set<string>();
+  /** Where listed names are. */
+  private readonly resolvedIps = new LRUCache<string, true>({ max: MAX_RESOLVED_IPS });
+
+  /** `listed`: multiaddrs of static and bootstrap peers. */
+  constructor(listed: readonly string[]) {
+    for (const address of listed.map((text) => multiaddr(text))) {
+      const ip = socketIp(address);
+      const name = address.getComponents()[0]?.value;
+      if (ip !== undefined) this.ips.add(canonical(ip));
+      else if (name !== undefined) this.names.add(name);
+    }
+  }
+
+  /** `name`: the name that was resolved to the IP, if any. */
+  refuses(ip: string, name?: string): boolean {
+    if (!isPrivateIp(ip)) return false;
+    const text = canonical(ip);
+    if (name !== undefined && this.names.has(name)) this.resolvedIps.set(text, true);
+    return !this.ips.has(text) && !this.resolvedIps.has(text);
+  }
+}
+
+/** IPv4 also for an IPv4 address in the form of IPv6. */
+function canonical(ip: string): string {
+  return ipaddr.process(ip).toString();
+}

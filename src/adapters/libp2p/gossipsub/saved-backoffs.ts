@@ -1,0 +1,100 @@
+// The back-offs of gossipsub across restarts. Who pruned us, or was pruned by us, remembers for a minute that we must not
+// GRAFT again, and whoever scores its peers counts every GRAFT that comes too early: after a restart within that minute,
+// one for each topic. gossipsub keeps its back-offs in memory only.
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import type { Clock } from '../../../ports/clock.ts';
+import type { Logger } from '../../../ports/log.ts';
+import { MAX_BACKOFF_MS } from './memory.ts';
+import type { GossipsubParts } from './parts.ts';
+
+/** Of all topics: more than a node has neighbours. The ones that end last are kept. */
+const MAX_SAVED = 2000;
+const MAX_FILE_BYTES = 1024 * 1024;
+const fileSchema = z.object({
+  version: z.literal(1),
+  backoffs: z.array(z.tuple([z.string(), z.string(), z.number()])).max(MAX_SAVED),
+});
+
+/** Topic, peer, end in Unix ms. */
+type Backoff = [string, string, number];
+
+export interface SavedBackoffsDependencies {
+  readonly log: Logger;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly backoffs: GossipsubParts['backoff'];
+}
+
+export class SavedBackoffs {
+  private readonly deps: SavedBackoffsDependencies;
+  private readonly file: string;
+  private readonly topicNames: ReadonlySet<string>;
+  private saved = '';
+  private writing: Promise<void> = Promise.resolve();
+
+  constructor(deps: SavedBackoffsDependencies, file: string, topicNames: readonly string[]) {
+    this.deps = deps;
+    this.file = file;
+    this.topicNames = new Set(topicNames);
+  }
+
+  /** Before gossipsub starts. A file that cannot be read is logged and ignored. */
+  async load(): Promise<void> {
+    const { backoffs, clock, log } = this.deps;
+    const map = backoffs as Map<string, Map<string, number>>;
+    const nowMs = clock.now();
+    try {
+      for (const [topic, peerId, untilMs] of await this.read()) {
+        if (untilMs <= nowMs || untilMs > nowMs + MAX_BACKOFF_MS || !this.topicNames.has(topic)) continue;
+        const peers = map.get(topic) ?? new Map();
+        map.set(topic, peers.set(peerId, untilMs));
+      }
+    } catch (error) {
+      log.warn({ file: this.file, err: error }, 'failed to read gossip back-offs');
+    }
+  }
+
+  /** Writes the file as a whole and swaps it in, if something changed. Failures are logged. */
+  save(): Promise<void> {
+    this.writing = this.writing.then(() => this.write(this.text()));
+    return this.writing;
+  }
+
+  private async write(text: string): Promise<void> {
+    if (text === this.saved) return;
+    const next = `${this.file}.new`;
+    try {
+      await mkdir(dirname(this.file), { recursive: true });
+      await writeFile(next, text, { mode: 0o600 });
+      await rename(next, this.file);
+      this.saved = text;
+    } catch (error) {
+      this.deps.log.warn({ file: this.file, err: error }, 'failed to write gossip back-offs');
+    }
+  }
+
+  private async read(): Promise<readonly Backoff[]> {
+    let text: Buffer;
+    try {
+      text = await readFile(this.file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+    if (text.length > MAX_FILE_BYTES) throw new Error(`the file has ${text.length} bytes, at most ${MAX_FILE_BYTES}`);
+    return fileSchema.parse(JSON.parse(text.toString('utf8'))).backoffs;
+  }
+
+  private text(): string {
+    const nowMs = this.deps.clock.now();
+    const all = [...this.deps.backoffs].flatMap(([topic, peers]) =>
+      [...peers].map(([peerId, untilMs]): Backoff => [topic, peerId, untilMs]),
+    );
+    const kept = all
+      .filter(([, , untilMs]) => untilMs > nowMs)
+      .sort(([, , a], [, , b]) => b - a)
+      .slice(0, MAX_SAVED);
+    return `${JSON.stringify({ version: 1, backoffs: kept })}\n`;
+  }
+}
