@@ -130,7 +130,8 @@ export class FakeAdminApi implements AdminApi {
   async resetReputation(peerId: string | undefined): Promise<number> {
     this.note('resetReputation', peerId);
     await this.gate;
-    return peerId === undefined ? this.known.length : Number(this.knownPeer(peerId) !== undefined);
+    const id = peerId === undefined ? undefined : peerIdInput(peerId);
+    return this.known.filter((each) => id === undefined || each.id === id).length;
   }
 
   explain(text: string): Explanation {
