@@ -51,6 +51,11 @@ export interface GoBusOptions {
   readonly topics?: readonly string[];
   /** Count what is received, keep nothing. */
   readonly discard?: boolean;
+  /**
+   * Messages that may wait in each queue of gossip, beyond which it drops them; default 4,096. 0 leaves the library its 32,
+   * as every node has, which overflow on a busy machine.
+   */
+  readonly queues?: number;
 }
 
 export interface BusReceived {
@@ -224,8 +229,8 @@ export async function startBusProgram(
 }
 
 /**
- * A node of today as far as its wire goes. It sees its own malformed senders, drops messages when its queues are full (32
- * and 100), and keeps 25 to 35 connections, as every node does.
+ * A node of today as far as its wire goes: what Teranode's own client library does by itself. It keeps 25 to 35 connections
+ * and dials its bootstrap peers again, as every node does.
  */
 export class GoBus extends BusPeer {
   static async start(options: GoBusOptions = {}): Promise<GoBus> {
@@ -233,6 +238,7 @@ export class GoBus extends BusPeer {
       name: 'bus',
       network: 'mainnet',
       dhtMode: 'off',
+      queues: 4096,
       bootstrapPeers: [DEAD_BOOTSTRAP],
       peerCacheFile: join(temporaryFolder('go-bus'), 'p2p_peers.json'),
       ...options,

@@ -1,20 +1,10 @@
 // Builds and drives the Go test peer (test/interop/go-peer). The binary is cached by the hash of its sources.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
-import { endWithTests } from './cleanup.ts';
-import { collectLines } from './json-lines.ts';
-import { REPO } from './repo.ts';
-import { requireTool } from './tools.ts';
+import { GoProgram, goBinary } from './go-program.ts';
 
-const SOURCES = join(REPO, 'test/interop/go-peer');
-const CACHE = join(REPO, '.cache/go-peer');
 /**
  * On a busy machine 32 would be too few, and what the peer itself drops says nothing of who is between it and another.
  */
 const QUEUES = { outboundQueue: 4096, validateQueue: 4096 };
-const ANSWER_DEADLINE_MS = 60_000;
 
 export interface GoPeerOptions {
   readonly listen?: readonly string[];
@@ -88,59 +78,39 @@ export interface GoStats {
   readonly p99Ms: number;
 }
 
-/** Path of the built binary; builds it when its sources changed. Throws when a tool is missing. */
+/** Path of the built binary; builds it when its sources changed. Throws when Go is missing. */
 export function goPeerBinary(): string {
-  const hash = createHash('sha256');
-  for (const name of readdirSync(SOURCES).sort()) hash.update(name).update(readFileSync(join(SOURCES, name)));
-  const binary = join(CACHE, hash.digest('hex').slice(0, 16));
-  if (existsSync(binary)) return binary;
-  requireTool('go', ['version'], 'Go 1.24 or newer');
-  mkdirSync(CACHE, { recursive: true });
-  const fresh = `${binary}.${process.pid}`;
-  execFileSync('go', ['build', '-o', fresh, '.'], {
-    cwd: SOURCES,
-    stdio: ['ignore', 'ignore', 'inherit'],
-    timeout: 600_000,
-  });
-  renameSync(fresh, binary);
-  return binary;
+  return goBinary('go-peer', 'Go 1.24 or newer');
 }
 
 export class GoPeer {
   readonly peerId: string;
   /** Full multiaddrs. */
   readonly addresses: readonly string[];
-  private readonly send: <T>(cmd: string, args?: unknown) => Promise<T>;
-  private readonly child: ChildProcess;
+  private readonly program: GoProgram;
 
-  private constructor(child: ChildProcess, send: GoPeer['send'], info: { peerId: string; addresses: string[] }) {
-    this.child = child;
-    this.send = send;
+  private constructor(program: GoProgram, info: { peerId: string; addresses: string[] }) {
+    this.program = program;
     this.peerId = info.peerId;
     this.addresses = info.addresses;
   }
 
   static async start(options: GoPeerOptions): Promise<GoPeer> {
-    const child = spawn(goPeerBinary(), [], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, GOMAXPROCS: '2' },
-    });
-    endWithTests(child);
-    const send = commandChannel(child);
-    await send('init', { ...QUEUES, ...options });
-    return new GoPeer(child, send, await send('info'));
+    const program = new GoProgram(goPeerBinary());
+    await program.send('init', { ...QUEUES, ...options });
+    return new GoPeer(program, await program.send('info'));
   }
 
   connect(address: string): Promise<unknown> {
-    return this.send('connect', { address });
+    return this.program.send('connect', { address });
   }
 
   disconnect(peerId: string): Promise<unknown> {
-    return this.send('disconnect', { peerId });
+    return this.program.send('disconnect', { peerId });
   }
 
   connections(): Promise<GoConnection[]> {
-    return this.send('peers');
+    return this.program.send('peers');
   }
 
   async isConnectedTo(peerId: string): Promise<boolean> {
@@ -148,16 +118,16 @@ export class GoPeer {
   }
 
   mesh(): Promise<GoMesh> {
-    return this.send('mesh');
+    return this.program.send('mesh');
   }
 
   publish(topic: string, data: Uint8Array | string): Promise<unknown> {
-    return this.send('publish', { topic, data: Buffer.from(data).toString('base64') });
+    return this.program.send('publish', { topic, data: Buffer.from(data).toString('base64') });
   }
 
   /** In the background; see `publishStatus`. */
   publishMany(job: { topic: string; file?: string; subtrees?: number; ratePerSecond: number }): Promise<unknown> {
-    return this.send('publishMany', job);
+    return this.program.send('publishMany', job);
   }
 
   /**
@@ -165,7 +135,7 @@ export class GoPeer {
    * See `publishStatus`.
    */
   publishAs(job: { topic: string; template: string; count: number; ratePerSecond: number }): Promise<string[]> {
-    return this.send('publishAs', job);
+    return this.program.send('publishAs', job);
   }
 
   /**
@@ -180,7 +150,7 @@ export class GoPeer {
     kind: 'unknown_field' | 'wide_tag' | 'high_s' | 'many_in_one';
     count: number;
   }): Promise<string> {
-    return this.send('publishRaw', job);
+    return this.program.send('publishRaw', job);
   }
 
   /**
@@ -188,17 +158,17 @@ export class GoPeer {
    * many.
    */
   resetGossip(peerId: string): Promise<number> {
-    return this.send('resetGossip', { peerId });
+    return this.program.send('resetGossip', { peerId });
   }
 
   /** So many hosts of their own connect, say that they speak gossip, and never answer on a stream of it. */
   silentGossip(job: { address: string; count: number }): Promise<number> {
-    return this.send('silentGossip', job);
+    return this.program.send('silentGossip', job);
   }
 
   /** So many hosts of their own connect, ask to be in the mesh of a topic, and read nothing of what they are sent. */
   deafGossip(job: { address: string; topic: string; count: number }): Promise<number> {
-    return this.send('deafGossip', job);
+    return this.program.send('deafGossip', job);
   }
 
   /**
@@ -214,7 +184,7 @@ export class GoPeer {
     seconds?: number;
     streams?: number;
   }): Promise<{ written: number; error?: string }> {
-    return this.send('flood', job);
+    return this.program.send('flood', job);
   }
 
   /**
@@ -222,49 +192,52 @@ export class GoPeer {
    * its own there.
    */
   crowd(job: { address: string; count: number; from?: string }): Promise<number> {
-    return this.send('crowd', job);
+    return this.program.send('crowd', job);
   }
 
   /** Registers as provider with a neighbour, so many times, each with so many addresses that are none. */
   manyAddresses(job: { peerId: string; protocol: string; addresses: number; times: number }): Promise<unknown> {
-    return this.send('manyAddresses', job);
+    return this.program.send('manyAddresses', job);
   }
 
   publishStatus(): Promise<{ running: number; published: number; failed: number }> {
-    return this.send('publishStatus');
+    return this.program.send('publishStatus');
   }
 
   async received(topic: string): Promise<GoReceived[]> {
-    const all = await this.send<{ topic: string; data: string; author: string; neighbour: string }[]>('received', {
-      topic,
-    });
+    const all = await this.program.send<{ topic: string; data: string; author: string; neighbour: string }[]>(
+      'received',
+      {
+        topic,
+      },
+    );
     return all.map((each) => ({ ...each, data: Buffer.from(each.data, 'base64') }));
   }
 
   /** Messages received by topic; cheap. */
   counts(): Promise<Readonly<Record<string, number>>> {
-    return this.send('receivedCounts');
+    return this.program.send('receivedCounts');
   }
 
   stats(): Promise<GoStats> {
-    return this.send('receivedStats');
+    return this.program.send('receivedStats');
   }
 
   /** Resets the latencies of `stats`. */
   forgetLatencies(): Promise<unknown> {
-    return this.send('forgetLatencies');
+    return this.program.send('forgetLatencies');
   }
 
   clearReceived(): Promise<unknown> {
-    return this.send('clearReceived');
+    return this.program.send('clearReceived');
   }
 
   rusage(): Promise<{ cpuMicros: number; maxRssBytes: number; rssBytes: number }> {
-    return this.send('rusage');
+    return this.program.send('rusage');
   }
 
   async streams(): Promise<{ peerId: string; data: Buffer; error?: string }[]> {
-    const all = await this.send<{ peerId: string; data: string; error?: string }[]>('streams');
+    const all = await this.program.send<{ peerId: string; data: string; error?: string }[]>('streams');
     return all.map((each) => ({ ...each, data: Buffer.from(each.data, 'base64') }));
   }
 
@@ -276,94 +249,43 @@ export class GoPeer {
     keepOpen?: boolean;
     repeat?: number;
   }): Promise<{ written: number; writeError: string; readError: string; ms: number }> {
-    return this.send('streamSend', { ...stream, data: Buffer.from(stream.data).toString('base64') });
+    return this.program.send('streamSend', { ...stream, data: Buffer.from(stream.data).toString('base64') });
   }
 
   /**
    * From now on it takes part in the handshake as the Teranode server does; who is connected already gets no version.
    */
   handshake(handshake: GoHandshake): Promise<unknown> {
-    return this.send('handshake', handshake);
+    return this.program.send('handshake', handshake);
   }
 
   dhtProvide(key: string): Promise<unknown> {
-    return this.send('dhtProvide', { key });
+    return this.program.send('dhtProvide', { key });
   }
 
   dhtFind(key: string): Promise<string[]> {
-    return this.send('dhtFind', { key });
+    return this.program.send('dhtFind', { key });
   }
 
   /** Advertises and looks for peers as the network's nodes do. */
   rendezvous(): Promise<unknown> {
-    return this.send('rendezvous');
+    return this.program.send('rendezvous');
   }
 
   relayReserve(address: string): Promise<unknown> {
-    return this.send('relayReserve', { address });
+    return this.program.send('relayReserve', { address });
   }
 
   /** From now on it neither reads nor answers, and its connections stay open. */
   freeze(): void {
-    this.child.kill('SIGSTOP');
+    this.program.freeze();
   }
 
   thaw(): void {
-    this.child.kill('SIGCONT');
+    this.program.thaw();
   }
 
-  async stop(): Promise<void> {
-    if (this.child.exitCode !== null) return;
-    this.thaw();
-    const exited = new Promise((resolve) => this.child.once('exit', resolve));
-    this.child.stdin?.end();
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), 3000);
-    await exited;
-    clearTimeout(timer);
+  stop(): Promise<void> {
+    return this.program.stop();
   }
-}
-
-function commandChannel(child: ChildProcess): GoPeer['send'] {
-  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
-  let errors = '';
-  child.stderr?.on('data', (chunk: Buffer) => {
-    errors = (errors + chunk.toString()).slice(-4000);
-  });
-  let ended: Error | undefined;
-  child.once('exit', (code) => {
-    ended = new Error(`Go peer ended (${code}): ${errors}`);
-    for (const { reject } of waiting.values()) reject(ended);
-    waiting.clear();
-  });
-  if (child.stdout === null) throw new Error('no stdout');
-  collectLines(child.stdout, (line) => {
-    const each = waiting.get(Number(line.id));
-    waiting.delete(Number(line.id));
-    if (line.ok === true) each?.resolve(line.result);
-    else each?.reject(new Error(String(line.error)));
-  });
-  let lastId = 0;
-  return <T>(cmd: string, args: unknown = {}) => {
-    if (ended !== undefined) return Promise.reject(ended);
-    lastId += 1;
-    const id = lastId;
-    const answer = new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        waiting.delete(id);
-        reject(new Error(`Go peer gave no answer to ${cmd}`));
-      }, ANSWER_DEADLINE_MS);
-      waiting.set(id, {
-        resolve: (value) => {
-          clearTimeout(timer);
-          resolve(value as T);
-        },
-        reject: (error) => {
-          clearTimeout(timer);
-          reject(error);
-        },
-      });
-    });
-    child.stdin?.write(`${JSON.stringify({ id, cmd, args })}\n`);
-    return answer;
-  };
 }

@@ -6,8 +6,8 @@ import { BusPeer, type BusReceived, startBusProgram } from './go-bus.ts';
  * What the host drops itself says nothing about its neighbors, and the library's 32 are too few on a busy machine.
  */
 const QUEUES = { outboundQueue: 4096, validateQueue: 4096 };
-export const ADDRESS_PROTOCOL = '/p2p-msg-bus/peer-addr-request/1.0.0';
-export const ADDRESS_PROTOCOL_2 = '/p2p-msg-bus/peer-addr-request/1.1.0';
+export const ADDRESS_1_0 = '/p2p-msg-bus/peer-addr-request/1.0.0';
+export const ADDRESS_1_1 = '/p2p-msg-bus/peer-addr-request/1.1.0';
 
 export interface GoScoredOptions {
   /** Name in its envelopes; default `scored`. */
@@ -189,7 +189,7 @@ export class GoScored extends BusPeer {
     halfClose?: boolean;
     readOnce?: boolean;
   }): Promise<AddressAnswer> {
-    return this.program.send('requestAddresses', { protocols: [ADDRESS_PROTOCOL], ...request });
+    return this.program.send('requestAddresses', { protocols: [ADDRESS_1_0], ...request });
   }
 
   /**

@@ -3,10 +3,10 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { messageBus } from '../support/bus-network.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
-import { busTopics, DEAD_BOOTSTRAP, GoBus } from '../support/go-bus.ts';
+import { busTopics, GoBus } from '../support/go-bus.ts';
 import { GoGrpcClient, goGrpcBinary } from '../support/go-grpc.ts';
-import { PSK } from '../support/network.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -14,13 +14,8 @@ const KEY = 'a-key-of-this-test-only-44';
 const UNKNOWN_PEER = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
 const HASH = 'ab'.repeat(32);
 const SETTINGS = {
-  network: 'mainnet',
-  p2p_wire: 'both',
-  p2p_go_p2p_port: '0',
-  p2p_dht_use_private: 'true',
-  p2p_shared_key: PSK,
+  ...messageBus('mainnet'),
   p2p_dht_mode: 'off',
-  p2p_bootstrap_peers: DEAD_BOOTSTRAP,
   p2p_allow_private_datahubs: 'true',
   grpc_admin_api_key: KEY,
 };

@@ -83,7 +83,11 @@ export function afterEvent(history: PeerHistory, event: PeerEvent, times: EventT
     case 'catchup_malicious':
       return afterFailure({ ...history, malicious: history.malicious + 1 }, nowMs);
     case 'catchup_error':
-      return { ...history, lastCatchupError: cutText(event.message, MAX_ERROR_CHARS), lastCatchupErrorMs: nowMs };
+      return {
+        ...history,
+        lastCatchupError: firstCharacters(event.message, MAX_ERROR_CHARS),
+        lastCatchupErrorMs: nowMs,
+      };
     case 'failure':
       return afterFailure(history, nowMs);
     case 'valid_block': {
@@ -106,7 +110,7 @@ export function afterEvent(history: PeerHistory, event: PeerEvent, times: EventT
 }
 
 /** At most so many whole characters; halves of surrogate pairs become replacement characters. */
-export function cutText(text: string, maxChars: number): string {
+export function firstCharacters(text: string, maxChars: number): string {
   // A character has two code units at most.
   return [...text.slice(0, 2 * maxChars)].slice(0, maxChars).join('').toWellFormed();
 }

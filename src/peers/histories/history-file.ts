@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import type { PeerHistory, ValidatedProgress } from '../../domain/peer-history.ts';
 import { parseHash } from '../../wire/hash.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
-import { cutText, MAX_ERROR_CHARS } from './after-event.ts';
+import { firstCharacters, MAX_ERROR_CHARS } from './after-event.ts';
 import { clampedReputation } from './reputation.ts';
 
 /** 10,000 histories have about 6 MB. Files that are written stay below it, so that they can always be read. */
@@ -119,7 +119,7 @@ function storedHistory(entry: unknown, nowMs: number, maxPenaltyUntilMs: number)
       catchupAttempts: count('catchupAttempts'),
       catchupSuccesses: count('catchupSuccesses'),
       catchupFailures: count('catchupFailures'),
-      lastCatchupError: cutText(textOf(fields.lastCatchupError), MAX_ERROR_CHARS),
+      lastCatchupError: firstCharacters(textOf(fields.lastCatchupError), MAX_ERROR_CHARS),
       lastCatchupErrorMs: time('lastCatchupErrorMs'),
       blocksReceived: count('blocksReceived'),
       subtreesReceived: count('subtreesReceived'),

@@ -31,12 +31,14 @@ type busArgs struct {
 	ProtocolVersion string   `json:"protocolVersion"` // default: the network's
 	PeerCacheFile   string   `json:"peerCacheFile"`   // none: no cache
 	Discard         bool     `json:"discard"`         // count what is received, keep nothing
+	Queues          int      `json:"queues"`          // 0: the library's own
 }
 
 // busClient is what mode bus has besides a node.
 type busClient struct {
 	client bus.Client
-	topics []string
+	topics []string // of the network
+	queues int
 	muted  *mutedLog
 }
 
@@ -68,12 +70,14 @@ func newBus(raw json.RawMessage) (*node, error) {
 		return nil, err
 	}
 	n := &node{handlers: busHandlers, inbox: newInbox(args.Discard), jobs: &publishJobs{}, publish: client.Publish}
-	n.bus = &busClient{client: client, topics: topicsOf(args.Network), muted: muted}
+	n.bus = &busClient{client: client, topics: topicsOf(args.Network), queues: args.Queues, muted: muted}
 	if n.host, err = field[host.Host](client, "host"); err != nil {
 		return nil, err
 	}
-	n.pubsub, err = field[*pubsub.PubSub](client, "pubsub")
-	return n, err
+	if n.pubsub, err = field[*pubsub.PubSub](client, "pubsub"); err != nil || args.Queues == 0 {
+		return n, err
+	}
+	return n, widenQueues(n.pubsub, args.Queues)
 }
 
 func busConfig(args busArgs) (bus.Config, error) {
@@ -170,15 +174,27 @@ func handleSubscribe(ctx context.Context, n *node, raw json.RawMessage) (any, er
 			}
 		}()
 	}
+	if err := n.awaitJoined(ctx, args.Topics); err != nil || n.bus.queues == 0 {
+		return args.Topics, err
+	}
+	for _, topic := range args.Topics {
+		if err := widenSubscription(n.pubsub, topic, n.host.ID(), n.bus.queues); err != nil {
+			return nil, err
+		}
+	}
+	return args.Topics, nil
+}
+
+func (n *node) awaitJoined(ctx context.Context, topics []string) error {
 	ctx, cancel := context.WithTimeout(ctx, loopTimeout)
 	defer cancel()
 	for ; ; time.Sleep(time.Millisecond) {
 		joined := n.pubsub.GetTopics()
-		if !slices.ContainsFunc(args.Topics, func(topic string) bool { return !slices.Contains(joined, topic) }) {
-			return args.Topics, nil
+		if !slices.ContainsFunc(topics, func(topic string) bool { return !slices.Contains(joined, topic) }) {
+			return nil
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("joined only %v", joined)
+			return fmt.Errorf("joined only %v", joined)
 		}
 	}
 }

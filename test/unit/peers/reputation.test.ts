@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { PeerHistory } from '../../../src/domain/peer-history.ts';
-import { cutText, newHistory } from '../../../src/peers/histories/after-event.ts';
+import { firstCharacters, newHistory } from '../../../src/peers/histories/after-event.ts';
 import {
   averageAfter,
   clampedReputation,
@@ -122,5 +122,5 @@ test.each([
   [`${'x'.repeat(511)}😀😀`, `${'x'.repeat(511)}😀`],
   ['broken \ud83d half', 'broken \ufffd half'],
 ])('texts are cut to 512 whole characters (case %#)', (given, expected) => {
-  expect(cutText(given, 512)).toBe(expected);
+  expect(firstCharacters(given, 512)).toBe(expected);
 });
