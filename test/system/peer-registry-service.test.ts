@@ -16,6 +16,7 @@ const topics = busTopics('regtest');
 const UNREACHABLE = ['/ip4/127.0.0.1/tcp/1'];
 /** Our server reads the list of banned peers every 30 s. */
 const LISTED = { timeoutMs: 60_000 };
+const SOMEBODY = '12D3KooWDsRPXvXXUJoK3MpZL5ENQsHarF8Rk6J96CFet6uJGxvu';
 const HASH = 'ab'.repeat(32);
 
 const running: { stop(): Promise<unknown> }[] = [];
@@ -59,9 +60,9 @@ async function bus(server: ServerProcess, name: string): Promise<GoBus> {
   return peer;
 }
 
-/** A violation of the protocol, 20 points. */
+/** Speaks in the name of another peer: a violation of the protocol, 20 points. */
 async function offend(peer: GoBus): Promise<void> {
-  await peer.publish(topics.subtree, { ...busSubtree(peer.peerId), DataHubURL: 'javascript:alert(1)' });
+  await peer.publish(topics.subtree, busSubtree(SOMEBODY));
 }
 
 async function shown(services: ReferenceServiceProcess, peerId: string): Promise<Record<string, unknown>> {
