@@ -304,7 +304,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   ];
 }
 
-/** The registry of the blockchain service is asked before the bans start, and told what is left beside their stop. */
+/** The peer registry is asked before the bans start, and gets what still waits while they stop. */
 function bansWithKeeper({ bans, keeper, registration }: Rooms): Pick<Part, 'start' | 'stop'> {
   return {
     start: async (signal) => {

@@ -1,7 +1,7 @@
-// The peer registry of the blockchain service, where the settings name that service and it may have one: who keeps the
-// histories and scores of peers, and what it is told about them.
+// The peer registry of the blockchain service, where the settings name that service and it may have one: it keeps the
+// histories and scores of peers, and peers are reported to it.
 import { PeerRegistration } from '../adapters/services/peer-registration.ts';
-import { PeerRegistry as ServiceRegistry } from '../adapters/services/peer-registry.ts';
+import { ServicePeerRegistry } from '../adapters/services/peer-registry.ts';
 import { RegistryHistories } from '../adapters/services/peer-registry-histories.ts';
 import { RegistryScores } from '../adapters/services/peer-registry-scores.ts';
 import type { ServiceDependencies } from '../adapters/services/service-channel.ts';
@@ -14,9 +14,9 @@ import type { Core } from './core.ts';
 import { serviceOptions } from './create-services.ts';
 import type { Nodes } from './nodes.ts';
 
-/** Where the histories and scores of peers are kept; every member but `health` is for a service that is asked. */
+/** Where the histories and scores of peers are kept; `service` and `authority` are undefined where no service is asked. */
 export interface PeerKeeper {
-  readonly service: ServiceRegistry | undefined;
+  readonly service: ServicePeerRegistry | undefined;
   readonly authority: ScoreAuthority | undefined;
   /** Who keeps them now; never a failure. */
   health(): ProbeResult;
@@ -35,7 +35,7 @@ export function createPeerKeeper(
   const address = settings.blockchain_grpcAddress;
   if (!usesPeerRegistry || address === undefined)
     return { service: undefined, authority: undefined, health: () => ({ ok: true, details: 'this node' }) };
-  const service = new ServiceRegistry(deps, serviceOptions(settings, 'blockchain', address));
+  const service = new ServicePeerRegistry(deps, serviceOptions(settings, 'blockchain', address));
   const authority = new RegistryScores({ registry: service });
   return { service, authority, health: () => service.health() };
 }
@@ -57,7 +57,7 @@ export interface RegistrationDependencies extends Core {
   readonly nodes: Pick<Nodes, 'currentlyConnectedPeers'>;
 }
 
-/** undefined where no service is told. */
+/** undefined where no service is asked. */
 export function createRegistration(
   settings: Settings,
   deps: RegistrationDependencies,

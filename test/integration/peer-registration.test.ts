@@ -1,4 +1,4 @@
-// What the peer registry of the blockchain service is told about peers, against the reference service in a process of
+// What is reported about peers to the peer registry of the blockchain service, against the reference service in a process of
 // its own.
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type KnownPeer, PeerRegistration } from '../../src/adapters/services/peer-registration.ts';
@@ -51,7 +51,7 @@ async function callsAbout(service: ReferenceServiceProcess, peerId: PeerId, meth
   );
 }
 
-/** A peer that is told about after all others of the same interval. */
+/** Adds a peer that is reported after all others of the same interval. */
 async function awaitIntervalAfter(service: ReferenceServiceProcess, peers: KnownPeer[]): Promise<void> {
   const last = peer(1000 + peers.length);
   peers.push(known(last));
@@ -92,20 +92,20 @@ describe('registration', () => {
     expect(await callsAbout(service, id, 'UpdateConnectionState')).toHaveLength(1);
   });
 
-  test('the time of its last message is told every ten seconds at most', async () => {
+  test('the time of the last message is reported every ten seconds at most', async () => {
     const id = peer(2);
     const peers = [known(id, { lastMessageMs: 1 })];
     const { clock } = await registering(service, peers);
-    const told = () => callsAbout(service, id, 'UpdateLastMessageTime');
-    await eventually(async () => expect(await told()).toHaveLength(1));
+    const reported = () => callsAbout(service, id, 'UpdateLastMessageTime');
+    await eventually(async () => expect(await reported()).toHaveLength(1));
     peers[0] = known(id, { lastMessageMs: 2 });
     await awaitIntervalAfter(service, peers);
-    expect(await told()).toHaveLength(1);
+    expect(await reported()).toHaveLength(1);
     clock.advance(10_000);
-    await eventually(async () => expect(await told()).toHaveLength(2));
+    await eventually(async () => expect(await reported()).toHaveLength(2));
   });
 
-  test('a peer that disconnects is told, and at a stop every peer that is connected', async () => {
+  test('a peer that disconnects is reported, and at a stop every peer that is connected', async () => {
     const [gone, stays, author] = [peer(3), peer(4), peer(5)];
     const peers = [known(gone), known(stays), known(author, { isConnected: false, height: 3 })];
     const { registration } = await registering(service, peers);
@@ -137,7 +137,7 @@ describe('registration', () => {
 });
 
 describe('registration after an outage', () => {
-  test('a service that is back is told everything again, and who left meanwhile', async () => {
+  test('a service that is back gets all peers again, and those that disconnected meanwhile', async () => {
     const service = await ReferenceServiceProcess.start({ hasPeerRegistry: true });
     onTestFinished(() => service.stop());
     const [gone, stays, fresh] = [peer(1), peer(2), peer(3)];
@@ -156,7 +156,7 @@ describe('registration after an outage', () => {
     expect(await callsAbout(service, stays, 'RegisterPeer')).toHaveLength(1);
   });
 
-  test('peers that an earlier run left behind as connected are told to be disconnected', async () => {
+  test('peers that an earlier run left behind as connected are reported as disconnected', async () => {
     const service = await ReferenceServiceProcess.start({ hasPeerRegistry: true });
     onTestFinished(() => service.stop());
     const left = peer(1);

@@ -58,7 +58,7 @@ describe('who keeps the histories', () => {
 
   test('this node keeps them where the service has no peer registry, and the service as soon as it has one', async () => {
     const service = await startService(false);
-    const { histories, registry, own } = await startHistories(service.address);
+    const { histories, registry, own } = await startHistories(service.address, { times: { askAgainMs: 600_000 } });
     expect(histories.keptBy()).toBe('this node');
     expect(registry.health()).toEqual({
       ok: true,

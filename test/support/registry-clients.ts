@@ -1,6 +1,6 @@
 // Clients of the reference service's peer registry for tests, stopped after each test.
 import { onTestFinished } from 'vitest';
-import { PeerRegistry, type PeerRegistryTimes } from '../../src/adapters/services/peer-registry.ts';
+import { type PeerRegistryTimes, ServicePeerRegistry } from '../../src/adapters/services/peer-registry.ts';
 import { RegistryHistories } from '../../src/adapters/services/peer-registry-histories.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import type { PeerHistories } from '../../src/ports/peer-histories.ts';
@@ -13,7 +13,7 @@ export const PENALTY_MS = 3_600_000;
 
 export async function startRegistry(address: string, times: Partial<PeerRegistryTimes> = {}) {
   const parts = freshParts();
-  const registry = new PeerRegistry(parts, { ...QUICK, address }, { ...TIMES, ...times });
+  const registry = new ServicePeerRegistry(parts, { ...QUICK, address }, { ...TIMES, ...times });
   onTestFinished(() => registry.stop());
   await registry.start(new AbortController().signal);
   return { registry, ...parts };

@@ -1,5 +1,5 @@
 // A node of message-bus whose blockchain service keeps peers and scores, and one whose service does not: what the
-// service is told, what it decides, and what becomes of both when it is down.
+// service learns, what it decides, and what happens while it is down.
 import { afterEach, describe, expect, test } from 'vitest';
 import { admin, bannedKeys } from '../support/admin.ts';
 import { busSubtree, messageBus } from '../support/bus-network.ts';
@@ -99,7 +99,7 @@ async function awaitBanned(server: ServerProcess, ids: readonly string[], option
   });
 }
 
-async function awaitCut(peer: GoBus, server: ServerProcess): Promise<void> {
+async function awaitDisconnected(peer: GoBus, server: ServerProcess): Promise<void> {
   await waitFor(async () => !(await peer.isConnectedTo(server.peerId)), { what: 'the end of the connection' });
 }
 
@@ -108,7 +108,7 @@ function explained(server: ServerProcess, { peerId }: GoBus): Promise<Record<str
 }
 
 describe('a blockchain service with a peer registry', () => {
-  test('is told which peers are connected and what they say about themselves', async () => {
+  test('learns which peers are connected and what they say about themselves', async () => {
     const services = await startServices(true);
     const server = await startServer(services);
     await awaitKeeper(server, /^blockchain service$/);
@@ -140,7 +140,7 @@ describe('a blockchain service with a peer registry', () => {
     expect(await shown(services, b.peerId)).not.toHaveProperty('isConnected');
   });
 
-  test('gets each offence; a peer that it bans is cut, with its evidence', async () => {
+  test('gets each offence, and a peer that it bans is disconnected', async () => {
     const services = await startServices(true);
     const server = await startServer(services);
     const [a, honest] = [await bus(server, 'A'), await bus(server, 'B')];
@@ -153,7 +153,7 @@ describe('a blockchain service with a peer registry', () => {
     ]);
     await offend(a);
     await awaitBanned(server, [a.peerId]);
-    await awaitCut(a, server);
+    await awaitDisconnected(a, server);
     expect(await explained(server, a)).toMatchObject([
       { inForce: [{ source: 'service', reason: expect.stringMatching(/^score 100 at the blockchain service/) }] },
     ]);
@@ -163,14 +163,14 @@ describe('a blockchain service with a peer registry', () => {
     await awaitBanned(server, []);
   });
 
-  test('bans peers that others reported to it, from the start and later, until it lists them no more', async () => {
+  test('has banned peers that are banned here too, from the start and later, until it no longer lists them', async () => {
     const services = await startServices(true);
     const first = await startServer(services);
     const a = await bus(first, 'A');
     const spam = { peerId: a.peerId, reason: 'spam' };
     for (let i = 0; i < 2; i += 1) await services.askRegistry('AddBanScore', spam);
     await awaitBanned(first, [a.peerId], LISTED);
-    await awaitCut(a, first);
+    await awaitDisconnected(a, first);
     await first.stop();
     const next = await ServerProcess.start({ settings: first.settings });
     running.push(next);
@@ -179,7 +179,7 @@ describe('a blockchain service with a peer registry', () => {
     await awaitBanned(next, [], LISTED);
   });
 
-  test('that is killed gets what was recorded meanwhile when it is back; own scores ban while it is down', async () => {
+  test('gets what was recorded while it was down when it is back; meanwhile own scores lead to bans', async () => {
     const services = await startServices(true);
     const server = await startServer(services);
     const [a, b] = [await bus(server, 'A'), await bus(server, 'B')];
@@ -189,7 +189,7 @@ describe('a blockchain service with a peer registry', () => {
     await offend(a);
     for (let i = 0; i < 5; i += 1) await offend(b);
     await awaitBanned(server, [b.peerId]);
-    await awaitCut(b, server);
+    await awaitDisconnected(b, server);
     expect(await explained(server, b)).toMatchObject([{ inForce: [{ source: 'automatic' }] }]);
     for (const kind of ['generic', 'generic', 'block_incomplete'])
       await callPeerService(server, 'recordCatchupFailure', { peerId: a.peerId, failureKind: kind, blockHash: HASH });
@@ -227,7 +227,7 @@ describe('a blockchain service without a peer registry', () => {
     });
     for (let i = 0; i < 5; i += 1) await offend(a);
     await waitFor(async () => (await bannedKeys(server)).includes(a.peerId), { what: 'the ban of A' });
-    await awaitCut(a, server);
+    await awaitDisconnected(a, server);
     expect(await explained(server, a)).toMatchObject([
       { scoreKeptBy: 'this node', inForce: expect.arrayContaining([expect.objectContaining({ source: 'automatic' })]) },
     ]);

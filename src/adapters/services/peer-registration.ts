@@ -1,6 +1,6 @@
-// Tells the peer registry of the blockchain service which peers there are: who is connected, and what they say about
-// themselves. It compares what is known with what was told, once per interval, so that a peer costs the service little
-// however often it speaks, and so that an outage of the service leaves nothing to catch up with but the differences.
+// Reports peers to the peer registry of the blockchain service: who is connected, and what they say about themselves.
+// It compares what is known with what was reported, once per interval, so that a peer costs the service little however
+// often it speaks, and an outage of the service leaves nothing to catch up with but the differences.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { BlockHash, PeerId } from '../../domain/ids.ts';
 import { type PeerRegistryInfoSchema, PeerRegistryService, TransportType } from '../../gen/blockchain_api_pb.js';
@@ -10,7 +10,7 @@ import { type Repeating, repeating } from '../../lib/repeating.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import { hashToBytes } from '../../wire/hash.ts';
-import type { PeerRegistry, Step } from './peer-registry.ts';
+import type { ServicePeerRegistry, Step } from './peer-registry.ts';
 
 /** What this node knows about a peer; undefined or empty where it knows nothing. */
 export interface KnownPeer {
@@ -29,7 +29,7 @@ export interface KnownPeer {
 }
 
 export interface PeerRegistrationDependencies {
-  readonly registry: PeerRegistry;
+  readonly registry: ServicePeerRegistry;
   /** Connected peers first. */
   readonly peers: () => readonly KnownPeer[];
   readonly clock: Clock;
@@ -41,22 +41,22 @@ export interface PeerRegistrationOptions {
   readonly intervalMs: number;
 }
 
-/** What the service was told about a peer. */
-interface Told {
+/** What was reported about a peer. */
+interface Reported {
   facts: string;
   storage: string;
   /** undefined when it may have forgotten. */
   isConnected: boolean | undefined;
   lastMessageMs: number;
   /** Monotonic ms. */
-  messageToldMs: number;
+  messageReportedMs: number;
   /** Turn of the copy. */
   turn: number;
 }
 
 const API = PeerRegistryService.method;
-const MAX_TOLD = 10_000;
-/** Peers told about in one interval; the others follow in the next. */
+const MAX_REPORTED = 10_000;
+/** Peers reported in one interval; the others follow in the next. */
 const MAX_AT_ONCE = 200;
 const MESSAGE_INTERVAL_MS = 10_000;
 const MAX_NAME_CHARS = 128;
@@ -66,7 +66,7 @@ const STOPS_AT_ONCE = 16;
 export class PeerRegistration {
   private readonly deps: PeerRegistrationDependencies;
   private readonly options: PeerRegistrationOptions;
-  private readonly told = new BoundedMap<PeerId, Told>({ max: MAX_TOLD });
+  private readonly reported = new BoundedMap<PeerId, Reported>({ max: MAX_REPORTED });
   private beginnings = 0;
   private loop: Repeating | undefined;
   private stopping: Promise<void> | undefined;
@@ -78,121 +78,125 @@ export class PeerRegistration {
 
   start(): void {
     const { intervalMs } = this.options;
-    const failed = (err: unknown) => this.deps.log.debug({ err }, 'failed to tell the peer registry about peers');
-    this.loop ??= repeating((signal) => this.tell(signal), { firstMs: intervalMs, nextMs: () => intervalMs }, failed);
+    const failed = (err: unknown) => this.deps.log.debug({ err }, 'failed to report peers to the peer registry');
+    this.loop ??= repeating((signal) => this.report(signal), { firstMs: intervalMs, nextMs: () => intervalMs }, failed);
   }
 
-  /** Tells that no peer is connected any more; bounded in time. May be called twice. */
+  /** Reports every peer as disconnected; bounded in time. May be called twice. */
   stop(): Promise<void> {
     this.loop?.stop();
     this.stopping ??= this.registry.isAnswering ? orAfter(this.leaveAll(), STOP_MS, undefined) : Promise.resolve();
     return this.stopping;
   }
 
-  private get registry(): PeerRegistry {
+  private get registry(): ServicePeerRegistry {
     return this.deps.registry;
   }
 
-  private async tell(signal: AbortSignal): Promise<void> {
+  private async report(signal: AbortSignal): Promise<void> {
     if (!this.registry.isAnswering) return;
     if (this.beginnings !== this.registry.beginnings) this.beginAnew();
     const peers = this.deps.peers();
     const connected = new Set(peers.flatMap(({ id, isConnected }) => (isConnected ? [id] : [])));
-    const left = [...this.told.oldestFirst()].filter(([id, told]) => told.isConnected === true && !connected.has(id));
+    const left = [...this.reported.oldestFirst()].filter(
+      ([id, reported]) => reported.isConnected === true && !connected.has(id),
+    );
     const turns = [
       ...left.map(
-        ([id, told]) =>
+        ([id, reported]) =>
           () =>
-            this.tellConnection(id, told, false),
+            this.reportConnection(id, reported, false),
       ),
-      ...peers.map((peer) => () => this.tellAbout(peer)),
+      ...peers.map((peer) => () => this.reportPeer(peer)),
     ];
-    let told = 0;
+    let count = 0;
     for (const turn of turns) {
-      if (told >= MAX_AT_ONCE || signal.aborted || !this.registry.isAnswering) return;
+      if (count >= MAX_AT_ONCE || signal.aborted || !this.registry.isAnswering) return;
       // What the service refuses about one peer says nothing about the others.
-      if (await turn().catch(() => true)) told += 1;
+      if (await turn().catch(() => true)) count += 1;
     }
   }
 
   /** The service may have forgotten everything, or count peers as connected since our last run. */
   private beginAnew(): void {
     this.beginnings = this.registry.beginnings;
-    for (const [id, told] of this.told.oldestFirst()) {
-      if (told.isConnected) this.told.set(id, { ...newTold(), isConnected: true });
-      else this.told.delete(id);
+    for (const [id, reported] of this.reported.oldestFirst()) {
+      if (reported.isConnected) this.reported.set(id, { ...newReport(), isConnected: true });
+      else this.reported.delete(id);
     }
     for (const { history, isConnected } of this.registry.copy.all())
-      if (isConnected && !this.told.has(history.id)) this.told.set(history.id, { ...newTold(), isConnected });
+      if (isConnected && !this.reported.has(history.id)) this.reported.set(history.id, { ...newReport(), isConnected });
   }
 
-  /** Resolves with whether anything was told. Throws RPC_FAILED; the same is not told again then. */
-  private async tellAbout(peer: KnownPeer): Promise<boolean> {
+  /** Resolves with whether anything was reported. Throws RPC_FAILED; the same is not reported again then. */
+  private async reportPeer(peer: KnownPeer): Promise<boolean> {
     const { id, storage = '' } = peer;
-    const told = this.toldAbout(id);
+    const reported = this.reportedAbout(id);
     const facts = JSON.stringify([peer.clientName, peer.height, peer.hash, peer.dataHubUrl, peer.address]);
-    const isNew = told.facts === '';
+    const isNew = reported.facts === '';
     const steps: (() => Promise<unknown>)[] = [];
-    if (told.facts !== facts) {
-      told.facts = facts;
-      steps.push(() => this.ask((send) => send(API.registerPeer, { peer: factsOf(peer) }), told));
+    if (reported.facts !== facts) {
+      reported.facts = facts;
+      steps.push(() => this.ask((send) => send(API.registerPeer, { peer: factsOf(peer) }), reported));
     }
-    if (peer.isConnected && (isNew || told.isConnected !== true)) steps.push(() => this.tellConnection(id, told, true));
-    if (storage !== '' && storage !== told.storage) {
-      told.storage = storage;
-      steps.push(() => this.ask((send) => send(API.updateStorage, { peerId: id, storage }), told));
+    if (peer.isConnected && (isNew || reported.isConnected !== true))
+      steps.push(() => this.reportConnection(id, reported, true));
+    if (storage !== '' && storage !== reported.storage) {
+      reported.storage = storage;
+      steps.push(() => this.ask((send) => send(API.updateStorage, { peerId: id, storage }), reported));
     }
-    if (this.isMessageDue(peer, told))
-      steps.push(() => this.ask((send) => send(API.updateLastMessageTime, { peerId: id }), told));
+    if (this.isMessageDue(peer, reported))
+      steps.push(() => this.ask((send) => send(API.updateLastMessageTime, { peerId: id }), reported));
     for (const step of steps) await step();
     return steps.length > 0;
   }
 
-  private toldAbout(id: PeerId): Told {
+  private reportedAbout(id: PeerId): Reported {
     const { copy } = this.registry;
-    const known = this.told.get(id);
-    // The service evicts peers; whoever it does not list although it was told before, it has forgotten.
+    const known = this.reported.get(id);
+    // The service evicts peers: it has forgotten a peer that was reported before its list was read, and is not in it.
     const isForgotten = known !== undefined && known.turn > 0 && known.turn < copy.listedTurn && !copy.get(id);
-    const told = known === undefined || (isForgotten && copy.isComplete) ? newTold() : known;
-    this.told.set(id, told);
-    return told;
+    const reported = known === undefined || (isForgotten && copy.isComplete) ? newReport() : known;
+    this.reported.set(id, reported);
+    return reported;
   }
 
-  private async tellConnection(peerId: PeerId, told: Told, connected: boolean): Promise<boolean> {
-    told.isConnected = connected;
-    await this.ask((send) => send(API.updateConnectionState, { peerId, connected }), told);
+  private async reportConnection(peerId: PeerId, reported: Reported, connected: boolean): Promise<boolean> {
+    reported.isConnected = connected;
+    await this.ask((send) => send(API.updateConnectionState, { peerId, connected }), reported);
     return true;
   }
 
-  private isMessageDue({ lastMessageMs = 0 }: KnownPeer, told: Told): boolean {
+  private isMessageDue({ lastMessageMs = 0 }: KnownPeer, reported: Reported): boolean {
     const nowMs = this.deps.clock.monotonic();
-    if (lastMessageMs <= told.lastMessageMs || nowMs - told.messageToldMs < MESSAGE_INTERVAL_MS) return false;
-    told.lastMessageMs = lastMessageMs;
-    told.messageToldMs = nowMs;
+    if (lastMessageMs <= reported.lastMessageMs || nowMs - reported.messageReportedMs < MESSAGE_INTERVAL_MS)
+      return false;
+    reported.lastMessageMs = lastMessageMs;
+    reported.messageReportedMs = nowMs;
     return true;
   }
 
-  private async ask(step: Step<unknown>, told: Told): Promise<void> {
+  private async ask(step: Step<unknown>, reported: Reported): Promise<void> {
     await this.registry.ask(step);
-    told.turn = this.registry.copy.nextTurn();
+    reported.turn = this.registry.copy.nextTurn();
   }
 
   private async leaveAll(): Promise<void> {
-    const connected = [...this.told.oldestFirst()].filter(([, { isConnected }]) => isConnected === true);
+    const connected = [...this.reported.oldestFirst()].filter(([, { isConnected }]) => isConnected === true);
     for (let at = 0; at < connected.length && this.registry.isAnswering; at += STOPS_AT_ONCE) {
       const some = connected.slice(at, at + STOPS_AT_ONCE);
-      await Promise.allSettled(some.map(([id, told]) => this.tellConnection(id, told, false)));
+      await Promise.allSettled(some.map(([id, reported]) => this.reportConnection(id, reported, false)));
     }
   }
 }
 
-function newTold(): Told {
+function newReport(): Reported {
   return {
     facts: '',
     storage: '',
     isConnected: undefined,
     lastMessageMs: 0,
-    messageToldMs: Number.NEGATIVE_INFINITY,
+    messageReportedMs: Number.NEGATIVE_INFINITY,
     turn: 0,
   };
 }

@@ -6,11 +6,11 @@ import { PeerRegistryService } from '../../gen/blockchain_api_pb.js';
 import { orAfter } from '../../lib/deadline.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { HistoryKeeper, PeerHistories } from '../../ports/peer-histories.ts';
-import type { PeerRegistry, Step } from './peer-registry.ts';
+import type { ServicePeerRegistry, Step } from './peer-registry.ts';
 import { eventSteps } from './peer-registry-events.ts';
 
 export interface RegistryHistoriesDependencies {
-  readonly registry: PeerRegistry;
+  readonly registry: ServicePeerRegistry;
   /** Used where the service has no registry. */
   readonly own: PeerHistories;
   readonly clock: Clock;

@@ -5,7 +5,7 @@ import { PeerRegistryService } from '../../gen/blockchain_api_pb.js';
 import type { HistoryKeeper } from '../../ports/peer-histories.ts';
 import type { ScoreAnswer, ScoreAuthority } from '../../ports/score-authority.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
-import type { PeerRegistry } from './peer-registry.ts';
+import type { ServicePeerRegistry } from './peer-registry.ts';
 
 const API = PeerRegistryService.method;
 /** Names that differ from ours. */
@@ -15,11 +15,11 @@ const REASON_NAMES: Partial<Record<BanReason, string>> = {
 };
 
 export class RegistryScores implements ScoreAuthority {
-  private readonly registry: PeerRegistry;
+  private readonly registry: ServicePeerRegistry;
   /** Orders to lift all bans that were not carried out yet. */
   private pendingClears = 0;
 
-  constructor({ registry }: { readonly registry: PeerRegistry }) {
+  constructor({ registry }: { readonly registry: ServicePeerRegistry }) {
     this.registry = registry;
   }
 

@@ -32,7 +32,10 @@ export interface PeerRegistryTimes {
   readonly pollMs: number;
   /** Between two reads of the peers. */
   readonly refreshMs: number;
-  /** Between two questions whether a service without a registry has one now: it may have been upgraded. */
+  /**
+   * Between two questions whether a service without a registry has one now. After a lost connection it is asked at
+   * once: it may have been upgraded.
+   */
   readonly askAgainMs: number;
 }
 
@@ -61,7 +64,7 @@ const REFUSED_LOG_INTERVAL_MS = 60_000;
 /** Says nothing about the call: the service is down, slow or overloaded, or this client was stopped. */
 const TEMPORARY: readonly string[] = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED', 'CANCELLED'];
 
-export class PeerRegistry {
+export class ServicePeerRegistry {
   readonly copy: PeersCopy;
   private readonly deps: ServiceDependencies;
   private readonly times: PeerRegistryTimes;
@@ -76,6 +79,8 @@ export class PeerRegistry {
   /** Monotonic ms at which the next read of the peers is due. */
   private dueMs = 0;
   private turnsUp = 0;
+  private isTooLarge = false;
+  private hasAnswered = false;
   private refusedLoggedMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: ServiceDependencies, options: ServiceOptions, times: PeerRegistryTimes = PEER_REGISTRY_TIMES) {
@@ -104,7 +109,7 @@ export class PeerRegistry {
     return this.current === 'answering' && !this.isStopped;
   }
 
-  /** Counts how often it began to answer: after that it may have forgotten what it was told. */
+  /** Counts how often it began to answer: each time it may have forgotten what was reported to it. */
   get beginnings(): number {
     return this.turnsUp;
   }
@@ -179,6 +184,7 @@ export class PeerRegistry {
   async read(): Promise<void> {
     const { clock } = this.deps;
     const startedMs = clock.monotonic();
+    this.hasAnswered = true;
     try {
       await this.readAll();
       this.answered();
@@ -188,14 +194,15 @@ export class PeerRegistry {
     const tookMs = clock.monotonic() - startedMs;
     const { refreshMs, askAgainMs } = this.times;
     const pauseMs = { answering: Math.max(refreshMs, READ_SHARE * tookMs), absent: askAgainMs, silent: 0, unknown: 0 };
-    this.dueMs = clock.monotonic() + pauseMs[this.current];
+    this.dueMs = clock.monotonic() + (this.hasAnswered ? pauseMs[this.current] : 0);
   }
 
   private readonly send: Send = (method, fields, read) =>
     this.channel.attempt(method, fields, { deadlineMs: this.attemptMs }, read);
 
   private async poll(): Promise<void> {
-    if (this.deps.clock.monotonic() >= this.dueMs) await this.read();
+    const isDue = this.deps.clock.monotonic() >= this.dueMs;
+    if (isDue || (this.current === 'absent' && !this.channel.isConnected)) await this.read();
   }
 
   private async readAll(): Promise<void> {
@@ -203,6 +210,7 @@ export class PeerRegistry {
     const filter = { transportFilter: TransportType.HTTP, filterTransport: true };
     const rows = await this.send(API.listPeers, filter, ({ peers }) => peers.flatMap((peer) => peerRow(peer) ?? []));
     this.copy.replace(rows, turn);
+    this.isTooLarge = false;
   }
 
   private failedToRead(error: unknown): void {
@@ -211,7 +219,8 @@ export class PeerRegistry {
     if (code === 'UNIMPLEMENTED') this.found('absent');
     else if (code === 'RESOURCE_EXHAUSTED') {
       // It answers, but with more than this client takes: calls about single peers work all the same.
-      this.deps.log.warn({ err: error }, 'failed to read the peers of the peer registry');
+      if (!this.isTooLarge) this.deps.log.warn({ err: error }, 'failed to read the list of the peer registry');
+      this.isTooLarge = true;
       this.answered();
     } else this.fellSilent(error);
   }
@@ -223,6 +232,8 @@ export class PeerRegistry {
   }
 
   private fellSilent(error: unknown): void {
+    this.hasAnswered = false;
+    // What restarts may come back with a registry; until it answers, this node goes on alone.
     if (this.current === 'silent' || this.current === 'absent' || this.isStopped) return;
     this.deps.log.warn({ err: error }, 'peer registry unavailable; this node decides about bans, calls are queued');
     this.current = 'silent';
@@ -233,7 +244,7 @@ export class PeerRegistry {
     if (this.current === state) return;
     this.current = state;
     const keeper = this.keptBy();
-    this.deps.log.info({ keeper, waiting: this.waiting.length }, 'found out who keeps peers and scores');
+    this.deps.log.info({ keeper, waiting: this.waiting.length }, 'keeper of peers and scores changed');
     if (state === 'answering') this.turnsUp += 1;
     else this.keepHere();
   }

@@ -110,6 +110,11 @@ export class ServiceChannel {
     return this.connection.client !== undefined;
   }
 
+  /** Whether there is a connection now. */
+  get isConnected(): boolean {
+    return this.connection.isConnected;
+  }
+
   /** Ms after which a connection attempt, or the start of a stream, is given up and repeated. */
   get connectMs(): number {
     return this.times.connectMs;

@@ -54,6 +54,10 @@ export class ServiceConnection {
     return this.current;
   }
 
+  get isConnected(): boolean {
+    return this.current?.getChannel().getConnectivityState(false) === connectivityState.READY;
+  }
+
   /**
    * Reads certificate files; the first call connects. May be called twice. Throws ADDRESS_INVALID, SETTINGS_INVALID.
    */

@@ -81,8 +81,8 @@ export class ScoresElsewhere {
   }
 
   /**
-   * Reports an offence, and bans when the service says so, however late; by `ownDecision` when it does not answer soon.
-   * Resolves with the score there, or undefined when there is no answer soon.
+   * Reports an offence, and bans when the service says so, however late. Where it `decides` and does not answer soon,
+   * `ownDecision` counts. Resolves with the score there, or undefined when there is no answer soon.
    */
   async add(offence: Offence, ownDecision: () => BanDecision | undefined): Promise<number | undefined> {
     const { authority } = this.deps;
@@ -91,6 +91,8 @@ export class ScoresElsewhere {
     const answered = authority
       .addOffence(peerId, offence.reason, offence.points)
       .then((answer) => this.followed(offence, answer));
+    // The caller has decided by itself then.
+    if (!authority.isAnswering()) return undefined;
     const answer = await orAfter(answered, PATIENCE_MS, undefined);
     if (answer === undefined) this.ban(ownDecision());
     return answer?.score;
