@@ -8,12 +8,29 @@ import { COMPILE_CACHE } from './test/support/repo.ts';
 Object.assign(process.env, COMPILE_CACHE);
 
 /** They load the machine or measure it: alone, one after the other. */
-const ALONE = ['bench', 'bus-gossip', 'deaf-neighbours', 'flood-blame', 'gossip-floods', 'lazy-gossip', 'metrics', 'websocket'].map(
-  (name) => `test/system/${name}.test.ts`,
-);
+const ALONE = [
+  'bench',
+  'bus-gossip',
+  'bus-malformed',
+  'deaf-neighbours',
+  'flood-blame',
+  'gossip-floods',
+  'lazy-gossip',
+  'metrics',
+  'websocket',
+].map((name) => `test/system/${name}.test.ts`);
 
 /** Short files that take a minute or more. */
-const LONG = ['clone', 'resilience', 'pipeline', 'package', 'shared-bans', 'silent-connections', 'ban-promises'];
+const LONG = [
+  'clone',
+  'resilience',
+  'pipeline',
+  'package',
+  'shared-bans',
+  'silent-connections',
+  'ban-promises',
+  'bus-scoring',
+];
 
 /** By default large files start first. These would start last, and the other workers would be idle while they end. */
 class LongestFirst extends BaseSequencer {

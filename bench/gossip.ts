@@ -1,14 +1,18 @@
 // Side by side, in one run on one machine: a Go publisher of subtree announcements against (a) a Go receiver, (b) our
 // server with the in-process broker, (c) our server with a real Kafka broker, (d) our server with a WebSocket client.
 // Prints JSON: received, unique, lost, CPU a message, memory, ratio to Go's, and the latency from the publisher to what
-// stands behind the receiver: a consumer of the topic, or the client. `--rates 1000,3000` and `--seconds 10` change
-// what is run; `--only a,b` leaves receivers out.
+// stands behind the receiver: a consumer of the topic, or the client. `--wire message-bus` measures that wire, with a
+// bare client of go-p2p-message-bus as the Go receiver. `--rates 1000,3000` and `--seconds 10` change what is run;
+// `--only a;b` leaves receivers out.
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Consumer } from '@platformatic/kafka';
+import { busSubtree, messageBus } from '../test/support/bus-network.ts';
 import { endWithTests, temporaryFolder } from '../test/support/cleanup.ts';
+import { busTopics, GoBus } from '../test/support/go-bus.ts';
 import { GoPeer, type GoPeerOptions } from '../test/support/go-peer.ts';
+import { GoScored } from '../test/support/go-scored.ts';
 import { GoWsClients } from '../test/support/go-ws.ts';
 import { collectLines } from '../test/support/json-lines.ts';
 import { KafkaBroker } from '../test/support/kafka-broker.ts';
@@ -17,7 +21,16 @@ import { REPO } from '../test/support/repo.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { waitFor } from '../test/support/wait.ts';
 
-const TOPIC = topicsOf('regtest').subtree;
+const { values } = parseArgs({
+  options: {
+    wire: { type: 'string', default: 'go-p2p' },
+    rates: { type: 'string', default: '1000,3000,6000' },
+    seconds: { type: 'string', default: '10' },
+    only: { type: 'string' },
+  },
+});
+const isBus = values.wire === 'message-bus';
+const TOPIC = isBus ? busTopics('regtest').subtree : topicsOf('regtest').subtree;
 /** How long a receiver may lag behind the publisher before what is missing counts as lost. */
 const GRACE_MS = 5000;
 /**
@@ -72,12 +85,78 @@ interface Result {
   ratioToGo?: number;
 }
 
+/** Publishes subtree announcements with the time in their URL. */
+interface Publisher {
+  connect(address: string): Promise<unknown>;
+  hasInMesh(peerId: string): Promise<boolean>;
+  publishMany(count: number, ratePerSecond: number): Promise<unknown>;
+  published(): Promise<number>;
+  /** RPCs that its queue for the receiver could not hold; one announcement each. */
+  dropped(receiverId: string): Promise<number>;
+  stop(): Promise<void>;
+}
+
+async function goP2pPublisher(): Promise<Publisher> {
+  const peer = await GoPeer.start({
+    psk: PSK,
+    topics: allTopics('regtest'),
+    discard: true,
+    outboundQueue: PUBLISHER_QUEUE,
+  });
+  return {
+    connect: (address) => peer.connect(address),
+    hasInMesh: async (peerId) => (await peer.mesh()).mesh[TOPIC]?.includes(peerId) === true,
+    publishMany: (subtrees, ratePerSecond) => peer.publishMany({ topic: TOPIC, subtrees, ratePerSecond }),
+    published: async () => (await peer.publishStatus()).published,
+    dropped: async () => (await peer.mesh()).counts.dropRPC ?? 0,
+    stop: () => peer.stop(),
+  };
+}
+
+async function busPublisher(): Promise<Publisher> {
+  const peer = await GoScored.start({ network: 'regtest', discard: true, outboundQueue: PUBLISHER_QUEUE });
+  const message = {
+    ...busSubtree('{PEER_ID}'),
+    Hash: '{HASH}',
+    DataHubURL: 'http://127.0.0.1:8090/api/v1?t={TIME_NS}',
+  };
+  const template = JSON.stringify(message);
+  return {
+    connect: (address) => peer.connect(address),
+    hasInMesh: async (peerId) => (await peer.mesh()).mesh[TOPIC]?.includes(peerId) === true,
+    publishMany: (count, ratePerSecond) => peer.publishMany({ topic: TOPIC, template, count, ratePerSecond }),
+    published: async () => (await peer.publishStatus()).published,
+    dropped: async (receiverId) => (await peer.rpcs(receiverId)).counts.dropRPC ?? 0,
+    stop: () => peer.stop(),
+  };
+}
+
 const RECEIVERS: Readonly<Record<string, () => Promise<Receiver>>> = {
-  go: goReceiver,
+  go: isBus ? busReceiver : goReceiver,
   'ours, memory': memoryReceiver,
   'ours, kafka': kafkaReceiver,
   'ours, websocket': webSocketReceiver,
 };
+
+/** As Teranode's nodes use it, with the queues of the library. */
+async function busReceiver(): Promise<Receiver> {
+  const peer = await GoBus.start({ network: 'regtest', discard: true, queues: 0 });
+  return {
+    peerId: peer.peerId,
+    address: peer.address,
+    usage: async () => {
+      const [counts, usage] = await Promise.all([peer.counts(), peer.rusage()]);
+      return { received: counts[TOPIC] ?? 0, cpuMicros: usage.cpuMicros, rssBytes: usage.rssBytes };
+    },
+    summary: async () => {
+      const [counts, { p50Ms, p99Ms }] = await Promise.all([peer.counts(), peer.stats()]);
+      // The client hands on each message once.
+      return { unique: counts[TOPIC] ?? 0, p50Ms, p99Ms };
+    },
+    forget: () => peer.forgetLatencies(),
+    stop: () => peer.stop(),
+  };
+}
 
 async function goReceiver(): Promise<Receiver> {
   // It remembers what it saw, to count what is unique, but keeps no copies.
@@ -107,7 +186,8 @@ async function goReceiver(): Promise<Receiver> {
 
 /** As shipped, apart from the rate limit of one author. */
 function settings(): Record<string, string> {
-  return { ...privateNetwork('regtest'), p2p_author_rate: '0', logLevel: 'INFO' };
+  const network = isBus ? messageBus('regtest') : privateNetwork('regtest');
+  return { ...network, p2p_author_rate: '0', logLevel: 'INFO' };
 }
 
 async function memoryReceiver(): Promise<Receiver> {
@@ -229,26 +309,23 @@ async function webSocketReceiver(): Promise<Receiver> {
 }
 
 async function measure(name: string, ratePerSecond: number, seconds: number): Promise<Result> {
-  const receiver = await (RECEIVERS[name] ?? goReceiver)();
-  const publisher = await GoPeer.start({
-    psk: PSK,
-    topics: allTopics('regtest'),
-    discard: true,
-    outboundQueue: PUBLISHER_QUEUE,
-  });
+  const startReceiver = RECEIVERS[name];
+  if (startReceiver === undefined) throw new Error(`no receiver "${name}" (expected ${Object.keys(RECEIVERS)})`);
+  const receiver = await startReceiver();
+  const publisher = await (isBus ? busPublisher : goP2pPublisher)();
   try {
     await publisher.connect(receiver.address);
-    await waitFor(async () => (await publisher.mesh()).mesh[TOPIC]?.includes(receiver.peerId), { what: 'the mesh' });
+    await waitFor(() => publisher.hasInMesh(receiver.peerId), { what: 'the mesh' });
     // The same warm-up for all, so that compilation is not counted.
     await run(publisher, receiver, 2 * ratePerSecond, ratePerSecond);
     const uniqueBefore = (await receiver.summary()).unique;
     await receiver.forget();
-    const droppedBefore = await droppedBy(publisher);
+    const droppedBefore = await publisher.dropped(receiver.peerId);
     const before = await receiver.usage();
     const published = seconds * ratePerSecond;
     const after = await run(publisher, receiver, published, ratePerSecond);
     const received = after.received - before.received;
-    const droppedByPublisher = (await droppedBy(publisher)) - droppedBefore;
+    const droppedByPublisher = (await publisher.dropped(receiver.peerId)) - droppedBefore;
     // What came twice is in the place of something that may still come.
     await allOrQuiet(async () => (await receiver.summary()).unique, uniqueBefore + published);
     const summary = await receiver.summary();
@@ -273,12 +350,12 @@ async function measure(name: string, ratePerSecond: number, seconds: number): Pr
 }
 
 /** Publishes, then waits until all is received or nothing more comes. */
-async function run(publisher: GoPeer, receiver: Receiver, count: number, ratePerSecond: number): Promise<Usage> {
+async function run(publisher: Publisher, receiver: Receiver, count: number, ratePerSecond: number): Promise<Usage> {
   const start = (await receiver.usage()).received;
-  const already = (await publisher.publishStatus()).published;
-  await publisher.publishMany({ topic: TOPIC, subtrees: count, ratePerSecond });
+  const already = await publisher.published();
+  await publisher.publishMany(count, ratePerSecond);
   const timeoutMs = (count / ratePerSecond) * 3000 + 60_000;
-  await waitFor(async () => (await publisher.publishStatus()).published === already + count, {
+  await waitFor(async () => (await publisher.published()) === already + count, {
     timeoutMs,
     what: 'publishing',
   });
@@ -298,26 +375,14 @@ async function allOrQuiet(count: () => Promise<number>, all: number): Promise<vo
   await waitFor(ended, { timeoutMs: 300_000, what: 'the rest' });
 }
 
-/** RPCs that its queue for a neighbour could not hold; one announcement each. */
-async function droppedBy(publisher: GoPeer): Promise<number> {
-  return (await publisher.mesh()).counts.dropRPC ?? 0;
-}
-
 function round(ms: number): number {
   return Math.round(ms * 100) / 100;
 }
 
-const { values } = parseArgs({
-  options: {
-    rates: { type: 'string', default: '1000,3000,6000' },
-    seconds: { type: 'string', default: '10' },
-    only: { type: 'string', default: Object.keys(RECEIVERS).join(';') },
-  },
-});
 const results: Result[] = [];
 for (const ratePerSecond of values.rates.split(',').map(Number)) {
   let go: Result | undefined;
-  for (const name of values.only.split(';')) {
+  for (const name of values.only?.split(';') ?? Object.keys(RECEIVERS)) {
     const result = await measure(name, ratePerSecond, Number(values.seconds));
     if (name === 'go') go = result;
     if (go !== undefined) result.ratioToGo = round(result.cpuMicrosPerMessage / go.cpuMicrosPerMessage);
@@ -326,6 +391,6 @@ for (const ratePerSecond of values.rates.split(',').map(Number)) {
   }
 }
 process.stdout.write(
-  `${JSON.stringify({ benchmark: 'gossip', cores: cpus().length, node: process.version, results }, null, 2)}\n`,
+  `${JSON.stringify({ benchmark: 'gossip', wire: values.wire, cores: cpus().length, node: process.version, results }, null, 2)}\n`,
 );
 process.exit(0);

@@ -69,7 +69,7 @@ const HOMES: readonly { readonly library: RegExp; readonly folders: readonly str
     library: /^@bufbuild\/protobuf(\/|$)/,
     folders: ['gen', 'adapters/grpc', 'adapters/kafka', 'adapters/rpc', 'adapters/services', 'client'],
   },
-  { library: /^zod$/, folders: ['settings', 'adapters/http', 'adapters/libp2p/discovery'] },
+  { library: /^zod$/, folders: ['settings', 'adapters/http', 'adapters/libp2p'] },
   { library: /^ipaddr\.js$/, folders: ['lib', 'wire', 'peers', 'adapters'] },
   { library: /^lru-cache$/, folders: ['*'] },
   { library: /^p-timeout$/, folders: ['lib'] },

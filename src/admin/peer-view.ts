@@ -2,7 +2,7 @@
 // it.
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
-import type { PeerStanding, PeerView } from '../ports/admin-api.ts';
+import type { PeerStanding, PeerStatus, PeerView } from '../ports/admin-api.ts';
 import type { PeerRecord } from '../ports/p2p-node.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 
@@ -34,8 +34,23 @@ export function peerView(record: PeerRecord, sources: PeerViewSources): PeerView
     startingHeight: known?.startingHeight,
     height: known?.claimed?.height,
     ...standing(record.id, known, sources),
+    ...status(known),
     banScore: sources.banScoreOf(id),
     isWhitelisted: sources.isWhitelisted(id),
+  };
+}
+
+function status(known: RegisteredPeer | undefined): PeerStatus {
+  return {
+    clientName: known?.clientName,
+    wires: known?.wires ?? [],
+    storage: known?.storage,
+    propagationUrl: known?.propagationUrl,
+    minMiningTxFee: known?.minMiningTxFee,
+    feePolicy: known?.feePolicy,
+    txCount: known?.txCount,
+    subtreeCount: known?.subtreeCount,
+    connectedPeersCount: known?.connectedPeersCount,
   };
 }
 

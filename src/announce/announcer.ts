@@ -1,6 +1,7 @@
 // Announces blocks, subtrees and mining-on of our own blockchain service on gossip, while the FSM is RUNNING. Blocks
 // seen during catch-up are not announced, not even the last one: node status shows it. Blocks seen at IDLE, the state
-// of a service that has just started, are queued until the next state is known.
+// of a service that has just started, are queued until the next state is known. A block whose subtrees are not stored
+// yet waits for them, because peers fetch them at once.
 import type { AnnounceableNews, BlockNews, ChainNews, MiningOnNews } from '../chain/news.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
@@ -9,7 +10,7 @@ import { BoundedQueue } from '../lib/bounded-queue.ts';
 import { settledWithin } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
 import { pause } from '../lib/pause.ts';
-import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
+import type { BlockHeaderRecord, FsmState } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../ports/metrics.ts';
@@ -21,6 +22,7 @@ import type { Publisher } from './publisher.ts';
 export interface AnnouncerOptions {
   /** Where peers fetch our blocks. */
   readonly dataHubUrl: string;
+  /** Our name on message-bus; absent where that is not spoken. */
   readonly clientName?: string;
 }
 
@@ -41,14 +43,32 @@ const MAX_WAITING = 1000;
 const RETRY_MS = 500;
 /** gRPC codes of a service that will be back. */
 const OUTAGE_CODES: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']);
+/** How long a block waits for its subtrees: a service that stores them says so much earlier, others never do. */
+const SUBTREES_WAIT_MS = 2000;
+/** Blocks that wait for their subtrees; when there are more, the oldest is announced without them. */
+const MAX_HELD = 100;
+/** In place of the FSM state for one that the client does not know: like every other state, it is not RUNNING. */
+const UNKNOWN_STATE = 'UNKNOWN';
+/** The client's code of an answer that it cannot read, such as an unknown FSM state. */
+const UNREADABLE = 'DATA_LOSS';
 /** How long a stop waits for the announcement under way; publishing takes much less. */
 const STOP_MS = 500;
+
+/** A block that waited for its subtrees, and may be announced now. */
+interface ReadyBlock {
+  readonly type: 'ready_block';
+  readonly record: BlockHeaderRecord;
+}
+
+type Task = AnnounceableNews | ReadyBlock | Extract<ChainNews, { readonly type: 'block_subtrees_set' }>;
 
 export class Announcer {
   private readonly deps: AnnouncerDependencies;
   private readonly options: AnnouncerOptions;
   private readonly announced: Counter;
-  private readonly queue: BoundedQueue<AnnounceableNews>;
+  private readonly queue: BoundedQueue<Task>;
+  /** Blocks that wait for their subtrees, oldest first. */
+  private readonly held = new Map<BlockHash, { readonly record: BlockHeaderRecord; readonly timer: NodeJS.Timeout }>();
   /** The last announced block: the service repeats the tip with each subscription. */
   private lastBlock: BlockHash | undefined;
   private unsubscribe: (() => void) | undefined;
@@ -67,6 +87,9 @@ export class Announcer {
     const help = 'Blockchain notifications waiting to be announced';
     const gauge = { name: 'teranode_p2p_announce_queue_length', help };
     gaugeWithBound(deps.metrics, gauge, () => this.queue.length, MAX_WAITING);
+    const heldHelp = 'Blocks that wait for their subtrees before they are announced';
+    const heldGauge = { name: 'teranode_p2p_announce_held_blocks', help: heldHelp };
+    gaugeWithBound(deps.metrics, heldGauge, () => this.held.size, MAX_HELD);
   }
 
   /** The present tip is not announced; everything after it is. */
@@ -79,12 +102,18 @@ export class Announcer {
   async stop(): Promise<void> {
     this.ended.abort();
     this.unsubscribe?.();
+    for (const { timer } of this.held.values()) clearTimeout(timer);
+    this.held.clear();
     if (this.worker !== undefined) await settledWithin([this.worker], STOP_MS);
   }
 
   private receive(news: ChainNews): void {
     if (this.ended.signal.aborted || news.type === 'fsm_state' || news.type === 'peer_failure') return;
-    this.queue.push(news);
+    this.push(news);
+  }
+
+  private push(task: Task): void {
+    this.queue.push(task);
     this.worker ??= this.work().finally(() => {
       this.worker = undefined;
     });
@@ -99,12 +128,16 @@ export class Announcer {
   }
 
   /** False while the service is down or at IDLE: nothing else could be announced either, and the news stays news. */
-  private async isDone(news: AnnounceableNews, tries: number): Promise<boolean> {
-    const kind = news.type;
+  private async isDone(task: Task, tries: number): Promise<boolean> {
+    if (task.type === 'block_subtrees_set') {
+      this.release(task.hash);
+      return true;
+    }
+    const kind = task.type === 'ready_block' ? 'block' : task.type;
     try {
-      const state = await news.fsmState();
+      const state = task.type === 'ready_block' ? 'RUNNING' : await this.stateOf(task);
       if (state === 'IDLE') return false;
-      if (state === 'RUNNING') await this.announce(news);
+      if (state === 'RUNNING') await this.announce(task);
       else this.announced.add(1, { kind, outcome: 'silent' });
       return true;
     } catch (error) {
@@ -118,27 +151,65 @@ export class Announcer {
     }
   }
 
-  private async announce(news: AnnounceableNews): Promise<void> {
+  /** A look-up that fails for good keeps nothing from being announced, as in Go. Throws while the service is down. */
+  private async stateOf(news: AnnounceableNews): Promise<FsmState | typeof UNKNOWN_STATE> {
+    try {
+      return await news.fsmState();
+    } catch (error) {
+      if (isOutage(error)) throw error;
+      if (grpcCodeOf(error) === UNREADABLE) return UNKNOWN_STATE;
+      this.deps.log.debug({ err: error }, 'failed to read the FSM state for an announcement');
+      return 'RUNNING';
+    }
+  }
+
+  private async announce(news: AnnounceableNews | ReadyBlock): Promise<void> {
+    if (news.type === 'ready_block') await this.publishBlock(news.record);
     if (news.type === 'block') await this.announceBlock(news);
     if (news.type === 'subtree') await this.announceSubtree(news.hash);
     if (news.type === 'mining_on') await this.announceMiningOn(news);
   }
 
-  private async announceBlock({ hash, header: readHeader }: BlockNews): Promise<void> {
+  private async announceBlock({ hash, subtreesSet, header: readHeader }: BlockNews): Promise<void> {
     if (hash === this.lastBlock) return;
     const record = await readHeader();
     if (record === undefined || record.invalid) return;
     this.lastBlock = hash;
+    if (subtreesSet) await this.publishBlock(record);
+    else this.hold(record);
+  }
+
+  private hold(record: BlockHeaderRecord): void {
+    const [oldest] = this.held.keys();
+    if (oldest !== undefined && this.held.size >= MAX_HELD) this.release(oldest);
+    const { hash } = record;
+    const timer = setTimeout(() => this.release(hash), SUBTREES_WAIT_MS).unref();
+    this.held.set(hash, { record, timer });
+  }
+
+  private release(hash: BlockHash): void {
+    const held = this.held.get(hash);
+    if (held === undefined) return;
+    this.held.delete(hash);
+    clearTimeout(held.timer);
+    this.push({ type: 'ready_block', record: held.record });
+  }
+
+  private async publishBlock({ hash, height, header }: BlockHeaderRecord): Promise<void> {
     const { dataHubUrl, clientName = '' } = this.options;
-    const { height, header } = record;
     const message = { hash, height, dataHubUrl, peerId: this.deps.ownId, header, clientName };
-    await this.publish({ kind: 'block', message }, { ...this.own(), type: 'block', hash, height });
+    await this.publish({ kind: 'block', message }, { ...this.own(), type: 'block', hash, height, ...this.name() });
   }
 
   private async announceSubtree(hash: SubtreeHash): Promise<void> {
     const { dataHubUrl, clientName = '' } = this.options;
     const message = { hash, dataHubUrl, peerId: this.deps.ownId, clientName };
-    await this.publish({ kind: 'subtree', message }, { ...this.own(), type: 'subtree', hash });
+    await this.publish({ kind: 'subtree', message }, { ...this.own(), type: 'subtree', hash, ...this.name() });
+  }
+
+  private name(): { readonly clientName?: string } {
+    const { clientName } = this.options;
+    return clientName ? { clientName } : {};
   }
 
   /** Describes the best header: `hash` is the tip, `previousHash` its parent. */
@@ -173,5 +244,10 @@ export class Announcer {
 }
 
 function isOutage(error: unknown): boolean {
-  return error instanceof P2PError && error.code === 'RPC_FAILED' && OUTAGE_CODES.has(error.details.grpcCode);
+  return OUTAGE_CODES.has(grpcCodeOf(error));
+}
+
+/** undefined for any error but a failed call. */
+function grpcCodeOf(error: unknown): unknown {
+  return error instanceof P2PError && error.code === 'RPC_FAILED' ? error.details.grpcCode : undefined;
 }

@@ -4,7 +4,7 @@
 import type { ChainNews } from '../chain/news.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
-import type { BlockAssemblyDetails, NodeStatusMessage } from '../domain/node-status.ts';
+import type { BlockAssemblyDetails, FeePolicy, NodeStatusMessage, Storage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
 import { withDeadline } from '../lib/deadline.ts';
 import { type Repeating, repeating } from '../lib/repeating.ts';
@@ -37,8 +37,22 @@ export interface NodeStatusOptions {
   readonly version: string;
   readonly commitHash: string;
   readonly clientName: string;
-  /** `full` or `listen_only`. */
+  /** `full`, `listen_only` or `silent`. */
   readonly listenMode: string;
+  /** What only message-bus has; absent where that is not spoken. */
+  readonly onBus?: BusStatusOptions;
+}
+
+export interface BusStatusOptions {
+  /** Empty: none. */
+  readonly propagationUrl: string;
+  /** BSV per kilobyte. */
+  readonly minMiningTxFee: number;
+  readonly feePolicy: FeePolicy | undefined;
+  /** Number of connected peers. */
+  readonly connectedPeers: () => number;
+  /** Whether this node keeps all blocks, at the height of its best block; undefined while unknown. Never rejects. */
+  readonly storageAt: (bestHeight: number) => Promise<Storage | undefined>;
 }
 
 /** As in Go. */
@@ -165,7 +179,7 @@ export class NodeStatusAnnouncer {
       withDeadline(chain.recentFsmState(), ASK_DEADLINE_MS),
       this.assemblyDetails(),
     ]);
-    const { baseUrl, version, commitHash, clientName, listenMode } = this.options;
+    const { baseUrl, version, commitHash, clientName, listenMode, onBus } = this.options;
     this.last = {
       baseUrl,
       peerId: this.deps.ownId,
@@ -182,8 +196,25 @@ export class NodeStatusAnnouncer {
       listenMode,
       chainWork: best.chainWork?.toString(16).padStart(CHAIN_WORK_DIGITS, '0') ?? '',
       ...this.syncPeer(),
+      ...(onBus === undefined ? {} : await this.busFacts(onBus, best.height, details)),
     };
     return this.last;
+  }
+
+  private async busFacts(
+    options: BusStatusOptions,
+    bestHeight: number,
+    { txCount, subtreeCount }: BlockAssemblyDetails,
+  ): Promise<Partial<NodeStatusMessage>> {
+    const { propagationUrl, minMiningTxFee, feePolicy } = options;
+    const storage = await options.storageAt(bestHeight);
+    return {
+      ...(propagationUrl === '' ? {} : { propagationUrl }),
+      ...{ txCount, subtreeCount, minMiningTxFee },
+      ...(feePolicy === undefined ? {} : { feePolicy }),
+      connectedPeersCount: options.connectedPeers(),
+      ...(storage === undefined ? {} : { storage }),
+    };
   }
 
   private async assemblyDetails(): Promise<BlockAssemblyDetails> {

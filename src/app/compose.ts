@@ -26,7 +26,7 @@ import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
-import { createAnnouncers } from './create-announcers.ts';
+import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
 import { createGossip, dataHubUrlRules } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
@@ -42,6 +42,7 @@ import { createSync } from './create-sync.ts';
 import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
 import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
+import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
 import { summedMetrics } from './summed-metrics.ts';
@@ -52,6 +53,8 @@ export interface AppOptions extends OwnNetworks {
   readonly log?: Logger;
   /** Settings as HTTP shows them; default none. */
   readonly effective?: LoadedSettings['effective'];
+  /** What to log about settings that change nothing; default none. */
+  readonly notices?: LoadedSettings['notices'];
   /** Gives up waiting for the blockchain service. */
   readonly signal?: AbortSignal;
   /**
@@ -142,6 +145,7 @@ function createApp(settings: Settings, options: AppOptions, foundation: Foundati
   const { log, metrics, memoryBroker } = core;
   const wire = wireChoice(settings);
   log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
+  logNotices(log, options.notices);
   const rooms = createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
@@ -214,15 +218,18 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
-  const publisher = createPublisher(networks, settings.clientName);
-  const announcers = createAnnouncers(settings, { ...shared, ...services, sync, publisher });
+  const busUrls = createBusUrls(settings, dataHubUrl, core.log);
+  const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
+  const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
   const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
   const consumers = createReportConsumers(settings, core);
-  const reports = createReports({ ...shared, consumers, gossip, publisher });
+  const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
     ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
+    /** The DataHub URL that peers get; empty when none does. */
+    announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
   };
 }
 
@@ -271,7 +278,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  * of what `compose` opened, add up to less than five seconds.
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
-  const { nodes, networks, dataHubUrl, chain, prober, peers, producers, sync, handshake } = rooms;
+  const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake } = rooms;
   const { gossip, reports, announcers } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
@@ -288,7 +295,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('wait for the FSM', { start: (signal) => blockchain.waitUntilFsmLeavesIdle(signal) }, INSTANT_MS),
     part('Kafka producers', { ...producers, stop: () => producers.stop(FLUSH_DEADLINE_MS) }, 1600),
     part('chain', chain, 50),
-    part('own DataHub', { start: (signal) => checkOwnDataHub(prober, dataHubUrl, core.log, signal) }, INSTANT_MS),
+    part('own DataHub', { start: (signal) => checkOwnDataHub(prober, announcedUrl, core.log, signal) }, INSTANT_MS),
     part('best block', { stop: () => announcers.bestBlock.stop() }, INSTANT_MS),
     part('pipeline', gossip, INSTANT_MS),
     part('DataHub checks', peers.dataHubs, 150),

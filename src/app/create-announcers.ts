@@ -1,20 +1,26 @@
 // What this node announces: blocks, subtrees and mining-on of its own blockchain, its status, and its best block when
 // asked.
-import { Announcer } from '../announce/announcer.ts';
+import { Announcer, type AnnouncerOptions } from '../announce/announcer.ts';
 import { BestBlockAnnouncer } from '../announce/best-block.ts';
 import { BestBlockAsker } from '../announce/best-block-asker.ts';
-import { NodeStatusAnnouncer } from '../announce/node-status.ts';
+import { type BusStatusOptions, NodeStatusAnnouncer } from '../announce/node-status.ts';
+import { type OwnUrls, ownUrls } from '../announce/own-urls.ts';
 import type { Publisher } from '../announce/publisher.ts';
+import { StorageMode } from '../announce/storage-mode.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
+import type { FeePolicy } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
 import { P2PError } from '../lib/errors.ts';
 import { buildVersion } from '../lib/version.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
+import type { BlockchainClient } from '../ports/blockchain-client.ts';
+import type { Logger } from '../ports/log.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
 import type { Settings } from '../settings/load.ts';
+import { allowsPrivateDataHubs, speaks } from '../settings/wire.ts';
 import type { Core } from './core.ts';
 
 export interface AnnouncerSources extends Core {
@@ -22,6 +28,9 @@ export interface AnnouncerSources extends Core {
   readonly publisher: Publisher;
   readonly ownId: PeerId;
   readonly dataHubUrl: string;
+  /** Our URLs on message-bus. */
+  readonly busUrls: OwnUrls;
+  readonly blockchain: Pick<BlockchainClient, 'getState'>;
   readonly chain: ChainTracker;
   readonly blockAssembly: BlockAssemblyClient | undefined;
   readonly registry: PeerRegistry;
@@ -39,18 +48,10 @@ export interface Announcers {
 }
 
 export function createAnnouncers(settings: Settings, deps: AnnouncerSources): Announcers {
-  const { dataHubUrl } = deps;
-  const { version, commit } = buildVersion();
   const bestBlock = new BestBlockAnnouncer(deps);
-  const status = new NodeStatusAnnouncer(deps, {
-    baseUrl: dataHubUrl,
-    version,
-    commitHash: commit,
-    clientName: settings.clientName,
-    listenMode: settings.listen_mode,
-  });
+  const status = statusAnnouncer(settings, deps);
   return {
-    announcer: new Announcer(deps, { dataHubUrl, clientName: settings.clientName }),
+    announcer: new Announcer(deps, announcerOptions(settings, deps)),
     status,
     bestBlock,
     bestBlockAsker: bestBlockAsker(bestBlock, deps),
@@ -59,6 +60,67 @@ export function createAnnouncers(settings: Settings, deps: AnnouncerSources): An
       return await status.currentNotification();
     },
   };
+}
+
+function announcerOptions(settings: Settings, { dataHubUrl }: AnnouncerSources): AnnouncerOptions {
+  return { dataHubUrl, ...(speaks(settings, 'message-bus') ? { clientName: settings.clientName } : {}) };
+}
+
+function statusAnnouncer(settings: Settings, deps: AnnouncerSources): NodeStatusAnnouncer {
+  const { dataHubUrl, busUrls } = deps;
+  const { version, commit } = buildVersion();
+  return new NodeStatusAnnouncer(deps, {
+    // Subscribers see the URL of the specification's wire where both are spoken.
+    baseUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
+    version,
+    commitHash: commit,
+    clientName: settings.clientName,
+    listenMode: settings.listen_mode,
+    ...(speaks(settings, 'message-bus') ? { onBus: busStatus(settings, deps) } : {}),
+  });
+}
+
+function busStatus(settings: Settings, deps: AnnouncerSources): BusStatusOptions {
+  const storage = new StorageMode(deps, settings.global_blockHeightRetention);
+  return {
+    propagationUrl: deps.busUrls.propagationUrl,
+    minMiningTxFee: settings.minminingtxfee,
+    feePolicy: feePolicy(settings),
+    connectedPeers: () => deps.registry.connectedList().length,
+    storageAt: (bestHeight) => storage.at(bestHeight),
+  };
+}
+
+const SATOSHIS_PER_BSV = 1e8;
+const FEE_BYTES = 1000;
+
+/** undefined unless one of the policy settings is set. */
+function feePolicy(settings: Settings): FeePolicy | undefined {
+  const { maxscriptsizepolicy: script, maxtxsizepolicy: tx, maxtxsigopscountspolicy: sigops } = settings;
+  if (script === undefined && tx === undefined && sigops === undefined) return undefined;
+  return {
+    miningFee: { satoshis: Math.round(settings.minminingtxfee * SATOSHIS_PER_BSV), bytes: FEE_BYTES },
+    maxScriptSize: BigInt(script ?? 0),
+    maxTxSize: BigInt(tx ?? 0),
+    maxTxSigops: BigInt(sigops ?? 0),
+  };
+}
+
+/** Our URLs on message-bus. Warns once of a DataHub URL that keeps a node in full mode from announcing blocks there. */
+export function createBusUrls(settings: Settings, dataHubUrl: string, log: Logger): OwnUrls {
+  const isSpoken = speaks(settings, 'message-bus');
+  const { urls, fault } = ownUrls({
+    dataHubUrl,
+    propagationUrl: settings.asset_propagationPublicURL ?? dataHubUrl,
+    isFull: isSpoken && settings.listen_mode === 'full',
+    allowsPrivate: allowsPrivateDataHubs(settings, 'message-bus'),
+  });
+  if (fault !== undefined)
+    log.warn(
+      { dataHubUrl, fault },
+      'own DataHub URL cannot be used on message-bus, blocks and subtrees are not announced there: set asset_httpPublicAddress, or p2p_allow_private_ips in a private network',
+    );
+  return urls;
 }
 
 function bestBlockAsker(bestBlock: BestBlockAnnouncer, deps: AnnouncerSources): BestBlockAsker {

@@ -7,6 +7,7 @@ import { BanService, type BanServiceDependencies, type EnforcedNode } from '../b
 import type { BanStore } from '../ports/ban-store.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Settings } from '../settings/load.ts';
+import { bootstrapPeers } from '../settings/wire.ts';
 
 const BANS_FILE = 'bans.db';
 
@@ -71,7 +72,7 @@ export function whitelist(settings: Settings): (peerId: string) => boolean {
   const named = settings.p2p_ban_whitelist;
   const listed = [
     ...(named.includes('static') ? settings.p2p_static_peers : []),
-    ...(named.includes('bootstrap') ? settings.p2p_bootstrap_addresses : []),
+    ...(named.includes('bootstrap') ? [...settings.p2p_bootstrap_addresses, ...bootstrapPeers(settings)] : []),
   ].map((address) => address.slice(address.lastIndexOf('/') + 1));
   const all = new Set([...named, ...listed]);
   return (peerId) => all.has(peerId);

@@ -11,7 +11,9 @@ import type { PeerRegistry } from '../peers/registry.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { Settings } from '../settings/load.ts';
+import { allowsPrivateDataHubs, wireNames } from '../settings/wire.ts';
 import type { Recent } from '../watch/recent.ts';
+import type { WireName } from '../wire/format.ts';
 import { NETWORKS } from '../wire/networks.ts';
 import type { Core } from './core.ts';
 import type { Announcers } from './create-announcers.ts';
@@ -51,6 +53,11 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
     {
       policy: policyOptions(settings),
       isShadow: shadowRules(settings),
+      seenHashes: {
+        maxPublishers: settings.p2p_seen_hash_max_publishers,
+        ttlMs: settings.p2p_seen_hash_ttl,
+        maxSize: settings.p2p_seen_hash_max_size,
+      },
       peerMap: {
         maxSize: settings.p2p_peer_map_max_size,
         ttlMs: settings.p2p_peer_map_ttl,
@@ -71,15 +78,19 @@ function policyOptions(settings: Settings): PolicyOptions {
     requiresHeader: settings.p2p_require_header,
     authorRate: { perSecond: settings.p2p_author_rate, burst: settings.p2p_author_burst },
     sourceRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * SOURCE_BURST_SECONDS },
-    dataHubUrls: dataHubUrlRules(settings),
+    dataHubUrls: (wire) => dataHubUrlRules(settings, wire),
+    maxHeightLead: settings.p2p_max_unvalidated_advertised_height_lead,
     maxTargetRatio: allowsMinDifficultyBlocks ? 0 : settings.p2p_max_target_ratio,
   };
 }
 
-/** Which DataHub URLs of peers may be used. */
-export function dataHubUrlRules(settings: Settings): DataHubUrlRules {
+/** Which DataHub URLs of peers may be used on a wire; default: the newest in force. */
+export function dataHubUrlRules(
+  settings: Settings,
+  wire: WireName | undefined = wireNames(settings)[0],
+): DataHubUrlRules {
   return {
-    allowsPrivate: settings.p2p_allow_private_datahubs,
+    allowsPrivate: allowsPrivateDataHubs(settings, wire),
     blacklist: settings.subtreevalidation_blacklisted_baseurls,
   };
 }

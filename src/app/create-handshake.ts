@@ -35,7 +35,7 @@ export function createHandshake(settings: Settings, deps: HandshakeSources): Han
   if (networks.length === 0) return undefined;
   const greeting = deps.networks.filter(({ topics }) => topics.handshake !== undefined).map(({ node }) => node);
   const nodeOf = (peerId: PeerId) => greeting.find((node) => nodes.isConnectedTo(node, peerId));
-  const urlFault = dataHubUrlCheck(dataHubUrlRules(settings));
+  const urlFault = dataHubUrlCheck(dataHubUrlRules(settings, 'go-p2p'));
   const handshake = new Handshake(
     {
       ...deps,

@@ -10,6 +10,8 @@ import { buildVersion } from '../lib/version.ts';
 import type { AdminApi } from '../ports/admin-api.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { Settings } from '../settings/load.ts';
+import { webSocketLimits } from '../settings/websocket-limits.ts';
+import { wireNames } from '../settings/wire.ts';
 import type { Core } from './core.ts';
 import type { Waiting } from './create-services.ts';
 import { type Health, reportOf } from './health/health.ts';
@@ -41,8 +43,8 @@ export function createHttp(settings: Settings, deps: HttpDependencies): Http {
       ...mainHttp(settings),
       webSocketOrigins: settings.p2p_ws_origins,
       webSocket: {
-        maxClients: settings.p2p_ws_max_clients,
-        maxPerAddress: settings.p2p_ws_max_clients_per_address ?? Math.ceil(settings.p2p_ws_max_clients / 2),
+        ...webSocketLimits(settings),
+        wires: wireNames(settings),
         bufferFrames: settings.p2p_ws_buffer_frames,
       },
     },

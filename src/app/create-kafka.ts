@@ -18,6 +18,7 @@ import type { Metrics } from '../ports/metrics.ts';
 import type { Producer } from '../ports/producer.ts';
 import { parseKafkaUrl } from '../settings/kafka-url.ts';
 import type { Settings } from '../settings/load.ts';
+import { speaks } from '../settings/wire.ts';
 import type { Decoded } from '../wire/fault.ts';
 import type { Core } from './core.ts';
 
@@ -75,7 +76,7 @@ export function createReportConsumers(settings: Settings, deps: KafkaDependencie
   };
 }
 
-function producer<T>(
+function producer<T extends { readonly hash: string }>(
   text: string,
   encode: (value: T) => Uint8Array,
   settings: Settings,
@@ -84,7 +85,9 @@ function producer<T>(
   const url = parseKafkaUrl(text);
   if (url.scheme === 'memory')
     return new MemoryProducer({ broker: deps.memoryBroker, metrics: deps.metrics }, { topic: url.topic, encode });
-  return new KafkaProducer(deps, { ...connection(url, settings), ...queueBounds(settings), encode });
+  const options = { ...connection(url, settings), ...queueBounds(settings), encode };
+  // Services since October 2025 expect the hash as key; those before expect none.
+  return new KafkaProducer(deps, speaks(settings, 'message-bus') ? { ...options, keyOf: ({ hash }) => hash } : options);
 }
 
 function consumer<T>(

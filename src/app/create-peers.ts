@@ -1,7 +1,7 @@
-// What this node knows of its peers: the registry, the health of their DataHubs, the experiences with them, and how each
-// stands for the choice of a sync peer. Also our own DataHub URL.
+// What this node knows of its peers: the registry, the health of their DataHubs, the experiences with them, and how
+// each stands for the choice of a sync peer. Also our own DataHub URL.
 import { join } from 'node:path';
-import { HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
+import { BEST_HEADER_CHECK, genesisBlockCheck, HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
 import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import { P2PError } from '../lib/errors.ts';
@@ -12,11 +12,13 @@ import { PeerRegistry, type RegisteredPeer } from '../peers/registry.ts';
 import type { DataHubProber } from '../ports/datahub-prober.ts';
 import type { PeerHistories } from '../ports/peer-histories.ts';
 import type { Settings } from '../settings/load.ts';
+import { speaks } from '../settings/wire.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import { syncPeerRow } from '../sync/sync-peer-row.ts';
 import { hashHeader } from '../wire/header.ts';
 import { NETWORKS } from '../wire/networks.ts';
 import type { Core } from './core.ts';
+import { dataHubUrlRules } from './create-gossip.ts';
 import { keptHistories, type PeerKeeper } from './create-peer-registry.ts';
 import type { Nodes } from './nodes.ts';
 
@@ -86,11 +88,12 @@ function createHistories(settings: Settings, deps: PeersDependencies, registry: 
 }
 
 export function createDataHubProber(settings: Settings): DataHubProber {
+  const genesisHash = hashHeader(NETWORKS[settings.network].genesisHeader);
   return new HttpDataHubProber(
     {},
     {
-      genesisHash: hashHeader(NETWORKS[settings.network].genesisHeader),
-      allowsPrivate: settings.p2p_allow_private_datahubs,
+      check: speaks(settings, 'message-bus') ? BEST_HEADER_CHECK : genesisBlockCheck(genesisHash),
+      allowsPrivate: dataHubUrlRules(settings).allowsPrivate,
       userAgent: `teranode/bitcoin/${buildVersion().version}`,
     },
   );

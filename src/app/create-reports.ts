@@ -6,6 +6,10 @@ import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { Gossip } from '../gossip/attach.ts';
+import type { PeerRegistry } from '../peers/registry.ts';
+import type { PeerHistories } from '../ports/peer-histories.ts';
+import type { Settings } from '../settings/load.ts';
+import { speaks } from '../settings/wire.ts';
 import type { Core } from './core.ts';
 import type { ReportConsumers } from './create-kafka.ts';
 
@@ -13,8 +17,9 @@ export interface ReportSources extends Core {
   readonly consumers: ReportConsumers;
   readonly gossip: Gossip;
   readonly bans: BanService;
-  readonly chain: Pick<ChainTracker, 'isSyncing'>;
+  readonly chain: Pick<ChainTracker, 'isSyncing' | 'fsmState'>;
   readonly publisher: Publisher;
+  readonly peers: { readonly registry: Pick<PeerRegistry, 'list'>; readonly histories?: PeerHistories };
   readonly ownId: PeerId;
   readonly notify: (notification: Notification) => void;
 }
@@ -25,14 +30,22 @@ export interface Reports {
   stop(deadlineMs: number): Promise<void>;
 }
 
-export function createReports(deps: ReportSources): Reports {
-  const { consumers, gossip, bans, chain, publisher } = deps;
+export function createReports(settings: Settings, deps: ReportSources): Reports {
+  const { consumers, gossip, bans, chain, publisher, peers } = deps;
   const handlers = validationReports({
     ...deps,
     blocks: gossip.blocks,
     subtrees: gossip.subtrees,
     offences: bans,
+    dataHubs: () => peers.registry.list().map(({ id, dataHubUrl = '' }) => ({ author: id, dataHubUrl })),
+    histories: speaks(settings, 'message-bus') ? peers.histories : undefined,
     isSyncing: () => chain.isSyncing(),
+    isRunning: () => (chain.fsmState() ?? 'RUNNING') === 'RUNNING',
+    announcesRejected: settings.listen_mode === 'full',
+    rejectedTxRate: {
+      perSecond: settings.p2p_rejected_tx_publish_rate,
+      burst: settings.p2p_rejected_tx_publish_burst,
+    },
     announce: (message) => publisher.publish({ kind: 'rejected_tx', message }),
   });
   return {

@@ -14,6 +14,8 @@ interface UnderFsmState {
 export interface BlockNews extends UnderFsmState {
   readonly type: 'block';
   readonly hash: BlockHash;
+  /** False: the service has not stored the subtrees yet. */
+  readonly subtreesSet: boolean;
   /**
    * Read once for all callers, and again only after a failure, which is thrown. undefined: the service does not know
    * the block.
@@ -38,7 +40,7 @@ export type AnnounceableNews = BlockNews | SubtreeNews | MiningOnNews;
 
 export type ChainNews =
   | AnnounceableNews
-  | Extract<BlockchainNotification, { readonly type: 'fsm_state' | 'peer_failure' }>;
+  | Extract<BlockchainNotification, { readonly type: 'fsm_state' | 'peer_failure' | 'block_subtrees_set' }>;
 
 /** How news reads states and headers. */
 export interface NewsReads {
@@ -70,14 +72,17 @@ export class NewsDesk {
   newsOf(notification: BlockchainNotification): ChainNews {
     const { type } = notification;
     if (type === 'fsm_state') this.enter(notification.state);
-    if (type === 'fsm_state' || type === 'peer_failure') return notification;
+    if (type === 'fsm_state' || type === 'peer_failure' || type === 'block_subtrees_set') return notification;
     const { period, reads } = this;
     const fsmState = () => this.stateOf(period);
     // Asked for at once: by the time a listener wants to know it, another period may have begun.
     if (period.state === undefined) fsmState().catch(() => {});
     if (type === 'subtree') return { type, hash: notification.hash, fsmState };
     const { hash } = notification;
-    if (type === 'block') return { type, hash, fsmState, header: untilRead(() => reads.header(hash)) };
+    if (type === 'block') {
+      const { subtreesSet = true } = notification;
+      return { type, hash, subtreesSet, fsmState, header: untilRead(() => reads.header(hash)) };
+    }
     return { type, hash, fsmState, bestHeader: () => reads.bestHeader(hash) };
   }
 

@@ -5,6 +5,10 @@ import type { BlockHash, Hash, SubtreeHash } from './ids.ts';
 export interface InvalidBlockReport {
   readonly hash: BlockHash;
   readonly reason: string;
+  /** From whom it was fetched; empty when the service does not say. */
+  readonly peerId: string;
+  /** DataHub that it was fetched from; may be empty. */
+  readonly peerUrl: string;
 }
 
 export interface InvalidSubtreeReport {
@@ -12,6 +16,8 @@ export interface InvalidSubtreeReport {
   /** DataHub that it was fetched from; may be empty. */
   readonly peerUrl: string;
   readonly reason: string;
+  /** From whom it was fetched; empty when the service does not say. */
+  readonly peerId: string;
 }
 
 export interface RejectedTxReport {

@@ -112,6 +112,18 @@ export declare type KafkaInvalidBlockTopicMessage = Message<"kafkamessage.KafkaI
    * @generated from field: string reason = 2;
    */
   reason: string;
+
+  /**
+   * Since 2026: where it came from; empty when that is unknown.
+   *
+   * @generated from field: string peer_id = 3;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string peer_url = 4;
+   */
+  peerUrl: string;
 };
 
 /**
@@ -140,6 +152,13 @@ export declare type KafkaInvalidSubtreeTopicMessage = Message<"kafkamessage.Kafk
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * Since 2026.
+   *
+   * @generated from field: string peer_id = 4;
+   */
+  peerId: string;
 };
 
 /**

@@ -9,12 +9,13 @@ import type { SyncStatus } from '../ports/sync-status.ts';
 import type { TopicKind } from '../wire/format.ts';
 import { type ExecutorDependencies, executor } from './executor.ts';
 import type { ReportSize } from './limits/report-size.ts';
+import { SeenHashes, type SeenHashOptions } from './limits/seen-hashes.ts';
 import { decodersOf } from './messages.ts';
 import { type PipelineDependencies, topicPipeline } from './pipeline.ts';
 import { guardViews, type PolicyOptions } from './view.ts';
 
 export interface GossipDependencies
-  extends Omit<ExecutorDependencies, 'blocks' | 'subtrees'>,
+  extends Omit<ExecutorDependencies, 'blocks' | 'subtrees' | 'seenHashes'>,
     Pick<PipelineDependencies, 'log' | 'onResult'> {
   readonly networks: readonly P2PNetwork[];
   readonly ownId: PeerId;
@@ -26,6 +27,7 @@ export interface GossipDependencies
 export interface GossipOptions {
   readonly policy: PolicyOptions;
   readonly isShadow: (rule: string) => boolean;
+  readonly seenHashes: SeenHashOptions;
   readonly peerMap: { readonly maxSize: number; readonly ttlMs: number; readonly cleanUpIntervalMs: number };
 }
 
@@ -48,7 +50,8 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
     const help = 'Entries that validation rules remember';
     gaugeWithBound(metrics, { name: 'teranode_p2p_rule_entries', help, labels: { kind } }, size, bound);
   };
-  const execute = executor({ ...deps, blocks, subtrees });
+  const seenHashes = new SeenHashes(clock, options.seenHashes, reportSize);
+  const execute = executor({ ...deps, blocks, subtrees, seenHashes });
   for (const { network, view } of guardViews({ ...deps, blocks, subtrees, reportSize }, options.policy, networks)) {
     for (const [kind, name] of Object.entries(network.topics) as [TopicKind, string][]) {
       const pipeline = { ...deps, decode: decodersOf(network.wire), view, execute, isShadow: options.isShadow };

@@ -12,6 +12,7 @@ import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
 import type { Effect } from './effects.ts';
+import type { SeenHashes, SeenKind } from './limits/seen-hashes.ts';
 
 /** The part of the ban service that records offences. */
 export interface ScoreKeeper {
@@ -25,6 +26,7 @@ export interface ScoreKeeper {
 export interface ExecutorDependencies {
   readonly blocks: Attribution;
   readonly subtrees: Attribution;
+  readonly seenHashes: SeenHashes;
   readonly blockProducer: Pick<Producer<BlockAnnouncement>, 'publish'>;
   readonly subtreeProducer: Pick<Producer<SubtreeAnnouncement>, 'publish'>;
   readonly node: Pick<P2PNode, 'updatePeerHeight'>;
@@ -39,17 +41,48 @@ export interface ExecutorDependencies {
 
 /** Runs effects in order. */
 export function executor(deps: ExecutorDependencies): (effects: readonly Effect[]) => void {
-  const withheld = deps.metrics.counter(
-    'teranode_p2p_not_handed_on_total',
-    'Announcements forwarded on gossip but not passed to block validation while this node syncs from another peer',
-    ['topic'],
-  );
+  const counters = {
+    withheld: deps.metrics.counter(
+      'teranode_p2p_not_handed_on_total',
+      'Announcements forwarded on gossip but not passed to block validation while this node syncs from another peer',
+      ['topic'],
+    ),
+    repeated: deps.metrics.counter(
+      'teranode_p2p_seen_hash_skipped_total',
+      'Announcements forwarded on gossip but not passed to Kafka because enough authors announced the same hash',
+      ['topic'],
+    ),
+  };
   return (effects) => {
-    for (const effect of effects) run(effect, deps, withheld);
+    for (const effect of effects) run(effect, deps, counters);
   };
 }
 
-function run(effect: Effect, deps: ExecutorDependencies, withheld: Counter): void {
+interface Counters {
+  readonly withheld: Counter;
+  readonly repeated: Counter;
+}
+
+type Fetchable = BlockAnnouncement | SubtreeAnnouncement;
+
+/** Hands an announcement to Kafka if its author has a turn; the turn is returned when the queue drops the message. */
+function handOn(
+  kind: SeenKind,
+  effect: Extract<Effect, { type: 'publish_block' | 'publish_subtree' }>,
+  deps: ExecutorDependencies,
+  { repeated }: Counters,
+): void {
+  const { hash, dataHubUrl: url, author } = effect;
+  const { seenHashes } = deps;
+  if (!seenHashes.take(kind, hash, author)) {
+    repeated.add(1, { topic: kind });
+    return;
+  }
+  const producer: Pick<Producer<Fetchable>, 'publish'> = kind === 'block' ? deps.blockProducer : deps.subtreeProducer;
+  producer.publish({ hash, url, peerId: author }, () => seenHashes.giveBack(kind, hash, author));
+}
+
+function run(effect: Effect, deps: ExecutorDependencies, counters: Counters): void {
   switch (effect.type) {
     case 'attribute_block':
       deps.blocks.record(effect.hash, effect);
@@ -58,10 +91,10 @@ function run(effect: Effect, deps: ExecutorDependencies, withheld: Counter): voi
       deps.subtrees.record(effect.hash, effect);
       return;
     case 'publish_block':
-      deps.blockProducer.publish({ hash: effect.hash, url: effect.dataHubUrl, peerId: effect.author });
+      handOn('block', effect, deps, counters);
       return;
     case 'publish_subtree':
-      deps.subtreeProducer.publish({ hash: effect.hash, url: effect.dataHubUrl, peerId: effect.author });
+      handOn('subtree', effect, deps, counters);
       return;
     case 'offence':
       deps.scores.addScore(effect.author, effect.reason, {
@@ -85,7 +118,7 @@ function run(effect: Effect, deps: ExecutorDependencies, withheld: Counter): voi
       deps.bestBlockAsked(effect.author);
       return;
     case 'withheld':
-      withheld.add(1, { topic: effect.topic });
+      counters.withheld.add(1, { topic: effect.topic });
       return;
     default:
       effect satisfies never;

@@ -3,15 +3,17 @@
 // decoded message. A result may penalize the author, whose signature proves authorship; never the propagation source,
 // because Go nodes forward everything unchecked.
 
-import type { BlockHash, PeerId, SubtreeHash } from '../domain/ids.ts';
-import type { DataHubUrlFault } from '../peers/datahub/datahub-url.ts';
+import type { BlockHash, Hash, PeerId, SubtreeHash } from '../domain/ids.ts';
+import type { NodeStatusMessage } from '../domain/node-status.ts';
+import type { BanReason } from '../domain/offence.ts';
+import { type DataHubUrlFault, isHttpUrl } from '../peers/datahub/datahub-url.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../wire/best-block.ts';
 import type { TopicKind, WireFormat, WireName } from '../wire/format.ts';
 import { checkProofOfWork, targetFromCompact } from '../wire/header.ts';
 import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
-import { peerIdFromPublicKey } from '../wire/peer-id.ts';
+import { parsePeerId, peerIdFromPublicKey } from '../wire/peer-id.ts';
 import type { SubtreeMessage } from '../wire/subtree.ts';
 import type { ReceivedMessages } from './messages.ts';
 import type { ReceivedBlock } from './received-block.ts';
@@ -32,6 +34,11 @@ export interface GuardView {
   readonly powLimitBits: number;
   blockAnnouncedBy(hash: BlockHash, author: PeerId): boolean;
   subtreeAnnouncedBy(hash: SubtreeHash, author: PeerId): boolean;
+  /**
+   * True when an announcement of this hash by this author is the first one on this wire, while there are several wires;
+   * asked once per announcement.
+   */
+  isFirstOnWire(hash: Hash, author: PeerId): boolean;
   /** True at most once per author, topic and 4 s. */
   mayForwardPeerDiscovery(topic: string, author: PeerId): boolean;
   /**
@@ -60,6 +67,8 @@ export interface GuardView {
   dataHubUrlFault(url: string): DataHubUrlFault | undefined;
   /** Height of a header of our own recent chain; undefined when the header is not in it. */
   ownHeightOf(hash: BlockHash): number | undefined;
+  /** A claimed height that nothing proves, cut to what counts (`p2p_max_unvalidated_advertised_height_lead`). */
+  countedHeight(height: number): number;
   /** The easiest target that is plausible now; undefined when any target that the network allows is. */
   easiestTarget(): bigint | undefined;
 }
@@ -109,19 +118,39 @@ const notReplayed: EnvelopeGuard = (envelope, view) =>
 
 /**
  * TypeScript listeners announce themselves with protobuf bytes on every topic they read: forwarded at a bounded rate,
- * never scored.
+ * never scored. On message-bus they are not forwarded, because its receivers mute an author for ever after five
+ * messages that are not JSON.
  */
 const peerDiscovery: EnvelopeGuard = (envelope, view) => {
   const discovery = decodePeerDiscovery(envelope.bytes);
   if (discovery === undefined || peerIdFromPublicKey(discovery.publicKey) !== envelope.author) return undefined;
+  if (isBus(view)) return ignored('peer_discovery');
   return view.mayForwardPeerDiscovery(envelope.topic, envelope.author)
     ? forwardedOnly('peer_discovery')
     : ignored('peer_discovery_repeated');
 };
 
-/** The PeerID in the message must be the author that the signature proves. */
-const authorIsPeerId: MessageGuard<{ readonly peerId: string }> = (message, envelope) =>
-  message.peerId === envelope.author ? undefined : rejected('author_mismatch', 'protocol_violation');
+function isBus({ wire }: GuardView): boolean {
+  return wire === 'message-bus';
+}
+
+/**
+ * The offence of what no receiver on message-bus has ever checked or charged: an honest author there never learnt of
+ * its mistake. Nobody is penalized for it on that wire.
+ */
+function strictly(offence: BanReason, view: GuardView): BanReason | undefined {
+  return isBus(view) ? undefined : offence;
+}
+
+/**
+ * The PeerID in the message must be the author that the signature proves. On message-bus only the ID of another peer is
+ * an offence: a text that is no peer ID deceives nobody.
+ */
+const authorIsPeerId: MessageGuard<{ readonly peerId: string }> = ({ peerId }, envelope, view) => {
+  if (peerId === envelope.author) return undefined;
+  const deceives = !isBus(view) || parsePeerId(peerId) !== undefined;
+  return rejected('author_mismatch', deceives ? 'protocol_violation' : undefined);
+};
 
 /** A request carries the PeerID of its author; an announcement carries none. */
 const requesterIsAuthor: MessageGuard<BestBlockMessage> = (message, envelope) =>
@@ -131,7 +160,9 @@ const requesterIsAuthor: MessageGuard<BestBlockMessage> = (message, envelope) =>
 
 const headerMatchesHash: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
   if (message.header === undefined) return view.requiresHeader ? rejected('header_missing') : undefined;
-  return message.header.hash === message.hash ? undefined : rejected('header_mismatch', 'protocol_violation');
+  return message.header.hash === message.hash
+    ? undefined
+    : rejected('header_mismatch', strictly('protocol_violation', view));
 };
 
 const proofOfWork: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
@@ -142,11 +173,24 @@ const proofOfWork: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
     : rejected('proof_of_work', 'invalid_block');
 };
 
-const blockIsNew: MessageGuard<ReceivedBlock> = (message, envelope, view) =>
-  view.blockAnnouncedBy(message.hash, envelope.author) ? ignored('duplicate') : undefined;
+/** An author may announce the same on several wires, on each of which it is forwarded once. */
+const blockIsNew: MessageGuard<ReceivedBlock> = ({ hash }, { author }, view) =>
+  !view.isFirstOnWire(hash, author) && view.blockAnnouncedBy(hash, author) ? ignored('duplicate') : undefined;
 
-const subtreeIsNew: MessageGuard<SubtreeMessage> = (message, envelope, view) =>
-  view.subtreeAnnouncedBy(message.hash, envelope.author) ? ignored('duplicate') : undefined;
+const subtreeIsNew: MessageGuard<SubtreeMessage> = ({ hash }, { author }, view) =>
+  !view.isFirstOnWire(hash, author) && view.subtreeAnnouncedBy(hash, author) ? ignored('duplicate') : undefined;
+
+/** After all other checks: a valid announcement that was processed when it came on another wire. */
+const blockIsNewOnAllWires: MessageGuard<ReceivedBlock> = ({ hash }, envelope, view) =>
+  view.blockAnnouncedBy(hash, envelope.author) ? passedOnOtherWire(envelope, view) : undefined;
+
+const subtreeIsNewOnAllWires: MessageGuard<SubtreeMessage> = ({ hash }, envelope, view) =>
+  view.subtreeAnnouncedBy(hash, envelope.author) ? passedOnOtherWire(envelope, view) : undefined;
+
+function passedOnOtherWire(envelope: GossipMessage, view: GuardView): ValidationResult {
+  view.passed(envelope);
+  return forwardedOnly('other_wire');
+}
 
 /**
  * A block of our own chain has its own height, and a child of one is one higher. Any other height is a false claim
@@ -159,7 +203,7 @@ function checkHeight(
 ): ValidationResult | undefined {
   const parentHeight = parent === undefined ? undefined : view.ownHeightOf(parent);
   const expected = view.ownHeightOf(hash) ?? (parentHeight === undefined ? height : parentHeight + 1);
-  return height === expected ? undefined : rejected('height_implausible', 'protocol_violation');
+  return height === expected ? undefined : rejected('height_implausible', strictly('protocol_violation', view));
 }
 
 const heightIsPlausible: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
@@ -181,9 +225,17 @@ const workIsPlausible: MessageGuard<ReceivedBlock> = (message, _envelope, view) 
   return target !== undefined && target <= easiest ? undefined : ignored('work_implausible');
 };
 
-/** Ignored without penalty: the author may be misled or misconfigured. */
-const dataHubUrl: MessageGuard<{ readonly dataHubUrl: string }> = (message, _envelope, view) =>
-  view.dataHubUrlFault(message.dataHubUrl) === undefined ? undefined : ignored('datahub_url');
+/**
+ * Ignored without penalty: the author may be misled or misconfigured. On message-bus a URL that leads nowhere by http
+ * is an offence.
+ */
+function refusedUrl(url: string, view: GuardView): ValidationResult {
+  const isOffence = isBus(view) && url !== '' && !isHttpUrl(url);
+  return ignored('datahub_url', isOffence ? 'protocol_violation' : undefined);
+}
+
+const dataHubUrl: MessageGuard<{ readonly dataHubUrl: string }> = ({ dataHubUrl: url }, _envelope, view) =>
+  view.dataHubUrlFault(url) === undefined ? undefined : refusedUrl(url, view);
 
 /**
  * A mining-on may omit the URL, because nothing is fetched for it. A URL that it has is shown to subscribers and kept
@@ -191,6 +243,13 @@ const dataHubUrl: MessageGuard<{ readonly dataHubUrl: string }> = (message, _env
  */
 const dataHubUrlIfAny: MessageGuard<{ readonly dataHubUrl: string }> = (message, envelope, view) =>
   message.dataHubUrl === '' ? undefined : dataHubUrl(message, envelope, view);
+
+/** On message-bus a status may omit its URL; a blacklisted URL is left out, any other bad one ends the message. */
+const baseUrl: MessageGuard<NodeStatusMessage> = ({ baseUrl: url }, _envelope, view) => {
+  if (!isBus(view) || url === '') return undefined;
+  const fault = view.dataHubUrlFault(url);
+  return fault === undefined || fault === 'blacklisted' ? undefined : refusedUrl(url, view);
+};
 
 /** The checks before decoding, the same for every topic but for the size. */
 function envelope(topic: TopicKind): readonly EnvelopeGuard[] {
@@ -214,15 +273,19 @@ export const GUARDS: { readonly [K in TopicKind]: GuardRow<K> } = {
       heightIsPlausible,
       workIsPlausible,
       dataHubUrl,
+      blockIsNewOnAllWires,
     ],
   },
-  subtree: { envelope: envelope('subtree'), message: [authorIsPeerId, subtreeIsNew, dataHubUrl] },
+  subtree: {
+    envelope: envelope('subtree'),
+    message: [authorIsPeerId, subtreeIsNew, dataHubUrl, subtreeIsNewOnAllWires],
+  },
   mining_on: {
     envelope: envelope('mining_on'),
     message: [authorIsPeerId, miningHeightIsPlausible, dataHubUrlIfAny],
   },
   handshake: { envelope: envelope('handshake'), message: [authorIsPeerId] },
   rejected_tx: { envelope: envelope('rejected_tx'), message: [authorIsPeerId] },
-  node_status: { envelope: envelope('node_status'), message: [authorIsPeerId] },
+  node_status: { envelope: envelope('node_status'), message: [authorIsPeerId, baseUrl] },
   best_block: { envelope: envelope('best_block'), message: [requesterIsAuthor, bestHeightIsPlausible] },
 };

@@ -9,22 +9,26 @@ export interface ReceivedMessages extends Omit<TopicMessages, 'block'> {
   readonly block: ReceivedBlock;
 }
 
-/** Decoders of one network's wire format. On message-bus, texts that are only shown are cut to what is safe to show. */
+/** Decoders of one network's wire format. Names and other texts of message-bus are cut to what is safe to show. */
 export type Decoders = { readonly [K in TopicKind]: (bytes: Uint8Array) => Decoded<ReceivedMessages[K]> };
 
 export function decodersOf({ name, decode }: Pick<WireFormat, 'name' | 'decode'>): Decoders {
-  const plain = { ...decode, block: (bytes: Uint8Array) => receivedBlock(decode.block(bytes)) };
-  if (name !== 'message-bus') return plain;
+  const isBus = name === 'message-bus';
   return {
-    ...plain,
-    block: (bytes) => changed(plain.block(bytes), withShownName),
-    subtree: (bytes) => changed(plain.subtree(bytes), withShownName),
-    node_status: (bytes) => changed(plain.node_status(bytes), withShownTexts),
+    ...decode,
+    block: (bytes) => changed(receivedBlock(decode.block(bytes)), withShownName),
+    subtree: (bytes) => changed(decode.subtree(bytes), withShownName),
+    node_status: (bytes) => {
+      const decoded = decode.node_status(bytes);
+      return isBus || (decoded.ok && decoded.form === 'envelope') ? changed(decoded, withShownTexts) : decoded;
+    },
   };
 }
 
 function changed<T>(decoded: Decoded<T>, change: (message: T) => T): Decoded<T> {
-  return decoded.ok ? { ...decoded, message: change(decoded.message) } : decoded;
+  if (!decoded.ok) return decoded;
+  const message = change(decoded.message);
+  return message === decoded.message ? decoded : { ...decoded, message };
 }
 
 function withShownName<M extends { readonly clientName?: string }>(message: M): M {

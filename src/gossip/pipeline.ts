@@ -120,7 +120,7 @@ function validate<K extends TopicKind>(
   const decoded = deps.decode[kind](envelope.bytes);
   if (!decoded.ok) {
     counters.faults.add(1, { topic: kind, fault: decoded.fault.code });
-    const result = resultOfFault(decoded.fault.code);
+    const result = resultOfFault(decoded.fault.code, view);
     penalize(result, envelope, undefined, deps);
     return result;
   }
@@ -167,9 +167,10 @@ function penalize(
 
 /**
  * Bytes that are not JSON penalize nobody. JSON that no implementation writes does, but only where its form leaves no
- * doubt.
+ * doubt, and not on message-bus, whose receivers took nearly everything for a year.
  */
-function resultOfFault(code: FaultCode): ValidationResult {
+function resultOfFault(code: FaultCode, { wire }: Pick<GuardView, 'wire'>): ValidationResult {
   if (NOT_JSON.has(code)) return ignored('not_json');
-  return code === 'hash_form' ? rejected('hash_form', 'protocol_violation') : rejected('decode');
+  if (code !== 'hash_form') return rejected('decode');
+  return rejected('hash_form', wire === 'message-bus' ? undefined : 'protocol_violation');
 }

@@ -9,6 +9,7 @@ import type { ValidationDecision } from '../ports/p2p-node.ts';
 export type SkipReason =
   | 'own_message'
   | 'other_prefix'
+  | 'other_wire'
   | 'banned_author'
   | 'author_rate'
   | 'relay_rate'

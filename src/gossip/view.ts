@@ -10,6 +10,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
+import type { WireName } from '../wire/format.ts';
 import type { GuardView } from './guards.ts';
 import { passedElsewhere } from './limits/passed-elsewhere.ts';
 import { peerDiscoveryRate } from './limits/peer-discovery-rate.ts';
@@ -25,7 +26,9 @@ export interface PolicyOptions {
   readonly requiresHeader: boolean;
   readonly authorRate: Rate;
   readonly sourceRate: Rate;
-  readonly dataHubUrls: DataHubUrlRules;
+  readonly dataHubUrls: (wire: WireName) => DataHubUrlRules;
+  /** `p2p_max_unvalidated_advertised_height_lead`, for message-bus. */
+  readonly maxHeightLead: number;
   /**
    * `p2p_max_target_ratio`: maximum ratio of a header's target to our tip's; 0: no limit, as where minimum-difficulty
    * blocks are allowed.
@@ -69,8 +72,13 @@ export function guardViews<N extends GuardedNetwork>(
 ): readonly { readonly network: N; readonly view: GuardView }[] {
   const { clock, reportSize = unreported } = deps;
   const rates = peerRates(clock, options, reportSize);
-  const elsewhere = passedElsewhere(networks.length, reportSize);
+  const elsewhere = passedElsewhere(networks, reportSize);
   const shared = sharedView(deps, options, reportSize);
+  const urlFaults = {
+    'go-p2p': dataHubUrlCheck(options.dataHubUrls('go-p2p')),
+    'message-bus': dataHubUrlCheck(options.dataHubUrls('message-bus')),
+  };
+  const cutHeight = (height: number) => Math.min(height, (deps.chain.tip()?.height ?? 0) + options.maxHeightLead);
   const numbers = new Map(networks.map(({ node }) => [node, new SequenceNumbers(clock)] as const));
   const authors = () => [...numbers.values()].reduce((sum, { size }) => sum + size, 0);
   reportSize('replay', authors, MAX_AUTHORS * numbers.size);
@@ -79,9 +87,11 @@ export function guardViews<N extends GuardedNetwork>(
     const ofNode = numbers.get(node) ?? new SequenceNumbers(clock);
     const view: GuardView = {
       ...shared,
-      ...elsewhere(network.name),
+      ...elsewhere(network),
       wire: network.wire.name,
       maxGossipBytes: network.wire.maxGossipBytes,
+      dataHubUrlFault: urlFaults[network.wire.name],
+      countedHeight: (height) => (network.wire.name === 'message-bus' ? cutHeight(height) : height),
       authorRate: (author, seqno, isDirect) => {
         const connectedSinceMs = isDirect ? () => node.connectedSinceMs?.(author) : undefined;
         const isLate = ofNode.isLate(author, seqno, connectedSinceMs);
@@ -108,7 +118,17 @@ function peerRates(clock: Clock, options: PolicyOptions, reportSize: ReportSize)
   } as const;
 }
 
-type OfNetwork = 'wire' | 'maxGossipBytes' | 'authorRate' | 'sourceRate' | 'isReplay' | 'passedElsewhere' | 'passed';
+type OfNetwork =
+  | 'wire'
+  | 'maxGossipBytes'
+  | 'dataHubUrlFault'
+  | 'countedHeight'
+  | 'authorRate'
+  | 'sourceRate'
+  | 'isReplay'
+  | 'passedElsewhere'
+  | 'passed'
+  | 'isFirstOnWire';
 
 /** What is the same in every network. */
 function sharedView(
@@ -132,7 +152,6 @@ function sharedView(
       const peer = chain.isSyncing() ? deps.sync.syncPeer() : undefined;
       return peer === undefined || (author === peer.peerId && height >= peer.height);
     },
-    dataHubUrlFault: dataHubUrlCheck(options.dataHubUrls),
     ownHeightOf: (hash) => chain.heightOf(hash),
     easiestTarget: () => {
       const tip = chain.tip();

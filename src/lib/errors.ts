@@ -45,7 +45,11 @@ export const ERROR_CODES = {
     grpc: 'UNAVAILABLE',
   },
   TOPIC_UNKNOWN: { meaning: 'The P2P node was not started with this topic.', ...OUR_FAULT },
-  MESSAGE_TOO_LARGE: { meaning: 'A message to publish exceeds the 1 MiB that gossip carries, or the size that receivers on message-bus accept.', ...OUR_FAULT },
+  MESSAGE_TOO_LARGE: {
+    meaning:
+      'A message to publish exceeds the 1 MiB that gossip carries, or the size that receivers on message-bus accept.',
+    ...OUR_FAULT,
+  },
   PEER_UNREACHABLE: {
     meaning: 'There is no connection to the peer, none could be made, or it does not speak the protocol.',
     http: { status: 502, code: 'PEER_UNREACHABLE' },

@@ -3,10 +3,11 @@
 // kept apart, so that authors cannot evict peers.
 
 import type { BlockHash, PeerId } from '../domain/ids.ts';
-import type { Storage } from '../domain/node-status.ts';
+import type { NodeStatusMessage } from '../domain/node-status.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
+import type { WireName } from '../wire/format.ts';
 
 /** A block that a peer has reached. */
 export interface ChainPoint {
@@ -17,7 +18,20 @@ export interface ChainPoint {
   readonly atMs: number;
 }
 
-export interface RegisteredPeer {
+const STATUS_FACTS = [
+  'storage',
+  'propagationUrl',
+  'minMiningTxFee',
+  'feePolicy',
+  'txCount',
+  'subtreeCount',
+  'connectedPeersCount',
+] as const satisfies readonly (keyof NodeStatusMessage)[];
+
+/** What a peer said of itself in its last node status on message-bus; undefined where it said nothing. */
+type StatusFacts = { readonly [K in (typeof STATUS_FACTS)[number]]: NodeStatusMessage[K] | undefined };
+
+export interface RegisteredPeer extends StatusFacts {
   readonly id: PeerId;
   readonly isConnected: boolean;
   /** Unix ms; undefined for unconnected authors. */
@@ -37,19 +51,20 @@ export interface RegisteredPeer {
   /** Bitmap, uint64: 1 is a full node. As `userAgent`. */
   readonly services: bigint | undefined;
   readonly clientName: string | undefined;
-  /** Whether it serves all blocks or only recent ones, as last claimed. */
-  readonly storage: Storage | undefined;
+  /** The wires on which its messages came. */
+  readonly wires: readonly WireName[];
 }
 
 /** New facts about a peer; absent fields keep their value. */
-export interface PeerPatch {
+export interface PeerPatch extends Partial<StatusFacts> {
   readonly claimed?: { readonly height: number; readonly hash: BlockHash | undefined };
   readonly proven?: { readonly height: number; readonly hash: BlockHash | undefined };
   readonly dataHubUrl?: string | undefined;
   readonly userAgent?: string;
   readonly services?: bigint;
   readonly clientName?: string;
-  readonly storage?: Storage | undefined;
+  /** The wire on which it was heard. */
+  readonly wire?: WireName;
 }
 
 type Entry = { -readonly [K in keyof RegisteredPeer]: RegisteredPeer[K] } & { heardMs: number };
@@ -138,7 +153,8 @@ export class PeerRegistry {
     if (patch.userAgent !== undefined) entry.userAgent = patch.userAgent.slice(0, MAX_TEXT);
     if (patch.services !== undefined) entry.services = patch.services;
     if (patch.clientName !== undefined) entry.clientName = patch.clientName.slice(0, MAX_TEXT);
-    if ('storage' in patch) entry.storage = patch.storage;
+    if (patch.wire !== undefined && !entry.wires.includes(patch.wire)) entry.wires = [...entry.wires, patch.wire];
+    patchStatus(entry, patch);
     if (!entry.isConnected) this.keepUnconnected(entry);
   }
 
@@ -189,6 +205,11 @@ export class PeerRegistry {
   }
 }
 
+function patchStatus(entry: Entry, patch: PeerPatch): void {
+  const given = STATUS_FACTS.filter((key) => key in patch);
+  if (given.length > 0) Object.assign(entry, Object.fromEntries(given.map((key) => [key, patch[key]])));
+}
+
 function newEntry(id: PeerId): Entry {
   return {
     id,
@@ -202,7 +223,14 @@ function newEntry(id: PeerId): Entry {
     userAgent: undefined,
     services: undefined,
     clientName: undefined,
+    wires: [],
     storage: undefined,
+    propagationUrl: undefined,
+    minMiningTxFee: undefined,
+    feePolicy: undefined,
+    txCount: undefined,
+    subtreeCount: undefined,
+    connectedPeersCount: undefined,
     heardMs: 0,
   };
 }

@@ -2,10 +2,11 @@
 
 import type { BanEntry, Explanation } from '../domain/ban.ts';
 import type { BlockHash, Hash, PeerId } from '../domain/ids.ts';
-import type { Storage } from '../domain/node-status.ts';
+import type { FeePolicy, Storage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { BanReason } from '../domain/offence.ts';
 import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
+import type { WireName } from '../wire/format.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
 
@@ -28,8 +29,24 @@ export interface PeerStanding {
   readonly isBanned: boolean;
 }
 
+/** What a peer says about itself; undefined where it said nothing. Only message-bus has more than the name. */
+export interface PeerStatus {
+  readonly clientName: string | undefined;
+  /** The wires on which its messages came; empty before the first. */
+  readonly wires: readonly WireName[];
+  readonly storage: Storage | undefined;
+  /** Where it takes transactions: http or https, also on a private host. */
+  readonly propagationUrl: string | undefined;
+  /** BSV per kilobyte. */
+  readonly minMiningTxFee: number | undefined;
+  readonly feePolicy: FeePolicy | undefined;
+  readonly txCount: bigint | undefined;
+  readonly subtreeCount: number | undefined;
+  readonly connectedPeersCount: number | undefined;
+}
+
 /** A connected peer; undefined where unknown. */
-export interface PeerView extends PeerStanding {
+export interface PeerView extends PeerStanding, PeerStatus {
   readonly id: PeerId;
   /** Multiaddrs of its open connections. */
   readonly addresses: readonly string[];

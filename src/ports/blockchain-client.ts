@@ -18,13 +18,22 @@ export interface BlockHeaderRecord {
   /** Total work up to and including this block; undefined where the call does not return it. */
   readonly chainWork: bigint | undefined;
   readonly invalid: boolean;
+  /** False: the service has not stored the block's subtrees yet. Absent where the call does not return it. */
+  readonly subtreesSet?: boolean;
 }
 
 /** What the service sends to its subscribers. */
 export type BlockchainNotification =
   | { readonly type: 'subtree'; readonly hash: SubtreeHash }
-  | { readonly type: 'block'; readonly hash: BlockHash }
+  | {
+      readonly type: 'block';
+      readonly hash: BlockHash;
+      /** As in the header; `block_subtrees_set` may follow. */
+      readonly subtreesSet?: boolean;
+    }
   | { readonly type: 'mining_on'; readonly hash: BlockHash }
+  /** The service has stored the subtrees of the block. Not every service says so. */
+  | { readonly type: 'block_subtrees_set'; readonly hash: BlockHash }
   | { readonly type: 'fsm_state'; readonly state: FsmState }
   | { readonly type: 'peer_failure'; readonly peerId: string; readonly failureType: string; readonly reason: string };
 

@@ -3,9 +3,9 @@
 
 /** Why a probe had its outcome; label of a metric. */
 export type ProbeReason =
-  /** HTTP status below 500. */
+  /** An HTTP status that the check accepts. */
   | 'answered'
-  /** HTTP status of 500 or above. */
+  /** Another HTTP status. */
   | 'status'
   /** Not a URL of the kind that is probed. */
   | 'form'

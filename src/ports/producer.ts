@@ -15,8 +15,11 @@ export interface ProbeResult {
 export interface Producer<T> {
   /** Connects in the background; resolves at once even when the broker is down. */
   start(signal: AbortSignal): Promise<void>;
-  /** Accepts the message into the queue. After `stop` the message is dropped and counted. */
-  publish(value: T): void;
+  /**
+   * Accepts the message into the queue. After `stop` the message is dropped and counted. `onDropped` is called at most
+   * once, for a message that leaves the queue without reaching the broker; it must be cheap and must not throw.
+   */
+  publish(value: T, onDropped?: () => void): void;
   /** Asks the broker for an answer; always settles within `deadlineMs`. */
   probe(deadlineMs: number): Promise<ProbeResult>;
   /** Flushes what was accepted, at most `deadlineMs` (default 3000), then closes. May be called twice. */

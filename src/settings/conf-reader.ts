@@ -76,6 +76,16 @@ export class ConfReader {
     return found === undefined ? undefined : this.interpolated(found.value, found.origin, [found.key]);
   }
 
+  /** Keys with a prefix that have a value, not an empty one, in this context or in the environment. */
+  keysWith(prefix: string): string[] {
+    const keys = new Set(Object.keys(this.env).filter((key) => key.startsWith(prefix)));
+    for (const entry of this.entries.keys()) {
+      const key = entry.split('.', 1)[0] ?? '';
+      if (key.startsWith(prefix) && this.suffixes.includes(entry.slice(key.length))) keys.add(key);
+    }
+    return [...keys].filter((key) => (this.find([key])?.value ?? '') !== '');
+  }
+
   private find(
     spellings: readonly string[],
   ): { readonly key: string; readonly value: string; readonly origin: string } | undefined {
@@ -112,7 +122,10 @@ export class ConfReader {
     if (chain.includes(name)) return { problem: `circular reference: ${path}`, origin: '' };
     if (chain.length >= MAX_DEPTH) return { problem: `more than ${MAX_DEPTH} nested references: ${path}`, origin: '' };
     const found = this.find([name]);
-    if (found === undefined) return { problem: `unknown name \${${name}} (${path})`, origin: '' };
+    if (found === undefined) {
+      const problem = `unknown name \${${name}} (${path}): define ${name} in a settings file or in the environment`;
+      return { problem, origin: '' };
+    }
     return this.interpolated(found.value, found.origin, [...chain, name]);
   }
 }

@@ -1,4 +1,6 @@
 // Rules over several settings. Each runs when its own inputs are valid, so that all problems are reported at once.
+import { isLoopback, parseIp } from '../lib/ip.ts';
+import { isPlaceholderKey, MIN_ADMIN_KEY_CHARS } from './admin-key.ts';
 import type { SettingKey, Settings } from './schema.ts';
 import { speaks } from './wire.ts';
 
@@ -20,6 +22,20 @@ interface CrossCheck {
 /** Whether HTTP or gRPC uses TLS. */
 export function needsCertificate(settings: Settings): boolean {
   return settings.securityLevelHTTP > 0 || settings.security_level_grpc > 0;
+}
+
+/** `host:port` of the settings. */
+function isLoopbackListener(address: string): boolean {
+  const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1');
+  return host === 'localhost' || isLoopback(parseIp(host));
+}
+
+/** A short key can be guessed by whoever reaches a listener. A placeholder is as good as unset. */
+function hasGuessableKey(settings: Settings): boolean {
+  const key = settings.grpc_admin_api_key;
+  if (key === undefined || key.length >= MIN_ADMIN_KEY_CHARS || isPlaceholderKey(key)) return false;
+  const listeners = [settings.p2p_grpc_listen_address, settings.p2p_http_listen_address];
+  return settings.network !== 'regtest' && !listeners.every(isLoopbackListener);
 }
 
 /** The settings that decide which wires are in force. */
@@ -45,6 +61,12 @@ const CROSS_CHECKS: readonly CrossCheck[] = [
       low !== undefined && high !== undefined && low > high,
     key: 'p2p_conn_low_water',
     expected: 'at most p2p_conn_high_water',
+  },
+  {
+    inputs: ['grpc_admin_api_key', 'network', 'p2p_grpc_listen_address', 'p2p_http_listen_address'],
+    isBroken: hasGuessableKey,
+    key: 'grpc_admin_api_key',
+    expected: `secret of at least ${MIN_ADMIN_KEY_CHARS} characters, or unset to have one generated; a shorter one only on regtest, or with p2p_grpc_listen_address and p2p_http_listen_address on loopback`,
   },
   {
     inputs: ['dataFolder'],

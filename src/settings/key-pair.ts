@@ -6,10 +6,14 @@ const SEED_BYTES = 32;
 /** A private Ed25519 key in PKCS #8 (RFC 8410) is this and the seed. */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
 
-/** True for 64 bytes in hex (seed and public key), or 96 (public key twice), if the public key belongs to the seed. */
+/**
+ * True for 64 bytes in hex (seed and public key), 96 (public key twice), or libp2p's protobuf form of 64, if the public
+ * key belongs to the seed.
+ */
 export function isKeyPair(hex: string): boolean {
-  if (!/^(?:[0-9a-f]{128}|[0-9a-f]{192})$/i.test(hex)) return false;
-  const bytes = Buffer.from(hex, 'hex');
+  const [, pair] = /^((?:[0-9a-f]{64})?[0-9a-f]{128})$/i.exec(hex) ?? /^08011240([0-9a-f]{128})$/i.exec(hex) ?? [];
+  if (pair === undefined) return false;
+  const bytes = Buffer.from(pair, 'hex');
   const own = publicKeyOf(bytes.subarray(0, SEED_BYTES));
   for (let at = SEED_BYTES; at < bytes.length; at += own.length) {
     if (!bytes.subarray(at, at + own.length).equals(own)) return false;

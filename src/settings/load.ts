@@ -7,6 +7,7 @@ import { fileChecks } from './file-checks.ts';
 import { MASK, withoutPasswords } from './masking.ts';
 import type { Row } from './row.ts';
 import { ROWS, type SettingKey, type Settings } from './schema.ts';
+import { type SettingNotices, settingNotices } from './without-effect.ts';
 
 export type { Settings } from './schema.ts';
 
@@ -41,6 +42,7 @@ export interface LoadedSettings {
   readonly settings: Settings;
   readonly effective: readonly EffectiveSetting[];
   readonly context: string;
+  readonly notices: SettingNotices;
 }
 
 /** Throws SETTINGS_INVALID with all problems. */
@@ -70,7 +72,7 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
     problems.push({ key, value, origin, expected });
   }
   if (problems.length > 0) throw refusal(problems, context);
-  return { settings, effective, context };
+  return { settings, effective, context, notices: settingNotices(reader, settings) };
 }
 
 function readSetting(

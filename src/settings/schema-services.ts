@@ -4,6 +4,7 @@ import { optional, required, setting } from './row.ts';
 import {
   adminKey,
   boolean,
+  cidr,
   dialAddress,
   httpUrl,
   integer,
@@ -13,11 +14,13 @@ import {
   listOf,
   matching,
   oneOf,
+  oneOfOr,
   storeUrl,
   text,
 } from './types.ts';
 
 const OURS = { isOurs: true } as const;
+export const MAX_WS_CLIENTS = 100_000;
 
 export const SERVICE_SETTINGS = {
   network: required(
@@ -140,7 +143,7 @@ export const SERVICE_SETTINGS = {
     listOf(text),
     ['*'],
     'Web origins allowed to read HTTP responses (CORS). * allows all.',
-    OURS,
+    { isOurs: true, also: ['p2p_websocket_allowed_origins'] },
   ),
   p2p_http_rate: setting(
     integer(0, 1_000_000),
@@ -160,12 +163,29 @@ export const SERVICE_SETTINGS = {
     'Whether /metrics is open without the admin key. On a listener bound to loopback it always is.',
     OURS,
   ),
-  p2p_ws_origins: setting(listOf(text), ['*'], 'Web origins allowed to open a WebSocket. * allows all.', OURS),
-  p2p_ws_max_clients: setting(integer(1, 100_000), 2000, 'Maximum number of WebSocket clients.', OURS),
+  p2p_ws_origins: setting(listOf(text), ['*'], 'Web origins allowed to open a WebSocket. * allows all.', {
+    isOurs: true,
+    also: ['p2p_websocket_allowed_origins'],
+  }),
+  p2p_ws_max_clients: setting(
+    integer(0, MAX_WS_CLIENTS),
+    2000,
+    `Maximum number of WebSocket clients. 0: ${MAX_WS_CLIENTS}.`,
+    { isOurs: true, also: ['p2p_websocket_max_connections'] },
+  ),
   p2p_ws_max_clients_per_address: optional(
-    integer(1, 100_000),
-    'Maximum number of WebSocket clients per address (IPv6: per /64). Unset: half of p2p_ws_max_clients. Behind a proxy all clients share its address.',
+    integer(1, MAX_WS_CLIENTS),
+    'Maximum number of WebSocket clients per address (IPv6: per /64). Unset: p2p_websocket_max_connections_per_source, else half of p2p_ws_max_clients. Behind a proxy all clients share its address.',
     OURS,
+  ),
+  p2p_websocket_max_connections_per_source: optional(
+    integer(-1, MAX_WS_CLIENTS),
+    'As p2p_ws_max_clients_per_address, which takes precedence. 0: a twentieth of p2p_ws_max_clients, at least 4. -1: no limit.',
+  ),
+  p2p_websocket_trusted_source_cidrs: setting(
+    listOf(oneOfOr(cidr, 'none')),
+    [],
+    'Addresses of WebSocket clients for which there is no limit per address. none: no such addresses.',
   ),
   p2p_ws_buffer_frames: setting(
     integer(16, 1_000_000),
@@ -207,7 +227,7 @@ export const SERVICE_SETTINGS = {
   ),
   grpc_admin_api_key: optional(
     adminKey,
-    'Admin key of this server, needed by requests that change state. Unset: one is generated and stored in <dataFolder>/admin.key.',
+    'Admin key of this server, needed by requests that change state. Unset, or a placeholder such as testkey: one is generated and stored in <dataFolder>/admin.key.',
     { isSecret: true },
   ),
   p2p_services_api_key: optional(

@@ -3,6 +3,7 @@ import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { P2PError } from '../lib/errors.ts';
 import { parsePeerId } from '../wire/peer-id.ts';
+import { HEADER_TEXT, MAX_KEY_CHARS, MIN_ADMIN_KEY_CHARS } from './admin-key.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { parseKafkaUrl } from './kafka-url.ts';
 import { isKeyPair } from './key-pair.ts';
@@ -120,6 +121,17 @@ export const ip: SettingType<string> = {
   format: asIs,
 };
 
+/** A range of addresses, such as 10.0.0.0/8 or ::1/128. */
+export const cidr: SettingType<string> = {
+  expects: 'range of IP addresses such as 10.0.0.0/8',
+  parse: (value) => {
+    const [address = '', bits, ...rest] = value.split('/');
+    const most = isIPv4(address) ? 32 : isIPv6(address) ? 128 : -1;
+    return rest.length === 0 && /^\d{1,3}$/.test(bits ?? '') && Number(bits) <= most ? value : undefined;
+  },
+  format: asIs,
+};
+
 /** `host:port`, or `:port` for all interfaces; port 0 picks a free port. */
 export const listenAddress: SettingType<string> = {
   expects: 'host:port, or :port for all interfaces',
@@ -140,10 +152,15 @@ export const dialAddress: SettingType<string> = {
   format: asIs,
 };
 
-/** `host` or `host:port`; an IPv6 address with a port is in brackets. */
+/**
+ * `host`, `host:port` (an IPv6 address with a port is in brackets), or a multiaddr of a TCP port, from which a peer ID
+ * at its end is removed.
+ */
 export const advertised: SettingType<string> = {
-  expects: 'IP address or domain name, optionally with a port from 1 to 65535',
+  expects:
+    'IP address or domain name, optionally with a port from 1 to 65535, or multiaddr such as /dns4/node.example/tcp/9905',
   parse: (value) => {
+    if (value.startsWith('/')) return advertisedMultiaddr(value);
     if (isIPv6(value)) return value;
     const [, bracketed, name = '', port = '1'] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(value) ?? [];
     const isHost = bracketed === undefined ? isIPv4(name) || isDomainName(name) : isIPv6(bracketed);
@@ -151,6 +168,20 @@ export const advertised: SettingType<string> = {
   },
   format: asIs,
 };
+
+/** A node always announces its own peer ID, so one that follows says nothing new. */
+function advertisedMultiaddr(value: string): string | undefined {
+  try {
+    const [host, transport, ...rest] = multiaddr(multiaddr(value).bytes).getComponents();
+    const isName = /^dns[46]?$/.test(host?.name ?? '');
+    const isHost = isName ? isDomainName(host?.value ?? '') : /^ip[46]$/.test(host?.name ?? '');
+    const isTcp = transport?.name === 'tcp' && isPort(transport.value);
+    const isEnd = rest.length === 0 || (rest.length === 1 && rest[0]?.name === 'p2p');
+    return isHost && isTcp && isEnd ? `/${host?.name}/${host?.value}/tcp/${transport.value}` : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 function isPort(text: string | undefined): boolean {
   return Number(text) >= 1 && Number(text) <= 65_535;
@@ -233,27 +264,17 @@ export const storeUrl: SettingType<string> = {
 
 /** An Ed25519 key pair as hex. */
 export const privateKey: SettingType<string> = {
-  expects: '64 or 96 bytes in hex (128 or 192 digits): an Ed25519 seed followed by its public key',
+  expects:
+    '64 or 96 bytes in hex (128 or 192 digits): an Ed25519 seed followed by its public key; or 08011240 and 64 such bytes',
   parse: (value) => (isKeyPair(value) ? value : undefined),
   format: asIs,
 };
 
-const WELL_KNOWN_KEYS = new Set([
-  'testkey',
-  'dummy-admin-key',
-  'admin',
-  'password',
-  'changeme',
-  'changemechangeme',
-  'test-admin-key-1',
-  '0123456789abcdef',
-  '1234567890123456',
-]);
-const MIN_ADMIN_KEY_CHARS = 16;
-
+/** Sent in a header. Whether it protects anything is another question: `admin-key.ts`. */
 export const adminKey: SettingType<string> = {
-  expects: `secret of at least ${MIN_ADMIN_KEY_CHARS} characters, none of the well-known ones`,
-  parse: (value) =>
-    value.length >= MIN_ADMIN_KEY_CHARS && !WELL_KNOWN_KEYS.has(value.toLowerCase()) ? value : undefined,
-  format: asIs,
+  ...matching(
+    `secret of at least ${MIN_ADMIN_KEY_CHARS} characters, at most ${MAX_KEY_CHARS}, of printable ASCII`,
+    HEADER_TEXT,
+  ),
+  parse: (value) => (HEADER_TEXT.test(value) && value.length <= MAX_KEY_CHARS ? value : undefined),
 };

@@ -50,6 +50,11 @@ export function allowsPrivateIps(settings: Settings): boolean {
   return set ?? (network === 'regtest' || listen.every(isPrivate));
 }
 
+/** Whether DataHubs of peers, and our own, may have private addresses on a wire. */
+export function allowsPrivateDataHubs(settings: Settings, wire: WireName | undefined): boolean {
+  return settings.p2p_allow_private_datahubs || (wire === 'message-bus' && allowsPrivateIps(settings));
+}
+
 const ALL_INTERFACES: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]']);
 
 function isPrivate(address: string): boolean {

@@ -1,6 +1,8 @@
-// Which peer to sync from: a snapshot in, a decision out, so that every rule can be tested without a network. A peer's
-// claim is believed until it is disproved or an attempt to sync from the peer fails: then all other peers come first.
+// Which peer to sync from by the rules of wire.md: a snapshot in, a decision out, so that every rule can be tested
+// without a network. A peer's claim is believed until it is disproved or an attempt to sync from the peer fails: then
+// all other peers come first.
 import type { BlockHash, PeerId } from '../domain/ids.ts';
+import type { Choice, Fitness, FitPeer, Unfitness, WhyNobody } from './sync-policy.ts';
 
 /** What is known about a peer. */
 export interface SyncPeerRow {
@@ -41,41 +43,6 @@ export interface SyncSnapshot {
   readonly nowMs: number;
 }
 
-/** A peer that qualifies, with what is needed to fetch from it. */
-export interface FitPeer {
-  readonly peerId: PeerId;
-  /** As far as the claim is believed. */
-  readonly height: number;
-  readonly hash: BlockHash;
-  readonly dataHubUrl: string;
-  readonly score: number;
-  readonly failedAttempts: number;
-}
-
-/** The first rule that a peer breaks. From `cooling_down` on the peer is ahead of us. */
-export type Unfitness =
-  | 'not_connected'
-  | 'banned'
-  | 'no_best_hash'
-  | 'not_ahead'
-  | 'cooling_down'
-  | 'no_datahub'
-  | 'datahub_unhealthy';
-
-export type Fitness =
-  | { readonly isFit: true; readonly peer: FitPeer }
-  | { readonly isFit: false; readonly why: Unfitness };
-
-/**
- * Why no peer was chosen. `no_peers`: none has a known best block. `level`: none is ahead of us. `none_usable`: some
- * are ahead, and none of them qualifies. `forced_absent` and `forced_unusable`: with `p2p_force_sync_peer`.
- */
-export type WhyNobody = 'no_peers' | 'level' | 'none_usable' | 'forced_absent' | 'forced_unusable';
-
-export type Choice =
-  | { readonly outcome: 'chosen'; readonly peer: FitPeer }
-  | { readonly outcome: 'nobody'; readonly why: WhyNobody };
-
 /**
  * The peer with the fewest failed attempts, so that no dishonest peer is tried twice before every other peer was; then
  * the lowest score, then the greatest height, then at random. `random` returns [0, 1); with the same numbers the choice
@@ -109,7 +76,10 @@ export function fitnessOf(
   if (dataHubUrl === undefined || dataHubUrl === '') return no('no_datahub');
   if (candidate.dataHubHealth === 'unhealthy') return no('datahub_unhealthy');
   const failedAttempts = attempts.failed;
-  return { isFit: true, peer: { peerId, height, hash: claimed.hash, dataHubUrl, score, failedAttempts } };
+  return {
+    isFit: true,
+    peer: { peerId, height, hash: claimed.hash, dataHubUrl, score, failedAttempts, isProbe: false },
+  };
 }
 
 /**
@@ -117,7 +87,7 @@ export function fitnessOf(
  * not contradict the claim: our chain can only prove blocks that it has or that build on it, and a peer that is many
  * blocks ahead has announced neither.
  */
-function heightOf({ claimed, proven }: SyncCandidate): number {
+export function heightOf({ claimed, proven }: Pick<SyncPeerRow, 'claimed' | 'proven'>): number {
   if (claimed === undefined) return 0;
   return proven !== undefined && proven.hash === claimed.hash
     ? Math.min(claimed.height, proven.height)

@@ -1,5 +1,6 @@
 // Keeps a sync peer while this node is behind (spec `SyncManager`). The FSM state decides when and how often the sync
-// is evaluated; `chooseSyncPeer` makes the choice and a `SyncSession` follows the attempt. Timers and trigger are here.
+// is evaluated; the policy of the wire in force chooses the peer and gives it up, and a `SyncSession` follows the
+// attempt. Timers and trigger are here.
 
 import type { ChainNews } from '../chain/news.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
@@ -7,35 +8,22 @@ import type { BlockHash, PeerId } from '../domain/ids.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import { type Repeating, repeating } from '../lib/repeating.ts';
 import { TokenBucket } from '../lib/token-bucket.ts';
-import type { FsmState } from '../ports/blockchain-client.ts';
+import type { BlockHeaderRecord, FsmState } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { SyncPeer, SyncStatus } from '../ports/sync-status.ts';
-import {
-  chooseSyncPeer,
-  type FitPeer,
-  fitnessOf,
-  type SyncCandidate,
-  type SyncPeerRow,
-  type WhyNobody,
-} from './choose-sync-peer.ts';
-import { FailedAttempts } from './failed-attempts.ts';
 import { MAX_CONNECTION_TIMES, type SyncCounters, syncMetrics } from './sync-metrics.ts';
-import { type SyncEnd, SyncSession } from './sync-session.ts';
+import type { Choice, FitPeer, SyncEnd, SyncPolicy, SyncRound, WhyNobody } from './sync-policy.ts';
+import { SyncSession } from './sync-session.ts';
 
 export interface SyncManagerDependencies {
-  /** The connected peers. Cheap; called in each round of the evaluation. */
-  candidates(): readonly SyncPeerRow[];
+  readonly policy: SyncPolicy;
   readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'subscribe'>;
   /** Publishes to the blocks topic of Kafka; never blocks. */
   publishBlock(announcement: { readonly hash: BlockHash; readonly url: string; readonly peerId: PeerId }): void;
-  /** Adds `catch_up_failure` to the peer's score. */
-  penalizeFailure(peerId: PeerId): void;
   connectedCount(): number;
   readonly clock: Clock;
-  /** [0, 1). */
-  readonly random: () => number;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -45,16 +33,15 @@ export interface SyncManagerOptions {
   readonly minPeers: number;
   /** `p2p_max_wait_for_min_peers`, counted from `start`. */
   readonly maxWaitMs: number;
-  /** `p2p_force_sync_peer`; then the manager does not wait for other peers. */
-  readonly forcedPeer: PeerId | undefined;
+  /** With `p2p_force_sync_peer` the manager does not wait for other peers. */
+  readonly hasForcedPeer: boolean;
   /** Whether there are `p2p_bootstrap_addresses`, through which more peers will connect. */
   readonly hasBootstrap: boolean;
 }
 
-/** Intervals between rounds, as in Go (wire.md, "Sync, Go's times"). */
+/** Intervals between rounds, as in Go (wire.md, "Sync, Go's times"; today.md, "Sync"). */
 const BEHIND_INTERVAL_MS = 2000;
 const LEVEL_INTERVAL_MS = 15_000;
-const CATCH_UP_INTERVAL_MS = 30_000;
 /** At most four rounds per second, whatever happens: each asks the blockchain service. */
 const MIN_INTERVAL_MS = 250;
 /**
@@ -64,22 +51,18 @@ const MIN_INTERVAL_MS = 250;
 const TRIGGER_RATE = { perSecond: 0.1, burst: 5 };
 const MAX_REASON_CHARS = 200;
 /** Some peer is ahead of us, though none was chosen. */
-const BEHIND: ReadonlySet<WhyNobody> = new Set(['none_usable', 'forced_unusable']);
-/** Ends that count as a failed attempt when our chain did not grow meanwhile. */
-const EARLY_ENDS: ReadonlySet<SyncEnd> = new Set(['level', 'left', 'unusable', 'inactive']);
+const BEHIND: ReadonlySet<WhyNobody> = new Set(['none_usable', 'forced_unusable', 'awaiting_check', 'backing_off']);
 
 export class SyncManager implements SyncStatus {
   private readonly deps: SyncManagerDependencies;
   private readonly options: SyncManagerOptions;
   private readonly counters: SyncCounters;
-  private readonly attempts = new FailedAttempts();
   private readonly triggerRate: TokenBucket;
   /** Unix ms at which a connected peer was first chosen. */
   private readonly chosenAtMs = new BoundedMap<PeerId, number>({ max: MAX_CONNECTION_TIMES });
   private session: SyncSession | undefined;
-  private previousPeer: PeerId | undefined;
   private state: FsmState | undefined;
-  private ownHeight = 0;
+  private own: Pick<SyncRound, 'ownHeight' | 'ownWork'> = { ownHeight: 0, ownWork: undefined };
   private startedMs = 0;
   private lastRoundMs: number | undefined;
   private isAwaitingPeers: boolean;
@@ -94,13 +77,14 @@ export class SyncManager implements SyncStatus {
     this.deps = deps;
     this.options = options;
     this.triggerRate = new TokenBucket(TRIGGER_RATE, deps.clock.monotonic());
-    this.isAwaitingPeers = options.forcedPeer === undefined;
+    this.isAwaitingPeers = !options.hasForcedPeer;
     this.counters = syncMetrics(deps.metrics, {
       state: () => (this.session === undefined ? 'none' : this.session.isCatchingUp ? 'catching_up' : 'chosen'),
-      blocksBehind: () => Math.max(0, (this.session?.peer.height ?? 0) - this.ownHeight),
-      failedPeers: () => this.attempts.catchUpPeers,
-      stalledPeers: () => this.attempts.noProgressPeers,
-      connectionTimes: () => this.chosenAtMs.size,
+      blocksBehind: () => Math.max(0, (this.session?.peer.height ?? 0) - this.own.ownHeight),
+      memories: [
+        ...deps.policy.memories,
+        { kind: 'connection_times', size: () => this.chosenAtMs.size, bound: MAX_CONNECTION_TIMES },
+      ],
     });
   }
 
@@ -137,9 +121,7 @@ export class SyncManager implements SyncStatus {
    */
   peerAhead(peerId: PeerId): void {
     if (this.options.hasBootstrap || this.session !== undefined || this.isPeerAhead) return;
-    const row = this.candidates().find((each) => each.peerId === peerId);
-    const at = { ownHeight: this.ownHeight, nowMs: this.deps.clock.monotonic() };
-    if (row === undefined || !fitnessOf(row, at).isFit) return;
+    if (!this.deps.policy.isFit(peerId, this.round(this.state ?? 'RUNNING'))) return;
     this.isPeerAhead = true;
     this.loop?.wake();
   }
@@ -153,7 +135,7 @@ export class SyncManager implements SyncStatus {
   }
 
   private async evaluate(signal: AbortSignal): Promise<void> {
-    const { chain, clock } = this.deps;
+    const { chain, clock, policy } = this.deps;
     const sinceMs = clock.monotonic() - (this.lastRoundMs ?? Number.NEGATIVE_INFINITY);
     this.nextRoundMs = MIN_INTERVAL_MS - sinceMs;
     if (this.nextRoundMs > 0) return;
@@ -165,76 +147,54 @@ export class SyncManager implements SyncStatus {
     const returned = this.session?.hasReturned === true ? this.session : undefined;
     // A peer that did not deliver is penalized, so then only a height read from now on will do.
     const maxAgeMs = returned === undefined ? MIN_INTERVAL_MS : 0;
-    const best = state === 'IDLE' ? undefined : await chain.recentBestHeader(maxAgeMs);
+    const best = policy.activeStates.has(state) ? await chain.recentBestHeader(maxAgeMs) : undefined;
     if (signal.aborted) return;
     this.wasFailing = false;
-    this.decide(this.state ?? state, best?.height, returned);
+    this.decide(this.state ?? state, best, returned);
   }
 
   /** Synchronous, so that nothing changes underneath. `returned` was back at RUNNING before the height was read. */
-  private decide(state: FsmState, ownHeight: number | undefined, returned: SyncSession | undefined): void {
-    if (state === 'IDLE' || ownHeight === undefined) {
-      if (state === 'IDLE' && this.session !== undefined) this.end('idle');
-      return;
-    }
-    if (ownHeight > this.ownHeight) this.attempts.chainGrew();
-    this.ownHeight = ownHeight;
-    this.assess(state, returned !== undefined && returned === this.session);
-    if (this.session === undefined) this.choose(state);
-    this.pull(state);
-    if (this.session !== undefined) this.nextRoundMs = state === 'RUNNING' ? BEHIND_INTERVAL_MS : CATCH_UP_INTERVAL_MS;
-  }
-
-  private assess(state: FsmState, hadReturned: boolean): void {
-    const { session, ownHeight } = this;
-    if (session === undefined) return;
-    const nowMs = this.deps.clock.monotonic();
-    const { peerId } = session.peer;
-    const candidates = this.candidates();
-    const row = candidates.find((each) => each.peerId === peerId);
-    const end = session.assess({
-      state,
-      ownHeight,
-      fitness: row && fitnessOf(row, { ownHeight, nowMs }),
-      messageAgeMs: this.deps.clock.now() - (row?.lastMessageMs ?? 0),
-      hadReturned,
-      hasUntriedAlternative: this.hasUntried(candidates, peerId, nowMs),
-      nowMs,
-    });
+  private decide(state: FsmState, best: BlockHeaderRecord | undefined, returned: SyncSession | undefined): void {
+    const { policy } = this.deps;
+    const isActive = policy.activeStates.has(state);
+    if (!isActive && this.session !== undefined) this.end('idle');
+    if (!isActive || best === undefined) return;
+    this.own = { ownHeight: best.height, ownWork: best.chainWork };
+    const round = this.round(state, returned !== undefined && returned === this.session);
+    policy.roundBegan(round);
+    const end = this.session && policy.endOf(this.session, round);
     if (end !== undefined) this.end(end);
+    if (this.session === undefined) this.choose(round);
+    this.pull(state);
+    if (this.session !== undefined)
+      this.nextRoundMs = state === 'RUNNING' ? BEHIND_INTERVAL_MS : policy.catchUpIntervalMs;
   }
 
-  private hasUntried(candidates: readonly SyncCandidate[], besides: PeerId, nowMs: number): boolean {
-    const { ownHeight } = this;
-    return (
-      this.options.forcedPeer === undefined &&
-      candidates.some(
-        (each) => each.peerId !== besides && each.attempts.failed === 0 && fitnessOf(each, { ownHeight, nowMs }).isFit,
-      )
-    );
+  private round(state: FsmState, hadReturned = false): SyncRound {
+    return { ...this.own, state, hadReturned, nowMs: this.deps.clock.monotonic() };
   }
 
-  private choose(state: FsmState): void {
-    const { clock, random, log } = this.deps;
-    const { ownHeight, previousPeer } = this;
-    const { forcedPeer } = this.options;
-    const nowMs = clock.monotonic();
-    const choice = chooseSyncPeer(
-      { ownHeight, candidates: this.candidates(), forcedPeer, previousPeer, nowMs },
-      random,
-    );
+  private choose(round: SyncRound): void {
+    const { log, policy } = this.deps;
+    const { state, ownHeight, nowMs } = round;
+    const choice = policy.choose(round);
     const isWaiting = this.mustAwaitPeers(nowMs);
     if (choice.outcome === 'nobody' || isWaiting) {
-      this.counters.choices.add(1, { outcome: choice.outcome === 'nobody' ? choice.why : 'awaiting_peers' });
-      if (choice.outcome === 'nobody' && BEHIND.has(choice.why)) this.nextRoundMs = BEHIND_INTERVAL_MS;
+      this.choseNobody(choice);
       if (isWaiting) this.nextRoundMs = Math.min(BEHIND_INTERVAL_MS, this.startedMs + this.options.maxWaitMs - nowMs);
       return;
     }
     this.isAwaitingPeers = false;
     this.counters.choices.add(1, { outcome: 'chosen' });
     this.session = new SyncSession(choice.peer, { state, ownHeight, nowMs, sinceMs: this.connectionTime(choice.peer) });
-    const { peerId, height, hash, score } = choice.peer;
-    log.info({ peerId, height, hash, score, ownHeight, state }, 'sync peer chosen');
+    policy.chosen(this.session, round);
+    const { peerId, height, hash, score, isProbe } = choice.peer;
+    log.info({ peerId, height, hash, score, isProbe, ownHeight, state }, 'sync peer chosen');
+  }
+
+  private choseNobody(choice: Choice): void {
+    this.counters.choices.add(1, { outcome: choice.outcome === 'nobody' ? choice.why : 'awaiting_peers' });
+    if (choice.outcome === 'nobody' && BEHIND.has(choice.why)) this.nextRoundMs = BEHIND_INTERVAL_MS;
   }
 
   /** At most `maxWaitMs` from the start, and never again once there were enough peers. */
@@ -263,6 +223,7 @@ export class SyncManager implements SyncStatus {
     const { peerId, hash, dataHubUrl: url } = session.peer;
     this.deps.publishBlock({ hash, url, peerId });
     session.triggered(state, nowMs);
+    this.deps.policy.triggered(peerId);
   }
 
   private receive(news: ChainNews): void {
@@ -278,47 +239,27 @@ export class SyncManager implements SyncStatus {
     return isNew;
   }
 
-  /**
-   * Our own block validation gave up on a peer. A peer that is not the sync peer gets a cool-down too, unless its
-   * attempt ended for this very failure.
-   */
+  /** Our own block validation gave up on a peer. */
   private peerFailed({ peerId, failureType, reason }: { peerId: string; failureType: string; reason: string }): void {
     const failure = { peerId, failureType, reason: reason.slice(0, MAX_REASON_CHARS) };
     this.deps.log.info(failure, 'block validation reported a peer failure');
-    if (this.session?.peer.peerId === peerId) {
-      this.end('failed');
-      this.loop?.wake();
+    if (this.session?.peer.peerId !== peerId) {
+      this.deps.policy.failureReported(peerId as PeerId);
       return;
     }
-    const nowMs = this.deps.clock.monotonic();
-    if (!this.attempts.isAtFault(peerId, nowMs)) this.attempts.catchUpFailed(peerId, nowMs);
+    this.end('failed');
+    this.loop?.wake();
   }
 
   private end(reason: SyncEnd): void {
     const { session } = this;
     if (session === undefined) return;
     const { peerId, height } = session.peer;
+    const { ownHeight } = this.own;
     this.session = undefined;
-    this.previousPeer = peerId;
     this.counters.ends.add(1, { reason });
-    this.noteAttempt(session, reason);
-    const failedAttempts = this.attempts.of(peerId, this.deps.clock.monotonic()).failed;
-    this.deps.log.info({ peerId, height, ownHeight: this.ownHeight, reason, failedAttempts }, 'sync peer given up');
-    if (reason === 'failed') this.deps.penalizeFailure(peerId);
-  }
-
-  private noteAttempt(session: SyncSession, reason: SyncEnd): void {
-    const { peerId } = session.peer;
-    const nowMs = this.deps.clock.monotonic();
-    if (session.hasDelivered) this.attempts.delivered(peerId);
-    if (reason === 'failed') this.attempts.catchUpFailed(peerId, nowMs);
-    else if (reason === 'stalled') this.attempts.madeNoProgress(peerId, nowMs);
-    else if (EARLY_ENDS.has(reason) && !session.hasProgressed) this.attempts.endedEarly(peerId, nowMs);
-  }
-
-  private candidates(): SyncCandidate[] {
-    const nowMs = this.deps.clock.monotonic();
-    return this.deps.candidates().map((row) => ({ ...row, attempts: this.attempts.of(row.peerId, nowMs) }));
+    const failedAttempts = this.deps.policy.ended(session, reason);
+    this.deps.log.info({ peerId, height, ownHeight, reason, failedAttempts }, 'sync peer given up');
   }
 
   /** Only the first of several failures in a row is a warning. */

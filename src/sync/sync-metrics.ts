@@ -1,6 +1,6 @@
 // Metrics of the sync: how choices of a sync peer went, how they ended, what was triggered, and the present state.
 import { type Counter, gaugeWithBound, type Metrics } from '../ports/metrics.ts';
-import { MAX_PEERS } from './failed-attempts.ts';
+import type { SyncMemory } from './sync-policy.ts';
 
 /**
  * Connected peers whose first choice is remembered: more than are ever connected with default settings. The oldest is
@@ -15,9 +15,7 @@ export interface SyncReads {
   state(): (typeof STATES)[number];
   /** Up to the height of the sync peer; 0 without one. */
   blocksBehind(): number;
-  failedPeers(): number;
-  stalledPeers(): number;
-  connectionTimes(): number;
+  readonly memories: readonly SyncMemory[];
 }
 
 export interface SyncCounters {
@@ -34,12 +32,7 @@ export function syncMetrics(metrics: Metrics, reads: SyncReads): SyncCounters {
     metrics.gauge('teranode_p2p_sync_peer', help, () => Number(reads.state() === state), { state });
   }
   metrics.gauge('teranode_p2p_sync_blocks_behind', 'Blocks up to the height of the sync peer', reads.blocksBehind);
-  const kinds = [
-    ['failed_peers', reads.failedPeers, MAX_PEERS],
-    ['stalled_peers', reads.stalledPeers, MAX_PEERS],
-    ['connection_times', reads.connectionTimes, MAX_CONNECTION_TIMES],
-  ] as const;
-  for (const [kind, size, bound] of kinds) {
+  for (const { kind, size, bound } of reads.memories) {
     const gauge = { name: 'teranode_p2p_sync_entries', help: 'Peers that the sync remembers', labels: { kind } };
     gaugeWithBound(metrics, gauge, size, bound);
   }

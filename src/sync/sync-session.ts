@@ -1,38 +1,11 @@
 // One attempt to sync from a peer, from its choice to its end: what was requested, what the FSM did since, and whether
-// there is progress. It decides whether a catch-up failed, so it counts only what happened after its own trigger: no
-// peer is penalized for a catch-up that had begun before.
+// there is progress. By it policies decide whether a catch-up failed, so it counts only what happened after its own
+// trigger: no peer is penalized for a catch-up that had begun before.
 
 import type { BlockHash } from '../domain/ids.ts';
 import type { FsmState } from '../ports/blockchain-client.ts';
-import type { Fitness, FitPeer } from './choose-sync-peer.ts';
+import type { FitPeer, SyncRound } from './sync-policy.ts';
 
-/** Why the attempt ended. `failed` is penalized. */
-export type SyncEnd = 'level' | 'left' | 'banned' | 'unusable' | 'failed' | 'inactive' | 'stalled' | 'idle';
-
-/** What one round of the evaluation found. */
-export interface SyncObservation {
-  readonly state: FsmState;
-  readonly ownHeight: number;
-  /** undefined: the peer is no longer known. */
-  readonly fitness: Fitness | undefined;
-  /** Time since the peer's last message. */
-  readonly messageAgeMs: number;
-  /** The FSM had returned to RUNNING before `ownHeight` was read. */
-  readonly hadReturned: boolean;
-  /** Another peer qualifies that has no failed attempts. */
-  readonly hasUntriedAlternative: boolean;
-  readonly nowMs: number;
-}
-
-/** As in Go: inactive after five minutes of syncing, the last of them without a message. */
-const INACTIVE_AFTER_MS = 5 * 60_000;
-const SILENCE_MS = 60_000;
-/**
- * At RUNNING our chain should grow within Go's five minutes of the trigger, and be level within six times that. A peer
- * that is also silent, which no Teranode is for a minute, is given up sooner when there are other peers.
- */
-const NO_PROGRESS_AFTER_MS = 5 * 60_000;
-const NEVER_LEVEL_AFTER_MS = 30 * 60_000;
 /** Between two triggers of the same attempt; a block's time on a fast test network. */
 const TRIGGER_AGAIN_MS = 10_000;
 
@@ -41,6 +14,17 @@ const TRIGGER_AGAIN_MS = 10_000;
  * `catching_up`: ours is under way. `returned`: the FSM is back at RUNNING, and the result has not been checked yet.
  */
 type Phase = 'not_ours' | 'triggered' | 'catching_up' | 'returned';
+
+/** Monotonic. */
+export interface SessionTimes {
+  readonly chosenMs: number;
+  /** When our chain last grew; `chosenMs` while it has not. */
+  readonly progressedMs: number;
+  /** Since when the FSM has been RUNNING without a break; undefined while it is not. */
+  readonly runningSinceMs: number | undefined;
+  /** undefined before the first trigger. */
+  readonly firstTriggerMs: number | undefined;
+}
 
 export class SyncSession {
   /** As last seen. */
@@ -94,6 +78,11 @@ export class SyncSession {
     return this.delivered;
   }
 
+  get times(): SessionTimes {
+    const { chosenMs, progressedMs, runningSinceMs, firstTriggerMs } = this;
+    return { chosenMs, progressedMs, runningSinceMs, firstTriggerMs };
+  }
+
   /** An FSM state, by notification or by asking; the same one may come twice. */
   sawState(state: FsmState, nowMs: number): void {
     this.runningSinceMs = state === 'RUNNING' ? (this.runningSinceMs ?? nowMs) : undefined;
@@ -103,21 +92,12 @@ export class SyncSession {
     if (state === 'RUNNING' && this.phase === 'not_ours') this.phase = 'triggered';
   }
 
-  /** Why the attempt is over; undefined while it continues. */
-  assess(seen: SyncObservation): SyncEnd | undefined {
-    if (seen.hadReturned && this.target !== undefined && seen.ownHeight < this.target) return 'failed';
-    if (seen.hadReturned && this.phase === 'returned') this.phase = 'triggered';
-    this.noteHeight(seen.ownHeight, seen.nowMs);
-    const { fitness } = seen;
-    if (fitness === undefined) return 'left';
-    if (!fitness.isFit) {
-      if (fitness.why === 'not_ahead') return 'level';
-      if (fitness.why === 'not_connected') return 'left';
-      return fitness.why === 'banned' ? 'banned' : 'unusable';
-    }
-    this.peer = fitness.peer;
-    if (seen.state === 'RUNNING') return this.hasNoProgress(seen) ? 'stalled' : undefined;
-    return this.isInactive(seen) ? 'inactive' : undefined;
+  /** Our height, as one round of the evaluation found it. `short`: see `SyncEnd`. */
+  sawHeight({ ownHeight, hadReturned, nowMs }: SyncRound): 'short' | undefined {
+    if (hadReturned && this.target !== undefined && ownHeight < this.target) return 'short';
+    if (hadReturned && this.phase === 'returned') this.phase = 'triggered';
+    this.noteHeight(ownHeight, nowMs);
+    return undefined;
   }
 
   /**
@@ -145,18 +125,5 @@ export class SyncSession {
     if (this.target === undefined || ownHeight < this.target) return;
     this.delivered = true;
     this.target = this.trigger !== undefined && this.trigger.height > ownHeight ? this.trigger.height : undefined;
-  }
-
-  private isInactive({ messageAgeMs, nowMs }: SyncObservation): boolean {
-    const silentMs = Math.min(messageAgeMs, nowMs - this.progressedMs);
-    return nowMs - this.chosenMs >= INACTIVE_AFTER_MS && silentMs >= SILENCE_MS;
-  }
-
-  private hasNoProgress({ nowMs, messageAgeMs, hasUntriedAlternative }: SyncObservation): boolean {
-    const { runningSinceMs, firstTriggerMs } = this;
-    if (firstTriggerMs === undefined || runningSinceMs === undefined) return false;
-    const stillMs = nowMs - Math.max(runningSinceMs, firstTriggerMs, this.progressedMs);
-    if (stillMs >= NO_PROGRESS_AFTER_MS || nowMs - runningSinceMs >= NEVER_LEVEL_AFTER_MS) return true;
-    return hasUntriedAlternative && Math.min(stillMs, messageAgeMs) >= SILENCE_MS;
   }
 }

@@ -1,8 +1,10 @@
 // A frame of `/p2p-ws`: one JSON object as the Go server writes it, with a fixed order of fields and without empty
-// ones.
-import type { BlockAssemblyDetails } from '../domain/node-status.ts';
+// ones. Servers of message-bus have other fields than those of go-p2p.
+import type { BlockAssemblyDetails, FeePolicy, Storage } from '../domain/node-status.ts';
 import { writeBlockAssembly } from './block-assembly-details.ts';
+import type { WireName } from './format.ts';
 import { goBytes, type JsonField, type RawJson } from './json.ts';
+import { writeFeePolicy } from './node-status.ts';
 
 /** The content of a frame. Absent, empty and zero mean the same. Notifications of the core have this shape. */
 export interface FrameContent {
@@ -11,6 +13,8 @@ export interface FrameContent {
   readonly atMs: number;
   readonly hash?: string;
   readonly baseUrl?: string;
+  /** message-bus. */
+  readonly propagationUrl?: string;
   readonly peerId?: string;
   readonly previousHash?: string | undefined;
   readonly txCount?: bigint;
@@ -21,8 +25,10 @@ export interface FrameContent {
   readonly commitHash?: string;
   readonly bestBlockHash?: string;
   readonly bestHeight?: number;
-  /** Absent is written as `null`, unknown as `{}`. */
+  /** go-p2p. Absent is written as `null`, unknown as `{}`. */
   readonly blockAssemblyDetails?: BlockAssemblyDetails;
+  /** message-bus. */
+  readonly subtreeCount?: number;
   readonly fsmState?: string;
   /** Unix seconds. */
   readonly startTime?: bigint;
@@ -37,14 +43,25 @@ export interface FrameContent {
   readonly syncPeerBlockHash?: string;
   /** Unix seconds. */
   readonly syncConnectedAt?: bigint;
+  // The next five exist on message-bus only.
+  /** 0 is written. */
+  readonly minMiningTxFee?: number;
+  readonly feePolicy?: FeePolicy;
+  readonly connectedPeersCount?: number;
+  readonly legacyConnectedPeersCount?: number;
+  readonly storage?: Storage;
   /** Why a transaction was rejected. Go has no such field, so it comes last. */
   readonly reason?: string;
 }
 
 const NULL: RawJson = { json: 'null' };
 
-/** The frame as UTF-8. `type`, `best_height` and `block_assembly_details` are always present. */
-export function encodeNotificationFrame(content: FrameContent): Uint8Array {
+/**
+ * The frame as UTF-8, as servers of that wire write it. `type` and `best_height` are always present, on go-p2p
+ * `block_assembly_details` too.
+ */
+export function encodeNotificationFrame(content: FrameContent, wire: WireName = 'go-p2p'): Uint8Array {
+  const isBus = wire === 'message-bus';
   const fields: JsonField[] = [
     ['timestamp', goTimestamp(content.atMs)],
     ['type', content.type],
@@ -54,6 +71,7 @@ export function encodeNotificationFrame(content: FrameContent): Uint8Array {
   };
   add('hash', content.hash);
   add('base_url', content.baseUrl);
+  if (isBus) add('propagation_url', content.propagationUrl);
   add('peer_id', content.peerId);
   add('previousblockhash', content.previousHash);
   add('tx_count', content.txCount);
@@ -64,8 +82,8 @@ export function encodeNotificationFrame(content: FrameContent): Uint8Array {
   add('commit_hash', content.commitHash);
   add('best_block_hash', content.bestBlockHash);
   fields.push(['best_height', content.bestHeight ?? 0]);
-  const details = content.blockAssemblyDetails;
-  fields.push(['block_assembly_details', details === undefined ? NULL : writeBlockAssembly(details)]);
+  if (isBus) add('subtree_count', content.subtreeCount);
+  else fields.push(['block_assembly_details', detailsOf(content)]);
   add('fsm_state', content.fsmState);
   add('start_time', content.startTime);
   add('uptime', content.uptime);
@@ -77,17 +95,33 @@ export function encodeNotificationFrame(content: FrameContent): Uint8Array {
   add('sync_peer_height', content.syncPeerHeight);
   add('sync_peer_block_hash', content.syncPeerBlockHash);
   add('sync_connected_at', content.syncConnectedAt);
+  if (isBus) fields.push(...busFields(content));
   add('reason', content.reason);
   return goBytes(fields);
 }
 
-/** The frame that every client gets every 10 s, whatever types it asked for. */
-export function encodePingFrame(ping: {
-  readonly atMs: number;
-  readonly baseUrl: string;
-  readonly peerId: string;
-}): Uint8Array {
-  return encodeNotificationFrame({ ...ping, type: 'PING' });
+function detailsOf({ blockAssemblyDetails: details }: FrameContent): RawJson {
+  return details === undefined ? NULL : writeBlockAssembly(details);
+}
+
+function busFields(content: FrameContent): JsonField[] {
+  const ifSet = (name: string, value: JsonField[1] | undefined): JsonField[] => (value ? [[name, value]] : []);
+  const { minMiningTxFee: fee } = content;
+  return [
+    ...(fee === undefined ? [] : ([['min_mining_tx_fee', fee]] satisfies JsonField[])),
+    ...writeFeePolicy(content.feePolicy),
+    ...ifSet('connected_peers_count', content.connectedPeersCount),
+    ...ifSet('legacy_connected_peers_count', content.legacyConnectedPeersCount),
+    ...ifSet('storage', content.storage),
+  ];
+}
+
+/** The frame that every client of a server of go-p2p gets every 10 s, whatever types it asked for. */
+export function encodePingFrame(
+  ping: { readonly atMs: number; readonly baseUrl: string; readonly peerId: string },
+  wire: WireName = 'go-p2p',
+): Uint8Array {
+  return encodeNotificationFrame({ ...ping, type: 'PING' }, wire);
 }
 
 /** The number of frames that a client lost since the last such frame. Go has no such frame. `count` is above 0. */

@@ -6,7 +6,7 @@ import type { GuardView } from '../../src/gossip/guards.ts';
 import { decodersOf } from '../../src/gossip/messages.ts';
 import { topicPipeline } from '../../src/gossip/pipeline.ts';
 import type { GossipMessage } from '../../src/ports/p2p-node.ts';
-import { GO_P2P, type TopicKind } from '../../src/wire/format.ts';
+import { GO_P2P, type TopicKind, type WireFormat } from '../../src/wire/format.ts';
 import { NETWORKS } from '../../src/wire/networks.ts';
 import { recordedTexts } from '../support/recorded.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from './recorders.ts';
@@ -46,6 +46,8 @@ export const VIEW: GuardView = {
   isReplay: () => false,
   dataHubUrlFault: () => undefined,
   ownHeightOf: () => undefined,
+  countedHeight: (height) => height,
+  isFirstOnWire: () => false,
   easiestTarget: () => undefined,
 };
 
@@ -60,16 +62,22 @@ interface Outcome {
   readonly effects: Effect[];
 }
 
-export function validate(
-  kind: TopicKind,
-  data: string | Uint8Array,
-  options: { view?: Partial<GuardView>; author?: PeerId; execute?: () => void; shadow?: readonly string[] } = {},
-): Outcome {
+interface Validation {
+  readonly view?: Partial<GuardView>;
+  readonly author?: PeerId;
+  readonly execute?: () => void;
+  readonly shadow?: readonly string[];
+  /** Default: that of the specification. */
+  readonly wire?: WireFormat;
+}
+
+export function validate(kind: TopicKind, data: string | Uint8Array, options: Validation = {}): Outcome {
+  const { wire = GO_P2P } = options;
   const metrics = new RecordedMetrics();
   const effects: Effect[] = [];
   const handler = topicPipeline(kind, {
-    decode: decodersOf(GO_P2P),
-    view: { ...VIEW, ...options.view },
+    decode: decodersOf(wire),
+    view: { ...VIEW, wire: wire.name, maxGossipBytes: wire.maxGossipBytes, ...options.view },
     execute: (each) => {
       options.execute?.();
       effects.push(...each);
@@ -97,6 +105,7 @@ export function validate(
 const REASONS = [
   'own_message',
   'other_prefix',
+  'other_wire',
   'banned_author',
   'author_rate',
   'relay_rate',

@@ -9,9 +9,12 @@ import {
   decodeKafkaSubtree,
 } from '../../src/adapters/kafka/codec.ts';
 import type { Hash } from '../../src/domain/ids.ts';
+import { decodersOf } from '../../src/gossip/messages.ts';
 import { decodeBestBlock } from '../../src/wire/best-block.ts';
 import { decodeBlock, encodeBlock } from '../../src/wire/block.ts';
+import { writeEnvelope } from '../../src/wire/envelope.ts';
 import type { Decoded } from '../../src/wire/fault.ts';
+import { MESSAGE_BUS } from '../../src/wire/format.ts';
 import { decodeHandshake, encodeHandshake } from '../../src/wire/handshake.ts';
 import { parseHash } from '../../src/wire/hash.ts';
 import { checkProofOfWork, compactFromTarget, parseHeader, targetFromCompact } from '../../src/wire/header.ts';
@@ -23,7 +26,20 @@ import { decodeRejectedTx } from '../../src/wire/rejected-tx.ts';
 import { decodeSubtree, encodeSubtree } from '../../src/wire/subtree.ts';
 import { recordedTexts } from '../support/recorded.ts';
 
+const onBus = decodersOf(MESSAGE_BUS);
+/** As the message inside an envelope of message-bus. */
+const inEnvelope =
+  <T>(decode: (bytes: Uint8Array) => Decoded<T>) =>
+  (bytes: Uint8Array) =>
+    decode(writeEnvelope('x', bytes));
+
 const DECODERS = {
+  busBlock: onBus.block,
+  busStatus: onBus.node_status,
+  envelopedBlock: inEnvelope(onBus.block),
+  envelopedSubtree: inEnvelope(onBus.subtree),
+  envelopedRejectedTx: inEnvelope(onBus.rejected_tx),
+  envelopedStatus: inEnvelope(onBus.node_status),
   decodeBlock,
   decodeSubtree,
   decodeMiningOn,
@@ -54,6 +70,15 @@ const FIELD_NAMES = [
   'TxCount',
   'SizeInBytes',
   'subtrees',
+  'name',
+  'data',
+  'ClientName',
+  'peer_id',
+  'best_block_hash',
+  'chain_work',
+  'fee_policy',
+  'miningFee',
+  'storage',
 ];
 const recorded = ['block', 'subtree', 'miningon', 'rejected_tx', 'handshake', 'node_status'].flatMap((name) =>
   recordedTexts(`teranode-${name}.json`),

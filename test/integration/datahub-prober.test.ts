@@ -6,7 +6,12 @@ import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { HttpDataHubProber } from '../../src/adapters/datahub/datahub-prober.ts';
+import {
+  BEST_HEADER_CHECK,
+  type DataHubCheck,
+  genesisBlockCheck,
+  HttpDataHubProber,
+} from '../../src/adapters/datahub/datahub-prober.ts';
 import type { ResolveName } from '../../src/adapters/datahub/name-resolver.ts';
 import { DataHubHealth } from '../../src/peers/datahub/datahub-health.ts';
 import type { DataHubState } from '../../src/peers/datahub/datahub-hosts.ts';
@@ -57,10 +62,17 @@ const withStatus = (status: number, headers: Record<string, string> = {}) =>
     response.writeHead(status, headers).end('{}');
   });
 
-function proberOf(options: { allowsPrivate?: boolean; resolve?: ResolveName; deadlineMs?: number } = {}) {
-  const { allowsPrivate = true, resolve, deadlineMs } = options;
+interface ProberOptions {
+  readonly allowsPrivate?: boolean;
+  readonly resolve?: ResolveName;
+  readonly deadlineMs?: number;
+  readonly check?: DataHubCheck;
+}
+
+function proberOf(options: ProberOptions = {}) {
+  const { allowsPrivate = true, resolve, deadlineMs, check = genesisBlockCheck(GENESIS) } = options;
   return new HttpDataHubProber(resolve === undefined ? {} : { resolve }, {
-    genesisHash: GENESIS,
+    check,
     allowsPrivate,
     userAgent: 'teranode/bitcoin/v0.0.0-test',
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
@@ -111,6 +123,46 @@ describe('responses of a DataHub', () => {
       expect(await proberOf().probe(url, never)).toMatchObject({ outcome: 'dead', reason: 'form' });
     },
   );
+});
+
+describe('the check of the best block header', () => {
+  test.each([
+    [200, 'alive'],
+    [204, 'dead'],
+    [404, 'dead'],
+    [429, 'dead'],
+    [503, 'dead'],
+  ])('finds a DataHub that responds with status %i %s', async (status, outcome) => {
+    const { url, seen } = await withStatus(status);
+    const verdict = await proberOf({ check: BEST_HEADER_CHECK }).probe(`${url}/api/v1/`, never);
+    expect(verdict).toMatchObject({ outcome, details: `status ${status}` });
+    expect(seen.requests.map(({ path }) => path)).toEqual(['/api/v1/bestblockheader']);
+  });
+
+  test('follows five redirects and not a sixth', async () => {
+    const redirecting = (redirects: number) =>
+      serve((request, response) => {
+        const step = Number(request.url?.slice(1)) || 0;
+        if (step < redirects) response.writeHead(302, { location: `/${step + 1}` }).end();
+        else response.writeHead(200).end();
+      });
+    const prober = proberOf({ check: BEST_HEADER_CHECK });
+    expect(await prober.probe((await redirecting(5)).url, never)).toMatchObject({
+      outcome: 'alive',
+      details: 'status 200',
+    });
+    expect(await prober.probe((await redirecting(6)).url, never)).toMatchObject({
+      outcome: 'dead',
+      reason: 'redirects',
+    });
+  });
+
+  test('is not sent to a private address unless that is allowed', async () => {
+    const { url, seen } = await withStatus(200);
+    const prober = proberOf({ check: BEST_HEADER_CHECK, allowsPrivate: false });
+    expect(await prober.probe(url, never)).toMatchObject({ outcome: 'dead', reason: 'private' });
+    expect(seen.connections).toBe(0);
+  });
 });
 
 describe('servers that waste time or memory', () => {

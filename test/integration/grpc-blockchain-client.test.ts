@@ -61,7 +61,7 @@ describe('calls', () => {
     const mined = await service.mine();
     const best = await client.bestBlockHeader();
     expect(best).toEqual({ ...mined, chainWork: BigInt(mined.height + 1) * workOfTarget(0x7fffffn << 232n) });
-    expect(await client.blockHeader(mined.hash)).toEqual({ ...mined, chainWork: undefined });
+    expect(await client.blockHeader(mined.hash)).toEqual({ ...mined, chainWork: undefined, subtreesSet: true });
   });
 
   test('an invalid block is marked as invalid', async () => {

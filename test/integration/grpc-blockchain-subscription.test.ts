@@ -316,6 +316,7 @@ describe('notifications', () => {
     await heardBlocks(heard, [tip, hash]);
     await waitFor(() => heard.all.at(-1)?.type === 'mining_on', { what: 'mining on' });
     expect(heard.all.slice(1)).toEqual([
+      { type: 'block_subtrees_set', hash: tip },
       { type: 'peer_failure', peerId: '12D3Koo', failureType: 'catchup', reason: 'x'.repeat(1024) },
       { type: 'fsm_state', state: 'CATCHINGBLOCKS' },
       { type: 'subtree', hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
@@ -323,6 +324,14 @@ describe('notifications', () => {
       { type: 'mining_on', hash },
     ]);
     expect(['ping', 'block_subtrees_set', 'unknown', 'malformed', 'block'].map(kinds)).toEqual([1, 1, 1, 0, 2]);
+  });
+
+  test('of a block say when its subtrees are not stored yet', async () => {
+    const { service, heard, tip } = await scene();
+    await service.setSubtrees(false);
+    const { hash } = await service.mine();
+    await heardBlocks(heard, [tip, hash]);
+    expect(heard.all).toContainEqual({ type: 'block', hash, subtreesSet: false });
   });
 
   test.each([

@@ -3,7 +3,7 @@
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { BanEntry } from '../../src/domain/ban.ts';
-import type { PeerStanding } from '../../src/ports/admin-api.ts';
+import type { PeerStanding, PeerStatus } from '../../src/ports/admin-api.ts';
 import { MAX_RECENT } from '../../src/ports/admin-api.ts';
 import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
@@ -44,6 +44,25 @@ const NO_STANDING: PeerStanding = {
   dataHubHealth: 'unknown',
   lastMessageMs: undefined,
   isBanned: true,
+};
+
+const NO_STATUS: PeerStatus = {
+  clientName: undefined,
+  wires: [],
+  storage: undefined,
+  propagationUrl: undefined,
+  minMiningTxFee: undefined,
+  feePolicy: undefined,
+  txCount: undefined,
+  subtreeCount: undefined,
+  connectedPeersCount: undefined,
+};
+
+/** As in an answer: JSON has no 64-bit integers. */
+const KNOWN_PEER_JSON = {
+  ...KNOWN_PEER,
+  txCount: 12,
+  feePolicy: { ...KNOWN_PEER.feePolicy, maxScriptSize: 500_000, maxTxSize: 10_485_760, maxTxSigops: 0 },
 };
 
 const BAN: BanEntry = {
@@ -92,14 +111,15 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
       height: undefined,
       localAddress: undefined,
       ...NO_STANDING,
+      ...NO_STATUS,
     };
     served.view.connected = [KNOWN_PEER, unknown];
     const { body } = await call('listPeers');
-    expect(body).toEqual({ peers: [KNOWN_PEER, JSON.parse(JSON.stringify(unknown))] });
+    expect(body).toEqual({ peers: [KNOWN_PEER_JSON, JSON.parse(JSON.stringify(unknown))] });
   },
   getPeer: async () => {
     served.view.connected = [KNOWN_PEER];
-    expect((await call('getPeer', { params: { id: PEER } })).body).toEqual(KNOWN_PEER);
+    expect((await call('getPeer', { params: { id: PEER } })).body).toEqual(KNOWN_PEER_JSON);
   },
   connectPeer: async () => {
     served.view.connected = [KNOWN_PEER];

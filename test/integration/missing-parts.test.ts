@@ -127,6 +127,7 @@ const PARTS: [part: string, hideIt: () => void][] = [
   ['dht.rpc.handleMessage', () => hideAtStart('services.dht.rpc.handleMessage')],
   ['dht.network', () => hideAtStart('services.dht.network')],
   ['dht.network._writeReadMessage', () => hideAtStart('services.dht.network._writeReadMessage')],
+  ['identify.host', () => hideAtStart('services.identify.host')],
   ['connection.maConn', () => hideAtConnection('maConn')],
   ['connection.maConn.send', () => hideAtConnection('maConn.send')],
   ['connection.maConn.onData', () => hideAtConnection('maConn.onData')],
@@ -154,7 +155,7 @@ async function startTested(refused: ReadonlySet<string>) {
         malformedRpc: () => {},
       },
     },
-    await nodeOptions(),
+    await nodeOptions({ protocolVersion: '/test/1.0.0' }),
   );
   await tested.start(new AbortController().signal, undefined, TOPICS);
   return { node: tested, log, opened };

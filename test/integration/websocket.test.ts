@@ -16,6 +16,19 @@ import { ask, CLOSE, PING, RawWebSocket, TEXT, upgradeText } from '../support/we
 
 stopHttpAfterEach();
 
+const MINING_ON: Notification = {
+  type: 'mining_on',
+  atMs: 0,
+  isOwn: true,
+  hash: '33'.repeat(32) as never,
+  previousHash: undefined,
+  height: 5,
+  miner: 'm',
+  sizeInBytes: 6n,
+  txCount: 7n,
+  baseUrl: BASE_URL,
+  peerId: OWN_ID,
+};
 const EXTRA: Notification[] = [
   { type: 'rejected_tx', atMs: 0, isOwn: false, hash: '11'.repeat(32) as never, reason: 'fee', peerId: OTHER_ID },
   { type: 'best_block', atMs: 0, isOwn: true, hash: '22'.repeat(32) as never, height: 3, peerId: OWN_ID },
@@ -98,6 +111,37 @@ describe('frames that a client receives', () => {
     await everything.received(6);
     await client.received(1 + expected.length);
     expect(typesOf(client)).toEqual(['node_status', ...expected]);
+  });
+
+  test('on message-bus: blocks, subtrees and statuses in the order of its servers, and no PING frame', async () => {
+    const times = { pingFrameMs: 5, pingMs: 50, checkMs: 10 };
+    const webSocket = { wires: ['message-bus' as const], maxClients: 10, bufferFrames: 100, times };
+    const { address, notifications } = await serveHttp({ webSocket });
+    const client = await RawWebSocket.open(address);
+    await client.received(1);
+    notifications.publish(MINING_ON, subtree(1), { ...OWN_STATUS, isOwn: false, storage: 'full', subtreeCount: 8 });
+    await client.received(3);
+    await waitFor(() => client.frames.filter(({ opcode }) => opcode === PING).length > 2, { what: 'protocol pings' });
+    const [status, ...others] = client.texts();
+    expect(status).toMatch(/"best_height":7,"fsm_state":"RUNNING"/);
+    expect(others).toEqual([
+      `{"timestamp":"2023-11-14T22:13:20Z","type":"subtree","hash":"${'1'.padStart(64, '0')}","base_url":"${BASE_URL}","peer_id":"${OTHER_ID}","best_height":0}`,
+      expect.stringMatching(/"best_height":7,"subtree_count":8,"fsm_state".*"storage":"full"}$/),
+    ]);
+  });
+
+  test('with both wires: the order of message-bus, with mining-on and PING', async () => {
+    const times = { pingFrameMs: 50 };
+    const wires = ['message-bus', 'go-p2p'] as const;
+    const { address, notifications } = await serveHttp({
+      webSocket: { wires, maxClients: 9, bufferFrames: 99, times },
+    });
+    const client = await RawWebSocket.open(address);
+    notifications.publish(MINING_ON);
+    const [mining] = await client.received(1, 'mining_on');
+    expect(Object.keys(mining ?? {}).slice(-3)).toEqual(['size_in_bytes', 'miner', 'best_height']);
+    const [ping] = await client.received(1, 'PING');
+    expect(Object.keys(ping ?? {})).toEqual(['timestamp', 'type', 'base_url', 'peer_id', 'best_height']);
   });
 
   test('long messages in one frame each', async () => {
@@ -244,6 +288,16 @@ describe('admission', () => {
     await expect(open('127.0.0.2')).rejects.toThrow('upgrade refused: 503');
     first.socket.destroy();
     await expect.poll(async () => (await ask(address, upgradeText(address))).status, { timeout: 15_000 }).toBe(101);
+  });
+
+  test('clients of trusted ranges have no limit per address and count in the limit of all', async () => {
+    const limits = { maxClients: 4, maxPerAddress: 1, unlimitedRanges: ['127.0.0.0/31', '::1/128'] };
+    const { address } = await serveHttp({ webSocket: { ...limits, bufferFrames: 100 } });
+    const open = async (from: string) => await RawWebSocket.open(address, { from });
+    await open('127.0.0.2');
+    await expect(open('127.0.0.2')).rejects.toThrow('upgrade refused: 429');
+    for (let i = 0; i < 3; i += 1) await open('127.0.0.1');
+    await expect(open('127.0.0.1')).rejects.toThrow('upgrade refused: 503');
   });
 
   test('the server sends protocol pings, which a reading client answers', async () => {

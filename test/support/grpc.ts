@@ -24,6 +24,20 @@ export const HASH = 'ab'.repeat(32) as BlockHash;
 
 /** A peer of which everything is known. */
 export const KNOWN_PEER: PeerView = {
+  clientName: 'A name',
+  wires: ['message-bus'],
+  storage: 'full',
+  propagationUrl: 'https://tx.example',
+  minMiningTxFee: 0.00000001,
+  feePolicy: {
+    miningFee: { satoshis: 1, bytes: 1000 },
+    maxScriptSize: 500_000n,
+    maxTxSize: 10_485_760n,
+    maxTxSigops: 0n,
+  },
+  txCount: 12n,
+  subtreeCount: 3,
+  connectedPeersCount: 9,
   id: PEER,
   addresses: ['/ip4/192.0.2.7/tcp/9905', '/ip6/2001:db8::7/tcp/9905'],
   localAddress: '/ip4/192.0.2.1/tcp/9905/p2p/12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB',

@@ -20,8 +20,12 @@ export function partsFor(address: string, tls?: ReturnType<typeof kafkaTls>) {
   return {
     metrics,
     log: deps.log,
-    producer: (topic: string, bounds = { maxMessages: 100_000 }, query = '') =>
-      new KafkaProducer(deps, { ...connection(topic, query), maxBytes: 1 << 26, ...bounds, ...TEXT_CODEC }),
+    producer: (
+      topic: string,
+      bounds = { maxMessages: 100_000 },
+      query = '',
+      keys: { keyOf?: (text: string) => string } = {},
+    ) => new KafkaProducer(deps, { ...connection(topic, query), maxBytes: 1 << 26, ...bounds, ...TEXT_CODEC, ...keys }),
     /** The group is one of the topic, unless it is given a name of its own. */
     consumer: (topic: string, groupId: string, options: { replay?: boolean; group?: string; query?: string } = {}) =>
       new KafkaConsumer(deps, {

@@ -188,6 +188,11 @@ export class ReferenceServiceProcess {
     await this.tell('setHealth', { service, ok, details });
   }
 
+  /** Whether headers say from now on that the subtrees of their blocks are stored. */
+  async setSubtrees(are: boolean): Promise<void> {
+    await this.tell('setSubtrees', { are });
+  }
+
   /** Fields of StateMessage; 64-bit ones as text. */
   async setAssembly(state: Readonly<Record<string, unknown>>): Promise<void> {
     await this.tell('setAssembly', { state });

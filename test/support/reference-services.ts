@@ -82,6 +82,8 @@ class ReferenceServices {
   private opened: ReferenceChain | undefined;
   private registry: ReferencePeerRegistry | undefined;
   private isMute = false;
+  /** Whether headers say that the subtrees of their blocks are stored. */
+  private hasSubtrees = true;
   private readonly health = new Map<string, { ok: boolean; details: string }>();
   private assembly: BlockAssemblyState = {};
 
@@ -167,6 +169,9 @@ class ReferenceServices {
     registryCalls: () => this.registry?.calls ?? [],
     askRegistry: ({ method, fields }) => this.registry?.ask(String(method), fields as JsonValue),
     advanceRegistry: ({ ms }) => this.registry?.advance(Number(ms)),
+    setSubtrees: ({ are }) => {
+      this.hasSubtrees = are === true;
+    },
     counts: ({ method }) => ({
       calls: this.faults.count(method as string | undefined),
       subscriptions: this.subscriptions.size,
@@ -186,7 +191,11 @@ class ReferenceServices {
         if (blockHash.byteLength !== 32) throw failed(status.INVALID_ARGUMENT, 'a hash has 32 bytes');
         const record = await this.chain.header(hashFromBytes(blockHash));
         if (record === undefined) throw failed(status.INTERNAL, 'BLOCK_NOT_FOUND');
-        return { ...headerFields(record), id: record.height + 1, peerId: 'legacy', invalid: record.invalid };
+        const { hasSubtrees: subtreesSet } = this;
+        return {
+          ...{ ...headerFields(record), id: record.height + 1, peerId: 'legacy' },
+          ...{ invalid: record.invalid, subtreesSet },
+        };
       },
       GetState: async ({ key }: GetStateRequest) => {
         const data = await this.chain.getState(key);

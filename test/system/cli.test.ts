@@ -25,6 +25,9 @@ describe('teranode-p2p settings', () => {
     expect(line('p2p_private_key')).toMatch(/- {2}\[unset\]$/);
     expect(line('p2p_shared_key')).toContain('********');
     expect(stdout).not.toContain('7465726e6f6465');
+    expect(stdout).toMatch(/\nwire: go-p2p \(p2p_wire, p2p_bootstrap_peers and p2p_dht_mode are unset\)\n$/);
+    const both = cli(['settings'], { p2p_wire: 'both' });
+    expect(both.stdout).toMatch(/\nwire: message-bus and go-p2p \(p2p_wire = both\)\n$/);
   });
 
   test('prints JSON lines for another folder and context; masks the password of a store', () => {

@@ -10,7 +10,7 @@ import { brokerConformance } from '../support/broker-conformance.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { KafkaBroker } from '../support/kafka-broker.ts';
 import { partsFor, signal } from '../support/kafka-parts.ts';
-import { readTopic } from '../support/kafka-reader.ts';
+import { readRecords, readTopic } from '../support/kafka-reader.ts';
 import { textOf } from '../support/text-codec.ts';
 import { requireTool } from '../support/tools.ts';
 import { waitFor } from '../support/wait.ts';
@@ -37,6 +37,23 @@ describe('kafka:// with a real broker', () => {
     const values = (await readTopic(broker.address, 'many', (count) => count >= 20_000)).map(String);
     expect(values).toHaveLength(20_000);
     expect(new Set(values).size).toBe(20_000);
+  });
+
+  test('records carry the key that their producer gives them, else none', async () => {
+    const { producer: make } = partsFor(broker.address);
+    const query = 'partitions=4';
+    const keyed = make('keyed', undefined, query, { keyOf: (text) => `key of ${text}` });
+    const plain = make('plain', undefined, query);
+    const texts = Array.from({ length: 100 }, (_each, i) => `${i}`);
+    for (const producer of [keyed, plain]) {
+      await producer.start(signal);
+      for (const text of texts) producer.publish(text);
+      await producer.stop(20_000);
+    }
+    const pairs = async (topic: string) =>
+      (await readRecords(broker.address, topic, (count) => count >= 100)).map(({ key, value }) => `${key}: ${value}`);
+    expect((await pairs('keyed')).sort()).toEqual(texts.map((text) => `key of ${text}: ${text}`).sort());
+    expect((await pairs('plain')).sort()).toEqual(texts.map((text) => `: ${text}`).sort());
   });
 
   test('a topic is created as its URL says, and an existing topic is reconfigured', async () => {

@@ -66,6 +66,27 @@ test('a claimed height disappears with its claim, whatever the node remembers', 
   expect(peer()).toMatchObject({ height: undefined, startingHeight: 77 });
 });
 
+test('a peer is shown with what it says about itself, and with the wires on which it was heard', async () => {
+  const { registry, peer } = await setUp();
+  const nothing = { clientName: undefined, wires: [], storage: undefined, feePolicy: undefined, txCount: undefined };
+  expect(peer()).toMatchObject(nothing);
+  const feePolicy = { miningFee: { satoshis: 1, bytes: 1000 }, maxScriptSize: 1n, maxTxSize: 2n, maxTxSigops: 3n };
+  const status = {
+    storage: 'full',
+    propagationUrl: 'https://tx.example',
+    minMiningTxFee: 0,
+    feePolicy,
+    txCount: 2n ** 60n,
+    subtreeCount: 3,
+    connectedPeersCount: 9,
+  } as const;
+  registry.heard(PEER, { wire: 'message-bus', clientName: 'A name', ...status });
+  for (const wire of ['go-p2p', 'message-bus'] as const) registry.heard(PEER, { wire });
+  expect(peer()).toMatchObject({ clientName: 'A name', wires: ['message-bus', 'go-p2p'], ...status });
+  registry.heard(PEER, { storage: undefined, txCount: undefined });
+  expect(peer()).toMatchObject({ storage: undefined, txCount: undefined, subtreeCount: 3 });
+});
+
 test('the user agent of the handshake takes precedence over that of libp2p', async () => {
   const { registry, peer } = await setUp();
   expect(peer()).toMatchObject({ agentVersion: 'test', services: undefined });

@@ -1,6 +1,6 @@
-// Requests the genesis block from a DataHub, as the Go service does. Names are resolved once, and only addresses that
-// passed the checks are dialed, again after each redirect. Only the status is read; no proxy, no credentials, no
-// connection is kept.
+// Requests something small from a DataHub, as the Go service does: by wire.md the genesis block, by today.md the best
+// block header. Names are resolved once, and only addresses that passed the checks are dialed, again after each
+// redirect. Only the status is read; no proxy, no credentials, no connection is kept.
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
 import { Agent as HttpsAgent, type RequestOptions, request as requestHttps } from 'node:https';
 import { isIP, isIPv4, isIPv6, type LookupFunction } from 'node:net';
@@ -9,10 +9,30 @@ import type { DataHubProber, DataHubVerdict, ProbeReason, ProbeRule } from '../.
 import { isPrivateHost, isPublicAddress, plainHost } from '../../wire/public-address.ts';
 import { type ResolveName, resolveByDns, resolveByMachine } from './name-resolver.ts';
 
+/** What is requested, and which response counts as an answer. */
+export interface DataHubCheck {
+  /** Below the path of the DataHub's URL; without a leading slash. */
+  readonly path: string;
+  readonly maxRedirects: number;
+  answers(status: number): boolean;
+}
+
+/** Of wire.md: every DataHub has the genesis block, and any status that is no failure of the server counts. */
+export function genesisBlockCheck(hash: BlockHash): DataHubCheck {
+  // Redirects: from http to https, from a bare name to www, and one more.
+  return { path: `block/${hash}`, maxRedirects: 3, answers: (status) => status < 500 };
+}
+
+/** Of today.md: the DataHub of a node in order knows its best block. */
+export const BEST_HEADER_CHECK: DataHubCheck = {
+  path: 'bestblockheader',
+  maxRedirects: 5,
+  answers: (status) => status === 200,
+};
+
 export interface HttpDataHubProberOptions {
-  /** Hash of the genesis block, which every DataHub has. */
-  readonly genesisHash: BlockHash;
-  /** `p2p_allow_private_datahubs`. */
+  readonly check: DataHubCheck;
+  /** Whether private addresses are requested. */
   readonly allowsPrivate: boolean;
   /** User agent of the requests. */
   readonly userAgent: string;
@@ -21,16 +41,15 @@ export interface HttpDataHubProberOptions {
 }
 
 const DEADLINE_MS = 2000;
-/** From http to https, from a bare name to www, and one more. */
-const MAX_REDIRECTS = 3;
 const MAX_URL_CHARS = 2048;
 const MAX_DETAIL_CHARS = 200;
 /** Only the status line and Location matter. */
 const MAX_HEADER_BYTES = 8 * 1024;
 /** Maximum number of 1xx responses before the final one; servers usually send one or none. */
 const MAX_INFORMATIONAL = 4;
+/** Counts as a failure of the server. */
+const NO_STATUS = 500;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-const FIRST_FAILURE_STATUS = 500;
 
 /** A request that is about to be sent. */
 interface Hop {
@@ -59,7 +78,7 @@ export class HttpDataHubProber implements DataHubProber {
 
   async probe(url: string, signal: AbortSignal, rule: ProbeRule = () => 'ask'): Promise<DataHubVerdict> {
     const late = AbortSignal.timeout(this.options.deadlineMs ?? DEADLINE_MS);
-    const first = blockUrl(url, this.options.genesisHash);
+    const first = urlBelow(url, this.options.check.path);
     if (first === undefined)
       return verdict('dead', 'form', 'invalid URL (expected http or https, without credentials)');
     try {
@@ -72,15 +91,20 @@ export class HttpDataHubProber implements DataHubProber {
   }
 
   private async visit(first: URL, signal: AbortSignal, rule: ProbeRule): Promise<DataHubVerdict> {
+    const { check, userAgent } = this.options;
     let url = first;
     for (let redirects = 0; ; redirects += 1) {
       const hop = await this.checked(url, signal);
       if ('outcome' in hop) return hop;
       const leave = rule(hop);
       if (leave !== 'ask') return verdict(leave, 'rule', `not requested: ${hop.host}`);
-      const { status, location } = await request(hop, this.options.userAgent, signal);
-      if (!REDIRECTS.has(status) || location === undefined) return judged(status);
-      if (redirects === MAX_REDIRECTS) return verdict('dead', 'redirects', `more than ${MAX_REDIRECTS} redirects`);
+      const { status, location } = await request(hop, userAgent, signal);
+      if (!REDIRECTS.has(status) || location === undefined) {
+        const details = `status ${status}`;
+        return check.answers(status) ? verdict('alive', 'answered', details) : verdict('dead', 'status', details);
+      }
+      if (redirects === check.maxRedirects)
+        return verdict('dead', 'redirects', `more than ${check.maxRedirects} redirects`);
       const next = redirected(location, url);
       if (next === undefined) return verdict('dead', 'form', 'redirected to an invalid URL (expected http or https)');
       url = next;
@@ -113,13 +137,13 @@ export class HttpDataHubProber implements DataHubProber {
   }
 }
 
-/** URL of the block below the DataHub's path; query and fragment are dropped. */
-function blockUrl(text: string, genesisHash: BlockHash): URL | undefined {
+/** Query and fragment are dropped. */
+function urlBelow(text: string, path: string): URL | undefined {
   const url = requestUrl(text);
   if (url === undefined) return undefined;
   url.search = '';
   url.hash = '';
-  url.pathname = `${url.pathname.replace(/\/+$/, '')}/block/${genesisHash}`;
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${path}`;
   return url;
 }
 
@@ -148,7 +172,7 @@ function request(hop: Hop, userAgent: string, signal: AbortSignal): Promise<Answ
     if (informational > MAX_INFORMATIONAL) sent.destroy(new Error('too many 1xx responses'));
   });
   sent.once('response', (response: IncomingMessage) => {
-    resolve({ status: response.statusCode ?? FIRST_FAILURE_STATUS, location: response.headers.location });
+    resolve({ status: response.statusCode ?? NO_STATUS, location: response.headers.location });
     response.on('error', () => {});
     sent.destroy();
   });
@@ -178,12 +202,6 @@ function fixedLookup(addresses: readonly string[]): LookupFunction {
     if (options.all === true) callback(null, all);
     else callback(null, all[0]?.address ?? '', all[0]?.family);
   };
-}
-
-function judged(status: number): DataHubVerdict {
-  return status < FIRST_FAILURE_STATUS
-    ? verdict('alive', 'answered', `status ${status}`)
-    : verdict('dead', 'status', `status ${status}`);
 }
 
 function verdict(outcome: DataHubVerdict['outcome'], reason: ProbeReason, details: string): DataHubVerdict {

@@ -5,18 +5,16 @@ import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises
 import { join } from 'node:path';
 import { P2PError } from '../../lib/errors.ts';
 import { type Logger, logUnfiltered } from '../../ports/log.ts';
+import { isPlaceholderKey, isStrongKey, MIN_ADMIN_KEY_CHARS } from '../../settings/admin-key.ts';
 import { adminKey } from '../../settings/types.ts';
 
 const KEY_FILE = 'admin.key';
 const KEY_BYTES = 32;
-const MAX_KEY_CHARS = 1024;
 /** Permissions of the file's group and of everybody. */
 const OTHERS = 0o077;
-/** The key travels in a header. */
-const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
 export interface AdminKeySources {
-  /** `grpc_admin_api_key`; undefined or empty when not set. */
+  /** `grpc_admin_api_key`, of whatever length; undefined, empty or a placeholder: the key is that of the file. */
   readonly configured: string | undefined;
   readonly dataFolder: string;
   readonly log: Logger;
@@ -27,9 +25,19 @@ export interface AdminKeySources {
  * ADMIN_KEY_REFUSED for a key that is weak or cannot be read, DATA_FOLDER_UNUSABLE when a new one cannot be written.
  */
 export async function loadAdminKey(sources: AdminKeySources): Promise<string> {
-  if (sources.configured) return checkedKey(sources.configured, 'grpc_admin_api_key', 'set another key');
-  const stored = await readAdminKey(sources.dataFolder);
+  const { configured, log } = sources;
   const file = join(sources.dataFolder, KEY_FILE);
+  if (!configured) return await ownKey(sources, file);
+  if (!isPlaceholderKey(configured)) return sendableKey(configured, 'grpc_admin_api_key', 'set another key');
+  log.warn(
+    { file },
+    `grpc_admin_api_key is a well-known placeholder and opens nothing; requests need the key in the file: set grpc_admin_api_key to a secret of at least ${MIN_ADMIN_KEY_CHARS} characters`,
+  );
+  return await ownKey(sources, file);
+}
+
+async function ownKey(sources: AdminKeySources, file: string): Promise<string> {
+  const stored = await readAdminKey(sources.dataFolder);
   if (stored !== undefined) {
     await warnOfPermissions(file, sources.log);
     return stored;
@@ -58,10 +66,18 @@ export async function readAdminKey(dataFolder: string): Promise<string | undefin
 }
 
 function checkedKey(key: string, where: string, remedy: string): string {
-  const isUsable = adminKey.parse(key) !== undefined && key.length <= MAX_KEY_CHARS && HEADER_TEXT.test(key);
-  if (isUsable) return key;
-  const expected = `${adminKey.expects}, at most ${MAX_KEY_CHARS}, of printable ASCII`;
-  throw new P2PError('ADMIN_KEY_REFUSED', `invalid admin key in ${where} (expected ${expected}): ${remedy}`);
+  if (!isStrongKey(key)) throw refusal(where, remedy);
+  return sendableKey(key, where, remedy);
+}
+
+function sendableKey(key: string, where: string, remedy: string): string {
+  if (adminKey.parse(key) === undefined) throw refusal(where, remedy);
+  return key;
+}
+
+function refusal(where: string, remedy: string): P2PError {
+  const expected = `${adminKey.expects}, none of the well-known ones`;
+  return new P2PError('ADMIN_KEY_REFUSED', `invalid admin key in ${where} (expected ${expected}): ${remedy}`);
 }
 
 /** Writes a temporary file and renames it, so that a crash leaves no partial key. */

@@ -8,6 +8,7 @@ import { P2PError } from '../../lib/errors.ts';
 import type { AdminApi } from '../../ports/admin-api.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
+import { isPlaceholderKey } from '../../settings/admin-key.ts';
 import { adminKey } from '../../settings/types.ts';
 import { callGuard } from '../rpc/call-guard.ts';
 import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, methodDefinition } from '../rpc/service-definition.ts';
@@ -120,7 +121,7 @@ export class GrpcServer {
 
   private build(): Server {
     const { admin, log, metrics } = this.deps;
-    if (adminKey.parse(this.options.adminKey) === undefined) {
+    if (adminKey.parse(this.options.adminKey) === undefined || isPlaceholderKey(this.options.adminKey)) {
       throw new P2PError('ADMIN_KEY_REFUSED', `invalid admin key (expected ${adminKey.expects})`);
     }
     const guard = callGuard(

@@ -4,8 +4,10 @@ import { BoundedQueue } from '../../lib/bounded-queue.ts';
 
 export interface QueuedRecord {
   readonly value: Uint8Array;
+  readonly key: Buffer | undefined;
   /** Monotonic ms of `publish`. */
   readonly atMs: number;
+  readonly onDropped?: (() => void) | undefined;
 }
 
 export interface BatchQueueOptions {
@@ -25,24 +27,28 @@ const MAX_BATCH_BYTES = 512 * 1024;
 /** What a queued record costs beside its bytes. */
 const RECORD_OVERHEAD_BYTES = 64;
 
+function sentBytes({ value, key }: QueuedRecord): number {
+  return value.byteLength + (key?.byteLength ?? 0);
+}
+
 export class BatchQueue {
   private readonly options: BatchQueueOptions;
   private readonly now: () => number;
-  private readonly dropped: () => void;
+  private readonly dropped: (record: QueuedRecord) => void;
   private readonly queue: BoundedQueue<QueuedRecord>;
   private sending: readonly QueuedRecord[] = [];
   /** Less than {@link MAX_BATCH_BYTES} where the broker takes less. */
   private maxBatchBytes = MAX_BATCH_BYTES;
 
   /** `dropped` is called for each message that leaves because the queue is full. `now` is monotonic. */
-  constructor(options: BatchQueueOptions, dropped: () => void, now = () => performance.now()) {
+  constructor(options: BatchQueueOptions, dropped: (record: QueuedRecord) => void, now = () => performance.now()) {
     this.options = options;
     this.dropped = dropped;
     this.now = now;
     this.queue = new BoundedQueue({
       maxItems: options.maxMessages,
       maxBytes: options.maxBytes,
-      sizeOf: ({ value }) => value.byteLength + RECORD_OVERHEAD_BYTES,
+      sizeOf: (record) => sentBytes(record) + RECORD_OVERHEAD_BYTES,
       onDrop: dropped,
     });
   }
@@ -63,10 +69,11 @@ export class BatchQueue {
   }
 
   /** Queues a message. True when this may make a batch due. */
-  push(value: Uint8Array): boolean {
-    this.queue.push({ value, atMs: this.now() });
+  push(value: Uint8Array, key?: Buffer, onDropped?: () => void): boolean {
+    this.queue.push({ value, key, atMs: this.now(), onDropped });
     // The batch in flight counts against the bound too.
-    if (this.pending > this.options.maxMessages && this.queue.shift() !== undefined) this.dropped();
+    const oldest = this.pending > this.options.maxMessages ? this.queue.shift() : undefined;
+    if (oldest !== undefined) this.dropped(oldest);
     return this.queue.length === 1 || this.isFull();
   }
 
@@ -95,7 +102,7 @@ export class BatchQueue {
    * returned.
    */
   splitBatch(): QueuedRecord | undefined {
-    const bytes = this.sending.reduce((sum, { value }) => sum + value.byteLength, 0);
+    const bytes = this.sending.reduce((sum, record) => sum + sentBytes(record), 0);
     this.maxBatchBytes = Math.max(1, Math.floor(bytes / 2));
     const [first, ...others] = this.sending;
     if (others.length === 0) {
@@ -124,11 +131,10 @@ export class BatchQueue {
   private take(): QueuedRecord[] {
     const batch: QueuedRecord[] = [];
     let bytes = 0;
-    while (batch.length < MAX_BATCH_MESSAGES) {
-      bytes += this.queue.at(0)?.value.byteLength ?? 0;
-      if (batch.length > 0 && bytes > this.maxBatchBytes) break;
-      const next = this.queue.shift();
-      if (next === undefined) break;
+    for (let next = this.queue.at(0); next !== undefined; next = this.queue.at(0)) {
+      bytes += sentBytes(next);
+      if (batch.length === MAX_BATCH_MESSAGES || (batch.length > 0 && bytes > this.maxBatchBytes)) break;
+      this.queue.shift();
       batch.push(next);
     }
     return batch;

@@ -50,27 +50,25 @@ export function decodeKafkaRejectedTx(bytes: Uint8Array): Decoded<RejectedTxRepo
   );
 }
 
-export function encodeKafkaInvalidBlock({ hash, reason }: InvalidBlockReport): Uint8Array {
-  return toBinary(
-    KafkaInvalidBlockTopicMessageSchema,
-    create(KafkaInvalidBlockTopicMessageSchema, { blockHash: hash, reason }),
-  );
+export function encodeKafkaInvalidBlock({ hash, reason, peerId, peerUrl }: InvalidBlockReport): Uint8Array {
+  const fields = { blockHash: hash, reason, peerId, peerUrl };
+  return toBinary(KafkaInvalidBlockTopicMessageSchema, create(KafkaInvalidBlockTopicMessageSchema, fields));
 }
 
 export function decodeKafkaInvalidBlock(bytes: Uint8Array): Decoded<InvalidBlockReport> {
-  return read(KafkaInvalidBlockTopicMessageSchema, bytes, (message) =>
-    withHash(message.blockHash, (hash) => ({ hash, reason: message.reason })),
+  return read(KafkaInvalidBlockTopicMessageSchema, bytes, ({ blockHash, reason, peerId, peerUrl }) =>
+    withHash(blockHash, (hash) => ({ hash, reason, peerId, peerUrl })),
   );
 }
 
-export function encodeKafkaInvalidSubtree({ hash, peerUrl, reason }: InvalidSubtreeReport): Uint8Array {
-  const fields = { subtreeHash: hash, peerUrl, reason };
+export function encodeKafkaInvalidSubtree({ hash, peerUrl, reason, peerId }: InvalidSubtreeReport): Uint8Array {
+  const fields = { subtreeHash: hash, peerUrl, reason, peerId };
   return toBinary(KafkaInvalidSubtreeTopicMessageSchema, create(KafkaInvalidSubtreeTopicMessageSchema, fields));
 }
 
 export function decodeKafkaInvalidSubtree(bytes: Uint8Array): Decoded<InvalidSubtreeReport> {
-  return read(KafkaInvalidSubtreeTopicMessageSchema, bytes, (message) =>
-    withHash(message.subtreeHash, (hash) => ({ hash, peerUrl: message.peerUrl, reason: message.reason })),
+  return read(KafkaInvalidSubtreeTopicMessageSchema, bytes, ({ subtreeHash, peerUrl, reason, peerId }) =>
+    withHash(subtreeHash, (hash) => ({ hash, peerUrl, reason, peerId })),
   );
 }
 

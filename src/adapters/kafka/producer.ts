@@ -23,6 +23,8 @@ import { ensureTopic } from './topic-admin.ts';
 
 export interface KafkaProducerOptions<T> extends KafkaConnection {
   readonly encode: (value: T) => Uint8Array;
+  /** Key of a record, which decides its partition. Default: none; the partitions take turns. */
+  readonly keyOf?: (value: T) => string;
   /** `kafka_queue_max_messages`: accepted and not yet acknowledged. */
   readonly maxMessages: number;
   /** `kafka_queue_max_bytes`. */
@@ -69,7 +71,10 @@ export class KafkaProducer<T> implements Producer<T> {
         ['topic', 'outcome'],
       ),
     };
-    this.queue = new BatchQueue({ ...options.url, ...options }, () => this.dropped('queue_full'));
+    this.queue = new BatchQueue({ ...options.url, ...options }, ({ onDropped }) => {
+      this.dropped('queue_full');
+      onDropped?.();
+    });
     queueGauges(deps.metrics, this.topic, options, { length: () => this.pending(), bytes: () => this.queue.bytes });
   }
 
@@ -78,9 +83,12 @@ export class KafkaProducer<T> implements Producer<T> {
     this.loop ??= this.run();
   }
 
-  publish(value: T): void {
-    if (this.stopping !== undefined) this.dropped('stopped');
-    else if (this.queue.push(this.options.encode(value))) this.wake?.();
+  publish(value: T, onDropped?: () => void): void {
+    const { encode, keyOf } = this.options;
+    if (this.stopping !== undefined) {
+      this.dropped('stopped');
+      onDropped?.();
+    } else if (this.queue.push(encode(value), keyOf && Buffer.from(keyOf(value)), onDropped)) this.wake?.();
   }
 
   /** Messages accepted and not yet acknowledged by the broker. */
@@ -157,9 +165,10 @@ export class KafkaProducer<T> implements Producer<T> {
       idempotent: true,
       autocreateTopics: false,
     });
-    const messages = batch.map(({ value }) => ({
+    const messages = batch.map(({ value, key }) => ({
       topic: this.topic,
       value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+      ...(key === undefined ? {} : { key }),
     }));
     const { client } = this;
     try {
@@ -184,6 +193,7 @@ export class KafkaProducer<T> implements Producer<T> {
     const tooLarge = this.queue.splitBatch();
     if (tooLarge === undefined) return;
     this.dropped('too_large');
+    tooLarge.onDropped?.();
     const bytes = tooLarge.value.byteLength;
     this.log.warn({ topic: this.topic, bytes }, 'dropped a message that is too large for Kafka');
   }

@@ -88,12 +88,8 @@ export class Libp2pNode implements Required<P2PNode> {
       'Messages not published because listen_mode forbids it',
       ['topic'],
     );
-    gaugeWithBound(
-      deps.metrics,
-      { name: 'teranode_p2p_remembered_peers', help: 'Peers remembered after they disconnected' },
-      () => this.book.rememberedCount(),
-      MAX_REMEMBERED_PEERS,
-    );
+    const remembered = { name: 'teranode_p2p_remembered_peers', help: 'Peers remembered after they disconnected' };
+    gaugeWithBound(deps.metrics, remembered, () => this.book.rememberedCount(), MAX_REMEMBERED_PEERS);
     deps.metrics.gauge('teranode_p2p_connected_peers', 'Peers with an open connection', () =>
       this.book.connectedCount(),
     );

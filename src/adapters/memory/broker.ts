@@ -158,9 +158,10 @@ export class MemoryProducer<T> implements Producer<T> {
     signal.throwIfAborted();
   }
 
-  publish(value: T): void {
+  publish(value: T, onDropped?: () => void): void {
     if (this.isStopped) {
       this.dropped.add(1, { topic: this.topic, reason: 'stopped' });
+      onDropped?.();
       return;
     }
     const startedMs = performance.now();

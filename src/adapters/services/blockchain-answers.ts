@@ -45,7 +45,14 @@ export function headerRecord(answer: GetBlockHeaderResponse): BlockHeaderRecord 
     miner: answer.miner.slice(0, MAX_MINER_CHARS),
     chainWork: chainWork.byteLength === 0 ? undefined : BigInt(`0x${Buffer.from(chainWork).toString('hex')}`),
     invalid: answer.invalid,
+    subtreesSet: answer.subtreesSet,
   };
+}
+
+/** As `headerRecord`, of the best block: this answer does not tell whether its subtrees are stored. */
+export function bestHeaderRecord(answer: GetBlockHeaderResponse): BlockHeaderRecord {
+  const { subtreesSet: _subtreesSet, ...record } = headerRecord(answer);
+  return record;
 }
 
 /** Throws RangeError for an unknown state. */
@@ -58,8 +65,8 @@ export function fsmStateOf(value: FSMStateType): FsmState {
 /** A message of the stream: a notification for listeners, one that they do not need, or an invalid one. */
 export interface ReadNotification {
   /** Label of the metric. */
-  readonly kind: BlockchainNotification['type'] | 'ping' | 'block_subtrees_set' | 'unknown' | 'malformed';
-  /** undefined for the last four kinds. */
+  readonly kind: BlockchainNotification['type'] | 'ping' | 'unknown' | 'malformed';
+  /** undefined for the last three kinds. */
   readonly notification: BlockchainNotification | undefined;
 }
 
@@ -78,7 +85,7 @@ function read(message: Notification): ReadNotification {
     case NotificationType.PING:
       return { kind: 'ping', notification: undefined };
     case NotificationType.BlockSubtreesSet:
-      return { kind: 'block_subtrees_set', notification: undefined };
+      return ofHash('block_subtrees_set', message.hash);
     case NotificationType.Subtree:
       return ofHash('subtree', message.hash);
     case NotificationType.Block:
@@ -102,7 +109,9 @@ function read(message: Notification): ReadNotification {
   }
 }
 
-function ofHash(type: 'subtree' | 'block' | 'mining_on', bytes: Uint8Array): ReadNotification {
+type OfHash = Extract<BlockchainNotification, { readonly hash: Hash }>['type'];
+
+function ofHash(type: OfHash, bytes: Uint8Array): ReadNotification {
   if (bytes.byteLength !== HASH_BYTES) return MALFORMED;
   const hash: Hash = hashFromBytes(bytes);
   return { kind: type, notification: { type, hash } };

@@ -13,7 +13,7 @@ import type {
 import { gaugeWithBound } from '../../ports/metrics.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
 import { hashToBytes } from '../../wire/hash.ts';
-import { fsmStateOf, headerRecord } from './blockchain-answers.ts';
+import { bestHeaderRecord, fsmStateOf, headerRecord } from './blockchain-answers.ts';
 import { type Listener, MAX_WAITING, NotificationFeed } from './notification-feed.ts';
 import { grpcCodeOf, rpcFailure } from './rpc-failure.ts';
 import { SERVICE_TIMES, ServiceChannel, type ServiceDependencies, type ServiceOptions } from './service-channel.ts';
@@ -76,7 +76,7 @@ export class GrpcBlockchainClient implements BlockchainClient {
   }
 
   bestBlockHeader(): Promise<BlockHeaderRecord> {
-    return this.channel.call(API.getBestBlockHeader, {}, headerRecord);
+    return this.channel.call(API.getBestBlockHeader, {}, bestHeaderRecord);
   }
 
   blockHeader(hash: BlockHash): Promise<BlockHeaderRecord | undefined> {

@@ -6,7 +6,12 @@ import type { BlockHash } from '../../domain/ids.ts';
 import { BoundedQueue } from '../../lib/bounded-queue.ts';
 import { pause } from '../../lib/pause.ts';
 import { type Repeating, repeating } from '../../lib/repeating.ts';
-import type { BlockchainClient, BlockchainNotification, FsmState } from '../../ports/blockchain-client.ts';
+import type {
+  BlockchainClient,
+  BlockchainNotification,
+  BlockHeaderRecord,
+  FsmState,
+} from '../../ports/blockchain-client.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
@@ -60,7 +65,7 @@ export class NotificationFeed {
   constructor(deps: FeedDependencies) {
     this.deps = deps;
     const { log, metrics } = deps;
-    this.follower = new TipFollower(deps, (hash) => this.notifyAll({ type: 'block', hash }));
+    this.follower = new TipFollower(deps, (record) => this.notifyAll(blockNotification(record)));
     this.received = metrics.counter(
       'teranode_p2p_rpc_notifications_total',
       'Notifications received from the blockchain service, by kind',
@@ -254,4 +259,8 @@ export class NotificationFeed {
       this.deps.log.error({ notification: notification.type, err: error }, 'blockchain subscriber failed');
     }
   }
+}
+
+function blockNotification({ hash, subtreesSet }: BlockHeaderRecord): BlockchainNotification {
+  return { type: 'block', hash, ...(subtreesSet === false ? { subtreesSet } : {}) };
 }

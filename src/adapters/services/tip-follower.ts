@@ -17,13 +17,13 @@ const MAX_ANNOUNCED = 2016;
 export class TipFollower {
   private readonly chain: Chain;
   private readonly log: Logger;
-  private readonly announce: (hash: BlockHash) => void;
+  private readonly announce: (record: BlockHeaderRecord) => void;
   private readonly announced = new LRUCache<BlockHash, true>({ max: MAX_ANNOUNCED });
   /** The last valid block that was announced; before the first one, the tip. */
   private last: BlockHeaderRecord | undefined;
 
   /** `announce` gets each block as it becomes known, in order. */
-  constructor(deps: { readonly chain: Chain; readonly log: Logger }, announce: (hash: BlockHash) => void) {
+  constructor(deps: { readonly chain: Chain; readonly log: Logger }, announce: (record: BlockHeaderRecord) => void) {
     this.chain = deps.chain;
     this.log = deps.log;
     this.announce = announce;
@@ -62,7 +62,7 @@ export class TipFollower {
       await this.announceUpTo(record);
       return true;
     }
-    if (this.announced.delete(hash)) this.announce(hash);
+    if (this.announced.delete(hash)) this.announce(record);
     return false;
   }
 
@@ -73,7 +73,7 @@ export class TipFollower {
       if (missed.length > 0) this.log.info({ missed: missed.length, tip: record.hash }, 'found missed blocks');
       for (const each of [...missed, record]) {
         this.remember(each);
-        this.announce(each.hash);
+        this.announce(each);
       }
     }
     this.last = record;

@@ -1,6 +1,8 @@
 // Who is penalized for content that our own validation found invalid: the one author to whom it can be attributed, or
 // nobody. Pure.
 import type { Hash, PeerId } from '../../domain/ids.ts';
+import type { InvalidBlockReport, InvalidSubtreeReport } from '../../domain/report.ts';
+import { parsePeerId } from '../../wire/peer-id.ts';
 
 /** Who announced a hash, and with which DataHub URL. */
 export interface AttributionView {
@@ -18,25 +20,60 @@ export type Penalty =
   | { readonly outcome: 'charged'; readonly author: PeerId }
   | { readonly outcome: 'unattributed' | 'ambiguous' | 'own' };
 
-/**
- * For an invalid block. The report does not say from where the block was fetched. When several authors announced the
- * hash, an honest one cannot be told from one that serves invalid content for a valid header, so only a single author
- * is penalized.
- */
-export function blockPenalty(hash: Hash, view: AttributionView, ownId: PeerId): Penalty {
-  return penalty(view.announcementsOf(hash), view.hasForgotten(hash), ownId);
+/** What is known of those who may be at fault. */
+export interface BlameView {
+  readonly announced: AttributionView;
+  /** The DataHubs that peers have, as they say. */
+  readonly dataHubs: () => readonly Announcement[];
+  readonly ownId: PeerId;
 }
 
 /**
- * For an invalid subtree fetched from `fetchedUrl`: the author whose announcement led to that URL, if there is only
- * one. A subtree may also be fetched because of a block, from the block's author: then the subtree's author has nothing
- * to do with what was served. A report without a URL is treated like one of a block.
+ * For an invalid block: the peer that the report names. Older services name none, and do not say from where the block
+ * was fetched: then when several authors announced the hash, an honest one cannot be told from one that serves invalid
+ * content for a valid header, so only a single author is penalized. If nobody announced it, the owner of the URL.
  */
-export function subtreePenalty(hash: Hash, fetchedUrl: string, view: AttributionView, ownId: PeerId): Penalty {
-  const all = view.announcementsOf(hash);
-  const fetched = plainUrl(fetchedUrl);
+export function blockPenalty(report: Omit<InvalidBlockReport, 'reason'>, view: BlameView): Penalty {
+  const { hash, peerId, peerUrl } = report;
+  if (peerId !== '') return ofNamedPeer(peerId, view);
+  const { announced, ownId } = view;
+  const found = penalty(announced.announcementsOf(hash), announced.hasForgotten(hash), ownId);
+  return found.outcome === 'unattributed' ? ofOwners(peerUrl, view) : found;
+}
+
+/**
+ * For an invalid subtree: the peer that the report names; else, fetched from a URL, the author whose announcement led
+ * there, if there is only one. A subtree may also be fetched because of a block, from the block's author: then the
+ * subtree's author has nothing to do with what was served. A report without a URL is treated like one of a block.
+ * `blamesOwners`: where no announcement led to the URL, its owner.
+ */
+export function subtreePenalty(
+  report: Omit<InvalidSubtreeReport, 'reason'>,
+  view: BlameView,
+  blamesOwners: boolean,
+): Penalty {
+  const { hash, peerId, peerUrl } = report;
+  if (peerId !== '') return ofNamedPeer(peerId, view);
+  const { announced, ownId } = view;
+  const all = announced.announcementsOf(hash);
+  const fetched = plainUrl(peerUrl);
   const matching = fetched === '' ? all : all.filter(({ dataHubUrl }) => plainUrl(dataHubUrl) === fetched);
-  return penalty(matching, view.hasForgotten(hash), ownId);
+  const found = penalty(matching, announced.hasForgotten(hash), ownId);
+  return blamesOwners && found.outcome === 'unattributed' ? ofOwners(peerUrl, view) : found;
+}
+
+/** Peers of the legacy service have names of another form; they are none of ours. */
+function ofNamedPeer(text: string, { ownId }: BlameView): Penalty {
+  const author = parsePeerId(text);
+  if (author === undefined) return { outcome: 'unattributed' };
+  return author === ownId ? { outcome: 'own' } : { outcome: 'charged', author };
+}
+
+function ofOwners(url: string, { dataHubs, ownId }: BlameView): Penalty {
+  const fetched = plainUrl(url);
+  if (fetched === '') return { outcome: 'unattributed' };
+  const owners = dataHubs().filter(({ dataHubUrl }) => plainUrl(dataHubUrl) === fetched);
+  return penalty(owners, false, ownId);
 }
 
 function penalty(announcements: readonly Announcement[], hasForgotten: boolean, ownId: PeerId): Penalty {

@@ -1,25 +1,38 @@
-// Handles the reports of our own validation from Kafka: penalizes the author of an invalid block or subtree, never
-// whoever claims a URL, and announces our own rejected transactions to the network.
-
+// Handles the reports of our own validation from Kafka: penalizes the peer that an invalid block or subtree came from,
+// and announces our own rejected transactions to the network.
+import { LRUCache } from 'lru-cache';
 import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { Notification } from '../../domain/notification.ts';
 import type { OffenceRecorder } from '../../domain/offence.ts';
 import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../../domain/report.ts';
+import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
-import type { Counter, Metrics } from '../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type { PublishOutcome } from '../../ports/p2p-node.ts';
+import type { PeerHistories } from '../../ports/peer-histories.ts';
+import { CUT_MARK, cutText } from '../../wire/cut-text.ts';
 import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
-import { type AttributionView, blockPenalty, type Penalty, subtreePenalty } from './penalty.ts';
+import { type AttributionView, type BlameView, blockPenalty, subtreePenalty } from './penalty.ts';
+import { RejectedTxLimits } from './rejected-tx-limits.ts';
 
 export interface ReportDependencies {
   readonly blocks: AttributionView;
   readonly subtrees: AttributionView;
   readonly offences: OffenceRecorder;
+  /** The DataHubs that peers have, as they say. */
+  readonly dataHubs: BlameView['dataHubs'];
+  /** On message-bus: an invalid subtree is a failure of its peer, which costs reputation. Absent: it costs points. */
+  readonly histories: Pick<PeerHistories, 'record'> | undefined;
   /** The last known state: asking the service for each report would lose the reports read while it is down. */
   readonly isSyncing: () => boolean;
+  /** Whether the last known FSM state is RUNNING, or none is known. */
+  readonly isRunning: () => boolean;
+  /** Whether this node announces rejected transactions at all: `listen_mode` is full. */
+  readonly announcesRejected: boolean;
+  readonly rejectedTxRate: Rate;
   readonly ownId: PeerId;
   /** Publishes a transaction that our own validator rejected. */
   readonly announce: (message: RejectedTxMessage) => Promise<PublishOutcome>;
@@ -32,10 +45,29 @@ export interface ReportDependencies {
 
 type Kind = 'invalid_block' | 'invalid_subtree' | 'rejected_tx';
 /** What a report led to; a closed set, the values of a metric's label. */
-type Outcome = 'charged' | 'announced' | 'unattributed' | 'ambiguous' | 'own' | 'not_ours' | 'busy' | 'undecodable';
+type Outcome =
+  | 'charged'
+  | 'failure_recorded'
+  | 'repeated'
+  | 'announced'
+  | 'suppressed'
+  | 'unattributed'
+  | 'ambiguous'
+  | 'own'
+  | 'not_ours'
+  | 'busy'
+  | 'undecodable';
+
+/** A block and its author cost points once in this time, however often the block is reported. */
+const REPEAT_MS = 10 * 60_000;
+const MAX_REMEMBERED = 10_000;
 
 /** At six bytes per escaped character, a message stays below the 16 KiB that nodes like this one accept. */
-const MAX_REASON_CHARS = 2500;
+const MAX_REASON_BYTES = 2500;
+
+/** Why a rejected transaction of ours is not announced; the values of a metric's label. */
+const SUPPRESS_REASONS = ['listen_mode', 'not_running', 'repeated', 'rate'] as const;
+type SuppressReason = (typeof SUPPRESS_REASONS)[number];
 
 export interface ReportHandlers {
   readonly invalidBlocks: MessageHandler<InvalidBlockReport>;
@@ -50,14 +82,17 @@ export function validationReports(deps: ReportDependencies): ReportHandlers {
     'Reports of our own validation read from Kafka, by kind and outcome',
     ['kind', 'outcome'],
   );
+  const charged = chargedBlocks(deps);
+  // Content that fails while the node catches up or syncs is old history.
+  const unlessSyncing = async (act: () => Outcome | Promise<Outcome>) => (deps.isSyncing() ? 'busy' : await act());
   return {
-    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) =>
-      penalizeBlock(report, topic, deps),
+    invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, (report, topic) =>
+      unlessSyncing(() => penalizeBlock(report, topic, deps, charged)),
     ),
-    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) =>
-      penalizeSubtree(report, topic, deps),
+    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, (report, topic) =>
+      unlessSyncing(() => penalizeSubtree(report, topic, deps)),
     ),
-    rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, (report) => announceRejected(report, deps)),
+    rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, rejectedTxAnnouncer(deps)),
   };
 }
 
@@ -73,43 +108,103 @@ function handler<T>(
       deps.log.debug({ kind, offset: String(offset), fault: value.fault }, 'failed to decode a report');
       return;
     }
-    // Content that fails while the node catches up or syncs is old history, and so are the transactions that it
-    // rejects.
-    const outcome = deps.isSyncing() ? 'busy' : await act(value.message, topic);
+    const outcome = await act(value.message, topic);
     reports.add(1, { kind, outcome });
     deps.log.debug({ kind, outcome, ...value.message }, 'report handled');
   };
 }
 
-function penalizeBlock({ hash }: InvalidBlockReport, topic: string, deps: ReportDependencies): Outcome {
-  return penalize(blockPenalty(hash, deps.blocks, deps.ownId), 'invalid_block', hash, topic, deps);
+function penalizeBlock(
+  report: InvalidBlockReport,
+  topic: string,
+  deps: ReportDependencies,
+  charged: ChargedBlocks,
+): Outcome {
+  const { hash, peerUrl } = report;
+  noteAtHost(deps.offences, peerUrl, 'invalid_block', { topic, hash });
+  const penalty = blockPenalty(report, { ...deps, announced: deps.blocks });
+  if (penalty.outcome !== 'charged') return penalty.outcome;
+  const key = `${hash} ${penalty.author}`;
+  if (charged.has(key)) return 'repeated';
+  charged.set(key, true);
+  return addPoints(penalty.author, 'invalid_block', hash, topic, deps);
 }
 
-function penalizeSubtree({ hash, peerUrl }: InvalidSubtreeReport, topic: string, deps: ReportDependencies): Outcome {
+async function penalizeSubtree(
+  report: InvalidSubtreeReport,
+  topic: string,
+  deps: ReportDependencies,
+): Promise<Outcome> {
+  const { hash, peerUrl } = report;
+  const { histories } = deps;
   noteAtHost(deps.offences, peerUrl, 'invalid_subtree', { topic, hash });
-  const penalty = subtreePenalty(hash, peerUrl, deps.subtrees, deps.ownId);
-  return penalize(penalty, 'invalid_subtree', hash, topic, deps);
+  const penalty = subtreePenalty(report, { ...deps, announced: deps.subtrees }, histories !== undefined);
+  if (penalty.outcome !== 'charged') return penalty.outcome;
+  if (histories === undefined) return addPoints(penalty.author, 'invalid_subtree', hash, topic, deps);
+  await histories.record(penalty.author, { type: 'failure' });
+  return 'failure_recorded';
 }
 
-function penalize(
-  penalty: Penalty,
+function addPoints(
+  author: PeerId,
   reason: 'invalid_block' | 'invalid_subtree',
   hash: Hash,
   topic: string,
   { offences }: ReportDependencies,
 ): Outcome {
-  if (penalty.outcome === 'charged')
-    offences.addScore(penalty.author, reason, { role: 'author', rule: `${reason}_report`, topic, hash });
-  return penalty.outcome;
+  offences.addScore(author, reason, { role: 'author', rule: `${reason}_report`, topic, hash });
+  return 'charged';
 }
 
-/** Transactions that a peer announced are not ours to announce. */
-async function announceRejected(report: RejectedTxReport, deps: ReportDependencies): Promise<Outcome> {
-  if (report.peerId !== '') return 'not_ours';
-  const reason = report.reason.slice(0, MAX_REASON_CHARS);
+type ChargedBlocks = LRUCache<string, true>;
+
+/** Pairs of a block and its author; the ones seen longest ago are evicted. */
+function chargedBlocks({ clock, metrics }: ReportDependencies): ChargedBlocks {
+  const charged: ChargedBlocks = new LRUCache({
+    max: MAX_REMEMBERED,
+    ttl: REPEAT_MS,
+    ttlResolution: 0,
+    perf: { now: () => clock.monotonic() },
+  });
+  const help = 'Entries that validation rules remember';
+  const gauge = { name: 'teranode_p2p_rule_entries', help, labels: { kind: 'invalid_block_report' } };
+  gaugeWithBound(metrics, gauge, () => charged.size, MAX_REMEMBERED);
+  return charged;
+}
+
+/** Transactions that a peer announced are not ours to announce, nor those that we reject while not RUNNING. */
+function rejectedTxAnnouncer(deps: ReportDependencies): (report: RejectedTxReport) => Promise<Outcome> {
+  const suppressed = deps.metrics.counter(
+    'teranode_p2p_rejected_tx_suppressed_total',
+    'Rejected transactions of our own validator that were not announced, by reason',
+    ['reason'],
+  );
+  const limits = new RejectedTxLimits(deps, deps.rejectedTxRate);
+  const suppress = (reason: SuppressReason, outcome: Outcome = 'suppressed') => {
+    suppressed.add(1, { reason });
+    return outcome;
+  };
+  for (const reason of SUPPRESS_REASONS) suppressed.add(0, { reason });
+  return async (report) => {
+    if (report.peerId !== '') return 'not_ours';
+    if (!deps.announcesRejected) return suppress('listen_mode');
+    if (!deps.isRunning()) return suppress('not_running', 'busy');
+    const turn = limits.take(report.txId);
+    if (turn !== 'ok') return suppress(turn);
+    try {
+      await announceRejected(report, deps);
+    } catch (error) {
+      limits.forget(report.txId);
+      throw error;
+    }
+    return 'announced';
+  };
+}
+
+async function announceRejected(report: RejectedTxReport, deps: ReportDependencies): Promise<void> {
+  const reason = cutText(report.reason, MAX_REASON_BYTES, CUT_MARK);
   const peerId = deps.ownId;
   const outcome = await deps.announce({ txId: report.txId, reason, peerId });
   if (outcome === 'published')
     deps.notify({ type: 'rejected_tx', isOwn: true, atMs: deps.clock.now(), hash: report.txId, reason, peerId });
-  return 'announced';
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readAdminKey } from '../../adapters/grpc/admin-key.ts';
 import { type ClientTlsOptions, createPeerClient, type PeerClient } from '../../client/index.ts';
+import { isPlaceholderKey } from '../../settings/admin-key.ts';
 import { loadSettings, type Settings } from '../../settings/load.ts';
 
 /** What a command reads and writes; the process's own, or a test's. */
@@ -68,7 +69,8 @@ function dialAddress(settings: Settings | undefined): string {
 
 async function keyOf(settings: Settings | undefined, io: CommandIo): Promise<string | undefined> {
   if (settings === undefined) return undefined;
-  return settings.grpc_admin_api_key || (await readAdminKey(resolve(io.cwd, settings.dataFolder)));
+  const { grpc_admin_api_key: set } = settings;
+  return set && !isPlaceholderKey(set) ? set : await readAdminKey(resolve(io.cwd, settings.dataFolder));
 }
 
 function tlsOf(settings: Settings | undefined): ClientTlsOptions | undefined {

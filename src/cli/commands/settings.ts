@@ -1,5 +1,7 @@
-// `teranode-p2p settings`: prints every setting in force and where its value comes from, secrets masked.
+// `teranode-p2p settings`: prints every setting in force and where its value comes from, secrets masked; then the wire
+// that follows from them.
 import { loadSettings } from '../../settings/load.ts';
+import { wireChoice } from '../../settings/wire.ts';
 import type { CommandIo } from './connection.ts';
 
 interface SettingsFlags {
@@ -10,7 +12,7 @@ interface SettingsFlags {
 
 /** Prints a table, or one JSON object per line. Throws SETTINGS_INVALID with all problems. */
 export function settingsCommand(flags: SettingsFlags, io: CommandIo): void {
-  const { effective, context } = loadSettings({
+  const { settings, effective, context } = loadSettings({
     folder: flags.settings ?? io.cwd,
     env: io.env,
     ...(flags.context === undefined ? {} : { context: flags.context }),
@@ -23,4 +25,6 @@ export function settingsCommand(flags: SettingsFlags, io: CommandIo): void {
   const width = Math.max(...effective.map(({ key }) => key.length));
   for (const { key, shown, origin } of effective)
     io.stdout.write(`${key.padEnd(width)}  ${shown || '-'}  [${origin}]\n`);
+  const { names, reason } = wireChoice(settings);
+  io.stdout.write(`\nwire: ${names.join(' and ')} (${reason})\n`);
 }

@@ -22,7 +22,7 @@ interface StartFlags {
  * to stop.
  */
 export async function startCommand(flags: StartFlags): Promise<void> {
-  const { settings, effective } = loadSettings({
+  const { settings, effective, notices } = loadSettings({
     folder: flags.settings ?? process.cwd(),
     env: process.env,
     checksFiles: true,
@@ -30,7 +30,7 @@ export async function startCommand(flags: StartFlags): Promise<void> {
   const isPretty = flags.pretty === true || (process.stdout.isTTY === true && flags.jsonLogs !== true);
   // Signals that arrived while modules were loading are handled now, before anything is opened.
   await setImmediate();
-  const app = await compose(settings, { logFormat: isPretty ? 'pretty' : 'json', effective });
+  const app = await compose(settings, { logFormat: isPretty ? 'pretty' : 'json', effective, notices });
   const stop = stopSignal();
   try {
     const ready = await app.start(stop);

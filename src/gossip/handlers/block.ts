@@ -2,7 +2,7 @@
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { Effect } from '../effects.ts';
 import type { ReceivedBlock } from '../received-block.ts';
-import { claimed, type HandlerView, usableUrl } from './view.ts';
+import { claimed, type HandlerView, heard, ownName, usableUrl } from './view.ts';
 
 export function handleBlock(
   message: ReceivedBlock,
@@ -10,16 +10,17 @@ export function handleBlock(
   view: HandlerView,
 ): Effect[] {
   const { hash, dataHubUrl, height } = message;
-  const patch = { ...claimed(height, hash, view), ...provenByParent(message, view), ...usableUrl(dataHubUrl, view) };
+  const name = ownName(message.clientName);
+  const tip = { ...claimed(height, hash, view), ...provenByParent(message, view) };
   return [
     { type: 'attribute_block', hash, author, receivedFrom, dataHubUrl },
     view.shouldForward(author, height)
       ? { type: 'publish_block', hash, dataHubUrl, author }
       : { type: 'withheld', topic: 'block' },
-    { type: 'heard', peerId: author, patch },
+    heard(author, { ...tip, ...usableUrl(dataHubUrl, view), ...name }, view),
     {
       type: 'notify',
-      notification: { type: 'block', isOwn: false, hash, height, baseUrl: dataHubUrl, peerId: author },
+      notification: { type: 'block', isOwn: false, hash, height, baseUrl: dataHubUrl, peerId: author, ...name },
     },
   ];
 }

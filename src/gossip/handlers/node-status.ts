@@ -1,20 +1,44 @@
 // Node status: what its author says about itself.
 import type { NodeStatusMessage } from '../../domain/node-status.ts';
+import type { PeerPatch } from '../../peers/registry.ts';
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import { parseHash } from '../../wire/hash.ts';
 import type { Effect } from '../effects.ts';
-import { claimed, type HandlerView, usableUrl } from './view.ts';
+import { claimed, type HandlerView, heard, usableUrl } from './view.ts';
 
 export function handleNodeStatus(message: NodeStatusMessage, { author }: GossipMessage, view: HandlerView): Effect[] {
-  const { peerId: _claimedId, ...facts } = message;
+  const { peerId: _claimedId, ...facts } = withUsableUrls(message, view);
   const patch = {
-    ...claimed(message.bestHeight, parseHash(message.bestBlockHash), view),
+    ...claimedTip(message, view),
     ...usableUrl(message.baseUrl, view),
     clientName: message.clientName,
-    ...(message.storage === undefined ? {} : { storage: message.storage }),
+    ...newerFacts(facts, view),
   };
   return [
-    { type: 'heard', peerId: author, patch },
+    heard(author, patch, view),
     { type: 'notify', notification: { type: 'node_status', isOwn: false, ...facts, peerId: author } },
   ];
+}
+
+/** Without a blacklisted URL on message-bus, and without a propagation URL that cannot be one. */
+function withUsableUrls(message: NodeStatusMessage, view: HandlerView): NodeStatusMessage {
+  const { propagationUrl, ...others } = message;
+  const isUsable = propagationUrl !== undefined && view.dataHubUrlFault(propagationUrl) !== 'form';
+  const baseUrl = view.wire === 'message-bus' ? (usableUrl(message.baseUrl, view).dataHubUrl ?? '') : message.baseUrl;
+  return { ...others, baseUrl, ...(isUsable ? { propagationUrl } : {}) };
+}
+
+/** On message-bus a height without a hash is no claim. */
+function claimedTip({ bestHeight, bestBlockHash }: NodeStatusMessage, view: HandlerView): PeerPatch {
+  const hash = parseHash(bestBlockHash);
+  if (hash === undefined && view.wire === 'message-bus') return {};
+  return claimed(view.countedHeight(bestHeight), hash, view);
+}
+
+/** Fields that only message-bus has. A status there is complete: a field that it lacks is not known any more. */
+function newerFacts(facts: Omit<NodeStatusMessage, 'peerId'>, view: HandlerView): PeerPatch {
+  const { storage, propagationUrl, minMiningTxFee, feePolicy, txCount, subtreeCount, connectedPeersCount } = facts;
+  const newer = { storage, propagationUrl, minMiningTxFee, feePolicy, txCount, subtreeCount, connectedPeersCount };
+  const hasAny = Object.values(newer).some((value) => value !== undefined);
+  return hasAny || view.wire === 'message-bus' ? newer : {};
 }

@@ -20,11 +20,18 @@ const MAX_REMEMBERED = 4096;
 /**
  * An origin that every parser reads the same way. The WHATWG parser also accepts backslashes and missing or extra
  * slashes, and drops spaces and line breaks, where other parsers see another host; then the checked host would not be
- * the one that is fetched from.
+ * the one that is fetched from. U+FFFD stands for bytes that were not UTF-8.
  */
 const PLAIN_ORIGIN = /^https?:\/\/[^/?#@]+(?=[/?#]|$)/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it looks for control characters
-const AMBIGUOUS = /[\s\\\u0000-\u001f\u007f-\u009f]/;
+const AMBIGUOUS = /[\s\\\u0000-\u001f\u007f-\u009f\ufffd]/;
+
+/** Whether a URL names a host to reach by http or https, however else it is written. */
+export function isHttpUrl(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  return (protocol === 'http:' || protocol === 'https:') && hostname !== '';
+}
 
 /**
  * A function that says what is wrong with a URL; undefined when it may be used. Only the origin decides, and each

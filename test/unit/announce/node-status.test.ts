@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
+  type BusStatusOptions,
   NodeStatusAnnouncer,
   type NodeStatusDependencies,
   type NodeStatusOptions,
@@ -12,7 +13,7 @@ import type { Notification } from '../../../src/domain/notification.ts';
 import type { PublishOutcome } from '../../../src/ports/p2p-node.ts';
 import type { SyncPeer } from '../../../src/ports/sync-status.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../../../src/wire/block-assembly-details.ts';
-import { decodeNodeStatus, encodeNodeStatus } from '../../../src/wire/node-status.ts';
+import { decodeNodeStatus, encodeBusNodeStatus, encodeNodeStatus } from '../../../src/wire/node-status.ts';
 import { encodeNotificationFrame } from '../../../src/wire/notification-frame.ts';
 import { publisherTo } from '../../fakes/networks.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
@@ -127,6 +128,35 @@ describe('a node status', () => {
     const ours = Buffer.from(encodeNotificationFrame(await announcer.currentNotification())).toString();
     const uptime = /"uptime":[\d.]+/;
     expect(ours.replace(uptime, '')).toBe(text.replace(uptime, ''));
+  });
+
+  test('has the fields of message-bus where that is spoken, with what is known', async () => {
+    const assembly = { ...UNKNOWN_BLOCK_ASSEMBLY, txCount: 12n, subtreeCount: 3 };
+    const onBus: BusStatusOptions = {
+      propagationUrl: 'https://tx.example',
+      minMiningTxFee: 0,
+      feePolicy: { miningFee: { satoshis: 1, bytes: 1000 }, maxScriptSize: 1n, maxTxSize: 2n, maxTxSigops: 3n },
+      connectedPeers: () => 9,
+      storageAt: async (bestHeight) => (bestHeight === BEST.height ? 'full' : 'pruned'),
+    };
+    const { announcer } = setUp({ onBus }, { blockAssembly: { state: async () => assembly } });
+    const { propagationUrl, minMiningTxFee, feePolicy } = onBus;
+    expect(await announcer.current()).toMatchObject({
+      ...{ propagationUrl, minMiningTxFee, feePolicy },
+      ...{ txCount: 12n, subtreeCount: 3, connectedPeersCount: 9, storage: 'full' },
+    });
+    const unknown: BusStatusOptions = {
+      ...onBus,
+      propagationUrl: '',
+      feePolicy: undefined,
+      storageAt: async () => undefined,
+    };
+    const status = await setUp({ onBus: unknown }).announcer.current();
+    for (const field of ['propagationUrl', 'feePolicy', 'storage']) expect(status).not.toHaveProperty(field);
+    const text = Buffer.from(encodeBusNodeStatus(status)).toString();
+    expect(text).toContain('"min_mining_tx_fee":0,"connected_peers_count":9}');
+    expect(text).not.toContain('_count":0');
+    expect(await setUp().announcer.current()).not.toHaveProperty('txCount');
   });
 
   test('shows the sync peer', async () => {

@@ -14,6 +14,7 @@ import { validationReports } from '../../../src/bans/reports/validation-reports.
 import { BanService } from '../../../src/bans/service.ts';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { executor } from '../../../src/gossip/executor.ts';
+import { SeenHashes } from '../../../src/gossip/limits/seen-hashes.ts';
 import { decodersOf } from '../../../src/gossip/messages.ts';
 import { topicPipeline } from '../../../src/gossip/pipeline.ts';
 import { guardViews } from '../../../src/gossip/view.ts';
@@ -159,7 +160,8 @@ class Scenario {
         requiresHeader: false,
         authorRate: { perSecond: 500, burst: 10_000 },
         sourceRate: { perSecond: 0, burst: 0 },
-        dataHubUrls: { allowsPrivate: true, blacklist: [] },
+        dataHubUrls: () => ({ allowsPrivate: true, blacklist: [] }),
+        maxHeightLead: 10_000,
         maxTargetRatio: 0,
       },
       [{ name: 'p', wire: GO_P2P, node: {} }],
@@ -176,6 +178,7 @@ class Scenario {
     const execute = executor({
       blocks,
       subtrees,
+      seenHashes: new SeenHashes(clock, { maxPublishers: 3, ttlMs: 120_000, maxSize: 10_000 }),
       blockProducer: producer,
       subtreeProducer: producer,
       node,
@@ -194,7 +197,12 @@ class Scenario {
       blocks,
       subtrees,
       offences: this.bans,
+      dataHubs: () => IDS.map((author, i) => ({ author, dataHubUrl: urlOf(i) })),
+      histories: undefined,
       isSyncing: () => false,
+      isRunning: () => true,
+      announcesRejected: true,
+      rejectedTxRate: { perSecond: 0, burst: 1 },
       ownId: OWN,
       announce: async () => 'published',
       notify: () => {},
@@ -270,7 +278,7 @@ class Scenario {
     const authors = new Set(all.filter(({ content }) => content === chosen.content).map(({ author }) => author));
     const isHeld = this.heldOf(of, chosen.content).some(({ dataHubUrl }) => dataHubUrl === chosen.url);
     if (authors.size === 1 && isHeld) this.guilty.push({ author: chosen.author, kind: of });
-    const report = { hash, peerUrl: chosen.url, reason: 'invalid' };
+    const report = { hash, peerUrl: chosen.url, reason: 'invalid', peerId: '' };
     const at = { topic: `invalid-${of}s`, offset: 0n };
     const { invalidBlocks, invalidSubtrees } = this.reports;
     if (of === 'block') await invalidBlocks({ ...at, value: decodeKafkaInvalidBlock(encodeKafkaInvalidBlock(report)) });

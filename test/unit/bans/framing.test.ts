@@ -75,7 +75,12 @@ class Network {
       blocks: this.attributions.block,
       subtrees: this.attributions.subtree,
       offences: parts.bans,
+      dataHubs: () => Array.from({ length: PEERS }, (_each, i) => ({ author: peer(i), dataHubUrl: urlOf(i) })),
+      histories: undefined,
       isSyncing: () => false,
+      isRunning: () => true,
+      announcesRejected: true,
+      rejectedTxRate: { perSecond: 0, burst: 1 },
       ownId: peer(99),
       announce: () => Promise.reject(new Error('nothing is published here')),
       notify: () => {},
@@ -119,7 +124,7 @@ class Network {
     if (told === undefined || this.parts.clock.now() - told.atMs > TTL_MS / 3) return;
     this.reports += 1;
     const hash = hashOf(told.kind, told.content);
-    const report = { hash, peerUrl: urlOf(told.host), reason: '' };
+    const report = { hash, peerUrl: urlOf(told.host), reason: '', peerId: '' };
     const handler = told.kind === 'block' ? this.handlers.invalidBlocks : this.handlers.invalidSubtrees;
     await handler({ value: { ok: true, message: report }, topic: 'reports', offset: 0n });
   }

@@ -7,6 +7,7 @@ import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { guardViews } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
+import { ClaimsPolicy } from '../../../src/sync/claims-policy.ts';
 import { SyncManager } from '../../../src/sync/sync-manager.ts';
 import { GO_P2P } from '../../../src/wire/format.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
@@ -45,16 +46,13 @@ async function everything() {
   const common = { publisher, ownId: OWN, chain, notify, clock, log, metrics };
   const announcer = new Announcer(common, { dataHubUrl: 'http://us' });
   const peers = [row('ahead', 40)];
+  const policy = new ClaimsPolicy(
+    { ...common, candidates: () => peers, penalizeFailure: () => {}, random: () => 0 },
+    { forcedPeer: undefined },
+  );
   const sync = new SyncManager(
-    {
-      ...common,
-      candidates: () => peers,
-      publishBlock: () => {},
-      penalizeFailure: () => {},
-      connectedCount: () => 1,
-      random: () => 0,
-    },
-    { minPeers: 0, maxWaitMs: 0, forcedPeer: undefined, hasBootstrap: false },
+    { ...common, policy, publishBlock: () => {}, connectedCount: () => 1 },
+    { minPeers: 0, maxWaitMs: 0, hasForcedPeer: false, hasBootstrap: false },
   );
   const presents = { version: '', commitHash: '', clientName: '', listenMode: 'full' };
   const status = new NodeStatusAnnouncer(
@@ -82,7 +80,8 @@ async function everything() {
       requiresHeader: false,
       authorRate: { perSecond: 0, burst: 0 },
       sourceRate: { perSecond: 0, burst: 0 },
-      dataHubUrls: { allowsPrivate: true, blacklist: [] },
+      dataHubUrls: () => ({ allowsPrivate: true, blacklist: [] }),
+      maxHeightLead: 10_000,
       maxTargetRatio: 0,
     },
     [{ name: 'p', wire: GO_P2P, node: {} }],

@@ -37,10 +37,12 @@ function attach(connectedSinceMs: P2PNode['connectedSinceMs']) {
       requiresHeader: false,
       authorRate: { perSecond: 0, burst: 0 },
       sourceRate: { perSecond: 0, burst: 0 },
-      dataHubUrls: { allowsPrivate: true, blacklist: [] },
+      dataHubUrls: () => ({ allowsPrivate: true, blacklist: [] }),
+      maxHeightLead: 10_000,
       maxTargetRatio: 0,
     },
     isShadow: () => false,
+    seenHashes: { maxPublishers: 3, ttlMs: 120_000, maxSize: 10_000 },
     peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
   });
   const bytes = Buffer.from(JSON.stringify({ PeerID: author }));

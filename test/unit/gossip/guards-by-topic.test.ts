@@ -23,7 +23,11 @@ describe('block', () => {
       {
         type: 'heard',
         peerId: AUTHOR,
-        patch: { claimed: { height: real?.height, hash: real?.hash }, dataHubUrl: 'http://127.0.0.1:8090/api/v1' },
+        patch: {
+          wire: 'go-p2p',
+          claimed: { height: real?.height, hash: real?.hash },
+          dataHubUrl: 'http://127.0.0.1:8090/api/v1',
+        },
       },
       {
         type: 'notify',
@@ -227,7 +231,7 @@ describe('subtree', () => {
         dataHubUrl: 'http://127.0.0.1:8090/api/v1',
       },
       { type: 'publish_subtree', hash, dataHubUrl: 'http://127.0.0.1:8090/api/v1', author: AUTHOR },
-      { type: 'heard', peerId: AUTHOR, patch: { dataHubUrl: 'http://127.0.0.1:8090/api/v1' } },
+      { type: 'heard', peerId: AUTHOR, patch: { wire: 'go-p2p', dataHubUrl: 'http://127.0.0.1:8090/api/v1' } },
       {
         type: 'notify',
         notification: { type: 'subtree', isOwn: false, hash, baseUrl: 'http://127.0.0.1:8090/api/v1', peerId: AUTHOR },

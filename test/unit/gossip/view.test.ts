@@ -4,7 +4,7 @@ import type { OwnTip } from '../../../src/chain/tracker.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
 import { guardViews, type PolicyOptions } from '../../../src/gossip/view.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
-import { GO_P2P } from '../../../src/wire/format.ts';
+import { GO_P2P, MESSAGE_BUS, type WireFormat } from '../../../src/wire/format.ts';
 import { targetFromCompact } from '../../../src/wire/header.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { DAY_MS, peer } from '../../fakes/ban-parts.ts';
@@ -15,7 +15,7 @@ const HASH = 'ab'.repeat(32) as Hash;
 /** Of a block in 2025. */
 const TARGET = targetFromCompact(0x18_0b_0c_0d) as bigint;
 
-function setUp(options: Partial<PolicyOptions> = {}) {
+function setUp(options: Partial<PolicyOptions> = {}, wires: readonly WireFormat[] = [GO_P2P]) {
   const clock = new FakeClock();
   const metrics = new RecordedMetrics();
   const attribution = (kind: 'block' | 'subtree') =>
@@ -43,17 +43,19 @@ function setUp(options: Partial<PolicyOptions> = {}) {
     requiresHeader: false,
     authorRate: { perSecond: 1, burst: 2 },
     sourceRate: { perSecond: 1, burst: 3 },
-    dataHubUrls: { allowsPrivate: false, blacklist: ['bad.example.com'] },
+    dataHubUrls: () => ({ allowsPrivate: false, blacklist: ['bad.example.com'] }),
+    maxHeightLead: 10_000,
     maxTargetRatio: 16,
     ...options,
   };
-  const [guarded] = guardViews(deps, policy, [{ name: 'p', wire: GO_P2P, node }]);
-  if (guarded === undefined) throw new Error('no view');
-  const { view } = guarded;
+  const networks = wires.map((wire, i) => ({ name: `p${i}`, wire, node }));
+  const views = guardViews(deps, policy, networks).map(({ view }) => view);
+  const [view] = views;
+  if (view === undefined) throw new Error('no view');
   const tipAged = (ageMs: number) => {
     chain.tip = { hash: HASH, height: 7, target: TARGET, time: Math.floor((clock.now() - ageMs) / 1000) };
   };
-  return { ...deps, view, tipAged, connections };
+  return { ...deps, view, views, tipAged, connections };
 }
 
 describe('easiest plausible target', () => {
@@ -161,4 +163,39 @@ test('recognises a restart by a connection that began after the highest number',
   expect([hears(author, 1n), hears(other, 1n)]).toEqual([false, false]);
   connections.set(author, clock.monotonic());
   expect([hears(author, 2n), hears(other, 2n)]).toEqual([true, false]);
+});
+
+describe('with both wires', () => {
+  const BOTH = [MESSAGE_BUS, GO_P2P];
+
+  test('each has its own rules for DataHub URLs', () => {
+    const allowed = { 'message-bus': true, 'go-p2p': false };
+    const dataHubUrls: PolicyOptions['dataHubUrls'] = (wire) => ({ allowsPrivate: allowed[wire], blacklist: [] });
+    const faults = setUp({ dataHubUrls }, BOTH).views.map((view) => view.dataHubUrlFault('http://10.0.0.1'));
+    expect(faults).toEqual([undefined, 'private']);
+  });
+
+  test('a claimed height counts up to the lead above our own on message-bus, and as it is on go-p2p', () => {
+    const { views, tipAged } = setUp({ maxHeightLead: 10 }, BOTH);
+    const counted = (height: number) => views.map((view) => view.countedHeight(height));
+    expect(counted(4_000_000_000)).toEqual([10, 4_000_000_000]);
+    tipAged(0);
+    expect([counted(17), counted(18), counted(3)]).toEqual([
+      [17, 17],
+      [17, 18],
+      [3, 3],
+    ]);
+  });
+
+  test('an announcement is the first on each of them once', () => {
+    const { views } = setUp({}, BOTH);
+    const first = (id: typeof author) => views.map((view) => view.isFirstOnWire(HASH, id));
+    expect([first(author), first(author), first(other)]).toEqual([
+      [true, true],
+      [false, false],
+      [true, true],
+    ]);
+    const one = setUp({}, [GO_P2P, GO_P2P]).views.map((view) => view.isFirstOnWire(HASH, author));
+    expect(one).toEqual([false, false]);
+  });
 });

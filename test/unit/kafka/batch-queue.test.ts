@@ -27,8 +27,8 @@ function setUp(options: Partial<BatchQueueOptions> = {}) {
     advance: (ms: number) => {
       nowMs += ms;
     },
-    push: (count: number, bytes = 1) => {
-      for (let i = 0; i < count; i += 1) queue.push(new Uint8Array(bytes));
+    push: (count: number, bytes = 1, key?: Buffer) => {
+      for (let i = 0; i < count; i += 1) queue.push(new Uint8Array(bytes), key);
     },
   };
 }
@@ -99,6 +99,17 @@ test('a batch stays in flight until it is acknowledged, and counts against the b
   expect([queue.pending, queue.inFlight.length]).toEqual([2, 0]);
 });
 
+test('a message that is dropped because the queue is full is handed back with its callback, the oldest first', () => {
+  const told: string[] = [];
+  const options = { maxMessages: 3, maxBytes: 1 << 20, flushMessages: 10, flushBytes: 1 << 20, flushIntervalMs: 1 };
+  const queue = new BatchQueue(options, ({ onDropped }) => onDropped?.());
+  for (const name of ['a', 'b', 'c', 'd', 'e']) queue.push(new Uint8Array(1), undefined, () => told.push(name));
+  expect(told).toEqual(['a', 'b']);
+  queue.nextBatch();
+  queue.push(new Uint8Array(1), undefined, () => told.push('f'));
+  expect(told).toEqual(['a', 'b', 'f']);
+});
+
 test('a batch that is too large for the broker is halved until each record has been tried alone', () => {
   const { queue, push } = setUp();
   push(4, 1000);
@@ -112,4 +123,20 @@ test('a batch that is too large for the broker is halved until each record has b
   queue.resetBatchSize();
   queue.acknowledge();
   expect(queue.nextBatch()).toHaveLength(2);
+});
+
+test('keys count against the bounds of a batch and of the queue', () => {
+  const key = Buffer.alloc(1000);
+  const { queue, push, dropped } = setUp({ flushBytes: 4000, maxBytes: 10_000 });
+  push(3, 1, key);
+  expect(queue.dueInMs()).toBe(INTERVAL_MS);
+  push(1, 1, key);
+  expect(queue.dueInMs()).toBe(0);
+  expect(queue.nextBatch().map((record) => record.key)).toEqual([key, key, key, key]);
+  queue.splitBatch();
+  queue.acknowledge();
+  expect(queue.nextBatch()).toHaveLength(2);
+  push(10, 1, key);
+  expect(dropped()).toBeGreaterThan(0);
+  expect(queue.bytes).toBeLessThanOrEqual(10_000);
 });

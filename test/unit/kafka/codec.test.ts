@@ -68,7 +68,9 @@ describe.each([
   const bytes = encode({ hash, txId: hash, peerUrl: 'https://hub.example', reason: 'r', peerId: '' });
 
   test('is read as it was written', () => {
-    expect(decode(bytes)).toMatchObject({ ok: true, message: { reason: 'r' } });
+    expect(decode(bytes)).toMatchObject({ ok: true, message: { reason: 'r', peerId: '' } });
+    const named = encode({ hash, txId: hash, peerUrl: 'u', reason: 'r', peerId: '12D3Koo' });
+    expect(decode(named)).toMatchObject({ ok: true, message: { reason: 'r', peerId: '12D3Koo' } });
   });
 
   test('is a fault when its bytes are something else', () => {
@@ -78,5 +80,24 @@ describe.each([
 
   test('is a fault when it ends within its hash', () => {
     for (let cut = 1; cut < 66; cut += 1) expect(decode(bytes.subarray(0, cut)).ok).toBe(false);
+  });
+});
+
+describe('reports as services of 2026 write them', () => {
+  const hash = 'a1'.repeat(32) as Hash;
+  const [fields, url, peerId] = [`0a40${Buffer.from(hash).toString('hex')}`, '7572', '3132'];
+
+  test('an invalid block: reason, peer ID and URL are fields 2, 3 and 4', () => {
+    const bytes = Buffer.from(`${fields}120172 1a02${peerId} 2202${url}`.replaceAll(' ', ''), 'hex');
+    const report = { hash, reason: 'r', peerId: '12', peerUrl: 'ur' };
+    expect(decodeKafkaInvalidBlock(bytes)).toEqual({ ok: true, message: report });
+    expect(Buffer.from(encodeKafkaInvalidBlock(report))).toEqual(bytes);
+  });
+
+  test('an invalid subtree: URL, reason and peer ID are fields 2, 3 and 4', () => {
+    const bytes = Buffer.from(`${fields}1202${url} 1a0172 2202${peerId}`.replaceAll(' ', ''), 'hex');
+    const report = { hash, reason: 'r', peerId: '12', peerUrl: 'ur' };
+    expect(decodeKafkaInvalidSubtree(bytes)).toEqual({ ok: true, message: report });
+    expect(Buffer.from(encodeKafkaInvalidSubtree(report))).toEqual(bytes);
   });
 });

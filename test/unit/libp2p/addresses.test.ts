@@ -4,6 +4,7 @@ import {
   advertisedOnBoundPort,
   advertiseMultiaddr,
   dialMultiaddr,
+  isPrivateIp,
   isPrivateMultiaddr,
   listenMultiaddr,
   parseMultiaddr,
@@ -28,12 +29,25 @@ describe('addresses', () => {
     ['node.local', '/dns/node.local/tcp/9905'],
     ['2001:db8::1', '/ip6/2001:db8::1/tcp/9905'],
     ['[2001:db8::1]:8001', '/ip6/2001:db8::1/tcp/8001'],
+    ['/dns4/node.example/tcp/9905', '/dns4/node.example/tcp/9905'],
+    ['/ip4/192.0.2.1/tcp/1234/p2p/12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY', '/ip4/192.0.2.1/tcp/1234'],
   ])('advertise %s', (address, expected) => {
     expect(advertiseMultiaddr(address, 9905)).toBe(expected);
     expect(parseMultiaddr(expected).toString()).toBe(expected);
   });
 
-  test.each(['', 'a:b:c', 'host:0', 'host:70000', 'x:'])('refuses %j as an advertised address', (address) => {
+  test.each([
+    '',
+    'a:b:c',
+    'host:0',
+    'host:70000',
+    'x:',
+    '/',
+    '/dns4/node.example',
+    '/ip4/192.0.2.1/udp/9905',
+    '/ip4/300.0.2.1/tcp/9905',
+    '/ip4/192.0.2.1/tcp/0',
+  ])('refuses %j as an advertised address', (address) => {
     expect(() => advertiseMultiaddr(address, 9905)).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }));
   });
 
@@ -54,6 +68,41 @@ describe('addresses', () => {
   ])('%s is private: %s', (address, expected) => {
     expect(isPrivateMultiaddr(parseMultiaddr(address))).toBe(expected);
   });
+
+  test('an advertised multiaddr keeps its port on a node that binds any free one', () => {
+    const bound = [parseMultiaddr('/ip4/127.0.0.1/tcp/5555')];
+    const advertised = advertisedOnBoundPort(['/dns4/node.example/tcp/9905', 'node.example'], bound);
+    expect(advertised.map(String)).toEqual(['/dns4/node.example/tcp/9905', '/dns/node.example/tcp/5555']);
+  });
+
+  test.each([
+    '0.0.0.0',
+    '10.255.0.1',
+    '100.64.0.1',
+    '100.127.255.255',
+    '127.0.0.1',
+    '169.254.1.1',
+    '172.16.0.1',
+    '172.31.255.255',
+    '192.168.0.1',
+    '::',
+    '::1',
+    'fc00::1',
+    'fdff::1',
+    'fe80::1',
+    'febf::1',
+    '::ffff:10.0.0.1',
+    'no IP',
+  ])('%s counts as a private IP', (ip) => {
+    expect(isPrivateIp(ip)).toBe(true);
+  });
+
+  test.each(['8.8.8.8', '100.63.0.1', '100.128.0.1', '172.32.0.1', '192.0.2.1', '2a00:1450::1', '::ffff:8.8.8.8'])(
+    '%s counts as a public IP',
+    (ip) => {
+      expect(isPrivateIp(ip)).toBe(false);
+    },
+  );
 
   test('reads the peer ID at the end of an address', () => {
     const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';

@@ -9,13 +9,19 @@ import {
   PARALLEL_DIALS,
   SETTLED_MS,
 } from '../../../src/adapters/libp2p/discovery/dialer.ts';
+import type { DialRhythm } from '../../../src/adapters/libp2p/node-options.ts';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
 const PEER = 'p' as PeerId;
 
 /** `takesMs`: how long a dial of an address is under way. */
-function setUp(outcomes: () => DialOutcome, optimiseRetries = true, takesMs: (address: string) => number = () => 0) {
+function setUp(
+  outcomes: () => DialOutcome,
+  optimiseRetries = true,
+  takesMs: (address: string) => number = () => 0,
+  rhythm?: DialRhythm,
+) {
   const connected = new Set<PeerId>();
   const dialled: { address: string; atMs: number }[] = [];
   const underWay = new Set<string>();
@@ -41,7 +47,7 @@ function setUp(outcomes: () => DialOutcome, optimiseRetries = true, takesMs: (ad
         return outcome === 'connected' ? { outcome, peerId: PEER } : { outcome };
       },
     },
-    { optimiseRetries },
+    { optimiseRetries, rhythm },
   );
   /** The peer gets a connection, whichever side dialled. */
   function connect(): void {
@@ -102,6 +108,83 @@ describe('dialer', () => {
     await vi.advanceTimersByTimeAsync(2000);
     expect(dialled.length).toBe(before + 1);
     dialer.stop();
+  });
+
+  describe('with a rhythm', () => {
+    const RHYTHM = { fastMs: 5000, fastForMs: 120_000, slowMs: 30_000 };
+    const setUpWithRhythm = (outcomes: () => DialOutcome) => setUp(outcomes, true, () => 0, RHYTHM);
+
+    test('a listed peer is dialed every 5 s for 2 minutes, then every 30 s', async () => {
+      const { dialer, dialled } = setUpWithRhythm(() => 'failed');
+      dialer.add([target('always')]);
+      dialer.start();
+      await vi.advanceTimersByTimeAsync(10 * 60_000);
+      dialer.stop();
+      const gaps = gapsOf(dialled);
+      expect(gaps.slice(0, 24)).toEqual(Array(24).fill(5000));
+      expect(new Set(gaps.slice(24))).toEqual(new Set([30_000]));
+    });
+
+    test('a peer that was lost is dialed soon, and then fast again', async () => {
+      let works = true;
+      const { dialer, dialled, disconnect } = setUpWithRhythm(() => (works ? 'connected' : 'failed'));
+      dialer.add([target('always')]);
+      dialer.start();
+      await vi.advanceTimersByTimeAsync(10 * 60_000);
+      works = false;
+      disconnect();
+      await vi.advanceTimersByTimeAsync(12_000);
+      dialer.stop();
+      expect(gapsOf(dialled.slice(1))).toEqual([5000, 5000]);
+    });
+
+    test('a peer that closes each connection at once is not dialed fast for ever', async () => {
+      const { dialer, dialled, disconnect } = setUpWithRhythm(() => {
+        setTimeout(disconnect, 10);
+        return 'connected';
+      });
+      dialer.add([target('always')]);
+      dialer.start();
+      await vi.advanceTimersByTimeAsync(10 * 60_000);
+      dialer.stop();
+      expect(gapsOf(dialled).at(-1)).toBeGreaterThanOrEqual(30_000);
+    });
+  });
+
+  describe('peers of a listed name', () => {
+    const at = (address: string): DialTarget => ({ address, peerId: undefined, keep: 'always' });
+
+    test('are dialed until the name resolves to others', async () => {
+      const { dialer, dialled } = setUp(() => 'failed');
+      dialer.start();
+      dialer.add([at('listed')]);
+      dialer.replaceGroup('name', [at('a'), at('b'), at('listed')]);
+      await vi.advanceTimersByTimeAsync(1000);
+      dialer.replaceGroup('name', [at('b'), at('c')]);
+      dialled.length = 0;
+      await vi.advanceTimersByTimeAsync(60_000);
+      dialer.stop();
+      expect(new Set(dialled.map(({ address }) => address))).toEqual(new Set(['listed', 'b', 'c']));
+    });
+
+    test('have failed when each was dialed in vain and none is connected', async () => {
+      let outcome: DialOutcome = 'failed';
+      const { dialer, disconnect } = setUp(() => outcome);
+      expect(dialer.hasGroupFailed('name')).toBe(false);
+      dialer.replaceGroup('name', [at('a'), at('b')]);
+      expect(dialer.hasGroupFailed('name')).toBe(false);
+      dialer.start();
+      await vi.advanceTimersByTimeAsync(100);
+      expect(dialer.hasGroupFailed('name')).toBe(true);
+      outcome = 'connected';
+      await vi.advanceTimersByTimeAsync(5000);
+      expect(dialer.hasGroupFailed('name')).toBe(false);
+      outcome = 'failed';
+      disconnect();
+      await vi.advanceTimersByTimeAsync(60_000);
+      dialer.stop();
+      expect(dialer.hasGroupFailed('name')).toBe(true);
+    });
   });
 
   describe.each(['always', 'when_alone'] as const)('a peer that rejects us (kept: %s)', (keep) => {

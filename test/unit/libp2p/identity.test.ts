@@ -1,7 +1,7 @@
 // Where the private key comes from, in which order, and which keys are refused.
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys';
+import { generateKeyPair, generateKeyPairFromSeed, privateKeyToProtobuf } from '@libp2p/crypto/keys';
 import { describe, expect, test } from 'vitest';
 import { EmbeddedChain } from '../../../src/adapters/embedded-chain/embedded-chain.ts';
 import { loadIdentity, parsePrivateKey, STATE_KEY } from '../../../src/adapters/libp2p/identity.ts';
@@ -17,7 +17,10 @@ async function setUp(folder = temporaryFolder('key')) {
   );
   await blockchain.start(new AbortController().signal);
   const load = (privateKey?: string) => loadIdentity({ blockchain, log }, { privateKey, keyFileFolders: [folder] });
-  return { blockchain, folder, load, log };
+  const file = join(folder, 'p2p.key');
+  const loadOnBus = (privateKey?: string) =>
+    loadIdentity({ blockchain, log }, { privateKey, keyFileFolders: [folder], busKeyFolder: folder });
+  return { blockchain, folder, load, log, file, loadOnBus };
 }
 
 const hexOf = (raw: Uint8Array) => Buffer.from(raw).toString('hex');
@@ -105,5 +108,70 @@ describe('identity', () => {
     const { load, blockchain } = await setUp();
     await blockchain.setState(STATE_KEY, Buffer.from('damaged'));
     await expect(load()).rejects.toMatchObject({ code: 'PRIVATE_KEY_INVALID' });
+  });
+});
+
+describe('identity on message-bus', () => {
+  const newKey = () => generateKeyPair('Ed25519');
+  const idOf = (key: { publicKey: { toString(): string } }) => key.publicKey.toString();
+
+  test('is generated once, and kept in a file that only this user can read', async () => {
+    const { loadOnBus, file, blockchain } = await setUp(join(temporaryFolder('key'), 'deep'));
+    const first = await loadOnBus();
+    expect(readFileSync(file, 'utf8')).toBe(hexOf(first.raw));
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(idOf(await loadOnBus())).toBe(idOf(first));
+    expect(await blockchain.getState(STATE_KEY)).toBeUndefined();
+  });
+
+  test('comes from the setting, then the file, then the store', async () => {
+    const { loadOnBus, file, blockchain } = await setUp();
+    const [set, filed, stored] = [await newKey(), await newKey(), await newKey()];
+    await blockchain.setState(STATE_KEY, Buffer.from(hexOf(stored.raw)));
+    writeFileSync(file, hexOf(filed.raw));
+    expect(idOf(await loadOnBus(hexOf(set.raw)))).toBe(idOf(set));
+    expect(idOf(await loadOnBus())).toBe(idOf(filed));
+    expect(readFileSync(file, 'utf8')).toBe(hexOf(filed.raw));
+    rmSync(file);
+    expect(idOf(await loadOnBus())).toBe(idOf(stored));
+    expect(readFileSync(file, 'utf8')).toBe(hexOf(stored.raw));
+  });
+
+  test('is read in every form that Go programs write, told apart by length', async () => {
+    const { loadOnBus, file } = await setUp();
+    const key = await newKey();
+    const hex = hexOf(key.raw);
+    for (const form of [hex, hex + hex.slice(64), hexOf(privateKeyToProtobuf(key)), `${hex}\n`, hex.toUpperCase()]) {
+      writeFileSync(file, form);
+      expect(idOf(await loadOnBus())).toBe(idOf(key));
+      expect(idOf(await loadOnBus(form))).toBe(idOf(key));
+    }
+    // The seed begins like the protobuf form.
+    const misleading = await generateKeyPairFromSeed('Ed25519', Buffer.from(`08011240${'7'.repeat(56)}`, 'hex'));
+    writeFileSync(file, hexOf(misleading.raw));
+    expect(idOf(await loadOnBus())).toBe(idOf(misleading));
+  });
+
+  test.each(['', 'xyz', 'ab'.repeat(63), `08011240${'ab'.repeat(63)}`, 'ab'.repeat(64)])(
+    'a key file with %j refuses the start, and is not replaced',
+    async (text) => {
+      const { loadOnBus, file } = await setUp();
+      writeFileSync(file, text);
+      await expect(loadOnBus()).rejects.toMatchObject({
+        code: 'PRIVATE_KEY_INVALID',
+        message: expect.stringContaining(file),
+      });
+      expect(readFileSync(file, 'utf8')).toBe(text);
+    },
+  );
+
+  test('a key file that cannot be read, or a new key that cannot be written, refuses the start', async () => {
+    const { loadOnBus, file } = await setUp();
+    mkdirSync(file);
+    await expect(loadOnBus()).rejects.toMatchObject({ code: 'PRIVATE_KEY_INVALID' });
+    const blocked = await setUp();
+    mkdirSync(`${blocked.file}.new`);
+    await expect(blocked.loadOnBus()).rejects.toMatchObject({ code: 'PRIVATE_KEY_INVALID' });
+    expect(existsSync(blocked.file)).toBe(false);
   });
 });

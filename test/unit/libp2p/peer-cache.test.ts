@@ -24,7 +24,8 @@ function setUp() {
   const clock = new FakeClock();
   const log = recordingLogger();
   const file = join(temporaryFolder('cache'), 'deep', 'teranode_peers.json');
-  const open = () => new PeerCache({ log, nowMs: () => clock.now() }, { file, maxPeers: 3, ttlMs: 1000 });
+  const open = (format: 'own' | 'message-bus' = 'own') =>
+    new PeerCache({ log, nowMs: () => clock.now() }, { file, maxPeers: 3, ttlMs: 1000, format });
   return { clock, log, file, open };
 }
 
@@ -55,6 +56,52 @@ describe('peer cache', () => {
     await cache.save();
     clock.advance(1001);
     expect(await open().load()).toEqual([]);
+  });
+
+  describe('in the form of go-p2p-message-bus', () => {
+    const GO_FILE = [
+      { id: A, name: 'miner', addrs: [ADDRESS, 5], last_seen: '2023-11-14T23:13:19.999999999+01:00' },
+      { id: B, addrs: [ADDRESS] },
+      { id: C, name: '', addrs: [ADDRESS], last_seen: '0001-01-01T00:00:00Z' },
+      { id: D, addrs: [ADDRESS], last_seen: '2023-11-13T00:00:00Z' },
+      { id: 'nobody', addrs: [ADDRESS], last_seen: 'yesterday' },
+    ];
+
+    test('a file is read whatever the form that is written', async () => {
+      const { open, file, log } = setUp();
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, JSON.stringify(GO_FILE, undefined, 2));
+      expect(await open().load()).toEqual([
+        { id: A, name: 'miner', addresses: [ADDRESS], lastSeenMs: 1_699_999_999_999 },
+        { id: B, addresses: [ADDRESS], lastSeenMs: 1_700_000_000_000 },
+        { id: C, addresses: [ADDRESS], lastSeenMs: 1_700_000_000_000 },
+      ]);
+      expect(log.lines).toMatchObject([{ level: 'warn', fields: { dropped: 1 } }]);
+    });
+
+    test('the file is written with the fields and times of Go, and names that were read are kept', async () => {
+      const { open, file } = setUp();
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, JSON.stringify(GO_FILE.slice(0, 1)));
+      const cache = open('message-bus');
+      await cache.load();
+      cache.seen(A, [ADDRESS, '/ip4/5.6.7.8/tcp/1']);
+      cache.seen(B, [ADDRESS]);
+      await cache.save();
+      expect(readFileSync(file, 'utf8')).toBe(
+        `[{"id":"${A}","name":"miner","addrs":["${ADDRESS}","/ip4/5.6.7.8/tcp/1"],"last_seen":"2023-11-14T22:13:20.000Z"},` +
+          `{"id":"${B}","addrs":["${ADDRESS}"],"last_seen":"2023-11-14T22:13:20.000Z"}]\n`,
+      );
+      expect(await open('message-bus').load()).toHaveLength(2);
+    });
+
+    test('a file of our own form is read, too', async () => {
+      const { open } = setUp();
+      const before = open('own');
+      before.seen(A, [ADDRESS]);
+      await before.save();
+      expect(await open('message-bus').load()).toHaveLength(1);
+    });
   });
 
   test.each(['not json', '{"version":2}', '{"version":1,"peers":[{"id":5}]}', '{"version":1,"peers":5}', ''])(

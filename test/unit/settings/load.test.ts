@@ -1,9 +1,11 @@
 // Real settings files in several contexts; which values are refused, and how.
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { advertiseMultiaddr, parseMultiaddr } from '../../../src/adapters/libp2p/addresses.ts';
-import { loadSettings } from '../../../src/settings/load.ts';
+import { loadSettings, type Settings } from '../../../src/settings/load.ts';
+import { topicPrefix } from '../../../src/settings/topic-names.ts';
+import { bootstrapPeers, wireNames } from '../../../src/settings/wire.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 import { REPO } from '../../support/repo.ts';
 import { loadText, MINIMAL_SETTINGS, problemsOf } from '../../support/settings.ts';
@@ -12,16 +14,24 @@ const DATA = join(REPO, 'test/data/settings');
 /** Of RFC 8032, test 1: seed and public key. */
 const KEY =
   '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a';
-const ADMIN_KEY = { grpc_admin_api_key: 'a-key-of-this-test-only-42' };
 
-function folderWith(local?: string): string {
+function folderWith(local?: string, file = 'teranode-2025-09-settings.conf'): string {
   const folder = temporaryFolder('settings');
-  copyFileSync(join(DATA, 'teranode-2025-09-settings.conf'), join(folder, 'settings.conf'));
+  copyFileSync(join(DATA, file), join(folder, 'settings.conf'));
   if (local !== undefined) copyFileSync(join(DATA, local), join(folder, 'settings_local.conf'));
   return folder;
 }
 
-describe('the settings that Teranode ships', () => {
+/** A pattern stands for a text that matches it. */
+function expectSettings(settings: Settings, expected: object): void {
+  for (const [key, value] of Object.entries(expected)) {
+    const actual = settings[key as keyof Settings];
+    if (value instanceof RegExp) expect(actual).toMatch(value);
+    else expect(actual).toEqual(value);
+  }
+}
+
+describe('the settings that Teranode shipped in September 2025', () => {
   test.each([
     [
       'dev',
@@ -89,12 +99,9 @@ describe('the settings that Teranode ships', () => {
     ],
     ['dev.system.test', 'teratestnet-settings_local.conf', { blockchain_store: 'sqlite:///blockchain' }],
   ] as const)('validate in context %s', (context, local, expected) => {
-    const { settings } = loadSettings({ folder: folderWith(local), env: ADMIN_KEY, context });
-    for (const [key, value] of Object.entries(expected)) {
-      const actual = settings[key as keyof typeof settings];
-      if (value instanceof RegExp) expect(actual).toMatch(value);
-      else expect(actual).toEqual(value);
-    }
+    const { settings } = loadSettings({ folder: folderWith(local), env: {}, context });
+    expectSettings(settings, expected);
+    expect(wireNames(settings)).toEqual(['go-p2p']);
     expect(settings).toMatchObject({
       p2p_dht_use_private: true,
       p2p_optimise_retries: true,
@@ -106,31 +113,159 @@ describe('the settings that Teranode ships', () => {
     });
   });
 
-  test('refuses the admin key that Teranode ships, without showing it', () => {
-    const problems = problemsOf(() => loadSettings({ folder: folderWith(), env: {} }));
+  test('refuses unknown names only in settings that are read', () => {
+    const folder = folderWith('teranode-2025-09-settings_local.conf');
+    const problems = problemsOf(() => loadSettings({ folder, env: {}, context: 'operator.mainnet.prod' }));
+    expect(problems.find(({ key }) => key === 'clientName')?.expected).toBe(
+      'text (unknown name ${clientSuffix} (clientName -> clientSuffix): define clientSuffix in a settings file or in the environment)',
+    );
+    const { settings } = loadSettings({ folder, env: { clientSuffix: '7' }, context: 'operator.mainnet.prod' });
+    expect(settings.clientName).toBe('prod-mainnet-7');
+  });
+});
+
+describe('the settings that Teranode shipped in November 2025', () => {
+  const PORTS = { p2p_port: 9905, p2p_http_listen_address: ':9906', p2p_grpc_listen_address: ':9904' };
+
+  test.each([
+    ['dev', { network: 'regtest', listen_mode: 'listen_only', p2p_dht_mode: 'client', p2p_enable_nat: true }],
+    ['dev.legacy.mainnet', { network: 'mainnet', p2p_dht_mode: 'client' }],
+    ['docker.m', { ...PORTS, network: 'regtest', p2p_grpc_address: 'peer:9904', p2p_static_peers: [] }],
+    [
+      'docker.host.teranode1',
+      {
+        clientName: 'teranode1',
+        p2p_port: 19905,
+        p2p_static_peers: [
+          '/dns/localhost/tcp/29905/p2p/12D3KooWG6aCkDmi5tqx4G4AvVDTQdSVvTSzzQvk1vh9CtSR8KEW',
+          '/dns/localhost/tcp/39905/p2p/12D3KooWHHeTM3aK4s9DKS6DQ7SbBb7czNyJsPZtQiUKa4fduMB9',
+        ],
+      },
+    ],
+    [
+      'docker.teranode2',
+      { clientName: 'teranode2', blockchain_store: 'postgres://miner2:miner2@postgres:5432/teranode2' },
+    ],
+    ['docker.ss.teranode1', { clientName: 'teranode1', p2p_http_listen_address: '0.0.0.0:9906' }],
+    ['operator', { ...PORTS, network: 'mainnet', p2p_dht_mode: 'server', p2p_peer_cache_dir: '/data/teranode' }],
+    [
+      'operator.mainnet',
+      {
+        ...PORTS,
+        network: 'mainnet',
+        blockchain_grpcAddress: 'k8s:///blockchain.teranode.svc.cluster.local:8087',
+        kafka_blocksConfig: /\/blocks-teranode\?/,
+      },
+    ],
+    ['operator.mainnet.stage.1', { ...PORTS, network: 'mainnet', p2p_private_key: /^[0-9a-f]{128}$/ }],
+    ['operator.testnet', { ...PORTS, network: 'testnet' }],
+    ['operator.teratestnet', { ...PORTS, network: 'teratestnet' }],
+    ['teratestnet', { network: 'teratestnet', p2p_dht_mode: 'off' }],
+    ['', { ...PORTS, network: 'mainnet', listen_mode: 'full', p2p_dht_mode: 'off' }],
+  ] as const)('validate in context "%s"', (context, expected) => {
+    const folder = folderWith(undefined, 'teranode-2025-11-settings.conf');
+    const { settings } = loadSettings({ folder, env: {}, context });
+    expectSettings(settings, expected);
+    expect(wireNames(settings)).toEqual(['message-bus']);
+    expect(settings.p2p_bootstrap_peers).toHaveLength(6);
+    expect(settings.p2p_share_private_addresses).toBe(false);
+  });
+
+  test.each(['docker', 'docker.ci', 'docker.ss'])(
+    'are refused in context %s, where no context below it names the user of the database',
+    (context) => {
+      const folder = folderWith(undefined, 'teranode-2025-11-settings.conf');
+      const problems = problemsOf(() => loadSettings({ folder, env: {}, context }));
+      expect(problems).toMatchObject([
+        {
+          key: 'blockchain_store',
+          expected: expect.stringContaining(': define blockchainDBUserPwd in a settings file or in the environment'),
+        },
+      ]);
+      const env = { blockchainDBUserPwd: 'miner1', blockchainDB: 'teranode1' };
+      expect(loadSettings({ folder, env, context }).settings.network).toBe('regtest');
+    },
+  );
+});
+
+describe('the environment of the quickstart of April 2026', () => {
+  const text = readFileSync(join(DATA, 'quickstart-2026-04.env'), 'utf8');
+  const env = Object.fromEntries([...text.matchAll(/^(\w+)=(.*)$/gm)].map(([, key, value]) => [key, value] as const));
+
+  test.each([
+    ['the settings of November 2025', () => folderWith(undefined, 'teranode-2025-11-settings.conf')],
+    ['our own settings', () => REPO],
+  ])('validates with %s', (_what, folder) => {
+    const { settings, context } = loadSettings({ folder: folder(), env });
+    expect(context).toBe('docker.m');
+    expect(settings).toMatchObject({
+      network: 'testnet',
+      clientName: 'teranode-default',
+      listen_mode: 'listen_only',
+      p2p_dht_mode: 'off',
+      p2p_advertise_addresses: [],
+      p2p_port: 9905,
+      asset_httpPublicAddress: undefined,
+      minminingtxfee: 0.00000001,
+    });
+    expect(wireNames(settings)).toEqual(['message-bus']);
+  });
+});
+
+describe('joining a network on message-bus', () => {
+  test.each(['mainnet', 'testnet', 'stn', 'teratestnet'])(
+    'our own settings.conf needs nothing but network = %s and p2p_wire',
+    (network) => {
+      for (const context of ['dev', 'mainnet', 'docker']) {
+        const { settings } = loadSettings({ folder: REPO, env: { network, p2p_wire: 'message-bus' }, context });
+        expect(bootstrapPeers(settings)).toEqual([`/dnsaddr/${network}.bootstrap.teranode.bsvb.tech`]);
+        expect(topicPrefix(settings, 'message-bus')).toBe(`teranode/bitcoin/1.0.0/${network}`);
+        expect(settings).toMatchObject({ p2p_port: 9905, listen_mode: 'full', p2p_dht_mode: undefined });
+        // Peers cannot use it; that is logged when the server has started.
+        expect(settings.asset_httpAddress).toBe('http://localhost:8090/api/v1');
+      }
+    },
+  );
+});
+
+describe('grpc_admin_api_key', () => {
+  const real = { network: 'testnet', p2p_http_listen_address: ':0', p2p_grpc_listen_address: ':0' };
+  const local = { network: 'testnet', p2p_http_listen_address: 'localhost:0', p2p_grpc_listen_address: '[::1]:0' };
+  const halfLocal = { ...local, p2p_http_listen_address: '0.0.0.0:0' };
+  const secret = 'a-key-of-this-test-only-42';
+
+  test.each([
+    ['a placeholder', 'testkey', real],
+    ['another placeholder', 'CHANGEME', real],
+    ['a long placeholder', 'changemechangeme', real],
+    ['nothing', '', real],
+    ['a secret', secret, real],
+    ['a short key with both listeners on loopback', 'short', local],
+    ['a short key on regtest', 'short', { ...real, network: 'regtest' }],
+  ])('may be %s', (_what, grpc_admin_api_key, env) => {
+    const { settings } = loadText(MINIMAL_SETTINGS, { ...env, grpc_admin_api_key });
+    expect(settings.grpc_admin_api_key).toBe(grpc_admin_api_key === '' ? undefined : grpc_admin_api_key);
+  });
+
+  test.each([
+    ['a short key', 'short', real, 'at least 16 characters, or unset'],
+    ['a short key with one listener beyond loopback', 'short', halfLocal, 'at least 16 characters, or unset'],
+    ['a text that no header can carry', 'schlüssel-schlüssel', real, 'printable ASCII'],
+  ])('must not be %s; the refusal says what to do and does not show it', (_what, grpc_admin_api_key, env, expected) => {
+    const problems = problemsOf(() => loadText(MINIMAL_SETTINGS, { ...env, grpc_admin_api_key }));
     expect(problems).toEqual([
       {
         key: 'grpc_admin_api_key',
         value: '********',
-        origin: expect.stringMatching(/^settings\.conf:\d+ grpc_admin_api_key$/),
-        expected: expect.any(String),
+        origin: 'environment grpc_admin_api_key',
+        expected: expect.stringContaining(expected),
       },
     ]);
-  });
-
-  test('refuses unknown names only in settings that are read', () => {
-    const folder = folderWith('teranode-2025-09-settings_local.conf');
-    const problems = problemsOf(() => loadSettings({ folder, env: ADMIN_KEY, context: 'operator.mainnet.prod' }));
-    expect(problems.find(({ key }) => key === 'clientName')?.expected).toContain('unknown name ${clientSuffix}');
-    expect(
-      loadSettings({ folder, env: { ...ADMIN_KEY, clientSuffix: '7' }, context: 'operator.mainnet.prod' }).settings
-        .clientName,
-    ).toBe('prod-mainnet-7');
   });
 });
 
 describe('our own settings.conf', () => {
-  test.each(['dev', 'docker', 'mainnet', 'testnet', 'teratestnet'])('validates in context %s', (context) => {
+  test.each(['dev', 'docker', 'mainnet', 'testnet', 'stn', 'teratestnet'])('validates in context %s', (context) => {
     const { settings } = loadSettings({ folder: REPO, env: {}, context });
     expect(settings.p2p_allow_private_datahubs).toBe(context === 'dev' || context === 'docker');
     expect(settings.p2p_enable_nat_port_map).toBe(context !== 'dev');
@@ -229,6 +364,16 @@ describe('defaults and bounds', () => {
     ['p2p_advertise_addresses', '[zz]:1'],
     ['p2p_advertise_addresses', ':::'],
     ['p2p_advertise_addresses', '-x.example'],
+    ['p2p_advertise_addresses', '/dns4/x.example'],
+    ['p2p_advertise_addresses', '/dns4/x.example/tcp/0'],
+    ['p2p_advertise_addresses', '/dns4/x.example/tcp/65536'],
+    ['p2p_advertise_addresses', '/dns4/x y/tcp/1'],
+    ['p2p_advertise_addresses', '/ip4/1.2.3/tcp/1'],
+    ['p2p_advertise_addresses', '/ip4/1.2.3.4/udp/1'],
+    ['p2p_advertise_addresses', '/ip4/1.2.3.4/tcp/1/ws'],
+    ['p2p_advertise_addresses', '/dnsaddr/x.example'],
+    ['p2p_advertise_addresses', '/tcp/1'],
+    ['p2p_advertise_addresses', '/'],
     ['p2p_dht_public_bootstrap', 'garbage'],
     ['p2p_dht_public_bootstrap', '/ip4/1.2.3.4/tcp/1'],
     ['p2p_static_peers', '/ip4/1.2.3.4/tcp/99999/p2p/12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY'],
@@ -237,6 +382,8 @@ describe('defaults and bounds', () => {
     ['p2p_private_key', 'ab'.repeat(64)],
     ['p2p_private_key', `${KEY.slice(0, 64)}${'00'.repeat(32)}`],
     ['p2p_private_key', `${KEY}${'00'.repeat(32)}`],
+    ['p2p_private_key', `08011240${KEY.slice(0, 64)}${'00'.repeat(32)}`],
+    ['p2p_private_key', `08011241${KEY}`],
     ['p2p_http_address', 'localhost:99999'],
     ['p2p_enable_relay', 'yes'],
     ['p2p_conn_high_water', '0'],
@@ -247,8 +394,12 @@ describe('defaults and bounds', () => {
     ['p2p_http_listen_address', '9906'],
     ['p2p_http_listen_address', ':99999'],
     ['securityLevelHTTP', '2'],
-    ['grpc_admin_api_key', 'short'],
-    ['grpc_admin_api_key', 'changemechangeme'],
+    ['grpc_admin_api_key', 'two\nlines'],
+    ['p2p_websocket_max_connections_per_source', '-2'],
+    ['p2p_websocket_trusted_source_cidrs', '127.0.0.1'],
+    ['p2p_websocket_trusted_source_cidrs', '127.0.0.1/33'],
+    ['p2p_websocket_trusted_source_cidrs', '::1/129'],
+    ['p2p_websocket_trusted_source_cidrs', 'all/0'],
     ['p2p_force_sync_peer', 'somebody'],
     ['p2p_block_topic', 'a topic'],
     ['p2p_policy_mode', 'maybe'],
@@ -266,12 +417,26 @@ describe('defaults and bounds', () => {
     ['p2p_conn_grace_period', '0s', 0],
     ['p2p_max_wait_for_min_peers', '0s', 0],
     ['p2p_private_key', KEY, KEY],
+    ['p2p_private_key', `08011240${KEY}`, `08011240${KEY}`],
     ['p2p_private_key', `${KEY}${KEY.slice(64)}`.toUpperCase(), `${KEY}${KEY.slice(64)}`.toUpperCase()],
     [
       'p2p_advertise_addresses',
       '1.2.3.4|1.2.3.4:5|x.example|x.example:65535|2001:db8::1|[2001:db8::1]:7',
       ['1.2.3.4', '1.2.3.4:5', 'x.example', 'x.example:65535', '2001:db8::1', '[2001:db8::1]:7'],
     ],
+    [
+      'p2p_advertise_addresses',
+      '/dns4/x.example/tcp/9905 | /dns/y/tcp/1 | /ip4/1.2.3.4/tcp/65535 | /ip6/2001:DB8::1/tcp/2 | z.example:3',
+      ['/dns4/x.example/tcp/9905', '/dns/y/tcp/1', '/ip4/1.2.3.4/tcp/65535', '/ip6/2001:db8::1/tcp/2', 'z.example:3'],
+    ],
+    [
+      'p2p_advertise_addresses',
+      '/dns4/x.example/tcp/9905/p2p/12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY',
+      ['/dns4/x.example/tcp/9905'],
+    ],
+    ['p2p_websocket_trusted_source_cidrs', '127.0.0.1/32|::1/128', ['127.0.0.1/32', '::1/128']],
+    ['p2p_websocket_trusted_source_cidrs', 'none', ['none']],
+    ['p2p_websocket_max_connections_per_source', '-1', -1],
     [
       'p2p_dht_public_bootstrap',
       '/dnsaddr/bootstrap.libp2p.io/ipfs/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN',
@@ -305,6 +470,16 @@ describe('defaults and bounds', () => {
         }
         if (isTaken) expect(() => parseMultiaddr(advertiseMultiaddr(host + port, 1)).bytes).not.toThrow();
       }
+    for (const address of [
+      '/ip4/1.2.3.4/tcp/5',
+      '/ip6/2001:db8::1/tcp/5',
+      '/dns/x/tcp/5',
+      '/dns4/a.b/tcp/5',
+      '/dns6/_x/tcp/5',
+    ]) {
+      const { settings } = loadText(MINIMAL_SETTINGS, { p2p_advertise_addresses: address });
+      expect(settings.p2p_advertise_addresses.map((each) => advertiseMultiaddr(each, 1))).toEqual([address]);
+    }
   });
 
   test('rules between settings run when their own inputs are valid, so that all problems are reported at once', () => {
@@ -337,7 +512,7 @@ describe('defaults and bounds', () => {
   test('reports an unreadable settings file together with invalid settings', () => {
     const folder = folderWith();
     mkdirSync(join(folder, 'settings_local.conf'));
-    const problems = problemsOf(() => loadSettings({ folder, env: { ...ADMIN_KEY, p2p_port: 'x' } }));
+    const problems = problemsOf(() => loadSettings({ folder, env: { p2p_port: 'x' } }));
     expect(problems).toEqual([
       {
         key: 'settings_local.conf',
@@ -388,6 +563,17 @@ describe('defaults and bounds', () => {
     { p2p_handshake_topic: '', p2p_mining_on_topic: '', p2p_dht_mode: 'off' },
   ])('settings that do not contradict each other: %j', (env) => {
     expect(() => loadText(MINIMAL_SETTINGS, env as Record<string, string>)).not.toThrow();
+  });
+
+  test('the limits and origins of Teranode’s WebSocket are those of ours', () => {
+    const { settings } = loadText(MINIMAL_SETTINGS, {
+      p2p_websocket_max_connections: '7',
+      p2p_websocket_allowed_origins: 'https://a.example|https://b.example',
+    });
+    const origins = ['https://a.example', 'https://b.example'];
+    expect(settings).toMatchObject({ p2p_ws_max_clients: 7, p2p_ws_origins: origins, p2p_http_cors_origins: origins });
+    const all = loadText(MINIMAL_SETTINGS, { p2p_websocket_allowed_origins: '' }).settings;
+    expect(all).toMatchObject({ p2p_ws_origins: ['*'], p2p_http_cors_origins: ['*'] });
   });
 
   test('both spellings are accepted', () => {

@@ -4,7 +4,9 @@ import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import type { BlockchainNotification, BlockHeaderRecord, FsmState } from '../../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
 import type { SyncPeerRow } from '../../../src/sync/choose-sync-peer.ts';
+import { ClaimsPolicy } from '../../../src/sync/claims-policy.ts';
 import { SyncManager, type SyncManagerOptions } from '../../../src/sync/sync-manager.ts';
+import type { SyncPolicy } from '../../../src/sync/sync-policy.ts';
 import { RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { tracked } from '../../fakes/tracked.ts';
 import { OWN_HEIGHT } from './rows.ts';
@@ -12,6 +14,8 @@ import { OWN_HEIGHT } from './rows.ts';
 export class FakeBlockchain {
   state: FsmState = 'RUNNING';
   height = OWN_HEIGHT;
+  /** Total work of the chain. */
+  work: bigint | undefined;
   fails = false;
   /** Answers about the best header (`gate`) and the state (`stateGate`) wait until these resolve. */
   gate: Promise<void> | undefined;
@@ -37,9 +41,9 @@ export class FakeBlockchain {
     return state;
   }
 
-  /** Height and state are those at the time of the request, as in a slow answer. */
+  /** Height, work and state are those at the time of the request, as in a slow answer. */
   async bestBlockHeader(): Promise<BlockHeaderRecord> {
-    const { height } = this;
+    const { height, work } = this;
     await this.gate;
     if (this.fails) throw new Error('the service is down');
     return {
@@ -49,7 +53,7 @@ export class FakeBlockchain {
       txCount: 1n,
       sizeInBytes: 1n,
       miner: '',
-      chainWork: undefined,
+      chainWork: work,
       invalid: false,
     };
   }
@@ -81,10 +85,38 @@ export interface Trigger {
   readonly peerId: PeerId;
 }
 
-const OPTIONS: SyncManagerOptions = { minPeers: 0, maxWaitMs: 20_000, forcedPeer: undefined, hasBootstrap: true };
+export interface Options extends SyncManagerOptions {
+  readonly forcedPeer: PeerId | undefined;
+}
 
-/** Timers and time must be vitest's fakes. */
-export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncManagerOptions> = {}) {
+const OPTIONS: Omit<Options, 'hasForcedPeer'> = {
+  minPeers: 0,
+  maxWaitMs: 20_000,
+  forcedPeer: undefined,
+  hasBootstrap: true,
+};
+
+/** With the rules of wire.md. Timers and time must be vitest's fakes. */
+export function setUp(rows: readonly SyncPeerRow[] = [], changes: Partial<Options> = {}) {
+  const penalized: PeerId[] = [];
+  const set = setUpWith(
+    (candidates, forcedPeer) => {
+      const penalizeFailure = (peerId: PeerId) => void penalized.push(peerId);
+      return new ClaimsPolicy({ candidates, penalizeFailure, clock: systemClock, random: () => 0 }, { forcedPeer });
+    },
+    rows,
+    changes,
+  );
+  return { ...set, penalized };
+}
+
+/** With the rules of a policy. */
+export function setUpWith<Row extends SyncPeerRow>(
+  policyOf: (candidates: () => readonly Row[], forcedPeer: PeerId | undefined) => SyncPolicy,
+  rows: readonly Row[],
+  changes: Partial<Options>,
+) {
+  const { forcedPeer, ...options } = { ...OPTIONS, ...changes };
   const peers = new Map(rows.map((each) => [each.peerId as string, each]));
   const blockchain = new FakeBlockchain();
   const tracker = tracked(blockchain);
@@ -92,12 +124,11 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
   const listeners = new Set<unknown>();
   let isTracking = false;
   const published: Trigger[] = [];
-  const penalized: PeerId[] = [];
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
   const manager = new SyncManager(
     {
-      candidates: () => [...peers.values()],
+      policy: policyOf(() => [...peers.values()], forcedPeer),
       chain: {
         recentFsmState: (maxAgeMs) => tracker.recentFsmState(maxAgeMs),
         recentBestHeader: (maxAgeMs) => {
@@ -114,14 +145,12 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
         },
       },
       publishBlock: (announcement) => void published.push(announcement),
-      penalizeFailure: (peerId) => void penalized.push(peerId),
       connectedCount: () => peers.size,
       clock: systemClock,
-      random: () => 0,
       log,
       metrics,
     },
-    { ...OPTIONS, ...options },
+    { ...options, hasForcedPeer: forcedPeer !== undefined },
   );
   return {
     manager,
@@ -132,11 +161,10 @@ export function setUp(rows: readonly SyncPeerRow[] = [], options: Partial<SyncMa
     /** Listeners of the manager. */
     listeners,
     published,
-    penalized,
     metrics,
     log,
     /** Adds or replaces peers. */
-    set: (...changed: SyncPeerRow[]) => {
+    set: (...changed: Row[]) => {
       for (const each of changed) peers.set(each.peerId, each);
     },
     /** The peer's connection ends. */

@@ -1,7 +1,9 @@
 // What counts for one attempt to sync: a catch-up after its own trigger, and time at RUNNING.
 import { expect, test } from 'vitest';
 import type { FsmState } from '../../../src/ports/blockchain-client.ts';
-import { type FitPeer, fitnessOf } from '../../../src/sync/choose-sync-peer.ts';
+import { fitnessOf } from '../../../src/sync/choose-sync-peer.ts';
+import { endByClaims } from '../../../src/sync/claims-policy.ts';
+import type { FitPeer } from '../../../src/sync/sync-policy.ts';
 import { SyncSession } from '../../../src/sync/sync-session.ts';
 import { MINUTE } from './harness.ts';
 import { candidate, OWN_HEIGHT } from './rows.ts';
@@ -30,17 +32,12 @@ test('the time of a long catch-up does not count as time without progress', () =
   long.sawState('CATCHINGBLOCKS', 1);
   const nowMs = 120 * MINUTE;
   long.sawState('RUNNING', nowMs);
-  const fitness = { isFit: true, peer: peerAt(203) } as const;
-  const seen = {
-    state: 'RUNNING',
-    ownHeight: 200,
-    fitness,
-    messageAgeMs: 0,
-    hasUntriedAlternative: true,
-    nowMs,
-  } as const;
-  expect(long.assess({ ...seen, hadReturned: true })).toBeUndefined();
+  long.peer = peerAt(203);
+  const seen = { state: 'RUNNING', messageAgeMs: 0, hasUntriedAlternative: true, nowMs } as const;
+  const height = { ownHeight: 200, ownWork: undefined };
+  expect(long.sawHeight({ ...seen, ...height, hadReturned: true })).toBeUndefined();
+  expect(endByClaims(long.times, seen)).toBeUndefined();
   expect(long.isTriggerDue('RUNNING', nowMs)).toBe(true);
-  expect(long.assess({ ...seen, hadReturned: false, nowMs: nowMs + 5 * MINUTE - 1 })).toBeUndefined();
-  expect(long.assess({ ...seen, hadReturned: false, nowMs: nowMs + 5 * MINUTE })).toBe('stalled');
+  expect(endByClaims(long.times, { ...seen, nowMs: nowMs + 5 * MINUTE - 1 })).toBeUndefined();
+  expect(endByClaims(long.times, { ...seen, nowMs: nowMs + 5 * MINUTE })).toBe('stalled');
 });

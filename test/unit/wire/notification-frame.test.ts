@@ -19,7 +19,7 @@ const RECORDED = Object.values(frames)
   .flat()
   .map(({ data }) => data);
 
-/** wire.md, in order. */
+/** Of servers of go-p2p, in order. */
 const NAMES = [
   ['timestamp', 'atMs'],
   ['type', 'type'],
@@ -48,12 +48,47 @@ const NAMES = [
   ['sync_peer_block_hash', 'syncPeerBlockHash'],
   ['sync_connected_at', 'syncConnectedAt'],
 ] as const satisfies readonly (readonly [string, keyof FrameContent])[];
+/** Of servers of message-bus, in order. */
+const BUS_NAMES = [
+  ['timestamp', 'atMs'],
+  ['type', 'type'],
+  ['hash', 'hash'],
+  ['base_url', 'baseUrl'],
+  ['propagation_url', 'propagationUrl'],
+  ['peer_id', 'peerId'],
+  ['previousblockhash', 'previousHash'],
+  ['tx_count', 'txCount'],
+  ['height', 'height'],
+  ['size_in_bytes', 'sizeInBytes'],
+  ['miner', 'miner'],
+  ['version', 'version'],
+  ['commit_hash', 'commitHash'],
+  ['best_block_hash', 'bestBlockHash'],
+  ['best_height', 'bestHeight'],
+  ['subtree_count', 'subtreeCount'],
+  ['fsm_state', 'fsmState'],
+  ['start_time', 'startTime'],
+  ['uptime', 'uptime'],
+  ['client_name', 'clientName'],
+  ['miner_name', 'minerName'],
+  ['listen_mode', 'listenMode'],
+  ['chain_work', 'chainWork'],
+  ['sync_peer_id', 'syncPeerId'],
+  ['sync_peer_height', 'syncPeerHeight'],
+  ['sync_peer_block_hash', 'syncPeerBlockHash'],
+  ['sync_connected_at', 'syncConnectedAt'],
+  ['min_mining_tx_fee', 'minMiningTxFee'],
+  ['fee_policy', 'feePolicy'],
+  ['connected_peers_count', 'connectedPeersCount'],
+  ['legacy_connected_peers_count', 'legacyConnectedPeersCount'],
+  ['storage', 'storage'],
+] as const satisfies readonly (readonly [string, keyof FrameContent])[];
 const BIGINTS = new Set(['tx_count', 'size_in_bytes', 'start_time', 'sync_connected_at']);
 
 /** The content of a recorded frame, read without any code of ours. */
-function contentOf(text: string): FrameContent {
+function contentOf(text: string, names: readonly (readonly [string, keyof FrameContent])[] = NAMES): FrameContent {
   const fields = JSON.parse(text) as Record<string, unknown>;
-  const known = NAMES.filter(([name]) => fields[name] !== undefined && fields[name] !== null);
+  const known = names.filter(([name]) => fields[name] !== undefined && fields[name] !== null);
   const content = known.map(([name, key]) => [key, fieldValue(name, fields[name])]);
   return Object.fromEntries(content) as unknown as FrameContent;
 }
@@ -70,9 +105,39 @@ function written(content: FrameContent): string {
   return Buffer.from(encodeNotificationFrame(content)).toString('utf8');
 }
 
+function writtenOnBus(content: FrameContent): string {
+  return Buffer.from(encodeNotificationFrame(content, 'message-bus')).toString('utf8');
+}
+
 function namesOf(text: string): string[] {
   return Object.keys(JSON.parse(text) as object);
 }
+
+const today = dataJson<{ A_frames: string[]; B_frames: string[] }>('today/websocket.json');
+const RECORDED_TODAY = [...today.A_frames, ...today.B_frames];
+
+describe('WebSocket frames recorded from a Go server of message-bus', () => {
+  test('include one of every type', () => {
+    const types = new Set(RECORDED_TODAY.map((text) => (JSON.parse(text) as { type: string }).type));
+    expect([...types].sort()).toEqual(['block', 'node_status', 'subtree']);
+  });
+
+  test.each(RECORDED_TODAY.map((text) => [(JSON.parse(text) as { type: string }).type, text] as const))(
+    '%s is written again byte by byte',
+    (_type, text) => {
+      expect(writtenOnBus(contentOf(text, BUS_NAMES))).toBe(text);
+    },
+  );
+
+  test('have their fields in the same order as a full frame of ours', () => {
+    const order = BUS_NAMES.map(([name]) => name as string);
+    for (const text of RECORDED_TODAY) {
+      const names = namesOf(text);
+      expect(names).toEqual(order.filter((name) => names.includes(name)));
+    }
+    expect(namesOf(writtenOnBus(FULL))).toEqual([...order, 'reason']);
+  });
+});
 
 describe('WebSocket frames recorded from a Go server', () => {
   test('include one of every type', () => {
@@ -131,6 +196,18 @@ const FULL: Required<FrameContent> = {
   syncPeerHeight: 7,
   syncPeerBlockHash: 't',
   syncConnectedAt: 8n,
+  propagationUrl: 'http://b',
+  subtreeCount: 9,
+  minMiningTxFee: 1e-8,
+  feePolicy: {
+    miningFee: { satoshis: 1, bytes: 1000 },
+    maxScriptSize: 500_000n,
+    maxTxSize: 10_485_760n,
+    maxTxSigops: 18_446_744_073_709_551_615n,
+  },
+  connectedPeersCount: 10,
+  legacyConnectedPeersCount: 11,
+  storage: 'full',
   reason: 'r',
 };
 
@@ -149,6 +226,40 @@ describe('fields of a WebSocket frame', () => {
       expect(namesOf(written(FULL))).toContain(name);
     },
   );
+
+  test('on message-bus an empty notification has its time, type and best height 0', () => {
+    expect(writtenOnBus({ type: 'block', atMs: 0 })).toBe(
+      '{"timestamp":"1970-01-01T00:00:00Z","type":"block","best_height":0}',
+    );
+  });
+
+  test.each(
+    BUS_NAMES.filter(([, key]) => !['atMs', 'type', 'bestHeight', 'minMiningTxFee', 'feePolicy'].includes(key)),
+  )('on message-bus %s is left out when empty or zero, and only then', (name, key) => {
+    const empty = typeof FULL[key] === 'bigint' ? 0n : typeof FULL[key] === 'number' ? 0 : '';
+    expect(namesOf(writtenOnBus({ ...FULL, [key]: empty }))).not.toContain(name);
+    expect(namesOf(writtenOnBus(FULL))).toContain(name);
+  });
+
+  test('on message-bus a fee of 0 is written, and the fee policy as an object', () => {
+    expect(writtenOnBus({ ...FULL, minMiningTxFee: 0 })).toContain(
+      '"min_mining_tx_fee":0,"fee_policy":{"miningFee":{"satoshis":1,"bytes":1000},"maxscriptsizepolicy":500000,"maxtxsizepolicy":10485760,"maxtxsigopscountspolicy":18446744073709551615},"connected_peers_count":10,',
+    );
+    const { minMiningTxFee: _fee, feePolicy: _policy, ...rest } = FULL;
+    expect(namesOf(writtenOnBus(rest))).not.toContain('min_mining_tx_fee');
+    expect(namesOf(writtenOnBus(rest))).not.toContain('fee_policy');
+  });
+
+  test('on message-bus mining-on and PING keep their fields, without block assembly details', () => {
+    const mining = { type: 'mining_on', atMs: 0, hash: 'h', previousHash: 'p', txCount: 1n, height: 2, miner: 'm' };
+    expect(writtenOnBus(mining)).toBe(
+      '{"timestamp":"1970-01-01T00:00:00Z","type":"mining_on","hash":"h","previousblockhash":"p","tx_count":1,"height":2,"miner":"m","best_height":0}',
+    );
+    const ping = encodePingFrame({ atMs: 0, baseUrl: 'http://a', peerId: 'p' }, 'message-bus');
+    expect(Buffer.from(ping).toString()).toBe(
+      '{"timestamp":"1970-01-01T00:00:00Z","type":"PING","base_url":"http://a","peer_id":"p","best_height":0}',
+    );
+  });
 
   test('writes 64-bit numbers exactly and small ones with Go’s exponent', () => {
     const text = written(FULL);

@@ -112,7 +112,19 @@ function addDisconnect(api: Api, admin: AdminApi): void {
 }
 
 function peerAnswer(peer: ReturnType<AdminApi['peers']>[number]): z.output<typeof PEER> {
-  return { ...peer, addresses: [...peer.addresses] };
+  const { addresses, wires, txCount, feePolicy } = peer;
+  return {
+    ...peer,
+    addresses: [...addresses],
+    wires: [...wires],
+    txCount: txCount === undefined ? undefined : Number(txCount),
+    feePolicy: feePolicy && {
+      miningFee: feePolicy.miningFee,
+      maxScriptSize: Number(feePolicy.maxScriptSize),
+      maxTxSize: Number(feePolicy.maxTxSize),
+      maxTxSigops: Number(feePolicy.maxTxSigops),
+    },
+  };
 }
 
 function notConnected(id: string): HttpProblem {

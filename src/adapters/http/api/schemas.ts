@@ -48,6 +48,23 @@ export const PEER = z
     isBanned: z.boolean().describe('Whether its peer ID is banned; its connections are then being closed.'),
     banScore: z.number().describe('The higher of its ban scores as author and as propagation source.'),
     isWhitelisted: z.boolean(),
+    clientName: z.string().optional().describe('Name that it gives itself.'),
+    wires: z.array(z.enum(['go-p2p', 'message-bus'])).describe('Wires on which its messages came.'),
+    storage: z.enum(['full', 'pruned']).optional().describe('Whether it says that it keeps all blocks.'),
+    propagationUrl: z.string().optional().describe('URL at which it says it takes transactions.'),
+    minMiningTxFee: z.number().optional().describe('Minimum mining fee that it announced, in BSV per kilobyte.'),
+    feePolicy: z
+      .object({
+        miningFee: z.object({ satoshis: count, bytes: count }),
+        maxScriptSize: count,
+        maxTxSize: count,
+        maxTxSigops: count,
+      })
+      .optional()
+      .describe('Policy for transactions that it announced; sizes in bytes.'),
+    txCount: count.optional().describe('Transactions in its block assembly.'),
+    subtreeCount: count.optional().describe('Subtrees in its block assembly.'),
+    connectedPeersCount: count.optional().describe('Number of its peers.'),
   })
   .describe('A connected peer.');
 

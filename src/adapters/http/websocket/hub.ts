@@ -6,13 +6,14 @@ import type { Notification, NotificationStream } from '../../../domain/notificat
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
+import type { WireName } from '../../../wire/format.ts';
 import { encodeNotificationFrame, encodePingFrame } from '../../../wire/notification-frame.ts';
 import { WsChannels } from './channels.ts';
 import { type CloseReason, WsClient, type WsTimes } from './client.ts';
 import { textFrame } from './frame.ts';
 import { WsSlots } from './slots.ts';
 import { type NodeStatus, OwnStatusFrame } from './status.ts';
-import type { SubscriptionFilter } from './types.ts';
+import { defaultTypes, type NotificationType, type SubscriptionFilter } from './types.ts';
 import { PendingUpgrades } from './upgrades.ts';
 
 /** What WebSocket clients receive; given by the server. */
@@ -25,10 +26,14 @@ export interface WebSocketSources {
 }
 
 export interface WebSocketOptions {
+  /** The wires in force, which decide what the feed looks like. Default: go-p2p. */
+  readonly wires?: readonly WireName[];
   /** Further upgrades are refused with 503. */
   readonly maxClients: number;
   /** Per address; further upgrades are refused with 429. Default: `maxClients`. */
   readonly maxPerAddress?: number;
+  /** Address ranges such as 10.0.0.0/8, without a limit per address. Default: none. */
+  readonly unlimitedRanges?: readonly string[];
   /** Frames queued for a slow client, of up to one KiB each; then the oldest are dropped. */
   readonly bufferFrames: number;
   readonly times?: Partial<HubTimes>;
@@ -70,12 +75,18 @@ export class WebSocketHub {
   readonly upgrades: PendingUpgrades;
   readonly maxClients: number;
   readonly maxPerAddress: number;
+  /** What clients without `?types=` receive. */
+  readonly defaultTypes: readonly NotificationType[];
   private readonly log: Logger;
   private readonly clock: Clock;
   private readonly sources: WebSocketSources;
   private readonly bufferFrames: number;
   private readonly pingBytes: number;
   readonly closeMs: number;
+  /** Whose order of fields the frames have: that of the newer wire. */
+  private readonly order: WireName;
+  /** Servers of message-bus send none. */
+  private readonly sendsPingFrames: boolean;
   private readonly times: HubTimes;
   private readonly channels: WsChannels;
   private readonly clients = new Set<WsClient>();
@@ -104,14 +115,18 @@ export class WebSocketHub {
     this.sources = deps.sources;
     this.maxClients = options.maxClients;
     this.maxPerAddress = options.maxPerAddress ?? options.maxClients;
-    this.slots = new WsSlots({ max: this.maxClients, maxPerAddress: this.maxPerAddress });
+    const { unlimitedRanges = [], wires = ['go-p2p'] } = options;
+    this.order = wires.includes('message-bus') ? 'message-bus' : 'go-p2p';
+    this.sendsPingFrames = wires.includes('go-p2p');
+    this.defaultTypes = defaultTypes(wires);
+    this.slots = new WsSlots({ max: this.maxClients, maxPerAddress: this.maxPerAddress, unlimitedRanges });
     this.bufferFrames = options.bufferFrames;
     this.pingBytes = options.pingBytes ?? PING_BYTES;
     this.times = { ...TIMES, ...options.times };
     this.closeMs = this.times.closeMs;
     this.status = new OwnStatusFrame(
       { ...deps, ownStatus: () => deps.sources.ownStatus() },
-      { deadlineMs: this.times.statusMs },
+      { deadlineMs: this.times.statusMs, order: this.order },
     );
     this.upgrades = new PendingUpgrades(deps, { deadlineMs: this.times.upgradeMs });
     this.channels = new WsChannels({ maxBatchFrames: Math.ceil(options.bufferFrames / BATCHES_PER_BUFFER) });
@@ -132,10 +147,8 @@ export class WebSocketHub {
 
   start(): void {
     this.unsubscribe = this.sources.notifications.subscribe((notification) => this.publish(notification));
-    this.timers = [
-      setInterval(() => this.pingAll(), this.times.pingFrameMs).unref(),
-      setInterval(() => this.checkAll(), this.times.checkMs).unref(),
-    ];
+    this.timers = [setInterval(() => this.checkAll(), this.times.checkMs).unref()];
+    if (this.sendsPingFrames) this.timers.push(setInterval(() => this.pingAll(), this.times.pingFrameMs).unref());
   }
 
   /** Reserves a slot for a connection until its socket closes. */
@@ -185,14 +198,14 @@ export class WebSocketHub {
     const { type, isOwn } = notification;
     const isOwnStatus = isOwn && type === 'node_status';
     if (!isOwnStatus && !this.channels.isWanted(type)) return;
-    const frame = textFrame(encodeNotificationFrame(notification));
+    const frame = textFrame(encodeNotificationFrame(notification, this.order));
     if (isOwnStatus) this.status.remember(frame);
     this.channels.add(frame, type);
   }
 
   private pingAll(): void {
     if (this.clients.size === 0) return;
-    const ping = encodePingFrame({ atMs: this.clock.now(), ...this.sources.identity() });
+    const ping = encodePingFrame({ atMs: this.clock.now(), ...this.sources.identity() }, this.order);
     this.channels.add(textFrame(ping), undefined);
   }
 

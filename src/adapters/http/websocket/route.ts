@@ -31,7 +31,9 @@ const WEBSOCKET_SCHEMA = {
       types: z
         .array(z.enum(TYPE_NAMES))
         .optional()
-        .describe('Types to receive, separated by commas. Default: block,subtree,mining_on,node_status.'),
+        .describe(
+          'Types to receive, separated by commas. Default: block,subtree,node_status, where go-p2p is spoken mining_on too.',
+        ),
     })
     .meta({ style: 'form', explode: false }),
   response: { 101: z.undefined().describe('Switching Protocols.'), ...problems(400, 403, 426, 429, 503) },
@@ -104,7 +106,7 @@ async function admit(request: FastifyRequest, hub: WebSocketHub, origins: Origin
   if (!isAllowedOrigin(origins, request.headers.origin)) {
     throw new HttpProblem(403, 'FORBIDDEN', 'origin not allowed (see the setting p2p_ws_origins)');
   }
-  const filter = filterOf(request);
+  const filter = filterOf(request, hub);
   const slot = hub.reserve(request.raw.socket);
   if (slot !== 'taken') throw noSlot(hub, slot);
   const first = await hub.status.frame();
@@ -135,9 +137,9 @@ function checkHandshake(request: FastifyRequest): void {
   }
 }
 
-function filterOf(request: FastifyRequest): SubscriptionFilter {
+function filterOf(request: FastifyRequest, hub: WebSocketHub): SubscriptionFilter {
   const { types } = request.query as { types?: string | string[] };
-  const filter = parseFilter(typeof types === 'string' ? types : types?.join(','));
+  const filter = parseFilter(typeof types === 'string' ? types : types?.join(','), hub.defaultTypes);
   if (!('unknown' in filter)) return filter;
   const given = filter.unknown.slice(0, 50);
   throw new HttpProblem(

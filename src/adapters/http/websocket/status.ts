@@ -5,6 +5,7 @@ import { settledWithin } from '../../../lib/deadline.ts';
 import { singleFlight } from '../../../lib/single-flight.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
+import type { WireName } from '../../../wire/format.ts';
 import { encodeNotificationFrame } from '../../../wire/notification-frame.ts';
 import { textFrame } from './frame.ts';
 
@@ -18,6 +19,7 @@ export class OwnStatusFrame {
   private readonly clock: Clock;
   private readonly ask: () => NodeStatus | Promise<NodeStatus>;
   private readonly deadlineMs: number;
+  private readonly order: WireName;
   private known: { readonly frame: Buffer; readonly requestedMs: number } | undefined;
   private readonly refresh = singleFlight(() => this.request());
 
@@ -28,12 +30,13 @@ export class OwnStatusFrame {
       /** May be slow or fail; not called again before it has settled. */
       readonly ownStatus: () => NodeStatus | Promise<NodeStatus>;
     },
-    options: { readonly deadlineMs: number },
+    options: { readonly deadlineMs: number; readonly order: WireName },
   ) {
     this.log = deps.log;
     this.clock = deps.clock;
     this.ask = deps.ownStatus;
     this.deadlineMs = options.deadlineMs;
+    this.order = options.order;
   }
 
   /** Settles within the deadline. undefined while no status has ever been known. */
@@ -52,7 +55,7 @@ export class OwnStatusFrame {
     const requestedMs = this.clock.monotonic();
     try {
       const status = await this.ask();
-      this.known = { frame: textFrame(encodeNotificationFrame(status)), requestedMs };
+      this.known = { frame: textFrame(encodeNotificationFrame(status, this.order)), requestedMs };
     } catch (error) {
       this.log.debug({ err: error }, 'failed to get the status of this node');
     }

@@ -1,5 +1,5 @@
-// Peers that others in the DHT name as being on our network. Their records live for a day and more, so most may be
-// gone, and whoever answers may name thousands that never existed. Peers that could not be reached have a cool-down,
+// Peers that others name as being on our network, in the DHT or when they are asked for an address. Records live for a
+// day and more, so most may be gone, and whoever answers may name thousands that never existed. Peers that could not be reached have a cool-down,
 // and the next to dial is drawn at random, so that neither keeps this node from the peers that are there.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../../domain/ids.ts';
@@ -47,7 +47,7 @@ export class DiscoveredPeers {
       resting: [MAX_COOLING_DOWN, () => this.coolingDown.size],
     } as const;
     const name = 'teranode_p2p_found_peers';
-    const help = 'Peers discovered in the DHT that are not connected: queued, being dialled, or in a cool-down';
+    const help = 'Discovered peers that are not connected: queued, being dialled, or in a cool-down';
     for (const [kind, [bound, read]] of Object.entries(kinds))
       gaugeWithBound(deps.metrics, { name, help, labels: { kind } }, read, bound);
   }

@@ -12,6 +12,7 @@ import { fastestVerifier } from '../patches/ed25519.ts';
 import { FastVerification } from './fast-verification.ts';
 import { InboundStreams } from './inbound-streams.ts';
 import { GossipInternals } from './internals.ts';
+import { KeylessMessages } from './keyless-messages.ts';
 import { InvalidSignatures, MalformedLengths, MalformedRpcReport, UndecodableRpcs } from './malformed-rpc.ts';
 import { BackoffLimits, NoScoreRecords, SeenCaches } from './memory.ts';
 import { Meshsub13 } from './meshsub-1-3.ts';
@@ -76,7 +77,7 @@ export class Gossip {
         stages.noScoreRecords,
         stages.backoffLimits,
       ],
-      outgoing: [stages.pendingOutbound, stages.rpcSplitting],
+      outgoing: [stages.keylessMessages, stages.pendingOutbound, stages.rpcSplitting],
       opening: [stages.inboundStreams, stages.outboundStreams, stages.pendingOutbound, stages.meshsub13],
     });
     this.log = log;
@@ -160,6 +161,7 @@ function stagesOf({ libp2p, metrics, clock, penalize }: GossipDependencies, inte
       meshSize: MESH_SIZE,
     }),
     rpcSplitting: new RpcSplitting(internals.pendingIHaves),
+    keylessMessages: new KeylessMessages(libp2p.peerId.toMultihash().bytes),
     meshsub13: new Meshsub13(),
     outboundStreams: new OutboundStreams({
       clock,

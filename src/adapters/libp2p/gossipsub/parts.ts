@@ -35,8 +35,9 @@ export interface Rpc {
 }
 
 export interface RpcMessage {
+  readonly from?: Uint8Array;
   readonly data?: Uint8Array;
-  readonly key?: Uint8Array;
+  key?: Uint8Array;
   readonly signature?: Uint8Array;
 }
 
@@ -174,6 +175,7 @@ export const FEATURES = {
   scoreRecords: { needs: SCORE_RECORDS, lost: 'records of peer scores, which are off, take memory for every message' },
   backoffLimits: { needs: ['backoff', 'doAddBackoff'], lost: 'back-offs that peers ask for are unlimited' },
   rpcSplitting: { needs: ['sendRpc', 'gossip'], lost: 'RPCs over 1 MiB are sent whole, and peers refuse them' },
+  keylessMessages: { needs: ['sendRpc'], lost: 'own messages carry a public key that receivers do not need' },
   pendingOutbound: {
     needs: ['sendRpc', 'selectPeersToPublish', 'createOutboundStream', 'streamsOutbound'],
     lost: 'messages to a peer are lost until the stream to it is open',

@@ -1,0 +1,130 @@
+// Keys of settings files and of the environment that change nothing: those of Teranode's P2P service that have no part
+// here, those of a wire that is not in force, and unknown ones.
+import { editDistance } from '../lib/edit-distance.ts';
+import type { WireName } from '../wire/format.ts';
+import type { ConfReader } from './conf-reader.ts';
+import { ROWS, type SettingKey, type Settings } from './schema.ts';
+import { speaks } from './wire.ts';
+
+export interface KeyWithoutEffect {
+  readonly key: string;
+  /** For people. */
+  readonly reason: string;
+}
+
+export interface UnknownKey {
+  readonly key: string;
+  /** Undefined when no known key is like it. */
+  readonly nearest: string | undefined;
+}
+
+/** What is said about keys when a node starts. */
+export interface SettingNotices {
+  readonly withoutEffect: readonly KeyWithoutEffect[];
+  /** At most {@link MAX_UNKNOWN}. */
+  readonly unknown: readonly UnknownKey[];
+}
+
+const PREFIX = 'p2p_';
+export const MAX_UNKNOWN = 20;
+/** A name counts as misspelled up to this many wrong characters, and up to a third of its own after the prefix. */
+const MAX_DISTANCE = 3;
+/** Longer than any known name. */
+const MAX_NAME_CHARS = 80;
+
+const DATAHUB_CHECKS = 'DataHubs of peers are always checked, with times of this server';
+
+/** Keys of Teranode's P2P service that have no part here, whatever the wire. */
+const NO_PART: Readonly<Record<string, string>> = {
+  p2p_peer_id: 'the peer ID follows from p2p_private_key',
+  p2p_enable_conn_gater: 'bans are always enforced on connections',
+  p2p_enable_mdns: 'peers on the local network are not searched: list them in p2p_static_peers',
+  p2p_dht_cleanup_interval: 'expired records are removed from the DHT without a setting',
+  p2p_enable_peer_scoring: 'misbehaving peers are banned (p2p_ban_threshold); gossipsub scores are not configurable',
+  p2p_enable_peer_exchange: 'pruned peers are not sent the addresses of others',
+  p2p_peer_score_ip_colocation_threshold: 'peers that share an address lose no gossipsub score for it',
+  p2p_gossip_handler_concurrency: 'messages are handled in the order of their arrival',
+  p2p_allowed_publisher_ids: 'messages of every author are accepted: ban those of single authors',
+  p2p_health_check_enabled: DATAHUB_CHECKS,
+  p2p_health_check_interval: DATAHUB_CHECKS,
+  p2p_health_http_timeout: DATAHUB_CHECKS,
+  p2p_health_remove_after_failures: DATAHUB_CHECKS,
+  p2p_sync_stuck_retry_threshold: 'a sync peer without progress is replaced after a time',
+  p2p_relay_peers: 'bootstrap peers and peers that offer it serve as circuit relays',
+};
+
+/** Keys that begin as those of the P2P service do and belong to another one. */
+const OF_OTHER_SERVICES: ReadonlySet<string> = new Set(['p2p_port_coinbase']);
+
+const ONLY_ON: { readonly [W in WireName]: ReadonlySet<SettingKey> } = {
+  'go-p2p': new Set([
+    'p2p_handshake_topic',
+    'p2p_mining_on_topic',
+    'p2p_bestblock_topic',
+    'p2p_shared_key',
+    'p2p_dht_protocol_id',
+    'p2p_dht_use_private',
+    'p2p_dht_public_bootstrap',
+    'p2p_bootstrap_addresses',
+    'p2p_bootstrap_persistent',
+    'p2p_enable_nat_service',
+    'p2p_enable_autonat_v2',
+    'p2p_enable_hole_punching',
+    'p2p_handshake_topic_size',
+    'p2p_handshake_topic_timeout',
+  ]),
+  'message-bus': new Set([
+    'p2p_bootstrap_peers',
+    'p2p_dht_mode',
+    'p2p_enable_nat',
+    'p2p_allow_private_ips',
+    'p2p_allow_pruned_node_fallback',
+    'p2p_sync_coordinator_periodic_evaluation_interval',
+    'p2p_sync_peer_no_progress_timeout',
+    'p2p_max_unvalidated_advertised_height_lead',
+    'p2p_max_unproven_sync_probes_per_backoff_window',
+    'p2p_full_storage_penalty_duration',
+    'p2p_full_delivery_freshness_window',
+  ]),
+};
+
+/** Every accepted spelling and the key of its setting. */
+const KNOWN: ReadonlyMap<string, SettingKey> = new Map(
+  ROWS.flatMap(([key, row]) => [key, ...row.also].map((spelling) => [spelling, key] as const)),
+);
+
+export function settingNotices(reader: ConfReader, settings: Settings): SettingNotices {
+  const withoutEffect: KeyWithoutEffect[] = [];
+  const unknown: UnknownKey[] = [];
+  for (const key of reader.keysWith(PREFIX)) {
+    const known = KNOWN.get(key);
+    const reason = NO_PART[key] ?? (known && reasonOfWire(known, settings));
+    if (reason !== undefined) withoutEffect.push({ key, reason });
+    else if (known === undefined && !OF_OTHER_SERVICES.has(key) && unknown.length < MAX_UNKNOWN)
+      unknown.push({ key: key.slice(0, MAX_NAME_CHARS), nearest: nearestKey(key) });
+  }
+  return { withoutEffect, unknown };
+}
+
+function reasonOfWire(key: SettingKey, settings: Settings): string | undefined {
+  if (key === 'p2p_go_p2p_port') return settings.p2p_wire === 'both' ? undefined : 'for p2p_wire = both only';
+  const wire = (['go-p2p', 'message-bus'] as const).find((each) => ONLY_ON[each].has(key));
+  return wire === undefined || speaks(settings, wire)
+    ? undefined
+    : `for ${wire} only, which is not in force (p2p_wire)`;
+}
+
+function nearestKey(key: string): string | undefined {
+  if (key.length > MAX_NAME_CHARS) return undefined;
+  let nearest: string | undefined;
+  let least = Math.min(MAX_DISTANCE, Math.floor((key.length - PREFIX.length) / 3)) + 1;
+  for (const known of KNOWN.keys()) {
+    if (Math.abs(known.length - key.length) >= least) continue;
+    const distance = editDistance(known.toLowerCase(), key.toLowerCase());
+    if (distance < least) {
+      least = distance;
+      nearest = known;
+    }
+  }
+  return nearest;
+}

@@ -1,0 +1,25 @@
+// Which private addresses a node connects to that does not allow them.
+import { expect, test } from 'vitest';
+import { PrivateAddresses } from '../../../src/adapters/libp2p/connections/private-addresses.ts';
+
+test('private addresses are refused, public ones are not', () => {
+  const addresses = new PrivateAddresses([]);
+  expect(addresses.refuses('10.0.0.1')).toBe(true);
+  expect(addresses.refuses('::ffff:127.0.0.1')).toBe(true);
+  expect(addresses.refuses('8.8.8.8')).toBe(false);
+});
+
+test('listed IPs are allowed in either form, on any port', () => {
+  const addresses = new PrivateAddresses(['/ip4/10.0.0.1/tcp/9905', '/ip6/fd00::1/tcp/9905']);
+  expect(addresses.refuses('::ffff:10.0.0.1')).toBe(false);
+  expect(addresses.refuses('fd00:0::1')).toBe(false);
+  expect(addresses.refuses('10.0.0.2')).toBe(true);
+});
+
+test('what a listed name resolves to is allowed, and what another name resolves to is not', () => {
+  const addresses = new PrivateAddresses(['/dns4/hub.local/tcp/9905']);
+  expect(addresses.refuses('10.0.0.1', 'other.local')).toBe(true);
+  expect(addresses.refuses('10.0.0.1')).toBe(true);
+  expect(addresses.refuses('10.0.0.1', 'hub.local')).toBe(false);
+  expect(addresses.refuses('10.0.0.1')).toBe(false);
+});
