@@ -14,6 +14,9 @@ import type { Core } from './core.ts';
 import { serviceOptions } from './create-services.ts';
 import type { Nodes } from './nodes.ts';
 
+/** Each interval compares all peers. */
+const MIN_INTERVAL_MS = 100;
+
 /** Where the histories and scores of peers are kept; `service` and `authority` are undefined where no service is asked. */
 export interface PeerKeeper {
   readonly service: ServicePeerRegistry | undefined;
@@ -71,6 +74,6 @@ export function createRegistration(
       return { ...peer, height: claimed?.height, hash: claimed?.hash, address: addresses.get(peer.id) };
     });
   };
-  const intervalMs = settings.p2p_peer_registry_batch_interval;
+  const intervalMs = Math.max(MIN_INTERVAL_MS, settings.p2p_peer_registry_batch_interval);
   return new PeerRegistration({ ...deps, registry: service, peers }, { intervalMs });
 }

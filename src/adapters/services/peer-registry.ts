@@ -126,11 +126,14 @@ export class ServicePeerRegistry {
     return { ok: true, details: `blockchain service${waiting}` };
   }
 
-  /** Asks once, within the deadline of a call; goes on asking in the background. Throws ADDRESS_INVALID, SETTINGS_INVALID. */
+  /**
+   * Asks once, within the deadline of a call, and goes on in the background. Throws ADDRESS_INVALID, SETTINGS_INVALID.
+   */
   async start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.channel.open();
     await this.read();
+    if (this.isStopped) return;
     const nextMs = () => this.times.pollMs;
     const failed = (error: unknown) => this.deps.log.error({ err: error }, 'failed to read the peer registry');
     this.loop ??= repeating(async () => await this.poll(), { firstMs: nextMs(), nextMs }, failed);
