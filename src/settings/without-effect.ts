@@ -88,6 +88,12 @@ const ONLY_ON: { readonly [W in WireName]: ReadonlySet<SettingKey> } = {
   ]),
 };
 
+/** Of the choice of a sync peer by claims; with message-bus in force it is made by validated work. */
+const ONLY_WITHOUT_MESSAGE_BUS: ReadonlySet<SettingKey> = new Set([
+  'p2p_min_peers_for_sync',
+  'p2p_max_wait_for_min_peers',
+]);
+
 /** Every accepted spelling and the key of its setting. */
 const KNOWN: ReadonlyMap<string, SettingKey> = new Map(
   ROWS.flatMap(([key, row]) => [key, ...row.also].map((spelling) => [spelling, key] as const)),
@@ -108,6 +114,8 @@ export function settingNotices(reader: ConfReader, settings: Settings): SettingN
 
 function reasonOfWire(key: SettingKey, settings: Settings): string | undefined {
   if (key === 'p2p_go_p2p_port') return settings.p2p_wire === 'both' ? undefined : 'for p2p_wire = both only';
+  if (ONLY_WITHOUT_MESSAGE_BUS.has(key) && speaks(settings, 'message-bus'))
+    return 'with message-bus in force a sync waits for no number of peers';
   const wire = (['go-p2p', 'message-bus'] as const).find((each) => ONLY_ON[each].has(key));
   return wire === undefined || speaks(settings, wire)
     ? undefined

@@ -233,6 +233,25 @@ describe('the score that a Go peer gives us', () => {
     expect((await judge.rpcs(second.id)).received.counts.frames).toBeGreaterThan(0);
   });
 
+  test('stays zero at a peer that lists us as a direct peer, which hears every message all the same', async () => {
+    const own = await ours();
+    const judge = await scored({ directPeers: [own.address] });
+    const source = await scored();
+    await source.connect(own.address);
+    await meshed(own, source);
+    await waitFor(() => connectedIds(own).includes(judge.peerId), { what: 'the connection' });
+    await waitFor(async () => (await judge.mesh()).subscribers[TOPICS.block]?.includes(own.id), { what: 'our topics' });
+    await source.publishMany({ topic: TOPICS.block, template: '{"Hash":"{HASH}"}', count: 500, ratePerSecond: 250 });
+    await waitFor(async () => (await judge.counts())[TOPICS.block] === 500, { what: 'all messages' });
+    await judge.publish(TOPICS.subtree, { Hash: '01' });
+    await waitFor(async () => (await source.received(TOPICS.subtree)).length === 1, {
+      what: 'the message of the judge',
+    });
+    const { inspections } = await judge.scores();
+    await waitFor(async () => (await judge.scores()).inspections >= inspections + 3, { what: 'three inspections' });
+    expect((await judge.scores()).peers[own.id]).toMatchObject({ score: 0, lowest: 0, highestPenalty: 0 });
+  });
+
   test('stays zero while we serve what it asks for by IWANT', async () => {
     const [own, judge] = await Promise.all([ours(), scored()]);
     await judge.connect(own.address);

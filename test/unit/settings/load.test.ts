@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { advertiseMultiaddr, parseMultiaddr } from '../../../src/adapters/libp2p/addresses.ts';
 import { loadSettings, type Settings } from '../../../src/settings/load.ts';
-import { topicPrefix } from '../../../src/settings/topic-names.ts';
+import { fullTopicNames, topicPrefix } from '../../../src/settings/topic-names.ts';
 import { bootstrapPeers, wireNames } from '../../../src/settings/wire.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 import { REPO } from '../../support/repo.ts';
@@ -31,7 +31,7 @@ function expectSettings(settings: Settings, expected: object): void {
   }
 }
 
-describe('the settings that Teranode shipped in September 2025', () => {
+describe('the settings that Teranode ships, those of September 2025', () => {
   test.each([
     [
       'dev',
@@ -124,7 +124,7 @@ describe('the settings that Teranode shipped in September 2025', () => {
   });
 });
 
-describe('the settings that Teranode shipped in November 2025', () => {
+describe('the settings that Teranode ships, those of November 2025', () => {
   const PORTS = { p2p_port: 9905, p2p_http_listen_address: ':9906', p2p_grpc_listen_address: ':9904' };
 
   test.each([
@@ -584,5 +584,11 @@ describe('defaults and bounds', () => {
       loadText(MINIMAL_SETTINGS, { securityLevelGRPC: '1', server_certFile: 'c', server_keyFile: 'k' }).settings
         .security_level_grpc,
     ).toBe(1);
+  });
+
+  test('topic names carry the network’s prefix, or the one that is set', () => {
+    expect(fullTopicNames(loadText(MINIMAL_SETTINGS).settings).block).toBe('bitcoin/regtest-block');
+    const { settings } = loadText(MINIMAL_SETTINGS, { chainCfgParams_topicPrefix: 'bitcoin/mainnet' });
+    expect(fullTopicNames(settings).mining_on).toBe('bitcoin/mainnet-miningon');
   });
 });

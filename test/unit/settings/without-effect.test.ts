@@ -40,6 +40,9 @@ describe('settings without effect', () => {
     expect(keysOf(both, { p2p_wire: 'message-bus' })).toEqual([...ofGoP2p, 'p2p_go_p2p_port']);
     expect(keysOf(both, { p2p_wire: 'go-p2p' })).toEqual(['p2p_dht_mode', 'p2p_go_p2p_port']);
     expect(keysOf(both, { p2p_wire: 'both' })).toEqual([]);
+    const waits = 'p2p_min_peers_for_sync = 2\np2p_max_wait_for_min_peers = 5s\n';
+    expect(keysOf(waits, { p2p_wire: 'go-p2p' })).toEqual([]);
+    expect(keysOf(waits, { p2p_wire: 'both' })).toEqual(['p2p_min_peers_for_sync', 'p2p_max_wait_for_min_peers']);
     expect(noticesOf('', { p2p_wire: 'message-bus' }).withoutEffect).toContainEqual({
       key: 'p2p_shared_key',
       reason: 'for go-p2p only, which is not in force (p2p_wire)',
