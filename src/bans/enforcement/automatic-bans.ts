@@ -42,13 +42,13 @@ export class AutomaticBans {
    * The ban of the peer is in force when this returns; that of its address after other servers were asked, if any share
    * the store.
    */
-  ban({ peerId, untilMs, reason, offence }: BanDecision): void {
+  ban({ peerId, untilMs, reason, offence, source = 'automatic' }: BanDecision): void {
     const { list, store, enforcement, log } = this.deps;
     const found = evidenceOf(offence);
     const choice = this.addressOf(peerId);
     const isAsked = choice.address !== undefined && store.isShared;
     const evidence = found + (isAsked ? '; other servers are asked about its address' : noteOf(choice));
-    const facts = { reason, evidence, source: 'automatic', causedBy: undefined } as const;
+    const facts = { reason, evidence, source, causedBy: undefined } as const;
     const { entry, isInForce, changes } = list.add(peerKey(peerId), untilMs, facts);
     if (!isInForce) {
       this.logFull(peerId, reason, found);
