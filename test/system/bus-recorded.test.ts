@@ -89,7 +89,12 @@ test('every recorded message is decoded, shown and passed on with the bytes that
       ...(TxID === undefined ? { base_url: DataHubURL ?? base_url } : {}),
     };
   };
-  for (const { payload_text } of recorded) expect(frames).toContainEqual(expect.objectContaining(facts(payload_text)));
+  const areShown = () => {
+    for (const { payload_text } of recorded)
+      expect(frames).toContainEqual(expect.objectContaining(facts(payload_text)));
+    return true;
+  };
+  await waitFor(areShown, { what: 'a frame of each message' });
 });
 
 /** Field 3 of the message, eight bytes: its time at its author. */
