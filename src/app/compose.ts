@@ -93,6 +93,10 @@ const REPORTS_DEADLINE_MS = 350;
  */
 export async function compose(settings: Settings, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json' });
+  // Before anything is waited for, so that an operator sees it while the blockchain service is down.
+  const wire = wireChoice(settings);
+  log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
+  logNotices(log, options.notices);
   const opened: Part[] = [];
   try {
     const foundation = await openFoundation(settings, options, log, opened);
@@ -143,9 +147,6 @@ async function openFoundation(settings: Settings, options: AppOptions, log: Logg
 function createApp(settings: Settings, options: AppOptions, foundation: Foundation, opened: readonly Part[]): App {
   const { core, blockchain } = foundation;
   const { log, metrics, memoryBroker } = core;
-  const wire = wireChoice(settings);
-  log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
-  logNotices(log, options.notices);
   const rooms = createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
