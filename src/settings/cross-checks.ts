@@ -43,6 +43,20 @@ const OF_WIRE: readonly SettingKey[] = ['p2p_wire', 'p2p_bootstrap_peers', 'p2p_
 
 const CROSS_CHECKS: readonly CrossCheck[] = [
   {
+    inputs: ['p2p_wire', 'p2p_dht_use_private'],
+    isBroken: (settings) => settings.p2p_wire === 'both' && !settings.p2p_dht_use_private,
+    key: 'p2p_dht_use_private',
+    expected:
+      'true when p2p_wire is both: the pre-shared key keeps the two networks apart. Without one, set p2p_wire to message-bus or go-p2p',
+  },
+  {
+    inputs: ['p2p_wire', 'p2p_port', 'p2p_go_p2p_port'],
+    isBroken: ({ p2p_wire: wire, p2p_port: port, p2p_go_p2p_port: goPort }) =>
+      wire === 'both' && port === goPort && port !== 0,
+    key: 'p2p_go_p2p_port',
+    expected: 'port other than p2p_port, or 0 for a free port, when p2p_wire is both',
+  },
+  {
     inputs: [...OF_WIRE, 'p2p_shared_key', 'p2p_dht_use_private'],
     isBroken: (settings) =>
       speaks(settings, 'go-p2p') && settings.p2p_dht_use_private && settings.p2p_shared_key === undefined,

@@ -20,13 +20,13 @@ const OURS = { isOurs: true } as const;
 export const BUS_SETTINGS = {
   p2p_wire: optional(
     oneOf('go-p2p', 'message-bus', 'both'),
-    'Wire to speak: go-p2p (Teranode up to September 2025), message-bus (since October 2025), or both. Unset: message-bus when p2p_bootstrap_peers or p2p_dht_mode is set, else go-p2p.',
+    'Wire to speak: go-p2p (Teranode up to September 2025), message-bus (since October 2025), or both. both requires p2p_dht_use_private and p2p_shared_key. Unset: message-bus when p2p_bootstrap_peers or p2p_dht_mode is set, else go-p2p.',
     OURS,
   ),
   p2p_go_p2p_port: setting(
     port,
     9907,
-    'TCP port of the go-p2p node when p2p_wire is both; p2p_port is then the one of message-bus. 0 picks a free port.',
+    'TCP port of the go-p2p node when p2p_wire is both; p2p_port is then that of message-bus and must differ. 0 picks a free port.',
     OURS,
   ),
   p2p_bootstrap_peers: optional(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { allowsPrivateIps, bootstrapPeers, speaks, wireChoice, wireNames } from '../../../src/settings/wire.ts';
-import { loadText, MINIMAL_SETTINGS } from '../../support/settings.ts';
+import { loadText, MINIMAL_SETTINGS, PRIVATE_NETWORK } from '../../support/settings.ts';
 
 const PEER = '/ip4/1.2.3.4/tcp/9905/p2p/12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
 
@@ -13,7 +13,7 @@ describe('which wires are in force', () => {
     [{ p2p_bootstrap_peers: PEER }, ['message-bus'], 'p2p_wire is unset and p2p_bootstrap_peers is set'],
     [{ p2p_wire: 'go-p2p', p2p_dht_mode: 'off' }, ['go-p2p'], 'p2p_wire = go-p2p'],
     [{ p2p_wire: 'message-bus' }, ['message-bus'], 'p2p_wire = message-bus'],
-    [{ p2p_wire: 'both' }, ['message-bus', 'go-p2p'], 'p2p_wire = both'],
+    [{ p2p_wire: 'both', ...PRIVATE_NETWORK }, ['message-bus', 'go-p2p'], 'p2p_wire = both'],
     [{ p2p_bootstrap_peers: '' }, ['go-p2p'], 'p2p_wire, p2p_bootstrap_peers and p2p_dht_mode are unset'],
   ] as const)('%j: %j', (env, names, reason) => {
     const settings = settingsOf(env);

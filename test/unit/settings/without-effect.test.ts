@@ -7,7 +7,7 @@ import { loadSettings } from '../../../src/settings/load.ts';
 import { recordingLogger } from '../../fakes/recorders.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 import { REPO } from '../../support/repo.ts';
-import { loadText, MINIMAL_SETTINGS } from '../../support/settings.ts';
+import { loadText, MINIMAL_SETTINGS, PRIVATE_NETWORK } from '../../support/settings.ts';
 
 const noticesOf = (text: string, env: Readonly<Record<string, string>> = {}) =>
   loadText(MINIMAL_SETTINGS + text, env).notices;
@@ -35,15 +35,26 @@ describe('settings without effect', () => {
   });
 
   test('include settings of the wire that is not in force', () => {
-    const both = 'p2p_dht_mode = off\np2p_bootstrapAddresses =\np2p_dht_use_private = false\np2p_go_p2p_port = 1\n';
-    const ofGoP2p = ['p2p_handshake_topic', 'p2p_mining_on_topic', 'p2p_shared_key', 'p2p_dht_use_private'];
-    expect(keysOf(both, { p2p_wire: 'message-bus' })).toEqual([...ofGoP2p, 'p2p_go_p2p_port']);
+    const ofBoth = { p2p_dht_mode: 'off', p2p_bootstrapAddresses: '', p2p_go_p2p_port: '1', ...PRIVATE_NETWORK };
+    const both = Object.entries(ofBoth)
+      .map(([key, value]) => `${key} = ${value}\n`)
+      .join('');
+    const ofGoP2p = ['p2p_handshake_topic', 'p2p_mining_on_topic'];
+    expect(keysOf(both, { p2p_wire: 'message-bus' })).toEqual([
+      ...ofGoP2p,
+      'p2p_go_p2p_port',
+      'p2p_shared_key',
+      'p2p_dht_use_private',
+    ]);
     expect(keysOf(both, { p2p_wire: 'go-p2p' })).toEqual(['p2p_dht_mode', 'p2p_go_p2p_port']);
     expect(keysOf(both, { p2p_wire: 'both' })).toEqual([]);
     const waits = 'p2p_min_peers_for_sync = 2\np2p_max_wait_for_min_peers = 5s\n';
     expect(keysOf(waits, { p2p_wire: 'go-p2p' })).toEqual([]);
-    expect(keysOf(waits, { p2p_wire: 'both' })).toEqual(['p2p_min_peers_for_sync', 'p2p_max_wait_for_min_peers']);
-    expect(noticesOf('', { p2p_wire: 'message-bus' }).withoutEffect).toContainEqual({
+    expect(keysOf(both + waits, { p2p_wire: 'both' })).toEqual([
+      'p2p_min_peers_for_sync',
+      'p2p_max_wait_for_min_peers',
+    ]);
+    expect(noticesOf('', { ...PRIVATE_NETWORK, p2p_wire: 'message-bus' }).withoutEffect).toContainEqual({
       key: 'p2p_shared_key',
       reason: 'for go-p2p only, which is not in force (p2p_wire)',
     });
