@@ -44,7 +44,7 @@ export const BUS_SETTINGS = {
   ),
   p2p_allow_private_ips: optional(
     boolean,
-    'message-bus: allows connections to and from private, loopback and link-local addresses, and DataHub URLs there. Unset: true on regtest and where p2p_listen_addresses are private.',
+    'message-bus: allows connections to and from private, loopback and link-local addresses, and DataHub URLs there. Unset: true on regtest and when all p2p_listen_addresses are loopback addresses.',
   ),
   p2p_allow_pruned_node_fallback: setting(
     boolean,
