@@ -2,6 +2,7 @@
 import { isLoopback, parseIp } from '../lib/ip.ts';
 import { isPlaceholderKey, MIN_ADMIN_KEY_CHARS } from './admin-key.ts';
 import type { SettingKey, Settings } from './schema.ts';
+import { shownName } from '../wire/shown-name.ts';
 import { speaks } from './wire.ts';
 
 /** A problem between settings that are valid one by one. */
@@ -69,6 +70,12 @@ const CROSS_CHECKS: readonly CrossCheck[] = [
     key,
     expected: 'topic name of letters, digits, _ . and - (required on go-p2p)',
   })),
+  {
+    inputs: [...OF_WIRE, 'clientName'],
+    isBroken: (settings) => speaks(settings, 'message-bus') && shownName(settings.clientName).trim() === '',
+    key: 'clientName',
+    expected: 'name with at least one printable ASCII character other than <>&"\'` and space; required on message-bus',
+  },
   {
     inputs: ['p2p_conn_low_water', 'p2p_conn_high_water'],
     isBroken: ({ p2p_conn_low_water: low, p2p_conn_high_water: high }) =>
