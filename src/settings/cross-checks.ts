@@ -1,8 +1,8 @@
 // Rules over several settings. Each runs when its own inputs are valid, so that all problems are reported at once.
 import { isLoopback, parseIp } from '../lib/ip.ts';
+import { shownName } from '../wire/shown-name.ts';
 import { isPlaceholderKey, MIN_ADMIN_KEY_CHARS } from './admin-key.ts';
 import type { SettingKey, Settings } from './schema.ts';
-import { shownName } from '../wire/shown-name.ts';
 import { speaks } from './wire.ts';
 
 /** A problem between settings that are valid one by one. */

@@ -9,7 +9,7 @@ import {
   integer,
   interval,
   lifetime,
-  listOf,
+  noneOrListOf,
   oneOf,
   port,
   waiting,
@@ -30,8 +30,8 @@ export const BUS_SETTINGS = {
     OURS,
   ),
   p2p_bootstrap_peers: optional(
-    listOf(bootstrapPeer),
-    'Peers of message-bus to connect to first: multiaddrs with a peer ID, or /dnsaddr/host. Unset: without p2p_static_peers, the published name of mainnet, testnet, stn or teratestnet.',
+    noneOrListOf(bootstrapPeer),
+    'Peers of message-bus to connect to first: multiaddrs with a peer ID, or /dnsaddr/host. Unset: without p2p_static_peers, the published name of mainnet, testnet, stn or teratestnet. none: no bootstrap peers on any network.',
   ),
   p2p_dht_mode: optional(
     oneOf('server', 'client', 'off'),

@@ -38,7 +38,11 @@ export const SERVICE_SETTINGS = {
     matching('prefix of letters, digits, _ . / and -', /^[A-Za-z0-9._/-]{1,200}$/),
     'Topic prefix that replaces the one of the network (ChainCfgParams.TopicPrefix).',
   ),
-  clientName: setting(text, 'teranode', 'Name of this node; not empty on message-bus. Its Kafka consumer group is p2p.<clientName>.'),
+  clientName: setting(
+    text,
+    'teranode',
+    'Name of this node; not empty on message-bus. Its Kafka consumer group is p2p.<clientName>.',
+  ),
   dataFolder: setting(
     text,
     './data',

@@ -548,6 +548,8 @@ describe('defaults and bounds', () => {
     [{ p2p_shared_key: '', p2p_dht_use_private: 'true', p2p_wire: 'both' }, ['p2p_shared_key']],
     [{ p2p_wire: 'both' }, ['p2p_dht_use_private']],
     [{ p2p_wire: 'both', ...PRIVATE_NETWORK, p2p_go_p2p_port: '9905' }, ['p2p_go_p2p_port']],
+    [{ p2p_wire: 'message-bus', clientName: '' }, ['clientName']],
+    [{ p2p_wire: 'message-bus', clientName: '矿工 <>' }, ['clientName']],
     [{ p2p_handshake_topic: '', p2p_mining_on_topic: '' }, ['p2p_handshake_topic', 'p2p_mining_on_topic']],
     [{ asset_httpAddress: '' }, ['asset_httpPublicAddress']],
     [{ KAFKA_TLS_CERT_FILE: 'x' }, ['KAFKA_TLS_KEY_FILE']],
@@ -565,6 +567,8 @@ describe('defaults and bounds', () => {
     { p2p_wire: 'both', ...PRIVATE_NETWORK },
     { p2p_wire: 'both', ...PRIVATE_NETWORK, p2p_port: '0', p2p_go_p2p_port: '0' },
     { p2p_go_p2p_port: '9905' },
+    { p2p_wire: 'go-p2p', clientName: '' },
+    { p2p_wire: 'message-bus', clientName: '矿工1' },
     { p2p_handshake_topic: '', p2p_mining_on_topic: '', p2p_dht_mode: 'off' },
   ])('settings that do not contradict each other: %j', (env) => {
     expect(() => loadText(MINIMAL_SETTINGS, env as Record<string, string>)).not.toThrow();

@@ -41,6 +41,14 @@ describe('bootstrap peers of message-bus', () => {
     ]);
   });
 
+  test('none: no peers, and message-bus is in force', () => {
+    const settings = settingsOf({ network: 'mainnet', p2p_bootstrap_peers: 'none' });
+    expect(bootstrapPeers(settings)).toEqual([]);
+    expect(wireNames(settings)).toEqual(['message-bus']);
+    const { effective } = loadText(MINIMAL_SETTINGS, { p2p_bootstrap_peers: 'none' });
+    expect(effective.find(({ key }) => key === 'p2p_bootstrap_peers')?.shown).toBe('none');
+  });
+
   test('unset with static peers: none', () => {
     expect(bootstrapPeers(settingsOf({ network: 'mainnet', p2p_static_peers: PEER }))).toEqual([]);
   });
@@ -53,8 +61,10 @@ describe('private addresses on message-bus', () => {
     [{ network: 'mainnet', p2p_listen_addresses: '0.0.0.0 | ::' }, false],
     [{ network: 'mainnet', p2p_listen_addresses: '[::]' }, false],
     [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1' }, true],
-    [{ network: 'mainnet', p2p_listen_addresses: '10.1.2.3 | [fd00::1]' }, true],
-    [{ network: 'mainnet', p2p_listen_addresses: '10.1.2.3 | 8.8.8.8' }, false],
+    [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1 | [::1]' }, true],
+    [{ network: 'mainnet', p2p_listen_addresses: '10.1.2.3' }, false],
+    [{ network: 'mainnet', p2p_listen_addresses: '[fd00::1]' }, false],
+    [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1 | 10.1.2.3' }, false],
     [{ network: 'regtest', p2p_allow_private_ips: 'false' }, false],
     [{ network: 'mainnet', p2p_allow_private_ips: 'true' }, true],
   ] as const)('%j: allowed %s', (env, isAllowed) => {
