@@ -202,7 +202,7 @@ export const SERVICE_SETTINGS = {
   }),
   health_check_httpListenAddress: optional(
     listenAddress,
-    'Additional address to serve /health/readiness and /health/liveness on.',
+    'Additional address to serve /health, /health/readiness and /health/liveness on.',
   ),
   securityLevelHTTP: setting(integer(0, 1), 0, '0: HTTP. 1: HTTPS.'),
   server_certFile: optional(
