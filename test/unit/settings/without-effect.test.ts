@@ -25,7 +25,7 @@ describe('settings without effect', () => {
     const { withoutEffect } = noticesOf('p2p_enable_mdns = false\np2p_peer_id =\n', { p2p_health_check_enabled: 'no' });
     expect(withoutEffect).toEqual([
       { key: 'p2p_health_check_enabled', reason: expect.stringMatching(/./) },
-      { key: 'p2p_enable_mdns', reason: 'peers on the local network are not searched: list them in p2p_static_peers' },
+      { key: 'p2p_enable_mdns', reason: 'mDNS discovery is not supported: list local peers in p2p_static_peers' },
     ]);
   });
 
@@ -56,8 +56,17 @@ describe('settings without effect', () => {
     ]);
     expect(noticesOf('', { ...PRIVATE_NETWORK, p2p_wire: 'message-bus' }).withoutEffect).toContainEqual({
       key: 'p2p_shared_key',
-      reason: 'for go-p2p only, which is not in force (p2p_wire)',
+      reason: 'used only on go-p2p, which is not in force (p2p_wire)',
     });
+  });
+
+  test('include the shared key where the network is not private', () => {
+    const key = PRIVATE_NETWORK.p2p_shared_key;
+    expect(noticesOf('', { p2p_shared_key: key }).withoutEffect).toEqual([
+      { key: 'p2p_shared_key', reason: 'used only when p2p_dht_use_private is true' },
+    ]);
+    expect(keysOf('p2p_shared_key =\n')).toEqual([]);
+    expect(keysOf('', PRIVATE_NETWORK)).toEqual([]);
   });
 
   test('do not include settings of other services', () => {
@@ -102,6 +111,14 @@ describe('unknown p2p_ settings', () => {
     const text = Array.from({ length: 100 }, (_each, i) => `p2p_unknown_${i} = x`).join('\n');
     expect(noticesOf(text).unknown).toHaveLength(20);
   });
+});
+
+test('a list of allowed publishers is warned of, since it is not enforced; an empty one is not', () => {
+  const log = recordingLogger();
+  logNotices(log, noticesOf('p2p_allowed_publisher_ids = 12D3KooW'));
+  logNotices(log, noticesOf('p2p_allowed_publisher_ids ='));
+  const fields = { key: 'p2p_allowed_publisher_ids', reason: expect.stringContaining('ban single authors') };
+  expect(log.lines).toEqual([{ level: 'warn', event: 'setting without effect', fields }]);
 });
 
 test('one line names all settings without effect, and each unknown one has a line of its own', () => {
