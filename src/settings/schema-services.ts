@@ -25,7 +25,7 @@ export const MAX_WS_CLIENTS = 100_000;
 export const SERVICE_SETTINGS = {
   network: required(
     oneOf('mainnet', 'testnet', 'stn', 'regtest', 'teratestnet', 'tstn'),
-    'Bitcoin network; determines the topic prefix and the proof-of-work limit. Unset: the last part of chainCfgParams_topicPrefix, if that is one of these.',
+    'Bitcoin network; determines the topic prefix and the proof-of-work limit. Unset: the last part of chainCfgParams_topicPrefix, if that is a known network.',
     {
       inference: {
         key: 'chainCfgParams_topicPrefix',
@@ -36,7 +36,7 @@ export const SERVICE_SETTINGS = {
   ),
   chainCfgParams_topicPrefix: optional(
     matching('prefix of letters, digits, _ . / and -', /^[A-Za-z0-9._/-]{1,200}$/),
-    'Topic prefix that replaces the one of the network (ChainCfgParams.TopicPrefix).',
+    'Overrides the topic prefix of the network (ChainCfgParams.TopicPrefix).',
   ),
   clientName: setting(
     text,
@@ -189,7 +189,7 @@ export const SERVICE_SETTINGS = {
   p2p_websocket_trusted_source_cidrs: setting(
     listOf(oneOfOr(cidr, 'none')),
     [],
-    'Addresses of WebSocket clients for which there is no limit per address. none: no such addresses.',
+    'Addresses of WebSocket clients that are exempt from the limit per address. none: no exemptions.',
   ),
   p2p_ws_buffer_frames: setting(
     integer(16, 1_000_000),
