@@ -38,7 +38,8 @@ export async function readHistories(
   const text = await readBounded(file);
   if (text === undefined) return undefined;
   const { version, peers } = recordOf(JSON.parse(text));
-  if (version !== 1 || !Array.isArray(peers)) throw new TypeError('invalid peer histories (expected version 1 and a list of peers)');
+  if (version !== 1 || !Array.isArray(peers))
+    throw new TypeError('invalid peer histories (expected version 1 and a list of peers)');
   const stored = peers.flatMap((entry: unknown) => storedHistory(entry, nowMs, nowMs + maxPenaltyMs) ?? []);
   return { stored, dropped: peers.length - stored.length };
 }
