@@ -61,7 +61,7 @@ export const P2P_SETTINGS = {
   p2p_advertise_addresses: setting(
     listOf(advertised),
     [],
-    'Addresses announced to peers. The port defaults to p2p_port.',
+    'Addresses announced to peers. The port defaults to p2p_port. When p2p_wire is both, the go-p2p node announces p2p_go_p2p_port in place of p2p_port.',
   ),
   p2p_block_topic: required(topic, 'Topic for block announcements.'),
   p2p_subtree_topic: required(topic, 'Topic for subtree announcements.'),
@@ -220,7 +220,12 @@ export const P2P_SETTINGS = {
     'Rules that are only recorded while the others are enforced. hash_form, author_mismatch, header_mismatch and proof_of_work still stop invalid messages; only their ban points are not counted.',
     OURS,
   ),
-  p2p_author_rate: setting(integer(0, 1_000_000), 500, 'Gossip messages per second per author and wire. 0: unlimited.', OURS),
+  p2p_author_rate: setting(
+    integer(0, 1_000_000),
+    500,
+    'Gossip messages per second per author and wire. 0: unlimited.',
+    OURS,
+  ),
   p2p_author_burst: setting(integer(1, 10_000_000), 10_000, 'Burst of gossip messages per author and wire.', OURS),
   p2p_relay_rate: setting(
     integer(0, 1_000_000),

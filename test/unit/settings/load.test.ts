@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { advertiseMultiaddr, parseMultiaddr } from '../../../src/adapters/libp2p/addresses.ts';
 import { loadSettings, type Settings } from '../../../src/settings/load.ts';
-import { fullTopicNames, topicPrefix } from '../../../src/settings/topic-names.ts';
+import { topicPrefix } from '../../../src/settings/topic-names.ts';
 import { bootstrapPeers, wireNames } from '../../../src/settings/wire.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 import { REPO } from '../../support/repo.ts';
-import { loadText, MINIMAL_SETTINGS, problemsOf } from '../../support/settings.ts';
+import { loadText, MINIMAL_SETTINGS, PRIVATE_NETWORK, problemsOf } from '../../support/settings.ts';
 
 const DATA = join(REPO, 'test/data/settings');
 /** Of RFC 8032, test 1: seed and public key. */
@@ -31,7 +31,7 @@ function expectSettings(settings: Settings, expected: object): void {
   }
 }
 
-describe('the settings that Teranode ships, those of September 2025', () => {
+describe('the settings that Teranode shipped in September 2025', () => {
   test.each([
     [
       'dev',
@@ -124,7 +124,7 @@ describe('the settings that Teranode ships, those of September 2025', () => {
   });
 });
 
-describe('the settings that Teranode ships, those of November 2025', () => {
+describe('the settings that Teranode shipped in November 2025', () => {
   const PORTS = { p2p_port: 9905, p2p_http_listen_address: ':9906', p2p_grpc_listen_address: ':9904' };
 
   test.each([
@@ -546,6 +546,10 @@ describe('defaults and bounds', () => {
     [{ p2p_conn_low_water: '500', p2p_conn_high_water: '499' }, ['p2p_conn_low_water']],
     [{ p2p_shared_key: '', p2p_dht_use_private: 'true' }, ['p2p_shared_key']],
     [{ p2p_shared_key: '', p2p_dht_use_private: 'true', p2p_wire: 'both' }, ['p2p_shared_key']],
+    [{ p2p_wire: 'both' }, ['p2p_dht_use_private']],
+    [{ p2p_wire: 'both', ...PRIVATE_NETWORK, p2p_go_p2p_port: '9905' }, ['p2p_go_p2p_port']],
+    [{ p2p_wire: 'message-bus', clientName: '' }, ['clientName']],
+    [{ p2p_wire: 'message-bus', clientName: '矿工 <>' }, ['clientName']],
     [{ p2p_handshake_topic: '', p2p_mining_on_topic: '' }, ['p2p_handshake_topic', 'p2p_mining_on_topic']],
     [{ asset_httpAddress: '' }, ['asset_httpPublicAddress']],
     [{ KAFKA_TLS_CERT_FILE: 'x' }, ['KAFKA_TLS_KEY_FILE']],
@@ -560,6 +564,11 @@ describe('defaults and bounds', () => {
     { p2p_conn_high_water: '10' },
     { p2p_shared_key: '' },
     { p2p_shared_key: '', p2p_dht_use_private: 'true', p2p_wire: 'message-bus' },
+    { p2p_wire: 'both', ...PRIVATE_NETWORK },
+    { p2p_wire: 'both', ...PRIVATE_NETWORK, p2p_port: '0', p2p_go_p2p_port: '0' },
+    { p2p_go_p2p_port: '9905' },
+    { p2p_wire: 'go-p2p', clientName: '' },
+    { p2p_wire: 'message-bus', clientName: '矿工1' },
     { p2p_handshake_topic: '', p2p_mining_on_topic: '', p2p_dht_mode: 'off' },
   ])('settings that do not contradict each other: %j', (env) => {
     expect(() => loadText(MINIMAL_SETTINGS, env as Record<string, string>)).not.toThrow();
@@ -584,11 +593,5 @@ describe('defaults and bounds', () => {
       loadText(MINIMAL_SETTINGS, { securityLevelGRPC: '1', server_certFile: 'c', server_keyFile: 'k' }).settings
         .security_level_grpc,
     ).toBe(1);
-  });
-
-  test('topic names carry the network’s prefix, or the one that is set', () => {
-    expect(fullTopicNames(loadText(MINIMAL_SETTINGS).settings).block).toBe('bitcoin/regtest-block');
-    const { settings } = loadText(MINIMAL_SETTINGS, { chainCfgParams_topicPrefix: 'bitcoin/mainnet' });
-    expect(fullTopicNames(settings).mining_on).toBe('bitcoin/mainnet-miningon');
   });
 });
