@@ -170,7 +170,7 @@ describe('dialer', () => {
     test('have failed when each was dialed in vain and none is connected', async () => {
       let outcome: DialOutcome = 'failed';
       const { dialer, disconnect } = setUp(() => outcome);
-      expect(dialer.hasGroupFailed('name')).toBe(false);
+      expect(dialer.hasGroupFailed('name')).toBe(true);
       dialer.replaceGroup('name', [at('a'), at('b')]);
       expect(dialer.hasGroupFailed('name')).toBe(false);
       dialer.start();
@@ -184,6 +184,35 @@ describe('dialer', () => {
       await vi.advanceTimersByTimeAsync(60_000);
       dialer.stop();
       expect(dialer.hasGroupFailed('name')).toBe(true);
+    });
+
+    test('are kept and protected from trimming although a cached peer has the same address', async () => {
+      const { dialer, dialled, disconnect } = setUp(() => 'connected');
+      dialer.add([target('until_connected')]);
+      dialer.start();
+      await vi.advanceTimersByTimeAsync(SETTLED_MS);
+      dialer.replaceGroup('name', [target('always')]);
+      expect(dialer.protects(PEER)).toBe(true);
+      expect(dialer.hasGroupFailed('name')).toBe(false);
+      disconnect();
+      await vi.advanceTimersByTimeAsync(5000);
+      dialer.stop();
+      expect(dialled).toHaveLength(2);
+    });
+
+    test('belong to every name that resolved to them', async () => {
+      const { dialer, dialled } = setUp(() => 'failed');
+      dialer.replaceGroup('one', [at('a')]);
+      dialer.replaceGroup('two', [at('a')]);
+      dialer.start();
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(dialer.hasGroupFailed('one')).toBe(true);
+      expect(dialer.hasGroupFailed('two')).toBe(true);
+      dialer.replaceGroup('one', [at('b')]);
+      dialled.length = 0;
+      await vi.advanceTimersByTimeAsync(60_000);
+      dialer.stop();
+      expect(new Set(dialled.map(({ address }) => address))).toEqual(new Set(['a', 'b']));
     });
   });
 
