@@ -156,7 +156,7 @@ export class Libp2pNode implements Required<P2PNode> {
     applyPatches(libp2p, { ...deps, report }, options.protocolVersion);
     const gossip = new Gossip(
       { ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
-      { topicNames: topics, backoffFile: options.graftBackoffFile },
+      { ...options, topicNames: topics },
     );
     this.gossip = gossip;
     const keeper = new PeerKeeper({ ...deps, libp2p, book, ownId }, { ...options, topicNames: topics });
