@@ -97,10 +97,15 @@ export function isPrivateIp(ip: string): boolean {
   return !ipaddr.isValid(ip) || PRIVATE_RANGES.has(ipaddr.process(ip).range());
 }
 
+/** The IP that a dial of the address goes to, the relay's for relayed addresses; undefined for names. */
+export function dialledIp(address: Multiaddr): string | undefined {
+  const ip = firstIp(address);
+  return ip === undefined ? undefined : withoutZone(ip);
+}
+
 /** The IP of the socket behind an address, without a zone; undefined for names and for relayed addresses. */
 export function socketIp(address: Multiaddr): string | undefined {
-  const ip = isRelayed(address) ? undefined : firstIp(address);
-  return ip === undefined ? undefined : withoutZone(ip);
+  return isRelayed(address) ? undefined : dialledIp(address);
 }
 
 export function isRelayed(address: Multiaddr): boolean {

@@ -52,6 +52,8 @@ export interface DialerDependencies {
   readonly random: () => number;
   readonly isConnected: (peerId: PeerId) => boolean;
   readonly connectedCount: () => number;
+  /** Cached peers that may be dialled at the same time until enough peers are connected. */
+  readonly room: () => number;
   /** Settles within its own deadline, never throws. */
   readonly dial: (
     target: DialTarget,
@@ -203,7 +205,7 @@ export class Dialer {
   /** Begins dials up to the limit; each that ends begins the next. */
   private dialDue(): void {
     for (const kind of ['listed', 'cached'] as const) {
-      while (this.running !== undefined && this.dialCounts[kind] < PARALLEL_DIALS[kind]) {
+      while (this.running !== undefined && this.dialCounts[kind] < this.parallelDials(kind)) {
         const target = this.longestDue(kind);
         if (target === undefined) break;
         target.isDialling = true;
@@ -215,6 +217,10 @@ export class Dialer {
         });
       }
     }
+  }
+
+  private parallelDials(kind: Kind): number {
+    return kind === 'listed' ? PARALLEL_DIALS.listed : Math.min(PARALLEL_DIALS.cached, this.deps.room());
   }
 
   private longestDue(kind: Kind): TargetState | undefined {
