@@ -88,7 +88,8 @@ export class Gossip {
     this.verifier = internals.supports('fastVerification') ? stages.verifier : 'libp2p';
     this.seesStreams = internals.supports('parallelStreams');
     this.progress = internals.supports('progress') ? stages.progress.progress : undefined;
-    const saved = { log, clock, backoffs: internals.backoffs };
+    const connectedPeers = () => libp2p.getPeers().map(String);
+    const saved = { log, clock, backoffs: internals.backoffs, connectedPeers };
     this.savedBackoffs = backoffFile === undefined ? undefined : new SavedBackoffs(saved, backoffFile, topicNames);
     this.backpressure = new OutboundBackpressure({ log, metrics }, () =>
       outboundGossip(libp2p.getConnections(), pubsub.protocols),
