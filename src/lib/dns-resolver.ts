@@ -1,5 +1,5 @@
-// Resolves names with the name servers of the machine and without getaddrinfo, which cannot be cancelled and runs in the
-// thread pool: a name server that never answers would block it, and files need it too. So the hosts file and search
+// Resolves names with the name servers of the machine and without getaddrinfo, which cannot be cancelled and runs in
+// the thread pool: a name server that never answers would block it, and files need it too. So the hosts file and search
 // domains are not used.
 import { promises as dns } from 'node:dns';
 

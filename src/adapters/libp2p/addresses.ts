@@ -94,8 +94,8 @@ const PRIVATE_RANGES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The ranges that go-p2p-message-bus refuses, fec0::/10, and 0.0.0.0/8 and ::, which reach this machine; also inside NAT64
- * and 6to4 addresses. Text that is not an IP: true.
+ * The ranges that go-p2p-message-bus refuses, fec0::/10, and 0.0.0.0/8 and ::, which reach this machine; also inside
+ * NAT64 and 6to4 addresses. Text that is not an IP: true.
  */
 export function isPrivateIp(ip: string): boolean {
   return !ipaddr.isValid(ip) || PRIVATE_RANGES.has(embeddedIp(ipaddr.process(ip)).range());

@@ -110,8 +110,8 @@ export async function loadIdentity(
 }
 
 /**
- * The setting, the file, the store, a new key. A file that cannot be read is an error and never leads to a new key. What
- * is not from the setting is in the file afterwards; a new key that cannot be written there is an error too.
+ * The setting, the file, the store, a new key. A file that cannot be read is an error and never leads to a new key.
+ * What is not from the setting is in the file afterwards; a new key that cannot be written there is an error too.
  */
 async function loadBusIdentity(
   { blockchain, log }: { readonly blockchain: BlockchainClient; readonly log: Logger },

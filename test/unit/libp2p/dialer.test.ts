@@ -322,7 +322,7 @@ describe('dialer', () => {
     dialer.stop();
   });
 
-  test('cached peers are dialled only while more peers are wanted, dials under way counted, and listed ones always', async () => {
+  test('cached peers are dialled only while more peers are wanted, and listed ones always', async () => {
     const { dialer, dialled, room } = setUp(
       () => 'failed',
       true,

@@ -90,7 +90,9 @@ export function connectionGate(
   };
 }
 
-/** How names are resolved for dials: without addresses that are refused, so that these are not reached by name either. */
+/**
+ * How names are resolved for dials: without addresses that are refused, so that these are not reached by name either.
+ */
 function dialLookup({
   metrics,
   operatorNames,

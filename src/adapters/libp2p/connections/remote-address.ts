@@ -44,8 +44,8 @@ function ipGroup(ip: string): string {
 }
 
 /**
- * Who receives a dial of the address: a group of IPs, also for relayed addresses, or a registered domain, whose names one
- * owner can point anywhere. undefined for this machine.
+ * Who receives a dial of the address: a group of IPs, also for relayed addresses, or a registered domain, whose names
+ * one owner can point anywhere. undefined for this machine.
  */
 export function dialGroup(address: Multiaddr): string | undefined {
   const ip = dialledIp(address);

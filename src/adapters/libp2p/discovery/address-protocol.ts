@@ -1,6 +1,7 @@
-// The peer-address protocol of go-p2p-message-bus: a node that wants to connect to a peer asks others for its addresses.
-// A request is the wanted peer ID as base58 text, an answer a JSON array of multiaddrs, one of each per stream. In 1.0.0
-// either side reads once and takes the bytes of that read; in 1.1.0 both half-close and read to the end.
+// The peer-address protocol of go-p2p-message-bus: a node that wants to connect to a peer asks others for its
+// addresses. A request is the wanted peer ID as base58 text, an answer a JSON array of multiaddrs, one of each per
+// stream. In 1.0.0 either side reads once and takes the bytes of that read; in 1.1.0 both half-close and read to the
+// end.
 import type { Connection } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import { parsePeerId } from '../../../wire/peer-id.ts';

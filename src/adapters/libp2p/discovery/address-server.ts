@@ -1,5 +1,5 @@
-// Answers requests of the peer-address protocol. Rate, size, time and number of streams are limited; a stream that breaks
-// a limit, or does not hold a request, is reset.
+// Answers requests of the peer-address protocol. Rate, size, time and number of streams are limited; a stream that
+// breaks a limit, or does not hold a request, is reset.
 import type { Stream } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import { TokenBuckets } from '../../../lib/token-bucket.ts';

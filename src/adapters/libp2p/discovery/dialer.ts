@@ -131,7 +131,9 @@ export class Dialer {
     };
   }
 
-  /** The group's name resolved to these targets; those that it had before and that are not among them are left alone. */
+  /**
+   * The group's name resolved to these targets; those that it had before and that are not among them are left alone.
+   */
   replaceGroup(group: string, targets: readonly DialTarget[]): void {
     const addresses = new Set(targets.map(({ address }) => address));
     for (const [address, { groups, isListed }] of this.targets) {

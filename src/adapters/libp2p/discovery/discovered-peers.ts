@@ -1,7 +1,7 @@
 // Peers that others name as being on our network, in the DHT or when they are asked for an address. Records live for a
 // day and more, so most may be gone, and whoever answers may name thousands that never existed. Peers that could not be
-// reached have a cool-down, and the next to dial is drawn at random, so that neither keeps this node from the peers that
-// are there. Dials of one IP are limited, so that nobody can point this node at a victim.
+// reached have a cool-down, and the next to dial is drawn at random, so that neither keeps this node from the peers
+// that are there. Dials of one IP are limited, so that nobody can point this node at a victim.
 import { multiaddr } from '@multiformats/multiaddr';
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../../domain/ids.ts';

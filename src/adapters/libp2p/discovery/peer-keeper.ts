@@ -99,8 +99,8 @@ export class PeerKeeper {
   }
 
   /**
-   * How many more peers are wanted that the operator did not list. On message-bus they are not dialled over the low-water
-   * mark, so that they are not trimmed and dialled again.
+   * How many more peers are wanted that the operator did not list. On message-bus they are not dialled over the
+   * low-water mark, so that they are not trimmed and dialled again.
    */
   private room(): number {
     const { connections, protocols } = this.options;

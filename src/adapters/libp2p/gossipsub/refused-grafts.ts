@@ -1,5 +1,5 @@
-// A Go peer that lists us as a direct peer answers every GRAFT of ours with a PRUNE: it counts on hearing each message at
-// once, as a direct peer does, but we do not know that it lists us, so it would hear of messages by IHAVE, late or
+// A Go peer that lists us as a direct peer answers every GRAFT of ours with a PRUNE: it counts on hearing each message
+// at once, as a direct peer does, but we do not know that it lists us, so it would hear of messages by IHAVE, late or
 // never. Messages are therefore forwarded at once to subscribers that refused our GRAFT, as gossipsub does for peers
 // that speak floodsub only.
 import type { PeerId as LibPeerId } from '@libp2p/interface';

@@ -1,6 +1,6 @@
-// The back-offs of gossipsub across restarts. A peer that pruned us, or that we pruned, remembers for a minute that we must
-// not GRAFT again, and a peer that scores its neighbours counts every GRAFT that comes too early: after a restart within
-// that minute, one for each topic. gossipsub keeps its back-offs in memory only.
+// The back-offs of gossipsub across restarts. A peer that pruned us, or that we pruned, remembers for a minute that we
+// must not GRAFT again, and a peer that scores its neighbours counts every GRAFT that comes too early: after a restart
+// within that minute, one for each topic. gossipsub keeps its back-offs in memory only.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -10,8 +10,8 @@ import { MAX_BACKOFF_MS } from './memory.ts';
 import type { GossipsubParts } from './parts.ts';
 
 /**
- * Of all topics: more than a node has neighbours. Those of connected peers are kept first, then those that end first, as
- * any peer may ask for long ones.
+ * Of all topics: more than a node has neighbours. Those of connected peers are kept first, then those that end first,
+ * as any peer may ask for long ones.
  */
 const MAX_SAVED = 2000;
 const MAX_FILE_BYTES = 1024 * 1024;
