@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CertificateWatch } from '../src/adapters/http/server/certificate.ts';
 import { type MetricDescription, PrometheusMetrics } from '../src/adapters/metrics/prometheus.ts';
 import { GrpcBlockchainClient } from '../src/adapters/services/blockchain-client.ts';
+import { ServicePeerRegistry } from '../src/adapters/services/peer-registry.ts';
 import { type App, compose } from '../src/app/compose.ts';
 import { systemClock } from '../src/ports/clock.ts';
 import type { Logger } from '../src/ports/log.ts';
@@ -61,7 +62,7 @@ export async function startMeasured(): Promise<MeasuredServer> {
 }
 
 /**
- * What this server goes without adds its own: the client of the blockchain service in place of the embedded chain, and
+ * What this server goes without adds its own: the clients of the blockchain service in place of the embedded chain, and
  * HTTPS.
  */
 async function describeAll({ metrics }: App, folder: string): Promise<readonly MetricDescription[]> {
@@ -77,6 +78,7 @@ async function describeAll({ metrics }: App, folder: string): Promise<readonly M
   const leave = blockchain.subscribe('metrics', () => {});
   leave();
   await blockchain.stop();
+  new ServicePeerRegistry(deps, { address: NOWHERE, maxRetries: 0, retryBackoffMs: 1000 });
   return metrics.describe();
 }
 

@@ -74,7 +74,7 @@ function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): P
     addScore: async (text, reason) => {
       const facts = { role: 'author', rule: 'operator', topic: '', hash: undefined } as const;
       const given = acceptsAnyReason ? anyReason(reason) : scoreReason(reason);
-      return bans.addScore(peerIdInput(text), given, facts).score;
+      return await bans.addScore(peerIdInput(text), given, facts).counted;
     },
   };
 }

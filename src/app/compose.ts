@@ -34,6 +34,7 @@ import { createHandshake } from './create-handshake.ts';
 import { createHttp, createWaitingHttp, ownHttpUrl } from './create-http.ts';
 import { createMemoryBroker, createProducers, createReportConsumers } from './create-kafka.ts';
 import { createNetworks, type OwnNetworks } from './create-networks.ts';
+import { createPeerKeeper, createRegistration } from './create-peer-registry.ts';
 import { createDataHubProber, createPeers, ownDataHubUrl } from './create-peers.ts';
 import { createReports } from './create-reports.ts';
 import { createBlockchain, createValidationClients, patiently } from './create-services.ts';
@@ -92,6 +93,10 @@ const REPORTS_DEADLINE_MS = 350;
  */
 export async function compose(settings: Settings, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json' });
+  // Before anything is waited for, so that an operator sees it while the blockchain service is down.
+  const wire = wireChoice(settings);
+  log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
+  logNotices(log, options.notices);
   const opened: Part[] = [];
   try {
     const foundation = await openFoundation(settings, options, log, opened);
@@ -142,9 +147,6 @@ async function openFoundation(settings: Settings, options: AppOptions, log: Logg
 function createApp(settings: Settings, options: AppOptions, foundation: Foundation, opened: readonly Part[]): App {
   const { core, blockchain } = foundation;
   const { log, metrics, memoryBroker } = core;
-  const wire = wireChoice(settings);
-  log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
-  logNotices(log, options.notices);
   const rooms = createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
@@ -194,7 +196,9 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
 
   // Bans are made before the nodes, which ask them whom to refuse.
   const nodes = new Nodes();
-  const bans = createBans(settings, { ...core, dataFolder, nodes });
+  const usesPeerRegistry = speaks(settings, 'message-bus') && options.blockchain === undefined;
+  const keeper = createPeerKeeper(settings, core, { usesPeerRegistry });
+  const bans = createBans(settings, { ...core, dataFolder, nodes, authority: keeper.authority });
   const nodeDeps = { ...core, metrics: summedMetrics(core.metrics), policy: bans };
   const facts = { privateKey, version: buildVersion().version, dataFolder };
   const networks = createNetworks(settings, nodeDeps, facts, options);
@@ -206,8 +210,9 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const recent = new Recent(notifications);
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
-  const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder });
+  const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper });
   const { registry } = peers;
+  const registration = createRegistration(settings, { ...core, registry, nodes }, keeper);
 
   const { blockProducer, subtreeProducer } = options;
   const producers = createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
@@ -223,7 +228,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
 
   return {
     ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
-    ...{ sync, handshake, announcers, gossip, consumers, reports },
+    ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
   };
@@ -236,7 +241,17 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
   const { core, blockchain, services, adminKey } = foundation;
   const { nodes, networks, ownId, dataHubUrl, chain, peers, producers, consumers, announcers, notifications } = rooms;
   const liveness = new Liveness({ ...core, pipelines: () => nodes.gossipProgress() });
-  const health = new Health({ ...core, ...services, blockchain, chain, liveness, producers, reports: consumers });
+  const { keeper } = rooms;
+  const health = new Health({
+    ...core,
+    ...services,
+    blockchain,
+    chain,
+    liveness,
+    producers,
+    reports: consumers,
+    keeper,
+  });
   const dataHubUrlFault = dataHubUrlCheck(dataHubUrlRules(settings));
   const admin = createAdminApi({
     ...core,
@@ -264,7 +279,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  * of what `compose` opened, add up to less than five seconds.
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
-  const { nodes, networks, announcedUrl, bans, chain, prober, peers, producers, sync, handshake } = rooms;
+  const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake } = rooms;
   const { gossip, reports, announcers } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
@@ -275,7 +290,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('liveness', health, INSTANT_MS),
     // From here on health checks are answered, so that the process can be watched while it waits.
     part('HTTP', http, 250),
-    part('bans', bans, 500),
+    part('bans', bansWithKeeper(rooms), 500),
     part('peer histories', peers.histories, 70),
     part('gRPC', grpc, 300),
     part('wait for the FSM', { start: (signal) => blockchain.waitUntilFsmLeavesIdle(signal) }, INSTANT_MS),
@@ -295,4 +310,20 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('reports', { ...reports, stop: () => reports.stop(REPORTS_DEADLINE_MS) }, 400),
     part('readiness', { start: () => grpc.setServing(true), stop: () => grpc.setServing(false) }, INSTANT_MS),
   ];
+}
+
+/** The peer registry is asked before the bans start, and gets what still waits while they stop. */
+function bansWithKeeper({ bans, keeper, registration }: Rooms): Pick<Part, 'start' | 'stop'> {
+  return {
+    start: async (signal) => {
+      await keeper.service?.start(signal);
+      registration?.start();
+      await bans.start(signal);
+    },
+    stop: async () => {
+      const closed = bans.stop();
+      await registration?.stop();
+      await Promise.all([closed, keeper.service?.stop()]);
+    },
+  };
 }

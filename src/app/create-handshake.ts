@@ -41,7 +41,10 @@ export function createHandshake(settings: Settings, deps: HandshakeSources): Han
       ...deps,
       node: {
         sendToPeer: (peerId, bytes, deadlineMs) => (nodeOf(peerId) ?? nodes).sendToPeer(peerId, bytes, deadlineMs),
-        disconnectPeer: (peerId) => nodes.disconnectPeer(peerId),
+        // Of go-p2p only: the other wire has no handshake that could fail.
+        disconnectPeer: async (peerId) => {
+          await Promise.all([...new Set(greeting)].map((node) => node.disconnectPeer(peerId)));
+        },
         updatePeerHeight: (peerId, height) => nodes.updatePeerHeight(peerId, height),
       },
       isConnected: (peerId) => nodeOf(peerId) !== undefined,

@@ -73,7 +73,7 @@ function nodeOptions(settings: Settings, facts: NodeFacts, wire: WireName): Libp
     userAgent: `teranode/bitcoin/${facts.version}`,
     privateKey: facts.privateKey,
     listenIps: settings.p2p_listen_addresses,
-    advertiseAddresses: settings.p2p_advertise_addresses,
+    advertiseAddresses: advertiseAddresses(settings, wire),
     sharePrivateAddresses: settings.p2p_share_private_addresses,
     staticPeers: settings.p2p_static_peers,
     optimiseRetries: settings.p2p_optimise_retries,
@@ -82,6 +82,23 @@ function nodeOptions(settings: Settings, facts: NodeFacts, wire: WireName): Libp
     mayPublish: publishGate(settings, wire),
   };
   return { ...common, ...(wire === 'go-p2p' ? goP2pOptions(settings) : busOptions(settings, facts)) };
+}
+
+/** Of two nodes each advertises a port of its own: where an address names `p2p_port`, go-p2p has `p2p_go_p2p_port`. */
+function advertiseAddresses(settings: Settings, wire: WireName): readonly string[] {
+  const { p2p_advertise_addresses: all, p2p_port: port, p2p_go_p2p_port: ownPort } = settings;
+  if (settings.p2p_wire !== 'both' || wire !== 'go-p2p') return all;
+  return all.map((address) => withPort(address, port, ownPort));
+}
+
+/** A multiaddr of a TCP port; `[IPv6]:port`, `host:port` or `IPv4:port`. */
+const WITH_PORT = /^(?:\/\w+\/(?<value>[^/]+)\/tcp\/|(?<host>\[[^\]]+\]|[^:/]+):)(?<port>\d+)$/;
+
+/** Replaces the explicit port `from` of an address. Without `to`, which is bound later, the address names no port. */
+function withPort(address: string, from: number, to: number): string {
+  const { value, host, port = '' } = WITH_PORT.exec(address)?.groups ?? {};
+  if (Number(port) !== from || port === '') return address;
+  return to === 0 ? (value ?? host ?? address) : address.slice(0, -port.length) + String(to);
 }
 
 function goP2pOptions(settings: Settings) {

@@ -19,6 +19,7 @@ import { hashHeader } from '../wire/header.ts';
 import { NETWORKS } from '../wire/networks.ts';
 import type { Core } from './core.ts';
 import { dataHubUrlRules } from './create-gossip.ts';
+import { keptHistories, type PeerKeeper } from './create-peer-registry.ts';
 import type { Nodes } from './nodes.ts';
 
 const PURGE_INTERVAL_MS = 60_000;
@@ -41,6 +42,7 @@ export interface PeersDependencies extends Core {
   readonly chain: Pick<ChainTracker, 'heightOf'>;
   readonly prober: DataHubProber;
   readonly dataFolder: string;
+  readonly keeper: PeerKeeper;
 }
 
 /** The registry is notified of connections first, so that later listeners find the peer in it. */
@@ -71,8 +73,8 @@ export function createPeers(settings: Settings, deps: PeersDependencies): Peers 
 }
 
 function createHistories(settings: Settings, deps: PeersDependencies, registry: PeerRegistry): PeerHistories {
-  const { bans, dataFolder } = deps;
-  return new OwnHistories(
+  const { bans, dataFolder, keeper } = deps;
+  const own = new OwnHistories(
     { ...deps, isKept: (peerId) => registry.get(peerId)?.isConnected === true || bans.isBanned(peerId) },
     {
       file: join(dataFolder, HISTORIES_FILE),
@@ -82,6 +84,7 @@ function createHistories(settings: Settings, deps: PeersDependencies, registry: 
       fullStoragePenaltyMs: settings.p2p_full_storage_penalty_duration,
     },
   );
+  return keptHistories(settings, deps, keeper, own);
 }
 
 export function createDataHubProber(settings: Settings): DataHubProber {

@@ -6,12 +6,11 @@ import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { Gossip } from '../gossip/attach.ts';
-import type { PeerRegistry } from '../peers/registry.ts';
-import type { PeerHistories } from '../ports/peer-histories.ts';
 import type { Settings } from '../settings/load.ts';
 import { speaks } from '../settings/wire.ts';
 import type { Core } from './core.ts';
 import type { ReportConsumers } from './create-kafka.ts';
+import type { Peers } from './create-peers.ts';
 
 export interface ReportSources extends Core {
   readonly consumers: ReportConsumers;
@@ -19,7 +18,7 @@ export interface ReportSources extends Core {
   readonly bans: BanService;
   readonly chain: Pick<ChainTracker, 'isSyncing' | 'fsmState'>;
   readonly publisher: Publisher;
-  readonly peers: { readonly registry: Pick<PeerRegistry, 'list'>; readonly histories?: PeerHistories };
+  readonly peers: Pick<Peers, 'registry' | 'histories'>;
   readonly ownId: PeerId;
   readonly notify: (notification: Notification) => void;
 }

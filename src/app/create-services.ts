@@ -17,7 +17,7 @@ import { NETWORKS } from '../wire/networks.ts';
 type Service = 'blockchain' | 'blockvalidation' | 'blockassembly';
 
 /** Retries and back-off of this service, else those common to all. Our own certificate and key are the client's too. */
-function serviceOptions(settings: Settings, service: Service, address: string): ServiceOptions {
+export function serviceOptions(settings: Settings, service: Service, address: string): ServiceOptions {
   const { server_caFile: caFile, server_certFile: certFile, server_keyFile: keyFile } = settings;
   return {
     address,

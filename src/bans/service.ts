@@ -4,7 +4,7 @@
 
 import type { BanEntry, Explanation } from '../domain/ban.ts';
 import type { Hash, PeerId } from '../domain/ids.ts';
-import type { BanReason, OffenceFacts, ScoreOutcome } from '../domain/offence.ts';
+import type { BanDecision, BanReason, OffenceFacts, ScoreOutcome } from '../domain/offence.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import { formatIp, parseIp } from '../lib/ip.ts';
 import type { BanStore } from '../ports/ban-store.ts';
@@ -12,6 +12,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { ConnectionPolicy } from '../ports/connection-policy.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
+import type { ScoreAuthority } from '../ports/score-authority.ts';
 import { AutomaticBans } from './enforcement/automatic-bans.ts';
 import { type EnforcedNode, Enforcement } from './enforcement/enforcement.ts';
 import { SeenAddresses } from './enforcement/seen-addresses.ts';
@@ -20,6 +21,7 @@ import { checkedBanKey, socketIp } from './list/ban-key.ts';
 import { type BanChange, BanList } from './list/ban-list.ts';
 import { noteAtHost } from './scores/datahub-notes.ts';
 import { PeerBanManager } from './scores/peer-ban-manager.ts';
+import { ScoresElsewhere } from './scores/scores-elsewhere.ts';
 import { type Changed, StoreLink } from './store/store-link.ts';
 import { StorePurge } from './store/store-purge.ts';
 
@@ -36,6 +38,8 @@ export interface BanServiceOptions {
 
 export interface BanServiceDependencies {
   readonly store: BanStore;
+  /** Keeps the scores of authors in place of this node, where it has a registry for them. */
+  readonly authority?: ScoreAuthority | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -58,6 +62,7 @@ export class BanService implements ConnectionPolicy {
   private readonly scores: PeerBanManager;
   private readonly enforcement: Enforcement;
   private readonly automatic: AutomaticBans;
+  private readonly elsewhere: ScoresElsewhere | undefined;
   private readonly malformedAtMs = new BoundedMap<PeerId, number>({ max: MAX_MALFORMED_SENDERS });
   private timer: NodeJS.Timeout | undefined;
   private stopping: Promise<void> | undefined;
@@ -70,7 +75,9 @@ export class BanService implements ConnectionPolicy {
     this.storePurge = new StorePurge(linked);
     this.seen = new SeenAddresses(linked);
     this.list = new BanList({ ...linked, peersAt: (address) => this.seen.peersAt(address) }, options);
-    this.scores = new PeerBanManager({ ...linked, isBanned: (peerId) => this.isBanned(peerId) }, options);
+    this.elsewhere = this.scoresElsewhere();
+    const isBanned = (peerId: PeerId) => this.isBanned(peerId);
+    this.scores = new PeerBanManager({ ...linked, isBanned, elsewhere: this.elsewhere }, options);
     this.enforcement = new Enforcement({ ...deps, list: this.list });
     const { list, seen, enforcement } = this;
     this.automatic = new AutomaticBans({ ...deps, list, seen, enforcement });
@@ -85,6 +92,7 @@ export class BanService implements ConnectionPolicy {
     await this.seen.init();
     this.apply(await this.list.init());
     await this.scores.init();
+    await this.elsewhere?.start();
     this.link.startReading();
     this.timer = setInterval(() => this.purge(), PURGE_INTERVAL_MS);
     this.timer.unref();
@@ -98,6 +106,7 @@ export class BanService implements ConnectionPolicy {
   /** Writes what is pending, then closes the store. Bounded in time; may be called twice. */
   stop(): Promise<void> {
     clearInterval(this.timer);
+    this.elsewhere?.stop();
     void this.storePurge.stop();
     this.stopping ??= this.link.close(CLOSE_DEADLINE_MS);
     return this.stopping;
@@ -122,6 +131,7 @@ export class BanService implements ConnectionPolicy {
     const hadScore = key.kind === 'peer' && this.scoreOf(key.key) > 0;
     const { lifted, changes, stored } = this.list.remove(key);
     this.apply(changes);
+    if (key.kind === 'peer') this.elsewhere?.unbanned(key.key);
     // Otherwise the peer's next small offence would ban it again.
     await Promise.all([stored, key.kind === 'peer' ? this.scores.reset(key.key) : undefined]);
     return { lifted, hadScore };
@@ -132,7 +142,8 @@ export class BanService implements ConnectionPolicy {
     const banned = this.list.entries().filter((entry) => entry.kind === 'peer');
     const { changes, stored } = this.list.clear();
     this.apply(changes);
-    await Promise.all([stored, this.scores.resetAll(banned.map((entry) => entry.key))]);
+    const reset = this.scores.resetAll(banned.map((entry) => entry.key));
+    await Promise.all([stored, reset, this.elsewhere?.cleared()]);
   }
 
   /** Whether a ban covers an IP, a subnet, `host:port` or a peer ID. Throws INPUT_INVALID. */
@@ -160,13 +171,18 @@ export class BanService implements ConnectionPolicy {
     return this.scores.getBanScore(peerId);
   }
 
-  /** Adds the reason's points to a score. A ban that follows is in force when this returns. */
-  addScore(subject: string, reason: BanReason, facts: OffenceFacts): ScoreOutcome {
+  /**
+   * Adds the reason's points to a score. A ban that follows is in force when this returns; one that the blockchain
+   * service decides, when `counted` resolves.
+   */
+  addScore(
+    subject: string,
+    reason: BanReason,
+    facts: OffenceFacts,
+  ): ScoreOutcome & { readonly counted: Promise<number> } {
     const { recounted, ...outcome } = this.scores.addScore(subject, reason, facts);
     if (outcome.ban !== undefined) this.automatic.ban(outcome.ban);
-    void recounted.then((ban) => {
-      if (ban !== undefined && !this.isBanned(ban.peerId)) this.automatic.ban(ban);
-    });
+    void recounted.then((ban) => this.banUnlessBanned(ban));
     return outcome;
   }
 
@@ -200,6 +216,18 @@ export class BanService implements ConnectionPolicy {
     if (last !== undefined && now - last < MALFORMED_RPC_INTERVAL_MS) return;
     this.malformedAtMs.set(peerId, now);
     this.addScore(peerId, 'protocol_violation', { role: 'relay', rule: 'broken_frame', topic: '', hash: undefined });
+  }
+
+  private banUnlessBanned(ban: BanDecision | undefined): void {
+    if (ban !== undefined && !this.isBanned(ban.peerId)) this.automatic.ban(ban);
+  }
+
+  private scoresElsewhere(): ScoresElsewhere | undefined {
+    const { authority } = this.deps;
+    if (authority === undefined) return undefined;
+    const ban = (decision: BanDecision) => this.banUnlessBanned(decision);
+    const apply = (changes: readonly BanChange[]) => this.apply(changes);
+    return new ScoresElsewhere({ ...this.deps, authority, list: this.list, ban, apply }, this.options);
   }
 
   /** What other servers changed in the store takes the same way as what this one changes. */

@@ -30,7 +30,8 @@ export interface BanEntry {
   readonly reason: string;
   /** Rule, topic and hash that led to the ban; also why the peer's address was not banned. */
   readonly evidence: string;
-  readonly source: 'operator' | 'automatic' | 'imported';
+  /** `service`: the blockchain service banned the peer. */
+  readonly source: 'operator' | 'automatic' | 'imported' | 'service';
   /** The peer whose ban caused this one; both are lifted together. Stored and shown as `because`. */
   readonly causedBy: PeerId | undefined;
 }
@@ -40,6 +41,8 @@ export interface Explanation {
   /** Canonical form of what was asked for. */
   readonly subject: string;
   readonly scores: readonly RoleScore[];
+  /** Who keeps the score as author, and decides about the ban that follows from it. */
+  readonly scoreKeptBy: 'this node' | 'blockchain service';
   /** Scores from rules in shadow mode; they do not count. */
   readonly shadowScores: readonly RoleScore[];
   /** Score at which a peer is banned. */

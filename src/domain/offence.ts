@@ -63,6 +63,8 @@ export interface BanDecision {
   readonly untilMs: number;
   readonly reason: string;
   readonly offence: Offence;
+  /** Default `automatic`: decided by this node. */
+  readonly source?: 'automatic' | 'service';
 }
 
 /** What an offence led to. */

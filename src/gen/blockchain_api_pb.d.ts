@@ -133,6 +133,18 @@ export declare type GetBlockHeaderResponse = Message<"blockchain_api.GetBlockHea
    * @generated from field: bool invalid = 13;
    */
   invalid: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp processed_at = 14;
+   */
+  processedAt?: Timestamp | undefined;
+
+  /**
+   * Unix seconds.
+   *
+   * @generated from field: uint32 median_time_past = 15;
+   */
+  medianTimePast: number;
 };
 
 /**
@@ -140,6 +152,37 @@ export declare type GetBlockHeaderResponse = Message<"blockchain_api.GetBlockHea
  * Use `create(GetBlockHeaderResponseSchema)` to create a new message.
  */
 export declare const GetBlockHeaderResponseSchema: GenMessage<GetBlockHeaderResponse>;
+
+/**
+ * @generated from message blockchain_api.ReportPeerFailureRequest
+ */
+export declare type ReportPeerFailureRequest = Message<"blockchain_api.ReportPeerFailureRequest"> & {
+  /**
+   * @generated from field: bytes hash = 1;
+   */
+  hash: Uint8Array;
+
+  /**
+   * @generated from field: string peer_id = 2;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string failure_type = 3;
+   */
+  failureType: string;
+
+  /**
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message blockchain_api.ReportPeerFailureRequest.
+ * Use `create(ReportPeerFailureRequestSchema)` to create a new message.
+ */
+export declare const ReportPeerFailureRequestSchema: GenMessage<ReportPeerFailureRequest>;
 
 /**
  * @generated from message blockchain_api.SubscribeRequest
@@ -280,6 +323,884 @@ export declare type GetFSMStateResponse = Message<"blockchain_api.GetFSMStateRes
 export declare const GetFSMStateResponseSchema: GenMessage<GetFSMStateResponse>;
 
 /**
+ * @generated from message blockchain_api.PeerRegistryInfo
+ */
+export declare type PeerRegistryInfo = Message<"blockchain_api.PeerRegistryInfo"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: blockchain_api.TransportType transport_type = 2;
+   */
+  transportType: TransportType;
+
+  /**
+   * At most 128 characters.
+   *
+   * @generated from field: string client_name = 3;
+   */
+  clientName: string;
+
+  /**
+   * @generated from field: uint32 height = 4;
+   */
+  height: number;
+
+  /**
+   * @generated from field: string data_hub_url = 5;
+   */
+  dataHubUrl: string;
+
+  /**
+   * @generated from field: string network_address = 6;
+   */
+  networkAddress: string;
+
+  /**
+   * @generated from field: bool is_banned = 7;
+   */
+  isBanned: boolean;
+
+  /**
+   * @generated from field: int32 ban_score = 8;
+   */
+  banScore: number;
+
+  /**
+   * full or pruned; empty while unknown.
+   *
+   * @generated from field: string storage = 9;
+   */
+  storage: string;
+
+  /**
+   * @generated from field: uint64 bytes_sent = 10;
+   */
+  bytesSent: bigint;
+
+  /**
+   * @generated from field: uint64 bytes_received = 11;
+   */
+  bytesReceived: bigint;
+
+  /**
+   * @generated from field: int64 interaction_attempts = 12;
+   */
+  interactionAttempts: bigint;
+
+  /**
+   * @generated from field: int64 interaction_successes = 13;
+   */
+  interactionSuccesses: bigint;
+
+  /**
+   * @generated from field: int64 interaction_failures = 14;
+   */
+  interactionFailures: bigint;
+
+  /**
+   * @generated from field: int64 malicious_count = 15;
+   */
+  maliciousCount: bigint;
+
+  /**
+   * 0 to 100.
+   *
+   * @generated from field: double reputation_score = 16;
+   */
+  reputationScore: number;
+
+  /**
+   * @generated from field: int64 avg_response_time_ms = 17;
+   */
+  avgResponseTimeMs: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp connected_at = 18;
+   */
+  connectedAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_message_time = 19;
+   */
+  lastMessageTime?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_interaction_attempt = 20;
+   */
+  lastInteractionAttempt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_interaction_success = 21;
+   */
+  lastInteractionSuccess?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_interaction_failure = 22;
+   */
+  lastInteractionFailure?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_seen = 23;
+   */
+  lastSeen?: Timestamp | undefined;
+
+  /**
+   * 32 bytes.
+   *
+   * @generated from field: bytes block_hash = 24;
+   */
+  blockHash: Uint8Array;
+
+  /**
+   * @generated from field: bool is_connected = 25;
+   */
+  isConnected: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_block_time = 26;
+   */
+  lastBlockTime?: Timestamp | undefined;
+
+  /**
+   * @generated from field: int64 blocks_received = 27;
+   */
+  blocksReceived: bigint;
+
+  /**
+   * @generated from field: int64 subtrees_received = 28;
+   */
+  subtreesReceived: bigint;
+
+  /**
+   * @generated from field: int64 transactions_received = 29;
+   */
+  transactionsReceived: bigint;
+
+  /**
+   * @generated from field: int64 catchup_blocks = 30;
+   */
+  catchupBlocks: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_sync_attempt = 31;
+   */
+  lastSyncAttempt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: int32 sync_attempt_count = 32;
+   */
+  syncAttemptCount: number;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_reputation_reset = 33;
+   */
+  lastReputationReset?: Timestamp | undefined;
+
+  /**
+   * @generated from field: int32 reputation_reset_count = 34;
+   */
+  reputationResetCount: number;
+
+  /**
+   * @generated from field: string last_catchup_error = 35;
+   */
+  lastCatchupError: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_catchup_error_time = 36;
+   */
+  lastCatchupErrorTime?: Timestamp | undefined;
+
+  /**
+   * @generated from field: uint32 validated_height = 37;
+   */
+  validatedHeight: number;
+
+  /**
+   * 32 bytes.
+   *
+   * @generated from field: bytes validated_block_hash = 38;
+   */
+  validatedBlockHash: Uint8Array;
+
+  /**
+   * Big-endian.
+   *
+   * @generated from field: bytes validated_chain_work = 39;
+   */
+  validatedChainWork: Uint8Array;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp last_validated_at = 40;
+   */
+  lastValidatedAt?: Timestamp | undefined;
+
+  /**
+   * RegisterPeer adds it to the number of before.
+   *
+   * @generated from field: int64 full_storage_contradictions = 41;
+   */
+  fullStorageContradictions: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp full_storage_penalty_until = 42;
+   */
+  fullStoragePenaltyUntil?: Timestamp | undefined;
+
+  /**
+   * @generated from field: int64 catchup_attempts = 43;
+   */
+  catchupAttempts: bigint;
+
+  /**
+   * @generated from field: int64 catchup_successes = 44;
+   */
+  catchupSuccesses: bigint;
+
+  /**
+   * @generated from field: int64 catchup_failures = 45;
+   */
+  catchupFailures: bigint;
+
+  /**
+   * Of a peer of the wire protocol.
+   *
+   * @generated from field: blockchain_api.LegacyPeerInfo legacy = 46;
+   */
+  legacy?: LegacyPeerInfo | undefined;
+};
+
+/**
+ * Describes the message blockchain_api.PeerRegistryInfo.
+ * Use `create(PeerRegistryInfoSchema)` to create a new message.
+ */
+export declare const PeerRegistryInfoSchema: GenMessage<PeerRegistryInfo>;
+
+/**
+ * @generated from message blockchain_api.LegacyPeerInfo
+ */
+export declare type LegacyPeerInfo = Message<"blockchain_api.LegacyPeerInfo"> & {
+  /**
+   * @generated from field: bool inbound = 1;
+   */
+  inbound: boolean;
+
+  /**
+   * @generated from field: uint32 protocol_version = 2;
+   */
+  protocolVersion: number;
+
+  /**
+   * @generated from field: uint64 service_flags = 3;
+   */
+  serviceFlags: bigint;
+
+  /**
+   * @generated from field: int64 ping_micros = 4;
+   */
+  pingMicros: bigint;
+
+  /**
+   * @generated from field: int64 time_offset_secs = 5;
+   */
+  timeOffsetSecs: bigint;
+
+  /**
+   * @generated from field: uint32 starting_height = 6;
+   */
+  startingHeight: number;
+
+  /**
+   * @generated from field: bool is_sync_peer = 7;
+   */
+  isSyncPeer: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp time_connected = 8;
+   */
+  timeConnected?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message blockchain_api.LegacyPeerInfo.
+ * Use `create(LegacyPeerInfoSchema)` to create a new message.
+ */
+export declare const LegacyPeerInfoSchema: GenMessage<LegacyPeerInfo>;
+
+/**
+ * @generated from message blockchain_api.RegisterPeerRequest
+ */
+export declare type RegisterPeerRequest = Message<"blockchain_api.RegisterPeerRequest"> & {
+  /**
+   * @generated from field: blockchain_api.PeerRegistryInfo peer = 1;
+   */
+  peer?: PeerRegistryInfo | undefined;
+};
+
+/**
+ * Describes the message blockchain_api.RegisterPeerRequest.
+ * Use `create(RegisterPeerRequestSchema)` to create a new message.
+ */
+export declare const RegisterPeerRequestSchema: GenMessage<RegisterPeerRequest>;
+
+/**
+ * @generated from message blockchain_api.UpdatePeerMetricsRequest
+ */
+export declare type UpdatePeerMetricsRequest = Message<"blockchain_api.UpdatePeerMetricsRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * 0: unchanged.
+   *
+   * @generated from field: uint32 height = 2;
+   */
+  height: number;
+
+  /**
+   * @generated from field: uint64 bytes_sent_delta = 3;
+   */
+  bytesSentDelta: bigint;
+
+  /**
+   * @generated from field: uint64 bytes_received_delta = 4;
+   */
+  bytesReceivedDelta: bigint;
+
+  /**
+   * @generated from field: bool record_success = 5;
+   */
+  recordSuccess: boolean;
+
+  /**
+   * @generated from field: bool record_failure = 6;
+   */
+  recordFailure: boolean;
+
+  /**
+   * @generated from field: bool record_malicious = 7;
+   */
+  recordMalicious: boolean;
+
+  /**
+   * 0: unknown.
+   *
+   * @generated from field: int64 response_time_ms = 8;
+   */
+  responseTimeMs: bigint;
+};
+
+/**
+ * Describes the message blockchain_api.UpdatePeerMetricsRequest.
+ * Use `create(UpdatePeerMetricsRequestSchema)` to create a new message.
+ */
+export declare const UpdatePeerMetricsRequestSchema: GenMessage<UpdatePeerMetricsRequest>;
+
+/**
+ * @generated from message blockchain_api.RemovePeerRequest
+ */
+export declare type RemovePeerRequest = Message<"blockchain_api.RemovePeerRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message blockchain_api.RemovePeerRequest.
+ * Use `create(RemovePeerRequestSchema)` to create a new message.
+ */
+export declare const RemovePeerRequestSchema: GenMessage<RemovePeerRequest>;
+
+/**
+ * @generated from message blockchain_api.ListPeersRequest
+ */
+export declare type ListPeersRequest = Message<"blockchain_api.ListPeersRequest"> & {
+  /**
+   * @generated from field: blockchain_api.TransportType transport_filter = 1;
+   */
+  transportFilter: TransportType;
+
+  /**
+   * Whether transport_filter applies.
+   *
+   * @generated from field: bool filter_transport = 2;
+   */
+  filterTransport: boolean;
+
+  /**
+   * @generated from field: double min_reputation = 3;
+   */
+  minReputation: number;
+
+  /**
+   * @generated from field: uint32 min_height = 4;
+   */
+  minHeight: number;
+
+  /**
+   * @generated from field: bool exclude_banned = 5;
+   */
+  excludeBanned: boolean;
+
+  /**
+   * @generated from field: bool sort_by_storage = 6;
+   */
+  sortByStorage: boolean;
+};
+
+/**
+ * Describes the message blockchain_api.ListPeersRequest.
+ * Use `create(ListPeersRequestSchema)` to create a new message.
+ */
+export declare const ListPeersRequestSchema: GenMessage<ListPeersRequest>;
+
+/**
+ * @generated from message blockchain_api.ListPeersResponse
+ */
+export declare type ListPeersResponse = Message<"blockchain_api.ListPeersResponse"> & {
+  /**
+   * @generated from field: repeated blockchain_api.PeerRegistryInfo peers = 1;
+   */
+  peers: PeerRegistryInfo[];
+};
+
+/**
+ * Describes the message blockchain_api.ListPeersResponse.
+ * Use `create(ListPeersResponseSchema)` to create a new message.
+ */
+export declare const ListPeersResponseSchema: GenMessage<ListPeersResponse>;
+
+/**
+ * @generated from message blockchain_api.GetPeerRequest
+ */
+export declare type GetPeerRequest = Message<"blockchain_api.GetPeerRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message blockchain_api.GetPeerRequest.
+ * Use `create(GetPeerRequestSchema)` to create a new message.
+ */
+export declare const GetPeerRequestSchema: GenMessage<GetPeerRequest>;
+
+/**
+ * @generated from message blockchain_api.GetPeerResponse
+ */
+export declare type GetPeerResponse = Message<"blockchain_api.GetPeerResponse"> & {
+  /**
+   * @generated from field: blockchain_api.PeerRegistryInfo peer = 1;
+   */
+  peer?: PeerRegistryInfo | undefined;
+
+  /**
+   * @generated from field: bool not_found = 2;
+   */
+  notFound: boolean;
+};
+
+/**
+ * Describes the message blockchain_api.GetPeerResponse.
+ * Use `create(GetPeerResponseSchema)` to create a new message.
+ */
+export declare const GetPeerResponseSchema: GenMessage<GetPeerResponse>;
+
+/**
+ * @generated from message blockchain_api.AddBanScoreRequest
+ */
+export declare type AddBanScoreRequest = Message<"blockchain_api.AddBanScoreRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Used only for reasons without points of their own.
+   *
+   * @generated from field: int32 points = 3;
+   */
+  points: number;
+};
+
+/**
+ * Describes the message blockchain_api.AddBanScoreRequest.
+ * Use `create(AddBanScoreRequestSchema)` to create a new message.
+ */
+export declare const AddBanScoreRequestSchema: GenMessage<AddBanScoreRequest>;
+
+/**
+ * @generated from message blockchain_api.AddBanScoreResponse
+ */
+export declare type AddBanScoreResponse = Message<"blockchain_api.AddBanScoreResponse"> & {
+  /**
+   * @generated from field: int32 score = 1;
+   */
+  score: number;
+
+  /**
+   * True only when this call led to a ban.
+   *
+   * @generated from field: bool banned = 2;
+   */
+  banned: boolean;
+};
+
+/**
+ * Describes the message blockchain_api.AddBanScoreResponse.
+ * Use `create(AddBanScoreResponseSchema)` to create a new message.
+ */
+export declare const AddBanScoreResponseSchema: GenMessage<AddBanScoreResponse>;
+
+/**
+ * @generated from message blockchain_api.IsPeerBannedRequest
+ */
+export declare type IsPeerBannedRequest = Message<"blockchain_api.IsPeerBannedRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message blockchain_api.IsPeerBannedRequest.
+ * Use `create(IsPeerBannedRequestSchema)` to create a new message.
+ */
+export declare const IsPeerBannedRequestSchema: GenMessage<IsPeerBannedRequest>;
+
+/**
+ * @generated from message blockchain_api.IsPeerBannedResponse
+ */
+export declare type IsPeerBannedResponse = Message<"blockchain_api.IsPeerBannedResponse"> & {
+  /**
+   * @generated from field: bool banned = 1;
+   */
+  banned: boolean;
+};
+
+/**
+ * Describes the message blockchain_api.IsPeerBannedResponse.
+ * Use `create(IsPeerBannedResponseSchema)` to create a new message.
+ */
+export declare const IsPeerBannedResponseSchema: GenMessage<IsPeerBannedResponse>;
+
+/**
+ * @generated from message blockchain_api.ListBannedPeersResponse
+ */
+export declare type ListBannedPeersResponse = Message<"blockchain_api.ListBannedPeersResponse"> & {
+  /**
+   * @generated from field: repeated string peer_ids = 1;
+   */
+  peerIds: string[];
+};
+
+/**
+ * Describes the message blockchain_api.ListBannedPeersResponse.
+ * Use `create(ListBannedPeersResponseSchema)` to create a new message.
+ */
+export declare const ListBannedPeersResponseSchema: GenMessage<ListBannedPeersResponse>;
+
+/**
+ * @generated from message blockchain_api.UpdateConnectionStateRequest
+ */
+export declare type UpdateConnectionStateRequest = Message<"blockchain_api.UpdateConnectionStateRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: bool connected = 2;
+   */
+  connected: boolean;
+};
+
+/**
+ * Describes the message blockchain_api.UpdateConnectionStateRequest.
+ * Use `create(UpdateConnectionStateRequestSchema)` to create a new message.
+ */
+export declare const UpdateConnectionStateRequestSchema: GenMessage<UpdateConnectionStateRequest>;
+
+/**
+ * @generated from message blockchain_api.UpdateLastMessageTimeRequest
+ */
+export declare type UpdateLastMessageTimeRequest = Message<"blockchain_api.UpdateLastMessageTimeRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message blockchain_api.UpdateLastMessageTimeRequest.
+ * Use `create(UpdateLastMessageTimeRequestSchema)` to create a new message.
+ */
+export declare const UpdateLastMessageTimeRequestSchema: GenMessage<UpdateLastMessageTimeRequest>;
+
+/**
+ * @generated from message blockchain_api.UpdateStorageRequest
+ */
+export declare type UpdateStorageRequest = Message<"blockchain_api.UpdateStorageRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string storage = 2;
+   */
+  storage: string;
+};
+
+/**
+ * Describes the message blockchain_api.UpdateStorageRequest.
+ * Use `create(UpdateStorageRequestSchema)` to create a new message.
+ */
+export declare const UpdateStorageRequestSchema: GenMessage<UpdateStorageRequest>;
+
+/**
+ * @generated from message blockchain_api.RecordSyncAttemptRequest
+ */
+export declare type RecordSyncAttemptRequest = Message<"blockchain_api.RecordSyncAttemptRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message blockchain_api.RecordSyncAttemptRequest.
+ * Use `create(RecordSyncAttemptRequestSchema)` to create a new message.
+ */
+export declare const RecordSyncAttemptRequestSchema: GenMessage<RecordSyncAttemptRequest>;
+
+/**
+ * @generated from message blockchain_api.ClearAllSyncAttemptsResponse
+ */
+export declare type ClearAllSyncAttemptsResponse = Message<"blockchain_api.ClearAllSyncAttemptsResponse"> & {
+  /**
+   * @generated from field: int32 cleared = 1;
+   */
+  cleared: number;
+};
+
+/**
+ * Describes the message blockchain_api.ClearAllSyncAttemptsResponse.
+ * Use `create(ClearAllSyncAttemptsResponseSchema)` to create a new message.
+ */
+export declare const ClearAllSyncAttemptsResponseSchema: GenMessage<ClearAllSyncAttemptsResponse>;
+
+/**
+ * @generated from message blockchain_api.RecordReceivedRequest
+ */
+export declare type RecordReceivedRequest = Message<"blockchain_api.RecordReceivedRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * 0: unknown.
+   *
+   * @generated from field: int64 response_time_ms = 2;
+   */
+  responseTimeMs: bigint;
+};
+
+/**
+ * Describes the message blockchain_api.RecordReceivedRequest.
+ * Use `create(RecordReceivedRequestSchema)` to create a new message.
+ */
+export declare const RecordReceivedRequestSchema: GenMessage<RecordReceivedRequest>;
+
+/**
+ * @generated from message blockchain_api.RecordCatchupErrorRequest
+ */
+export declare type RecordCatchupErrorRequest = Message<"blockchain_api.RecordCatchupErrorRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string error_message = 2;
+   */
+  errorMessage: string;
+};
+
+/**
+ * Describes the message blockchain_api.RecordCatchupErrorRequest.
+ * Use `create(RecordCatchupErrorRequestSchema)` to create a new message.
+ */
+export declare const RecordCatchupErrorRequestSchema: GenMessage<RecordCatchupErrorRequest>;
+
+/**
+ * @generated from message blockchain_api.RecordCatchupAttemptRequest
+ */
+export declare type RecordCatchupAttemptRequest = Message<"blockchain_api.RecordCatchupAttemptRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message blockchain_api.RecordCatchupAttemptRequest.
+ * Use `create(RecordCatchupAttemptRequestSchema)` to create a new message.
+ */
+export declare const RecordCatchupAttemptRequestSchema: GenMessage<RecordCatchupAttemptRequest>;
+
+/**
+ * @generated from message blockchain_api.RecordCatchupSuccessRequest
+ */
+export declare type RecordCatchupSuccessRequest = Message<"blockchain_api.RecordCatchupSuccessRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * 0: unknown.
+   *
+   * @generated from field: int64 response_time_ms = 2;
+   */
+  responseTimeMs: bigint;
+};
+
+/**
+ * Describes the message blockchain_api.RecordCatchupSuccessRequest.
+ * Use `create(RecordCatchupSuccessRequestSchema)` to create a new message.
+ */
+export declare const RecordCatchupSuccessRequestSchema: GenMessage<RecordCatchupSuccessRequest>;
+
+/**
+ * @generated from message blockchain_api.RecordCatchupFailureRequest
+ */
+export declare type RecordCatchupFailureRequest = Message<"blockchain_api.RecordCatchupFailureRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message blockchain_api.RecordCatchupFailureRequest.
+ * Use `create(RecordCatchupFailureRequestSchema)` to create a new message.
+ */
+export declare const RecordCatchupFailureRequestSchema: GenMessage<RecordCatchupFailureRequest>;
+
+/**
+ * @generated from message blockchain_api.ResetReputationRequest
+ */
+export declare type ResetReputationRequest = Message<"blockchain_api.ResetReputationRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message blockchain_api.ResetReputationRequest.
+ * Use `create(ResetReputationRequestSchema)` to create a new message.
+ */
+export declare const ResetReputationRequestSchema: GenMessage<ResetReputationRequest>;
+
+/**
+ * @generated from message blockchain_api.ResetReputationResponse
+ */
+export declare type ResetReputationResponse = Message<"blockchain_api.ResetReputationResponse"> & {
+  /**
+   * @generated from field: int32 reset = 1;
+   */
+  reset: number;
+};
+
+/**
+ * Describes the message blockchain_api.ResetReputationResponse.
+ * Use `create(ResetReputationResponseSchema)` to create a new message.
+ */
+export declare const ResetReputationResponseSchema: GenMessage<ResetReputationResponse>;
+
+/**
+ * @generated from message blockchain_api.ReconsiderBadPeersRequest
+ */
+export declare type ReconsiderBadPeersRequest = Message<"blockchain_api.ReconsiderBadPeersRequest"> & {
+  /**
+   * @generated from field: int64 cooldown_seconds = 1;
+   */
+  cooldownSeconds: bigint;
+};
+
+/**
+ * Describes the message blockchain_api.ReconsiderBadPeersRequest.
+ * Use `create(ReconsiderBadPeersRequestSchema)` to create a new message.
+ */
+export declare const ReconsiderBadPeersRequestSchema: GenMessage<ReconsiderBadPeersRequest>;
+
+/**
+ * @generated from message blockchain_api.ReconsiderBadPeersResponse
+ */
+export declare type ReconsiderBadPeersResponse = Message<"blockchain_api.ReconsiderBadPeersResponse"> & {
+  /**
+   * @generated from field: int32 reconsidered = 1;
+   */
+  reconsidered: number;
+};
+
+/**
+ * Describes the message blockchain_api.ReconsiderBadPeersResponse.
+ * Use `create(ReconsiderBadPeersResponseSchema)` to create a new message.
+ */
+export declare const ReconsiderBadPeersResponseSchema: GenMessage<ReconsiderBadPeersResponse>;
+
+/**
+ * @generated from message blockchain_api.RecordValidatedPeerProgressRequest
+ */
+export declare type RecordValidatedPeerProgressRequest = Message<"blockchain_api.RecordValidatedPeerProgressRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: uint32 height = 2;
+   */
+  height: number;
+
+  /**
+   * 32 bytes.
+   *
+   * @generated from field: bytes block_hash = 3;
+   */
+  blockHash: Uint8Array;
+
+  /**
+   * Big-endian.
+   *
+   * @generated from field: bytes chain_work = 4;
+   */
+  chainWork: Uint8Array;
+};
+
+/**
+ * Describes the message blockchain_api.RecordValidatedPeerProgressRequest.
+ * Use `create(RecordValidatedPeerProgressRequestSchema)` to create a new message.
+ */
+export declare const RecordValidatedPeerProgressRequestSchema: GenMessage<RecordValidatedPeerProgressRequest>;
+
+/**
  * @generated from enum blockchain_api.FSMStateType
  */
 export enum FSMStateType {
@@ -308,6 +1229,26 @@ export enum FSMStateType {
  * Describes the enum blockchain_api.FSMStateType.
  */
 export declare const FSMStateTypeSchema: GenEnum<FSMStateType>;
+
+/**
+ * @generated from enum blockchain_api.TransportType
+ */
+export enum TransportType {
+  /**
+   * @generated from enum value: HTTP = 0;
+   */
+  HTTP = 0,
+
+  /**
+   * @generated from enum value: WIRE_PROTOCOL = 1;
+   */
+  WIRE_PROTOCOL = 1,
+}
+
+/**
+ * Describes the enum blockchain_api.TransportType.
+ */
+export declare const TransportTypeSchema: GenEnum<TransportType>;
 
 /**
  * @generated from service blockchain_api.BlockchainAPI
@@ -385,6 +1326,221 @@ export declare const BlockchainAPI: GenService<{
   waitUntilFSMTransitionFromIdleState: {
     methodKind: "unary";
     input: typeof EmptySchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.BlockchainAPI.ReportPeerFailure
+   */
+  reportPeerFailure: {
+    methodKind: "unary";
+    input: typeof ReportPeerFailureRequestSchema;
+    output: typeof EmptySchema;
+  },
+}>;
+
+/**
+ * Peers, their reputation and their ban scores. Services before 2026 do not have it.
+ * Calls about a peer that is not registered change nothing, except AddBanScore.
+ *
+ * @generated from service blockchain_api.PeerRegistryService
+ */
+export declare const PeerRegistryService: GenService<{
+  /**
+   * Changes only the fields that are set.
+   *
+   * @generated from rpc blockchain_api.PeerRegistryService.RegisterPeer
+   */
+  registerPeer: {
+    methodKind: "unary";
+    input: typeof RegisterPeerRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.UpdatePeerMetrics
+   */
+  updatePeerMetrics: {
+    methodKind: "unary";
+    input: typeof UpdatePeerMetricsRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RemovePeer
+   */
+  removePeer: {
+    methodKind: "unary";
+    input: typeof RemovePeerRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.ListPeers
+   */
+  listPeers: {
+    methodKind: "unary";
+    input: typeof ListPeersRequestSchema;
+    output: typeof ListPeersResponseSchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.GetPeer
+   */
+  getPeer: {
+    methodKind: "unary";
+    input: typeof GetPeerRequestSchema;
+    output: typeof GetPeerResponseSchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.AddBanScore
+   */
+  addBanScore: {
+    methodKind: "unary";
+    input: typeof AddBanScoreRequestSchema;
+    output: typeof AddBanScoreResponseSchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.IsPeerBanned
+   */
+  isPeerBanned: {
+    methodKind: "unary";
+    input: typeof IsPeerBannedRequestSchema;
+    output: typeof IsPeerBannedResponseSchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.ListBannedPeers
+   */
+  listBannedPeers: {
+    methodKind: "unary";
+    input: typeof EmptySchema;
+    output: typeof ListBannedPeersResponseSchema;
+  },
+  /**
+   * Forgets all scores and bans.
+   *
+   * @generated from rpc blockchain_api.PeerRegistryService.ClearBannedPeers
+   */
+  clearBannedPeers: {
+    methodKind: "unary";
+    input: typeof EmptySchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.UpdateConnectionState
+   */
+  updateConnectionState: {
+    methodKind: "unary";
+    input: typeof UpdateConnectionStateRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.UpdateLastMessageTime
+   */
+  updateLastMessageTime: {
+    methodKind: "unary";
+    input: typeof UpdateLastMessageTimeRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.UpdateStorage
+   */
+  updateStorage: {
+    methodKind: "unary";
+    input: typeof UpdateStorageRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RecordSyncAttempt
+   */
+  recordSyncAttempt: {
+    methodKind: "unary";
+    input: typeof RecordSyncAttemptRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.ClearAllSyncAttempts
+   */
+  clearAllSyncAttempts: {
+    methodKind: "unary";
+    input: typeof EmptySchema;
+    output: typeof ClearAllSyncAttemptsResponseSchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RecordBlockReceived
+   */
+  recordBlockReceived: {
+    methodKind: "unary";
+    input: typeof RecordReceivedRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RecordSubtreeReceived
+   */
+  recordSubtreeReceived: {
+    methodKind: "unary";
+    input: typeof RecordReceivedRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RecordTransactionReceived
+   */
+  recordTransactionReceived: {
+    methodKind: "unary";
+    input: typeof RecordReceivedRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RecordCatchupError
+   */
+  recordCatchupError: {
+    methodKind: "unary";
+    input: typeof RecordCatchupErrorRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RecordCatchupAttempt
+   */
+  recordCatchupAttempt: {
+    methodKind: "unary";
+    input: typeof RecordCatchupAttemptRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RecordCatchupSuccess
+   */
+  recordCatchupSuccess: {
+    methodKind: "unary";
+    input: typeof RecordCatchupSuccessRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RecordCatchupFailure
+   */
+  recordCatchupFailure: {
+    methodKind: "unary";
+    input: typeof RecordCatchupFailureRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * All peers without a peer_id.
+   *
+   * @generated from rpc blockchain_api.PeerRegistryService.ResetReputation
+   */
+  resetReputation: {
+    methodKind: "unary";
+    input: typeof ResetReputationRequestSchema;
+    output: typeof ResetReputationResponseSchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.ReconsiderBadPeers
+   */
+  reconsiderBadPeers: {
+    methodKind: "unary";
+    input: typeof ReconsiderBadPeersRequestSchema;
+    output: typeof ReconsiderBadPeersResponseSchema;
+  },
+  /**
+   * @generated from rpc blockchain_api.PeerRegistryService.RecordValidatedPeerProgress
+   */
+  recordValidatedPeerProgress: {
+    methodKind: "unary";
+    input: typeof RecordValidatedPeerProgressRequestSchema;
     output: typeof EmptySchema;
   },
 }>;

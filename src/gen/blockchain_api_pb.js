@@ -13,7 +13,7 @@ import { file_model } from "./model_pb.js";
  * Describes the file blockchain_api.proto.
  */
 export const file_blockchain_api = /*@__PURE__*/
-  fileDesc("ChRibG9ja2NoYWluX2FwaS5wcm90bxIOYmxvY2tjaGFpbl9hcGkiXAoOSGVhbHRoUmVzcG9uc2USCgoCb2sYASABKAgSDwoHZGV0YWlscxgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIioKFUdldEJsb2NrSGVhZGVyUmVxdWVzdBIRCglibG9ja0hhc2gYASABKAwihwIKFkdldEJsb2NrSGVhZGVyUmVzcG9uc2USEwoLYmxvY2tIZWFkZXIYASABKAwSCgoCaWQYAiABKA0SDgoGaGVpZ2h0GAMgASgNEhAKCHR4X2NvdW50GAQgASgEEhUKDXNpemVfaW5fYnl0ZXMYBSABKAQSDQoFbWluZXIYBiABKAkSDwoHcGVlcl9pZBgHIAEoCRISCgpibG9ja190aW1lGAggASgNEhEKCXRpbWVzdGFtcBgJIAEoDRISCgpjaGFpbl93b3JrGAogASgMEhEKCW1pbmVkX3NldBgLIAEoCBIUCgxzdWJ0cmVlc19zZXQYDCABKAgSDwoHaW52YWxpZBgNIAEoCCIiChBTdWJzY3JpYmVSZXF1ZXN0Eg4KBnNvdXJjZRgBIAEoCSKNAQoMTm90aWZpY2F0aW9uEiUKBHR5cGUYASABKA4yFy5tb2RlbC5Ob3RpZmljYXRpb25UeXBlEgwKBGhhc2gYAiABKAwSEAoIYmFzZV9VUkwYAyABKAkSNgoIbWV0YWRhdGEYBCABKAsyJC5ibG9ja2NoYWluX2FwaS5Ob3RpZmljYXRpb25NZXRhZGF0YSKNAQoUTm90aWZpY2F0aW9uTWV0YWRhdGESRAoIbWV0YWRhdGEYASADKAsyMi5ibG9ja2NoYWluX2FwaS5Ob3RpZmljYXRpb25NZXRhZGF0YS5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIeCg9HZXRTdGF0ZVJlcXVlc3QSCwoDa2V5GAEgASgJIh0KDVN0YXRlUmVzcG9uc2USDAoEZGF0YRgBIAEoDCIsCg9TZXRTdGF0ZVJlcXVlc3QSCwoDa2V5GAEgASgJEgwKBGRhdGEYAiABKAwiQgoTR2V0RlNNU3RhdGVSZXNwb25zZRIrCgVzdGF0ZRgBIAEoDjIcLmJsb2NrY2hhaW5fYXBpLkZTTVN0YXRlVHlwZSpMCgxGU01TdGF0ZVR5cGUSCAoESURMRRAAEgsKB1JVTk5JTkcQARISCg5DQVRDSElOR0JMT0NLUxACEhEKDUxFR0FDWVNZTkNJTkcQAzKWBQoNQmxvY2tjaGFpbkFQSRJECgpIZWFsdGhHUlBDEhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5Gh4uYmxvY2tjaGFpbl9hcGkuSGVhbHRoUmVzcG9uc2USVAoSR2V0QmVzdEJsb2NrSGVhZGVyEhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5GiYuYmxvY2tjaGFpbl9hcGkuR2V0QmxvY2tIZWFkZXJSZXNwb25zZRJfCg5HZXRCbG9ja0hlYWRlchIlLmJsb2NrY2hhaW5fYXBpLkdldEJsb2NrSGVhZGVyUmVxdWVzdBomLmJsb2NrY2hhaW5fYXBpLkdldEJsb2NrSGVhZGVyUmVzcG9uc2USTQoJU3Vic2NyaWJlEiAuYmxvY2tjaGFpbl9hcGkuU3Vic2NyaWJlUmVxdWVzdBocLmJsb2NrY2hhaW5fYXBpLk5vdGlmaWNhdGlvbjABEkoKCEdldFN0YXRlEh8uYmxvY2tjaGFpbl9hcGkuR2V0U3RhdGVSZXF1ZXN0Gh0uYmxvY2tjaGFpbl9hcGkuU3RhdGVSZXNwb25zZRJDCghTZXRTdGF0ZRIfLmJsb2NrY2hhaW5fYXBpLlNldFN0YXRlUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJRChJHZXRGU01DdXJyZW50U3RhdGUSFi5nb29nbGUucHJvdG9idWYuRW1wdHkaIy5ibG9ja2NoYWluX2FwaS5HZXRGU01TdGF0ZVJlc3BvbnNlElUKI1dhaXRVbnRpbEZTTVRyYW5zaXRpb25Gcm9tSWRsZVN0YXRlEhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5YgZwcm90bzM", [file_google_protobuf_empty, file_google_protobuf_timestamp, file_model]);
+  fileDesc("ChRibG9ja2NoYWluX2FwaS5wcm90bxIOYmxvY2tjaGFpbl9hcGkiXAoOSGVhbHRoUmVzcG9uc2USCgoCb2sYASABKAgSDwoHZGV0YWlscxgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIioKFUdldEJsb2NrSGVhZGVyUmVxdWVzdBIRCglibG9ja0hhc2gYASABKAwi0wIKFkdldEJsb2NrSGVhZGVyUmVzcG9uc2USEwoLYmxvY2tIZWFkZXIYASABKAwSCgoCaWQYAiABKA0SDgoGaGVpZ2h0GAMgASgNEhAKCHR4X2NvdW50GAQgASgEEhUKDXNpemVfaW5fYnl0ZXMYBSABKAQSDQoFbWluZXIYBiABKAkSDwoHcGVlcl9pZBgHIAEoCRISCgpibG9ja190aW1lGAggASgNEhEKCXRpbWVzdGFtcBgJIAEoDRISCgpjaGFpbl93b3JrGAogASgMEhEKCW1pbmVkX3NldBgLIAEoCBIUCgxzdWJ0cmVlc19zZXQYDCABKAgSDwoHaW52YWxpZBgNIAEoCBIwCgxwcm9jZXNzZWRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEG1lZGlhbl90aW1lX3Bhc3QYDyABKA0iXwoYUmVwb3J0UGVlckZhaWx1cmVSZXF1ZXN0EgwKBGhhc2gYASABKAwSDwoHcGVlcl9pZBgCIAEoCRIUCgxmYWlsdXJlX3R5cGUYAyABKAkSDgoGcmVhc29uGAQgASgJIiIKEFN1YnNjcmliZVJlcXVlc3QSDgoGc291cmNlGAEgASgJIo0BCgxOb3RpZmljYXRpb24SJQoEdHlwZRgBIAEoDjIXLm1vZGVsLk5vdGlmaWNhdGlvblR5cGUSDAoEaGFzaBgCIAEoDBIQCghiYXNlX1VSTBgDIAEoCRI2CghtZXRhZGF0YRgEIAEoCzIkLmJsb2NrY2hhaW5fYXBpLk5vdGlmaWNhdGlvbk1ldGFkYXRhIo0BChROb3RpZmljYXRpb25NZXRhZGF0YRJECghtZXRhZGF0YRgBIAMoCzIyLmJsb2NrY2hhaW5fYXBpLk5vdGlmaWNhdGlvbk1ldGFkYXRhLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIh4KD0dldFN0YXRlUmVxdWVzdBILCgNrZXkYASABKAkiHQoNU3RhdGVSZXNwb25zZRIMCgRkYXRhGAEgASgMIiwKD1NldFN0YXRlUmVxdWVzdBILCgNrZXkYASABKAkSDAoEZGF0YRgCIAEoDCJCChNHZXRGU01TdGF0ZVJlc3BvbnNlEisKBXN0YXRlGAEgASgOMhwuYmxvY2tjaGFpbl9hcGkuRlNNU3RhdGVUeXBlItEMChBQZWVyUmVnaXN0cnlJbmZvEg8KB3BlZXJfaWQYASABKAkSNQoOdHJhbnNwb3J0X3R5cGUYAiABKA4yHS5ibG9ja2NoYWluX2FwaS5UcmFuc3BvcnRUeXBlEhMKC2NsaWVudF9uYW1lGAMgASgJEg4KBmhlaWdodBgEIAEoDRIUCgxkYXRhX2h1Yl91cmwYBSABKAkSFwoPbmV0d29ya19hZGRyZXNzGAYgASgJEhEKCWlzX2Jhbm5lZBgHIAEoCBIRCgliYW5fc2NvcmUYCCABKAUSDwoHc3RvcmFnZRgJIAEoCRISCgpieXRlc19zZW50GAogASgEEhYKDmJ5dGVzX3JlY2VpdmVkGAsgASgEEhwKFGludGVyYWN0aW9uX2F0dGVtcHRzGAwgASgDEh0KFWludGVyYWN0aW9uX3N1Y2Nlc3NlcxgNIAEoAxIcChRpbnRlcmFjdGlvbl9mYWlsdXJlcxgOIAEoAxIXCg9tYWxpY2lvdXNfY291bnQYDyABKAMSGAoQcmVwdXRhdGlvbl9zY29yZRgQIAEoARIcChRhdmdfcmVzcG9uc2VfdGltZV9tcxgRIAEoAxIwCgxjb25uZWN0ZWRfYXQYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWxhc3RfbWVzc2FnZV90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI8ChhsYXN0X2ludGVyYWN0aW9uX2F0dGVtcHQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjwKGGxhc3RfaW50ZXJhY3Rpb25fc3VjY2VzcxgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPAoYbGFzdF9pbnRlcmFjdGlvbl9mYWlsdXJlGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3NlZW4YFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmJsb2NrX2hhc2gYGCABKAwSFAoMaXNfY29ubmVjdGVkGBkgASgIEjMKD2xhc3RfYmxvY2tfdGltZRgaIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPYmxvY2tzX3JlY2VpdmVkGBsgASgDEhkKEXN1YnRyZWVzX3JlY2VpdmVkGBwgASgDEh0KFXRyYW5zYWN0aW9uc19yZWNlaXZlZBgdIAEoAxIWCg5jYXRjaHVwX2Jsb2NrcxgeIAEoAxI1ChFsYXN0X3N5bmNfYXR0ZW1wdBgfIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSc3luY19hdHRlbXB0X2NvdW50GCAgASgFEjkKFWxhc3RfcmVwdXRhdGlvbl9yZXNldBghIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWcmVwdXRhdGlvbl9yZXNldF9jb3VudBgiIAEoBRIaChJsYXN0X2NhdGNodXBfZXJyb3IYIyABKAkSOwoXbGFzdF9jYXRjaHVwX2Vycm9yX3RpbWUYJCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEHZhbGlkYXRlZF9oZWlnaHQYJSABKA0SHAoUdmFsaWRhdGVkX2Jsb2NrX2hhc2gYJiABKAwSHAoUdmFsaWRhdGVkX2NoYWluX3dvcmsYJyABKAwSNQoRbGFzdF92YWxpZGF0ZWRfYXQYKCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKG2Z1bGxfc3RvcmFnZV9jb250cmFkaWN0aW9ucxgpIAEoAxI+ChpmdWxsX3N0b3JhZ2VfcGVuYWx0eV91bnRpbBgqIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGAoQY2F0Y2h1cF9hdHRlbXB0cxgrIAEoAxIZChFjYXRjaHVwX3N1Y2Nlc3NlcxgsIAEoAxIYChBjYXRjaHVwX2ZhaWx1cmVzGC0gASgDEi4KBmxlZ2FjeRguIAEoCzIeLmJsb2NrY2hhaW5fYXBpLkxlZ2FjeVBlZXJJbmZvIuQBCg5MZWdhY3lQZWVySW5mbxIPCgdpbmJvdW5kGAEgASgIEhgKEHByb3RvY29sX3ZlcnNpb24YAiABKA0SFQoNc2VydmljZV9mbGFncxgDIAEoBBITCgtwaW5nX21pY3JvcxgEIAEoAxIYChB0aW1lX29mZnNldF9zZWNzGAUgASgDEhcKD3N0YXJ0aW5nX2hlaWdodBgGIAEoDRIUCgxpc19zeW5jX3BlZXIYByABKAgSMgoOdGltZV9jb25uZWN0ZWQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkUKE1JlZ2lzdGVyUGVlclJlcXVlc3QSLgoEcGVlchgBIAEoCzIgLmJsb2NrY2hhaW5fYXBpLlBlZXJSZWdpc3RyeUluZm8i1wEKGFVwZGF0ZVBlZXJNZXRyaWNzUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJEg4KBmhlaWdodBgCIAEoDRIYChBieXRlc19zZW50X2RlbHRhGAMgASgEEhwKFGJ5dGVzX3JlY2VpdmVkX2RlbHRhGAQgASgEEhYKDnJlY29yZF9zdWNjZXNzGAUgASgIEhYKDnJlY29yZF9mYWlsdXJlGAYgASgIEhgKEHJlY29yZF9tYWxpY2lvdXMYByABKAgSGAoQcmVzcG9uc2VfdGltZV9tcxgIIAEoAyIkChFSZW1vdmVQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIsIBChBMaXN0UGVlcnNSZXF1ZXN0EjcKEHRyYW5zcG9ydF9maWx0ZXIYASABKA4yHS5ibG9ja2NoYWluX2FwaS5UcmFuc3BvcnRUeXBlEhgKEGZpbHRlcl90cmFuc3BvcnQYAiABKAgSFgoObWluX3JlcHV0YXRpb24YAyABKAESEgoKbWluX2hlaWdodBgEIAEoDRIWCg5leGNsdWRlX2Jhbm5lZBgFIAEoCBIXCg9zb3J0X2J5X3N0b3JhZ2UYBiABKAgiRAoRTGlzdFBlZXJzUmVzcG9uc2USLwoFcGVlcnMYASADKAsyIC5ibG9ja2NoYWluX2FwaS5QZWVyUmVnaXN0cnlJbmZvIiEKDkdldFBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkiVAoPR2V0UGVlclJlc3BvbnNlEi4KBHBlZXIYASABKAsyIC5ibG9ja2NoYWluX2FwaS5QZWVyUmVnaXN0cnlJbmZvEhEKCW5vdF9mb3VuZBgCIAEoCCJFChJBZGRCYW5TY29yZVJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDgoGcG9pbnRzGAMgASgFIjQKE0FkZEJhblNjb3JlUmVzcG9uc2USDQoFc2NvcmUYASABKAUSDgoGYmFubmVkGAIgASgIIiYKE0lzUGVlckJhbm5lZFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCSImChRJc1BlZXJCYW5uZWRSZXNwb25zZRIOCgZiYW5uZWQYASABKAgiKwoXTGlzdEJhbm5lZFBlZXJzUmVzcG9uc2USEAoIcGVlcl9pZHMYASADKAkiQgocVXBkYXRlQ29ubmVjdGlvblN0YXRlUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJEhEKCWNvbm5lY3RlZBgCIAEoCCIvChxVcGRhdGVMYXN0TWVzc2FnZVRpbWVSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkiOAoUVXBkYXRlU3RvcmFnZVJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCRIPCgdzdG9yYWdlGAIgASgJIisKGFJlY29yZFN5bmNBdHRlbXB0UmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIi8KHENsZWFyQWxsU3luY0F0dGVtcHRzUmVzcG9uc2USDwoHY2xlYXJlZBgBIAEoBSJCChVSZWNvcmRSZWNlaXZlZFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCRIYChByZXNwb25zZV90aW1lX21zGAIgASgDIkMKGVJlY29yZENhdGNodXBFcnJvclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCRIVCg1lcnJvcl9tZXNzYWdlGAIgASgJIi4KG1JlY29yZENhdGNodXBBdHRlbXB0UmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIkgKG1JlY29yZENhdGNodXBTdWNjZXNzUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJEhgKEHJlc3BvbnNlX3RpbWVfbXMYAiABKAMiLgobUmVjb3JkQ2F0Y2h1cEZhaWx1cmVSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkiKQoWUmVzZXRSZXB1dGF0aW9uUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIigKF1Jlc2V0UmVwdXRhdGlvblJlc3BvbnNlEg0KBXJlc2V0GAEgASgFIjUKGVJlY29uc2lkZXJCYWRQZWVyc1JlcXVlc3QSGAoQY29vbGRvd25fc2Vjb25kcxgBIAEoAyIyChpSZWNvbnNpZGVyQmFkUGVlcnNSZXNwb25zZRIUCgxyZWNvbnNpZGVyZWQYASABKAUibQoiUmVjb3JkVmFsaWRhdGVkUGVlclByb2dyZXNzUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJEg4KBmhlaWdodBgCIAEoDRISCgpibG9ja19oYXNoGAMgASgMEhIKCmNoYWluX3dvcmsYBCABKAwqTAoMRlNNU3RhdGVUeXBlEggKBElETEUQABILCgdSVU5OSU5HEAESEgoOQ0FUQ0hJTkdCTE9DS1MQAhIRCg1MRUdBQ1lTWU5DSU5HEAMqLAoNVHJhbnNwb3J0VHlwZRIICgRIVFRQEAASEQoNV0lSRV9QUk9UT0NPTBABMu0FCg1CbG9ja2NoYWluQVBJEkQKCkhlYWx0aEdSUEMSFi5nb29nbGUucHJvdG9idWYuRW1wdHkaHi5ibG9ja2NoYWluX2FwaS5IZWFsdGhSZXNwb25zZRJUChJHZXRCZXN0QmxvY2tIZWFkZXISFi5nb29nbGUucHJvdG9idWYuRW1wdHkaJi5ibG9ja2NoYWluX2FwaS5HZXRCbG9ja0hlYWRlclJlc3BvbnNlEl8KDkdldEJsb2NrSGVhZGVyEiUuYmxvY2tjaGFpbl9hcGkuR2V0QmxvY2tIZWFkZXJSZXF1ZXN0GiYuYmxvY2tjaGFpbl9hcGkuR2V0QmxvY2tIZWFkZXJSZXNwb25zZRJNCglTdWJzY3JpYmUSIC5ibG9ja2NoYWluX2FwaS5TdWJzY3JpYmVSZXF1ZXN0GhwuYmxvY2tjaGFpbl9hcGkuTm90aWZpY2F0aW9uMAESSgoIR2V0U3RhdGUSHy5ibG9ja2NoYWluX2FwaS5HZXRTdGF0ZVJlcXVlc3QaHS5ibG9ja2NoYWluX2FwaS5TdGF0ZVJlc3BvbnNlEkMKCFNldFN0YXRlEh8uYmxvY2tjaGFpbl9hcGkuU2V0U3RhdGVSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5ElEKEkdldEZTTUN1cnJlbnRTdGF0ZRIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRojLmJsb2NrY2hhaW5fYXBpLkdldEZTTVN0YXRlUmVzcG9uc2USVQojV2FpdFVudGlsRlNNVHJhbnNpdGlvbkZyb21JZGxlU3RhdGUSFi5nb29nbGUucHJvdG9idWYuRW1wdHkaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSVQoRUmVwb3J0UGVlckZhaWx1cmUSKC5ibG9ja2NoYWluX2FwaS5SZXBvcnRQZWVyRmFpbHVyZVJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHky4xAKE1BlZXJSZWdpc3RyeVNlcnZpY2USSwoMUmVnaXN0ZXJQZWVyEiMuYmxvY2tjaGFpbl9hcGkuUmVnaXN0ZXJQZWVyUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJVChFVcGRhdGVQZWVyTWV0cmljcxIoLmJsb2NrY2hhaW5fYXBpLlVwZGF0ZVBlZXJNZXRyaWNzUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJHCgpSZW1vdmVQZWVyEiEuYmxvY2tjaGFpbl9hcGkuUmVtb3ZlUGVlclJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSUAoJTGlzdFBlZXJzEiAuYmxvY2tjaGFpbl9hcGkuTGlzdFBlZXJzUmVxdWVzdBohLmJsb2NrY2hhaW5fYXBpLkxpc3RQZWVyc1Jlc3BvbnNlEkoKB0dldFBlZXISHi5ibG9ja2NoYWluX2FwaS5HZXRQZWVyUmVxdWVzdBofLmJsb2NrY2hhaW5fYXBpLkdldFBlZXJSZXNwb25zZRJWCgtBZGRCYW5TY29yZRIiLmJsb2NrY2hhaW5fYXBpLkFkZEJhblNjb3JlUmVxdWVzdBojLmJsb2NrY2hhaW5fYXBpLkFkZEJhblNjb3JlUmVzcG9uc2USWQoMSXNQZWVyQmFubmVkEiMuYmxvY2tjaGFpbl9hcGkuSXNQZWVyQmFubmVkUmVxdWVzdBokLmJsb2NrY2hhaW5fYXBpLklzUGVlckJhbm5lZFJlc3BvbnNlElIKD0xpc3RCYW5uZWRQZWVycxIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRonLmJsb2NrY2hhaW5fYXBpLkxpc3RCYW5uZWRQZWVyc1Jlc3BvbnNlEkIKEENsZWFyQmFubmVkUGVlcnMSFi5nb29nbGUucHJvdG9idWYuRW1wdHkaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSXQoVVXBkYXRlQ29ubmVjdGlvblN0YXRlEiwuYmxvY2tjaGFpbl9hcGkuVXBkYXRlQ29ubmVjdGlvblN0YXRlUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJdChVVcGRhdGVMYXN0TWVzc2FnZVRpbWUSLC5ibG9ja2NoYWluX2FwaS5VcGRhdGVMYXN0TWVzc2FnZVRpbWVSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5Ek0KDVVwZGF0ZVN0b3JhZ2USJC5ibG9ja2NoYWluX2FwaS5VcGRhdGVTdG9yYWdlUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJVChFSZWNvcmRTeW5jQXR0ZW1wdBIoLmJsb2NrY2hhaW5fYXBpLlJlY29yZFN5bmNBdHRlbXB0UmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJcChRDbGVhckFsbFN5bmNBdHRlbXB0cxIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRosLmJsb2NrY2hhaW5fYXBpLkNsZWFyQWxsU3luY0F0dGVtcHRzUmVzcG9uc2USVAoTUmVjb3JkQmxvY2tSZWNlaXZlZBIlLmJsb2NrY2hhaW5fYXBpLlJlY29yZFJlY2VpdmVkUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJWChVSZWNvcmRTdWJ0cmVlUmVjZWl2ZWQSJS5ibG9ja2NoYWluX2FwaS5SZWNvcmRSZWNlaXZlZFJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSWgoZUmVjb3JkVHJhbnNhY3Rpb25SZWNlaXZlZBIlLmJsb2NrY2hhaW5fYXBpLlJlY29yZFJlY2VpdmVkUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJXChJSZWNvcmRDYXRjaHVwRXJyb3ISKS5ibG9ja2NoYWluX2FwaS5SZWNvcmRDYXRjaHVwRXJyb3JSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5ElsKFFJlY29yZENhdGNodXBBdHRlbXB0EisuYmxvY2tjaGFpbl9hcGkuUmVjb3JkQ2F0Y2h1cEF0dGVtcHRSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5ElsKFFJlY29yZENhdGNodXBTdWNjZXNzEisuYmxvY2tjaGFpbl9hcGkuUmVjb3JkQ2F0Y2h1cFN1Y2Nlc3NSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5ElsKFFJlY29yZENhdGNodXBGYWlsdXJlEisuYmxvY2tjaGFpbl9hcGkuUmVjb3JkQ2F0Y2h1cEZhaWx1cmVSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5EmIKD1Jlc2V0UmVwdXRhdGlvbhImLmJsb2NrY2hhaW5fYXBpLlJlc2V0UmVwdXRhdGlvblJlcXVlc3QaJy5ibG9ja2NoYWluX2FwaS5SZXNldFJlcHV0YXRpb25SZXNwb25zZRJrChJSZWNvbnNpZGVyQmFkUGVlcnMSKS5ibG9ja2NoYWluX2FwaS5SZWNvbnNpZGVyQmFkUGVlcnNSZXF1ZXN0GiouYmxvY2tjaGFpbl9hcGkuUmVjb25zaWRlckJhZFBlZXJzUmVzcG9uc2USaQobUmVjb3JkVmFsaWRhdGVkUGVlclByb2dyZXNzEjIuYmxvY2tjaGFpbl9hcGkuUmVjb3JkVmFsaWRhdGVkUGVlclByb2dyZXNzUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eWIGcHJvdG8z", [file_google_protobuf_empty, file_google_protobuf_timestamp, file_model]);
 
 /**
  * Describes the message blockchain_api.HealthResponse.
@@ -37,53 +37,263 @@ export const GetBlockHeaderResponseSchema = /*@__PURE__*/
   messageDesc(file_blockchain_api, 2);
 
 /**
+ * Describes the message blockchain_api.ReportPeerFailureRequest.
+ * Use `create(ReportPeerFailureRequestSchema)` to create a new message.
+ */
+export const ReportPeerFailureRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 3);
+
+/**
  * Describes the message blockchain_api.SubscribeRequest.
  * Use `create(SubscribeRequestSchema)` to create a new message.
  */
 export const SubscribeRequestSchema = /*@__PURE__*/
-  messageDesc(file_blockchain_api, 3);
+  messageDesc(file_blockchain_api, 4);
 
 /**
  * Describes the message blockchain_api.Notification.
  * Use `create(NotificationSchema)` to create a new message.
  */
 export const NotificationSchema = /*@__PURE__*/
-  messageDesc(file_blockchain_api, 4);
+  messageDesc(file_blockchain_api, 5);
 
 /**
  * Describes the message blockchain_api.NotificationMetadata.
  * Use `create(NotificationMetadataSchema)` to create a new message.
  */
 export const NotificationMetadataSchema = /*@__PURE__*/
-  messageDesc(file_blockchain_api, 5);
+  messageDesc(file_blockchain_api, 6);
 
 /**
  * Describes the message blockchain_api.GetStateRequest.
  * Use `create(GetStateRequestSchema)` to create a new message.
  */
 export const GetStateRequestSchema = /*@__PURE__*/
-  messageDesc(file_blockchain_api, 6);
+  messageDesc(file_blockchain_api, 7);
 
 /**
  * Describes the message blockchain_api.StateResponse.
  * Use `create(StateResponseSchema)` to create a new message.
  */
 export const StateResponseSchema = /*@__PURE__*/
-  messageDesc(file_blockchain_api, 7);
+  messageDesc(file_blockchain_api, 8);
 
 /**
  * Describes the message blockchain_api.SetStateRequest.
  * Use `create(SetStateRequestSchema)` to create a new message.
  */
 export const SetStateRequestSchema = /*@__PURE__*/
-  messageDesc(file_blockchain_api, 8);
+  messageDesc(file_blockchain_api, 9);
 
 /**
  * Describes the message blockchain_api.GetFSMStateResponse.
  * Use `create(GetFSMStateResponseSchema)` to create a new message.
  */
 export const GetFSMStateResponseSchema = /*@__PURE__*/
-  messageDesc(file_blockchain_api, 9);
+  messageDesc(file_blockchain_api, 10);
+
+/**
+ * Describes the message blockchain_api.PeerRegistryInfo.
+ * Use `create(PeerRegistryInfoSchema)` to create a new message.
+ */
+export const PeerRegistryInfoSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 11);
+
+/**
+ * Describes the message blockchain_api.LegacyPeerInfo.
+ * Use `create(LegacyPeerInfoSchema)` to create a new message.
+ */
+export const LegacyPeerInfoSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 12);
+
+/**
+ * Describes the message blockchain_api.RegisterPeerRequest.
+ * Use `create(RegisterPeerRequestSchema)` to create a new message.
+ */
+export const RegisterPeerRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 13);
+
+/**
+ * Describes the message blockchain_api.UpdatePeerMetricsRequest.
+ * Use `create(UpdatePeerMetricsRequestSchema)` to create a new message.
+ */
+export const UpdatePeerMetricsRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 14);
+
+/**
+ * Describes the message blockchain_api.RemovePeerRequest.
+ * Use `create(RemovePeerRequestSchema)` to create a new message.
+ */
+export const RemovePeerRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 15);
+
+/**
+ * Describes the message blockchain_api.ListPeersRequest.
+ * Use `create(ListPeersRequestSchema)` to create a new message.
+ */
+export const ListPeersRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 16);
+
+/**
+ * Describes the message blockchain_api.ListPeersResponse.
+ * Use `create(ListPeersResponseSchema)` to create a new message.
+ */
+export const ListPeersResponseSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 17);
+
+/**
+ * Describes the message blockchain_api.GetPeerRequest.
+ * Use `create(GetPeerRequestSchema)` to create a new message.
+ */
+export const GetPeerRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 18);
+
+/**
+ * Describes the message blockchain_api.GetPeerResponse.
+ * Use `create(GetPeerResponseSchema)` to create a new message.
+ */
+export const GetPeerResponseSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 19);
+
+/**
+ * Describes the message blockchain_api.AddBanScoreRequest.
+ * Use `create(AddBanScoreRequestSchema)` to create a new message.
+ */
+export const AddBanScoreRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 20);
+
+/**
+ * Describes the message blockchain_api.AddBanScoreResponse.
+ * Use `create(AddBanScoreResponseSchema)` to create a new message.
+ */
+export const AddBanScoreResponseSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 21);
+
+/**
+ * Describes the message blockchain_api.IsPeerBannedRequest.
+ * Use `create(IsPeerBannedRequestSchema)` to create a new message.
+ */
+export const IsPeerBannedRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 22);
+
+/**
+ * Describes the message blockchain_api.IsPeerBannedResponse.
+ * Use `create(IsPeerBannedResponseSchema)` to create a new message.
+ */
+export const IsPeerBannedResponseSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 23);
+
+/**
+ * Describes the message blockchain_api.ListBannedPeersResponse.
+ * Use `create(ListBannedPeersResponseSchema)` to create a new message.
+ */
+export const ListBannedPeersResponseSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 24);
+
+/**
+ * Describes the message blockchain_api.UpdateConnectionStateRequest.
+ * Use `create(UpdateConnectionStateRequestSchema)` to create a new message.
+ */
+export const UpdateConnectionStateRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 25);
+
+/**
+ * Describes the message blockchain_api.UpdateLastMessageTimeRequest.
+ * Use `create(UpdateLastMessageTimeRequestSchema)` to create a new message.
+ */
+export const UpdateLastMessageTimeRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 26);
+
+/**
+ * Describes the message blockchain_api.UpdateStorageRequest.
+ * Use `create(UpdateStorageRequestSchema)` to create a new message.
+ */
+export const UpdateStorageRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 27);
+
+/**
+ * Describes the message blockchain_api.RecordSyncAttemptRequest.
+ * Use `create(RecordSyncAttemptRequestSchema)` to create a new message.
+ */
+export const RecordSyncAttemptRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 28);
+
+/**
+ * Describes the message blockchain_api.ClearAllSyncAttemptsResponse.
+ * Use `create(ClearAllSyncAttemptsResponseSchema)` to create a new message.
+ */
+export const ClearAllSyncAttemptsResponseSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 29);
+
+/**
+ * Describes the message blockchain_api.RecordReceivedRequest.
+ * Use `create(RecordReceivedRequestSchema)` to create a new message.
+ */
+export const RecordReceivedRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 30);
+
+/**
+ * Describes the message blockchain_api.RecordCatchupErrorRequest.
+ * Use `create(RecordCatchupErrorRequestSchema)` to create a new message.
+ */
+export const RecordCatchupErrorRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 31);
+
+/**
+ * Describes the message blockchain_api.RecordCatchupAttemptRequest.
+ * Use `create(RecordCatchupAttemptRequestSchema)` to create a new message.
+ */
+export const RecordCatchupAttemptRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 32);
+
+/**
+ * Describes the message blockchain_api.RecordCatchupSuccessRequest.
+ * Use `create(RecordCatchupSuccessRequestSchema)` to create a new message.
+ */
+export const RecordCatchupSuccessRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 33);
+
+/**
+ * Describes the message blockchain_api.RecordCatchupFailureRequest.
+ * Use `create(RecordCatchupFailureRequestSchema)` to create a new message.
+ */
+export const RecordCatchupFailureRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 34);
+
+/**
+ * Describes the message blockchain_api.ResetReputationRequest.
+ * Use `create(ResetReputationRequestSchema)` to create a new message.
+ */
+export const ResetReputationRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 35);
+
+/**
+ * Describes the message blockchain_api.ResetReputationResponse.
+ * Use `create(ResetReputationResponseSchema)` to create a new message.
+ */
+export const ResetReputationResponseSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 36);
+
+/**
+ * Describes the message blockchain_api.ReconsiderBadPeersRequest.
+ * Use `create(ReconsiderBadPeersRequestSchema)` to create a new message.
+ */
+export const ReconsiderBadPeersRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 37);
+
+/**
+ * Describes the message blockchain_api.ReconsiderBadPeersResponse.
+ * Use `create(ReconsiderBadPeersResponseSchema)` to create a new message.
+ */
+export const ReconsiderBadPeersResponseSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 38);
+
+/**
+ * Describes the message blockchain_api.RecordValidatedPeerProgressRequest.
+ * Use `create(RecordValidatedPeerProgressRequestSchema)` to create a new message.
+ */
+export const RecordValidatedPeerProgressRequestSchema = /*@__PURE__*/
+  messageDesc(file_blockchain_api, 39);
 
 /**
  * Describes the enum blockchain_api.FSMStateType.
@@ -98,8 +308,29 @@ export const FSMStateType = /*@__PURE__*/
   tsEnum(FSMStateTypeSchema);
 
 /**
+ * Describes the enum blockchain_api.TransportType.
+ */
+export const TransportTypeSchema = /*@__PURE__*/
+  enumDesc(file_blockchain_api, 1);
+
+/**
+ * @generated from enum blockchain_api.TransportType
+ */
+export const TransportType = /*@__PURE__*/
+  tsEnum(TransportTypeSchema);
+
+/**
  * @generated from service blockchain_api.BlockchainAPI
  */
 export const BlockchainAPI = /*@__PURE__*/
   serviceDesc(file_blockchain_api, 0);
+
+/**
+ * Peers, their reputation and their ban scores. Services before 2026 do not have it.
+ * Calls about a peer that is not registered change nothing, except AddBanScore.
+ *
+ * @generated from service blockchain_api.PeerRegistryService
+ */
+export const PeerRegistryService = /*@__PURE__*/
+  serviceDesc(file_blockchain_api, 1);
 

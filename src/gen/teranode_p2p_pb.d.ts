@@ -62,7 +62,7 @@ export declare type Ban = Message<"teranode_p2p.Ban"> & {
   evidence: string;
 
   /**
-   * operator, automatic or imported.
+   * operator, automatic, imported or service.
    *
    * @generated from field: string source = 7;
    */
@@ -273,6 +273,13 @@ export declare type ExplainResponse = Message<"teranode_p2p.ExplainResponse"> & 
    * @generated from field: repeated string addresses_seen = 9;
    */
   addressesSeen: string[];
+
+  /**
+   * Who keeps the score as author: this node, or blockchain service.
+   *
+   * @generated from field: string score_kept_by = 10;
+   */
+  scoreKeptBy: string;
 };
 
 /**

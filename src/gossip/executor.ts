@@ -52,6 +52,11 @@ export function executor(deps: ExecutorDependencies): (effects: readonly Effect[
       'Announcements forwarded on gossip but not passed to Kafka because enough authors announced the same hash',
       ['topic'],
     ),
+    dropped: deps.metrics.counter(
+      'teranode_p2p_gossip_kafka_publish_dropped_total',
+      'Announcements from peers that were dropped from the queue to Kafka',
+      ['topic'],
+    ),
   };
   return (effects) => {
     for (const effect of effects) run(effect, deps, counters);
@@ -61,6 +66,7 @@ export function executor(deps: ExecutorDependencies): (effects: readonly Effect[
 interface Counters {
   readonly withheld: Counter;
   readonly repeated: Counter;
+  readonly dropped: Counter;
 }
 
 type Fetchable = BlockAnnouncement | SubtreeAnnouncement;
@@ -70,7 +76,7 @@ function handOn(
   kind: SeenKind,
   effect: Extract<Effect, { type: 'publish_block' | 'publish_subtree' }>,
   deps: ExecutorDependencies,
-  { repeated }: Counters,
+  { repeated, dropped }: Counters,
 ): void {
   const { hash, dataHubUrl: url, author } = effect;
   const { seenHashes } = deps;
@@ -79,7 +85,10 @@ function handOn(
     return;
   }
   const producer: Pick<Producer<Fetchable>, 'publish'> = kind === 'block' ? deps.blockProducer : deps.subtreeProducer;
-  producer.publish({ hash, url, peerId: author }, () => seenHashes.giveBack(kind, hash, author));
+  producer.publish({ hash, url, peerId: author }, () => {
+    dropped.add(1, { topic: kind });
+    seenHashes.giveBack(kind, hash, author);
+  });
 }
 
 function run(effect: Effect, deps: ExecutorDependencies, counters: Counters): void {

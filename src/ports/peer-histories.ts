@@ -2,6 +2,9 @@
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 
+/** Who keeps the histories and scores of peers. */
+export type HistoryKeeper = 'this node' | 'blockchain service';
+
 export interface PeerHistories {
   /** Resolves when reads answer. */
   start(signal: AbortSignal): Promise<void>;
@@ -11,9 +14,15 @@ export interface PeerHistories {
   historyOf(peerId: PeerId): PeerHistory | undefined;
   /** Every peer with a history; bounded. */
   histories(): readonly PeerHistory[];
-  /** Resolves when it is recorded. Throws RPC_FAILED when a service keeps the histories and does not answer. */
+  /**
+   * Resolves when it is recorded; within a second when a service keeps the histories and does not answer: then it is
+   * recorded once the service answers again. Throws RPC_FAILED when the service refuses it.
+   */
   record(peerId: PeerId, event: PeerEvent): Promise<void>;
-  /** Forgets interactions and reputation of one peer, or of all. Resolves with the number of peers that were reset. */
+  /**
+   * Forgets interactions and reputation of one peer, or of all. Resolves with the number of peers that were reset. This
+   * and the next two throw RPC_FAILED when a service keeps the histories and does not answer.
+   */
   reset(peerId: PeerId | undefined): Promise<number>;
   /**
    * Gives peers whose reputation is below 20 and that had no failure for the cool-down another chance (reputation 30).
@@ -23,5 +32,5 @@ export interface PeerHistories {
   /** Forgets when syncs were tried. Resolves with the number of peers. */
   clearSyncAttempts(): Promise<number>;
   /** Who keeps the histories: this process, or the blockchain service. */
-  keptBy(): 'this node' | 'blockchain service';
+  keptBy(): HistoryKeeper;
 }

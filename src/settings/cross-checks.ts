@@ -1,5 +1,6 @@
 // Rules over several settings. Each runs when its own inputs are valid, so that all problems are reported at once.
 import { isLoopback, parseIp } from '../lib/ip.ts';
+import { shownName } from '../wire/shown-name.ts';
 import { isPlaceholderKey, MIN_ADMIN_KEY_CHARS } from './admin-key.ts';
 import type { SettingKey, Settings } from './schema.ts';
 import { speaks } from './wire.ts';
@@ -43,6 +44,20 @@ const OF_WIRE: readonly SettingKey[] = ['p2p_wire', 'p2p_bootstrap_peers', 'p2p_
 
 const CROSS_CHECKS: readonly CrossCheck[] = [
   {
+    inputs: ['p2p_wire', 'p2p_dht_use_private'],
+    isBroken: (settings) => settings.p2p_wire === 'both' && !settings.p2p_dht_use_private,
+    key: 'p2p_dht_use_private',
+    expected:
+      'true when p2p_wire is both: the pre-shared key keeps the two networks apart. Without one, set p2p_wire to message-bus or go-p2p',
+  },
+  {
+    inputs: ['p2p_wire', 'p2p_port', 'p2p_go_p2p_port'],
+    isBroken: ({ p2p_wire: wire, p2p_port: port, p2p_go_p2p_port: goPort }) =>
+      wire === 'both' && port === goPort && port !== 0,
+    key: 'p2p_go_p2p_port',
+    expected: 'port other than p2p_port, or 0 for a free port, when p2p_wire is both',
+  },
+  {
     inputs: [...OF_WIRE, 'p2p_shared_key', 'p2p_dht_use_private'],
     isBroken: (settings) =>
       speaks(settings, 'go-p2p') && settings.p2p_dht_use_private && settings.p2p_shared_key === undefined,
@@ -55,6 +70,12 @@ const CROSS_CHECKS: readonly CrossCheck[] = [
     key,
     expected: 'topic name of letters, digits, _ . and - (required on go-p2p)',
   })),
+  {
+    inputs: [...OF_WIRE, 'clientName'],
+    isBroken: (settings) => speaks(settings, 'message-bus') && shownName(settings.clientName).trim() === '',
+    key: 'clientName',
+    expected: 'name with at least one printable ASCII character other than <>&"\'` and space; required on message-bus',
+  },
   {
     inputs: ['p2p_conn_low_water', 'p2p_conn_high_water'],
     isBroken: ({ p2p_conn_low_water: low, p2p_conn_high_water: high }) =>

@@ -9,7 +9,7 @@ import {
   integer,
   interval,
   lifetime,
-  listOf,
+  noneOrListOf,
   oneOf,
   port,
   waiting,
@@ -20,36 +20,36 @@ const OURS = { isOurs: true } as const;
 export const BUS_SETTINGS = {
   p2p_wire: optional(
     oneOf('go-p2p', 'message-bus', 'both'),
-    'Wire to speak: go-p2p (Teranode up to September 2025), message-bus (since October 2025), or both. Unset: message-bus when p2p_bootstrap_peers or p2p_dht_mode is set, else go-p2p.',
+    'Wire to speak: go-p2p (Teranode up to September 2025), message-bus (since October 2025), or both. both requires p2p_dht_use_private and p2p_shared_key. Unset: message-bus when p2p_bootstrap_peers or p2p_dht_mode is set, else go-p2p.',
     OURS,
   ),
   p2p_go_p2p_port: setting(
     port,
     9907,
-    'TCP port of the go-p2p node when p2p_wire is both; p2p_port is then the one of message-bus. 0 picks a free port.',
+    'TCP port of the go-p2p node when p2p_wire is both; p2p_port is then that of message-bus and must differ. 0 picks a free port.',
     OURS,
   ),
   p2p_bootstrap_peers: optional(
-    listOf(bootstrapPeer),
-    'Peers of message-bus to connect to first: multiaddrs with a peer ID, or /dnsaddr/host. Unset: without p2p_static_peers, the published name of mainnet, testnet, stn or teratestnet.',
+    noneOrListOf(bootstrapPeer),
+    'message-bus: peers to connect to first: multiaddrs with a peer ID, or /dnsaddr/host. Unset: the published name of mainnet, testnet, stn or teratestnet, unless p2p_static_peers is set. none: no bootstrap peers.',
   ),
   p2p_dht_mode: optional(
     oneOf('server', 'client', 'off'),
-    'Part that the message-bus node takes in the public DHT. Unset: off, where peers are found by asking other peers.',
+    'Role of the message-bus node in the public DHT. Unset: off; peers are then discovered through other peers.',
   ),
   p2p_enable_nat: setting(
     boolean,
     false,
-    'message-bus: maps p2p_port on the router (UPnP), tests reachability (AutoNAT) and tries hole punching.',
+    'message-bus: maps p2p_port on the router (UPnP), tests reachability (AutoNAT) and attempts hole punching.',
   ),
   p2p_allow_private_ips: optional(
     boolean,
-    'message-bus: allows connections to and from private, loopback and link-local addresses, and DataHub URLs there. Unset: true on regtest and where p2p_listen_addresses are private.',
+    'message-bus: allows connections to and from private, loopback and link-local addresses, and DataHub URLs there. Unset: true on regtest and when all p2p_listen_addresses are loopback addresses.',
   ),
   p2p_allow_pruned_node_fallback: setting(
     boolean,
     true,
-    'message-bus: syncs from a pruned node when no node with all blocks is ahead.',
+    'message-bus: syncs from a pruned node when no full node is ahead.',
   ),
   p2p_sync_coordinator_periodic_evaluation_interval: setting(
     interval,
@@ -64,17 +64,17 @@ export const BUS_SETTINGS = {
   p2p_max_unvalidated_advertised_height_lead: setting(
     integer(0, 4_294_967_295),
     10_000,
-    'message-bus: a best height in a node status counts up to this much above our own.',
+    'message-bus: maximum number of blocks by which an advertised best height may exceed ours; higher claims are capped.',
   ),
   p2p_max_unproven_sync_probes_per_backoff_window: setting(
     integer(0, 1000),
     3,
-    'message-bus: number of sync attempts with peers that only claim to be ahead, per back-off window.',
+    'message-bus: maximum number of sync attempts per back-off window with peers whose claimed height is unproven.',
   ),
   p2p_full_storage_penalty_duration: setting(
     age,
     3_600_000,
-    'message-bus: how long a peer that delivered an incomplete block does not count as one with all blocks.',
+    'message-bus: how long a peer that delivered an incomplete block is not treated as a full node.',
   ),
   p2p_full_delivery_freshness_window: setting(
     age,
@@ -84,7 +84,7 @@ export const BUS_SETTINGS = {
   p2p_seen_hash_max_publishers: setting(
     integer(1, 1000),
     3,
-    'Number of authors whose announcement of the same hash is passed to Kafka, within 15 s.',
+    'Maximum number of authors per hash whose announcements are passed to Kafka within 15 s.',
   ),
   p2p_seen_hash_max_size: setting(
     integer(1, 10_000_000),
@@ -121,6 +121,6 @@ export const BUS_SETTINGS = {
   global_blockHeightRetention: setting(
     integer(0, 4_294_967_295),
     288,
-    'Number of blocks that the block persister may be behind while this node announces full storage.',
+    'Maximum number of blocks that the block persister may lag behind while this node announces full storage.',
   ),
 };

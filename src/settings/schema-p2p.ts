@@ -60,7 +60,7 @@ export const P2P_SETTINGS = {
   p2p_advertise_addresses: setting(
     listOf(advertised),
     [],
-    'Addresses announced to peers. The port defaults to p2p_port.',
+    'Addresses announced to peers. The port defaults to p2p_port. When p2p_wire is both, the go-p2p node announces p2p_go_p2p_port in place of p2p_port.',
   ),
   p2p_block_topic: required(topic, 'Topic for block announcements.'),
   p2p_subtree_topic: required(topic, 'Topic for subtree announcements.'),

@@ -25,7 +25,7 @@ export const MAX_WS_CLIENTS = 100_000;
 export const SERVICE_SETTINGS = {
   network: required(
     oneOf('mainnet', 'testnet', 'stn', 'regtest', 'teratestnet', 'tstn'),
-    'Bitcoin network; determines the topic prefix and the proof-of-work limit. Unset: the last part of chainCfgParams_topicPrefix, if that is one of these.',
+    'Bitcoin network; determines the topic prefix and the proof-of-work limit. Unset: the last part of chainCfgParams_topicPrefix, if that is a known network.',
     {
       inference: {
         key: 'chainCfgParams_topicPrefix',
@@ -36,9 +36,13 @@ export const SERVICE_SETTINGS = {
   ),
   chainCfgParams_topicPrefix: optional(
     matching('prefix of letters, digits, _ . / and -', /^[A-Za-z0-9._/-]{1,200}$/),
-    'Topic prefix that replaces the one of the network (ChainCfgParams.TopicPrefix).',
+    'Overrides the topic prefix of the network (ChainCfgParams.TopicPrefix).',
   ),
-  clientName: setting(text, 'teranode', 'Name of this node. Its Kafka consumer group is p2p.<clientName>.'),
+  clientName: setting(
+    text,
+    'teranode',
+    'Name of this node; not empty on message-bus. Its Kafka consumer group is p2p.<clientName>.',
+  ),
   dataFolder: setting(
     text,
     './data',
@@ -185,7 +189,7 @@ export const SERVICE_SETTINGS = {
   p2p_websocket_trusted_source_cidrs: setting(
     listOf(oneOfOr(cidr, 'none')),
     [],
-    'Addresses of WebSocket clients for which there is no limit per address. none: no such addresses.',
+    'Addresses of WebSocket clients that are exempt from the limit per address. none: no exemptions.',
   ),
   p2p_ws_buffer_frames: setting(
     integer(16, 1_000_000),
@@ -198,7 +202,7 @@ export const SERVICE_SETTINGS = {
   }),
   health_check_httpListenAddress: optional(
     listenAddress,
-    'Additional address to serve /health/readiness and /health/liveness on.',
+    'Additional address to serve /health, /health/readiness and /health/liveness on.',
   ),
   securityLevelHTTP: setting(integer(0, 1), 0, '0: HTTP. 1: HTTPS.'),
   server_certFile: optional(

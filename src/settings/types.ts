@@ -99,6 +99,16 @@ export function listOrNone<T extends string>(item: SettingType<T>): SettingType<
   return { ...listOf(item), keepsEmpty: true };
 }
 
+/** A list, or the word `none` for an empty one. */
+export function noneOrListOf<T extends string>(item: SettingType<T>): SettingType<readonly T[]> {
+  const list = listOf(item);
+  return {
+    expects: `none or ${list.expects}`,
+    parse: (value) => (value === 'none' ? [] : list.parse(value)),
+    format: (value) => (value.length === 0 ? 'none' : list.format(value)),
+  };
+}
+
 /** Items separated by `|`. */
 export function listOf<T extends string>(item: SettingType<T>): SettingType<readonly T[]> {
   return {

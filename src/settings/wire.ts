@@ -1,7 +1,7 @@
 // Which wires this server speaks. `p2p_wire` decides; where it is unset, settings that only nodes since October 2025
 // have mean message-bus.
+import { isLoopback, parseIp } from '../lib/ip.ts';
 import type { WireName } from '../wire/format.ts';
-import { isPublicAddress } from '../wire/public-address.ts';
 import type { Settings } from './schema.ts';
 
 export interface WireChoice {
@@ -44,10 +44,10 @@ export function bootstrapPeers(settings: Settings): readonly string[] {
   return hasPreset ? [`/dnsaddr/${settings.network}.bootstrap.teranode.bsvb.tech`] : [];
 }
 
-/** `p2p_allow_private_ips`; unset: on regtest, and where the node listens on private addresses only. */
+/** `p2p_allow_private_ips`; unset: on regtest, and where the node listens on loopback addresses only. */
 export function allowsPrivateIps(settings: Settings): boolean {
   const { p2p_allow_private_ips: set, network, p2p_listen_addresses: listen } = settings;
-  return set ?? (network === 'regtest' || listen.every(isPrivate));
+  return set ?? (network === 'regtest' || (listen.length > 0 && listen.every(isLoopbackIp)));
 }
 
 /** Whether DataHubs of peers, and our own, may have private addresses on a wire. */
@@ -55,8 +55,6 @@ export function allowsPrivateDataHubs(settings: Settings, wire: WireName | undef
   return settings.p2p_allow_private_datahubs || (wire === 'message-bus' && allowsPrivateIps(settings));
 }
 
-const ALL_INTERFACES: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]']);
-
-function isPrivate(address: string): boolean {
-  return !ALL_INTERFACES.has(address) && !isPublicAddress(address.replace(/^\[(.*)\]$/, '$1'));
+function isLoopbackIp(address: string): boolean {
+  return isLoopback(parseIp(address.replace(/^\[(.*)\]$/, '$1')));
 }

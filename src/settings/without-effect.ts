@@ -1,5 +1,5 @@
-// Keys of settings files and of the environment that change nothing: those of Teranode's P2P service that have no part
-// here, those of a wire that is not in force, and unknown ones.
+// Keys of settings files and of the environment that change nothing: settings of Teranode's P2P service that this
+// server does not support, settings of a wire that is not in force, and unknown keys.
 import { editDistance } from '../lib/edit-distance.ts';
 import type { WireName } from '../wire/format.ts';
 import type { ConfReader } from './conf-reader.ts';
@@ -10,6 +10,8 @@ export interface KeyWithoutEffect {
   readonly key: string;
   /** For people. */
   readonly reason: string;
+  /** Present when the operator relies on a restriction that is not enforced. */
+  readonly isUnsafe?: true;
 }
 
 export interface UnknownKey {
@@ -32,28 +34,31 @@ const MAX_DISTANCE = 3;
 /** Longer than any known name. */
 const MAX_NAME_CHARS = 80;
 
-const DATAHUB_CHECKS = 'DataHubs of peers are always checked, with times of this server';
+const DATAHUB_CHECKS = 'DataHub checks cannot be disabled; their intervals are fixed';
 
-/** Keys of Teranode's P2P service that have no part here, whatever the wire. */
-const NO_PART: Readonly<Record<string, string>> = {
+/** A restriction that operators must not rely on. */
+const NOT_ENFORCED = 'p2p_allowed_publisher_ids';
+
+/** Settings of Teranode's P2P service that this server does not support, whatever the wire. */
+const UNSUPPORTED: Readonly<Record<string, string>> = {
   p2p_peer_id: 'the peer ID follows from p2p_private_key',
   p2p_enable_conn_gater: 'bans are always enforced on connections',
-  p2p_enable_mdns: 'peers on the local network are not searched: list them in p2p_static_peers',
-  p2p_dht_cleanup_interval: 'expired records are removed from the DHT without a setting',
+  p2p_enable_mdns: 'mDNS discovery is not supported: list local peers in p2p_static_peers',
+  p2p_dht_cleanup_interval: 'the interval at which expired records are removed from the DHT is fixed',
   p2p_enable_peer_scoring: 'misbehaving peers are banned (p2p_ban_threshold); gossipsub scores are not configurable',
-  p2p_enable_peer_exchange: 'pruned peers are not sent the addresses of others',
-  p2p_peer_score_ip_colocation_threshold: 'peers that share an address lose no gossipsub score for it',
-  p2p_gossip_handler_concurrency: 'messages are handled in the order of their arrival',
-  p2p_allowed_publisher_ids: 'messages of every author are accepted: ban those of single authors',
+  p2p_enable_peer_exchange: 'peer exchange on PRUNE is not supported',
+  p2p_peer_score_ip_colocation_threshold: 'gossipsub scores do not depend on IP colocation',
+  p2p_gossip_handler_concurrency: 'messages are handled one after another, in order of arrival',
+  [NOT_ENFORCED]: 'messages from every author are accepted; ban single authors instead',
   p2p_health_check_enabled: DATAHUB_CHECKS,
   p2p_health_check_interval: DATAHUB_CHECKS,
   p2p_health_http_timeout: DATAHUB_CHECKS,
   p2p_health_remove_after_failures: DATAHUB_CHECKS,
-  p2p_sync_stuck_retry_threshold: 'a sync peer without progress is replaced after a time',
-  p2p_relay_peers: 'bootstrap peers and peers that offer it serve as circuit relays',
+  p2p_sync_stuck_retry_threshold: 'a sync peer that makes no progress is replaced after a timeout',
+  p2p_relay_peers: 'any connected peer that offers a circuit relay is used',
 };
 
-/** Keys that begin as those of the P2P service do and belong to another one. */
+/** Keys with the prefix of the P2P service that belong to another service. */
 const OF_OTHER_SERVICES: ReadonlySet<string> = new Set(['p2p_port_coinbase']);
 
 const ONLY_ON: { readonly [W in WireName]: ReadonlySet<SettingKey> } = {
@@ -88,6 +93,12 @@ const ONLY_ON: { readonly [W in WireName]: ReadonlySet<SettingKey> } = {
   ]),
 };
 
+/** Settings of sync peer selection by claimed height; with message-bus in force the selection is by validated work. */
+const ONLY_WITHOUT_MESSAGE_BUS: ReadonlySet<SettingKey> = new Set([
+  'p2p_min_peers_for_sync',
+  'p2p_max_wait_for_min_peers',
+]);
+
 /** Every accepted spelling and the key of its setting. */
 const KNOWN: ReadonlyMap<string, SettingKey> = new Map(
   ROWS.flatMap(([key, row]) => [key, ...row.also].map((spelling) => [spelling, key] as const)),
@@ -98,8 +109,8 @@ export function settingNotices(reader: ConfReader, settings: Settings): SettingN
   const unknown: UnknownKey[] = [];
   for (const key of reader.keysWith(PREFIX)) {
     const known = KNOWN.get(key);
-    const reason = NO_PART[key] ?? (known && reasonOfWire(known, settings));
-    if (reason !== undefined) withoutEffect.push({ key, reason });
+    const reason = UNSUPPORTED[key] ?? (known && reasonOfWire(known, settings));
+    if (reason !== undefined) withoutEffect.push({ key, reason, ...(key === NOT_ENFORCED ? { isUnsafe: true } : {}) });
     else if (known === undefined && !OF_OTHER_SERVICES.has(key) && unknown.length < MAX_UNKNOWN)
       unknown.push({ key: key.slice(0, MAX_NAME_CHARS), nearest: nearestKey(key) });
   }
@@ -107,11 +118,14 @@ export function settingNotices(reader: ConfReader, settings: Settings): SettingN
 }
 
 function reasonOfWire(key: SettingKey, settings: Settings): string | undefined {
-  if (key === 'p2p_go_p2p_port') return settings.p2p_wire === 'both' ? undefined : 'for p2p_wire = both only';
+  if (key === 'p2p_go_p2p_port') return settings.p2p_wire === 'both' ? undefined : 'used only when p2p_wire is both';
+  if (ONLY_WITHOUT_MESSAGE_BUS.has(key) && speaks(settings, 'message-bus'))
+    return 'on message-bus a sync does not wait for a number of peers';
   const wire = (['go-p2p', 'message-bus'] as const).find((each) => ONLY_ON[each].has(key));
-  return wire === undefined || speaks(settings, wire)
-    ? undefined
-    : `for ${wire} only, which is not in force (p2p_wire)`;
+  if (wire !== undefined && !speaks(settings, wire)) return `used only on ${wire}, which is not in force (p2p_wire)`;
+  const isUnusedKey =
+    key === 'p2p_shared_key' && settings.p2p_shared_key !== undefined && !settings.p2p_dht_use_private;
+  return isUnusedKey ? 'used only when p2p_dht_use_private is true' : undefined;
 }
 
 function nearestKey(key: string): string | undefined {

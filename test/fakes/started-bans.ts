@@ -1,6 +1,7 @@
 // A ban service on a store in memory, attached to a fake node.
 import { BanService, type BanServiceOptions } from '../../src/bans/service.ts';
 import type { BanEntry } from '../../src/domain/ban.ts';
+import type { ScoreAuthority } from '../../src/ports/score-authority.ts';
 import { DAY_MS } from './ban-parts.ts';
 import { FakeEnforcedNode } from './enforced-node.ts';
 import { FlakyBanStore } from './flaky-ban-store.ts';
@@ -10,8 +11,9 @@ export async function startedBans(
   options: Partial<BanServiceOptions> = {},
   store = new FlakyBanStore(),
   clock = new FakeClock(),
+  authority?: ScoreAuthority,
 ) {
-  const deps = { store, clock, log: recordingLogger(), metrics: new RecordedMetrics() };
+  const deps = { store, clock, authority, log: recordingLogger(), metrics: new RecordedMetrics() };
   const bans = new BanService(deps, {
     defaultDurationMs: DAY_MS,
     maxEntries: 1000,

@@ -48,8 +48,10 @@ describe('HTTP', () => {
     expect((await fetch(`http://${address}/nothing`)).status).toBe(404);
   });
 
-  test('serves only the two health checks on health_check_httpListenAddress', async () => {
+  test('serves only the health checks on health_check_httpListenAddress', async () => {
     const address = await serve({ routes: 'probes' });
+    const ok = await fetch(`http://${address}/health`);
+    expect([ok.status, await ok.text()]).toEqual([200, 'OK']);
     expect((await fetch(`http://${address}/health/readiness`)).status).toBe(200);
     expect((await fetch(`http://${address}/health/liveness`)).status).toBe(200);
     expect((await fetch(`http://${address}/metrics`)).status).toBe(404);

@@ -136,6 +136,7 @@ describe('a client that never reads', () => {
     await waitFor(() => served.metrics.count('teranode_p2p_ws_closed_total', { reason: 'too_slow' }) === 1, {
       what: 'its end',
     });
+    expect(served.metrics.count('teranode_p2p_websocket_clients_evicted_total')).toBe(1);
     expect(served.metrics.gaugeValue('teranode_p2p_ws_clients')).toBe(0);
   });
 

@@ -13,8 +13,16 @@ export interface BegunServer {
   stop(): Promise<number | null>;
 }
 
+export interface BeginOptions {
+  /** Folder of settings files, instead of the checkout's. */
+  readonly folder?: string;
+  /** In a network namespace of its own, where nothing but its own loopback is reached. */
+  readonly isolated?: boolean;
+}
+
 /** `npm start`, not awaited. */
-export function begin(settings: Readonly<Record<string, string>>): BegunServer {
+export function begin(settings: Readonly<Record<string, string>>, options: BeginOptions = {}): BegunServer {
+  const { folder, isolated = false } = options;
   const env = {
     PATH: process.env.PATH ?? '',
     HOME: process.env.HOME ?? '',
@@ -26,7 +34,11 @@ export function begin(settings: Readonly<Record<string, string>>): BegunServer {
     ...COMPILE_CACHE,
     ...settings,
   };
-  const child = spawn('npm', ['start', '--', '--json-logs'], { cwd: REPO, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const npm = ['npm', 'start', '--', '--json-logs', ...(folder === undefined ? [] : ['--settings', folder])];
+  const [command = '', ...args] = isolated
+    ? ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', ...npm]
+    : npm;
+  const child = spawn(command, args, { cwd: REPO, env, stdio: ['ignore', 'pipe', 'inherit'] });
   endWithTests(child);
   const output = collectLines(child.stdout);
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));

@@ -177,6 +177,11 @@ export class GoScored extends BusPeer {
     });
   }
 
+  /** Sends signed messages of others (protobuf in hex) to one neighbor, as if they had just arrived here. */
+  forward(message: { peerId: string; messages: readonly string[] }): Promise<unknown> {
+    return this.program.send('forward', message);
+  }
+
   /**
    * Asks one peer for addresses. Default protocol 1.0.0. `text` is the wanted peer's id or anything; `silent` writes
    * nothing; `readOnce` reads as the bus does, once. Rejects when no stream can be opened.

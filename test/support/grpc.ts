@@ -68,6 +68,7 @@ export const KNOWN_PEER: PeerView = {
 export const EXPLANATION: Explanation = {
   subject: PEER,
   scores: [{ role: 'author', score: 30 }],
+  scoreKeptBy: 'blockchain service',
   shadowScores: [{ role: 'relay', score: 5 }],
   threshold: 100,
   offences: [

@@ -7,6 +7,7 @@ import type { BlockHeaderRecord, FsmState } from '../../src/ports/blockchain-cli
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { collectLines } from './json-lines.ts';
 import { freePort } from './kafka-broker.ts';
+import type { RegistryCall } from './reference-peer-registry.ts';
 import type { RawNotification, ReferenceServiceOptions } from './reference-services.ts';
 import { COMPILE_CACHE, REPO } from './repo.ts';
 import { waitFor } from './wait.ts';
@@ -80,6 +81,11 @@ export class ReferenceServiceProcess {
     );
     this.bound = String(ready.address);
     this.options = { ...this.options, port: Number(this.bound.slice(this.bound.lastIndexOf(':') + 1)) };
+  }
+
+  /** From its next start on, whether the blockchain service has a peer registry. */
+  setPeerRegistry(hasPeerRegistry: boolean): void {
+    this.options = { ...this.options, hasPeerRegistry };
   }
 
   /** As a crash. */
@@ -195,6 +201,22 @@ export class ReferenceServiceProcess {
   /** Calls of a method, or all, since its start; streams open now. */
   async counts(method?: string): Promise<{ calls: number; subscriptions: number }> {
     return (await this.tell('counts', { method })) as { calls: number; subscriptions: number };
+  }
+
+  /** Calls of the peer registry since its start, requests as JSON. */
+  async registryCalls(method?: string): Promise<readonly RegistryCall[]> {
+    const calls = (await this.tell('registryCalls')) as readonly RegistryCall[];
+    return calls.filter((each) => method === undefined || each.method === method);
+  }
+
+  /** Calls the peer registry as another service does; fields and answer are JSON. */
+  async askRegistry(method: string, fields: object = {}): Promise<Record<string, unknown>> {
+    return (await this.tell('askRegistry', { method, fields })) as Record<string, unknown>;
+  }
+
+  /** Moves the clock of the peer registry. */
+  async advanceRegistry(ms: number): Promise<void> {
+    await this.tell('advanceRegistry', { ms });
   }
 
   private async tell(command: string, args: object = {}): Promise<unknown> {

@@ -8,6 +8,7 @@ import {
   type DescMessage,
   type DescMethod,
   type DescService,
+  type JsonValue,
   type MessageInitShape,
   toBinary,
 } from '@bufbuild/protobuf';
@@ -31,6 +32,7 @@ import {
   type GetBlockHeaderRequest,
   type GetStateRequest,
   type NotificationSchema,
+  PeerRegistryService,
   type SetStateRequest,
 } from '../../src/gen/blockchain_api_pb.js';
 import { BlockValidationAPI } from '../../src/gen/blockvalidation_api_pb.js';
@@ -40,6 +42,7 @@ import { hashFromBytes, hashToBytes } from '../../src/wire/hash.ts';
 import { parseHeader } from '../../src/wire/header.ts';
 import { ReferenceChain, type ReferenceChainOptions } from './reference-chain.ts';
 import { ReferenceFaults } from './reference-faults.ts';
+import { ReferencePeerRegistry } from './reference-peer-registry.ts';
 
 export interface ReferenceServiceOptions extends ReferenceChainOptions {
   /** On loopback; 0 takes a free one. */
@@ -48,6 +51,8 @@ export interface ReferenceServiceOptions extends ReferenceChainOptions {
   readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile?: string } | undefined;
   /** Calls without it in `x-api-key` are refused. */
   readonly apiKey?: string | undefined;
+  /** Whether the blockchain service keeps peers and scores, as those of 2026 do. Default false. */
+  readonly hasPeerRegistry?: boolean | undefined;
 }
 
 /** A notification as the control channel writes it: hash as bytes in hex, so that it may be wrong. */
@@ -75,6 +80,7 @@ class ReferenceServices {
   private readonly subscriptions = new Set<ServerWritableStream<unknown, object>>();
   private readonly idle = new Set<() => void>();
   private opened: ReferenceChain | undefined;
+  private registry: ReferencePeerRegistry | undefined;
   private isMute = false;
   /** Whether headers say that the subtrees of their blocks are stored. */
   private hasSubtrees = true;
@@ -99,6 +105,10 @@ class ReferenceServices {
       fsmState: (state) => this.fsmChanged(state),
     });
     this.serve(BlockchainAPI, this.blockchain());
+    if (this.options.hasPeerRegistry === true) {
+      this.registry = new ReferencePeerRegistry(`${this.options.dataFile}.peers.json`);
+      this.serve(PeerRegistryService, this.registry.handlers());
+    }
     this.serve(BlockValidationAPI, { HealthGRPC: () => this.healthOf('blockvalidation') });
     this.serve(BlockAssemblyAPI, {
       HealthGRPC: () => this.healthOf('blockassembly'),
@@ -156,6 +166,9 @@ class ReferenceServices {
       const { txCount, queueCount, ...rest } = state as Record<string, unknown>;
       this.assembly = { ...rest, txCount: BigInt(String(txCount)), queueCount: BigInt(String(queueCount)) };
     },
+    registryCalls: () => this.registry?.calls ?? [],
+    askRegistry: ({ method, fields }) => this.registry?.ask(String(method), fields as JsonValue),
+    advanceRegistry: ({ ms }) => this.registry?.advance(Number(ms)),
     setSubtrees: ({ are }) => {
       this.hasSubtrees = are === true;
     },

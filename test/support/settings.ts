@@ -14,9 +14,11 @@ p2p_subtree_topic = subtree
 p2p_handshake_topic = handshake
 p2p_mining_on_topic = miningon
 p2p_rejected_tx_topic = rejected_tx
-p2p_shared_key = ${'ab'.repeat(32)}
 asset_httpAddress = http://localhost:8090/api/v1
 `;
+
+/** A private network of go-p2p. */
+export const PRIVATE_NETWORK = { p2p_shared_key: 'ab'.repeat(32), p2p_dht_use_private: 'true' } as const;
 
 /** Loads a text as settings.conf of a folder of its own. */
 export function loadText(

@@ -366,6 +366,7 @@ describe.concurrent('a server whose parts are away', () => {
       'blockchain',
       'fsm',
       'block_validation',
+      'peer_registry',
     ]);
 
     for (const state of ['CATCHINGBLOCKS', 'LEGACYSYNCING', 'RUNNING'] as const) {

@@ -122,7 +122,7 @@ export function banEntry(ban: Ban): BanEntry {
     createdAtMs: Number(ban.createdAt) * 1000,
     reason: ban.reason,
     evidence: ban.evidence,
-    source: oneOf<BanEntry['source']>(['operator', 'automatic', 'imported'], ban.source),
+    source: oneOf<BanEntry['source']>(['operator', 'automatic', 'imported', 'service'], ban.source),
     causedBy: parsePeerId(ban.because),
   };
 }
@@ -132,6 +132,7 @@ export function explanationMessage(explanation: Explanation): MessageInitShape<t
   return {
     subject,
     scores: explanation.scores.map(scoreMessage),
+    scoreKeptBy: explanation.scoreKeptBy,
     shadowScores: explanation.shadowScores.map(scoreMessage),
     threshold: int32(explanation.threshold),
     offences: offences.map(({ isShadow, atMs, points, hash, ...rest }) => ({
@@ -152,6 +153,7 @@ export function explanation(message: ExplainResponse): Explanation {
   return {
     subject: message.subject,
     scores: message.scores.map(roleScore),
+    scoreKeptBy: message.scoreKeptBy === 'blockchain service' ? 'blockchain service' : 'this node',
     shadowScores: message.shadowScores.map(roleScore),
     threshold: message.threshold,
     offences: message.offences.map(offence),

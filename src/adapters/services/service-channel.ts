@@ -34,6 +34,8 @@ export interface ServiceOptions {
   /** Sent as `x-api-key` with each call. */
   readonly apiKey?: string | undefined;
   readonly times?: Partial<ServiceTimes> | undefined;
+  /** Larger answers fail with RESOURCE_EXHAUSTED. */
+  readonly maxAnswerBytes?: number | undefined;
 }
 
 /** All in ms. */
@@ -87,8 +89,8 @@ export class ServiceChannel {
     this.deps = deps;
     this.options = options;
     this.times = { ...SERVICE_TIMES, ...options.times };
-    const { address, tls, apiKey } = options;
-    this.connection = new ServiceConnection(deps, { address, tls, apiKey, ...this.times });
+    const { address, tls, apiKey, maxAnswerBytes } = options;
+    this.connection = new ServiceConnection(deps, { address, tls, apiKey, maxAnswerBytes, ...this.times });
     this.calls = deps.metrics.counter(
       'teranode_p2p_rpc_calls_total',
       'Calls to the node’s own services, retries included',
@@ -106,6 +108,11 @@ export class ServiceChannel {
 
   get isOpen(): boolean {
     return this.connection.client !== undefined;
+  }
+
+  /** Whether there is a connection now. */
+  get isConnected(): boolean {
+    return this.connection.isConnected;
   }
 
   /** Ms after which a connection attempt, or the start of a stream, is given up and repeated. */

@@ -14,13 +14,13 @@ export interface ConnectionOptions {
   readonly apiKey: string | undefined;
   readonly keepAliveMs: number;
   readonly connectMs: number;
+  readonly maxAnswerBytes: number | undefined;
 }
 
-/** Twice the largest answer, which is a state value of 1 MiB or 10,000 subtree roots. */
+/** Default: twice the largest answer, which is a state value of 1 MiB or 10,000 subtree roots. */
 const MAX_ANSWER_BYTES = 2 * 1024 * 1024;
 
 const CHANNEL_OPTIONS = {
-  'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
   'grpc.keepalive_timeout_ms': 3000,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 2000,
@@ -52,6 +52,10 @@ export class ServiceConnection {
   /** undefined before `open` and after `close`. */
   get client(): Client | undefined {
     return this.current;
+  }
+
+  get isConnected(): boolean {
+    return this.current?.getChannel().getConnectivityState(false) === connectivityState.READY;
   }
 
   /**
@@ -96,11 +100,13 @@ export class ServiceConnection {
   private newClient(): Client {
     if (this.dial === undefined) throw new TypeError('the connection is not open');
     const { target, host, credentials } = this.dial;
+    const { keepAliveMs, maxAnswerBytes = MAX_ANSWER_BYTES } = this.options;
     this.aliveAtMs = this.deps.clock.monotonic();
     return new Client(target, credentials, {
       ...clientTlsOptions(host),
       ...CHANNEL_OPTIONS,
-      'grpc.keepalive_time_ms': this.options.keepAliveMs,
+      'grpc.max_receive_message_length': maxAnswerBytes,
+      'grpc.keepalive_time_ms': keepAliveMs,
     });
   }
 }

@@ -12,7 +12,10 @@ export async function purge(client: PoolClient, serverMs: number): Promise<'done
   const nowMs = Math.min(serverMs, Number(rows[0]?.now_ms));
   const taken = [
     (await takeBans(client, `WHERE until_ms <= ${nowMs} LIMIT ${PURGE_ROWS}`)) ||
-      (await takeBans(client, `WHERE source = 'automatic' ${beyond('until_ms', MAX_STORED.automaticBans)}`)),
+      (await takeBans(
+        client,
+        `WHERE source IN ('automatic', 'service') ${beyond('until_ms', MAX_STORED.automaticBans)}`,
+      )),
     (await takeScores(client, `WHERE ${FADED_AT} <= ${nowMs} LIMIT ${PURGE_ROWS}`)) ||
       (await takeScores(client, beyond(FADED_AT, MAX_STORED.scores))),
     (await takeAddresses(client, `WHERE last_seen_ms < ${nowMs - ADDRESS_TTL_MS} LIMIT ${PURGE_ROWS}`)) ||

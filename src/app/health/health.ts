@@ -28,6 +28,8 @@ export interface HealthDependencies {
   readonly reports: { readonly invalidBlocks: Prober; readonly invalidSubtrees: Prober; readonly rejectedTxs: Prober };
   /** undefined where the settings name none. */
   readonly blockValidation: BlockValidationClient | undefined;
+  /** Who keeps the histories and scores of peers; never a failure. */
+  readonly keeper: { health(): ProbeResult };
   readonly clock: Clock;
 }
 
@@ -59,7 +61,7 @@ export class Health {
 }
 
 async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
-  const { blockchain, chain, producers, reports, blockValidation } = deps;
+  const { blockchain, chain, producers, reports, blockValidation, keeper } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
     kafka_blocks: () => producers.blocks.probe(PROBE_DEADLINE_MS),
     kafka_subtrees: () => producers.subtrees.probe(PROBE_DEADLINE_MS),
@@ -69,6 +71,7 @@ async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
     blockchain: () => blockchain.probe(PROBE_DEADLINE_MS),
     fsm: () => fsmState(chain),
     ...(blockValidation === undefined ? {} : { block_validation: () => blockValidation.probe(PROBE_DEADLINE_MS) }),
+    peer_registry: async () => keeper.health(),
   };
   const results = await Promise.all(Object.entries(checks).map(([name, check]) => timed(name, check, deps.clock)));
   return reportOf(results);

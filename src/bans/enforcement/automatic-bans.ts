@@ -7,6 +7,7 @@ import type { BanDecision, Offence } from '../../domain/offence.ts';
 import type { BanStore } from '../../ports/ban-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
+import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { addressKey, type IpKey, peerKey, socketIp } from '../list/ban-key.ts';
 import type { BanList } from '../list/ban-list.ts';
 import type { Enforcement } from './enforcement.ts';
@@ -19,6 +20,7 @@ export interface AutomaticBansDependencies {
   readonly store: Pick<BanStore, 'isShared' | 'loadAddressesAt'>;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
 }
 
 /** The address that is banned along with the peer, or why none is. */
@@ -30,31 +32,35 @@ const FULL_LOG_INTERVAL_MS = 60_000;
 
 export class AutomaticBans {
   private readonly deps: AutomaticBansDependencies;
+  private readonly banned: Counter;
   private fullLoggedMs: number | undefined;
   /** Number of bans for which the list had no room. */
   private notBanned = 0;
 
   constructor(deps: AutomaticBansDependencies) {
     this.deps = deps;
+    const help = 'Automatic bans of peers, by the reason of the last offence';
+    this.banned = deps.metrics.counter('teranode_p2p_ban_events_total', help, ['reason']);
   }
 
   /**
    * The ban of the peer is in force when this returns; that of its address after other servers were asked, if any share
    * the store.
    */
-  ban({ peerId, untilMs, reason, offence }: BanDecision): void {
+  ban({ peerId, untilMs, reason, offence, source = 'automatic' }: BanDecision): void {
     const { list, store, enforcement, log } = this.deps;
     const found = evidenceOf(offence);
     const choice = this.addressOf(peerId);
     const isAsked = choice.address !== undefined && store.isShared;
     const evidence = found + (isAsked ? '; other servers are asked about its address' : noteOf(choice));
-    const facts = { reason, evidence, source: 'automatic', causedBy: undefined } as const;
+    const facts = { reason, evidence, source, causedBy: undefined } as const;
     const { entry, isInForce, changes } = list.add(peerKey(peerId), untilMs, facts);
     if (!isInForce) {
       this.logFull(peerId, reason, found);
       return;
     }
     enforcement.apply(changes);
+    this.banned.add(1, { reason: offence.reason });
     log.warn({ peerId, until: new Date(untilMs).toISOString(), reason, evidence }, 'peer banned');
     if (choice.address === undefined) return;
     if (isAsked) void this.askAndBan(choice.address, peerId, entry, found);

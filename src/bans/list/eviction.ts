@@ -1,10 +1,10 @@
 // Which ban leaves a full list. Bans of operators, and those imported from a Go deployment, have priority over
-// automatic bans, because a new identity costs an offender nothing: however many identities are banned, they only evict
+// automatic bans and those of the blockchain service, because a new identity costs an offender nothing: however many identities are banned, they only evict
 // one another.
 import type { BanEntry } from '../../domain/ban.ts';
 import type { Ban } from './ban-index.ts';
 
-const isAutomatic = ({ source }: Pick<BanEntry, 'source'>) => source === 'automatic';
+const isAutomatic = ({ source }: Pick<BanEntry, 'source'>) => source === 'automatic' || source === 'service';
 
 /**
  * The automatic ban that ends soonest. When there is none, and `entry` is not automatic, the ban that ends soonest. A

@@ -175,7 +175,7 @@ function chargedBlocks({ clock, metrics }: ReportDependencies): ChargedBlocks {
 /** Transactions that a peer announced are not ours to announce, nor those that we reject while not RUNNING. */
 function rejectedTxAnnouncer(deps: ReportDependencies): (report: RejectedTxReport) => Promise<Outcome> {
   const suppressed = deps.metrics.counter(
-    'teranode_p2p_rejected_tx_suppressed_total',
+    'teranode_p2p_rejected_tx_publish_suppressed_total',
     'Rejected transactions of our own validator that were not announced, by reason',
     ['reason'],
   );

@@ -18,6 +18,7 @@ import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.
 import type { Changed, StoreLink } from '../store/store-link.ts';
 import { Ledger } from './ledger.ts';
 import { NOTED_RULE, REASON_POINTS } from './reasons.ts';
+import type { ScoresElsewhere } from './scores-elsewhere.ts';
 import { Withheld } from './withheld.ts';
 
 export interface PeerBanManagerOptions {
@@ -34,6 +35,8 @@ export interface PeerBanManagerOptions {
 export interface PeerBanManagerDependencies {
   readonly link: StoreLink;
   readonly isBanned: (peerId: PeerId) => boolean;
+  /** Where another service keeps the scores of authors; it bans by itself. */
+  readonly elsewhere?: Pick<ScoresElsewhere, 'add' | 'decides' | 'scoreOf' | 'keptBy'> | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -42,6 +45,8 @@ export interface PeerBanManagerDependencies {
 /** An outcome, and the decision that follows once the store has added the points that other servers gave. */
 export interface ScoreResult extends ScoreOutcome {
   readonly recounted: Promise<BanDecision | undefined>;
+  /** Resolves with the score of whoever keeps it, once it is counted there; within a second. */
+  readonly counted: Promise<number>;
 }
 
 /** Maximum number of subjects with a score: several times the peers of a network, at most about 10 KiB each. */
@@ -87,11 +92,19 @@ export class PeerBanManager {
     if (isShadow) return this.addShadow(offence);
     const score = this.real.add(offence);
     this.deps.log.debug({ ...offence, score }, 'offence recorded');
-    const recounted = this.recount(offence);
-    const ban = this.decision(offence);
+    const isDecidedElsewhere = this.isDecidedElsewhere(offence);
+    const stored = this.recount(offence);
+    const recounted = isDecidedElsewhere ? Promise.resolve(undefined) : stored;
+    const there = this.deps.elsewhere?.add(offence, () => this.decision(offence));
+    const counted = Promise.resolve(there).then((answered) => answered ?? score);
+    const ban = isDecidedElsewhere ? undefined : this.decision(offence);
     const hasShadow = this.shadow.score(subject, facts.role, offence.atMs) > 0;
     if (ban === undefined && hasShadow) this.withholdIfDue(offence);
-    return { score, reachedThreshold: ban !== undefined, isShadow: false, ban, recounted };
+    return { score, reachedThreshold: ban !== undefined, isShadow: false, ban, recounted, counted };
+  }
+
+  private isDecidedElsewhere({ subject, role }: Offence): boolean {
+    return role === 'author' && this.deps.elsewhere?.decides(subject as PeerId) === true;
   }
 
   /** Stores an offence. The store's score counts the offences that other servers recorded too. */
@@ -113,7 +126,8 @@ export class PeerBanManager {
   private addShadow(offence: Offence): ScoreResult {
     const score = this.shadow.add(offence);
     const reachedThreshold = this.withholdIfDue(offence);
-    return { score, reachedThreshold, isShadow: true, ban: undefined, recounted: Promise.resolve(undefined) };
+    const counted = Promise.resolve(score);
+    return { score, reachedThreshold, isShadow: true, ban: undefined, recounted: Promise.resolve(undefined), counted };
   }
 
   /** Records the ban to which this offence would have led if offences in shadow mode counted. */
@@ -158,7 +172,8 @@ export class PeerBanManager {
   /** The higher of a peer's scores as author and as propagation source. */
   getBanScore(peerId: string): number {
     const now = this.deps.clock.now();
-    return Math.max(this.real.score(peerId, 'author', now), this.real.score(peerId, 'relay', now));
+    const asAuthor = this.deps.elsewhere?.scoreOf(peerId as PeerId) ?? this.real.score(peerId, 'author', now);
+    return Math.max(asAuthor, this.real.score(peerId, 'relay', now));
   }
 
   isBanned(peerId: PeerId): boolean {
@@ -206,8 +221,13 @@ export class PeerBanManager {
       ...this.real.offences(subject).map((offence) => ({ ...offence, isShadow: false })),
       ...this.shadow.offences(subject).map((offence) => ({ ...offence, isShadow: true })),
     ].sort((a, b) => a.atMs - b.atMs);
+    const own = this.real.scores(subject, now);
+    const there = this.deps.elsewhere?.scoreOf(subject as PeerId);
+    const others = own.filter(({ role }) => role !== 'author');
     return {
-      scores: this.real.scores(subject, now),
+      scores:
+        there === undefined ? own : [...(there > 0 ? [{ role: 'author' as const, score: there }] : []), ...others],
+      scoreKeptBy: this.deps.elsewhere?.keptBy() ?? ('this node' as const),
       shadowScores: this.shadow.scores(subject, now),
       offences,
       withheld: this.withheld.of(subject),

@@ -109,7 +109,7 @@ function explained(explanation: Explanation): string {
   const heads = ['at', 'role', 'reason', 'points', 'rule', 'topic', 'hash', 'effect'];
   return [
     `${visible(subject)}: ${inForce.length > 0 ? 'banned' : 'not banned'}${explanation.isWhitelisted ? ', whitelisted' : ''}\n`,
-    `scores: ${scores(explanation.scores)}; banned at ${threshold}\n`,
+    `scores: ${scores(explanation.scores)}; banned at ${threshold}; kept by: ${explanation.scoreKeptBy}\n`,
     `scores in shadow: ${scores(explanation.shadowScores)}\n`,
     section('bans', inForce.length === 0 ? '' : banTable(inForce)),
     section('offences', offences.length === 0 ? '' : table(heads, offenceRows)),

@@ -38,7 +38,8 @@ export async function readHistories(
   const text = await readBounded(file);
   if (text === undefined) return undefined;
   const { version, peers } = recordOf(JSON.parse(text));
-  if (version !== 1 || !Array.isArray(peers)) throw new TypeError('not a file of peer histories, version 1');
+  if (version !== 1 || !Array.isArray(peers))
+    throw new TypeError('invalid peer histories (expected version 1 and a list of peers)');
   const stored = peers.flatMap((entry: unknown) => storedHistory(entry, nowMs, nowMs + maxPenaltyMs) ?? []);
   return { stored, dropped: peers.length - stored.length };
 }
@@ -149,18 +150,19 @@ function progressOf(fields: Readonly<Record<string, unknown>>, nowMs: number): V
 }
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null) throw new TypeError('not an object');
+  if (typeof value !== 'object' || value === null) throw new TypeError('invalid entry (expected an object)');
   return { ...value };
 }
 
 function numberOf(value: unknown): number {
-  if (typeof value !== 'number') throw new TypeError('not a number');
+  if (typeof value !== 'number') throw new TypeError('invalid value (expected a number)');
   return value;
 }
 
 function wholeNumber(value: unknown, max = Number.MAX_SAFE_INTEGER): number {
   const number = numberOf(value);
-  if (!Number.isInteger(number) || number < 0 || number > max) throw new RangeError('not a whole number in range');
+  if (!Number.isInteger(number) || number < 0 || number > max)
+    throw new RangeError(`invalid number ${number} (expected an integer from 0 to ${max})`);
   return number;
 }
 
@@ -169,17 +171,17 @@ function timeUntil(value: unknown, latestMs: number): number | undefined {
 }
 
 function textOf(value: unknown): string {
-  if (typeof value !== 'string') throw new TypeError('not a text');
+  if (typeof value !== 'string') throw new TypeError('invalid value (expected a string)');
   return value;
 }
 
 function matching(value: unknown, form: RegExp): string {
   const text = textOf(value);
-  if (!form.test(text)) throw new TypeError('not a text of the form needed');
+  if (!form.test(text)) throw new TypeError(`invalid text "${text.slice(0, 100)}" (expected a match of ${form})`);
   return text;
 }
 
 function checked<T>(value: T | undefined): T {
-  if (value === undefined) throw new TypeError('not a value of the form needed');
+  if (value === undefined) throw new TypeError('invalid value (expected a peer ID or a block hash)');
   return value;
 }

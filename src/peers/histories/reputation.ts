@@ -35,6 +35,8 @@ export type ReputationFacts = Pick<
   'successes' | 'failures' | 'malicious' | 'lastSuccessMs' | 'lastFailureMs' | 'avgResponseMs'
 >;
 
+export type ChanceFacts = Pick<PeerHistory, 'reputation' | 'lastFailureMs' | 'lastResetMs' | 'resets'>;
+
 /** 0 to 100. */
 export function reputationOf(facts: ReputationFacts, nowMs: number): number {
   if (facts.malicious > 0) return MALICIOUS_REPUTATION;
@@ -65,7 +67,7 @@ export function averageAfter(avgResponseMs: number, responseMs: number | undefin
 }
 
 /** Whether a peer of bad reputation gets another chance: each earlier one triples the wait for the next. */
-export function deservesAnotherChance(history: PeerHistory, cooldownMs: number, nowMs: number): boolean {
+export function deservesAnotherChance(history: ChanceFacts, cooldownMs: number, nowMs: number): boolean {
   const { reputation, lastFailureMs, lastResetMs, resets } = history;
   if (reputation >= BAD_REPUTATION || lastFailureMs === undefined || nowMs - lastFailureMs < cooldownMs) return false;
   return lastResetMs === undefined || nowMs - lastResetMs >= cooldownMs * RESET_GROWTH ** resets;

@@ -6,6 +6,7 @@ require (
 	github.com/bsv-blockchain/go-p2p-message-bus v0.1.22
 	github.com/libp2p/go-libp2p v0.48.0
 	github.com/libp2p/go-libp2p-pubsub v0.17.0
+	google.golang.org/protobuf v1.36.11
 )
 
 require (
@@ -115,6 +116,5 @@ require (
 	golang.org/x/time v0.15.0 // indirect
 	golang.org/x/tools v0.48.0 // indirect
 	gonum.org/v1/gonum v0.17.0 // indirect
-	google.golang.org/protobuf v1.36.11 // indirect
 	lukechampine.com/blake3 v1.4.1 // indirect
 )

@@ -57,6 +57,7 @@ var scoredHandlers = handlersOf(map[string]handler{
 	"forgetScores":          handleForgetScores,
 	"rpcs":                  handleRpcs,
 	"control":               handleControl,
+	"forward":               handleForward,
 	"requestAddresses":      handleRequestAddresses,
 	"answerAddressRequests": handleAnswerAddressRequests,
 	"addressRequests":       handleAddressRequests,

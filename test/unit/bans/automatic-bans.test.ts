@@ -46,6 +46,7 @@ test('bans the peer and its address, equally long, when the peer alone is connec
   expect(peerBan?.evidence).toBe(`author_rate on prefix-block of ${HASH}; address ${AT} banned too`);
   expect(addressBan?.reason).toBe(`address of ${bad}`);
   expect(parts.node.disconnected).toContain(bad);
+  expect(parts.metrics.count('teranode_p2p_ban_events_total', { reason: 'spam' })).toBe(1);
   await eventually(async () => expect(await parts.store.inner.loadBans()).toHaveLength(2));
 });
 

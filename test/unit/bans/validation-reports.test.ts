@@ -281,7 +281,7 @@ describe('a rejected transaction', () => {
 
   const txId = (n: number) => n.toString(16).padStart(64, '0');
   const suppressed = (metrics: RecordedMetrics, reason: string) =>
-    metrics.count('teranode_p2p_rejected_tx_suppressed_total', { reason });
+    metrics.count('teranode_p2p_rejected_tx_publish_suppressed_total', { reason });
 
   test('is announced once within 30 s, whatever the case of its ID', async () => {
     const { handlers, published, clock, metrics, outcomes } = setUp();

@@ -109,7 +109,8 @@ describe('the executor', () => {
   });
 
   test('gives the turn of an announcement that the queue dropped to the next author', () => {
-    const { records } = run((peerId) => peerId === peer(1) || peerId === peer(3));
+    const { records, metrics } = run((peerId) => peerId === peer(1) || peerId === peer(3));
     expect(records.map(({ peerId }) => peerId)).toEqual([2, 4, 5].map(peer));
+    expect(metrics.count('teranode_p2p_gossip_kafka_publish_dropped_total', { topic: 'block' })).toBe(2);
   });
 });

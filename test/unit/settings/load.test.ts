@@ -8,7 +8,7 @@ import { topicPrefix } from '../../../src/settings/topic-names.ts';
 import { bootstrapPeers, wireNames } from '../../../src/settings/wire.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 import { REPO } from '../../support/repo.ts';
-import { loadText, MINIMAL_SETTINGS, problemsOf } from '../../support/settings.ts';
+import { loadText, MINIMAL_SETTINGS, PRIVATE_NETWORK, problemsOf } from '../../support/settings.ts';
 
 const DATA = join(REPO, 'test/data/settings');
 /** Of RFC 8032, test 1: seed and public key. */
@@ -546,6 +546,10 @@ describe('defaults and bounds', () => {
     [{ p2p_conn_low_water: '500', p2p_conn_high_water: '499' }, ['p2p_conn_low_water']],
     [{ p2p_shared_key: '', p2p_dht_use_private: 'true' }, ['p2p_shared_key']],
     [{ p2p_shared_key: '', p2p_dht_use_private: 'true', p2p_wire: 'both' }, ['p2p_shared_key']],
+    [{ p2p_wire: 'both' }, ['p2p_dht_use_private']],
+    [{ p2p_wire: 'both', ...PRIVATE_NETWORK, p2p_go_p2p_port: '9905' }, ['p2p_go_p2p_port']],
+    [{ p2p_wire: 'message-bus', clientName: '' }, ['clientName']],
+    [{ p2p_wire: 'message-bus', clientName: '矿工 <>' }, ['clientName']],
     [{ p2p_handshake_topic: '', p2p_mining_on_topic: '' }, ['p2p_handshake_topic', 'p2p_mining_on_topic']],
     [{ asset_httpAddress: '' }, ['asset_httpPublicAddress']],
     [{ KAFKA_TLS_CERT_FILE: 'x' }, ['KAFKA_TLS_KEY_FILE']],
@@ -560,6 +564,11 @@ describe('defaults and bounds', () => {
     { p2p_conn_high_water: '10' },
     { p2p_shared_key: '' },
     { p2p_shared_key: '', p2p_dht_use_private: 'true', p2p_wire: 'message-bus' },
+    { p2p_wire: 'both', ...PRIVATE_NETWORK },
+    { p2p_wire: 'both', ...PRIVATE_NETWORK, p2p_port: '0', p2p_go_p2p_port: '0' },
+    { p2p_go_p2p_port: '9905' },
+    { p2p_wire: 'go-p2p', clientName: '' },
+    { p2p_wire: 'message-bus', clientName: '矿工1' },
     { p2p_handshake_topic: '', p2p_mining_on_topic: '', p2p_dht_mode: 'off' },
   ])('settings that do not contradict each other: %j', (env) => {
     expect(() => loadText(MINIMAL_SETTINGS, env as Record<string, string>)).not.toThrow();

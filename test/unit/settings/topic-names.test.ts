@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { busTopicNames, fullTopicNames, topicPrefix, topicPrefixes } from '../../../src/settings/topic-names.ts';
-import { loadText, MINIMAL_SETTINGS } from '../../support/settings.ts';
+import { loadText, MINIMAL_SETTINGS, PRIVATE_NETWORK } from '../../support/settings.ts';
 
-const settingsOf = (env: Readonly<Record<string, string>>) => loadText(MINIMAL_SETTINGS, env).settings;
+const settingsOf = (env: Readonly<Record<string, string>>) =>
+  loadText(MINIMAL_SETTINGS, { ...PRIVATE_NETWORK, ...env }).settings;
 
 describe('the topic prefix', () => {
   test.each(['mainnet', 'testnet', 'stn', 'regtest', 'teratestnet', 'tstn'])(

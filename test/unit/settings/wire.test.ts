@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { allowsPrivateIps, bootstrapPeers, speaks, wireChoice, wireNames } from '../../../src/settings/wire.ts';
-import { loadText, MINIMAL_SETTINGS } from '../../support/settings.ts';
+import { loadText, MINIMAL_SETTINGS, PRIVATE_NETWORK } from '../../support/settings.ts';
 
 const PEER = '/ip4/1.2.3.4/tcp/9905/p2p/12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
 
@@ -13,7 +13,7 @@ describe('which wires are in force', () => {
     [{ p2p_bootstrap_peers: PEER }, ['message-bus'], 'p2p_wire is unset and p2p_bootstrap_peers is set'],
     [{ p2p_wire: 'go-p2p', p2p_dht_mode: 'off' }, ['go-p2p'], 'p2p_wire = go-p2p'],
     [{ p2p_wire: 'message-bus' }, ['message-bus'], 'p2p_wire = message-bus'],
-    [{ p2p_wire: 'both' }, ['message-bus', 'go-p2p'], 'p2p_wire = both'],
+    [{ p2p_wire: 'both', ...PRIVATE_NETWORK }, ['message-bus', 'go-p2p'], 'p2p_wire = both'],
     [{ p2p_bootstrap_peers: '' }, ['go-p2p'], 'p2p_wire, p2p_bootstrap_peers and p2p_dht_mode are unset'],
   ] as const)('%j: %j', (env, names, reason) => {
     const settings = settingsOf(env);
@@ -41,6 +41,14 @@ describe('bootstrap peers of message-bus', () => {
     ]);
   });
 
+  test('none: no peers, and message-bus is in force', () => {
+    const settings = settingsOf({ network: 'mainnet', p2p_bootstrap_peers: 'none' });
+    expect(bootstrapPeers(settings)).toEqual([]);
+    expect(wireNames(settings)).toEqual(['message-bus']);
+    const { effective } = loadText(MINIMAL_SETTINGS, { p2p_bootstrap_peers: 'none' });
+    expect(effective.find(({ key }) => key === 'p2p_bootstrap_peers')?.shown).toBe('none');
+  });
+
   test('unset with static peers: none', () => {
     expect(bootstrapPeers(settingsOf({ network: 'mainnet', p2p_static_peers: PEER }))).toEqual([]);
   });
@@ -53,8 +61,10 @@ describe('private addresses on message-bus', () => {
     [{ network: 'mainnet', p2p_listen_addresses: '0.0.0.0 | ::' }, false],
     [{ network: 'mainnet', p2p_listen_addresses: '[::]' }, false],
     [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1' }, true],
-    [{ network: 'mainnet', p2p_listen_addresses: '10.1.2.3 | [fd00::1]' }, true],
-    [{ network: 'mainnet', p2p_listen_addresses: '10.1.2.3 | 8.8.8.8' }, false],
+    [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1 | [::1]' }, true],
+    [{ network: 'mainnet', p2p_listen_addresses: '10.1.2.3' }, false],
+    [{ network: 'mainnet', p2p_listen_addresses: '[fd00::1]' }, false],
+    [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1 | 10.1.2.3' }, false],
     [{ network: 'regtest', p2p_allow_private_ips: 'false' }, false],
     [{ network: 'mainnet', p2p_allow_private_ips: 'true' }, true],
   ] as const)('%j: allowed %s', (env, isAllowed) => {

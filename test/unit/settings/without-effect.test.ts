@@ -7,7 +7,7 @@ import { loadSettings } from '../../../src/settings/load.ts';
 import { recordingLogger } from '../../fakes/recorders.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 import { REPO } from '../../support/repo.ts';
-import { loadText, MINIMAL_SETTINGS } from '../../support/settings.ts';
+import { loadText, MINIMAL_SETTINGS, PRIVATE_NETWORK } from '../../support/settings.ts';
 
 const noticesOf = (text: string, env: Readonly<Record<string, string>> = {}) =>
   loadText(MINIMAL_SETTINGS + text, env).notices;
@@ -25,7 +25,7 @@ describe('settings without effect', () => {
     const { withoutEffect } = noticesOf('p2p_enable_mdns = false\np2p_peer_id =\n', { p2p_health_check_enabled: 'no' });
     expect(withoutEffect).toEqual([
       { key: 'p2p_health_check_enabled', reason: expect.stringMatching(/./) },
-      { key: 'p2p_enable_mdns', reason: 'peers on the local network are not searched: list them in p2p_static_peers' },
+      { key: 'p2p_enable_mdns', reason: 'mDNS discovery is not supported: list local peers in p2p_static_peers' },
     ]);
   });
 
@@ -35,15 +35,38 @@ describe('settings without effect', () => {
   });
 
   test('include settings of the wire that is not in force', () => {
-    const both = 'p2p_dht_mode = off\np2p_bootstrapAddresses =\np2p_dht_use_private = false\np2p_go_p2p_port = 1\n';
-    const ofGoP2p = ['p2p_handshake_topic', 'p2p_mining_on_topic', 'p2p_shared_key', 'p2p_dht_use_private'];
-    expect(keysOf(both, { p2p_wire: 'message-bus' })).toEqual([...ofGoP2p, 'p2p_go_p2p_port']);
+    const ofBoth = { p2p_dht_mode: 'off', p2p_bootstrapAddresses: '', p2p_go_p2p_port: '1', ...PRIVATE_NETWORK };
+    const both = Object.entries(ofBoth)
+      .map(([key, value]) => `${key} = ${value}\n`)
+      .join('');
+    const ofGoP2p = ['p2p_handshake_topic', 'p2p_mining_on_topic'];
+    expect(keysOf(both, { p2p_wire: 'message-bus' })).toEqual([
+      ...ofGoP2p,
+      'p2p_go_p2p_port',
+      'p2p_shared_key',
+      'p2p_dht_use_private',
+    ]);
     expect(keysOf(both, { p2p_wire: 'go-p2p' })).toEqual(['p2p_dht_mode', 'p2p_go_p2p_port']);
     expect(keysOf(both, { p2p_wire: 'both' })).toEqual([]);
-    expect(noticesOf('', { p2p_wire: 'message-bus' }).withoutEffect).toContainEqual({
+    const waits = 'p2p_min_peers_for_sync = 2\np2p_max_wait_for_min_peers = 5s\n';
+    expect(keysOf(waits, { p2p_wire: 'go-p2p' })).toEqual([]);
+    expect(keysOf(both + waits, { p2p_wire: 'both' })).toEqual([
+      'p2p_min_peers_for_sync',
+      'p2p_max_wait_for_min_peers',
+    ]);
+    expect(noticesOf('', { ...PRIVATE_NETWORK, p2p_wire: 'message-bus' }).withoutEffect).toContainEqual({
       key: 'p2p_shared_key',
-      reason: 'for go-p2p only, which is not in force (p2p_wire)',
+      reason: 'used only on go-p2p, which is not in force (p2p_wire)',
     });
+  });
+
+  test('include the shared key where the network is not private', () => {
+    const key = PRIVATE_NETWORK.p2p_shared_key;
+    expect(noticesOf('', { p2p_shared_key: key }).withoutEffect).toEqual([
+      { key: 'p2p_shared_key', reason: 'used only when p2p_dht_use_private is true' },
+    ]);
+    expect(keysOf('p2p_shared_key =\n')).toEqual([]);
+    expect(keysOf('', PRIVATE_NETWORK)).toEqual([]);
   });
 
   test('do not include settings of other services', () => {
@@ -88,6 +111,14 @@ describe('unknown p2p_ settings', () => {
     const text = Array.from({ length: 100 }, (_each, i) => `p2p_unknown_${i} = x`).join('\n');
     expect(noticesOf(text).unknown).toHaveLength(20);
   });
+});
+
+test('a list of allowed publishers is warned of, since it is not enforced; an empty one is not', () => {
+  const log = recordingLogger();
+  logNotices(log, noticesOf('p2p_allowed_publisher_ids = 12D3KooW'));
+  logNotices(log, noticesOf('p2p_allowed_publisher_ids ='));
+  const fields = { key: 'p2p_allowed_publisher_ids', reason: expect.stringContaining('ban single authors') };
+  expect(log.lines).toEqual([{ level: 'warn', event: 'setting without effect', fields }]);
 });
 
 test('one line names all settings without effect, and each unknown one has a line of its own', () => {

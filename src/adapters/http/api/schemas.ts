@@ -76,7 +76,7 @@ export const BAN = z
     createdAtMs: unixMs,
     reason: z.string(),
     evidence: z.string(),
-    source: z.enum(['operator', 'automatic', 'imported']),
+    source: z.enum(['operator', 'automatic', 'imported', 'service']),
     because: z.string().optional().describe('Peer whose ban caused this one.'),
   })
   .describe('A ban in force.');
@@ -100,6 +100,9 @@ export const EXPLANATION = z
   .object({
     subject: z.string(),
     scores: z.array(roleScore),
+    scoreKeptBy: z
+      .enum(['this node', 'blockchain service'])
+      .describe('Who keeps the score as author and decides about the ban that follows from it.'),
     shadowScores: z.array(roleScore).describe('Scores that would apply if no rule were in shadow mode.'),
     threshold: z.number(),
     offences: z.array(

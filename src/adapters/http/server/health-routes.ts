@@ -23,7 +23,7 @@ const UNLIMITED = { rateLimit: false } as const;
 /** Counted apart from other requests, so that these do not lock out a monitoring system on the same address. */
 const METRICS = { rateLimit: {}, access: 'metrics' } as const;
 
-export function addHealthRoutes(app: FastifyInstance, sources: HttpSources): void {
+function addPlainHealth(app: FastifyInstance): void {
   app.get(
     '/health',
     {
@@ -37,6 +37,10 @@ export function addHealthRoutes(app: FastifyInstance, sources: HttpSources): voi
     },
     async (_request, reply) => reply.type(TEXT_TYPE).send('OK'),
   );
+}
+
+export function addHealthRoutes(app: FastifyInstance, sources: HttpSources): void {
+  addPlainHealth(app);
   const isAlive = 'Checks whether the process responds';
   const isReady = 'Checks whether everything that this node depends on responds';
   addProbe(app, sources, { path: '/health/live', id: 'live', summary: isAlive, isLiveness: true });
@@ -44,8 +48,9 @@ export function addHealthRoutes(app: FastifyInstance, sources: HttpSources): voi
   addMetrics(app, sources);
 }
 
-/** The two paths that deployments request on an address of their own. */
+/** The paths that deployments request on an address of their own. */
 export function addProbeRoutes(app: FastifyInstance, sources: HttpSources): void {
+  addPlainHealth(app);
   addProbe(app, sources, { path: '/health/readiness', id: 'ready', summary: '', isLiveness: false });
   addProbe(app, sources, { path: '/health/liveness', id: 'live', summary: '', isLiveness: true });
 }

@@ -95,6 +95,7 @@ export class WebSocketHub {
   private readonly sent: Counter;
   private readonly lost: Counter;
   private readonly closed: Counter;
+  private readonly evicted: Counter;
   private timers: NodeJS.Timeout[] = [];
   private unsubscribe: (() => void) | undefined;
   private isStopping = false;
@@ -139,6 +140,10 @@ export class WebSocketHub {
     this.closed = metrics.counter('teranode_p2p_ws_closed_total', 'WebSocket connections closed, by reason', [
       'reason',
     ]);
+    this.evicted = metrics.counter(
+      'teranode_p2p_websocket_clients_evicted_total',
+      'WebSocket clients disconnected because they read too slowly',
+    );
     const clients = { name: 'teranode_p2p_ws_clients', help: 'Connected WebSocket clients' };
     gaugeWithBound(metrics, clients, () => this.clients.size, this.maxClients);
     const buffer = { name: 'teranode_p2p_ws_buffer_frames', help: 'WebSocket frames queued for all clients' };
@@ -216,6 +221,7 @@ export class WebSocketHub {
   private disconnected(client: WsClient, reason: CloseReason): void {
     this.clients.delete(client);
     this.closed.add(1, { reason });
+    if (reason === 'too_slow') this.evicted.add();
     this.log.trace({ reason, clients: this.clients.size }, 'WebSocket client disconnected');
     if (this.clients.size === 0) this.whenEmpty?.();
   }
