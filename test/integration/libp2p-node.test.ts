@@ -325,7 +325,7 @@ test('a node may be stopped twice, and its port is free afterwards', async () =>
 test('a stop does not wait for a back-off file that cannot be written', async () => {
   const file = join(temporaryFolder('backoffs'), 'backoffs.json');
   // A write to a pipe blocks until somebody reads it.
-  execFileSync('mkfifo', [`${file}.new`]);
+  execFileSync('sh', ['-c', 'mkfifo "$0"', `${file}.new`]);
   const { node } = await nodes.start({ graftBackoffFile: file });
   try {
     await node.stop();
