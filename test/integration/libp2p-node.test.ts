@@ -1,5 +1,6 @@
 // The P2P node as its port promises, among nodes of its own kind.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
@@ -319,4 +320,17 @@ test('a node may be stopped twice, and its port is free afterwards', async () =>
   await Promise.all([node.stop(), node.stop()]);
   const again = (await nodes.start({ port })).node;
   expect(addressOf(again)).toContain(`/tcp/${port}/`);
+});
+
+test('a stop does not wait for a back-off file that cannot be written', async () => {
+  const file = join(temporaryFolder('backoffs'), 'backoffs.json');
+  // A write to a pipe blocks until somebody reads it.
+  execFileSync('sh', ['-c', 'mkfifo "$0"', `${file}.new`]);
+  const { node } = await nodes.start({ graftBackoffFile: file });
+  try {
+    await node.stop();
+    expect(node.listenAddresses()).toEqual([]);
+  } finally {
+    closeSync(openSync(`${file}.new`, constants.O_RDONLY | constants.O_NONBLOCK));
+  }
 });

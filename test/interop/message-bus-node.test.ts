@@ -243,6 +243,10 @@ describe('the score that a Go peer gives us', () => {
     await waitFor(async () => (await judge.mesh()).subscribers[TOPICS.block]?.includes(own.id), { what: 'our topics' });
     await source.publishMany({ topic: TOPICS.block, template: '{"Hash":"{HASH}"}', count: 500, ratePerSecond: 250 });
     await waitFor(async () => (await judge.counts())[TOPICS.block] === 500, { what: 'all messages' });
+    // We forward at once to a peer that refuses our GRAFTs; otherwise it would have to ask for most messages by IWANT.
+    const { sent, received } = await judge.rpcs(own.id);
+    expect(received.counts.graft ?? 0).toBeGreaterThan(0);
+    expect(sent.counts.iwant ?? 0).toBeLessThan(50);
     await judge.publish(TOPICS.subtree, { Hash: '01' });
     await waitFor(async () => (await source.received(TOPICS.subtree)).length === 1, {
       what: 'the message of the judge',
@@ -256,7 +260,8 @@ describe('the score that a Go peer gives us', () => {
     const [own, judge] = await Promise.all([ours(), scored()]);
     await judge.connect(own.address);
     await meshed(own, judge);
-    // Outside of the mesh it learns of messages by IHAVE only.
+    // Outside of the mesh it learns of messages by IHAVE only. After its own GRAFT no PRUNE is the answer to ours.
+    await judge.control({ peerId: own.id, graft: ALL_TOPICS });
     await judge.control({ peerId: own.id, prune: ALL_TOPICS });
     await waitFor(() => ALL_TOPICS.every((topic) => !meshOf(own.node, topic).includes(judge.peerId)), {
       what: 'the pruned mesh',

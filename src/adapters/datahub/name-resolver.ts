@@ -1,6 +1,7 @@
 // Resolves names to addresses. Names from peers are not resolved with getaddrinfo: a name server that never answers
 // would block the thread pool, which files need too. So the hosts file and search domains are not used for them.
-import { lookup, Resolver } from 'node:dns/promises';
+import { lookup } from 'node:dns/promises';
+import { dnsResolver } from '../../lib/dns-resolver.ts';
 
 /** All addresses of a name. Rejects when there is none, and with the signal's reason when aborted. */
 export type ResolveName = (host: string, signal: AbortSignal) => Promise<readonly string[]>;
@@ -11,21 +12,7 @@ const DNS_TIMES = { timeout: 400, tries: 2 } as const;
 const MAX_LOOKUPS = 2;
 
 /** Resolves with the name servers of the machine. */
-export const resolveByDns: ResolveName = async (host, signal) => {
-  const resolver = new Resolver(DNS_TIMES);
-  const cancel = () => resolver.cancel();
-  signal.throwIfAborted();
-  signal.addEventListener('abort', cancel, { once: true });
-  try {
-    const [v4, v6] = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
-    signal.throwIfAborted();
-    const found = [v4, v6].flatMap((each) => (each.status === 'fulfilled' ? each.value : []));
-    if (found.length === 0 && v4.status === 'rejected') throw v4.reason;
-    return found;
-  } finally {
-    signal.removeEventListener('abort', cancel);
-  }
-};
+export const resolveByDns: ResolveName = dnsResolver(DNS_TIMES);
 
 /**
  * Resolves as the machine does for all programs, including the hosts file: for networks whose peers may use private

@@ -2,7 +2,8 @@
 // state store, a Go node's key file, a new key. A key that is not from the setting is kept in the store, so that the
 // peer ID survives restarts and a move from Go. On message-bus the key file comes before the store and is where the key
 // is kept, as the Go nodes of that network do.
-import { access, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { access, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyFromRaw } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
@@ -15,6 +16,10 @@ export const STATE_KEY = 'p2p.privateKey';
 /** A Go node's key file: hex text. */
 const GO_KEY_FILE = 'p2p.key';
 const MAX_KEY_FILE_BYTES = 4096;
+/** Mode bits of the group and of all others. */
+const OTHERS = 0o077;
+/** What `link` fails with on file systems without hard links. */
+const NO_LINKS: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 const MAX_MOVED_FILES = 100;
 /** libp2p's protobuf form: type Ed25519, then 64 bytes. Keys of other types and lengths have other prefixes. */
 const PROTOBUF_KEY = /^08011240[0-9a-f]{128}$/i;
@@ -105,8 +110,8 @@ export async function loadIdentity(
 }
 
 /**
- * The setting, the file, the store, a new key. A file that cannot be read is an error and never leads to a new key. What
- * is not from the setting is in the file afterwards; a new key that cannot be written there is an error too.
+ * The setting, the file, the store, a new key. A file that cannot be read is an error and never leads to a new key.
+ * What is not from the setting is in the file afterwards; a new key that cannot be written there is an error too.
  */
 async function loadBusIdentity(
   { blockchain, log }: { readonly blockchain: BlockchainClient; readonly log: Logger },
@@ -114,11 +119,14 @@ async function loadBusIdentity(
   file: string,
 ): Promise<Ed25519PrivateKey> {
   if (setting !== '') return parseKeyHex(setting, 'p2p_private_key');
-  const filed = await readKeyFile(file);
+  const filed = await readKeyFile(file, log);
   if (filed !== undefined) return parseKeyHex(filed, `key file ${file}`);
   const stored = await blockchain.getState(STATE_KEY);
   const key = stored === undefined ? await generateKeyPair('Ed25519') : parseStoredKey(stored);
-  await writeKeyFile(file, Buffer.from(key.raw).toString('hex'));
+  if (!(await writeKeyFile(file, Buffer.from(key.raw).toString('hex')))) {
+    // Another start in this folder was faster, and its key counts.
+    return parseKeyHex((await readKeyFile(file, log)) ?? '', `key file ${file}`);
+  }
   log.info({ file, source: stored === undefined ? 'generated' : 'blockchain state store' }, 'wrote private key');
   return key;
 }
@@ -138,9 +146,12 @@ function parseKeyHex(hex: string, where: string): Ed25519PrivateKey {
 }
 
 /** undefined when there is no file. Throws PRIVATE_KEY_INVALID when it cannot be read. */
-async function readKeyFile(file: string): Promise<string | undefined> {
+async function readKeyFile(file: string, log: Logger): Promise<string | undefined> {
   try {
     const text = await readFile(file, 'latin1');
+    const mode = (await stat(file)).mode & 0o777;
+    if ((mode & OTHERS) !== 0)
+      log.warn({ file, mode: mode.toString(8) }, 'other users can read the private key (expected mode 600)');
     return text.slice(0, MAX_KEY_FILE_BYTES);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -148,23 +159,49 @@ async function readKeyFile(file: string): Promise<string | undefined> {
   }
 }
 
-/** Whole or not at all, and readable by this user only. Throws PRIVATE_KEY_INVALID. */
-async function writeKeyFile(file: string, hex: string): Promise<void> {
-  const next = `${file}.new`;
+/**
+ * Whole or not at all, and readable by this user only. False, and nothing is written, when there is a file already.
+ * Throws PRIVATE_KEY_INVALID.
+ */
+async function writeKeyFile(file: string, hex: string): Promise<boolean> {
+  const next = `${file}.${randomUUID()}.new`;
   try {
     await mkdir(dirname(file), { recursive: true });
-    const handle = await open(next, 'w', 0o600);
+    const handle = await open(next, 'wx', 0o600);
     try {
-      // The file may be left from a start that was cut short, with another mode.
-      await handle.chmod(0o600);
       await handle.writeFile(hex);
       await handle.sync();
     } finally {
       await handle.close();
     }
-    await rename(next, file);
+    await linkOrRename(next, file);
+    await syncFolder(dirname(file));
+    return true;
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw new P2PError('PRIVATE_KEY_INVALID', `failed to write the private key to ${file}`, { cause });
+  } finally {
+    await rm(next, { force: true });
+  }
+}
+
+/** Throws EEXIST when there is a file `to`, where the file system has hard links. */
+async function linkOrRename(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if (!NO_LINKS.has((error as NodeJS.ErrnoException).code)) throw error;
+    await rename(from, to);
+  }
+}
+
+/** The new name survives a power failure only once its folder is written; some file systems cannot. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync().catch(() => {});
+  } finally {
+    await handle.close();
   }
 }
 

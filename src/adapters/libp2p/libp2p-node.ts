@@ -20,6 +20,7 @@ import type { Progress } from '../../ports/progress.ts';
 import { dialMultiaddr } from './addresses.ts';
 import { gateOf } from './connections/connection-gate.ts';
 import { meterConnection } from './connections/connection-meter.ts';
+import { OperatorNames } from './connections/named-dials.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './connections/peer-book.ts';
 import { addressGroup, localAddress, remoteIp } from './connections/remote-address.ts';
 import { SilentConnections } from './connections/silent-connections.ts';
@@ -41,8 +42,8 @@ import { libPeerId, peerIdText } from './peer-ids.ts';
 const CONNECT_DEADLINE_MS = 10_000;
 const SEND_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 2500;
-/** How long a stop waits for a start that is under way. */
-const START_GIVE_UP_MS = 500;
+/** How long a stop waits for the file of gossip's back-offs, and for a start that is under way. */
+const STOP_STEP_MS = 500;
 /** Parallel direct streams per connection: a handshake is one short stream, and slow ones must not block it. */
 const MAX_DIRECT_STREAMS = 64;
 /** The envelope of a message (author, key, signature, topic) must fit into the largest RPC too. */
@@ -63,6 +64,7 @@ export class Libp2pNode implements Required<P2PNode> {
   private readonly id: PeerId;
   private readonly handlers = new Map<string, TopicHandler>();
   private readonly book = new PeerBook();
+  private readonly operatorNames = new OperatorNames();
   private readonly traffic: Traffic;
   private readonly silent: SilentConnections;
   private readonly suppressed: Counter;
@@ -142,9 +144,9 @@ export class Libp2pNode implements Required<P2PNode> {
   }
 
   private build(): Promise<TeranodeLibp2p> {
-    const { options, report, book, topics } = this;
+    const { options, report, book, operatorNames, topics } = this;
     const { metrics, policy, clock } = this.deps;
-    const gate = gateOf({ book, policy, metrics, nowMs: () => clock.monotonic() }, options);
+    const gate = gateOf({ book, policy, metrics, operatorNames, nowMs: () => clock.monotonic() }, options);
     return buildLibp2p(options, topics, { ...gate, metrics, report });
   }
 
@@ -154,7 +156,7 @@ export class Libp2pNode implements Required<P2PNode> {
     applyPatches(libp2p, { ...deps, report }, options.protocolVersion);
     const gossip = new Gossip(
       { ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
-      { topicNames: topics, backoffFile: options.graftBackoffFile },
+      { ...options, topicNames: topics },
     );
     this.gossip = gossip;
     const keeper = new PeerKeeper({ ...deps, libp2p, book, ownId }, { ...options, topicNames: topics });
@@ -172,11 +174,11 @@ export class Libp2pNode implements Required<P2PNode> {
   }
 
   private async stopOnce(): Promise<void> {
-    await this.gossip?.stop();
     this.silent.stop();
     await this.keeper?.stop();
+    await settledWithin([Promise.resolve(this.gossip?.stop())], STOP_STEP_MS);
     // A start that is under way gives up at its next step; only then is it known what it has opened.
-    await settledWithin(this.starting === undefined ? [] : [this.starting], START_GIVE_UP_MS);
+    await settledWithin(this.starting === undefined ? [] : [this.starting], STOP_STEP_MS);
     const { libp2p } = this;
     this.libp2p = undefined;
     if (libp2p === undefined) return;
@@ -309,6 +311,7 @@ export class Libp2pNode implements Required<P2PNode> {
 
   async connectPeer(address: string, deadlineMs = CONNECT_DEADLINE_MS): Promise<PeerId> {
     const target = dialMultiaddr(address);
+    this.operatorNames.add(target);
     try {
       const connection = await this.running().dial(target, { signal: AbortSignal.timeout(deadlineMs) });
       return peerIdText(connection.remotePeer);

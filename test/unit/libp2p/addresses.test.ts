@@ -92,17 +92,27 @@ describe('addresses', () => {
     'fe80::1',
     'febf::1',
     '::ffff:10.0.0.1',
+    'fec0::1',
+    '64:ff9b::10.0.0.1',
+    '2002:a00:1::1',
     'no IP',
   ])('%s counts as a private IP', (ip) => {
     expect(isPrivateIp(ip)).toBe(true);
   });
 
-  test.each(['8.8.8.8', '100.63.0.1', '100.128.0.1', '172.32.0.1', '192.0.2.1', '2a00:1450::1', '::ffff:8.8.8.8'])(
-    '%s counts as a public IP',
-    (ip) => {
-      expect(isPrivateIp(ip)).toBe(false);
-    },
-  );
+  test.each([
+    '8.8.8.8',
+    '100.63.0.1',
+    '100.128.0.1',
+    '172.32.0.1',
+    '192.0.2.1',
+    '2a00:1450::1',
+    '::ffff:8.8.8.8',
+    '64:ff9b::8.8.8.8',
+    '2002:808:808::1',
+  ])('%s counts as a public IP', (ip) => {
+    expect(isPrivateIp(ip)).toBe(false);
+  });
 
   test('reads the peer ID at the end of an address', () => {
     const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';

@@ -26,6 +26,7 @@ function setUp(
   const dialled: { address: string; atMs: number }[] = [];
   const underWay = new Set<string>();
   const log = recordingLogger();
+  const room = { count: Number.POSITIVE_INFINITY };
   let mostUnderWay = 0;
   const dialer = new Dialer(
     {
@@ -35,6 +36,7 @@ function setUp(
       random: () => 0.5,
       isConnected: (peerId) => connected.has(peerId),
       connectedCount: () => connected.size,
+      room: () => room.count,
       dial: async ({ address }) => {
         dialled.push({ address, atMs: Date.now() });
         underWay.add(address);
@@ -59,7 +61,7 @@ function setUp(
     dialer.peerDisconnected(PEER);
     dialer.networkChanged();
   }
-  return { dialer, dialled, connected, log, connect, disconnect, mostUnderWay: () => mostUnderWay };
+  return { dialer, dialled, connected, log, connect, disconnect, room, mostUnderWay: () => mostUnderWay };
 }
 
 function gapsOf(dialled: readonly { atMs: number }[]): number[] {
@@ -170,7 +172,7 @@ describe('dialer', () => {
     test('have failed when each was dialed in vain and none is connected', async () => {
       let outcome: DialOutcome = 'failed';
       const { dialer, disconnect } = setUp(() => outcome);
-      expect(dialer.hasGroupFailed('name')).toBe(false);
+      expect(dialer.hasGroupFailed('name')).toBe(true);
       dialer.replaceGroup('name', [at('a'), at('b')]);
       expect(dialer.hasGroupFailed('name')).toBe(false);
       dialer.start();
@@ -184,6 +186,35 @@ describe('dialer', () => {
       await vi.advanceTimersByTimeAsync(60_000);
       dialer.stop();
       expect(dialer.hasGroupFailed('name')).toBe(true);
+    });
+
+    test('are kept and protected from trimming although a cached peer has the same address', async () => {
+      const { dialer, dialled, disconnect } = setUp(() => 'connected');
+      dialer.add([target('until_connected')]);
+      dialer.start();
+      await vi.advanceTimersByTimeAsync(SETTLED_MS);
+      dialer.replaceGroup('name', [target('always')]);
+      expect(dialer.protects(PEER)).toBe(true);
+      expect(dialer.hasGroupFailed('name')).toBe(false);
+      disconnect();
+      await vi.advanceTimersByTimeAsync(5000);
+      dialer.stop();
+      expect(dialled).toHaveLength(2);
+    });
+
+    test('belong to every name that resolved to them', async () => {
+      const { dialer, dialled } = setUp(() => 'failed');
+      dialer.replaceGroup('one', [at('a')]);
+      dialer.replaceGroup('two', [at('a')]);
+      dialer.start();
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(dialer.hasGroupFailed('one')).toBe(true);
+      expect(dialer.hasGroupFailed('two')).toBe(true);
+      dialer.replaceGroup('one', [at('b')]);
+      dialled.length = 0;
+      await vi.advanceTimersByTimeAsync(60_000);
+      dialer.stop();
+      expect(new Set(dialled.map(({ address }) => address))).toEqual(new Set(['a', 'b']));
     });
   });
 
@@ -289,6 +320,27 @@ describe('dialer', () => {
     await vi.advanceTimersByTimeAsync(60_000);
     expect(dialled).toHaveLength(1);
     dialer.stop();
+  });
+
+  test('cached peers are dialled only while more peers are wanted, and listed ones always', async () => {
+    const { dialer, dialled, room } = setUp(
+      () => 'failed',
+      true,
+      () => 1000,
+    );
+    room.count = 2;
+    const targets = Array.from({ length: 5 }, (_each, i) => ({ ...target('until_connected'), address: `cached ${i}` }));
+    dialer.add([...targets, target('always')]);
+    dialer.start();
+    await vi.advanceTimersByTimeAsync(500);
+    expect(dialled.map(({ address }) => address)).toEqual([target('always').address, 'cached 0', 'cached 1']);
+    room.count = 0;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(dialled.filter(({ address }) => address.startsWith('cached'))).toHaveLength(2);
+    room.count = 5;
+    await vi.advanceTimersByTimeAsync(500);
+    dialer.stop();
+    expect(dialled.filter(({ address }) => address.startsWith('cached'))).toHaveLength(7);
   });
 
   test('a bootstrap address that is not persistent is used again only when no peer is connected', async () => {

@@ -45,6 +45,7 @@ class FakeGossipsub {
   handlePeerReadStreamError() {}
   doAddBackoff() {}
   selectPeersToPublish() {}
+  selectPeersToForward() {}
   sendRpc() {}
   createInboundStream() {}
   async createOutboundStream() {}

@@ -1,5 +1,15 @@
 // Where the private key comes from, in which order, and which keys are refused.
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { generateKeyPair, generateKeyPairFromSeed, privateKeyToProtobuf } from '@libp2p/crypto/keys';
 import { describe, expect, test } from 'vitest';
@@ -124,6 +134,27 @@ describe('identity on message-bus', () => {
     expect(await blockchain.getState(STATE_KEY)).toBeUndefined();
   });
 
+  test('is one key for several starts at the same time in one folder', async () => {
+    const folder = temporaryFolder('key');
+    const starts = await Promise.all(Array.from({ length: 8 }, () => setUp(folder)));
+    const keys = await Promise.all(starts.map(({ loadOnBus }) => loadOnBus()));
+    expect(new Set(keys.map(idOf)).size).toBe(1);
+    expect(readFileSync(join(folder, 'p2p.key'), 'utf8')).toBe(hexOf(keys[0]?.raw ?? new Uint8Array()));
+    expect(readdirSync(folder)).toEqual(['p2p.key']);
+  });
+
+  test.each([
+    [0o600, 0],
+    [0o640, 1],
+    [0o604, 1],
+  ])('is read from a file of mode %o with %i warnings', async (mode, warnings) => {
+    const { loadOnBus, file, log } = await setUp();
+    writeFileSync(file, hexOf((await newKey()).raw));
+    chmodSync(file, mode);
+    await loadOnBus();
+    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(warnings);
+  });
+
   test('comes from the setting, then the file, then the store', async () => {
     const { loadOnBus, file, blockchain } = await setUp();
     const [set, filed, stored] = [await newKey(), await newKey(), await newKey()];
@@ -170,7 +201,7 @@ describe('identity on message-bus', () => {
     mkdirSync(file);
     await expect(loadOnBus()).rejects.toMatchObject({ code: 'PRIVATE_KEY_INVALID' });
     const blocked = await setUp();
-    mkdirSync(`${blocked.file}.new`);
+    symlinkSync(join(blocked.folder, 'nowhere'), blocked.file);
     await expect(blocked.loadOnBus()).rejects.toMatchObject({ code: 'PRIVATE_KEY_INVALID' });
     expect(existsSync(blocked.file)).toBe(false);
   });

@@ -1,15 +1,23 @@
 // Names are resolved before the transport sees them, and several addresses of a name race for the first socket.
+import { createSocket, type Socket } from 'node:dgram';
+import { promises as dns } from 'node:dns';
 import type { Connection, DialTransportOptions, MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
-import { expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import {
   allowedAddresses,
   dialingNames,
+  MAX_CLAIMED_LOOKUPS,
+  OperatorNames,
   type ResolveName,
+  resolveNames,
 } from '../../../src/adapters/libp2p/connections/named-dials.ts';
 import { peer } from '../../fakes/ban-parts.ts';
+import { RecordedMetrics } from '../../fakes/recorders.ts';
+import { NameServer } from '../../support/name-server.ts';
 
 const id = peer(1);
+const never = new AbortController().signal;
 const NAMED = multiaddr(`/dns/hub.example/tcp/9905/p2p/${id}`);
 
 /** A transport whose sockets connect, fail or hang as `outcomes` says, by host. */
@@ -68,8 +76,8 @@ test.each([
   ['dns6', 6],
 ] as const)('/%s asks for addresses of IP family %i', async (protocol, family) => {
   const asked: unknown[] = [];
-  const { at } = setUp({ '192.0.2.1': 'connects' }, async (...args) => {
-    asked.push(args);
+  const { at } = setUp({ '192.0.2.1': 'connects' }, async (name, asksFor) => {
+    asked.push([name, asksFor]);
     return ['192.0.2.1'];
   });
   await at(multiaddr(`/${protocol}/hub.example/tcp/1`));
@@ -124,12 +132,60 @@ test('a name without an address fails', async () => {
 });
 
 test('a name resolves to the addresses that are not banned', async () => {
-  expect(await allowedAddresses(() => false)('localhost', 4)).toEqual(['127.0.0.1']);
-  expect(await allowedAddresses((ip) => ip === '192.0.2.1')('localhost', 4)).toEqual(['127.0.0.1']);
-  await expect(allowedAddresses((ip) => ip === '127.0.0.1')('localhost', 4)).rejects.toMatchObject({
+  expect(await allowedAddresses(() => false)('localhost', 4, never)).toEqual(['127.0.0.1']);
+  expect(await allowedAddresses((ip) => ip === '192.0.2.1')('localhost', 4, never)).toEqual(['127.0.0.1']);
+  await expect(allowedAddresses((ip) => ip === '127.0.0.1')('localhost', 4, never)).rejects.toMatchObject({
     code: 'EADDRREFUSED',
   });
-  await expect(allowedAddresses(() => false)('no-such-host.invalid', 0)).rejects.toMatchObject({
+  await expect(allowedAddresses(() => false)('no-such-host.invalid', 0, never)).rejects.toMatchObject({
     syscall: 'getaddrinfo',
+  });
+});
+
+describe('names that peers claim', () => {
+  const systemServers = dns.getServers();
+  let server: Socket | undefined;
+
+  /** A name server that never answers. */
+  async function silentServer(): Promise<void> {
+    const socket = createSocket('udp4');
+    server = socket;
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    dns.setServers([`127.0.0.1:${socket.address().port}`]);
+  }
+
+  afterEach(() => {
+    dns.setServers(systemServers);
+    server?.close();
+    server = undefined;
+  });
+
+  test('are not resolved with getaddrinfo, unlike names that the operator gave', async () => {
+    const names = new NameServer({ 'hub.example': ['192.0.2.7'] });
+    dns.setServers([await names.start(0)]);
+    const operatorNames = new OperatorNames();
+    operatorNames.add(multiaddr('/dns4/localhost/tcp/9905'));
+    const resolve = resolveNames(operatorNames, new RecordedMetrics());
+    try {
+      expect(await resolve('hub.example', 0, never)).toEqual(['192.0.2.7']);
+      expect(await resolve('localhost', 4, never)).toEqual(['127.0.0.1']);
+      expect(names.asked).toEqual(['hub.example']);
+    } finally {
+      names.stop();
+    }
+  });
+
+  test('are resolved a few at a time, and an abort cancels the lookups', async () => {
+    await silentServer();
+    const metrics = new RecordedMetrics();
+    const resolve = resolveNames(new OperatorNames(), metrics);
+    const ended = new AbortController();
+    const lookups = Array.from({ length: MAX_CLAIMED_LOOKUPS }, (_each, i) => resolve(`${i}.example`, 4, ended.signal));
+    const settled = Promise.allSettled(lookups);
+    await expect(resolve('one-more.example', 4, never)).rejects.toThrow('too many lookups');
+    expect(metrics.gaugeValue('teranode_p2p_claimed_name_lookups')).toBe(MAX_CLAIMED_LOOKUPS);
+    ended.abort(new Error('enough'));
+    for (const each of await settled) expect(each).toMatchObject({ status: 'rejected', reason: { message: 'enough' } });
+    expect(metrics.gaugeValue('teranode_p2p_claimed_name_lookups')).toBe(0);
   });
 });

@@ -23,3 +23,10 @@ test('what a listed name resolves to is allowed, and what another name resolves 
   expect(addresses.refuses('10.0.0.1', 'hub.local')).toBe(false);
   expect(addresses.refuses('10.0.0.1')).toBe(false);
 });
+
+test('the IP of a listed relay is allowed', () => {
+  const id = '12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
+  const addresses = new PrivateAddresses([`/ip4/10.0.0.5/tcp/9905/p2p/${id}/p2p-circuit/p2p/${id}`]);
+  expect(addresses.refuses('10.0.0.5')).toBe(false);
+  expect(addresses.refuses('10.0.0.6')).toBe(true);
+});

@@ -10,7 +10,7 @@ function setUp() {
   const [clock, log, file] = [new FakeClock(), recordingLogger(), join(temporaryFolder('backoffs'), 'backoffs.json')];
   const open = (backoffs = new Map<string, Map<string, number>>()) => ({
     backoffs,
-    saved: new SavedBackoffs({ log, clock, backoffs }, file, ['block', 'subtree']),
+    saved: new SavedBackoffs({ log, clock, backoffs, connectedPeers: () => ['peer 2999'] }, file, ['block', 'subtree']),
   });
   return { clock, log, file, open };
 }
@@ -32,7 +32,7 @@ test('those that have not ended are read back, with their ends', async () => {
   expect(backoffs).toEqual(new Map([['block', new Map([['a', nowMs + 60_000]])]]));
 });
 
-test('the file is written when something changed, and holds the last 2,000', async () => {
+test('the file is written when something changed, and holds 2,000, those of connected peers first', async () => {
   const { clock, file, open } = setUp();
   const peers = new Map(Array.from({ length: 3000 }, (_each, i) => [`peer ${i}`, clock.now() + 1000 + i]));
   const { saved } = open(new Map([['block', peers]]));
@@ -40,6 +40,7 @@ test('the file is written when something changed, and holds the last 2,000', asy
   const { backoffs } = JSON.parse(readFileSync(file, 'utf8'));
   expect(backoffs).toHaveLength(2000);
   expect(backoffs[0][1]).toBe('peer 2999');
+  expect(backoffs.at(-1)[1]).toBe('peer 1998');
   writeFileSync(file, 'untouched');
   await saved.save();
   expect(readFileSync(file, 'utf8')).toBe('untouched');

@@ -17,6 +17,7 @@ function candidate(peerId: string, fields: Partial<TrimCandidate> = {}): TrimCan
     connectedAtMs: 0,
     isProtected: false,
     meshTopics: 0,
+    subscribes: false,
     direction: 'inbound',
     group: undefined,
     ...fields,
@@ -48,6 +49,12 @@ describe('trimming', () => {
       candidate(name, i < 4 ? { isProtected: true } : { connectedAtMs: NOW_MS - 1000 }),
     );
     expect(chooseToTrim(all, MARKS, NOW_MS)).toEqual([]);
+  });
+
+  test('closes strangers before subscribers of our topics, whoever dialled', () => {
+    const strangers = names(3).map((name) => candidate(name, { direction: 'outbound' }));
+    const subscribers = ['s0', 's1', 's2'].map((name) => candidate(name, { subscribes: true }));
+    expect(new Set(chooseToTrim([...subscribers, ...strangers], MARKS, NOW_MS))).toEqual(new Set(names(3)));
   });
 
   test('closes the least useful first: without a mesh, inbound, young', () => {

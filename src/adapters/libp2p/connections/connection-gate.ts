@@ -1,7 +1,7 @@
 // Refuses connections before they are complete. Before the handshake: banned addresses, private ones where they are not
-// allowed, addresses with too many unfinished or too frequent connections, addresses that crowd a node well over its high-water mark, and everybody at
-// the hard limit. Once the peer ID is proven: banned peers, and more than `p2p_max_conns_per_peer` connections of one
-// peer. What this node dials is not limited.
+// allowed, addresses with too many unfinished or too frequent connections, addresses that crowd a node well over its
+// high-water mark, and everybody at the hard limit. Once the peer ID is proven: banned peers, and more than
+// `p2p_max_conns_per_peer` connections of one peer. Dials of this node are not limited.
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
 import type { ConnectionPolicy } from '../../../ports/connection-policy.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
@@ -9,7 +9,7 @@ import { parseMultiaddr, peerIdOf } from '../addresses.ts';
 import type { ConnectionLimits, Libp2pNodeOptions } from '../node-options.ts';
 import { peerIdText } from '../peer-ids.ts';
 import { ArrivalRate } from './arrival-rate.ts';
-import { allowedAddresses, type ResolveName } from './named-dials.ts';
+import { allowedAddresses, type OperatorNames, type ResolveName, resolveNames } from './named-dials.ts';
 import type { PeerBook } from './peer-book.ts';
 import { PendingInbound } from './pending-inbound.ts';
 import { PrivateAddresses } from './private-addresses.ts';
@@ -27,10 +27,11 @@ export interface GateDependencies {
 
 /** The gate of a node, and how it resolves the names that it dials. */
 export function gateOf(
-  deps: Omit<GateDependencies, 'privateAddresses'>,
+  deps: Omit<GateDependencies, 'privateAddresses'> & { readonly operatorNames: OperatorNames },
   { staticPeers, bootstrapAddresses, allowPrivateIps, connections }: Libp2pNodeOptions,
 ): { readonly gater: ConnectionGater; readonly resolveName: ResolveName } {
   const listed = [...staticPeers, ...bootstrapAddresses];
+  for (const address of listed) deps.operatorNames.add(parseMultiaddr(address));
   const all = { ...deps, privateAddresses: allowPrivateIps === false ? new PrivateAddresses(listed) : undefined };
   return { gater: connectionGate(all, connections), resolveName: dialLookup(all) };
 }
@@ -89,9 +90,15 @@ export function connectionGate(
   };
 }
 
-/** How names are resolved for dials: without addresses that are refused, so that these are not reached by name either. */
-function dialLookup({ metrics, ...who }: Omit<GateDependencies, 'book' | 'nowMs'>): ResolveName {
-  return allowedAddresses(refusesIp(who, counted(metrics)));
+/**
+ * How names are resolved for dials: without addresses that are refused, so that these are not reached by name either.
+ */
+function dialLookup({
+  metrics,
+  operatorNames,
+  ...who
+}: Omit<GateDependencies, 'book' | 'nowMs'> & { readonly operatorNames: OperatorNames }): ResolveName {
+  return allowedAddresses(refusesIp(who, counted(metrics)), resolveNames(operatorNames, metrics));
 }
 
 type Counted = (isRefused: boolean, reason: string) => boolean;

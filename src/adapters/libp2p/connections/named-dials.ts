@@ -1,10 +1,14 @@
 // Dials to names. The names are resolved here, and the transport is given IP addresses only: refused addresses are left
 // out, and the connection has the IP that it really goes to as its address, which bans need. Several addresses are
-// tried as RFC 8305 (Happy Eyeballs) has it.
+// tried as RFC 8305 (Happy Eyeballs) has it. Names that the operator gave are resolved as the system does; names that
+// peers claim are resolved in a way that can be cancelled, a few at a time.
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import type { Connection, DialTransportOptions, MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import { LRUCache } from 'lru-cache';
+import { dnsResolver } from '../../../lib/dns-resolver.ts';
+import { gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import { isRelayed, withoutZone } from '../addresses.ts';
 
 /** Protocols of a multiaddr that hold a name -> the IP family that they ask for; 0 is both. */
@@ -13,8 +17,30 @@ const NAME_FAMILIES: Readonly<Record<string, 0 | 4 | 6>> = { dns: 0, dns4: 4, dn
 const STAGGER_MS = 250;
 const MAX_ADDRESSES = 16;
 
+/** Names that are remembered as the operator's. */
+const MAX_OPERATOR_NAMES = 1000;
+/** Claimed names that are resolved at the same time; further dials to claimed names fail. */
+export const MAX_CLAIMED_LOOKUPS = 16;
+const CLAIMED_DEADLINE_MS = 4000;
+/** Two attempts, the second twice as long. */
+const CLAIMED_TIMES = { timeout: 1200, tries: 2 } as const;
+
 /** Resolves a name to IP addresses that may be dialled. */
-export type ResolveName = (name: string, family: 0 | 4 | 6) => Promise<readonly string[]>;
+export type ResolveName = (name: string, family: 0 | 4 | 6, signal: AbortSignal) => Promise<readonly string[]>;
+
+/** Names of addresses that the operator listed or asked to connect to; all other names are claims of peers. */
+export class OperatorNames {
+  private readonly names = new LRUCache<string, true>({ max: MAX_OPERATOR_NAMES });
+
+  add(address: Multiaddr): void {
+    const [host] = address.getComponents();
+    if (host?.value !== undefined && NAME_FAMILIES[host.name] !== undefined) this.names.set(host.value, true);
+  }
+
+  has(name: string): boolean {
+    return this.names.get(name) === true;
+  }
+}
 
 type Dial = (address: Multiaddr, options: DialTransportOptions) => Promise<Connection>;
 
@@ -31,7 +57,7 @@ export function dialingNames<C>(
       const family = host === undefined || isRelayed(address) ? undefined : NAME_FAMILIES[host.name];
       if (family === undefined || host?.value === undefined) return dial(address, options);
       const tail = rest.map(({ name, value }) => (value === undefined ? `/${name}` : `/${name}/${value}`)).join('');
-      const ips = await abortable(resolve(host.value, family), options.signal);
+      const ips = await abortable(resolve(host.value, family, options.signal), options.signal);
       return dialFirst(
         dial,
         ips.slice(0, MAX_ADDRESSES).map((ip) => multiaddr(`${hostOf(ip)}${tail}`)),
@@ -42,14 +68,38 @@ export function dialingNames<C>(
   };
 }
 
-/**
- * Resolves as the system does, without what is refused. Throws an error with code EADDRREFUSED when nothing is left.
- */
-export function allowedAddresses(isRefused: (ip: string, name: string) => boolean): ResolveName {
-  return async (name, family) => {
-    const found = await lookup(name, { all: true, family });
-    const allowed = found.filter(({ address }) => !isRefused(withoutZone(address), name));
-    if (allowed.length > 0) return allowed.map(({ address }) => address);
+/** As the system does, the hosts file included. */
+export const resolveBySystem: ResolveName = async (name, family) =>
+  (await lookup(name, { all: true, family })).map(({ address }) => address);
+
+/** Resolves the operator's names as the system does, and claimed names by DNS only. */
+export function resolveNames(operatorNames: OperatorNames, metrics: Metrics): ResolveName {
+  let running = 0;
+  const gauge = { name: 'teranode_p2p_claimed_name_lookups', help: 'Names claimed by peers that are being resolved' };
+  gaugeWithBound(metrics, gauge, () => running, MAX_CLAIMED_LOOKUPS);
+  const resolveClaimed = dnsResolver(CLAIMED_TIMES);
+  return async (name, family, signal) => {
+    if (operatorNames.has(name)) return await resolveBySystem(name, family, signal);
+    if (running >= MAX_CLAIMED_LOOKUPS) throw new Error(`too many lookups of names that peers claim (${running})`);
+    running += 1;
+    try {
+      const timed = AbortSignal.any([signal, AbortSignal.timeout(CLAIMED_DEADLINE_MS)]);
+      return await resolveClaimed(name, timed, family);
+    } finally {
+      running -= 1;
+    }
+  };
+}
+
+/** Without the addresses that are refused. Throws an error with code EADDRREFUSED when nothing is left. */
+export function allowedAddresses(
+  isRefused: (ip: string, name: string) => boolean,
+  resolve: ResolveName = resolveBySystem,
+): ResolveName {
+  return async (name, family, signal) => {
+    const found = await resolve(name, family, signal);
+    const allowed = found.filter((address) => !isRefused(withoutZone(address), name));
+    if (allowed.length > 0) return allowed;
     throw Object.assign(new Error(`every address of ${name} is refused`), { code: 'EADDRREFUSED' });
   };
 }

@@ -3,7 +3,7 @@
 import { multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
-import { isPrivateIp, socketIp } from '../addresses.ts';
+import { dialledIp, isPrivateIp } from '../addresses.ts';
 
 /** Of listed names; operators list a handful. */
 const MAX_RESOLVED_IPS = 1000;
@@ -17,7 +17,7 @@ export class PrivateAddresses {
   /** `listed`: multiaddrs of static and bootstrap peers. */
   constructor(listed: readonly string[]) {
     for (const address of listed.map((text) => multiaddr(text))) {
-      const ip = socketIp(address);
+      const ip = dialledIp(address);
       const name = address.getComponents()[0]?.value;
       if (ip !== undefined) this.ips.add(canonical(ip));
       else if (name !== undefined) this.names.add(name);

@@ -3,7 +3,7 @@
 import type { Multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
 import type { PeerId } from '../../../domain/ids.ts';
-import { isRelayed, parseMultiaddr, socketIp, withoutZone } from '../addresses.ts';
+import { dialledIp, isRelayed, parseMultiaddr, socketIp, withoutZone } from '../addresses.ts';
 
 /** A connection, or the socket beneath one. */
 export interface RemoteEnd {
@@ -35,7 +35,21 @@ export function localAddress(
 /** Who shares limits: an IPv4 address, or the /64 of an IPv6 address; undefined for relayed connections. */
 export function addressGroup(end: RemoteEnd): string | undefined {
   const ip = remoteIp(end);
-  if (ip === undefined) return undefined;
+  return ip === undefined ? undefined : ipGroup(ip);
+}
+
+function ipGroup(ip: string): string {
   const parsed = ipaddr.process(ip);
   return parsed.kind() === 'ipv4' ? parsed.toString() : String(parsed.toByteArray().slice(0, 8));
+}
+
+/**
+ * Who receives a dial of the address: a group of IPs, also for relayed addresses, or a registered domain, whose names
+ * one owner can point anywhere. undefined for this machine.
+ */
+export function dialGroup(address: Multiaddr): string | undefined {
+  const ip = dialledIp(address);
+  const name = address.getComponents()[0]?.value ?? '';
+  if (ip === undefined) return name.toLowerCase().split('.').filter(Boolean).slice(-2).join('.');
+  return !ipaddr.isValid(ip) || ipaddr.process(ip).range() === 'loopback' ? undefined : ipGroup(ip);
 }

@@ -16,6 +16,8 @@ export interface TrimmerDependencies {
   readonly isProtected: (peerId: PeerId) => boolean;
   /** Peers in the mesh, once for each topic. */
   readonly meshPeers: () => Iterable<PeerId>;
+  /** Peers that subscribe to any of our topics; may name a peer several times. */
+  readonly subscribers: () => Iterable<PeerId>;
   /** Settles within its own deadline. */
   readonly hangUp: (peerId: PeerId) => Promise<unknown>;
 }
@@ -46,19 +48,22 @@ export class Trimmer {
   }
 
   private async trim(): Promise<void> {
-    const { book, isProtected, meshPeers, nowMs, log, hangUp } = this.deps;
+    const { book, isProtected, meshPeers, subscribers, nowMs, log, hangUp } = this.deps;
     const meshTopics = new Map<PeerId, number>();
     for (const peer of meshPeers()) meshTopics.set(peer, (meshTopics.get(peer) ?? 0) + 1);
+    const subscribing = new Set(subscribers());
     const candidates = book.connectedRecords().map((peer) => ({
       peerId: peer.id,
       connectedAtMs: peer.connectedAtMs ?? 0,
       isProtected: isProtected(peer.id),
       meshTopics: meshTopics.get(peer.id) ?? 0,
+      subscribes: subscribing.has(peer.id),
       direction: peer.direction ?? 'inbound',
       group: book.groupOf(peer.id),
     }));
     const chosen = chooseToTrim(candidates, this.limits, nowMs());
-    if (chosen.length > 0) log.info({ connected: candidates.length, closing: chosen.length }, 'trimmed connections');
+    if (chosen.length === 0) return;
     await Promise.allSettled(chosen.map(hangUp));
+    log.info({ connected: candidates.length, closed: chosen.length }, 'trimmed connections');
   }
 }

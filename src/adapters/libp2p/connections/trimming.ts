@@ -11,6 +11,8 @@ export interface TrimCandidate {
   readonly isProtected: boolean;
   /** Number of our topics in whose mesh the peer is. */
   readonly meshTopics: number;
+  /** Whether it subscribes to any of our topics. */
+  readonly subscribes: boolean;
   readonly direction: 'inbound' | 'outbound';
   /** Who shares an address with it; undefined for relayed connections. */
   readonly group: string | undefined;
@@ -68,10 +70,11 @@ export function chooseToTrim(candidates: readonly TrimCandidate[], marks: WaterM
   return [...crowding, ...others].map((c) => c.peerId);
 }
 
-/** Peers without a mesh first, then inbound, then the youngest. */
+/** Peers without a mesh first, then those without our topics, then inbound, then the youngest. */
 function leastUsefulFirst(a: TrimCandidate, b: TrimCandidate): number {
   return (
     a.meshTopics - b.meshTopics ||
+    Number(a.subscribes) - Number(b.subscribes) ||
     Number(a.direction === 'outbound') - Number(b.direction === 'outbound') ||
     b.connectedAtMs - a.connectedAtMs
   );

@@ -10,7 +10,7 @@ import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import { libPeerId, peerIdText } from '../peer-ids.ts';
 import { AddressLookups } from './address-lookups.ts';
 import { ADDRESS_PROTOCOLS, askForAddresses } from './address-protocol.ts';
-import { AddressServer, MAX_STREAMS_PER_CONNECTION } from './address-server.ts';
+import { AddressServer, MAX_STREAMS_PER_PEER } from './address-server.ts';
 import { isDnsaddr } from './dnsaddr.ts';
 
 export interface AddressExchangeDependencies {
@@ -54,7 +54,7 @@ export class AddressExchange {
     const handler = (stream: Stream, connection: Connection) =>
       this.server.serve(stream, peerIdText(connection.remotePeer));
     for (const protocol of ADDRESS_PROTOCOLS)
-      await this.deps.libp2p.handle(protocol, handler, { maxInboundStreams: MAX_STREAMS_PER_CONNECTION });
+      await this.deps.libp2p.handle(protocol, handler, { maxInboundStreams: MAX_STREAMS_PER_PEER });
   }
 
   start(): void {
@@ -63,6 +63,7 @@ export class AddressExchange {
 
   stop(): void {
     this.lookups?.stop();
+    this.server.stop();
   }
 
   heard(author: PeerId, receivedFrom: PeerId): void {

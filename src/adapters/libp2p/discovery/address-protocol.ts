@@ -1,6 +1,7 @@
-// The peer-address protocol of go-p2p-message-bus: whoever wants to connect to a peer asks others where it is. A request
-// is the wanted peer ID as base58 text, an answer a JSON array of multiaddrs, one of each per stream. Of 1.0.0 either
-// side makes one read, whatever comes; with 1.1.0 both half-close and read to the end.
+// The peer-address protocol of go-p2p-message-bus: a node that wants to connect to a peer asks others for its
+// addresses. A request is the wanted peer ID as base58 text, an answer a JSON array of multiaddrs, one of each per
+// stream. In 1.0.0 either side reads once and takes the bytes of that read; in 1.1.0 both half-close and read to the
+// end.
 import type { Connection } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import { parsePeerId } from '../../../wire/peer-id.ts';
@@ -27,7 +28,7 @@ export function answersAtOnce(protocol: string): boolean {
   return protocol === VERSION_1_0;
 }
 
-/** undefined for what is no peer ID. */
+/** undefined when the bytes are not a peer ID. */
 export function parseRequest(bytes: Uint8Array): PeerId | undefined {
   const peerId = parsePeerId(Buffer.from(bytes).toString('latin1'));
   if (peerId === undefined) return undefined;
@@ -53,7 +54,7 @@ export function encodeAnswer(addresses: readonly string[], protocol: string): Ui
 export function parseAnswer(bytes: Uint8Array): readonly string[] {
   const parsed: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
   if (!Array.isArray(parsed) || !parsed.every((each) => typeof each === 'string'))
-    throw new SyntaxError('the answer is no array of texts');
+    throw new SyntaxError('invalid answer (expected a JSON array of strings)');
   return parsed.slice(0, MAX_ANSWER_ADDRESSES);
 }
 

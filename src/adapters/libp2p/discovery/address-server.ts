@@ -1,5 +1,5 @@
-// Answers requests of the peer-address protocol. Rate, size, time and number of streams are limited; a stream that breaks
-// a limit, or does not hold a request, is reset.
+// Answers requests of the peer-address protocol. Rate, size, time and number of streams are limited; a stream that
+// breaks a limit, or does not hold a request, is reset.
 import type { Stream } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import { TokenBuckets } from '../../../lib/token-bucket.ts';
@@ -15,8 +15,8 @@ import {
 } from './address-protocol.ts';
 
 const REQUESTS_PER_MINUTE = 512;
-/** Of one connection. */
-export const MAX_STREAMS_PER_CONNECTION = 16;
+/** Of one peer, over both versions and all its connections. */
+export const MAX_STREAMS_PER_PEER = 16;
 /** Of all peers. */
 const MAX_STREAMS = 256;
 const MAX_PEERS = 4000;
@@ -36,6 +36,7 @@ export class AddressServer {
     { perSecond: REQUESTS_PER_MINUTE / 60, burst: REQUESTS_PER_MINUTE },
     MAX_PEERS,
   );
+  private readonly streams = new Map<PeerId, Set<Stream>>();
   private openStreams = 0;
 
   constructor(deps: AddressServerDependencies) {
@@ -55,12 +56,13 @@ export class AddressServer {
 
   /** Handles one stream. Never rejects. */
   async serve(stream: Stream, requester: PeerId): Promise<void> {
-    if (this.openStreams >= MAX_STREAMS || !this.budgets.take(requester, this.deps.nowMs())) {
+    const isFull = this.openStreams >= MAX_STREAMS || (this.streams.get(requester)?.size ?? 0) >= MAX_STREAMS_PER_PEER;
+    if (isFull || !this.budgets.take(requester, this.deps.nowMs())) {
       this.requests.add(1, { outcome: 'refused' });
       stream.abort(new Error('too many requests for addresses'));
       return;
     }
-    this.limit(stream);
+    this.limit(stream, requester);
     try {
       this.requests.add(1, { outcome: await this.answer(stream) });
     } catch (error) {
@@ -70,13 +72,21 @@ export class AddressServer {
     }
   }
 
+  /** Aborts the open streams. */
+  stop(): void {
+    for (const stream of [...this.streams.values()].flatMap((each) => [...each]))
+      stream.abort(new Error('the node stops'));
+  }
+
   private async answer(stream: Stream): Promise<'answered' | 'unknown'> {
     const isComplete = answersAtOnce(stream.protocol)
       ? (bytes: Uint8Array) => parseRequest(bytes) !== undefined
       : () => false;
     const limits = { maxBytes: MAX_REQUEST_BYTES, deadlineMs: STREAM_DEADLINE_MS, isComplete };
     const wanted = parseRequest(await readToEnd(stream, limits));
-    if (wanted === undefined) throw new SyntaxError('the request is no peer ID');
+    // Bytes that follow are dropped; they would otherwise be buffered until the stream ends.
+    await stream.closeRead({ signal: AbortSignal.timeout(STREAM_DEADLINE_MS) });
+    if (wanted === undefined) throw new SyntaxError('invalid request (expected a peer ID)');
     const addresses = await this.deps.addressesOf(wanted);
     stream.send(encodeAnswer(addresses, stream.protocol));
     await stream.close({ signal: AbortSignal.timeout(STREAM_DEADLINE_MS) });
@@ -84,13 +94,17 @@ export class AddressServer {
   }
 
   /** Counts the stream while it is open, and ends it at its deadline: a requester may keep its side open. */
-  private limit(stream: Stream): void {
+  private limit(stream: Stream, requester: PeerId): void {
+    const streams = this.streams.get(requester) ?? new Set();
+    this.streams.set(requester, streams.add(stream));
     this.openStreams += 1;
     const late = () => stream.abort(new Error('the request for addresses took too long'));
     const timer = setTimeout(late, STREAM_DEADLINE_MS).unref();
     const closed = () => {
       clearTimeout(timer);
       this.openStreams -= 1;
+      streams.delete(stream);
+      if (streams.size === 0) this.streams.delete(requester);
     };
     if (stream.status === 'open' || stream.status === 'closing')
       stream.addEventListener('close', closed, { once: true });

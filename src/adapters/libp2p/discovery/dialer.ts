@@ -1,7 +1,7 @@
 // Keeps the connections that the operator asked for: static peers, persistent bootstrap addresses, and, at start,
-// cached peers. Each target has its own back-off or rhythm and is never given up; with `p2p_optimise_retries` a dial that cannot
-// work is not repeated until something changes. A connection that ends at once counts as a failed dial: the peer
-// rejects us.
+// cached peers. Each target has its own back-off or rhythm and is never given up; with `p2p_optimise_retries` a dial
+// that cannot work is not repeated until something changes. A connection that ends at once counts as a failed dial: the
+// peer rejects us.
 import type { PeerId } from '../../../domain/ids.ts';
 import { backoffMs } from '../../../lib/backoff.ts';
 import type { Logger } from '../../../ports/log.ts';
@@ -24,7 +24,12 @@ export interface DialTarget {
   readonly group?: string;
 }
 
-interface TargetState extends DialTarget {
+interface TargetState extends Omit<DialTarget, 'group'> {
+  keep: DialTarget['keep'];
+  /** Whether the operator listed this address itself. */
+  isListed: boolean;
+  /** Listed names that resolved to this address. */
+  readonly groups: Set<string>;
   failures: number;
   nextAtMs: number;
   /** When the fast part of the rhythm began. */
@@ -47,6 +52,8 @@ export interface DialerDependencies {
   readonly random: () => number;
   readonly isConnected: (peerId: PeerId) => boolean;
   readonly connectedCount: () => number;
+  /** Cached peers that may be dialled at the same time until enough peers are connected. */
+  readonly room: () => number;
   /** Settles within its own deadline, never throws. */
   readonly dial: (
     target: DialTarget,
@@ -70,6 +77,9 @@ const TICK_MS = 250;
 
 type Kind = keyof typeof PARALLEL_DIALS;
 
+/** The higher, the longer a target is dialled. */
+const LASTING = { until_connected: 0, when_alone: 1, always: 2 } as const;
+
 export interface DialerOptions {
   readonly optimiseRetries: boolean;
   /** For listed peers. Default: a back-off that doubles with each failure. */
@@ -90,37 +100,53 @@ export class Dialer {
     this.options = options;
   }
 
-  /** Adds targets, at most 1000 in all; the same address counts once. */
+  /** Adds targets, at most 1000 in all; the same address counts once, and is kept as the most lasting of them. */
   add(targets: readonly DialTarget[]): void {
-    for (const target of targets) {
-      if (this.targets.has(target.address) || this.targets.size >= MAX_TARGETS) continue;
-      this.targets.set(target.address, {
-        ...target,
-        failures: 0,
-        nextAtMs: 0,
-        sinceMs: this.deps.nowMs(),
-        isReached: false,
-        isHopeless: false,
-        isDialling: false,
-        connectedAs: target.peerId,
-        connectedSinceMs: undefined,
-      });
+    for (const { group, ...target } of targets) {
+      const known = this.targets.get(target.address);
+      if (known === undefined && this.targets.size >= MAX_TARGETS) continue;
+      const state = known ?? this.newState(target);
+      if (group !== undefined) state.groups.add(group);
+      else if (kindOf(target) === 'listed') state.isListed = true;
+      if (kindOf(state) === 'cached' && kindOf(target) === 'listed') state.sinceMs = this.deps.nowMs();
+      if (LASTING[target.keep] > LASTING[state.keep]) state.keep = target.keep;
+      this.targets.set(target.address, state);
     }
     this.dialDue();
   }
 
-  /** The group's name resolved to these targets; those that it had before and that are not among them are left alone. */
+  private newState(target: Omit<DialTarget, 'group'>): TargetState {
+    return {
+      ...target,
+      isListed: false,
+      groups: new Set(),
+      failures: 0,
+      nextAtMs: 0,
+      sinceMs: this.deps.nowMs(),
+      isReached: false,
+      isHopeless: false,
+      isDialling: false,
+      connectedAs: target.peerId,
+      connectedSinceMs: undefined,
+    };
+  }
+
+  /**
+   * The group's name resolved to these targets; those that it had before and that are not among them are left alone.
+   */
   replaceGroup(group: string, targets: readonly DialTarget[]): void {
     const addresses = new Set(targets.map(({ address }) => address));
-    for (const [address, target] of this.targets)
-      if (target.group === group && !addresses.has(address)) this.targets.delete(address);
+    for (const [address, { groups, isListed }] of this.targets) {
+      if (addresses.has(address) || !groups.delete(group)) continue;
+      if (groups.size === 0 && !isListed) this.targets.delete(address);
+    }
     this.add(targets.map((target) => ({ ...target, group })));
   }
 
-  /** True when the group has targets, each was dialled in vain, and none is connected. */
+  /** True when each target of the group was dialled in vain and none is connected, or when the group has none. */
   hasGroupFailed(group: string): boolean {
-    const targets = [...this.targets.values()].filter((target) => target.group === group);
-    return targets.length > 0 && targets.every((target) => target.failures > 0 && !this.isConnected(target));
+    const targets = [...this.targets.values()].filter(({ groups }) => groups.has(group));
+    return targets.every((target) => target.failures > 0 && !this.isConnected(target));
   }
 
   start(): void {
@@ -181,7 +207,7 @@ export class Dialer {
   /** Begins dials up to the limit; each that ends begins the next. */
   private dialDue(): void {
     for (const kind of ['listed', 'cached'] as const) {
-      while (this.running !== undefined && this.dialCounts[kind] < PARALLEL_DIALS[kind]) {
+      while (this.running !== undefined && this.dialCounts[kind] < this.parallelDials(kind)) {
         const target = this.longestDue(kind);
         if (target === undefined) break;
         target.isDialling = true;
@@ -193,6 +219,10 @@ export class Dialer {
         });
       }
     }
+  }
+
+  private parallelDials(kind: Kind): number {
+    return kind === 'listed' ? PARALLEL_DIALS.listed : Math.min(PARALLEL_DIALS.cached, this.deps.room());
   }
 
   private longestDue(kind: Kind): TargetState | undefined {
@@ -268,6 +298,6 @@ export class Dialer {
 }
 
 /** Cached peers are dialled until they are reached; all others are listed by the operator. */
-function kindOf(target: DialTarget): Kind {
+function kindOf(target: Pick<DialTarget, 'keep'>): Kind {
   return target.keep === 'until_connected' ? 'cached' : 'listed';
 }

@@ -73,6 +73,7 @@ export class PeerKeeper {
         dials: metrics.counter('teranode_p2p_dials_total', 'Dials to listed and cached peers, by outcome', ['outcome']),
         isConnected: (peerId) => book.isConnected(peerId),
         connectedCount: () => book.connectedCount(),
+        room: () => this.room(),
         dial: (target, signal) => this.dial(target, signal),
       },
       { optimiseRetries: this.options.optimiseRetries, rhythm: this.options.dialRhythm },
@@ -87,13 +88,24 @@ export class PeerKeeper {
       random,
       nowMs: () => clock.monotonic(),
       isWanted: (id) => this.isWanted(id),
+      room: () => this.room(),
       dial: (id, addresses) => this.dialDiscovered(id, addresses),
     });
   }
 
   private isWanted(id: PeerId): boolean {
     const { book, ownId } = this.deps;
-    return id !== ownId && !book.isConnected(id) && book.connectedCount() < this.options.connections.highWater;
+    return id !== ownId && !book.isConnected(id) && this.room() > 0;
+  }
+
+  /**
+   * How many more peers are wanted that the operator did not list. On message-bus they are not dialled over the
+   * low-water mark, so that they are not trimmed and dialled again.
+   */
+  private room(): number {
+    const { connections, protocols } = this.options;
+    const wanted = protocols === 'message-bus' ? connections.lowWater : connections.highWater;
+    return wanted - this.deps.book.connectedCount();
   }
 
   private createNames(): ListedNames {
@@ -159,6 +171,7 @@ export class PeerKeeper {
         book,
         nowMs: () => clock.now(),
         isProtected: (peerId) => this.dialer.protects(peerId),
+        subscribers: () => topicNames.flatMap((topic) => libp2p.services.pubsub.getSubscribers(topic).map(peerIdText)),
         meshPeers: () => topicNames.flatMap((topic) => meshPeers(libp2p.services.pubsub, topic)),
         hangUp: (peerId) => libp2p.hangUp(libPeerId(peerId), { signal: AbortSignal.timeout(HANG_UP_DEADLINE_MS) }),
       },

@@ -8,6 +8,7 @@ import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import type { Progress } from '../../../ports/progress.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
+import type { Libp2pNodeOptions } from '../node-options.ts';
 import { fastestVerifier } from '../patches/ed25519.ts';
 import { FastVerification } from './fast-verification.ts';
 import { InboundStreams } from './inbound-streams.ts';
@@ -21,6 +22,7 @@ import { OutboundBackpressure } from './outbound-backpressure.ts';
 import { OutboundStreams } from './outbound-streams.ts';
 import { PendingOutbound } from './pending-outbound.ts';
 import { ValidationProgress } from './progress.ts';
+import { RefusedGrafts } from './refused-grafts.ts';
 import { RpcSplitting } from './rpc-splitting.ts';
 import { SavedBackoffs } from './saved-backoffs.ts';
 import { SeenMessages } from './seen-messages.ts';
@@ -40,11 +42,9 @@ export interface GossipDependencies {
   readonly penalize: (peerId: PeerId) => void;
 }
 
-export interface GossipFiles {
+export type GossipOptions = Pick<Libp2pNodeOptions, 'protocols' | 'graftBackoffFile'> & {
   readonly topicNames: readonly string[];
-  /** Keeps the back-offs across restarts. */
-  readonly backoffFile: string | undefined;
-}
+};
 
 export class Gossip {
   /** Messages in validation; undefined where gossipsub does not let us count them. */
@@ -60,15 +60,18 @@ export class Gossip {
   private readonly loops: Repeating[] = [];
 
   /** Before libp2p starts. Throws LIBRARY_INCOMPATIBLE when gossipsub lacks a part that is required. */
-  constructor({ libp2p, log, metrics, clock, penalize }: GossipDependencies, files: GossipFiles) {
+  constructor({ libp2p, log, metrics, clock, penalize }: GossipDependencies, options: GossipOptions) {
     const { pubsub } = libp2p.services;
     const internals = new GossipInternals(pubsub, log);
     const stages = stagesOf({ libp2p, log, metrics, clock, penalize }, internals);
+    const { graftBackoffFile: backoffFile, topicNames } = options;
+    const refusedGrafts = refusedGraftsOf({ libp2p, metrics, clock }, options);
     internals.install({
       incoming: [
         stages.inboundStreams,
         stages.malformedLengths,
         stages.undecodableRpcs,
+        ...refusedGrafts,
         stages.progress,
         stages.verificationScheduler,
         stages.invalidSignatures,
@@ -77,7 +80,7 @@ export class Gossip {
         stages.noScoreRecords,
         stages.backoffLimits,
       ],
-      outgoing: [stages.keylessMessages, stages.pendingOutbound, stages.rpcSplitting],
+      outgoing: [...refusedGrafts, stages.keylessMessages, stages.pendingOutbound, stages.rpcSplitting],
       opening: [stages.inboundStreams, stages.outboundStreams, stages.pendingOutbound, stages.meshsub13],
     });
     this.log = log;
@@ -85,8 +88,8 @@ export class Gossip {
     this.verifier = internals.supports('fastVerification') ? stages.verifier : 'libp2p';
     this.seesStreams = internals.supports('parallelStreams');
     this.progress = internals.supports('progress') ? stages.progress.progress : undefined;
-    const saved = { log, clock, backoffs: internals.backoffs };
-    const { backoffFile, topicNames } = files;
+    const connectedPeers = () => libp2p.getPeers().map(String);
+    const saved = { log, clock, backoffs: internals.backoffs, connectedPeers };
     this.savedBackoffs = backoffFile === undefined ? undefined : new SavedBackoffs(saved, backoffFile, topicNames);
     this.backpressure = new OutboundBackpressure({ log, metrics }, () =>
       outboundGossip(libp2p.getConnections(), pubsub.protocols),
@@ -124,6 +127,17 @@ export class Gossip {
 function outboundGossip(connections: readonly Connection[], protocols: readonly string[]) {
   const streams = connections.flatMap((connection) => connection.streams);
   return streams.filter(({ direction, protocol }) => direction === 'outbound' && protocols.includes(protocol));
+}
+
+/** On message-bus, where operators list other nodes as direct peers without asking them to list theirs. */
+function refusedGraftsOf(
+  { libp2p, metrics, clock }: Pick<GossipDependencies, 'libp2p' | 'metrics' | 'clock'>,
+  { protocols, topicNames }: GossipOptions,
+): readonly RefusedGrafts[] {
+  if (protocols !== 'message-bus') return [];
+  const stage = new RefusedGrafts({ metrics, nowMs: () => clock.monotonic() }, topicNames);
+  libp2p.addEventListener('peer:disconnect', ({ detail }) => stage.peerDisconnected(detail));
+  return [stage];
 }
 
 function stagesOf({ libp2p, metrics, clock, penalize }: GossipDependencies, internals: GossipInternals) {

@@ -87,6 +87,8 @@ export interface GossipsubParts {
   backoff: ReadonlyMap<string, Map<string, number>>;
 
   selectPeersToPublish: (topic: string, floodPublish?: boolean) => { readonly tosend: Set<string> };
+  /** `receivedFrom` and `excluded` have the message already. */
+  selectPeersToForward: (topic: string, receivedFrom?: string, excluded?: ReadonlySet<string>) => Set<string>;
   sendRpc: (id: string, rpc: Rpc) => boolean;
   /** Peer → IHAVEs that go with the next RPC to it. */
   gossip: Map<string, readonly IHave[]>;
@@ -126,6 +128,7 @@ export const IS_INTACT: Readonly<Record<GossipsubPart, (value: unknown) => boole
   doAddBackoff: isFunction,
   backoff: isMap,
   selectPeersToPublish: isFunction,
+  selectPeersToForward: isFunction,
   sendRpc: isFunction,
   gossip: isMap,
   createInboundStream: isFunction,
@@ -180,6 +183,10 @@ export const FEATURES = {
     needs: ['sendRpc', 'selectPeersToPublish', 'createOutboundStream', 'streamsOutbound'],
     lost: 'messages to a peer are lost until the stream to it is open',
   },
+  refusedGrafts: {
+    needs: ['handleReceivedRpc', 'sendRpc', 'selectPeersToForward'],
+    lost: 'peers that refuse our GRAFTs, e.g. because they list this node as a direct peer, get messages late',
+  },
   parallelStreams: {
     needs: ['createOutboundStream', 'streamsOutbound'],
     lost: 'one peer that does not answer delays the streams to all others',
@@ -213,7 +220,7 @@ export const CHAINS = {
     ...SCORE_RECORDS,
     'doAddBackoff',
   ],
-  outgoing: ['selectPeersToPublish', 'sendRpc'],
+  outgoing: ['selectPeersToPublish', 'selectPeersToForward', 'sendRpc'],
   opening: ['createInboundStream', 'createOutboundStream'],
 } as const satisfies Record<string, readonly GossipsubPart[]>;
 

@@ -1,6 +1,6 @@
-// The back-offs of gossipsub across restarts. Who pruned us, or was pruned by us, remembers for a minute that we must not
-// GRAFT again, and whoever scores its peers counts every GRAFT that comes too early: after a restart within that minute,
-// one for each topic. gossipsub keeps its back-offs in memory only.
+// The back-offs of gossipsub across restarts. A peer that pruned us, or that we pruned, remembers for a minute that we
+// must not GRAFT again, and a peer that scores its neighbours counts every GRAFT that comes too early: after a restart
+// within that minute, one for each topic. gossipsub keeps its back-offs in memory only.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -9,7 +9,10 @@ import type { Logger } from '../../../ports/log.ts';
 import { MAX_BACKOFF_MS } from './memory.ts';
 import type { GossipsubParts } from './parts.ts';
 
-/** Of all topics: more than a node has neighbours. The ones that end last are kept. */
+/**
+ * Of all topics: more than a node has neighbours. Those of connected peers are kept first, then those that end first,
+ * as any peer may ask for long ones.
+ */
 const MAX_SAVED = 2000;
 const MAX_FILE_BYTES = 1024 * 1024;
 const fileSchema = z.object({
@@ -24,6 +27,7 @@ export interface SavedBackoffsDependencies {
   readonly log: Logger;
   readonly clock: Pick<Clock, 'now'>;
   readonly backoffs: GossipsubParts['backoff'];
+  readonly connectedPeers: () => Iterable<string>;
 }
 
 export class SavedBackoffs {
@@ -88,12 +92,13 @@ export class SavedBackoffs {
 
   private text(): string {
     const nowMs = this.deps.clock.now();
+    const connected = new Set(this.deps.connectedPeers());
     const all = [...this.deps.backoffs].flatMap(([topic, peers]) =>
       [...peers].map(([peerId, untilMs]): Backoff => [topic, peerId, untilMs]),
     );
     const kept = all
       .filter(([, , untilMs]) => untilMs > nowMs)
-      .sort(([, , a], [, , b]) => b - a)
+      .sort(([, a, aMs], [, b, bMs]) => Number(connected.has(b)) - Number(connected.has(a)) || aMs - bMs)
       .slice(0, MAX_SAVED);
     return `${JSON.stringify({ version: 1, backoffs: kept })}\n`;
   }
