@@ -17,20 +17,12 @@ const ALONE = [
   'gossip-floods',
   'lazy-gossip',
   'metrics',
+  'pipeline',
   'websocket',
 ].map((name) => `test/system/${name}.test.ts`);
 
 /** Short files that take a minute or more. */
-const LONG = [
-  'clone',
-  'resilience',
-  'pipeline',
-  'package',
-  'shared-bans',
-  'silent-connections',
-  'ban-promises',
-  'bus-scoring',
-];
+const LONG = ['clone', 'resilience', 'package', 'shared-bans', 'silent-connections', 'ban-promises', 'bus-scoring'];
 
 /** By default large files start first. These would start last, and the other workers would be idle while they end. */
 class LongestFirst extends BaseSequencer {
