@@ -11,16 +11,17 @@ import {
   PSK,
   privateNetwork,
   protobufStrings,
-  topicsOf,
 } from '../support/network.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 import { cutAll, RawWebSocket } from '../support/websocket.ts';
 
 const OLD_PREFIX = 'bitcoin/regtest';
-/** A node of ours that speaks the prefix of today, and two that do not, or not only. */
-const NEW_ALONE = { ...privateNetwork('regtest'), embedded_chain_mine_interval: '500ms' };
-const OLD_ALONE = { ...NEW_ALONE, chainCfgParams_topicPrefix: OLD_PREFIX };
+/** Of networks that were built with a later go-chaincfg. */
+const NEW_PREFIX = 'teranode/bitcoin/1.0.0/regtest';
+/** A node of ours that speaks the later prefix, and two that do not, or not only. */
+const OLD_ALONE = { ...privateNetwork('regtest'), embedded_chain_mine_interval: '500ms' };
+const NEW_ALONE = { ...OLD_ALONE, chainCfgParams_topicPrefix: NEW_PREFIX };
 const BOTH = { ...NEW_ALONE, p2p_further_topic_prefixes: OLD_PREFIX };
 /** No trigger to fetch from a peer ahead stands among the records. */
 const NO_SYNC = { p2p_min_peers_for_sync: '100', p2p_max_wait_for_min_peers: '1h' };
@@ -122,7 +123,7 @@ test('nodes without a common prefix refuse each other every time, dial with back
 
 test('a node announces the same bytes once under each of its prefixes', async () => {
   const server = await startServer(BOTH);
-  const names = [topicsOf('regtest').block, `${OLD_PREFIX}-block`];
+  const names = [`${NEW_PREFIX}-block`, `${OLD_PREFIX}-block`];
   const peer = await startPeer({ topics: names });
   await peer.connect(server.address);
   for (const name of names) await inMesh(peer, server, name);
@@ -146,7 +147,7 @@ test('a message under both prefixes is processed once, with one record and one f
   running.push(broker);
   const quiet = { embedded_chain_mine_interval: '', ...NO_SYNC };
   const server = await startServer({ ...BOTH, ...quiet, ...kafkaSettings(broker.address) });
-  const names = [topicsOf('regtest').block, `${OLD_PREFIX}-block`];
+  const names = [`${NEW_PREFIX}-block`, `${OLD_PREFIX}-block`];
   const options = { allow: [server.peerId] };
   const publisher = await startPeer({ topics: names, ...options });
   const listeners = await Promise.all(names.map((name) => startPeer({ topics: [name], ...options })));
