@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Agent, get } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { messageBus } from '../support/bus-network.ts';
 import { type CertificateFiles, makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { GoPeer } from '../support/go-peer.ts';
@@ -27,7 +28,7 @@ let authority: CertificateFiles;
 let agent: Agent;
 let broker: KafkaBroker;
 let services: ReferenceServiceProcess;
-/** With everything that has metrics: a broker, the node's services, HTTPS. */
+/** With everything that has metrics: both wires, a broker, the node's services, HTTPS. */
 let server: ServerProcess;
 /** With what stands in for them. */
 let plain: ServerProcess;
@@ -41,8 +42,11 @@ beforeAll(async () => {
   [broker, services] = await Promise.all([KafkaBroker.start(), ReferenceServiceProcess.start()]);
   server = await ServerProcess.start({
     settings: {
+      ...messageBus('regtest'),
       ...COMMON,
       ...kafkaSettings(broker.address),
+      p2p_wire: 'both',
+      p2p_go_p2p_port: '0',
       blockchain_grpcAddress: services.address,
       blockvalidation_grpcAddress: services.address,
       blockassembly_grpcAddress: services.address,
@@ -53,7 +57,7 @@ beforeAll(async () => {
   });
   plain = await ServerProcess.start({ settings: COMMON });
   peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), discard: true, outboundQueue: 10_000 });
-  await peer.connect(server.address);
+  await peer.connect(server.addressOn('go-p2p'));
   await waitFor(async () => (await peer.mesh()).mesh[subtree]?.includes(server.peerId), { what: 'the mesh' });
 });
 
