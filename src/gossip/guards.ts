@@ -147,7 +147,7 @@ function strictly(offence: BanReason, view: GuardView): BanReason | undefined {
 
 /**
  * The PeerID in the message must be the author that the signature proves. On message-bus only the ID of another peer is
- * an offence: a text that is no peer ID deceives nobody.
+ * an offence: an invalid peer ID deceives nobody.
  */
 const authorIsPeerId: MessageGuard<{ readonly peerId: string }> = ({ peerId }, envelope, view) => {
   if (peerId === envelope.author) return undefined;

@@ -83,7 +83,7 @@ describe('a request for the addresses of a peer', () => {
 
   test.each([
     ['is too long', V1_0, 'x'.repeat(129), false],
-    ['is no peer ID', V1_1, 'not a peer', true],
+    ['is an invalid peer ID', V1_1, 'not a peer', true],
     ['is empty', V1_0, '', true],
   ])('that %s ends in a reset', async (_what, protocol, request, closes) => {
     const { node, metrics } = await start();

@@ -144,7 +144,7 @@ export function standingHandlers(admin: AdminApi): StandingHandlers {
   };
 }
 
-/** A peer ID that is none is an unhealthy peer, not an error: callers ask before they fetch. */
+/** An invalid peer ID means an unhealthy peer, not an error: callers ask before they fetch. */
 function unhealthyAnswer(admin: AdminApi, peerId: string) {
   try {
     const peer = admin.knownPeer(checkedText('peer_id', peerId));

@@ -21,7 +21,7 @@ export interface PeerRow {
   readonly isConnected: boolean;
 }
 
-/** undefined for a peer ID that is none, such as that of a peer of the wire protocol. */
+/** undefined for an invalid peer ID, such as `legacy:host:port`. */
 export function peerRow(info: PeerRegistryInfo): PeerRow | undefined {
   const id = parsePeerId(info.peerId);
   if (id === undefined) return undefined;

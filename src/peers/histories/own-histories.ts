@@ -111,7 +111,7 @@ export class OwnHistories implements PeerHistories {
     return 'this node';
   }
 
-  /** Evicts histories older than their time to live; that of connected and banned peers begins anew. */
+  /** Evicts histories older than their time to live; for connected and banned peers the time starts again. */
   purge(): void {
     const nowMs = this.deps.clock.now();
     for (const [peerId, stored] of this.peers) {

@@ -77,7 +77,7 @@ func handleScores(_ context.Context, n *node, _ json.RawMessage) (any, error) {
 	return map[string]any{"inspections": board.inspections, "peers": maps.Clone(board.peers)}, nil
 }
 
-// handleForgetScores begins anew with the worst.
+// handleForgetScores resets the lowest scores seen.
 func handleForgetScores(_ context.Context, n *node, _ json.RawMessage) (any, error) {
 	board := n.scored.scores
 	board.lock.Lock()
