@@ -39,7 +39,7 @@ export function createPeerKeeper(
   if (!usesPeerRegistry || address === undefined)
     return { service: undefined, authority: undefined, health: () => ({ ok: true, details: 'this node' }) };
   const service = new ServicePeerRegistry(deps, serviceOptions(settings, 'blockchain', address));
-  const authority = new RegistryScores({ registry: service });
+  const authority = new RegistryScores({ ...deps, registry: service });
   return { service, authority, health: () => service.health() };
 }
 

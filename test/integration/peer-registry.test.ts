@@ -3,6 +3,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { MAX_WAITING } from '../../src/adapters/services/peer-registry.ts';
+import { RegistryScores } from '../../src/adapters/services/peer-registry-scores.ts';
 import type { PeerEvent } from '../../src/domain/peer-history.ts';
 import { ListPeersResponseSchema } from '../../src/gen/blockchain_api_pb.js';
 import { peer } from '../fakes/ban-parts.ts';
@@ -108,6 +109,25 @@ describe('outages', () => {
     expect(errors.map(({ request }) => request.errorMessage)).toEqual(['first', 'second', 'third']);
     expect(metrics.count('teranode_p2p_peer_registry_lost_total')).toBe(0);
   });
+
+  test.each(['UNAVAILABLE', 'DEADLINE_EXCEEDED'])(
+    'an offence whose answer is lost (%s) is counted once',
+    async (code) => {
+      const service = await startService(true);
+      const { registry, clock } = await startHistories(service.address);
+      const scores = new RegistryScores({ registry, clock });
+      await service.askRegistry('RegisterPeer', { peer: { peerId: ID } });
+      expect(await scores.addOffence(ID, 'protocol_violation', 20)).toEqual({ score: 20, isNewBan: false });
+      await service.loseAnswer('AddBanScore', code);
+      const [, last] = await Promise.all([1, 2].map(() => scores.addOffence(ID, 'protocol_violation', 20)));
+      expect(last).toEqual({ score: 60, isNewBan: false });
+      await service.loseAnswer('AddBanScore', code);
+      expect(await scores.addOffence(ID, 'spam', 50)).toEqual({ score: 110, isNewBan: true });
+      expect(scores.scoreOf(ID)).toBe(110);
+      await service.fail('AddBanScore', code, 1);
+      expect(await scores.addOffence(ID, 'protocol_violation', 20)).toEqual({ score: 130, isNewBan: false });
+    },
+  );
 
   test('a full queue drops the oldest call and counts it', async () => {
     const { registry, metrics } = await startRegistry(`127.0.0.1:${await freePort()}`);

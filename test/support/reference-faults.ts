@@ -7,6 +7,7 @@ export class ReferenceFaults {
   private readonly stalled = new Set<string>();
   private readonly waiting = new Set<() => void>();
   private readonly failing = new Map<string, { readonly code: status; left: number }>();
+  private readonly lost = new Map<string, string>();
   private readonly answers = new Map<string, Buffer>();
 
   /** Calls of the method, or of all. */
@@ -25,6 +26,19 @@ export class ReferenceFaults {
     this.stalled.clear();
     for (const each of this.waiting) each();
     this.waiting.clear();
+  }
+
+  /** The next call is carried out, and fails with this status: its answer is lost. */
+  loseAnswer(method: string, code: string): void {
+    this.lost.set(method, code);
+  }
+
+  /** To be passed by each answer. */
+  answered(method: string): void {
+    const code = this.lost.get(method);
+    if (code === undefined) return;
+    this.lost.delete(method);
+    throw toldToFail(status[code as keyof typeof status]);
   }
 
   /** The next calls fail with this status, `times` of them; undefined: until `heal`. */
@@ -54,8 +68,12 @@ export class ReferenceFaults {
     const failing = this.failing.get(method);
     if (failing !== undefined && failing.left > 0) {
       failing.left -= 1;
-      throw Object.assign(new Error('told to fail'), { code: failing.code, details: 'told to fail' });
+      throw toldToFail(failing.code);
     }
     return this.answers.get(method);
   }
+}
+
+function toldToFail(code: status): Error {
+  return Object.assign(new Error('told to fail'), { code, details: 'told to fail' });
 }

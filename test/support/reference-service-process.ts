@@ -170,6 +170,11 @@ export class ReferenceServiceProcess {
     await this.tell('resume');
   }
 
+  /** The next call of a method is carried out, and fails with a status. */
+  async loseAnswer(method: string, code: string): Promise<void> {
+    await this.tell('loseAnswer', { method, code });
+  }
+
   /** The next calls of a method fail with a status; without `times` until `heal`. */
   async fail(method: string, code: string, times?: number): Promise<void> {
     await this.tell('fail', { method, code, times });

@@ -153,6 +153,7 @@ class ReferenceServices {
     },
     stall: ({ method }) => this.faults.stall(method as string | undefined),
     resume: () => this.faults.resume(),
+    loseAnswer: ({ method, code }) => this.faults.loseAnswer(String(method), String(code)),
     fail: ({ method, code, times }) => this.faults.fail(String(method), String(code), times as number | undefined),
     answer: ({ method, hex, padding = 0 }) =>
       this.faults.answer(
@@ -256,7 +257,9 @@ class ReferenceServices {
     if (apiKey !== undefined && call.metadata.get('x-api-key')[0] !== apiKey) {
       throw failed(status.UNAUTHENTICATED, 'no key');
     }
-    return (await this.faults.pass(method)) ?? (await own());
+    const answer = (await this.faults.pass(method)) ?? (await own());
+    this.faults.answered(method);
+    return answer;
   }
 
   private async subscribed(call: ServerWritableStream<unknown, object>): Promise<void> {

@@ -1,11 +1,13 @@
 // Scores of authors, and bans by peer ID, as the peer registry of the blockchain service keeps them.
 import type { PeerId } from '../../domain/ids.ts';
 import type { BanReason } from '../../domain/offence.ts';
+import { decayed } from '../../domain/score-decay.ts';
 import { PeerRegistryService } from '../../gen/blockchain_api_pb.js';
+import type { Clock } from '../../ports/clock.ts';
 import type { HistoryKeeper } from '../../ports/peer-histories.ts';
 import type { ScoreAnswer, ScoreAuthority } from '../../ports/score-authority.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
-import type { ServicePeerRegistry } from './peer-registry.ts';
+import type { Send, ServicePeerRegistry, Step } from './peer-registry.ts';
 
 const API = PeerRegistryService.method;
 /** Names that differ from ours. */
@@ -14,13 +16,37 @@ const REASON_NAMES: Partial<Record<BanReason, string>> = {
   catch_up_malicious: 'catchup_malicious',
 };
 
+interface Score {
+  readonly score: number;
+  readonly atMs: number;
+}
+
+/** The answer to an offence that was counted; undefined when the score there is nearer to what it was without it. */
+async function counted(
+  send: Send,
+  peerId: PeerId,
+  before: Score,
+  points: number,
+  nowMs: number,
+): Promise<ScoreAnswer | undefined> {
+  const now = await send(API.getPeer, { peerId }, ({ peer }) => ({
+    score: peer?.banScore ?? 0,
+    isNewBan: peer?.isBanned ?? false,
+  }));
+  const without = decayed(before.score, before.atMs, nowMs).score;
+  const withIt = decayed(before.score + points, before.atMs, nowMs).score;
+  return now.score - without >= withIt - now.score ? now : undefined;
+}
+
 export class RegistryScores implements ScoreAuthority {
   private readonly registry: ServicePeerRegistry;
+  private readonly clock: Clock;
   /** Orders to lift all bans that were not carried out yet. */
   private pendingClears = 0;
 
-  constructor({ registry }: { readonly registry: ServicePeerRegistry }) {
+  constructor({ registry, clock }: { readonly registry: ServicePeerRegistry; readonly clock: Clock }) {
     this.registry = registry;
+    this.clock = clock;
   }
 
   keptBy(): HistoryKeeper {
@@ -34,13 +60,25 @@ export class RegistryScores implements ScoreAuthority {
   async addOffence(peerId: PeerId, reason: BanReason, points: number): Promise<ScoreAnswer | undefined> {
     const { registry } = this;
     const name = REASON_NAMES[reason] ?? reason;
-    const delivered = registry.deliver<ScoreAnswer>(peerId, [
-      (send) =>
-        send(API.addBanScore, { peerId, reason: name, points }, ({ score, banned }) => ({ score, isNewBan: banned })),
-    ]);
-    const answer = await delivered.catch(() => undefined);
-    if (answer !== undefined) registry.copy.scored(peerId, answer.score);
-    return answer;
+    return await registry.deliver(peerId, [this.once(peerId, name, points)]).catch(() => undefined);
+  }
+
+  /**
+   * A step that counts an offence once: an attempt without an answer may have been carried out, so before another one
+   * the score there is compared with that before the first.
+   */
+  private once(peerId: PeerId, reason: string, points: number): Step<ScoreAnswer> {
+    const { copy } = this.registry;
+    let before: Score | undefined;
+    return async (send) => {
+      const known = before && (await counted(send, peerId, before, points, this.clock.now()));
+      before ??= { score: copy.scoreOf(peerId) ?? 0, atMs: this.clock.now() };
+      const answer =
+        known ??
+        (await send(API.addBanScore, { peerId, reason, points }, ({ score, banned }) => ({ score, isNewBan: banned })));
+      copy.scored(peerId, answer.score);
+      return answer;
+    };
   }
 
   scoreOf(peerId: PeerId): number | undefined {

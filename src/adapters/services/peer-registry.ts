@@ -1,6 +1,6 @@
 // The peer registry of the blockchain service: whether the service has one, whether it answers now, a copy of its peers
 // that is a few seconds old at most, and the calls that wait for it. What must not be lost is delivered in order for each
-// peer, each step until it is answered: a call that was answered too late may be repeated.
+// peer, each step until it is answered: a call that was answered too late may be repeated (offences are checked before).
 import type { DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { PeerId } from '../../domain/ids.ts';
 import { PeerRegistryService, TransportType } from '../../gen/blockchain_api_pb.js';
