@@ -53,7 +53,7 @@ export function createAdminApi(deps: AdminApiDependencies): AdminApi {
 }
 
 type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'connect' | 'disconnect' | 'addScore'>;
-type BanOperations = Pick<AdminApi, 'bans' | 'isBanned' | 'ban' | 'unban' | 'clearBans' | 'explain'>;
+type BanOperations = Pick<AdminApi, 'banPage' | 'isBanned' | 'ban' | 'unban' | 'clearBans' | 'explain'>;
 
 function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): PeerOperations {
   const { bans, node, acceptsAnyReason = false } = deps;
@@ -81,7 +81,7 @@ function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): P
 
 function banOperations({ bans }: AdminApiDependencies): BanOperations {
   return {
-    bans: () => bans.bans(),
+    banPage: (offset, limit) => bans.page(offset, limit),
     isBanned: (text) => bans.isSubjectBanned(text),
     ban: (text, untilMs, reason) => bans.ban(text, untilMs, reason),
     unban: async (text) => {
@@ -89,7 +89,7 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
       return lifted.length > 0 || hadScore;
     },
     clearBans: async () => {
-      const hadBans = bans.bans().length > 0;
+      const hadBans = bans.page(0, 0).total > 0;
       await bans.clear();
       return hadBans;
     },

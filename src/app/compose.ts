@@ -3,6 +3,7 @@
 // open the `create-….ts` of its room.
 import { loadAdminKey } from '../adapters/grpc/admin-key.ts';
 import { loadIdentity } from '../adapters/libp2p/identity.ts';
+import { AdminKeys } from '../adapters/listeners/admin-keys.ts';
 import { createLogger } from '../adapters/logging/logger.ts';
 import type { MemoryBroker } from '../adapters/memory/broker.ts';
 import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
@@ -264,13 +265,14 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     isWhitelisted: whitelist(settings),
     settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
   });
-  const grpc = createGrpc(settings, { ...core, admin, adminKey });
+  const adminKeys = new AdminKeys(core, { adminKey });
+  const grpc = createGrpc(settings, { ...core, admin, adminKeys });
   const webSocket = {
     notifications,
     ownStatus: () => announcers.ownStatus(),
     identity: () => ({ baseUrl: dataHubUrl, peerId: ownId }),
   };
-  const http = createHttp(settings, { ...core, health, admin, adminKey, webSocket });
+  const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket });
   return { health, grpc, http };
 }
 

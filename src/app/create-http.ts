@@ -5,6 +5,7 @@ import {
   type HttpServerDependencies,
   type HttpServerOptions,
 } from '../adapters/http/server/http-server.ts';
+import type { AdminKeys } from '../adapters/listeners/admin-keys.ts';
 import type { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
 import { buildVersion } from '../lib/version.ts';
 import type { AdminApi } from '../ports/admin-api.ts';
@@ -20,7 +21,7 @@ export interface HttpDependencies extends Core {
   readonly metrics: PrometheusMetrics;
   readonly health: Health;
   readonly admin: AdminApi;
-  readonly adminKey: string;
+  readonly adminKeys: AdminKeys;
   readonly webSocket: NonNullable<HttpServerDependencies['webSocket']>;
 }
 
@@ -32,13 +33,13 @@ export interface Http {
 }
 
 export function createHttp(settings: Settings, deps: HttpDependencies): Http {
-  const { health, admin, adminKey, metrics, log } = deps;
+  const { health, admin, adminKeys, metrics, log } = deps;
   const sources = {
     health: (checkLiveness: boolean) => health.check(checkLiveness),
     scrape: () => metrics.scrape(),
   };
   const main = new HttpServer(
-    { ...deps, sources, api: { admin, adminKey, version: buildVersion().version } },
+    { ...deps, sources, api: { admin, adminKeys, version: buildVersion().version } },
     {
       ...mainHttp(settings),
       webSocketOrigins: settings.p2p_ws_origins,
@@ -95,7 +96,14 @@ function mainHttp(settings: Settings): HttpServerOptions {
     ratePerSecond: settings.p2p_http_rate,
     publicReads: settings.p2p_http_public_reads,
     publicMetrics: settings.p2p_http_public_metrics,
+    allowedHosts: [...settings.p2p_http_allowed_hosts, ...ownHost(settings)],
+    trustedProxies: settings.p2p_http_trusted_proxies.filter((range) => range !== 'none'),
   };
+}
+
+/** The name of `p2p_http_address`. */
+function ownHost({ p2p_http_address: address }: Settings): string[] {
+  return address === undefined ? [] : [address.replace(/^[a-z0-9]+:\/{2,3}/i, '').replace(/:\d+$/, '')];
 }
 
 /** `health_check_httpListenAddress`: none or one. */

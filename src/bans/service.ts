@@ -156,6 +156,11 @@ export class BanService implements ConnectionPolicy {
     return this.list.entries();
   }
 
+  /** Bans in force in the order in which they were added, and their number. `limit` undefined: all from `offset` on. */
+  page(offset: number, limit: number | undefined): { readonly total: number; readonly bans: readonly BanEntry[] } {
+    return this.list.page(offset, limit);
+  }
+
   /** Why a peer ID, an IP, a subnet or a DataHub's host stands as it does. Throws INPUT_INVALID. */
   explain(text: string): Explanation {
     const { list, scores, seen, options } = this;

@@ -5,14 +5,14 @@ import { create, type DescMethod, type MessageInitShape, type MessageShape } fro
 import { Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from '../adapters/grpc/messages.ts';
 import { MAX_UNTIL_S } from '../adapters/grpc/peer-service.ts';
-import { KEY_HEADER } from '../adapters/rpc/call-guard.ts';
 import { MAX_RESPONSE_BYTES, methodDefinition } from '../adapters/rpc/service-definition.ts';
 import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from '../adapters/rpc/tls.ts';
 import type { BanEntry, Explanation } from '../domain/ban.ts';
 import { PeerService } from '../gen/p2p_api_pb.js';
-import { PolicyService } from '../gen/teranode_p2p_pb.js';
+import { type Ban, PolicyService } from '../gen/teranode_p2p_pb.js';
 import { P2PError } from '../lib/errors.ts';
 import type { PeerStanding, ScoreReason } from '../ports/admin-api.ts';
+import { KEY_HEADER } from '../settings/admin-key.ts';
 import { dialAddress } from '../settings/types.ts';
 
 export interface PeerClientOptions {
@@ -107,11 +107,26 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     },
     connectPeer: async (peerAddress) => outcome(await call(peers.connectPeer, { peerAddress })),
     disconnectPeer: async (peerId) => outcome(await call(peers.disconnectPeer, { peerId })),
-    listBans: async () => (await call(policy.listBans, {})).bans.map(banEntry),
+    listBans: async () => await allBans((offset, limit) => call(policy.listBans, { offset, limit })),
     explain: async (subject) => explanation(await call(policy.explain, { subject })),
     listPeers: async () => (await call(policy.listPeers, {})).peers.map(connectedPeer),
     close: () => client.close(),
   };
+}
+
+/** Bans in one answer. */
+const PAGE_BANS = 5000;
+
+/** Page after page. A server that knows no pages answers all at once, with a total of 0. */
+async function allBans(
+  page: (offset: number, limit: number) => Promise<{ bans: readonly Ban[]; total: number }>,
+): Promise<BanEntry[]> {
+  const found = new Map<string, BanEntry>();
+  for (let offset = 0; ; offset += PAGE_BANS) {
+    const { bans, total } = await page(offset, PAGE_BANS);
+    for (const ban of bans) found.set(ban.key, banEntry(ban));
+    if (bans.length === 0 || offset + PAGE_BANS >= total) return [...found.values()];
+  }
 }
 
 interface Connection extends PeerClientOptions {

@@ -83,6 +83,33 @@ export declare type Ban = Message<"teranode_p2p.Ban"> & {
 export declare const BanSchema: GenMessage<Ban>;
 
 /**
+ * Without fields it is google.protobuf.Empty, and asks for all bans.
+ *
+ * @generated from message teranode_p2p.ListBansRequest
+ */
+export declare type ListBansRequest = Message<"teranode_p2p.ListBansRequest"> & {
+  /**
+   * Number of bans to skip.
+   *
+   * @generated from field: uint32 offset = 1;
+   */
+  offset: number;
+
+  /**
+   * Maximum number of bans to return, at most 10,000; 0 means all.
+   *
+   * @generated from field: uint32 limit = 2;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message teranode_p2p.ListBansRequest.
+ * Use `create(ListBansRequestSchema)` to create a new message.
+ */
+export declare const ListBansRequestSchema: GenMessage<ListBansRequest>;
+
+/**
  * @generated from message teranode_p2p.ListBansResponse
  */
 export declare type ListBansResponse = Message<"teranode_p2p.ListBansResponse"> & {
@@ -90,6 +117,13 @@ export declare type ListBansResponse = Message<"teranode_p2p.ListBansResponse"> 
    * @generated from field: repeated teranode_p2p.Ban bans = 1;
    */
   bans: Ban[];
+
+  /**
+   * Number of bans on all pages.
+   *
+   * @generated from field: uint32 total = 2;
+   */
+  total: number;
 };
 
 /**
@@ -383,13 +417,14 @@ export declare const ListPeersResponseSchema: GenMessage<ListPeersResponse>;
  */
 export declare const PolicyService: GenService<{
   /**
-   * Every ban in force, with its details.
+   * The bans in force, with their details: a page of them, or all. A list of more than 10,000 is only given in pages,
+   * unless the call has the admin key.
    *
    * @generated from rpc teranode_p2p.PolicyService.ListBans
    */
   listBans: {
     methodKind: "unary";
-    input: typeof EmptySchema;
+    input: typeof ListBansRequestSchema;
     output: typeof ListBansResponseSchema;
   },
   /**

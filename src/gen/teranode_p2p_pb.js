@@ -13,7 +13,7 @@ import { file_p2p_api } from "./p2p_api_pb.js";
  * Describes the file teranode_p2p.proto.
  */
 export const file_teranode_p2p = /*@__PURE__*/
-  fileDesc("ChJ0ZXJhbm9kZV9wMnAucHJvdG8SDHRlcmFub2RlX3AycCKGAQoDQmFuEgsKA2tleRgBIAEoCRIMCgRraW5kGAIgASgJEg0KBXVudGlsGAMgASgDEhIKCmNyZWF0ZWRfYXQYBCABKAMSDgoGcmVhc29uGAUgASgJEhAKCGV2aWRlbmNlGAYgASgJEg4KBnNvdXJjZRgHIAEoCRIPCgdiZWNhdXNlGAggASgJIjMKEExpc3RCYW5zUmVzcG9uc2USHwoEYmFucxgBIAMoCzIRLnRlcmFub2RlX3AycC5CYW4iIQoORXhwbGFpblJlcXVlc3QSDwoHc3ViamVjdBgBIAEoCSIoCglSb2xlU2NvcmUSDAoEcm9sZRgBIAEoCRINCgVzY29yZRgCIAEoBSKSAQoHT2ZmZW5jZRIPCgdzdWJqZWN0GAEgASgJEgwKBHJvbGUYAiABKAkSDgoGcmVhc29uGAMgASgJEg4KBnBvaW50cxgEIAEoBRIMCgRydWxlGAUgASgJEg0KBXRvcGljGAYgASgJEgwKBGhhc2gYByABKAkSDQoFYXRfbXMYCCABKAMSDgoGc2hhZG93GAkgASgIIrICCg9FeHBsYWluUmVzcG9uc2USDwoHc3ViamVjdBgBIAEoCRInCgZzY29yZXMYAiADKAsyFy50ZXJhbm9kZV9wMnAuUm9sZVNjb3JlEi4KDXNoYWRvd19zY29yZXMYAyADKAsyFy50ZXJhbm9kZV9wMnAuUm9sZVNjb3JlEhEKCXRocmVzaG9sZBgEIAEoBRInCghvZmZlbmNlcxgFIAMoCzIVLnRlcmFub2RlX3AycC5PZmZlbmNlEiMKCGluX2ZvcmNlGAYgAygLMhEudGVyYW5vZGVfcDJwLkJhbhIQCgh3aXRoaGVsZBgHIAMoCRITCgt3aGl0ZWxpc3RlZBgIIAEoCBIWCg5hZGRyZXNzZXNfc2VlbhgJIAMoCRIVCg1zY29yZV9rZXB0X2J5GAogASgJIvcBCg1Db25uZWN0ZWRQZWVyEhsKBHBlZXIYASABKAsyDS5wMnBfYXBpLlBlZXISFwoPYmVzdF9ibG9ja19oYXNoGAIgASgJEhUKDWNsYWltZWRfYXRfbXMYAyABKAMSGgoNcHJvdmVuX2hlaWdodBgEIAEoDUgAiAEBEhMKC3Byb3Zlbl9oYXNoGAUgASgJEhQKDGRhdGFfaHViX3VybBgGIAEoCRIXCg9kYXRhX2h1Yl9oZWFsdGgYByABKAkSFwoPbGFzdF9tZXNzYWdlX21zGAggASgDEg4KBmJhbm5lZBgJIAEoCEIQCg5fcHJvdmVuX2hlaWdodCI/ChFMaXN0UGVlcnNSZXNwb25zZRIqCgVwZWVycxgBIAMoCzIbLnRlcmFub2RlX3AycC5Db25uZWN0ZWRQZWVyMuEBCg1Qb2xpY3lTZXJ2aWNlEkIKCExpc3RCYW5zEhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5Gh4udGVyYW5vZGVfcDJwLkxpc3RCYW5zUmVzcG9uc2USRgoHRXhwbGFpbhIcLnRlcmFub2RlX3AycC5FeHBsYWluUmVxdWVzdBodLnRlcmFub2RlX3AycC5FeHBsYWluUmVzcG9uc2USRAoJTGlzdFBlZXJzEhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5Gh8udGVyYW5vZGVfcDJwLkxpc3RQZWVyc1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_empty, file_p2p_api]);
+  fileDesc("ChJ0ZXJhbm9kZV9wMnAucHJvdG8SDHRlcmFub2RlX3AycCKGAQoDQmFuEgsKA2tleRgBIAEoCRIMCgRraW5kGAIgASgJEg0KBXVudGlsGAMgASgDEhIKCmNyZWF0ZWRfYXQYBCABKAMSDgoGcmVhc29uGAUgASgJEhAKCGV2aWRlbmNlGAYgASgJEg4KBnNvdXJjZRgHIAEoCRIPCgdiZWNhdXNlGAggASgJIjAKD0xpc3RCYW5zUmVxdWVzdBIOCgZvZmZzZXQYASABKA0SDQoFbGltaXQYAiABKA0iQgoQTGlzdEJhbnNSZXNwb25zZRIfCgRiYW5zGAEgAygLMhEudGVyYW5vZGVfcDJwLkJhbhINCgV0b3RhbBgCIAEoDSIhCg5FeHBsYWluUmVxdWVzdBIPCgdzdWJqZWN0GAEgASgJIigKCVJvbGVTY29yZRIMCgRyb2xlGAEgASgJEg0KBXNjb3JlGAIgASgFIpIBCgdPZmZlbmNlEg8KB3N1YmplY3QYASABKAkSDAoEcm9sZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSDgoGcG9pbnRzGAQgASgFEgwKBHJ1bGUYBSABKAkSDQoFdG9waWMYBiABKAkSDAoEaGFzaBgHIAEoCRINCgVhdF9tcxgIIAEoAxIOCgZzaGFkb3cYCSABKAgisgIKD0V4cGxhaW5SZXNwb25zZRIPCgdzdWJqZWN0GAEgASgJEicKBnNjb3JlcxgCIAMoCzIXLnRlcmFub2RlX3AycC5Sb2xlU2NvcmUSLgoNc2hhZG93X3Njb3JlcxgDIAMoCzIXLnRlcmFub2RlX3AycC5Sb2xlU2NvcmUSEQoJdGhyZXNob2xkGAQgASgFEicKCG9mZmVuY2VzGAUgAygLMhUudGVyYW5vZGVfcDJwLk9mZmVuY2USIwoIaW5fZm9yY2UYBiADKAsyES50ZXJhbm9kZV9wMnAuQmFuEhAKCHdpdGhoZWxkGAcgAygJEhMKC3doaXRlbGlzdGVkGAggASgIEhYKDmFkZHJlc3Nlc19zZWVuGAkgAygJEhUKDXNjb3JlX2tlcHRfYnkYCiABKAki9wEKDUNvbm5lY3RlZFBlZXISGwoEcGVlchgBIAEoCzINLnAycF9hcGkuUGVlchIXCg9iZXN0X2Jsb2NrX2hhc2gYAiABKAkSFQoNY2xhaW1lZF9hdF9tcxgDIAEoAxIaCg1wcm92ZW5faGVpZ2h0GAQgASgNSACIAQESEwoLcHJvdmVuX2hhc2gYBSABKAkSFAoMZGF0YV9odWJfdXJsGAYgASgJEhcKD2RhdGFfaHViX2hlYWx0aBgHIAEoCRIXCg9sYXN0X21lc3NhZ2VfbXMYCCABKAMSDgoGYmFubmVkGAkgASgIQhAKDl9wcm92ZW5faGVpZ2h0Ij8KEUxpc3RQZWVyc1Jlc3BvbnNlEioKBXBlZXJzGAEgAygLMhsudGVyYW5vZGVfcDJwLkNvbm5lY3RlZFBlZXIy6AEKDVBvbGljeVNlcnZpY2USSQoITGlzdEJhbnMSHS50ZXJhbm9kZV9wMnAuTGlzdEJhbnNSZXF1ZXN0Gh4udGVyYW5vZGVfcDJwLkxpc3RCYW5zUmVzcG9uc2USRgoHRXhwbGFpbhIcLnRlcmFub2RlX3AycC5FeHBsYWluUmVxdWVzdBodLnRlcmFub2RlX3AycC5FeHBsYWluUmVzcG9uc2USRAoJTGlzdFBlZXJzEhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5Gh8udGVyYW5vZGVfcDJwLkxpc3RQZWVyc1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_empty, file_p2p_api]);
 
 /**
  * Describes the message teranode_p2p.Ban.
@@ -23,53 +23,60 @@ export const BanSchema = /*@__PURE__*/
   messageDesc(file_teranode_p2p, 0);
 
 /**
+ * Describes the message teranode_p2p.ListBansRequest.
+ * Use `create(ListBansRequestSchema)` to create a new message.
+ */
+export const ListBansRequestSchema = /*@__PURE__*/
+  messageDesc(file_teranode_p2p, 1);
+
+/**
  * Describes the message teranode_p2p.ListBansResponse.
  * Use `create(ListBansResponseSchema)` to create a new message.
  */
 export const ListBansResponseSchema = /*@__PURE__*/
-  messageDesc(file_teranode_p2p, 1);
+  messageDesc(file_teranode_p2p, 2);
 
 /**
  * Describes the message teranode_p2p.ExplainRequest.
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema = /*@__PURE__*/
-  messageDesc(file_teranode_p2p, 2);
+  messageDesc(file_teranode_p2p, 3);
 
 /**
  * Describes the message teranode_p2p.RoleScore.
  * Use `create(RoleScoreSchema)` to create a new message.
  */
 export const RoleScoreSchema = /*@__PURE__*/
-  messageDesc(file_teranode_p2p, 3);
+  messageDesc(file_teranode_p2p, 4);
 
 /**
  * Describes the message teranode_p2p.Offence.
  * Use `create(OffenceSchema)` to create a new message.
  */
 export const OffenceSchema = /*@__PURE__*/
-  messageDesc(file_teranode_p2p, 4);
+  messageDesc(file_teranode_p2p, 5);
 
 /**
  * Describes the message teranode_p2p.ExplainResponse.
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema = /*@__PURE__*/
-  messageDesc(file_teranode_p2p, 5);
+  messageDesc(file_teranode_p2p, 6);
 
 /**
  * Describes the message teranode_p2p.ConnectedPeer.
  * Use `create(ConnectedPeerSchema)` to create a new message.
  */
 export const ConnectedPeerSchema = /*@__PURE__*/
-  messageDesc(file_teranode_p2p, 6);
+  messageDesc(file_teranode_p2p, 7);
 
 /**
  * Describes the message teranode_p2p.ListPeersResponse.
  * Use `create(ListPeersResponseSchema)` to create a new message.
  */
 export const ListPeersResponseSchema = /*@__PURE__*/
-  messageDesc(file_teranode_p2p, 7);
+  messageDesc(file_teranode_p2p, 8);
 
 /**
  * @generated from service teranode_p2p.PolicyService

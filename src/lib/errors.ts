@@ -6,7 +6,7 @@ interface ErrorAnswer {
   /** undefined: the error is a fault of this server. It answers 500 `INTERNAL` without the text, which the log has. */
   readonly http: { readonly status: number; readonly code: string } | undefined;
   /** `INTERNAL`: likewise without the text. */
-  readonly grpc: 'INVALID_ARGUMENT' | 'UNAVAILABLE' | 'DEADLINE_EXCEEDED' | 'INTERNAL';
+  readonly grpc: 'INVALID_ARGUMENT' | 'RESOURCE_EXHAUSTED' | 'UNAVAILABLE' | 'DEADLINE_EXCEEDED' | 'INTERNAL';
 }
 
 const OUR_FAULT = { http: undefined, grpc: 'INTERNAL' } as const satisfies ErrorAnswer;
@@ -68,6 +68,11 @@ export const ERROR_CODES = {
   INPUT_INVALID: {
     meaning: 'A request has an invalid address, subnet, peer ID, reason or time. The message says what is expected.',
     ...INVALID_INPUT,
+  },
+  ANSWER_TOO_LARGE: {
+    meaning: 'The whole list is too long for a request without the admin key. Ask for it in pages, or send the key.',
+    http: { status: 413, code: 'TOO_LARGE' },
+    grpc: 'RESOURCE_EXHAUSTED',
   },
   STORE_UNAVAILABLE: {
     meaning:

@@ -157,6 +157,12 @@ export const SCORE_REASONS = [
 
 export type ScoreReason = (typeof SCORE_REASONS)[number];
 
+export interface BanPage {
+  /** Number of bans in force on all pages. */
+  readonly total: number;
+  readonly bans: readonly BanEntry[];
+}
+
 /**
  * Takes texts as the caller sent them and parses each once. A text that is not an address, subnet, peer ID, host,
  * reason or time of the kind needed throws P2PError INPUT_INVALID, with a message that says what is expected, and
@@ -190,7 +196,8 @@ export interface AdminApi {
   /** Of one peer, or of all. Resolves with the number of peers that were reset. Throws RPC_FAILED likewise. */
   resetReputation(peerId: string | undefined): Promise<number>;
 
-  bans(): readonly BanEntry[];
+  /** Bans in force in the order in which they were added. `limit` undefined: all from `offset` on. */
+  banPage(offset: number, limit: number | undefined): BanPage;
   isBanned(subject: string): boolean;
   /**
    * IP, CIDR, `host:port` or peer ID. `untilMs` undefined: `p2p_ban_default_duration` from now. Resolves when the ban

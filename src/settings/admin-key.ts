@@ -1,5 +1,7 @@
 // Which admin keys protect anything.
 
+/** Header of HTTP, and metadata key of gRPC as in the Go service. */
+export const KEY_HEADER = 'x-api-key';
 /** A key travels in a header. */
 export const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 export const MAX_KEY_CHARS = 1024;

@@ -167,6 +167,18 @@ export const SERVICE_SETTINGS = {
     'Whether /metrics is open without the admin key. On a listener bound to loopback it always is.',
     OURS,
   ),
+  p2p_http_allowed_hosts: setting(
+    listOf(text),
+    [],
+    'Names, besides that of p2p_http_address, IP addresses and localhost, by which clients without the admin key may reach the API: on a loopback listener, and wherever p2p_http_cors_origins is narrowed. Protects from DNS rebinding.',
+    OURS,
+  ),
+  p2p_http_trusted_proxies: setting(
+    listOf(oneOfOr(cidr, 'none')),
+    [],
+    'Addresses of reverse proxies. For their connections, limits per address use the last address in X-Forwarded-For that is not a trusted proxy. none: no proxies.',
+    OURS,
+  ),
   p2p_ws_origins: setting(listOf(text), ['*'], 'Web origins allowed to open a WebSocket. * allows all.', {
     isOurs: true,
     also: ['p2p_websocket_allowed_origins'],
@@ -221,6 +233,12 @@ export const SERVICE_SETTINGS = {
   p2p_grpc_address: optional(dialAddress, 'Address at which clients reach the gRPC server.', {
     also: ['p2p_grpcAddress'],
   }),
+  p2p_grpc_rate: setting(
+    integer(0, 1_000_000),
+    500,
+    'gRPC calls per second per client address (burst: 10×); large or expensive answers count as several. Calls with the admin key and health checks are exempt. 0: unlimited.',
+    OURS,
+  ),
   security_level_grpc: setting(
     integer(0, 3),
     0,

@@ -9,6 +9,7 @@ import type { PeerEvent } from '../../src/domain/peer-history.ts';
 import { P2PError } from '../../src/lib/errors.ts';
 import type {
   AdminApi,
+  BanPage,
   KnownPeer,
   PeerView,
   RecentAnnouncement,
@@ -84,9 +85,10 @@ export class FakeAdminApi implements AdminApi {
     return this.entries.has(checkedBanKey(text).key);
   }
 
-  bans(): readonly BanEntry[] {
-    this.note('bans');
-    return [...this.entries.values()];
+  banPage(offset: number, limit: number | undefined): BanPage {
+    this.note('banPage');
+    const all = [...this.entries.values()];
+    return { total: all.length, bans: all.slice(offset, limit === undefined ? undefined : offset + limit) };
   }
 
   async clearBans(): Promise<boolean> {

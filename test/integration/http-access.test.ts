@@ -135,6 +135,89 @@ describe('on loopback', () => {
   );
 });
 
+/** A request as a browser sends it: with the name of its page's server in Host, or the page's origin. */
+async function asked(address: string, path: string, headers: Record<string, string>): Promise<number> {
+  const [host, port] = address.split(':');
+  return await new Promise((resolve, reject) => {
+    request({ host, port, path, headers, agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode ?? 0);
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+describe('web pages', () => {
+  const PAGE = { origin: 'https://evil.example' };
+  const REBOUND = { host: 'evil.example:9906' };
+
+  test.each([
+    ['of any origin', PAGE],
+    ['without an origin of their own', { origin: 'null' }],
+    ['whose name leads to loopback', REBOUND],
+  ])('%s read nothing from a loopback listener that the key protects elsewhere', async (_what, headers) => {
+    const { address, view } = await serveHttp();
+    for (const path of ALL_PATHS) {
+      expect([path, await asked(address, path, headers)]).toEqual([path, 403]);
+      expect([path, isOpen(await asked(address, path, { ...headers, 'x-api-key': ADMIN_KEY }))]).toEqual([path, true]);
+      expect([path, await asked(address, path, { ...headers, 'x-api-key': 'guess' })]).toEqual([path, 401]);
+      view.calls.splice(0);
+    }
+    for (const path of [...OPEN_PATHS, '/metrics']) {
+      expect([path, await asked(address, path, headers)]).toEqual([path, 200]);
+    }
+  });
+
+  test.each([
+    '127.0.0.1:9906',
+    '127.0.0.1',
+    '[::1]:9906',
+    'localhost:9906',
+    'LOCALHOST',
+    'node.localhost',
+    'me.example',
+  ])('a loopback listener is read under the name %s', async (host) => {
+    const { address } = await serveHttp({ allowedHosts: ['me.example'] });
+    expect(await asked(address, '/api/v1/settings', { host })).toBe(200);
+  });
+
+  test.each(['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', '127.0.0.1@evil.example'])(
+    'a loopback listener is not read under the name %s',
+    async (host) => {
+      const { address } = await serveHttp();
+      expect(await asked(address, '/api/v1/settings', { host })).toBe(403);
+    },
+  );
+
+  test('of a listed origin read a loopback listener', async () => {
+    const { address } = await serveHttp({ corsOrigins: [PAGE.origin] });
+    expect(await asked(address, '/api/v1/settings', PAGE)).toBe(200);
+    expect(await asked(address, '/api/v1/settings', { origin: 'https://other.example' })).toBe(403);
+  });
+
+  test('of every origin read what is public', async () => {
+    const { address } = await serveHttp({ publicReads: ['peers'] });
+    expect(await asked(address, '/api/v1/peers', { ...PAGE, ...REBOUND })).toBe(200);
+    expect(await asked(address, '/api/v1/settings', PAGE)).toBe(403);
+  });
+
+  test('read what is public under allowed names only where origins are narrowed', async () => {
+    const { address } = await serveAll({
+      publicReads: ['peers'],
+      corsOrigins: ['https://explorer.example'],
+      allowedHosts: ['node.example'],
+    });
+    expect(await asked(address, '/api/v1/peers', REBOUND)).toBe(403);
+    for (const host of ['node.example:9906', '192.0.2.7', 'localhost']) {
+      expect([host, await asked(address, '/api/v1/peers', { host })]).toEqual([host, 200]);
+    }
+    for (const path of [...OPEN_PATHS, '/metrics']) {
+      expect([path, await asked(address, path, REBOUND)]).toEqual([path, 200]);
+    }
+  });
+});
+
 test('a proxy on loopback in front of a listener on all interfaces does not open its reads', async () => {
   const { address } = await serveAll();
   const [host, port] = address.split(':');

@@ -154,15 +154,15 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
     expect(body).toMatchObject({ key: '192.0.2.7', kind: 'address', untilMs });
     const byDefault = await call('addBan', { body: { subject: '2001:db8::/32' } });
     expect((byDefault.body as BanEntry).untilMs).toBeGreaterThan(Date.now() + DEFAULT_BAN_MS - 60_000);
-    expect(served.view.bans()).toHaveLength(2);
+    expect(served.view.banPage(0, undefined).bans).toHaveLength(2);
   },
   removeBans: async () => {
     for (const key of ['192.0.2.1', '192.0.2.2', '192.0.2.3']) served.view.put({ ...BAN, key, kind: 'address' });
     expect((await call('removeBans', { query: '?subject=192.0.2.1' })).body).toEqual({ lifted: true });
     expect((await call('removeBans', { query: '?subject=192.0.2.1' })).body).toEqual({ lifted: false });
-    expect(served.view.bans()).toHaveLength(2);
+    expect(served.view.banPage(0, undefined).bans).toHaveLength(2);
     expect((await call('removeBans', { query: '?all=true' })).body).toEqual({ lifted: true });
-    expect(served.view.bans()).toEqual([]);
+    expect(served.view.banPage(0, undefined).bans).toEqual([]);
   },
   explain: async () => {
     served.view.explanation = EXPLANATION;

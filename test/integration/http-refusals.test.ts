@@ -171,7 +171,7 @@ describe('refused requests', () => {
       await fetch(`http://${served.address}/nothing`);
     }
     for (const id of ids) {
-      const { status, body } = await call(id, { params: { id: PEER, subject: PEER }, query: '' });
+      const { status, body } = await call(id, { params: { id: PEER, subject: PEER }, query: '', key: undefined });
       expect([id, status, (body as { code: string }).code]).toEqual([id, 429, 'TOO_MANY_REQUESTS']);
     }
   });

@@ -5,12 +5,14 @@ import { create, type DescMethod, type MessageInitShape, type MessageShape } fro
 import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach } from 'vitest';
 import { GrpcServer, type GrpcServerOptions } from '../../src/adapters/grpc/grpc-server.ts';
+import { AdminKeys } from '../../src/adapters/listeners/admin-keys.ts';
 import { methodDefinition } from '../../src/adapters/rpc/service-definition.ts';
 import type { Explanation } from '../../src/domain/ban.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
 import type { PeerView } from '../../src/ports/admin-api.ts';
+import { systemClock } from '../../src/ports/clock.ts';
 import { parseHash } from '../../src/wire/hash.ts';
 import { FakeAdminApi } from '../fakes/admin-api.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
@@ -170,13 +172,17 @@ export function stopGrpcAfterEach(first: () => Promise<void> = async () => {}): 
   });
 }
 
-export async function serveGrpc(options: Partial<GrpcServerOptions> = {}): Promise<RunningGrpc> {
+export async function serveGrpc(
+  options: Partial<GrpcServerOptions> & { readonly adminKey?: string; readonly adminKeys?: AdminKeys } = {},
+): Promise<RunningGrpc> {
   const admin = new FakeAdminApi();
   const metrics = new RecordedMetrics();
   const log = recordingLogger();
+  const { adminKey = ADMIN_KEY, ...given } = options;
+  const adminKeys = options.adminKeys ?? new AdminKeys({ log, metrics, clock: systemClock }, { adminKey });
   const server = new GrpcServer(
-    { admin, metrics, log },
-    { listenAddress: '127.0.0.1:0', adminKey: ADMIN_KEY, tls: NO_TLS, ...options },
+    { admin, adminKeys, metrics, log },
+    { listenAddress: '127.0.0.1:0', tls: NO_TLS, ...given },
   );
   undo.push(() => server.stop());
   await server.start();

@@ -1,6 +1,7 @@
 // The HTTP server on loopback over fakes, with all routes, and notifications to publish.
 import { afterEach } from 'vitest';
 import { HttpServer, type HttpServerOptions } from '../../src/adapters/http/server/http-server.ts';
+import { AdminKeys } from '../../src/adapters/listeners/admin-keys.ts';
 import type { Hash, PeerId } from '../../src/domain/ids.ts';
 import type { Notification } from '../../src/domain/notification.ts';
 import type { RecentAnnouncement } from '../../src/ports/admin-api.ts';
@@ -61,6 +62,7 @@ export interface ServedHttp {
   readonly notifications: FakeNotifications;
   readonly metrics: RecordedMetrics;
   readonly log: ReturnType<typeof recordingLogger>;
+  readonly adminKeys: AdminKeys;
   /** What a test may change while it runs. */
   readonly answers: {
     health: { status: number; message: string; checks: readonly HealthCheck[] };
@@ -82,6 +84,7 @@ export async function serveHttp(
     health: { status: 200, message: 'OK', checks: [] },
     ownStatus: () => OWN_STATUS,
   };
+  const adminKeys = new AdminKeys({ log, metrics, clock }, { adminKey: ADMIN_KEY });
   const server = new HttpServer(
     {
       log,
@@ -91,7 +94,7 @@ export async function serveHttp(
         health: async (live) => (live ? { status: 200, message: 'OK', checks: [] } : answers.health),
         scrape: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: 'a_metric 1\n' }),
       },
-      api: { admin: view, adminKey: ADMIN_KEY, version: '0.1.0' },
+      api: { admin: view, adminKeys, version: '0.1.0' },
       webSocket: {
         notifications,
         ownStatus: () => answers.ownStatus(),
@@ -102,7 +105,7 @@ export async function serveHttp(
   );
   started.push(server);
   await server.start();
-  return { address: server.address() ?? '', server, view, notifications, metrics, log, answers };
+  return { address: server.address() ?? '', server, view, notifications, metrics, log, adminKeys, answers };
 }
 
 /** Registers the clean-up of a test file. */

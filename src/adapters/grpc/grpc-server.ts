@@ -1,45 +1,53 @@
 // The gRPC server of this node: the Go service's PeerService, our PolicyService, health and reflection. The call guard
 // checks every call first.
+import type { Socket } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.js';
 import { file_p2p_api, PeerService } from '../../gen/p2p_api_pb.js';
 import { file_teranode_p2p, PolicyService } from '../../gen/teranode_p2p_pb.js';
-import { P2PError } from '../../lib/errors.ts';
 import type { AdminApi } from '../../ports/admin-api.ts';
+import { type Clock, systemClock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
-import { isPlaceholderKey } from '../../settings/admin-key.ts';
-import { adminKey } from '../../settings/types.ts';
-import { callGuard } from '../rpc/call-guard.ts';
+import type { AdminKeys } from '../listeners/admin-keys.ts';
+import { ConnectionShares } from '../listeners/connection-shares.ts';
 import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, methodDefinition } from '../rpc/service-definition.ts';
 import { type GrpcTlsOptions, serverTls } from '../rpc/tls.ts';
+import { addressOf, callGuard, givenKey } from './call-guard.ts';
+import { CallLimits } from './call-limits.ts';
 import { HealthService } from './health-service.ts';
 import { Listener } from './listener.ts';
 import { ADMIN_METHODS, peerHandlers } from './peer-service.ts';
 import { policyHandlers } from './policy-service.ts';
 import { addReflection } from './reflection.ts';
-import { unaryService } from './unary-service.ts';
+import { type UnaryDependencies, unaryService } from './unary-service.ts';
 
 export interface GrpcServerDependencies {
   readonly admin: AdminApi;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** The same as for HTTP, so that wrong keys are counted together. */
+  readonly adminKeys: AdminKeys;
+  readonly clock?: Clock;
 }
 
 export interface GrpcServerOptions {
   /** `host:port` or `:port` (all interfaces); port 0 takes a free port. */
   readonly listenAddress: string;
-  /** See `loadAdminKey`. */
-  readonly adminKey: string;
   readonly tls: GrpcTlsOptions;
   /** Deadline of a unary call; default 15 s, longer than the ten seconds that connecting to a peer may take. */
   readonly deadlineMs?: number;
+  /** Deadline of a stream of requests, such as reflection's; default 30 s. */
+  readonly streamDeadlineMs?: number;
+  /** `p2p_grpc_rate`; see CallLimitsOptions. Default: no limit. */
+  readonly ratePerSecond?: number;
 }
 
 const DEADLINE_MS = 15_000;
+const STREAM_DEADLINE_MS = 30_000;
 const CLOSE_DEADLINE_MS = 1500;
 /** Operators, their tools and the node's other services need one each. */
-const MAX_CONNECTIONS = 256;
+const CONNECTIONS = { maxConnections: 256, maxPerAddress: 64, reserve: 16, hasProbes: false } as const;
 
 /**
  * Against floods. A connection may use 10 MB and lasts an hour at most; it ends when it is idle for five minutes or
@@ -64,6 +72,7 @@ export class GrpcServer {
   private readonly health = new HealthService([PeerService.typeName, PolicyService.typeName]);
   private server: Server | undefined;
   private listener: Listener | undefined;
+  private shares: ConnectionShares | undefined;
   private stopping: Promise<void> | undefined;
 
   constructor(deps: GrpcServerDependencies, options: GrpcServerOptions) {
@@ -75,15 +84,15 @@ export class GrpcServer {
   async start(): Promise<void> {
     const { log, metrics } = this.deps;
     const tls = serverTls(this.options.tls);
-    const server = this.build();
+    const shares = new ConnectionShares({ metrics }, { name: 'grpc', ...CONNECTIONS });
+    const server = this.build(shares);
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-    const listener = new Listener(
-      { log, metrics, serve: (socket) => injector.injectConnection(socket) },
-      { listenAddress: this.options.listenAddress, tls, maxConnections: MAX_CONNECTIONS },
-    );
+    const serve = (socket: Socket) => injector.injectConnection(socket);
+    const listener = new Listener({ log, shares, serve }, { listenAddress: this.options.listenAddress, tls });
     await listener.start();
     this.server = server;
     this.listener = listener;
+    this.shares = shares;
     log.debug({ address: this.address() }, 'gRPC listening');
   }
 
@@ -110,7 +119,7 @@ export class GrpcServer {
     this.health.stop();
     const late = setTimeout(() => {
       server.forceShutdown();
-      listener.destroyConnections();
+      this.shares?.closeAll();
     }, CLOSE_DEADLINE_MS);
     const closed = listener.close();
     // Its callback comes before open calls have ended; the sockets show when they have.
@@ -119,22 +128,30 @@ export class GrpcServer {
     clearTimeout(late);
   }
 
-  private build(): Server {
-    const { admin, log, metrics } = this.deps;
-    if (adminKey.parse(this.options.adminKey) === undefined || isPlaceholderKey(this.options.adminKey)) {
-      throw new P2PError('ADMIN_KEY_REFUSED', `invalid admin key (expected ${adminKey.expects})`);
-    }
+  private build(shares: ConnectionShares): Server {
+    const { admin, adminKeys: keys, clock = systemClock, log, metrics } = this.deps;
+    const limits = new CallLimits(
+      { clock, metrics, cut: (peer) => shares.cut(peer, 'unread') },
+      { ratePerSecond: this.options.ratePerSecond ?? 0 },
+    );
     const guard = callGuard(
-      { metrics },
+      { metrics, keys, limits, shares },
       {
-        adminKey: this.options.adminKey,
         adminPaths: new Set(ADMIN_METHODS.map((method) => methodDefinition(method).path)),
         deadlineMs: this.options.deadlineMs ?? DEADLINE_MS,
+        streamDeadlineMs: this.options.streamDeadlineMs ?? STREAM_DEADLINE_MS,
       },
     );
+    const answers: UnaryDependencies = {
+      log,
+      isTrusted: (metadata) => keys.isRight(givenKey(metadata) ?? ''),
+      charge: ({ peer, isTrusted }, cost) => {
+        if (!isTrusted) limits.charge(addressOf(peer), cost);
+      },
+    };
     const server = new Server({ ...LIMITS, interceptors: [guard] });
-    server.addService(...unaryService(PeerService, peerHandlers({ admin }), log));
-    server.addService(...unaryService(PolicyService, policyHandlers({ admin }), log));
+    server.addService(...unaryService(PeerService, peerHandlers({ admin }), answers));
+    server.addService(...unaryService(PolicyService, policyHandlers({ admin }), answers));
     this.health.addTo(server);
     addReflection(server, [file_p2p_api, file_teranode_p2p, file_grpc_health_v1_health]);
     return server;

@@ -1,44 +1,33 @@
 // The socket that gRPC listens on, plain or TLS. grpc-js's own socket cannot require a client certificate of any
-// authority, limit the number of connections, or report its address.
+// authority, share its connections among addresses, or report its address.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { P2PError } from '../../lib/errors.ts';
 import type { Logger } from '../../ports/log.ts';
-import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
+import type { ConnectionShares } from '../listeners/connection-shares.ts';
 
 export interface ListenerOptions {
   /** `host:port` or `:port` (all interfaces); port 0 takes a free port. */
   readonly listenAddress: string;
   readonly tls: TlsOptions | undefined;
-  /** Further connections are closed at once. */
-  readonly maxConnections: number;
 }
 
 export class Listener {
   private readonly log: Logger;
   private readonly serve: (socket: Socket) => void;
   private readonly options: ListenerOptions;
-  private readonly refused: Counter;
-  private readonly sockets = new Set<Socket>();
+  private readonly shares: ConnectionShares;
   private server: Server | undefined;
 
-  /** `serve` gets each connection once it is ready for HTTP/2. */
-  constructor(deps: { log: Logger; metrics: Metrics; serve: (socket: Socket) => void }, options: ListenerOptions) {
+  /** `serve` gets each connection that `shares` admits, once it is ready for HTTP/2. */
+  constructor(
+    deps: { log: Logger; shares: ConnectionShares; serve: (socket: Socket) => void },
+    options: ListenerOptions,
+  ) {
     this.log = deps.log;
     this.serve = deps.serve;
+    this.shares = deps.shares;
     this.options = options;
-    const { metrics } = deps;
-    gaugeWithBound(
-      metrics,
-      { name: 'teranode_p2p_grpc_connections', help: 'Open gRPC connections' },
-      () => this.sockets.size,
-      options.maxConnections,
-    );
-    this.refused = metrics.counter(
-      'teranode_p2p_grpc_connections_refused_total',
-      'gRPC connections refused, by reason',
-      ['reason'],
-    );
   }
 
   /** Throws LISTEN_FAILED. */
@@ -70,29 +59,25 @@ export class Listener {
     if (server !== undefined) await new Promise((resolve) => server.close(resolve));
   }
 
-  /** Ends open connections. */
-  destroyConnections(): void {
-    for (const socket of this.sockets) socket.destroy();
-  }
-
   private build(): Server {
-    const { tls, maxConnections } = this.options;
+    const { tls } = this.options;
     const server =
       tls === undefined
-        ? createServer({ noDelay: true }, this.serve)
+        ? createServer({ noDelay: true }, (socket) => this.servePlain(socket))
         : createTlsServer({ ...tls, noDelay: true }, (socket) => this.serveEncrypted(socket, tls));
-    server.maxConnections = maxConnections;
-    server.on('drop', () => this.refused.add(1, { reason: 'too_many' }));
-    server.on('connection', (socket: Socket) => {
-      this.sockets.add(socket);
-      socket.once('close', () => this.sockets.delete(socket));
+    server.prependListener('connection', (socket: Socket) => {
       socket.on('error', (err) => this.log.trace({ err }, 'gRPC connection failed'));
+      this.shares.admit(socket);
     });
     server.on('tlsClientError', (err: Error) => {
-      this.refused.add(1, { reason: 'handshake' });
+      this.shares.count('handshake');
       this.log.debug({ err }, 'gRPC TLS handshake failed');
     });
     return server;
+  }
+
+  private servePlain(socket: Socket): void {
+    if (!socket.destroyed) this.serve(socket);
   }
 
   private serveEncrypted(socket: TLSSocket, tls: TlsOptions): void {
@@ -102,13 +87,13 @@ export class Listener {
       this.serve(socket);
       return;
     }
-    this.refused.add(1, { reason });
+    this.shares.count(reason);
     this.log.debug({ address: socket.remoteAddress, reason }, 'refused gRPC connection');
     socket.destroy();
   }
 }
 
-function refusal(socket: TLSSocket, tls: TlsOptions): string | undefined {
+function refusal(socket: TLSSocket, tls: TlsOptions): 'no_certificate' | 'no_http2' | undefined {
   if (tls.requestCert === true && socket.getPeerX509Certificate() === undefined) return 'no_certificate';
   return socket.alpnProtocol === 'h2' ? undefined : 'no_http2';
 }

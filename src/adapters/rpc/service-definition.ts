@@ -50,9 +50,9 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
   return Object.fromEntries(service.methods.map((method) => [method.name, methodDefinition(method)]));
 }
 
-/** The response from the fields that a handler returned. */
-export function responseMessage<M extends DescMethod>(method: M, fields: ResponseInitOf<M>): ResponseOf<M> {
-  return create(method.output, fields) as ResponseOf<M>;
+/** The encoded response from the fields that a handler returned. */
+export function responseBytes<M extends DescMethod>(method: M, fields: ResponseInitOf<M>): Buffer {
+  return bytesOf(toBinary(method.output, create(method.output, fields)));
 }
 
 /** The same memory as a Buffer, which grpc-js needs. */

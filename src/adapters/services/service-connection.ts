@@ -4,7 +4,7 @@ import { type ChannelCredentials, Client, connectivityState, Metadata, status } 
 import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
-import { KEY_HEADER } from '../rpc/call-guard.ts';
+import { KEY_HEADER } from '../../settings/admin-key.ts';
 import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from '../rpc/tls.ts';
 import { type ServiceAddress, serviceAddress } from './service-address.ts';
 

@@ -146,8 +146,20 @@ export class BanList {
   }
 
   entries(): BanEntry[] {
+    return this.page(0).bans;
+  }
+
+  /** As `BanService.page` has it: only the bans of the page are copied. */
+  page(offset: number, limit = Number.POSITIVE_INFINITY): { readonly total: number; readonly bans: BanEntry[] } {
     const now = this.deps.clock.now();
-    return [...this.index.bans()].filter(({ untilMs }) => untilMs > now).map(entryOf);
+    const bans: BanEntry[] = [];
+    let total = 0;
+    for (const ban of this.index.bans()) {
+      if (ban.untilMs <= now) continue;
+      if (total >= offset && bans.length < limit) bans.push(entryOf(ban));
+      total += 1;
+    }
+    return { total, bans };
   }
 
   /** Calls the listener after each change, in order, until it is unsubscribed. */

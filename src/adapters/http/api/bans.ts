@@ -37,8 +37,8 @@ function addList(api: Api, admin: AdminApi): void {
       ),
     },
     handler: async ({ query: { offset, limit } }) => {
-      const all = admin.bans();
-      return { total: all.length, bans: all.slice(offset, offset + limit).map(banAnswer) };
+      const { total, bans } = admin.banPage(offset, limit);
+      return { total, bans: bans.map(banAnswer) };
     },
   });
 }
@@ -89,9 +89,7 @@ function addRemove(api: Api, admin: AdminApi): void {
         throw new HttpProblem(400, 'INPUT_INVALID', 'query: expected either subject=… or all=true');
       }
       if (query.subject !== undefined) return { lifted: await admin.unban(query.subject) };
-      const lifted = admin.bans().length > 0;
-      await admin.clearBans();
-      return { lifted };
+      return { lifted: await admin.clearBans() };
     },
   });
 }

@@ -4,7 +4,7 @@ import fastifySwagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { KEY_HEADER } from './admin-key-check.ts';
+import { KEY_HEADER } from '../../../settings/admin-key.ts';
 import { problems } from './api.ts';
 import type { RouteAccess } from './route-access.ts';
 
@@ -38,9 +38,14 @@ export async function addOpenApi(
     },
     transform: (document) => {
       const { schema, route } = document;
-      if (!access.needsKey(route.config?.access)) return jsonSchemaTransform(document);
-      const response = { ...(schema?.response as object), ...problems(401) };
-      return jsonSchemaTransform({ ...document, schema: { ...schema, response, security: [{ adminKey: [] }] } });
+      const asked = route.config?.access;
+      if (access.needsKey(asked)) {
+        const response = { ...(schema?.response as object), ...problems(401) };
+        return jsonSchemaTransform({ ...document, schema: { ...schema, response, security: [{ adminKey: [] }] } });
+      }
+      if (asked === undefined) return jsonSchemaTransform(document);
+      const response = { ...(schema?.response as object), ...problems(403) };
+      return jsonSchemaTransform({ ...document, schema: { ...schema, response } });
     },
     transformObject: (document) => {
       const { components, ...rest } = jsonSchemaTransformObject(document) as Components;

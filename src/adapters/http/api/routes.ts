@@ -3,14 +3,15 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { AdminApi } from '../../../ports/admin-api.ts';
+import type { AdminKeys } from '../../listeners/admin-keys.ts';
 import { addBanRoutes } from './bans.ts';
 import { addNodeRoutes } from './node.ts';
 import { addPeerRoutes } from './peers.ts';
 
 export interface ApiSources {
   readonly admin: AdminApi;
-  /** The same as for gRPC. */
-  readonly adminKey: string;
+  /** The same as for gRPC, so that wrong keys are counted together. */
+  readonly adminKeys: AdminKeys;
   /** Version of this program, for the OpenAPI document. */
   readonly version: string;
 }

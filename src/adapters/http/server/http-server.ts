@@ -2,19 +2,21 @@
 // the parts.
 import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import fastify, { type FastifyInstance, LogController } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import { P2PError } from '../../../lib/errors.ts';
 import { type Clock, systemClock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
-import { adminKeyCheck } from '../api/admin-key-check.ts';
+import { KEY_HEADER } from '../../../settings/admin-key.ts';
+import { AddressRanges, addressGroup, clientIp } from '../../listeners/client-address.ts';
+import { ConnectionShares, connectionKey } from '../../listeners/connection-shares.ts';
+import { checkAdminKey, hasAdminKey } from '../api/admin-key-check.ts';
 import { addOpenApi, addOpenApiRoute } from '../api/openapi.ts';
-import { type AccessOptions, RouteAccess } from '../api/route-access.ts';
+import { type AccessOptions, pageRefused, RouteAccess } from '../api/route-access.ts';
 import { type ApiSources, addApiRoutes } from '../api/routes.ts';
 import { WebSocketHub, type WebSocketOptions, type WebSocketSources } from '../websocket/hub.ts';
 import { addWebSocketRoute, isWebSocketRequest } from '../websocket/route.ts';
 import { type Certificate, type CertificateFiles, CertificateWatch, readCertificate } from './certificate.ts';
-import { ConnectionMeter } from './connection-count.ts';
 import { fastifyLog } from './fastify-log.ts';
 import { addHealthRoutes, addProbeRoutes, type HttpSources } from './health-routes.ts';
 import { HttpProblem, problemAnswer } from './http-problem.ts';
@@ -42,15 +44,15 @@ export interface HttpServerOptions extends AccessOptions {
   readonly tls: CertificateFiles | undefined;
   /** `full`: everything. `probes`: only the two health checks that Teranode deployments request. */
   readonly routes: 'full' | 'probes';
-  /** `p2p_http_cors_origins`; default all. */
-  readonly corsOrigins?: Origins;
   /** `p2p_http_rate`; see ProtectionOptions. Default: no limit. */
   readonly ratePerSecond?: number;
   /** `p2p_ws_origins`; default all. */
   readonly webSocketOrigins?: Origins;
   readonly webSocket?: WebSocketOptions;
-  /** Maximum number of connections besides WebSockets; further ones are closed at once. Default 2,000. */
+  /** Maximum number of connections besides WebSockets, a quarter of it per address. Default 2,000. */
   readonly maxPlainConnections?: number;
+  /** `p2p_http_trusted_proxies`; default none. */
+  readonly trustedProxies?: readonly string[];
 }
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -59,6 +61,10 @@ const MAX_PARAM_CHARS = 512;
 const HANDLER_TIMEOUT_MS = 15_000;
 const CLOSE_DEADLINE_MS = 1500;
 const MAX_PLAIN_CONNECTIONS = 2000;
+/** Of one address: a quarter. */
+const PLAIN_SHARE = 4;
+const RESERVE = 32;
+const RETRY_FULL_S = 5;
 const ANY_ORIGIN: Origins = ['*'];
 const WEBSOCKET_DEFAULTS: WebSocketOptions = { maxClients: 2000, bufferFrames: 4000 };
 
@@ -67,8 +73,8 @@ export class HttpServer {
   private readonly options: HttpServerOptions;
   private readonly clock: Clock;
   private readonly hub: WebSocketHub | undefined;
-  private readonly meter: ConnectionMeter | undefined;
-  private readonly maxConnections: number;
+  private readonly shares: ConnectionShares;
+  private readonly proxies: AddressRanges;
   private readonly access: RouteAccess;
   private readonly tlsServers: HttpsServer[] = [];
   private app: FastifyInstance | undefined;
@@ -86,9 +92,8 @@ export class HttpServer {
         options.webSocket ?? WEBSOCKET_DEFAULTS,
       );
     }
-    const maxConnections = (this.hub?.maxClients ?? 0) + (options.maxPlainConnections ?? MAX_PLAIN_CONNECTIONS);
-    this.maxConnections = maxConnections;
-    this.meter = metrics === undefined ? undefined : new ConnectionMeter({ metrics }, { maxConnections });
+    this.proxies = new AddressRanges(options.trustedProxies ?? []);
+    this.shares = this.connectionShares();
   }
 
   /** Resolves when it listens. Throws LISTEN_FAILED, SETTINGS_INVALID (certificate files). */
@@ -126,13 +131,32 @@ export class HttpServer {
     clearTimeout(late);
   }
 
+  /** An address that may have WebSockets may have connections for them. */
+  private connectionShares(): ConnectionShares {
+    const { maxPlainConnections = MAX_PLAIN_CONNECTIONS, webSocket } = this.options;
+    return new ConnectionShares(this.deps, {
+      name: 'http',
+      maxConnections: (this.hub?.maxClients ?? 0) + maxPlainConnections,
+      maxPerAddress: (this.hub?.maxPerAddress ?? 0) + Math.ceil(maxPlainConnections / PLAIN_SHARE),
+      reserve: RESERVE,
+      hasProbes: true,
+      unlimited: [this.proxies, new AddressRanges(webSocket?.unlimitedRanges ?? [])],
+    });
+  }
+
   private async build(certificate: Certificate | undefined): Promise<FastifyInstance> {
     const { log, metrics, sources, api } = this.deps;
     const { routes, corsOrigins = ANY_ORIGIN, ratePerSecond = 0, webSocketOrigins = ANY_ORIGIN } = this.options;
     const app = this.bareApp(certificate);
     app.setErrorHandler(problemAnswer(log));
     this.countRequests(app);
-    await addProtections(app, { corsOrigins, ratePerSecond: routes === 'probes' ? 0 : ratePerSecond });
+    this.keepReserve(app);
+    await addProtections(app, {
+      corsOrigins,
+      ratePerSecond: routes === 'probes' ? 0 : ratePerSecond,
+      addressOf: (request) => this.addressOf(request),
+      isTrusted: (request) => api !== undefined && hasAdminKey(request, api.adminKeys),
+    });
     addValidation(app, { metrics });
     if (routes === 'probes') {
       addProbeRoutes(app, sources);
@@ -141,7 +165,7 @@ export class HttpServer {
     this.checkKeys(app);
     if (api !== undefined) await addOpenApi(app, this.access, api);
     addHealthRoutes(app, sources);
-    if (this.hub !== undefined) await addWebSocketRoute(app, { hub: this.hub, log }, { origins: webSocketOrigins });
+    if (this.hub !== undefined) await this.addWebSocket(app, this.hub, webSocketOrigins);
     if (api !== undefined) {
       await addApiRoutes(app, api.admin);
       addOpenApiRoute(app);
@@ -164,21 +188,48 @@ export class HttpServer {
         const server = nodeServer(handler, {
           certificate,
           isUpgrade: (request) => hub !== undefined && isWebSocketRequest(request),
-          maxConnections: this.maxConnections,
+          shares: this.shares,
         });
-        this.meter?.watch(server);
         if (server instanceof HttpsServer) this.tlsServers.push(server);
         return server;
       },
     });
   }
 
+  /** Connections of the reserve are for health checks, and for one each. */
+  private keepReserve(app: FastifyInstance): void {
+    app.addHook('onRequest', async (request, reply) => {
+      if (!this.shares.isForProbes(connectionKey(request.raw.socket))) return;
+      reply.header('connection', 'close');
+      if (request.routeOptions.url?.startsWith('/health')) return;
+      throw new HttpProblem(503, 'TOO_MANY_CLIENTS', 'too many connections', { 'retry-after': String(RETRY_FULL_S) });
+    });
+  }
+
+  private async addWebSocket(app: FastifyInstance, hub: WebSocketHub, origins: Origins): Promise<void> {
+    const ipOf = ({ raw }: FastifyRequest) => clientIp(raw, this.proxies);
+    await addWebSocketRoute(app, { hub, log: this.deps.log }, { origins, ipOf });
+  }
+
+  /** Whose limits a request counts towards. */
+  private addressOf({ raw }: FastifyRequest): string {
+    return addressGroup(clientIp(raw, this.proxies));
+  }
+
   /** After the rate limit, which is an `onRequest` hook, and before the body is read. */
   private checkKeys(app: FastifyInstance): void {
-    const { log, api } = this.deps;
-    const checkKey = api === undefined ? noKeyYet : adminKeyCheck({ log, clock: this.clock }, api);
+    const { api } = this.deps;
+    const checkKey = (request: FastifyRequest) => {
+      if (api === undefined) throw noKeyYet();
+      checkAdminKey(request, this.addressOf(request), api.adminKeys);
+    };
     app.addHook('preParsing', async (request) => {
-      if (this.access.needsKey(request.routeOptions.config.access)) checkKey(request);
+      const { access } = request.routeOptions.config;
+      if (this.access.needsKey(access)) return checkKey(request);
+      const sign = this.access.pageSign(access, request);
+      if (sign === undefined) return;
+      if (request.headers[KEY_HEADER] === undefined) throw pageRefused(sign);
+      checkKey(request);
     });
   }
 
@@ -204,6 +255,6 @@ export class HttpServer {
 }
 
 /** While this node waits for the service that holds its key, it has no admin key either. */
-function noKeyYet(): never {
-  throw new HttpProblem(503, 'NOT_READY', 'this needs the admin key, which is not loaded yet');
+function noKeyYet(): HttpProblem {
+  return new HttpProblem(503, 'NOT_READY', 'this needs the admin key, which is not loaded yet');
 }

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions } f
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { FastifyServerFactoryHandler } from 'fastify';
+import { type ConnectionShares, connectionKey } from '../../listeners/connection-shares.ts';
 import type { Certificate } from './certificate.ts';
 import type { ProblemCode } from './http-problem.ts';
 import { OwningResponse } from './owning-response.ts';
@@ -15,8 +16,8 @@ export interface NodeServerOptions {
    * earlier responses are sent.
    */
   readonly isUpgrade: (request: IncomingMessage) => boolean;
-  /** Maximum number of open connections, including WebSockets; further ones are closed at once. */
-  readonly maxConnections: number;
+  /** Who may be connected. */
+  readonly shares: ConnectionShares;
 }
 
 const MAX_HEADER_BYTES = 8 * 1024;
@@ -31,7 +32,7 @@ const KEEP_ALIVE_MS = 15_000;
 const IDLE_MS = 30_000;
 
 export function nodeServer(handler: FastifyServerFactoryHandler, options: NodeServerOptions): Server | HttpsServer {
-  const { certificate, isUpgrade, maxConnections } = options;
+  const { certificate, isUpgrade, shares } = options;
   const limits: ServerOptions<typeof IncomingMessage, typeof OwningResponse> = {
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: HEADERS_TIMEOUT_MS,
@@ -49,9 +50,21 @@ export function nodeServer(handler: FastifyServerFactoryHandler, options: NodeSe
           handler,
         );
   server.maxHeadersCount = MAX_HEADERS;
-  server.maxConnections = maxConnections;
   server.setTimeout(IDLE_MS);
+  share(server, shares);
   return server;
+}
+
+function share(server: Server | HttpsServer, shares: ConnectionShares): void {
+  // Before the server's own listener, which would begin to read.
+  server.prependListener('connection', (socket: Socket) => shares.admit(socket));
+  server.on('tlsClientError', () => shares.count('handshake'));
+  server.prependListener('request', ({ socket }, response) => {
+    const { ended } = shares.begin(connectionKey(socket));
+    response.once('close', ended);
+  });
+  // For good: what is not upgraded is closed.
+  server.prependListener('upgrade', ({ socket }) => shares.begin(connectionKey(socket)));
 }
 
 const CLIENT_ERRORS: Readonly<Record<string, readonly [status: string, code: ProblemCode, message: string]>> = {

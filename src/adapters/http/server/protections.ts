@@ -2,9 +2,8 @@
 // and headers for browsers.
 import cors from '@fastify/cors';
 import rateLimit from '@fastify/rate-limit';
-import type { FastifyInstance } from 'fastify';
-import { KEY_HEADER } from '../api/admin-key-check.ts';
-import { clientAddress } from './client-address.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { KEY_HEADER } from '../../../settings/admin-key.ts';
 import { HttpProblem, notFound } from './http-problem.ts';
 import type { Origins } from './origins.ts';
 
@@ -12,6 +11,10 @@ export interface ProtectionOptions {
   readonly corsOrigins: Origins;
   /** Requests per second per client address (IPv6: per /64), with a burst of ten times as many; 0: unlimited. */
   readonly ratePerSecond: number;
+  /** Whose limits a request counts towards. */
+  readonly addressOf: (request: FastifyRequest) => string;
+  /** Whether a request has the admin key, and therefore no limit: others at the same address must not lock it out. */
+  readonly isTrusted: (request: FastifyRequest) => boolean;
 }
 
 const RATE_WINDOW_S = 10;
@@ -40,20 +43,21 @@ export async function addProtections(app: FastifyInstance, options: ProtectionOp
     exposedHeaders: ['retry-after'],
     maxAge: PREFLIGHT_CACHE_S,
   });
-  await addRateLimit(app, options.ratePerSecond);
+  await addRateLimit(app, options);
 }
 
 /**
  * Applies to every route that does not opt out in its `config`, however its path was spelled, and to unknown paths. It
  * runs before all else.
  */
-async function addRateLimit(app: FastifyInstance, ratePerSecond: number): Promise<void> {
+async function addRateLimit(app: FastifyInstance, options: ProtectionOptions): Promise<void> {
+  const { ratePerSecond, addressOf, isTrusted } = options;
   await app.register(rateLimit, {
     max: ratePerSecond * RATE_WINDOW_S,
     timeWindow: RATE_WINDOW_S * 1000,
     cache: MAX_COUNTED_ADDRESSES,
-    allowList: () => ratePerSecond === 0,
-    keyGenerator: (request) => clientAddress(request.ip),
+    allowList: (request) => ratePerSecond === 0 || isTrusted(request),
+    keyGenerator: addressOf,
     errorResponseBuilder: (_request, { after }) =>
       new HttpProblem(429, 'TOO_MANY_REQUESTS', `too many requests from this address; try again in ${after}`),
   });

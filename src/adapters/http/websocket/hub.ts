@@ -156,9 +156,9 @@ export class WebSocketHub {
     if (this.sendsPingFrames) this.timers.push(setInterval(() => this.pingAll(), this.times.pingFrameMs).unref());
   }
 
-  /** Reserves a slot for a connection until its socket closes. */
-  reserve(socket: Socket): ReturnType<WsSlots['take']> {
-    return this.isStopping ? 'full' : this.slots.take(socket);
+  /** Reserves a slot for a connection of a client's address until its socket closes. */
+  reserve(socket: Socket, ip: string | undefined): ReturnType<WsSlots['take']> {
+    return this.isStopping ? 'full' : this.slots.take(socket, ip);
   }
 
   /** Takes over a connection that has a slot and whose upgrade is done. */

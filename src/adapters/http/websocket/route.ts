@@ -39,6 +39,12 @@ const WEBSOCKET_SCHEMA = {
   response: { 101: z.undefined().describe('Switching Protocols.'), ...problems(400, 403, 426, 429, 503) },
 };
 
+export interface WebSocketRouteOptions {
+  readonly origins: Origins;
+  /** The client's address; undefined for a closed connection. */
+  readonly ipOf: (request: FastifyRequest) => string | undefined;
+}
+
 interface Admitted {
   readonly filter: SubscriptionFilter;
   readonly first: Buffer;
@@ -53,7 +59,7 @@ export function isWebSocketRequest({ method, url = '', headers }: IncomingMessag
 export async function addWebSocketRoute(
   app: FastifyInstance,
   { hub, log }: { readonly hub: WebSocketHub; readonly log: Logger },
-  options: { readonly origins: Origins },
+  options: WebSocketRouteOptions,
 ): Promise<void> {
   const limits = {
     maxPayload: MAX_MESSAGE_BYTES,
@@ -87,7 +93,7 @@ export async function addWebSocketRoute(
     // The schema only documents: `parseFilter` reads the query, after the handshake is checked.
     validatorCompiler: () => () => true,
     preValidation: async (request) => {
-      admitted.set(request.raw, await admit(request, hub, options.origins));
+      admitted.set(request.raw, await admit(request, hub, options));
     },
     handler: async () => {
       throw upgradeRequired();
@@ -101,13 +107,13 @@ export async function addWebSocketRoute(
 }
 
 /** Throws HttpProblem. */
-async function admit(request: FastifyRequest, hub: WebSocketHub, origins: Origins): Promise<Admitted> {
+async function admit(request: FastifyRequest, hub: WebSocketHub, options: WebSocketRouteOptions): Promise<Admitted> {
   checkHandshake(request);
-  if (!isAllowedOrigin(origins, request.headers.origin)) {
+  if (!isAllowedOrigin(options.origins, request.headers.origin)) {
     throw new HttpProblem(403, 'FORBIDDEN', 'origin not allowed (see the setting p2p_ws_origins)');
   }
   const filter = filterOf(request, hub);
-  const slot = hub.reserve(request.raw.socket);
+  const slot = hub.reserve(request.raw.socket, options.ipOf(request));
   if (slot !== 'taken') throw noSlot(hub, slot);
   const first = await hub.status.frame();
   if (first === undefined) {

@@ -1,6 +1,6 @@
 // How often an address may give a wrong admin key: guessing is bounded whatever the rate of requests may be.
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../../../ports/clock.ts';
+import type { Clock } from '../../ports/clock.ts';
 
 /** A person who looks for the right one needs a few. */
 const MAX_WRONG_KEYS = 10;

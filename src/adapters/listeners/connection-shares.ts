@@ -1,0 +1,162 @@
+// Who may be connected to a listener: each address has a share of its connections, and a reserve is kept for loopback
+// and for health checks, so that no single address locks out the others, the operator or an orchestrator. An address
+// that has its share pays for further connections itself: its oldest connection without an open request is closed.
+import type { Socket } from 'node:net';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
+import { type AddressRanges, addressGroup, isLoopbackAddress } from './client-address.ts';
+
+export interface ConnectionSharesOptions {
+  /** Of the metrics `teranode_p2p_<name>_connections`. */
+  readonly name: 'grpc' | 'http';
+  /** In all, besides the reserve. */
+  readonly maxConnections: number;
+  /** Per IPv4 address, or /64 of IPv6. */
+  readonly maxPerAddress: number;
+  /** Connections beyond these: of loopback, and of others for health checks alone. */
+  readonly reserve: number;
+  /** Whether others may use the reserve; the listener answers them health checks and nothing else. */
+  readonly hasProbes: boolean;
+  /** Without a share of their own, such as trusted proxies. */
+  readonly unlimited?: readonly AddressRanges[];
+  /** A connection without a request is closed after this time; in the reserve after a quarter of it. */
+  readonly firstRequestMs?: number;
+}
+
+/** Why a connection was refused or closed. A closed set, because it labels a metric. */
+export type RefusalReason = 'too_many' | 'too_many_of_address' | 'quiet' | 'silent' | 'unread' | 'handshake';
+
+interface Entry {
+  readonly socket: Socket;
+  readonly address: string;
+  readonly isReserve: boolean;
+  readonly timer: NodeJS.Timeout;
+  openRequests: number;
+}
+
+/** Longer than the HTTP server gives headers. */
+const FIRST_REQUEST_MS = 8000;
+
+/** Names a connection as long as it is open; the same for a TLS socket and the socket below it. */
+export function connectionKey(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+  return `${socket.remoteAddress}:${socket.remotePort}`;
+}
+
+export class ConnectionShares {
+  private readonly options: ConnectionSharesOptions;
+  private readonly entries = new Map<string, Entry>();
+  /** In the order of their connections, as all sets here. */
+  private readonly byAddress = new Map<string, Set<Entry>>();
+  private readonly reserve = new Set<Entry>();
+  private readonly refused: Counter | undefined;
+
+  constructor({ metrics }: { readonly metrics?: Metrics | undefined }, options: ConnectionSharesOptions) {
+    this.options = options;
+    const { name, maxConnections, reserve } = options;
+    const title = name === 'grpc' ? 'gRPC' : 'HTTP';
+    this.refused = metrics?.counter(
+      `teranode_p2p_${name}_connections_refused_total`,
+      `${title} connections refused or closed to protect others, by reason`,
+      ['reason'],
+    );
+    if (metrics === undefined) return;
+    const help = name === 'grpc' ? 'Open gRPC connections' : 'Open HTTP connections, including WebSockets';
+    const gauge = { name: `teranode_p2p_${name}_connections`, help };
+    gaugeWithBound(metrics, gauge, () => this.entries.size, maxConnections + reserve);
+  }
+
+  /** Admits a new connection until it closes, or closes it at once and returns false. */
+  admit(socket: Socket): boolean {
+    const key = connectionKey(socket);
+    const place = socket.remoteAddress === undefined || this.entries.has(key) ? 'too_many' : this.placeFor(socket);
+    if (place === 'too_many' || place === 'too_many_of_address') {
+      this.count(place);
+      socket.destroy();
+      return false;
+    }
+    this.add(key, socket, place === 'reserve');
+    return true;
+  }
+
+  /** A request began; `ended` is to be called once when its answer is sent or given up. */
+  begin(key: string): { ended(): void } {
+    const entry = this.entries.get(key);
+    if (entry === undefined) return { ended: () => {} };
+    clearTimeout(entry.timer);
+    entry.openRequests += 1;
+    return {
+      ended: () => {
+        entry.openRequests -= 1;
+      },
+    };
+  }
+
+  /** Whether a connection may be used for health checks alone. */
+  isForProbes(key: string): boolean {
+    const entry = this.entries.get(key);
+    return entry?.isReserve === true && !isLoopbackAddress(entry.socket.remoteAddress);
+  }
+
+  /** Closes a connection. */
+  cut(key: string, reason: RefusalReason): void {
+    const entry = this.entries.get(key);
+    if (entry !== undefined) this.close(entry, reason);
+  }
+
+  closeAll(): void {
+    for (const { socket } of this.entries.values()) socket.destroy();
+  }
+
+  /** Counts a refusal that the listener itself found. */
+  count(reason: RefusalReason | 'no_certificate' | 'no_http2'): void {
+    this.refused?.add(1, { reason });
+  }
+
+  private placeFor({ remoteAddress }: Socket): 'main' | 'reserve' | 'too_many' | 'too_many_of_address' {
+    const { maxConnections, maxPerAddress, reserve, hasProbes, unlimited = [] } = this.options;
+    const own = this.byAddress.get(addressGroup(remoteAddress)) ?? new Set();
+    const isCrowded = own.size >= maxPerAddress && !unlimited.some((ranges) => ranges.has(remoteAddress));
+    const isFull = this.entries.size - this.reserve.size >= maxConnections;
+    if ((!isCrowded && !isFull) || this.closeQuiet(own)) return 'main';
+    const reason = isCrowded ? 'too_many_of_address' : 'too_many';
+    if (!hasProbes && !isLoopbackAddress(remoteAddress)) return reason;
+    return this.reserve.size < reserve || this.closeQuiet(this.reserve) ? 'reserve' : reason;
+  }
+
+  private add(key: string, socket: Socket, isReserve: boolean): void {
+    const { firstRequestMs = FIRST_REQUEST_MS } = this.options;
+    const address = addressGroup(socket.remoteAddress);
+    const timer = setTimeout(() => this.close(entry, 'silent'), isReserve ? firstRequestMs / 4 : firstRequestMs);
+    const entry: Entry = { socket, address, isReserve, timer: timer.unref(), openRequests: 0 };
+    this.entries.set(key, entry);
+    if (isReserve) this.reserve.add(entry);
+    else this.byAddress.set(address, (this.byAddress.get(address) ?? new Set()).add(entry));
+    socket.once('close', () => this.remove(key, entry));
+  }
+
+  private remove(key: string, entry: Entry): void {
+    clearTimeout(entry.timer);
+    if (this.entries.get(key) === entry) this.entries.delete(key);
+    this.reserve.delete(entry);
+    const own = this.byAddress.get(entry.address);
+    own?.delete(entry);
+    if (own?.size === 0) this.byAddress.delete(entry.address);
+  }
+
+  /** Closes the oldest one that has no open request; false when all have one. */
+  private closeQuiet(entries: ReadonlySet<Entry>): boolean {
+    for (const entry of entries) {
+      if (entry.openRequests > 0) continue;
+      this.close(entry, 'quiet');
+      return true;
+    }
+    return false;
+  }
+
+  /** The entry leaves at once, so that its place is free for the next. */
+  private close(entry: Entry, reason: RefusalReason): void {
+    const key = connectionKey(entry.socket);
+    this.count(reason);
+    entry.socket.destroy();
+    this.remove(key, entry);
+  }
+}

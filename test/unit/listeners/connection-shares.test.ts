@@ -1,0 +1,142 @@
+// Who gets a connection when there are many: shares per address, the reserve, and what is closed to make room.
+import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import { describe, expect, test, vi } from 'vitest';
+import { AddressRanges } from '../../../src/adapters/listeners/client-address.ts';
+import {
+  ConnectionShares,
+  type ConnectionSharesOptions,
+  connectionKey,
+} from '../../../src/adapters/listeners/connection-shares.ts';
+import { RecordedMetrics } from '../../fakes/recorders.ts';
+
+let ports = 1;
+
+class FakeSocket extends EventEmitter {
+  readonly remotePort = ports++;
+  destroyed = false;
+  readonly remoteAddress: string;
+
+  constructor(remoteAddress: string) {
+    super();
+    this.remoteAddress = remoteAddress;
+  }
+
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.emit('close');
+  }
+}
+
+function shared(options: Partial<ConnectionSharesOptions> = {}) {
+  const metrics = new RecordedMetrics();
+  const shares = new ConnectionShares(
+    { metrics },
+    { name: 'http', maxConnections: 6, maxPerAddress: 3, reserve: 2, hasProbes: true, ...options },
+  );
+  /** A connection; busy: with an open request. */
+  const connect = (address: string, isBusy = false) => {
+    const socket = new FakeSocket(address);
+    const isAdmitted = shares.admit(socket as unknown as Socket);
+    const key = connectionKey(socket);
+    if (isBusy && isAdmitted) shares.begin(key);
+    return { socket, key, isAdmitted };
+  };
+  const refused = (reason: string) => metrics.count('teranode_p2p_http_connections_refused_total', { reason });
+  return { shares, metrics, connect, refused };
+}
+
+const ATTACKER = '192.0.2.1';
+const OTHER = '198.51.100.1';
+
+describe('an address with its share', () => {
+  test('pays for a further connection with its oldest one that has no open request', () => {
+    const { connect, refused } = shared();
+    const [busy, quiet, newer] = [connect(ATTACKER, true), connect(ATTACKER), connect(ATTACKER)];
+    const other = connect(OTHER);
+    expect(connect(ATTACKER).isAdmitted).toBe(true);
+    expect([busy, quiet, newer, other].map(({ socket }) => socket.destroyed)).toEqual([false, true, false, false]);
+    expect(refused('quiet')).toBe(1);
+  });
+
+  test('all of whose connections have open requests gets no more, and others do', () => {
+    const { connect, refused } = shared({ hasProbes: false });
+    for (let i = 0; i < 3; i += 1) expect(connect(ATTACKER, true).isAdmitted).toBe(true);
+    expect(connect(ATTACKER).isAdmitted).toBe(false);
+    expect(refused('too_many_of_address')).toBe(1);
+    expect(connect(OTHER).isAdmitted).toBe(true);
+  });
+
+  test('may have more when a request ended, or its range has no share', () => {
+    const { shares, connect } = shared({ hasProbes: false });
+    const { key } = connect(ATTACKER);
+    const { ended } = shares.begin(key);
+    for (let i = 0; i < 2; i += 1) connect(ATTACKER, true);
+    expect(connect(ATTACKER).isAdmitted).toBe(false);
+    ended();
+    expect(connect(ATTACKER).isAdmitted).toBe(true);
+    const trusted = shared({ hasProbes: false, unlimited: [new AddressRanges(['192.0.2.0/24'])] });
+    for (let i = 0; i < 6; i += 1) expect(trusted.connect(ATTACKER, true).isAdmitted).toBe(true);
+  });
+
+  test('is a /64 for IPv6', () => {
+    const { connect } = shared({ hasProbes: false });
+    for (let i = 1; i <= 3; i += 1) expect(connect(`2001:db8:0:1::${i}`, true).isAdmitted).toBe(true);
+    expect(connect('2001:db8:0:1:ffff::1').isAdmitted).toBe(false);
+    expect(connect('2001:db8:0:2::1').isAdmitted).toBe(true);
+  });
+});
+
+describe('the reserve of a full listener', () => {
+  const fill = (connect: ReturnType<typeof shared>['connect']) => {
+    for (const address of ['192.0.2.1', '192.0.2.2']) for (let i = 0; i < 3; i += 1) connect(address, true);
+  };
+
+  test('is open to loopback for everything, to others for health checks alone', () => {
+    const { shares, connect } = shared();
+    fill(connect);
+    const operator = connect('127.0.0.1');
+    const probe = connect(OTHER);
+    expect([operator.isAdmitted, shares.isForProbes(operator.key)]).toEqual([true, false]);
+    expect([probe.isAdmitted, shares.isForProbes(probe.key)]).toEqual([true, true]);
+  });
+
+  test('closes its own oldest quiet connection for a newer one', () => {
+    const { connect, refused } = shared();
+    fill(connect);
+    const first = connect(OTHER);
+    connect(OTHER);
+    expect(connect('203.0.113.1').isAdmitted).toBe(true);
+    expect(first.socket.destroyed).toBe(true);
+    expect(refused('quiet')).toBe(1);
+  });
+
+  test('is for loopback alone where there are no probes', () => {
+    const { connect, refused } = shared({ hasProbes: false });
+    fill(connect);
+    expect(connect(OTHER).isAdmitted).toBe(false);
+    expect(refused('too_many')).toBe(1);
+    expect(connect('::1').isAdmitted).toBe(true);
+    expect(connect('::ffff:127.0.0.1').isAdmitted).toBe(true);
+  });
+});
+
+test('closes a connection that makes no request in time, sooner in the reserve, and forgets it', () => {
+  vi.useFakeTimers();
+  try {
+    const { shares, connect, refused, metrics } = shared({ maxConnections: 2, firstRequestMs: 8000 });
+    const [silent, asking] = [connect(ATTACKER), connect(ATTACKER)];
+    shares.begin(asking.key).ended();
+    connect(OTHER);
+    expect(metrics.gaugeValue('teranode_p2p_http_connections')).toBe(3);
+    vi.advanceTimersByTime(2000);
+    expect(refused('silent')).toBe(1);
+    vi.advanceTimersByTime(6000);
+    expect(refused('silent')).toBe(2);
+    expect([silent.socket.destroyed, asking.socket.destroyed]).toEqual([true, false]);
+    expect(metrics.gaugeValue('teranode_p2p_http_connections')).toBe(1);
+  } finally {
+    vi.useRealTimers();
+  }
+});
