@@ -50,7 +50,7 @@ export function createHttp(settings: Settings, deps: HttpDependencies): Http {
       },
     },
   );
-  const others = probeHttp(settings).map((options) => new HttpServer({ log, sources }, options));
+  const others = probeHttp(settings).map((options) => new HttpServer({ log, metrics, sources }, options));
   return { ...listeners([main, ...others]), address: () => main.address() };
 }
 
@@ -69,7 +69,7 @@ export function createWaitingHttp(
     scrape: () => metrics.scrape(),
   };
   const servers = [mainHttp(settings), ...probeHttp(settings)].map(
-    (options) => new HttpServer({ log, sources }, options),
+    (options) => new HttpServer({ log, metrics, sources }, options),
   );
   const { start: begin, stop: end } = listeners(servers);
   return { begin, end };

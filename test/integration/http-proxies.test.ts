@@ -1,8 +1,6 @@
 // Clients behind reverse proxies: those of p2p_http_trusted_proxies forward addresses that count, all others change
 // nothing. The proxy is this test, at 127.0.0.1.
-import { request } from 'node:http';
-import { describe, expect, test, vi } from 'vitest';
-import { ConnectionShares } from '../../src/adapters/listeners/connection-shares.ts';
+import { describe, expect, test } from 'vitest';
 import { ADMIN_KEY, serveHttp, stopHttpAfterEach } from '../support/http.ts';
 import { ask, RawWebSocket, upgradeText } from '../support/websocket.ts';
 
@@ -65,25 +63,4 @@ test('the PROXY protocol is malformed HTTP', async () => {
   const { address } = await serveHttp({ trustedProxies: PROXY });
   const head = `PROXY TCP4 ${ONE} 127.0.0.1 1234 9906\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n`;
   expect((await ask(address, head)).status).toBe(400);
-});
-
-test('a connection of the reserve is answered one health check, and nothing else', async () => {
-  const { address } = await serveHttp();
-  vi.spyOn(ConnectionShares.prototype, 'isForProbes').mockReturnValue(true);
-  try {
-    const get = (path: string) =>
-      new Promise<[number | undefined, string | undefined]>((resolve, reject) => {
-        request(`http://${address}${path}`, (answer) => {
-          answer.resume();
-          resolve([answer.statusCode, answer.headers.connection]);
-        })
-          .on('error', reject)
-          .end();
-      });
-    for (const path of ['/health', '/health/live', '/health/ready']) expect(await get(path)).toEqual([200, 'close']);
-    for (const path of ['/api/v1/peers', '/metrics', '/nothing']) expect(await get(path)).toEqual([503, 'close']);
-    expect((await ask(address, upgradeText(address))).status).toBe(503);
-  } finally {
-    vi.restoreAllMocks();
-  }
 });

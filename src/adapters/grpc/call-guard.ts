@@ -22,12 +22,13 @@ const MAX_STREAM_BYTES = 2 * 1024 * 1024;
 const MAX_DETAILS_CHARS = 1024;
 /** Answered however many other calls an address makes, as health checks over HTTP. */
 const HEALTH = '/grpc.health.v1.Health/';
+const CHECK = `${HEALTH}Check`;
 
 export interface CallGuardDependencies {
   readonly metrics: Metrics;
   readonly keys: AdminKeys;
   readonly limits: CallLimits;
-  readonly shares: Pick<ConnectionShares, 'begin'>;
+  readonly shares: Pick<ConnectionShares, 'begin' | 'isRestricted'>;
 }
 
 export interface CallGuardOptions {
@@ -44,6 +45,11 @@ type Refusal = readonly [code: status, details: string];
 const TOO_MANY_REQUESTS: Refusal = [
   status.RESOURCE_EXHAUSTED,
   'too many requests from this address (see the setting p2p_grpc_rate); try again later, or send the admin key',
+];
+
+const TOO_MANY_CONNECTIONS: Refusal = [
+  status.RESOURCE_EXHAUSTED,
+  'too many connections; try again later, or send the admin key',
 ];
 
 /** The address of a peer as grpc-js names it: `address:port`, without brackets. */
@@ -95,6 +101,7 @@ export function callGuard(deps: CallGuardDependencies, options: CallGuardOptions
             const fault = options.adminPaths.has(method.path) ? keyFault(found) : undefined;
             if (fault !== undefined) return refuse(fault);
             isTrusted = found === 'right';
+            if (!isTrusted && method.path !== CHECK && shares.isRestricted(peer)) return refuse(TOO_MANY_CONNECTIONS);
             // Only Watch has none: it waits for changes.
             const deadlineMs = method.requestStream ? options.streamDeadlineMs : options.deadlineMs;
             if (!method.responseStream || method.requestStream)

@@ -47,7 +47,7 @@ const DEADLINE_MS = 15_000;
 const STREAM_DEADLINE_MS = 30_000;
 const CLOSE_DEADLINE_MS = 1500;
 /** Operators, their tools and the node's other services need one each. */
-const CONNECTIONS = { maxConnections: 256, maxPerAddress: 64, reserve: 16, hasProbes: false } as const;
+const CONNECTIONS = { maxConnections: 256, maxPerAddress: 64, reserve: 16 } as const;
 
 /**
  * Against floods. A connection may use 10 MB and lasts an hour at most; it ends when it is idle for five minutes or

@@ -1,6 +1,7 @@
-// Who may be connected to a listener: each address has a share of its connections, and a reserve is kept for loopback
-// and for health checks, so that no single address locks out the others, the operator or an orchestrator. An address
-// that has its share pays for further connections itself: its oldest connection without an open request is closed.
+// Who may be connected to a listener: each address has a share of its connections, and a reserve is kept for loopback,
+// for health checks and for requests with the admin key, so that no single address locks out the others, the operator or
+// an orchestrator. An address that has its share pays for further connections itself: its oldest connection without an
+// open request is closed.
 import type { Socket } from 'node:net';
 import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import { type AddressRanges, addressGroup, isLoopbackAddress } from './client-address.ts';
@@ -8,14 +9,14 @@ import { type AddressRanges, addressGroup, isLoopbackAddress } from './client-ad
 export interface ConnectionSharesOptions {
   /** Of the metrics `teranode_p2p_<name>_connections`. */
   readonly name: 'grpc' | 'http';
+  /** False for a listener beside another of its kind: refusals are counted together, open connections are not. */
+  readonly isMain?: boolean;
   /** In all, besides the reserve. */
   readonly maxConnections: number;
   /** Per IPv4 address, or /64 of IPv6. */
   readonly maxPerAddress: number;
-  /** Connections beyond these: of loopback, and of others for health checks alone. */
+  /** Connections beyond these. */
   readonly reserve: number;
-  /** Whether others may use the reserve; the listener answers them health checks and nothing else. */
-  readonly hasProbes: boolean;
   /** Without a share of their own, such as trusted proxies. */
   readonly unlimited?: readonly AddressRanges[];
   /** A connection without a request is closed after this time; in the reserve after a quarter of it. */
@@ -28,10 +29,12 @@ export type RefusalReason = 'too_many' | 'too_many_of_address' | 'quiet' | 'sile
 interface Entry {
   readonly socket: Socket;
   readonly address: string;
-  readonly isReserve: boolean;
+  readonly place: Exclude<Place, 'refused'>;
   readonly timer: NodeJS.Timeout;
   openRequests: number;
 }
+
+type Place = 'main' | 'reserve' | 'restricted' | 'refused';
 
 /** Longer than the HTTP server gives headers. */
 const FIRST_REQUEST_MS = 8000;
@@ -58,7 +61,7 @@ export class ConnectionShares {
       `${title} connections refused or closed to protect others, by reason`,
       ['reason'],
     );
-    if (metrics === undefined) return;
+    if (metrics === undefined || options.isMain === false) return;
     const help = name === 'grpc' ? 'Open gRPC connections' : 'Open HTTP connections, including WebSockets';
     const gauge = { name: `teranode_p2p_${name}_connections`, help };
     gaugeWithBound(metrics, gauge, () => this.entries.size, maxConnections + reserve);
@@ -67,14 +70,10 @@ export class ConnectionShares {
   /** Admits a new connection until it closes, or closes it at once and returns false. */
   admit(socket: Socket): boolean {
     const key = connectionKey(socket);
-    const place = socket.remoteAddress === undefined || this.entries.has(key) ? 'too_many' : this.placeFor(socket);
-    if (place === 'too_many' || place === 'too_many_of_address') {
-      this.count(place);
-      socket.destroy();
-      return false;
-    }
-    this.add(key, socket, place === 'reserve');
-    return true;
+    const place = socket.remoteAddress === undefined || this.entries.has(key) ? 'refused' : this.placeFor(socket);
+    if (place === 'refused') socket.destroy();
+    else this.add(key, socket, place);
+    return place !== 'refused';
   }
 
   /** A request began; `ended` is to be called once when its answer is sent or given up. */
@@ -90,10 +89,12 @@ export class ConnectionShares {
     };
   }
 
-  /** Whether a connection may be used for health checks alone. */
-  isForProbes(key: string): boolean {
-    const entry = this.entries.get(key);
-    return entry?.isReserve === true && !isLoopbackAddress(entry.socket.remoteAddress);
+  /**
+   * Whether a connection is in the reserve and may be used for health checks and requests with the admin key alone. On
+   * loopback it may be used for all, unless it is loopback that has too many.
+   */
+  isRestricted(key: string): boolean {
+    return this.entries.get(key)?.place === 'restricted';
   }
 
   /** Closes a connection. */
@@ -111,25 +112,28 @@ export class ConnectionShares {
     this.refused?.add(1, { reason });
   }
 
-  private placeFor({ remoteAddress }: Socket): 'main' | 'reserve' | 'too_many' | 'too_many_of_address' {
-    const { maxConnections, maxPerAddress, reserve, hasProbes, unlimited = [] } = this.options;
+  private placeFor({ remoteAddress }: Socket): Place {
+    const { maxConnections, maxPerAddress, reserve, unlimited = [] } = this.options;
     const own = this.byAddress.get(addressGroup(remoteAddress)) ?? new Set();
     const isCrowded = own.size >= maxPerAddress && !unlimited.some((ranges) => ranges.has(remoteAddress));
     const isFull = this.entries.size - this.reserve.size >= maxConnections;
     if ((!isCrowded && !isFull) || this.closeQuiet(own)) return 'main';
-    const reason = isCrowded ? 'too_many_of_address' : 'too_many';
-    if (!hasProbes && !isLoopbackAddress(remoteAddress)) return reason;
-    return this.reserve.size < reserve || this.closeQuiet(this.reserve) ? 'reserve' : reason;
+    if (this.reserve.size >= reserve && !this.closeQuiet(this.reserve)) {
+      this.count(isCrowded ? 'too_many_of_address' : 'too_many');
+      return 'refused';
+    }
+    return isCrowded || !isLoopbackAddress(remoteAddress) ? 'restricted' : 'reserve';
   }
 
-  private add(key: string, socket: Socket, isReserve: boolean): void {
+  private add(key: string, socket: Socket, place: Entry['place']): void {
     const { firstRequestMs = FIRST_REQUEST_MS } = this.options;
     const address = addressGroup(socket.remoteAddress);
-    const timer = setTimeout(() => this.close(entry, 'silent'), isReserve ? firstRequestMs / 4 : firstRequestMs);
-    const entry: Entry = { socket, address, isReserve, timer: timer.unref(), openRequests: 0 };
+    const isMain = place === 'main';
+    const timer = setTimeout(() => this.close(entry, 'silent'), isMain ? firstRequestMs : firstRequestMs / 4);
+    const entry: Entry = { socket, address, place, timer: timer.unref(), openRequests: 0 };
     this.entries.set(key, entry);
-    if (isReserve) this.reserve.add(entry);
-    else this.byAddress.set(address, (this.byAddress.get(address) ?? new Set()).add(entry));
+    if (isMain) this.byAddress.set(address, (this.byAddress.get(address) ?? new Set()).add(entry));
+    else this.reserve.add(entry);
     socket.once('close', () => this.remove(key, entry));
   }
 

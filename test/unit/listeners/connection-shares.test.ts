@@ -33,7 +33,7 @@ function shared(options: Partial<ConnectionSharesOptions> = {}) {
   const metrics = new RecordedMetrics();
   const shares = new ConnectionShares(
     { metrics },
-    { name: 'http', maxConnections: 6, maxPerAddress: 3, reserve: 2, hasProbes: true, ...options },
+    { name: 'http', maxConnections: 6, maxPerAddress: 3, reserve: 2, ...options },
   );
   /** A connection; busy: with an open request. */
   const connect = (address: string, isBusy = false) => {
@@ -61,7 +61,7 @@ describe('an address with its share', () => {
   });
 
   test('all of whose connections have open requests gets no more, and others do', () => {
-    const { connect, refused } = shared({ hasProbes: false });
+    const { connect, refused } = shared({ reserve: 0 });
     for (let i = 0; i < 3; i += 1) expect(connect(ATTACKER, true).isAdmitted).toBe(true);
     expect(connect(ATTACKER).isAdmitted).toBe(false);
     expect(refused('too_many_of_address')).toBe(1);
@@ -69,19 +69,19 @@ describe('an address with its share', () => {
   });
 
   test('may have more when a request ended, or its range has no share', () => {
-    const { shares, connect } = shared({ hasProbes: false });
+    const { shares, connect } = shared({ reserve: 0 });
     const { key } = connect(ATTACKER);
     const { ended } = shares.begin(key);
     for (let i = 0; i < 2; i += 1) connect(ATTACKER, true);
     expect(connect(ATTACKER).isAdmitted).toBe(false);
     ended();
     expect(connect(ATTACKER).isAdmitted).toBe(true);
-    const trusted = shared({ hasProbes: false, unlimited: [new AddressRanges(['192.0.2.0/24'])] });
+    const trusted = shared({ reserve: 0, unlimited: [new AddressRanges(['192.0.2.0/24'])] });
     for (let i = 0; i < 6; i += 1) expect(trusted.connect(ATTACKER, true).isAdmitted).toBe(true);
   });
 
   test('is a /64 for IPv6', () => {
-    const { connect } = shared({ hasProbes: false });
+    const { connect } = shared({ reserve: 0 });
     for (let i = 1; i <= 3; i += 1) expect(connect(`2001:db8:0:1::${i}`, true).isAdmitted).toBe(true);
     expect(connect('2001:db8:0:1:ffff::1').isAdmitted).toBe(false);
     expect(connect('2001:db8:0:2::1').isAdmitted).toBe(true);
@@ -93,13 +93,22 @@ describe('the reserve of a full listener', () => {
     for (const address of ['192.0.2.1', '192.0.2.2']) for (let i = 0; i < 3; i += 1) connect(address, true);
   };
 
-  test('is open to loopback for everything, to others for health checks alone', () => {
+  test('is open to loopback for everything, to others restricted', () => {
     const { shares, connect } = shared();
     fill(connect);
-    const operator = connect('127.0.0.1');
+    for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.2']) {
+      const operator = connect(address);
+      expect([operator.isAdmitted, shares.isRestricted(operator.key)]).toEqual([true, false]);
+    }
     const probe = connect(OTHER);
-    expect([operator.isAdmitted, shares.isForProbes(operator.key)]).toEqual([true, false]);
-    expect([probe.isAdmitted, shares.isForProbes(probe.key)]).toEqual([true, true]);
+    expect([probe.isAdmitted, shares.isRestricted(probe.key)]).toEqual([true, true]);
+  });
+
+  test('is restricted for loopback too when loopback has its share', () => {
+    const { shares, connect } = shared();
+    for (let i = 0; i < 3; i += 1) expect(shares.isRestricted(connect('127.0.0.1', true).key)).toBe(false);
+    const further = connect('127.0.0.1');
+    expect([further.isAdmitted, shares.isRestricted(further.key)]).toEqual([true, true]);
   });
 
   test('closes its own oldest quiet connection for a newer one', () => {
@@ -112,13 +121,13 @@ describe('the reserve of a full listener', () => {
     expect(refused('quiet')).toBe(1);
   });
 
-  test('is for loopback alone where there are no probes', () => {
-    const { connect, refused } = shared({ hasProbes: false });
+  test('refuses when all of it have open requests', () => {
+    const { connect, refused } = shared();
     fill(connect);
+    for (let i = 0; i < 2; i += 1) connect('127.0.0.1', true);
     expect(connect(OTHER).isAdmitted).toBe(false);
-    expect(refused('too_many')).toBe(1);
-    expect(connect('::1').isAdmitted).toBe(true);
-    expect(connect('::ffff:127.0.0.1').isAdmitted).toBe(true);
+    expect(connect(ATTACKER).isAdmitted).toBe(false);
+    expect([refused('too_many'), refused('too_many_of_address')]).toEqual([1, 1]);
   });
 });
 

@@ -136,10 +136,10 @@ export class HttpServer {
     const { maxPlainConnections = MAX_PLAIN_CONNECTIONS, webSocket } = this.options;
     return new ConnectionShares(this.deps, {
       name: 'http',
+      isMain: this.options.routes === 'full',
       maxConnections: (this.hub?.maxClients ?? 0) + maxPlainConnections,
       maxPerAddress: (this.hub?.maxPerAddress ?? 0) + Math.ceil(maxPlainConnections / PLAIN_SHARE),
       reserve: RESERVE,
-      hasProbes: true,
       unlimited: [this.proxies, new AddressRanges(webSocket?.unlimitedRanges ?? [])],
     });
   }
@@ -196,12 +196,14 @@ export class HttpServer {
     });
   }
 
-  /** Connections of the reserve are for health checks, and for one each. */
+  /** What restricted connections are for; one request each. */
   private keepReserve(app: FastifyInstance): void {
+    const { api } = this.deps;
     app.addHook('onRequest', async (request, reply) => {
-      if (!this.shares.isForProbes(connectionKey(request.raw.socket))) return;
+      if (!this.shares.isRestricted(connectionKey(request.raw.socket))) return;
       reply.header('connection', 'close');
       if (request.routeOptions.url?.startsWith('/health')) return;
+      if (api !== undefined && hasAdminKey(request, api.adminKeys)) return;
       throw new HttpProblem(503, 'TOO_MANY_CLIENTS', 'too many connections', { 'retry-after': String(RETRY_FULL_S) });
     });
   }
