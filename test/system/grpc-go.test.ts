@@ -132,7 +132,7 @@ describe('with the admin key', () => {
       source: 'automatic',
       because: PEER,
     };
-    expect((await go.call(policyService('ListBans'))).response).toEqual({ bans: [shown] });
+    expect((await go.call(policyService('ListBans'))).response).toEqual({ bans: [shown], total: 1 });
     expect((await go.call(policyService('Explain'), { subject: PEER })).response).toMatchObject({
       subject: PEER,
       scores: [{ role: 'author', score: 30 }],
