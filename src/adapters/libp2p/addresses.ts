@@ -98,11 +98,15 @@ const PRIVATE_RANGES: ReadonlySet<string> = new Set([
  * NAT64 and 6to4 addresses. Text that is not an IP: true.
  */
 export function isPrivateIp(ip: string): boolean {
-  return !ipaddr.isValid(ip) || PRIVATE_RANGES.has(embeddedIp(ipaddr.process(ip)).range());
+  return !ipaddr.isValid(ip) || PRIVATE_RANGES.has(reachedIp(ip).range());
 }
 
-/** The IPv4 address that a gateway translates the address to: 64:ff9b::/96 (RFC 6052), 2002::/16 (RFC 3056). */
-function embeddedIp(ip: ipaddr.IPv4 | ipaddr.IPv6): ipaddr.IPv4 | ipaddr.IPv6 {
+/**
+ * A valid IP as it is, or the IPv4 address within an IPv6 one: mapped, or what a gateway translates it to, 64:ff9b::/96
+ * (RFC 6052), 2002::/16 (RFC 3056).
+ */
+export function reachedIp(text: string): ipaddr.IPv4 | ipaddr.IPv6 {
+  const ip = ipaddr.process(text);
   const bytes = ip.toByteArray();
   const range: string = ip.range();
   if (range === 'rfc6052') return ipaddr.fromByteArray(bytes.slice(12));

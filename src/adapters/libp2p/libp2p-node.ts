@@ -20,7 +20,7 @@ import type { Progress } from '../../ports/progress.ts';
 import { dialMultiaddr } from './addresses.ts';
 import { gateOf } from './connections/connection-gate.ts';
 import { meterConnection } from './connections/connection-meter.ts';
-import { OperatorNames } from './connections/named-dials.ts';
+import { OperatorAddresses } from './connections/operator-addresses.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './connections/peer-book.ts';
 import { addressGroup, localAddress, remoteIp } from './connections/remote-address.ts';
 import { SilentConnections } from './connections/silent-connections.ts';
@@ -64,7 +64,7 @@ export class Libp2pNode implements Required<P2PNode> {
   private readonly id: PeerId;
   private readonly handlers = new Map<string, TopicHandler>();
   private readonly book = new PeerBook();
-  private readonly operatorNames = new OperatorNames();
+  private readonly operators = new OperatorAddresses();
   private readonly traffic: Traffic;
   private readonly silent: SilentConnections;
   private readonly suppressed: Counter;
@@ -144,22 +144,22 @@ export class Libp2pNode implements Required<P2PNode> {
   }
 
   private build(): Promise<TeranodeLibp2p> {
-    const { options, report, book, operatorNames, topics } = this;
+    const { options, report, book, operators, topics } = this;
     const { metrics, policy, clock } = this.deps;
-    const gate = gateOf({ book, policy, metrics, operatorNames, nowMs: () => clock.monotonic() }, options);
-    return buildLibp2p(options, topics, { ...gate, metrics, report });
+    const gate = gateOf({ book, policy, metrics, operators, nowMs: () => clock.monotonic() }, options);
+    return buildLibp2p(options, topics, { ...gate, metrics, report, operators });
   }
 
   /** Puts our parts around a node that is not started. */
   private assemble(libp2p: TeranodeLibp2p): { readonly keeper: PeerKeeper; readonly gossip: Gossip } {
-    const { deps, options, report, topics, handlers, traffic, book, id: ownId } = this;
+    const { deps, options, report, topics, handlers, traffic, book, operators, id: ownId } = this;
     applyPatches(libp2p, { ...deps, report }, options.protocolVersion);
     const gossip = new Gossip(
       { ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
       { ...options, topicNames: topics },
     );
     this.gossip = gossip;
-    const keeper = new PeerKeeper({ ...deps, libp2p, book, ownId }, { ...options, topicNames: topics });
+    const keeper = new PeerKeeper({ ...deps, libp2p, book, ownId, operators }, { ...options, topicNames: topics });
     this.keeper = keeper;
     const accepted = (author: PeerId, from: PeerId) => keeper.messageReceived(author, from);
     const validated = { handlers, traffic, ownId, accepted };
@@ -311,7 +311,7 @@ export class Libp2pNode implements Required<P2PNode> {
 
   async connectPeer(address: string, deadlineMs = CONNECT_DEADLINE_MS): Promise<PeerId> {
     const target = dialMultiaddr(address);
-    this.operatorNames.add(target);
+    this.operators.add(target);
     try {
       const connection = await this.running().dial(target, { signal: AbortSignal.timeout(deadlineMs) });
       return peerIdText(connection.remotePeer);

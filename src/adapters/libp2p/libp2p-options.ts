@@ -18,7 +18,9 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { Metrics } from '../../ports/metrics.ts';
 import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
+import type { DialBudget } from './connections/dial-budget.ts';
 import { dialingNames, type ResolveName } from './connections/named-dials.ts';
+import type { OperatorAddresses } from './connections/operator-addresses.ts';
 import { MAX_PENDING } from './connections/pending-inbound.ts';
 import { BoundedDatastore } from './discovery/bounded-datastore.ts';
 import { dnsaddrResolver, systemResolveTxt } from './discovery/dnsaddr.ts';
@@ -53,11 +55,13 @@ export interface BuildDependencies {
   readonly report: PatchReport;
   /** Resolves the names that are dialled. */
   readonly resolveName: ResolveName;
+  readonly dialBudget: Pick<DialBudget, 'isExempt' | 'limited'>;
+  readonly operators: OperatorAddresses;
 }
 
 /** Builds the libp2p node, not started. `topicNames` are all that it will ever join. */
 export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readonly string[], deps: BuildDependencies) {
-  const { gater, metrics, report, resolveName } = deps;
+  const { gater, metrics, report, resolveName, dialBudget, operators } = deps;
   const { resolveTxt = systemResolveTxt } = options;
   let bound: () => readonly Multiaddr[] = () => [];
   const libp2p = await createLibp2p({
@@ -67,7 +71,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
     nodeInfo: { userAgent: options.userAgent },
     addresses: addressOptions(options, () => bound()),
     transports: [
-      dialingNames(tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }), resolveName),
+      dialingNames(tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }), resolveName, dialBudget),
       ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
     ],
     // TLS first, as Go offers it.
@@ -87,7 +91,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
       addressDialTimeout: 5000,
       // The dialer reconnects, with a back-off and without giving up.
       reconnectRetries: 0,
-      ...(options.expandDnsaddr ? { resolvers: { dnsaddr: dnsaddrResolver(resolveTxt) } } : {}),
+      resolvers: { dnsaddr: dnsaddrResolver(resolveTxt, operators) },
     },
     // Its pings time out under load, and it would then close the only connection.
     connectionMonitor: { abortConnectionOnPingFailure: false },

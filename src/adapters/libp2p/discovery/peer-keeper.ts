@@ -6,6 +6,7 @@ import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf, withPeerId } from '../addresses.ts';
+import type { OperatorAddresses } from '../connections/operator-addresses.ts';
 import type { PeerBook } from '../connections/peer-book.ts';
 import { Trimmer } from '../connections/trimmer.ts';
 import { meshPeers } from '../gossipsub/internals.ts';
@@ -31,6 +32,7 @@ export interface PeerKeeperDependencies {
   readonly libp2p: TeranodeLibp2p;
   readonly book: PeerBook;
   readonly ownId: PeerId;
+  readonly operators: OperatorAddresses;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -277,8 +279,11 @@ export class PeerKeeper {
     signal: AbortSignal,
   ): Promise<{ outcome: DialOutcome; peerId?: PeerId; reason?: string }> {
     if (dialTarget.peerId === this.deps.ownId) return { outcome: 'hopeless', reason: 'own address' };
+    const address = parseMultiaddr(dialTarget.address);
+    // Also what a listed name resolved to.
+    if (dialTarget.keep !== 'until_connected') this.deps.operators.add(address);
     try {
-      const connection = await this.deps.libp2p.dial(parseMultiaddr(dialTarget.address), {
+      const connection = await this.deps.libp2p.dial(address, {
         signal: AbortSignal.any([signal, AbortSignal.timeout(DIAL_DEADLINE_MS)]),
       });
       return { outcome: 'connected', peerId: peerIdText(connection.remotePeer) };
