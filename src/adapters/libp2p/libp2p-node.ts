@@ -114,10 +114,11 @@ export class Libp2pNode implements Required<P2PNode> {
   ): Promise<void> {
     this.throwIfStopped(signal);
     this.topics = [...topicNames];
-    const libp2p = await this.build();
+    const { libp2p, keeper, gossip } = await this.build();
     this.throwIfStopped(signal);
     this.libp2p = libp2p;
-    const { keeper, gossip } = this.assemble(libp2p);
+    this.keeper = keeper;
+    this.gossip = gossip;
     await gossip.load();
     await keeper.serve();
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
@@ -143,29 +144,27 @@ export class Libp2pNode implements Required<P2PNode> {
     );
   }
 
-  private build(): Promise<TeranodeLibp2p> {
-    const { options, report, book, operators, topics } = this;
-    const { metrics, policy, clock } = this.deps;
-    const gate = gateOf({ book, policy, metrics, operators, nowMs: () => clock.monotonic() }, options);
-    return buildLibp2p(options, topics, { ...gate, metrics, report, operators });
-  }
-
-  /** Puts our parts around a node that is not started. */
-  private assemble(libp2p: TeranodeLibp2p): { readonly keeper: PeerKeeper; readonly gossip: Gossip } {
+  /** The libp2p node with our parts around it, not started. */
+  private async build(): Promise<{ libp2p: TeranodeLibp2p; keeper: PeerKeeper; gossip: Gossip }> {
     const { deps, options, report, topics, handlers, traffic, book, operators, id: ownId } = this;
-    applyPatches(libp2p, { ...deps, report }, options.protocolVersion);
+    const { metrics, policy, clock } = deps;
+    const gate = gateOf({ book, policy, metrics, operators, nowMs: () => clock.monotonic() }, options);
+    const { refusesAddress } = gate;
+    const libp2p = await buildLibp2p(options, topics, { ...gate, metrics, report, operators });
+    applyPatches(libp2p, { ...deps, report, refusesAddress }, options.protocolVersion);
     const gossip = new Gossip(
       { ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
       { ...options, topicNames: topics },
     );
-    this.gossip = gossip;
-    const keeper = new PeerKeeper({ ...deps, libp2p, book, ownId, operators }, { ...options, topicNames: topics });
-    this.keeper = keeper;
+    const keeper = new PeerKeeper(
+      { ...deps, libp2p, book, ownId, operators, refusesAddress },
+      { ...options, topicNames: topics },
+    );
     const accepted = (author: PeerId, from: PeerId) => keeper.messageReceived(author, from);
     const validated = { handlers, traffic, ownId, accepted };
     for (const name of topics) libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, validated));
     this.listenToConnections(libp2p);
-    return { keeper, gossip };
+    return { libp2p, keeper, gossip };
   }
 
   stop(): Promise<void> {

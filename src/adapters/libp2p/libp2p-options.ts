@@ -117,7 +117,7 @@ function addressOptions(options: Libp2pNodeOptions, bound: () => readonly Multia
   const { advertiseAddresses, port } = options;
   if (advertiseAddresses.length === 0) {
     const isPublic = (address: Multiaddr) => !isPrivateMultiaddr(address);
-    return options.sharePrivateAddresses
+    return options.sharePrivateAddresses && options.allowPrivateIps !== false
       ? { listen }
       : { listen, announceFilter: (all: Multiaddr[]) => all.filter(isPublic) };
   }

@@ -3,6 +3,7 @@
 // high-water mark, and everybody at the hard limit. Once the peer ID is proven: banned peers, and more than
 // `p2p_max_conns_per_peer` connections of one peer. Dials of this node are limited by the dial budget alone.
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import type { ConnectionPolicy } from '../../../ports/connection-policy.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf } from '../addresses.ts';
@@ -27,16 +28,26 @@ export interface GateDependencies {
   readonly nowMs: () => number;
 }
 
+export interface NodeGate {
+  readonly gater: ConnectionGater;
+  readonly resolveName: ResolveName;
+  readonly dialBudget: DialBudget;
+  /** Whether an address is never dialled. */
+  readonly refusesAddress: (address: Multiaddr) => boolean;
+}
+
 /** The gate of a node, how it resolves the names that it dials, and how often it dials. */
 export function gateOf(
   deps: Omit<GateDependencies, 'privateAddresses'> & { readonly operators: OperatorAddresses },
   { staticPeers, bootstrapAddresses, allowPrivateIps, connections }: Libp2pNodeOptions,
-): { readonly gater: ConnectionGater; readonly resolveName: ResolveName; readonly dialBudget: DialBudget } {
+): NodeGate {
   const listed = [...staticPeers, ...bootstrapAddresses];
   for (const address of listed) deps.operators.add(parseMultiaddr(address));
-  const all = { ...deps, privateAddresses: allowPrivateIps === false ? new PrivateAddresses(listed) : undefined };
+  const privateAddresses = allowPrivateIps === false ? new PrivateAddresses(listed) : undefined;
+  const all = { ...deps, privateAddresses };
   const dialBudget = new DialBudget({ ...deps, isExempt: (address) => deps.operators.has(address) });
-  return { gater: connectionGate(all, connections), resolveName: dialLookup(all), dialBudget };
+  const refusesAddress = (address: Multiaddr) => privateAddresses?.refusesAddress(address) === true;
+  return { gater: connectionGate(all, connections), resolveName: dialLookup(all), dialBudget, refusesAddress };
 }
 
 export function connectionGate(

@@ -3,7 +3,8 @@
 import type { Multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
 import type { PeerId } from '../../../domain/ids.ts';
-import { dialledIp, isRelayed, parseMultiaddr, reachedIp, socketIp, withoutZone } from '../addresses.ts';
+import { reachedIp } from '../../../wire/public-address.ts';
+import { dialledIp, isRelayed, parseMultiaddr, socketIp, withoutZone } from '../addresses.ts';
 
 /** A connection, or the socket beneath one. */
 export interface RemoteEnd {
