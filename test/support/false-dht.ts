@@ -45,7 +45,7 @@ async function inventedPeer(address: string): Promise<Buffer> {
   return Buffer.concat([field(1, id.toMultihash().bytes), field(2, multiaddr(address).bytes)]);
 }
 
-function field(number: number, bytes: Uint8Array): Buffer {
+export function field(number: number, bytes: Uint8Array): Buffer {
   return Buffer.concat([encodeVarint(number * 8 + 2), encodeVarint(bytes.length), bytes]);
 }
 
@@ -61,14 +61,14 @@ function repeatedFields(message: Buffer): Buffer {
   return Buffer.concat(kept);
 }
 
-function encodeVarint(value: number): Buffer {
+export function encodeVarint(value: number): Buffer {
   const bytes: number[] = [];
   for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
   return Buffer.from([...bytes, value]);
 }
 
 /** `end` is 0 when the bytes end within it. */
-function varint(bytes: Buffer, at: number): { readonly value: number; readonly end: number } {
+export function varint(bytes: Buffer, at: number): { readonly value: number; readonly end: number } {
   let value = 0;
   for (let i = at; i < bytes.length; i += 1) {
     const byte = bytes[i] ?? 0;

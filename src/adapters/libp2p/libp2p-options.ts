@@ -5,8 +5,8 @@ import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay
 import { dcutr } from '@libp2p/dcutr';
 import { type GossipsubOpts, gossipsub } from '@libp2p/gossipsub';
 import { identify, identifyPush } from '@libp2p/identify';
-import type { ConnectionGater } from '@libp2p/interface';
-import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht';
+import type { ConnectionGater, PeerInfo } from '@libp2p/interface';
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { preSharedKey } from '@libp2p/pnet';
@@ -158,9 +158,13 @@ function dhtService({ dht, allowPrivateIps = true }: Libp2pNodeOptions) {
     protocol: dht.protocol,
     clientMode: dht.role === 'client',
     // Teranode networks also run on private addresses, which the default mapper would drop.
-    peerInfoMapper: allowPrivateIps ? passthroughMapper : removePrivateAddressesMapper,
+    peerInfoMapper: allowPrivateIps ? passthroughMapper : withoutPrivateAddresses,
     initialQuerySelfInterval: 100,
   });
+}
+
+function withoutPrivateAddresses(peer: PeerInfo): PeerInfo {
+  return { ...peer, multiaddrs: peer.multiaddrs.filter((address) => !isPrivateMultiaddr(address)) };
 }
 
 export type TeranodeLibp2p = Awaited<ReturnType<typeof buildLibp2p>>;
