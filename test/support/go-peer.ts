@@ -173,16 +173,18 @@ export class GoPeer {
 
   /**
    * Frames of gossip that a host of its own writes as fast as they are taken, on so many streams at once; resolves when
-   * all are written or the time is over. `unfinished`: one byte of each is never sent.
+   * all are written or the time is over. `unfinished`: one byte of each is never sent. `control`:
+   * GRAFTs, PRUNEs that name peers at `px`, and new ids in IHAVE and IDONTWANT.
    */
   flood(job: {
     address: string;
     topic: string;
-    kind: 'graft_prune' | 'long_ids' | 'bad_ed25519' | 'bad_secp256k1' | 'unfinished';
+    kind: 'control' | 'long_ids' | 'bad_ed25519' | 'bad_secp256k1' | 'unfinished';
     perFrame?: number;
     frames?: number;
     seconds?: number;
     streams?: number;
+    px?: string;
   }): Promise<{ written: number; error?: string }> {
     return this.program.send('flood', job);
   }
