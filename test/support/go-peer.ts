@@ -197,6 +197,14 @@ export class GoPeer {
     return this.program.send('crowd', job);
   }
 
+  /**
+   * So many hosts of their own connect, subscribe to a topic and leave, each from an address of its own below `from`.
+   * Resolves with how many did.
+   */
+  visits(job: { address: string; count: number; from: string; topic: string }): Promise<number> {
+    return this.program.send('visits', job);
+  }
+
   /** Registers as provider with a neighbour, so many times, each with so many addresses that are none. */
   manyAddresses(job: { peerId: string; protocol: string; addresses: number; times: number }): Promise<unknown> {
     return this.program.send('manyAddresses', job);
