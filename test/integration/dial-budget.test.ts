@@ -51,7 +51,7 @@ describe.each(Object.entries(WIRES))('on %s', (_wire, wire) => {
     await liar.start();
     const { node, metrics } = await nodes.start({ ...wire, staticPeers: [String(liar.getMultiaddrs()[0])] });
     const tried = () => host.connections + metrics.count('teranode_p2p_dials_refused_total');
-    await waitFor(() => tried() >= 2 * INVENTED, { what: 'dials' });
+    await waitFor(() => tried() >= 2 * INVENTED, { timeoutMs: 60_000, what: 'dials' });
     expect(host.connections).toBeGreaterThan(0);
     expect(host.connections).toBeLessThanOrEqual(most);
     expect(node.currentlyConnectedPeers().map(({ id }) => String(id))).toEqual([liar.peerId.toString()]);
@@ -66,7 +66,10 @@ describe.each(Object.entries(WIRES))('on %s', (_wire, wire) => {
     await answerWithInventedPeers(liar, wire.dht.protocol, { peers: INVENTED / 8, address: () => claimed });
     await liar.start();
     const { node, metrics } = await nodes.start({ ...wire, staticPeers: [String(liar.getMultiaddrs()[0])] });
-    await waitFor(() => metrics.count('teranode_p2p_dials_refused_total') >= INVENTED / 8, { what: 'refused dials' });
+    await waitFor(() => metrics.count('teranode_p2p_dials_refused_total') >= INVENTED / 8, {
+      timeoutMs: 60_000,
+      what: 'refused dials',
+    });
     const connected = await waitFor(() => node.connectPeer(address), { timeoutMs: 40_000, what: 'the listed peer' });
     expect(connected).toBe(listed.peerId.toString());
   });

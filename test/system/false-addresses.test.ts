@@ -70,7 +70,7 @@ describe('peers invented in the DHT', () => {
     const liars = await startLiars(() => `/ip4/127.0.0.9/tcp/${port}`);
     const server = await startServer({ p2p_static_peers: liars.map(addressOf).join(' | ') });
     const refused = () => server.metric('teranode_p2p_dials_refused_total');
-    await waitFor(async () => (await refused()) >= 2 * INVENTED, { what: 'refused dials' });
+    await waitFor(async () => (await refused()) >= 2 * INVENTED, { timeoutMs: 60_000, what: 'refused dials' });
     expect(host.connections).toBeGreaterThan(0);
     // 10 a minute on each wire.
     expect(host.connections).toBeLessThanOrEqual(30);
@@ -91,7 +91,10 @@ describe('peers invented in the DHT', () => {
       p2p_allow_private_ips: 'false',
     });
     const left = () => server.metric('teranode_p2p_peer_fields_cut_total', 'field="private_addresses"');
-    await waitFor(async () => (await left()) >= 2 * INVENTED, { what: 'addresses that are not stored' });
+    await waitFor(async () => (await left()) >= 2 * INVENTED, {
+      timeoutMs: 60_000,
+      what: 'addresses that are not stored',
+    });
     expect(host.connections).toBe(0);
 
     const refused = () => server.metric('teranode_p2p_connections_refused_total', 'reason="private_address"');
@@ -139,7 +142,7 @@ test('an address of ours that ten peers claim to observe is not announced', asyn
     await claimToObserve(liar, claims[i % claims.length] ?? '', asked);
     await liar.dial(multiaddr(server.addressOn('message-bus')));
   }
-  await waitFor(() => asked.count >= 10, { what: 'identify of ten peers' });
+  await waitFor(() => asked.count >= 10, { timeoutMs: 60_000, what: 'identify of ten peers' });
   const witness = await startPeer('message-bus');
   await witness.start();
   const { remotePeer } = await witness.dial(multiaddr(server.addressOn('message-bus')));

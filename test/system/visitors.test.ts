@@ -113,7 +113,6 @@ test('2,000 identities that come and go leave every gauge where it was, and the 
     },
     { timeoutMs: 60_000, what: 'gauges back to what they were' },
   );
-  console.log(before, await heapBytes());
   expect((await heapBytes()) - before).toBeLessThan(MAX_GROWTH_BYTES);
 });
 
