@@ -22,7 +22,16 @@ const ALONE = [
 ].map((name) => `test/system/${name}.test.ts`);
 
 /** Short files that take a minute or more. */
-const LONG = ['clone', 'resilience', 'package', 'shared-bans', 'silent-connections', 'ban-promises', 'bus-scoring'];
+const LONG = [
+  'clone',
+  'resilience',
+  'package',
+  'shared-bans',
+  'silent-connections',
+  'ban-promises',
+  'bus-scoring',
+  'visitors',
+];
 
 /** By default large files start first. These would start last, and the other workers would be idle while they end. */
 class LongestFirst extends BaseSequencer {

@@ -75,6 +75,7 @@ function nodeOptions(settings: Settings, facts: NodeFacts, wire: WireName): Libp
     listenIps: settings.p2p_listen_addresses,
     advertiseAddresses: advertiseAddresses(settings, wire),
     sharePrivateAddresses: settings.p2p_share_private_addresses,
+    allowPrivateIps: allowsPrivateIps(settings, wire),
     staticPeers: settings.p2p_static_peers,
     optimiseRetries: settings.p2p_optimise_retries,
     connections: connectionLimits(settings, wire),
@@ -124,7 +125,6 @@ function busOptions(settings: Settings, { dataFolder }: NodeFacts) {
   return {
     ...MESSAGE_BUS_OPTIONS,
     protocolVersion: `/teranode/bitcoin/${settings.network}/1.0.0`,
-    allowPrivateIps: allowsPrivateIps(settings),
     graftBackoffFile: join(dataFolder, GRAFT_BACKOFF_FILE),
     port: settings.p2p_port,
     presharedKey: undefined,

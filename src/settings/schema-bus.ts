@@ -44,7 +44,7 @@ export const BUS_SETTINGS = {
   ),
   p2p_allow_private_ips: optional(
     boolean,
-    'message-bus: allows connections to and from private, loopback and link-local addresses, and DataHub URLs there. Unset: true on regtest and when all p2p_listen_addresses are loopback addresses.',
+    'Allows connections to and from private, loopback and link-local addresses, stores and announces them; on message-bus also DataHub URLs there. False: only those of static and bootstrap peers. Unset: true on regtest, when all p2p_listen_addresses are private (for DataHub URLs: loopback), and on go-p2p with p2p_dht_use_private.',
   ),
   p2p_allow_pruned_node_fallback: setting(
     boolean,

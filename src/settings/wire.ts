@@ -2,6 +2,7 @@
 // have mean message-bus.
 import { isLoopback, parseIp } from '../lib/ip.ts';
 import type { WireName } from '../wire/format.ts';
+import { isPrivateIp, plainHost } from '../wire/public-address.ts';
 import type { Settings } from './schema.ts';
 
 export interface WireChoice {
@@ -44,17 +45,35 @@ export function bootstrapPeers(settings: Settings): readonly string[] {
   return hasPreset ? [`/dnsaddr/${settings.network}.bootstrap.teranode.bsvb.tech`] : [];
 }
 
-/** `p2p_allow_private_ips`; unset: on regtest, and where the node listens on loopback addresses only. */
-export function allowsPrivateIps(settings: Settings): boolean {
+/**
+ * `p2p_allow_private_ips`; unset: on regtest, where the node listens on private addresses only, and in a go-p2p network
+ * with a shared key, whose peers all know it.
+ */
+export function allowsPrivateIps(settings: Settings, wire: WireName): boolean {
   const { p2p_allow_private_ips: set, network, p2p_listen_addresses: listen } = settings;
-  return set ?? (network === 'regtest' || (listen.length > 0 && listen.every(isLoopbackIp)));
+  if (set !== undefined) return set;
+  if (wire === 'go-p2p' && settings.p2p_dht_use_private) return true;
+  return network === 'regtest' || (listen.length > 0 && listen.map(plainHost).every(isPrivateListener));
 }
 
-/** Whether DataHubs of peers, and our own, may have private addresses on a wire. */
+/**
+ * Whether DataHubs of peers, and our own, may have private addresses on a wire. A private listener is not enough: a
+ * machine behind a router, in the public network, has one too.
+ */
 export function allowsPrivateDataHubs(settings: Settings, wire: WireName | undefined): boolean {
-  return settings.p2p_allow_private_datahubs || (wire === 'message-bus' && allowsPrivateIps(settings));
+  const { p2p_allow_private_datahubs: allowed, p2p_allow_private_ips: set } = settings;
+  const { network, p2p_listen_addresses: listen } = settings;
+  if (allowed || wire !== 'message-bus') return allowed;
+  return set ?? (network === 'regtest' || (listen.length > 0 && listen.map(plainHost).every(isLoopbackIp)));
 }
 
-function isLoopbackIp(address: string): boolean {
-  return isLoopback(parseIp(address.replace(/^\[(.*)\]$/, '$1')));
+function isPrivateListener(ip: string): boolean {
+  return isPrivateIp(ip) && !UNSPECIFIED.has(ip);
+}
+
+/** All addresses of the machine, public ones too. */
+const UNSPECIFIED: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+function isLoopbackIp(ip: string): boolean {
+  return isLoopback(parseIp(ip));
 }

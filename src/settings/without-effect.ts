@@ -82,7 +82,6 @@ const ONLY_ON: { readonly [W in WireName]: ReadonlySet<SettingKey> } = {
     'p2p_bootstrap_peers',
     'p2p_dht_mode',
     'p2p_enable_nat',
-    'p2p_allow_private_ips',
     'p2p_allow_pruned_node_fallback',
     'p2p_sync_coordinator_periodic_evaluation_interval',
     'p2p_sync_peer_no_progress_timeout',

@@ -46,6 +46,42 @@ export function isPrivateHost(host: string): boolean {
   return PRIVATE_SUFFIXES.some((suffix) => host.endsWith(`.${suffix}`));
 }
 
+/** Ranges of ipaddr.js that lead to this machine, or stay within a site or a carrier's network. */
+const PRIVATE_RANGES: ReadonlySet<string> = new Set([
+  'private',
+  'loopback',
+  'linkLocal',
+  'carrierGradeNat',
+  'uniqueLocal',
+  'deprecatedSiteLocal',
+  'unspecified',
+]);
+
+/**
+ * The ranges that go-p2p-message-bus refuses, fec0::/10, and 0.0.0.0/8 and ::, which reach this machine; also inside
+ * NAT64 and 6to4 addresses. Text that is not an IP: true. Looser than `!isPublicAddress`: what is reserved is not
+ * private.
+ */
+export function isPrivateIp(ip: string): boolean {
+  return !ipaddr.isValid(ip) || PRIVATE_RANGES.has(reachedIp(ip).range());
+}
+
+/** 64:ff9b::/96 and 64:ff9b:1::/48 (RFC 6052, 8215), and ::ffff:0:0:0/96 (RFC 6145). */
+const LAST_FOUR_BYTES: ReadonlySet<string> = new Set(['rfc6052', 'rfc6145']);
+
+/**
+ * A valid IP as it is, or the IPv4 address within an IPv6 one: mapped, compatible (RFC 4291), or what a gateway
+ * translates it to, NAT64 and 6to4 (2002::/16, RFC 3056).
+ */
+export function reachedIp(text: string): ipaddr.IPv4 | ipaddr.IPv6 {
+  const ip = ipaddr.process(text);
+  const bytes = ip.toByteArray();
+  const range: string = ip.range();
+  const isCompatible = range === 'unicast' && bytes.length > 4 && bytes.slice(0, 12).every((byte) => byte === 0);
+  if (isCompatible || LAST_FOUR_BYTES.has(range)) return ipaddr.fromByteArray(bytes.slice(12));
+  return range === '6to4' ? ipaddr.fromByteArray(bytes.slice(2, 6)) : ip;
+}
+
 /** What counts as one machine: an IPv4 address, an IPv6 /64, or a name. */
 export function machineOf(host: string): string {
   if (isIP(host) === 0) return host;

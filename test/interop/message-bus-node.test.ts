@@ -233,6 +233,40 @@ describe('the score that a Go peer gives us', () => {
     expect((await judge.rpcs(second.id)).received.counts.frames).toBeGreaterThan(0);
   });
 
+  test.each([
+    ['message-bus', {}],
+    ['go-p2p', { protocols: 'go-p2p', addressRequests: false, expandDnsaddr: false }],
+  ] as const)(
+    'stays zero on %s after it pruned us: no GRAFT, no new connection, and every message',
+    async (_wire, changes) => {
+      const [own, judge, source] = await Promise.all([ours(changes), scored(), scored()]);
+      for (const peer of [judge, source]) {
+        await peer.connect(own.address);
+        await meshed(own, peer);
+      }
+      await judge.control({ peerId: own.id, prune: ALL_TOPICS });
+      await waitFor(() => ALL_TOPICS.every((topic) => !meshOf(own.node, topic).includes(judge.peerId)), {
+        what: 'the pruned mesh',
+      });
+      const grafts = async () => (await judge.rpcs(own.id)).received.counts.graft ?? 0;
+      const before = await grafts();
+      const [since] = own.node
+        .currentlyConnectedPeers()
+        .flatMap(({ id, connectedAtMs }) => (id === judge.peerId ? connectedAtMs : []));
+      const job = { template: '{"Hash":"{HASH}"}', count: 50, ratePerSecond: 10 };
+      await source.publishMany({ topic: TOPICS.block, ...job });
+      await judge.publishMany({ topic: TOPICS.subtree, ...job });
+      await waitFor(async () => (await judge.counts())[TOPICS.block] === job.count, {
+        what: 'all messages at the judge',
+      });
+      await waitFor(async () => (await source.counts())[TOPICS.subtree] === job.count, { what: 'all of the judge' });
+      expect(await grafts()).toBe(before);
+      const [record] = own.node.currentlyConnectedPeers().filter(({ id }) => id === judge.peerId);
+      expect(record).toMatchObject({ connectedAtMs: since });
+      expect((await judge.scores()).peers[own.id]).toMatchObject({ score: 0, lowest: 0, highestPenalty: 0 });
+    },
+  );
+
   test('stays zero at a peer that lists us as a direct peer, which hears every message all the same', async () => {
     const own = await ours();
     const judge = await scored({ directPeers: [own.address] });

@@ -173,16 +173,18 @@ export class GoPeer {
 
   /**
    * Frames of gossip that a host of its own writes as fast as they are taken, on so many streams at once; resolves when
-   * all are written or the time is over. `unfinished`: one byte of each is never sent.
+   * all are written or the time is over. `unfinished`: one byte of each is never sent. `control`:
+   * GRAFTs, PRUNEs that name peers at `px`, and new ids in IHAVE and IDONTWANT.
    */
   flood(job: {
     address: string;
     topic: string;
-    kind: 'graft_prune' | 'long_ids' | 'bad_ed25519' | 'bad_secp256k1' | 'unfinished';
+    kind: 'control' | 'long_ids' | 'bad_ed25519' | 'bad_secp256k1' | 'unfinished';
     perFrame?: number;
     frames?: number;
     seconds?: number;
     streams?: number;
+    px?: string;
   }): Promise<{ written: number; error?: string }> {
     return this.program.send('flood', job);
   }
@@ -193,6 +195,14 @@ export class GoPeer {
    */
   crowd(job: { address: string; count: number; from?: string }): Promise<number> {
     return this.program.send('crowd', job);
+  }
+
+  /**
+   * So many hosts of their own connect, subscribe to a topic and leave, each from an address of its own below `from`.
+   * Resolves with how many did.
+   */
+  visits(job: { address: string; count: number; from: string; topic: string }): Promise<number> {
+    return this.program.send('visits', job);
   }
 
   /** Registers as provider with a neighbour, so many times, each with so many addresses that are none. */

@@ -1,6 +1,7 @@
 // P2P nodes within the test process, on loopback, in a private network.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { allowedAddresses } from '../../src/adapters/libp2p/connections/named-dials.ts';
+import { OperatorAddresses } from '../../src/adapters/libp2p/connections/operator-addresses.ts';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
 import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
 import { type Libp2pNodeOptions, MESSAGE_BUS_OPTIONS } from '../../src/adapters/libp2p/node-options.ts';
@@ -75,6 +76,8 @@ export async function bareLibp2p(
     metrics: new RecordedMetrics(),
     report: new PatchReport(recordingLogger()),
     resolveName: allowedAddresses(() => false),
+    dialBudget: { isExempt: () => true, limited: (dial) => dial },
+    operators: new OperatorAddresses(),
   });
 }
 

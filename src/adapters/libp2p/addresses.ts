@@ -82,33 +82,6 @@ export function isPrivateMultiaddr(address: Multiaddr): boolean {
   return ip !== undefined && (!ipaddr.isValid(ip) || ipaddr.process(ip).range() !== 'unicast');
 }
 
-/** Ranges of ipaddr.js that lead to this machine, or stay within a site or a carrier's network. */
-const PRIVATE_RANGES: ReadonlySet<string> = new Set([
-  'private',
-  'loopback',
-  'linkLocal',
-  'carrierGradeNat',
-  'uniqueLocal',
-  'deprecatedSiteLocal',
-  'unspecified',
-]);
-
-/**
- * The ranges that go-p2p-message-bus refuses, fec0::/10, and 0.0.0.0/8 and ::, which reach this machine; also inside
- * NAT64 and 6to4 addresses. Text that is not an IP: true.
- */
-export function isPrivateIp(ip: string): boolean {
-  return !ipaddr.isValid(ip) || PRIVATE_RANGES.has(embeddedIp(ipaddr.process(ip)).range());
-}
-
-/** The IPv4 address that a gateway translates the address to: 64:ff9b::/96 (RFC 6052), 2002::/16 (RFC 3056). */
-function embeddedIp(ip: ipaddr.IPv4 | ipaddr.IPv6): ipaddr.IPv4 | ipaddr.IPv6 {
-  const bytes = ip.toByteArray();
-  const range: string = ip.range();
-  if (range === 'rfc6052') return ipaddr.fromByteArray(bytes.slice(12));
-  return range === '6to4' ? ipaddr.fromByteArray(bytes.slice(2, 6)) : ip;
-}
-
 /** The IP that a dial of the address goes to, the relay's for relayed addresses; undefined for names. */
 export function dialledIp(address: Multiaddr): string | undefined {
   const ip = firstIp(address);

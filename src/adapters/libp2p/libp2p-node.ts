@@ -20,7 +20,7 @@ import type { Progress } from '../../ports/progress.ts';
 import { dialMultiaddr } from './addresses.ts';
 import { gateOf } from './connections/connection-gate.ts';
 import { meterConnection } from './connections/connection-meter.ts';
-import { OperatorNames } from './connections/named-dials.ts';
+import { OperatorAddresses } from './connections/operator-addresses.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './connections/peer-book.ts';
 import { addressGroup, localAddress, remoteIp } from './connections/remote-address.ts';
 import { SilentConnections } from './connections/silent-connections.ts';
@@ -64,7 +64,7 @@ export class Libp2pNode implements Required<P2PNode> {
   private readonly id: PeerId;
   private readonly handlers = new Map<string, TopicHandler>();
   private readonly book = new PeerBook();
-  private readonly operatorNames = new OperatorNames();
+  private readonly operators = new OperatorAddresses();
   private readonly traffic: Traffic;
   private readonly silent: SilentConnections;
   private readonly suppressed: Counter;
@@ -114,10 +114,11 @@ export class Libp2pNode implements Required<P2PNode> {
   ): Promise<void> {
     this.throwIfStopped(signal);
     this.topics = [...topicNames];
-    const libp2p = await this.build();
+    const { libp2p, keeper, gossip } = await this.build();
     this.throwIfStopped(signal);
     this.libp2p = libp2p;
-    const { keeper, gossip } = this.assemble(libp2p);
+    this.keeper = keeper;
+    this.gossip = gossip;
     await gossip.load();
     await keeper.serve();
     if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
@@ -143,29 +144,27 @@ export class Libp2pNode implements Required<P2PNode> {
     );
   }
 
-  private build(): Promise<TeranodeLibp2p> {
-    const { options, report, book, operatorNames, topics } = this;
-    const { metrics, policy, clock } = this.deps;
-    const gate = gateOf({ book, policy, metrics, operatorNames, nowMs: () => clock.monotonic() }, options);
-    return buildLibp2p(options, topics, { ...gate, metrics, report });
-  }
-
-  /** Puts our parts around a node that is not started. */
-  private assemble(libp2p: TeranodeLibp2p): { readonly keeper: PeerKeeper; readonly gossip: Gossip } {
-    const { deps, options, report, topics, handlers, traffic, book, id: ownId } = this;
-    applyPatches(libp2p, { ...deps, report }, options.protocolVersion);
+  /** The libp2p node with our parts around it, not started. */
+  private async build(): Promise<{ libp2p: TeranodeLibp2p; keeper: PeerKeeper; gossip: Gossip }> {
+    const { deps, options, report, topics, handlers, traffic, book, operators, id: ownId } = this;
+    const { metrics, policy, clock } = deps;
+    const gate = gateOf({ book, policy, metrics, operators, nowMs: () => clock.monotonic() }, options);
+    const { refusesAddress } = gate;
+    const libp2p = await buildLibp2p(options, topics, { ...gate, metrics, report, operators });
+    applyPatches(libp2p, { ...deps, report, refusesAddress }, options.protocolVersion);
     const gossip = new Gossip(
       { ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
       { ...options, topicNames: topics },
     );
-    this.gossip = gossip;
-    const keeper = new PeerKeeper({ ...deps, libp2p, book, ownId }, { ...options, topicNames: topics });
-    this.keeper = keeper;
+    const keeper = new PeerKeeper(
+      { ...deps, libp2p, book, ownId, operators, refusesAddress },
+      { ...options, topicNames: topics },
+    );
     const accepted = (author: PeerId, from: PeerId) => keeper.messageReceived(author, from);
     const validated = { handlers, traffic, ownId, accepted };
     for (const name of topics) libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, validated));
     this.listenToConnections(libp2p);
-    return { keeper, gossip };
+    return { libp2p, keeper, gossip };
   }
 
   stop(): Promise<void> {
@@ -311,7 +310,7 @@ export class Libp2pNode implements Required<P2PNode> {
 
   async connectPeer(address: string, deadlineMs = CONNECT_DEADLINE_MS): Promise<PeerId> {
     const target = dialMultiaddr(address);
-    this.operatorNames.add(target);
+    this.operators.add(target);
     try {
       const connection = await this.running().dial(target, { signal: AbortSignal.timeout(deadlineMs) });
       return peerIdText(connection.remotePeer);

@@ -5,8 +5,8 @@ import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay
 import { dcutr } from '@libp2p/dcutr';
 import { type GossipsubOpts, gossipsub } from '@libp2p/gossipsub';
 import { identify, identifyPush } from '@libp2p/identify';
-import type { ConnectionGater } from '@libp2p/interface';
-import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht';
+import type { ConnectionGater, PeerInfo } from '@libp2p/interface';
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { preSharedKey } from '@libp2p/pnet';
@@ -18,7 +18,9 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { Metrics } from '../../ports/metrics.ts';
 import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
+import type { DialBudget } from './connections/dial-budget.ts';
 import { dialingNames, type ResolveName } from './connections/named-dials.ts';
+import type { OperatorAddresses } from './connections/operator-addresses.ts';
 import { MAX_PENDING } from './connections/pending-inbound.ts';
 import { BoundedDatastore } from './discovery/bounded-datastore.ts';
 import { dnsaddrResolver, systemResolveTxt } from './discovery/dnsaddr.ts';
@@ -53,11 +55,13 @@ export interface BuildDependencies {
   readonly report: PatchReport;
   /** Resolves the names that are dialled. */
   readonly resolveName: ResolveName;
+  readonly dialBudget: Pick<DialBudget, 'isExempt' | 'limited'>;
+  readonly operators: OperatorAddresses;
 }
 
 /** Builds the libp2p node, not started. `topicNames` are all that it will ever join. */
 export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readonly string[], deps: BuildDependencies) {
-  const { gater, metrics, report, resolveName } = deps;
+  const { gater, metrics, report, resolveName, dialBudget, operators } = deps;
   const { resolveTxt = systemResolveTxt } = options;
   let bound: () => readonly Multiaddr[] = () => [];
   const libp2p = await createLibp2p({
@@ -67,7 +71,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
     nodeInfo: { userAgent: options.userAgent },
     addresses: addressOptions(options, () => bound()),
     transports: [
-      dialingNames(tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }), resolveName),
+      dialingNames(tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }), resolveName, dialBudget),
       ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
     ],
     // TLS first, as Go offers it.
@@ -87,7 +91,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
       addressDialTimeout: 5000,
       // The dialer reconnects, with a back-off and without giving up.
       reconnectRetries: 0,
-      ...(options.expandDnsaddr ? { resolvers: { dnsaddr: dnsaddrResolver(resolveTxt) } } : {}),
+      resolvers: { dnsaddr: dnsaddrResolver(resolveTxt, operators) },
     },
     // Its pings time out under load, and it would then close the only connection.
     connectionMonitor: { abortConnectionOnPingFailure: false },
@@ -113,7 +117,7 @@ function addressOptions(options: Libp2pNodeOptions, bound: () => readonly Multia
   const { advertiseAddresses, port } = options;
   if (advertiseAddresses.length === 0) {
     const isPublic = (address: Multiaddr) => !isPrivateMultiaddr(address);
-    return options.sharePrivateAddresses
+    return options.sharePrivateAddresses && options.allowPrivateIps !== false
       ? { listen }
       : { listen, announceFilter: (all: Multiaddr[]) => all.filter(isPublic) };
   }
@@ -154,9 +158,13 @@ function dhtService({ dht, allowPrivateIps = true }: Libp2pNodeOptions) {
     protocol: dht.protocol,
     clientMode: dht.role === 'client',
     // Teranode networks also run on private addresses, which the default mapper would drop.
-    peerInfoMapper: allowPrivateIps ? passthroughMapper : removePrivateAddressesMapper,
+    peerInfoMapper: allowPrivateIps ? passthroughMapper : withoutPrivateAddresses,
     initialQuerySelfInterval: 100,
   });
+}
+
+function withoutPrivateAddresses(peer: PeerInfo): PeerInfo {
+  return { ...peer, multiaddrs: peer.multiaddrs.filter((address) => !isPrivateMultiaddr(address)) };
 }
 
 export type TeranodeLibp2p = Awaited<ReturnType<typeof buildLibp2p>>;

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -68,6 +70,43 @@ func handleCrowd(ctx context.Context, p *testPeer, raw json.RawMessage) (any, er
 		return initArgs{PSK: p.args.PSK, Listen: []string{fmt.Sprintf("/ip4/%s.%d/tcp/0", args.From, i+1)}}
 	}
 	return p.passing(args.Count, hostArgs, func(h host.Host) error { return h.Connect(ctx, *info) })
+}
+
+// handleVisits has so many hosts connect, subscribe to a topic and leave, each of an address of its own in a part of loopback, up to 250.
+func handleVisits(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
+	args, err := parse[struct {
+		Address string `json:"address"`
+		Count   int    `json:"count"`
+		From    string `json:"from"`
+		Topic   string `json:"topic"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	info, err := peer.AddrInfoFromString(args.Address)
+	if err != nil {
+		return nil, err
+	}
+	subscribe := true
+	frame, err := frameOf(&pb.RPC{Subscriptions: []*pb.RPC_SubOpts{{Subscribe: &subscribe, Topicid: &args.Topic}}})
+	if err != nil {
+		return nil, err
+	}
+	hostArgs := func(i int) initArgs {
+		return initArgs{PSK: p.args.PSK, Listen: []string{fmt.Sprintf("/ip4/%s.%d/tcp/0", args.From, i%250+1)}}
+	}
+	return p.passing(args.Count, hostArgs, func(h host.Host) error {
+		defer func() { _ = h.Close() }()
+		if err := h.Connect(ctx, *info); err != nil {
+			return err
+		}
+		s, err := h.NewStream(ctx, info.ID, protocol.ID(pubsub.GossipSubID_v11))
+		if err != nil {
+			return err
+		}
+		_, err = s.Write(frame)
+		return err
+	})
 }
 
 // handleManyAddresses registers with a neighbour as provider of a key, so many times, each time with so many addresses of its own that are none.

@@ -16,17 +16,20 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/core/record"
+	"github.com/multiformats/go-multiaddr"
 )
 
 // floodArgs: a host of its own writes frames of gossip to one neighbour, one after the other, as fast as they are taken.
 type floodArgs struct {
 	Address  string `json:"address"`
 	Topic    string `json:"topic"`
-	Kind     string `json:"kind"`     // graft_prune, long_ids, bad_ed25519, bad_secp256k1, unfinished
+	Kind     string `json:"kind"`     // control, long_ids, bad_ed25519, bad_secp256k1, unfinished
 	PerFrame int    `json:"perFrame"` // messages or control messages of a frame
 	Frames   int    `json:"frames"`   // 0: until the time is over
 	Seconds  int    `json:"seconds"`
 	Streams  int    `json:"streams"` // open at once, each with the same frames
+	Px       string `json:"px"`      // address of the peers that each PRUNE names
 }
 
 const longIDBytes = 1<<20 - 1000
@@ -41,7 +44,7 @@ func handleFlood(ctx context.Context, p *testPeer, raw json.RawMessage) (any, er
 	if err != nil {
 		return nil, err
 	}
-	h.SetStreamHandler(pubsub.GossipSubID_v11, func(s network.Stream) { _, _ = io.Copy(io.Discard, s) })
+	h.SetStreamHandler(gossipVersion(args), func(s network.Stream) { _, _ = io.Copy(io.Discard, s) })
 	info, err := peer.AddrInfoFromString(args.Address)
 	if err != nil {
 		return nil, err
@@ -55,7 +58,7 @@ func handleFlood(ctx context.Context, p *testPeer, raw json.RawMessage) (any, er
 	}
 	streams := make([]network.Stream, max(1, args.Streams))
 	for i := range streams {
-		if streams[i], err = h.NewStream(ctx, info.ID, protocol.ID(pubsub.GossipSubID_v11)); err != nil {
+		if streams[i], err = h.NewStream(ctx, info.ID, gossipVersion(args)); err != nil {
 			return nil, err
 		}
 	}
@@ -76,15 +79,18 @@ func handleFlood(ctx context.Context, p *testPeer, raw json.RawMessage) (any, er
 	return map[string]any{"written": written}, nil
 }
 
+// gossipVersion is 1.2 for IDONTWANT.
+func gossipVersion(args floodArgs) protocol.ID {
+	if args.Kind == "control" {
+		return pubsub.GossipSubID_v12
+	}
+	return pubsub.GossipSubID_v11
+}
+
 func floodFrames(args floodArgs) (func() ([]byte, error), error) {
 	switch args.Kind {
-	case "graft_prune":
-		control := &pb.ControlMessage{}
-		for range args.PerFrame {
-			control.Graft = append(control.Graft, &pb.ControlGraft{TopicID: &args.Topic})
-			control.Prune = append(control.Prune, &pb.ControlPrune{TopicID: &args.Topic})
-		}
-		return always(frameOf(&pb.RPC{Control: control}))
+	case "control":
+		return controlFrames(args)
 	case "long_ids":
 		return func() ([]byte, error) {
 			id := make([]byte, longIDBytes)
@@ -100,6 +106,58 @@ func floodFrames(args floodArgs) (func() ([]byte, error), error) {
 		return nil, err
 	}
 	return always(badMessages(args, key))
+}
+
+// controlFrames hold GRAFTs, PRUNEs, of which ten name peers, and new ids in IHAVE and IDONTWANT, as many of each.
+func controlFrames(args floodArgs) (func() ([]byte, error), error) {
+	control := &pb.ControlMessage{Ihave: []*pb.ControlIHave{{TopicID: &args.Topic}}, Idontwant: []*pb.ControlIDontWant{{}}}
+	for i := range args.PerFrame {
+		prune := &pb.ControlPrune{TopicID: &args.Topic}
+		for range 16 {
+			if i >= 10 || args.Px == "" {
+				break
+			}
+			named, err := namedPeer(args.Px)
+			if err != nil {
+				return nil, err
+			}
+			prune.Peers = append(prune.Peers, named)
+		}
+		control.Graft = append(control.Graft, &pb.ControlGraft{TopicID: &args.Topic})
+		control.Prune = append(control.Prune, prune)
+	}
+	return func() ([]byte, error) {
+		ids := make([]string, args.PerFrame)
+		for i := range ids {
+			id := make([]byte, 46)
+			_, _ = rand.Read(id)
+			ids[i] = string(id)
+		}
+		control.Ihave[0].MessageIDs, control.Idontwant[0].MessageIDs = ids, ids
+		return frameOf(&pb.RPC{Control: control})
+	}, nil
+}
+
+// namedPeer has a record that it signed, with this address.
+func namedPeer(address string) (*pb.PeerInfo, error) {
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	addr, err := multiaddr.NewMultiaddr(address)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := record.Seal(&peer.PeerRecord{PeerID: id, Addrs: []multiaddr.Multiaddr{addr}, Seq: 1}, key)
+	if err != nil {
+		return nil, err
+	}
+	bytes, err := signed.Marshal()
+	return &pb.PeerInfo{PeerID: []byte(id), SignedPeerRecord: bytes}, err
 }
 
 func always(frame []byte, err error) (func() ([]byte, error), error) {

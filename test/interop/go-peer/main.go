@@ -45,6 +45,7 @@ var handlers = map[string]handler{
 	"deafGossip":      handleDeafGossip,
 	"flood":           handleFlood,
 	"crowd":           handleCrowd,
+	"visits":          handleVisits,
 	"manyAddresses":   handleManyAddresses,
 	"received":        handleReceived,
 	"receivedCounts":  handleReceivedCounts,

@@ -4,7 +4,6 @@ import {
   advertisedOnBoundPort,
   advertiseMultiaddr,
   dialMultiaddr,
-  isPrivateIp,
   isPrivateMultiaddr,
   listenMultiaddr,
   parseMultiaddr,
@@ -12,6 +11,7 @@ import {
   socketIp,
   withPeerId,
 } from '../../../src/adapters/libp2p/addresses.ts';
+import { isPrivateIp } from '../../../src/wire/public-address.ts';
 
 describe('addresses', () => {
   test.each([
@@ -95,6 +95,9 @@ describe('addresses', () => {
     'fec0::1',
     '64:ff9b::10.0.0.1',
     '2002:a00:1::1',
+    '64:ff9b:1::10.0.0.1',
+    '::ffff:0:10.0.0.1',
+    '::127.0.0.1',
     'no IP',
   ])('%s counts as a private IP', (ip) => {
     expect(isPrivateIp(ip)).toBe(true);

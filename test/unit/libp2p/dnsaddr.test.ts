@@ -1,6 +1,7 @@
 // What TXT records of a listed name may say, and how much of it is read.
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { OperatorAddresses } from '../../../src/adapters/libp2p/connections/operator-addresses.ts';
 import { dnsaddrResolver, isDnsaddr, resolveDnsaddr } from '../../../src/adapters/libp2p/discovery/dnsaddr.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 
@@ -80,12 +81,15 @@ test('a name that does not exist, and one whose lookup does not end, are errors'
 
 test('libp2p is given addresses, and only for names', async () => {
   const { resolveTxt } = setUp({ '_dnsaddr.boot.example': [`dnsaddr=${AT_A}`] });
-  const resolver = dnsaddrResolver(resolveTxt);
+  const operators = new OperatorAddresses();
+  operators.add(multiaddr('/dnsaddr/boot.example'));
+  const resolver = dnsaddrResolver(resolveTxt, operators);
   expect(resolver.canResolve(multiaddr(AT_A))).toBe(false);
   expect(isDnsaddr(multiaddr('/dnsaddr/boot.example'))).toBe(true);
-  const resolved = await resolver.resolve(
-    multiaddr('/dnsaddr/boot.example'),
-    {} as Parameters<typeof resolver.resolve>[1],
-  );
-  expect(resolved.map(String)).toEqual([AT_A]);
+  const resolve = async (address: string) =>
+    (await resolver.resolve(multiaddr(address), {} as Parameters<typeof resolver.resolve>[1])).map(String);
+  expect(await resolve('/dnsaddr/boot.example')).toEqual([AT_A]);
+  expect(operators.has(multiaddr(AT_A))).toBe(true);
+  // Not a name that a peer claims.
+  expect(await resolve(`/dnsaddr/boot.example/p2p/${A}`)).toEqual([]);
 });

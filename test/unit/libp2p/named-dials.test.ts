@@ -8,10 +8,10 @@ import {
   allowedAddresses,
   dialingNames,
   MAX_CLAIMED_LOOKUPS,
-  OperatorNames,
   type ResolveName,
   resolveNames,
 } from '../../../src/adapters/libp2p/connections/named-dials.ts';
+import { OperatorAddresses } from '../../../src/adapters/libp2p/connections/operator-addresses.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { RecordedMetrics } from '../../fakes/recorders.ts';
 import { NameServer } from '../../support/name-server.ts';
@@ -58,7 +58,8 @@ function setUp(
     return connection;
   };
   const names = resolve ?? (async () => Object.keys(outcomes));
-  const transport = dialingNames(() => ({ dial }) as unknown as Transport, names)({});
+  const noBudget = { isExempt: () => true, limited: (each: typeof dial) => each };
+  const transport = dialingNames(() => ({ dial }) as unknown as Transport, names, noBudget)({});
   const at = (address: Multiaddr, changes: { signal?: AbortSignal } = {}) =>
     transport.dial(address, { ...options, ...changes } as DialTransportOptions);
   return { at, dialled, aborted, upgraded };
@@ -163,9 +164,9 @@ describe('names that peers claim', () => {
   test('are not resolved with getaddrinfo, unlike names that the operator gave', async () => {
     const names = new NameServer({ 'hub.example': ['192.0.2.7'] });
     dns.setServers([await names.start(0)]);
-    const operatorNames = new OperatorNames();
-    operatorNames.add(multiaddr('/dns4/localhost/tcp/9905'));
-    const resolve = resolveNames(operatorNames, new RecordedMetrics());
+    const operators = new OperatorAddresses();
+    operators.add(multiaddr('/dns4/localhost/tcp/9905'));
+    const resolve = resolveNames(operators, new RecordedMetrics());
     try {
       expect(await resolve('hub.example', 0, never)).toEqual(['192.0.2.7']);
       expect(await resolve('localhost', 4, never)).toEqual(['127.0.0.1']);
@@ -178,7 +179,7 @@ describe('names that peers claim', () => {
   test('are resolved a few at a time, and an abort cancels the lookups', async () => {
     await silentServer();
     const metrics = new RecordedMetrics();
-    const resolve = resolveNames(new OperatorNames(), metrics);
+    const resolve = resolveNames(new OperatorAddresses(), metrics);
     const ended = new AbortController();
     const lookups = Array.from({ length: MAX_CLAIMED_LOOKUPS }, (_each, i) => resolve(`${i}.example`, 4, ended.signal));
     const settled = Promise.allSettled(lookups);

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { allowsPrivateIps, bootstrapPeers, speaks, wireChoice, wireNames } from '../../../src/settings/wire.ts';
+import {
+  allowsPrivateDataHubs,
+  allowsPrivateIps,
+  bootstrapPeers,
+  speaks,
+  wireChoice,
+  wireNames,
+} from '../../../src/settings/wire.ts';
 import { loadText, MINIMAL_SETTINGS, PRIVATE_NETWORK } from '../../support/settings.ts';
 
 const PEER = '/ip4/1.2.3.4/tcp/9905/p2p/12D3KooWR7ZA55D4QgE3jgfZM5WGJsTq6WwDTLNTb7XqFaBsAsRY';
@@ -54,7 +61,7 @@ describe('bootstrap peers of message-bus', () => {
   });
 });
 
-describe('private addresses on message-bus', () => {
+describe('private addresses', () => {
   test.each([
     [{ network: 'regtest' }, true],
     [{ network: 'mainnet' }, false],
@@ -62,12 +69,31 @@ describe('private addresses on message-bus', () => {
     [{ network: 'mainnet', p2p_listen_addresses: '[::]' }, false],
     [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1' }, true],
     [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1 | [::1]' }, true],
-    [{ network: 'mainnet', p2p_listen_addresses: '10.1.2.3' }, false],
-    [{ network: 'mainnet', p2p_listen_addresses: '[fd00::1]' }, false],
-    [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1 | 10.1.2.3' }, false],
+    [{ network: 'mainnet', p2p_listen_addresses: '10.1.2.3' }, true],
+    [{ network: 'mainnet', p2p_listen_addresses: '[fd00::1]' }, true],
+    [{ network: 'mainnet', p2p_listen_addresses: '127.0.0.1 | 10.1.2.3' }, true],
+    [{ network: 'mainnet', p2p_listen_addresses: '10.1.2.3 | 192.0.2.1' }, false],
     [{ network: 'regtest', p2p_allow_private_ips: 'false' }, false],
     [{ network: 'mainnet', p2p_allow_private_ips: 'true' }, true],
   ] as const)('%j: allowed %s', (env, isAllowed) => {
-    expect(allowsPrivateIps(settingsOf(env))).toBe(isAllowed);
+    expect(allowsPrivateIps(settingsOf(env), 'message-bus')).toBe(isAllowed);
+    expect(allowsPrivateIps(settingsOf({ ...env, p2p_dht_use_private: 'false' }), 'go-p2p')).toBe(isAllowed);
+  });
+
+  test.each([
+    [{ network: 'mainnet' }, true],
+    [{ network: 'mainnet', p2p_allow_private_ips: 'false' }, false],
+  ] as const)('on go-p2p with a shared key, %j: allowed %s', (env, isAllowed) => {
+    expect(allowsPrivateIps(settingsOf({ ...env, ...PRIVATE_NETWORK }), 'go-p2p')).toBe(isAllowed);
+  });
+
+  test.each([
+    [{ p2p_listen_addresses: '10.1.2.3' }, false],
+    [{ p2p_listen_addresses: '127.0.0.1' }, true],
+    [{ p2p_listen_addresses: '10.1.2.3', p2p_allow_private_ips: 'true' }, true],
+    [{ p2p_listen_addresses: '127.0.0.1', p2p_allow_private_ips: 'false' }, false],
+    [{ network: 'regtest' }, true],
+  ] as const)('of DataHubs on message-bus, %j: allowed %s', (env, isAllowed) => {
+    expect(allowsPrivateDataHubs(settingsOf({ network: 'mainnet', ...env }), 'message-bus')).toBe(isAllowed);
   });
 });

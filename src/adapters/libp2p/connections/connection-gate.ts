@@ -1,15 +1,18 @@
 // Refuses connections before they are complete. Before the handshake: banned addresses, private ones where they are not
 // allowed, addresses with too many unfinished or too frequent connections, addresses that crowd a node well over its
 // high-water mark, and everybody at the hard limit. Once the peer ID is proven: banned peers, and more than
-// `p2p_max_conns_per_peer` connections of one peer. Dials of this node are not limited.
+// `p2p_max_conns_per_peer` connections of one peer. Dials of this node are limited by the dial budget alone.
 import type { ConnectionGater, PeerId as LibPeerId } from '@libp2p/interface';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import type { ConnectionPolicy } from '../../../ports/connection-policy.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf } from '../addresses.ts';
 import type { ConnectionLimits, Libp2pNodeOptions } from '../node-options.ts';
 import { peerIdText } from '../peer-ids.ts';
 import { ArrivalRate } from './arrival-rate.ts';
-import { allowedAddresses, type OperatorNames, type ResolveName, resolveNames } from './named-dials.ts';
+import { DialBudget } from './dial-budget.ts';
+import { allowedAddresses, type ResolveName, resolveNames } from './named-dials.ts';
+import type { OperatorAddresses } from './operator-addresses.ts';
 import type { PeerBook } from './peer-book.ts';
 import { PendingInbound } from './pending-inbound.ts';
 import { PrivateAddresses } from './private-addresses.ts';
@@ -25,15 +28,26 @@ export interface GateDependencies {
   readonly nowMs: () => number;
 }
 
-/** The gate of a node, and how it resolves the names that it dials. */
+export interface NodeGate {
+  readonly gater: ConnectionGater;
+  readonly resolveName: ResolveName;
+  readonly dialBudget: DialBudget;
+  /** Whether an address is never dialled. */
+  readonly refusesAddress: (address: Multiaddr) => boolean;
+}
+
+/** The gate of a node, how it resolves the names that it dials, and how often it dials. */
 export function gateOf(
-  deps: Omit<GateDependencies, 'privateAddresses'> & { readonly operatorNames: OperatorNames },
+  deps: Omit<GateDependencies, 'privateAddresses'> & { readonly operators: OperatorAddresses },
   { staticPeers, bootstrapAddresses, allowPrivateIps, connections }: Libp2pNodeOptions,
-): { readonly gater: ConnectionGater; readonly resolveName: ResolveName } {
+): NodeGate {
   const listed = [...staticPeers, ...bootstrapAddresses];
-  for (const address of listed) deps.operatorNames.add(parseMultiaddr(address));
-  const all = { ...deps, privateAddresses: allowPrivateIps === false ? new PrivateAddresses(listed) : undefined };
-  return { gater: connectionGate(all, connections), resolveName: dialLookup(all) };
+  for (const address of listed) deps.operators.add(parseMultiaddr(address));
+  const privateAddresses = allowPrivateIps === false ? new PrivateAddresses(listed) : undefined;
+  const all = { ...deps, privateAddresses };
+  const dialBudget = new DialBudget({ ...deps, isExempt: (address) => deps.operators.has(address) });
+  const refusesAddress = (address: Multiaddr) => privateAddresses?.refusesAddress(address) === true;
+  return { gater: connectionGate(all, connections), resolveName: dialLookup(all), dialBudget, refusesAddress };
 }
 
 export function connectionGate(
@@ -95,10 +109,10 @@ export function connectionGate(
  */
 function dialLookup({
   metrics,
-  operatorNames,
+  operators,
   ...who
-}: Omit<GateDependencies, 'book' | 'nowMs'> & { readonly operatorNames: OperatorNames }): ResolveName {
-  return allowedAddresses(refusesIp(who, counted(metrics)), resolveNames(operatorNames, metrics));
+}: Omit<GateDependencies, 'book' | 'nowMs'> & { readonly operators: OperatorAddresses }): ResolveName {
+  return allowedAddresses(refusesIp(who, counted(metrics)), resolveNames(operators, metrics));
 }
 
 type Counted = (isRefused: boolean, reason: string) => boolean;

@@ -6,10 +6,11 @@ import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import type { Connection, DialTransportOptions, MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
-import { LRUCache } from 'lru-cache';
 import { dnsResolver } from '../../../lib/dns-resolver.ts';
 import { gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import { isRelayed, withoutZone } from '../addresses.ts';
+import type { Dial, DialBudget } from './dial-budget.ts';
+import type { OperatorAddresses } from './operator-addresses.ts';
 
 /** Protocols of a multiaddr that hold a name -> the IP family that they ask for; 0 is both. */
 const NAME_FAMILIES: Readonly<Record<string, 0 | 4 | 6>> = { dns: 0, dns4: 4, dns6: 6 };
@@ -17,8 +18,6 @@ const NAME_FAMILIES: Readonly<Record<string, 0 | 4 | 6>> = { dns: 0, dns4: 4, dn
 const STAGGER_MS = 250;
 const MAX_ADDRESSES = 16;
 
-/** Names that are remembered as the operator's. */
-const MAX_OPERATOR_NAMES = 1000;
 /** Claimed names that are resolved at the same time; further dials to claimed names fail. */
 export const MAX_CLAIMED_LOOKUPS = 16;
 const CLAIMED_DEADLINE_MS = 4000;
@@ -28,43 +27,47 @@ const CLAIMED_TIMES = { timeout: 1200, tries: 2 } as const;
 /** Resolves a name to IP addresses that may be dialled. */
 export type ResolveName = (name: string, family: 0 | 4 | 6, signal: AbortSignal) => Promise<readonly string[]>;
 
-/** Names of addresses that the operator listed or asked to connect to; all other names are claims of peers. */
-export class OperatorNames {
-  private readonly names = new LRUCache<string, true>({ max: MAX_OPERATOR_NAMES });
-
-  add(address: Multiaddr): void {
-    const [host] = address.getComponents();
-    if (host?.value !== undefined && NAME_FAMILIES[host.name] !== undefined) this.names.set(host.value, true);
-  }
-
-  has(name: string): boolean {
-    return this.names.get(name) === true;
-  }
-}
-
-type Dial = (address: Multiaddr, options: DialTransportOptions) => Promise<Connection>;
-
 /** A transport that never sees a name. */
 export function dialingNames<C>(
   create: (components: C) => Transport,
   resolve: ResolveName,
+  budget: Pick<DialBudget, 'isExempt' | 'limited'>,
 ): (components: C) => Transport {
   return (components) => {
     const transport = create(components);
     const dial: Dial = transport.dial.bind(transport);
-    transport.dial = async (address: Multiaddr, options: DialTransportOptions) => {
-      const [host, ...rest] = address.getComponents();
-      const family = host === undefined || isRelayed(address) ? undefined : NAME_FAMILIES[host.name];
-      if (family === undefined || host?.value === undefined) return dial(address, options);
-      const tail = rest.map(({ name, value }) => (value === undefined ? `/${name}` : `/${name}/${value}`)).join('');
-      const ips = await abortable(resolve(host.value, family, options.signal), options.signal);
-      return dialFirst(
-        dial,
-        ips.slice(0, MAX_ADDRESSES).map((ip) => multiaddr(`${hostOf(ip)}${tail}`)),
-        options,
-      );
+    const limited = budget.limited(dial);
+    const byName = dialingName(dial, resolve);
+    // A claimed name has a budget, as each address that it resolves to: lookups cost too.
+    const limitedByName = budget.limited(dialingName(limited, resolve));
+    transport.dial = (address: Multiaddr, options: DialTransportOptions) => {
+      const isExempt = budget.isExempt(address);
+      if (nameIn(address) === undefined) return (isExempt ? dial : limited)(address, options);
+      return (isExempt ? byName : limitedByName)(address, options);
     };
     return transport;
+  };
+}
+
+function nameIn(address: Multiaddr): { readonly name: string; readonly family: 0 | 4 | 6 } | undefined {
+  const [host] = address.getComponents();
+  const family = host === undefined || isRelayed(address) ? undefined : NAME_FAMILIES[host.name];
+  return family === undefined || host?.value === undefined ? undefined : { name: host.value, family };
+}
+
+/** Dials a name at the addresses that it resolves to. */
+function dialingName(dial: Dial, resolve: ResolveName): Dial {
+  return async (address, options) => {
+    const host = nameIn(address);
+    if (host === undefined) return dial(address, options);
+    const [, ...rest] = address.getComponents();
+    const tail = rest.map(({ name, value }) => (value === undefined ? `/${name}` : `/${name}/${value}`)).join('');
+    const ips = await abortable(resolve(host.name, host.family, options.signal), options.signal);
+    return dialFirst(
+      dial,
+      ips.slice(0, MAX_ADDRESSES).map((ip) => multiaddr(`${hostOf(ip)}${tail}`)),
+      options,
+    );
   };
 }
 
@@ -73,13 +76,13 @@ export const resolveBySystem: ResolveName = async (name, family) =>
   (await lookup(name, { all: true, family })).map(({ address }) => address);
 
 /** Resolves the operator's names as the system does, and claimed names by DNS only. */
-export function resolveNames(operatorNames: OperatorNames, metrics: Metrics): ResolveName {
+export function resolveNames(operators: OperatorAddresses, metrics: Metrics): ResolveName {
   let running = 0;
   const gauge = { name: 'teranode_p2p_claimed_name_lookups', help: 'Names claimed by peers that are being resolved' };
   gaugeWithBound(metrics, gauge, () => running, MAX_CLAIMED_LOOKUPS);
   const resolveClaimed = dnsResolver(CLAIMED_TIMES);
   return async (name, family, signal) => {
-    if (operatorNames.has(name)) return await resolveBySystem(name, family, signal);
+    if (operators.hasName(name)) return await resolveBySystem(name, family, signal);
     if (running >= MAX_CLAIMED_LOOKUPS) throw new Error(`too many lookups of names that peers claim (${running})`);
     running += 1;
     try {

@@ -1,9 +1,10 @@
-// Private addresses, which a node on a public network neither dials nor accepts: other peers name them for machines of
+// Private addresses, which a node on a public network neither dials, accepts, stores nor names to others: other peers name them for machines of
 // their own site, or to have this node open connections within its site. What the operator listed is excepted.
-import { multiaddr } from '@multiformats/multiaddr';
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
-import { dialledIp, isPrivateIp } from '../addresses.ts';
+import { isPrivateHost, isPrivateIp } from '../../../wire/public-address.ts';
+import { dialledIp } from '../addresses.ts';
 
 /** Of listed names; operators list a handful. */
 const MAX_RESOLVED_IPS = 1000;
@@ -30,6 +31,15 @@ export class PrivateAddresses {
     const text = canonical(ip);
     if (name !== undefined && this.names.has(name)) this.resolvedIps.set(text, true);
     return !this.ips.has(text) && !this.resolvedIps.has(text);
+  }
+
+  /** Whether the address is not to be stored; of names only those that are never public. */
+  refusesAddress(address: Multiaddr): boolean {
+    const ip = dialledIp(address);
+    if (ip !== undefined) return this.refuses(ip);
+    const [host] = address.getComponents();
+    if (host?.value === undefined || !host.name.startsWith('dns')) return false;
+    return isPrivateHost(host.value.toLowerCase()) && !this.names.has(host.value);
   }
 }
 

@@ -3,6 +3,7 @@
 import type { Multiaddr } from '@multiformats/multiaddr';
 import ipaddr from 'ipaddr.js';
 import type { PeerId } from '../../../domain/ids.ts';
+import { reachedIp } from '../../../wire/public-address.ts';
 import { dialledIp, isRelayed, parseMultiaddr, socketIp, withoutZone } from '../addresses.ts';
 
 /** A connection, or the socket beneath one. */
@@ -38,18 +39,26 @@ export function addressGroup(end: RemoteEnd): string | undefined {
   return ip === undefined ? undefined : ipGroup(ip);
 }
 
+/** An IPv4 address has one group, also inside an IPv6 address that a gateway translates. */
 function ipGroup(ip: string): string {
-  const parsed = ipaddr.process(ip);
+  const parsed = reachedIp(ip);
   return parsed.kind() === 'ipv4' ? parsed.toString() : String(parsed.toByteArray().slice(0, 8));
 }
 
 /**
  * Who receives a dial of the address: a group of IPs, also for relayed addresses, or a registered domain, whose names
- * one owner can point anywhere. undefined for this machine.
+ * one owner can point anywhere.
  */
+export function machineGroup(address: Multiaddr): string {
+  const ip = dialledIp(address);
+  if (ip !== undefined && ipaddr.isValid(ip)) return ipGroup(ip);
+  const name = ip ?? address.getComponents()[0]?.value ?? '';
+  return name.toLowerCase().split('.').filter(Boolean).slice(-2).join('.');
+}
+
+/** The same; undefined for this machine. */
 export function dialGroup(address: Multiaddr): string | undefined {
   const ip = dialledIp(address);
-  const name = address.getComponents()[0]?.value ?? '';
-  if (ip === undefined) return name.toLowerCase().split('.').filter(Boolean).slice(-2).join('.');
-  return !ipaddr.isValid(ip) || ipaddr.process(ip).range() === 'loopback' ? undefined : ipGroup(ip);
+  const isHere = ip !== undefined && (!ipaddr.isValid(ip) || reachedIp(ip).range() === 'loopback');
+  return isHere ? undefined : machineGroup(address);
 }

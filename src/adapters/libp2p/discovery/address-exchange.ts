@@ -81,19 +81,14 @@ export class AddressExchange {
   /** What this node knows and may tell; addresses that the peer signed come first. */
   private async addressesOf(peerId: PeerId): Promise<readonly string[]> {
     const { libp2p, ownId } = this.deps;
-    if (peerId === ownId) return this.shareable(libp2p.getMultiaddrs());
+    if (peerId === ownId) return direct(libp2p.getMultiaddrs());
     const peer = await libp2p.peerStore.get(libPeerId(peerId)).catch(() => undefined);
     const known = [...(peer?.addresses ?? [])].sort((a, b) => Number(b.isCertified) - Number(a.isCertified));
-    return this.shareable(known.map(({ multiaddr }) => multiaddr));
+    return direct(known.map(({ multiaddr }) => multiaddr).filter((address) => this.isAllowed(address)));
   }
 
-  private shareable(addresses: readonly Multiaddr[]): readonly string[] {
-    const direct = addresses.filter((address) => this.isDirect(address)).map(withoutPeerId);
-    return [...new Set(direct)];
-  }
-
-  private isDirect(address: Multiaddr): boolean {
-    return !isRelayed(address) && (this.allowPrivateIps || !isPrivateMultiaddr(address));
+  private isAllowed(address: Multiaddr): boolean {
+    return this.allowPrivateIps || !isPrivateMultiaddr(address);
   }
 
   private async ask(neighbour: PeerId, wanted: PeerId, signal: AbortSignal): Promise<readonly string[]> {
@@ -109,9 +104,14 @@ export class AddressExchange {
   private mayDial(text: string): boolean {
     try {
       const address = dialMultiaddr(text);
-      return this.isDirect(address) && !isDnsaddr(address);
+      return !isRelayed(address) && this.isAllowed(address) && !isDnsaddr(address);
     } catch {
       return false;
     }
   }
+}
+
+/** Without peer IDs, and without addresses of relays. */
+function direct(addresses: readonly Multiaddr[]): readonly string[] {
+  return [...new Set(addresses.filter((address) => !isRelayed(address)).map(withoutPeerId))];
 }

@@ -6,6 +6,7 @@ import type { MultiaddrResolver } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { orAfter } from '../../../lib/deadline.ts';
 import { dialMultiaddr, peerIdOf } from '../addresses.ts';
+import type { OperatorAddresses } from '../connections/operator-addresses.ts';
 
 /** TXT records of a name, each as its parts. */
 export type ResolveTxt = (name: string, signal: AbortSignal) => Promise<readonly (readonly string[])[]>;
@@ -53,12 +54,22 @@ export async function resolveDnsaddr(
   return [...new Set(addresses)].slice(0, MAX_RECORDS);
 }
 
-/** For libp2p, which resolves addresses that it dials. */
-export function dnsaddrResolver(resolveTxt: ResolveTxt): MultiaddrResolver {
+/**
+ * For libp2p, which resolves addresses that it dials: the operator's names, to addresses that are the operator's too. A
+ * name that a peer claims has none, as one claim would make up to 64 addresses and lookups.
+ */
+export function dnsaddrResolver(
+  resolveTxt: ResolveTxt,
+  operators: Pick<OperatorAddresses, 'has' | 'add'>,
+): MultiaddrResolver {
   return {
     canResolve: isDnsaddr,
-    resolve: async (address, { signal = AbortSignal.timeout(LOOKUP_DEADLINE_MS) }) =>
-      (await resolveDnsaddr(address, resolveTxt, signal)).map((text) => multiaddr(text)),
+    resolve: async (address, { signal = AbortSignal.timeout(LOOKUP_DEADLINE_MS) }) => {
+      if (!operators.has(address)) return [];
+      const found = (await resolveDnsaddr(address, resolveTxt, signal)).map((text) => multiaddr(text));
+      for (const each of found) operators.add(each);
+      return found;
+    },
   };
 }
 

@@ -1,11 +1,13 @@
 // Keeps the node in its network: dials what the operator listed, discovers peers through the DHT, remembers peers
 // across restarts, and trims connections over the high-water mark.
 import type { IdentifyResult, PeerInfo } from '@libp2p/interface';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import type { PeerId } from '../../../domain/ids.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf, withPeerId } from '../addresses.ts';
+import type { OperatorAddresses } from '../connections/operator-addresses.ts';
 import type { PeerBook } from '../connections/peer-book.ts';
 import { Trimmer } from '../connections/trimmer.ts';
 import { meshPeers } from '../gossipsub/internals.ts';
@@ -31,6 +33,9 @@ export interface PeerKeeperDependencies {
   readonly libp2p: TeranodeLibp2p;
   readonly book: PeerBook;
   readonly ownId: PeerId;
+  readonly operators: OperatorAddresses;
+  /** Addresses that are never dialled. Default: none. */
+  readonly refusesAddress?: ((address: Multiaddr) => boolean) | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -206,7 +211,9 @@ export class PeerKeeper {
       listed.filter((address) => !this.isName(address)).map((address) => target(address, this.keepOf(address))),
     );
     for (const peer of (await this.cachedPeers?.load()) ?? []) {
-      this.dialer.add(knownAddresses(peer.addresses, peer.id).map((address) => target(address, 'until_connected')));
+      this.dialer.add(
+        this.knownAddresses(peer.addresses, peer.id).map((address) => target(address, 'until_connected')),
+      );
     }
     if (this.ended.signal.aborted) return;
     this.deps.libp2p.addEventListener(
@@ -277,8 +284,11 @@ export class PeerKeeper {
     signal: AbortSignal,
   ): Promise<{ outcome: DialOutcome; peerId?: PeerId; reason?: string }> {
     if (dialTarget.peerId === this.deps.ownId) return { outcome: 'hopeless', reason: 'own address' };
+    const address = parseMultiaddr(dialTarget.address);
+    // Also what a listed name resolved to.
+    if (dialTarget.keep !== 'until_connected') this.deps.operators.add(address);
     try {
-      const connection = await this.deps.libp2p.dial(parseMultiaddr(dialTarget.address), {
+      const connection = await this.deps.libp2p.dial(address, {
         signal: AbortSignal.any([signal, AbortSignal.timeout(DIAL_DEADLINE_MS)]),
       });
       return { outcome: 'connected', peerId: peerIdText(connection.remotePeer) };
@@ -290,7 +300,15 @@ export class PeerKeeper {
   private providerFound({ id, multiaddrs }: PeerInfo): void {
     const peerId = peerIdText(id);
     const claimed = multiaddrs.slice(0, MAX_CLAIMED_ADDRESSES).map(String);
-    this.discoveredPeers.discovered(peerId, knownAddresses(claimed, peerId));
+    const known = this.knownAddresses(claimed, peerId);
+    // Without any, the peer would be looked up.
+    if (known.length > 0 || claimed.length === 0) this.discoveredPeers.discovered(peerId, known);
+  }
+
+  /** Addresses at which the peer may be dialled; invalid ones that a file or another peer gave are left out. */
+  private knownAddresses(addresses: readonly string[], peerId: string): string[] {
+    const valid = addresses.flatMap((address) => withPeerId(address, peerId) ?? []);
+    return valid.filter((address) => this.deps.refusesAddress?.(parseMultiaddr(address)) !== true);
   }
 
   private dialDiscovered(peerId: PeerId, addresses: readonly string[]): Promise<unknown> {
@@ -311,9 +329,4 @@ export class PeerKeeper {
 
 function target(address: string, keep: DialTarget['keep']): DialTarget {
   return { address, keep, peerId: peerIdOf(parseMultiaddr(address)) as PeerId | undefined };
-}
-
-/** Addresses at which the peer can be dialled; invalid ones that a file or another peer gave are left out. */
-function knownAddresses(addresses: readonly string[], peerId: string): string[] {
-  return addresses.flatMap((address) => withPeerId(address, peerId) ?? []);
 }

@@ -2,6 +2,7 @@
 // changes only objects of this node (never a class or a prototype, which other users of the library in the process
 // share), and is left out where a part is missing.
 
+import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
@@ -19,6 +20,8 @@ export interface PatchDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly report: PatchReport;
+  /** Addresses that the peer store does not keep. */
+  readonly refusesAddress?: ((address: Multiaddr) => boolean) | undefined;
 }
 
 /** Patches a node that is built and not started. Never throws. `protocolVersion`: that of the options. */

@@ -1,8 +1,9 @@
 // Limits what the DHT takes from peers. kad-dht reads messages of 4 MiB, any number of them, and makes objects of all
 // that they hold: a few in a row blocked everything else for half a minute and took a GiB. Written for @libp2p/kad-dht
 // 16.4.5. Can go when kad-dht has limits per peer.
-import type { Connection, Stream } from '@libp2p/interface';
+import type { Connection, PeerInfo, Stream } from '@libp2p/interface';
 import type { KadDHT } from '@libp2p/kad-dht';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import { TokenBuckets } from '../../../lib/token-bucket.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
@@ -30,16 +31,20 @@ interface DhtParts {
     handleMessage(peerId: { toString(): string }, message: unknown): Promise<unknown>;
   };
   readonly network: { _writeReadMessage(stream: Stream, ...rest: unknown[]): Promise<unknown> };
+  /** Of peers that connect; a peer without an address does not enter the routing table. */
+  peerInfoMapper(peer: PeerInfo): PeerInfo;
 }
 
 interface DhtPatchDependencies {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly report: PatchReport;
+  /** Addresses that are never dialled: answers name fewer, as the operator's private ones are for this node alone. */
+  readonly refusesAddress?: ((address: Multiaddr) => boolean) | undefined;
 }
 
 /** Call before the DHT starts. */
-export function boundDht(dht: KadDHT, { clock, metrics, report }: DhtPatchDependencies): void {
+export function boundDht(dht: KadDHT, { clock, metrics, report, refusesAddress }: DhtPatchDependencies): void {
   const parts = dht as unknown as DhtParts;
   const ended = metrics.counter(
     'teranode_p2p_dht_streams_ended_total',
@@ -69,6 +74,12 @@ export function boundDht(dht: KadDHT, { clock, metrics, report }: DhtPatchDepend
   };
   limitRequests(parts.rpc, isWithinBudget, report);
   limitAnswers(parts.network, ended, report);
+  if (refusesAddress === undefined) return;
+  if (typeof parts.peerInfoMapper !== 'function') report.notApplied(DHT_PATCH, 'peerInfoMapper');
+  parts.peerInfoMapper = (peer) => ({
+    ...peer,
+    multiaddrs: peer.multiaddrs.filter((address) => !refusesAddress(address)),
+  });
 }
 
 function limitRequests(

@@ -18,26 +18,34 @@ export const MAX_ADDRESSES = 64;
 export const MAX_PROTOCOLS = 100;
 const MAX_PROTOCOL_CHARS = 256;
 
+export interface PeerStorePatchDependencies {
+  readonly metrics: Metrics;
+  readonly report: PatchReport;
+  /** Whether an address is not stored at all. Default: none is refused. */
+  readonly refusesAddress?: ((address: Multiaddr) => boolean) | undefined;
+}
+
 /** libp2p's own parts call the same object, so wrapping its methods bounds what they store too. */
 export function boundPeerStore(
   { peerStore }: Pick<Libp2p, 'peerStore'>,
-  { metrics, report }: { readonly metrics: Metrics; readonly report: PatchReport },
+  { metrics, report, refusesAddress }: PeerStorePatchDependencies,
 ): void {
   const cut = metrics.counter(
     'teranode_p2p_peer_fields_cut_total',
-    'Addresses and protocols of peers that were not stored because the peer has too many',
+    'Addresses and protocols of peers not stored: too many of one peer, or private addresses where these are refused',
     ['field'],
   );
+  const bounded = (data: PeerData) => within(withoutRefused(data, refusesAddress, cut), cut);
   const { save, patch, merge } = peerStore;
   const missing = missingFunctions({ save, patch, merge });
   if (missing !== undefined) {
     report.notApplied(PEER_STORE_PATCH, `peerStore: ${missing}`);
     return;
   }
-  peerStore.save = (id, data, options) => save.call(peerStore, id, bounded(data, cut), options);
-  peerStore.patch = (id, data, options) => patch.call(peerStore, id, bounded(data, cut), options);
+  peerStore.save = (id, data, options) => save.call(peerStore, id, bounded(data), options);
+  peerStore.patch = (id, data, options) => patch.call(peerStore, id, bounded(data), options);
   peerStore.merge = async (id, data, options) => {
-    const added = bounded(data, cut);
+    const added = bounded(data);
     const addresses = addressesOf(added);
     if (addresses.length > 0) {
       const all = await combined(peerStore, id, addresses);
@@ -52,7 +60,27 @@ export function boundPeerStore(
   };
 }
 
-function bounded(data: PeerData, cut: Counter): PeerData {
+/** What is never dialled is not passed on to other peers or kept across restarts either. */
+function withoutRefused(
+  data: PeerData,
+  refusesAddress: PeerStorePatchDependencies['refusesAddress'],
+  cut: Counter,
+): PeerData {
+  if (refusesAddress === undefined) return data;
+  const isAllowed = (address: Multiaddr): boolean => {
+    const isRefused = refusesAddress(address);
+    if (isRefused) cut.add(1, { field: 'private_addresses' });
+    return !isRefused;
+  };
+  const { addresses, multiaddrs } = data;
+  return {
+    ...data,
+    ...(addresses && { addresses: addresses.filter(({ multiaddr }) => isAllowed(multiaddr)) }),
+    ...(multiaddrs && { multiaddrs: multiaddrs.filter(isAllowed) }),
+  };
+}
+
+function within(data: PeerData, cut: Counter): PeerData {
   const { addresses, multiaddrs, protocols } = data;
   const room = MAX_ADDRESSES - Math.min(addresses?.length ?? 0, MAX_ADDRESSES);
   return {
