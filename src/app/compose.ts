@@ -7,7 +7,7 @@ import { AdminKeys } from '../adapters/listeners/admin-keys.ts';
 import { createLogger } from '../adapters/logging/logger.ts';
 import type { MemoryBroker } from '../adapters/memory/broker.ts';
 import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
-import { openDataFolder } from '../adapters/sql/data-folder.ts';
+import { openDataFolder, warnOfOpenFolder } from '../adapters/sql/data-folder.ts';
 import { createAdminApi } from '../admin/admin-api.ts';
 import { createPublisher } from '../announce/publisher.ts';
 import { ChainTracker } from '../chain/tracker.ts';
@@ -119,17 +119,19 @@ async function openFoundation(settings: Settings, options: AppOptions, log: Logg
   const folder = openDataFolder(settings.dataFolder);
   opened.push(part('data folder', { stop: () => folder.release() }, INSTANT_MS));
   const dataFolder = folder.path;
+  const cacheFolder = settings.p2p_peer_cache_dir || dataFolder;
+  for (const each of new Set([dataFolder, cacheFolder])) warnOfOpenFolder(each, log);
 
   const blockchain = options.blockchain ?? createBlockchain(settings, { ...core, dataFolder });
   opened.push(part('blockchain', { stop: () => blockchain.stop() }, 150));
   await blockchain.start(signal);
 
   const waiting = createWaitingHttp(settings, core);
-  const keyFileFolders = [settings.p2p_peer_cache_dir || dataFolder, process.cwd()];
+  const keyFileFolders = [cacheFolder, process.cwd()];
   const identity = {
     privateKey: settings.p2p_private_key,
     keyFileFolders,
-    ...(speaks(settings, 'message-bus') ? { busKeyFolder: settings.p2p_peer_cache_dir || dataFolder } : {}),
+    ...(speaks(settings, 'message-bus') ? { busKeyFolder: cacheFolder } : {}),
   };
   const privateKey = await patiently(() => loadIdentity({ blockchain, log }, identity), { log, waiting }, signal);
 

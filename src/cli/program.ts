@@ -8,7 +8,10 @@ import type { CommandIo } from './commands/connection.ts';
 /** Options of the commands that ask a running node. */
 const CONNECTION_OPTIONS: readonly (readonly [flags: string, description: string])[] = [
   ['--address <host:port>', 'gRPC address of the node (default: p2p_grpc_address, else p2p_grpc_listen_address)'],
-  ['--key <key>', 'admin key (default: grpc_admin_api_key, else the contents of <dataFolder>/admin.key)'],
+  [
+    '--key <key>',
+    'admin key; other users of the machine can read it here, so prefer the environment variable grpc_admin_api_key (default: that setting, else the contents of <dataFolder>/admin.key)',
+  ],
   ['--settings <dir>', 'folder of the settings.conf that the defaults are read from (default: the current folder)'],
   ['--json', 'print JSON, one object per line'],
 ];

@@ -1,5 +1,6 @@
 // Kafka URLs as in the Teranode settings: they name several brokers in the host part, which `new URL` does not accept.
 import { P2PError } from '../lib/errors.ts';
+import { withoutAnyPassword, withoutPasswords } from '../lib/masking.ts';
 
 export interface KafkaUrl {
   /** `memory`: the broker inside this process. */
@@ -71,7 +72,7 @@ function brokersOf(text: string, hosts: string): string[] {
     const match = BROKER_FORM.exec(host.trim());
     const port = match?.[1] === undefined ? DEFAULT_KAFKA_PORT : Number(match[1]);
     if (match === null || port < 1 || port > 65_535)
-      throw invalid(text, `invalid broker "${host}" (expected host:port)`);
+      throw invalid(text, `invalid broker "${withoutAnyPassword(host)}" (expected host:port)`);
     return match[1] === undefined ? `${host.trim()}:${port}` : host.trim();
   });
 }
@@ -89,5 +90,5 @@ function intervalOf(text: string, value: string | null): number {
 }
 
 function invalid(text: string, why: string): P2PError {
-  return new P2PError('KAFKA_URL_INVALID', why, { details: { url: text.slice(0, 300) } });
+  return new P2PError('KAFKA_URL_INVALID', why, { details: { url: withoutPasswords(text).slice(0, 300) } });
 }

@@ -1,10 +1,10 @@
 // Loads settings from files and the environment as typed values. All problems are reported at once, each with its
 // origin and what is expected.
 import { P2PError } from '../lib/errors.ts';
+import { MASK, withoutAnyPassword, withoutPasswords } from '../lib/masking.ts';
 import { ConfReader } from './conf-reader.ts';
 import { crossChecks } from './cross-checks.ts';
 import { fileChecks } from './file-checks.ts';
-import { MASK, withoutPasswords } from './masking.ts';
 import type { Row } from './row.ts';
 import { ROWS, type SettingKey, type Settings } from './schema.ts';
 import { type SettingNotices, settingNotices } from './without-effect.ts';
@@ -109,7 +109,7 @@ function readSetting(
     problems.push({
       key,
       // A password cannot be found in a malformed value, so a secret is masked as a whole.
-      value: row.isSecret ? MASK : withoutPasswords(found.value).slice(0, 200),
+      value: row.isSecret ? MASK : withoutAnyPassword(found.value).slice(0, 200),
       origin: found.origin,
       expected: row.type.expects,
     });

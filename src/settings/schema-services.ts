@@ -51,7 +51,7 @@ export const SERVICE_SETTINGS = {
   logLevel: setting(
     oneOf('TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'),
     'INFO',
-    'Minimum level of log lines. The ready line and a newly generated admin key are always logged.',
+    'Minimum level of log lines. The ready line and the file of a newly generated admin key are always logged.',
   ),
 
   asset_httpAddress: optional(httpUrl, 'DataHub URL to announce when asset_httpPublicAddress is unset.'),

@@ -2,12 +2,12 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { P2PError } from '../lib/errors.ts';
+import { withoutPasswords } from '../lib/masking.ts';
 import { parsePeerId } from '../wire/peer-id.ts';
 import { HEADER_TEXT, MAX_KEY_CHARS, MIN_ADMIN_KEY_CHARS } from './admin-key.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { parseKafkaUrl } from './kafka-url.ts';
 import { isKeyPair } from './key-pair.ts';
-import { withoutPasswords } from './masking.ts';
 
 export interface SettingType<T> {
   /** Allowed values, for people. */

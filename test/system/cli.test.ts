@@ -59,6 +59,26 @@ describe('teranode-p2p settings', () => {
     expect(rows.find(({ key }) => key === 'blockchain_store').value).toBe('postgres://user:********@db:5432/teranode');
   });
 
+  test('shows passwords and tokens of URLs neither in force nor refused', () => {
+    const inForce = cli(['settings'], {
+      p2p_ban_store: 'postgres://user:hid#den@db:5432/teranode?sslmode=disable',
+      asset_httpPublicAddress: 'https://hidden@node.example/?sig=hidden',
+    });
+    expect(inForce.status).toBe(0);
+    expect(inForce.stdout).toContain('postgres://user:********@db:5432/teranode?sslmode=disable');
+    expect(inForce.stdout).toContain('https://********@node.example/?sig=********');
+    expect(inForce.stdout).not.toMatch(/hid|den@/);
+    const refused = cli(['settings'], {
+      p2p_ban_store: 'mysql://user:hidden@db/teranode',
+      asset_httpAddress: 'ftp://hidden@node.example/',
+      kafka_blocksConfig: 'kafka://user:hid#den@broker:9092/blocks',
+      blockchain_grpcAddress: 'user:hidden@service:8087',
+    });
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain('kafka://user:********@broker:9092/blocks');
+    expect(refused.stderr).not.toMatch(/hid|den@/);
+  });
+
   test('exits with code 2 and lists every problem', () => {
     const { status, stderr } = cli(['settings', '--settings', temporaryFolder('empty')]);
     expect(status).toBe(2);
@@ -77,6 +97,7 @@ describe('teranode-p2p', () => {
     [['start'], ['--settings', '--json-logs', '--pretty']],
     [['settings'], ['--settings', '--context', '--json']],
     [['bans'], ['list', 'add', 'remove', 'clear', 'explain', '--address', '--key', '--json', 'admin.key']],
+    [['peers'], ['--key', 'environment variable grpc_admin_api_key']],
     [
       ['bans', 'add'],
       ['<ip | cidr | peer id>', '--for', '--until', '--address'],

@@ -39,18 +39,16 @@ describe('npm start', () => {
     );
   });
 
-  test('logs only the ready line and its new key with logLevel ERROR or FATAL', async () => {
+  test('logs only the ready line and the file of its new key with logLevel ERROR or FATAL', async () => {
     for (const logLevel of ['ERROR', 'FATAL']) {
       const server = await ServerProcess.start({ settings: { logLevel } });
       expect((await server.stop()).code).toBe(0);
-      const key = readFileSync(join(server.dataFolder, 'admin.key'), 'utf8').trim();
       expect(server.output.json).toEqual([
         {
           level: 'info',
           time: expect.any(Number),
           event: 'generated admin key',
           file: join(server.dataFolder, 'admin.key'),
-          key,
         },
         { ...server.ready, level: 'info', event: 'ready' },
       ]);

@@ -1,17 +1,16 @@
 // The admin key: the setting, else <dataFolder>/admin.key, else a generated key that is stored in that file. Read
 // access to the node's folder therefore includes the right to administer the node.
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { P2PError } from '../../lib/errors.ts';
+import { openMode, writePrivateFile } from '../../lib/private-file.ts';
 import { type Logger, logUnfiltered } from '../../ports/log.ts';
 import { isPlaceholderKey, isStrongKey, MIN_ADMIN_KEY_CHARS } from '../../settings/admin-key.ts';
 import { adminKey } from '../../settings/types.ts';
 
 const KEY_FILE = 'admin.key';
 const KEY_BYTES = 32;
-/** Permissions of the file's group and of everybody. */
-const OTHERS = 0o077;
 
 export interface AdminKeySources {
   /** `grpc_admin_api_key`, of whatever length; undefined, empty or a placeholder: the key is that of the file. */
@@ -21,7 +20,7 @@ export interface AdminKeySources {
 }
 
 /**
- * The key that the server requires. A generated key is logged once, with its file, at any log level. Throws
+ * The key that the server requires. The file of a generated key is logged once, at any log level; no key is ever logged. Throws
  * ADMIN_KEY_REFUSED for a key that is weak or cannot be read, DATA_FOLDER_UNUSABLE when a new one cannot be written.
  */
 export async function loadAdminKey(sources: AdminKeySources): Promise<string> {
@@ -43,8 +42,8 @@ async function ownKey(sources: AdminKeySources, file: string): Promise<string> {
     return stored;
   }
   const key = randomBytes(KEY_BYTES).toString('hex');
-  await writeKey(sources.dataFolder, file, key);
-  logUnfiltered(sources.log, { file, key }, 'generated admin key');
+  await writeKey(file, key);
+  logUnfiltered(sources.log, { file }, 'generated admin key');
   return key;
 }
 
@@ -80,28 +79,15 @@ function refusal(where: string, remedy: string): P2PError {
   return new P2PError('ADMIN_KEY_REFUSED', `invalid admin key in ${where} (expected ${expected}): ${remedy}`);
 }
 
-/** Writes a temporary file and renames it, so that a crash leaves no partial key. */
-async function writeKey(folder: string, file: string, key: string): Promise<void> {
-  const fresh = `${file}.${process.pid}.new`;
+async function writeKey(file: string, key: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await rm(fresh, { force: true });
-    const handle = await open(fresh, 'wx', 0o600);
-    try {
-      await handle.writeFile(`${key}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await chmod(fresh, 0o600);
-    await rename(fresh, file);
+    await writePrivateFile(file, `${key}\n`, { isDurable: true });
   } catch (cause) {
     throw new P2PError('DATA_FOLDER_UNUSABLE', `cannot write the admin key to ${file}`, { cause });
   }
 }
 
 async function warnOfPermissions(file: string, log: Logger): Promise<void> {
-  const { mode } = await stat(file);
-  const isOpen = process.platform !== 'win32' && (mode & OTHERS) !== 0;
-  if (isOpen) log.warn({ file, mode: (mode & 0o777).toString(8) }, 'admin key file is readable by other users');
+  const mode = openMode(await stat(file));
+  if (mode !== undefined) log.warn({ file, mode }, 'admin key file is readable by other users');
 }

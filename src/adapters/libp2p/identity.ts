@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyFromRaw } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import { P2PError } from '../../lib/errors.ts';
+import { createPrivateFile, OWNER_ONLY_FOLDER, openMode } from '../../lib/private-file.ts';
 import type { BlockchainClient } from '../../ports/blockchain-client.ts';
 import type { Logger } from '../../ports/log.ts';
 
@@ -16,8 +17,6 @@ export const STATE_KEY = 'p2p.privateKey';
 /** A Go node's key file: hex text. */
 const GO_KEY_FILE = 'p2p.key';
 const MAX_KEY_FILE_BYTES = 4096;
-/** Mode bits of the group and of all others. */
-const OTHERS = 0o077;
 /** What `link` fails with on file systems without hard links. */
 const NO_LINKS: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 const MAX_MOVED_FILES = 100;
@@ -149,9 +148,8 @@ function parseKeyHex(hex: string, where: string): Ed25519PrivateKey {
 async function readKeyFile(file: string, log: Logger): Promise<string | undefined> {
   try {
     const text = await readFile(file, 'latin1');
-    const mode = (await stat(file)).mode & 0o777;
-    if ((mode & OTHERS) !== 0)
-      log.warn({ file, mode: mode.toString(8) }, 'other users can read the private key (expected mode 600)');
+    const mode = openMode(await stat(file));
+    if (mode !== undefined) log.warn({ file, mode }, 'other users can read the private key (expected mode 600)');
     return text.slice(0, MAX_KEY_FILE_BYTES);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -166,14 +164,8 @@ async function readKeyFile(file: string, log: Logger): Promise<string | undefine
 async function writeKeyFile(file: string, hex: string): Promise<boolean> {
   const next = `${file}.${randomUUID()}.new`;
   try {
-    await mkdir(dirname(file), { recursive: true });
-    const handle = await open(next, 'wx', 0o600);
-    try {
-      await handle.writeFile(hex);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await mkdir(dirname(file), { recursive: true, mode: OWNER_ONLY_FOLDER });
+    await createPrivateFile(next, hex, { isDurable: true });
     await linkOrRename(next, file);
     await syncFolder(dirname(file));
     return true;

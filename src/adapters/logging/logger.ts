@@ -3,6 +3,7 @@
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { P2PError } from '../../lib/errors.ts';
+import { withoutPasswordsOfUrls } from '../../lib/masking.ts';
 import type { Logger } from '../../ports/log.ts';
 
 export interface LoggerOptions {
@@ -12,6 +13,8 @@ export interface LoggerOptions {
 }
 
 const MAX_TEXT = 1024;
+/** Masking precedes the cut: what identifies a password comes after it. */
+const MAX_MASKED = 4 * MAX_TEXT;
 const MAX_CAUSES = 5;
 
 export function createLogger(options: LoggerOptions): Logger {
@@ -42,20 +45,26 @@ function pinoLogger(options: LoggerOptions) {
 
 function cutFields(fields: Record<string, unknown>): Record<string, unknown> {
   for (const [key, value] of Object.entries(fields)) {
-    if (typeof value === 'string' && value.length > MAX_TEXT) fields[key] = `${value.slice(0, MAX_TEXT)}…`;
+    if (typeof value === 'string' && (value.length > MAX_TEXT || value.includes('://'))) fields[key] = shownText(value);
   }
   return fields;
 }
 
+/** Without passwords of URLs, and cut. */
+function shownText(text: string): string {
+  const masked = withoutPasswordsOfUrls(text.slice(0, MAX_MASKED));
+  return masked.length > MAX_TEXT ? `${masked.slice(0, MAX_TEXT)}…` : masked;
+}
+
 /** Name, code, message and causes; the stack only of unexpected errors. */
 export function serializeError(error: unknown, depth = 0): unknown {
-  if (!(error instanceof Error)) return String(error).slice(0, MAX_TEXT);
+  if (!(error instanceof Error)) return shownText(String(error));
   const known = error instanceof P2PError;
   return {
     name: error.name,
-    ...(known ? { code: error.code, details: error.details } : {}),
-    message: error.message.slice(0, MAX_TEXT),
-    ...(known || depth > 0 ? {} : { stack: error.stack?.slice(0, 4 * MAX_TEXT) }),
+    ...(known ? { code: error.code, details: cutFields({ ...error.details }) } : {}),
+    message: shownText(error.message),
+    ...(known || depth > 0 ? {} : { stack: withoutPasswordsOfUrls((error.stack ?? '').slice(0, MAX_MASKED)) }),
     ...(error.cause !== undefined && depth < MAX_CAUSES ? { cause: serializeError(error.cause, depth + 1) } : {}),
   };
 }

@@ -1,8 +1,10 @@
 // Locks the folder that holds everything one node stores. Two nodes never share a folder; a crash leaves no lock
 // behind.
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { P2PError } from '../../lib/errors.ts';
+import { OWNER_ONLY_FOLDER, openMode } from '../../lib/private-file.ts';
+import type { Logger } from '../../ports/log.ts';
 import { openLock } from './sqlite.ts';
 
 export interface DataFolder {
@@ -12,11 +14,19 @@ export interface DataFolder {
   release(): void;
 }
 
+/** Warns of a folder in which other users can read names or replace files. One that is missing is created private. */
+export function warnOfOpenFolder(folder: string, log: Logger): void {
+  const stats = statSync(folder, { throwIfNoEntry: false });
+  const mode = stats && openMode(stats);
+  if (mode !== undefined)
+    log.warn({ folder: resolve(folder), mode }, 'folder can be read or written by other users (expected mode 700)');
+}
+
 /** Creates the folder if needed and locks it. Throws DATA_FOLDER_UNUSABLE, DATA_FOLDER_LOCKED. */
 export function openDataFolder(folder: string): DataFolder {
   const path = resolve(folder);
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    mkdirSync(path, { recursive: true, mode: OWNER_ONLY_FOLDER });
     accessSync(path, constants.W_OK);
   } catch (cause) {
     throw new P2PError('DATA_FOLDER_UNUSABLE', `dataFolder ${path} cannot be created or written`, { cause });

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { ensurePrivateFile, OWNER_ONLY_FOLDER, takeFromOthers } from '../../lib/private-file.ts';
 
 export type Database = DatabaseSync;
 
@@ -10,7 +11,12 @@ const BUSY_TIMEOUT_MS = 5000;
 
 /** Opens or creates a database; `:memory:` exists in this process only. Throws SQLite's errors. */
 export function openDatabase(path: string): Database {
-  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
+  if (path !== ':memory:') {
+    mkdirSync(dirname(path), { recursive: true, mode: OWNER_ONLY_FOLDER });
+    ensurePrivateFile(path);
+    // SQLite creates them with the mode of the database, but they may be left from an older version.
+    for (const suffix of ['-wal', '-shm']) takeFromOthers(path + suffix);
+  }
   const database = new DatabaseSync(path);
   database.exec(
     `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;`,
@@ -41,6 +47,7 @@ export function transaction<T>(database: Database, work: () => T): T {
 
 /** Opens a database that serves only as a lock: held while it is open, released by the system when the process dies. */
 export function openLock(path: string): Database {
+  ensurePrivateFile(path);
   const database = new DatabaseSync(path);
   try {
     database.exec(

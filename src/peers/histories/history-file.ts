@@ -1,8 +1,8 @@
 // Histories on disk, so that a restart does not forget which peers served well. The file is written as a whole and
 // swapped in. A damaged file never stops the start: it is renamed aside, and a single bad entry costs only itself.
-import { mkdir, open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open } from 'node:fs/promises';
 import type { PeerHistory, ValidatedProgress } from '../../domain/peer-history.ts';
+import { writePrivateFile } from '../../lib/private-file.ts';
 import { parseHash } from '../../wire/hash.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 import { firstCharacters, MAX_ERROR_CHARS } from './after-event.ts';
@@ -46,17 +46,7 @@ export async function readHistories(
 
 /** `stored`: most important first; what exceeds the size of a file is left out. Throws when it cannot be written. */
 export async function writeHistories(file: string, stored: Iterable<StoredHistory>): Promise<void> {
-  const fresh = `${file}.new`;
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const handle = await open(fresh, 'w', 0o600);
-  try {
-    await handle.chmod(0o600);
-    await handle.writeFile(fileText(stored));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(fresh, file);
+  await writePrivateFile(file, fileText(stored), { isDurable: true });
 }
 
 async function readBounded(file: string): Promise<string | undefined> {

@@ -2,9 +2,9 @@
 // nodes. Peers choose their addresses, so each is checked when it is learned and again when it is read: one bad entry
 // never costs the others. The file is written when something changed, and rarely otherwise, to keep the times of
 // connected peers recent. It has a form of its own, or that of go-p2p-message-bus; both are read.
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { writePrivateFile } from '../../../lib/private-file.ts';
 import type { Logger } from '../../../ports/log.ts';
 import { parsePeerId } from '../../../wire/peer-id.ts';
 import { withPeerId } from '../addresses.ts';
@@ -150,11 +150,8 @@ export class PeerCache {
     this.isChanged = false;
     this.savedAtMs = this.nowMs();
     this.prune();
-    const next = `${this.options.file}.new`;
     try {
-      await mkdir(dirname(this.options.file), { recursive: true });
-      await writeFile(next, this.text(), { mode: 0o600 });
-      await rename(next, this.options.file);
+      await writePrivateFile(this.options.file, this.text(), { isDurable: false });
     } catch (error) {
       this.isChanged = true;
       this.log.warn({ file: this.options.file, err: error }, 'failed to write the peer cache');

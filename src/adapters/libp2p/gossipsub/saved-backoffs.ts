@@ -1,9 +1,9 @@
 // The back-offs of gossipsub across restarts. A peer that pruned us, or that we pruned, remembers for a minute that we
 // must not GRAFT again, and a peer that scores its neighbours counts every GRAFT that comes too early: after a restart
 // within that minute, one for each topic. gossipsub keeps its back-offs in memory only.
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { writePrivateFile } from '../../../lib/private-file.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import { MAX_BACKOFF_MS } from './memory.ts';
@@ -67,11 +67,8 @@ export class SavedBackoffs {
 
   private async write(text: string): Promise<void> {
     if (text === this.saved) return;
-    const next = `${this.file}.new`;
     try {
-      await mkdir(dirname(this.file), { recursive: true });
-      await writeFile(next, text, { mode: 0o600 });
-      await rename(next, this.file);
+      await writePrivateFile(this.file, text, { isDurable: false });
       this.saved = text;
     } catch (error) {
       this.deps.log.warn({ file: this.file, err: error }, 'failed to write gossip back-offs');
