@@ -1,3 +1,5 @@
+// How much two names differ, to find the name that was meant.
+
 /** The least number of inserted, removed and replaced characters that makes one text the other (Levenshtein). */
 export function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_each, i) => i);
@@ -10,4 +12,22 @@ export function editDistance(a: string, b: string): number {
     row = next;
   }
   return row[b.length] ?? 0;
+}
+
+/**
+ * The most similar of some names, letter case aside; undefined when each needs more than `maxDistance` changed
+ * characters. The first of equally similar names.
+ */
+export function nearestName(name: string, known: Iterable<string>, maxDistance: number): string | undefined {
+  let nearest: string | undefined;
+  let least = maxDistance + 1;
+  for (const each of known) {
+    if (Math.abs(each.length - name.length) >= least) continue;
+    const distance = editDistance(each.toLowerCase(), name.toLowerCase());
+    if (distance < least) {
+      least = distance;
+      nearest = each;
+    }
+  }
+  return nearest;
 }

@@ -76,14 +76,34 @@ export class ConfReader {
     return found === undefined ? undefined : this.interpolated(found.value, found.origin, [found.key]);
   }
 
-  /** Keys with a prefix that have a value, not an empty one, in this context or in the environment. */
-  keysWith(prefix: string): string[] {
-    const keys = new Set(Object.keys(this.env).filter((key) => key.startsWith(prefix)));
+  /** Keys that have a value, not an empty one, in this context or in the environment. */
+  keys(): string[] {
+    const keys = new Set(Object.keys(this.env));
     for (const entry of this.entries.keys()) {
       const key = entry.split('.', 1)[0] ?? '';
-      if (key.startsWith(prefix) && this.suffixes.includes(entry.slice(key.length))) keys.add(key);
+      if (this.suffixes.includes(entry.slice(key.length))) keys.add(key);
     }
     return [...keys].filter((key) => (this.find([key])?.value ?? '') !== '');
+  }
+
+  /** Names that the files refer to as `${NAME}`. */
+  references(): ReadonlySet<string> {
+    const values = [...this.entries.values()].map(({ value }) => value);
+    return new Set(
+      values.flatMap((value) => [...value.matchAll(/\$\{([^}]*)\}/g)].map(([, name = '']) => name.trim())),
+    );
+  }
+
+  /** Every context that a key of the files names, in their order, such as `docker.host`. */
+  contexts(): ReadonlySet<string> {
+    const names = [...this.entries.keys()].map((entry) => entry.slice(entry.indexOf('.') + 1 || entry.length));
+    return new Set(names.filter((name) => name !== ''));
+  }
+
+  /** Whether a key of the files names this context or one above it. */
+  knowsContext(): boolean {
+    const known = this.contexts();
+    return this.suffixes.some((suffix) => suffix !== '' && known.has(suffix.slice(1)));
   }
 
   private find(

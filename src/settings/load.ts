@@ -1,5 +1,7 @@
 // Loads settings from files and the environment as typed values. All problems are reported at once, each with its
 // origin and what is expected.
+
+import { nearestName } from '../lib/edit-distance.ts';
 import { P2PError } from '../lib/errors.ts';
 import { MASK, withoutAnyPassword, withoutPasswords } from '../lib/masking.ts';
 import { ConfReader } from './conf-reader.ts';
@@ -15,7 +17,7 @@ export interface SettingSources {
   /** Folder of settings.conf and settings_local.conf. */
   readonly folder: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Default: SETTINGS_CONTEXT from the environment, else `dev`. */
+  /** Default: SETTINGS_CONTEXT from the environment, else `dev`. Empty: none. Any but `dev` must be named by a key. */
   readonly context?: string;
   /** Also checks the files that settings name, for a node that is about to start here. Default: false. */
   readonly checksFiles?: boolean;
@@ -45,9 +47,12 @@ export interface LoadedSettings {
   readonly notices: SettingNotices;
 }
 
+const DEFAULT_CONTEXT = 'dev';
+const MAX_CONTEXTS_SHOWN = 12;
+
 /** Throws SETTINGS_INVALID with all problems. */
 export function loadSettings(sources: SettingSources): LoadedSettings {
-  const context = sources.context ?? sources.env.SETTINGS_CONTEXT ?? 'dev';
+  const context = sources.context ?? (sources.env.SETTINGS_CONTEXT || DEFAULT_CONTEXT);
   const reader = ConfReader.ofFolder(sources.folder, sources.env, context);
   const problems: SettingProblem[] = reader.unreadable.map(({ name, path, reason }) => ({
     key: name,
@@ -55,6 +60,8 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
     origin: 'file',
     expected: `a readable text file, or none (${reason})`,
   }));
+  if (context !== '' && context !== DEFAULT_CONTEXT && !reader.knowsContext())
+    problems.push(unknownContext(reader, context, sources));
   const values: Record<string, unknown> = {};
   const effective = ROWS.map(([key, row]) => {
     const read = readSetting(reader, key, row, context, problems);
@@ -73,6 +80,21 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
   }
   if (problems.length > 0) throw refusal(problems, context);
   return { settings, effective, context, notices: settingNotices(reader, settings) };
+}
+
+/** Under a context that no key names, every setting would have the value for all contexts: a public node, for example. */
+function unknownContext(reader: ConfReader, context: string, { folder, context: option }: SettingSources) {
+  const known = reader.contexts();
+  const nearest = nearestName(context, known, Math.max(1, Math.floor(context.length / 3)));
+  const first = new Set([...known, DEFAULT_CONTEXT].map((name) => name.split('.', 1)[0] ?? ''));
+  const names = [...first].slice(0, MAX_CONTEXTS_SHOWN).join(', ');
+  const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
+  return {
+    key: 'SETTINGS_CONTEXT',
+    value: context.slice(0, 200),
+    origin: option === undefined ? 'environment SETTINGS_CONTEXT' : 'option',
+    expected: `context that a key of the settings files in ${folder} names (${names}), or one below it${hint}`,
+  };
 }
 
 function readSetting(

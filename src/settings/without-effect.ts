@@ -1,6 +1,7 @@
 // Keys of settings files and of the environment that change nothing: settings of Teranode's P2P service that this
-// server does not support, settings of a wire that is not in force, and unknown keys.
-import { editDistance } from '../lib/edit-distance.ts';
+// server does not support, settings of a wire that is not in force, and unknown keys. A settings file is that of all
+// services of Teranode, so an unknown key without the prefix of the P2P service is told only when it looks misspelled.
+import { nearestName } from '../lib/edit-distance.ts';
 import type { WireName } from '../wire/format.ts';
 import type { ConfReader } from './conf-reader.ts';
 import { ROWS, type SettingKey, type Settings } from './schema.ts';
@@ -103,15 +104,22 @@ const KNOWN: ReadonlyMap<string, SettingKey> = new Map(
   ROWS.flatMap(([key, row]) => [key, ...row.also].map((spelling) => [spelling, key] as const)),
 );
 
+/** Variables of other programs are in capitals: only settings in capitals are likely meant. */
+const CAPITALS = /^[A-Z0-9_]+$/;
+const CAPITAL_NAMES = [...KNOWN.keys()].filter((name) => CAPITALS.test(name));
+
 export function settingNotices(reader: ConfReader, settings: Settings): SettingNotices {
   const withoutEffect: KeyWithoutEffect[] = [];
   const unknown: UnknownKey[] = [];
-  for (const key of reader.keysWith(PREFIX)) {
+  const variables = reader.references();
+  for (const key of reader.keys()) {
     const known = KNOWN.get(key);
     const reason = UNSUPPORTED[key] ?? (known && reasonOfWire(known, settings));
     if (reason !== undefined) withoutEffect.push({ key, reason, ...(key === NOT_ENFORCED ? { isUnsafe: true } : {}) });
-    else if (known === undefined && !OF_OTHER_SERVICES.has(key) && unknown.length < MAX_UNKNOWN)
-      unknown.push({ key: key.slice(0, MAX_NAME_CHARS), nearest: nearestKey(key) });
+    if (reason !== undefined || known !== undefined || OF_OTHER_SERVICES.has(key) || variables.has(key)) continue;
+    const nearest = nearestKey(key);
+    if ((nearest !== undefined || key.startsWith(PREFIX)) && unknown.length < MAX_UNKNOWN)
+      unknown.push({ key: key.slice(0, MAX_NAME_CHARS), nearest });
   }
   return { withoutEffect, unknown };
 }
@@ -129,15 +137,7 @@ function reasonOfWire(key: SettingKey, settings: Settings): string | undefined {
 
 function nearestKey(key: string): string | undefined {
   if (key.length > MAX_NAME_CHARS) return undefined;
-  let nearest: string | undefined;
-  let least = Math.min(MAX_DISTANCE, Math.floor((key.length - PREFIX.length) / 3)) + 1;
-  for (const known of KNOWN.keys()) {
-    if (Math.abs(known.length - key.length) >= least) continue;
-    const distance = editDistance(known.toLowerCase(), key.toLowerCase());
-    if (distance < least) {
-      least = distance;
-      nearest = known;
-    }
-  }
-  return nearest;
+  const own = key.length - (key.startsWith(PREFIX) ? PREFIX.length : 0);
+  const names = CAPITALS.test(key) ? CAPITAL_NAMES : KNOWN.keys();
+  return nearestName(key, names, Math.min(MAX_DISTANCE, Math.floor(own / 3)));
 }

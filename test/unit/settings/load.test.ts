@@ -228,6 +228,44 @@ describe('joining a network on message-bus', () => {
   );
 });
 
+describe('the settings context', () => {
+  const text = `${MINIMAL_SETTINGS}clientName.docker.host = h\nclientName.mainnet = m\n`;
+
+  test.each(['docker.host', 'docker.host.node7', 'mainnet', 'mainnet.prod', 'dev', '', undefined])(
+    'may be %s: a key names it, or one above it',
+    (SETTINGS_CONTEXT) => {
+      const env = SETTINGS_CONTEXT === undefined ? {} : { SETTINGS_CONTEXT };
+      expect(loadText(text, env).context).toBe(SETTINGS_CONTEXT || 'dev');
+    },
+  );
+
+  test.each([
+    ['docker', ''],
+    ['docker.hots', 'did you mean docker.host?'],
+    ['mainet', 'did you mean mainnet?'],
+    ['Mainnet', 'did you mean mainnet?'],
+    ['clientName', ''],
+    ['x'.repeat(1000), ''],
+  ])('must not be %s, which no key names', (SETTINGS_CONTEXT, hint) => {
+    expect(problemsOf(() => loadText(text, { SETTINGS_CONTEXT }))).toEqual([
+      {
+        key: 'SETTINGS_CONTEXT',
+        value: SETTINGS_CONTEXT.slice(0, 200),
+        origin: 'environment SETTINGS_CONTEXT',
+        expected: expect.stringMatching(/^context that a key .* names \(docker, mainnet, dev\)/),
+      },
+    ]);
+    const [problem] = problemsOf(() => loadText(text, { SETTINGS_CONTEXT }));
+    expect(problem?.expected.endsWith(hint)).toBe(true);
+  });
+
+  test('is refused together with all other problems, also where there are no files', () => {
+    const problems = problemsOf(() => loadSettings({ folder: temporaryFolder('none'), env: {}, context: 'mainnet' }));
+    expect(problems.length).toBeGreaterThan(2);
+    expect(problems[0]).toMatchObject({ key: 'SETTINGS_CONTEXT', origin: 'option' });
+  });
+});
+
 describe('grpc_admin_api_key', () => {
   const real = { network: 'testnet', p2p_http_listen_address: ':0', p2p_grpc_listen_address: ':0' };
   const local = { network: 'testnet', p2p_http_listen_address: 'localhost:0', p2p_grpc_listen_address: '[::1]:0' };

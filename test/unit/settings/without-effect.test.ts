@@ -95,7 +95,7 @@ describe('settings without effect', () => {
   });
 });
 
-describe('unknown p2p_ settings', () => {
+describe('unknown settings', () => {
   test.each([
     ['p2p_bootstrap_peer', 'p2p_bootstrap_peers'],
     ['p2p_BootstrapAddresses', 'p2p_bootstrapAddresses'],
@@ -103,8 +103,21 @@ describe('unknown p2p_ settings', () => {
     ['p2p_conn_hihg_water', 'p2p_conn_high_water'],
     ['p2p_something_else', undefined],
     [`p2p_${'x'.repeat(1000)}`, undefined],
+    ['dataFoler', 'dataFolder'],
+    ['netwrok', 'network'],
+    ['kafak_subtreesConfig', 'kafka_subtreesConfig'],
+    ['blockchain_grpcAdress', 'blockchain_grpcAddress'],
+    ['assset_httpPublicAddress', 'asset_httpPublicAddress'],
   ])('%s: the nearest known name is %s', (key, nearest) => {
     expect(noticesOf('', { [key]: 'x' }).unknown).toEqual([{ key: key.slice(0, 80), nearest }]);
+  });
+
+  test('do not include keys of other services and programs, nor variables of the files', () => {
+    const env = { LOG_LEVEL: 'x', NETWORK: 'x', kafka_txmetaConfig: 'x', npm_config_cache: 'x', clientSuffix: '1' };
+    expect(noticesOf('blocks = x\nclientNam = x\nclientName = ${clientNam}\n', env).unknown).toEqual([]);
+    for (const file of ['teranode-2025-09-settings.conf', 'teranode-2025-11-settings.conf'])
+      for (const context of ['dev', 'operator.mainnet', 'docker.host.teranode1.legacy'])
+        expect(noticesOfFile(file, context).unknown).toEqual([]);
   });
 
   test('are reported up to a bound', () => {
