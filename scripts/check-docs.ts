@@ -1,18 +1,17 @@
 // Checks the documents: every ```ts block compiles against the package, every `npm run` script and every linked file
 // exists, and lines end at 120 columns.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { trackedFiles } from './tracked-files.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 function documents(): string[] {
-  const top = readdirSync(root).filter((name) => name.endsWith('.md'));
-  const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.md'),
-  );
-  return [...top.map((name) => join(root, name)), ...docs.map((name) => join(root, 'docs', name))];
+  return trackedFiles(root)
+    .filter((name) => /^(docs\/.+|[^/]+)\.md$/.test(name))
+    .map((name) => join(root, name));
 }
 
 function blocks(text: string, language: string): string[] {

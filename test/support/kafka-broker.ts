@@ -110,18 +110,29 @@ export class KafkaBroker {
     this.child.stderr?.on('data', (chunk: Buffer) => {
       errors = (errors + chunk.toString()).slice(-4000);
     });
-    await waitFor(() => this.answers(), { timeoutMs: 60_000, what: 'the Kafka broker' }).catch((cause: unknown) => {
+    const answersOrEnded = () => this.hasEnded() || this.answers();
+    await waitFor(answersOrEnded, { timeoutMs: 60_000, what: 'the Kafka broker' }).catch((cause: unknown) => {
       throw new Error(`Kafka did not start:\n${errors}`, { cause });
     });
+    if (this.hasEnded()) throw new Error(`Kafka ended while it started:\n${errors}`);
+  }
+
+  /** Resolves when the broker's process has ended, with how: an exit code or a signal. */
+  async ended(): Promise<string> {
+    const { child } = this;
+    if (child !== undefined && !this.hasEnded()) await new Promise((resolve) => child.once('exit', resolve));
+    return child?.signalCode ?? `exit code ${child?.exitCode}`;
+  }
+
+  private hasEnded(): boolean {
+    return this.child === undefined || this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
   /** As a crash: SIGKILL. */
   async kill(): Promise<void> {
-    const { child } = this;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
-    await exited;
+    if (this.hasEnded()) return;
+    this.child?.kill('SIGKILL');
+    await this.ended();
   }
 
   /** Stays connected and answers nothing any more: SIGSTOP. */
@@ -192,13 +203,16 @@ function properties(folder: string, port: number, controllerPort: number, option
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (!isFree) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
+    if (await isFreePort(port)) return port;
   }
+}
+
+export async function isFreePort(port: number): Promise<boolean> {
+  const server = createServer();
+  const isFree = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => resolve(true));
+  });
+  if (isFree) await new Promise((resolve) => server.close(resolve));
+  return isFree;
 }
