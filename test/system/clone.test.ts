@@ -1,7 +1,7 @@
 // The README's commands in fresh clones, under the npm versions that come with Node: start, test, a node that mines,
-// and a second node that joins it. PATH holds no Node but the system's.
+// a second node that joins it, and a project that uses the clone. PATH holds no Node but the system's.
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -26,6 +26,13 @@ function newMachine(version: string) {
     clone: join(folder, 'teranode-p2p'),
     path: `${join(folder, 'node_modules/.bin')}:${PLAIN_PATH}`,
   };
+}
+
+/** The folder of a project that is not this one. */
+function newProject(): string {
+  const folder = temporaryFolder('project');
+  writeFileSync(join(folder, 'package.json'), '{ "name": "project", "private": true, "type": "module" }');
+  return folder;
 }
 
 /** Runs to its end and returns stdout; throws with stderr when it fails. */
@@ -53,6 +60,16 @@ describe.each([npm10, npm11])('a fresh clone under npm $version', ({ version, cl
     const { pid } = server;
     expect((await server.stop()).code).toBe(0);
     expect(existsSync(`/proc/${pid}`)).toBe(false);
+  });
+
+  test('npm install <folder of the clone> in another project gives it the library and the program', async () => {
+    const project = newProject();
+    await run('npm', ['install', '--no-audit', '--no-fund', clone], project, path);
+    const use = "import { decodeBlock } from 'teranode-p2p'; console.log(decodeBlock(new Uint8Array()).ok);";
+    const node = [join(clone, 'scripts/with-node.sh'), 'node'] as const;
+    expect(await run(node[0], [node[1], '--input-type=module', '-e', use], project)).toBe('false\n');
+    const program = join(project, 'node_modules/.bin/teranode-p2p');
+    expect(await run(node[0], [node[1], program, '--help'], project)).toContain('teranode-p2p start');
   });
 
   // One folder of tests shows whether the right Node runs them; CI runs all of them under the machine's npm.
@@ -109,6 +126,29 @@ describe('a fresh clone', () => {
       await second?.stop();
       expect((await first.stop()).code).toBe(0);
     }
+  });
+
+  test('what a node and its user leave in the folder is not for git, and fails no check', async () => {
+    expect(existsSync(join(clone, 'data2/lock.db'))).toBe(true);
+    writeFileSync(join(clone, 'settings_local.conf'), 'p2p_port = 0\n');
+    expect(await run('git', ['status', '--porcelain'], clone)).toBe('');
+    mkdirSync(join(clone, 'node3'));
+    for (const name of ['node3/peers.json', 'bans.json', 'try.ts']) writeFileSync(join(clone, name), '{"a":  [1 ,]');
+    writeFileSync(join(clone, 'NOTES.md'), `[nowhere](nowhere.md) ${'x'.repeat(200)}\n`);
+    await run('npm', ['run', '-s', 'check:lint'], clone, path);
+    await run(
+      'scripts/with-node.sh',
+      ['node', 'scripts/check-docs.ts'],
+      clone,
+      `${join(clone, 'node_modules/.bin')}:${path}`,
+    );
+  });
+
+  test('npm install <folder of the clone> before npm ci names the command that is missing', async () => {
+    const bare = join(temporaryFolder('bare'), 'teranode-p2p');
+    await run('git', ['clone', '--quiet', REPO, bare], clone);
+    const refused = run('npm', ['install', '--no-audit', '--no-fund', bare], newProject(), path);
+    await expect(refused).rejects.toThrow(`run "npm ci" in ${bare} first`);
   });
 
   /** The variables before `npm start` in the README's command for a second node, its address replaced. */
