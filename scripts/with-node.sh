@@ -16,5 +16,5 @@ for node in "$root"/node_modules/node-linux-*/bin/node node; do
 done
 
 echo "teranode-p2p needs Node.js 24 (22.22 or newer of Node.js 22 works too), found ${found:-none}: install it from" \
-  "https://nodejs.org; on Linux x64 and arm64, npm ci installs it unless optional packages are omitted" >&2
+  "https://nodejs.org; on Linux x64 and arm64, npm ci in $root installs it unless optional packages are omitted" >&2
 exit 1

@@ -1,0 +1,23 @@
+// Runs as npm's `prepare`: builds dist/ when the checkout is installed into another project by its folder or git URL,
+// because the package's entry points are there. `npm ci` and `npm install` in the checkout itself build nothing, as its
+// scripts run the sources; `npm pack` and `npm publish` build in `prepack`.
+import { spawnSync } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = realpathSync(fileURLToPath(new URL('..', import.meta.url)));
+/** `npm_config_local_prefix`: the project that npm works on. */
+const { npm_command: command = '', npm_config_global: isGlobal, npm_config_local_prefix: project = root } = process.env;
+
+const isPacked = command === 'pack' || command === 'publish';
+const isForItself =
+  (command === 'ci' || command === 'install') && isGlobal !== 'true' && realpathSync(project) === root;
+
+if (!isPacked && !isForItself) {
+  if (!existsSync(join(root, 'node_modules/typescript'))) {
+    process.stderr.write(`teranode-p2p cannot be built without its dependencies: run "npm ci" in ${root} first.\n`);
+    process.exit(1);
+  }
+  process.exitCode = spawnSync('npm', ['run', '-s', 'build'], { cwd: root, stdio: 'inherit' }).status ?? 1;
+}
