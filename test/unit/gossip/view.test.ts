@@ -34,6 +34,7 @@ function setUp(options: Partial<PolicyOptions> = {}, wires: readonly WireFormat[
     },
     isBanned: (id: string) => id === other,
     isLowReputation: () => false,
+    isInGoodStanding: () => true,
     sync: { syncPeer: () => undefined },
     clock,
   };
@@ -111,7 +112,7 @@ test('keeps blocks and subtrees, authors and propagation sources apart', () => {
     return view.authorRate(id, seqno, false);
   };
   expect(takes(3, () => authorRate(author))).toEqual(['ok', 'ok', 'over_scored']);
-  expect(takes(4, () => view.sourceRate(author))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
+  expect(takes(4, () => view.sourceRate(author, other))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
   expect(authorRate(other)).toBe('ok');
 });
 
