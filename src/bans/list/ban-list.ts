@@ -12,7 +12,7 @@ import { BanWrites } from '../store/ban-writes.ts';
 import type { Changed, StoreLink } from '../store/store-link.ts';
 import { type Ban, BanIndex, banWith, entryOf } from './ban-index.ts';
 import { parseBanKey } from './ban-key.ts';
-import { banClass, fitting, maxStrangers, outlasts, selectEviction } from './eviction.ts';
+import { banClass, fitting, maxUnconnected, outlasts, selectEviction } from './eviction.ts';
 import { legacyBans } from './legacy-bans.ts';
 import { type BanFacts, limited, newBan } from './new-ban.ts';
 import { whyNotTakenOver } from './takeover.ts';
@@ -66,7 +66,7 @@ export class BanList {
   private readonly index = new BanIndex();
   private readonly listeners = new Set<BanListener>();
   private readonly writes: BanWrites;
-  private readonly maxStrangers: number;
+  private readonly maxUnconnected: number;
   private readonly evicted: Counter;
   private evictionLoggedMs = Number.NEGATIVE_INFINITY;
   private unloggedEvictions = 0;
@@ -76,10 +76,10 @@ export class BanList {
     this.options = options;
     const gauge = { name: 'teranode_p2p_bans', help: 'Bans in force' };
     gaugeWithBound(deps.metrics, gauge, () => this.index.size, options.maxEntries);
-    this.maxStrangers = maxStrangers(options.maxEntries);
-    const help = 'Automatic bans in force of authors that were not connected';
-    const strangers = { name: 'teranode_p2p_bans_of_strangers', help };
-    gaugeWithBound(deps.metrics, strangers, () => this.index.order.size('stranger'), this.maxStrangers);
+    this.maxUnconnected = maxUnconnected(options.maxEntries);
+    const help = 'Automatic bans in force of authors that were not connected when they were banned';
+    const unconnected = { name: 'teranode_p2p_bans_unconnected', help };
+    gaugeWithBound(deps.metrics, unconnected, () => this.index.order.size('unconnected'), this.maxUnconnected);
     this.evicted = deps.metrics.counter('teranode_p2p_bans_evicted_total', 'Bans that left a full list, by class', [
       'class',
     ]);
@@ -254,7 +254,7 @@ export class BanList {
     const leavingClass = banClass(leaving);
     this.evicted.add(1, { class: leavingClass });
     // New identities cost an offender nothing; a line for each would fill the log.
-    if (leavingClass !== 'stranger') this.logEviction(leaving);
+    if (leavingClass !== 'unconnected') this.logEviction(leaving);
     return this.drop(leaving, 'full');
   }
 
@@ -280,7 +280,7 @@ export class BanList {
   private isFullFor(entry: BanEntry): boolean {
     const { size, order } = this.index;
     if (this.index.get(entry.key) !== undefined) return false;
-    if (banClass(entry) === 'stranger' && order.size('stranger') >= this.maxStrangers) return true;
+    if (banClass(entry) === 'unconnected' && order.size('unconnected') >= this.maxUnconnected) return true;
     return size >= this.options.maxEntries;
   }
 

@@ -1,30 +1,30 @@
 // Which ban leaves a full list. Bans of operators, and those imported from a Go deployment, have priority over
-// automatic bans and those of the blockchain service, and these over automatic bans of strangers: authors that were not
-// connected. A new identity costs an offender nothing, so strangers have a small table of their own, in which they evict
-// one another only.
+// automatic bans and those of the blockchain service, and these over automatic bans of unconnected authors. A new
+// identity costs an offender nothing, so unconnected authors have a small table of their own, in which they evict one
+// another only.
 import type { BanEntry } from '../../domain/ban.ts';
 import { MinHeap } from '../../lib/min-heap.ts';
 import type { Ban } from './ban-index.ts';
 
 /** From the first to leave to the last. */
-const CLASSES = ['stranger', 'automatic', 'operator'] as const;
+const CLASSES = ['unconnected', 'automatic', 'operator'] as const;
 export type BanClass = (typeof CLASSES)[number];
 
 /** End of the evidence of an automatic ban of a peer that was not connected when it was banned. */
 export const NOT_CONNECTED = 'its author is not connected directly';
 
-const MAX_STRANGERS = 1000;
+const MAX_UNCONNECTED = 1000;
 /** Share of the whole list. */
-const STRANGERS_SHARE = 1 / 10;
+const UNCONNECTED_SHARE = 1 / 10;
 
-/** Maximum number of strangers in a list of `p2p_ban_max_entries`. */
-export function maxStrangers(maxEntries: number): number {
-  return Math.max(1, Math.min(MAX_STRANGERS, Math.floor(maxEntries * STRANGERS_SHARE)));
+/** Maximum number of bans of unconnected authors in a list of `p2p_ban_max_entries`. */
+export function maxUnconnected(maxEntries: number): number {
+  return Math.max(1, Math.min(MAX_UNCONNECTED, Math.floor(maxEntries * UNCONNECTED_SHARE)));
 }
 
 export function banClass({ source, kind, evidence }: Pick<BanEntry, 'source' | 'kind' | 'evidence'>): BanClass {
   if (source !== 'automatic' && source !== 'service') return 'operator';
-  return source === 'automatic' && kind === 'peer' && evidence.endsWith(NOT_CONNECTED) ? 'stranger' : 'automatic';
+  return source === 'automatic' && kind === 'peer' && evidence.endsWith(NOT_CONNECTED) ? 'unconnected' : 'automatic';
 }
 
 const rank = (entry: BanEntry) => CLASSES.indexOf(banClass(entry));
@@ -37,12 +37,12 @@ const MIN_STALE = 64;
 export class EvictionOrder {
   private readonly isListed: (ban: Ban) => boolean;
   private readonly heaps: Readonly<Record<BanClass, MinHeap<Ban>>>;
-  private readonly sizes: Record<BanClass, number> = { stranger: 0, automatic: 0, operator: 0 };
+  private readonly sizes: Record<BanClass, number> = { unconnected: 0, automatic: 0, operator: 0 };
 
   constructor(isListed: (ban: Ban) => boolean) {
     this.isListed = isListed;
     const heap = () => new MinHeap<Ban>((one, other) => one.untilMs < other.untilMs);
-    this.heaps = { stranger: heap(), automatic: heap(), operator: heap() };
+    this.heaps = { unconnected: heap(), automatic: heap(), operator: heap() };
   }
 
   size(of: BanClass): number {
@@ -96,14 +96,14 @@ export function selectEviction(entry: BanEntry, order: EvictionOrder): Ban | und
   return undefined;
 }
 
-/** At most `maxEntries`, with few strangers: the highest classes first, and of each class those that end last. */
+/** At most `maxEntries`, with few of unconnected authors: the highest classes first, and of each class those that end last. */
 export function fitting(entries: readonly BanEntry[], maxEntries: number): readonly BanEntry[] {
-  const strangers = maxStrangers(maxEntries);
-  const isStranger = (entry: BanEntry) => banClass(entry) === 'stranger';
-  if (entries.length <= maxEntries && entries.filter(isStranger).length <= strangers) return entries;
+  const bound = maxUnconnected(maxEntries);
+  const isUnconnected = (entry: BanEntry) => banClass(entry) === 'unconnected';
+  if (entries.length <= maxEntries && entries.filter(isUnconnected).length <= bound) return entries;
   const sorted = entries.toSorted((a, b) => rank(b) - rank(a) || b.untilMs - a.untilMs);
-  const others = sorted.filter((entry) => !isStranger(entry));
-  return [...others, ...sorted.filter(isStranger).slice(0, strangers)].slice(0, maxEntries);
+  const others = sorted.filter((entry) => !isUnconnected(entry));
+  return [...others, ...sorted.filter(isUnconnected).slice(0, bound)].slice(0, maxEntries);
 }
 
 /** Whether `entry` should replace `evicted`, which {@link selectEviction} chose. */

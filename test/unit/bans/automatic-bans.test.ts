@@ -259,9 +259,9 @@ describe('when the ban list is full', () => {
     // A tenth of the list is for authors that were not connected.
     expect(keysOf(bans)).toHaveLength(3 + 10);
     expect(bans.isBanned(peer(309))).toBe(true);
-    expect(metrics.gaugeValue('teranode_p2p_bans_of_strangers')).toBe(10);
-    expect(metrics.gaugeValue('teranode_p2p_bans_of_strangers_bound')).toBe(10);
-    expect(metrics.count('teranode_p2p_bans_evicted_total', { class: 'stranger' })).toBe(290);
+    expect(metrics.gaugeValue('teranode_p2p_bans_unconnected')).toBe(10);
+    expect(metrics.gaugeValue('teranode_p2p_bans_unconnected_bound')).toBe(10);
+    expect(metrics.count('teranode_p2p_bans_evicted_total', { class: 'unconnected' })).toBe(290);
     expect(log.lines.filter(({ level }) => level === 'warn').length).toBeLessThanOrEqual(20);
   });
 
@@ -280,7 +280,7 @@ describe('when the ban list is full', () => {
     expect(said('more peers banned')).toHaveLength(1);
   });
 
-  test('of another server, it is filled with strangers to its tenth only, also after a restart', async () => {
+  test('of another server, only a tenth of it is for unconnected authors, also after a restart', async () => {
     const before = await startedBans({ maxEntries: 1000 });
     await before.bans.ban('198.51.100.0/24');
     for (let n = 0; n < 60; n += 1) offend(before.bans, peer(n));

@@ -3,8 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { scoringDocument } from '../../../scripts/docs-scoring.ts';
+import { shadowRules } from '../../../src/app/create-bans.ts';
 import { chargeOf } from '../../../src/bans/scores/reasons.ts';
 import { GOSSIP_RULES, type OffenceRow, OTHER_RULES } from '../../../src/domain/offences.ts';
+import type { Settings } from '../../../src/settings/load.ts';
 import { P2P_SETTINGS } from '../../../src/settings/schema-p2p.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { startedBans } from '../../fakes/started-bans.ts';
@@ -43,6 +45,13 @@ test('every rule that costs points has a name in p2p_policy_shadow_rules', () =>
     if (row.reason === undefined) continue;
     expect(names.parse(row.shadowedAs ?? rule), rule).toEqual([row.shadowedAs ?? rule]);
   }
+});
+
+test('a rule is in shadow mode with the one under whose name it is', () => {
+  const settings = { p2p_policy_mode: 'enforce', p2p_policy_shadow_rules: ['author_rate', 'author_mismatch'] };
+  const isShadow = shadowRules(settings as unknown as Settings);
+  const names = ['author_rate', 'author_flood', 'author_mismatch', 'peer_id_form', 'hash_form'];
+  expect(names.map(isShadow)).toEqual([true, true, true, true, false]);
 });
 
 test('every row says when, who pays, and why', () => {
