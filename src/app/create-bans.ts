@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { PostgresBanStore } from '../adapters/sql/postgres-ban-store.ts';
 import { SqliteBanStore } from '../adapters/sql/sqlite-ban-store.ts';
 import { BanService, type BanServiceDependencies, type EnforcedNode } from '../bans/service.ts';
+import { offenceRow } from '../domain/offences.ts';
 import type { BanStore } from '../ports/ban-store.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Settings } from '../settings/load.ts';
@@ -64,7 +65,7 @@ function persistPath(settings: Settings, dataFolder: string): string {
 export function shadowRules(settings: Settings): (rule: string) => boolean {
   if (settings.p2p_policy_mode === 'shadow') return (rule) => rule !== 'operator';
   const rules = new Set<string>(settings.p2p_policy_shadow_rules);
-  return (rule) => rules.has(rule);
+  return (rule) => rules.has(offenceRow(rule)?.shadowedAs ?? rule);
 }
 
 /** `p2p_ban_whitelist`: peer ids, and the words `static` and `bootstrap` for the peers of those lists. */

@@ -51,6 +51,7 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       isLowReputation: (peerId) =>
         registry.get(peerId)?.isConnected === true &&
         (peers.histories.historyOf(peerId)?.reputation ?? NEUTRAL_REPUTATION) < BAD_REPUTATION,
+      isInGoodStanding: (peerId) => registry.get(peerId) !== undefined && bans.scoreOf(peerId) === 0,
       scores: bans,
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,

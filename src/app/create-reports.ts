@@ -45,6 +45,7 @@ export function createReports(settings: Settings, deps: ReportSources): Reports 
       perSecond: settings.p2p_rejected_tx_publish_rate,
       burst: settings.p2p_rejected_tx_publish_burst,
     },
+    ownReasons: settings.p2p_report_own_reasons,
     announce: (message) => publisher.publish({ kind: 'rejected_tx', message }),
   });
   return {

@@ -1,6 +1,7 @@
 // Explains why a peer, an address or a DataHub host stands as it does: scores, offences, bans in force, bans withheld.
 import type { BanEntry, BanKey, Explanation } from '../domain/ban.ts';
 import type { PeerId } from '../domain/ids.ts';
+import { citedRules } from '../domain/offences.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { SeenAddresses } from './enforcement/seen-addresses.ts';
 import { parseBanKey } from './list/ban-key.ts';
@@ -20,10 +21,12 @@ const MAX_SHOWN_CHARS = 128;
 /** Throws INPUT_INVALID when the text names no IP, subnet, peer ID or DataHub host. */
 export function explanation(text: string, { list, scores, seen, isWhitelisted }: ExplanationSources): Explanation {
   const { subject, key } = explainedSubject(text, (host) => scores.accountOf(host).offences.length > 0);
+  const account = scores.accountOf(subject);
   const peerId = key?.kind === 'peer' ? key.key : undefined;
   return {
     subject,
-    ...scores.accountOf(subject),
+    ...account,
+    rules: citedRules(account.offences),
     inForce: bansOf(subject, key, list),
     isWhitelisted: peerId !== undefined && isWhitelisted(peerId),
     addressesSeen: peerId === undefined ? [] : seen.addressesOf(peerId),

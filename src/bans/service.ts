@@ -253,6 +253,7 @@ export class BanService implements ConnectionPolicy {
   private purge(): void {
     this.apply(this.list.purge());
     this.scores.purge();
+    this.automatic.logUnlogged();
     // Peers that are still connected are seen now, however long ago they connected.
     for (const { id, addresses } of this.enforcement.connectedPeers())
       for (const ip of addresses.map(socketIp)) if (ip !== undefined) this.seen.saw(id, formatIp(ip));

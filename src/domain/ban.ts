@@ -3,6 +3,7 @@
 import type { IpAddress } from '../lib/ip.ts';
 import type { PeerId } from './ids.ts';
 import type { ExplainedOffence, RoleScore } from './offence.ts';
+import type { CitedRule } from './offences.ts';
 
 export type BanKind = 'address' | 'subnet' | 'peer';
 
@@ -49,6 +50,8 @@ export interface Explanation {
   readonly threshold: number;
   /** Latest last; at most 50 that counted and 50 that did not. */
   readonly offences: readonly ExplainedOffence[];
+  /** The rows of the table of offences (docs/scoring.md) for the rules of these offences. */
+  readonly rules: readonly CitedRule[];
   /** Bans that apply to the subject now. */
   readonly inForce: readonly BanEntry[];
   /** Actions that shadow mode, or consideration for other peers, prevented; latest last. */

@@ -24,6 +24,8 @@ export interface GossipDependencies
   readonly isBanned: (peerId: PeerId) => boolean;
   /** Whether the peer is connected and has a reputation too low to sync from. */
   readonly isLowReputation: (peerId: PeerId) => boolean;
+  /** Whether the peer is connected or was heard with a valid message, and has no ban score. */
+  readonly isInGoodStanding: (peerId: PeerId) => boolean;
 }
 
 export interface GossipOptions {

@@ -1,11 +1,10 @@
 // The table of validators (guards): what each topic checks, in which order. A validator returns a result to stop the
 // message, or undefined to let it pass. `envelope` validators see bytes before decoding, `message` validators the
-// decoded message. A result may penalize the author, whose signature proves authorship; never the propagation source,
-// because Go nodes forward everything unchecked.
+// decoded message. What a result costs the author, whose signature proves authorship, is in the table of offences;
+// the propagation source never gets points, because Go nodes forward everything unchecked.
 
 import type { BlockHash, Hash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { NodeStatusMessage } from '../domain/node-status.ts';
-import type { BanReason } from '../domain/offence.ts';
 import { type DataHubUrlFault, isHttpUrl } from '../peers/datahub/datahub-url.ts';
 import type { GossipMessage } from '../ports/p2p-node.ts';
 import type { BestBlockMessage } from '../wire/best-block.ts';
@@ -15,9 +14,10 @@ import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
 import { parsePeerId, peerIdFromPublicKey } from '../wire/peer-id.ts';
 import type { SubtreeMessage } from '../wire/subtree.ts';
+import type { RateResult } from './limits/rates.ts';
 import type { ReceivedMessages } from './messages.ts';
 import type { ReceivedBlock } from './received-block.ts';
-import { forwardedOnly, ignored, rejected, type SkipReason, type ValidationResult } from './validation-result.ts';
+import { forwardedOnly, free, ignored, rejected, type SkipReason, type ValidationResult } from './validation-result.ts';
 
 /** What validators may read besides the message: facts and settings, no actions. */
 export interface GuardView {
@@ -56,13 +56,18 @@ export interface GuardView {
   /** Whether the author is connected and has a reputation too low to sync from. */
   isLowReputation(author: PeerId): boolean;
   /**
-   * Takes a token from the author's bucket of this wire; `over_scored` at most once per 5 s. Late messages could be replays by
-   * anybody: they have a bucket of their own with a tenth of the rate, and are never scored. `isDirect`: the author
-   * itself sent the message, so all of it is the author's doing.
+   * Takes a token from the author's bucket of this wire; `over_scored` and `flood` at most once per 5 s each. Late
+   * messages could be replays by anybody: they have a bucket of their own with a tenth of the rate, and are never
+   * scored. `isDirect`: the author itself sent the message, so all of it is the author's doing.
    */
-  authorRate(author: PeerId, seqno: bigint, isDirect: boolean): 'ok' | 'over' | 'over_scored';
-  /** Takes a token from the bucket of the propagation source. */
-  sourceRate(receivedFrom: PeerId): 'ok' | 'over' | 'over_scored';
+  authorRate(author: PeerId, seqno: bigint, isDirect: boolean): RateResult;
+  /**
+   * Takes a token from the bucket of the propagation source. A source in debt (see `chargeSource`) is over its rate
+   * with the messages of authors of whom nothing good is known.
+   */
+  sourceRate(receivedFrom: PeerId, author: PeerId): RateResult;
+  /** The propagation source brought a message that cost its author, another peer, points. */
+  chargeSource(receivedFrom: PeerId): void;
   /** Called after `authorRate`, which remembers the author's highest sequence number. */
   isReplay(author: PeerId, seqno: bigint): boolean;
   /** What is wrong with a DataHub URL; undefined when it may be used. */
@@ -81,6 +86,7 @@ export interface GuardView {
  */
 export const POLICY_RULES: ReadonlySet<SkipReason> = new Set([
   'author_rate',
+  'author_flood',
   'relay_rate',
   'replay',
   'height_implausible',
@@ -107,13 +113,18 @@ const otherPrefix: EnvelopeGuard = (envelope, view) =>
 const bannedAuthor: EnvelopeGuard = (envelope, view) =>
   view.isBanned(envelope.author) ? ignored('banned_author') : undefined;
 
-const authorRate: EnvelopeGuard = (envelope, view) => {
-  const rate = view.authorRate(envelope.author, envelope.seqno, envelope.receivedFrom === envelope.author);
-  return rate === 'ok' ? undefined : ignored('author_rate', rate === 'over_scored' ? 'spam' : undefined);
-};
+/** Nodes of 2025 announce every rejected transaction without a limit: there an excess is dropped without penalty. */
+function authorRate(topic: TopicKind): EnvelopeGuard {
+  return (envelope, view) => {
+    const rate = view.authorRate(envelope.author, envelope.seqno, envelope.receivedFrom === envelope.author);
+    if (rate === 'ok') return undefined;
+    if (rate === 'over' || topic === 'rejected_tx') return free(ignored('author_rate'));
+    return ignored(rate === 'flood' ? 'author_flood' : 'author_rate');
+  };
+}
 
 const sourceRate: EnvelopeGuard = (envelope, view) =>
-  view.sourceRate(envelope.receivedFrom) === 'ok' ? undefined : ignored('relay_rate');
+  view.sourceRate(envelope.receivedFrom, envelope.author) === 'ok' ? undefined : ignored('relay_rate');
 
 /** Ignored without penalty: a replay proves nothing about its author. */
 const notReplayed: EnvelopeGuard = (envelope, view) =>
@@ -137,43 +148,25 @@ function isBus({ wire }: GuardView): boolean {
   return wire === 'message-bus';
 }
 
-/**
- * The offence of what no receiver on message-bus has ever checked or charged: an honest author there never learnt of
- * its mistake. Nobody is penalized for it on that wire.
- */
-function strictly(offence: BanReason, view: GuardView): BanReason | undefined {
-  return isBus(view) ? undefined : offence;
-}
-
-/**
- * The PeerID in the message must be the author that the signature proves. On message-bus only the ID of another peer is
- * an offence: an invalid peer ID deceives nobody.
- */
-const authorIsPeerId: MessageGuard<{ readonly peerId: string }> = ({ peerId }, envelope, view) => {
+/** The PeerID in the message must be the author that the signature proves. */
+const authorIsPeerId: MessageGuard<{ readonly peerId: string }> = ({ peerId }, envelope) => {
   if (peerId === envelope.author) return undefined;
-  const deceives = !isBus(view) || parsePeerId(peerId) !== undefined;
-  return rejected('author_mismatch', deceives ? 'protocol_violation' : undefined);
+  return rejected(parsePeerId(peerId) === undefined ? 'peer_id_form' : 'author_mismatch');
 };
 
 /** A request carries the PeerID of its author; an announcement carries none. */
-const requesterIsAuthor: MessageGuard<BestBlockMessage> = (message, envelope) =>
-  message.kind === 'announcement' || message.peerId === envelope.author
-    ? undefined
-    : rejected('author_mismatch', 'protocol_violation');
+const requesterIsAuthor: MessageGuard<BestBlockMessage> = (message, envelope, view) =>
+  message.kind === 'announcement' ? undefined : authorIsPeerId(message, envelope, view);
 
 const headerMatchesHash: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
   if (message.header === undefined) return view.requiresHeader ? rejected('header_missing') : undefined;
-  return message.header.hash === message.hash
-    ? undefined
-    : rejected('header_mismatch', strictly('protocol_violation', view));
+  return message.header.hash === message.hash ? undefined : rejected('header_mismatch');
 };
 
 const proofOfWork: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
   if (message.header === undefined || !view.verifiesHeaderPow) return undefined;
   const { bytes, hash } = message.header;
-  return checkProofOfWork(bytes, view.powLimitBits, hash) === 'ok'
-    ? undefined
-    : rejected('proof_of_work', 'invalid_block');
+  return checkProofOfWork(bytes, view.powLimitBits, hash) === 'ok' ? undefined : rejected('proof_of_work');
 };
 
 /** An author may announce the same on several wires, on each of which it is forwarded once. */
@@ -206,7 +199,7 @@ function checkHeight(
 ): ValidationResult | undefined {
   const parentHeight = parent === undefined ? undefined : view.ownHeightOf(parent);
   const expected = view.ownHeightOf(hash) ?? (parentHeight === undefined ? height : parentHeight + 1);
-  return height === expected ? undefined : rejected('height_implausible', strictly('protocol_violation', view));
+  return height === expected ? undefined : rejected('height_implausible');
 }
 
 const heightIsPlausible: MessageGuard<ReceivedBlock> = (message, _envelope, view) => {
@@ -234,7 +227,8 @@ const workIsPlausible: MessageGuard<ReceivedBlock> = (message, _envelope, view) 
  */
 function refusedUrl(url: string, view: GuardView): ValidationResult {
   const isOffence = isBus(view) && url !== '' && !isHttpUrl(url);
-  return ignored('datahub_url', isOffence ? 'protocol_violation' : undefined);
+  const result = ignored('datahub_url');
+  return isOffence ? result : free(result);
 }
 
 const dataHubUrl: MessageGuard<{ readonly dataHubUrl: string }> = ({ dataHubUrl: url }, _envelope, view) =>
@@ -263,7 +257,8 @@ const reputation: MessageGuard<object> = (_message, envelope, view) => {
 
 /** The checks before decoding, the same for every topic but for the size. */
 function envelope(topic: TopicKind): readonly EnvelopeGuard[] {
-  return [ownMessage, bannedAuthor, otherPrefix, authorRate, sourceRate, size(topic), peerDiscovery, notReplayed];
+  const rates = [authorRate(topic), sourceRate];
+  return [ownMessage, bannedAuthor, otherPrefix, ...rates, size(topic), peerDiscovery, notReplayed];
 }
 
 type GuardRow<K extends TopicKind> = {

@@ -3,6 +3,7 @@
 // gossipsub.
 
 import type { Hash } from '../domain/ids.ts';
+import { GOSSIP_RULES, type OffenceRow } from '../domain/offences.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -120,7 +121,7 @@ function validate<K extends TopicKind>(
   const decoded = deps.decode[kind](envelope.bytes);
   if (!decoded.ok) {
     counters.faults.add(1, { topic: kind, fault: decoded.fault.code });
-    const result = resultOfFault(decoded.fault.code, view);
+    const result = resultOfFault(decoded.fault.code);
     penalize(result, envelope, undefined, deps);
     return result;
   }
@@ -159,18 +160,25 @@ function penalize(
   message: object | undefined,
   deps: PipelineDependencies,
 ): void {
-  if (result.process || result.offence === undefined) return;
+  if (result.process || result.isFree === true) return;
+  const { view, execute, isShadow } = deps;
+  const { reason: rule } = result;
+  const row: OffenceRow = GOSSIP_RULES[rule];
+  if (row.reason === undefined || (row.isFreeOnBus === true && view.wire === 'message-bus')) return;
   const hash = message !== undefined && 'hash' in message ? (message.hash as Hash) : undefined;
-  const { author, topic } = envelope;
-  deps.execute([{ type: 'offence', author, reason: result.offence, rule: result.reason, topic, hash }]);
+  const { author, topic, receivedFrom } = envelope;
+  execute([{ type: 'offence', author, reason: row.reason, rule, topic, hash }]);
+  if (receivedFrom !== author && !isShadow(rule)) view.chargeSource(receivedFrom);
 }
 
-/**
- * Bytes that are not JSON penalize nobody. JSON that no implementation writes does, but only where its form leaves no
- * doubt, and not on message-bus, whose receivers took nearly everything for a year.
- */
-function resultOfFault(code: FaultCode, { wire }: Pick<GuardView, 'wire'>): ValidationResult {
-  if (NOT_JSON.has(code)) return ignored('not_json');
-  if (code !== 'hash_form') return rejected('decode');
-  return rejected('hash_form', wire === 'message-bus' ? undefined : 'protocol_violation');
+/** The rule that a fault of the decoder breaks. */
+export function ruleOfFault(code: FaultCode): 'not_json' | 'hash_form' | 'decode' {
+  if (NOT_JSON.has(code)) return 'not_json';
+  return code === 'hash_form' ? 'hash_form' : 'decode';
+}
+
+/** Bytes that are not JSON come from listeners of another kind. */
+function resultOfFault(code: FaultCode): ValidationResult {
+  const rule = ruleOfFault(code);
+  return rule === 'not_json' ? ignored(rule) : rejected(rule);
 }

@@ -1,35 +1,12 @@
 // The result of validating a gossip message: whether it is forwarded, and whether this node acts on it.
-import type { BanReason } from '../domain/offence.ts';
+import type { GossipRule } from '../domain/offences.ts';
 import type { ValidationDecision } from '../ports/p2p-node.ts';
 
 /**
  * Why a message was not processed. A closed set: it labels a metric and names the rule in settings, scores and
- * explanations.
+ * explanations. Its row in the table says what the author pays.
  */
-export type SkipReason =
-  | 'own_message'
-  | 'other_prefix'
-  | 'other_wire'
-  | 'banned_author'
-  | 'author_rate'
-  | 'relay_rate'
-  | 'size'
-  | 'peer_discovery'
-  | 'peer_discovery_repeated'
-  | 'replay'
-  | 'not_json'
-  | 'decode'
-  | 'hash_form'
-  | 'author_mismatch'
-  | 'duplicate'
-  | 'header_missing'
-  | 'header_mismatch'
-  | 'proof_of_work'
-  | 'height_implausible'
-  | 'work_implausible'
-  | 'datahub_url'
-  | 'low_reputation'
-  | 'handler_failed';
+export type SkipReason = GossipRule;
 
 export type ValidationResult =
   | { readonly decision: ValidationDecision; readonly process: true }
@@ -37,28 +14,31 @@ export type ValidationResult =
       readonly decision: ValidationDecision;
       readonly process: false;
       readonly reason: SkipReason;
-      /** The author's offence; undefined when nobody is at fault, or nobody can be proven to be. */
-      readonly offence?: BanReason;
+      /** Nobody pays this time, although the rule has points. */
+      readonly isFree?: true;
     };
+
+type Skipped = Extract<ValidationResult, { readonly process: false }>;
 
 /** Forwarded and processed. */
 export const ACCEPTED: ValidationResult = { decision: 'accept', process: true };
 
 /** Invalid: neither forwarded nor processed. */
-export function rejected(reason: SkipReason, offence?: BanReason): ValidationResult {
-  return skipped('reject', reason, offence);
+export function rejected(reason: SkipReason): Skipped {
+  return { decision: 'reject', process: false, reason };
 }
 
 /** Neither forwarded nor processed, although the message itself may be valid. */
-export function ignored(reason: SkipReason, offence?: BanReason): ValidationResult {
-  return skipped('ignore', reason, offence);
+export function ignored(reason: SkipReason): Skipped {
+  return { decision: 'ignore', process: false, reason };
 }
 
 /** Forwarded, but not processed. */
-export function forwardedOnly(reason: SkipReason): ValidationResult {
-  return skipped('accept', reason, undefined);
+export function forwardedOnly(reason: SkipReason): Skipped {
+  return { decision: 'accept', process: false, reason };
 }
 
-function skipped(decision: ValidationDecision, reason: SkipReason, offence: BanReason | undefined): ValidationResult {
-  return { decision, process: false, reason, ...(offence === undefined ? {} : { offence }) };
+/** The same, for which nobody pays. */
+export function free(result: Skipped): Skipped {
+  return { ...result, isFree: true };
 }

@@ -17,6 +17,7 @@ import { peerDiscoveryRate } from './limits/peer-discovery-rate.ts';
 import { MAX_BUCKETS, PeerRates } from './limits/rates.ts';
 import { type ReportSize, unreported } from './limits/report-size.ts';
 import { MAX_AUTHORS, SequenceNumbers } from './limits/sequence-numbers.ts';
+import { SourceDebts } from './limits/source-debts.ts';
 
 export interface PolicyOptions {
   readonly powLimitBits: number;
@@ -47,6 +48,8 @@ export interface ViewDependencies {
   readonly isBanned: (peerId: PeerId) => boolean;
   /** Whether the peer is connected and has a reputation too low to sync from. */
   readonly isLowReputation: (peerId: PeerId) => boolean;
+  /** Whether the peer is connected or was heard with a valid message, and has no ban score. */
+  readonly isInGoodStanding: (peerId: PeerId) => boolean;
   readonly sync: SyncStatus;
   readonly clock: Clock;
   readonly reportSize?: ReportSize;
@@ -78,6 +81,7 @@ export function guardViews<N extends GuardedNetwork>(
   const { clock, reportSize = unreported } = deps;
   const rates = peerRates(clock, options, reportSize, new Set(networks.map(({ wire }) => wire.name)));
   const elsewhere = passedElsewhere(networks, reportSize);
+  const debts = new SourceDebts(clock, reportSize);
   const shared = sharedView(deps, options, reportSize);
   const urlFaults = {
     'go-p2p': dataHubUrlCheck(options.dataHubUrls('go-p2p')),
@@ -103,7 +107,12 @@ export function guardViews<N extends GuardedNetwork>(
         const isLate = ofNode.isLate(author, seqno, connectedSinceMs);
         return !isLate || isDirect ? ofAuthor(author) : ofLateMessages(author);
       },
-      sourceRate: rates.ofSource,
+      sourceRate: (receivedFrom, author) => {
+        const rate = rates.ofSource(receivedFrom);
+        const isHeard = rate !== 'ok' || author === receivedFrom || !debts.isInDebt(receivedFrom);
+        return isHeard || deps.isInGoodStanding(author) ? rate : 'over';
+      },
+      chargeSource: (receivedFrom) => debts.charge(receivedFrom),
       isReplay: (author, seqno) => ofNode.isReplay(author, seqno),
     };
     return { network, view };
@@ -141,6 +150,7 @@ type OfNetwork =
   | 'countedHeight'
   | 'authorRate'
   | 'sourceRate'
+  | 'chargeSource'
   | 'isReplay'
   | 'passedElsewhere'
   | 'passed'

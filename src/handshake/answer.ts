@@ -4,6 +4,7 @@
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { PeerPatch } from '../peers/registry.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
+import { parsePeerId } from '../wire/peer-id.ts';
 
 /** The facts that decide about a message. */
 export interface HandshakeFacts {
@@ -23,7 +24,7 @@ export type HandshakeJudgement =
   /** Dropped. */
   | { readonly outcome: 'own_message' | 'banned' }
   /** The sender claims another peer ID, and is penalized. */
-  | { readonly outcome: 'author_mismatch' }
+  | { readonly outcome: 'author_mismatch'; readonly rule: 'author_mismatch' | 'peer_id_form' }
   /** From another network: refused, and the sender is disconnected without a penalty. */
   | { readonly outcome: 'other_prefix' };
 
@@ -35,7 +36,10 @@ export function judgeHandshake(message: HandshakeMessage, facts: HandshakeFacts)
   const { ownId, sender, topicPrefixes } = facts;
   if (sender === ownId) return { outcome: 'own_message' };
   if (facts.isBanned(sender)) return { outcome: 'banned' };
-  if (message.peerId !== sender) return { outcome: 'author_mismatch' };
+  if (message.peerId !== sender) {
+    const isOther = parsePeerId(message.peerId) !== undefined;
+    return { outcome: 'author_mismatch', rule: isOther ? 'author_mismatch' : 'peer_id_form' };
+  }
   if (!topicPrefixes.includes(message.topicPrefix)) return { outcome: 'other_prefix' };
   const patch = patchOf(message, facts.mayUseUrl);
   return { outcome: 'accepted', patch, isAnswered: message.type === 'version' };

@@ -21,7 +21,7 @@ import { type HandshakeNetwork, TopicVersions } from './topic-versions.ts';
 import { Veracks } from './veracks.ts';
 
 /** Protocol violations that penalize the sender of a handshake. */
-export type HandshakeRule = 'author_mismatch' | 'hash_form';
+export type HandshakeRule = 'author_mismatch' | 'peer_id_form' | 'hash_form';
 
 export interface HandshakeDependencies {
   /** All nodes seen as one. */
@@ -157,7 +157,7 @@ export class Handshake {
     const { mayUseUrl } = this.options;
     const judgement = judgeHandshake(message, { ownId, sender, topicPrefixes, isBanned, mayUseUrl });
     this.counters.received(message.type, way, judgement.outcome);
-    if (judgement.outcome === 'author_mismatch') penalize?.(sender, 'author_mismatch');
+    if (judgement.outcome === 'author_mismatch') penalize?.(sender, judgement.rule);
     if (judgement.outcome === 'other_prefix') this.refusals.refuse(sender, message.topicPrefix);
     if (judgement.outcome !== 'accepted') return;
     this.deps.log.trace({ peerId: sender, type: message.type, way }, 'handshake received');

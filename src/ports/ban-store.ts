@@ -51,9 +51,10 @@ export interface BanStore {
   loadScores(): Promise<StoredScores>;
   loadScoresOf(subject: string): Promise<StoredScores>;
   /**
-   * Adds an offence's points to the decayed score, atomically even with several servers. Resolves with the new score.
+   * Adds an offence's points to the decayed score, atomically even with several servers; they do not raise it above
+   * `ceiling`. Resolves with the new score.
    */
-  addOffence(offence: Offence): Promise<ScoreRow>;
+  addOffence(offence: Offence, ceiling?: number): Promise<ScoreRow>;
   /** Deletes scores and offences of a few hundred subjects at most. */
   resetScores(subjects: readonly string[]): Promise<void>;
 

@@ -2,7 +2,6 @@
 // service where it has a peer registry. Nothing here delays a decision for long: while it does not answer, this node's
 // own scores decide.
 import type { PeerId } from '../domain/ids.ts';
-import type { BanReason } from '../domain/offence.ts';
 import type { HistoryKeeper } from './peer-histories.ts';
 
 export interface ScoreAnswer {
@@ -16,10 +15,11 @@ export interface ScoreAuthority {
   /** Whether an answer is to be expected soon. */
   isAnswering(): boolean;
   /**
-   * Adds an offence to a peer's score. Delivered later when there is no answer now. Resolves with undefined when it was
+   * Adds an offence to a peer's score; `reason` is the name of its rule where it costs other points than its reason.
+   * Delivered later when there is no answer now. Resolves with undefined when it was
    * refused or dropped. Never throws.
    */
-  addOffence(peerId: PeerId, reason: BanReason, points: number): Promise<ScoreAnswer | undefined>;
+  addOffence(peerId: PeerId, reason: string, points: number): Promise<ScoreAnswer | undefined>;
   /** As known now, a few seconds old at most; undefined for a peer that is unknown there. */
   scoreOf(peerId: PeerId): number | undefined;
   /** Peers that are banned there; undefined when there is no answer. Never throws. */

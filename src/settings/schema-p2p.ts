@@ -47,6 +47,27 @@ const SHADOW_RULES = [
 ] as const;
 const OURS = { isOurs: true } as const;
 
+/** As Teranode's services word them, and the names of their errors. */
+const OWN_REASONS = [
+  'already exists',
+  'already known',
+  'block exists',
+  'subtree exists',
+  'by operator',
+  'by the operator',
+  'canceled',
+  'cancelled',
+  'deadline exceeded',
+  'timeout',
+  'timed out',
+  'time out',
+  'storage',
+  'not found',
+  'service error',
+  'service unavailable',
+  'connection refused',
+];
+
 /** Bootstrap nodes of the public IPFS network, as the Go service uses them in public mode. */
 const IPFS_BOOTSTRAP = [
   'QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN',
@@ -218,6 +239,12 @@ export const P2P_SETTINGS = {
     listOf(oneOf(...SHADOW_RULES)),
     [],
     'Rules that are only recorded while the others are enforced. hash_form, author_mismatch, header_mismatch and proof_of_work still stop invalid messages; only their ban points are not counted.',
+    OURS,
+  ),
+  p2p_report_own_reasons: setting(
+    listOf(text),
+    OWN_REASONS,
+    'Words in the reason of a validation report for which nobody is penalized, because they tell of our own node or of the network. Case and punctuation do not matter.',
     OURS,
   ),
   p2p_author_rate: setting(

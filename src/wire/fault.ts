@@ -1,20 +1,23 @@
 // Faults in the bytes of a peer. A fault is a value, not an exception.
 
 /** A closed set: it labels a metric. */
-export type FaultCode =
-  | 'too_large'
-  | 'not_json'
-  | 'not_object'
-  | 'ambiguous_field'
-  | 'missing_field'
-  | 'wrong_type'
-  | 'out_of_range'
-  | 'unknown_type'
-  | 'hash_form'
-  | 'header_form'
-  | 'not_protobuf'
+export const FAULT_CODES = [
+  'too_large',
+  'not_json',
+  'not_object',
+  'ambiguous_field',
+  'missing_field',
+  'wrong_type',
+  'out_of_range',
+  'unknown_type',
+  'hash_form',
+  'header_form',
+  'not_protobuf',
   /** The data of an envelope is not base64. */
-  | 'not_base64';
+  'not_base64',
+] as const;
+
+export type FaultCode = (typeof FAULT_CODES)[number];
 
 export interface Fault {
   readonly code: FaultCode;

@@ -47,7 +47,7 @@ export class FlakyBanStore implements BanStore {
   clearBans = () => this.pass('clearBans');
   loadScores = () => this.pass('loadScores');
   loadScoresOf = (subject: string) => this.pass('loadScoresOf', subject);
-  addOffence = (offence: Offence) => this.pass('addOffence', offence);
+  addOffence = (offence: Offence, ceiling?: number) => this.pass('addOffence', offence, ceiling);
   resetScores = (subjects: readonly string[]) => this.pass('resetScores', subjects);
   loadAddresses = () => this.pass('loadAddresses');
   loadAddressesAt = (address: string) => this.pass('loadAddressesAt', address);

@@ -244,6 +244,16 @@ function scoreTests({ setUp, openOn, fresh }: Tools): void {
     expect(await scoreAfter(DAY_MS + 1, 7)).toEqual([7, DAY_MS + 1]);
   });
 
+  test('points raise the score up to a ceiling, and never lower one that is above it', async () => {
+    const store = await fresh();
+    const scoreAfter = async (points: number, ceiling?: number) =>
+      (await store.addOffence(offence({ points }), ceiling)).score;
+    expect([await scoreAfter(30, 50), await scoreAfter(30, 50), await scoreAfter(1, 50)]).toEqual([30, 50, 50]);
+    expect([await scoreAfter(20), await scoreAfter(1, 50), await scoreAfter(10, Number.POSITIVE_INFINITY)]).toEqual([
+      70, 70, 80,
+    ]);
+  });
+
   test('an offence from before the score’s moment adds its points and gives back none', async () => {
     const store = await fresh();
     await store.addOffence(offence({ points: 50 }));

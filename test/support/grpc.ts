@@ -9,6 +9,7 @@ import { AdminKeys } from '../../src/adapters/listeners/admin-keys.ts';
 import { methodDefinition } from '../../src/adapters/rpc/service-definition.ts';
 import type { Explanation } from '../../src/domain/ban.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
+import { citedRules } from '../../src/domain/offences.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
 import type { PeerView } from '../../src/ports/admin-api.ts';
@@ -97,6 +98,7 @@ export const EXPLANATION: Explanation = {
       isShadow: true,
     },
   ],
+  rules: citedRules([{ rule: 'peer_failure' }, { rule: 'operator' }]),
   inForce: [
     {
       key: '192.0.2.7',

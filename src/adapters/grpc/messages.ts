@@ -4,6 +4,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { BanEntry, BanKind, Explanation } from '../../domain/ban.ts';
 import type { BanReason, ExplainedOffence, RoleScore, ScoreRole } from '../../domain/offence.ts';
+import { citedRules } from '../../domain/offences.ts';
 import { type Peer, PeerSchema } from '../../gen/p2p_api_pb.js';
 import type {
   Ban,
@@ -157,6 +158,7 @@ export function explanation(message: ExplainResponse): Explanation {
     shadowScores: message.shadowScores.map(roleScore),
     threshold: message.threshold,
     offences: message.offences.map(offence),
+    rules: citedRules(message.offences),
     inForce: message.inForce.map(banEntry),
     withheld: message.withheld,
     isWhitelisted: message.whitelisted,

@@ -11,10 +11,10 @@ import type { Send, ServicePeerRegistry, Step } from './peer-registry.ts';
 
 const API = PeerRegistryService.method;
 /** Names that differ from ours. */
-const REASON_NAMES: Partial<Record<BanReason, string>> = {
+const REASON_NAMES: Readonly<Record<string, string>> = {
   catch_up_failure: 'catchup_failure',
   catch_up_malicious: 'catchup_malicious',
-};
+} satisfies Partial<Record<BanReason, string>>;
 
 interface Score {
   readonly score: number;
@@ -57,7 +57,7 @@ export class RegistryScores implements ScoreAuthority {
     return this.registry.isAnswering;
   }
 
-  async addOffence(peerId: PeerId, reason: BanReason, points: number): Promise<ScoreAnswer | undefined> {
+  async addOffence(peerId: PeerId, reason: string, points: number): Promise<ScoreAnswer | undefined> {
     const { registry } = this;
     const name = REASON_NAMES[reason] ?? reason;
     return await registry.deliver(peerId, [this.once(peerId, name, points)]).catch(() => undefined);

@@ -124,9 +124,9 @@ export class PostgresBanStore implements BanStore {
     return await this.pool().run((client) => readScores(client, storable(subject)));
   }
 
-  async addOffence(offence: Offence): Promise<ScoreRow> {
+  async addOffence(offence: Offence, ceiling?: number): Promise<ScoreRow> {
     const notice = noticeOf(this.self, { type: 'score', subject: storable(offence.subject) });
-    return await this.pool().transaction((client) => addOffence(client, offence, notice));
+    return await this.pool().transaction((client) => addOffence(client, offence, ceiling, notice));
   }
 
   async resetScores(subjects: readonly string[]): Promise<void> {

@@ -2,7 +2,7 @@
 // server loses another's points.
 import { createHash } from 'node:crypto';
 import type { Offence, ScoreRow } from '../../domain/offence.ts';
-import { decayed } from '../../domain/score-decay.ts';
+import { decayed, raised } from '../../domain/score-decay.ts';
 import type { StoredScores } from '../../ports/ban-store.ts';
 import {
   KEPT_OFFENCES,
@@ -42,12 +42,17 @@ const RESET = `
   SELECT subject FROM scores UNION SELECT subject FROM offences`;
 
 /** Call it in a transaction. Resolves with the new score. */
-export async function addOffence(client: PoolClient, offence: Offence, notice: Notice): Promise<ScoreRow> {
+export async function addOffence(
+  client: PoolClient,
+  offence: Offence,
+  ceiling: number | undefined,
+  notice: Notice,
+): Promise<ScoreRow> {
   const subject = storable(offence.subject);
   const { role, points, atMs } = offence;
   const { rows } = await client.query(LOCK_SCORE, [LOCK_CLASS, lockOf(subject), subject, role, atMs]);
   const left = decayed(Number(rows[0]?.score), Number(rows[0]?.at_ms), atMs);
-  const next = { subject, role, score: left.score + points, atMs: left.atMs };
+  const next = { subject, role, score: raised(left.score, points, ceiling), atMs: left.atMs };
   await client.query(WRITE_SCORE, [subject, role, next.score, next.atMs]);
   await client.query(ADD_OFFENCE, offenceValues(offence));
   await client.query(TRIM_AND_TELL, [subject, KEPT_OFFENCES, ...notice]);

@@ -97,8 +97,8 @@ export class SqliteBanStore implements BanStore {
     return this.run((database) => readScores(database, storable(subject)));
   }
 
-  addOffence(offence: Offence): Promise<ScoreRow> {
-    return this.run((database) => transaction(database, () => addOffence(database, offence)));
+  addOffence(offence: Offence, ceiling?: number): Promise<ScoreRow> {
+    return this.run((database) => transaction(database, () => addOffence(database, offence, ceiling)));
   }
 
   resetScores(subjects: readonly string[]): Promise<void> {

@@ -1,7 +1,7 @@
 // Scores and offences in SQLite.
 
 import type { Offence, ScoreRow } from '../../domain/offence.ts';
-import { decayed } from '../../domain/score-decay.ts';
+import { decayed, raised } from '../../domain/score-decay.ts';
 import type { StoredScores } from '../../ports/ban-store.ts';
 import {
   KEPT_OFFENCES,
@@ -29,7 +29,7 @@ export function readScores(database: Database, subject?: string): StoredScores {
 }
 
 /** Call it in a transaction. Returns the new score. */
-export function addOffence(database: Database, offence: Offence): ScoreRow {
+export function addOffence(database: Database, offence: Offence, ceiling?: number): ScoreRow {
   const subject = storable(offence.subject);
   const { role, points } = offence;
   const found = database
@@ -37,7 +37,7 @@ export function addOffence(database: Database, offence: Offence): ScoreRow {
     .get(subject, role);
   const row = found === undefined ? { score: 0, atMs: offence.atMs } : toScore(found);
   const left = decayed(row.score, row.atMs, offence.atMs);
-  const next = { subject, role, score: left.score + points, atMs: left.atMs };
+  const next = { subject, role, score: raised(left.score, points, ceiling), atMs: left.atMs };
   database
     .prepare(`INSERT OR REPLACE INTO teranode_p2p_scores (${SCORE_COLUMNS}) VALUES (?, ?, ?, ?)`)
     .run(subject, role, next.score, next.atMs);

@@ -4,12 +4,14 @@
 import type { BanEntry } from '../../domain/ban.ts';
 import type { PeerId } from '../../domain/ids.ts';
 import type { BanDecision, Offence } from '../../domain/offence.ts';
+import { TokenBucket } from '../../lib/token-bucket.ts';
 import type { BanStore } from '../../ports/ban-store.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { addressKey, type IpKey, peerKey, socketIp } from '../list/ban-key.ts';
 import type { BanList } from '../list/ban-list.ts';
+import { NOT_CONNECTED } from '../list/eviction.ts';
 import type { Enforcement } from './enforcement.ts';
 import { SEEN_KEEP_MS, type SeenAddresses } from './seen-addresses.ts';
 
@@ -29,6 +31,8 @@ type AddressChoice =
   | { readonly address?: undefined; readonly why: string };
 
 const FULL_LOG_INTERVAL_MS = 60_000;
+/** Lines about single bans; further ones are counted in the next line, or in one per minute. */
+const BAN_LINES = { perSecond: 1 / 6, burst: 20 };
 
 export class AutomaticBans {
   private readonly deps: AutomaticBansDependencies;
@@ -36,10 +40,14 @@ export class AutomaticBans {
   private fullLoggedMs: number | undefined;
   /** Number of bans for which the list had no room. */
   private notBanned = 0;
+  private readonly lines: TokenBucket;
+  /** Bans without a line of their own since the last line. */
+  private unlogged = 0;
 
   constructor(deps: AutomaticBansDependencies) {
     this.deps = deps;
     const help = 'Automatic bans of peers, by the reason of the last offence';
+    this.lines = new TokenBucket(BAN_LINES, deps.clock.monotonic());
     this.banned = deps.metrics.counter('teranode_p2p_ban_events_total', help, ['reason']);
   }
 
@@ -48,7 +56,7 @@ export class AutomaticBans {
    * the store.
    */
   ban({ peerId, untilMs, reason, offence, source = 'automatic' }: BanDecision): void {
-    const { list, store, enforcement, log } = this.deps;
+    const { list, store, enforcement } = this.deps;
     const found = evidenceOf(offence);
     const choice = this.addressOf(peerId);
     const isAsked = choice.address !== undefined && store.isShared;
@@ -61,10 +69,26 @@ export class AutomaticBans {
     }
     enforcement.apply(changes);
     this.banned.add(1, { reason: offence.reason });
-    log.warn({ peerId, until: new Date(untilMs).toISOString(), reason, evidence }, 'peer banned');
+    this.logBan({ peerId, until: new Date(untilMs).toISOString(), reason, evidence });
     if (choice.address === undefined) return;
     if (isAsked) void this.askAndBan(choice.address, peerId, entry, found);
     else this.banAddress(choice.address, peerId, entry, found);
+  }
+
+  /** Logs how many bans had no line; called every minute. */
+  logUnlogged(): void {
+    if (this.unlogged === 0) return;
+    this.deps.log.warn({ peers: this.unlogged }, 'more peers banned');
+    this.unlogged = 0;
+  }
+
+  private logBan(fields: object): void {
+    if (!this.lines.take(this.deps.clock.monotonic())) {
+      this.unlogged += 1;
+      return;
+    }
+    this.deps.log.warn({ ...fields, ...(this.unlogged > 0 ? { unloggedBefore: this.unlogged } : {}) }, 'peer banned');
+    this.unlogged = 0;
   }
 
   /** Logs at most once a minute: each further offence leads here again. */
@@ -120,7 +144,7 @@ export class AutomaticBans {
       records.flatMap((record) => record.addresses.map(socketKey)).map((key) => [key?.key, key]),
     );
     const [address] = addresses.values();
-    if (addresses.size === 0) return { why: 'its author is not connected directly' };
+    if (addresses.size === 0) return { why: NOT_CONNECTED };
     if (addresses.size > 1 || address === undefined)
       return { why: 'it is connected from several addresses, or through a relay' };
     return this.unlessOthers(address, peerId);

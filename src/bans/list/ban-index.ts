@@ -4,6 +4,7 @@
 import type { BanEntry, BanKey } from '../../domain/ban.ts';
 import type { IpAddress } from '../../lib/ip.ts';
 import { maskedV4, maskedV6 } from './ban-key.ts';
+import { EvictionOrder } from './eviction.ts';
 
 /** A ban with its parsed key: one object for both, because a list may hold very many. */
 export type Ban = BanEntry & BanKey;
@@ -19,6 +20,8 @@ export class BanIndex {
   private v4: Level<number>[] = [];
   private v6: Level<string>[] = [];
   private readonly byKey = new Map<string, Ban>();
+  /** In which order bans leave a full list. */
+  order = this.newOrder();
 
   get size(): number {
     return this.byKey.size;
@@ -35,13 +38,18 @@ export class BanIndex {
   }
 
   set(ban: Ban): void {
+    const before = this.byKey.get(ban.key);
+    if (before !== undefined) this.order.removed(before);
     this.byKey.set(ban.key, ban);
+    this.order.added(ban);
     if (ban.kind === 'peer') this.peers.set(ban.key, ban);
     else if (ban.ip.family === 4) this.v4 = put(this.v4, ban.prefix, ban.ip.bits, ban);
     else this.v6 = put(this.v6, ban.prefix, ban.ip.groups, ban);
   }
 
   delete(key: BanKey): void {
+    const before = this.byKey.get(key.key);
+    if (before !== undefined) this.order.removed(before);
     this.byKey.delete(key.key);
     if (key.kind === 'peer') this.peers.delete(key.key);
     else if (key.ip.family === 4) this.v4 = drop(this.v4, key.prefix, key.ip.bits);
@@ -50,9 +58,14 @@ export class BanIndex {
 
   clear(): void {
     this.byKey.clear();
+    this.order = this.newOrder();
     this.peers.clear();
     this.v4 = [];
     this.v6 = [];
+  }
+
+  private newOrder(): EvictionOrder {
+    return new EvictionOrder((ban) => this.byKey.get(ban.key) === ban);
   }
 
   /** The ban of a peer ID, unless it has ended. */

@@ -7,12 +7,12 @@ import type { PeerId } from '../../domain/ids.ts';
 import type { IpAddress } from '../../lib/ip.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
-import { gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
+import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import { BanWrites } from '../store/ban-writes.ts';
 import type { Changed, StoreLink } from '../store/store-link.ts';
 import { type Ban, BanIndex, banWith, entryOf } from './ban-index.ts';
 import { parseBanKey } from './ban-key.ts';
-import { fitting, outlasts, selectEviction } from './eviction.ts';
+import { banClass, fitting, maxUnconnected, outlasts, selectEviction } from './eviction.ts';
 import { legacyBans } from './legacy-bans.ts';
 import { type BanFacts, limited, newBan } from './new-ban.ts';
 import { whyNotTakenOver } from './takeover.ts';
@@ -58,6 +58,7 @@ const BY_OPERATOR: BanFacts = {
   causedBy: undefined,
 };
 const WRITES_AT_ONCE = 1000;
+const EVICTION_LOG_INTERVAL_MS = 60_000;
 
 export class BanList {
   private readonly deps: BanListDependencies;
@@ -65,12 +66,23 @@ export class BanList {
   private readonly index = new BanIndex();
   private readonly listeners = new Set<BanListener>();
   private readonly writes: BanWrites;
+  private readonly maxUnconnected: number;
+  private readonly evicted: Counter;
+  private evictionLoggedMs = Number.NEGATIVE_INFINITY;
+  private unloggedEvictions = 0;
 
   constructor(deps: BanListDependencies, options: BanListOptions) {
     this.deps = deps;
     this.options = options;
     const gauge = { name: 'teranode_p2p_bans', help: 'Bans in force' };
     gaugeWithBound(deps.metrics, gauge, () => this.index.size, options.maxEntries);
+    this.maxUnconnected = maxUnconnected(options.maxEntries);
+    const help = 'Automatic bans in force of authors that were not connected when they were banned';
+    const unconnected = { name: 'teranode_p2p_bans_unconnected', help };
+    gaugeWithBound(deps.metrics, unconnected, () => this.index.order.size('unconnected'), this.maxUnconnected);
+    this.evicted = deps.metrics.counter('teranode_p2p_bans_evicted_total', 'Bans that left a full list, by class', [
+      'class',
+    ]);
     this.writes = new BanWrites({ ...deps, entryOf: (key) => this.entry(key) }, options);
   }
 
@@ -237,8 +249,8 @@ export class BanList {
   /** undefined when there is no room. */
   private insert(ban: Ban): Changes | undefined {
     const evicted: BanEvent[] = [];
-    if (this.isFullFor(ban.key)) {
-      const leaving = selectEviction(ban, this.index.bans());
+    if (this.isFullFor(ban)) {
+      const leaving = selectEviction(ban, this.index.order);
       if (leaving === undefined) return undefined;
       evicted.push(this.evict(leaving));
       // Other servers have limits of their own, and may have room.
@@ -251,10 +263,25 @@ export class BanList {
   }
 
   private evict(leaving: Ban): BanEvent {
-    const { key, source } = leaving;
-    const { maxEntries } = this.options;
-    this.deps.log.warn({ key, source, maxEntries }, 'ban list full, evicted the ban that ends soonest');
+    const leavingClass = banClass(leaving);
+    this.evicted.add(1, { class: leavingClass });
+    // New identities cost an offender nothing; a line for each would fill the log.
+    if (leavingClass !== 'unconnected') this.logEviction(leaving);
     return this.drop(leaving, 'full');
+  }
+
+  /** At most once a minute. */
+  private logEviction({ key, source }: Ban): void {
+    const nowMs = this.deps.clock.monotonic();
+    if (nowMs - this.evictionLoggedMs < EVICTION_LOG_INTERVAL_MS) {
+      this.unloggedEvictions += 1;
+      return;
+    }
+    const { maxEntries } = this.options;
+    const fields = { key, source, maxEntries, unloggedBefore: this.unloggedEvictions };
+    this.deps.log.warn(fields, 'ban list full, evicted the ban that ends soonest');
+    this.evictionLoggedMs = nowMs;
+    this.unloggedEvictions = 0;
   }
 
   private entry(key: string): BanEntry | undefined {
@@ -262,8 +289,11 @@ export class BanList {
     return ban && entryOf(ban);
   }
 
-  private isFullFor(key: string): boolean {
-    return this.index.size >= this.options.maxEntries && this.index.get(key) === undefined;
+  private isFullFor(entry: BanEntry): boolean {
+    const { size, order } = this.index;
+    if (this.index.get(entry.key) !== undefined) return false;
+    if (banClass(entry) === 'unconnected' && order.size('unconnected') >= this.maxUnconnected) return true;
+    return size >= this.options.maxEntries;
   }
 
   private drop(ban: Ban, why: 'lifted' | 'expired' | 'full'): BanEvent {
@@ -325,9 +355,9 @@ export class BanList {
     const why = this.whyLeftOut(entry);
     if (why !== undefined) return [{ type: 'left_out', entry, why }];
     const evicted: BanEvent[] = [];
-    if (this.isFullFor(key.key)) {
+    if (this.isFullFor(entry)) {
       // A ban that does not fit here stays in the store: another server's list may be longer.
-      const leaving = selectEviction(entry, this.index.bans());
+      const leaving = selectEviction(entry, this.index.order);
       if (leaving === undefined || !outlasts(entry, leaving)) return [];
       evicted.push(this.evict(leaving));
     }

@@ -1,39 +1,112 @@
 // Which ban leaves a full list. Bans of operators, and those imported from a Go deployment, have priority over
-// automatic bans and those of the blockchain service, because a new identity costs an offender nothing: however many identities are banned, they only evict
-// one another.
+// automatic bans and those of the blockchain service, and these over automatic bans of unconnected authors. A new
+// identity costs an offender nothing, so unconnected authors have a small table of their own, in which they evict one
+// another only.
 import type { BanEntry } from '../../domain/ban.ts';
+import { MinHeap } from '../../lib/min-heap.ts';
 import type { Ban } from './ban-index.ts';
 
-const isAutomatic = ({ source }: Pick<BanEntry, 'source'>) => source === 'automatic' || source === 'service';
+/** From the first to leave to the last. */
+const CLASSES = ['unconnected', 'automatic', 'operator'] as const;
+export type BanClass = (typeof CLASSES)[number];
 
-/**
- * The automatic ban that ends soonest. When there is none, and `entry` is not automatic, the ban that ends soonest. A
- * ban never evicts the ban that caused it. undefined when no ban may be evicted.
- */
-export function selectEviction(entry: Pick<BanEntry, 'source' | 'causedBy'>, bans: Iterable<Ban>): Ban | undefined {
-  let automatic: Ban | undefined;
-  let other: Ban | undefined;
-  for (const each of bans) {
-    if (each.key === entry.causedBy) continue;
-    if (isAutomatic(each)) automatic = sooner(automatic, each);
-    else other = sooner(other, each);
-  }
-  return automatic ?? (isAutomatic(entry) ? undefined : other);
+/** End of the evidence of an automatic ban of a peer that was not connected when it was banned. */
+export const NOT_CONNECTED = 'its author is not connected directly';
+
+const MAX_UNCONNECTED = 1000;
+/** Share of the whole list. */
+const UNCONNECTED_SHARE = 1 / 10;
+
+/** Maximum number of bans of unconnected authors in a list of `p2p_ban_max_entries`. */
+export function maxUnconnected(maxEntries: number): number {
+  return Math.max(1, Math.min(MAX_UNCONNECTED, Math.floor(maxEntries * UNCONNECTED_SHARE)));
 }
 
-/** At most `maxEntries`: bans of operators first, and of each kind those that end last. */
+export function banClass({ source, kind, evidence }: Pick<BanEntry, 'source' | 'kind' | 'evidence'>): BanClass {
+  if (source !== 'automatic' && source !== 'service') return 'operator';
+  return source === 'automatic' && kind === 'peer' && evidence.endsWith(NOT_CONNECTED) ? 'unconnected' : 'automatic';
+}
+
+const rank = (entry: BanEntry) => CLASSES.indexOf(banClass(entry));
+
+/** A heap may hold this many bans that are no longer listed for each one that is. */
+const MAX_STALE_SHARE = 1;
+const MIN_STALE = 64;
+
+/** The bans of a list by class, each class in the order in which its bans end. */
+export class EvictionOrder {
+  private readonly isListed: (ban: Ban) => boolean;
+  private readonly heaps: Readonly<Record<BanClass, MinHeap<Ban>>>;
+  private readonly sizes: Record<BanClass, number> = { unconnected: 0, automatic: 0, operator: 0 };
+
+  constructor(isListed: (ban: Ban) => boolean) {
+    this.isListed = isListed;
+    const heap = () => new MinHeap<Ban>((one, other) => one.untilMs < other.untilMs);
+    this.heaps = { unconnected: heap(), automatic: heap(), operator: heap() };
+  }
+
+  size(of: BanClass): number {
+    return this.sizes[of];
+  }
+
+  /** The ban was added to the list. */
+  added(ban: Ban): void {
+    const of = banClass(ban);
+    this.sizes[of] += 1;
+    const heap = this.heaps[of];
+    heap.push(ban);
+    // What was removed or replaced stays in its heap until it comes up, or until it is this many.
+    if (heap.size > this.sizes[of] * (1 + MAX_STALE_SHARE) + MIN_STALE) heap.retain(this.isListed);
+  }
+
+  /** The ban was removed from the list, or replaced. */
+  removed(ban: Ban): void {
+    this.sizes[banClass(ban)] -= 1;
+  }
+
+  /** The ban of a class that ends soonest, other than the one of `exceptKey`. O(log n). */
+  soonest(of: BanClass, exceptKey?: string): Ban | undefined {
+    const heap = this.heaps[of];
+    const first = this.first(heap);
+    if (first === undefined || first.key !== exceptKey) return first;
+    heap.pop();
+    const second = this.first(heap);
+    heap.push(first);
+    return second;
+  }
+
+  private first(heap: MinHeap<Ban>): Ban | undefined {
+    for (;;) {
+      const ban = heap.peek();
+      if (ban === undefined || this.isListed(ban)) return ban;
+      heap.pop();
+    }
+  }
+}
+
+/**
+ * The ban that ends soonest of the first class that has one and does not rank above that of `entry`. A ban never evicts
+ * the ban that caused it. undefined when no ban may be evicted.
+ */
+export function selectEviction(entry: BanEntry, order: EvictionOrder): Ban | undefined {
+  for (const of of CLASSES.slice(0, rank(entry) + 1)) {
+    const ban = order.soonest(of, entry.causedBy);
+    if (ban !== undefined) return ban;
+  }
+  return undefined;
+}
+
+/** At most `maxEntries`, with few of unconnected authors: the highest classes first, and of each class those that end last. */
 export function fitting(entries: readonly BanEntry[], maxEntries: number): readonly BanEntry[] {
-  if (entries.length <= maxEntries) return entries;
-  return entries
-    .toSorted((a, b) => Number(isAutomatic(a)) - Number(isAutomatic(b)) || b.untilMs - a.untilMs)
-    .slice(0, maxEntries);
+  const bound = maxUnconnected(maxEntries);
+  const isUnconnected = (entry: BanEntry) => banClass(entry) === 'unconnected';
+  if (entries.length <= maxEntries && entries.filter(isUnconnected).length <= bound) return entries;
+  const sorted = entries.toSorted((a, b) => rank(b) - rank(a) || b.untilMs - a.untilMs);
+  const others = sorted.filter((entry) => !isUnconnected(entry));
+  return [...others, ...sorted.filter(isUnconnected).slice(0, bound)].slice(0, maxEntries);
 }
 
 /** Whether `entry` should replace `evicted`, which {@link selectEviction} chose. */
 export function outlasts(entry: BanEntry, evicted: BanEntry): boolean {
-  return isAutomatic(entry) === isAutomatic(evicted) ? entry.untilMs > evicted.untilMs : isAutomatic(evicted);
-}
-
-function sooner(known: Ban | undefined, ban: Ban): Ban {
-  return known === undefined || ban.untilMs < known.untilMs ? ban : known;
+  return rank(entry) === rank(evicted) ? entry.untilMs > evicted.untilMs : rank(entry) > rank(evicted);
 }

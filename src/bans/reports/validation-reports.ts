@@ -15,6 +15,7 @@ import type { PeerHistories } from '../../ports/peer-histories.ts';
 import { CUT_MARK, cutText } from '../../wire/cut-text.ts';
 import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
+import { ownReasons } from './own-reasons.ts';
 import { type AttributionView, type BlameView, blockPenalty, subtreePenalty } from './penalty.ts';
 import { RejectedTxLimits } from './rejected-tx-limits.ts';
 
@@ -33,6 +34,8 @@ export interface ReportDependencies {
   /** Whether this node announces rejected transactions at all: `listen_mode` is full. */
   readonly announcesRejected: boolean;
   readonly rejectedTxRate: Rate;
+  /** `p2p_report_own_reasons`: texts of reasons for which nobody is penalized. */
+  readonly ownReasons: readonly string[];
   readonly ownId: PeerId;
   /** Publishes a transaction that our own validator rejected. */
   readonly announce: (message: RejectedTxMessage) => Promise<PublishOutcome>;
@@ -54,11 +57,12 @@ type Outcome =
   | 'unattributed'
   | 'ambiguous'
   | 'own'
+  | 'own_reason'
   | 'not_ours'
   | 'busy'
   | 'undecodable';
 
-/** A block and its author cost points once in this time, however often the block is reported. */
+/** A block or subtree and its author are charged once in this time, however often it is reported. */
 const REPEAT_MS = 10 * 60_000;
 const MAX_REMEMBERED = 10_000;
 
@@ -82,17 +86,24 @@ export function validationReports(deps: ReportDependencies): ReportHandlers {
     'Reports of our own validation read from Kafka, by kind and outcome',
     ['kind', 'outcome'],
   );
-  const charged = chargedBlocks(deps);
+  const charged = {
+    blocks: chargedPairs('invalid_block_report', deps),
+    subtrees: chargedPairs('invalid_subtree_report', deps),
+  };
+  const isOwnReason = ownReasons(deps.ownReasons);
   // Content that fails while the node catches up or syncs is old history. On message-bus it is not when the report of a
   // block names the peer that the block came from.
   const unlessSyncing = async (act: () => Outcome | Promise<Outcome>) => (deps.isSyncing() ? 'busy' : await act());
   return {
     invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) => {
-      const penalize = () => penalizeBlock(report, topic, deps, charged);
+      if (isOwnReason(report.reason)) return 'own_reason';
+      const penalize = () => penalizeBlock(report, topic, deps, charged.blocks);
       return deps.histories !== undefined && report.peerId !== '' ? penalize() : await unlessSyncing(penalize);
     }),
-    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, (report, topic) =>
-      unlessSyncing(() => penalizeSubtree(report, topic, deps)),
+    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) =>
+      isOwnReason(report.reason)
+        ? 'own_reason'
+        : await unlessSyncing(() => penalizeSubtree(report, topic, deps, charged.subtrees)),
     ),
     rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, rejectedTxAnnouncer(deps)),
   };
@@ -120,15 +131,13 @@ function penalizeBlock(
   report: InvalidBlockReport,
   topic: string,
   deps: ReportDependencies,
-  charged: ChargedBlocks,
+  charged: ChargedPairs,
 ): Outcome {
   const { hash, peerUrl } = report;
   noteAtHost(deps.offences, peerUrl, 'invalid_block', { topic, hash });
   const penalty = blockPenalty(report, { ...deps, announced: deps.blocks });
   if (penalty.outcome !== 'charged') return penalty.outcome;
-  const key = `${hash} ${penalty.author}`;
-  if (charged.has(key)) return 'repeated';
-  charged.set(key, true);
+  if (isRepeated(charged, hash, penalty.author)) return 'repeated';
   return addPoints(penalty.author, 'invalid_block', hash, topic, deps);
 }
 
@@ -136,12 +145,14 @@ async function penalizeSubtree(
   report: InvalidSubtreeReport,
   topic: string,
   deps: ReportDependencies,
+  charged: ChargedPairs,
 ): Promise<Outcome> {
   const { hash, peerUrl } = report;
   const { histories } = deps;
   noteAtHost(deps.offences, peerUrl, 'invalid_subtree', { topic, hash });
   const penalty = subtreePenalty(report, { ...deps, announced: deps.subtrees }, histories !== undefined);
   if (penalty.outcome !== 'charged') return penalty.outcome;
+  if (isRepeated(charged, hash, penalty.author)) return 'repeated';
   if (histories === undefined) return addPoints(penalty.author, 'invalid_subtree', hash, topic, deps);
   await histories.record(penalty.author, { type: 'failure' });
   return 'failure_recorded';
@@ -158,20 +169,28 @@ function addPoints(
   return 'charged';
 }
 
-type ChargedBlocks = LRUCache<string, true>;
+type ChargedPairs = LRUCache<string, true>;
 
-/** Pairs of a block and its author; the ones seen longest ago are evicted. */
-function chargedBlocks({ clock, metrics }: ReportDependencies): ChargedBlocks {
-  const charged: ChargedBlocks = new LRUCache({
+/** Pairs of a hash and its author; the ones seen longest ago are evicted. */
+function chargedPairs(kind: string, { clock, metrics }: ReportDependencies): ChargedPairs {
+  const charged: ChargedPairs = new LRUCache({
     max: MAX_REMEMBERED,
     ttl: REPEAT_MS,
     ttlResolution: 0,
     perf: { now: () => clock.monotonic() },
   });
   const help = 'Entries that validation rules remember';
-  const gauge = { name: 'teranode_p2p_rule_entries', help, labels: { kind: 'invalid_block_report' } };
+  const gauge = { name: 'teranode_p2p_rule_entries', help, labels: { kind } };
   gaugeWithBound(metrics, gauge, () => charged.size, MAX_REMEMBERED);
   return charged;
+}
+
+/** Whether the author was charged for this hash lately; remembers it. */
+function isRepeated(charged: ChargedPairs, hash: Hash, author: PeerId): boolean {
+  const key = `${hash} ${author}`;
+  if (charged.has(key)) return true;
+  charged.set(key, true);
+  return false;
 }
 
 /** Transactions that a peer announced are not ours to announce, nor those that we reject while not RUNNING. */

@@ -1,7 +1,7 @@
 // Scores and offences in memory, by subject and role. Bounded: the subject whose last offence is oldest is forgotten
 // first.
 import type { Offence, RoleScore, ScoreRole, ScoreRow } from '../../domain/offence.ts';
-import { decayed } from '../../domain/score-decay.ts';
+import { decayed, raised } from '../../domain/score-decay.ts';
 import { BoundedMap } from '../../lib/bounded-map.ts';
 
 /** Number of latest offences kept per subject. */
@@ -23,12 +23,12 @@ export class Ledger {
     return this.accounts.size;
   }
 
-  /** Adds the points to the decayed score. Returns the new score. */
-  add(offence: Offence): number {
+  /** Adds the points to the decayed score, up to `ceiling`. Returns the new score. */
+  add(offence: Offence, ceiling?: number): number {
     const account = this.touched(offence.subject);
     const row = account.scores.get(offence.role);
     const left = row === undefined ? { score: 0, atMs: offence.atMs } : decayed(row.score, row.atMs, offence.atMs);
-    const score = left.score + offence.points;
+    const score = raised(left.score, offence.points, ceiling);
     account.scores.set(offence.role, { subject: offence.subject, role: offence.role, score, atMs: left.atMs });
     account.offences.push(offence);
     if (account.offences.length > MAX_OFFENCES) account.offences.shift();

@@ -17,7 +17,7 @@ import type { Logger } from '../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type { Changed, StoreLink } from '../store/store-link.ts';
 import { Ledger } from './ledger.ts';
-import { NOTED_RULE, REASON_POINTS } from './reasons.ts';
+import { type Charge, chargeOf, NOTED_RULE } from './reasons.ts';
 import type { ScoresElsewhere } from './scores-elsewhere.ts';
 import { Withheld } from './withheld.ts';
 
@@ -84,23 +84,37 @@ export class PeerBanManager {
     for (const [subject, list] of bySubject(offences)) this.real.setOffences(subject, list);
   }
 
-  /** Adds the reason's points. Never waits: the store gets them later. */
+  /**
+   * Adds the points of the rule, else those of the reason. Never waits: the store gets them later. An offence that adds
+   * nothing, because the score is as high as such offences raise it, is only counted.
+   */
   addScore(subject: string, reason: BanReason, facts: OffenceFacts): ScoreResult {
-    const offence: Offence = { subject, reason, points: REASON_POINTS[reason], atMs: this.deps.clock.now(), ...facts };
     const isShadow = facts.rule === NOTED_RULE || this.options.isShadow(facts.rule);
     this.offences.add(1, { reason, role: facts.role, rule: facts.rule, mode: isShadow ? 'shadow' : 'enforce' });
+    const charge = chargeOf(reason, facts.rule, this.options.threshold);
+    const before = this.scoreBefore(subject, facts, isShadow);
+    const points = Math.min(charge.points, Math.max(0, charge.ceiling - before));
+    if (points === 0) return unchanged(before, isShadow);
+    const offence: Offence = { subject, reason, points, atMs: this.deps.clock.now(), ...facts };
     if (isShadow) return this.addShadow(offence);
     const score = this.real.add(offence);
     this.deps.log.debug({ ...offence, score }, 'offence recorded');
     const isDecidedElsewhere = this.isDecidedElsewhere(offence);
-    const stored = this.recount(offence);
-    const recounted = isDecidedElsewhere ? Promise.resolve(undefined) : stored;
+    const stored = this.recount(offence, charge);
     const there = this.deps.elsewhere?.add(offence, () => this.decision(offence));
     const counted = Promise.resolve(there).then((answered) => answered ?? score);
     const ban = isDecidedElsewhere ? undefined : this.decision(offence);
+    const recounted = isDecidedElsewhere || ban !== undefined ? Promise.resolve(undefined) : stored;
     const hasShadow = this.shadow.score(subject, facts.role, offence.atMs) > 0;
     if (ban === undefined && hasShadow) this.withholdIfDue(offence);
     return { score, reachedThreshold: ban !== undefined, isShadow: false, ban, recounted, counted };
+  }
+
+  private scoreBefore(subject: string, { role }: OffenceFacts, isShadow: boolean): number {
+    const now = this.deps.clock.now();
+    const here = this.real.score(subject, role, now);
+    if (isShadow) return here + this.shadow.score(subject, role, now);
+    return role === 'author' ? Math.max(here, this.deps.elsewhere?.scoreOf(subject as PeerId) ?? 0) : here;
   }
 
   private isDecidedElsewhere({ subject, role }: Offence): boolean {
@@ -108,12 +122,12 @@ export class PeerBanManager {
   }
 
   /** Stores an offence. The store's score counts the offences that other servers recorded too. */
-  private recount(offence: Offence): Promise<BanDecision | undefined> {
+  private recount(offence: Offence, { ceiling }: Charge): Promise<BanDecision | undefined> {
     const { link } = this.deps;
     const key = `score ${offence.subject}`;
     const { promise, resolve } = Promise.withResolvers<BanDecision | undefined>();
     const work = async (store: StoreLink['store']) => {
-      const row = await store.addOffence(offence);
+      const row = await store.addOffence(offence, ceiling);
       // With more writes pending, the store does not have all offences yet.
       if (link.pendingCount(key) > 1) return resolve(undefined);
       this.real.set(row);
@@ -262,6 +276,12 @@ export class PeerBanManager {
       this.real.setOffences(subject, offences);
     }
   }
+}
+
+/** Of an offence that adds nothing to the score. */
+function unchanged(score: number, isShadow: boolean): ScoreResult {
+  const [recounted, counted] = [Promise.resolve(undefined), Promise.resolve(score)];
+  return { score, reachedThreshold: false, isShadow, ban: undefined, recounted, counted };
 }
 
 /** When there are too many, the subjects with the latest offences stay. */

@@ -14,6 +14,7 @@ import type { Logger } from '../../ports/log.ts';
 import type { ScoreAnswer, ScoreAuthority } from '../../ports/score-authority.ts';
 import { peerKey } from '../list/ban-key.ts';
 import type { BanChange, BanList } from '../list/ban-list.ts';
+import { REASON_POINTS } from './reasons.ts';
 
 export interface ScoresElsewhereDependencies {
   readonly authority: ScoreAuthority;
@@ -88,8 +89,10 @@ export class ScoresElsewhere {
     const { authority } = this.deps;
     const peerId = offence.subject as PeerId;
     if (offence.role !== 'author' || !this.isKept(peerId)) return undefined;
+    // The service has points of its own for the reasons that it knows: others than these it takes for other reasons.
+    const isUsual = offence.points === REASON_POINTS[offence.reason];
     const answered = authority
-      .addOffence(peerId, offence.reason, offence.points)
+      .addOffence(peerId, isUsual ? offence.reason : offence.rule, offence.points)
       .then((answer) => this.followed(offence, answer));
     // The caller has decided by itself then.
     if (!authority.isAnswering()) return undefined;

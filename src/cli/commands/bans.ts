@@ -113,9 +113,15 @@ function explained(explanation: Explanation): string {
     `scores in shadow: ${scores(explanation.shadowScores)}\n`,
     section('bans', inForce.length === 0 ? '' : banTable(inForce)),
     section('offences', offences.length === 0 ? '' : table(heads, offenceRows)),
+    section('rules (docs/scoring.md)', lines(explanation.rules.map(cited))),
     section('withheld', lines(withheld)),
     section('addresses seen', lines(addressesSeen)),
   ].join('');
+}
+
+function cited({ rule, points, canBeAccident, when, why }: Explanation['rules'][number]): string {
+  const cost = points === undefined ? 'points of the reason' : `${points} points`;
+  return `${rule}: ${cost}${canBeAccident ? ', may be an accident' : ''}. ${when} ${why}`;
 }
 
 function scores(all: readonly RoleScore[]): string {

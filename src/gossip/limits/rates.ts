@@ -8,26 +8,36 @@ import type { Clock } from '../../ports/clock.ts';
 
 interface PeerRate {
   readonly bucket: TokenBucket;
-  /** Monotonic ms at which an excess was last reported as `over_scored`. */
-  scoredMs: number;
+  /** Monotonic ms at which the first message of the current excess was refused. */
+  excessMs: number;
+  /** Messages refused since then. */
+  excess: number;
 }
+
+/**
+ * `over_scored`: the first message above the rate in 5 s. `flood`: the message with which a whole 5 s of the rate were
+ * refused within 5 s.
+ */
+export type RateResult = 'ok' | 'over' | 'over_scored' | 'flood';
 
 /**
  * Peers remembered; the one used longest ago is evicted. It would begin with a full bucket, which time has filled by
  * then anyway.
  */
 export const MAX_BUCKETS = 20_000;
-/** A peer that stays above its rate is scored once per this time. */
+/** A peer that stays above its rate is scored once per this time, as a flood once more. */
 const SCORE_INTERVAL_MS = 5000;
 
 export class PeerRates {
   private readonly clock: Clock;
   private readonly rate: Rate;
+  private readonly floodExcess: number;
   private readonly peers = new LRUCache<PeerId, PeerRate>({ max: MAX_BUCKETS });
 
   constructor(clock: Clock, rate: Rate) {
     this.clock = clock;
     this.rate = rate;
+    this.floodExcess = Math.max(2, Math.ceil((rate.perSecond * SCORE_INTERVAL_MS) / 1000));
   }
 
   /** Number of peers that have a bucket. */
@@ -35,18 +45,22 @@ export class PeerRates {
     return this.peers.size;
   }
 
-  /** Takes a token. `over_scored`: there was none, and the last `over_scored` for this peer was at least 5 s ago. */
-  take(peerId: PeerId): 'ok' | 'over' | 'over_scored' {
+  /** Takes a token, if there is one. */
+  take(peerId: PeerId): RateResult {
     if (this.rate.perSecond === 0) return 'ok';
     const nowMs = this.clock.monotonic();
     let peer = this.peers.get(peerId);
     if (peer === undefined) {
-      peer = { bucket: new TokenBucket(this.rate, nowMs), scoredMs: Number.NEGATIVE_INFINITY };
+      peer = { bucket: new TokenBucket(this.rate, nowMs), excessMs: Number.NEGATIVE_INFINITY, excess: 0 };
       this.peers.set(peerId, peer);
     }
     if (peer.bucket.take(nowMs)) return 'ok';
-    if (nowMs - peer.scoredMs < SCORE_INTERVAL_MS) return 'over';
-    peer.scoredMs = nowMs;
-    return 'over_scored';
+    if (nowMs - peer.excessMs >= SCORE_INTERVAL_MS) {
+      peer.excessMs = nowMs;
+      peer.excess = 1;
+      return 'over_scored';
+    }
+    peer.excess += 1;
+    return peer.excess === this.floodExcess ? 'flood' : 'over';
   }
 }

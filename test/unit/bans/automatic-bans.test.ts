@@ -23,7 +23,7 @@ afterEach(() => {
 
 function offend(bans: BanService, id = bad): void {
   for (let i = 0; i < 2; i += 1)
-    bans.addScore(id, 'spam', { role: 'author', rule: 'author_rate', topic: 'prefix-block', hash: HASH });
+    bans.addScore(id, 'spam', { role: 'author', rule: 'author_flood', topic: 'prefix-block', hash: HASH });
 }
 
 /** As the node does: calls the policy, and lists the peer as connected. */
@@ -43,7 +43,7 @@ test('bans the peer and its address, equally long, when the peer alone is connec
   ]);
   const [peerBan, addressBan] = parts.bans.bans();
   expect(peerBan?.reason).toMatch(/score 100 as author.*spam/);
-  expect(peerBan?.evidence).toBe(`author_rate on prefix-block of ${HASH}; address ${AT} banned too`);
+  expect(peerBan?.evidence).toBe(`author_flood on prefix-block of ${HASH}; address ${AT} banned too`);
   expect(addressBan?.reason).toBe(`address of ${bad}`);
   expect(parts.node.disconnected).toContain(bad);
   expect(parts.metrics.count('teranode_p2p_ban_events_total', { reason: 'spam' })).toBe(1);
@@ -219,8 +219,8 @@ test.each(['author', 'relay'] as const)(
 
 test('writes evidence without a topic or a hash', async () => {
   const parts = await startedBans({ threshold: 20 });
-  parts.bans.malformedRpc(bad);
-  expect(parts.bans.bans()[0]?.evidence).toBe('broken_frame; address not banned: its author is not connected directly');
+  parts.bans.addScore(bad, 'spam', { role: 'author', rule: 'operator', topic: '', hash: undefined });
+  expect(parts.bans.bans()[0]?.evidence).toBe('operator; address not banned: its author is not connected directly');
 });
 
 describe('when the ban list is full', () => {
@@ -248,12 +248,46 @@ describe('when the ban list is full', () => {
   });
 
   test('automatic bans of very many authors evict one another, and no ban of an operator', async () => {
-    const { bans, clock } = await startedBans({ maxEntries: 100 });
+    const parts = await startedBans({ maxEntries: 100 });
+    const { bans, clock, log, metrics } = parts;
     await bans.ban('198.51.100.0/24', clock.now() + 1000);
-    for (let n = 0; n < 300; n += 1) offend(bans, peer(n));
+    connect(parts, other);
+    offend(bans, other);
+    for (let n = 10; n < 310; n += 1) offend(bans, peer(n));
     expect(bans.isSubjectBanned('198.51.100.7')).toBe(true);
-    expect(bans.isBanned(peer(299))).toBe(true);
-    expect(bans.bans()).toHaveLength(100);
+    expect(keysOf(bans).slice(0, 3)).toEqual(['198.51.100.0/24', other, AT]);
+    // A tenth of the list is for authors that were not connected.
+    expect(keysOf(bans)).toHaveLength(3 + 10);
+    expect(bans.isBanned(peer(309))).toBe(true);
+    expect(metrics.gaugeValue('teranode_p2p_bans_unconnected')).toBe(10);
+    expect(metrics.gaugeValue('teranode_p2p_bans_unconnected_bound')).toBe(10);
+    expect(metrics.count('teranode_p2p_bans_evicted_total', { class: 'unconnected' })).toBe(290);
+    expect(log.lines.filter(({ level }) => level === 'warn').length).toBeLessThanOrEqual(20);
+  });
+
+  test('bans beyond twenty at once are counted in one line per minute', async () => {
+    vi.useFakeTimers();
+    const { bans, log, clock } = await startedBans();
+    for (let n = 0; n < 50; n += 1) offend(bans, peer(n));
+    const said = (text: string) => log.lines.filter(({ event }) => event === text);
+    expect(said('peer banned')).toHaveLength(20);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(said('more peers banned').map(({ fields }) => fields.peers)).toEqual([30]);
+    clock.advance(60_000);
+    offend(bans, peer(50));
+    expect(said('peer banned').at(-1)?.fields).not.toHaveProperty('unloggedBefore');
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(said('more peers banned')).toHaveLength(1);
+  });
+
+  test('of another server, only a tenth of it is for unconnected authors, also after a restart', async () => {
+    const before = await startedBans({ maxEntries: 1000 });
+    await before.bans.ban('198.51.100.0/24');
+    for (let n = 0; n < 60; n += 1) offend(before.bans, peer(n));
+    await before.bans.ban('192.0.2.0/24');
+    const { bans } = await startedBans({ maxEntries: 100 }, before.store, before.clock);
+    expect(bans.bans()).toHaveLength(12);
+    expect(keysOf(bans)).toEqual(expect.arrayContaining(['198.51.100.0/24', '192.0.2.0/24']));
   });
 });
 
@@ -279,7 +313,7 @@ describe('several servers with one store', () => {
     expect(keysOf(a.bans)).toEqual([bad]);
     await eventually(() => expect(keysOf(b.bans)).toEqual([bad, AT]));
     expect(keysOf(a.bans)).toEqual([bad, AT]);
-    expect(evidence(a)).toBe(`author_rate on prefix-block of ${HASH}; address ${AT} banned too`);
+    expect(evidence(a)).toBe(`author_flood on prefix-block of ${HASH}; address ${AT} banned too`);
   });
 
   test('ban the address at neither when the other server saw another peer there', async () => {

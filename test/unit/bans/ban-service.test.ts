@@ -205,9 +205,12 @@ describe('lifting', () => {
     store.addOffence = async ({ subject, role, points: score, atMs }) => ({ subject, role, score, atMs });
     store.resetScores = async (subjects) => subjects.forEach((subject) => void reset.add(subject));
     const reset = new Set<string>();
-    const { bans, metrics } = await startedBans({ maxEntries: 100_000, threshold: 1 }, store);
+    const { bans, metrics } = await startedBans({ maxEntries: 100_000 }, store);
     const ids = Array.from({ length: 10_000 }, (_each, n) => peer(n));
-    for (const id of ids) bans.addScore(id, 'unknown', { role: 'author', rule: 'r', topic: 't', hash: undefined });
+    for (const id of ids) {
+      bans.addScore(id, 'unknown', { role: 'author', rule: 'r', topic: 't', hash: undefined });
+      void bans.ban(id);
+    }
     await bans.clear();
     expect(keysOf(bans)).toEqual([]);
     expect(metrics.gaugeValue('teranode_p2p_scores')).toBe(0);
@@ -223,11 +226,11 @@ describe('malformed RPCs', () => {
     clock.advance(999);
     bans.malformedRpc(peer(1));
     bans.malformedRpc(peer(2));
-    for (const n of [1, 2]) expect(bans.explain(peer(n)).scores).toEqual([{ role: 'relay', score: 20 }]);
+    for (const n of [1, 2]) expect(bans.explain(peer(n)).scores).toEqual([{ role: 'relay', score: 5 }]);
     expect(metrics.gaugeValue('teranode_p2p_scores')).toBe(2);
     clock.advance(1);
     bans.malformedRpc(peer(1));
-    expect(bans.scoreOf(peer(1))).toBe(40);
+    expect(bans.scoreOf(peer(1))).toBe(10);
     expect(bans.explain(peer(1)).offences[0]).toMatchObject({ reason: 'protocol_violation', rule: 'broken_frame' });
   });
 
@@ -235,7 +238,7 @@ describe('malformed RPCs', () => {
     const { bans } = await startedBans();
     for (let n = 0; n < 3000; n += 1) bans.malformedRpc(peer(n));
     bans.malformedRpc(peer(2999));
-    expect(bans.scoreOf(peer(2999))).toBe(20);
+    expect(bans.scoreOf(peer(2999))).toBe(5);
   });
 });
 

@@ -81,6 +81,7 @@ class Network {
       isRunning: () => true,
       announcesRejected: true,
       rejectedTxRate: { perSecond: 0, burst: 1 },
+      ownReasons: [],
       ownId: peer(99),
       announce: () => Promise.reject(new Error('nothing is published here')),
       notify: () => {},

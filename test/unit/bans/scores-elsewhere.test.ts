@@ -92,6 +92,21 @@ describe('offences', () => {
     });
   });
 
+  test('of a rule with points of its own are reported under its name, up to half of the threshold', async () => {
+    const { bans, authority } = await started();
+    const facts = { role: 'author', topic: '', hash: undefined } as const;
+    bans.addScore(ID, 'protocol_violation', { ...facts, rule: 'author_mismatch' });
+    for (let i = 0; i < 90; i += 1) bans.addScore(ID, 'protocol_violation', { ...facts, rule: 'hash_form' });
+    expect(authority.offences[0]).toEqual([ID, 'protocol_violation', 20]);
+    expect(authority.offences.slice(1)).toEqual(Array(30).fill([ID, 'hash_form', 1]));
+    const full = new FakeAuthority();
+    full.answer = { score: 55, isNewBan: false };
+    const other = await started({ authority: full });
+    await other.bans.addScore(ID, 'spam', { ...facts, rule: 'operator' }).counted;
+    other.bans.addScore(ID, 'protocol_violation', { ...facts, rule: 'hash_form' });
+    expect(full.offences).toEqual([[ID, 'spam', 50]]);
+  });
+
   test('a ban by the service is carried out like one of our own, with its evidence and the address', async () => {
     const { bans, authority, node } = await started();
     node.connect(ID, '/ip4/192.0.2.7/tcp/1');

@@ -72,6 +72,7 @@ async function everything() {
       chain,
       isBanned: () => false,
       isLowReputation: () => false,
+      isInGoodStanding: () => true,
       sync,
       clock,
     },

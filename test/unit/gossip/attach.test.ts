@@ -43,6 +43,7 @@ function attach({
     sync: { syncPeer: () => undefined },
     isBanned: () => false,
     isLowReputation: () => false,
+    isInGoodStanding: () => true,
     bestBlockAsked: () => {},
     subtreeProducer: { publish: () => {} },
     registry: { heard: () => {} },

@@ -84,6 +84,8 @@ describe.each(TOPICS)('validators of topic %s', (kind) => {
   });
 
   test('check the author’s rate first and penalize it, and never penalize the propagation source’s rate', () => {
+    // Older nodes announce every rejected transaction.
+    const isUnlimited = kind === 'rejected_tx';
     const asked: string[] = [];
     const view = {
       authorRate: (peerId: string, seqno: bigint) => {
@@ -105,7 +107,12 @@ describe.each(TOPICS)('validators of topic %s', (kind) => {
     expect(validate(kind, text, { view: { ...view, authorRate: () => 'over_scored' } })).toMatchObject({
       decision: 'ignore',
       reason: 'author_rate',
-      effects: penalized(kind, 'author_rate', 'spam', AUTHOR),
+      effects: isUnlimited ? [] : penalized(kind, 'author_rate', 'spam', AUTHOR),
+    });
+    expect(validate(kind, text, { view: { ...view, authorRate: () => 'flood' } })).toMatchObject({
+      decision: 'ignore',
+      reason: isUnlimited ? 'author_rate' : 'author_flood',
+      effects: isUnlimited ? [] : penalized(kind, 'author_flood', 'spam', AUTHOR),
     });
     expect(asked).toHaveLength(2);
   });
@@ -142,7 +149,7 @@ describe.each(TOPICS)('validators of topic %s', (kind) => {
       shadow: ['author_rate', 'replay', 'author_mismatch'],
     });
     expect(judged).toMatchObject({ decision: 'accept', reason: 'processed' });
-    expect(judged.effects[0]).toMatchObject({ type: 'offence', rule: 'author_rate' });
+    if (kind !== 'rejected_tx') expect(judged.effects[0]).toMatchObject({ type: 'offence', rule: 'author_rate' });
     expect(validate(kind, RECORDED[kind][0] ?? '', { author: SOURCE, shadow: ['author_mismatch'] }).decision).toBe(
       'reject',
     );

@@ -89,7 +89,7 @@ describe.each(KINDS)('on message-bus, %s', (kind) => {
       effects: [{ type: 'offence', author: AUTHOR, reason: 'protocol_violation', rule: 'author_mismatch' }],
     });
     for (const peerId of ['', 'me', 'x'.repeat(128), `${AUTHOR} `])
-      expect(onBus(kind, idOf(kind, peerId))).toMatchObject({ reason: 'author_mismatch', effects: [] });
+      expect(onBus(kind, idOf(kind, peerId))).toMatchObject({ reason: 'peer_id_form', effects: [] });
     expect(onBus(kind, idOf(kind, 'x'.repeat(129)))).toMatchObject({ reason: 'decode', effects: [] });
   });
 

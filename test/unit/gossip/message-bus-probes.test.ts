@@ -2,7 +2,7 @@
 // whether it is relayed, handed to Kafka, and how many points it costs its author. None of them gets an honest but
 // sloppy author banned when it is sent a few times.
 import { afterEach, expect, test } from 'vitest';
-import { REASON_POINTS } from '../../../src/bans/scores/reasons.ts';
+import { chargeOf } from '../../../src/bans/scores/reasons.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../../../src/domain/announcement.ts';
 import type { PeerId } from '../../../src/domain/ids.ts';
 import type { Notification } from '../../../src/domain/notification.ts';
@@ -63,10 +63,14 @@ function setUp() {
     sync: { syncPeer: () => undefined },
     isBanned: () => false,
     isLowReputation: () => false,
+    isInGoodStanding: () => true,
     registry,
     blockProducer: producer,
     subtreeProducer: producer,
-    scores: { addScore: (_subject: string, reason: BanReason) => charged.push(REASON_POINTS[reason]) },
+    scores: {
+      addScore: (_subject: string, reason: BanReason, { rule }: { rule: string }) =>
+        charged.push(chargeOf(reason, rule, POINTS_OF_A_BAN).points),
+    },
     notify: (notification: Notification) => notified.push(notification),
     onResult: (_envelope: unknown, result: ValidationResult) => results.push(result),
   };
@@ -111,13 +115,13 @@ const EXPECTED: Readonly<Record<string, readonly [relay: string, reason: string,
   'empty hash': ['reject', 'decode', false, 0],
   'PeerID of another': ['reject', 'author_mismatch', false, 20],
   'PeerID of the receiver': ['reject', 'author_mismatch', false, 20],
-  'PeerID nonsense': ['reject', 'author_mismatch', false, 0],
+  'PeerID nonsense': ['reject', 'peer_id_form', false, 0],
   'header of another block': ['reject', 'header_mismatch', false, 0],
   'no header': ['accept', 'processed', true, 0],
   'height negative': ['reject', 'decode', false, 0],
   'height a string': ['reject', 'decode', false, 0],
   'height too great': ['reject', 'decode', false, 0],
-  'DataHubURL javascript:': ['ignore', 'datahub_url', false, 20],
+  'DataHubURL javascript:': ['ignore', 'datahub_url', false, 1],
   'lower case keys': ['reject', 'header_mismatch', false, 0],
   'subtree as it should be': ['accept', 'processed', true, 0],
   'subtree hash bad': ['reject', 'hash_form', false, 0],

@@ -12,7 +12,7 @@ function setUp(perSecond: number, burst: number) {
   const buckets = new PeerRates(clock, { perSecond, burst });
   /** How often each answer came in so many takes at once. */
   const take = (times: number, id = one) => {
-    const counts = { ok: 0, over: 0, over_scored: 0 };
+    const counts = { ok: 0, over: 0, over_scored: 0, flood: 0 };
     for (let i = 0; i < times; i += 1) counts[buckets.take(id)] += 1;
     return counts;
   };
@@ -21,8 +21,8 @@ function setUp(perSecond: number, burst: number) {
 
 test('passes a burst, stops messages above it, and scores the excess once', () => {
   const { take } = setUp(10, 20);
-  expect(take(20)).toEqual({ ok: 20, over: 0, over_scored: 0 });
-  expect(take(5)).toEqual({ ok: 0, over: 4, over_scored: 1 });
+  expect(take(20)).toEqual({ ok: 20, over: 0, over_scored: 0, flood: 0 });
+  expect(take(5)).toEqual({ ok: 0, over: 4, over_scored: 1, flood: 0 });
 });
 
 test('refills tokens over time, up to the burst', () => {
@@ -60,15 +60,28 @@ test('never scores a peer that stays below its rate or pauses after a burst', ()
   expect(take(60)).toMatchObject({ ok: 20, over_scored: 0 });
 });
 
+test('calls it a flood once in five seconds, when the rate of five seconds was refused', () => {
+  const { take, clock } = setUp(10, 20);
+  take(20);
+  expect(take(49)).toMatchObject({ over_scored: 1, flood: 0 });
+  expect(take(1000)).toMatchObject({ over: 999, over_scored: 0, flood: 1 });
+  clock.advance(5000);
+  // A quarter more than the rate, for as long as you like.
+  for (let ms = 0; ms < 60_000; ms += 80) {
+    expect(take(1).flood).toBe(0);
+    clock.advance(80);
+  }
+});
+
 test('keeps one bucket per peer', () => {
   const { take } = setUp(10, 20);
   take(1000, one);
-  expect(take(20, two)).toEqual({ ok: 20, over: 0, over_scored: 0 });
+  expect(take(20, two)).toEqual({ ok: 20, over: 0, over_scored: 0, flood: 0 });
 });
 
 test('applies no limit at a rate of 0', () => {
   const { take } = setUp(0, 0);
-  expect(take(100_000)).toEqual({ ok: 100_000, over: 0, over_scored: 0 });
+  expect(take(100_000)).toEqual({ ok: 100_000, over: 0, over_scored: 0, flood: 0 });
 });
 
 test('passes exactly what burst and rate allow in any period of time', () => {

@@ -34,6 +34,7 @@ function setUp(options: Partial<PolicyOptions> = {}, wires: readonly WireFormat[
     },
     isBanned: (id: string) => id === other,
     isLowReputation: () => false,
+    isInGoodStanding: (id: string) => id === other,
     sync: { syncPeer: () => undefined },
     clock,
   };
@@ -111,8 +112,17 @@ test('keeps blocks and subtrees, authors and propagation sources apart', () => {
     return view.authorRate(id, seqno, false);
   };
   expect(takes(3, () => authorRate(author))).toEqual(['ok', 'ok', 'over_scored']);
-  expect(takes(4, () => view.sourceRate(author))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
+  expect(takes(4, () => view.sourceRate(author, other))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
   expect(authorRate(other)).toBe('ok');
+});
+
+test('hears a neighbour in debt with its own messages and those of authors in good standing only', () => {
+  const { view } = setUp({ sourceRate: { perSecond: 0, burst: 0 } });
+  const rates = () => [author, receivedFrom, other].map((id) => view.sourceRate(receivedFrom, id));
+  expect(rates()).toEqual(['ok', 'ok', 'ok']);
+  for (let i = 0; i < 100; i += 1) view.chargeSource(receivedFrom);
+  expect(rates()).toEqual(['over', 'ok', 'ok']);
+  expect(view.sourceRate(other, author)).toBe('ok');
 });
 
 test('keeps its own memory of replays and rates', () => {

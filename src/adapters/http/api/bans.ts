@@ -113,6 +113,7 @@ function addExplain(api: Api, admin: AdminApi): void {
         scores: [...found.scores],
         shadowScores: [...found.shadowScores],
         offences: [...found.offences],
+        rules: [...found.rules],
         inForce: found.inForce.map(banAnswer),
         withheld: [...found.withheld],
         addressesSeen: [...found.addressesSeen],

@@ -118,6 +118,17 @@ export const EXPLANATION = z
         isShadow: z.boolean(),
       }),
     ),
+    rules: z
+      .array(
+        z.object({
+          rule: z.string(),
+          points: z.number().optional().describe('Absent: those of the offence’s reason.'),
+          canBeAccident: z.boolean(),
+          when: z.string(),
+          why: z.string(),
+        }),
+      )
+      .describe('What each rule of the offences costs, and why: rows of docs/scoring.md.'),
     inForce: z.array(BAN),
     withheld: z.array(z.string()).describe('Actions that shadow mode prevented.'),
     isWhitelisted: z.boolean(),
