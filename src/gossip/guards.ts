@@ -15,6 +15,7 @@ import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
 import { parsePeerId, peerIdFromPublicKey } from '../wire/peer-id.ts';
 import type { SubtreeMessage } from '../wire/subtree.ts';
+import type { Taken } from './limits/rates.ts';
 import type { ReceivedMessages } from './messages.ts';
 import type { ReceivedBlock } from './received-block.ts';
 import { forwardedOnly, ignored, rejected, type SkipReason, type ValidationResult } from './validation-result.ts';
@@ -56,13 +57,17 @@ export interface GuardView {
   /** Whether the author is connected and has a reputation too low to sync from. */
   isLowReputation(author: PeerId): boolean;
   /**
-   * Takes a token from the author's bucket of this wire; `over_scored` at most once per 5 s. Late messages could be replays by
-   * anybody: they have a bucket of their own with a tenth of the rate, and are never scored. `isDirect`: the author
-   * itself sent the message, so all of it is the author's doing.
+   * Takes a token, and one for each byte, from the author's buckets of this wire; `…_scored` at most once per 5 s. Late
+   * messages could be replays by anybody: they have buckets of their own with a tenth of the rates, and are never
+   * scored. `isDirect`: the author itself sent the message, so all of it is the author's doing.
    */
-  authorRate(author: PeerId, seqno: bigint, isDirect: boolean): 'ok' | 'over' | 'over_scored';
-  /** Takes a token from the bucket of the propagation source. */
-  sourceRate(receivedFrom: PeerId): 'ok' | 'over' | 'over_scored';
+  authorRate(author: PeerId, seqno: bigint, isDirect: boolean, bytes: number): Taken;
+  /** Takes a token, and one for each byte, from the buckets of the propagation source. */
+  sourceRate(receivedFrom: PeerId, bytes: number): Taken;
+  /** Takes a token from the bucket of the author's node statuses; called after `authorRate`. */
+  mayTellStatus(author: PeerId, seqno: bigint): boolean;
+  /** Charges the author for the time that its message took, in ms. Called for slow messages. */
+  spent(author: PeerId, ms: number): void;
   /** Called after `authorRate`, which remembers the author's highest sequence number. */
   isReplay(author: PeerId, seqno: bigint): boolean;
   /** What is wrong with a DataHub URL; undefined when it may be used. */
@@ -81,7 +86,11 @@ export interface GuardView {
  */
 export const POLICY_RULES: ReadonlySet<SkipReason> = new Set([
   'author_rate',
+  'author_bytes',
+  'author_time',
   'relay_rate',
+  'relay_bytes',
+  'status_rate',
   'replay',
   'height_implausible',
   'work_implausible',
@@ -107,13 +116,29 @@ const otherPrefix: EnvelopeGuard = (envelope, view) =>
 const bannedAuthor: EnvelopeGuard = (envelope, view) =>
   view.isBanned(envelope.author) ? ignored('banned_author') : undefined;
 
-const authorRate: EnvelopeGuard = (envelope, view) => {
-  const rate = view.authorRate(envelope.author, envelope.seqno, envelope.receivedFrom === envelope.author);
-  return rate === 'ok' ? undefined : ignored('author_rate', rate === 'over_scored' ? 'spam' : undefined);
+const authorRate: EnvelopeGuard = ({ author, seqno, receivedFrom, bytes }, view) => {
+  const taken = view.authorRate(author, seqno, receivedFrom === author, bytes.byteLength);
+  return taken === 'ok' ? undefined : AUTHOR_EXCESS[taken];
 };
 
-const sourceRate: EnvelopeGuard = (envelope, view) =>
-  view.sourceRate(envelope.receivedFrom) === 'ok' ? undefined : ignored('relay_rate');
+const AUTHOR_EXCESS: { readonly [T in Exclude<Taken, 'ok'>]: ValidationResult } = {
+  over: ignored('author_rate'),
+  over_scored: ignored('author_rate', 'spam'),
+  bytes: ignored('author_bytes'),
+  bytes_scored: ignored('author_bytes', 'spam'),
+  time: ignored('author_time'),
+};
+
+/** Nobody is penalized: a neighbour forwards what others say. */
+const sourceRate: EnvelopeGuard = ({ receivedFrom, bytes }, view) => {
+  const taken = view.sourceRate(receivedFrom, bytes.byteLength);
+  if (taken === 'ok') return undefined;
+  return ignored(taken === 'bytes' || taken === 'bytes_scored' ? 'relay_bytes' : 'relay_rate');
+};
+
+/** Ignored without penalty: a node that mines fast tells its status with each block. */
+const statusRate: EnvelopeGuard = ({ author, seqno }, view) =>
+  view.mayTellStatus(author, seqno) ? undefined : ignored('status_rate');
 
 /** Ignored without penalty: a replay proves nothing about its author. */
 const notReplayed: EnvelopeGuard = (envelope, view) =>
@@ -296,6 +321,6 @@ export const GUARDS: { readonly [K in TopicKind]: GuardRow<K> } = {
   },
   handshake: { envelope: envelope('handshake'), message: [authorIsPeerId] },
   rejected_tx: { envelope: envelope('rejected_tx'), message: [authorIsPeerId] },
-  node_status: { envelope: envelope('node_status'), message: [authorIsPeerId, baseUrl, reputation] },
+  node_status: { envelope: [...envelope('node_status'), statusRate], message: [authorIsPeerId, baseUrl, reputation] },
   best_block: { envelope: envelope('best_block'), message: [requesterIsAuthor, bestHeightIsPlausible] },
 };

@@ -1,8 +1,9 @@
-// pino behind the logger port: one JSON line per event on stdout, or readable lines on a terminal. JSON escapes bytes
-// from peers, and long texts are cut, so that peers cannot forge log lines.
+// pino behind the logger port: one JSON line per event on stdout, or readable lines on a terminal. Texts are without
+// characters that are not shown, and long ones are cut, so that peers cannot forge log lines.
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { P2PError } from '../../lib/errors.ts';
+import { shownLines, shownText, shownTexts } from '../../lib/shown-text.ts';
 import type { Logger } from '../../ports/log.ts';
 
 export interface LoggerOptions {
@@ -28,7 +29,7 @@ function pinoLogger(options: LoggerOptions) {
     level: level === 'fatal' ? 'error' : level,
     messageKey: 'event',
     base: null,
-    formatters: { level: (label: string) => ({ level: label }), log: cutFields },
+    formatters: { level: (label: string) => ({ level: label }), log: shownFields },
     serializers: { err: (error: unknown) => serializeError(error) },
   };
   if (options.format === 'pretty') {
@@ -40,22 +41,24 @@ function pinoLogger(options: LoggerOptions) {
   return pino(settings, pino.destination({ dest: 1, sync: true }));
 }
 
-function cutFields(fields: Record<string, unknown>): Record<string, unknown> {
+function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
   for (const [key, value] of Object.entries(fields)) {
-    if (typeof value === 'string' && value.length > MAX_TEXT) fields[key] = `${value.slice(0, MAX_TEXT)}…`;
+    if (typeof value !== 'string') fields[key] = shownTexts(value);
+    else fields[key] = shownText(value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}…` : value);
   }
   return fields;
 }
 
+
 /** Name, code, message and causes; the stack only of unexpected errors. */
 export function serializeError(error: unknown, depth = 0): unknown {
-  if (!(error instanceof Error)) return String(error).slice(0, MAX_TEXT);
+  if (!(error instanceof Error)) return shownText(String(error), MAX_TEXT);
   const known = error instanceof P2PError;
   return {
     name: error.name,
-    ...(known ? { code: error.code, details: error.details } : {}),
-    message: error.message.slice(0, MAX_TEXT),
-    ...(known || depth > 0 ? {} : { stack: error.stack?.slice(0, 4 * MAX_TEXT) }),
+    ...(known ? { code: error.code, details: shownTexts(error.details) } : {}),
+    message: shownText(error.message, MAX_TEXT),
+    ...(known || depth > 0 ? {} : { stack: shownLines(error.stack?.slice(0, 4 * MAX_TEXT) ?? '') }),
     ...(error.cause !== undefined && depth < MAX_CAUSES ? { cause: serializeError(error.cause, depth + 1) } : {}),
   };
 }

@@ -1,52 +1,95 @@
-// Message rates per peer. The author's bucket comes first, after the signature was verified; only messages that pass it
-// count against the propagation source, whose excess is nobody's offence. Late messages of an author have a bucket of
-// their own.
+// Rates per peer: messages, their bytes, and the time that slow ones took. The author's buckets come first, after the
+// signature was verified; only messages that pass them count against the propagation source, whose excess is nobody's
+// offence. Late messages of an author have buckets of their own.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../domain/ids.ts';
 import { type Rate, TokenBucket } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../ports/clock.ts';
 
 interface PeerRate {
-  readonly bucket: TokenBucket;
-  /** Monotonic ms at which an excess was last reported as `over_scored`. */
+  readonly messages: TokenBucket;
+  readonly bytes: TokenBucket;
+  /** Milliseconds; undefined until the peer had a slow message. */
+  time: TokenBucket | undefined;
+  /** Monotonic ms at which an excess was last reported as `…_scored`. */
   scoredMs: number;
 }
 
+/** What is used up; `…_scored`: the last such result for this peer was at least 5 s ago. */
+export type Taken = 'ok' | 'over' | 'over_scored' | 'bytes' | 'bytes_scored' | 'time';
+
 /**
- * Peers remembered; the one used longest ago is evicted. It would begin with a full bucket, which time has filled by
+ * Peers remembered; the one used longest ago is evicted. It would begin with full buckets, which time has filled by
  * then anyway.
  */
 export const MAX_BUCKETS = 20_000;
+export const UNLIMITED: Rate = { perSecond: 0, burst: 0 };
 /** A peer that stays above its rate is scored once per this time. */
 const SCORE_INTERVAL_MS = 5000;
+/**
+ * Milliseconds per second that the slow messages of one peer may take: half of the event loop, and five seconds at
+ * once, so that a loaded machine or a garbage collection stops nobody.
+ */
+const TIME: Rate = { perSecond: 500, burst: 5000 };
+/** A message takes some 50 µs. Only one that takes longer than this is charged. */
+export const SLOW_MESSAGE_MS = 0.2;
 
 export class PeerRates {
   private readonly clock: Clock;
   private readonly rate: Rate;
+  private readonly byteRate: Rate;
   private readonly peers = new LRUCache<PeerId, PeerRate>({ max: MAX_BUCKETS });
 
-  constructor(clock: Clock, rate: Rate) {
+  constructor(clock: Clock, rate: Rate, byteRate: Rate = UNLIMITED) {
     this.clock = clock;
     this.rate = rate;
+    this.byteRate = byteRate;
   }
 
-  /** Number of peers that have a bucket. */
+  /** Number of peers that have buckets. */
   get size(): number {
     return this.peers.size;
   }
 
-  /** Takes a token. `over_scored`: there was none, and the last `over_scored` for this peer was at least 5 s ago. */
-  take(peerId: PeerId): 'ok' | 'over' | 'over_scored' {
-    if (this.rate.perSecond === 0) return 'ok';
+  /** Takes a token for a message, and one for each byte. The last message may exceed what is left. */
+  take(peerId: PeerId, bytes = 0): Taken {
     const nowMs = this.clock.monotonic();
-    let peer = this.peers.get(peerId);
-    if (peer === undefined) {
-      peer = { bucket: new TokenBucket(this.rate, nowMs), scoredMs: Number.NEGATIVE_INFINITY };
-      this.peers.set(peerId, peer);
+    const peer = this.peerOf(peerId, nowMs);
+    if (peer === undefined) return 'ok';
+    if (!peer.messages.take(nowMs)) return isScored(peer, nowMs) ? 'over_scored' : 'over';
+    if (this.byteRate.perSecond > 0) {
+      if (peer.bytes.available(nowMs) <= 0) return isScored(peer, nowMs) ? 'bytes_scored' : 'bytes';
+      peer.bytes.charge(bytes);
     }
-    if (peer.bucket.take(nowMs)) return 'ok';
-    if (nowMs - peer.scoredMs < SCORE_INTERVAL_MS) return 'over';
-    peer.scoredMs = nowMs;
-    return 'over_scored';
+    return peer.time !== undefined && peer.time.available(nowMs) <= 0 ? 'time' : 'ok';
   }
+
+  /** Charges the time that a message of this peer took. */
+  charge(peerId: PeerId, ms: number): void {
+    const nowMs = this.clock.monotonic();
+    const peer = this.peers.get(peerId) ?? this.add(peerId, nowMs);
+    peer.time ??= new TokenBucket(TIME, nowMs);
+    peer.time.charge(ms);
+  }
+
+  /** undefined for a peer without any limit. */
+  private peerOf(peerId: PeerId, nowMs: number): PeerRate | undefined {
+    const known = this.peers.get(peerId);
+    if (known !== undefined) return known;
+    return this.rate.perSecond === 0 && this.byteRate.perSecond === 0 ? undefined : this.add(peerId, nowMs);
+  }
+
+  private add(peerId: PeerId, nowMs: number): PeerRate {
+    const messages = new TokenBucket(this.rate, nowMs);
+    const bytes = new TokenBucket(this.byteRate, nowMs);
+    const peer: PeerRate = { messages, bytes, time: undefined, scoredMs: Number.NEGATIVE_INFINITY };
+    this.peers.set(peerId, peer);
+    return peer;
+  }
+}
+
+function isScored(peer: PeerRate, nowMs: number): boolean {
+  if (nowMs - peer.scoredMs < SCORE_INTERVAL_MS) return false;
+  peer.scoredMs = nowMs;
+  return true;
 }

@@ -108,17 +108,17 @@ test('keeps blocks and subtrees, authors and propagation sources apart', () => {
   let seqno = 100n;
   const authorRate = (id: typeof author) => {
     seqno += 1n;
-    return view.authorRate(id, seqno, false);
+    return view.authorRate(id, seqno, false, 0);
   };
   expect(takes(3, () => authorRate(author))).toEqual(['ok', 'ok', 'over_scored']);
-  expect(takes(4, () => view.sourceRate(author))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
+  expect(takes(4, () => view.sourceRate(author, 0))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
   expect(authorRate(other)).toBe('ok');
 });
 
 test('keeps its own memory of replays and rates', () => {
   const { view, clock } = setUp();
   const another = setUp().view;
-  view.authorRate(author, 5n, false);
+  view.authorRate(author, 5n, false, 0);
   expect(view.isReplay(author, 5n)).toBe(false);
   clock.advance(60_000);
   expect([view.isReplay(author, 4n), another.isReplay(author, 4n)]).toEqual([true, false]);
@@ -126,28 +126,28 @@ test('keeps its own memory of replays and rates', () => {
 
 test('limits late messages of an author to a tenth of its rate in a bucket of their own, and never scores them', () => {
   const { view, clock } = setUp({ authorRate: { perSecond: 2, burst: 20 } });
-  view.authorRate(author, 100n, false);
+  view.authorRate(author, 100n, false, 0);
   clock.advance(60_000);
-  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, false));
+  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, false, 0));
   expect(rates([1n, 2n, 3n, 4n, 100n])).toEqual(['ok', 'ok', 'over', 'over', 'over']);
   const growing = Array.from({ length: 21 }, (_each, i) => BigInt(101 + i));
   expect(rates(growing)).toEqual([...growing.slice(1).map(() => 'ok'), 'over_scored']);
   clock.advance(10_000);
   expect(rates([5n, 6n, 7n, 8n])).toEqual(['ok', 'ok', 'over', 'over']);
-  expect(view.authorRate(author, 204n, false)).toBe('ok');
+  expect(view.authorRate(author, 204n, false, 0)).toBe('ok');
 });
 
 test('allows at least one late message with a small burst, and any number without a limit', () => {
   const { view } = setUp();
   const unlimited = setUp({ authorRate: { perSecond: 0, burst: 0 } }).view;
-  for (const each of [view, unlimited]) each.authorRate(author, 100n, false);
-  expect([1n, 2n].map((seqno) => view.authorRate(author, seqno, false))).toEqual(['ok', 'over']);
-  expect([1n, 2n, 3n].map((seqno) => unlimited.authorRate(author, seqno, false))).toEqual(['ok', 'ok', 'ok']);
+  for (const each of [view, unlimited]) each.authorRate(author, 100n, false, 0);
+  expect([1n, 2n].map((seqno) => view.authorRate(author, seqno, false, 0))).toEqual(['ok', 'over']);
+  expect([1n, 2n, 3n].map((seqno) => unlimited.authorRate(author, seqno, false, 0))).toEqual(['ok', 'ok', 'ok']);
 });
 
 test('takes late messages that the author itself sends from its own bucket, and scores them', () => {
   const { view } = setUp();
-  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, true));
+  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, true, 0));
   expect(rates([100n, 1n, 2n, 3n])).toEqual(['ok', 'ok', 'over_scored', 'over']);
 });
 
@@ -156,7 +156,7 @@ test('recognises a restart by a connection that began after the highest number',
   connections.set(author, clock.monotonic());
   clock.advance(1000);
   const hears = (id: typeof author, seqno: bigint) => {
-    view.authorRate(id, seqno, true);
+    view.authorRate(id, seqno, true, 0);
     return !view.isReplay(id, seqno);
   };
   expect([hears(author, 100n), hears(other, 100n)]).toEqual([true, true]);
