@@ -85,7 +85,10 @@ function policyOptions(settings: Settings): PolicyOptions {
     authorRate: { perSecond: settings.p2p_author_rate, burst: settings.p2p_author_burst },
     sourceRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * SOURCE_BURST_SECONDS },
     authorBytes: { perSecond: settings.p2p_author_byte_rate, burst: settings.p2p_author_byte_burst },
-    sourceBytes: { perSecond: settings.p2p_relay_byte_rate, burst: settings.p2p_relay_byte_rate * SOURCE_BURST_SECONDS },
+    sourceBytes: {
+      perSecond: settings.p2p_relay_byte_rate,
+      burst: settings.p2p_relay_byte_rate * SOURCE_BURST_SECONDS,
+    },
     statusRate: { perSecond: settings.p2p_status_rate, burst: settings.p2p_status_burst },
     dataHubUrls: (wire) => dataHubUrlRules(settings, wire),
     maxHeightLead: settings.p2p_max_unvalidated_advertised_height_lead,

@@ -49,7 +49,6 @@ function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
   return fields;
 }
 
-
 /** Name, code, message and causes; the stack only of unexpected errors. */
 export function serializeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return shownText(String(error), MAX_TEXT);

@@ -2,8 +2,8 @@
 // nobody. Pure.
 import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { InvalidBlockReport, InvalidSubtreeReport } from '../../domain/report.ts';
-import { urlKey } from '../../wire/url-key.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
+import { urlKey } from '../../wire/url-key.ts';
 
 /** Who announced a hash, and with which DataHub URL. */
 export interface AttributionView {
@@ -78,7 +78,11 @@ function ofOwners(url: string, { dataHubs, ownId }: BlameView): Penalty {
   return penalty(owners, false, ownId);
 }
 
-function penalty(announcements: readonly Pick<Announcement, 'author'>[], hasForgotten: boolean, ownId: PeerId): Penalty {
+function penalty(
+  announcements: readonly Pick<Announcement, 'author'>[],
+  hasForgotten: boolean,
+  ownId: PeerId,
+): Penalty {
   const [first, ...others] = announcements;
   if (first === undefined) return { outcome: 'unattributed' };
   if (others.length > 0 || hasForgotten) return { outcome: 'ambiguous' };

@@ -209,5 +209,12 @@ async function announceRejected(report: RejectedTxReport, deps: ReportDependenci
   const peerId = deps.ownId;
   const outcome = await deps.announce({ txId: report.txId, reason, peerId });
   if (outcome === 'published')
-    deps.notify({ type: 'rejected_tx', isOwn: true, atMs: deps.clock.now(), hash: report.txId, reason: shownText(reason), peerId });
+    deps.notify({
+      type: 'rejected_tx',
+      isOwn: true,
+      atMs: deps.clock.now(),
+      hash: report.txId,
+      reason: shownText(reason),
+      peerId,
+    });
 }

@@ -51,7 +51,9 @@ export async function administer(
   const address = flags.address ?? dialAddress(settings);
   const client = createPeerClient({ address, adminKey: key, tls: tlsOf(settings) });
   const { people, programs } = await action(client).finally(() => client.close());
-  io.stdout.write(flags.json === true ? programs.map((each) => `${JSON.stringify(shownTexts(each))}\n`).join('') : people);
+  io.stdout.write(
+    flags.json === true ? programs.map((each) => `${JSON.stringify(shownTexts(each))}\n`).join('') : people,
+  );
 }
 
 /** undefined when an address is given and the folder has no settings file: a node on another machine. */

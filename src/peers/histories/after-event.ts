@@ -1,7 +1,7 @@
 // What an experience changes in the history of a peer. Pure: a history in, a new one out.
 import type { PeerId } from '../../domain/ids.ts';
-import { shownText } from '../../lib/shown-text.ts';
 import type { PeerEvent, PeerHistory } from '../../domain/peer-history.ts';
+import { shownText } from '../../lib/shown-text.ts';
 import {
   averageAfter,
   clampedReputation,
