@@ -200,3 +200,44 @@ describe('with both wires', () => {
     expect(one).toEqual([false, false]);
   });
 });
+
+test('counts bytes of authors and propagation sources, a tenth for late messages, and scores an author only', () => {
+  const UNLIMITED = { perSecond: 0, burst: 0 };
+  const { view, clock } = setUp({
+    authorRate: UNLIMITED,
+    sourceRate: UNLIMITED,
+    authorBytes: { perSecond: 10, burst: 1000 },
+    sourceBytes: { perSecond: 10, burst: 3000 },
+  });
+  view.authorRate(author, 100n, false, 0);
+  clock.advance(60_000);
+  expect([1n, 2n].map((seqno) => view.authorRate(author, seqno, false, 100))).toEqual(['ok', 'bytes']);
+  expect([101n, 102n, 103n].map((seqno) => view.authorRate(author, seqno, false, 1000))).toEqual([
+    'ok',
+    'bytes_scored',
+    'bytes',
+  ]);
+  expect([1, 2, 3, 4].map(() => view.sourceRate(receivedFrom, 1000))).toEqual(['ok', 'ok', 'ok', 'bytes_scored']);
+});
+
+test('limits the node statuses of an author; older ones that somebody sends again have a bucket of their own', () => {
+  const { view, clock } = setUp({ authorRate: { perSecond: 0, burst: 0 }, statusRate: { perSecond: 1, burst: 2 } });
+  const tell = (seqno: bigint) => {
+    view.authorRate(author, seqno, false, 0);
+    return view.mayTellStatus(author, seqno);
+  };
+  expect([100n, 101n, 102n].map(tell)).toEqual([true, true, false]);
+  clock.advance(2000);
+  expect([1n, 2n, 3n].map(tell)).toEqual([true, true, false]);
+  expect([103n, 104n, 105n].map(tell)).toEqual([true, true, false]);
+  expect(view.mayTellStatus(other, 1n)).toBe(true);
+});
+
+test('charges an author for the time of its slow messages', () => {
+  const { view, clock } = setUp({ authorRate: { perSecond: 0, burst: 0 } });
+  view.spent(author, 6000);
+  expect(view.authorRate(author, 1n, false, 0)).toBe('time');
+  expect(view.authorRate(other, 1n, false, 0)).toBe('ok');
+  clock.advance(3000);
+  expect(view.authorRate(author, 2n, false, 0)).toBe('ok');
+});
