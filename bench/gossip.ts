@@ -118,7 +118,7 @@ async function busPublisher(): Promise<Publisher> {
   const message = {
     ...busSubtree('{PEER_ID}'),
     Hash: '{HASH}',
-    DataHubURL: 'http://127.0.0.1:8090/api/v1?t={TIME_NS}',
+    DataHubURL: 'http://127.0.0.1:8090/api/v1/t={TIME_NS}',
   };
   const template = JSON.stringify(message);
   return {
@@ -266,7 +266,7 @@ async function kafkaReceiver(): Promise<Receiver> {
       const latenciesMs = records.map(({ value, atMs }) => {
         const { 1: hash, 2: url } = protobufStrings(value);
         hashes.add(hash);
-        return atMs - Number(url?.slice(url.indexOf('?t=') + 3)) / 1e6;
+        return atMs - Number(url?.slice(url.indexOf('/t=') + 3)) / 1e6;
       });
       latenciesMs.splice(0, from);
       latenciesMs.sort((a, b) => a - b);

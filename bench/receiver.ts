@@ -50,7 +50,7 @@ function summary() {
     const decoded = decodeKafkaSubtree(value);
     if (!decoded.ok) throw new Error(decoded.fault.detail);
     hashes.add(decoded.message.hash);
-    const sentNs = Number(decoded.message.url.slice(decoded.message.url.indexOf('?t=') + 3));
+    const sentNs = Number(decoded.message.url.slice(decoded.message.url.indexOf('/t=') + 3));
     return performance.timeOrigin + atMs - sentNs / 1e6;
   });
   latenciesMs.splice(0, from);

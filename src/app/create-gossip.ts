@@ -85,6 +85,12 @@ function policyOptions(settings: Settings): PolicyOptions {
     requiresHeader: settings.p2p_require_header,
     authorRate: { perSecond: settings.p2p_author_rate, burst: settings.p2p_author_burst },
     sourceRate: { perSecond: settings.p2p_relay_rate, burst: settings.p2p_relay_rate * SOURCE_BURST_SECONDS },
+    authorBytes: { perSecond: settings.p2p_author_byte_rate, burst: settings.p2p_author_byte_burst },
+    sourceBytes: {
+      perSecond: settings.p2p_relay_byte_rate,
+      burst: settings.p2p_relay_byte_rate * SOURCE_BURST_SECONDS,
+    },
+    statusRate: { perSecond: settings.p2p_status_rate, burst: settings.p2p_status_burst },
     dataHubUrls: (wire) => dataHubUrlRules(settings, wire),
     maxHeightLead: settings.p2p_max_unvalidated_advertised_height_lead,
     maxTargetRatio: allowsMinDifficultyBlocks ? 0 : settings.p2p_max_target_ratio,

@@ -10,7 +10,8 @@ async function errorText(error: unknown): Promise<string> {
   if (!(error instanceof P2PError)) return `${JSON.stringify(serializeError(error))}\n`;
   const isComplete = error.cause === undefined || error.code === 'RPC_FAILED';
   const cause = isComplete ? '' : `  caused by ${JSON.stringify(serializeError(error.cause, 1))}\n`;
-  return `${error.code}: ${error.message}\n${cause}`;
+  const { shownLines } = await import('../lib/shown-text.ts');
+  return `${error.code}: ${shownLines(error.message)}\n${cause}`;
 }
 
 try {

@@ -53,9 +53,29 @@ export const GOSSIP_RULES = {
     when: 'An author sends at more than twice `p2p_author_rate` after its burst; once per 5 s, topics as before.',
     why: 'Five seconds of its whole rate were refused within five seconds: ten thousand messages too many are no slip.',
   },
+  author_bytes: {
+    payer: 'author',
+    reason: 'spam',
+    points: 1,
+    canBeAccident: true,
+    when: 'An author is above `p2p_author_byte_rate`; once per 5 s, never on the topic of rejected transactions.',
+    why: 'Long names and fee policies make statuses large; no honest node sends megabytes of them per second for long.',
+  },
+  author_time: free(
+    'The messages of an author took half of the time for seconds.',
+    'How long a message takes depends on this machine too.',
+  ),
   relay_rate: free(
     'A neighbour is above `p2p_relay_rate`, or brought too many messages that cost their authors points.',
     'Neighbours forward everything unchecked. They are slowed, and never get points.',
+  ),
+  relay_bytes: free(
+    'A neighbour is above `p2p_relay_byte_rate`.',
+    'Neighbours forward everything unchecked. They are slowed, and never get points.',
+  ),
+  status_rate: free(
+    'An author is above `p2p_status_rate` with its node statuses.',
+    'A node that mines fast tells its status with each block.',
   ),
   size: free(
     'The message is over the size of its topic.',

@@ -46,6 +46,8 @@ export type Effect =
   | { readonly type: 'handshake'; readonly message: HandshakeMessage; readonly author: PeerId }
   /** A peer asks for our best block. */
   | { readonly type: 'best_block_asked'; readonly author: PeerId }
+  /** The message had a DataHub URL that may not be used; the rest of it counts. */
+  | { readonly type: 'url_omitted'; readonly topic: 'node_status' }
   /** Valid, but not passed to the node's other services while the node syncs from another peer. */
   | { readonly type: 'withheld'; readonly topic: 'block' | 'mining_on' };
 

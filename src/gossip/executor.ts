@@ -5,6 +5,7 @@ import type { Hash, PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { BanReason } from '../domain/offence.ts';
 import type { Attribution } from '../peers/attribution.ts';
+import { omittedUrls } from '../peers/datahub/omitted-urls.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -47,6 +48,7 @@ export function executor(deps: ExecutorDependencies): (effects: readonly Effect[
       'Announcements forwarded on gossip but not passed to block validation while this node syncs from another peer',
       ['topic'],
     ),
+    omitted: omittedUrls(deps.metrics),
     repeated: deps.metrics.counter(
       'teranode_p2p_seen_hash_skipped_total',
       'Announcements forwarded on gossip but not passed to Kafka because enough authors announced the same hash',
@@ -65,6 +67,7 @@ export function executor(deps: ExecutorDependencies): (effects: readonly Effect[
 
 interface Counters {
   readonly withheld: Counter;
+  readonly omitted: Counter;
   readonly repeated: Counter;
   readonly dropped: Counter;
 }
@@ -125,6 +128,9 @@ function run(effect: Effect, deps: ExecutorDependencies, counters: Counters): vo
       return;
     case 'best_block_asked':
       deps.bestBlockAsked(effect.author);
+      return;
+    case 'url_omitted':
+      counters.omitted.add(1, { topic: effect.topic });
       return;
     case 'withheld':
       counters.withheld.add(1, { topic: effect.topic });

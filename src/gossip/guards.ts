@@ -14,7 +14,7 @@ import type { MiningOnMessage } from '../wire/mining-on.ts';
 import { decodePeerDiscovery } from '../wire/peer-discovery.ts';
 import { parsePeerId, peerIdFromPublicKey } from '../wire/peer-id.ts';
 import type { SubtreeMessage } from '../wire/subtree.ts';
-import type { RateResult } from './limits/rates.ts';
+import { type Excess, unscored } from './limits/rates.ts';
 import type { ReceivedMessages } from './messages.ts';
 import type { ReceivedBlock } from './received-block.ts';
 import { forwardedOnly, free, ignored, rejected, type SkipReason, type ValidationResult } from './validation-result.ts';
@@ -56,18 +56,22 @@ export interface GuardView {
   /** Whether the author is connected and has a reputation too low to sync from. */
   isLowReputation(author: PeerId): boolean;
   /**
-   * Takes a token from the author's bucket of this wire; `over_scored` and `flood` at most once per 5 s each. Late
-   * messages could be replays by anybody: they have a bucket of their own with a tenth of the rate, and are never
-   * scored. `isDirect`: the author itself sent the message, so all of it is the author's doing.
+   * Takes a token, and one for each byte, from the author's buckets of this wire; `…_scored` and `flood` at most once per
+   * 5 s each. Late messages could be replays by anybody: they have buckets of their own with a tenth of the rates, and
+   * are never scored. `isDirect`: the author itself sent the message, so all of it is the author's doing.
    */
-  authorRate(author: PeerId, seqno: bigint, isDirect: boolean): RateResult;
+  authorRate(author: PeerId, seqno: bigint, isDirect: boolean, bytes: number): 'ok' | Excess;
   /**
-   * Takes a token from the bucket of the propagation source. A source in debt (see `chargeSource`) is over its rate
-   * with the messages of authors of whom nothing good is known.
+   * Takes a token, and one for each byte, from the buckets of the propagation source. A source in debt (see
+   * `chargeSource`) is over its rate with the messages of authors of whom nothing good is known.
    */
-  sourceRate(receivedFrom: PeerId, author: PeerId): RateResult;
+  sourceRate(receivedFrom: PeerId, author: PeerId, bytes: number): 'ok' | Excess;
   /** The propagation source brought a message that cost its author, another peer, points. */
   chargeSource(receivedFrom: PeerId): void;
+  /** Takes a token from the bucket of the author's node statuses; called after `authorRate`. */
+  mayTellStatus(author: PeerId, seqno: bigint): boolean;
+  /** Charges the author for the time that its message took, in ms. Called for slow messages. */
+  spent(author: PeerId, ms: number): void;
   /** Called after `authorRate`, which remembers the author's highest sequence number. */
   isReplay(author: PeerId, seqno: bigint): boolean;
   /** What is wrong with a DataHub URL; undefined when it may be used. */
@@ -87,7 +91,11 @@ export interface GuardView {
 export const POLICY_RULES: ReadonlySet<SkipReason> = new Set([
   'author_rate',
   'author_flood',
+  'author_bytes',
+  'author_time',
   'relay_rate',
+  'relay_bytes',
+  'status_rate',
   'replay',
   'height_implausible',
   'work_implausible',
@@ -115,16 +123,34 @@ const bannedAuthor: EnvelopeGuard = (envelope, view) =>
 
 /** Nodes of 2025 announce every rejected transaction without a limit: there an excess is dropped without penalty. */
 function authorRate(topic: TopicKind): EnvelopeGuard {
-  return (envelope, view) => {
-    const rate = view.authorRate(envelope.author, envelope.seqno, envelope.receivedFrom === envelope.author);
-    if (rate === 'ok') return undefined;
-    if (rate === 'over' || topic === 'rejected_tx') return free(ignored('author_rate'));
-    return ignored(rate === 'flood' ? 'author_flood' : 'author_rate');
+  return ({ author, seqno, receivedFrom, bytes }, view) => {
+    const taken = view.authorRate(author, seqno, receivedFrom === author, bytes.byteLength);
+    if (taken === 'ok') return undefined;
+    if (topic !== 'rejected_tx') return AUTHOR_EXCESS[taken];
+    return AUTHOR_EXCESS[unscored(taken)];
   };
 }
 
-const sourceRate: EnvelopeGuard = (envelope, view) =>
-  view.sourceRate(envelope.receivedFrom, envelope.author) === 'ok' ? undefined : ignored('relay_rate');
+const AUTHOR_EXCESS = {
+  over: free(ignored('author_rate')),
+  over_scored: ignored('author_rate'),
+  flood: ignored('author_flood'),
+  bytes: free(ignored('author_bytes')),
+  bytes_scored: ignored('author_bytes'),
+  time: ignored('author_time'),
+} as const satisfies { readonly [T in Excess]: ValidationResult };
+
+/** Nobody is penalized: a neighbour forwards what others say. */
+const sourceRate: EnvelopeGuard = ({ receivedFrom, author, bytes }, view) => {
+  const taken = view.sourceRate(receivedFrom, author, bytes.byteLength);
+  if (taken === 'ok') return undefined;
+  const isOfBytes = taken === 'bytes' || taken === 'bytes_scored';
+  return isOfBytes ? ignored('relay_bytes') : ignored('relay_rate');
+};
+
+/** Ignored without penalty: a node that mines fast tells its status with each block. */
+const statusRate: EnvelopeGuard = ({ author, seqno }, view) =>
+  view.mayTellStatus(author, seqno) ? undefined : ignored('status_rate');
 
 /** Ignored without penalty: a replay proves nothing about its author. */
 const notReplayed: EnvelopeGuard = (envelope, view) =>
@@ -291,6 +317,6 @@ export const GUARDS: { readonly [K in TopicKind]: GuardRow<K> } = {
   },
   handshake: { envelope: envelope('handshake'), message: [authorIsPeerId] },
   rejected_tx: { envelope: envelope('rejected_tx'), message: [authorIsPeerId] },
-  node_status: { envelope: envelope('node_status'), message: [authorIsPeerId, baseUrl, reputation] },
+  node_status: { envelope: [...envelope('node_status'), statusRate], message: [authorIsPeerId, baseUrl, reputation] },
   best_block: { envelope: envelope('best_block'), message: [requesterIsAuthor, bestHeightIsPlausible] },
 };

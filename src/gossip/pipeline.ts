@@ -13,6 +13,7 @@ import type { TopicKind } from '../wire/format.ts';
 import type { Effect } from './effects.ts';
 import { GUARDS, type GuardView, POLICY_RULES } from './guards.ts';
 import { HANDLERS } from './handlers/index.ts';
+import { SLOW_MESSAGE_MS } from './limits/rates.ts';
 import { sampled } from './limits/sampled.ts';
 import type { Decoders, ReceivedMessages } from './messages.ts';
 import { ACCEPTED, ignored, rejected, type SkipReason, type ValidationResult } from './validation-result.ts';
@@ -87,7 +88,9 @@ export function topicPipeline<K extends TopicKind>(kind: K, deps: PipelineDepend
       const { author, receivedFrom } = envelope;
       deps.log.trace({ topic: kind, reason, author, receivedFrom }, 'message skipped');
     }
-    handlerTime.observe((performance.now() - startedMs) / 1000, labels);
+    const ms = performance.now() - startedMs;
+    handlerTime.observe(ms / 1000, labels);
+    if (ms > SLOW_MESSAGE_MS) deps.view.spent(envelope.author, ms);
     return result.decision;
   };
 }

@@ -3,7 +3,7 @@
 
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
-import type { Rate } from '../lib/token-bucket.ts';
+import { type Rate, TokenBuckets } from '../lib/token-bucket.ts';
 import type { Attribution } from '../peers/attribution.ts';
 import { type DataHubUrlRules, dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -14,7 +14,7 @@ import type { WireName } from '../wire/format.ts';
 import type { GuardView } from './guards.ts';
 import { passedElsewhere } from './limits/passed-elsewhere.ts';
 import { peerDiscoveryRate } from './limits/peer-discovery-rate.ts';
-import { MAX_BUCKETS, PeerRates } from './limits/rates.ts';
+import { MAX_BUCKETS, PeerRates, UNLIMITED, unscored } from './limits/rates.ts';
 import { type ReportSize, unreported } from './limits/report-size.ts';
 import { MAX_AUTHORS, SequenceNumbers } from './limits/sequence-numbers.ts';
 import { SourceDebts } from './limits/source-debts.ts';
@@ -27,6 +27,10 @@ export interface PolicyOptions {
   readonly requiresHeader: boolean;
   readonly authorRate: Rate;
   readonly sourceRate: Rate;
+  /** Bytes; default unlimited, as the rate of node statuses. */
+  readonly authorBytes?: Rate;
+  readonly sourceBytes?: Rate;
+  readonly statusRate?: Rate;
   readonly dataHubUrls: (wire: WireName) => DataHubUrlRules;
   /** `p2p_max_unvalidated_advertised_height_lead`, for message-bus. */
   readonly maxHeightLead: number;
@@ -94,7 +98,7 @@ export function guardViews<N extends GuardedNetwork>(
   return networks.map((network) => {
     const { node } = network;
     const ofNode = numbers.get(node) ?? new SequenceNumbers(clock);
-    const { ofAuthor, ofLateMessages } = rates.onWire(network.wire.name);
+    const { ofAuthor, ofLateMessages, ofStatus, charge } = rates.onWire(network.wire.name);
     const view: GuardView = {
       ...shared,
       ...elsewhere(network),
@@ -102,17 +106,19 @@ export function guardViews<N extends GuardedNetwork>(
       maxGossipBytes: network.wire.maxGossipBytes,
       dataHubUrlFault: urlFaults[network.wire.name],
       countedHeight: (height) => (network.wire.name === 'message-bus' ? cutHeight(height) : height),
-      authorRate: (author, seqno, isDirect) => {
+      authorRate: (author, seqno, isDirect, bytes) => {
         const connectedSinceMs = isDirect ? () => node.connectedSinceMs?.(author) : undefined;
         const isLate = ofNode.isLate(author, seqno, connectedSinceMs);
-        return !isLate || isDirect ? ofAuthor(author) : ofLateMessages(author);
+        return !isLate || isDirect ? ofAuthor(author, bytes) : ofLateMessages(author, bytes);
       },
-      sourceRate: (receivedFrom, author) => {
-        const rate = rates.ofSource(receivedFrom);
+      sourceRate: (receivedFrom, author, bytes) => {
+        const rate = rates.ofSource(receivedFrom, bytes);
         const isHeard = rate !== 'ok' || author === receivedFrom || !debts.isInDebt(receivedFrom);
         return isHeard || deps.isInGoodStanding(author) ? rate : 'over';
       },
       chargeSource: (receivedFrom) => debts.charge(receivedFrom),
+      mayTellStatus: (author, seqno) => ofStatus(author, ofNode.isHighest(author, seqno)),
+      spent: charge,
       isReplay: (author, seqno) => ofNode.isReplay(author, seqno),
     };
     return { network, view };
@@ -120,26 +126,36 @@ export function guardViews<N extends GuardedNetwork>(
 }
 
 function peerRates(clock: Clock, options: PolicyOptions, reportSize: ReportSize, wires: ReadonlySet<WireName>) {
+  const { authorRate, authorBytes = UNLIMITED, sourceRate, sourceBytes, statusRate = UNLIMITED } = options;
   const authorsOnWire = () => ({
-    own: new PeerRates(clock, options.authorRate),
-    late: new PeerRates(clock, lateRate(options.authorRate)),
+    own: new PeerRates(clock, authorRate, authorBytes),
+    late: new PeerRates(clock, lateRate(authorRate), lateRate(authorBytes)),
+    statuses: new TokenBuckets<string>(statusRate, MAX_BUCKETS),
   });
   const authors = new Map([...wires].map((wire) => [wire, authorsOnWire()] as const));
-  const sources = new PeerRates(clock, options.sourceRate);
-  const size = (bucket: 'own' | 'late') => () =>
+  const sources = new PeerRates(clock, sourceRate, sourceBytes);
+  const size = (bucket: 'own' | 'late' | 'statuses') => () =>
     [...authors.values()].reduce((sum, rates) => sum + rates[bucket].size, 0);
   reportSize('author_rate', size('own'), MAX_BUCKETS * wires.size);
   reportSize('author_rate_late', size('late'), MAX_BUCKETS * wires.size);
+  reportSize('status_rate', size('statuses'), MAX_BUCKETS * wires.size);
   reportSize('relay_rate', () => sources.size, MAX_BUCKETS);
   return {
     onWire: (wire: WireName) => {
-      const { own, late } = authors.get(wire) ?? authorsOnWire();
+      const { own, late, statuses } = authors.get(wire) ?? authorsOnWire();
       return {
-        ofAuthor: (author: PeerId) => own.take(author),
-        ofLateMessages: (author: PeerId) => (late.take(author) === 'ok' ? 'ok' : 'over'),
+        ofAuthor: (author: PeerId, bytes: number) => own.take(author, bytes),
+        ofLateMessages: (author: PeerId, bytes: number) => {
+          const taken = late.take(author, bytes);
+          return taken === 'ok' ? taken : unscored(taken);
+        },
+        // A status that is not the author's latest message may be a replay, which must not use up the author's tokens.
+        ofStatus: (author: PeerId, isLatest: boolean) =>
+          statuses.take(isLatest ? author : `${author} late`, clock.monotonic()),
+        charge: (author: PeerId, ms: number) => own.charge(author, ms),
       } as const;
     },
-    ofSource: (receivedFrom: PeerId) => sources.take(receivedFrom),
+    ofSource: (receivedFrom: PeerId, bytes: number) => sources.take(receivedFrom, bytes),
   } as const;
 }
 
@@ -151,6 +167,8 @@ type OfNetwork =
   | 'authorRate'
   | 'sourceRate'
   | 'chargeSource'
+  | 'mayTellStatus'
+  | 'spent'
   | 'isReplay'
   | 'passedElsewhere'
   | 'passed'

@@ -3,10 +3,11 @@
 // connected: gossip needs no handshake.
 
 import type { PeerId } from '../domain/ids.ts';
+import { omittedUrls } from '../peers/datahub/omitted-urls.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
-import type { Metrics } from '../ports/metrics.ts';
+import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { DirectStreamHandler, P2PNode } from '../ports/p2p-node.ts';
 import { encodeFor } from '../wire/format.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
@@ -69,6 +70,7 @@ export class Handshake {
   private readonly options: HandshakeOptions;
   private readonly topicPrefixes: readonly string[];
   private readonly counters: HandshakeCounters;
+  private readonly omitted: Counter;
   private readonly prefixes: PeerPrefixes;
   private readonly refusals: Refusals;
   private readonly intake: StreamIntake;
@@ -87,6 +89,7 @@ export class Handshake {
     this.topicPrefixes = options.networks.map(({ topicPrefix }) => topicPrefix);
     const counters = handshakeCounters(deps.metrics);
     this.counters = counters;
+    this.omitted = omittedUrls(deps.metrics);
     this.prefixes = new PeerPrefixes({ ...deps, counters }, options.networks);
     this.refusals = new Refusals({ ...deps, counters });
     this.intake = new StreamIntake({
@@ -163,6 +166,8 @@ export class Handshake {
     this.deps.log.trace({ peerId: sender, type: message.type, way }, 'handshake received');
     if (this.deps.isConnected(sender)) this.prefixes.said(sender, message.topicPrefix);
     registry.heard(sender, judgement.patch);
+    if ('dataHubUrl' in judgement.patch && judgement.patch.dataHubUrl === undefined)
+      this.omitted.add(1, { topic: 'handshake' });
     node.updatePeerHeight?.(sender, message.bestHeight);
     if (judgement.isAnswered) this.veracks.request(sender, message.topicPrefix);
     if (this.deps.onAhead !== undefined) void this.compare(message, sender, this.deps.onAhead);

@@ -2,10 +2,12 @@
 // decides who is penalized when content proves invalid, and recognises repeated announcements. One writer: the effects
 // of the gossip pipeline.
 
+import { LRUCache } from 'lru-cache';
 import type { Hash, PeerId } from '../domain/ids.ts';
 import { BoundedQueue } from '../lib/bounded-queue.ts';
 import type { Clock } from '../ports/clock.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../ports/metrics.ts';
+import { urlKey } from '../wire/url-key.ts';
 
 /** One announcement of a hash. */
 export interface Announcement {
@@ -13,7 +15,8 @@ export interface Announcement {
   readonly author: PeerId;
   /** The propagation source: the neighbour that sent it to us. */
   readonly receivedFrom: PeerId;
-  readonly dataHubUrl: string;
+  /** `urlKey` of the DataHub URL. */
+  readonly urlKey: string;
   /** Monotonic ms. */
   readonly atMs: number;
 }
@@ -26,6 +29,12 @@ export interface AttributionOptions {
   /** `p2p_peer_map_ttl`: lifetime of an announcement. */
   readonly ttlMs: number;
 }
+
+/** What is recorded of an announcement. */
+export type RecordedAnnouncement = Pick<Announcement, 'author' | 'receivedFrom'> & { readonly dataHubUrl: string };
+
+/** Authors whose URL is remembered, of at most 2,048 characters. */
+const MAX_URLS = 2000;
 
 interface Kept extends Announcement {
   readonly hash: Hash;
@@ -44,6 +53,8 @@ export class Attribution {
   private readonly options: AttributionOptions;
   private readonly evicted: Counter;
   private readonly byHash = new Map<Hash, Authors>();
+  /** The last URL of each author. */
+  private readonly urls = new LRUCache<PeerId, { readonly url: string; readonly key: string }>({ max: MAX_URLS });
   /** All announcements, oldest first, which is also the order of expiry. */
   private readonly all: BoundedQueue<Kept>;
 
@@ -90,14 +101,24 @@ export class Attribution {
     return hasForgotten || announcements.some((each) => each.author !== last && this.isExpired(each));
   }
 
-  record(hash: Hash, announcement: Omit<Announcement, 'atMs'>): void {
+  record(hash: Hash, { author, receivedFrom, dataHubUrl }: RecordedAnnouncement): void {
     // Expired announcements are removed first, so that they do not evict live ones.
     this.cleanUp();
-    const kept = { ...announcement, hash, atMs: this.clock.monotonic() };
+    const key = this.keyOf(author, dataHubUrl);
+    const kept = { hash, author, receivedFrom, urlKey: key, atMs: this.clock.monotonic() };
     const known = this.byHash.get(hash);
     if (known === undefined) this.byHash.set(hash, { announcements: [kept], hasForgotten: false });
     else known.announcements.push(kept);
     this.all.push(kept);
+  }
+
+  /** The same text for all announcements of an author with one URL. */
+  private keyOf(author: PeerId, url: string): string {
+    const known = this.urls.get(author);
+    if (known?.url === url) return known.key;
+    const key = urlKey(url);
+    this.urls.set(author, { url, key });
+    return key;
   }
 
   /** Removes expired announcements; costs only what it removes. Called every `p2p_peer_map_cleanup_interval`. */

@@ -5,9 +5,11 @@
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { NodeStatusMessage } from '../domain/node-status.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
+import { shownText } from '../lib/shown-text.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { WireName } from '../wire/format.ts';
+import { MAX_NAME_CHARS } from '../wire/shown-name.ts';
 
 /** A block that a peer has reached. */
 export interface ChainPoint {
@@ -74,7 +76,7 @@ export const CLAIM_KEEP_MS = 30 * 60_000;
 /** Maximum number of unconnected authors: peers whose gossip we receive without a connection to them. */
 export const MAX_UNCONNECTED = 2000;
 const UNCONNECTED_KEEP_MS = 10 * 60_000;
-const MAX_TEXT = 256;
+const MAX_AGENT_CHARS = 256;
 
 export class PeerRegistry {
   private readonly clock: Clock;
@@ -150,9 +152,9 @@ export class PeerRegistry {
     if (patch.proven !== undefined && patch.proven.height >= (entry.proven?.height ?? 0))
       entry.proven = { ...patch.proven, atMs };
     if ('dataHubUrl' in patch) entry.dataHubUrl = patch.dataHubUrl;
-    if (patch.userAgent !== undefined) entry.userAgent = patch.userAgent.slice(0, MAX_TEXT);
+    if (patch.userAgent !== undefined) entry.userAgent = shownText(patch.userAgent, MAX_AGENT_CHARS);
     if (patch.services !== undefined) entry.services = patch.services;
-    if (patch.clientName !== undefined) entry.clientName = patch.clientName.slice(0, MAX_TEXT);
+    if (patch.clientName !== undefined) entry.clientName = shownText(patch.clientName, MAX_NAME_CHARS);
     if (patch.wire !== undefined && !entry.wires.includes(patch.wire)) entry.wires = [...entry.wires, patch.wire];
     patchStatus(entry, patch);
     if (!entry.isConnected) this.keepUnconnected(entry);

@@ -30,7 +30,11 @@ const sharedKey = matching('64 hex digits', /^[0-9a-fA-F]{64}$/);
  */
 const SHADOW_RULES = [
   'author_rate',
+  'author_bytes',
+  'author_time',
   'relay_rate',
+  'relay_bytes',
+  'status_rate',
   'replay',
   'height_implausible',
   'work_implausible',
@@ -46,6 +50,7 @@ const SHADOW_RULES = [
   'peer_failure',
 ] as const;
 const OURS = { isOurs: true } as const;
+const MIB = 1024 * 1024;
 
 /** As Teranode's services word them, and the names of their errors. */
 const OWN_REASONS = [
@@ -260,6 +265,31 @@ export const P2P_SETTINGS = {
     'Gossip messages per second per propagation source (burst: 20×). 0: unlimited.',
     OURS,
   ),
+  p2p_author_byte_rate: setting(
+    integer(0, 1_073_741_824),
+    4 * MIB,
+    'Bytes of gossip messages per second per author and wire. 0: unlimited.',
+    OURS,
+  ),
+  p2p_author_byte_burst: setting(
+    integer(1, 4_294_967_295),
+    16 * MIB,
+    'Burst of gossip bytes per author and wire.',
+    OURS,
+  ),
+  p2p_relay_byte_rate: setting(
+    integer(0, 1_073_741_824),
+    8 * MIB,
+    'Bytes of gossip messages per second per propagation source (burst: 20×). 0: unlimited.',
+    OURS,
+  ),
+  p2p_status_rate: setting(
+    integer(0, 1_000_000),
+    5,
+    'Node statuses per second per author and wire; nodes send one every 10 s and, on message-bus, one with each block. 0: unlimited.',
+    OURS,
+  ),
+  p2p_status_burst: setting(integer(1, 1_000_000), 100, 'Burst of node statuses per author and wire.', OURS),
   p2p_max_target_ratio: setting(
     integer(0, 1_000_000),
     16,

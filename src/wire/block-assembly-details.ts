@@ -1,9 +1,9 @@
 // The part of a node status that comes from block assembly: the fields of its StateMessage in camelCase. Go omits zero
 // values.
 import type { BlockAssemblyDetails } from '../domain/node-status.ts';
-import { type Decoded, failed } from './fault.ts';
+import type { Decoded } from './fault.ts';
 import { parseHash } from './hash.ts';
-import { FieldReader, goObject, goString, type JsonField, type RawJson } from './json.ts';
+import { type FieldReader, goObject, goString, type JsonField, type RawJson } from './json.ts';
 
 const MAX_SUBTREES = 10_000;
 
@@ -23,11 +23,8 @@ export const UNKNOWN_BLOCK_ASSEMBLY: BlockAssemblyDetails = {
 };
 
 /** undefined (absent or null) means unknown. */
-export function readBlockAssembly(value: unknown): Decoded<BlockAssemblyDetails> {
-  if (value === undefined) return { ok: true, message: UNKNOWN_BLOCK_ASSEMBLY };
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return failed('wrong_type', 'block_assembly_details');
-  const fields = FieldReader.ofObject(value);
+export function readBlockAssembly(fields: FieldReader | undefined): Decoded<BlockAssemblyDetails> {
+  if (fields === undefined) return { ok: true, message: UNKNOWN_BLOCK_ASSEMBLY };
   return fields.finish({
     blockAssemblyState: fields.text('blockAssemblyState'),
     subtreeProcessorState: fields.text('subtreeProcessorState'),

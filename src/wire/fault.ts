@@ -3,6 +3,8 @@
 /** A closed set: it labels a metric. */
 export const FAULT_CODES = [
   'too_large',
+  /** More values or fields than any real message has. */
+  'too_many_values',
   'not_json',
   'not_object',
   'ambiguous_field',

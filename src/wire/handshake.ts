@@ -21,7 +21,7 @@ export interface HandshakeMessage {
 }
 
 export function decodeHandshake(bytes: Uint8Array): Decoded<HandshakeMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_DIRECT_STREAM_BYTES, exact: true });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_DIRECT_STREAM_BYTES });
   if (!read.ok) return read;
   const fields = read.message;
   const type = fields.text('type');

@@ -5,6 +5,7 @@ import type { Hash } from '../domain/ids.ts';
 import { envelopeData } from './envelope-data.ts';
 import { type Decoded, type Fault, failed, fault } from './fault.ts';
 import { parseHash, parseShortHash } from './hash.ts';
+import { type JsonObject, parseObject } from './json-source.ts';
 import { maxEnvelopeBytes } from './message-sizes.ts';
 
 /** Maximum length of a URL. */
@@ -17,32 +18,22 @@ export const MAX_UINT32 = 0xffff_ffff;
 const MAX_UINT64 = 0xffff_ffff_ffff_ffffn;
 const MAX_INT64 = 0x7fff_ffff_ffff_ffffn;
 
-type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+/** An integer as Go reads it: neither `1.0` nor `1e3` is one, nor, as an unsigned integer, `-0`. */
+const INTEGER = /^(?!-0$)-?\d{1,20}$/;
 
-/**
- * Integers become bigint, exact beyond 2^53. A literal with a point or an exponent stays a number, because Go does not
- * accept it as an integer, not even `1.0` or `1e3`; nor does Go accept `-0` as an unsigned integer.
- */
-const exactIntegers: Reviver = (_key, value, context) =>
-  typeof value === 'number' && context.source !== undefined && /^(?!-0$)-?\d{1,20}$/.test(context.source)
-    ? BigInt(context.source)
-    : value;
-
-/** Matches every text in which a number may have a point or an exponent, and some others. */
-const MAYBE_FRACTION = /:\s*-?\d+[.eE]/;
-
-/** Case-folded field names: real messages use a few dozen. */
-const KNOWN_NAMES = new Map<string, string>();
-const MAX_KNOWN_NAMES = 256;
-const MAX_KNOWN_CHARS = 32;
+/** Case-folded names of the fields that decoders read: a few dozen. */
+const KNOWN_NAMES = new Map<string, string>(['name', 'data'].map((name) => [name, name]));
 
 /** Go matches names by Unicode case folding. */
 function folded(name: string): string {
-  const known = KNOWN_NAMES.get(name);
-  if (known !== undefined) return known;
-  const result = name.toUpperCase().toLowerCase();
-  if (KNOWN_NAMES.size < MAX_KNOWN_NAMES && name.length <= MAX_KNOWN_CHARS) KNOWN_NAMES.set(name, result);
-  return result;
+  return KNOWN_NAMES.get(name) ?? name.toUpperCase().toLowerCase();
+}
+
+/** As `folded`, for a name that stands in a decoder. */
+function known(name: string): string {
+  const key = folded(name);
+  KNOWN_NAMES.set(name, key);
+  return key;
 }
 
 /** How a gossip message is read. */
@@ -56,29 +47,6 @@ export interface Reading {
   readonly isLenient?: boolean;
 }
 
-interface ReadOptions extends Reading {
-  readonly exact?: boolean;
-}
-
-function parseObject(
-  bytes: Uint8Array,
-  options: ReadOptions,
-): Decoded<{ readonly value: object; readonly exact: boolean }> {
-  if (bytes.byteLength > options.maxBytes)
-    return failed('too_large', `${bytes.byteLength} bytes, at most ${options.maxBytes}`);
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  const exact = options.exact === true || MAYBE_FRACTION.test(text);
-  let value: unknown;
-  try {
-    value = exact ? JSON.parse(text, exactIntegers as (key: string, value: unknown) => unknown) : JSON.parse(text);
-  } catch {
-    return failed('not_json', 'not JSON');
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return failed('not_object', 'not a JSON object');
-  return { ok: true, message: { value, exact } };
-}
-
 /**
  * Reads the fields of one JSON object and remembers the first fault, which `finish` returns. After a fault it goes on
  * with zero values, so that a decoder is a plain list of its fields.
@@ -87,59 +55,58 @@ export class FieldReader {
   private readonly fields: ReadonlyMap<string, unknown>;
   /** Field names that occur in more than one spelling. */
   private readonly ambiguous: ReadonlySet<string> | undefined;
-  private readonly exact: boolean;
+  private readonly object: JsonObject;
   private readonly isLenient: boolean;
   private readonly form: { readonly form?: 'envelope' };
   private fault: Fault | undefined;
 
-  private constructor(value: object, exact: boolean, isLenient = false, form: { readonly form?: 'envelope' } = {}) {
+  private constructor(object: JsonObject, isLenient = false, form: { readonly form?: 'envelope' } = {}) {
     const fields = new Map<string, unknown>();
     let ambiguous: Set<string> | undefined;
-    for (const name of Object.keys(value)) {
+    for (const name of Object.keys(object.value)) {
       const key = folded(name);
       if (fields.has(key)) {
         ambiguous ??= new Set();
         ambiguous.add(key);
       }
-      fields.set(key, (value as Record<string, unknown>)[name]);
+      fields.set(key, (object.value as Record<string, unknown>)[name]);
     }
     this.fields = fields;
     this.ambiguous = ambiguous;
-    this.exact = exact;
+    this.object = object;
     this.isLenient = isLenient;
     this.form = form;
   }
 
-  /** `exact` keeps 64-bit integers exact; parsing is several times slower then. */
-  static of(bytes: Uint8Array, options: ReadOptions): Decoded<FieldReader> {
-    const parsed = parseObject(bytes, options);
-    if (!parsed.ok) return parsed;
-    return { ok: true, message: new FieldReader(parsed.message.value, parsed.message.exact, options.isLenient) };
+  static of(bytes: Uint8Array, { maxBytes, isLenient }: Reading): Decoded<FieldReader> {
+    const parsed = parseObject(bytes, maxBytes);
+    return parsed.ok ? { ok: true, message: new FieldReader(parsed.message, isLenient) } : parsed;
   }
 
   /**
    * As `of`, for gossip: where the object is an envelope of message-bus, the fields are those of the message inside.
    * `maxBytes` bounds the message itself, in either form.
    */
-  static ofGossip(bytes: Uint8Array, options: ReadOptions): Decoded<FieldReader> {
-    const outer = FieldReader.of(bytes, { ...options, maxBytes: maxEnvelopeBytes(options.maxBytes) });
+  static ofGossip(bytes: Uint8Array, { maxBytes, isLenient = false }: Reading): Decoded<FieldReader> {
+    const outer = FieldReader.of(bytes, { maxBytes: maxEnvelopeBytes(maxBytes), isLenient });
     if (!outer.ok) return outer;
     const data = envelopeData(outer.message.fields);
     if (data === undefined) {
-      if (bytes.byteLength > options.maxBytes)
-        return failed('too_large', `${bytes.byteLength} bytes, at most ${options.maxBytes}`);
+      if (bytes.byteLength > maxBytes) return failed('too_large', `${bytes.byteLength} bytes, at most ${maxBytes}`);
       return outer;
     }
     if (!data.ok) return data;
-    const inner = parseObject(data.message, options);
-    if (!inner.ok) return inner;
-    const { value, exact } = inner.message;
-    return { ok: true, message: new FieldReader(value, exact, options.isLenient, { form: 'envelope' }) };
+    const inner = parseObject(data.message, maxBytes);
+    return inner.ok ? { ok: true, message: new FieldReader(inner.message, isLenient, { form: 'envelope' }) } : inner;
   }
 
-  /** A reader for an object inside another one, whose reader must be `exact`. */
-  static ofObject(value: object): FieldReader {
-    return new FieldReader(value, true);
+  /** A reader for an object inside this one; undefined when absent, null or, with a fault, of another type. */
+  nested(name: string): FieldReader | undefined {
+    const value = this.raw(name);
+    if (value === undefined) return undefined;
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return this.wrong(name, 'wrong_type', undefined);
+    return new FieldReader({ value, source: this.object.source?.object(this.spelled(name)) });
   }
 
   /** The message, or the first fault. */
@@ -169,7 +136,7 @@ export class FieldReader {
    * undefined when absent or null. A name in two spellings is a fault: Go takes the last one, other parsers the first.
    */
   raw(name: string): unknown {
-    const key = folded(name);
+    const key = known(name);
     if (this.ambiguous?.has(key)) this.fail('ambiguous_field', name);
     return this.fields.get(key) ?? undefined;
   }
@@ -238,7 +205,7 @@ export class FieldReader {
     return Number(this.integer(name, 0n, BigInt(MAX_UINT32)));
   }
 
-  /** 0 when absent. The reader must be `exact`. */
+  /** 0 when absent. */
   uint64(name: string): bigint {
     return this.integer(name, 0n, MAX_UINT64);
   }
@@ -250,22 +217,26 @@ export class FieldReader {
   private integer(name: string, min: bigint, max: bigint): bigint {
     const value = this.raw(name);
     if (value === undefined) return 0n;
-    if (typeof value !== 'number' && typeof value !== 'bigint') return this.wrong(name, 'wrong_type', 0n);
-    // In an exact reader, a number that is not a bigint has a point, an exponent or the sign of -0; in another one it
-    // can only be too large.
-    const isWhole = typeof value === 'bigint' || (!this.exact && Number.isSafeInteger(value) && !Object.is(value, -0));
-    if (!isWhole) return this.wrong(name, 'out_of_range', 0n);
-    const integer = BigInt(value);
-    return integer >= min && integer <= max ? integer : this.wrong(name, 'out_of_range', 0n);
+    if (typeof value !== 'number') return this.wrong(name, 'wrong_type', 0n);
+    const written = this.object.source?.number(this.spelled(name)) ?? String(value);
+    const integer = INTEGER.test(written) ? BigInt(written) : undefined;
+    if (integer === undefined || integer < min || integer > max) return this.wrong(name, 'out_of_range', 0n);
+    return integer;
+  }
+
+  /** The name as the message spells it; asked only of unambiguous names. */
+  private spelled(name: string): string {
+    if (Object.hasOwn(this.object.value, name)) return name;
+    const key = known(name);
+    return Object.keys(this.object.value).find((each) => folded(each) === key) ?? name;
   }
 
   /** A finite number; 0 when absent. */
   float(name: string): number {
     const value = this.raw(name);
     if (value === undefined) return 0;
-    if (typeof value !== 'number' && typeof value !== 'bigint') return this.wrong(name, 'wrong_type', 0);
-    const number = Number(value);
-    return Number.isFinite(number) ? number : this.wrong(name, 'out_of_range', 0);
+    if (typeof value !== 'number') return this.wrong(name, 'wrong_type', 0);
+    return Number.isFinite(value) ? value : this.wrong(name, 'out_of_range', 0);
   }
 
   private wrong<T>(name: string, code: Fault['code'], zero: T): T {

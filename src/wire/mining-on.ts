@@ -22,7 +22,7 @@ export interface MiningOnMessage {
 }
 
 export function decodeMiningOn(bytes: Uint8Array): Decoded<MiningOnMessage> {
-  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.mining_on, exact: true });
+  const read = FieldReader.of(bytes, { maxBytes: MAX_MESSAGE_BYTES.mining_on });
   if (!read.ok) return read;
   const fields = read.message;
   return fields.finish({

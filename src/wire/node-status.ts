@@ -13,12 +13,12 @@ const LISTEN_MODES: ReadonlySet<string> = new Set(['full', 'listen_only', 'silen
 const READING: Reading = { maxBytes: MAX_MESSAGE_BYTES.node_status };
 
 export function decodeNodeStatus(bytes: Uint8Array, reading = READING): Decoded<NodeStatusMessage> {
-  const read = FieldReader.ofGossip(bytes, { ...reading, exact: true });
+  const read = FieldReader.ofGossip(bytes, reading);
   if (!read.ok) return read;
   const fields = read.message;
   const type = fields.text('type');
   if (type !== 'node_status') fields.fail(type === '' ? 'missing_field' : 'unknown_type', 'type');
-  const details = readBlockAssembly(fields.raw('block_assembly_details'));
+  const details = readBlockAssembly(fields.nested('block_assembly_details'));
   if (!details.ok) return details;
   const scalarFields = scalars(fields);
   return fields.finish({ ...scalarFields, blockAssemblyDetails: details.message, ...busFields(fields) });
@@ -84,25 +84,17 @@ function busFields(fields: FieldReader): BusFields {
 }
 
 function feePolicy(fields: FieldReader): { readonly feePolicy?: FeePolicy } {
-  const value = fields.raw('fee_policy');
-  if (value === undefined) return {};
-  if (!isObject(value)) fields.fail('wrong_type', 'fee_policy');
-  const policy = FieldReader.ofObject(isObject(value) ? value : {});
-  const miningFee = policy.raw('miningFee');
-  const fee = FieldReader.ofObject(isObject(miningFee) ? miningFee : {});
+  const policy = fields.nested('fee_policy');
+  if (policy === undefined) return {};
+  const fee = policy.nested('miningFee');
   const decoded = policy.finish({
-    miningFee: { satoshis: fee.uint32('satoshis'), bytes: fee.uint32('bytes') },
+    miningFee: { satoshis: fee?.uint32('satoshis') ?? 0, bytes: fee?.uint32('bytes') ?? 0 },
     maxScriptSize: policy.uint64('maxscriptsizepolicy'),
     maxTxSize: policy.uint64('maxtxsizepolicy'),
     maxTxSigops: policy.uint64('maxtxsigopscountspolicy'),
   });
-  const checkedFee = fee.finish(undefined);
-  if (!decoded.ok || !checkedFee.ok) fields.fail('wrong_type', 'fee_policy');
+  if (!decoded.ok || fee?.finish(undefined).ok === false) fields.fail('wrong_type', 'fee_policy');
   return decoded.ok ? { feePolicy: decoded.message } : {};
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function encodeNodeStatus(message: NodeStatusMessage): Uint8Array {

@@ -1,6 +1,7 @@
 // A frame of `/p2p-ws`: one JSON object as the Go server writes it, with a fixed order of fields and without empty
 // ones. Servers of message-bus have other fields than those of go-p2p.
 import type { BlockAssemblyDetails, FeePolicy, Storage } from '../domain/node-status.ts';
+import { shownText } from '../lib/shown-text.ts';
 import { writeBlockAssembly } from './block-assembly-details.ts';
 import type { WireName } from './format.ts';
 import { goBytes, type JsonField, type RawJson } from './json.ts';
@@ -67,7 +68,7 @@ export function encodeNotificationFrame(content: FrameContent, wire: WireName = 
     ['type', content.type],
   ];
   const add = (name: string, value: JsonField[1] | undefined) => {
-    if (value) fields.push([name, value]);
+    if (value) fields.push([name, typeof value === 'string' ? shownText(value) : value]);
   };
   add('hash', content.hash);
   add('base_url', content.baseUrl);

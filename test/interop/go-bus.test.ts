@@ -176,7 +176,7 @@ describe('a bus peer', () => {
     ]);
     await counters[1].connect(a.address);
     await Promise.all(counters.map((counter) => meshed(a, counter)));
-    const template = '{"DataHubURL":"http://127.0.0.1?t={TIME_NS}","Hash":"{HASH}"}';
+    const template = '{"DataHubURL":"http://127.0.0.1/t={TIME_NS}","Hash":"{HASH}"}';
     await a.publishMany({ topic: TOPICS.subtree, template, count: 500, ratePerSecond: 1000 });
     for (const counter of counters) {
       await heardAtLeast(counter, 500);

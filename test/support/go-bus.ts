@@ -97,7 +97,7 @@ export interface BusMesh {
 export interface BusStats {
   readonly counts: Readonly<Record<string, number>>;
   readonly unique: Readonly<Record<string, number>>;
-  /** Of messages with `?t={TIME_NS}`. */
+  /** Of messages with `/t={TIME_NS}`. */
   readonly p50Ms: number;
   readonly p99Ms: number;
 }

@@ -111,7 +111,7 @@ export class GoWsClients {
   }
 
   /**
-   * Different subtrees that a client got, and how long after the time in their URL (`?t=`, ns) they came; `forget`:
+   * Different subtrees that a client got, and how long after the time in their URL (`/t=`, ns) they came; `forget`:
    * after this answer latencies begin anew.
    */
   measured(

@@ -11,6 +11,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ERROR_CODES, P2PError } from '../../lib/errors.ts';
+import { shownText } from '../../lib/shown-text.ts';
 import type { Logger } from '../../ports/log.ts';
 import { MALFORMED, type ResponseInitOf, responseBytes, serviceDefinition } from '../rpc/service-definition.ts';
 
@@ -126,5 +127,5 @@ function statusOf(error: unknown, method: DescMethod, log: Logger): { code: stat
   }
   const isCallers = code === status.INVALID_ARGUMENT || code === status.RESOURCE_EXHAUSTED;
   if (!isCallers) log.warn({ method: method.name, err: error }, 'could not answer gRPC call');
-  return { code, details: (error as P2PError).message };
+  return { code, details: shownText((error as P2PError).message) };
 }

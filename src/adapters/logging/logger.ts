@@ -1,9 +1,10 @@
-// pino behind the logger port: one JSON line per event on stdout, or readable lines on a terminal. JSON escapes bytes
-// from peers, and long texts are cut, so that peers cannot forge log lines.
+// pino behind the logger port: one JSON line per event on stdout, or readable lines on a terminal. Texts are without
+// characters that are not shown, and long ones are cut, so that peers cannot forge log lines.
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { P2PError } from '../../lib/errors.ts';
 import { withoutPasswordsOfUrls } from '../../lib/masking.ts';
+import { shownLines, shownText, shownTexts } from '../../lib/shown-text.ts';
 import type { Logger } from '../../ports/log.ts';
 
 export interface LoggerOptions {
@@ -31,7 +32,7 @@ function pinoLogger(options: LoggerOptions) {
     level: level === 'fatal' ? 'error' : level,
     messageKey: 'event',
     base: null,
-    formatters: { level: (label: string) => ({ level: label }), log: cutFields },
+    formatters: { level: (label: string) => ({ level: label }), log: shownFields },
     serializers: { err: (error: unknown) => serializeError(error) },
   };
   if (options.format === 'pretty') {
@@ -43,28 +44,32 @@ function pinoLogger(options: LoggerOptions) {
   return pino(settings, pino.destination({ dest: 1, sync: true }));
 }
 
-function cutFields(fields: Record<string, unknown>): Record<string, unknown> {
+function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
   for (const [key, value] of Object.entries(fields)) {
-    if (typeof value === 'string' && (value.length > MAX_TEXT || value.includes('://'))) fields[key] = shownText(value);
+    fields[key] = typeof value === 'string' ? logged(value) : shownTexts(value);
   }
   return fields;
 }
 
-/** Without passwords of URLs, and cut. */
-function shownText(text: string): string {
-  const masked = withoutPasswordsOfUrls(text.slice(0, MAX_MASKED));
-  return masked.length > MAX_TEXT ? `${masked.slice(0, MAX_TEXT)}…` : masked;
+/** Without passwords of URLs and characters that are not shown, and cut. */
+function logged(text: string): string {
+  const shown = shownText(masked(text));
+  return shown.length > MAX_TEXT ? `${shownText(shown, MAX_TEXT)}…` : shown;
+}
+
+function masked(text: string): string {
+  return withoutPasswordsOfUrls(text.slice(0, MAX_MASKED));
 }
 
 /** Name, code, message and causes; the stack only of unexpected errors. */
 export function serializeError(error: unknown, depth = 0): unknown {
-  if (!(error instanceof Error)) return shownText(String(error));
+  if (!(error instanceof Error)) return logged(String(error));
   const known = error instanceof P2PError;
   return {
     name: error.name,
-    ...(known ? { code: error.code, details: cutFields({ ...error.details }) } : {}),
-    message: shownText(error.message),
-    ...(known || depth > 0 ? {} : { stack: withoutPasswordsOfUrls((error.stack ?? '').slice(0, MAX_MASKED)) }),
+    ...(known ? { code: error.code, details: shownFields({ ...error.details }) } : {}),
+    message: logged(error.message),
+    ...(known || depth > 0 ? {} : { stack: shownLines(masked(error.stack ?? '')) }),
     ...(error.cause !== undefined && depth < MAX_CAUSES ? { cause: serializeError(error.cause, depth + 1) } : {}),
   };
 }

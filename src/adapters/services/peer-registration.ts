@@ -1,6 +1,7 @@
 // Reports peers to the peer registry of the blockchain service: who is connected, and what they say about themselves.
 // It compares what is known with what was reported, once per interval, so that a peer costs the service little however
 // often it speaks, and an outage of the service leaves nothing to catch up with but the differences.
+import { hash as digest } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { BlockHash, PeerId } from '../../domain/ids.ts';
 import { type PeerRegistryInfoSchema, PeerRegistryService, TransportType } from '../../gen/blockchain_api_pb.js';
@@ -43,6 +44,7 @@ export interface PeerRegistrationOptions {
 
 /** What was reported about a peer. */
 interface Reported {
+  /** Digest; empty before the first report. */
   facts: string;
   storage: string;
   /** undefined when it may have forgotten. */
@@ -132,7 +134,8 @@ export class PeerRegistration {
   private async reportPeer(peer: KnownPeer): Promise<boolean> {
     const { id, storage = '' } = peer;
     const reported = this.reportedAbout(id);
-    const facts = JSON.stringify([peer.clientName, peer.height, peer.hash, peer.dataHubUrl, peer.address]);
+    const texts = [peer.clientName, peer.height, peer.hash, peer.dataHubUrl, peer.address];
+    const facts = digest('sha256', JSON.stringify(texts), 'base64');
     const isNew = reported.facts === '';
     const steps: (() => Promise<unknown>)[] = [];
     if (reported.facts !== facts) {

@@ -2,6 +2,7 @@
 // depends on its text.
 import type { DescMethod } from '@bufbuild/protobuf';
 import { P2PError } from '../../lib/errors.ts';
+import { shownText } from '../../lib/shown-text.ts';
 
 export type ServiceName = 'blockchain' | 'blockvalidation' | 'blockassembly';
 
@@ -30,10 +31,7 @@ export function grpcCodeOf(error: unknown): string | undefined {
   return typeof error.details.grpcCode === 'string' ? error.details.grpcCode : undefined;
 }
 
-/** Text of another service for one line of a log or health report: cut, without control characters. */
+/** Text of another service for one line of a log or health report: cut, without characters that are not shown. */
 export function oneLine(text: string): string {
-  return text
-    .slice(0, MAX_ANSWER_CHARS)
-    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
-    .trim();
+  return shownText(text.slice(0, MAX_ANSWER_CHARS).replaceAll(/[\s\p{Cc}]+/gu, ' ')).trim();
 }

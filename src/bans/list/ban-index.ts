@@ -3,6 +3,7 @@
 
 import type { BanEntry, BanKey } from '../../domain/ban.ts';
 import type { IpAddress } from '../../lib/ip.ts';
+import { shownText } from '../../lib/shown-text.ts';
 import { maskedV4, maskedV6 } from './ban-key.ts';
 import { EvictionOrder } from './eviction.ts';
 
@@ -93,9 +94,11 @@ export class BanIndex {
   }
 }
 
-/** The ban of a parsed key. */
-export function banWith(parsed: BanKey, { untilMs, createdAtMs, reason, evidence, source, causedBy }: BanEntry): Ban {
+/** The ban of a parsed key. Its texts may come from a store that other programs write. */
+export function banWith(parsed: BanKey, entry: BanEntry): Ban {
   const { key, kind } = parsed;
+  const { untilMs, createdAtMs, source, causedBy } = entry;
+  const [reason, evidence] = [shownText(entry.reason), shownText(entry.evidence)];
   if (kind === 'peer') return { key, kind, untilMs, createdAtMs, reason, evidence, source, causedBy };
   const { ip, prefix } = parsed;
   return { key, kind, untilMs, createdAtMs, reason, evidence, source, causedBy, ip, prefix };

@@ -1,6 +1,7 @@
 // Makes the entry of a new ban: checks its end, limits its texts.
 import type { BanEntry, BanKey } from '../../domain/ban.ts';
 import { P2PError } from '../../lib/errors.ts';
+import { shownText } from '../../lib/shown-text.ts';
 
 /** Why a ban was set, and by whom. */
 export type BanFacts = Pick<BanEntry, 'reason' | 'evidence' | 'source' | 'causedBy'>;
@@ -27,5 +28,5 @@ export function newBan(key: BanKey, untilMs: number, facts: BanFacts, nowMs: num
 }
 
 export function limited(text: string): string {
-  return text.slice(0, MAX_TEXT_CHARS);
+  return shownText(text, MAX_TEXT_CHARS);
 }

@@ -3,6 +3,7 @@
 import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { InvalidBlockReport, InvalidSubtreeReport } from '../../domain/report.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
+import { urlKey } from '../../wire/url-key.ts';
 
 /** Who announced a hash, and with which DataHub URL. */
 export interface AttributionView {
@@ -13,7 +14,8 @@ export interface AttributionView {
 
 export interface Announcement {
   readonly author: PeerId;
-  readonly dataHubUrl: string;
+  /** `urlKey` of the DataHub URL. */
+  readonly urlKey: string;
 }
 
 export type Penalty =
@@ -24,7 +26,7 @@ export type Penalty =
 export interface BlameView {
   readonly announced: AttributionView;
   /** The DataHubs that peers have, as they say. */
-  readonly dataHubs: () => readonly Announcement[];
+  readonly dataHubs: () => readonly { readonly author: PeerId; readonly dataHubUrl: string }[];
   readonly ownId: PeerId;
 }
 
@@ -56,8 +58,8 @@ export function subtreePenalty(
   if (peerId !== '') return ofNamedPeer(peerId, view);
   const { announced, ownId } = view;
   const all = announced.announcementsOf(hash);
-  const fetched = plainUrl(peerUrl);
-  const matching = fetched === '' ? all : all.filter(({ dataHubUrl }) => plainUrl(dataHubUrl) === fetched);
+  const fetched = urlKey(peerUrl);
+  const matching = fetched === '' ? all : all.filter((announcement) => announcement.urlKey === fetched);
   const found = penalty(matching, announced.hasForgotten(hash), ownId);
   return blamesOwners && found.outcome === 'unattributed' ? ofOwners(peerUrl, view) : found;
 }
@@ -70,22 +72,19 @@ function ofNamedPeer(text: string, { ownId }: BlameView): Penalty {
 }
 
 function ofOwners(url: string, { dataHubs, ownId }: BlameView): Penalty {
-  const fetched = plainUrl(url);
+  const fetched = urlKey(url);
   if (fetched === '') return { outcome: 'unattributed' };
-  const owners = dataHubs().filter(({ dataHubUrl }) => plainUrl(dataHubUrl) === fetched);
+  const owners = dataHubs().filter(({ dataHubUrl }) => urlKey(dataHubUrl) === fetched);
   return penalty(owners, false, ownId);
 }
 
-function penalty(announcements: readonly Announcement[], hasForgotten: boolean, ownId: PeerId): Penalty {
+function penalty(
+  announcements: readonly Pick<Announcement, 'author'>[],
+  hasForgotten: boolean,
+  ownId: PeerId,
+): Penalty {
   const [first, ...others] = announcements;
   if (first === undefined) return { outcome: 'unattributed' };
   if (others.length > 0 || hasForgotten) return { outcome: 'ambiguous' };
   return first.author === ownId ? { outcome: 'own' } : { outcome: 'charged', author: first.author };
-}
-
-/** Without trailing slashes, which clients add and remove. */
-function plainUrl(url: string): string {
-  let end = url.length;
-  while (url.endsWith('/', end)) end -= 1;
-  return url.slice(0, end);
 }

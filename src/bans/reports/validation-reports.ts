@@ -5,6 +5,7 @@ import type { Hash, PeerId } from '../../domain/ids.ts';
 import type { Notification } from '../../domain/notification.ts';
 import type { OffenceRecorder } from '../../domain/offence.ts';
 import type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from '../../domain/report.ts';
+import { shownText } from '../../lib/shown-text.ts';
 import type { Rate } from '../../lib/token-bucket.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConsumedMessage, MessageHandler } from '../../ports/consumer.ts';
@@ -227,5 +228,12 @@ async function announceRejected(report: RejectedTxReport, deps: ReportDependenci
   const peerId = deps.ownId;
   const outcome = await deps.announce({ txId: report.txId, reason, peerId });
   if (outcome === 'published')
-    deps.notify({ type: 'rejected_tx', isOwn: true, atMs: deps.clock.now(), hash: report.txId, reason, peerId });
+    deps.notify({
+      type: 'rejected_tx',
+      isOwn: true,
+      atMs: deps.clock.now(),
+      hash: report.txId,
+      reason: shownText(reason),
+      peerId,
+    });
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readAdminKey } from '../../adapters/grpc/admin-key.ts';
 import { type ClientTlsOptions, createPeerClient, type PeerClient } from '../../client/index.ts';
+import { shownTexts } from '../../lib/shown-text.ts';
 import { isPlaceholderKey } from '../../settings/admin-key.ts';
 import { loadSettings, type Settings } from '../../settings/load.ts';
 
@@ -50,7 +51,9 @@ export async function administer(
   const address = flags.address ?? dialAddress(settings);
   const client = createPeerClient({ address, adminKey: key, tls: tlsOf(settings) });
   const { people, programs } = await action(client).finally(() => client.close());
-  io.stdout.write(flags.json === true ? programs.map((each) => `${JSON.stringify(each)}\n`).join('') : people);
+  io.stdout.write(
+    flags.json === true ? programs.map((each) => `${JSON.stringify(shownTexts(each))}\n`).join('') : people,
+  );
 }
 
 /** undefined when an address is given and the folder has no settings file: a node on another machine. */

@@ -17,14 +17,17 @@ export function handleNodeStatus(message: NodeStatusMessage, { author }: GossipM
   return [
     heard(author, patch, view),
     { type: 'notify', notification: { type: 'node_status', isOwn: false, ...facts, peerId: author } },
+    ...(facts.baseUrl === message.baseUrl ? [] : [{ type: 'url_omitted', topic: 'node_status' } as const]),
   ];
 }
 
-/** Without a blacklisted URL on message-bus, and without a propagation URL that cannot be one. */
+/** Without URLs that cannot be any and, on message-bus, without a blacklisted one. */
 function withUsableUrls(message: NodeStatusMessage, view: HandlerView): NodeStatusMessage {
   const { propagationUrl, ...others } = message;
   const isUsable = propagationUrl !== undefined && view.dataHubUrlFault(propagationUrl) !== 'form';
-  const baseUrl = view.wire === 'message-bus' ? (usableUrl(message.baseUrl, view).dataHubUrl ?? '') : message.baseUrl;
+  const fault = view.dataHubUrlFault(message.baseUrl);
+  const isOmitted = view.wire === 'message-bus' ? fault !== undefined : fault === 'form';
+  const baseUrl = isOmitted ? '' : message.baseUrl;
   return { ...others, baseUrl, ...(isUsable ? { propagationUrl } : {}) };
 }
 

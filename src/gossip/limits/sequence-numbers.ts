@@ -85,4 +85,9 @@ export class SequenceNumbers {
     if (heard === undefined || seqno > heard.highest) return false;
     return this.clock.monotonic() - heard.atMs >= OVERTAKING_MS;
   }
+
+  /** Called after `isLate`: whether this is the author's highest number. */
+  isHighest(author: PeerId, seqno: bigint): boolean {
+    return this.heard.get(author)?.highest === seqno;
+  }
 }

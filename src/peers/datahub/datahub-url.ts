@@ -1,8 +1,9 @@
-// Which DataHub URLs may be passed to services that fetch from them: http or https, of limited length, not blacklisted,
-// and not in a private network unless that is allowed. Names are not resolved here; the fetching service must check the
-// address again.
+// Which DataHub URLs may be passed to services that fetch from them: http or https, of limited length, with a path that
+// another one can be appended to, not blacklisted, and not in a private network unless that is allowed. Names are not
+// resolved here; the fetching service must check the address again.
 import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
+import { shownText } from '../../lib/shown-text.ts';
 import { isPrivateHost, plainHost } from '../../wire/public-address.ts';
 
 export type DataHubUrlFault = 'form' | 'private' | 'blacklisted';
@@ -25,6 +26,11 @@ const MAX_REMEMBERED = 4096;
 const PLAIN_ORIGIN = /^https?:\/\/[^/?#@]+(?=[/?#]|$)/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it looks for control characters
 const AMBIGUOUS = /[\s\\\u0000-\u001f\u007f-\u009f\ufffd]/;
+/**
+ * A service that fetches appends the path of what it wants, so a query or a fragment would swallow that path, and `..`
+ * would leave the folder. Some servers decode a separator before they resolve dots.
+ */
+const NOT_APPENDABLE = /[?#]|%2f|%5c|\/(?:\.|%2e){1,2}(?:\/|$)/i;
 
 /** Whether a URL names a host to reach by http or https, however else it is written. */
 export function isHttpUrl(url: string): boolean {
@@ -34,14 +40,13 @@ export function isHttpUrl(url: string): boolean {
 }
 
 /**
- * A function that says what is wrong with a URL; undefined when it may be used. Only the origin decides, and each
- * origin is parsed once.
+ * A function that says what is wrong with a URL; undefined when it may be used. Each origin is parsed once.
  */
 export function dataHubUrlCheck(rules: DataHubUrlRules): (url: string) => DataHubUrlFault | undefined {
   const blacklist = new Set(rules.blacklist.map(hostOf).filter((host) => host !== undefined));
   const remembered = new LRUCache<string, { fault: DataHubUrlFault | undefined }>({ max: MAX_REMEMBERED });
   return (url) => {
-    if (url.length > MAX_CHARS || AMBIGUOUS.test(url)) return 'form';
+    if (url.length > MAX_CHARS || AMBIGUOUS.test(url) || shownText(url) !== url) return 'form';
     const origin = PLAIN_ORIGIN.exec(url)?.[0];
     if (origin === undefined) return 'form';
     let known = remembered.get(origin);
@@ -49,7 +54,8 @@ export function dataHubUrlCheck(rules: DataHubUrlRules): (url: string) => DataHu
       known = { fault: check(origin, rules.allowsPrivate, blacklist) };
       remembered.set(origin, known);
     }
-    return known.fault;
+    if (known.fault === 'form' || known.fault === 'blacklisted') return known.fault;
+    return NOT_APPENDABLE.test(url) ? 'form' : known.fault;
   };
 }
 

@@ -1,6 +1,7 @@
 // What an experience changes in the history of a peer. Pure: a history in, a new one out.
 import type { PeerId } from '../../domain/ids.ts';
 import type { PeerEvent, PeerHistory } from '../../domain/peer-history.ts';
+import { shownText } from '../../lib/shown-text.ts';
 import {
   averageAfter,
   clampedReputation,
@@ -109,10 +110,10 @@ export function afterEvent(history: PeerHistory, event: PeerEvent, times: EventT
   }
 }
 
-/** At most so many whole characters; halves of surrogate pairs become replacement characters. */
+/** At most so many whole characters, as they may be shown; halves of surrogate pairs become replacement characters. */
 export function firstCharacters(text: string, maxChars: number): string {
   // A character has two code units at most.
-  return [...text.slice(0, 2 * maxChars)].slice(0, maxChars).join('').toWellFormed();
+  return [...shownText(text.slice(0, 2 * maxChars))].slice(0, maxChars).join('');
 }
 
 function atMostUint64(bytes: bigint): bigint {

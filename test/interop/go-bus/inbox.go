@@ -17,7 +17,7 @@ const (
 )
 
 // timeMark stands before the time, in Unix nanoseconds, at which a message was published.
-var timeMark = []byte("?t=")
+var timeMark = []byte("/t=")
 
 type receivedMessage struct {
 	Topic  string `json:"topic"`

@@ -54,7 +54,7 @@ func (b *inbox) add(topic string, m *pubsub.Message) {
 	b.lock.Lock()
 	defer b.lock.Unlock()
 	b.counts[topic]++
-	if at := bytes.Index(m.Data, []byte("?t=")); at >= 0 && len(b.latencies) < maxLatencies {
+	if at := bytes.Index(m.Data, []byte("/t=")); at >= 0 && len(b.latencies) < maxLatencies {
 		end := at + 3
 		for end < len(m.Data) && m.Data[end] >= '0' && m.Data[end] <= '9' {
 			end++
@@ -260,7 +260,7 @@ func messageSource(p *testPeer, args publishManyArgs) (func() []byte, error) {
 			left--
 			var hash [32]byte
 			_, _ = rand.Read(hash[:])
-			return []byte(fmt.Sprintf(`{"Hash":"%s","DataHubURL":"http://127.0.0.1:8090/api/v1?t=%d","PeerID":"%s"}`, hex.EncodeToString(hash[:]), time.Now().UnixNano(), id))
+			return []byte(fmt.Sprintf(`{"Hash":"%s","DataHubURL":"http://127.0.0.1:8090/api/v1/t=%d","PeerID":"%s"}`, hex.EncodeToString(hash[:]), time.Now().UnixNano(), id))
 		}, nil
 	}
 	content, err := os.ReadFile(args.File)

@@ -35,7 +35,7 @@ type client struct {
 var (
 	typeMark = []byte(`"type":"`)
 	hashMark = []byte(`"hash":"`)
-	timeMark = []byte(`?t=`)
+	timeMark = []byte(`/t=`)
 )
 
 // read ends with the connection.

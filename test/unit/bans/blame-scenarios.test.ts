@@ -24,6 +24,7 @@ import type { TopicHandler } from '../../../src/ports/p2p-node.ts';
 import { GO_P2P } from '../../../src/wire/format.ts';
 import { NETWORKS } from '../../../src/wire/networks.ts';
 import { peerIdFromPublicKey } from '../../../src/wire/peer-id.ts';
+import { urlKey } from '../../../src/wire/url-key.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 
 const HONEST = 4;
@@ -279,7 +280,7 @@ class Scenario {
     if (isHonest(server) && chosen.content >= 100) return;
     const hash = (isUpper ? hashOf(chosen.content).toUpperCase() : hashOf(chosen.content)) as BlockHash;
     const authors = new Set(all.filter(({ content }) => content === chosen.content).map(({ author }) => author));
-    const isHeld = this.heldOf(of, chosen.content).some(({ dataHubUrl }) => dataHubUrl === chosen.url);
+    const isHeld = this.heldOf(of, chosen.content).some((each) => each.urlKey === urlKey(chosen.url));
     if (authors.size === 1 && isHeld) this.guilty.push({ author: chosen.author, kind: of });
     const report = { hash, peerUrl: chosen.url, reason: 'invalid', peerId: '' };
     const at = { topic: `invalid-${of}s`, offset: 0n };

@@ -18,7 +18,8 @@ describe('form of a DataHub URL', () => {
     'https://bücher.example.com/ä',
     'http://xn--bcher-kva.example.com',
     'http://hub_1.example.com',
-    'http://hub.example.com/a%20b?x=1',
+    'http://hub.example.com/a%20b/..c/.d',
+    'http://hub.example.com/api..v1/%2eapi',
   ])('accepts %s', (url) => {
     expect(check(url)).toBeUndefined();
   });
@@ -39,6 +40,18 @@ describe('form of a DataHub URL', () => {
     'http://',
     'http:///',
     'https://:80',
+    'http://hub.example.com/api?',
+    'http://hub.example.com?x=1',
+    'http://hub.example.com/api/v1#x',
+    'http://hub.example.com/..',
+    'http://hub.example.com/api/../../v1',
+    'http://hub.example.com/api/%2e%2E/v1',
+    'http://hub.example.com/api/.%2e',
+    'http://hub.example.com/api/./v1',
+    'http://hub.example.com/api%2f..%2fv1',
+    'http://hub.example.com/api%5c..',
+    'http://hub.example.com/\u202ecod',
+    'http://hub.example.com/\u200b',
     'http://?x',
     'http://#x',
     'http://user@hub.example.com',

@@ -117,6 +117,30 @@ describe.each(TOPICS)('validators of topic %s', (kind) => {
     expect(asked).toHaveLength(2);
   });
 
+  test('stop an author and a propagation source beyond their bytes; only the author is penalized', () => {
+    const text = RECORDED[kind][0] ?? '';
+    const stopped = (view: Partial<GuardView>) => validate(kind, text, { view });
+    expect(stopped({ authorRate: () => 'bytes' })).toMatchObject({ reason: 'author_bytes', effects: [] });
+    expect(stopped({ authorRate: () => 'bytes_scored' })).toMatchObject({
+      decision: 'ignore',
+      reason: 'author_bytes',
+      effects: kind === 'rejected_tx' ? [] : penalized(kind, 'author_bytes', 'spam', AUTHOR),
+    });
+    expect(stopped({ authorRate: () => 'time' })).toMatchObject({
+      decision: 'ignore',
+      reason: 'author_time',
+      effects: [],
+    });
+    for (const taken of ['bytes', 'bytes_scored'] as const)
+      expect(stopped({ sourceRate: () => taken })).toMatchObject({
+        decision: 'ignore',
+        reason: 'relay_bytes',
+        effects: [],
+      });
+    const isStatus = kind === 'node_status';
+    expect(stopped({ mayTellStatus: () => false }).reason).toBe(isStatus ? 'status_rate' : 'processed');
+  });
+
   test('tell the author’s rate whether the author itself sent the message', () => {
     const asked: boolean[] = [];
     const view: Partial<GuardView> = {

@@ -163,7 +163,15 @@ describe.each(['block', 'subtree', 'node_status'] as const)('the DataHub URL of 
     ['http://hub.example/a b'],
     ['http://hub.example/\u0007'],
     ['http://hub.example/\ufffd'],
-  ])('is refused without points when it is private, ambiguous or not printable: %s', (url) => {
+    ['http://hub.example/\u202emoc'],
+    ['http://hub.example/a\u200b'],
+    ['http://hub.example/api?x='],
+    ['http://hub.example/api#'],
+    ['http://hub.example/api/../v2'],
+    ['http://hub.example/api/%2E%2e'],
+    ['http://hub.example/api/..%2fv2'],
+    ['http://hub.example\\api'],
+  ])('is refused without points when it is private, ambiguous, not printable or cannot be appended to: %s', (url) => {
     expect(withUrl(url)).toMatchObject({ decision: 'ignore', reason: 'datahub_url', effects: [] });
   });
 
@@ -187,6 +195,7 @@ describe.each(['block', 'subtree', 'node_status'] as const)('the DataHub URL of 
       expect(blacklisted.effects).toMatchObject([
         { type: 'heard', patch: { dataHubUrl: undefined } },
         { type: 'notify', notification: { baseUrl: '' } },
+        { type: 'url_omitted', topic: 'node_status' },
       ]);
   });
 });

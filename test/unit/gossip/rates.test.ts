@@ -1,7 +1,7 @@
 // Token buckets on a clock that is moved by hand.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { PeerRates } from '../../../src/gossip/limits/rates.ts';
+import { PeerRates, UNLIMITED } from '../../../src/gossip/limits/rates.ts';
 import { peer } from '../../fakes/ban-parts.ts';
 import { FakeClock } from '../../fakes/recorders.ts';
 
@@ -13,7 +13,7 @@ function setUp(perSecond: number, burst: number) {
   /** How often each answer came in so many takes at once. */
   const take = (times: number, id = one) => {
     const counts = { ok: 0, over: 0, over_scored: 0, flood: 0 };
-    for (let i = 0; i < times; i += 1) counts[buckets.take(id)] += 1;
+    for (let i = 0; i < times; i += 1) counts[buckets.take(id) as keyof typeof counts] += 1;
     return counts;
   };
   return { clock, take };
@@ -112,4 +112,40 @@ test('remembers a bounded number of peers; an evicted peer starts with a full bu
   for (let n = 10; n < 20_011; n += 1) take(1, `peer ${n}` as typeof one);
   expect(take(20, one).ok).toBe(20);
   expect(take(20, `peer ${20_010}` as typeof one).ok).toBe(19);
+});
+
+test('counts bytes beside messages: an author that is below one rate may be above the other', () => {
+  const clock = new FakeClock();
+  const rates = new PeerRates(clock, { perSecond: 100, burst: 100 }, { perSecond: 1000, burst: 5000 });
+  expect([1, 2, 3].map(() => rates.take(one, 2000))).toEqual(['ok', 'ok', 'ok']);
+  expect([1, 2].map(() => rates.take(one, 1))).toEqual(['bytes_scored', 'bytes']);
+  expect(rates.take(two, 2000)).toBe('ok');
+  clock.advance(1001);
+  expect([1, 2].map(() => rates.take(one, 1))).toEqual(['ok', 'bytes']);
+  clock.advance(5000);
+  expect(rates.take(one, 50_000)).toBe('ok');
+  expect(rates.take(one, 1)).toBe('bytes_scored');
+});
+
+test('a message above the whole burst passes when nothing is owed', () => {
+  const rates = new PeerRates(new FakeClock(), UNLIMITED, { perSecond: 10, burst: 10 });
+  expect(rates.take(one, 1_000_000)).toBe('ok');
+  expect(rates.take(one, 1)).toBe('bytes_scored');
+});
+
+test('stops an author whose messages took half of the time for seconds, without a score, until time has passed', () => {
+  const clock = new FakeClock();
+  const rates = new PeerRates(clock, UNLIMITED);
+  let passed = 0;
+  while (rates.take(one) === 'ok') {
+    passed += 1;
+    rates.charge(one, 100);
+    clock.advance(100);
+  }
+  // 5,000 ms at once, and half of the time that passed meanwhile.
+  expect(passed).toBe(100);
+  expect(rates.take(one)).toBe('time');
+  expect(rates.take(two)).toBe('ok');
+  clock.advance(1000);
+  expect(rates.take(one)).toBe('ok');
 });

@@ -109,26 +109,26 @@ test('keeps blocks and subtrees, authors and propagation sources apart', () => {
   let seqno = 100n;
   const authorRate = (id: typeof author) => {
     seqno += 1n;
-    return view.authorRate(id, seqno, false);
+    return view.authorRate(id, seqno, false, 0);
   };
   expect(takes(3, () => authorRate(author))).toEqual(['ok', 'ok', 'over_scored']);
-  expect(takes(4, () => view.sourceRate(author, other))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
+  expect(takes(4, () => view.sourceRate(author, other, 0))).toEqual(['ok', 'ok', 'ok', 'over_scored']);
   expect(authorRate(other)).toBe('ok');
 });
 
 test('hears a neighbour in debt with its own messages and those of authors in good standing only', () => {
   const { view } = setUp({ sourceRate: { perSecond: 0, burst: 0 } });
-  const rates = () => [author, receivedFrom, other].map((id) => view.sourceRate(receivedFrom, id));
+  const rates = () => [author, receivedFrom, other].map((id) => view.sourceRate(receivedFrom, id, 0));
   expect(rates()).toEqual(['ok', 'ok', 'ok']);
   for (let i = 0; i < 100; i += 1) view.chargeSource(receivedFrom);
   expect(rates()).toEqual(['over', 'ok', 'ok']);
-  expect(view.sourceRate(other, author)).toBe('ok');
+  expect(view.sourceRate(other, author, 0)).toBe('ok');
 });
 
 test('keeps its own memory of replays and rates', () => {
   const { view, clock } = setUp();
   const another = setUp().view;
-  view.authorRate(author, 5n, false);
+  view.authorRate(author, 5n, false, 0);
   expect(view.isReplay(author, 5n)).toBe(false);
   clock.advance(60_000);
   expect([view.isReplay(author, 4n), another.isReplay(author, 4n)]).toEqual([true, false]);
@@ -136,28 +136,28 @@ test('keeps its own memory of replays and rates', () => {
 
 test('limits late messages of an author to a tenth of its rate in a bucket of their own, and never scores them', () => {
   const { view, clock } = setUp({ authorRate: { perSecond: 2, burst: 20 } });
-  view.authorRate(author, 100n, false);
+  view.authorRate(author, 100n, false, 0);
   clock.advance(60_000);
-  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, false));
+  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, false, 0));
   expect(rates([1n, 2n, 3n, 4n, 100n])).toEqual(['ok', 'ok', 'over', 'over', 'over']);
   const growing = Array.from({ length: 21 }, (_each, i) => BigInt(101 + i));
   expect(rates(growing)).toEqual([...growing.slice(1).map(() => 'ok'), 'over_scored']);
   clock.advance(10_000);
   expect(rates([5n, 6n, 7n, 8n])).toEqual(['ok', 'ok', 'over', 'over']);
-  expect(view.authorRate(author, 204n, false)).toBe('ok');
+  expect(view.authorRate(author, 204n, false, 0)).toBe('ok');
 });
 
 test('allows at least one late message with a small burst, and any number without a limit', () => {
   const { view } = setUp();
   const unlimited = setUp({ authorRate: { perSecond: 0, burst: 0 } }).view;
-  for (const each of [view, unlimited]) each.authorRate(author, 100n, false);
-  expect([1n, 2n].map((seqno) => view.authorRate(author, seqno, false))).toEqual(['ok', 'over']);
-  expect([1n, 2n, 3n].map((seqno) => unlimited.authorRate(author, seqno, false))).toEqual(['ok', 'ok', 'ok']);
+  for (const each of [view, unlimited]) each.authorRate(author, 100n, false, 0);
+  expect([1n, 2n].map((seqno) => view.authorRate(author, seqno, false, 0))).toEqual(['ok', 'over']);
+  expect([1n, 2n, 3n].map((seqno) => unlimited.authorRate(author, seqno, false, 0))).toEqual(['ok', 'ok', 'ok']);
 });
 
 test('takes late messages that the author itself sends from its own bucket, and scores them', () => {
   const { view } = setUp();
-  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, true));
+  const rates = (seqnos: readonly bigint[]) => seqnos.map((seqno) => view.authorRate(author, seqno, true, 0));
   expect(rates([100n, 1n, 2n, 3n])).toEqual(['ok', 'ok', 'over_scored', 'over']);
 });
 
@@ -166,7 +166,7 @@ test('recognises a restart by a connection that began after the highest number',
   connections.set(author, clock.monotonic());
   clock.advance(1000);
   const hears = (id: typeof author, seqno: bigint) => {
-    view.authorRate(id, seqno, true);
+    view.authorRate(id, seqno, true, 0);
     return !view.isReplay(id, seqno);
   };
   expect([hears(author, 100n), hears(other, 100n)]).toEqual([true, true]);
@@ -209,4 +209,50 @@ describe('with both wires', () => {
     const one = setUp({}, [GO_P2P, GO_P2P]).views.map((view) => view.isFirstOnWire(HASH, author));
     expect(one).toEqual([false, false]);
   });
+});
+
+test('counts bytes of authors and propagation sources, a tenth for late messages, and scores an author only', () => {
+  const UNLIMITED = { perSecond: 0, burst: 0 };
+  const { view, clock } = setUp({
+    authorRate: UNLIMITED,
+    sourceRate: UNLIMITED,
+    authorBytes: { perSecond: 10, burst: 1000 },
+    sourceBytes: { perSecond: 10, burst: 3000 },
+  });
+  view.authorRate(author, 100n, false, 0);
+  clock.advance(60_000);
+  expect([1n, 2n].map((seqno) => view.authorRate(author, seqno, false, 100))).toEqual(['ok', 'bytes']);
+  expect([101n, 102n, 103n].map((seqno) => view.authorRate(author, seqno, false, 1000))).toEqual([
+    'ok',
+    'bytes_scored',
+    'bytes',
+  ]);
+  expect([1, 2, 3, 4].map(() => view.sourceRate(receivedFrom, author, 1000))).toEqual([
+    'ok',
+    'ok',
+    'ok',
+    'bytes_scored',
+  ]);
+});
+
+test('limits the node statuses of an author; older ones that somebody sends again have a bucket of their own', () => {
+  const { view, clock } = setUp({ authorRate: { perSecond: 0, burst: 0 }, statusRate: { perSecond: 1, burst: 2 } });
+  const tell = (seqno: bigint) => {
+    view.authorRate(author, seqno, false, 0);
+    return view.mayTellStatus(author, seqno);
+  };
+  expect([100n, 101n, 102n].map(tell)).toEqual([true, true, false]);
+  clock.advance(2000);
+  expect([1n, 2n, 3n].map(tell)).toEqual([true, true, false]);
+  expect([103n, 104n, 105n].map(tell)).toEqual([true, true, false]);
+  expect(view.mayTellStatus(other, 1n)).toBe(true);
+});
+
+test('charges an author for the time of its slow messages', () => {
+  const { view, clock } = setUp({ authorRate: { perSecond: 0, burst: 0 } });
+  view.spent(author, 6000);
+  expect(view.authorRate(author, 1n, false, 0)).toBe('time');
+  expect(view.authorRate(other, 1n, false, 0)).toBe('ok');
+  clock.advance(3000);
+  expect(view.authorRate(author, 2n, false, 0)).toBe('ok');
 });

@@ -40,6 +40,7 @@ test('every other code answers a request with an internal error, whose text stay
     'NODE_NOT_STARTED',
     'STORE_UNAVAILABLE',
     'TIMEOUT',
+    'ANSWER_TOO_LARGE',
   ];
   const others = Object.entries(ERROR_CODES).filter(([code]) => !answered.includes(code));
   expect(others).toHaveLength(14);

@@ -1,6 +1,9 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import type { Hash, PeerId } from '../../../src/domain/ids.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
+import { urlKey } from '../../../src/wire/url-key.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 const TTL_MS = 1000;
@@ -21,7 +24,7 @@ describe('attribution of a hash', () => {
     record('h', first);
     record('h', second);
     expect(attribution.announcementsOf('h' as Hash).map(({ author }) => author)).toEqual([first, second]);
-    expect(attribution.announcementsOf('h' as Hash)[0]).toMatchObject({ receivedFrom: third, dataHubUrl: 'http://x' });
+    expect(attribution.announcementsOf('h' as Hash)[0]).toMatchObject({ receivedFrom: third, urlKey: 'http://x' });
   });
 
   test('knows which author announced which hash', () => {
@@ -134,4 +137,31 @@ describe('attribution of a hash', () => {
     for (let i = 0; i < 50; i += 1) record('h', `author${i}` as PeerId);
     expect(attribution.size()).toBeLessThanOrEqual(5);
   });
+});
+
+test('100,000 announcements with long URLs of their own stay below 60 MiB, and each is still told by its URL', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const heap = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const { attribution } = setUp(100_000);
+  const urlOf = (i: number) => `https://hub.example/${i}/${'x'.repeat(2000)}`;
+  const hashOf = (i: number) => i.toString(16).padStart(64, '0') as Hash;
+  const before = heap();
+  for (let i = 0; i < 100_000; i += 1)
+    attribution.record(hashOf(i), { author: first, receivedFrom: third, dataHubUrl: Buffer.from(urlOf(i)).toString() });
+  expect(heap() - before).toBeLessThan(60 * 1024 * 1024);
+  expect(attribution.announcementsOf(hashOf(5))[0]?.urlKey).toBe(urlKey(`${urlOf(5)}/`));
+  expect(attribution.announcementsOf(hashOf(5))[0]?.urlKey).not.toBe(urlKey(urlOf(6)));
+});
+
+test('announcements of one author with one URL share its text', () => {
+  const { attribution, record } = setUp();
+  record('h', first);
+  record('i', first);
+  record('i', second);
+  const keys = ['h', 'i'].flatMap((hash) => attribution.announcementsOf(hash as Hash).map(({ urlKey: key }) => key));
+  expect(keys).toEqual(['http://x', 'http://x', 'http://x']);
 });

@@ -273,9 +273,10 @@ describe('fields of a WebSocket frame', () => {
     expect(text).toContain('"block_assembly_details":{},');
   });
 
-  test('escapes texts as Go does and replaces lone surrogates', () => {
-    const text = written({ type: 'mining_on', atMs: 0, miner: '<&>\u2028\u2029"\\\u0001é\ud800' });
-    expect(text).toContain('"miner":"\\u003c\\u0026\\u003e\\u2028\\u2029\\"\\\\\\u0001é\ufffd"');
+  test('escapes texts as Go does, replaces lone surrogates, and leaves out what is not shown', () => {
+    const miner = '<&>\u2028\u2029"\\\u0001é\ud800\u202e\u200b\u001b[31m';
+    const text = written({ type: 'mining_on', atMs: 0, miner });
+    expect(text).toContain('"miner":"\\u003c\\u0026\\u003e \\"\\\\é\ufffd[31m"');
   });
 });
 

@@ -3,6 +3,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ERROR_CODES, P2PError } from '../../../lib/errors.ts';
+import { shownText } from '../../../lib/shown-text.ts';
 import type { Logger } from '../../../ports/log.ts';
 
 export const PROBLEM_CODES = [
@@ -80,7 +81,7 @@ function send(reply: FastifyReply, problem: HttpProblem): FastifyReply {
     .headers(problem.headers)
     .type('application/json; charset=utf-8')
     .serializer((body) => JSON.stringify(body))
-    .send({ code: problem.code, message: problem.message });
+    .send({ code: problem.code, message: shownText(problem.message) });
 }
 
 function problemOf(error: FastifyError): HttpProblem {

@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { shownTexts } from '../../../lib/shown-text.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 
 const MAX_REQUEST_ERROR_CHARS = 300;
@@ -18,7 +19,7 @@ export function addValidation(app: FastifyInstance, deps: { readonly metrics: Me
   });
 }
 
-/** Sends only what the schema names; throws when the response does not match it, which becomes a logged 500. */
+/** Sends only what the schema names, and texts as they may be shown; throws when the response does not match it, which becomes a logged 500. */
 function responseSerializer(metrics: Metrics | undefined): FastifySerializerCompiler<z.ZodType> {
   const refused = metrics?.counter(
     'teranode_p2p_http_answers_refused_total',
@@ -29,7 +30,7 @@ function responseSerializer(metrics: Metrics | undefined): FastifySerializerComp
     const serialize = serializerCompiler(definition);
     return (body) => {
       try {
-        return serialize(body);
+        return serialize(shownTexts(body));
       } catch (error) {
         refused?.add(1, { route: definition.url });
         const { cause } = error as Error;

@@ -2,11 +2,13 @@
 // connection events only.
 import { LRUCache } from 'lru-cache';
 import type { PeerId } from '../../../domain/ids.ts';
+import { shownText } from '../../../lib/shown-text.ts';
 import type { PeerRecord } from '../../../ports/p2p-node.ts';
 import type { ConnectionMeter } from './connection-meter.ts';
 
 /** Peers remembered after they disconnected; the least recently seen is evicted first. */
 export const MAX_REMEMBERED_PEERS = 1000;
+const MAX_AGENT_CHARS = 256;
 
 interface OpenConnection {
   readonly address: string;
@@ -74,7 +76,7 @@ export class PeerBook {
 
   identified(peerId: PeerId, agentVersion: string | undefined): void {
     const entry = this.connected.get(peerId);
-    if (entry !== undefined) entry.agentVersion = agentVersion?.slice(0, 256);
+    if (entry !== undefined) entry.agentVersion = agentVersion && shownText(agentVersion, MAX_AGENT_CHARS);
   }
 
   setHeight(peerId: PeerId, height: number): void {
