@@ -93,14 +93,19 @@ const REPORTS_DEADLINE_MS = 350;
  * Opens what must be open before anything starts (data folder, chain, identity) and wires the rest. Throws P2PError.
  */
 export async function compose(settings: Settings, options: AppOptions = {}): Promise<App> {
-  const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json' });
+  const metrics = new PrometheusMetrics();
+  const dropped = metrics.counter(
+    'teranode_p2p_log_lines_dropped_total',
+    'Log lines dropped because standard output could not be written',
+  );
+  const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json', dropped });
   // Before anything is waited for, so that an operator sees it while the blockchain service is down.
   const wire = wireChoice(settings);
   log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
   logNotices(log, options.notices);
   const opened: Part[] = [];
   try {
-    const foundation = await openFoundation(settings, options, log, opened);
+    const foundation = await openFoundation(settings, options, { log, metrics }, opened);
     return createApp(settings, options, foundation, opened);
   } catch (error) {
     await stopInReverse(opened, log);
@@ -111,8 +116,12 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
 type Foundation = Awaited<ReturnType<typeof openFoundation>>;
 
 /** `opened` grows as it goes, so that a failure in between closes what is open. */
-async function openFoundation(settings: Settings, options: AppOptions, log: Logger, opened: Part[]) {
-  const metrics = new PrometheusMetrics();
+async function openFoundation(
+  settings: Settings,
+  options: AppOptions,
+  { log, metrics }: { readonly log: Logger; readonly metrics: PrometheusMetrics },
+  opened: Part[],
+) {
   const core = { log, metrics, clock: systemClock, random: Math.random };
   const signal = options.signal ?? new AbortController().signal;
 

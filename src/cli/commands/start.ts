@@ -1,5 +1,6 @@
 // `teranode-p2p start`: runs a node until SIGTERM or SIGINT, and prints one line when it is ready.
 import { setImmediate } from 'node:timers/promises';
+import { neverBlocks } from '../../adapters/logging/line-writer.ts';
 import { compose } from '../../app/compose.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { logUnfiltered } from '../../ports/log.ts';
@@ -27,6 +28,7 @@ export async function startCommand(flags: StartFlags): Promise<void> {
     env: process.env,
     checksFiles: true,
   });
+  for (const stream of [process.stdout, process.stderr]) neverBlocks(stream);
   const isPretty = flags.pretty === true || (process.stdout.isTTY === true && flags.jsonLogs !== true);
   // Signals that arrived while modules were loading are handled now, before anything is opened.
   await setImmediate();
