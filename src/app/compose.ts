@@ -162,16 +162,11 @@ function createApp(settings: Settings, options: AppOptions, foundation: Foundati
   const rooms = createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
-  const { nodes, ownId, dataHubUrl } = rooms;
-  const { health, http, grpc } = surface;
+  const { dataHubUrl } = rooms;
+  const { health, http, grpc, own } = surface;
   const running = () => ({
-    peerId: ownId,
-    listenAddresses: nodes.listenAddresses(),
-    networks: rooms.networks.map(({ wire, topicPrefix, node }) => ({
-      wire: wire.name,
-      topicPrefix,
-      listenAddresses: node.listenAddresses(),
-    })),
+    ...own(),
+    listenAddresses: rooms.nodes.listenAddresses(),
     httpAddress: http.address(),
     grpcAddress: grpc.address(),
   });
@@ -250,7 +245,7 @@ type Surface = ReturnType<typeof createSurface>;
 
 /** How operators and their programs see and steer this node. */
 function createSurface(settings: Settings, options: AppOptions, foundation: Foundation, rooms: Rooms) {
-  const { core, blockchain, services, adminKey } = foundation;
+  const { core, blockchain, services, adminKey, dataFolder } = foundation;
   const { nodes, networks, ownId, dataHubUrl, chain, peers, producers, consumers, announcers, notifications } = rooms;
   const liveness = new Liveness({ ...core, pipelines: () => nodes.gossipProgress() });
   const { keeper } = rooms;
@@ -264,11 +259,23 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     reports: consumers,
     keeper,
   });
+  const own = () => ({
+    peerId: ownId,
+    version: buildVersion().version,
+    networks: networks.map(({ wire, topicPrefix, node }) => ({
+      wire: wire.name,
+      topicPrefix,
+      listenAddresses: node.listenAddresses(),
+    })),
+    httpUrl: ownHttpUrl(settings, http.address()),
+  });
   const dataHubUrlFault = dataHubUrlCheck(dataHubUrlRules(settings));
   const admin = createAdminApi({
     ...core,
     ...rooms,
     ...peers,
+    own,
+    readiness: () => health.check(false),
     isUsableUrl: (url) => dataHubUrlFault(url) === undefined,
     acceptsAnyReason: speaks(settings, 'message-bus'),
     node: nodes,
@@ -277,14 +284,14 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
   });
   const adminKeys = new AdminKeys(core, { adminKey });
-  const grpc = createGrpc(settings, { ...core, admin, adminKeys });
+  const grpc = createGrpc(settings, { ...core, admin, adminKeys, ownId, dataFolder });
   const webSocket = {
     notifications,
     ownStatus: () => announcers.ownStatus(),
     identity: () => ({ baseUrl: dataHubUrl, peerId: ownId }),
   };
   const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket });
-  return { health, grpc, http };
+  return { health, grpc, http, own };
 }
 
 /**

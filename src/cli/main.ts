@@ -4,6 +4,7 @@
 // Imported before all else, and with as little beside it as possible: signals count from here on.
 import './stop-signals.ts';
 import { P2PError } from '../lib/errors.ts';
+import { outputFailed } from './closed-output.ts';
 
 async function errorText(error: unknown): Promise<string> {
   const { serializeError } = await import('../adapters/logging/logger.ts');
@@ -12,6 +13,10 @@ async function errorText(error: unknown): Promise<string> {
   const cause = isComplete ? '' : `  caused by ${JSON.stringify(serializeError(error.cause, 1))}\n`;
   return `${error.code}: ${error.message}\n${cause}`;
 }
+
+process.stdout.on('error', outputFailed);
+// The exit code says it, too.
+process.stderr.on('error', () => {});
 
 try {
   const { runProgram } = await import('./program.ts');
