@@ -258,6 +258,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     producers,
     reports: consumers,
     keeper,
+    connectedPeers: () => nodes.currentlyConnectedPeers().length,
   });
   const own = () => ({
     peerId: ownId,
