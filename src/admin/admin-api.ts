@@ -6,7 +6,7 @@ import type { PeerId } from '../domain/ids.ts';
 import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
-import type { AdminApi, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
+import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
@@ -26,6 +26,9 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly sync: SyncStatus;
   /** Full names of the topics that this node joins. */
   readonly topicNames: () => readonly string[];
+  readonly own: () => OwnAddresses;
+  /** Readiness; never throws. */
+  readonly readiness: () => Promise<{ readonly status: number; readonly checks: NodeView['checks'] }>;
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
@@ -97,17 +100,32 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
   };
 }
 
-type NodeOperations = Pick<AdminApi, 'sync' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'>;
+type NodeOperations = Pick<
+  AdminApi,
+  'status' | 'sync' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
+>;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
   const { recent, settings, topicNames, node } = deps;
   return {
+    status: (isBrief) => nodeView(deps, isBrief),
     sync: () => syncView(deps),
     topics: () => topicNames().flatMap((name) => topicView(node, name)),
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),
     recentVerdicts: () => recent.verdicts(),
   };
+}
+
+async function nodeView(deps: AdminApiDependencies, isBrief: boolean): Promise<NodeView> {
+  const known = { ...deps.own(), connectedPeers: deps.node.currentlyConnectedPeers().length };
+  const syncPeer = deps.sync.syncPeer();
+  if (isBrief) {
+    const chain = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer };
+    return { ...known, ...chain, isReady: false, checks: [] };
+  }
+  const [chain, { status, checks }] = await Promise.all([syncView(deps), deps.readiness()]);
+  return { ...known, ...chain, isReady: status === 200, checks };
 }
 
 async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView> {

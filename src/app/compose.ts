@@ -93,14 +93,19 @@ const REPORTS_DEADLINE_MS = 350;
  * Opens what must be open before anything starts (data folder, chain, identity) and wires the rest. Throws P2PError.
  */
 export async function compose(settings: Settings, options: AppOptions = {}): Promise<App> {
-  const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json' });
+  const metrics = new PrometheusMetrics();
+  const dropped = metrics.counter(
+    'teranode_p2p_log_lines_dropped_total',
+    'Log lines dropped because standard output could not be written',
+  );
+  const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json', dropped });
   // Before anything is waited for, so that an operator sees it while the blockchain service is down.
   const wire = wireChoice(settings);
   log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
   logNotices(log, options.notices);
   const opened: Part[] = [];
   try {
-    const foundation = await openFoundation(settings, options, log, opened);
+    const foundation = await openFoundation(settings, options, { log, metrics }, opened);
     return createApp(settings, options, foundation, opened);
   } catch (error) {
     await stopInReverse(opened, log);
@@ -111,8 +116,12 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
 type Foundation = Awaited<ReturnType<typeof openFoundation>>;
 
 /** `opened` grows as it goes, so that a failure in between closes what is open. */
-async function openFoundation(settings: Settings, options: AppOptions, log: Logger, opened: Part[]) {
-  const metrics = new PrometheusMetrics();
+async function openFoundation(
+  settings: Settings,
+  options: AppOptions,
+  { log, metrics }: { readonly log: Logger; readonly metrics: PrometheusMetrics },
+  opened: Part[],
+) {
   const core = { log, metrics, clock: systemClock, random: Math.random };
   const signal = options.signal ?? new AbortController().signal;
 
@@ -153,16 +162,11 @@ function createApp(settings: Settings, options: AppOptions, foundation: Foundati
   const rooms = createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
-  const { nodes, ownId, dataHubUrl } = rooms;
-  const { health, http, grpc } = surface;
+  const { dataHubUrl } = rooms;
+  const { health, http, grpc, own } = surface;
   const running = () => ({
-    peerId: ownId,
-    listenAddresses: nodes.listenAddresses(),
-    networks: rooms.networks.map(({ wire, topicPrefix, node }) => ({
-      wire: wire.name,
-      topicPrefix,
-      listenAddresses: node.listenAddresses(),
-    })),
+    ...own(),
+    listenAddresses: rooms.nodes.listenAddresses(),
     httpAddress: http.address(),
     grpcAddress: grpc.address(),
   });
@@ -241,7 +245,7 @@ type Surface = ReturnType<typeof createSurface>;
 
 /** How operators and their programs see and steer this node. */
 function createSurface(settings: Settings, options: AppOptions, foundation: Foundation, rooms: Rooms) {
-  const { core, blockchain, services, adminKey } = foundation;
+  const { core, blockchain, services, adminKey, dataFolder } = foundation;
   const { nodes, networks, ownId, dataHubUrl, chain, peers, producers, consumers, announcers, notifications } = rooms;
   const liveness = new Liveness({ ...core, pipelines: () => nodes.gossipProgress() });
   const { keeper } = rooms;
@@ -254,12 +258,25 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     producers,
     reports: consumers,
     keeper,
+    connectedPeers: () => nodes.currentlyConnectedPeers().length,
+  });
+  const own = () => ({
+    peerId: ownId,
+    version: buildVersion().version,
+    networks: networks.map(({ wire, topicPrefix, node }) => ({
+      wire: wire.name,
+      topicPrefix,
+      listenAddresses: node.listenAddresses(),
+    })),
+    httpUrl: ownHttpUrl(settings, http.address()),
   });
   const dataHubUrlFault = dataHubUrlCheck(dataHubUrlRules(settings));
   const admin = createAdminApi({
     ...core,
     ...rooms,
     ...peers,
+    own,
+    readiness: () => health.check(false),
     isUsableUrl: (url) => dataHubUrlFault(url) === undefined,
     acceptsAnyReason: speaks(settings, 'message-bus'),
     node: nodes,
@@ -268,14 +285,14 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
   });
   const adminKeys = new AdminKeys(core, { adminKey });
-  const grpc = createGrpc(settings, { ...core, admin, adminKeys });
+  const grpc = createGrpc(settings, { ...core, admin, adminKeys, ownId, dataFolder });
   const webSocket = {
     notifications,
     ownStatus: () => announcers.ownStatus(),
     identity: () => ({ baseUrl: dataHubUrl, peerId: ownId }),
   };
   const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket });
-  return { health, grpc, http };
+  return { health, grpc, http, own };
 }
 
 /**

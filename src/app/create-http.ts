@@ -7,6 +7,7 @@ import {
 } from '../adapters/http/server/http-server.ts';
 import type { AdminKeys } from '../adapters/listeners/admin-keys.ts';
 import type { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
+import { portOf, reachableHere } from '../lib/host-port.ts';
 import { buildVersion } from '../lib/version.ts';
 import type { AdminApi } from '../ports/admin-api.ts';
 import { systemClock } from '../ports/clock.ts';
@@ -112,8 +113,14 @@ function probeHttp({ health_check_httpListenAddress: address, p2p_http_cors_orig
   return [{ listenAddress: address, tls: undefined, routes: 'probes', corsOrigins: p2p_http_cors_origins }];
 }
 
-/** `p2p_http_address` with the scheme that the security level serves; undefined when it is not set. */
-export function ownHttpUrl({ p2p_http_address: address, securityLevelHTTP }: Settings): string | undefined {
+/**
+ * `p2p_http_address` with the scheme that the security level serves; without one, what is `bound`. Where the system
+ * chose the port, its port is that one. undefined while neither is known.
+ */
+export function ownHttpUrl(settings: Settings, bound?: string): string | undefined {
+  const { p2p_http_address: set, p2p_http_listen_address: listen, securityLevelHTTP } = settings;
+  const address = set?.replace(/^[a-z0-9]+:\/{2,3}/i, '') ?? (bound && reachableHere(bound));
   if (address === undefined) return undefined;
-  return `${securityLevelHTTP === 1 ? 'https' : 'http'}://${address.replace(/^[a-z0-9]+:\/{2,3}/i, '')}`;
+  const real = bound !== undefined && portOf(listen) === 0 ? address.replace(/:\d+$/, `:${portOf(bound)}`) : address;
+  return `${securityLevelHTTP === 1 ? 'https' : 'http'}://${real}`;
 }

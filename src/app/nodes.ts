@@ -2,6 +2,7 @@
 // are made before the nodes, which ask them whom to refuse; this hub stands between the two, so that neither waits for
 // the other.
 import type { PeerId } from '../domain/ids.ts';
+import { P2PError } from '../lib/errors.ts';
 import type { DirectStreamHandler, JoinedTopic, P2PNode, PeerRecord } from '../ports/p2p-node.ts';
 import type { Progress } from '../ports/progress.ts';
 
@@ -87,14 +88,15 @@ export class Nodes {
   }
 
   /**
-   * Dials with every node: which network the peer belongs to shows when it answers. Throws what the first node throws.
+   * Dials with every node: which network the peer belongs to shows when it answers. Throws PEER_UNREACHABLE with what
+   * each node says, or what the first node throws.
    */
   async connectPeer(address: string, deadlineMs?: number): Promise<PeerId> {
     const dials = this.all.map((node) => node.connectPeer(address, deadlineMs));
     try {
       return await Promise.any(dials);
     } catch (error) {
-      throw error instanceof AggregateError ? error.errors[0] : error;
+      throw error instanceof AggregateError ? oneOf(error.errors) : error;
     }
   }
 
@@ -145,6 +147,13 @@ export class Nodes {
     this.connected.delete(peerId);
     for (const listener of this.disconnectListeners) listener(peerId);
   }
+}
+
+function oneOf(errors: readonly unknown[]): unknown {
+  const [first] = errors;
+  const messages = new Set(errors.flatMap((each) => (each instanceof P2PError ? each.message : [])));
+  if (!(first instanceof P2PError) || first.code !== 'PEER_UNREACHABLE' || messages.size === 1) return first;
+  return new P2PError('PEER_UNREACHABLE', [...messages].join('; '), { details: first.details, cause: first.cause });
 }
 
 function unique(lists: readonly (readonly PeerId[])[]): PeerId[] {

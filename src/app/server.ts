@@ -17,7 +17,7 @@ export interface ServerDependencies {
   readonly lifecycle: Pick<Lifecycle, 'start' | 'stop'>;
   readonly health: Pick<Health, 'check'>;
   /** What runs, asked once everything does. */
-  readonly running: () => Pick<ServerReady, 'peerId' | 'listenAddresses' | 'networks' | 'httpAddress' | 'grpcAddress'>;
+  readonly running: () => Omit<ServerReady, 'dataHubUrl'>;
   readonly log: Logger;
 }
 
@@ -43,7 +43,7 @@ export interface ServerReady {
   /** `host:port` as bound. */
   readonly httpAddress: string | undefined;
   readonly grpcAddress: string | undefined;
-  /** What clients should use, with the scheme that is really served; undefined when no address is set. */
+  /** What clients should use, with the scheme and port that are really served; undefined while HTTP is not served. */
   readonly httpUrl: string | undefined;
   readonly dataHubUrl: string;
 }
@@ -72,10 +72,10 @@ export class Server {
    */
   async start(signal: AbortSignal): Promise<ServerReady> {
     if (!this.isInitialized) throw new P2PError('NODE_NOT_STARTED', 'call init before start');
-    const { httpUrl, dataHubUrl } = this.options;
+    const { dataHubUrl } = this.options;
     await this.deps.lifecycle.start(signal);
     this.deps.log.debug({ dataHubUrl }, 'server started');
-    return { ...this.deps.running(), httpUrl, dataHubUrl };
+    return { ...this.deps.running(), dataHubUrl };
   }
 
   /**

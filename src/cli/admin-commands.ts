@@ -3,6 +3,8 @@ import type { Action } from './commands/connection.ts';
 
 export interface AdminCommand {
   readonly name: string;
+  /** What people also call it. */
+  readonly alias?: string;
   readonly summary: string;
   /** As the usage shows it, in angle brackets. */
   readonly argument?: string;
@@ -22,9 +24,19 @@ const SUBJECT = {
   argumentHelp: 'an IP address, a subnet such as 192.0.2.0/24, or a peer ID',
 } as const;
 
+export const STATUS_COMMAND: AdminCommand = {
+  name: 'status',
+  alias: 'info',
+  summary: 'Show a running node: peer ID, addresses, peers, tip and health',
+  needsKey: false,
+  examples: ['status', 'status --json | jq .connectedPeers'],
+  load: async () => (await import('./commands/status.ts')).showStatus,
+};
+
 export const BAN_COMMANDS: readonly AdminCommand[] = [
   {
     name: 'list',
+    alias: 'ls',
     summary: 'List the bans in force',
     needsKey: false,
     examples: ['bans list', 'bans list --json --address 10.0.0.7:9904'],
@@ -44,6 +56,7 @@ export const BAN_COMMANDS: readonly AdminCommand[] = [
   },
   {
     name: 'remove',
+    alias: 'rm',
     summary: 'Lift the ban of one address, subnet or peer',
     ...SUBJECT,
     needsKey: true,
@@ -71,6 +84,7 @@ export const BAN_COMMANDS: readonly AdminCommand[] = [
 export const PEER_COMMANDS: readonly AdminCommand[] = [
   {
     name: 'list',
+    alias: 'ls',
     summary: 'List the connected peers',
     needsKey: false,
     examples: ['peers list', 'peers list --json'],

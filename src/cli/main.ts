@@ -4,6 +4,7 @@
 // Imported before all else, and with as little beside it as possible: signals count from here on.
 import './stop-signals.ts';
 import { P2PError } from '../lib/errors.ts';
+import { outputFailed } from './closed-output.ts';
 
 async function errorText(error: unknown): Promise<string> {
   const { serializeError } = await import('../adapters/logging/logger.ts');
@@ -13,6 +14,10 @@ async function errorText(error: unknown): Promise<string> {
   const { shownLines } = await import('../lib/shown-text.ts');
   return `${error.code}: ${shownLines(error.message)}\n${cause}`;
 }
+
+process.stdout.on('error', outputFailed);
+// The exit code says it, too.
+process.stderr.on('error', () => {});
 
 try {
   const { runProgram } = await import('./program.ts');

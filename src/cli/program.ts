@@ -2,12 +2,15 @@
 // asking a node does not load a whole node, and `start` does not load the gRPC client.
 import { Command, CommanderError } from 'commander';
 import { buildVersion } from '../lib/version.ts';
-import { type AdminCommand, BAN_COMMANDS, PEER_COMMANDS } from './admin-commands.ts';
+import { type AdminCommand, BAN_COMMANDS, PEER_COMMANDS, STATUS_COMMAND } from './admin-commands.ts';
 import type { CommandIo } from './commands/connection.ts';
 
 /** Options of the commands that ask a running node. */
 const CONNECTION_OPTIONS: readonly (readonly [flags: string, description: string])[] = [
-  ['--address <host:port>', 'gRPC address of the node (default: p2p_grpc_address, else p2p_grpc_listen_address)'],
+  [
+    '--address <host:port>',
+    'gRPC address of the node (default: where the node of dataFolder listens, else p2p_grpc_address, else p2p_grpc_listen_address)',
+  ],
   [
     '--key <key>',
     'admin key; other users of the machine can read it here, so prefer the environment variable grpc_admin_api_key (default: that setting, else the contents of <dataFolder>/admin.key)',
@@ -41,17 +44,22 @@ function createProgram(io: CommandIo): Command {
     });
   addStart(program);
   addSettings(program, io);
+  const status = addAdminCommand(program, io, STATUS_COMMAND);
+  for (const [flags, description] of CONNECTION_OPTIONS) status.option(flags, description);
+  described(status, STATUS_COMMAND.examples);
   addAdminCommands(program, io, {
     name: 'bans',
+    alias: 'ban',
     summary: 'List, add, lift and explain the bans of a running node',
     commands: BAN_COMMANDS,
   });
   addAdminCommands(program, io, {
     name: 'peers',
+    alias: 'peer',
     summary: 'List, connect and disconnect the peers of a running node',
     commands: PEER_COMMANDS,
   });
-  return described(program, ['start', 'settings', 'bans add 203.0.113.7 --for 24h', 'peers list --json']);
+  return described(program, ['start', 'status', 'settings', 'bans add 203.0.113.7 --for 24h', 'peers list --json']);
 }
 
 function addStart(program: Command): void {
@@ -80,32 +88,35 @@ function addSettings(program: Command, io: CommandIo): void {
 
 interface AdminGroup {
   readonly name: string;
+  readonly alias: string;
   readonly summary: string;
   readonly commands: readonly AdminCommand[];
 }
 
-function addAdminCommands(program: Command, io: CommandIo, { name, summary, commands }: AdminGroup): void {
-  const group = program.command(name).description(summary);
+function addAdminCommands(program: Command, io: CommandIo, { name, alias, summary, commands }: AdminGroup): void {
+  const group = program.command(name).alias(alias).description(summary);
   for (const [flags, description] of CONNECTION_OPTIONS) group.option(flags, description);
-  for (const each of commands) {
-    const command = group.command(each.name).description(each.summary);
-    if (each.argument !== undefined) command.argument(each.argument, each.argumentHelp);
-    for (const [flags, description] of each.options ?? []) command.option(flags, description);
-    command.action(async () => {
-      const { administer } = await import('./commands/connection.ts');
-      const action = await each.load();
-      await administer((client) => action(client, command.processedArgs[0] ?? '', command.opts()), {
-        flags: command.optsWithGlobals(),
-        needsKey: each.needsKey,
-        io,
-      });
-    });
-    described(command, each.examples);
-  }
+  for (const each of commands) described(addAdminCommand(group, io, each), each.examples);
   described(
     group,
     commands.map((each) => each.examples[0] ?? `${name} ${each.name}`),
   );
+}
+
+function addAdminCommand(parent: Command, io: CommandIo, each: AdminCommand): Command {
+  const command = parent.command(each.name).description(each.summary);
+  if (each.alias !== undefined) command.alias(each.alias);
+  if (each.argument !== undefined) command.argument(each.argument, each.argumentHelp);
+  for (const [flags, description] of each.options ?? []) command.option(flags, description);
+  return command.action(async () => {
+    const { administer } = await import('./commands/connection.ts');
+    const action = await each.load();
+    await administer((client) => action(client, command.processedArgs[0] ?? '', command.opts()), {
+      flags: command.optsWithGlobals(),
+      needsKey: each.needsKey,
+      io,
+    });
+  });
 }
 
 /** Adds examples to the help, and the usage to errors; for a command whose arguments are complete. */

@@ -1,6 +1,7 @@
 // `teranode-p2p/client`: what a program imports to administer a running node. It does not load the server.
 
 export type { PeerSummary } from '../adapters/grpc/messages.ts';
+export type { NodeSummary } from '../adapters/grpc/status-message.ts';
 export type { ClientTlsOptions } from '../adapters/rpc/tls.ts';
 export type { BanEntry, BanKind, Explanation } from '../domain/ban.ts';
 export type { BanReason, ExplainedOffence, Offence, RoleScore, ScoreRole } from '../domain/offence.ts';

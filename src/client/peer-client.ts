@@ -5,6 +5,7 @@ import { create, type DescMethod, type MessageInitShape, type MessageShape } fro
 import { Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from '../adapters/grpc/messages.ts';
 import { MAX_UNTIL_S } from '../adapters/grpc/peer-service.ts';
+import { type NodeSummary, nodeSummary } from '../adapters/grpc/status-message.ts';
 import { MAX_RESPONSE_BYTES, methodDefinition } from '../adapters/rpc/service-definition.ts';
 import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from '../adapters/rpc/tls.ts';
 import type { BanEntry, Explanation } from '../domain/ban.ts';
@@ -58,6 +59,8 @@ export interface PeerClient {
   explain(subject: string): Promise<Explanation>;
   /** As `getPeers`, with what the choice of the sync peer depends on; times of the latter in ms. */
   listPeers(): Promise<(PeerSummary & PeerStanding)[]>;
+  /** The node at a glance. `isBrief`: only what it knows at once, without chain and health. */
+  status(isBrief?: boolean): Promise<NodeSummary>;
   /** Open calls end with an error. */
   close(): void;
 }
@@ -110,6 +113,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     listBans: async () => await allBans((offset, limit) => call(policy.listBans, { offset, limit })),
     explain: async (subject) => explanation(await call(policy.explain, { subject })),
     listPeers: async () => (await call(policy.listPeers, {})).peers.map(connectedPeer),
+    status: async (isBrief = false) => nodeSummary(await call(policy.getStatus, { brief: isBrief })),
     close: () => client.close(),
   };
 }

@@ -388,6 +388,18 @@ export declare type ConnectedPeer = Message<"teranode_p2p.ConnectedPeer"> & {
    * @generated from field: bool banned = 9;
    */
   banned: boolean;
+
+  /**
+   * As first and as last claimed; absent when unknown, where `peer` has 0.
+   *
+   * @generated from field: optional uint32 starting_height = 10;
+   */
+  startingHeight?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 height = 11;
+   */
+  height?: number | undefined;
 };
 
 /**
@@ -411,6 +423,162 @@ export declare type ListPeersResponse = Message<"teranode_p2p.ListPeersResponse"
  * Use `create(ListPeersResponseSchema)` to create a new message.
  */
 export declare const ListPeersResponseSchema: GenMessage<ListPeersResponse>;
+
+/**
+ * A network that this node belongs to.
+ *
+ * @generated from message teranode_p2p.OwnNetwork
+ */
+export declare type OwnNetwork = Message<"teranode_p2p.OwnNetwork"> & {
+  /**
+   * go-p2p or message-bus.
+   *
+   * @generated from field: string wire = 1;
+   */
+  wire: string;
+
+  /**
+   * @generated from field: string topic_prefix = 2;
+   */
+  topicPrefix: string;
+
+  /**
+   * Multiaddrs that it listens on, with its peer ID.
+   *
+   * @generated from field: repeated string addresses = 3;
+   */
+  addresses: string[];
+};
+
+/**
+ * Describes the message teranode_p2p.OwnNetwork.
+ * Use `create(OwnNetworkSchema)` to create a new message.
+ */
+export declare const OwnNetworkSchema: GenMessage<OwnNetwork>;
+
+/**
+ * @generated from message teranode_p2p.HealthCheck
+ */
+export declare type HealthCheck = Message<"teranode_p2p.HealthCheck"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bool ok = 2;
+   */
+  ok: boolean;
+
+  /**
+   * @generated from field: string details = 3;
+   */
+  details: string;
+};
+
+/**
+ * Describes the message teranode_p2p.HealthCheck.
+ * Use `create(HealthCheckSchema)` to create a new message.
+ */
+export declare const HealthCheckSchema: GenMessage<HealthCheck>;
+
+/**
+ * @generated from message teranode_p2p.GetStatusRequest
+ */
+export declare type GetStatusRequest = Message<"teranode_p2p.GetStatusRequest"> & {
+  /**
+   * True: only what this node knows at once, without chain and health.
+   *
+   * @generated from field: bool brief = 1;
+   */
+  brief: boolean;
+};
+
+/**
+ * Describes the message teranode_p2p.GetStatusRequest.
+ * Use `create(GetStatusRequestSchema)` to create a new message.
+ */
+export declare const GetStatusRequestSchema: GenMessage<GetStatusRequest>;
+
+/**
+ * @generated from message teranode_p2p.GetStatusResponse
+ */
+export declare type GetStatusResponse = Message<"teranode_p2p.GetStatusResponse"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * @generated from field: repeated teranode_p2p.OwnNetwork networks = 3;
+   */
+  networks: OwnNetwork[];
+
+  /**
+   * URL at which HTTP is served; empty before it is.
+   *
+   * @generated from field: string http_url = 4;
+   */
+  httpUrl: string;
+
+  /**
+   * @generated from field: uint32 connected_peers = 5;
+   */
+  connectedPeers: number;
+
+  /**
+   * Empty while the blockchain service does not answer.
+   *
+   * @generated from field: string fsm_state = 6;
+   */
+  fsmState: string;
+
+  /**
+   * Absent while the blockchain service does not answer.
+   *
+   * @generated from field: optional uint32 best_height = 7;
+   */
+  bestHeight?: number | undefined;
+
+  /**
+   * Display-order hex.
+   *
+   * @generated from field: string best_block_hash = 8;
+   */
+  bestBlockHash: string;
+
+  /**
+   * Peer ID; empty when there is none.
+   *
+   * @generated from field: string sync_peer = 9;
+   */
+  syncPeer: string;
+
+  /**
+   * True: ready to serve.
+   *
+   * @generated from field: bool ready = 10;
+   */
+  ready: boolean;
+
+  /**
+   * The checks of readiness.
+   *
+   * @generated from field: repeated teranode_p2p.HealthCheck checks = 11;
+   */
+  checks: HealthCheck[];
+};
+
+/**
+ * Describes the message teranode_p2p.GetStatusResponse.
+ * Use `create(GetStatusResponseSchema)` to create a new message.
+ */
+export declare const GetStatusResponseSchema: GenMessage<GetStatusResponse>;
 
 /**
  * @generated from service teranode_p2p.PolicyService
@@ -446,6 +614,16 @@ export declare const PolicyService: GenService<{
     methodKind: "unary";
     input: typeof EmptySchema;
     output: typeof ListPeersResponseSchema;
+  },
+  /**
+   * This node at a glance: who it is, where it listens, its chain and its health.
+   *
+   * @generated from rpc teranode_p2p.PolicyService.GetStatus
+   */
+  getStatus: {
+    methodKind: "unary";
+    input: typeof GetStatusRequestSchema;
+    output: typeof GetStatusResponseSchema;
   },
 }>;
 

@@ -7,6 +7,7 @@ import type { Notification } from '../domain/notification.ts';
 import type { BanReason } from '../domain/offence.ts';
 import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 import type { WireName } from '../wire/format.ts';
+import type { HealthCheck } from './health.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
 
@@ -103,6 +104,28 @@ export interface SyncView {
   readonly bestBlockHash: Hash | undefined;
   /** undefined while no sync peer is chosen. */
   readonly syncPeer: SyncPeer | undefined;
+}
+
+/** Who this node is, and where it listens. */
+export interface OwnAddresses {
+  readonly peerId: PeerId;
+  readonly version: string;
+  /** By network: multiaddrs as bound, with the peer ID. */
+  readonly networks: readonly {
+    readonly wire: string;
+    readonly topicPrefix: string;
+    readonly listenAddresses: readonly string[];
+  }[];
+  /** undefined while HTTP is not served. */
+  readonly httpUrl: string | undefined;
+}
+
+/** This node at a glance. */
+export interface NodeView extends OwnAddresses, SyncView {
+  readonly connectedPeers: number;
+  readonly isReady: boolean;
+  /** The checks of readiness. */
+  readonly checks: readonly Pick<HealthCheck, 'name' | 'ok' | 'details'>[];
 }
 
 /** A gossip topic that this node has joined. */
@@ -211,6 +234,8 @@ export interface AdminApi {
   /** A peer ID, an IP, a subnet, or the host of a DataHub. */
   explain(subject: string): Explanation;
 
+  /** `isBrief`: only what is known at once, without chain and health. */
+  status(isBrief: boolean): Promise<NodeView>;
   sync(): Promise<SyncView>;
   topics(): readonly TopicView[];
   settings(): readonly SettingView[];

@@ -11,6 +11,7 @@ import type {
   AdminApi,
   BanPage,
   KnownPeer,
+  NodeView,
   PeerView,
   RecentAnnouncement,
   RecentVerdict,
@@ -32,6 +33,14 @@ export class FakeAdminApi implements AdminApi {
   known: readonly KnownPeer[] = [];
   explanation: Explanation | undefined;
   syncView: SyncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
+  own: Omit<NodeView, keyof SyncView | 'connectedPeers'> = {
+    peerId: '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId,
+    version: 'v0.1.0',
+    networks: [],
+    httpUrl: undefined,
+    isReady: true,
+    checks: [],
+  };
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
   announcements: readonly RecentAnnouncement[] = [];
@@ -158,6 +167,12 @@ export class FakeAdminApi implements AdminApi {
     const rest = this.connected.filter((peer) => peer.id !== id);
     if (rest.length === this.connected.length) throw new P2PError('PEER_UNREACHABLE', `${id} is not connected`);
     this.connected = rest;
+  }
+
+  async status(): Promise<NodeView> {
+    this.note('status');
+    await this.gate;
+    return { ...this.own, ...this.syncView, connectedPeers: this.connected.length };
   }
 
   async sync(): Promise<SyncView> {

@@ -132,6 +132,7 @@ describe.each(reflectionMethods().map((method) => [method.path, method] as const
         'ListBans',
         'Explain',
         'ListPeers',
+        'GetStatus',
       ]);
       const getPeers = registry.getService('p2p_api.PeerService')?.method.getPeers;
       if (getPeers === undefined) throw new Error('GetPeers is not described');

@@ -8,6 +8,7 @@ import {
   ADMIN_KEY,
   CHANGES,
   EXPLANATION,
+  HASH,
   KNOWN_PEER,
   PEER,
   READINGS,
@@ -28,6 +29,44 @@ function client(address: string, options: Partial<PeerClientOptions> = {}): Peer
 }
 
 describe('every method, through the client of this package', () => {
+  test('a height of 0 is told from an unknown one', async () => {
+    const { address, admin } = await serveGrpc();
+    admin.connected = [
+      { ...KNOWN_PEER, startingHeight: 0, height: 0 },
+      { ...KNOWN_PEER, startingHeight: undefined, height: undefined },
+    ];
+    const asked = client(address);
+    const [genesis, silent] = await asked.listPeers();
+    asked.close();
+    expect([genesis?.startingHeight, genesis?.height, silent?.startingHeight, silent?.height]).toEqual([
+      0,
+      0,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test('the node at a glance arrives whole', async () => {
+    const { address, admin } = await serveGrpc();
+    const networks = [{ wire: 'go-p2p', topicPrefix: 'bitcoin/regtest', listenAddresses: ['/ip4/192.0.2.1/tcp/1'] }];
+    const checks = [{ name: 'fsm', ok: false, details: 'IDLE' }];
+    admin.own = { ...admin.own, networks, httpUrl: 'http://localhost:9906', isReady: false, checks };
+    admin.syncView = {
+      fsmState: 'RUNNING',
+      bestHeight: 0,
+      bestBlockHash: HASH,
+      syncPeer: { peerId: PEER, height: 1, hash: undefined, sinceMs: 1 },
+    };
+    const asked = client(address);
+    const whole = { ...admin.own, fsmState: 'RUNNING', bestHeight: 0, bestBlockHash: HASH, syncPeer: PEER };
+    expect(await asked.status()).toEqual({ ...whole, connectedPeers: 0 });
+    admin.own = { ...admin.own, httpUrl: undefined };
+    admin.syncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
+    const nothing = { httpUrl: undefined, fsmState: undefined, bestHeight: undefined, syncPeer: undefined };
+    expect(await asked.status()).toMatchObject(nothing);
+    asked.close();
+  });
+
   test('connected peers arrive with all that is known about them', async () => {
     const { address, admin } = await serveGrpc();
     const unknown = {
@@ -81,6 +120,7 @@ describe('every method, through the client of this package', () => {
         dataHubHealth: 'unhealthy',
         lastMessageMs: undefined,
         isBanned: true,
+        height: 4_000_000_000,
       },
     ]);
     expect(known).toEqual({
@@ -105,6 +145,7 @@ describe('every method, through the client of this package', () => {
     for (const field of ['localAddress', 'agentVersion', 'services', 'pingMs', 'lastSendMs'] as const)
       expect(other?.[field]).toBeUndefined();
     const { response } = await rawCall(rawClient(address), peers.getPeers, {});
+    expect(response?.peers[1]).toMatchObject({ startingHeight: 0 });
     expect(response?.peers[0]).toMatchObject({ pingTime: 1250n, connTime: 1_700_000_000n, version: 0 });
   });
 

@@ -96,6 +96,18 @@ describe('composed server', () => {
     },
   );
 
+  test.each([
+    ['localhost:9906', '127.0.0.1:0', /^http:\/\/localhost:(\d+)$/],
+    ['', '127.0.0.1:0', /^http:\/\/127\.0\.0\.1:(\d+)$/],
+    ['', ':0', /^http:\/\/127\.0\.0\.1:(\d+)$/],
+  ])('gives the port that the system chose: address %j, listening on %s', async (given, listening, expected) => {
+    const { app } = await setUp({ p2p_http_address: given, p2p_http_listen_address: listening });
+    const { httpUrl = '', httpAddress, grpcAddress, listenAddresses } = await app.start(signal());
+    expect(expected.exec(httpUrl)?.[1]).toBe(httpAddress?.split(':').at(-1));
+    expect((await fetch(`${httpUrl}/health/live`)).status).toBe(200);
+    for (const shown of [httpUrl, grpcAddress, ...listenAddresses]) expect(shown).not.toMatch(/[:/]0(?:\/|$)/);
+  });
+
   test('reports its identity when it is ready', async () => {
     const { app, node } = await setUp();
     const ready = await app.start(signal());

@@ -153,6 +153,7 @@ export const READINGS = [
   [PolicyService.method.listBans, {}],
   [PolicyService.method.explain, { subject: PEER }],
   [PolicyService.method.listPeers, {}],
+  [PolicyService.method.getStatus, {}],
 ] as const;
 
 export interface RunningGrpc {

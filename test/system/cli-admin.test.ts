@@ -147,6 +147,9 @@ describe('teranode-p2p peers', () => {
     admin.connected = [{ ...KNOWN_PEER, dataHubHealth: 'unhealthy', isBanned: true }];
     const banned = (await runCli(['peers', 'list', '--address', address])).stdout;
     expect(banned).toMatch(/unhealthy +banned/);
+    admin.connected = [{ ...KNOWN_PEER, height: 0 }];
+    const genesis = (await runCli(['peers', 'list', '--address', address])).stdout;
+    expect(genesis).toMatch(/Z +0 +healthy/);
     admin.connected = [];
     expect((await runCli(['peers', 'list', '--address', address])).stdout).toBe('no peers\n');
   });

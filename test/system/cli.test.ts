@@ -6,11 +6,13 @@ import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { REPO } from '../support/repo.ts';
 
+const ENV = { PATH: process.env.PATH ?? '' };
+
 function cli(args: readonly string[], env: Record<string, string> = {}) {
   return spawnSync(process.execPath, [join(REPO, 'src/cli/main.ts'), ...args], {
     cwd: REPO,
     encoding: 'utf8',
-    env: { PATH: process.env.PATH ?? '', ...env },
+    env: { ...ENV, ...env },
   });
 }
 
@@ -93,7 +95,13 @@ describe('teranode-p2p', () => {
   });
 
   test.each([
-    [[], ['start', 'settings', 'bans', 'peers', '--version']],
+    [[], ['start', 'status', 'settings', 'bans', 'peers', '--version']],
+    [['status'], ['--address', '--json', 'peer ID']],
+    [
+      ['peers', 'list'],
+      ['--address', '--json'],
+    ],
+    [['peers'], ['list', 'connect', 'disconnect', '--address']],
     [['start'], ['--settings', '--json-logs', '--pretty']],
     [['settings'], ['--settings', '--context', '--json']],
     [['bans'], ['list', 'add', 'remove', 'clear', 'explain', '--address', '--key', '--json', 'admin.key']],
@@ -112,6 +120,45 @@ describe('teranode-p2p', () => {
     expect(stdout).toContain(`Usage: ${['teranode-p2p', ...command].join(' ')}`);
     expect(stdout).toContain(`Examples:\n  ${['teranode-p2p', ...command].join(' ')}`);
     for (const part of parts) expect(stdout).toContain(part);
+  });
+
+  test.each([[['help', 'peers']], [['peers', 'help']], [['peers', '-h']], [['peer', '--help']], [['peers']]])(
+    'shows the commands for peers on %j',
+    (args) => {
+      const { stdout, stderr } = cli(args);
+      expect(stdout + stderr).toContain('Usage: teranode-p2p peers');
+      expect(stdout + stderr).toContain('disconnect');
+    },
+  );
+
+  test.each([
+    [['stauts'], 'Did you mean status?'],
+    [['pers', 'list'], 'peers'],
+    [['bnas'], 'Did you mean bans?'],
+    [['bans', 'lsit'], 'Did you mean list?'],
+    [['peers', 'conect'], 'Did you mean connect?'],
+    [['peers', 'list', '--jsn'], 'Did you mean --json?'],
+    [['bans', 'add', '192.0.2.1', '--fro', '1h'], 'Did you mean --for?'],
+  ])('names the command or option nearest to %j', (args, says) => {
+    const { status, stderr } = cli(args);
+    expect([status, stderr]).toEqual([1, expect.stringContaining(says)]);
+  });
+
+  test.each(['settings', 'settings --json', '--help', 'bans list --help', 'bans --help'])(
+    'a reader that has seen enough ends `%s` quietly',
+    (args) => {
+      const program = `${process.execPath} ${join(REPO, 'src/cli/main.ts')} ${args}`;
+      // The reader is gone before the first line.
+      const script = `(sleep 0.1; ${program}; echo "code $?" >&2) | exec true`;
+      const { stderr } = spawnSync('sh', ['-c', script], { cwd: REPO, encoding: 'utf8', env: ENV });
+      expect(stderr).toBe('code 0\n');
+    },
+  );
+
+  test('says that standard output cannot be written', () => {
+    const program = `${process.execPath} ${join(REPO, 'src/cli/main.ts')} settings > /dev/full`;
+    const { status, stderr } = spawnSync('sh', ['-c', program], { cwd: REPO, encoding: 'utf8', env: ENV });
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^cannot write to standard output: ENOSPC.*\n$/)]);
   });
 
   test('wrong usage ends with exit code 1, says what is wrong on standard error, and prints the usage', () => {

@@ -367,6 +367,7 @@ describe.concurrent('a server whose parts are away', () => {
       'fsm',
       'block_validation',
       'peer_registry',
+      'peers',
     ]);
 
     for (const state of ['CATCHINGBLOCKS', 'LEGACYSYNCING', 'RUNNING'] as const) {

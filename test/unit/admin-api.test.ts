@@ -15,6 +15,7 @@ const OURS = 'aa'.repeat(32) as BlockHash;
 const CLAIMED = 'bb'.repeat(32) as BlockHash;
 const CHECKED = 'cc'.repeat(32) as BlockHash;
 const MINUTE = 60_000;
+const OWN = '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId;
 
 /** One peer is connected; the node got its height once, at the start. Our chain has the block `OURS`. */
 async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
@@ -46,6 +47,8 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
     isWhitelisted: () => false,
     chain: { recentFsmState: () => Promise.reject(new Error('down')), recentBestHeader: () => new Promise(() => {}) },
     sync: { syncPeer: () => undefined },
+    own: () => ({ peerId: OWN, version: 'v1', networks: [], httpUrl: undefined }),
+    readiness: async () => ({ status: 503, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] }),
     topicNames: () => [],
     recent: { announcements: () => [], verdicts: () => [] },
     settings: [],
@@ -207,4 +210,12 @@ test('the sync view leaves out what a failing or silent blockchain service does 
   } finally {
     vi.useRealTimers();
   }
+});
+
+test('the node at a glance; without chain and health when only what is known at once is asked for', async () => {
+  const { admin } = await setUp();
+  const known = { peerId: OWN, version: 'v1', connectedPeers: 1, isReady: false };
+  expect(await admin.status(true)).toMatchObject({ ...known, checks: [] });
+  const whole = await admin.status(false);
+  expect(whole).toMatchObject({ ...known, fsmState: undefined, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] });
 });

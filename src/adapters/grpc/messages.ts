@@ -21,6 +21,7 @@ import { parseHash } from '../../wire/hash.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 
 const INT32_MAX = 2_147_483_647;
+const UINT32_MAX = 4_294_967_295;
 const INT32_MIN = -2_147_483_648;
 
 /** A connected peer as `GetPeers` returns it: times in whole seconds, claims as the peer made them. */
@@ -84,12 +85,17 @@ export function connectedPeerMessage(peer: PeerView): MessageInitShape<typeof Co
     dataHubHealth: peer.dataHubHealth,
     lastMessageMs: whole(peer.lastMessageMs ?? 0),
     banned: peer.isBanned,
+    ...(peer.startingHeight === undefined ? {} : { startingHeight: uint32(peer.startingHeight) }),
+    ...(peer.height === undefined ? {} : { height: uint32(peer.height) }),
   };
 }
 
 export function connectedPeer(message: ConnectedPeer): PeerSummary & PeerStanding {
+  const peer = peerSummary(message.peer ?? create(PeerSchema));
   return {
-    ...peerSummary(message.peer ?? create(PeerSchema)),
+    ...peer,
+    startingHeight: message.startingHeight ?? peer.startingHeight,
+    height: message.height ?? peer.height,
     bestBlockHash: parseHash(message.bestBlockHash),
     claimedAtMs: Number(message.claimedAtMs) || undefined,
     provenHeight: message.provenHeight,
@@ -215,6 +221,10 @@ export function seconds(ms: number | undefined): bigint {
 
 export function whole(value: number): bigint {
   return Number.isFinite(value) && value > 0 ? BigInt(Math.floor(value)) : 0n;
+}
+
+function uint32(value: number): number {
+  return Math.trunc(Math.min(UINT32_MAX, Math.max(0, value)));
 }
 
 export function int32(value: number | undefined): number {

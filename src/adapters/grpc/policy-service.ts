@@ -1,10 +1,11 @@
 // teranode_p2p.PolicyService on the AdminApi: bans with their reasons, explanations, peers with all that is known about
-// them. It changes nothing and needs no admin key.
+// them, the node at a glance. It changes nothing and needs no admin key.
 import type { PolicyService } from '../../gen/teranode_p2p_pb.js';
 import { P2PError } from '../../lib/errors.ts';
 import type { AdminApi } from '../../ports/admin-api.ts';
 import { checkedText } from './checked-text.ts';
 import { banMessage, connectedPeerMessage, explanationMessage } from './messages.ts';
+import { statusMessage } from './status-message.ts';
 import type { UnaryHandlers } from './unary-service.ts';
 
 /** Bans in one answer, unless the call has the admin key. */
@@ -32,5 +33,6 @@ export function policyHandlers(deps: { readonly admin: AdminApi }): UnaryHandler
     },
     explain: ({ subject }) => explanationMessage(admin.explain(checkedText('subject', subject))),
     listPeers: () => ({ peers: admin.peers().map(connectedPeerMessage) }),
+    getStatus: async ({ brief }) => statusMessage(await admin.status(brief)),
   };
 }

@@ -1,6 +1,6 @@
 // P2PNode on js-libp2p: joins topics, runs the topic handlers, dials peers and keeps connections. Decisions about
 // messages come from the handlers; facts about connections stand in the peer book.
-import type { Connection, IdentifyResult, Stream } from '@libp2p/interface';
+import type { Connection, IdentifyResult } from '@libp2p/interface';
 import type { PeerId } from '../../domain/ids.ts';
 import { orAfter, settledWithin } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
@@ -20,12 +20,14 @@ import type { Progress } from '../../ports/progress.ts';
 import { dialMultiaddr } from './addresses.ts';
 import { gateOf } from './connections/connection-gate.ts';
 import { meterConnection } from './connections/connection-meter.ts';
+import { DialStages } from './connections/dial-stage.ts';
 import { OperatorAddresses } from './connections/operator-addresses.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './connections/peer-book.ts';
 import { addressGroup, localAddress, remoteIp } from './connections/remote-address.ts';
 import { SilentConnections } from './connections/silent-connections.ts';
 import { Traffic } from './connections/traffic.ts';
-import { DIRECT_PROTOCOL, directStream } from './direct-stream.ts';
+import { DIRECT_PROTOCOL, SEND_DEADLINE_MS, serveDirectStream } from './direct-stream.ts';
+import { unreachable } from './discovery/dial-outcome.ts';
 import { PeerKeeper } from './discovery/peer-keeper.ts';
 import { Gossip } from './gossipsub/gossip.ts';
 import { meshPeers } from './gossipsub/internals.ts';
@@ -40,12 +42,9 @@ import { PatchReport } from './patches/report.ts';
 import { libPeerId, peerIdText } from './peer-ids.ts';
 
 const CONNECT_DEADLINE_MS = 10_000;
-const SEND_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 2500;
 /** How long a stop waits for the file of gossip's back-offs, and for a start that is under way. */
 const STOP_STEP_MS = 500;
-/** Parallel direct streams per connection: a handshake is one short stream, and slow ones must not block it. */
-const MAX_DIRECT_STREAMS = 64;
 /** The envelope of a message (author, key, signature, topic) must fit into the largest RPC too. */
 const MAX_PUBLISH_BYTES = MAX_GOSSIP_BYTES - 1024;
 
@@ -65,6 +64,7 @@ export class Libp2pNode implements Required<P2PNode> {
   private readonly handlers = new Map<string, TopicHandler>();
   private readonly book = new PeerBook();
   private readonly operators = new OperatorAddresses();
+  private readonly stages: DialStages;
   private readonly traffic: Traffic;
   private readonly silent: SilentConnections;
   private readonly suppressed: Counter;
@@ -82,6 +82,7 @@ export class Libp2pNode implements Required<P2PNode> {
     this.deps = deps;
     this.options = options;
     this.id = options.privateKey.publicKey.toString() as PeerId;
+    this.stages = new DialStages(options.presharedKey !== undefined);
     this.traffic = new Traffic(deps.clock, deps.metrics);
     this.silent = new SilentConnections(deps);
     this.report = new PatchReport(deps.log);
@@ -121,7 +122,8 @@ export class Libp2pNode implements Required<P2PNode> {
     this.gossip = gossip;
     await gossip.load();
     await keeper.serve();
-    if (streamHandler !== undefined) await this.serveDirectStream(libp2p, streamHandler);
+    const received = (bytes: number) => this.traffic.received(bytes);
+    if (streamHandler !== undefined) await serveDirectStream(libp2p, streamHandler, { log: this.deps.log, received });
     try {
       await libp2p.start();
     } catch (cause) {
@@ -146,7 +148,7 @@ export class Libp2pNode implements Required<P2PNode> {
 
   /** The libp2p node with our parts around it, not started. */
   private async build(): Promise<{ libp2p: TeranodeLibp2p; keeper: PeerKeeper; gossip: Gossip }> {
-    const { deps, options, report, topics, handlers, traffic, book, operators, id: ownId } = this;
+    const { deps, options, report, topics, handlers, traffic, book, stages, operators, id: ownId } = this;
     const { metrics, policy, clock } = deps;
     const gate = gateOf({ book, policy, metrics, operators, nowMs: () => clock.monotonic() }, options);
     const { refusesAddress } = gate;
@@ -157,7 +159,7 @@ export class Libp2pNode implements Required<P2PNode> {
       { ...options, topicNames: topics },
     );
     const keeper = new PeerKeeper(
-      { ...deps, libp2p, book, ownId, operators, refusesAddress },
+      { ...deps, libp2p, book, stages, ownId, operators, refusesAddress },
       { ...options, topicNames: topics },
     );
     const accepted = (author: PeerId, from: PeerId) => keeper.messageReceived(author, from);
@@ -235,22 +237,6 @@ export class Libp2pNode implements Required<P2PNode> {
     this.keeper?.peerIdentified(identified);
   }
 
-  private async serveDirectStream(libp2p: TeranodeLibp2p, handler: DirectStreamHandler): Promise<void> {
-    const serve = async (stream: Stream, connection: Connection) => {
-      try {
-        await handler(directStream(stream, peerIdText(connection.remotePeer), (bytes) => this.traffic.received(bytes)));
-        if (stream.status === 'open') await stream.close({ signal: AbortSignal.timeout(SEND_DEADLINE_MS) });
-      } catch (error) {
-        stream.abort(error instanceof Error ? error : new Error('direct stream handler failed'));
-        this.deps.log.debug({ err: error }, 'direct stream failed');
-      }
-    };
-    await libp2p.handle(DIRECT_PROTOCOL, serve, {
-      maxInboundStreams: MAX_DIRECT_STREAMS,
-      runOnLimitedConnection: true,
-    });
-  }
-
   setTopicHandler(topicName: string, handler: TopicHandler): void {
     if (this.libp2p !== undefined && !this.topics.includes(topicName)) throw unknownTopic(topicName);
     this.handlers.set(topicName, handler);
@@ -311,11 +297,12 @@ export class Libp2pNode implements Required<P2PNode> {
   async connectPeer(address: string, deadlineMs = CONNECT_DEADLINE_MS): Promise<PeerId> {
     const target = dialMultiaddr(address);
     this.operators.add(target);
+    const progress = this.stages.of(target);
+    const options = { signal: AbortSignal.timeout(deadlineMs), onProgress: progress.onProgress };
     try {
-      const connection = await this.running().dial(target, { signal: AbortSignal.timeout(deadlineMs) });
-      return peerIdText(connection.remotePeer);
+      return peerIdText((await this.running().dial(target, options)).remotePeer);
     } catch (cause) {
-      throw new P2PError('PEER_UNREACHABLE', 'failed to connect to the peer', { details: { address }, cause });
+      throw unreachable(address, cause, progress);
     }
   }
 

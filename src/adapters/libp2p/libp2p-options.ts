@@ -19,6 +19,7 @@ import { createLibp2p } from 'libp2p';
 import type { Metrics } from '../../ports/metrics.ts';
 import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
 import type { DialBudget } from './connections/dial-budget.ts';
+import { reportingEncrypter, reportingProtector } from './connections/dial-stage.ts';
 import { dialingNames, type ResolveName } from './connections/named-dials.ts';
 import type { OperatorAddresses } from './connections/operator-addresses.ts';
 import { MAX_PENDING } from './connections/pending-inbound.ts';
@@ -75,13 +76,13 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
       ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
     ],
     // TLS first, as Go offers it.
-    connectionEncrypters: [tls(), noise()],
+    connectionEncrypters: [reportingEncrypter(tls()), reportingEncrypter(noise())],
     streamMuxers: [
       withLazyWindowUpdates(yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } }), report),
     ],
     ...(options.presharedKey === undefined
       ? {}
-      : { connectionProtector: preSharedKey({ psk: swarmKey(options.presharedKey) }) }),
+      : { connectionProtector: reportingProtector(preSharedKey({ psk: swarmKey(options.presharedKey) })) }),
     connectionGater: gater,
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,

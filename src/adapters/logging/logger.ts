@@ -1,16 +1,22 @@
 // pino behind the logger port: one JSON line per event on stdout, or readable lines on a terminal. Texts are without
-// characters that are not shown, and long ones are cut, so that peers cannot forge log lines.
+// characters that are not shown, and long ones are cut, so that peers cannot forge log lines. Lines that nobody reads
+// never delay this process.
 import { pino } from 'pino';
-import pretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 import { P2PError } from '../../lib/errors.ts';
 import { withoutPasswordsOfUrls } from '../../lib/masking.ts';
 import { shownLines, shownText, shownTexts } from '../../lib/shown-text.ts';
+import { systemClock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
+import type { Counter } from '../../ports/metrics.ts';
+import { LineWriter, standardOutput } from './line-writer.ts';
 
 export interface LoggerOptions {
   /** `logLevel` as in Go: DEBUG, INFO, WARN, ERROR, FATAL; also TRACE. */
   readonly level: string;
   readonly format: 'json' | 'pretty';
+  /** Counts lines that are lost because standard output is full or closed. */
+  readonly dropped?: Counter;
 }
 
 const MAX_TEXT = 1024;
@@ -19,14 +25,18 @@ const MAX_MASKED = 4 * MAX_TEXT;
 const MAX_CAUSES = 5;
 
 export function createLogger(options: LoggerOptions): Logger {
-  const log = pinoLogger(options);
+  const writer = new LineWriter(
+    { output: standardOutput(), clock: systemClock, dropped: options.dropped },
+    { onResumed: (lines) => filtersNoInfo.warn({ lines }, 'log lines dropped') },
+  );
+  const log = pinoLogger(options, writer);
   const filtersNoInfo = log.child({}, { level: 'info' });
   return Object.assign(log, {
     unfiltered: (fields: Record<string, unknown>, event: string) => filtersNoInfo.info(fields, event),
   });
 }
 
-function pinoLogger(options: LoggerOptions) {
+function pinoLogger(options: LoggerOptions, writer: LineWriter) {
   const level = options.level.toLowerCase();
   const settings = {
     level: level === 'fatal' ? 'error' : level,
@@ -35,13 +45,10 @@ function pinoLogger(options: LoggerOptions) {
     formatters: { level: (label: string) => ({ level: label }), log: shownFields },
     serializers: { err: (error: unknown) => serializeError(error) },
   };
-  if (options.format === 'pretty') {
-    return pino(
-      settings,
-      pretty({ sync: true, colorize: process.stdout.isTTY === true, messageKey: 'event', translateTime: 'HH:MM:ss.l' }),
-    );
-  }
-  return pino(settings, pino.destination({ dest: 1, sync: true }));
+  if (options.format === 'json') return pino(settings, writer);
+  const colorize = process.stdout.isTTY === true;
+  const readable = prettyFactory({ colorize, messageKey: 'event', translateTime: 'HH:MM:ss.l' });
+  return pino(settings, { write: (line) => writer.write(readable(line)) });
 }
 
 function shownFields(fields: Record<string, unknown>): Record<string, unknown> {

@@ -30,6 +30,8 @@ export interface HealthDependencies {
   readonly blockValidation: BlockValidationClient | undefined;
   /** Who keeps the histories and scores of peers; never a failure. */
   readonly keeper: { health(): ProbeResult };
+  /** Number of connected peers; none is never a failure. */
+  readonly connectedPeers: () => number;
   readonly clock: Clock;
 }
 
@@ -61,7 +63,7 @@ export class Health {
 }
 
 async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
-  const { blockchain, chain, producers, reports, blockValidation, keeper } = deps;
+  const { blockchain, chain, producers, reports, blockValidation, keeper, connectedPeers } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
     kafka_blocks: () => producers.blocks.probe(PROBE_DEADLINE_MS),
     kafka_subtrees: () => producers.subtrees.probe(PROBE_DEADLINE_MS),
@@ -72,6 +74,7 @@ async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
     fsm: () => fsmState(chain),
     ...(blockValidation === undefined ? {} : { block_validation: () => blockValidation.probe(PROBE_DEADLINE_MS) }),
     peer_registry: async () => keeper.health(),
+    peers: async () => ({ ok: true, details: peersText(connectedPeers()) }),
   };
   const results = await Promise.all(Object.entries(checks).map(([name, check]) => timed(name, check, deps.clock)));
   return reportOf(results);
@@ -80,6 +83,10 @@ async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
 export function reportOf(checks: readonly HealthCheck[]): HealthReport {
   const lines = checks.map(({ name, ok, details }) => `${name}: ${ok ? 'ok' : 'FAILED'} (${details})`);
   return { status: checks.every(({ ok }) => ok) ? 200 : 503, message: `${lines.join('\n')}\n`, checks };
+}
+
+function peersText(count: number): string {
+  return count === 0 ? 'no peer is connected; see "failed to dial peer" in the log' : `${count} connected`;
 }
 
 /** Peers are served in every state but IDLE. */

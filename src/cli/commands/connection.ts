@@ -1,12 +1,12 @@
-// What the commands that administer a running node share: where they find it (options, else the node's own settings),
-// and how they print.
+// What the commands that administer a running node share: how they find it and its key, and how they print.
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readAdminKey } from '../../adapters/grpc/admin-key.ts';
-import { type ClientTlsOptions, createPeerClient, type PeerClient } from '../../client/index.ts';
+import { createPeerClient, type PeerClient } from '../../client/index.ts';
 import { shownTexts } from '../../lib/shown-text.ts';
 import { isPlaceholderKey } from '../../settings/admin-key.ts';
-import { loadSettings, type Settings } from '../../settings/load.ts';
+import { type LoadedSettings, loadSettings, type Settings } from '../../settings/load.ts';
+import { targetNode } from './running-node.ts';
 
 /** What a command reads and writes; the process's own, or a test's. */
 export interface CommandIo {
@@ -40,16 +40,16 @@ export interface Administration {
 
 /**
  * Runs an action against the node and prints its output. Throws INPUT_INVALID, SETTINGS_INVALID, ADMIN_KEY_REFUSED,
- * RPC_FAILED.
+ * DATA_FOLDER_UNUSABLE, RPC_FAILED.
  */
 export async function administer(
   action: (client: PeerClient) => Promise<Output>,
   { flags, needsKey, io }: Administration,
 ): Promise<void> {
-  const settings = connectionSettings(flags, io);
-  const key = flags.key ?? (needsKey ? await keyOf(settings, io) : undefined);
-  const address = flags.address ?? dialAddress(settings);
-  const client = createPeerClient({ address, adminKey: key, tls: tlsOf(settings) });
+  const loaded = connectionSettings(flags, io);
+  const key = flags.key ?? (needsKey ? await keyOf(loaded?.settings, io) : undefined);
+  const target = await targetNode(flags.address, loaded, io.cwd);
+  const client = createPeerClient({ ...target, adminKey: key });
   const { people, programs } = await action(client).finally(() => client.close());
   io.stdout.write(
     flags.json === true ? programs.map((each) => `${JSON.stringify(shownTexts(each))}\n`).join('') : people,
@@ -57,28 +57,15 @@ export async function administer(
 }
 
 /** undefined when an address is given and the folder has no settings file: a node on another machine. */
-function connectionSettings(flags: ConnectionFlags, io: CommandIo): Settings | undefined {
+function connectionSettings(flags: ConnectionFlags, io: CommandIo): LoadedSettings | undefined {
   const folder = flags.settings ?? io.cwd;
   const hasFiles = ['settings.conf', 'settings_local.conf'].some((name) => existsSync(join(folder, name)));
   if (flags.address !== undefined && flags.settings === undefined && !hasFiles) return undefined;
-  return loadSettings({ folder, env: io.env }).settings;
-}
-
-/** A node that listens on all interfaces is dialled on loopback. */
-function dialAddress(settings: Settings | undefined): string {
-  const address = settings?.p2p_grpc_address ?? settings?.p2p_grpc_listen_address ?? '';
-  return address.replace(/^(?:0\.0\.0\.0|\[::\])?:(?=\d+$)/, '127.0.0.1:');
+  return loadSettings({ folder, env: io.env });
 }
 
 async function keyOf(settings: Settings | undefined, io: CommandIo): Promise<string | undefined> {
   if (settings === undefined) return undefined;
   const { grpc_admin_api_key: set } = settings;
   return set && !isPlaceholderKey(set) ? set : await readAdminKey(resolve(io.cwd, settings.dataFolder));
-}
-
-function tlsOf(settings: Settings | undefined): ClientTlsOptions | undefined {
-  if (settings === undefined || settings.security_level_grpc === 0) return undefined;
-  const { server_caFile: caFile, server_certFile: serverCertFile, server_keyFile: keyFile } = settings;
-  const own = settings.security_level_grpc > 1 ? { certFile: serverCertFile, keyFile } : {};
-  return { caFile: caFile || undefined, serverCertFile, ...own };
 }

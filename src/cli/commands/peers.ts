@@ -24,13 +24,13 @@ function attempted(line: string, subject: object, outcome: AttemptOutcome): Outp
 
 type ListedPeer = PeerSummary & Partial<PeerStanding>;
 
-/** Falls back to `getPeers`, the only list that the Go service has. */
+/** Falls back to `getPeers`, the only list that the Go service has; its heights are 0 when they are unknown, too. */
 async function listedPeers(client: PeerClient): Promise<readonly ListedPeer[]> {
   try {
     return await client.listPeers();
   } catch (error) {
-    if (error instanceof P2PError && error.details.grpcCode === 'UNIMPLEMENTED') return await client.getPeers();
-    throw error;
+    if (!(error instanceof P2PError) || error.details.grpcCode !== 'UNIMPLEMENTED') throw error;
+    return (await client.getPeers()).map((peer) => ({ ...peer, height: peer.height ?? 0 }));
   }
 }
 

@@ -1,9 +1,11 @@
 // `teranode-p2p start`: runs a node until SIGTERM or SIGINT, and prints one line when it is ready.
 import { setImmediate } from 'node:timers/promises';
+import { neverBlocks } from '../../adapters/logging/line-writer.ts';
 import { compose } from '../../app/compose.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { logUnfiltered } from '../../ports/log.ts';
 import { loadSettings } from '../../settings/load.ts';
+import { outputFailed } from '../closed-output.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';
 
 /** A stop that hangs is ended after this time, or by a further signal. */
@@ -27,6 +29,9 @@ export async function startCommand(flags: StartFlags): Promise<void> {
     env: process.env,
     checksFiles: true,
   });
+  // A node outlives the readers of its log.
+  process.stdout.off('error', outputFailed);
+  for (const stream of [process.stdout, process.stderr]) neverBlocks(stream);
   const isPretty = flags.pretty === true || (process.stdout.isTTY === true && flags.jsonLogs !== true);
   // Signals that arrived while modules were loading are handled now, before anything is opened.
   await setImmediate();

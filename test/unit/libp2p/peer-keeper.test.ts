@@ -1,6 +1,7 @@
 // A stop that comes while the peer cache is being read.
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { DialStages } from '../../../src/adapters/libp2p/connections/dial-stage.ts';
 import { OperatorAddresses } from '../../../src/adapters/libp2p/connections/operator-addresses.ts';
 import { PeerBook } from '../../../src/adapters/libp2p/connections/peer-book.ts';
 import { PeerKeeper, type PeerKeeperDependencies } from '../../../src/adapters/libp2p/discovery/peer-keeper.ts';
@@ -26,7 +27,14 @@ test('a stop during the start leaves nothing running: no dial, no lookup, no lis
   });
   const common = { log: recordingLogger(), metrics: new RecordedMetrics(), clock: new FakeClock(), random: () => 0.5 };
   const keeper = new PeerKeeper(
-    { ...common, libp2p, book: new PeerBook(), ownId: peer(2), operators: new OperatorAddresses() },
+    {
+      ...common,
+      libp2p,
+      book: new PeerBook(),
+      stages: new DialStages(true),
+      ownId: peer(2),
+      operators: new OperatorAddresses(),
+    },
     { ...options, topicNames: TOPICS },
   );
   const starting = keeper.start();

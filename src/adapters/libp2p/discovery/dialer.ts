@@ -24,6 +24,15 @@ export interface DialTarget {
   readonly group?: string;
 }
 
+export interface DialResult {
+  readonly outcome: DialOutcome;
+  readonly peerId?: PeerId;
+  /** Why it failed: names and codes of errors. */
+  readonly reason?: string | undefined;
+  /** What an operator should look at first. */
+  readonly likelyCause?: string | undefined;
+}
+
 interface TargetState extends Omit<DialTarget, 'group'> {
   keep: DialTarget['keep'];
   /** Whether the operator listed this address itself. */
@@ -37,6 +46,8 @@ interface TargetState extends Omit<DialTarget, 'group'> {
   isReached: boolean;
   isHopeless: boolean;
   isDialling: boolean;
+  /** A warning has named the likely cause of its failures since it was connected last. */
+  hasWarned: boolean;
   connectedAs: PeerId | undefined;
   /**
    * Since when it is connected without a break, whoever dialled; undefined while it is not, or when it was connected
@@ -55,10 +66,7 @@ export interface DialerDependencies {
   /** Cached peers that may be dialled at the same time until enough peers are connected. */
   readonly room: () => number;
   /** Settles within its own deadline, never throws. */
-  readonly dial: (
-    target: DialTarget,
-    signal: AbortSignal,
-  ) => Promise<{ outcome: DialOutcome; peerId?: PeerId; reason?: string }>;
+  readonly dial: (target: DialTarget, signal: AbortSignal) => Promise<DialResult>;
 }
 
 /** The slowest handshake, topic included: a peer that rejects us has disconnected by then. */
@@ -126,6 +134,7 @@ export class Dialer {
       isReached: false,
       isHopeless: false,
       isDialling: false,
+      hasWarned: false,
       connectedAs: target.peerId,
       connectedSinceMs: undefined,
     };
@@ -249,15 +258,16 @@ export class Dialer {
 
   private async attempt(target: TargetState, signal: AbortSignal): Promise<void> {
     const { changes } = this;
-    const { outcome, peerId, reason } = await this.deps.dial(target, signal);
+    const { outcome, peerId, reason, likelyCause } = await this.deps.dial(target, signal);
     if (signal.aborted) return;
     this.deps.dials.add(1, { outcome });
     if (outcome !== 'connected') {
       target.isHopeless = outcome === 'hopeless' && changes === this.changes;
-      this.backOff(target, { outcome, reason }, 'failed to dial peer');
+      this.backOff(target, { outcome, reason, likelyCause }, 'failed to dial peer');
       return;
     }
     target.isReached = true;
+    target.hasWarned = false;
     if (peerId !== undefined) target.connectedAs = peerId;
     target.connectedSinceMs ??= this.deps.nowMs();
     // A connection may have ended while it was being made, when the target did not know its peer yet.
@@ -277,11 +287,17 @@ export class Dialer {
     target.nextAtMs = target.sinceMs + this.jitter(FIRST_BACKOFF_MS);
   }
 
-  private backOff(target: TargetState, why: object, message: string): void {
+  private backOff(
+    target: TargetState,
+    why: Partial<DialResult> & { readonly livedMs?: number },
+    message: string,
+  ): void {
     target.failures += 1;
     const retryInMs = this.pauseMs(target);
     target.nextAtMs = this.deps.nowMs() + retryInMs;
-    const level = target.failures === 1 ? 'info' : 'debug';
+    const warns = why.likelyCause !== undefined && !target.hasWarned && kindOf(target) === 'listed';
+    target.hasWarned ||= warns;
+    const level = warns ? 'warn' : target.failures === 1 ? 'info' : 'debug';
     const { address, failures } = target;
     this.deps.log[level]({ address, failures, ...why, retryInMs: Math.round(retryInMs) }, message);
   }

@@ -7,6 +7,7 @@ import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf, withPeerId } from '../addresses.ts';
+import type { DialStages } from '../connections/dial-stage.ts';
 import type { OperatorAddresses } from '../connections/operator-addresses.ts';
 import type { PeerBook } from '../connections/peer-book.ts';
 import { Trimmer } from '../connections/trimmer.ts';
@@ -17,7 +18,7 @@ import { libPeerId, peerIdText } from '../peer-ids.ts';
 import { AddressExchange } from './address-exchange.ts';
 import { CachedPeers } from './cached-peers.ts';
 import { dialOutcome } from './dial-outcome.ts';
-import { Dialer, type DialOutcome, type DialTarget } from './dialer.ts';
+import { Dialer, type DialResult, type DialTarget } from './dialer.ts';
 import { DiscoveredPeers } from './discovered-peers.ts';
 import { isDnsaddr, resolveDnsaddr, systemResolveTxt } from './dnsaddr.ts';
 import { ListedNames } from './listed-names.ts';
@@ -32,6 +33,7 @@ const MAX_CLAIMED_ADDRESSES = 16;
 export interface PeerKeeperDependencies {
   readonly libp2p: TeranodeLibp2p;
   readonly book: PeerBook;
+  readonly stages: DialStages;
   readonly ownId: PeerId;
   readonly operators: OperatorAddresses;
   /** Addresses that are never dialled. Default: none. */
@@ -279,21 +281,20 @@ export class PeerKeeper {
     this.trimmer.connectionAdded();
   }
 
-  private async dial(
-    dialTarget: DialTarget,
-    signal: AbortSignal,
-  ): Promise<{ outcome: DialOutcome; peerId?: PeerId; reason?: string }> {
+  private async dial(dialTarget: DialTarget, signal: AbortSignal): Promise<DialResult> {
     if (dialTarget.peerId === this.deps.ownId) return { outcome: 'hopeless', reason: 'own address' };
     const address = parseMultiaddr(dialTarget.address);
     // Also what a listed name resolved to.
     if (dialTarget.keep !== 'until_connected') this.deps.operators.add(address);
+    const progress = this.deps.stages.of(address);
     try {
       const connection = await this.deps.libp2p.dial(address, {
+        onProgress: progress.onProgress,
         signal: AbortSignal.any([signal, AbortSignal.timeout(DIAL_DEADLINE_MS)]),
       });
       return { outcome: 'connected', peerId: peerIdText(connection.remotePeer) };
     } catch (error) {
-      return dialOutcome(error);
+      return dialOutcome(error, progress);
     }
   }
 
