@@ -85,6 +85,25 @@ describe('gRPC', () => {
   });
 });
 
+test('health checks of gRPC without a message do not take the reserve', async () => {
+  const { address } = await serveGrpc();
+  await inTens(70, async () => await watch(await http2From(ATTACKER, address)));
+  const begun = await inTens(30, async () => {
+    const session = await http2From(ATTACKER, address);
+    const path = '/grpc.health.v1.Health/Check';
+    if (!session.destroyed)
+      session
+        .request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc' }, { endStream: false })
+        .on('error', () => {});
+    return session;
+  });
+  await waitFor(() => begun.filter(({ destroyed }) => destroyed).length >= 14, { what: 'their end' });
+  const probe = await http2From(ATTACKER, address);
+  const stream = call(probe, '/grpc.health.v1.Health/Check');
+  await waitFor(() => stream.readableEnded, { what: 'the answer' });
+  await waitFor(() => begun.every(({ destroyed }) => destroyed), { what: 'the end of the rest' });
+});
+
 test('connections that are silent, or begin and ask nothing, end in seconds on every listener', async () => {
   const grpc = await serveGrpc();
   const http = await serveHttp();

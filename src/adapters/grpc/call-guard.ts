@@ -96,12 +96,14 @@ export function callGuard(deps: CallGuardDependencies, options: CallGuardOptions
         let connection: { ended(): void } | undefined;
         next({
           onReceiveMetadata: (metadata, pass) => {
-            connection = shares.begin(peer);
             const found = keys.check(givenKey(metadata), address, 'grpc');
+            const isRestricted = shares.isRestricted(peer);
+            // A health check is quick; one that waits for its message must not take a place of the reserve.
+            if (found === 'right' || !isRestricted) connection = shares.begin(peer);
             const fault = options.adminPaths.has(method.path) ? keyFault(found) : undefined;
             if (fault !== undefined) return refuse(fault);
             isTrusted = found === 'right';
-            if (!isTrusted && method.path !== CHECK && shares.isRestricted(peer)) return refuse(TOO_MANY_CONNECTIONS);
+            if (!isTrusted && method.path !== CHECK && isRestricted) return refuse(TOO_MANY_CONNECTIONS);
             // Only Watch has none: it waits for changes.
             const deadlineMs = method.requestStream ? options.streamDeadlineMs : options.deadlineMs;
             if (!method.responseStream || method.requestStream)

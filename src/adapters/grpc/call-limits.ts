@@ -28,9 +28,16 @@ const MAX_UNREAD_PER_CONNECTION = 16 * 1024 * 1024;
 const MAX_UNREAD = 128 * 1024 * 1024;
 const UNREAD_DEADLINE_MS = 30_000;
 
+/** Of one connection. */
+interface Unread {
+  readonly bytes: number;
+  /** Those of calls without the admin key. */
+  readonly keyless: number;
+}
+
 /** Answers of one call. */
 export interface UnreadAnswers {
-  /** False: the connection was cut, and nothing is to be sent. */
+  /** False: the connection was cut or the call has ended, and nothing is to be sent. */
   add(bytes: number): boolean;
   /** This many bytes were handed to the network. */
   sent(bytes: number): void;
@@ -42,7 +49,7 @@ export class CallLimits {
   private readonly deps: CallLimitsDependencies;
   private readonly tokens: TokenBuckets<string>;
   private readonly isUnlimited: boolean;
-  private readonly unread = new Map<string, number>();
+  private readonly unread = new Map<string, Unread>();
   private unreadBytes = 0;
 
   constructor(deps: CallLimitsDependencies, options: CallLimitsOptions) {
@@ -72,42 +79,54 @@ export class CallLimits {
   /** For a call of this connection. `isTrusted`: it has the admin key, and counts towards the bound of all only. */
   answersOf(peer: string, isTrusted: () => boolean): UnreadAnswers {
     let pending = 0;
+    let keyless = 0;
+    let hasEnded = false;
     let timer: NodeJS.Timeout | undefined;
     const leave = (bytes: number) => {
-      const left = Math.min(bytes, pending);
-      pending -= left;
-      this.change(peer, -left);
+      const left = { bytes: Math.min(bytes, pending), keyless: Math.min(bytes, keyless) };
+      pending -= left.bytes;
+      keyless -= left.keyless;
+      this.change(peer, { bytes: -left.bytes, keyless: -left.keyless });
       if (pending > 0) return;
       clearTimeout(timer);
       timer = undefined;
     };
     return {
       add: (bytes) => {
-        const before = this.unread.get(peer) ?? 0;
-        if (!isTrusted() && before > 0 && before + bytes > MAX_UNREAD_PER_CONNECTION) {
+        // Of a call that was given up nothing is sent, and nobody would say that it was.
+        if (hasEnded) return false;
+        const counted = { bytes, keyless: isTrusted() ? 0 : bytes };
+        const before = this.unread.get(peer)?.keyless ?? 0;
+        if (before > 0 && before + counted.keyless > MAX_UNREAD_PER_CONNECTION) {
           this.deps.cut(peer);
           return false;
         }
         pending += bytes;
-        this.change(peer, bytes);
+        keyless += counted.keyless;
+        this.change(peer, counted);
         timer ??= setTimeout(() => this.deps.cut(peer), UNREAD_DEADLINE_MS).unref();
         if (this.unreadBytes > MAX_UNREAD) this.cutLargest();
         return true;
       },
       sent: leave,
-      end: () => leave(pending),
+      end: () => {
+        hasEnded = true;
+        leave(pending);
+      },
     };
   }
 
-  private change(peer: string, bytes: number): void {
+  private change(peer: string, { bytes, keyless }: Unread): void {
     this.unreadBytes += bytes;
-    const now = (this.unread.get(peer) ?? 0) + bytes;
-    if (now > 0) this.unread.set(peer, now);
+    const before = this.unread.get(peer) ?? { bytes: 0, keyless: 0 };
+    const now = { bytes: before.bytes + bytes, keyless: before.keyless + keyless };
+    if (now.bytes > 0) this.unread.set(peer, now);
     else this.unread.delete(peer);
   }
 
+  /** The admin's long list is not cut for what others leave unread. */
   private cutLargest(): void {
-    const [largest] = [...this.unread].sort((a, b) => b[1] - a[1]);
+    const [largest] = [...this.unread].sort(([, a], [, b]) => b.keyless - a.keyless || b.bytes - a.bytes);
     if (largest !== undefined) this.deps.cut(largest[0]);
   }
 }

@@ -8,11 +8,11 @@ import { banMessage, connectedPeerMessage, explanationMessage } from './messages
 import { statusMessage } from './status-message.ts';
 import type { UnaryHandlers } from './unary-service.ts';
 
-/** Bans in one answer, unless the call has the admin key. */
-export const MAX_LISTED_BANS = 10_000;
+/** Bans with their details in one answer, unless the call has the admin key. */
+const MAX_LISTED_BANS = 10_000;
 
 /** Throws ANSWER_TOO_LARGE. */
-export function checkListLength(total: number): void {
+function checkListLength(total: number): void {
   if (total <= MAX_LISTED_BANS) return;
   throw new P2PError(
     'ANSWER_TOO_LARGE',

@@ -34,8 +34,8 @@ export interface UnaryDependencies {
 /** Smaller answers are made anew each time. */
 const REUSED_FROM_BYTES = 64 * 1024;
 const REUSED_MS = 1000;
-/** Without the admin key; clients of Go accept no more either, unless told to. */
-const MAX_KEYLESS_BYTES = 4 * 1024 * 1024;
+/** Without the admin key: room for the keys of 100,000 bans, the default limit, and for a full registry of peers. */
+const MAX_KEYLESS_BYTES = 8 * 1024 * 1024;
 
 /** A handler for each method of a service with unary methods only. */
 export type UnaryHandlers<S extends Pick<DescService, 'method'>> = {

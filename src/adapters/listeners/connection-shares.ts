@@ -1,7 +1,7 @@
 // Who may be connected to a listener: each address has a share of its connections, and a reserve is kept for loopback,
 // for health checks and for requests with the admin key, so that no single address locks out the others, the operator or
 // an orchestrator. An address that has its share pays for further connections itself: its oldest connection without an
-// open request is closed.
+// open request is closed. Where the listener is full, the address that has the most pays.
 import type { Socket } from 'node:net';
 import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import { type AddressRanges, addressGroup, isLoopbackAddress } from './client-address.ts';
@@ -114,15 +114,31 @@ export class ConnectionShares {
 
   private placeFor({ remoteAddress }: Socket): Place {
     const { maxConnections, maxPerAddress, reserve, unlimited = [] } = this.options;
-    const own = this.byAddress.get(addressGroup(remoteAddress)) ?? new Set();
+    const own = this.byAddress.get(addressGroup(remoteAddress)) ?? new Set<Entry>();
     const isCrowded = own.size >= maxPerAddress && !unlimited.some((ranges) => ranges.has(remoteAddress));
     const isFull = this.entries.size - this.reserve.size >= maxConnections;
-    if ((!isCrowded && !isFull) || this.closeQuiet(own)) return 'main';
-    if (this.reserve.size >= reserve && !this.closeQuiet(this.reserve)) {
-      this.count(isCrowded ? 'too_many_of_address' : 'too_many');
-      return 'refused';
-    }
-    return isCrowded || !isLoopbackAddress(remoteAddress) ? 'restricted' : 'reserve';
+    if (!isCrowded && !isFull) return 'main';
+    if (!isCrowded && this.closeQuiet(this.entries.values(), (entry) => this.heldBeyond(own.size, entry)))
+      return 'main';
+    if (this.closeQuiet(own)) return 'main';
+    const place = isCrowded || !isLoopbackAddress(remoteAddress) ? 'restricted' : 'reserve';
+    if (this.reserve.size < reserve || this.makeRoom(place)) return place;
+    this.count(isCrowded ? 'too_many_of_address' : 'too_many');
+    return 'refused';
+  }
+
+  /** Of an address that has more connections, besides the reserve, than another with one more, their number; else 0. */
+  private heldBeyond(others: number, { place, address }: Entry): number {
+    const held = place === 'main' ? (this.byAddress.get(address)?.size ?? 0) : 0;
+    return held > others + 1 ? held : 0;
+  }
+
+  /** In the reserve, half of which loopback's connections yield to loopback alone. */
+  private makeRoom(place: Place): boolean {
+    const restricted = [...this.reserve].filter((entry) => entry.place === 'restricted');
+    const held = ({ address }: Entry) => restricted.filter((other) => other.address === address).length;
+    const isOpen = place === 'reserve' || restricted.length < this.options.reserve / 2;
+    return this.closeQuiet(restricted, held) || (isOpen && this.closeQuiet(this.reserve));
   }
 
   private add(key: string, socket: Socket, place: Entry['place']): void {
@@ -146,14 +162,17 @@ export class ConnectionShares {
     if (own?.size === 0) this.byAddress.delete(entry.address);
   }
 
-  /** Closes the oldest one that has no open request; false when all have one. */
-  private closeQuiet(entries: ReadonlySet<Entry>): boolean {
+  /** Closes the oldest one that has no open request, of those with the most weight; false when none has any. */
+  private closeQuiet(entries: Iterable<Entry>, weight: (entry: Entry) => number = () => 1): boolean {
+    let found: Entry | undefined;
+    let most = 0;
     for (const entry of entries) {
-      if (entry.openRequests > 0) continue;
-      this.close(entry, 'quiet');
-      return true;
+      if (entry.openRequests > 0 || weight(entry) <= most) continue;
+      found = entry;
+      most = weight(entry);
     }
-    return false;
+    if (found !== undefined) this.close(found, 'quiet');
+    return found !== undefined;
   }
 
   /** The entry leaves at once, so that its place is free for the next. */

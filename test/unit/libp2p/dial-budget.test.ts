@@ -50,7 +50,7 @@ describe('dials are limited', () => {
     expect(await made(50, at)).toBe(PER_PORT.rate.burst);
     expect(refusals('port_rate')).toBe(50 - PER_PORT.rate.burst);
     nowMs += MINUTE_MS;
-    expect(await made(50, at)).toBe(PER_PORT.rate.perSecond * 60);
+    expect(await made(50, (n) => at(n + 50))).toBe(PER_PORT.rate.perSecond * 60);
     expect(await made(1, () => '/ip4/198.51.100.1/tcp/9905')).toBe(1);
   });
 
@@ -92,6 +92,38 @@ describe('dials are limited', () => {
       await expect(dial(at, fails, AbortSignal.abort())).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     await expect(dial(at)).resolves.toBeDefined();
   });
+});
+
+describe('what others say about a machine does not keep this node from a peer that it reached there', () => {
+  const known = `/ip4/192.0.2.1/tcp/9905/p2p/${peer(1)}`;
+  const lies = [
+    ['at dead ports', (n: number) => `/ip4/192.0.2.1/tcp/${n + 1}/p2p/${peer(n + 2)}`],
+    ['at its own port', (n: number) => `/ip4/192.0.2.1/tcp/9905/p2p/${peer(n + 2)}`],
+  ] as const;
+
+  test.each(lies)('invented peers %s', async (_where, at) => {
+    await dial(known);
+    await made(200, at, fails);
+    expect(await made(1, at)).toBe(0);
+    expect(await made(1, () => known)).toBe(1);
+  });
+
+  test('and its own address has limits too', async () => {
+    await dial(known);
+    expect(await made(50, () => known)).toBe(PER_PORT.rate.burst);
+    nowMs += MINUTE_MS;
+    expect(await made(50, () => known, fails)).toBe(PER_PORT.freeFailures);
+  });
+});
+
+test('dials that fail side by side begin one cool-down, the shortest', async () => {
+  const { promise, reject } = Promise.withResolvers<Connection>();
+  const dials = Array.from({ length: 30 }, (_, n) => dial(`/ip4/192.0.2.1/tcp/${n + 1}`, () => promise));
+  nowMs += 1000;
+  reject(new Error('refused'));
+  await Promise.allSettled(dials);
+  nowMs += 5000;
+  expect(await made(1, () => '/ip4/192.0.2.1/tcp/100')).toBe(1);
 });
 
 test('the operator’s own address is exempt, other peer IDs at the same machine are not', () => {

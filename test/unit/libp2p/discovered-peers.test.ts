@@ -18,6 +18,7 @@ function setUp(isThere: (peerId: PeerId) => boolean = () => false) {
   const room = { count: Number.POSITIVE_INFINITY };
   const connected = new Set<PeerId>();
   const ends: (() => void)[] = [];
+  const failure = { error: new Error('gone') };
   const discovered = new DiscoveredPeers({
     log: recordingLogger(),
     metrics,
@@ -30,7 +31,7 @@ function setUp(isThere: (peerId: PeerId) => boolean = () => false) {
       addressesOf.push(addresses);
       return new Promise<void>((resolve, reject) => {
         ends.push(() => {
-          if (!isThere(peerId)) return reject(new Error('gone'));
+          if (!isThere(peerId)) return reject(failure.error);
           connected.add(peerId);
           resolve();
         });
@@ -49,7 +50,7 @@ function setUp(isThere: (peerId: PeerId) => boolean = () => false) {
     for (let i = 0; i < count; i += 1) discovered.discovered(named(i), []);
   };
   const size = (kind: string) => metrics.gaugeValue('teranode_p2p_found_peers', { kind });
-  return { clock, metrics, room, addressesOf, discovered, dialled, connected, endAll, many, size };
+  return { clock, metrics, room, failure, addressesOf, discovered, dialled, connected, endAll, many, size };
 }
 
 test('every peer of an answer is dialled, however many of them are gone', async () => {
@@ -128,4 +129,16 @@ test('no more peers are dialled than are wanted, dials under way counted', async
   room.count = 0;
   await endAll();
   expect(dialled).toHaveLength(3);
+});
+
+test('a peer that was not dialed because others use up the budget of its machine is not one that failed', async () => {
+  const { clock, many, dialled, endAll, failure } = setUp();
+  const refused = () => Object.assign(new Error('not dialed'), { code: 'EDIALREFUSED' });
+  failure.error = new AggregateError([refused(), refused()]);
+  for (let round = 1; round <= 5; round += 1) {
+    many(1);
+    await endAll();
+    expect(dialled).toHaveLength(round);
+    clock.advance(40_000);
+  }
 });

@@ -88,6 +88,19 @@ describe('an address with its share', () => {
   });
 });
 
+test('a full listener makes room with a quiet connection of the address that has the most', () => {
+  const { connect, refused } = shared({ reserve: 0 });
+  const few = connect('192.0.2.9');
+  const many = [connect(ATTACKER, true), connect(ATTACKER), connect(ATTACKER)];
+  const some = [connect('192.0.2.7'), connect('192.0.2.7')];
+  expect(connect(OTHER).isAdmitted).toBe(true);
+  expect([few, ...many, ...some].map(({ socket }) => socket.destroyed)).toEqual([
+    ...[false, false, true, false],
+    ...[false, false],
+  ]);
+  expect(refused('quiet')).toBe(1);
+});
+
 describe('the reserve of a full listener', () => {
   const fill = (connect: ReturnType<typeof shared>['connect']) => {
     for (const address of ['192.0.2.1', '192.0.2.2']) for (let i = 0; i < 3; i += 1) connect(address, true);
@@ -121,6 +134,23 @@ describe('the reserve of a full listener', () => {
     expect(refused('quiet')).toBe(1);
   });
 
+  test('that is full closes connections of the address with most of them first, and none of loopback', () => {
+    const { shares, connect } = shared({ reserve: 4 });
+    fill(connect);
+    const [operator, probe, first, second] = [
+      connect('127.0.0.1'),
+      connect(OTHER),
+      connect(ATTACKER),
+      connect(ATTACKER),
+    ];
+    const further = [connect(ATTACKER), connect(ATTACKER), connect(ATTACKER)];
+    expect([operator, probe, first, second].map(({ socket }) => socket.destroyed)).toEqual([false, false, true, true]);
+    expect(further.map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
+    for (let i = 1; i <= 9; i += 1) connect(`203.0.113.${i}`);
+    expect([operator.socket.destroyed, shares.isRestricted(operator.key)]).toEqual([false, false]);
+    expect(connect('::1').isAdmitted).toBe(true);
+  });
+
   test('refuses when all of it have open requests', () => {
     const { connect, refused } = shared();
     fill(connect);
@@ -135,7 +165,7 @@ test('closes a connection that makes no request in time, sooner in the reserve, 
   vi.useFakeTimers();
   try {
     const { shares, connect, refused, metrics } = shared({ maxConnections: 2, firstRequestMs: 8000 });
-    const [silent, asking] = [connect(ATTACKER), connect(ATTACKER)];
+    const [silent, asking] = [connect(ATTACKER), connect('192.0.2.9')];
     shares.begin(asking.key).ended();
     connect(OTHER);
     expect(metrics.gaugeValue('teranode_p2p_http_connections')).toBe(3);

@@ -9,6 +9,7 @@ import { backoffMs } from '../../../lib/backoff.ts';
 import { TokenBuckets } from '../../../lib/token-bucket.ts';
 import type { Logger } from '../../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
+import { wasNotDialed } from '../connections/dial-budget.ts';
 import { dialGroup } from '../connections/remote-address.ts';
 
 /** Dials at the same time; together with those of the dialer fewer than the 100 of libp2p's own queue. */
@@ -147,7 +148,7 @@ export class DiscoveredPeers {
       this.coolingDown.delete(peerId);
     } catch (error) {
       this.deps.log.debug({ peerId, err: error }, 'failed to dial discovered peer');
-      this.coolDown(peerId);
+      this.coolDown(peerId, !wasNotDialed(error));
     } finally {
       this.dialling.delete(peerId);
       for (const address of addresses) this.release(address);
@@ -155,9 +156,10 @@ export class DiscoveredPeers {
     }
   }
 
-  private coolDown(peerId: PeerId): void {
-    const failures = (this.coolingDown.get(peerId)?.failures ?? 0) + 1;
-    const ms = backoffMs(COOL_DOWN, failures) * (0.75 + this.deps.random() / 2);
+  /** `hasFailed`: it was dialed, and the next cool-down is to be longer. */
+  private coolDown(peerId: PeerId, hasFailed: boolean): void {
+    const failures = (this.coolingDown.get(peerId)?.failures ?? 0) + Number(hasFailed);
+    const ms = backoffMs(COOL_DOWN, Math.max(1, failures)) * (0.75 + this.deps.random() / 2);
     this.coolingDown.set(peerId, { failures, untilMs: this.deps.nowMs() + ms });
   }
 }
