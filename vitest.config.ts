@@ -31,6 +31,7 @@ const LONG = [
   'ban-promises',
   'bus-scoring',
   'visitors',
+  'nat',
 ];
 
 /** By default large files start first. These would start last, and the other workers would be idle while they end. */

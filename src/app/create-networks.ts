@@ -133,6 +133,7 @@ function busOptions(settings: Settings, { dataFolder }: NodeFacts) {
     bootstrapPersistent: true,
     nat: {
       portMap: nat && settings.p2p_enable_nat_port_map,
+      portMapRenewalMs: settings.p2p_nat_port_map_renewal_interval,
       autonat: nat,
       holePunching: nat,
       relayClient: settings.p2p_enable_relay,
@@ -184,6 +185,7 @@ function bootstrapAddresses(settings: Settings): readonly string[] {
 function natOptions(settings: Settings): Libp2pNodeOptions['nat'] {
   return {
     portMap: settings.p2p_enable_nat_port_map,
+    portMapRenewalMs: settings.p2p_nat_port_map_renewal_interval,
     autonat: settings.p2p_enable_autonat_v2 && settings.p2p_enable_nat_service,
     holePunching: settings.p2p_enable_hole_punching,
     relayClient: settings.p2p_enable_relay,

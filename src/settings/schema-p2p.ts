@@ -164,6 +164,12 @@ export const P2P_SETTINGS = {
   ),
   p2p_enable_relay: setting(boolean, true, 'Connects through circuit relays, in both directions.'),
   p2p_enable_nat_port_map: setting(boolean, true, 'Maps p2p_port on the router (UPnP).'),
+  p2p_nat_port_map_renewal_interval: setting(
+    interval,
+    600_000,
+    'How often port mappings are renewed on the router; after it restarts, the node is not reachable for so long.',
+    OURS,
+  ),
   p2p_enable_autonat_v2: setting(boolean, true, 'Uses AutoNAT version 2.'),
   p2p_enable_relay_service: setting(boolean, false, 'Serves as a circuit relay for other peers.'),
   p2p_force_reachability: setting(

@@ -17,6 +17,10 @@ export interface GoPeerOptions {
   readonly dhtPrefix?: string;
   readonly bootstrap?: readonly string[];
   readonly relayService?: boolean;
+  /** AutoNAT version 2: dials back peers that ask for it. */
+  readonly autonat?: boolean;
+  /** DCUtR. */
+  readonly holePunching?: boolean;
   readonly maxMessageSize?: number;
   /** Only these peers may connect. */
   readonly allow?: readonly string[];
@@ -95,8 +99,9 @@ export class GoPeer {
     this.addresses = info.addresses;
   }
 
-  static async start(options: GoPeerOptions): Promise<GoPeer> {
-    const program = new GoProgram(goPeerBinary());
+  /** `enter`: a command that runs it in a network namespace. */
+  static async start(options: GoPeerOptions, enter: readonly string[] = []): Promise<GoPeer> {
+    const program = new GoProgram(goPeerBinary(), enter);
     await program.send('init', { ...QUEUES, ...options });
     return new GoPeer(program, await program.send('info'));
   }
@@ -107,6 +112,11 @@ export class GoPeer {
 
   disconnect(peerId: string): Promise<unknown> {
     return this.program.send('disconnect', { peerId });
+  }
+
+  /** Addresses that the peer announced when it was last identified (not pushed); undefined before. */
+  announcedBy(peerId: string): Promise<string[] | undefined> {
+    return this.program.send('announced', { peerId });
   }
 
   connections(): Promise<GoConnection[]> {

@@ -44,8 +44,13 @@ export class GoProgram {
   private errorText = '';
   private ended: Error | undefined;
 
-  constructor(binary: string) {
-    this.child = spawn(binary, [], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, GOMAXPROCS: '2' } });
+  /** `enter`: a command that runs the binary elsewhere, in a network namespace for example. */
+  constructor(binary: string, enter: readonly string[] = []) {
+    const [command, ...args] = [...enter, binary];
+    this.child = spawn(command ?? binary, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, GOMAXPROCS: '2' },
+    });
     endWithTests(this.child);
     this.child.stderr?.on('data', (chunk: Buffer) => {
       this.errorText = (this.errorText + chunk.toString()).slice(-MAX_ERROR_TEXT);

@@ -73,6 +73,7 @@ export async function bareLibp2p(
 ): Promise<TeranodeLibp2p> {
   return await buildLibp2p(await nodeOptions(changes), topics, {
     gater: {},
+    log: recordingLogger(),
     metrics: new RecordedMetrics(),
     report: new PatchReport(recordingLogger()),
     resolveName: allowedAddresses(() => false),

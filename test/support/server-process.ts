@@ -1,5 +1,5 @@
 // Starts the server as people do, `npm start` in the checkout, and looks at it from outside only.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { collectLines, type OutputLines } from './json-lines.ts';
@@ -17,6 +17,8 @@ export interface ServerOptions {
    * then.
    */
   readonly isolated?: boolean;
+  /** A command that runs it in a network namespace of the test, from where HTTP is asked too. */
+  readonly enter?: readonly string[];
   /** Checkout to start from; default this one. */
   readonly folder?: string;
   /**
@@ -64,16 +66,18 @@ export class ServerProcess {
   readonly dataFolder: string;
   readonly settings: Readonly<Record<string, string>>;
   private readonly npm: ChildProcess;
+  private readonly enter: readonly string[];
 
   private constructor(
     npm: ChildProcess,
     ready: ReadyLine,
     output: OutputLines,
     dataFolder: string,
-    settings: Readonly<Record<string, string>>,
+    { settings = {}, enter = [] }: ServerOptions,
   ) {
     this.npm = npm;
     this.settings = settings;
+    this.enter = enter;
     this.ready = ready;
     this.output = output;
     this.dataFolder = dataFolder;
@@ -95,7 +99,7 @@ export class ServerProcess {
         { cause },
       );
     });
-    return new ServerProcess(child, ready as unknown as ReadyLine, output, dataFolder, options.settings ?? {});
+    return new ServerProcess(child, ready as unknown as ReadyLine, output, dataFolder, options);
   }
 
   /** Runs until it ends by itself; for settings that are refused. */
@@ -120,7 +124,9 @@ export class ServerProcess {
   }
 
   async get(path: string): Promise<{ status: number; body: string }> {
-    const response = await fetch(`http://${this.ready.httpAddress}${path}`, { signal: AbortSignal.timeout(10_000) });
+    const url = `http://${this.ready.httpAddress}${path}`;
+    if (this.enter.length > 0) return fetchWithin(this.enter, url);
+    const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
     return { status: response.status, body: await response.text() };
   }
 
@@ -176,14 +182,14 @@ export class ServerProcess {
 }
 
 function spawnNpm(options: ServerOptions, dataFolder: string) {
-  const { asShipped = false, isolated = false } = options;
+  const { asShipped = false, isolated = false, enter = [] } = options;
   const env = {
     PATH: options.path ?? (asShipped ? PLAIN_PATH : (process.env.PATH ?? '')),
     HOME: process.env.HOME ?? '',
     ...(asShipped ? {} : { ...SMALL_SETTINGS, dataFolder }),
     ...options.settings,
   };
-  const [command, ...args] = asShipped ? ['npm', 'start'] : isolated ? ISOLATED : COMMAND;
+  const [command, ...args] = [...enter, ...(asShipped ? ['npm', 'start'] : isolated ? ISOLATED : COMMAND)];
   const child = spawn(command ?? '', args, { cwd: options.folder ?? REPO, env, stdio: ['ignore', 'pipe', 'pipe'] });
   endWithTests(child);
   const output = collectLines(child.stdout);
@@ -192,6 +198,14 @@ function spawnNpm(options: ServerOptions, dataFolder: string) {
     errors = (errors + chunk.toString()).slice(-8000);
   });
   return { child, output, errors: () => errors };
+}
+
+const FETCH = `const answer = await fetch(process.argv[1], { signal: AbortSignal.timeout(10_000) });
+process.stdout.write(JSON.stringify({ status: answer.status, body: await answer.text() }));`;
+
+function fetchWithin(enter: readonly string[], url: string): { status: number; body: string } {
+  const [command = '', ...args] = [...enter, process.execPath, '--input-type=module', '--eval', FETCH, url];
+  return JSON.parse(execFileSync(command, args, { encoding: 'utf8', timeout: 20_000 }));
 }
 
 function childrenOf(pid: number): number[] {

@@ -35,6 +35,7 @@ import { MAX_GOSSIP_BYTES } from './gossipsub/options.ts';
 import { topicValidator } from './gossipsub/topic-validator.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import { sendOnStream } from './message-stream.ts';
+import { testReachability } from './nat/reachability.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { localEnd } from './patches/connection-socket.ts';
 import { applyPatches } from './patches/index.ts';
@@ -149,10 +150,10 @@ export class Libp2pNode implements Required<P2PNode> {
   /** The libp2p node with our parts around it, not started. */
   private async build(): Promise<{ libp2p: TeranodeLibp2p; keeper: PeerKeeper; gossip: Gossip }> {
     const { deps, options, report, topics, handlers, traffic, book, stages, operators, id: ownId } = this;
-    const { metrics, policy, clock } = deps;
+    const { log, metrics, policy, clock } = deps;
     const gate = gateOf({ book, policy, metrics, operators, nowMs: () => clock.monotonic() }, options);
     const { refusesAddress } = gate;
-    const libp2p = await buildLibp2p(options, topics, { ...gate, metrics, report, operators });
+    const libp2p = await buildLibp2p(options, topics, { ...gate, log, metrics, report, operators });
     applyPatches(libp2p, { ...deps, report, refusesAddress }, options.protocolVersion);
     const gossip = new Gossip(
       { ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
@@ -166,6 +167,7 @@ export class Libp2pNode implements Required<P2PNode> {
     const validated = { handlers, traffic, ownId, accepted };
     for (const name of topics) libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, validated));
     this.listenToConnections(libp2p);
+    testReachability({ ...deps, libp2p, report }, options);
     return { libp2p, keeper, gossip };
   }
 

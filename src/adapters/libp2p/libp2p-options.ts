@@ -2,7 +2,6 @@
 // needs.
 import { autoNATv2 } from '@libp2p/autonat-v2';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
-import { dcutr } from '@libp2p/dcutr';
 import { type GossipsubOpts, gossipsub } from '@libp2p/gossipsub';
 import { identify, identifyPush } from '@libp2p/identify';
 import type { ConnectionGater, PeerInfo } from '@libp2p/interface';
@@ -12,10 +11,10 @@ import { ping } from '@libp2p/ping';
 import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
 import { tls } from '@libp2p/tls';
-import { uPnPNAT } from '@libp2p/upnp-nat';
 import { yamux } from '@libp2p/yamux';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
 import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
 import type { DialBudget } from './connections/dial-budget.ts';
@@ -29,6 +28,9 @@ import { offeringMeshsub13 } from './gossipsub/meshsub-1-3.ts';
 import { gossipMetrics } from './gossipsub/metrics.ts';
 import { gossipOptions } from './gossipsub/options.ts';
 import { libp2pMetrics } from './library-metrics.ts';
+import { holePunching, reusablePorts } from './nat/hole-punching.ts';
+import { Listening } from './nat/listening.ts';
+import { portMapping } from './nat/port-mapping.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import type { PatchReport } from './patches/report.ts';
 import { withLazyWindowUpdates } from './patches/yamux.ts';
@@ -50,7 +52,11 @@ const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
 /** Room for every node of a network many times today's size; beyond it the least recently used entries are evicted. */
 const DATASTORE_BOUNDS = { maxEntries: 20_000, maxBytes: 32 * 1024 * 1024 };
 
+/** How often port mappings are renewed: so long may a router that has restarted be without them. */
+const PORT_MAP_RENEWAL_MS = 600_000;
+
 export interface BuildDependencies {
+  readonly log: Logger;
   readonly gater: ConnectionGater;
   readonly metrics: Metrics;
   readonly report: PatchReport;
@@ -64,15 +70,17 @@ export interface BuildDependencies {
 export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readonly string[], deps: BuildDependencies) {
   const { gater, metrics, report, resolveName, dialBudget, operators } = deps;
   const { resolveTxt = systemResolveTxt } = options;
-  let bound: () => readonly Multiaddr[] = () => [];
-  const libp2p = await createLibp2p({
+  const listening = new Listening();
+  const isPunching = options.nat.holePunching && options.nat.relayClient;
+  const socket = tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } });
+  return await createLibp2p({
     start: false,
     datastore: new BoundedDatastore({ metrics }, DATASTORE_BOUNDS),
     privateKey: options.privateKey,
     nodeInfo: { userAgent: options.userAgent },
-    addresses: addressOptions(options, () => bound()),
+    addresses: addressOptions(options, listening),
     transports: [
-      dialingNames(tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }), resolveName, dialBudget),
+      dialingNames(isPunching ? reusablePorts(socket) : socket, resolveName, dialBudget),
       ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
     ],
     // TLS first, as Go offers it.
@@ -96,35 +104,33 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
     },
     // Its pings time out under load, and it would then close the only connection.
     connectionMonitor: { abortConnectionOnPingFailure: false },
-    services: services(options, {
+    services: services(options, deps, listening, {
       ...gossipOptions(topicNames, { floodsub: isMessageBus(options) }),
       metricsRegister: gossipMetrics(metrics),
     }),
     metrics: () => libp2pMetrics(metrics),
   });
-  bound = () => boundAddresses(libp2p);
-  return libp2p;
 }
 
 /** Addresses that the transports listen on, with their real ports; not the announced addresses. */
 export function boundAddresses({ services }: Pick<TeranodeLibp2p, 'services'>): readonly Multiaddr[] {
-  return services.listening.addresses();
+  return services.listening.bound();
 }
 
-function addressOptions(options: Libp2pNodeOptions, bound: () => readonly Multiaddr[]) {
+function addressOptions(options: Libp2pNodeOptions, listening: Listening) {
   const listen = options.listenIps.map((ip) => listenMultiaddr(ip, options.port));
   // Reserves a slot at a relay that this node is connected to, and at another when that one is lost.
   if (options.nat.relayClient && options.nat.forceReachability === 'private') listen.push('/p2p-circuit');
   const { advertiseAddresses, port } = options;
   if (advertiseAddresses.length === 0) {
-    const isPublic = (address: Multiaddr) => !isPrivateMultiaddr(address);
-    return options.sharePrivateAddresses && options.allowPrivateIps !== false
-      ? { listen }
-      : { listen, announceFilter: (all: Multiaddr[]) => all.filter(isPublic) };
+    const ownId = options.privateKey.publicKey.toString();
+    const areShared = options.sharePrivateAddresses && options.allowPrivateIps !== false;
+    const isShared = (address: Multiaddr) => areShared || !isPrivateMultiaddr(address);
+    return { listen, announceFilter: (all: Multiaddr[]) => listening.announced(all, ownId).filter(isShared) };
   }
   if (port !== 0) return { listen, announce: advertiseAddresses.map((address) => advertiseMultiaddr(address, port)) };
   // The port is known once it is bound, so announced addresses are computed each time.
-  return { listen, announceFilter: () => advertisedOnBoundPort(advertiseAddresses, bound()) };
+  return { listen, announceFilter: () => advertisedOnBoundPort(advertiseAddresses, listening.bound()) };
 }
 
 function swarmKey(hex: string): Uint8Array {
@@ -135,21 +141,25 @@ function isMessageBus({ protocols }: Libp2pNodeOptions): boolean {
   return protocols === 'message-bus';
 }
 
-function services(options: Libp2pNodeOptions, gossip: Partial<GossipsubOpts>) {
+function services(
+  options: Libp2pNodeOptions,
+  deps: BuildDependencies,
+  listening: Listening,
+  gossip: Partial<GossipsubOpts>,
+) {
   const { nat, dht } = options;
+  const { portMapRenewalMs: renewalMs = PORT_MAP_RENEWAL_MS } = nat;
   const pubsub = gossipsub(gossip);
   return {
-    listening: ({ transportManager }: { readonly transportManager: { getAddrs(): Multiaddr[] } }) => ({
-      addresses: () => transportManager.getAddrs(),
-    }),
+    listening: listening.service(),
     identify: identify(),
     ping: ping(),
     pubsub: isMessageBus(options) ? offeringMeshsub13(pubsub) : pubsub,
     ...(isMessageBus(options) ? { identifyPush: identifyPush() } : {}),
     ...(dht.role === 'off' ? {} : { dht: dhtService(options) }),
-    ...(nat.portMap ? { portMap: uPnPNAT() } : {}),
+    ...(nat.portMap ? { portMap: portMapping({ ...deps, listening }, { renewalMs, isTrusted: !nat.autonat }) } : {}),
     ...(nat.autonat ? { autonat: autoNATv2() } : {}),
-    ...(nat.holePunching && nat.relayClient ? { holePunching: dcutr() } : {}),
+    ...(nat.holePunching && nat.relayClient ? { holePunching: holePunching() } : {}),
     ...(nat.relayService ? { relayService: circuitRelayServer() } : {}),
   };
 }

@@ -15,6 +15,8 @@ export interface ConnectionLimits {
 export interface NatOptions {
   /** `p2p_enable_nat_port_map`. */
   readonly portMap: boolean;
+  /** `p2p_nat_port_map_renewal_interval`. Default: 10 min. */
+  readonly portMapRenewalMs?: number;
   /** `p2p_enable_autonat_v2` and `p2p_enable_nat_service`. */
   readonly autonat: boolean;
   /** `p2p_enable_hole_punching`; needs the relay client. */
@@ -23,7 +25,10 @@ export interface NatOptions {
   readonly relayClient: boolean;
   /** `p2p_enable_relay_service`: relay for others. */
   readonly relayService: boolean;
-  /** `p2p_force_reachability`; `private`: reserves a slot at a relay that the node is connected to. */
+  /**
+   * `p2p_force_reachability`; `private`: reserves a slot at a relay that the node is connected to; undefined: does so when AutoNAT finds it
+   * private.
+   */
   readonly forceReachability: 'public' | 'private' | undefined;
 }
 

@@ -33,6 +33,7 @@ var handlers = map[string]handler{
 	"info":            handleInfo,
 	"connect":         handleConnect,
 	"disconnect":      handleDisconnect,
+	"announced":       handleAnnounced,
 	"peers":           handlePeers,
 	"mesh":            handleMesh,
 	"publish":         handlePublish,

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -40,6 +42,8 @@ type initArgs struct {
 	DHTPrefix      string   `json:"dhtPrefix"`
 	Bootstrap      []string `json:"bootstrap"`
 	RelayService   bool     `json:"relayService"`
+	AutoNAT        bool     `json:"autonat"`      // version 2: dials back who asks
+	HolePunching   bool     `json:"holePunching"` // DCUtR
 	MaxMessageSize int      `json:"maxMessageSize"`
 	Allow          []string `json:"allow"` // when given, no other peer may connect
 	StreamProtocol string   `json:"streamProtocol"`
@@ -51,15 +55,16 @@ type initArgs struct {
 }
 
 type testPeer struct {
-	args   initArgs
-	host   host.Host
-	dht    *dht.IpfsDHT
-	ps     *pubsub.PubSub
-	tracer *meshTracer
-	topics map[string]*pubsub.Topic
-	inbox  *inbox
-	jobs   *publishJobs
-	stream *streamLog
+	args      initArgs
+	host      host.Host
+	dht       *dht.IpfsDHT
+	ps        *pubsub.PubSub
+	tracer    *meshTracer
+	topics    map[string]*pubsub.Topic
+	inbox     *inbox
+	jobs      *publishJobs
+	stream    *streamLog
+	announced *announcements
 }
 
 // gater lets only listed peers connect, to force a topology.
@@ -88,6 +93,9 @@ func newTestPeer(ctx context.Context, raw json.RawMessage) (*testPeer, error) {
 	p := &testPeer{args: args, host: h, topics: map[string]*pubsub.Topic{}, tracer: newMeshTracer(), jobs: &publishJobs{}}
 	p.inbox = newInbox(args.KeepMessages, args.Discard)
 	p.stream = newStreamLog(h, args.StreamProtocol)
+	if p.announced, err = newAnnouncements(h); err != nil {
+		return nil, err
+	}
 	if err := p.startDHT(ctx, args); err != nil {
 		return nil, err
 	}
@@ -147,6 +155,12 @@ func newHost(args initArgs) (host.Host, error) {
 	}
 	if args.RelayService {
 		options = append(options, libp2p.EnableRelayService(), libp2p.ForceReachabilityPublic())
+	}
+	if args.AutoNAT {
+		options = append(options, libp2p.EnableAutoNATv2())
+	}
+	if args.HolePunching {
+		options = append(options, libp2p.EnableHolePunching())
 	}
 	g := &gater{allow: map[peer.ID]bool{}}
 	for _, id := range args.Allow {
@@ -234,6 +248,48 @@ func handleConnect(ctx context.Context, p *testPeer, raw json.RawMessage) (any, 
 	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, "test"), 15*time.Second)
 	defer cancel()
 	return map[string]any{}, p.host.Connect(ctx, *info)
+}
+
+// announcements keeps what peers announced in identify.
+type announcements struct {
+	lock  sync.Mutex
+	peers map[peer.ID][]string
+}
+
+func newAnnouncements(h host.Host) (*announcements, error) {
+	all := &announcements{peers: map[peer.ID][]string{}}
+	events, err := h.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted))
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for each := range events.Out() {
+			done := each.(event.EvtPeerIdentificationCompleted)
+			addresses := []string{}
+			for _, a := range done.ListenAddrs {
+				addresses = append(addresses, a.String())
+			}
+			all.lock.Lock()
+			all.peers[done.Peer] = addresses
+			all.lock.Unlock()
+		}
+	}()
+	return all, nil
+}
+
+// handleAnnounced tells the addresses that a peer announced when it was last identified; null before.
+func handleAnnounced(_ context.Context, p *testPeer, raw json.RawMessage) (any, error) {
+	args, err := parse[addressArgs](raw)
+	if err != nil {
+		return nil, err
+	}
+	id, err := peer.Decode(args.PeerID)
+	if err != nil {
+		return nil, err
+	}
+	p.announced.lock.Lock()
+	defer p.announced.lock.Unlock()
+	return p.announced.peers[id], nil
 }
 
 func handleDisconnect(_ context.Context, p *testPeer, raw json.RawMessage) (any, error) {

@@ -6,7 +6,9 @@ import { expect, test } from 'vitest';
 import { connectionGate } from '../../../src/adapters/libp2p/connections/connection-gate.ts';
 import { PeerBook } from '../../../src/adapters/libp2p/connections/peer-book.ts';
 import { MAX_SILENT_CHECKS, SilentConnections } from '../../../src/adapters/libp2p/connections/silent-connections.ts';
+import { autonatControl } from '../../../src/adapters/libp2p/patches/autonat.ts';
 import { boundDht } from '../../../src/adapters/libp2p/patches/kad-dht.ts';
+import { routerControl } from '../../../src/adapters/libp2p/patches/port-mapper.ts';
 import { PatchReport } from '../../../src/adapters/libp2p/patches/report.ts';
 import { libPeerId } from '../../../src/adapters/libp2p/peer-ids.ts';
 import { peer } from '../../fakes/ban-parts.ts';
@@ -85,4 +87,17 @@ test.each([
   );
   // Before a dial the name is kept: the dialling side resolves it.
   expect(await gate.denyDialMultiaddr?.(multiaddr(address))).toBe(false);
+});
+
+test('without their private parts AutoNAT and the port mapper are left as they are', () => {
+  const log = recordingLogger();
+  const report = new PatchReport(log);
+  expect(autonatControl({ client: { dialResults: new Map() } }, report)).toBeUndefined();
+  expect(autonatControl({}, report)).toBeUndefined();
+  expect(routerControl({}, report)).toBeUndefined();
+  expect(log.lines.map(({ fields }) => fields.library)).toEqual([
+    '@libp2p/autonat-v2',
+    '@libp2p/autonat-v2',
+    '@achingbrain/nat-port-mapper',
+  ]);
 });

@@ -20,3 +20,14 @@ test('a peer counts as connected since its newest open connection began', () => 
   open('again', 30);
   expect(book.connectedSinceMs(id)).toBe(30);
 });
+
+test('the addresses of a peer are those of its open connections', () => {
+  const book = new PeerBook();
+  const id = peer(1);
+  const meter = { sentBytes: 0, receivedBytes: 0 };
+  const open = (address: string) => book.opened(id, address, { address, meter, pingMs: () => 1 } as unknown as Opened);
+  open('relayed');
+  open('direct');
+  book.closed(id, 'relayed');
+  expect(book.connectedRecords()[0]?.addresses).toEqual(['direct']);
+});

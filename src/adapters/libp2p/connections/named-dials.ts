@@ -159,9 +159,9 @@ function oneError(errors: readonly unknown[]): unknown {
 }
 
 /** The upgrader, telling when it is given a connected socket. */
-function notifying(upgrader: Upgrader, onSocket: () => void): Upgrader {
+export function notifying(upgrader: Upgrader, onSocket: (socket: MultiaddrConnection) => void): Upgrader {
   const upgradeOutbound = async (socket: MultiaddrConnection, options: Parameters<Upgrader['upgradeOutbound']>[1]) => {
-    onSocket();
+    onSocket(socket);
     return await upgrader.upgradeOutbound(socket, options);
   };
   return {

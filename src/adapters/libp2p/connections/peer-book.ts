@@ -57,7 +57,7 @@ export class PeerBook {
     this.connected.set(peerId, entry);
     entry.connections.set(connectionId, connection);
     this.count(connection.group, 1);
-    entry.addresses = [...new Set([...entry.connections.values()].map((c) => c.address))];
+    entry.addresses = openAddresses(entry);
     return isFirst;
   }
 
@@ -68,7 +68,10 @@ export class PeerBook {
     if (entry === undefined || connection === undefined) return false;
     entry.connections.delete(connectionId);
     this.count(connection.group, -1);
-    if (entry.connections.size > 0) return false;
+    if (entry.connections.size > 0) {
+      entry.addresses = openAddresses(entry);
+      return false;
+    }
     this.connected.delete(peerId);
     this.remembered.set(peerId, entry);
     return true;
@@ -171,4 +174,8 @@ function record(id: PeerId, entry: Entry, connected: boolean): PeerRecord {
     lastReceiveMs: latest(open.map(({ meter }) => meter.lastReceiveMs)),
     pingMs: first?.pingMs(),
   };
+}
+
+function openAddresses({ connections }: Entry): readonly string[] {
+  return [...new Set([...connections.values()].map(({ address }) => address))];
 }

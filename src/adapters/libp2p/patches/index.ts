@@ -6,15 +6,25 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
+import { AUTONAT_PATCH } from './autonat.ts';
 import { SOCKET_PATCH } from './connection-socket.ts';
 import { IDENTIFY_PATCH, setProtocolVersion } from './identify.ts';
 import { boundDht, DHT_PATCH } from './kad-dht.ts';
 import { boundPeerStore, PEER_STORE_PATCH } from './peer-store.ts';
+import { PORT_MAPPER_PATCH } from './port-mapper.ts';
 import type { Patch, PatchReport } from './report.ts';
 import { YAMUX_PATCH } from './yamux.ts';
 
 /** Every patch outside of gossipsub's own folder. */
-export const PATCHES: readonly Patch[] = [PEER_STORE_PATCH, DHT_PATCH, YAMUX_PATCH, SOCKET_PATCH, IDENTIFY_PATCH];
+export const PATCHES: readonly Patch[] = [
+  PEER_STORE_PATCH,
+  DHT_PATCH,
+  YAMUX_PATCH,
+  SOCKET_PATCH,
+  IDENTIFY_PATCH,
+  AUTONAT_PATCH,
+  PORT_MAPPER_PATCH,
+];
 
 export interface PatchDependencies {
   readonly metrics: Metrics;
