@@ -16,7 +16,7 @@ async function errorText(error: unknown): Promise<string> {
 
 try {
   const { runProgram } = await import('./program.ts');
-  const io = { stdout: process.stdout, env: process.env, cwd: process.cwd() };
+  const io = { stdin: process.stdin, stdout: process.stdout, env: process.env, cwd: process.cwd() };
   await runProgram(process.argv.slice(2), io);
 } catch (error) {
   const { CommanderError } = await import('commander');

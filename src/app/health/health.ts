@@ -30,6 +30,7 @@ export interface HealthDependencies {
   readonly blockValidation: BlockValidationClient | undefined;
   /** Who keeps the histories and scores of peers; never a failure. */
   readonly keeper: { health(): ProbeResult };
+  readonly bans: { storeHealth(): ProbeResult };
   readonly clock: Clock;
 }
 
@@ -61,7 +62,7 @@ export class Health {
 }
 
 async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
-  const { blockchain, chain, producers, reports, blockValidation, keeper } = deps;
+  const { blockchain, chain, producers, reports, blockValidation, keeper, bans } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
     kafka_blocks: () => producers.blocks.probe(PROBE_DEADLINE_MS),
     kafka_subtrees: () => producers.subtrees.probe(PROBE_DEADLINE_MS),
@@ -72,6 +73,7 @@ async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
     fsm: () => fsmState(chain),
     ...(blockValidation === undefined ? {} : { block_validation: () => blockValidation.probe(PROBE_DEADLINE_MS) }),
     peer_registry: async () => keeper.health(),
+    ban_store: async () => bans.storeHealth(),
   };
   const results = await Promise.all(Object.entries(checks).map(([name, check]) => timed(name, check, deps.clock)));
   return reportOf(results);

@@ -31,6 +31,7 @@ function deps(changes: Changes = {}) {
     },
     blockValidation: undefined,
     keeper: { health: () => ({ ok: true, details: 'this node' }) },
+    bans: { storeHealth: () => ({ ok: true, details: 'available' }) },
     clock: systemClock,
   };
 }
