@@ -73,6 +73,8 @@ describe('with the admin key', () => {
       peers: [
         {
           peer: expect.objectContaining({ id: PEER, currentHeight: 886_001 }),
+          height: 886_001,
+          startingHeight: 886_000,
           bestBlockHash: KNOWN_PEER.bestBlockHash,
           claimedAtMs: '1700000150500',
           provenHeight: 886_000,
