@@ -87,14 +87,10 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
     banPage: (offset, limit) => bans.page(offset, limit),
     isBanned: (text) => bans.isSubjectBanned(text),
     ban: (text, untilMs, reason) => bans.ban(text, untilMs, reason),
-    unban: async (text) => {
-      const { lifted, hadScore } = await bans.unban(text);
-      return lifted.length > 0 || hadScore;
-    },
+    unban: (text) => bans.unban(text),
     clearBans: async () => {
-      const hadBans = bans.page(0, 0).total > 0;
-      await bans.clear();
-      return hadBans;
+      const hadAny = bans.page(0, 0).total > 0;
+      return { hadAny, isStored: await bans.clear() };
     },
     explain: (text) => bans.explain(text),
   };

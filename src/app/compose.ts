@@ -7,7 +7,7 @@ import { AdminKeys } from '../adapters/listeners/admin-keys.ts';
 import { createLogger } from '../adapters/logging/logger.ts';
 import type { MemoryBroker } from '../adapters/memory/broker.ts';
 import { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
-import { openDataFolder, warnOfOpenFolder } from '../adapters/sql/data-folder.ts';
+import { openDataFolder, warnOfEmptyCopies, warnOfOpenFolder } from '../adapters/sql/data-folder.ts';
 import { createAdminApi } from '../admin/admin-api.ts';
 import { createPublisher } from '../announce/publisher.ts';
 import { ChainTracker } from '../chain/tracker.ts';
@@ -130,6 +130,7 @@ async function openFoundation(
   const dataFolder = folder.path;
   const cacheFolder = settings.p2p_peer_cache_dir || dataFolder;
   for (const each of new Set([dataFolder, cacheFolder])) warnOfOpenFolder(each, log);
+  warnOfEmptyCopies(folder, log);
 
   const blockchain = options.blockchain ?? createBlockchain(settings, { ...core, dataFolder });
   opened.push(part('blockchain', { stop: () => blockchain.stop() }, 150));
@@ -259,6 +260,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     reports: consumers,
     keeper,
     connectedPeers: () => nodes.currentlyConnectedPeers().length,
+    bans: rooms.bans,
   });
   const own = () => ({
     peerId: ownId,

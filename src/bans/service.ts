@@ -2,16 +2,18 @@
 // connections (enforcement/). An offence goes to the scores (scores/), whose decision takes the same way, and so do
 // changes that other servers made in the store (store/).
 
-import type { BanEntry, Explanation } from '../domain/ban.ts';
+import { type BanEntry, type Explanation, type LiftedBan, MAX_BAN_MS, type OrderedBan } from '../domain/ban.ts';
 import type { Hash, PeerId } from '../domain/ids.ts';
 import type { BanDecision, BanReason, OffenceFacts, ScoreOutcome } from '../domain/offence.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
+import { P2PError } from '../lib/errors.ts';
 import { formatIp, parseIp } from '../lib/ip.ts';
 import type { BanStore } from '../ports/ban-store.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ConnectionPolicy } from '../ports/connection-policy.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
+import type { ProbeResult } from '../ports/producer.ts';
 import type { ScoreAuthority } from '../ports/score-authority.ts';
 import { AutomaticBans } from './enforcement/automatic-bans.ts';
 import { type EnforcedNode, Enforcement } from './enforcement/enforcement.ts';
@@ -113,37 +115,52 @@ export class BanService implements ConnectionPolicy {
   }
 
   /**
-   * Bans an IP, a subnet, `host:port` or a peer ID; `untilMs` is `p2p_ban_default_duration` from now unless given. In
-   * force when this returns its promise, which resolves when the ban is stored, or after a second when the store is
-   * unavailable. Throws INPUT_INVALID.
+   * Bans an IP, a subnet, `host:port` or a peer ID; `untilMs` is `p2p_ban_default_duration` from now unless given, and at
+   * most ten years. In force when this returns its promise, which resolves when the ban is stored, or within a second
+   * when the store is unavailable. Throws INPUT_INVALID.
    */
-  async ban(text: string, untilMs?: number, reason = ''): Promise<BanEntry> {
+  async ban(text: string, untilMs?: number, reason = ''): Promise<OrderedBan> {
+    if (untilMs !== undefined && untilMs > this.deps.clock.now() + MAX_BAN_MS) {
+      const expected = 'Unix milliseconds, at most ten years ahead';
+      throw new P2PError('INPUT_INVALID', `invalid end of a ban ${untilMs} (expected ${expected})`);
+    }
     const facts = { reason: reason || DEFAULT_REASON, evidence: '', source: 'operator', causedBy: undefined } as const;
     const { entry, changes, stored } = this.list.add(checkedBanKey(text), untilMs, facts);
     this.apply(changes);
-    await stored;
-    return entry;
+    return { ...entry, isStored: await stored };
   }
 
-  /** Lifts the ban of a subject and those that it caused; forgets a peer's scores. Throws INPUT_INVALID. */
-  async unban(text: string): Promise<{ readonly lifted: readonly BanEntry[]; readonly hadScore: boolean }> {
+  /**
+   * Lifts the ban of a subject and those that it caused; forgets a peer's scores. `hadAny` is false when there was neither.
+   * Throws INPUT_INVALID.
+   */
+  async unban(text: string): Promise<LiftedBan> {
     const key = checkedBanKey(text);
     const hadScore = key.kind === 'peer' && this.scoreOf(key.key) > 0;
     const { lifted, changes, stored } = this.list.remove(key);
     this.apply(changes);
     if (key.kind === 'peer') this.elsewhere?.unbanned(key.key);
     // Otherwise the peer's next small offence would ban it again.
-    await Promise.all([stored, key.kind === 'peer' ? this.scores.reset(key.key) : undefined]);
-    return { lifted, hadScore };
+    const [isStored] = await Promise.all([stored, key.kind === 'peer' ? this.scores.reset(key.key) : undefined]);
+    return { hadAny: lifted.length > 0 || hadScore, coveredBy: this.list.banOf(key), isStored };
   }
 
-  /** Lifts all bans, and forgets the scores of the banned peers. */
-  async clear(): Promise<void> {
+  /** Lifts all bans, and forgets the scores of the banned peers. Resolves with whether that is stored. */
+  async clear(): Promise<boolean> {
     const banned = this.list.entries().filter((entry) => entry.kind === 'peer');
     const { changes, stored } = this.list.clear();
     this.apply(changes);
     const reset = this.scores.resetAll(banned.map((entry) => entry.key));
-    await Promise.all([stored, reset, this.elsewhere?.cleared()]);
+    const [isStored] = await Promise.all([stored, reset, this.elsewhere?.cleared()]);
+    return isStored;
+  }
+
+  /** Whether the store has everything that is in force here. */
+  storeHealth(): ProbeResult {
+    const unwritten = this.link.waiting + this.list.lostWrites;
+    const pending = unwritten === 0 ? '' : `, ${unwritten} changes not stored yet`;
+    const isOk = this.link.isUp && this.list.lostWrites === 0;
+    return { ok: isOk, details: `${this.link.isUp ? 'available' : 'unavailable'}${pending}` };
   }
 
   /** Whether a ban covers an IP, a subnet, `host:port` or a peer ID. Throws INPUT_INVALID. */

@@ -48,10 +48,15 @@ export const BAN_COMMANDS: readonly AdminCommand[] = [
     ...SUBJECT,
     options: [
       ['--for <duration>', 'length of the ban, such as 30m, 24h or 720h'],
-      ['--until <time>', 'end of the ban, with its time zone, such as 2026-01-01T00:00:00Z'],
+      ['--until <time>', 'end of the ban, with its time zone, such as 2030-01-01T00:00:00Z; at most ten years ahead'],
+      ['--reason <text>', 'why, at most 200 characters; lists show it'],
     ],
     needsKey: true,
-    examples: ['bans add 203.0.113.7', 'bans add 203.0.113.0/24 --for 24h', 'bans add 12D3Koo… --until 2030-01-01'],
+    examples: [
+      'bans add 203.0.113.7',
+      'bans add 203.0.113.0/24 --for 24h --reason "port scans"',
+      'bans add 12D3Koo… --until 2030-01-01',
+    ],
     load: async () => (await bans()).addBan,
   },
   {
@@ -65,9 +70,10 @@ export const BAN_COMMANDS: readonly AdminCommand[] = [
   },
   {
     name: 'clear',
-    summary: 'Lift all bans',
+    summary: 'Lift all bans, after a question',
+    options: [['--yes', 'do not ask']],
     needsKey: true,
-    examples: ['bans clear'],
+    examples: ['bans clear', 'bans clear --yes'],
     load: async () => (await bans()).clearBans,
   },
   {

@@ -21,7 +21,7 @@ process.stderr.on('error', () => {});
 
 try {
   const { runProgram } = await import('./program.ts');
-  const io = { stdout: process.stdout, env: process.env, cwd: process.cwd() };
+  const io = { stdin: process.stdin, stdout: process.stdout, env: process.env, cwd: process.cwd() };
   await runProgram(process.argv.slice(2), io);
 } catch (error) {
   const { CommanderError } = await import('commander');

@@ -47,6 +47,7 @@ function createProgram(io: CommandIo): Command {
   const status = addAdminCommand(program, io, STATUS_COMMAND);
   for (const [flags, description] of CONNECTION_OPTIONS) status.option(flags, description);
   described(status, STATUS_COMMAND.examples);
+  addBackup(program, io);
   addAdminCommands(program, io, {
     name: 'bans',
     alias: 'ban',
@@ -86,6 +87,24 @@ function addSettings(program: Command, io: CommandIo): void {
   described(command, ['settings', 'settings --context mainnet', 'settings --json | jq -r .key']);
 }
 
+function addBackup(program: Command, io: CommandIo): void {
+  const backup = program
+    .command('backup')
+    .description('Copy the data folder into a new file, also while its node runs: key, chain, bans, admin key, peers.')
+    .argument('<file>', 'tar archive to create; keep it secret, it has the private key')
+    .option(...SETTINGS_OPTION)
+    .action(async (file, flags) => (await import('./commands/backup.ts')).backupCommand(file, flags, io));
+  described(backup, ['backup /var/backups/teranode-p2p.tar']);
+  const restore = program
+    .command('restore')
+    .description('Put the files of a backup into the data folder, while its node does not run.')
+    .argument('<file>', 'archive that backup created')
+    .option(...SETTINGS_OPTION)
+    .option('--overwrite', 'also into a folder that has files; those of the same names are replaced')
+    .action(async (file, flags) => (await import('./commands/backup.ts')).restoreCommand(file, flags, io));
+  described(restore, ['restore /var/backups/teranode-p2p.tar']);
+}
+
 interface AdminGroup {
   readonly name: string;
   readonly alias: string;
@@ -111,7 +130,7 @@ function addAdminCommand(parent: Command, io: CommandIo, each: AdminCommand): Co
   return command.action(async () => {
     const { administer } = await import('./commands/connection.ts');
     const action = await each.load();
-    await administer((client) => action(client, command.processedArgs[0] ?? '', command.opts()), {
+    await administer((client) => action(client, command.processedArgs[0] ?? '', command.opts(), io), {
       flags: command.optsWithGlobals(),
       needsKey: each.needsKey,
       io,

@@ -8,7 +8,7 @@ import { MAX_UNTIL_S } from '../adapters/grpc/peer-service.ts';
 import { type NodeSummary, nodeSummary } from '../adapters/grpc/status-message.ts';
 import { MAX_RESPONSE_BYTES, methodDefinition } from '../adapters/rpc/service-definition.ts';
 import { type ClientTlsOptions, clientCredentials, clientTlsOptions } from '../adapters/rpc/tls.ts';
-import type { BanEntry, Explanation } from '../domain/ban.ts';
+import type { BanEntry, Explanation, LiftedBan } from '../domain/ban.ts';
 import { PeerService } from '../gen/p2p_api_pb.js';
 import { type Ban, PolicyService } from '../gen/teranode_p2p_pb.js';
 import { P2PError } from '../lib/errors.ts';
@@ -33,6 +33,15 @@ export interface AttemptOutcome {
   readonly error: string;
 }
 
+/** Whether the server has stored a change that is in force; true for the Go service, which does not say. */
+export type StoredOutcome = Pick<LiftedBan, 'isStored'>;
+
+export interface UnbanOutcome extends StoredOutcome {
+  /** False when there was nothing to lift. */
+  readonly hadAny: boolean;
+  readonly coveredBy: string | undefined;
+}
+
 /**
  * Every method throws P2PError RPC_FAILED with `details.grpcCode`, the name of the status (`UNAVAILABLE`,
  * `UNAUTHENTICATED`…).
@@ -40,16 +49,17 @@ export interface AttemptOutcome {
 export interface PeerClient {
   getPeers(): Promise<PeerSummary[]>;
   /**
-   * IP, CIDR, `host:port` or peer id; until unix ms, rounded up to whole seconds. Undefined: the server's default
-   * duration.
+   * IP, CIDR, `host:port` or peer id; until unix ms, rounded up to whole seconds, at most ten years ahead. Undefined: the
+   * server's default duration. `reason`: at most 200 characters; the Go service ignores it. `isStored` is false while the
+   * server has not stored the ban: a restart before it does would lift it.
    */
-  banPeer(subject: string, untilMs?: number): Promise<void>;
-  /** False when there was nothing to lift. */
-  unbanPeer(subject: string): Promise<boolean>;
+  banPeer(subject: string, untilMs?: number, reason?: string): Promise<StoredOutcome>;
+  /** `coveredBy`: subject of the ban that still covers this one. */
+  unbanPeer(subject: string): Promise<UnbanOutcome>;
   isBanned(subject: string): Promise<boolean>;
   /** Keys of all bans in force. */
   listBanned(): Promise<string[]>;
-  clearBanned(): Promise<void>;
+  clearBanned(): Promise<StoredOutcome>;
   addBanScore(peerId: string, reason: ScoreReason): Promise<void>;
   connectPeer(multiaddr: string): Promise<AttemptOutcome>;
   disconnectPeer(peerId: string): Promise<AttemptOutcome>;
@@ -98,13 +108,15 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
   const policy = PolicyService.method;
   return {
     getPeers: async () => (await call(peers.getPeers, {})).peers.map(peerSummary),
-    banPeer: async (addr, untilMs) => {
-      accepted(peers.banPeer, await call(peers.banPeer, { addr, until: untilSeconds(untilMs) }));
+    banPeer: async (addr, untilMs, reason = '') =>
+      stored(peers.banPeer, await call(peers.banPeer, { addr, until: untilSeconds(untilMs), reason })),
+    unbanPeer: async (addr) => {
+      const { ok, coveredBy, notStored } = await call(peers.unbanPeer, { addr });
+      return { hadAny: ok, coveredBy: coveredBy || undefined, isStored: !notStored };
     },
-    unbanPeer: async (addr) => (await call(peers.unbanPeer, { addr })).ok,
     isBanned: async (ipOrSubnet) => (await call(peers.isBanned, { ipOrSubnet })).isBanned,
     listBanned: async () => (await call(peers.listBanned, {})).banned,
-    clearBanned: async () => accepted(peers.clearBanned, await call(peers.clearBanned, {})),
+    clearBanned: async () => stored(peers.clearBanned, await call(peers.clearBanned, {})),
     addBanScore: async (peerId, reason) => {
       accepted(peers.addBanScore, await call(peers.addBanScore, { peerId, reason }));
     },
@@ -174,6 +186,11 @@ function failure(method: DescMethod, address: string, error: ServiceError | null
 function accepted(method: DescMethod, response: { readonly ok: boolean }): void {
   if (response.ok) return;
   throw new P2PError('RPC_FAILED', `${method.name} was refused without a reason`, { details: { grpcCode: 'OK' } });
+}
+
+function stored(method: DescMethod, response: { readonly ok: boolean; readonly notStored: boolean }): StoredOutcome {
+  accepted(method, response);
+  return { isStored: !response.notStored };
 }
 
 function outcome({ success, error }: AttemptOutcome): AttemptOutcome {

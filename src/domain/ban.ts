@@ -37,6 +37,25 @@ export interface BanEntry {
   readonly causedBy: PeerId | undefined;
 }
 
+/** A ban that an operator ordered, in force. */
+export interface OrderedBan extends BanEntry {
+  /** False while the store does not have it: a restart before it does would lift the ban. */
+  readonly isStored: boolean;
+}
+
+/** What became of an order to lift a ban. */
+export interface LiftedBan {
+  /** False when there was nothing to lift. */
+  readonly hadAny: boolean;
+  /** The ban that still covers all of the subject. */
+  readonly coveredBy: BanEntry | undefined;
+  /** False while the store does not have the change: a restart before it does would bring the ban back. */
+  readonly isStored: boolean;
+}
+
+/** Ten years: the longest ban that an operator may order. A time beyond it is one in another unit. */
+export const MAX_BAN_MS = 3653 * 24 * 3_600_000;
+
 /** Why a peer, address or DataHub host stands as it does. */
 export interface Explanation {
   /** Canonical form of what was asked for. */

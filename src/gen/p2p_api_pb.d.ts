@@ -219,11 +219,18 @@ export declare type BanPeerRequest = Message<"p2p_api.BanPeerRequest"> & {
   addr: string;
 
   /**
-   * Unix seconds in the future; 0 means p2p_ban_default_duration from now.
+   * Unix seconds in the future, at most ten years ahead; 0 means p2p_ban_default_duration from now.
    *
    * @generated from field: int64 until = 2;
    */
   until: bigint;
+
+  /**
+   * Why, for people; at most 200 characters. Ours: fields from 1000 on are not known to the Go service.
+   *
+   * @generated from field: string reason = 1000;
+   */
+  reason: string;
 };
 
 /**
@@ -237,9 +244,18 @@ export declare const BanPeerRequestSchema: GenMessage<BanPeerRequest>;
  */
 export declare type BanPeerResponse = Message<"p2p_api.BanPeerResponse"> & {
   /**
+   * The ban is in force.
+   *
    * @generated from field: bool ok = 1;
    */
   ok: boolean;
+
+  /**
+   * True when the ban store did not take the ban yet: a restart before it does would lift the ban.
+   *
+   * @generated from field: bool not_stored = 1000;
+   */
+  notStored: boolean;
 };
 
 /**
@@ -276,6 +292,20 @@ export declare type UnbanPeerResponse = Message<"p2p_api.UnbanPeerResponse"> & {
    * @generated from field: bool ok = 1;
    */
   ok: boolean;
+
+  /**
+   * True when the ban store did not take the change yet: a restart before it does would bring the ban back.
+   *
+   * @generated from field: bool not_stored = 1000;
+   */
+  notStored: boolean;
+
+  /**
+   * Subject of the ban that still covers the address, subnet or peer; empty when none does.
+   *
+   * @generated from field: string covered_by = 1001;
+   */
+  coveredBy: string;
 };
 
 /**
@@ -344,6 +374,13 @@ export declare type ClearBannedResponse = Message<"p2p_api.ClearBannedResponse">
    * @generated from field: bool ok = 1;
    */
   ok: boolean;
+
+  /**
+   * True when the ban store did not take the change yet: a restart before it does would bring the bans back.
+   *
+   * @generated from field: bool not_stored = 1000;
+   */
+  notStored: boolean;
 };
 
 /**

@@ -56,9 +56,15 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
   };
   const seenHashes = new SeenHashes(clock, options.seenHashes, reportSize);
   const execute = executor({ ...deps, blocks, subtrees, seenHashes });
+  const heard = lastHeard(deps, networks);
   for (const { network, view } of guardViews({ ...deps, blocks, subtrees, reportSize }, options.policy, networks)) {
     for (const [kind, name] of Object.entries(network.topics) as [TopicKind, string][]) {
-      const pipeline = { ...deps, decode: decodersOf(network.wire), view, execute, isShadow: options.isShadow };
+      const onResult: PipelineDependencies['onResult'] = (envelope, result) => {
+        if (result.process) heard(kind);
+        deps.onResult?.(envelope, result);
+      };
+      const { isShadow } = options;
+      const pipeline = { ...deps, decode: decodersOf(network.wire), view, execute, isShadow, onResult };
       network.node.setTopicHandler(name, topicPipeline(kind, pipeline));
     }
   }
@@ -75,4 +81,17 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
     },
     stop: () => clearInterval(timer),
   };
+}
+
+/** Notes when a topic's last valid message came. Before the first it is now, so that silence from the start shows. */
+function lastHeard(
+  { clock, metrics }: Pick<GossipDependencies, 'clock' | 'metrics'>,
+  networks: readonly P2PNetwork[],
+): (kind: TopicKind) => void {
+  const seconds = new Map<string, number>();
+  const heard = (kind: string) => void seconds.set(kind, Math.floor(clock.now() / 1000));
+  for (const { topics } of networks) for (const kind of Object.keys(topics)) heard(kind);
+  const help = 'Unix time of the last valid message of each topic, in seconds; before the first, the start of the node';
+  metrics.gauges('teranode_p2p_gossip_last_message_timestamp_seconds', help, 'topic', () => seconds);
+  return heard;
 }

@@ -30,6 +30,11 @@ export const ERROR_CODES = {
     ...OUR_FAULT,
   },
   DATA_FOLDER_UNUSABLE: { meaning: 'The dataFolder cannot be created or written.', ...OUR_FAULT },
+  BACKUP_FAILED: {
+    meaning:
+      'A backup could not be written or restored: the file exists or cannot be read, the data folder has files, or the disk is full.',
+    ...OUR_FAULT,
+  },
   LISTEN_FAILED: {
     meaning: 'The server cannot listen on an address. Choose another port, or stop the program that uses it.',
     ...OUR_FAULT,

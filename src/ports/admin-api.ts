@@ -1,6 +1,6 @@
 // What operators' tools (gRPC, HTTP, the command line) can ask of this node and order it to do.
 
-import type { BanEntry, Explanation } from '../domain/ban.ts';
+import type { BanEntry, Explanation, LiftedBan, OrderedBan } from '../domain/ban.ts';
 import type { BlockHash, Hash, PeerId } from '../domain/ids.ts';
 import type { FeePolicy, Storage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
@@ -167,6 +167,9 @@ export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_st
 /** Maximum number of recent announcements, and of recent validation results. */
 export const MAX_RECENT = 200;
 
+/** Longest reason that an operator may give for a ban. */
+export const MAX_REASON_CHARS = 200;
+
 /** Maximum number of peers to catch up from. */
 export const MAX_CATCH_UP_PEERS = 1000;
 
@@ -223,14 +226,14 @@ export interface AdminApi {
   banPage(offset: number, limit: number | undefined): BanPage;
   isBanned(subject: string): boolean;
   /**
-   * IP, CIDR, `host:port` or peer ID. `untilMs` undefined: `p2p_ban_default_duration` from now. Resolves when the ban
-   * is in force.
+   * IP, CIDR, `host:port` or peer ID. `untilMs` undefined: `p2p_ban_default_duration` from now; at most ten years ahead.
+   * Resolves when the ban is in force, and says whether it is stored.
    */
-  ban(subject: string, untilMs: number | undefined, reason?: string): Promise<BanEntry>;
-  /** Lifts the ban everywhere: list, scores, connection gate, dial back-off. False when there was nothing to lift. */
-  unban(subject: string): Promise<boolean>;
-  /** Lifts every ban. False when there were none. */
-  clearBans(): Promise<boolean>;
+  ban(subject: string, untilMs: number | undefined, reason?: string): Promise<OrderedBan>;
+  /** Lifts the ban everywhere: list, scores, connection gate, dial back-off. */
+  unban(subject: string): Promise<LiftedBan>;
+  /** Lifts every ban. `hadAny` is false when there were none. */
+  clearBans(): Promise<Pick<LiftedBan, 'hadAny' | 'isStored'>>;
   /** A peer ID, an IP, a subnet, or the host of a DataHub. */
   explain(subject: string): Explanation;
 

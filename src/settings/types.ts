@@ -34,7 +34,7 @@ export function integer(min: number, max: number): SettingType<number> {
   return {
     expects: `integer from ${min} to ${max}`,
     parse: (value) =>
-      /^[+-]?\d{1,15}$/.test(value) && Number(value) >= min && Number(value) <= max ? Number(value) : undefined,
+      /^[+-]?\d{1,16}$/.test(value) && Number(value) >= min && Number(value) <= max ? Number(value) : undefined,
     format: String,
   };
 }
@@ -202,9 +202,16 @@ function isDomainName(text: string): boolean {
   return /^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?$/.test(text) && !/^[\d.]+$/.test(text);
 }
 
+/**
+ * Longest URL that receivers of announcements take. Go's JSON writes six bytes for each of < > &, and a message must stay
+ * below its size with two URLs.
+ */
+const MAX_URL_BYTES = 2048;
+
 export const httpUrl: SettingType<string> = {
-  expects: 'http or https URL',
-  parse: (value) => (/^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined),
+  expects: `http or https URL of at most ${MAX_URL_BYTES} bytes (< > & count as six)`,
+  parse: (value) =>
+    /^https?:\/\//.test(value) && URL.canParse(value) && escapedBytes(value) <= MAX_URL_BYTES ? value : undefined,
   format: asIs,
 };
 
@@ -288,3 +295,7 @@ export const adminKey: SettingType<string> = {
   ),
   parse: (value) => (HEADER_TEXT.test(value) && value.length <= MAX_KEY_CHARS ? value : undefined),
 };
+
+function escapedBytes(text: string): number {
+  return Buffer.byteLength(JSON.stringify(text).replaceAll(/[<>&]/g, '\\u0026')) - 2;
+}

@@ -3,7 +3,7 @@
 
 import { peerIdInput, scoreReason } from '../../src/admin/inputs.ts';
 import { checkedBanKey } from '../../src/bans/list/ban-key.ts';
-import type { BanEntry, Explanation } from '../../src/domain/ban.ts';
+import type { BanEntry, Explanation, LiftedBan, OrderedBan } from '../../src/domain/ban.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
 import type { PeerEvent } from '../../src/domain/peer-history.ts';
 import { P2PError } from '../../src/lib/errors.ts';
@@ -45,6 +45,10 @@ export class FakeAdminApi implements AdminApi {
   settingViews: readonly SettingView[] = [];
   announcements: readonly RecentAnnouncement[] = [];
   verdicts: readonly RecentVerdict[] = [];
+  /** Whether changes of bans are stored at once. */
+  isStored = true;
+  /** The ban that covers every subject besides its own. */
+  covering: BanEntry | undefined;
   /** Thrown by every call while set. */
   failure: unknown;
   /** Every asynchronous call waits for it. */
@@ -62,8 +66,8 @@ export class FakeAdminApi implements AdminApi {
     return this.connected.find((each) => each.id === id);
   }
 
-  async ban(text: string, untilMs: number | undefined): Promise<BanEntry> {
-    this.note('ban', text, untilMs);
+  async ban(text: string, untilMs: number | undefined, reason = ''): Promise<OrderedBan> {
+    this.note('ban', text, untilMs, reason);
     await this.gate;
     const now = Date.now();
     const { key, kind } = checkedBanKey(text);
@@ -74,19 +78,20 @@ export class FakeAdminApi implements AdminApi {
       kind,
       untilMs: untilMs ?? now + DEFAULT_BAN_MS,
       createdAtMs: now,
-      reason: 'by the operator',
+      reason: reason || 'by the operator',
       evidence: '',
       source: 'operator',
       causedBy: undefined,
     };
     this.put(entry);
-    return entry;
+    return { ...entry, isStored: this.isStored };
   }
 
-  async unban(text: string): Promise<boolean> {
+  async unban(text: string): Promise<LiftedBan> {
     this.note('unban', text);
     await this.gate;
-    return this.entries.delete(checkedBanKey(text).key);
+    const hadAny = this.entries.delete(checkedBanKey(text).key);
+    return { hadAny, coveredBy: this.covering, isStored: this.isStored };
   }
 
   isBanned(text: string): boolean {
@@ -100,12 +105,12 @@ export class FakeAdminApi implements AdminApi {
     return { total: all.length, bans: all.slice(offset, limit === undefined ? undefined : offset + limit) };
   }
 
-  async clearBans(): Promise<boolean> {
+  async clearBans(): Promise<{ hadAny: boolean; isStored: boolean }> {
     this.note('clearBans');
     await this.gate;
-    const hadBans = this.entries.size > 0;
+    const hadAny = this.entries.size > 0;
     this.entries.clear();
-    return hadBans;
+    return { hadAny, isStored: this.isStored };
   }
 
   async addScore(peerId: string, reason: string): Promise<number> {

@@ -32,8 +32,7 @@ export async function managed(options: Partial<PeerBanManagerOptions> = {}, part
   manager.addScore = addScore;
   /** Resolves when every write has reached the store. */
   const settled = async () => {
-    const marker = parts.link.write('marker', async () => {});
-    await marker;
+    await new Promise<void>((resolve) => void parts.link.write('marker', async () => resolve()));
   };
   return { ...parts, manager, bans, hooks, settled };
 }

@@ -158,10 +158,10 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   },
   removeBans: async () => {
     for (const key of ['192.0.2.1', '192.0.2.2', '192.0.2.3']) served.view.put({ ...BAN, key, kind: 'address' });
-    expect((await call('removeBans', { query: '?subject=192.0.2.1' })).body).toEqual({ lifted: true });
-    expect((await call('removeBans', { query: '?subject=192.0.2.1' })).body).toEqual({ lifted: false });
+    expect((await call('removeBans', { query: '?subject=192.0.2.1' })).body).toEqual({ lifted: true, isStored: true });
+    expect((await call('removeBans', { query: '?subject=192.0.2.1' })).body).toEqual({ lifted: false, isStored: true });
     expect(served.view.banPage(0, undefined).bans).toHaveLength(2);
-    expect((await call('removeBans', { query: '?all=true' })).body).toEqual({ lifted: true });
+    expect((await call('removeBans', { query: '?all=true' })).body).toEqual({ lifted: true, isStored: true });
     expect(served.view.banPage(0, undefined).bans).toEqual([]);
   },
   explain: async () => {

@@ -140,6 +140,10 @@ export class KafkaBroker {
     this.child?.kill('SIGSTOP');
   }
 
+  thaw(): void {
+    this.child?.kill('SIGCONT');
+  }
+
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.folder, { recursive: true, force: true });

@@ -84,12 +84,15 @@ export function protobufStrings(bytes: Buffer): Record<number, string> {
   return fields;
 }
 
+function varint(value: number): number[] {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
+}
+
 /** The protobuf message that holds these strings. */
 export function protobufOf(fields: Readonly<Record<number, string>>): Buffer {
   const parts = Object.entries(fields).map(([number, text]) => {
     const bytes = Buffer.from(text);
-    if (bytes.length > 127) throw new Error('longer than one byte of length tells');
-    return Buffer.concat([Buffer.from([(Number(number) << 3) | 2, bytes.length]), bytes]);
+    return Buffer.concat([Buffer.from([(Number(number) << 3) | 2, ...varint(bytes.length)]), bytes]);
   });
   return Buffer.concat(parts);
 }

@@ -85,8 +85,11 @@ async function bans(): Promise<readonly Ban[]> {
 }
 
 const keys = async () => (await bans()).map(({ key }) => key);
-const ban = (subject: string, more: { untilMs?: number; reason?: string } = {}) =>
-  call<Ban>('POST', 'bans', { subject, ...more });
+async function ban(subject: string, more: { untilMs?: number; reason?: string } = {}): Promise<Ban> {
+  const { isStored, ...given } = await call<Ban & { isStored: boolean }>('POST', 'bans', { subject, ...more });
+  expect(isStored).toBe(true);
+  return given;
+}
 const unban = (subject: string) =>
   call<{ lifted: boolean }>('DELETE', `bans?subject=${encodeURIComponent(subject)}`).then(({ lifted }) => lifted);
 const addScore = (peer: string, reason: string) => call('POST', `peers/${peer}/score`, { reason });

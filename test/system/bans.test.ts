@@ -101,7 +101,7 @@ describe('a banned Go peer', () => {
         );
       } finally {
         await peer.stop();
-        await admin(target, 'bans', 'clear');
+        await admin(target, 'bans', 'clear', '--yes');
       }
     },
   );
@@ -126,7 +126,7 @@ describe('a banned Go peer', () => {
       expect(await passed()).toBe(1);
       expect(await innocent.isConnectedTo(server.peerId)).toBe(true);
       expect((await admin(server, 'bans', 'explain', innocent.peerId))[0]).toMatchObject({ scores: [], inForce: [] });
-      await admin(server, 'bans', 'clear');
+      await admin(server, 'bans', 'clear', '--yes');
     } finally {
       await author.stop();
     }

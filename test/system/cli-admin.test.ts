@@ -19,6 +19,8 @@ function jsonLines(stdout: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line));
 }
 
+/** A date within the ten years that a ban may last. */
+const LATER = `${new Date().getUTCFullYear() + 5}-01-01`;
 const KEYED = { grpc_admin_api_key: ADMIN_KEY };
 
 describe('teranode-p2p bans', () => {
@@ -38,9 +40,9 @@ describe('teranode-p2p bans', () => {
     expect(untilMs - nowMs).toBeLessThan(86_400_000 + 30_000);
 
     expect((await run('add', PEER)).stdout).toContain('default duration');
-    expect(admin.lastArgs('ban')).toEqual([PEER, undefined]);
-    expect((await run('add', '192.0.2.9', '--until', '2999-01-01T00:00:00Z')).status).toBe(0);
-    expect(admin.lastArgs('ban')).toEqual(['192.0.2.9', Date.UTC(2999, 0, 1)]);
+    expect(admin.lastArgs('ban')).toEqual([PEER, undefined, '']);
+    expect((await run('add', '192.0.2.9', '--until', `${LATER}T00:00:00Z`)).status).toBe(0);
+    expect(admin.lastArgs('ban')).toEqual(['192.0.2.9', Date.parse(LATER), '']);
 
     const listed = await run('list');
     const [head, first, second] = listed.stdout.split('\n');
@@ -68,26 +70,28 @@ describe('teranode-p2p bans', () => {
       stdout: '',
       stderr: expect.stringContaining('nothing to lift'),
     });
-    expect((await run('clear')).stdout).toBe('lifted all bans\n');
+    expect((await run('clear', '--yes')).stdout).toBe('lifted all bans\n');
     expect((await run('list')).stdout).toBe('no bans\n');
   });
 
   test('print JSON lines with --json', async () => {
     const { address, admin } = await serveGrpc();
     const run = (...args: string[]) => runCli(['bans', ...args, '--json', '--address', address, '--key', ADMIN_KEY]);
-    expect(jsonLines((await run('add', '192.0.2.1', '--until', '2999-01-01')).stdout)).toEqual([
-      { ok: true, subject: '192.0.2.1', until: '2999-01-01T00:00:00Z' },
+    expect(jsonLines((await run('add', '192.0.2.1', '--until', LATER)).stdout)).toEqual([
+      { ok: true, subject: '192.0.2.1', until: `${LATER}T00:00:00Z`, isStored: true },
     ]);
     await run('add', PEER);
     expect(jsonLines((await run('list')).stdout)).toEqual([
-      expect.objectContaining({ key: '192.0.2.1', kind: 'address', until: '2999-01-01T00:00:00Z', source: 'operator' }),
+      expect.objectContaining({ key: '192.0.2.1', kind: 'address', until: `${LATER}T00:00:00Z`, source: 'operator' }),
       expect.objectContaining({ key: PEER, kind: 'peer' }),
     ]);
     admin.explanation = EXPLANATION;
     const [told] = jsonLines((await run('explain', PEER)).stdout);
     expect(told).toMatchObject({ subject: PEER, threshold: 100, scores: [{ role: 'author', score: 30 }] });
-    expect(jsonLines((await run('remove', PEER)).stdout)).toEqual([{ ok: true, subject: PEER, isBanned: false }]);
-    expect(jsonLines((await run('clear')).stdout)).toEqual([{ ok: true }]);
+    expect(jsonLines((await run('remove', PEER)).stdout)).toEqual([
+      { ok: true, subject: PEER, isBanned: false, isStored: true },
+    ]);
+    expect(jsonLines((await run('clear', '--yes')).stdout)).toEqual([{ ok: true, isStored: true }]);
     expect((await run('list')).stdout).toBe('');
   });
 
@@ -97,8 +101,8 @@ describe('teranode-p2p bans', () => {
       [['add', '192.0.2.1', '--for', 'soon'], '--for takes a duration'],
       [['add', '192.0.2.1', '--for', '0s'], '--for takes a duration'],
       [['add', '192.0.2.1', '--until', '2020-01-01T00:00:00Z'], '--until takes a time in the future'],
-      [['add', '192.0.2.1', '--until', '2999-01-01T00:00:00'], 'with its time zone'],
-      [['add', '192.0.2.1', '--for', '1h', '--until', '2999-01-01'], 'not both'],
+      [['add', '192.0.2.1', '--until', `${LATER}T00:00:00`], 'with its time zone'],
+      [['add', '192.0.2.1', '--for', '1h', '--until', LATER], 'not both'],
       [['add'], 'Usage: teranode-p2p bans add [options] <ip | cidr | peer id>'],
       [['add', '192.0.2.1', '192.0.2.2'], 'Usage: teranode-p2p bans add [options] <ip | cidr | peer id>'],
       [['add', 'nobody'], 'INVALID_ARGUMENT'],
@@ -211,7 +215,7 @@ describe('finding the server and its key', () => {
     const { address, admin } = await serveGrpc();
     const dataFolder = temporaryFolder('cli-admin');
     const clear = (args: string[], env: Record<string, string>) =>
-      runCli(['bans', 'clear', '--address', address, ...args], { dataFolder, ...env });
+      runCli(['bans', 'clear', '--yes', '--address', address, ...args], { dataFolder, ...env });
     const without = await clear([], {});
     expect(without).toMatchObject({ status: 1, stderr: expect.stringContaining('UNAUTHENTICATED') });
     expect(without.stderr).toContain('admin.key');

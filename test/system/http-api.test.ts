@@ -153,10 +153,10 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   },
   removeBans: async () => {
     await done('addBan', { body: { subject: '198.51.100.7' } });
-    expect(await done('removeBans', { query: '?subject=198.51.100.7' })).toEqual({ lifted: true });
-    expect(await done('removeBans', { query: '?subject=198.51.100.7' })).toEqual({ lifted: false });
+    expect(await done('removeBans', { query: '?subject=198.51.100.7' })).toEqual({ lifted: true, isStored: true });
+    expect(await done('removeBans', { query: '?subject=198.51.100.7' })).toEqual({ lifted: false, isStored: true });
     await done('addBan', { body: { subject: '198.51.100.7' } });
-    expect(await done('removeBans', { query: '?all=true' })).toEqual({ lifted: true });
+    expect(await done('removeBans', { query: '?all=true' })).toEqual({ lifted: true, isStored: true });
     expect(await rows('listBans')).toEqual([]);
     expect((await client.call('removeBans')).status).toBe(400);
   },

@@ -158,7 +158,7 @@ describe('a blockchain service with a peer registry', () => {
       { inForce: [{ source: 'service', reason: expect.stringMatching(/^score 100 at the blockchain service/) }] },
     ]);
     expect(await honest.isConnectedTo(server.peerId)).toBe(true);
-    await admin(server, 'bans', 'clear');
+    await admin(server, 'bans', 'clear', '--yes');
     expect(await services.askRegistry('ListBannedPeers')).toEqual({});
     await awaitBanned(server, []);
   });

@@ -1,8 +1,10 @@
 // What operators load: a real Prometheus scrapes a started server, evaluates the rules of alerts and answers what the
 // dashboard asks.
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { temporaryFolder } from '../support/cleanup.ts';
 import { GoPeer } from '../support/go-peer.ts';
 import { allTopics, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
 import { Prometheus } from '../support/prometheus.ts';
@@ -78,6 +80,56 @@ test('every query of the dashboard has a result', async () => {
     await prometheus.query(expression).catch((error: unknown) => refused.push(`${title}: ${expr}: ${error}`));
   }
   expect(refused).toEqual([]);
+});
+
+test('each topic has the time of its last message: a subtree does not hide that no block came', async () => {
+  const heardAt = async (topic: string) => {
+    const [sample] = await prometheus.query(`teranode_p2p_gossip_last_message_timestamp_seconds{topic="${topic}"}`);
+    return Number(sample?.value[1]);
+  };
+  const [block, subtree] = await Promise.all([heardAt('block'), heardAt('subtree')]);
+  expect(Math.abs(block - Date.now() / 1000)).toBeLessThan(600);
+  const isLater = async () => {
+    await peer.publish(SUBTREE, JSON.stringify(subtreeFields(peer.peerId)));
+    return (await heardAt('subtree')) > subtree;
+  };
+  await waitFor(isLater, { what: 'a later subtree' });
+  expect(await heardAt('block')).toBe(block);
+});
+
+test('the alert on blocks fires after two hours without one, while other topics go on', () => {
+  const folder = temporaryFolder('promtool');
+  const firing = {
+    exp_labels: { severity: 'critical', instance: 'a', topic: 'block' },
+    exp_annotations: {
+      summary: 'a has received no block announcement for two hours, whatever else it receives',
+    },
+  };
+  const alerts = (eval_time: string, isFiring: boolean) => ({
+    eval_time,
+    alertname: 'TeranodeP2PHearsNoBlocks',
+    exp_alerts: isFiring ? [firing] : [],
+  });
+  const last = (topic: string) => `teranode_p2p_gossip_last_message_timestamp_seconds{instance="a", topic="${topic}"}`;
+  const tests = {
+    rule_files: [join(REPO, 'docs/alerts.yml')],
+    tests: [
+      {
+        interval: '1m',
+        // The test begins at the time 0; a status comes every minute, no block after the first.
+        input_series: [
+          { series: last('block'), values: '0x180' },
+          { series: last('node_status'), values: '0+60x180' },
+          { series: 'teranode_p2p_gossip_messages_total{instance="a", topic="node_status"}', values: '0+6x180' },
+        ],
+        alert_rule_test: [alerts('119m', false), alerts('121m', true)],
+      },
+    ],
+  };
+  const file = join(folder, 'tests.yml');
+  // Every JSON is YAML.
+  writeFileSync(file, JSON.stringify(tests));
+  expect(() => execFileSync('promtool', ['test', 'rules', file], { stdio: 'pipe', timeout: 30_000 })).not.toThrow();
 });
 
 test('a stopped server fires an alert', async () => {

@@ -195,8 +195,8 @@ test('one peer is found by its ID while it is connected', async () => {
 test('clearing bans says whether there were any', async () => {
   const { admin } = await setUp();
   await admin.ban('192.0.2.0/24', undefined);
-  expect(await admin.clearBans()).toBe(true);
-  expect(await admin.clearBans()).toBe(false);
+  expect(await admin.clearBans()).toEqual({ hadAny: true, isStored: true });
+  expect(await admin.clearBans()).toEqual({ hadAny: false, isStored: true });
 });
 
 test('the sync view leaves out what a failing or silent blockchain service does not answer', async () => {

@@ -1,6 +1,7 @@
 // Refuses texts of requests that are empty, too long or malformed.
 import type { Hash } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';
+import { MAX_REASON_CHARS } from '../../ports/admin-api.ts';
 import { parseHash } from '../../wire/hash.ts';
 
 /** A multiaddr with certificate hashes has about 250 characters; all other texts are shorter. */
@@ -14,6 +15,12 @@ export function checkedText(field: string, text: string): string {
     throw new P2PError('INPUT_INVALID', `${field} has ${trimmed.length} characters, at most ${MAX_TEXT_CHARS}`);
   }
   return trimmed;
+}
+
+/** Of a ban; empty for none. Throws INPUT_INVALID. */
+export function checkedReason(text: string): string {
+  if (text.length <= MAX_REASON_CHARS) return text;
+  throw new P2PError('INPUT_INVALID', `reason has ${text.length} characters, at most ${MAX_REASON_CHARS}`);
 }
 
 /** Throws INPUT_INVALID. */

@@ -1,9 +1,10 @@
 // p2p_api.PeerService on the AdminApi: the contract of the Go service, with checked texts and bounded times.
 
+import { MAX_BAN_MS } from '../../domain/ban.ts';
 import { PeerService } from '../../gen/p2p_api_pb.js';
 import { P2PError } from '../../lib/errors.ts';
 import type { AdminApi } from '../../ports/admin-api.ts';
-import { checkedText } from './checked-text.ts';
+import { checkedReason, checkedText } from './checked-text.ts';
 import { peerMessage } from './messages.ts';
 import { catchUpHandlers, deliveryHandlers, EXPERIENCE_METHODS, standingHandlers } from './peer-experiences.ts';
 import type { UnaryHandlers } from './unary-service.ts';
@@ -25,17 +26,17 @@ export const MAX_UNTIL_S = 253_402_300_799;
 export function peerHandlers({ admin }: { readonly admin: AdminApi }): UnaryHandlers<typeof PeerService> {
   return {
     getPeers: () => ({ peers: admin.peers().map(peerMessage) }),
-    banPeer: async ({ addr, until }) => {
-      await admin.ban(checkedText('addr', addr), untilMs(until));
-      return { ok: true };
+    banPeer: async ({ addr, until, reason }) => {
+      const ban = await admin.ban(checkedText('addr', addr), untilMs(until), checkedReason(reason));
+      return { ok: true, notStored: !ban.isStored };
     },
-    unbanPeer: async ({ addr }) => ({ ok: await admin.unban(checkedText('addr', addr)) }),
+    unbanPeer: async ({ addr }) => {
+      const { hadAny, coveredBy, isStored } = await admin.unban(checkedText('addr', addr));
+      return { ok: hadAny, notStored: !isStored, coveredBy: coveredBy?.key ?? '' };
+    },
     isBanned: ({ ipOrSubnet }) => ({ isBanned: admin.isBanned(checkedText('ipOrSubnet', ipOrSubnet)) }),
     listBanned: () => ({ banned: admin.banPage(0, undefined).bans.map(({ key }) => key) }),
-    clearBanned: async () => {
-      await admin.clearBans();
-      return { ok: true };
-    },
+    clearBanned: async () => ({ ok: true, notStored: !(await admin.clearBans()).isStored }),
     addBanScore: async ({ peerId, reason }) => {
       await admin.addScore(checkedText('peer_id', peerId), reason);
       return { ok: true };
@@ -54,9 +55,13 @@ export function peerHandlers({ admin }: { readonly admin: AdminApi }): UnaryHand
   };
 }
 
-/** undefined for 0, which means the default duration. */
+/** undefined for 0, which means the default duration. Throws INPUT_INVALID. */
 function untilMs(until: bigint): number | undefined {
-  return until === 0n ? undefined : Math.min(Number(until), MAX_UNTIL_S) * 1000;
+  if (until === 0n) return undefined;
+  const ms = Number(until) * 1000;
+  if (ms > Date.now() && ms <= Date.now() + MAX_BAN_MS) return ms;
+  const expected = 'Unix seconds in the future, at most ten years ahead, or 0 for the default duration';
+  throw new P2PError('INPUT_INVALID', `invalid until ${until} (expected ${expected})`);
 }
 
 /** A failed attempt is an answer, not an error of the call. An invalid address is an error. */

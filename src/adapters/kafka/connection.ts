@@ -25,8 +25,8 @@ export const RETRY_TIMES = { firstMs: 500, lastMs: 5000 };
  */
 export const RETRIES = { producer: 100, consumer: 9, admin: 0 } as const;
 
-/** Options of producer, consumer and admin clients. */
-export function clientOptions(connection: KafkaConnection, retries: number) {
+/** Options of producer, consumer and admin clients. `onRetry` hears of each attempt that failed and is repeated. */
+export function clientOptions(connection: KafkaConnection, retries: number, onRetry?: (error: Error) => void) {
   return {
     clientId: connection.clientId,
     bootstrapBrokers: brokersInTurn(connection),
@@ -35,6 +35,7 @@ export function clientOptions(connection: KafkaConnection, retries: number) {
     retries,
     retryDelay: (_client: unknown, _operation: string, attempt: number, _retries: number, error: Error) => {
       slim(error);
+      onRetry?.(error);
       return backoffMs(CLIENT_RETRY_TIMES, attempt);
     },
     ...(connection.tls === undefined ? {} : { tls: connection.tls, tlsServerName: true }),

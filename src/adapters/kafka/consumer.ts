@@ -10,6 +10,7 @@ import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
 import type { Decoded } from '../../wire/fault.ts';
 import { probeBroker } from './broker-probe.ts';
+import { BrokerWatch } from './broker-watch.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
 import {
   clientOptions,
@@ -49,6 +50,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
   private readonly log: Logger;
   private readonly options: KafkaConsumerOptions<T>;
   private readonly restarts: Counter;
+  private readonly watch: BrokerWatch;
   private readonly recordHandler: (handler: MessageHandler<T>) => RecordHandler;
   private readonly stopped = new AbortController();
   private readonly open = new Map<ByteClient, ByteStream | undefined>();
@@ -59,6 +61,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
     this.topic = options.url.topic;
     this.log = deps.log;
     this.options = options;
+    this.watch = new BrokerWatch(deps, options);
     this.recordHandler = recordHandler(deps, this.topic, options.decode);
     this.restarts = deps.metrics.counter('teranode_p2p_kafka_consumer_restarts_total', 'Restarts of Kafka consumers', [
       'topic',
@@ -69,6 +72,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
     signal.throwIfAborted();
     if (this.loops.length > 0) return;
     this.loops = Array.from({ length: this.options.url.consumers }, () => this.run(this.recordHandler(handler)));
+    void this.watch.run(this.stopped.signal);
   }
 
   probe(deadlineMs: number): Promise<ProbeResult> {
@@ -123,7 +127,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
     this.open.set(client, undefined);
     const over = new AbortController();
     const done = new AbortController();
-    void this.watch(client, over, AbortSignal.any([done.signal, this.stopped.signal]));
+    void this.watchTopic(client, over, AbortSignal.any([done.signal, this.stopped.signal]));
     try {
       const stream = await this.openStream(client, over.signal);
       this.open.set(client, stream);
@@ -136,7 +140,7 @@ export class KafkaConsumer<T> implements Consumer<T> {
   }
 
   /** Ends the stream when its topic has changed, or the client has silently lost its group membership. */
-  private async watch(client: ByteClient, over: AbortController, done: AbortSignal): Promise<void> {
+  private async watchTopic(client: ByteClient, over: AbortController, done: AbortSignal): Promise<void> {
     const lost = Promise.withResolvers<string>();
     client.on('error', (error) => lost.resolve(deepestMessage(error)));
     client.on('consumer:heartbeat:stalled', () => lost.resolve('no heartbeat'));

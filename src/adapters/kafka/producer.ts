@@ -9,16 +9,9 @@ import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
 import { deliveryTime, type ProbeResult, type Producer, queueGauges } from '../../ports/producer.ts';
 import { BatchQueue, type QueuedRecord } from './batch-queue.ts';
 import { probeBroker } from './broker-probe.ts';
+import { BrokerWatch } from './broker-watch.ts';
 import { destroyClient, unlessAborted } from './client-lifetime.ts';
-import {
-  clientOptions,
-  deepestMessage,
-  elseNextBroker,
-  hasError,
-  type KafkaConnection,
-  RETRIES,
-  RETRY_TIMES,
-} from './connection.ts';
+import { clientOptions, elseNextBroker, hasError, type KafkaConnection, RETRIES, RETRY_TIMES } from './connection.ts';
 import { ensureTopic } from './topic-admin.ts';
 
 export interface KafkaProducerOptions<T> extends KafkaConnection {
@@ -45,7 +38,7 @@ export class KafkaProducer<T> implements Producer<T> {
   private readonly log: Logger;
   private readonly options: KafkaProducerOptions<T>;
   private readonly queue: BatchQueue;
-  private readonly counters: { readonly dropped: Counter; readonly sent: Counter; readonly errors: Counter };
+  private readonly counters: { readonly dropped: Counter; readonly sent: Counter };
   private readonly times: { readonly delivery: Histogram; readonly request: Histogram };
   private readonly labels: { readonly topic: string };
   private readonly stopped = new AbortController();
@@ -53,7 +46,7 @@ export class KafkaProducer<T> implements Producer<T> {
   private loop: Promise<void> | undefined;
   private wake: (() => void) | undefined;
   private isFlushing = false;
-  private isAway = false;
+  private readonly watch: BrokerWatch;
   private stopping: Promise<void> | undefined;
 
   constructor(deps: { readonly log: Logger; readonly metrics: Metrics }, options: KafkaProducerOptions<T>) {
@@ -62,6 +55,7 @@ export class KafkaProducer<T> implements Producer<T> {
     this.options = options;
     this.labels = { topic: this.topic };
     this.counters = counters(deps.metrics, this.labels);
+    this.watch = new BrokerWatch(deps, options);
     this.times = {
       delivery: deliveryTime(deps.metrics),
       request: deps.metrics.histogram(
@@ -80,7 +74,9 @@ export class KafkaProducer<T> implements Producer<T> {
 
   async start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    this.loop ??= this.run();
+    if (this.loop !== undefined) return;
+    this.loop = this.run();
+    void this.watch.run(this.stopped.signal);
   }
 
   publish(value: T, onDropped?: () => void): void {
@@ -129,13 +125,13 @@ export class KafkaProducer<T> implements Producer<T> {
         isReady = true;
         await elseNextBroker(this.options, () => this.deliver());
         failures = 0;
-        this.brokerAnswered();
+        this.watch.requestAnswered();
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
         // The topic may be gone.
         isReady = false;
-        this.brokerFailed(error);
+        this.watch.requestFailed(error);
         this.closeClient();
         await pause(backoffMs(RETRY_TIMES, failures), signal);
       }
@@ -148,7 +144,7 @@ export class KafkaProducer<T> implements Producer<T> {
     if (outcome === 'unchanged')
       this.log.warn({ topic: this.topic }, 'cannot configure Kafka topic, using it as it is');
     else this.log.debug({ topic: this.topic, outcome }, 'Kafka topic ready');
-    this.brokerAnswered();
+    this.watch.requestAnswered();
   }
 
   /**
@@ -160,7 +156,7 @@ export class KafkaProducer<T> implements Producer<T> {
     const batch = this.queue.nextBatch();
     if (batch.length === 0) return;
     this.client ??= new Client({
-      ...clientOptions(this.options, RETRIES.producer),
+      ...clientOptions(this.options, RETRIES.producer, (error) => this.watch.requestFailed(error)),
       acks: ALL_REPLICAS,
       idempotent: true,
       autocreateTopics: false,
@@ -189,7 +185,7 @@ export class KafkaProducer<T> implements Producer<T> {
   }
 
   private sendLess(): void {
-    this.counters.errors.add(1, this.labels);
+    this.watch.count();
     const tooLarge = this.queue.splitBatch();
     if (tooLarge === undefined) return;
     this.dropped('too_large');
@@ -233,18 +229,6 @@ export class KafkaProducer<T> implements Producer<T> {
     this.counters.dropped.add(count, { ...this.labels, reason });
   }
 
-  private brokerFailed(error: unknown): void {
-    this.counters.errors.add(1, this.labels);
-    const details = { topic: this.topic, brokers: this.options.url.brokers, reason: deepestMessage(error) };
-    this.log[this.isAway ? 'debug' : 'warn'](details, 'Kafka unavailable');
-    this.isAway = true;
-  }
-
-  private brokerAnswered(): void {
-    if (this.isAway) this.log.info({ topic: this.topic, waiting: this.pending() }, 'Kafka available again');
-    this.isAway = false;
-  }
-
   private closeClient(): void {
     if (this.client !== undefined) destroyClient(this.client);
     this.client = undefined;
@@ -257,8 +241,6 @@ function counters(metrics: Metrics, labels: { readonly topic: string }) {
     'reason',
   ]);
   const sent = metrics.counter('teranode_p2p_kafka_sent_total', 'Messages acknowledged by Kafka', ['topic']);
-  const errors = metrics.counter('teranode_p2p_kafka_errors_total', 'Failed requests to Kafka', ['topic']);
-  errors.add(0, labels);
   for (const reason of ['queue_full', 'stopped', 'too_large']) dropped.add(0, { ...labels, reason });
-  return { dropped, sent, errors };
+  return { dropped, sent };
 }

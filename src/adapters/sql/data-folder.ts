@@ -5,7 +5,9 @@ import { join, resolve } from 'node:path';
 import { P2PError } from '../../lib/errors.ts';
 import { OWNER_ONLY_FOLDER, openMode } from '../../lib/private-file.ts';
 import type { Logger } from '../../ports/log.ts';
-import { openLock } from './sqlite.ts';
+import { emptyCopies, openLock } from './sqlite.ts';
+
+export const LOCK_FILE = 'lock.db';
 
 export interface DataFolder {
   /** Absolute. */
@@ -22,6 +24,14 @@ export function warnOfOpenFolder(folder: string, log: Logger): void {
     log.warn({ folder: resolve(folder), mode }, 'folder can be read or written by other users (expected mode 700)');
 }
 
+/** Warns of databases that lost their contents when they were copied. Call it before any is opened. */
+export function warnOfEmptyCopies({ path }: Pick<DataFolder, 'path'>, log: Logger): void {
+  const files = emptyCopies(path, LOCK_FILE);
+  if (files.length === 0) return;
+  const event = 'databases are empty: a copy without their -wal files has lost the key and the bans; use backup';
+  log.warn({ dataFolder: path, files }, event);
+}
+
 /** Creates the folder if needed and locks it. Throws DATA_FOLDER_UNUSABLE, DATA_FOLDER_LOCKED. */
 export function openDataFolder(folder: string): DataFolder {
   const path = resolve(folder);
@@ -33,7 +43,7 @@ export function openDataFolder(folder: string): DataFolder {
   }
   let lock: ReturnType<typeof openLock> | undefined;
   try {
-    lock = openLock(join(path, 'lock.db'));
+    lock = openLock(join(path, LOCK_FILE));
   } catch (cause) {
     throw new P2PError(
       'DATA_FOLDER_LOCKED',

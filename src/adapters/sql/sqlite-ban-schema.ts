@@ -5,6 +5,12 @@ import { type Database, transaction } from './sqlite.ts';
 /** How long a statement waits for another process's lock; short, because nothing else runs meanwhile. */
 const BUSY_TIMEOUT_MS = 500;
 
+/**
+ * Pages of the log before they are moved into the database: 400 KB. The log takes many times the space of the bans in
+ * it, and a disk that is nearly full must not be filled by it.
+ */
+const CHECKPOINT_PAGES = 100;
+
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS teranode_p2p_bans (
     key TEXT PRIMARY KEY,
@@ -49,7 +55,7 @@ const SCHEMA = `
 
 /** Creates what is missing. Throws STORE_FAILED for tables of another version, otherwise SQLite's errors. */
 export function createTables(database: Database): void {
-  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   transaction(database, () => {
     database.exec('CREATE TABLE IF NOT EXISTS teranode_p2p_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT');
     database

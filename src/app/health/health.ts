@@ -32,6 +32,7 @@ export interface HealthDependencies {
   readonly keeper: { health(): ProbeResult };
   /** Number of connected peers; none is never a failure. */
   readonly connectedPeers: () => number;
+  readonly bans: { storeHealth(): ProbeResult };
   readonly clock: Clock;
 }
 
@@ -63,7 +64,7 @@ export class Health {
 }
 
 async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
-  const { blockchain, chain, producers, reports, blockValidation, keeper, connectedPeers } = deps;
+  const { blockchain, chain, producers, reports, blockValidation, keeper, connectedPeers, bans } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
     kafka_blocks: () => producers.blocks.probe(PROBE_DEADLINE_MS),
     kafka_subtrees: () => producers.subtrees.probe(PROBE_DEADLINE_MS),
@@ -75,6 +76,7 @@ async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
     ...(blockValidation === undefined ? {} : { block_validation: () => blockValidation.probe(PROBE_DEADLINE_MS) }),
     peer_registry: async () => keeper.health(),
     peers: async () => ({ ok: true, details: peersText(connectedPeers()) }),
+    ban_store: async () => bans.storeHealth(),
   };
   const results = await Promise.all(Object.entries(checks).map(([name, check]) => timed(name, check, deps.clock)));
   return reportOf(results);

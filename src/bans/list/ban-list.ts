@@ -27,12 +27,12 @@ export type BanChange = BanEvent | { readonly type: 'left_out'; readonly entry: 
 export type BanListener = (event: BanEvent) => void;
 
 /**
- * The result of a change that is in force; `stored` resolves when it is stored, or after a second when the store is
- * unavailable.
+ * The result of a change that is in force; `stored` resolves within a second or so with whether it is stored, see
+ * {@link StoreLink.write}.
  */
 export interface Changes {
   readonly changes: readonly BanChange[];
-  readonly stored: Promise<void>;
+  readonly stored: Promise<boolean>;
 }
 
 export interface BanListOptions {
@@ -105,7 +105,8 @@ export class BanList {
   /** The ban that covers all of the key. */
   banOf(key: BanKey): BanEntry | undefined {
     const now = this.deps.clock.now();
-    return key.kind === 'peer' ? this.index.peer(key.key, now) : this.index.address(key.ip, now, key.prefix);
+    const ban = key.kind === 'peer' ? this.index.peer(key.key, now) : this.index.address(key.ip, now, key.prefix);
+    return ban && entryOf(ban);
   }
 
   banOfPeer(peerId: PeerId): BanEntry | undefined {
@@ -125,7 +126,7 @@ export class BanList {
     const now = this.deps.clock.now();
     const entry = newBan(key, untilMs ?? now + this.options.defaultDurationMs, facts, now);
     const inserted = this.insert(banWith(key, entry));
-    if (inserted === undefined) return { entry, isInForce: false, changes: [], stored: Promise.resolve() };
+    if (inserted === undefined) return { entry, isInForce: false, changes: [], stored: Promise.resolve(false) };
     return { entry, isInForce: true, ...inserted };
   }
 
@@ -147,9 +148,14 @@ export class BanList {
     const changes = dropped.map((ban) => this.drop(ban, ban.untilMs > now ? 'lifted' : 'expired'));
     // The key itself too: maybe only the store has it.
     const keys = new Set([key.key, ...dropped.map((ban) => ban.key)]);
-    const stored = Promise.all([...keys].map((each) => this.writes.remove(each))).then(() => {});
+    const stored = Promise.all([...keys].map((each) => this.writes.remove(each))).then((all) => all.every(Boolean));
     const lifted = dropped.filter(({ untilMs }) => untilMs > now).map(entryOf);
     return { lifted, changes: this.notified(changes), stored };
+  }
+
+  /** Changes that the store refused, or that a full queue dropped; they are repeated. */
+  get lostWrites(): number {
+    return this.writes.lostCount;
   }
 
   /** Canonical keys of all bans in force. */

@@ -14,7 +14,7 @@ const MAX_TEXT_CHARS = 500;
 export function newBan(key: BanKey, untilMs: number, facts: BanFacts, nowMs: number): BanEntry {
   const end = Math.min(untilMs, LAST_UNTIL_MS);
   if (!Number.isFinite(end) || end <= nowMs) {
-    throw new P2PError('INPUT_INVALID', `invalid end of a ban ${untilMs} (expected a time in the future, in unix ms)`);
+    throw new P2PError('INPUT_INVALID', `invalid end of a ban ${untilMs} (expected Unix milliseconds in the future)`);
   }
   return {
     key: key.key,

@@ -206,7 +206,7 @@ export class PeerBanManager {
   async resetAll(subjects: readonly string[]): Promise<void> {
     for (const subject of subjects) for (const each of [this.real, this.shadow, this.withheld]) each.forget(subject);
     const { link } = this.deps;
-    const writes: Promise<void>[] = [];
+    const writes: Promise<unknown>[] = [];
     for (let at = 0; at < subjects.length; at += RESETS_AT_ONCE) {
       const some = subjects.slice(at, at + RESETS_AT_ONCE);
       const keys = some.map((subject) => `score ${subject}`);

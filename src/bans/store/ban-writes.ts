@@ -35,20 +35,26 @@ export class BanWrites {
     this.maxLost = options.maxEntries + MAX_LOST_REMOVALS;
     const gauge = { name: 'teranode_p2p_bans_unwritten', help: 'Changes of bans to be written to the store again' };
     gaugeWithBound(deps.metrics, gauge, () => this.lost.size, this.maxLost);
+    deps.link.whenAvailable(() => void this.rewrite());
+  }
+
+  /** Changes that the store refused, or that a full queue dropped. */
+  get lostCount(): number {
+    return this.lost.size;
   }
 
   /** Resolves as {@link StoreLink.write}. */
-  put(entry: BanEntry): Promise<void> {
+  put(entry: BanEntry): Promise<boolean> {
     return this.write(entry.key, entry);
   }
 
   /** Resolves as {@link StoreLink.write}. */
-  remove(key: string): Promise<void> {
+  remove(key: string): Promise<boolean> {
     return this.write(key, undefined);
   }
 
   /** Removes all bans from the store; `keys` are those that were in force. */
-  clear(keys: readonly string[]): Promise<void> {
+  clear(keys: readonly string[]): Promise<boolean> {
     const loss = this.nextTurn();
     this.lost.clear();
     return this.deps.link.write(
@@ -75,7 +81,10 @@ export class BanWrites {
     void this.write(key, this.deps.entryOf(key), this.lost.get(key)?.atMs);
   }
 
-  /** Repeats all lost writes while the store is available and no write is pending; called every minute. */
+  /**
+   * Repeats all lost writes while the store is available and no write is pending; called every minute, and when the store
+   * is available again.
+   */
   readonly rewrite = singleFlight(async () => {
     const { link } = this.deps;
     const keys = [...this.lost.keys()];
@@ -85,7 +94,7 @@ export class BanWrites {
     }
   });
 
-  private write(key: string, entry: BanEntry | undefined, atMs?: number): Promise<void> {
+  private write(key: string, entry: BanEntry | undefined, atMs?: number): Promise<boolean> {
     const loss = this.nextTurn(atMs);
     return this.deps.link.write(
       `ban ${key}`,

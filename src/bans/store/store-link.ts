@@ -19,7 +19,7 @@ export interface StoreLinkDependencies {
 interface Write {
   readonly keys: readonly string[];
   readonly work: (store: BanStore) => Promise<void>;
-  readonly done: () => void;
+  readonly done: (isStored: boolean) => void;
   readonly lost: () => void;
 }
 
@@ -32,7 +32,7 @@ type Follower = { readonly type: 'ban' | 'score'; readonly reload: (changed: Cha
 const MAX_WAITING = 10_000;
 const MAX_DIRTY = 10_000;
 const OPEN_DEADLINE_MS = 30_000;
-/** How long a caller waits for its write. Afterwards the write stays pending by itself. */
+/** How long a caller waits for its write. Afterwards, or at once while the store is down, it stays pending by itself. */
 const WRITE_PATIENCE_MS = 1000;
 const OPEN_RETRY_MS = 500;
 /**
@@ -59,6 +59,7 @@ export class StoreLink {
   private unsubscribe: (() => void) | undefined;
   private isDown = false;
   private isReading = false;
+  private readonly onAvailable: (() => void)[] = [];
   /** Ends the pauses between attempts. */
   private woken = new AbortController();
 
@@ -93,7 +94,8 @@ export class StoreLink {
     return this.isUp && this.waiting === 0;
   }
 
-  private get waiting(): number {
+  /** Pending writes. */
+  get waiting(): number {
     return this.bans.length + this.rest.length;
   }
 
@@ -143,26 +145,32 @@ export class StoreLink {
     return this.pending.get(key) ?? 0;
   }
 
+  /** Calls `listener` each time the store is available again and everything pending is written. */
+  whenAvailable(listener: () => void): void {
+    this.onAvailable.push(listener);
+  }
+
   /**
-   * Queues a write of a key, or of several. Resolves when it is done, or after a second when the store is unavailable;
-   * never throws. `lost` is called when the store refused the write, or a full queue dropped it.
+   * Queues a write of a key, or of several. Resolves with true when it is stored, and with false when it is not: refused,
+   * dropped, or still pending after a second, or at once while the store is known to be unavailable. Never throws. `lost`
+   * is called when the store refused the write, or a full queue dropped it.
    */
   write(
     key: string | readonly string[],
     work: (store: BanStore) => Promise<void>,
     lost: () => void = () => {},
-  ): Promise<void> {
+  ): Promise<boolean> {
     if (this.ended.signal.aborted) {
       this.written.add(1, { outcome: 'dropped' });
-      return Promise.resolve();
+      return Promise.resolve(false);
     }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, WRITE_PATIENCE_MS);
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => resolve(false), this.isDown ? 0 : WRITE_PATIENCE_MS);
     const keys = typeof key === 'string' ? [key] : key;
     for (const each of keys) this.pending.set(each, (this.pending.get(each) ?? 0) + 1);
-    const done = () => {
+    const done = (isStored: boolean) => {
       clearTimeout(timer);
-      resolve();
+      resolve(isStored);
     };
     (isOfBans(keys) ? this.bans : this.rest).push({ keys, work, done, lost });
     this.worker ??= this.drain();
@@ -174,14 +182,20 @@ export class StoreLink {
   }
 
   /**
-   * Writes what is pending, for at most `deadlineMs`, then closes the store. An unavailable store is tried once more.
-   * May be called twice.
+   * Writes what is pending, for at most `deadlineMs`, then closes the store. An unavailable store is tried once more, at
+   * once; when it answers, it gets all the time. May be called twice.
    */
   async close(deadlineMs: number): Promise<void> {
     this.unsubscribe?.();
-    const patienceMs = this.isDown ? Math.min(RETRY_MS, deadlineMs) : deadlineMs;
-    if (this.isDown) this.wake();
-    if (this.worker !== undefined) await settledWithin([this.worker], patienceMs);
+    const endMs = this.deps.clock.monotonic() + deadlineMs;
+    if (this.isDown) {
+      this.wake();
+      await this.settledWorker(Math.min(RETRY_MS, deadlineMs));
+    }
+    // The worker that finds everything written may begin to write again what was lost.
+    while (!this.isDown && this.worker !== undefined) {
+      if (!(await this.settledWorker(endMs - this.deps.clock.monotonic()))) break;
+    }
     this.ended.abort();
     this.wake();
     if (this.waiting > 0) this.deps.log.warn({ writes: this.waiting }, 'ban store unavailable at stop, writes lost');
@@ -189,13 +203,19 @@ export class StoreLink {
     await this.deps.store.close();
   }
 
+  private async settledWorker(deadlineMs: number): Promise<boolean> {
+    return this.worker === undefined || (await settledWithin([this.worker], deadlineMs));
+  }
+
   private async drain(): Promise<void> {
     let failures = 0;
+    let wasDown = this.isDown;
     // Yields once, so that `worker` is assigned before a run that ends at once clears it.
     await Promise.resolve();
     for (let write = this.next(); write !== undefined; write = this.next()) {
       const outcome = await this.attempt(write, failures);
       if (outcome === 'again') {
+        wasDown = true;
         failures += 1;
         if (!this.ended.signal.aborted) {
           (isOfBans(write.keys) ? this.bans : this.rest).unshift(write);
@@ -206,10 +226,11 @@ export class StoreLink {
       failures = 0;
       this.written.add(1, { outcome });
       if (outcome === 'refused') write.lost();
-      this.settled(write);
+      this.settled(write, outcome === 'written');
     }
     // In the same step in which the queue was found empty: the next write starts a new worker.
     this.worker = undefined;
+    if (wasDown && this.isUp) for (const listener of this.onAvailable) listener();
   }
 
   private async attempt(write: Write, failures: number): Promise<'written' | 'refused' | 'again'> {
@@ -233,10 +254,10 @@ export class StoreLink {
   private dropped(write: Write): void {
     this.written.add(1, { outcome: 'dropped' });
     write.lost();
-    this.settled(write);
+    this.settled(write, false);
   }
 
-  private settled(write: Write): void {
+  private settled(write: Write, isStored: boolean): void {
     for (const key of write.keys) {
       const left = (this.pending.get(key) ?? 1) - 1;
       if (left > 0) this.pending.set(key, left);
@@ -244,7 +265,7 @@ export class StoreLink {
       if (this.reader !== undefined) this.settledMeanwhile.add(key);
     }
     if (this.reader === undefined) this.readContested();
-    write.done();
+    write.done(isStored);
   }
 
   private changed(change: StoreChange): void {

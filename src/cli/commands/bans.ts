@@ -1,13 +1,20 @@
 // `teranode-p2p bans`: lists, adds, lifts and explains the bans of a running node over its gRPC.
 import type { BanEntry, Explanation, RoleScore } from '../../client/index.ts';
+import { MAX_BAN_MS } from '../../domain/ban.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { parseDuration } from '../../settings/duration.ts';
+import { confirmed } from './confirmation.ts';
 import type { Action, Output } from './connection.ts';
 import { isoTime, table, visible } from './table.ts';
 
 interface BanFlags {
   readonly for?: string | undefined;
   readonly until?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+interface ClearFlags {
+  readonly yes?: boolean | undefined;
 }
 
 export const listBans: Action = async (client) => {
@@ -18,23 +25,32 @@ export const listBans: Action = async (client) => {
 /** Throws INPUT_INVALID for a wrong duration or time. */
 export const addBan: Action = async (client, subject, flags: BanFlags) => {
   const untilMs = banEnd(flags, Date.now());
-  await client.banPeer(subject, untilMs);
+  const { isStored } = await client.banPeer(subject, untilMs, flags.reason);
   const until = untilMs === undefined ? 'for the default duration of the node' : `until ${isoTime(untilMs)}`;
-  return done(`banned ${subject} ${until}`, { ok: true, subject, until: isoTime(untilMs) || undefined });
+  const object = { ok: true, subject, until: isoTime(untilMs) || undefined, isStored };
+  return done(`banned ${subject} ${until}${unstored(isStored)}`, object);
 };
 
 /** Throws INPUT_INVALID when there is no such ban. */
 export const removeBan: Action = async (client, subject) => {
-  const wasBanned = await client.unbanPeer(subject);
-  if (!wasBanned) throw new P2PError('INPUT_INVALID', `nothing to lift: there is no ban of ${visible(subject)} itself`);
-  const isCovered = await client.isBanned(subject);
-  const hint = isCovered ? '; another ban still covers it, see: bans explain' : '';
-  return done(`lifted the ban of ${subject}${hint}`, { ok: true, subject, isBanned: isCovered });
+  const { hadAny, coveredBy, isStored } = await client.unbanPeer(subject);
+  const cover = coveredBy === undefined ? '' : `; the ban of ${coveredBy} still covers it`;
+  if (!hadAny) {
+    const nothing = `nothing to lift: there is no ban of ${subject} itself${cover}`;
+    throw new P2PError('INPUT_INVALID', visible(nothing));
+  }
+  const object = { ok: true, subject, isBanned: coveredBy !== undefined, coveredBy, isStored };
+  return done(`lifted the ban of ${subject}${cover}${unstored(isStored)}`, object);
 };
 
-export const clearBans: Action = async (client) => {
-  await client.clearBanned();
-  return done('lifted all bans', { ok: true });
+/** Asks for confirmation first. Throws INPUT_INVALID without it. */
+export const clearBans: Action = async (client, _argument, flags: ClearFlags, io) => {
+  if (flags.yes !== true) {
+    const count = (await client.listBanned()).length;
+    await confirmed(`Lift all ${count} bans?`, io);
+  }
+  const { isStored } = await client.clearBanned();
+  return done(`lifted all bans${unstored(isStored)}`, { ok: true, isStored });
 };
 
 export const explainBan: Action = async (client, subject) => {
@@ -55,18 +71,22 @@ function banEnd(flags: BanFlags, nowMs: number): number | undefined {
   }
   if (flags.for !== undefined) {
     const ms = parseDuration(flags.for);
-    if (ms === undefined || ms <= 0)
-      throw new P2PError('INPUT_INVALID', '--for takes a duration such as 30m, 24h or 720h');
+    if (ms === undefined || ms <= 0 || ms > MAX_BAN_MS)
+      throw new P2PError('INPUT_INVALID', '--for takes a duration such as 30m, 24h or 720h, at most ten years');
     return Math.ceil((nowMs + ms) / 1000) * 1000;
   }
   if (flags.until === undefined) return undefined;
   const isComplete = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(flags.until);
   const untilMs = isComplete ? Date.parse(flags.until) : Number.NaN;
-  if (untilMs > nowMs) return Math.ceil(untilMs / 1000) * 1000;
+  if (untilMs > nowMs && untilMs <= nowMs + MAX_BAN_MS) return Math.ceil(untilMs / 1000) * 1000;
   throw new P2PError(
     'INPUT_INVALID',
-    '--until takes a time in the future with its time zone, such as 2026-01-01T00:00:00Z',
+    '--until takes a time in the future with its time zone, such as 2030-01-01T00:00:00Z, at most ten years ahead',
   );
+}
+
+function unstored(isStored: boolean): string {
+  return isStored ? '' : '; not stored yet: the ban store is unavailable, and a restart of the node would undo it';
 }
 
 function done(line: string, object: unknown): Output {

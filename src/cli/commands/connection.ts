@@ -10,6 +10,8 @@ import { targetNode } from './running-node.ts';
 
 /** What a command reads and writes; the process's own, or a test's. */
 export interface CommandIo {
+  /** Where a question is answered; absent: nowhere. */
+  readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly stdout: NodeJS.WritableStream;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
@@ -29,7 +31,7 @@ export interface Output {
 }
 
 /** `argument`: empty for a command without one. `flags`: the command's own options. */
-export type Action = (client: PeerClient, argument: string, flags: object) => Promise<Output>;
+export type Action = (client: PeerClient, argument: string, flags: object, io: CommandIo) => Promise<Output>;
 
 export interface Administration {
   readonly flags: ConnectionFlags;

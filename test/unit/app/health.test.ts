@@ -32,6 +32,7 @@ function deps(changes: Changes = {}) {
     blockValidation: undefined,
     keeper: { health: () => ({ ok: true, details: 'this node' }) },
     connectedPeers: () => 0,
+    bans: { storeHealth: () => ({ ok: true, details: 'available' }) },
     clock: systemClock,
   };
 }

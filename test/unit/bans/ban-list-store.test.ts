@@ -1,6 +1,7 @@
 // The ban list and its store: unavailable, slow, refusing, changed by other servers, left by a Go deployment.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type BanEvent, BanList } from '../../../src/bans/list/ban-list.ts';
+import type { StoreLink } from '../../../src/bans/store/store-link.ts';
 import type { BanEntry } from '../../../src/domain/ban.ts';
 import type { LegacyBan } from '../../../src/ports/ban-store.ts';
 import { banParts, DAY_MS, openList, peer } from '../../fakes/ban-parts.ts';
@@ -91,30 +92,42 @@ describe('a lost write', () => {
     for (let n = 0; n < 10_001; n += 1) void list.add(`10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`);
   };
 
+  test.each([['the re-read'], ['the next minute']])(
+    'of a ban that was refused leaves it in force, and is repeated with %s',
+    async (when) => {
+      const { list, store, metrics } = await openList();
+      store.refuses = ({ method }) => method === 'putBan';
+      void list.add('192.0.2.1');
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBeGreaterThan(0);
+      store.refuses = () => false;
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(await store.inner.loadBan('192.0.2.1')).toBeUndefined();
+      if (when === 'the re-read') store.tell({ type: 'all' });
+      else list.purge();
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(list.isBanned('192.0.2.1')).toBe(true);
+      expect(await store.inner.loadBan('192.0.2.1')).toMatchObject({ key: '192.0.2.1' });
+      expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBe(0);
+    },
+  );
+
   test.each([
-    ['refused', 'the re-read'],
-    ['refused', 'the next minute'],
-    ['pushed out', 'the re-read'],
-    ['pushed out', 'the next minute'],
-  ])('of a ban that was %s leaves it in force, and is repeated with %s', async (how, when) => {
-    const { list, store, metrics } = await openList({ maxEntries: 20_000 });
-    if (how === 'refused') store.refuses = ({ method }) => method === 'putBan';
-    else store.isDown = true;
+    ['runs, as soon as the store is available', () => {}],
+    ['stops', (link: StoreLink) => void link.close(1000)],
+  ])('of a ban that a full queue dropped is repeated while the server %s', async (_when, end) => {
+    const { list, link, store, metrics } = await openList({ maxEntries: 20_000 });
+    store.isDown = true;
     void list.add('192.0.2.1');
     await vi.advanceTimersByTimeAsync(0);
-    if (how === 'pushed out') pushOut(list);
+    pushOut(list);
     await vi.advanceTimersByTimeAsync(1000);
     expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBeGreaterThan(0);
-    store.refuses = () => false;
     store.isDown = false;
+    end(link);
     await vi.advanceTimersByTimeAsync(1000);
-    expect(await store.inner.loadBan('192.0.2.1')).toBeUndefined();
-    if (when === 'the re-read') store.tell({ type: 'all' });
-    else list.purge();
-    await vi.advanceTimersByTimeAsync(1000);
-    expect(list.isBanned('192.0.2.1')).toBe(true);
-    expect(await store.inner.loadBan('192.0.2.1')).toMatchObject({ key: '192.0.2.1' });
     expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBe(0);
+    expect(store.argsOf('putBan').map((put) => (put as BanEntry).key)).toContain('192.0.2.1');
   });
 
   test.each(['remove', 'clear'] as const)('of %s does not bring the lifted ban back from the store', async (how) => {

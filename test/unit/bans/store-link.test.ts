@@ -89,6 +89,22 @@ describe('writes', () => {
     expect(metrics.gaugeValue('teranode_p2p_ban_store_up')).toBe(1);
   });
 
+  test('resolve with whether they are stored; a store known to be unavailable keeps no caller waiting', async () => {
+    const { link, store } = await opened();
+    expect(await link.write(...named('a'))).toBe(true);
+    store.isDown = true;
+    const first = link.write(...named('b'));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await first).toBe(false);
+    const second = link.write(...named('c'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await second).toBe(false);
+    store.isDown = false;
+    await vi.advanceTimersByTimeAsync(1000);
+    store.refuses = () => true;
+    expect(await link.write(...named('d'))).toBe(false);
+  });
+
   test('are delayed by a slow store, which delays nothing else; each is pending until it is done', async () => {
     const { link, store } = await opened();
     const gate = Promise.withResolvers<void>();

@@ -1,15 +1,17 @@
 // API routes for bans, and for why a peer, an address or a DataHub host is banned or not.
 import { z } from 'zod';
 import type { BanEntry } from '../../../domain/ban.ts';
-import type { AdminApi } from '../../../ports/admin-api.ts';
+import { type AdminApi, MAX_REASON_CHARS } from '../../../ports/admin-api.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { type Api, answers, OF_BODY, OF_PATH, OF_QUERY } from './api.ts';
 import { BAN, EXPLANATION, PAGE, SUBJECT } from './schemas.ts';
 
-const MAX_REASON_CHARS = 200;
 const BANS_PATH = '/api/v1/bans';
 const subject = SUBJECT.describe('IP address, subnet or peer ID.');
 /** Text of a query to a boolean; anything but true and false is refused. */
+const isStored = z
+  .boolean()
+  .describe('False while the ban store does not have the change: a restart before it does would undo it.');
 const flag = z.preprocess((text) => (text === 'true' ? true : text === 'false' ? false : text), z.boolean());
 
 export function addBanRoutes(api: Api, admin: AdminApi): void {
@@ -57,12 +59,17 @@ function addAdd(api: Api, admin: AdminApi): void {
         untilMs: z
           .int()
           .optional()
-          .describe('End of the ban in Unix milliseconds. Default: p2p_ban_default_duration from now.'),
+          .describe(
+            'End of the ban in Unix milliseconds, at most ten years ahead. Default: p2p_ban_default_duration from now.',
+          ),
         reason: z.string().max(MAX_REASON_CHARS).optional(),
       }),
-      response: answers(BAN, ...OF_BODY),
+      response: answers(BAN.extend({ isStored }).describe('The ban, in force.'), ...OF_BODY),
     },
-    handler: async ({ body }) => banAnswer(await admin.ban(body.subject, body.untilMs, body.reason)),
+    handler: async ({ body }) => {
+      const { isStored: stored, ...ban } = await admin.ban(body.subject, body.untilMs, body.reason);
+      return { ...banAnswer(ban), isStored: stored };
+    },
   });
 }
 
@@ -78,18 +85,32 @@ function addRemove(api: Api, admin: AdminApi): void {
       querystring: z.strictObject({ subject: subject.optional(), all: flag.optional() }),
       response: answers(
         z
-          .object({ lifted: z.boolean().describe('False when there was no such ban.') })
+          .object({
+            lifted: z.boolean().describe('False when there was no such ban.'),
+            isStored,
+            coveredBy: BAN.optional().describe('The ban that still covers the subject.'),
+          })
           .describe('The ban is lifted, if there was one.'),
         ...OF_BODY,
         ...OF_QUERY,
+        409,
       ),
     },
     handler: async ({ query }) => {
       if ((query.subject === undefined) === (query.all !== true)) {
         throw new HttpProblem(400, 'INPUT_INVALID', 'query: expected either subject=… or all=true');
       }
-      if (query.subject !== undefined) return { lifted: await admin.unban(query.subject) };
-      return { lifted: await admin.clearBans() };
+      if (query.subject === undefined) {
+        const { hadAny, isStored: stored } = await admin.clearBans();
+        return { lifted: hadAny, isStored: stored };
+      }
+      const { hadAny, coveredBy, isStored: stored } = await admin.unban(query.subject);
+      if (!hadAny && coveredBy !== undefined) throw stillBanned(coveredBy);
+      return {
+        lifted: hadAny,
+        isStored: stored,
+        ...(coveredBy === undefined ? {} : { coveredBy: banAnswer(coveredBy) }),
+      };
     },
   });
 }
@@ -120,6 +141,12 @@ function addExplain(api: Api, admin: AdminApi): void {
       };
     },
   });
+}
+
+function stillBanned({ key, untilMs }: BanEntry): HttpProblem {
+  const until = new Date(untilMs).toISOString();
+  const message = `nothing to lift: there is no ban of the subject itself, the ban of ${key} until ${until} covers it`;
+  return new HttpProblem(409, 'STILL_BANNED', message);
 }
 
 /** A ban as the API shows it. */
