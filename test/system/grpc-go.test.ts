@@ -93,16 +93,16 @@ describe('with the admin key', () => {
     const go = goClient({ address, key: ADMIN_KEY });
     const call = async (method: string, request: object = {}) => (await go.call(peerService(method), request)).response;
     const until = Math.floor(Date.now() / 1000) + 60;
-    expect(await call('BanPeer', { addr: '192.0.2.0/24', until: String(until) })).toEqual({ ok: true });
+    expect(await call('BanPeer', { addr: '192.0.2.0/24', until: String(until) })).toEqual({ ok: true, notStored: false });
     expect(admin.lastArgs('ban')).toEqual(['192.0.2.0/24', until * 1000]);
-    expect(await call('BanPeer', { addr: PEER })).toEqual({ ok: true });
+    expect(await call('BanPeer', { addr: PEER })).toEqual({ ok: true, notStored: false });
     expect(admin.lastArgs('ban')).toEqual([PEER, undefined]);
     expect(await call('IsBanned', { ipOrSubnet: PEER })).toEqual({ isBanned: true });
     expect(await call('IsBanned', { ipOrSubnet: '198.51.100.1' })).toEqual({ isBanned: false });
     expect(await call('ListBanned')).toEqual({ banned: ['192.0.2.0/24', PEER] });
-    expect(await call('UnbanPeer', { addr: PEER })).toEqual({ ok: true });
+    expect(await call('UnbanPeer', { addr: PEER })).toEqual({ ok: true, notStored: false, coveredBy: '' });
     expect(await call('AddBanScore', { peerId: PEER, reason: 'invalid_subtree' })).toEqual({ ok: true });
-    expect(await call('ClearBanned')).toEqual({ ok: true });
+    expect(await call('ClearBanned')).toEqual({ ok: true, notStored: false });
     expect(await call('ListBanned')).toEqual({ banned: [] });
   });
 
@@ -187,7 +187,7 @@ test.each(['v1', 'v1alpha'] as const)('by reflection %s alone', async (reflectio
   const go = goClient({ address, key: ADMIN_KEY });
   const call = async (method: string, request: object = {}) => await go.call(method, request, { reflection });
   expect((await call(peerService('GetPeers'))).response).toMatchObject({ peers: [{ id: PEER, pingTime: '1250' }] });
-  expect((await call(peerService('BanPeer'), { addr: PEER })).response).toEqual({ ok: true });
+  expect((await call(peerService('BanPeer'), { addr: PEER })).response).toEqual({ ok: true, notStored: false });
   expect((await call(policyService('ListBans'))).response).toMatchObject({ bans: [{ key: PEER }] });
   expect((await call('grpc.health.v1.Health/Check', { service: '' })).response).toEqual({ status: 'SERVING' });
   expect((await call('p2p_api.NoService/Nothing')).code).toBe('Unknown');
