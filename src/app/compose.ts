@@ -261,7 +261,6 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     keeper,
     bans: rooms.bans,
     connectedPeers: () => nodes.currentlyConnectedPeers().length,
-    bans: rooms.bans,
   });
   const own = () => ({
     peerId: ownId,

@@ -93,10 +93,13 @@ describe('with the admin key', () => {
     const go = goClient({ address, key: ADMIN_KEY });
     const call = async (method: string, request: object = {}) => (await go.call(peerService(method), request)).response;
     const until = Math.floor(Date.now() / 1000) + 60;
-    expect(await call('BanPeer', { addr: '192.0.2.0/24', until: String(until) })).toEqual({ ok: true, notStored: false });
-    expect(admin.lastArgs('ban')).toEqual(['192.0.2.0/24', until * 1000]);
+    expect(await call('BanPeer', { addr: '192.0.2.0/24', until: String(until) })).toEqual({
+      ok: true,
+      notStored: false,
+    });
+    expect(admin.lastArgs('ban')).toEqual(['192.0.2.0/24', until * 1000, '']);
     expect(await call('BanPeer', { addr: PEER })).toEqual({ ok: true, notStored: false });
-    expect(admin.lastArgs('ban')).toEqual([PEER, undefined]);
+    expect(admin.lastArgs('ban')).toEqual([PEER, undefined, '']);
     expect(await call('IsBanned', { ipOrSubnet: PEER })).toEqual({ isBanned: true });
     expect(await call('IsBanned', { ipOrSubnet: '198.51.100.1' })).toEqual({ isBanned: false });
     expect(await call('ListBanned')).toEqual({ banned: ['192.0.2.0/24', PEER] });
