@@ -70,7 +70,7 @@ export const GOSSIP_RULES = {
     'Neighbours forward everything unchecked. They are slowed, and never get points.',
   ),
   relay_bytes: free(
-    'A neighbour is above `p2p_relay_byte_rate`.',
+    'A neighbour is above `p2p_relay_byte_rate`. The bytes of blocks are not counted.',
     'Neighbours forward everything unchecked. They are slowed, and never get points.',
   ),
   status_rate: free(

@@ -74,6 +74,8 @@ export interface GuardView {
   spent(author: PeerId, ms: number): void;
   /** Called after `authorRate`, which remembers the author's highest sequence number. */
   isReplay(author: PeerId, seqno: bigint): boolean;
+  /** Whether the author may have sent this message long ago; called after `authorRate`. */
+  mayBeOld(author: PeerId, seqno: bigint): boolean;
   /** What is wrong with a DataHub URL; undefined when it may be used. */
   dataHubUrlFault(url: string): DataHubUrlFault | undefined;
   /** Height of a header of our own recent chain; undefined when the header is not in it. */
@@ -140,13 +142,18 @@ const AUTHOR_EXCESS = {
   time: ignored('author_time'),
 } as const satisfies { readonly [T in Excess]: ValidationResult };
 
-/** Nobody is penalized: a neighbour forwards what others say. */
-const sourceRate: EnvelopeGuard = ({ receivedFrom, author, bytes }, view) => {
-  const taken = view.sourceRate(receivedFrom, author, bytes.byteLength);
-  if (taken === 'ok') return undefined;
-  const isOfBytes = taken === 'bytes' || taken === 'bytes_scored';
-  return isOfBytes ? ignored('relay_bytes') : ignored('relay_rate');
-};
+/**
+ * Nobody is penalized: a neighbour forwards what others say. The bytes of blocks are not counted: they are few, and
+ * must pass whatever else comes through the neighbour.
+ */
+function sourceRate(topic: TopicKind): EnvelopeGuard {
+  return ({ receivedFrom, author, bytes }, view) => {
+    const taken = view.sourceRate(receivedFrom, author, topic === 'block' ? 0 : bytes.byteLength);
+    if (taken === 'ok') return undefined;
+    const isOfBytes = taken === 'bytes' || taken === 'bytes_scored';
+    return isOfBytes ? ignored('relay_bytes') : ignored('relay_rate');
+  };
+}
 
 /** Ignored without penalty: a node that mines fast tells its status with each block. */
 const statusRate: EnvelopeGuard = ({ author, seqno }, view) =>
@@ -283,7 +290,7 @@ const reputation: MessageGuard<object> = (_message, envelope, view) => {
 
 /** The checks before decoding, the same for every topic but for the size. */
 function envelope(topic: TopicKind): readonly EnvelopeGuard[] {
-  const rates = [authorRate(topic), sourceRate];
+  const rates = [authorRate(topic), sourceRate(topic)];
   return [ownMessage, bannedAuthor, otherPrefix, ...rates, size(topic), peerDiscovery, notReplayed];
 }
 

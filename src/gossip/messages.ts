@@ -46,7 +46,8 @@ function withShownMiner(message: MiningOnMessage): MiningOnMessage {
 }
 
 function withShownReason(message: RejectedTxMessage): RejectedTxMessage {
-  return { ...message, reason: shownText(message.reason) };
+  const reason = shownText(message.reason);
+  return reason === message.reason ? message : { ...message, reason };
 }
 
 /** As go-p2p has it: names in any script. */

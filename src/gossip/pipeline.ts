@@ -169,9 +169,12 @@ function penalize(
   const row: OffenceRow = GOSSIP_RULES[rule];
   if (row.reason === undefined || (row.isFreeOnBus === true && view.wire === 'message-bus')) return;
   const hash = message !== undefined && 'hash' in message ? (message.hash as Hash) : undefined;
-  const { author, topic, receivedFrom } = envelope;
-  execute([{ type: 'offence', author, reason: row.reason, rule, topic, hash }]);
-  if (receivedFrom !== author && !isShadow(rule)) view.chargeSource(receivedFrom);
+  const { author, topic, receivedFrom, seqno } = envelope;
+  const isDirect = receivedFrom === author;
+  if (!isDirect && !isShadow(rule)) view.chargeSource(receivedFrom);
+  // Others may play an old message again: its author has paid.
+  if (isDirect || !view.mayBeOld(author, seqno))
+    execute([{ type: 'offence', author, reason: row.reason, rule, topic, hash }]);
 }
 
 /** The rule that a fault of the decoder breaks. */

@@ -120,6 +120,7 @@ export function guardViews<N extends GuardedNetwork>(
       mayTellStatus: (author, seqno) => ofStatus(author, ofNode.isHighest(author, seqno)),
       spent: charge,
       isReplay: (author, seqno) => ofNode.isReplay(author, seqno),
+      mayBeOld: (author, seqno) => ofNode.mayBeOld(author, seqno),
     };
     return { network, view };
   });
@@ -170,6 +171,7 @@ type OfNetwork =
   | 'mayTellStatus'
   | 'spent'
   | 'isReplay'
+  | 'mayBeOld'
   | 'passedElsewhere'
   | 'passed'
   | 'isFirstOnWire';

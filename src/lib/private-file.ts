@@ -24,11 +24,11 @@ export async function writePrivateFile(file: string, text: string, options: Priv
   await rename(fresh, file);
 }
 
-/** Creates a file, in the place of one that was left over. Throws the system's errors. */
+/** Creates a file, in the place of one that was left over, never through a link. Throws the system's errors. */
 export async function createPrivateFile(file: string, text: string, options: PrivateFileOptions): Promise<void> {
   // An existing file, or a link that somebody else put there, would keep its own mode.
   await rm(file, { force: true });
-  const handle = await open(file, 'w', OWNER_ONLY);
+  const handle = await open(file, 'wx', OWNER_ONLY);
   try {
     await handle.writeFile(text);
     if (options.isDurable) await handle.sync();

@@ -31,8 +31,11 @@ function folded(name: string): string {
 
 /** As `folded`, for a name that stands in a decoder. */
 function known(name: string): string {
-  const key = folded(name);
-  KNOWN_NAMES.set(name, key);
+  let key = KNOWN_NAMES.get(name);
+  if (key === undefined) {
+    key = folded(name);
+    KNOWN_NAMES.set(name, key);
+  }
   return key;
 }
 

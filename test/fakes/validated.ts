@@ -48,6 +48,7 @@ export const VIEW: GuardView = {
   mayTellStatus: () => true,
   spent: () => {},
   isReplay: () => false,
+  mayBeOld: () => false,
   dataHubUrlFault: () => undefined,
   ownHeightOf: () => undefined,
   countedHeight: (height) => height,

@@ -259,8 +259,8 @@ export class BanList {
       const leaving = selectEviction(ban, this.index.order);
       if (leaving === undefined) return undefined;
       evicted.push(this.evict(leaving));
-      // Other servers have limits of their own, and may have room.
-      if (this.deps.link.store.isShared) this.writes.forget(leaving.key);
+      // Other servers have limits of their own, and may have room. Bans of strangers are as many as an offender likes.
+      if (this.deps.link.store.isShared && banClass(leaving) !== 'unconnected') this.writes.forget(leaving.key);
       else void this.writes.remove(leaving.key);
     }
     this.index.set(ban);

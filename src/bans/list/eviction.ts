@@ -13,6 +13,9 @@ export type BanClass = (typeof CLASSES)[number];
 /** End of the evidence of an automatic ban of a peer that was not connected when it was banned. */
 export const NOT_CONNECTED = 'its author is not connected directly';
 
+/** Begin of the evidence when the last points came from the operator, or from another service. */
+const OPERATOR_RULE = 'operator;';
+
 const MAX_UNCONNECTED = 1000;
 /** Share of the whole list. */
 const UNCONNECTED_SHARE = 1 / 10;
@@ -24,7 +27,8 @@ export function maxUnconnected(maxEntries: number): number {
 
 export function banClass({ source, kind, evidence }: Pick<BanEntry, 'source' | 'kind' | 'evidence'>): BanClass {
   if (source !== 'automatic' && source !== 'service') return 'operator';
-  return source === 'automatic' && kind === 'peer' && evidence.endsWith(NOT_CONNECTED) ? 'unconnected' : 'automatic';
+  const isOfStranger = source === 'automatic' && kind === 'peer' && evidence.endsWith(NOT_CONNECTED);
+  return isOfStranger && !evidence.startsWith(OPERATOR_RULE) ? 'unconnected' : 'automatic';
 }
 
 const rank = (entry: BanEntry) => CLASSES.indexOf(banClass(entry));

@@ -46,6 +46,8 @@ const SCORE_INTERVAL_MS = 5000;
 const TIME: Rate = { perSecond: 500, burst: 5000 };
 /** A message takes some 50 µs. Only one that takes longer than this is charged. */
 export const SLOW_MESSAGE_MS = 0.2;
+/** No message takes longer by itself: the rest is a pause of the machine. */
+const MAX_CHARGE_MS = 100;
 
 export class PeerRates {
   private readonly clock: Clock;
@@ -66,13 +68,13 @@ export class PeerRates {
     return this.peers.size;
   }
 
-  /** Takes a token for a message, and one for each byte. The last message may exceed what is left. */
+  /** Takes a token for a message, and one for each byte, if any. The last message may exceed what is left. */
   take(peerId: PeerId, bytes = 0): 'ok' | Excess {
     const nowMs = this.clock.monotonic();
     const peer = this.peerOf(peerId, nowMs);
     if (peer === undefined) return 'ok';
     if (!peer.messages.take(nowMs)) return this.excess(peer, nowMs);
-    if (this.byteRate.perSecond > 0) {
+    if (bytes > 0 && this.byteRate.perSecond > 0) {
       if (peer.bytes.available(nowMs) <= 0) return excessOfBytes(peer, nowMs);
       peer.bytes.charge(bytes);
     }
@@ -94,7 +96,7 @@ export class PeerRates {
     const nowMs = this.clock.monotonic();
     const peer = this.peers.get(peerId) ?? this.add(peerId, nowMs);
     peer.time ??= new TokenBucket(TIME, nowMs);
-    peer.time.charge(ms);
+    peer.time.charge(Math.min(ms, MAX_CHARGE_MS));
   }
 
   /** undefined for a peer without any limit. */

@@ -86,6 +86,16 @@ export class SequenceNumbers {
     return this.clock.monotonic() - heard.atMs >= OVERTAKING_MS;
   }
 
+  /**
+   * Called after `isLate`: whether the author may have passed this number long ago. Broader than `isReplay`, because
+   * other numbers of the author may be fresh.
+   */
+  mayBeOld(author: PeerId, seqno: bigint): boolean {
+    const heard = this.heard.get(author);
+    if (heard === undefined || seqno >= heard.highest) return false;
+    return seqno <= heard.floor || this.clock.monotonic() - heard.atMs >= OVERTAKING_MS;
+  }
+
   /** Called after `isLate`: whether this is the author's highest number. */
   isHighest(author: PeerId, seqno: bigint): boolean {
     return this.heard.get(author)?.highest === seqno;

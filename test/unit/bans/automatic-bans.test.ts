@@ -265,6 +265,15 @@ describe('when the ban list is full', () => {
     expect(log.lines.filter(({ level }) => level === 'warn').length).toBeLessThanOrEqual(20);
   });
 
+  test('a ban because of an operator’s points is none of those that very many authors evict', async () => {
+    const { bans } = await startedBans({ maxEntries: 100 });
+    const facts = { role: 'author', rule: 'operator', topic: '', hash: undefined } as const;
+    for (let i = 0; i < 2; i += 1) bans.addScore(other, 'spam', facts);
+    expect(bans.isBanned(other)).toBe(true);
+    for (let n = 10; n < 40; n += 1) offend(bans, peer(n));
+    expect(bans.isBanned(other)).toBe(true);
+  });
+
   test('bans beyond twenty at once are counted in one line per minute', async () => {
     vi.useFakeTimers();
     const { bans, log, clock } = await startedBans();
@@ -289,6 +298,16 @@ describe('when the ban list is full', () => {
     expect(bans.bans()).toHaveLength(12);
     expect(keysOf(bans)).toEqual(expect.arrayContaining(['198.51.100.0/24', '192.0.2.0/24']));
   });
+});
+
+test('bans of very many unconnected authors leave a shared store too, other bans stay in it', async () => {
+  const store = new FlakyBanStore(memoryStore());
+  store.isShared = true;
+  const { bans, clock } = await startedBans({ maxEntries: 100 }, store);
+  await bans.ban('198.51.100.0/24', clock.now() + 1000);
+  for (let n = 10; n < 60; n += 1) offend(bans, peer(n));
+  await eventually(async () => expect(await store.inner.loadBans()).toHaveLength(1 + 10));
+  expect((await store.inner.loadBans()).map(({ key }) => key).sort()).toEqual(keysOf(bans).sort());
 });
 
 describe('several servers with one store', () => {

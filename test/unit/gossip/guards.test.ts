@@ -141,6 +141,19 @@ describe.each(TOPICS)('validators of topic %s', (kind) => {
     expect(stopped({ mayTellStatus: () => false }).reason).toBe(isStatus ? 'status_rate' : 'processed');
   });
 
+  test('count the bytes of a propagation source, but not those of blocks', () => {
+    const text = RECORDED[kind][0] ?? '';
+    const counted: number[] = [];
+    const view: Partial<GuardView> = {
+      sourceRate: (_receivedFrom, _author, bytes) => {
+        counted.push(bytes);
+        return 'ok';
+      },
+    };
+    validate(kind, text, { view });
+    expect(counted).toEqual([kind === 'block' ? 0 : Buffer.byteLength(text)]);
+  });
+
   test('tell the author’s rate whether the author itself sent the message', () => {
     const asked: boolean[] = [];
     const view: Partial<GuardView> = {

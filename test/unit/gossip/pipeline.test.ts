@@ -32,6 +32,8 @@ interface Heard {
   /** Default: the network's own. */
   readonly topic?: string;
   readonly hash?: bigint;
+  /** PeerID in the message; default: the author. */
+  readonly claimed?: PeerId;
 }
 
 function setUp(options: SetUp = {}) {
@@ -80,11 +82,11 @@ function setUp(options: SetUp = {}) {
     views.map(({ network, view }) => [network.name, topicPipeline('subtree', { ...deps, view })] as const),
   );
   const hear = (seqno: bigint, heard: Heard = {}) => {
-    const { author = HONEST, receivedFrom = HONEST, network = 'a', hash = seqno } = heard;
+    const { author = HONEST, receivedFrom = HONEST, network = 'a', hash = seqno, claimed = author } = heard;
     const handler = handlers.get(network);
     if (handler === undefined) throw new Error(`no network ${network}`);
     const topic = heard.topic ?? `${network}-subtree`;
-    return handler({ topic, bytes: subtree(author, hash), author, receivedFrom, seqno });
+    return handler({ topic, bytes: subtree(claimed, hash), author, receivedFrom, seqno });
   };
   return { clock, metrics, log, offences, hear };
 }
@@ -111,6 +113,24 @@ test('replays of six minutes of an author cost the author nothing, and its new m
     clock.advance(1000);
   }
   expect(offences).toEqual([]);
+});
+
+test('old faulty messages that others play again cost their author nothing while it is heard, and new ones do', () => {
+  const { clock, hear, offences } = setUp();
+  let seqno = 1_000n;
+  const say = (fault = {}) => {
+    seqno += 1n;
+    return hear(seqno, fault);
+  };
+  for (let i = 0; i < 180; i += 1) {
+    say();
+    clock.advance(1000);
+  }
+  for (let old = 1_001n; old < 1_006n; old += 1n) hear(old, { receivedFrom: ATTACKER, claimed: ATTACKER });
+  expect(offences).toEqual([]);
+  say({ receivedFrom: ATTACKER, claimed: ATTACKER });
+  hear(1_006n, { claimed: ATTACKER });
+  expect(offences).toMatchObject([{ rule: 'author_mismatch' }, { rule: 'author_mismatch' }]);
 });
 
 test('scores an author above its rate', () => {

@@ -127,6 +127,12 @@ test('counts bytes beside messages: an author that is below one rate may be abov
   expect(rates.take(one, 1)).toBe('bytes_scored');
 });
 
+test('a message whose bytes are not counted passes whatever is owed', () => {
+  const rates = new PeerRates(new FakeClock(), UNLIMITED, { perSecond: 10, burst: 10 });
+  rates.take(one, 1000);
+  expect([rates.take(one, 0), rates.take(one, 1)]).toEqual(['ok', 'bytes_scored']);
+});
+
 test('a message above the whole burst passes when nothing is owed', () => {
   const rates = new PeerRates(new FakeClock(), UNLIMITED, { perSecond: 10, burst: 10 });
   expect(rates.take(one, 1_000_000)).toBe('ok');
@@ -147,5 +153,12 @@ test('stops an author whose messages took half of the time for seconds, without 
   expect(rates.take(one)).toBe('time');
   expect(rates.take(two)).toBe('ok');
   clock.advance(1000);
+  expect(rates.take(one)).toBe('ok');
+});
+
+test('takes a pause of the machine for no more than a slow message', () => {
+  const clock = new FakeClock();
+  const rates = new PeerRates(clock, UNLIMITED);
+  rates.charge(one, 600_000);
   expect(rates.take(one)).toBe('ok');
 });
