@@ -3,6 +3,7 @@ import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
+import { ACCIDENT_SHARE } from '../domain/offences.ts';
 import { attachGossip, type Gossip } from '../gossip/attach.ts';
 import type { PolicyOptions } from '../gossip/view.ts';
 import type { Handshake } from '../handshake/handshake.ts';
@@ -51,7 +52,8 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       isLowReputation: (peerId) =>
         registry.get(peerId)?.isConnected === true &&
         (peers.histories.historyOf(peerId)?.reputation ?? NEUTRAL_REPUTATION) < BAD_REPUTATION,
-      isInGoodStanding: (peerId) => registry.get(peerId) !== undefined && bans.scoreOf(peerId) === 0,
+      isInGoodStanding: (peerId) =>
+        registry.get(peerId) !== undefined && bans.scoreOf(peerId) < settings.p2p_ban_threshold * ACCIDENT_SHARE,
       scores: bans,
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,

@@ -50,8 +50,8 @@ export const GOSSIP_RULES = {
     reason: 'spam',
     points: 50,
     shadowedAs: 'author_rate',
-    when: 'An author sends at more than twice `p2p_author_rate` after its burst; once per 5 s, topics as before.',
-    why: 'Five seconds of its whole rate were refused within five seconds: ten thousand messages too many are no slip.',
+    when: 'A connected author itself sends at more than twice `p2p_author_rate` after its burst; once per 5 s, topics as before.',
+    why: 'Five seconds of its whole rate were refused within five seconds. Through others it could be a recording of old messages.',
   },
   author_bytes: {
     payer: 'author',

@@ -109,7 +109,9 @@ export function guardViews<N extends GuardedNetwork>(
       authorRate: (author, seqno, isDirect, bytes) => {
         const connectedSinceMs = isDirect ? () => node.connectedSinceMs?.(author) : undefined;
         const isLate = ofNode.isLate(author, seqno, connectedSinceMs);
-        return !isLate || isDirect ? ofAuthor(author, bytes) : ofLateMessages(author, bytes);
+        const taken = !isLate || isDirect ? ofAuthor(author, bytes) : ofLateMessages(author, bytes);
+        // A flood through others may be a recording that somebody plays again.
+        return taken === 'flood' && !isDirect ? 'over' : taken;
       },
       sourceRate: (receivedFrom, author, bytes) => {
         const rate = rates.ofSource(receivedFrom, bytes);

@@ -150,6 +150,8 @@ function services(
   const { nat, dht } = options;
   const { portMapRenewalMs: renewalMs = PORT_MAP_RENEWAL_MS } = nat;
   const pubsub = gossipsub(gossip);
+  // Its metrics exist without it too.
+  const portMap = portMapping({ ...deps, listening }, { renewalMs, isTrusted: !nat.autonat });
   return {
     listening: listening.service(),
     identify: identify(),
@@ -157,7 +159,7 @@ function services(
     pubsub: isMessageBus(options) ? offeringMeshsub13(pubsub) : pubsub,
     ...(isMessageBus(options) ? { identifyPush: identifyPush() } : {}),
     ...(dht.role === 'off' ? {} : { dht: dhtService(options) }),
-    ...(nat.portMap ? { portMap: portMapping({ ...deps, listening }, { renewalMs, isTrusted: !nat.autonat }) } : {}),
+    ...(nat.portMap ? { portMap } : {}),
     ...(nat.autonat ? { autonat: autoNATv2() } : {}),
     ...(nat.holePunching && nat.relayClient ? { holePunching: holePunching() } : {}),
     ...(nat.relayService ? { relayService: circuitRelayServer() } : {}),
