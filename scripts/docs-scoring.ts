@@ -18,7 +18,7 @@ What every fault costs, and whom. Made by \`npm run docs:scoring\` from the tabl
   (\`teranode_p2p_offences_total\`). So only the rows without *may be an accident* lead to a ban.
 - The author of a message is proven by its signature. The neighbour that brought it never gets points for its content.
   It pays with tokens: a neighbour that brings more than 100 messages that cost their authors points, and more than one
-  per second after that, is heard only with its own messages and with those of known authors below half of the threshold,
+  per second after that, is heard only with its own messages and those of known authors below half of the threshold,
   until it has tokens again (\`relay_rate\`).
 - In shadow mode (\`p2p_policy_mode\`, \`p2p_policy_shadow_rules\`) points are recorded and do not count.
 - Reports of catch-ups over gRPC (\`RecordCatchup…\`, \`ReportValid…\`) change a peer's reputation, never its score.
