@@ -368,6 +368,7 @@ describe.concurrent('a server whose parts are away', () => {
       'block_validation',
       'peer_registry',
       'peers',
+      'ban_store',
     ]);
 
     for (const state of ['CATCHINGBLOCKS', 'LEGACYSYNCING', 'RUNNING'] as const) {
