@@ -48,7 +48,7 @@ export function readTarHeader(block: Uint8Array): TarEntry | undefined {
   const blank = Buffer.from(bytes).fill(' ', CHECKSUM.offset, CHECKSUM.offset + CHECKSUM.length);
   const isTar = text(257, 5) === 'ustar' && Number.parseInt(text(CHECKSUM.offset, 8), 8) === checksum(blank);
   const size = Number.parseInt(text(124, 12), 8);
-  if (!isTar || text(156, 1) !== REGULAR_FILE || !Number.isSafeInteger(size))
+  if (!isTar || text(156, 1) !== REGULAR_FILE || !Number.isSafeInteger(size) || size < 0)
     throw new RangeError('not a backup, or damaged (expected a tar archive of plain files)');
   return { name: text(0, MAX_NAME_BYTES), bytes: size };
 }

@@ -2,6 +2,9 @@
 // still in their logs; a plain copy of `*.db` would miss that.
 import {
   closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -11,7 +14,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { P2PError } from '../../lib/errors.ts';
 import { readTarHeader, TAR_BLOCK_BYTES, tarHeader, tarPadding } from '../../lib/tar.ts';
 import { LOCK_FILE, openDataFolder } from './data-folder.ts';
@@ -28,27 +31,26 @@ const CHUNK_BYTES = 1_048_576;
 /** Two blocks of zeros end an archive. */
 const END = Buffer.alloc(2 * TAR_BLOCK_BYTES);
 const PRIVATE = 0o600;
-/** Belong to a database, which is copied whole; the lock belongs to the process that runs. */
-const LEFT_OUT = /-(?:wal|shm|journal)$/;
+/**
+ * The logs of a database, which is copied whole, and files that are being written, which are swapped in when they are
+ * complete. The lock belongs to the process that runs.
+ */
+const LEFT_OUT = /-(?:wal|shm|journal)$|\.new$/;
 
 /**
  * Writes a tar archive with mode 600. Throws BACKUP_FAILED: the file exists, the folder cannot be read, the disk is
- * full; then there is no file.
+ * full. Until the archive is complete and on the disk there is no file.
  */
 export function backUpFolder(dataFolder: string, file: string): BackedUp {
   const folder = resolve(dataFolder);
   const names = attempt(`cannot read the data folder ${folder}`, () => keptFiles(folder));
   if (names.length === 0) throw new P2PError('BACKUP_FAILED', `nothing to back up in ${folder}`);
-  const target = attempt(`cannot create ${file}`, () => openSync(file, 'wx', PRIVATE));
-  try {
-    const bytes = attempt(`cannot write ${file}`, () => writeArchive(folder, names, target, dirname(resolve(file))));
-    return { files: names, bytes };
-  } catch (error) {
-    rmSync(file, { force: true });
-    throw error;
-  } finally {
-    closeSync(target);
-  }
+  const archive = resolve(file);
+  if (dirname(archive) === folder)
+    throw new P2PError('BACKUP_FAILED', `${file} would be part of the next backup (expected a file in another folder)`);
+  if (existsSync(archive)) throw new P2PError('BACKUP_FAILED', `${file} exists already (expected a new file)`);
+  const bytes = attempt(`cannot write ${file}`, () => writeArchive(folder, names, archive));
+  return { files: names, bytes };
 }
 
 /**
@@ -73,8 +75,9 @@ export function restoreFolder(file: string, dataFolder: string, options: { reado
 }
 
 function keptFiles(folder: string): string[] {
-  const entries = readdirSync(folder, { withFileTypes: true });
-  const names = entries.filter((entry) => entry.isFile() && isKept(entry.name)).map(({ name }) => name);
+  // Databases may be links to another disk.
+  const isFile = (name: string) => statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true;
+  const names = readdirSync(folder).filter((name) => isKept(name) && isFile(name));
   if (names.length > MAX_FILES) throw new RangeError(`${names.length} files (at most ${MAX_FILES})`);
   return names.sort();
 }
@@ -83,34 +86,42 @@ function isKept(name: string): boolean {
   return !name.startsWith(LOCK_FILE) && !LEFT_OUT.test(name);
 }
 
-/** Databases are copied into a folder beside the archive first. Returns the size of the archive. */
-function writeArchive(folder: string, names: readonly string[], target: number, beside: string): number {
-  const scratch = mkdtempSync(join(beside, '.backup-'));
+/**
+ * Writes the archive, and the copies of databases before, in a folder beside it; then moves it to its place. Returns its
+ * size.
+ */
+function writeArchive(folder: string, names: readonly string[], archive: string): number {
+  const scratch = mkdtempSync(join(dirname(archive), '.backup-'));
   try {
-    let bytes = 0;
-    for (const name of names) {
-      const path = join(folder, name);
-      const copy = join(scratch, basename(name));
-      if (isDatabase(path)) copyDatabase(path, copy);
-      bytes += append(isDatabase(path) ? copy : path, name, target);
-      rmSync(copy, { force: true });
-    }
-    return bytes + writeSync(target, END);
+    const fresh = join(scratch, 'archive');
+    const bytes = withFile(fresh, 'wx', (target) => {
+      for (const name of names) {
+        const path = join(folder, name);
+        const copy = join(scratch, 'copy');
+        const isCopied = isDatabase(path);
+        if (isCopied) copyDatabase(path, copy);
+        append(isCopied ? copy : path, name, target);
+        rmSync(copy, { force: true });
+      }
+      writeAll(target, END);
+      fsyncSync(target);
+      return fstatSync(target).size;
+    });
+    renameSync(fresh, archive);
+    return bytes;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-function append(path: string, name: string, target: number): number {
-  const source = openSync(path, 'r');
-  try {
-    const { size, mtimeMs } = statSync(path);
-    const header = writeSync(target, tarHeader({ name, bytes: size }, mtimeMs));
+function append(path: string, name: string, target: number): void {
+  withFile(path, 'r', (source) => {
+    // Of the open file: another one may have taken its place in between.
+    const { size, mtimeMs } = fstatSync(source);
+    writeAll(target, tarHeader({ name, bytes: size }, mtimeMs));
     copyBytes(source, target, size);
-    return header + size + writeSync(target, Buffer.alloc(tarPadding(size)));
-  } finally {
-    closeSync(source);
-  }
+    writeAll(target, Buffer.alloc(tarPadding(size)));
+  });
 }
 
 /** Checks the whole archive before it changes the folder. */
@@ -122,15 +133,13 @@ function unpack(source: number, archiveBytes: number, folder: string): BackedUp 
       const header = readTarHeader(readExactly(source, TAR_BLOCK_BYTES));
       if (header === undefined) break;
       const { name, bytes } = header;
-      if (!/^[\w.-]+$/.test(name) || /^\.+$/.test(name) || !isKept(name) || files.includes(name))
+      if (/[/\\\0]|^\.{0,2}$/.test(name) || !isKept(name) || files.includes(name))
         throw new RangeError(`unexpected file ${JSON.stringify(name.slice(0, 100))} in the archive`);
       if (files.push(name) > MAX_FILES) throw new RangeError(`more than ${MAX_FILES} files`);
-      const copy = openSync(join(scratch, name), 'wx', PRIVATE);
-      try {
+      withFile(join(scratch, name), 'wx', (copy) => {
         copyBytes(source, copy, bytes);
-      } finally {
-        closeSync(copy);
-      }
+        fsyncSync(copy);
+      });
       readExactly(source, tarPadding(bytes));
     }
     if (files.length === 0) throw new RangeError('the archive is empty');
@@ -148,8 +157,22 @@ function unpack(source: number, archiveBytes: number, folder: string): BackedUp 
 function copyBytes(source: number, target: number, bytes: number): void {
   for (let left = bytes; left > 0; ) {
     const chunk = readExactly(source, Math.min(left, CHUNK_BYTES));
-    for (let at = 0; at < chunk.length; ) at += writeSync(target, chunk, at);
+    writeAll(target, chunk);
     left -= chunk.length;
+  }
+}
+
+/** A disk that is nearly full takes a part; the next write then says that it is full. */
+function writeAll(target: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(target, bytes, at);
+}
+
+function withFile<T>(path: string, flags: 'r' | 'wx', work: (file: number) => T): T {
+  const file = openSync(path, flags, PRIVATE);
+  try {
+    return work(file);
+  } finally {
+    closeSync(file);
   }
 }
 

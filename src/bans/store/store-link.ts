@@ -145,7 +145,10 @@ export class StoreLink {
     return this.pending.get(key) ?? 0;
   }
 
-  /** Calls `listener` each time the store is available again and everything pending is written. */
+  /**
+   * Calls `listener` each time the store is available again and everything pending is written, and at stop: it writes
+   * again what was lost.
+   */
   whenAvailable(listener: () => void): void {
     this.onAvailable.push(listener);
   }
@@ -192,15 +195,27 @@ export class StoreLink {
       this.wake();
       await this.settledWorker(Math.min(RETRY_MS, deadlineMs));
     }
-    // The worker that finds everything written may begin to write again what was lost.
-    while (!this.isDown && this.worker !== undefined) {
-      if (!(await this.settledWorker(endMs - this.deps.clock.monotonic()))) break;
+    await this.allWritten(endMs);
+    if (this.isIdle) {
+      this.repeatLost();
+      await this.allWritten(endMs);
     }
     this.ended.abort();
     this.wake();
     if (this.waiting > 0) this.deps.log.warn({ writes: this.waiting }, 'ban store unavailable at stop, writes lost');
     for (let write = this.next(); write !== undefined; write = this.next()) this.dropped(write);
     await this.deps.store.close();
+  }
+
+  /** The worker that finds everything written may begin to write again what was lost. */
+  private async allWritten(endMs: number): Promise<void> {
+    while (!this.isDown && this.worker !== undefined) {
+      if (!(await this.settledWorker(endMs - this.deps.clock.monotonic()))) return;
+    }
+  }
+
+  private repeatLost(): void {
+    for (const listener of this.onAvailable) listener();
   }
 
   private async settledWorker(deadlineMs: number): Promise<boolean> {
@@ -230,7 +245,7 @@ export class StoreLink {
     }
     // In the same step in which the queue was found empty: the next write starts a new worker.
     this.worker = undefined;
-    if (wasDown && this.isUp) for (const listener of this.onAvailable) listener();
+    if (wasDown && this.isUp) this.repeatLost();
   }
 
   private async attempt(write: Write, failures: number): Promise<'written' | 'refused' | 'again'> {

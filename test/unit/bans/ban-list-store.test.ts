@@ -92,10 +92,11 @@ describe('a lost write', () => {
     for (let n = 0; n < 10_001; n += 1) void list.add(`10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`);
   };
 
-  test.each([['the re-read'], ['the next minute']])(
+  test.each([['the re-read'], ['the next minute'], ['the stop']])(
     'of a ban that was refused leaves it in force, and is repeated with %s',
     async (when) => {
-      const { list, store, metrics } = await openList();
+      const { list, link, store, metrics } = await openList();
+      store.close = async () => {};
       store.refuses = ({ method }) => method === 'putBan';
       void list.add('192.0.2.1');
       await vi.advanceTimersByTimeAsync(1000);
@@ -104,13 +105,26 @@ describe('a lost write', () => {
       await vi.advanceTimersByTimeAsync(1000);
       expect(await store.inner.loadBan('192.0.2.1')).toBeUndefined();
       if (when === 'the re-read') store.tell({ type: 'all' });
-      else list.purge();
+      else if (when === 'the next minute') list.purge();
+      else void link.close(1000);
       await vi.advanceTimersByTimeAsync(1000);
       expect(list.isBanned('192.0.2.1')).toBe(true);
       expect(await store.inner.loadBan('192.0.2.1')).toMatchObject({ key: '192.0.2.1' });
       expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBe(0);
     },
   );
+
+  test('of thousands of bans is repeated with the stop', async () => {
+    const { list, link, store, metrics } = await openList({ maxEntries: 5000 });
+    store.close = async () => {};
+    store.refuses = ({ method }) => method === 'putBan';
+    for (let n = 0; n < 2500; n += 1) void list.add(`10.0.${n >> 8}.${n & 255}`);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(metrics.gaugeValue('teranode_p2p_bans_unwritten')).toBe(2500);
+    store.refuses = () => false;
+    await link.close(1000);
+    expect(await store.inner.loadBans()).toHaveLength(2500);
+  });
 
   test.each([
     ['runs, as soon as the store is available', () => {}],
