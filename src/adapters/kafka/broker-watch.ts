@@ -1,14 +1,21 @@
 // Notices within seconds that the brokers of a topic do not answer, also while nothing is sent, and that they answer
 // again: a gauge, a counter and one log line for each.
+import { P2PError } from '../../lib/errors.ts';
 import { pause } from '../../lib/pause.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import { deepestMessage, type KafkaConnection } from './connection.ts';
-import { shareAdmin } from './shared-admin.ts';
+import { type SharedAdmin, shareAdmin } from './shared-admin.ts';
 
-/** An outage is noticed within the sum of both. */
 const INTERVAL_MS = 3000;
-const CHECK_DEADLINE_MS = 3000;
+const CHECK_DEADLINE_MS = 2000;
+/**
+ * A check that fails is repeated at once, with the next broker: one broker that restarts, or a process that was paused,
+ * is no outage. So an outage is noticed within seven seconds.
+ */
+const ATTEMPTS = 2;
+/** A request may fail for so long, as while the leader of a partition moves, before it is an outage. */
+const REQUEST_PATIENCE_MS = 2000;
 
 export class BrokerWatch {
   private readonly log: Logger;
@@ -16,8 +23,8 @@ export class BrokerWatch {
   private readonly errors: Counter;
   private readonly labels: { readonly topic: string };
   private isAway = false;
-  /** Whether the last request of the caller failed: then only an answer to it shows that all is well. */
-  private isRequestFailing = false;
+  /** While the caller's request fails, only an answer to it shows that all is well. */
+  private requestFailingSinceMs: number | undefined;
 
   constructor(deps: { readonly log: Logger; readonly metrics: Metrics }, connection: KafkaConnection) {
     this.log = deps.log;
@@ -35,8 +42,8 @@ export class BrokerWatch {
     try {
       while (!signal.aborted) {
         try {
-          await admin.use((client) => client.metadata({ topics: [], forceUpdate: true }), CHECK_DEADLINE_MS, signal);
-          if (!this.isRequestFailing) this.isBack();
+          await this.check(admin, signal);
+          if (this.requestFailingSinceMs === undefined) this.isBack();
         } catch (error) {
           if (!signal.aborted) this.failed(error);
         }
@@ -49,13 +56,15 @@ export class BrokerWatch {
 
   /** The caller's own request failed, and is repeated. */
   requestFailed(error: unknown): void {
-    this.isRequestFailing = true;
-    this.failed(error);
+    const nowMs = performance.now();
+    this.requestFailingSinceMs ??= nowMs;
+    if (this.isAway || nowMs - this.requestFailingSinceMs >= REQUEST_PATIENCE_MS) this.failed(error);
+    else this.count();
   }
 
   /** The caller's own request was answered. */
   requestAnswered(): void {
-    this.isRequestFailing = false;
+    this.requestFailingSinceMs = undefined;
     this.isBack();
   }
 
@@ -64,9 +73,21 @@ export class BrokerWatch {
     this.errors.add(1, this.labels);
   }
 
+  private async check(admin: SharedAdmin, signal: AbortSignal): Promise<void> {
+    for (let left = this.isAway ? 1 : ATTEMPTS; ; ) {
+      try {
+        await admin.use((client) => client.metadata({ topics: [], forceUpdate: true }), CHECK_DEADLINE_MS, signal);
+        return;
+      } catch (error) {
+        left -= 1;
+        if (left === 0 || signal.aborted) throw error;
+      }
+    }
+  }
+
   private failed(error: unknown): void {
     this.count();
-    const details = { ...this.labels, brokers: this.connection.url.brokers, reason: deepestMessage(error) };
+    const details = { ...this.labels, brokers: this.connection.url.brokers, reason: reasonOf(error) };
     this.log[this.isAway ? 'debug' : 'warn'](details, 'Kafka unavailable');
     this.isAway = true;
   }
@@ -75,4 +96,9 @@ export class BrokerWatch {
     if (this.isAway) this.log.info(this.labels, 'Kafka available again');
     this.isAway = false;
   }
+}
+
+function reasonOf(error: unknown): string {
+  const isLate = error instanceof P2PError && error.code === 'TIMEOUT';
+  return isLate ? 'no answer in time' : deepestMessage(error);
 }
