@@ -201,6 +201,11 @@ link set lan0 up
     this.daemon = child;
   }
 
+  /** To the machine behind the router, from the router. */
+  sendDatagram(text: string, port: number): void {
+    this.router.runWith(text, ['bash', '-c', `cat > /dev/udp/${INSIDE}/${port}`]);
+  }
+
   /** Port mappings in miniupnpd's lease file. */
   leases(): Lease[] {
     const file = join(this.folder, 'leases');

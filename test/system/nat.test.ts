@@ -1,4 +1,5 @@
 // Nodes behind NAT, in a laboratory of network namespaces: routers that masquerade, miniupnpd, Go peers outside.
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GoPeer } from '../support/go-peer.ts';
 import { INSIDE, type Lease, type Nat, NatLab } from '../support/nat-lab.ts';
@@ -239,6 +240,21 @@ test(
     await mapped.stop();
     expect(router.leases()).toEqual([]);
     expect(router.forwardedPorts()).toEqual([]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'no datagram on the port of UPnP ends a node that looks for a router',
+  async () => {
+    const server = await startBehind('cone', 'go-p2p', { p2p_enable_nat_port_map: 'true' });
+    const datagrams = ['FOO * HTTP/1.1\r\n', 'HTTP/1.1 200 OK\r\nUSN: a\r\nST: b\r\nLOCATION: http://192.168.7.1/\r\n'];
+    // It searches for 5 s, and again 5 s later.
+    for (let i = 0; i < 12; i += 1) {
+      for (const each of datagrams) nat('cone').sendDatagram(each, 1900);
+      await pause(500);
+    }
+    expect((await server.get('/health/live')).status).toBe(200);
   },
   TIMEOUT_MS,
 );

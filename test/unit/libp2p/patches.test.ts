@@ -8,7 +8,6 @@ import { PeerBook } from '../../../src/adapters/libp2p/connections/peer-book.ts'
 import { MAX_SILENT_CHECKS, SilentConnections } from '../../../src/adapters/libp2p/connections/silent-connections.ts';
 import { autonatControl } from '../../../src/adapters/libp2p/patches/autonat.ts';
 import { boundDht } from '../../../src/adapters/libp2p/patches/kad-dht.ts';
-import { routerControl } from '../../../src/adapters/libp2p/patches/port-mapper.ts';
 import { PatchReport } from '../../../src/adapters/libp2p/patches/report.ts';
 import { libPeerId } from '../../../src/adapters/libp2p/peer-ids.ts';
 import { peer } from '../../fakes/ban-parts.ts';
@@ -89,15 +88,10 @@ test.each([
   expect(await gate.denyDialMultiaddr?.(multiaddr(address))).toBe(false);
 });
 
-test('without their private parts AutoNAT and the port mapper are left as they are', () => {
+test('without its private parts AutoNAT is left as it is', () => {
   const log = recordingLogger();
   const report = new PatchReport(log);
   expect(autonatControl({ client: { dialResults: new Map() } }, report)).toBeUndefined();
   expect(autonatControl({}, report)).toBeUndefined();
-  expect(routerControl({}, report)).toBeUndefined();
-  expect(log.lines.map(({ fields }) => fields.library)).toEqual([
-    '@libp2p/autonat-v2',
-    '@libp2p/autonat-v2',
-    '@achingbrain/nat-port-mapper',
-  ]);
+  expect(log.lines.map(({ fields }) => fields.library)).toEqual(['@libp2p/autonat-v2', '@libp2p/autonat-v2']);
 });

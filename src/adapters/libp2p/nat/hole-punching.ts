@@ -116,8 +116,10 @@ class Punch {
   /** The service gives a priority to the dials that punch, and to no others. */
   async openConnection(...[target, options = {}]: Parameters<OpenConnection>): Promise<Connection> {
     const port = this.mappedPort();
-    if (options.priority === undefined || port === undefined || !Array.isArray(target))
+    if (options.priority === undefined || !Array.isArray(target))
       return await this.components.connectionManager.openConnection(target, options);
+    if (port === undefined)
+      return await this.components.connectionManager.openConnection(target.slice(0, MAX_ADDRESSES), options);
     const { initiator = true, signal = AbortSignal.timeout(DIAL_DEADLINE_MS) } = options;
     const addresses = await this.dialable(target, port.peer);
     // Node.js destroys a socket when its signal aborts later, so each dial has one that ends with the dial.

@@ -1,8 +1,11 @@
 // What AutoNAT found so far, and tests when they are wanted. js-libp2p has an address tested only by peers that connect
 // after the address is known, keeps failures to itself until eight networks have failed, and waits without an end for
-// a peer that does not answer: three such peers would end all tests. Written for @libp2p/autonat-v2 2.0.15. Can go when
-// it tests again over open connections, reports failures, and uses the deadline that it makes.
-import type { Connection } from '@libp2p/interface';
+// a peer that does not answer: three such peers would end all tests. It also takes a peer's word for having reached us,
+// although the peer was to prove it: by bringing the nonce of the question over a connection that it opened. Written for
+// @libp2p/autonat-v2 2.0.15. Can go when it tests again over open connections, reports failures, uses the deadline that
+// it makes, and believes proofs only.
+import type { Connection, Stream } from '@libp2p/interface';
+import { isRelayed } from '../addresses.ts';
 import { missingFunctions, type Patch, type PatchReport } from './report.ts';
 
 export const AUTONAT_PATCH: Patch = {
@@ -37,6 +40,10 @@ type AskPeer = (
 
 interface ClientParts {
   askPeerToVerify: AskPeer;
+  handleDialBackStream(stream: Stream, connection: Connection): Promise<void>;
+  confirmAddress(results: { success: number }): void;
+  /** Of questions that no dial has answered. */
+  readonly nonces: Set<bigint>;
   verifyExternalAddresses(connection: Connection): Promise<void>;
   readonly dialResults: Map<string, DialResults>;
 }
@@ -44,27 +51,41 @@ interface ClientParts {
 /** undefined when a part is missing. */
 export function autonatControl(service: unknown, report: PatchReport): AutonatControl | undefined {
   const { client } = service as { readonly client?: Partial<ClientParts> };
-  const { verifyExternalAddresses, askPeerToVerify, dialResults } = client ?? {};
+  const parts = client ?? {};
   const missing = missingFunctions({
-    'client.askPeerToVerify': askPeerToVerify,
-    'client.verifyExternalAddresses': verifyExternalAddresses,
-    'client.dialResults.get': dialResults?.get,
-    'client.dialResults.delete': dialResults?.delete,
+    'client.askPeerToVerify': parts.askPeerToVerify,
+    'client.verifyExternalAddresses': parts.verifyExternalAddresses,
+    'client.handleDialBackStream': parts.handleDialBackStream,
+    'client.confirmAddress': parts.confirmAddress,
+    'client.nonces.has': parts.nonces?.has,
+    'client.dialResults.get': parts.dialResults?.get,
+    'client.dialResults.delete': parts.dialResults?.delete,
   });
-  if (
-    missing !== undefined ||
-    client === undefined ||
-    verifyExternalAddresses === undefined ||
-    askPeerToVerify === undefined ||
-    dialResults === undefined
-  ) {
+  if (missing !== undefined || client === undefined) {
     report.notApplied(AUTONAT_PATCH, missing ?? 'client');
     return undefined;
   }
+  return control(client as ClientParts);
+}
+
+function control(client: ClientParts): AutonatControl {
+  const { askPeerToVerify, handleDialBackStream, confirmAddress, verifyExternalAddresses, dialResults, nonces } =
+    client;
+  client.handleDialBackStream = async (stream, connection) => {
+    if (connection.direction === 'inbound' && !isRelayed(connection.remoteAddr))
+      return await handleDialBackStream.call(client, stream, connection);
+    stream.abort(new Error('not a dial back'));
+  };
   client.askPeerToVerify = async (connection, segment, nonce, options) => {
     const deadline = AbortSignal.timeout(ANSWER_DEADLINE_MS);
     const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
-    await askPeerToVerify.call(client, connection, segment, nonce, { ...options, signal });
+    const asking = Object.assign(Object.create(client), {
+      confirmAddress: (results: { success: number }) => {
+        if (nonces.has(nonce)) results.success -= 1;
+        else confirmAddress.call(client, results);
+      },
+    });
+    await askPeerToVerify.call(asking, connection, segment, nonce, { ...options, signal });
   };
   return {
     ask: (connection) => verifyExternalAddresses.call(client, connection),

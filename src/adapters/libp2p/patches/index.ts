@@ -11,7 +11,6 @@ import { SOCKET_PATCH } from './connection-socket.ts';
 import { IDENTIFY_PATCH, setProtocolVersion } from './identify.ts';
 import { boundDht, DHT_PATCH } from './kad-dht.ts';
 import { boundPeerStore, PEER_STORE_PATCH } from './peer-store.ts';
-import { PORT_MAPPER_PATCH } from './port-mapper.ts';
 import type { Patch, PatchReport } from './report.ts';
 import { YAMUX_PATCH } from './yamux.ts';
 
@@ -23,7 +22,6 @@ export const PATCHES: readonly Patch[] = [
   SOCKET_PATCH,
   IDENTIFY_PATCH,
   AUTONAT_PATCH,
-  PORT_MAPPER_PATCH,
 ];
 
 export interface PatchDependencies {
