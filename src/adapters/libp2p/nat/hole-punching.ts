@@ -122,6 +122,7 @@ class Punch {
       return await this.components.connectionManager.openConnection(target.slice(0, MAX_ADDRESSES), options);
     const { initiator = true, signal = AbortSignal.timeout(DIAL_DEADLINE_MS) } = options;
     const addresses = await this.dialable(target, port.peer);
+    signal.throwIfAborted();
     // Node.js destroys a socket when its signal aborts later, so each dial has one that ends with the dial.
     const dials = addresses.map((address) => {
       const controller = new AbortController();
