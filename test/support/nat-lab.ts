@@ -1,7 +1,7 @@
 // An internet of its own, from which nothing leaves: a network namespace with public addresses, and behind routers that
 // masquerade (nftables) one namespace each with a private address. A router may run Debian's miniupnpd.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { requireTool } from './tools.ts';
@@ -208,13 +208,20 @@ link set lan0 up
 
   /** Port mappings in miniupnpd's lease file. */
   leases(): Lease[] {
-    const file = join(this.folder, 'leases');
-    // miniupnpd removes the file while it writes a new one.
-    const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
-    return lines.map((line) => {
+    return this.leaseFile().map((line) => {
       const [, externalPort, ip, port, expires] = line.split(':');
       return { externalPort: Number(externalPort), internal: `${ip}:${port}`, expiresAtS: Number(expires) };
     });
+  }
+
+  private leaseFile(): string[] {
+    try {
+      return readFileSync(join(this.folder, 'leases'), 'utf8').split('\n').filter(Boolean);
+    } catch (error) {
+      // miniupnpd removes the file while it writes a new one.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
   }
 
   /** The rules of the router that forward a port, as nftables lists them. */

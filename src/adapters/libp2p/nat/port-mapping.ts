@@ -16,7 +16,8 @@ const MAX_MAPPINGS = 16;
 const SEARCH_INTERVAL_MS = 1000;
 /** How long a router that does not answer is looked for before the next renewal. */
 const SEARCH_AGAIN_MS = 3000;
-const REMOVAL_DEADLINE_MS = 1000;
+/** Within what a node has for its stop. The service would give one second. */
+const REMOVAL_DEADLINE_MS = 2000;
 
 export interface PortMappingDependencies {
   readonly log: Logger;
@@ -38,11 +39,11 @@ type Client = Service['portMappingClient'];
 /** What js-libp2p's service uses of a router. */
 interface Gateway {
   readonly id: string;
-  readonly family: 'IPv4';
+  readonly family: 'IPv4' | 'IPv6';
   readonly host: string;
   map(port: number, host: string): Promise<Mapping>;
   externalIp(options?: Cancel): Promise<string>;
-  stop(options?: Cancel): Promise<void>;
+  stop(): Promise<void>;
 }
 
 interface Cancel {
@@ -66,7 +67,8 @@ export function portMapping(deps: PortMappingDependencies, options: PortMappingO
   ]);
   for (const outcome of ['renewed', 'failed']) renewals.add(0, { outcome });
   return (components: UPnPNATComponents): Service => {
-    async function* findGateways({ signal = AbortSignal.timeout(SEARCH_AGAIN_MS) }: Cancel = {}) {
+    async function* findGateways(how: Cancel = {}): AsyncGenerator<Gateway, void> {
+      const { signal = AbortSignal.timeout(SEARCH_AGAIN_MS) } = how;
       for await (const found of search({ signal, intervalMs: SEARCH_INTERVAL_MS })) {
         const known = routers.get(found.id);
         if (known === undefined && routers.size >= MAX_ROUTERS) continue;
@@ -76,7 +78,7 @@ export function portMapping(deps: PortMappingDependencies, options: PortMappingO
       }
     }
     // The service asks for routers and nothing else.
-    const portMappingClient = { findGateways } as unknown as Client;
+    const portMappingClient = { findGateways } as Client;
     return uPnPNAT({ autoConfirmAddress: options.isTrusted, portMappingClient })(components);
   };
 }
@@ -181,7 +183,8 @@ class Router implements Gateway {
     this.deps.log.info(this.described(mapping), 'the router mapped another port');
   }
 
-  async stop({ signal = AbortSignal.timeout(REMOVAL_DEADLINE_MS) }: Cancel = {}): Promise<void> {
+  async stop(): Promise<void> {
+    const signal = AbortSignal.timeout(REMOVAL_DEADLINE_MS);
     this.isStopped = true;
     this.renewal?.stop();
     const all = this.mappings.splice(0);
