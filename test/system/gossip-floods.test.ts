@@ -1,14 +1,29 @@
 // A peer that floods the server with useless gossip as fast as it is read: announcements of all others still pass in
 // time.
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { busSubtree, messageBus } from '../support/bus-network.ts';
 import { CountingHost } from '../support/false-dht.ts';
+import { busTopics } from '../support/go-bus.ts';
 import { GoPeer } from '../support/go-peer.ts';
+import { GoScored } from '../support/go-scored.ts';
 import { allTopics, PSK, privateNetwork, topicsOf } from '../support/network.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
-const TOPIC = topicsOf('regtest').subtree;
-const GO = { psk: PSK, topics: allTopics('regtest') };
+/** Of a wire: the topic of the announcements, settings of the server, and of the peer that floods. */
+const WIRES = {
+  'go-p2p': {
+    topic: topicsOf('regtest').subtree,
+    settings: privateNetwork('regtest'),
+    go: { psk: PSK, topics: allTopics('regtest') },
+  },
+  'message-bus': {
+    topic: busTopics('regtest').subtree,
+    settings: messageBus('regtest'),
+    go: { topics: Object.values(busTopics('regtest')) },
+  },
+} as const;
+type Wire = keyof typeof WIRES;
 /** At 50 a second, as long as the flood. */
 const COUNT = 400;
 const SECONDS = 8;
@@ -29,18 +44,35 @@ afterEach(async () => {
   await Promise.all(stops.splice(0).map((stop) => stop()));
 });
 
-async function startServer(): Promise<ServerProcess> {
-  const server = await ServerProcess.start({ settings: privateNetwork('regtest') });
+async function startServer(wire: Wire): Promise<ServerProcess> {
+  const server = await ServerProcess.start({ settings: WIRES[wire].settings });
   stops.push(() => server.stop());
   return server;
 }
 
-async function goPeer(server: ServerProcess): Promise<GoPeer> {
-  const peer = await GoPeer.start({ ...GO, allow: [server.peerId] });
+async function meshed<P extends GoPeer | GoScored>(peer: P, server: ServerProcess, topic: string): Promise<P> {
   stops.push(() => peer.stop());
   await peer.connect(server.address);
-  await waitFor(async () => (await peer.mesh()).mesh[TOPIC]?.includes(server.peerId), { what: 'the mesh' });
+  await waitFor(async () => (await peer.mesh()).mesh[topic]?.includes(server.peerId), { what: 'the mesh' });
   return peer;
+}
+
+async function goPeer(server: ServerProcess, wire: Wire): Promise<GoPeer> {
+  const { go, topic } = WIRES[wire];
+  return meshed(await GoPeer.start({ ...go, allow: [server.peerId] }), server, topic);
+}
+
+/** Says so many subtrees in the time of the flood. */
+async function speaker(server: ServerProcess, wire: Wire): Promise<() => Promise<unknown>> {
+  const { topic } = WIRES[wire];
+  const job = { topic, ratePerSecond: COUNT / SECONDS };
+  if (wire === 'go-p2p') {
+    const peer = await goPeer(server, wire);
+    return () => peer.publishMany({ ...job, subtrees: COUNT });
+  }
+  const peer = await meshed(await GoScored.start({ network: 'regtest', topics: [topic] }), server, topic);
+  const template = JSON.stringify({ ...busSubtree(peer.peerId), Hash: '{HASH}' });
+  return () => peer.publishMany({ ...job, template, count: COUNT });
 }
 
 /** The least that is used in either half of the flood: what a collection leaves. */
@@ -56,20 +88,23 @@ async function heapOf(server: ServerProcess, flood: Promise<unknown>): Promise<r
 }
 
 test.each([
-  ['bad_ed25519', 4000],
-  ['bad_secp256k1', 4000],
-  ['control', 4000],
-] as const)('a flood of %s, %i per RPC, loses no announcement of honest peers', async (kind, perFrame) => {
-  const server = await startServer();
-  const [speaker, listener, attacker] = await Promise.all([goPeer(server), goPeer(server), goPeer(server)]);
+  ['go-p2p', 'bad_ed25519', 4000],
+  ['go-p2p', 'bad_secp256k1', 4000],
+  ['go-p2p', 'control', 4000],
+  ['message-bus', 'control', 4000],
+] as const)('on %s a flood of %s, %i per RPC, loses no announcement of honest peers', async (wire, kind, perFrame) => {
+  const server = await startServer(wire);
+  const { topic } = WIRES[wire];
+  const peers = [goPeer(server, wire), goPeer(server, wire)] as const;
+  const [speak, listener, attacker] = await Promise.all([speaker(server, wire), ...peers]);
   const px = `/ip4/127.0.0.9/tcp/${await named.listen('127.0.0.9')}`;
-  const flood = attacker.flood({ address: server.address, topic: TOPIC, kind, perFrame, seconds: SECONDS, px });
+  const flood = attacker.flood({ address: server.address, topic, kind, perFrame, seconds: SECONDS, px });
   const heap = heapOf(server, flood);
-  await speaker.publishMany({ topic: TOPIC, subtrees: COUNT, ratePerSecond: COUNT / SECONDS });
+  await speak();
   expect((await flood).written).toBeGreaterThan(0);
-  await waitFor(async () => (await listener.counts())[TOPIC] === COUNT, { what: 'all announcements' }).catch(
+  await waitFor(async () => (await listener.counts())[topic] === COUNT, { what: 'all announcements' }).catch(
     async (cause) => {
-      throw new Error(`${(await listener.counts())[TOPIC]} of ${COUNT} announcements`, { cause });
+      throw new Error(`${(await listener.counts())[topic]} of ${COUNT} announcements`, { cause });
     },
   );
   const [first, second] = await heap;

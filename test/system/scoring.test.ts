@@ -4,11 +4,20 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { admin } from '../support/admin.ts';
-import { busSubtree, messageBus } from '../support/bus-network.ts';
+import { busBlock, busSubtree, messageBus } from '../support/bus-network.ts';
 import { busTopics } from '../support/go-bus.ts';
 import { GoPeer } from '../support/go-peer.ts';
 import { GoScored, innerText } from '../support/go-scored.ts';
-import { allTopics, DATA_HUB, PSK, privateNetwork, subtreeFields, topicsOf } from '../support/network.ts';
+import {
+  allTopics,
+  blockFields,
+  DATA_HUB,
+  mainnetHeaders,
+  PSK,
+  privateNetwork,
+  subtreeFields,
+  topicsOf,
+} from '../support/network.ts';
 import { dataJson } from '../support/recorded.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
@@ -121,6 +130,34 @@ describe('the recorded probes, each sent thirty times', () => {
       what: `the probes on ${wire}`,
     });
   }
+
+  test.each(['go-p2p', 'message-bus'] as const)(
+    'and before them as many blocks with 0x before their hash, on %s: dropped, counted, and cheap',
+    async (wire) => {
+      const ofBlocks = (reason: string) =>
+        server.metric('teranode_p2p_gossip_messages_total', 'topic="block"', `reason="${reason}"`);
+      const [before, processed] = [await ofBlocks('hash_form'), await ofBlocks('processed')];
+      for (const [i, header] of mainnetHeaders()
+        .slice(1, 1 + TIMES)
+        .entries())
+        if (wire === 'go-p2p') {
+          const block = blockFields(header, 1 + i, old.peerId);
+          await old.publish(oldTopics.block, JSON.stringify({ ...block, Hash: `0x${block.Hash}` }));
+        } else {
+          const block = busBlock(header, 1 + i, bus.peerId);
+          await bus.publish(newTopics.block, { ...block, Hash: `0x${block.Hash}` });
+        }
+      await waitFor(async () => (await ofBlocks('hash_form')) >= before + TIMES, { what: `the blocks on ${wire}` });
+      expect(await ofBlocks('processed')).toBe(processed);
+      const author = wire === 'go-p2p' ? old : bus;
+      const { scores, inForce } = await explained(server, author.peerId);
+      expect(inForce).toEqual([]);
+      // One point each, which decays; on message-bus none.
+      for (const { score } of scores) expect(score).toBeLessThanOrEqual(wire === 'go-p2p' ? TIMES : 0);
+      expect(await server.metric('teranode_p2p_bans{')).toBe(0);
+      expect(await author.isConnectedTo(server.peerId)).toBe(true);
+    },
+  );
 
   test.each(['go-p2p', 'message-bus'] as const)(
     'ban no honest author on %s, which pays at most half of a ban for all of them',
