@@ -1,11 +1,10 @@
 // Thousands of identities that connect, subscribe and leave, on both wires: nothing of them stays but what is bounded.
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { messageBus } from '../support/bus-network.ts';
 import { busTopics } from '../support/go-bus.ts';
 import { GoPeer } from '../support/go-peer.ts';
+import { COLLECTS_AT_SIGNAL, heapBytes } from '../support/heap.ts';
 import { PSK, privateNetwork, topicsOf } from '../support/network.ts';
-import { REPO } from '../support/repo.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -27,7 +26,7 @@ beforeAll(async () => {
       p2p_wire: 'both',
       p2p_go_p2p_port: '0',
       logLevel: 'WARN',
-      NODE_OPTIONS: `--expose-gc --import ${join(REPO, 'test/support/collect-at-signal.js')}`,
+      ...COLLECTS_AT_SIGNAL,
     },
   });
   [old, bus] = await Promise.all([GoPeer.start({ psk: PSK, topics: [] }), GoPeer.start({ topics: [] })]);
@@ -60,21 +59,6 @@ async function visits(count: number, from: number): Promise<void> {
   });
 }
 
-/** What a collection leaves. */
-async function heapBytes(): Promise<number> {
-  const collections = () => server.output.json.filter(({ event }) => event === 'collected');
-  for (let round = 0; round < 3; round += 1) {
-    const { length } = collections();
-    process.kill(server.pid, 'SIGUSR2');
-    await waitFor(() => collections().length > length, { what: 'a collection' });
-  }
-  return Math.min(
-    ...collections()
-      .map(({ bytes }) => Number(bytes))
-      .slice(-3),
-  );
-}
-
 /** Series of gauges with their values. */
 async function gauges(): Promise<ReadonlyMap<string, number>> {
   const { body } = await server.get('/metrics');
@@ -102,7 +86,7 @@ test('2,000 identities that come and go leave every gauge where it was, and the 
   timeout: 300_000,
 }, async () => {
   await visits(FIRST_VISITORS, 10);
-  const before = await heapBytes();
+  const before = await heapBytes(server);
   const gaugesBefore = await gauges();
   await visits(VISITORS, 20);
   await waitFor(
@@ -113,7 +97,7 @@ test('2,000 identities that come and go leave every gauge where it was, and the 
     },
     { timeoutMs: 60_000, what: 'gauges back to what they were' },
   );
-  expect((await heapBytes()) - before).toBeLessThan(MAX_GROWTH_BYTES);
+  expect((await heapBytes(server)) - before).toBeLessThan(MAX_GROWTH_BYTES);
 });
 
 /** A gauge with a bound may remember visitors, up to it. */
