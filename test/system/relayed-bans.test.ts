@@ -78,5 +78,5 @@ test.each([
   expect(isConnected(other)).toBe(true);
   expect(await peersOfServer()).toEqual(expect.arrayContaining([relay.peerId.toString(), other.peerId.toString()]));
   await connectThroughRelay(await startPeer());
-  await admin(server, 'bans', 'clear');
+  await admin(server, 'bans', 'clear', '--yes');
 });
