@@ -196,7 +196,7 @@ export class StoreLink {
       await this.settledWorker(Math.min(RETRY_MS, deadlineMs));
     }
     await this.allWritten(endMs);
-    if (this.isIdle) {
+    if (this.isIdle && this.worker === undefined) {
       this.repeatLost();
       await this.allWritten(endMs);
     }
