@@ -37,6 +37,9 @@ export interface BanEntry {
   readonly causedBy: PeerId | undefined;
 }
 
+/** A ban with its parsed key: one object for both, because a list may hold very many. */
+export type Ban = BanEntry & BanKey;
+
 /** A ban that an operator ordered, in force. */
 export interface OrderedBan extends BanEntry {
   /** False while the store does not have it: a restart before it does would lift the ban. */

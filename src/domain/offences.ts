@@ -100,7 +100,7 @@ export const GOSSIP_RULES = {
     isFreeOnBus: true,
   },
   peer_id_form: {
-    ...slip('The PeerID is no peer ID at all.', 'It deceives nobody: no peer has such an ID.'),
+    ...slip('The PeerID is not a valid peer ID.', 'It deceives nobody: no peer has such an ID.'),
     isFreeOnBus: true,
     shadowedAs: 'author_mismatch',
   },

@@ -1,8 +1,9 @@
 // `<dataFolder>/grpc.json`: where the node of the folder last listened for gRPC, so that the command line finds it
 // whatever address it was given. The file stays when the node ends; readers compare the peer ID.
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { P2PError } from '../../lib/errors.ts';
+import { writePrivateFile } from '../../lib/private-file.ts';
 
 const FILE = 'grpc.json';
 
@@ -21,17 +22,14 @@ export interface Listening {
 /** Replaces the file at once. Throws DATA_FOLDER_UNUSABLE. */
 export async function writeListening(dataFolder: string, listening: Listening): Promise<void> {
   const file = join(dataFolder, FILE);
-  const fresh = `${file}.new`;
   try {
-    await rm(fresh, { force: true });
-    await writeFile(fresh, `${JSON.stringify(listening)}\n`, { mode: 0o600 });
-    await rename(fresh, file);
+    await writePrivateFile(file, `${JSON.stringify(listening)}\n`, { isDurable: false });
   } catch (cause) {
     throw new P2PError('DATA_FOLDER_UNUSABLE', `cannot write ${file}`, { cause });
   }
 }
 
-/** undefined when there is no file. Throws DATA_FOLDER_UNUSABLE when it cannot be read or has another form. */
+/** undefined when the file does not exist. Throws DATA_FOLDER_UNUSABLE when it is unreadable or malformed. */
 export async function readListening(dataFolder: string): Promise<Listening | undefined> {
   const file = join(dataFolder, FILE);
   try {

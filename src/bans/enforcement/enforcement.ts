@@ -1,12 +1,13 @@
 // Applies bans to the connections of the nodes: disconnects banned peers, refuses new connections, retries dials after
 // a ban was lifted.
+
+import type { Ban } from '../../domain/ban.ts';
 import type { PeerId } from '../../domain/ids.ts';
 import type { IpAddress } from '../../lib/ip.ts';
 import { singleFlight } from '../../lib/single-flight.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Metrics } from '../../ports/metrics.ts';
 import type { P2PNode, PeerRecord } from '../../ports/p2p-node.ts';
-import type { Ban } from '../list/ban-index.ts';
 import { covers, socketIp } from '../list/ban-key.ts';
 import type { BanChange, BanList } from '../list/ban-list.ts';
 

@@ -1,14 +1,11 @@
 // Finds the bans that cover an address or a peer. There is one hash map for each prefix length in use, so a lookup
 // costs as many steps as there are prefix lengths, however many bans there are.
 
-import type { BanEntry, BanKey } from '../../domain/ban.ts';
+import type { Ban, BanEntry, BanKey } from '../../domain/ban.ts';
 import type { IpAddress } from '../../lib/ip.ts';
 import { shownText } from '../../lib/shown-text.ts';
 import { maskedV4, maskedV6 } from './ban-key.ts';
 import { EvictionOrder } from './eviction.ts';
-
-/** A ban with its parsed key: one object for both, because a list may hold very many. */
-export type Ban = BanEntry & BanKey;
 
 interface Level<K> {
   readonly prefix: number;

@@ -2,7 +2,7 @@
 // store keeps bans across restarts. A ban in memory is in force whether or not the store is available. Each change is
 // returned, for the service to enforce.
 
-import type { BanEntry, BanKey } from '../../domain/ban.ts';
+import type { Ban, BanEntry, BanKey } from '../../domain/ban.ts';
 import type { PeerId } from '../../domain/ids.ts';
 import type { IpAddress } from '../../lib/ip.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -10,7 +10,7 @@ import type { Logger } from '../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import { BanWrites } from '../store/ban-writes.ts';
 import type { Changed, StoreLink } from '../store/store-link.ts';
-import { type Ban, BanIndex, banWith, entryOf } from './ban-index.ts';
+import { BanIndex, banWith, entryOf } from './ban-index.ts';
 import { parseBanKey } from './ban-key.ts';
 import { banClass, fitting, maxUnconnected, outlasts, selectEviction } from './eviction.ts';
 import { legacyBans } from './legacy-bans.ts';

@@ -2,9 +2,8 @@
 // automatic bans and those of the blockchain service, and these over automatic bans of unconnected authors. A new
 // identity costs an offender nothing, so unconnected authors have a small table of their own, in which they evict one
 // another only.
-import type { BanEntry } from '../../domain/ban.ts';
+import type { Ban, BanEntry } from '../../domain/ban.ts';
 import { MinHeap } from '../../lib/min-heap.ts';
-import type { Ban } from './ban-index.ts';
 
 /** From the first to leave to the last. */
 const CLASSES = ['unconnected', 'automatic', 'operator'] as const;

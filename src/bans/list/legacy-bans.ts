@@ -1,6 +1,8 @@
 // Bans that a Go deployment left in the store: keys as an operator wrote them, times as RFC 3339 text.
+
+import type { Ban } from '../../domain/ban.ts';
 import type { LegacyBan } from '../../ports/ban-store.ts';
-import { type Ban, banWith } from './ban-index.ts';
+import { banWith } from './ban-index.ts';
 import { parseBanKey } from './ban-key.ts';
 
 /**

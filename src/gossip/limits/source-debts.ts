@@ -9,7 +9,7 @@ import { type ReportSize, unreported } from './report-size.ts';
 
 /** Messages at a cost that a neighbour may bring: a node of the network meets some per hour. */
 const RATE = { perSecond: 1, burst: 100 };
-/** Neighbours remembered; the one charged longest ago is evicted and begins anew. */
+/** Neighbours remembered; the one charged least recently is evicted and starts with a full bucket. */
 const MAX_NEIGHBOURS = 5000;
 
 export class SourceDebts {
