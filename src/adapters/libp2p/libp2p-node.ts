@@ -32,7 +32,7 @@ import { PeerKeeper } from './discovery/peer-keeper.ts';
 import { Gossip } from './gossipsub/gossip.ts';
 import { meshPeers } from './gossipsub/internals.ts';
 import { MAX_GOSSIP_BYTES } from './gossipsub/options.ts';
-import { topicValidator } from './gossipsub/topic-validator.ts';
+import { topicDecision, topicValidator } from './gossipsub/topic-validator.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import { sendOnStream } from './message-stream.ts';
 import { testReachability } from './nat/reachability.ts';
@@ -155,17 +155,17 @@ export class Libp2pNode implements Required<P2PNode> {
     const { refusesAddress } = gate;
     const libp2p = await buildLibp2p(options, topics, { ...gate, log, metrics, report, operators });
     applyPatches(libp2p, { ...deps, report, refusesAddress }, options.protocolVersion);
+    const accepted = (author: PeerId, from: PeerId) => keeper.messageReceived(author, from);
+    const decide = topicDecision({ handlers, traffic, accepted });
     const gossip = new Gossip(
-      { ...deps, libp2p, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
+      { ...deps, libp2p, decide, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
       { ...options, topicNames: topics },
     );
     const keeper = new PeerKeeper(
       { ...deps, libp2p, book, stages, ownId, operators, refusesAddress },
       { ...options, topicNames: topics },
     );
-    const accepted = (author: PeerId, from: PeerId) => keeper.messageReceived(author, from);
-    const validated = { handlers, traffic, ownId, accepted };
-    for (const name of topics) libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, validated));
+    for (const name of topics) libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, decide, ownId));
     this.listenToConnections(libp2p);
     testReachability({ ...deps, libp2p, report }, options);
     return { libp2p, keeper, gossip };

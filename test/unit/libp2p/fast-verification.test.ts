@@ -1,22 +1,33 @@
 // The step that verifies gossip gives the same results as gossipsub's own for every kind of message, good and bad.
 import { generateKeyPair, publicKeyToProtobuf } from '@libp2p/crypto/keys';
-import { type GossipSub, type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
+import type { GossipSub } from '@libp2p/gossipsub';
 import { RPC } from '@libp2p/gossipsub/message';
 import type { PeerId, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import * as fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
-import { FastVerification } from '../../../src/adapters/libp2p/gossipsub/fast-verification.ts';
+import { FastVerification, type Received } from '../../../src/adapters/libp2p/gossipsub/fast-verification.ts';
 import { GossipInternals } from '../../../src/adapters/libp2p/gossipsub/internals.ts';
-import { SeenCaches } from '../../../src/adapters/libp2p/gossipsub/memory.ts';
+import { PackedBatch } from '../../../src/adapters/libp2p/gossipsub/packed-batch.ts';
 import { SeenMessages } from '../../../src/adapters/libp2p/gossipsub/seen-messages.ts';
 import { fastestVerifier } from '../../../src/adapters/libp2p/patches/ed25519.ts';
+import type { GossipMessage, ValidationDecision } from '../../../src/ports/p2p-node.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { bareLibp2p } from '../../support/nodes.ts';
 
 const TOPIC = 'prefix-block';
+const NONE = new Uint8Array(0);
 
-interface Step {
-  validateReceivedMessage(receivedFrom: PeerId, message: RPC.Message): Promise<Record<string, unknown>>;
+interface Inside {
+  validateReceivedMessage(receivedFrom: PeerId, message: RPC.Message): Promise<LibraryResult>;
+  handleReceivedMessage(receivedFrom: PeerId, message: RPC.Message): Promise<void>;
+  readonly mcache: { get(id: Uint8Array): RPC.Message | undefined };
+}
+
+interface LibraryResult {
+  readonly code: string;
+  readonly reason?: string;
+  readonly error?: string;
 }
 
 let ours: GossipSub;
@@ -24,27 +35,74 @@ let library: GossipSub;
 let author: PrivateKey;
 let receivedFrom: PeerId;
 let nextSeqno = 1n;
+let decision: ValidationDecision | Error = 'accept';
+/** What our verification said of each message, and what gossipsub's own step said of those that stay with it. */
+let outcomes: string[] = [];
+let decided: GossipMessage[] = [];
+const progress = { begun: 0, ended: 0 };
+const refused: string[] = [];
+const idontwants: string[] = [];
 
 beforeAll(async () => {
   [ours, library] = [(await bareLibp2p([TOPIC])).services.pubsub, (await bareLibp2p([TOPIC])).services.pubsub];
-  install(ours);
   author = await generateKeyPair('Ed25519');
   receivedFrom = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
 });
 
-function install(pubsub: GossipSub): void {
-  const internals = new GossipInternals(pubsub, recordingLogger());
-  const seen = new SeenMessages(
-    { clock: new FakeClock(), metrics: new RecordedMetrics() },
-    { keepMs: 60_000, maxIds: 1000 },
-  );
-  const fastVerification = new FastVerification({
-    verify: fastestVerifier().verify,
-    seen,
-    topicValidators: pubsub.topicValidators,
-    sendIDontWants: (...given) => internals.sendIDontWants(...given),
+const inside = (pubsub: GossipSub) => pubsub as unknown as Inside;
+
+function fastVerification(changes: Partial<ConstructorParameters<typeof FastVerification>[0]> = {}): FastVerification {
+  const internals = new GossipInternals(ours, recordingLogger());
+  const delivery = internals.delivery();
+  const made: FastVerification = new FastVerification({
+    verifier: fastestVerifier(),
+    seen: new SeenMessages(
+      { clock: new FakeClock(), metrics: new RecordedMetrics() },
+      { keepMs: 60_000, maxIds: 1000 },
+    ),
+    decide: (message) => {
+      decided.push(message);
+      if (decision instanceof Error) throw decision;
+      return decision;
+    },
+    delivery: {
+      received: (topic) => delivery.received(topic),
+      finished: (received, outcome) => {
+        outcomes.push(outcome);
+        delivery.finished(received, outcome);
+      },
+    },
+    progress,
+    malformed: { add: (kind, peerId) => void refused.push(`${kind} ${peerId}`) },
+    sendIDontWants: (id, topic, from) => void idontwants.push(`${Buffer.from(id).toString('hex')} ${topic} ${from}`),
+    enqueue: (received) => made.validate([received]),
+    ...changes,
   });
-  internals.install({ incoming: [fastVerification, new SeenCaches(seen)], outgoing: [], opening: [] });
+  return made;
+}
+
+/** What becomes of each message, in gossipsub's words. */
+async function ourOutcomes(messages: readonly RPC.Message[], stage = fastVerification()): Promise<string[]> {
+  outcomes = [];
+  const own: string[] = [];
+  const next = async (from: PeerId, message: unknown) => {
+    own.push(outcomeOf(await inside(ours).validateReceivedMessage(from, message as RPC.Message)));
+  };
+  const handle = stage.handleReceivedMessage(next);
+  for (const message of messages) await handle(receivedFrom, structuredClone(message));
+  return [...outcomes, ...own];
+}
+
+async function libraryOutcomes(messages: readonly RPC.Message[]): Promise<string[]> {
+  const results: string[] = [];
+  for (const message of messages)
+    results.push(outcomeOf(await inside(library).validateReceivedMessage(receivedFrom, structuredClone(message))));
+  return results;
+}
+
+function outcomeOf({ code, reason, error }: LibraryResult): string {
+  if (code === 'valid') return 'accept';
+  return error ?? reason ?? code;
 }
 
 async function signed(key: PrivateKey, changes: Partial<RPC.Message> = {}): Promise<RPC.Message> {
@@ -57,25 +115,10 @@ async function signed(key: PrivateKey, changes: Partial<RPC.Message> = {}): Prom
   return { ...unsigned, signature: await key.sign(bytes), ...changes };
 }
 
-const step = (pubsub: GossipSub) => pubsub as unknown as Step;
-
-async function bothResults(message: RPC.Message): Promise<Record<string, unknown>[]> {
-  const results: Record<string, unknown>[] = [];
-  for (const pubsub of [library, ours])
-    results.push(await step(pubsub).validateReceivedMessage(receivedFrom, structuredClone(message)));
-  return results.map((result) => ({ ...result, msg: plain(result.msg) }));
-}
-
-function plain(message: unknown) {
-  if (message === undefined) return undefined;
-  const { from, key, ...rest } = message as { from: PeerId; key: { raw: Uint8Array } };
-  return { ...rest, from: from.toString(), key: Buffer.from(key.raw).toString('hex') };
-}
-
-const CASES: [what: string, make: () => Promise<RPC.Message>, code: string][] = [
-  ['a signed message', () => signed(author), 'valid'],
-  ['one without data', () => signed(author, { data: new Uint8Array(0) }), 'valid'],
-  ['one with its key beside it', async () => withKey(await signed(author), author), 'valid'],
+const CASES: [what: string, make: () => Promise<RPC.Message>, outcome: string][] = [
+  ['a signed message', () => signed(author), 'accept'],
+  ['one without data', () => signed(author, { data: new Uint8Array(0) }), 'accept'],
+  ['one with its key beside it', async () => withKey(await signed(author), author), 'accept'],
   [
     'one with the key of somebody else',
     async () => withKey(await signed(author), await generateKeyPair('Ed25519')),
@@ -86,7 +129,7 @@ const CASES: [what: string, make: () => Promise<RPC.Message>, code: string][] = 
     async () => ({ ...(await signed(author)), key: Buffer.from('nonsense') }),
     'invalid',
   ],
-  ['one of a secp256k1 key', async () => signed(await generateKeyPair('secp256k1')), 'valid'],
+  ['one of a secp256k1 key', async () => signed(await generateKeyPair('secp256k1')), 'accept'],
   ['one whose data was changed', async () => ({ ...(await signed(author)), data: Buffer.from('other') }), 'invalid'],
   ['one whose topic was changed', async () => ({ ...(await signed(author)), topic: 'prefix-other' }), 'invalid'],
   [
@@ -115,34 +158,106 @@ function without(message: RPC.Message, field: 'signature' | 'seqno' | 'from'): R
   return rest;
 }
 
-test.each(CASES)('%s gets the result that gossipsub gives', async (_what, make, code) => {
-  const [expected, actual] = await bothResults(await make());
-  expect(expected?.code).toBe(code);
-  expect(actual).toEqual(expected);
+test.each(CASES)('%s gets the result that gossipsub gives', async (_what, make, outcome) => {
+  const message = await make();
+  const [expected] = await libraryOutcomes([message]);
+  expect(expected === 'accept' ? 'accept' : 'invalid').toBe(outcome);
+  expect(await ourOutcomes([message])).toEqual([expected]);
+  expect(progress.ended).toBe(progress.begun);
 });
 
 test('a message that comes again is a duplicate, also when its signature is bad the second time', async () => {
   const message = await signed(author);
-  await bothResults(message);
-  const [expected, actual] = await bothResults({ ...message, signature: new Uint8Array(64) });
-  expect(expected?.code).toBe('duplicate');
-  expect(actual).toEqual(expected);
+  const both = [message, { ...message, signature: new Uint8Array(64) }];
+  expect(await libraryOutcomes(both)).toEqual(['accept', 'duplicate']);
+  expect(await ourOutcomes(both)).toEqual(['accept', 'duplicate']);
 });
 
-const VALIDATORS: [what: string, validator: TopicValidatorFn, code: string, reason?: string][] = [
-  ['accepts', () => Promise.resolve(TopicValidatorResult.Accept), 'valid'],
-  ['ignores', () => TopicValidatorResult.Ignore, 'invalid', 'ignore'],
-  ['rejects', () => TopicValidatorResult.Reject, 'invalid', 'reject'],
-  ['throws on', () => Promise.reject(new Error('broken')), 'invalid', 'ignore'],
-];
+test('a valid message is handed to the handler and kept for neighbours as it came', async () => {
+  const message = await signed(author);
+  const id = Buffer.concat([message.from ?? NONE, message.seqno ?? NONE]);
+  decided = [];
+  await ourOutcomes([message]);
+  expect(decided).toMatchObject([
+    { topic: TOPIC, author: peerIdFromPrivateKey(author).toString(), receivedFrom: receivedFrom.toString() },
+  ]);
+  expect(decided[0]?.seqno).toBe(Buffer.from(message.seqno ?? NONE).readBigUInt64BE());
+  expect(inside(ours).mcache.get(id)).toEqual(structuredClone(message));
+});
 
-test.each(VALIDATORS)(
-  'a validator that %s a message decides as in gossipsub',
-  async (_what, validator, code, reason) => {
-    for (const pubsub of [ours, library]) pubsub.topicValidators.set(TOPIC, validator);
-    const [expected, actual] = await bothResults(await signed(author));
-    for (const pubsub of [ours, library]) pubsub.topicValidators.delete(TOPIC);
-    expect(expected).toMatchObject(reason === undefined ? { code } : { code, reason });
-    expect(actual).toEqual(expected);
+test('mesh peers are told of a large message only', async () => {
+  idontwants.length = 0;
+  const large = await signed(author, { data: Buffer.alloc(600) });
+  await ourOutcomes([await signed(author), large]);
+  const id = Buffer.concat([large.from ?? NONE, large.seqno ?? NONE]).toString('hex');
+  expect(idontwants).toEqual([`${id} ${TOPIC} ${receivedFrom}`]);
+});
+
+test.each(['accept', 'ignore', 'reject', new Error('broken')] as const)(
+  'a handler that says %s decides, and only an accepted message is kept for neighbours',
+  async (said) => {
+    decision = said;
+    const message = await signed(author);
+    const outcome = said instanceof Error ? 'ignore' : said;
+    expect(await ourOutcomes([message])).toEqual([outcome]);
+    decision = 'accept';
+    const id = Buffer.concat([message.from ?? NONE, message.seqno ?? NONE]);
+    expect(inside(ours).mcache.get(id) !== undefined).toBe(outcome === 'accept');
   },
 );
+
+/** Waits for all, then verifies them together. */
+async function together(messages: readonly RPC.Message[]): Promise<string[]> {
+  const waiting: Received[] = [];
+  const stage = fastVerification({ enqueue: (received) => void waiting.push(received) });
+  await ourOutcomes(messages, stage);
+  outcomes = [];
+  stage.validate(waiting);
+  return outcomes;
+}
+
+test('in a batch each message gets its own result, and a bad one spoils no other', async () => {
+  const other = await generateKeyPair('Ed25519');
+  const good = await Promise.all(Array.from({ length: 20 }, (_each, i) => signed(i % 3 === 0 ? other : author)));
+  const bad = new Set([0, 7, 19]);
+  const batch = good.map((message, i) => (bad.has(i) ? { ...message, data: Buffer.from('changed') } : message));
+  refused.length = 0;
+  expect(await together(batch)).toEqual(batch.map((_each, i) => (bad.has(i) ? 'invalid_signature' : 'accept')));
+  expect(refused).toEqual(Array(bad.size).fill(`signature ${receivedFrom}`));
+});
+
+test('of equal IDs in a batch the first good one counts, wherever it stands', async () => {
+  const message = await signed(author);
+  const forged = { ...message, signature: new Uint8Array(64) };
+  expect(await together([message, message, forged])).toEqual(['accept', 'duplicate', 'duplicate']);
+  const second = await signed(author);
+  const forgedSecond = { ...second, signature: new Uint8Array(64) };
+  expect(await together([forgedSecond, forgedSecond, second, second])).toEqual([
+    'invalid_signature',
+    'invalid_signature',
+    'accept',
+    'duplicate',
+  ]);
+});
+
+test('what authors signed is encoded as the library encodes it', () => {
+  const bytes = (maxLength: number) => fc.uint8Array({ maxLength });
+  fc.assert(
+    fc.property(bytes(5000), fc.boolean(), fc.string(), fc.uint8Array({ minLength: 64, maxLength: 64 }), (...made) => {
+      const [data, hasData, topic, signature] = made;
+      const from = peerIdFromPrivateKey(author).toMultihash().bytes;
+      const unsigned = { from, seqno: new Uint8Array(8).fill(data.length), topic, ...(hasData ? { data } : {}) };
+      const packed = new PackedBatch();
+      packed.add(unsigned, signature);
+      packed.add(unsigned, signature);
+      const signedBytes = Buffer.concat([Buffer.from('libp2p-pubsub:'), RPC.Message.encode(unsigned)]);
+      for (const [key, readSignature, read] of packed.messages()) {
+        expect(Buffer.from(key)).toEqual(Buffer.from(from.slice(6)));
+        expect(Buffer.from(readSignature)).toEqual(Buffer.from(signature));
+        expect(Buffer.from(read)).toEqual(signedBytes);
+      }
+      expect(packed.count).toBe(2);
+    }),
+    { examples: [[new Uint8Array(200_000), true, 'é', new Uint8Array(64)]] },
+  );
+});

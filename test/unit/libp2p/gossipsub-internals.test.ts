@@ -39,7 +39,11 @@ class FakeGossipsub {
   backoff = new Map();
   gossip = new Map();
   streamsOutbound = new Map<string, unknown>([[peer(1), {}]]);
+  mcache = { put() {} };
+  gossipTracer = { deliverMessage() {}, rejectMessage() {} };
   decodeRpc() {}
+  async handleReceivedMessage() {}
+  forwardMessage() {}
   sendIDontWants() {}
   async handleReceivedRpc() {}
   handlePeerReadStreamError() {}
@@ -68,7 +72,7 @@ class FakeGossipsub {
 function setUp(missing?: GossipsubPart) {
   const library = new FakeGossipsub();
   const [first = '', second] = missing?.split('.') ?? [];
-  const holder = second === undefined ? library : library.score;
+  const holder = second === undefined ? library : Reflect.get(library, first);
   if (missing !== undefined) Object.defineProperty(holder, second ?? first, { value: undefined, writable: true });
   const log = recordingLogger();
   return { library, log, pubsub: library as unknown as GossipSub };

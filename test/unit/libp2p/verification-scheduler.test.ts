@@ -37,11 +37,20 @@ function setUp(costMs: number, seen: readonly string[] = []) {
   let nowMs = 0;
   const verified: string[] = [];
   const streams = new Map<string, FakeStream>();
+  const batches: string[][] = [];
+  const dropped: string[] = [];
   const scheduler = new VerificationScheduler({
     metrics,
     nowMs: () => nowMs,
     streamOf: (id) => streams.get(id),
     isSeen: ({ name = '' }: NamedMessage) => seen.includes(name),
+    verification: () => ({
+      validate: (batch) => {
+        nowMs += costMs * batch.length;
+        batches.push(batch.map(({ id }) => id));
+      },
+      drop: ({ id }, reason) => void dropped.push(`${id} ${reason}`),
+    }),
   });
   const names = new Map<string, string>();
   const validate = scheduler.validateReceivedMessage(async (receivedFrom, { name = '' }: NamedMessage) => {
@@ -56,7 +65,11 @@ function setUp(costMs: number, seen: readonly string[] = []) {
   const pass = (ms: number) => {
     nowMs += ms;
   };
-  return { metrics, verified, streams, send, pass };
+  const enqueue = (from: string, id: string, data?: Uint8Array) => {
+    const message = { topic: 'a topic', from: ED25519, ...(data && { data }) };
+    scheduler.enqueue({ receivedFrom: peerIdFromString(idOf(from)), message, id: `${from}${id}` });
+  };
+  return { metrics, verified, streams, send, pass, enqueue, batches, dropped };
 }
 
 function idOf(name: string): string {
@@ -140,4 +153,58 @@ test('a stream that replaced a paused one is paused too; one that ended is left 
   await Promise.all(all);
   await waitFor(() => second.readStatus === 'readable', { what: 'the stream to be read again' });
   expect(first.readStatus).toBe('closed');
+});
+
+const numbers = (count: number) => Array.from({ length: count }, (_each, i) => String(i));
+
+test('what waits is verified together, the same number of each peer, in the order of its peer', async () => {
+  const { enqueue, batches } = setUp(0.01);
+  for (const i of numbers(100)) enqueue('a', i);
+  for (const i of numbers(3)) enqueue('b', i);
+  expect(batches).toEqual([]);
+  await waitFor(() => batches.flat().length === 103, { what: 'all messages' });
+  expect(batches[0]).toEqual([...numbers(32).map((i) => `a${i}`), 'b0', 'b1', 'b2']);
+  expect(batches.flat().filter((id) => id.startsWith('a'))).toEqual(numbers(100).map((i) => `a${i}`));
+});
+
+test('a batch is bounded in number and bytes', async () => {
+  const { enqueue, batches } = setUp(0);
+  for (const i of numbers(200)) enqueue('a', i);
+  await waitFor(() => batches.flat().length === 200, { what: 'all messages' });
+  expect(batches.map(({ length }) => length)).toEqual([64, 64, 64, 8]);
+  for (const i of numbers(5)) enqueue('b', i, new Uint8Array(200_000));
+  await waitFor(() => batches.flat().length === 205, { what: 'all large messages' });
+  expect(batches.slice(4).map(({ length }) => length)).toEqual([2, 2, 1]);
+});
+
+test('a peer with much to verify together uses its own time only', async () => {
+  const { enqueue, batches } = setUp(1);
+  for (const i of numbers(200)) enqueue('a', i);
+  await new Promise((resolve) => setImmediate(resolve));
+  enqueue('b', '0');
+  expect(batches.flat().length).toBeLessThan(200);
+  await waitFor(() => batches.flat().length === 201, { what: 'all messages' });
+  expect(batches.flat().indexOf('b0')).toBeLessThan(150);
+});
+
+test('messages of other keys and messages verified together are verified in the order they came', async () => {
+  const { enqueue, send, verified, batches } = setUp(3);
+  const alone = numbers(4).map((name) => send('a', { from: SECP256K1, name }));
+  enqueue('a', 'x');
+  await Promise.all(alone);
+  await waitFor(() => batches.length > 0, { what: 'the batch' });
+  expect(verified).toEqual(['a0', 'a1', 'a2', 'a3']);
+  expect(batches).toEqual([['ax']]);
+});
+
+test('what waits to be verified together is bounded per peer and for all, and what is dropped is told', async () => {
+  const { enqueue, metrics, dropped, batches } = setUp(0);
+  const data = new Uint8Array(1024 * 1024);
+  for (const from of ['a', 'b', 'c', 'd', 'e', 'f']) for (const i of numbers(20)) enqueue(from, i, data);
+  const bound = metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes_bound');
+  expect(metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes')).toBeLessThanOrEqual(bound);
+  expect(dropped).toContain('a19 queue_full');
+  expect(metrics.count('teranode_p2p_gossip_unverified_total', { reason: 'queue_full' })).toBe(dropped.length);
+  await waitFor(() => metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes') === 0, { what: 'nothing waiting' });
+  expect(batches.flat().length + dropped.length).toBe(120);
 });

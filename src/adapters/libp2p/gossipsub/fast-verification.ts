@@ -1,118 +1,161 @@
-// Validates messages of Ed25519 authors in the place of gossipsub, with a verifier that takes half the CPU: gossipsub
-// makes a key object for every message. The steps and results are those of gossipsub. Can go when gossipsub takes a
-// verifier as an option, or libp2p verifies as fast. docs/adr/0004.
-import { type SignedMessage, type TopicValidatorFn, TopicValidatorResult } from '@libp2p/gossipsub';
-import { RPC } from '@libp2p/gossipsub/message';
-import type { PeerId, PublicKey } from '@libp2p/interface';
+// Takes the messages of Ed25519 authors past gossipsub's own steps: what waits is verified together, decided on, and
+// handed to gossipsub's cache and mesh without a promise or key object per message. The results are those of gossipsub,
+// which keeps all other messages. Can go when gossipsub verifies in batches. docs/adr/0004.
+import type { PeerId as LibPeerId } from '@libp2p/interface';
 import { peerIdFromMultihash } from '@libp2p/peer-id';
 import { LRUCache } from 'lru-cache';
 import * as Digest from 'multiformats/hashes/digest';
-import type { Verify } from '../patches/ed25519.ts';
+import type { PeerId } from '../../../domain/ids.ts';
+import type { ValidationDecision } from '../../../ports/p2p-node.ts';
+import type { Verifier } from '../patches/ed25519.ts';
+import { peerIdText } from '../peer-ids.ts';
+import type { MalformedRpcReport } from './malformed-rpc.ts';
 import { goMessageId, IDONTWANT_MIN_BYTES, unverifiedMessageId } from './options.ts';
-import type { GossipsubParts, ReceivedMessage, Stage, ValidationResult } from './parts.ts';
+import { PackedBatch } from './packed-batch.ts';
+import type { Delivery, GossipsubParts, Stage } from './parts.ts';
+import { isPlainMessage, type PlainMessage, SIGNATURE_BYTES } from './plain-message.ts';
+import type { CountedProgress } from './progress.ts';
 import type { SeenMessages } from './seen-messages.ts';
+import type { TopicDecision } from './topic-validator.ts';
 
-interface FastVerificationParts {
-  readonly verify: Verify;
-  readonly seen: SeenMessages;
-  readonly topicValidators: ReadonlyMap<string, TopicValidatorFn>;
-  /** Tells mesh peers that they need not send us a message. */
-  readonly sendIDontWants: GossipsubParts['sendIDontWants'];
+/** A message that waits for verification, or is in it. */
+export interface Received {
+  readonly receivedFrom: LibPeerId;
+  readonly message: PlainMessage;
+  /** The ID before verification; also the final one, as author and sequence number have their usual lengths. */
+  readonly id: string;
 }
 
-interface Author {
-  readonly peerId: PeerId;
-  readonly key: PublicKey;
+export type DropReason = 'queue_full';
+
+/** What became of a message: our decision, or why there was none. */
+export type Outcome = ValidationDecision | 'duplicate' | 'invalid_seqno' | 'invalid_signature' | DropReason;
+
+/** Decides when a message is verified, and with which others. */
+export interface Verification {
+  /** Verifies the messages and says what becomes of each. */
+  validate(batch: readonly Received[]): void;
+  drop(received: Received, reason: DropReason): void;
+}
+
+interface FastVerificationParts {
+  readonly verifier: Pick<Verifier, 'verify' | 'verifyPacked'>;
+  readonly seen: SeenMessages;
+  readonly decide: TopicDecision;
+  readonly delivery: Delivery;
+  readonly progress: CountedProgress;
+  readonly malformed: Pick<MalformedRpcReport, 'add'>;
+  /** Tells mesh peers that they need not send us a message. */
+  readonly sendIDontWants: GossipsubParts['sendIDontWants'];
+  /** Puts a message in the queue; it comes back through `validate` or `drop`. */
+  readonly enqueue: (received: Received) => void;
 }
 
 const MAX_AUTHORS = 4096;
-const SIGN_PREFIX = Buffer.from('libp2p-pubsub:');
 const SEQNO_BYTES = 8;
 const NO_DATA = new Uint8Array(0);
-/**
- * An Ed25519 peer ID: identity multihash of 36 bytes, which are the key in protobuf form: type, length, and 32 raw
- * bytes at the end.
- */
-const ID_PREFIX = Buffer.from([0x00, 36, 8, 1, 18, 32]);
-const ID_BYTES = 38;
-const KEY_OFFSET_IN_ID = 2;
+const HANDLED = Promise.resolve();
 
-/** A message whose author's key stands in its ID. */
-type PlainMessage = ReceivedMessage & { readonly from: Uint8Array };
-
-export class FastVerification implements Stage<'incoming'> {
+export class FastVerification implements Stage<'incoming'>, Verification {
   readonly feature = 'fastVerification';
   private readonly parts: FastVerificationParts;
-  private readonly authors = new LRUCache<string, Author>({ max: MAX_AUTHORS });
+  private readonly authors = new LRUCache<string, PeerId>({ max: MAX_AUTHORS });
+  private readonly packed = new PackedBatch();
+  private valid = new Uint8Array(64);
 
   constructor(parts: FastVerificationParts) {
     this.parts = parts;
   }
 
   /** Other kinds of keys and unusual encodings are rare and stay with gossipsub. */
-  validateReceivedMessage(next: GossipsubParts['validateReceivedMessage']): GossipsubParts['validateReceivedMessage'] {
-    return (receivedFrom, message) =>
-      isPlainEd25519(message) ? this.validate(receivedFrom, message) : next(receivedFrom, message);
+  handleReceivedMessage(next: GossipsubParts['handleReceivedMessage']): GossipsubParts['handleReceivedMessage'] {
+    const { seen, delivery, progress, enqueue } = this.parts;
+    return (receivedFrom, message) => {
+      if (!isPlainMessage(message)) return next(receivedFrom, message);
+      delivery.received(message.topic);
+      progress.begun += 1;
+      const received = { receivedFrom, message, id: unverifiedMessageId(message) };
+      if (seen.has(received.id)) this.finish(received, 'duplicate');
+      else enqueue(received);
+      return HANDLED;
+    };
   }
 
-  private async validate(receivedFrom: PeerId, message: PlainMessage): Promise<ValidationResult> {
-    const { seen, verify, topicValidators } = this.parts;
-    // The ID before verification is also the final one: author and sequence number have their usual lengths.
-    const msgIdStr = unverifiedMessageId(message);
-    if (seen.has(msgIdStr)) return { code: 'duplicate', msgIdStr };
-    const { from, seqno, signature, topic, data = NO_DATA } = message;
-    if (seqno?.length !== SEQNO_BYTES) return { code: 'invalid', reason: 'error', error: 'invalid_seqno' };
-    if (signature === undefined || !verify(from.subarray(ID_PREFIX.length), signature, signedBytes(message)))
-      return { code: 'invalid', reason: 'error', error: 'invalid_signature' };
-    seen.put(msgIdStr);
-    const { peerId, key } = this.authorOf(from);
+  drop(received: Received, reason: DropReason): void {
+    this.finish(received, reason);
+  }
+
+  validate(batch: readonly Received[]): void {
+    const { seen } = this.parts;
+    const packed: Received[] = [];
+    const ids = new Set<string>();
+    /** Wait for the outcome of another message with the same ID. */
+    const repeated: Received[] = [];
+    this.packed.clear();
+    for (const received of batch) {
+      const { id, message } = received;
+      const { seqno, signature } = message;
+      if (seen.has(id)) this.finish(received, 'duplicate');
+      else if (seqno?.length !== SEQNO_BYTES) this.finish(received, 'invalid_seqno');
+      else if (signature?.length !== SIGNATURE_BYTES) this.finish(received, 'invalid_signature');
+      else if (ids.has(id)) repeated.push(received);
+      else {
+        ids.add(id);
+        packed.push(received);
+        this.packed.add(message, signature);
+      }
+    }
+    this.verify();
+    for (const [i, received] of packed.entries())
+      this.finish(received, this.valid[i] === 1 ? this.decideOn(received) : 'invalid_signature');
+    if (repeated.length > 0) this.validate(repeated);
+  }
+
+  /** Writes 1 for each message that its author signed. */
+  private verify(): void {
+    const { packed } = this;
+    const { verify, verifyPacked } = this.parts.verifier;
+    if (packed.count > this.valid.length) this.valid = new Uint8Array(packed.count);
+    if (verifyPacked !== undefined && packed.count > 0) {
+      verifyPacked(packed.bytes, packed.count, this.valid);
+      return;
+    }
+    let i = 0;
+    for (const [key, signature, signed] of packed.messages()) {
+      this.valid[i] = verify(key, signature, signed) ? 1 : 0;
+      i += 1;
+    }
+  }
+
+  private decideOn({ receivedFrom, message, id }: Received): ValidationDecision {
+    const { seen, decide, sendIDontWants } = this.parts;
+    const { from, seqno = NO_DATA, topic, data = NO_DATA } = message;
+    seen.put(id);
     const sequenceNumber = new DataView(seqno.buffer, seqno.byteOffset).getBigUint64(0);
-    const msgId = goMessageId(from, sequenceNumber);
-    if (data.length >= IDONTWANT_MIN_BYTES) this.parts.sendIDontWants(msgId, topic, receivedFrom.toString());
-    const msg: SignedMessage = { type: 'signed', from: peerId, data, sequenceNumber, topic, signature, key };
-    const result = await resultOf(topicValidators.get(topic), receivedFrom, msg);
-    if (result === TopicValidatorResult.Accept) return { code: 'valid', messageId: { msgId, msgIdStr }, msg };
-    return { code: 'invalid', reason: result === TopicValidatorResult.Reject ? 'reject' : 'ignore', msgIdStr };
+    if (data.length >= IDONTWANT_MIN_BYTES)
+      sendIDontWants(goMessageId(from, sequenceNumber), topic, receivedFrom.toString());
+    try {
+      const author = this.authorOf(from);
+      return decide({ topic, bytes: data, author, receivedFrom: peerIdText(receivedFrom), seqno: sequenceNumber });
+    } catch {
+      return 'ignore';
+    }
   }
 
-  private authorOf(from: Uint8Array): Author {
+  private finish(received: Received, outcome: Outcome): void {
+    const { delivery, progress, malformed } = this.parts;
+    progress.ended += 1;
+    if (outcome === 'invalid_signature') malformed.add('signature', received.receivedFrom);
+    delivery.finished(received, outcome);
+  }
+
+  private authorOf(from: Uint8Array): PeerId {
     const id = Buffer.from(from.buffer, from.byteOffset, from.byteLength).toString('latin1');
     let author = this.authors.get(id);
     if (author === undefined) {
-      const peerId = peerIdFromMultihash(Digest.decode(from.slice()));
-      if (peerId.publicKey === undefined) throw new TypeError('an Ed25519 peer ID without its key');
-      author = { peerId, key: peerId.publicKey };
+      author = peerIdText(peerIdFromMultihash(Digest.decode(from.slice())));
       this.authors.set(id, author);
     }
     return author;
-  }
-}
-
-/**
- * True when the author's key stands in its ID, in the one encoding that all libraries write, and the key field is
- * absent or equal.
- */
-function isPlainEd25519(message: ReceivedMessage): message is PlainMessage {
-  const { from, key } = message;
-  if (from?.length !== ID_BYTES || !ID_PREFIX.every((byte, i) => from[i] === byte)) return false;
-  if (key === undefined) return true;
-  return key.length === ID_BYTES - KEY_OFFSET_IN_ID && key.every((byte, i) => from[i + KEY_OFFSET_IN_ID] === byte);
-}
-
-/** What the author signed: the message without signature and key, after a fixed prefix. */
-function signedBytes({ from, data, seqno, topic }: PlainMessage): Buffer {
-  return Buffer.concat([SIGN_PREFIX, RPC.Message.encode({ from, data, seqno, topic } as RPC.Message)]);
-}
-
-async function resultOf(
-  validator: TopicValidatorFn | undefined,
-  receivedFrom: PeerId,
-  message: SignedMessage,
-): Promise<TopicValidatorResult> {
-  if (validator === undefined) return TopicValidatorResult.Accept;
-  try {
-    return await validator(receivedFrom, message);
-  } catch {
-    return TopicValidatorResult.Ignore;
   }
 }

@@ -26,6 +26,7 @@ import { RefusedGrafts } from './refused-grafts.ts';
 import { RpcSplitting } from './rpc-splitting.ts';
 import { SavedBackoffs } from './saved-backoffs.ts';
 import { SeenMessages } from './seen-messages.ts';
+import type { TopicDecision } from './topic-validator.ts';
 import { VerificationScheduler } from './verification-scheduler.ts';
 
 /** About 100 bytes each; two minutes at 8,000 messages per second. */
@@ -38,6 +39,7 @@ export interface GossipDependencies {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  readonly decide: TopicDecision;
   /** Called when a peer sent what no honest peer sends. */
   readonly penalize: (peerId: PeerId) => void;
 }
@@ -60,10 +62,11 @@ export class Gossip {
   private readonly loops: Repeating[] = [];
 
   /** Before libp2p starts. Throws LIBRARY_INCOMPATIBLE when gossipsub lacks a part that is required. */
-  constructor({ libp2p, log, metrics, clock, penalize }: GossipDependencies, options: GossipOptions) {
+  constructor(deps: GossipDependencies, options: GossipOptions) {
+    const { libp2p, log, metrics, clock } = deps;
     const { pubsub } = libp2p.services;
     const internals = new GossipInternals(pubsub, log);
-    const stages = stagesOf({ libp2p, log, metrics, clock, penalize }, internals);
+    const stages = stagesOf(deps, internals);
     const { graftBackoffFile: backoffFile, topicNames } = options;
     const refusedGrafts = refusedGraftsOf({ libp2p, metrics, clock }, options);
     internals.install({
@@ -72,10 +75,10 @@ export class Gossip {
         stages.malformedLengths,
         stages.undecodableRpcs,
         ...refusedGrafts,
+        stages.fastVerification,
         stages.progress,
         stages.verificationScheduler,
         stages.invalidSignatures,
-        stages.fastVerification,
         stages.seenCaches,
         stages.noScoreRecords,
         stages.backoffLimits,
@@ -140,32 +143,40 @@ function refusedGraftsOf(
   return [stage];
 }
 
-function stagesOf({ libp2p, metrics, clock, penalize }: GossipDependencies, internals: GossipInternals) {
+function stagesOf({ libp2p, metrics, clock, decide, penalize }: GossipDependencies, internals: GossipInternals) {
   const { pubsub } = libp2p.services;
   const hasStream = (id: string) => internals.hasOutboundStream(id);
   const malformed = new MalformedRpcReport(metrics, penalize);
   const seen = new SeenMessages({ clock, metrics }, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS });
   const inboundStreams = new InboundStreams();
-  const { name: verifier, verify } = fastestVerifier();
-  return {
+  const verifier = fastestVerifier();
+  const progress = new ValidationProgress(metrics);
+  const verificationScheduler = new VerificationScheduler({
+    metrics,
+    nowMs: () => clock.monotonic(),
+    streamOf: (id) => inboundStreams.of(id),
+    isSeen: (message) => seen.has(unverifiedMessageId(message)),
+    verification: () => fastVerification,
+  });
+  const fastVerification = new FastVerification({
     verifier,
+    seen,
+    decide,
+    malformed,
+    delivery: internals.delivery(),
+    progress: progress.progress,
+    sendIDontWants: (id, topic, receivedFrom) => internals.sendIDontWants(id, topic, receivedFrom),
+    enqueue: verificationScheduler.enqueue,
+  });
+  return {
+    verifier: verifier.name,
     inboundStreams,
     malformedLengths: new MalformedLengths(malformed),
     undecodableRpcs: new UndecodableRpcs(malformed),
-    progress: new ValidationProgress(metrics),
-    verificationScheduler: new VerificationScheduler({
-      metrics,
-      nowMs: () => clock.monotonic(),
-      streamOf: (id) => inboundStreams.of(id),
-      isSeen: (message) => seen.has(unverifiedMessageId(message)),
-    }),
+    progress,
+    verificationScheduler,
+    fastVerification,
     invalidSignatures: new InvalidSignatures(malformed),
-    fastVerification: new FastVerification({
-      verify,
-      seen,
-      topicValidators: pubsub.topicValidators,
-      sendIDontWants: (id, topic, receivedFrom) => internals.sendIDontWants(id, topic, receivedFrom),
-    }),
     seenCaches: new SeenCaches(seen),
     noScoreRecords: new NoScoreRecords(),
     backoffLimits: new BackoffLimits(internals.backoffs),

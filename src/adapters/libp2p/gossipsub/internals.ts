@@ -9,6 +9,7 @@ import type { Logger } from '../../../ports/log.ts';
 import {
   CHAINS,
   type Chain,
+  type Delivery,
   FEATURES,
   GOSSIPSUB_PARTS,
   type GossipFeature,
@@ -22,6 +23,15 @@ import {
   WRITTEN_FOR,
   type WrappedPart,
 } from './parts.ts';
+
+/** Left out where gossipsub has none. */
+interface LibraryMetrics {
+  onMsgRecvPreValidation?(topic: string): void;
+  onPrevalidationResult?(topic: string, code: string): void;
+  onMsgRecvInvalid?(topic: string, reason: { readonly reason: string; readonly error?: string }): void;
+}
+
+const NONE = new Uint8Array(0);
 
 export class GossipInternals {
   /** Topic → peer → when the back-off ends. */
@@ -72,6 +82,34 @@ export class GossipInternals {
   sendIDontWants(id: Uint8Array, topic: string, receivedFrom: string): void {
     if (!this.missing.has('sendIDontWants'))
       read(this.pubsub, 'sendIDontWants').call(this.pubsub, id, topic, receivedFrom);
+  }
+
+  /** What gossipsub does with a message before and after its validation, for messages that others validate. */
+  delivery(): Delivery {
+    const { pubsub } = this;
+    const [forward, keep] = [bound(pubsub, 'forwardMessage'), bound(pubsub, 'mcache.put')];
+    const delivered = bound(pubsub, 'gossipTracer.deliverMessage');
+    const rejected = bound(pubsub, 'gossipTracer.rejectMessage');
+    const { metrics } = pubsub as unknown as { readonly metrics?: LibraryMetrics | null };
+    return {
+      received: (topic) => metrics?.onMsgRecvPreValidation?.(topic),
+      finished: ({ receivedFrom, message, id }, outcome) => {
+        const { topic, from = NONE, seqno = NONE } = message;
+        const code = outcome === 'accept' ? 'valid' : outcome === 'duplicate' ? 'duplicate' : 'invalid';
+        metrics?.onPrevalidationResult?.(topic, code);
+        if (code === 'valid') {
+          delivered(id);
+          keep({ msgId: Buffer.concat([from, seqno]), msgIdStr: id }, message, true);
+          forward(id, message, receivedFrom.toString());
+        } else if (code === 'duplicate') {
+          delivered(id, true);
+        } else {
+          const isDecided = outcome === 'ignore' || outcome === 'reject';
+          if (isDecided) rejected(id, outcome);
+          metrics?.onMsgRecvInvalid?.(topic, isDecided ? { reason: outcome } : { reason: 'error', error: outcome });
+        }
+      },
+    };
   }
 
   /** Has gossipsub open a stream to the peer, where it can. */

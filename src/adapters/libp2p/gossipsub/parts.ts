@@ -18,12 +18,17 @@ export interface ReceivedMessage {
   readonly signature?: Uint8Array;
 }
 
+export interface MessageId {
+  readonly msgId: Uint8Array;
+  readonly msgIdStr: string;
+}
+
 export type ValidationResult =
   | { readonly code: 'duplicate'; readonly msgIdStr: string }
   | { readonly code: 'invalid'; readonly reason: string; readonly error?: string; readonly msgIdStr?: string }
   | {
       readonly code: 'valid';
-      readonly messageId: { readonly msgId: Uint8Array; readonly msgIdStr: string };
+      readonly messageId: MessageId;
       readonly msg: SignedMessage;
     };
 
@@ -72,7 +77,13 @@ export interface GossipsubParts {
   decodeRpc: (bytes: Uint8Array) => unknown;
   handleReceivedRpc: (from: LibPeerId, rpc: unknown) => Promise<void>;
   handlePeerReadStreamError: (error: Error, peerId: LibPeerId) => void;
+  handleReceivedMessage: (receivedFrom: LibPeerId, message: ReceivedMessage) => Promise<void>;
   validateReceivedMessage: (receivedFrom: LibPeerId, message: ReceivedMessage) => Promise<ValidationResult>;
+  forwardMessage: (id: string, message: ReceivedMessage, receivedFrom: string) => void;
+  /** Keeps a message for the neighbours that ask for it. */
+  'mcache.put': (id: MessageId, message: ReceivedMessage, isValidated: boolean) => boolean;
+  'gossipTracer.deliverMessage': (id: string, isDuplicate?: boolean) => void;
+  'gossipTracer.rejectMessage': (id: string, reason: string) => void;
   /** Message ID before verification → message ID. */
   fastMsgIdCache: IdCache<string>;
   seenCache: IdCache<unknown>;
@@ -116,7 +127,12 @@ export const IS_INTACT: Readonly<Record<GossipsubPart, (value: unknown) => boole
   decodeRpc: isFunction,
   handleReceivedRpc: isFunction,
   handlePeerReadStreamError: isFunction,
+  handleReceivedMessage: isFunction,
   validateReceivedMessage: isFunction,
+  forwardMessage: isFunction,
+  'mcache.put': isFunction,
+  'gossipTracer.deliverMessage': isFunction,
+  'gossipTracer.rejectMessage': isFunction,
   fastMsgIdCache: isIdCache,
   seenCache: isIdCache,
   'score.validateMessage': isFunction,
@@ -171,8 +187,17 @@ export const FEATURES = {
     lost: 'a peer that floods delays the messages of all others',
   },
   fastVerification: {
-    needs: ['validateReceivedMessage', 'fastMsgIdCache', 'seenCache', 'sendIDontWants'],
-    lost: 'signatures are verified by libp2p, at about twice the CPU per message',
+    needs: [
+      'handleReceivedMessage',
+      'forwardMessage',
+      'mcache.put',
+      'gossipTracer.deliverMessage',
+      'gossipTracer.rejectMessage',
+      'fastMsgIdCache',
+      'seenCache',
+      'sendIDontWants',
+    ],
+    lost: 'signatures are verified by libp2p, at about three times the CPU per message',
   },
   seenMessages: { needs: ['fastMsgIdCache', 'seenCache'], lost: 'the number of remembered message IDs is unlimited' },
   scoreRecords: { needs: SCORE_RECORDS, lost: 'records of peer scores, which are off, take memory for every message' },
@@ -214,6 +239,7 @@ export const CHAINS = {
     'handlePeerReadStreamError',
     'decodeRpc',
     'handleReceivedRpc',
+    'handleReceivedMessage',
     'validateReceivedMessage',
     'fastMsgIdCache',
     'seenCache',
@@ -246,4 +272,13 @@ export function lostWithout(part: GossipsubPart): string {
     .filter(({ needs }) => needs.includes(part))
     .map(({ lost }) => lost)
     .join('; ');
+}
+
+/** A message that gossipsub did not validate itself, and what became of it. */
+export interface Delivery {
+  received(topic: string): void;
+  finished(
+    received: { readonly receivedFrom: LibPeerId; readonly message: ReceivedMessage; readonly id: string },
+    outcome: string,
+  ): void;
 }

@@ -4,9 +4,15 @@ import type { Metrics } from '../../../ports/metrics.ts';
 import type { Progress } from '../../../ports/progress.ts';
 import type { GossipsubParts, Stage } from './parts.ts';
 
+/** Counted by those who take a message and finish with it. */
+export interface CountedProgress {
+  begun: number;
+  ended: number;
+}
+
 export class ValidationProgress implements Stage<'incoming'> {
   readonly feature = 'progress';
-  private readonly counts = { begun: 0, ended: 0 };
+  private readonly counts: CountedProgress = { begun: 0, ended: 0 };
 
   constructor(metrics: Metrics) {
     metrics.gauge(
@@ -16,7 +22,7 @@ export class ValidationProgress implements Stage<'incoming'> {
     );
   }
 
-  get progress(): Progress {
+  get progress(): Progress & CountedProgress {
     return this.counts;
   }
 

@@ -1,10 +1,12 @@
-// Verifying signatures is the one expensive step of gossip, and an RPC may carry thousands: 0.2 ms each as the network
-// writes them, 2 ms and more with keys of other kinds. gossipsub verifies a whole RPC at one go, while all other peers
-// wait. Here peers take turns of some milliseconds; a peer with much waiting is not read, and the time for keys other
-// than Ed25519, which no node of the network has, is bounded.
+// Verifying signatures is the one expensive step of gossip, and an RPC may carry thousands; keys of other kinds than
+// Ed25519 cost 2 ms and more each. gossipsub verifies a whole RPC at one go, while all other peers wait. Here peers take
+// turns of some milliseconds, and what waits is verified together; a peer with much waiting is not read, and the time
+// for keys other than Ed25519, which no node of the network has, is bounded.
 import { TokenBucket, TokenBuckets } from '../../../lib/token-bucket.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
+import type { Received, Verification } from './fast-verification.ts';
 import type { GossipsubParts, ReceivedMessage, Stage, ValidationResult } from './parts.ts';
+import { isEd25519 } from './plain-message.ts';
 
 type Validate = GossipsubParts['validateReceivedMessage'];
 type Source = Parameters<Validate>[0];
@@ -16,18 +18,30 @@ export interface PausableStream {
   resume(): void;
 }
 
-interface Waiting {
+/** Verified with others. */
+interface WaitingTogether {
+  readonly bytes: number;
+  readonly received: Received;
+}
+
+/** Verified by gossipsub. */
+interface WaitingAlone {
+  readonly bytes: number;
+  readonly received?: undefined;
   readonly receivedFrom: Source;
   readonly message: ReceivedMessage;
-  readonly bytes: number;
   readonly resolve: (result: ValidationResult | Promise<ValidationResult>) => void;
 }
+
+type Waiting = WaitingTogether | WaitingAlone;
 
 /** A peer in this turn, or with messages waiting. */
 interface Peer {
   readonly id: string;
   /** In this turn. */
   usedMs: number;
+  /** Entries at the head of the queue that this turn has taken. */
+  taken: number;
   bytes: number;
   readonly queue: Waiting[];
   /** Not read until less waits. */
@@ -39,6 +53,9 @@ type DropReason = 'queue_full' | 'costly_key';
 /** Time for all peers together before sockets are read again, and for one of them at most. */
 const TURN_MS = 25;
 const SLICE_MS = 5;
+/** What is verified together. More saves little, and delays the first. */
+const MAX_BATCH = 64;
+const MAX_BATCH_BYTES = 256 * 1024;
 /** Beyond this a peer is not read. */
 const PAUSE_BYTES = 1024 * 1024;
 /** Waiting although nothing is read: what had arrived before, in long RPCs of short messages. */
@@ -52,9 +69,6 @@ const COSTLY_PEER_MS = { perSecond: 50, burst: 50 };
 /** Some are verified elsewhere, by threads that others need too. */
 const LEAST_COSTLY_MS = 1;
 const MAX_BUDGETS = 2000;
-/** A multihash that is no hash: the protobuf form of an Ed25519 key, 32 bytes of it. */
-const ED25519_ID = Buffer.from([0x00, 36, 8, 1, 18, 32]);
-const ED25519_ID_BYTES = 38;
 
 interface SchedulerParts {
   readonly metrics: Metrics;
@@ -63,6 +77,8 @@ interface SchedulerParts {
   readonly streamOf: (id: string) => PausableStream | undefined;
   /** A message seen before costs no verification. Asked only where that matters: the look-up itself costs. */
   readonly isSeen: (message: ReceivedMessage) => boolean;
+  /** For the messages that `enqueue` takes. */
+  readonly verification: () => Verification;
 }
 
 export class VerificationScheduler implements Stage<'incoming'> {
@@ -101,29 +117,40 @@ export class VerificationScheduler implements Stage<'incoming'> {
       const peer = this.peerOf(receivedFrom.toString());
       this.arm();
       if (peer.queue.length === 0 && peer.usedMs < SLICE_MS) return this.verify(peer, receivedFrom, message);
-      return this.parts.isSeen(message) ? next(receivedFrom, message) : this.wait(peer, receivedFrom, message);
+      if (this.parts.isSeen(message)) return next(receivedFrom, message);
+      const { promise, resolve } = Promise.withResolvers<ValidationResult>();
+      const waiting = { receivedFrom, message, bytes: bytesOf(message), resolve };
+      return this.wait(peer, waiting) ? promise : this.drop('queue_full');
     };
   }
+
+  /** Has a message verified together with others when it is its peer's turn. */
+  readonly enqueue = (received: Received): void => {
+    const peer = this.peerOf(received.receivedFrom.toString());
+    this.arm();
+    if (this.wait(peer, { received, bytes: bytesOf(received.message) })) return;
+    this.dropWaiting(received);
+  };
 
   private peerOf(id: string): Peer {
     let peer = this.peers.get(id);
     if (peer === undefined) {
-      peer = { id, usedMs: 0, bytes: 0, queue: [], paused: undefined };
+      peer = { id, usedMs: 0, taken: 0, bytes: 0, queue: [], paused: undefined };
       this.peers.set(id, peer);
     }
     return peer;
   }
 
-  private wait(peer: Peer, receivedFrom: Source, message: ReceivedMessage): Promise<ValidationResult> {
-    const bytes = (message.data?.length ?? 0) + (message.key?.length ?? 0) + OVERHEAD_BYTES;
-    if (peer.bytes + bytes > MAX_PEER_BYTES) return this.drop('queue_full');
-    const { promise, resolve } = Promise.withResolvers<ValidationResult>();
-    peer.queue.push({ receivedFrom, message, bytes, resolve });
+  /** False when too much of the peer waits already. */
+  private wait(peer: Peer, waiting: Waiting): boolean {
+    const { bytes } = waiting;
+    if (peer.bytes + bytes > MAX_PEER_BYTES) return false;
+    peer.queue.push(waiting);
     peer.bytes += bytes;
     this.bytes += bytes;
     if (peer.bytes > PAUSE_BYTES) this.pause(peer);
     if (this.bytes > MAX_BYTES) this.shed();
-    return promise;
+    return true;
   }
 
   private pause(peer: Peer): void {
@@ -137,11 +164,18 @@ export class VerificationScheduler implements Stage<'incoming'> {
   private shed(): void {
     let most: Peer | undefined;
     for (const each of this.peers.values()) if (most === undefined || each.bytes > most.bytes) most = each;
-    const last = most?.queue.pop();
-    if (most === undefined || last === undefined) return;
+    if (most === undefined || most.queue.length === most.taken) return;
+    const last = most.queue.pop();
+    if (last === undefined) return;
     most.bytes -= last.bytes;
     this.bytes -= last.bytes;
-    last.resolve(this.drop('queue_full'));
+    if (last.received !== undefined) this.dropWaiting(last.received);
+    else last.resolve(this.drop('queue_full'));
+  }
+
+  private dropWaiting(received: Received): void {
+    this.unverified.add(1, { reason: 'queue_full' });
+    this.parts.verification().drop(received, 'queue_full');
   }
 
   private verify(peer: Peer, receivedFrom: Source, message: ReceivedMessage): Promise<ValidationResult> {
@@ -175,32 +209,60 @@ export class VerificationScheduler implements Stage<'incoming'> {
   }
 
   private turn(): void {
+    for (const peer of this.peers.values()) peer.usedMs = 0;
     const sliceMs = Math.min(SLICE_MS, TURN_MS / this.peers.size);
+    while (this.verifyNext(sliceMs)) {}
     for (const [id, peer] of this.peers) {
-      peer.usedMs = 0;
-      let done = 0;
-      for (const { bytes, receivedFrom, message, resolve } of peer.queue) {
-        if (peer.usedMs >= sliceMs) break;
-        done += 1;
-        peer.bytes -= bytes;
-        this.bytes -= bytes;
-        resolve(this.verify(peer, receivedFrom, message));
-      }
-      peer.queue.splice(0, done);
+      peer.queue.splice(0, peer.taken);
+      peer.taken = 0;
       if (peer.bytes <= PAUSE_BYTES / 2) resume(peer);
       if (peer.queue.length === 0) this.peers.delete(id);
     }
     if (this.peers.size > 0) this.arm();
   }
+
+  /** Verifies as much as goes together, the same number of each peer. False when no peer has both work and time left. */
+  private verifyNext(sliceMs: number): boolean {
+    const ofEach = Math.max(1, Math.floor(MAX_BATCH / this.peers.size));
+    const batch: Received[] = [];
+    const shares: { readonly peer: Peer; readonly count: number }[] = [];
+    let bytes = 0;
+    let isAnyTaken = false;
+    for (const peer of this.peers.values()) {
+      if (batch.length >= MAX_BATCH || bytes >= MAX_BATCH_BYTES) break;
+      let count = 0;
+      while (count < ofEach && bytes < MAX_BATCH_BYTES && peer.usedMs < sliceMs) {
+        const next = peer.queue[peer.taken];
+        if (next === undefined) break;
+        isAnyTaken = true;
+        peer.taken += 1;
+        peer.bytes -= next.bytes;
+        this.bytes -= next.bytes;
+        if (next.received === undefined) {
+          next.resolve(this.verify(peer, next.receivedFrom, next.message));
+        } else {
+          batch.push(next.received);
+          bytes += next.bytes;
+          count += 1;
+        }
+      }
+      if (count > 0) shares.push({ peer, count });
+    }
+    if (batch.length > 0) {
+      const startedMs = this.parts.nowMs();
+      this.parts.verification().validate(batch);
+      const msOfEach = (this.parts.nowMs() - startedMs) / batch.length;
+      for (const { peer, count } of shares) peer.usedMs += count * msOfEach;
+    }
+    return isAnyTaken;
+  }
+}
+
+function bytesOf({ data, key }: ReceivedMessage): number {
+  return (data?.length ?? 0) + (key?.length ?? 0) + OVERHEAD_BYTES;
 }
 
 function resume(peer: Peer): void {
   if (peer.paused?.readStatus === 'paused') peer.paused.resume();
   peer.paused = undefined;
-}
-
-/** The key of the author, and the key that may stand beside it. */
-function isEd25519({ from, key }: ReceivedMessage): boolean {
-  if (from?.length !== ED25519_ID_BYTES || (key !== undefined && key.length !== ED25519_ID_BYTES - 2)) return false;
-  return ED25519_ID.every((byte, i) => from[i] === byte);
 }

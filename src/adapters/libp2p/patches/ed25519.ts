@@ -46,6 +46,11 @@ export interface Verifier {
   readonly name: 'libsodium' | 'node:crypto';
   /** `publicKey`: 32 raw bytes. A signature of another length than 64 bytes is invalid, not an error. */
   readonly verify: Verify;
+  /**
+   * Only with the addon. `packed`: for each of `count` items the length of the message (32 bits, little-endian), 32
+   * bytes of key, 64 of signature, the message. Writes 1 or 0 for each into `results`.
+   */
+  readonly verifyPacked?: (packed: Uint8Array, count: number, results: Uint8Array) => void;
 }
 
 export function fastestVerifier(): Verifier {
