@@ -220,11 +220,11 @@ describe('statuses of 250 KiB', () => {
       const [before, spentBefore] = [await counted('node_status', reason), await spent()];
       for (let i = 0; i < COUNT; i += 1) await say(OLD.nodeStatus, status(id, fields));
       const isDone = async () => (await counted('node_status', reason)) >= before + COUNT;
-      await waitFor(isDone, { what: `${COUNT} statuses: ${reason}` });
+      await waitFor(isDone, { timeoutMs: 60_000, what: `${COUNT} statuses: ${reason}` });
       return (await spent()) - spentBefore;
     };
     const ofReal = await timeOf(real, { block_assembly_details: { subtrees } }, 'processed');
-    await waitFor(() => heard.real >= COUNT, { what: 'the real ones at another peer' });
+    await waitFor(() => heard.real >= COUNT, { timeoutMs: 60_000, what: 'the real ones at another peer' });
     const ones = Array.from({ length: 120_000 }, () => 1);
     const ofHostile = await timeOf(hostile, { unknown: ones }, 'decode');
     expect(await server.metric('teranode_p2p_decode_faults_total', 'fault="too_many_values"')).toBe(COUNT);
