@@ -296,6 +296,12 @@ export const P2P_SETTINGS = {
     OURS,
   ),
   p2p_status_burst: setting(integer(1, 1_000_000), 100, 'Burst of node statuses per author and wire.', OURS),
+  p2p_verify_threads: setting(
+    integer(0, 4),
+    0,
+    'Threads that verify signatures of gossip beside the event loop, per wire, out of the four that Node shares with DNS and files. 0: on the event loop. Needs the native addon.',
+    OURS,
+  ),
   p2p_max_target_ratio: setting(
     integer(0, 1_000_000),
     16,

@@ -103,6 +103,8 @@ export interface Libp2pNodeOptions {
   readonly allowPrivateIps?: boolean;
   /** File that keeps the back-offs of gossipsub across restarts. Default: they are forgotten. */
   readonly graftBackoffFile?: string;
+  /** `p2p_verify_threads`; 0, the default: signatures are verified on the event loop. */
+  readonly verifyThreads?: number;
 }
 
 /** What a node of a message-bus network does differently from one of a go-p2p network. */

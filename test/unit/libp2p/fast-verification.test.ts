@@ -56,6 +56,7 @@ function fastVerification(changes: Partial<ConstructorParameters<typeof FastVeri
   const delivery = internals.delivery();
   const made: FastVerification = new FastVerification({
     verifier: fastestVerifier(),
+    isBesideLoop: false,
     seen: new SeenMessages(
       { clock: new FakeClock(), metrics: new RecordedMetrics() },
       { keepMs: 60_000, maxIds: 1000 },
@@ -75,7 +76,7 @@ function fastVerification(changes: Partial<ConstructorParameters<typeof FastVeri
     progress,
     malformed: { add: (kind, peerId) => void refused.push(`${kind} ${peerId}`) },
     sendIDontWants: (id, topic, from) => void idontwants.push(`${Buffer.from(id).toString('hex')} ${topic} ${from}`),
-    enqueue: (received) => made.validate([received]),
+    enqueue: (received) => void made.validate([received]),
     ...changes,
   });
   return made;
@@ -207,12 +208,15 @@ test.each(['accept', 'ignore', 'reject', new Error('broken')] as const)(
 );
 
 /** Waits for all, then verifies them together. */
-async function together(messages: readonly RPC.Message[]): Promise<string[]> {
+async function together(
+  messages: readonly RPC.Message[],
+  changes: Parameters<typeof fastVerification>[0] = {},
+): Promise<string[]> {
   const waiting: Received[] = [];
-  const stage = fastVerification({ enqueue: (received) => void waiting.push(received) });
+  const stage = fastVerification({ ...changes, enqueue: (received) => void waiting.push(received) });
   await ourOutcomes(messages, stage);
   outcomes = [];
-  stage.validate(waiting);
+  await stage.validate(waiting);
   return outcomes;
 }
 
@@ -224,6 +228,62 @@ test('in a batch each message gets its own result, and a bad one spoils no other
   refused.length = 0;
   expect(await together(batch)).toEqual(batch.map((_each, i) => (bad.has(i) ? 'invalid_signature' : 'accept')));
   expect(refused).toEqual(Array(bad.size).fill(`signature ${receivedFrom}`));
+});
+
+/** A verifier beside the loop whose batches end when they are told to. */
+function besideLoop() {
+  const { verify } = fastestVerifier();
+  const ends: (() => void)[] = [];
+  const verifyPackedAsync = (packed: Uint8Array, count: number) => {
+    const copy = Buffer.from(packed);
+    return new Promise<Uint8Array>((resolve, reject) => {
+      ends.push(() => {
+        let at = 0;
+        const valid = Uint8Array.from({ length: count }, () => {
+          const end = at + 100 + copy.readUInt32LE(at);
+          const isValid = verify(
+            copy.subarray(at + 4, at + 36),
+            copy.subarray(at + 36, at + 100),
+            copy.subarray(at + 100, end),
+          );
+          at = end;
+          return Number(isValid);
+        });
+        if (at === copy.length) resolve(valid);
+        else reject(new Error('bytes are left'));
+      });
+    });
+  };
+  return { verifier: { verify, verifyPackedAsync }, ends };
+}
+
+test('batches verified beside the loop get their results in the order they began, each message once', async () => {
+  const { verifier, ends } = besideLoop();
+  const waiting: Received[] = [];
+  const stage = fastVerification({ verifier, isBesideLoop: true, enqueue: (received) => void waiting.push(received) });
+  const [first, second] = [await signed(author), await signed(author)];
+  await ourOutcomes([first, { ...second, signature: new Uint8Array(64) }, second, first], stage);
+  outcomes = [];
+  decided = [];
+  const seqnos = () => decided.map(({ seqno }) => seqno);
+  const early = stage.validate(waiting.slice(0, 2));
+  const late = stage.validate(waiting.slice(2));
+  expect(outcomes).toEqual([]);
+  ends[1]?.();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(outcomes).toEqual([]);
+  ends[0]?.();
+  await Promise.all([early, late]);
+  expect(outcomes).toEqual(['accept', 'invalid_signature', 'accept', 'duplicate']);
+  expect(seqnos()).toEqual([first, second].map(({ seqno }) => Buffer.from(seqno ?? NONE).readBigUInt64BE()));
+});
+
+test('when the verifier beside the loop fails, messages are verified one by one', async () => {
+  const { verify } = fastestVerifier();
+  const verifier = { verify, verifyPackedAsync: () => Promise.reject(new Error('no thread')) };
+  const good = await signed(author);
+  const bad = { ...(await signed(author)), data: Buffer.from('changed') };
+  expect(await together([good, bad], { verifier, isBesideLoop: true })).toEqual(['accept', 'invalid_signature']);
 });
 
 test('of equal IDs in a batch the first good one counts, wherever it stands', async () => {

@@ -32,13 +32,14 @@ class FakeStream {
 }
 
 /** A verification takes `costMs`, on a clock of its own. Peers are named by a letter or a digit. */
-function setUp(costMs: number, seen: readonly string[] = []) {
+function setUp(costMs: number, seen: readonly string[] = [], maxBesideLoop = 0) {
   const metrics = new RecordedMetrics();
   let nowMs = 0;
   const verified: string[] = [];
   const streams = new Map<string, FakeStream>();
   const batches: string[][] = [];
   const dropped: string[] = [];
+  const ends: (() => void)[] = [];
   const scheduler = new VerificationScheduler({
     metrics,
     nowMs: () => nowMs,
@@ -48,9 +49,11 @@ function setUp(costMs: number, seen: readonly string[] = []) {
       validate: (batch) => {
         nowMs += costMs * batch.length;
         batches.push(batch.map(({ id }) => id));
+        return maxBesideLoop === 0 ? undefined : new Promise<void>((resolve) => ends.push(resolve));
       },
       drop: ({ id }, reason) => void dropped.push(`${id} ${reason}`),
     }),
+    maxBesideLoop,
   });
   const names = new Map<string, string>();
   const validate = scheduler.validateReceivedMessage(async (receivedFrom, { name = '' }: NamedMessage) => {
@@ -69,7 +72,7 @@ function setUp(costMs: number, seen: readonly string[] = []) {
     const message = { topic: 'a topic', from: ED25519, ...(data && { data }) };
     scheduler.enqueue({ receivedFrom: peerIdFromString(idOf(from)), message, id: `${from}${id}` });
   };
-  return { metrics, verified, streams, send, pass, enqueue, batches, dropped };
+  return { metrics, verified, streams, send, pass, enqueue, batches, dropped, ends };
 }
 
 function idOf(name: string): string {
@@ -207,4 +210,19 @@ test('what waits to be verified together is bounded per peer and for all, and wh
   expect(metrics.count('teranode_p2p_gossip_unverified_total', { reason: 'queue_full' })).toBe(dropped.length);
   await waitFor(() => metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes') === 0, { what: 'nothing waiting' });
   expect(batches.flat().length + dropped.length).toBe(120);
+});
+
+test('so many batches are verified beside the loop at the same time, and the next one follows', async () => {
+  const { enqueue, batches, ends } = setUp(0, [], 2);
+  for (const i of numbers(200)) enqueue('a', i);
+  const turns = async () => {
+    for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await turns();
+  expect(batches.length).toBe(2);
+  ends[0]?.();
+  await turns();
+  expect(batches.length).toBe(3);
+  for (const end of ends) end();
+  await waitFor(() => batches.flat().length === 200, { what: 'all messages' });
 });

@@ -33,13 +33,15 @@ export type Outcome = ValidationDecision | 'duplicate' | 'invalid_seqno' | 'inva
 
 /** Decides when a message is verified, and with which others. */
 export interface Verification {
-  /** Verifies the messages and says what becomes of each. */
-  validate(batch: readonly Received[]): void;
+  /** Verifies the messages and says what becomes of each: at once, or by the time that it resolves. Never rejects. */
+  validate(batch: readonly Received[]): Promise<void> | undefined;
   drop(received: Received, reason: DropReason): void;
 }
 
 interface FastVerificationParts {
-  readonly verifier: Pick<Verifier, 'verify' | 'verifyPacked'>;
+  readonly verifier: Pick<Verifier, 'verify' | 'verifyPacked' | 'verifyPackedAsync'>;
+  /** Whether batches are verified beside the event loop, where the verifier can. */
+  readonly isBesideLoop: boolean;
   readonly seen: SeenMessages;
   readonly decide: TopicDecision;
   readonly delivery: Delivery;
@@ -62,6 +64,8 @@ export class FastVerification implements Stage<'incoming'>, Verification {
   private readonly authors = new LRUCache<string, PeerId>({ max: MAX_AUTHORS });
   private readonly packed = new PackedBatch();
   private valid = new Uint8Array(64);
+  /** Resolves when all batches that are verified beside the loop have their outcome. */
+  private concluded: Promise<void> = Promise.resolve();
 
   constructor(parts: FastVerificationParts) {
     this.parts = parts;
@@ -85,8 +89,8 @@ export class FastVerification implements Stage<'incoming'>, Verification {
     this.finish(received, reason);
   }
 
-  validate(batch: readonly Received[]): void {
-    const { seen } = this.parts;
+  validate(batch: readonly Received[]): Promise<void> | undefined {
+    const { seen, verifier, isBesideLoop } = this.parts;
     const packed: Received[] = [];
     const ids = new Set<string>();
     /** Wait for the outcome of another message with the same ID. */
@@ -105,26 +109,62 @@ export class FastVerification implements Stage<'incoming'>, Verification {
         this.packed.add(message, signature);
       }
     }
-    this.verify();
-    for (const [i, received] of packed.entries())
-      this.finish(received, this.valid[i] === 1 ? this.decideOn(received) : 'invalid_signature');
-    if (repeated.length > 0) this.validate(repeated);
+    if (packed.length === 0) return undefined;
+    if (isBesideLoop && verifier.verifyPackedAsync !== undefined)
+      return this.concludeLater(packed, repeated, verifier.verifyPackedAsync(this.packed.bytes, packed.length));
+    this.conclude(packed, this.verify(), repeated);
+    return undefined;
   }
 
-  /** Writes 1 for each message that its author signed. */
-  private verify(): void {
+  /** After the batches before, as messages of one author come in order. */
+  private concludeLater(
+    packed: readonly Received[],
+    repeated: readonly Received[],
+    verifying: Promise<Uint8Array>,
+  ): Promise<void> {
+    const outcome = verifying.then(
+      (valid): ArrayLike<number> => valid,
+      // The verifier failed, which says nothing of the messages.
+      () => packed.map(({ message }) => this.isValid(message)),
+    );
+    this.concluded = Promise.all([this.concluded, outcome]).then(([, valid]) => this.conclude(packed, valid, repeated));
+    return this.concluded;
+  }
+
+  private conclude(packed: readonly Received[], valid: ArrayLike<number>, repeated: readonly Received[]): void {
+    for (const [i, received] of packed.entries()) this.concludeOne(received, valid[i] === 1);
+    const { seen } = this.parts;
+    for (const received of repeated)
+      this.concludeOne(received, seen.has(received.id) || this.isValid(received.message) === 1);
+  }
+
+  private concludeOne(received: Received, isValid: boolean): void {
+    if (!isValid) this.finish(received, 'invalid_signature');
+    else this.finish(received, this.parts.seen.has(received.id) ? 'duplicate' : this.decideOn(received));
+  }
+
+  private isValid(message: PlainMessage): number {
+    const one = new PackedBatch();
+    one.add(message, message.signature ?? NO_DATA);
+    const [parts] = one.messages();
+    return parts !== undefined && this.parts.verifier.verify(...parts) ? 1 : 0;
+  }
+
+  /** For each message 1 if its author signed it, else 0. */
+  private verify(): Uint8Array {
     const { packed } = this;
     const { verify, verifyPacked } = this.parts.verifier;
     if (packed.count > this.valid.length) this.valid = new Uint8Array(packed.count);
-    if (verifyPacked !== undefined && packed.count > 0) {
+    if (verifyPacked !== undefined) {
       verifyPacked(packed.bytes, packed.count, this.valid);
-      return;
+      return this.valid;
     }
     let i = 0;
     for (const [key, signature, signed] of packed.messages()) {
       this.valid[i] = verify(key, signature, signed) ? 1 : 0;
       i += 1;
     }
+    return this.valid;
   }
 
   private decideOn({ receivedFrom, message, id }: Received): ValidationDecision {

@@ -44,7 +44,7 @@ export interface GossipDependencies {
   readonly penalize: (peerId: PeerId) => void;
 }
 
-export type GossipOptions = Pick<Libp2pNodeOptions, 'protocols' | 'graftBackoffFile'> & {
+export type GossipOptions = Pick<Libp2pNodeOptions, 'protocols' | 'graftBackoffFile' | 'verifyThreads'> & {
   readonly topicNames: readonly string[];
 };
 
@@ -66,7 +66,7 @@ export class Gossip {
     const { libp2p, log, metrics, clock } = deps;
     const { pubsub } = libp2p.services;
     const internals = new GossipInternals(pubsub, log);
-    const stages = stagesOf(deps, internals);
+    const stages = stagesOf(deps, internals, options);
     const { graftBackoffFile: backoffFile, topicNames } = options;
     const refusedGrafts = refusedGraftsOf({ libp2p, metrics, clock }, options);
     internals.install({
@@ -143,7 +143,11 @@ function refusedGraftsOf(
   return [stage];
 }
 
-function stagesOf({ libp2p, metrics, clock, decide, penalize }: GossipDependencies, internals: GossipInternals) {
+function stagesOf(
+  { libp2p, metrics, clock, decide, penalize }: GossipDependencies,
+  internals: GossipInternals,
+  { verifyThreads = 0 }: GossipOptions,
+) {
   const { pubsub } = libp2p.services;
   const hasStream = (id: string) => internals.hasOutboundStream(id);
   const malformed = new MalformedRpcReport(metrics, penalize);
@@ -157,9 +161,11 @@ function stagesOf({ libp2p, metrics, clock, decide, penalize }: GossipDependenci
     streamOf: (id) => inboundStreams.of(id),
     isSeen: (message) => seen.has(unverifiedMessageId(message)),
     verification: () => fastVerification,
+    maxBesideLoop: verifyThreads,
   });
   const fastVerification = new FastVerification({
     verifier,
+    isBesideLoop: verifyThreads > 0,
     seen,
     decide,
     malformed,

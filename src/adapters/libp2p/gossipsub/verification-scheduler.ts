@@ -79,6 +79,8 @@ interface SchedulerParts {
   readonly isSeen: (message: ReceivedMessage) => boolean;
   /** For the messages that `enqueue` takes. */
   readonly verification: () => Verification;
+  /** Batches that may be verified beside the event loop at the same time. */
+  readonly maxBesideLoop: number;
 }
 
 export class VerificationScheduler implements Stage<'incoming'> {
@@ -90,6 +92,8 @@ export class VerificationScheduler implements Stage<'incoming'> {
   private readonly costlyOf = new TokenBuckets<string>(COSTLY_PEER_MS, MAX_BUDGETS);
   private bytes = 0;
   private isArmed = false;
+  /** Batches that are verified beside the event loop. */
+  private besideLoop = 0;
   /** The next stage; set when the chain is built. */
   private validate!: Validate;
 
@@ -200,7 +204,7 @@ export class VerificationScheduler implements Stage<'incoming'> {
   }
 
   private arm(): void {
-    if (this.isArmed) return;
+    if (this.isArmed || this.isFull()) return;
     this.isArmed = true;
     setImmediate(() => {
       this.isArmed = false;
@@ -211,7 +215,7 @@ export class VerificationScheduler implements Stage<'incoming'> {
   private turn(): void {
     for (const peer of this.peers.values()) peer.usedMs = 0;
     const sliceMs = Math.min(SLICE_MS, TURN_MS / this.peers.size);
-    while (this.verifyNext(sliceMs)) {}
+    while (!this.isFull() && this.verifyNext(sliceMs)) {}
     for (const [id, peer] of this.peers) {
       peer.queue.splice(0, peer.taken);
       peer.taken = 0;
@@ -250,11 +254,25 @@ export class VerificationScheduler implements Stage<'incoming'> {
     }
     if (batch.length > 0) {
       const startedMs = this.parts.nowMs();
-      this.parts.verification().validate(batch);
+      const later = this.parts.verification().validate(batch);
+      if (later !== undefined) this.awaitBatch(later);
       const msOfEach = (this.parts.nowMs() - startedMs) / batch.length;
       for (const { peer, count } of shares) peer.usedMs += count * msOfEach;
     }
     return isAnyTaken;
+  }
+
+  private isFull(): boolean {
+    return this.besideLoop > 0 && this.besideLoop >= this.parts.maxBesideLoop;
+  }
+
+  private awaitBatch(batch: Promise<void>): void {
+    this.besideLoop += 1;
+    const done = () => {
+      this.besideLoop -= 1;
+      this.arm();
+    };
+    batch.then(done, done);
   }
 }
 

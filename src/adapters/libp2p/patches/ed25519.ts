@@ -51,6 +51,8 @@ export interface Verifier {
    * bytes of key, 64 of signature, the message. Writes 1 or 0 for each into `results`.
    */
   readonly verifyPacked?: (packed: Uint8Array, count: number, results: Uint8Array) => void;
+  /** The same beside the event loop, on a thread; `packed` is copied. */
+  readonly verifyPackedAsync?: (packed: Uint8Array, count: number) => Promise<Uint8Array>;
 }
 
 export function fastestVerifier(): Verifier {
