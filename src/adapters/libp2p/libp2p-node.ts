@@ -141,10 +141,7 @@ export class Libp2pNode implements Required<P2PNode> {
     gossip.start();
     this.silent.start();
     await keeper.start();
-    this.deps.log.info(
-      { peerId: this.id, addresses: this.listenAddresses(), verifier: gossip.verifier },
-      'node started',
-    );
+    this.deps.log.info({ peerId: this.id, addresses: this.listenAddresses(), ...gossip.verifier }, 'node started');
   }
 
   /** The libp2p node with our parts around it, not started. */

@@ -51,8 +51,8 @@ export type GossipOptions = Pick<Libp2pNodeOptions, 'protocols' | 'graftBackoffF
 export class Gossip {
   /** Messages in validation; undefined where gossipsub does not let us count them. */
   readonly progress: Progress | undefined;
-  /** What verifies signatures. */
-  readonly verifier: string;
+  /** What verifies signatures, and why that is not the native addon: fields of a log line. */
+  readonly verifier: { readonly verifier: string; readonly nativeAddon?: string | undefined };
   private readonly log: Logger;
   private readonly outboundStreams: OutboundStreams;
   private readonly backpressure: OutboundBackpressure;
@@ -88,7 +88,7 @@ export class Gossip {
     });
     this.log = log;
     this.outboundStreams = stages.outboundStreams;
-    this.verifier = internals.supports('fastVerification') ? stages.verifier : 'libp2p';
+    this.verifier = internals.supports('fastVerification') ? stages.verifier : { verifier: 'libp2p' };
     this.seesStreams = internals.supports('parallelStreams');
     this.progress = internals.supports('progress') ? stages.progress.progress : undefined;
     const connectedPeers = () => libp2p.getPeers().map(String);
@@ -175,7 +175,7 @@ function stagesOf(
     enqueue: verificationScheduler.enqueue,
   });
   return {
-    verifier: verifier.name,
+    verifier: { verifier: verifier.name, nativeAddon: verifier.addonFault },
     inboundStreams,
     malformedLengths: new MalformedLengths(malformed),
     undecodableRpcs: new UndecodableRpcs(malformed),

@@ -1,9 +1,10 @@
 // Fast verification of Ed25519 signatures. libp2p imports a key as JWK for every message, which was half of a
-// receiver's CPU. libsodium is twice as fast; where its binary does not load, node:crypto with cached key objects is
-// used. docs/adr/0004-changes-to-js-libp2p.md.
+// receiver's CPU. The native addon is the fastest and verifies batches, libsodium is twice as fast as node:crypto; where
+// neither loads, node:crypto with cached key objects is used. docs/adr/0004-changes-to-js-libp2p.md.
 import { createPublicKey, verify as cryptoVerify, type KeyObject } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { LRUCache } from 'lru-cache';
+import { loadNativeAddon, type NativeAddon } from './native-addon.ts';
 
 /** The one function of sodium-native that is used (the package carries no types). */
 interface Sodium {
@@ -43,28 +44,56 @@ export function sodiumVerifier(): Verify | undefined {
 }
 
 export interface Verifier {
-  readonly name: 'libsodium' | 'node:crypto';
+  readonly name: 'native' | 'libsodium' | 'node:crypto';
   /** `publicKey`: 32 raw bytes. A signature of another length than 64 bytes is invalid, not an error. */
   readonly verify: Verify;
+  /** Why the addon is not used, unless `allow` excludes it. */
+  readonly addonFault?: string;
   /**
-   * Only with the addon. `packed`: for each of `count` items the length of the message (32 bits, little-endian), 32
-   * bytes of key, 64 of signature, the message. Writes 1 or 0 for each into `results`.
+   * Only with the addon. `packed`: for each of `count` items the length of its message (u32, little-endian), the public
+   * key (32 bytes), the signature (64) and the message. Writes 1 or 0 for each into `results`. Throws if `packed` has
+   * another form or `results` is too short.
    */
   readonly verifyPacked?: (packed: Uint8Array, count: number, results: Uint8Array) => void;
   /** The same beside the event loop, on a thread; `packed` is copied. */
   readonly verifyPackedAsync?: (packed: Uint8Array, count: number) => Promise<Uint8Array>;
 }
 
-export function fastestVerifier(): Verifier {
+export interface VerifierChoice {
+  /** Default: all. node:crypto is there in any case. */
+  readonly allow?: readonly Verifier['name'][];
+  readonly addonFile?: string;
+}
+
+/** The first that is allowed and loads: the addon, libsodium, node:crypto. */
+export function fastestVerifier({ allow, addonFile }: VerifierChoice = {}): Verifier {
+  const isAllowed = (name: Verifier['name']) => allow?.includes(name) ?? true;
+  const addon = isAllowed('native') ? loadNativeAddon(addonFile) : undefined;
+  if (typeof addon === 'object') return nativeVerifier(addon);
+  const fault = addon === undefined ? {} : { addonFault: addon };
+  return { ...(isAllowed('libsodium') ? sodiumOrCrypto() : cryptoOnly()), ...fault };
+}
+
+const isRightLength = (signature: Uint8Array) => signature.byteLength === SIGNATURE_BYTES;
+
+/** Its results are those of Go: nothing is checked again. */
+function nativeVerifier(addon: NativeAddon): Verifier {
+  const { verify, verifyPacked, verifyPackedAsync } = addon;
+  return { name: 'native', verify, verifyPacked, verifyPackedAsync };
+}
+
+function sodiumOrCrypto(): Verifier {
   const sodium = sodiumVerifier();
-  const crypto = cryptoVerifier();
-  const isRightLength = (signature: Uint8Array) => signature.byteLength === SIGNATURE_BYTES;
-  if (sodium === undefined) {
-    return { name: 'node:crypto', verify: (key, sig, message) => isRightLength(sig) && crypto(key, sig, message) };
-  }
+  if (sodium === undefined) return cryptoOnly();
   // libsodium refuses keys of small order that Go accepts. What it refuses is checked again, so that no honest neighbor
   // is blamed for one.
+  const crypto = cryptoVerifier();
   const verify: Verify = (key, sig, message) =>
     isRightLength(sig) && (sodium(key, sig, message) || crypto(key, sig, message));
   return { name: 'libsodium', verify };
+}
+
+function cryptoOnly(): Verifier {
+  const crypto = cryptoVerifier();
+  return { name: 'node:crypto', verify: (key, sig, message) => isRightLength(sig) && crypto(key, sig, message) };
 }
