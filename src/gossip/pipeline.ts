@@ -35,9 +35,9 @@ export interface PipelineDependencies {
 const NOT_JSON: ReadonlySet<FaultCode> = new Set(['not_json', 'not_object']);
 
 interface Counters {
-  readonly results: Counter;
+  readonly results: (result: ValidationResult) => void;
   readonly faults: Counter;
-  readonly forms: Counter;
+  readonly forms: (form: 'plain' | 'envelope') => void;
   readonly shadowed: Counter;
 }
 
@@ -47,21 +47,32 @@ const HANDLER_BUCKETS = [25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-
 /** The handler that validates and processes the messages of one topic. It never throws. */
 export function topicPipeline<K extends TopicKind>(kind: K, deps: PipelineDependencies): TopicHandler {
   const { metrics } = deps;
+  const results = metrics.counter(
+    'teranode_p2p_gossip_messages_total',
+    'Messages received from peers, by topic, by whether they were forwarded, and why',
+    ['topic', 'relay', 'reason'],
+  );
+  const forms = metrics.counter(
+    'teranode_p2p_gossip_forms_total',
+    'Messages decoded, by topic and form: plain (go-p2p) or envelope (message-bus)',
+    ['topic', 'form'],
+  );
+  // What nearly every message has is labelled once, not once per message.
+  const processed = { topic: kind, relay: 'accept', reason: 'processed' };
+  const formLabels = { plain: { topic: kind, form: 'plain' }, envelope: { topic: kind, form: 'envelope' } };
   const counters: Counters = {
-    results: metrics.counter(
-      'teranode_p2p_gossip_messages_total',
-      'Messages received from peers, by topic, by whether they were forwarded, and why',
-      ['topic', 'relay', 'reason'],
-    ),
+    results: (result) =>
+      results.add(
+        1,
+        result === ACCEPTED
+          ? processed
+          : { topic: kind, relay: result.decision, reason: result.process ? 'processed' : result.reason },
+      ),
+    forms: (form) => forms.add(1, formLabels[form]),
     faults: metrics.counter('teranode_p2p_decode_faults_total', 'Messages that failed to decode, by topic and fault', [
       'topic',
       'fault',
     ]),
-    forms: metrics.counter(
-      'teranode_p2p_gossip_forms_total',
-      'Messages decoded, by topic and form: plain (go-p2p) or envelope (message-bus)',
-      ['topic', 'form'],
-    ),
     shadowed: metrics.counter('teranode_p2p_shadowed_total', 'Messages that a rule in shadow mode would have stopped', [
       'topic',
       'rule',
@@ -73,7 +84,7 @@ export function topicPipeline<K extends TopicKind>(kind: K, deps: PipelineDepend
     HANDLER_BUCKETS,
     ['topic'],
   );
-  counters.results.add(0, { topic: kind, relay: 'ignore', reason: 'handler_failed' });
+  results.add(0, { topic: kind, relay: 'ignore', reason: 'handler_failed' });
   const labels = { topic: kind };
   const failed = sampled<unknown>(deps.clock, (error, suppressed) =>
     deps.log.error({ topic: kind, err: error, suppressed }, 'failed to handle gossip message'),
@@ -81,12 +92,11 @@ export function topicPipeline<K extends TopicKind>(kind: K, deps: PipelineDepend
   return (envelope): ValidationDecision => {
     const startedMs = performance.now();
     const result = safely(kind, envelope, deps, counters, failed);
-    const reason = result.process ? 'processed' : result.reason;
-    counters.results.add(1, { topic: kind, relay: result.decision, reason });
+    counters.results(result);
     deps.onResult?.(envelope, result);
     if (!result.process) {
       const { author, receivedFrom } = envelope;
-      deps.log.trace({ topic: kind, reason, author, receivedFrom }, 'message skipped');
+      deps.log.trace({ topic: kind, reason: result.reason, author, receivedFrom }, 'message skipped');
     }
     const ms = performance.now() - startedMs;
     handlerTime.observe(ms / 1000, labels);
@@ -129,7 +139,7 @@ function validate<K extends TopicKind>(
     return result;
   }
   const message: ReceivedMessages[K] = decoded.message;
-  counters.forms.add(1, { topic: kind, form: decoded.form ?? 'plain' });
+  counters.forms(decoded.form ?? 'plain');
   for (const guard of GUARDS[kind].message) {
     const result = guard(message, envelope, view);
     if (result !== undefined && !passesInShadow(result, kind, envelope, message, deps, counters)) return result;

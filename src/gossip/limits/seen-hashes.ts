@@ -21,8 +21,8 @@ interface Seen {
   readonly firstMs: number;
   windowMs: number;
   inWindow: number;
-  /** Authors that had their turn. */
-  readonly authors: Set<PeerId>;
+  /** Authors that had their turn; few, so an array takes less memory than a set. */
+  readonly authors: PeerId[];
 }
 
 const WINDOW_MS = 15_000;
@@ -47,23 +47,26 @@ export class SeenHashes {
       seen.windowMs = nowMs;
       seen.inWindow = 0;
     }
-    if (seen.authors.has(author) || seen.inWindow >= this.options.maxPublishers) return false;
+    if (seen.authors.includes(author) || seen.inWindow >= this.options.maxPublishers) return false;
     seen.inWindow += 1;
-    seen.authors.add(author);
+    seen.authors.push(author);
     return true;
   }
 
   /** Returns the turn of an announcement that did not reach Kafka. */
   giveBack(kind: SeenKind, hash: Hash, author: PeerId): void {
     const seen = this.hashes.get(`${kind} ${hash}`);
-    if (seen?.authors.delete(author) === true) seen.inWindow = Math.max(0, seen.inWindow - 1);
+    const at = seen?.authors.indexOf(author) ?? -1;
+    if (seen === undefined || at < 0) return;
+    seen.authors.splice(at, 1);
+    seen.inWindow = Math.max(0, seen.inWindow - 1);
   }
 
   private seen(key: string): Seen {
     const nowMs = this.clock.monotonic();
     const known = this.hashes.get(key);
     if (known !== undefined && nowMs - known.firstMs < this.options.ttlMs) return known;
-    const seen = { firstMs: nowMs, windowMs: nowMs, inWindow: 0, authors: new Set<PeerId>() };
+    const seen: Seen = { firstMs: nowMs, windowMs: nowMs, inWindow: 0, authors: [] };
     this.hashes.set(key, seen);
     return seen;
   }
