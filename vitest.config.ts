@@ -17,6 +17,7 @@ const ALONE = [
   'gossip-floods',
   'lazy-gossip',
   'metrics',
+  'native-million',
   'pipeline',
   'websocket',
 ].map((name) => `test/system/${name}.test.ts`);

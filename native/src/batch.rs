@@ -64,7 +64,7 @@ pub fn verify_all(items: &[Item]) -> Vec<bool> {
 /// The key, if it is one and the signature is valid.
 fn first_valid(public_key: &[u8; 32], parts: &Parts) -> Option<Key> {
     let minus_a = -CompressedEdwardsY(*public_key).decompress()?;
-    parts.is_valid(&minus_a).then_some(Key { minus_a, is_torsion_free: None })
+    parts.is_valid(&minus_a).then_some(Key { minus_a, can_be_in_batch: None })
 }
 
 fn verify_chunk(items: &[Item], results: &mut [bool]) {
@@ -82,7 +82,7 @@ fn verify_chunk(items: &[Item], results: &mut [bool]) {
             }
             continue;
         };
-        if can_batch && is_torsion_free(&mut authors[author]) {
+        if can_batch && can_be_in_batch(&mut authors[author]) {
             let Some(minus_r) = parts.r_point().map(|r| -r) else { continue };
             candidates.push(Candidate { index, author, parts, minus_r, z: Scalar::from(u128::from_le_bytes(*z)) });
         } else {
@@ -110,10 +110,11 @@ fn known_authors(items: &[Item]) -> Vec<Author> {
     authors
 }
 
-fn is_torsion_free(author: &mut Author) -> bool {
-    *author.key.is_torsion_free.get_or_insert_with(|| {
+fn can_be_in_batch(author: &mut Author) -> bool {
+    *author.key.can_be_in_batch.get_or_insert_with(|| {
         author.is_new = true;
-        author.key.minus_a.is_torsion_free()
+        // Everybody can sign for the identity, so anybody could make its R.
+        author.key.minus_a.is_torsion_free() && !author.key.minus_a.is_identity()
     })
 }
 

@@ -13,8 +13,9 @@ const GENERATION: usize = 2048;
 pub struct Key {
     /// The public key, negated.
     pub minus_a: EdwardsPoint,
-    /// Whether it has no component of small order; None until it is needed, as finding out costs a verification.
-    pub is_torsion_free: Option<bool>,
+    /// Whether it has no component of small order and is not the identity; None until it is needed, as finding out costs
+    /// as much as a verification.
+    pub can_be_in_batch: Option<bool>,
 }
 
 /// When the young generation is full it becomes the old one, which is dropped. Keys in use become young again.

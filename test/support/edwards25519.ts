@@ -22,17 +22,31 @@ export interface Point {
 export const IDENTITY: Point = { x: 0n, y: 1n };
 
 export function add(a: Point, b: Point): Point {
-  const t = mod(D * a.x * b.x * a.y * b.y);
-  return {
-    x: mod((a.x * b.y + a.y * b.x) * inverse(1n + t)),
-    y: mod((a.y * b.y + a.x * b.x) * inverse(1n - t)),
-  };
+  return affine(sum(projective(a), projective(b)));
 }
 
 export function multiply(scalar: bigint, point: Point): Point {
-  let result = IDENTITY;
-  for (let s = scalar, p = point; s > 0n; s >>= 1n, p = add(p, p)) if (s & 1n) result = add(result, p);
-  return result;
+  let result = projective(IDENTITY);
+  for (let s = scalar, p = projective(point); s > 0n; s >>= 1n, p = sum(p, p)) if (s & 1n) result = sum(result, p);
+  return affine(result);
+}
+
+/** x = X/Z and y = Y/Z, with T = XY/Z: sums without an inversion. */
+type Projective = readonly [X: bigint, Y: bigint, Z: bigint, T: bigint];
+
+const projective = ({ x, y }: Point): Projective => [x, y, 1n, mod(x * y)];
+
+function affine([X, Y, Z]: Projective): Point {
+  const inverseOfZ = inverse(Z);
+  return { x: mod(X * inverseOfZ), y: mod(Y * inverseOfZ) };
+}
+
+/** RFC 8032, section 5.1.4. */
+function sum([X1, Y1, Z1, T1]: Projective, [X2, Y2, Z2, T2]: Projective): Projective {
+  const [a, b] = [mod((Y1 - X1) * (Y2 - X2)), mod((Y1 + X1) * (Y2 + X2))];
+  const [c, d] = [mod(2n * D * T1 * T2), mod(2n * Z1 * Z2)];
+  const [e, f, g, h] = [b - a, d - c, d + c, b + a];
+  return [mod(e * f), mod(g * h), mod(f * g), mod(e * h)];
 }
 
 /** The point with this y and the x of this lowest bit, if there is one. */

@@ -1,9 +1,9 @@
-// The native addon gives each signature the result that Go and OpenSSL give, alone and in batches, and refuses input of
+// The native addon gives each signature the result that Go gives, alone and in batches, and refuses input of
 // a wrong form.
 import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { fastestVerifier } from '../../src/adapters/libp2p/patches/ed25519.ts';
-import { SMALL_ORDER } from '../support/edwards25519.ts';
+import { fastestVerifier, type Verify } from '../../src/adapters/libp2p/patches/ed25519.ts';
+import { SMALL_ORDER, SMALL_ORDER_ENCODINGS } from '../support/edwards25519.ts';
 import { verifiedByGo } from '../support/go-ed25519.ts';
 import { type NativeVerifier, nativeVerifier } from '../support/native-addon.ts';
 import { corrupted, craftedSignatures, pack, type Signed, Signer, withSmallOrderR } from '../support/signatures.ts';
@@ -11,6 +11,7 @@ import { corrupted, craftedSignatures, pack, type Signed, Signer, withSmallOrder
 /** More than the addon puts into one batch. */
 const MAX_SIZE = 70;
 const CRAFTED = craftedSignatures();
+const OF_AUTHORS = 'R with a component of small order';
 const openssl = fastestVerifier({ allow: ['node:crypto'] });
 const libsodium = fastestVerifier({ allow: ['libsodium'] });
 
@@ -28,6 +29,11 @@ function alone({ publicKey, signature, message }: Signed): boolean {
   return native.verify(publicKey, signature, message);
 }
 
+function isOfSmallOrder({ publicKey, signature }: Signed): boolean {
+  const isOne = (bytes: Uint8Array) => SMALL_ORDER_ENCODINGS.some((encoding) => encoding.equals(bytes));
+  return isOne(publicKey) || isOne(signature.subarray(0, 32));
+}
+
 function inBatch(items: readonly Signed[]): boolean[] {
   const results = new Uint8Array(items.length).fill(7);
   native.verifyPacked(pack(items), items.length, results);
@@ -36,15 +42,24 @@ function inBatch(items: readonly Signed[]): boolean[] {
 }
 
 describe.each([...CRAFTED])('signatures with %s', (rule, items) => {
-  test('get the results of Go, of OpenSSL and of libsodium with what it refuses checked again', async () => {
-    const go = await verifiedByGo(items);
-    expect(items.map(alone)).toEqual(go);
-    for (const { verify } of [openssl, libsodium])
-      expect(items.map(({ publicKey, signature, message }) => verify(publicKey, signature, message))).toEqual(go);
+  const resultsOf = (verify: Verify) =>
+    items.map(({ publicKey, signature, message }) => verify(publicKey, signature, message));
+
+  test('get the results of Go', async () => {
+    expect(items.map(alone)).toEqual(await verifiedByGo(items));
   });
 
-  // An author can make batches accept its own R with a component of small order: the test after this one.
-  test.runIf(rule !== 'R with a component of small order')('get them in batches too', async () => {
+  test('get those of OpenSSL and of libsodium, which refuse keys and R of small order that Go accepts', async () => {
+    const go = await verifiedByGo(items);
+    const strict = /small order/.test(rule) ? items.map((item, index) => go[index] && !isOfSmallOrder(item)) : go;
+    for (const { verify } of [openssl, libsodium]) expect(resultsOf(verify)).toEqual(strict);
+  });
+});
+
+// Without those that batches may accept: an author's own R with a component of small order, the test after the next.
+test.each([...CRAFTED].filter(([rule]) => rule !== OF_AUTHORS))(
+  'signatures with %s get the results of Go in batches',
+  async (_rule, items) => {
     const go = await verifiedByGo(items);
     // The first time new keys are verified alone, then they are known.
     for (let round = 0; round < 2; round += 1) {
@@ -52,8 +67,8 @@ describe.each([...CRAFTED])('signatures with %s', (rule, items) => {
       const mixed = items.flatMap((item, index) => [item, signedBy(index)]);
       expect(inBatch(mixed)).toEqual(go.flatMap((result) => [result, true]));
     }
-  });
-});
+  },
+);
 
 test('the crafted signatures include valid ones with keys of small order, with mixed keys and with R of small order', () => {
   for (const rule of [
@@ -125,7 +140,6 @@ test('a signature of another length than 64 bytes is invalid, a key of another l
   }
   for (const length of [0, 31, 33]) {
     expect(() => native.verify(randomBytes(length), signature, message)).toThrow(/public key of \d+ bytes/);
-    expect(() => openssl.verify(randomBytes(length), signature, message)).toThrow();
   }
 });
 
@@ -145,8 +159,8 @@ describe('packed signatures', () => {
   test.each([0, 1, 2, 4, 100_000_000, 4_294_967_295, -1, Number.NaN])(
     'are an error with a count of %d',
     async (count) => {
-      expect(() => native.verifyPacked(packed, count, room())).toThrow(/bytes|room/);
-      await expect(native.verifyPackedAsync(packed, count)).rejects.toThrow(/bytes/);
+      expect(() => native.verifyPacked(packed, count, room())).toThrow(/byte|room/);
+      await expect(native.verifyPackedAsync(packed, count)).rejects.toThrow(/byte/);
     },
   );
 

@@ -1,13 +1,19 @@
-// Both verifiers accept valid signatures and nothing else.
+// Every verifier accepts valid signatures and nothing else, and one that does not load is replaced by the next.
+// test/system/native-verification.test.ts tests the native addon.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { describe, expect, test } from 'vitest';
 import { cryptoVerifier, fastestVerifier, sodiumVerifier } from '../../../src/adapters/libp2p/patches/ed25519.ts';
+import { temporaryFolder } from '../../support/cleanup.ts';
 
 const sodium = sodiumVerifier();
 
 describe.each([
   ['libsodium', sodium],
   ['node:crypto', cryptoVerifier()],
+  ['the fastest', fastestVerifier().verify],
 ] as const)('%s', (_name, verify) => {
   test('accepts the signature and refuses another message, key or signature', async () => {
     if (verify === undefined) throw new Error('libsodium does not load on this machine');
@@ -24,13 +30,41 @@ describe.each([
   });
 });
 
-test('the fastest verifier is libsodium; a signature of another length is invalid, not an error', async () => {
-  const { name, verify } = fastestVerifier();
-  expect(name).toBe('libsodium');
-  const key = await generateKeyPair('Ed25519');
-  const message = Buffer.from('m');
-  const signature = await key.sign(message);
-  expect(verify(key.publicKey.raw, signature, message)).toBe(true);
-  expect(verify(key.publicKey.raw, signature.subarray(1), message)).toBe(false);
-  expect(verify(key.publicKey.raw, new Uint8Array(0), message)).toBe(false);
+describe.each([
+  ['libsodium', ['libsodium']],
+  ['node:crypto', ['node:crypto']],
+  ['node:crypto', []],
+] as const)('%s, when %j is allowed,', (expected, allow) => {
+  test('is chosen; a signature of another length is invalid, not an error', async () => {
+    const { name, verify, verifyPacked, addonFault } = fastestVerifier({ allow });
+    expect({ name, verifyPacked, addonFault }).toEqual({ name: expected });
+    const key = await generateKeyPair('Ed25519');
+    const message = Buffer.from('m');
+    const signature = await key.sign(message);
+    expect(verify(key.publicKey.raw, signature, message)).toBe(true);
+    expect(verify(key.publicKey.raw, signature.subarray(1), message)).toBe(false);
+    expect(verify(key.publicKey.raw, new Uint8Array(0), message)).toBe(false);
+  });
+});
+
+/** JavaScript in the place of the addon. */
+const YES = 'exports.verify = () => true; exports.verifyPackedAsync = async () => {};';
+
+test.each<[string, string, string | undefined, RegExp]>([
+  ['is not built', 'addon.node', undefined, /^not built: /],
+  ['is no library', 'addon.node', 'text', /^does not load: /],
+  ['throws', 'addon.cjs', 'throw new Error("another Node.js")', /^does not load: another Node.js$/],
+  ['lacks a function', 'addon.cjs', YES, /^has no function verifyPacked$/],
+  [
+    'accepts everything',
+    'addon.cjs',
+    `${YES} exports.verifyPacked = (p, n, results) => results.fill(1);`,
+    /^verifies wrongly$/,
+  ],
+])('libsodium is chosen where the addon %s, and the reason is given', (_what, name, text, reason) => {
+  const addonFile = join(temporaryFolder('addon'), name);
+  if (text !== undefined) writeFileSync(addonFile, text);
+  const { name: chosen, verifyPacked, verifyPackedAsync, addonFault } = fastestVerifier({ addonFile });
+  expect({ chosen, verifyPacked, verifyPackedAsync }).toEqual({ chosen: 'libsodium' });
+  expect(addonFault).toMatch(reason);
 });
