@@ -141,18 +141,27 @@ function takeOver(tcp: TcpConnection, isServer: boolean, options: ReturnType<typ
   const { ALPNProtocols: own, ...rest } = options;
   const ALPNCallback = ({ protocols }: { readonly protocols: readonly string[] }) =>
     protocols.find((each) => each !== 'libp2p' && own.includes(each)) ?? protocols.find((each) => each === 'libp2p');
+  // Before TLS listens for it.
+  let isClosed = false;
+  raw.once('close', () => {
+    isClosed = true;
+  });
   const tls = isServer
     ? new TLSSocket(raw, { ...rest, isServer, requestCert: true, ALPNCallback })
     : connect({ ...options, socket: raw });
+  destroyedAfter(raw, () => isClosed, tls);
   closeThrough(tcp, tls);
   return tls;
 }
 
-/** Ends TLS before TCP. A socket that shuts down cannot be reset any more: libuv refuses, and it would stay open. */
+/**
+ * Ends TLS before TCP where both can end in peace. Otherwise TCP ends first, by a reset, unless it is shutting down:
+ * libuv refuses a reset then, and the socket would stay open.
+ */
 function closeThrough(tcp: TcpConnection, tls: TLSSocket): void {
   const sendReset = tcp.sendReset.bind(tcp);
   tcp.sendClose = async (options) => {
-    if (tls.closed) return;
+    if (tcp.socket.destroyed) return;
     const closed = once(tls, 'close', options);
     tls.destroySoon();
     await closed;
@@ -160,8 +169,17 @@ function closeThrough(tcp: TcpConnection, tls: TLSSocket): void {
   tcp.sendReset = (error) => {
     if (tls.writableEnded) tcp.socket.destroy();
     else sendReset(error);
-    tls.destroy();
   };
+}
+
+/**
+ * Destroys TLS when the socket is closed, not while it closes: Node.js 24 then frees what a write in progress still
+ * uses, and the process crashes.
+ */
+function destroyedAfter(raw: Pick<Socket, 'destroyed'>, isClosed: () => boolean, tls: TLSSocket): void {
+  const destroy = tls.destroy.bind(tls);
+  // The socket that closes destroys TLS itself.
+  tls.destroy = (error) => (raw.destroyed && !isClosed() ? tls : destroy(error));
 }
 
 async function secure(
@@ -192,7 +210,6 @@ async function secure(
       errors?.increment({ encrypt_abort: true });
     }
     tcp.abort(error instanceof Error ? error : new Error(`${error}`));
-    tls.destroy();
     throw error;
   }
 }
@@ -215,7 +232,7 @@ async function handshake(tls: TLSSocket, signal: AbortSignal | undefined): Promi
 function messageStream(tcp: TcpConnection, tls: TLSSocket): MessageStream {
   const stream = toMessageStream(tcp, tls);
   const parts = stream as unknown as StreamParts;
-  // A reset, where destroying TLS first would close TCP as if all were well.
+  // The library destroys TLS first, which would close TCP as if all were well.
   parts.sendReset = (error) => tcp.abort(error);
   secured.set(tcp, { stream, socket: tcp.socket });
   return stream;
