@@ -21,9 +21,10 @@ import { tls } from '@libp2p/tls';
 import { generateCertificate } from '@libp2p/tls/utils';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
+import { meterConnection } from '../../src/adapters/libp2p/connections/connection-meter.ts';
 import { PatchReport } from '../../src/adapters/libp2p/patches/report.ts';
 import { securedOnSocket, tlsOnSocket } from '../../src/adapters/libp2p/patches/tls-socket.ts';
+import { systemClock } from '../../src/ports/clock.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
 import { BUS, bareLibp2p } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -354,8 +355,8 @@ async function silentServer() {
 }
 
 describe('a node without a shared key', () => {
-  async function node(): Promise<TeranodeLibp2p> {
-    const started = await bareLibp2p([], BUS);
+  async function node(nat: Partial<typeof BUS.nat | { relayService: boolean }> = {}) {
+    const started = await bareLibp2p([], { ...BUS, nat: { ...BUS.nat, ...nat } });
     stops.push(() => started.stop());
     await started.start();
     return started;
@@ -370,6 +371,40 @@ describe('a node without a shared key', () => {
     expect(connection).toMatchObject({ encryption: '/tls/1.0.0', multiplexer: '/yamux/1.0.0' });
     await waitFor(() => b.getConnections().length === 1, { what: 'the other end' });
     expect([connection, ...b.getConnections()].map((each) => socketOf(each) !== undefined)).toEqual([true, true]);
+  });
+
+  test('counts what passes the socket, with what TLS adds', async () => {
+    const [a, b] = [await node(), await node()];
+    const connection = await a.dial(b.getMultiaddrs());
+    const socket = socketOf(connection);
+    const report = new PatchReport(log);
+    const before = { sent: socket?.bytesWritten ?? 0, received: socket?.bytesRead ?? 0 };
+    const meter = meterConnection(connection, systemClock, report);
+    expect(meter.isCounting).toBe(true);
+    await a.services.ping.ping(b.peerId);
+    await waitFor(() => meter.receivedBytes > 0 && meter.sentBytes > 0, { what: 'bytes' });
+    expect(meter.receivedBytes).toBe((socket?.bytesRead ?? 0) - before.received);
+    expect(meter.sentBytes).toBeGreaterThan(64);
+    expect(meter.sentBytes).toBeLessThanOrEqual((socket?.bytesWritten ?? 0) - before.sent);
+    expect([meter.lastSendMs, meter.lastReceiveMs]).toEqual([expect.any(Number), expect.any(Number)]);
+  });
+
+  test('runs TLS as the library does over a relay', async () => {
+    const relay = await node({ relayService: true });
+    const listener = await node();
+    await listener.dial(relay.getMultiaddrs());
+    const [at] = relay.getMultiaddrs();
+    const circuit = multiaddr(`${at}/p2p-circuit`);
+    const { components } = listener as unknown as {
+      components: { transportManager: { listen(addresses: readonly unknown[]): Promise<void> } };
+    };
+    await components.transportManager.listen([circuit]);
+    const dialler = await node();
+    const connection = await dialler.dial(multiaddr(`${circuit}/p2p/${listener.peerId}`));
+    expect(connection.encryption).toBe('/tls/1.0.0');
+    expect(`${connection.remoteAddr}`).toContain('/p2p-circuit');
+    expect(socketOf(connection)).toBeUndefined();
+    await dialler.services.ping.ping(listener.peerId);
   });
 
   test('closes its sockets within the deadline of a stop', async () => {

@@ -156,7 +156,7 @@ function takeOver(tcp: TcpConnection, isServer: boolean, options: ReturnType<typ
 
 /**
  * Ends TLS before TCP where both can end in peace. Otherwise TCP ends first, by a reset, unless it is shutting down:
- * libuv refuses a reset then, and the socket would stay open.
+ * libuv refuses a reset then, and the socket would stay open. TLS that is destroyed closes the socket itself.
  */
 function closeThrough(tcp: TcpConnection, tls: TLSSocket): void {
   const sendReset = tcp.sendReset.bind(tcp);
@@ -167,6 +167,7 @@ function closeThrough(tcp: TcpConnection, tls: TLSSocket): void {
     await closed;
   };
   tcp.sendReset = (error) => {
+    if (tls.destroyed) return;
     if (tls.writableEnded) tcp.socket.destroy();
     else sendReset(error);
   };
