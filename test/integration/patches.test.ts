@@ -4,6 +4,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { YamuxStream } from '@libp2p/yamux/stream';
 import { afterEach, expect, test } from 'vitest';
 import type { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
+import type { Libp2pNodeOptions } from '../../src/adapters/libp2p/node-options.ts';
 import { PATCHES } from '../../src/adapters/libp2p/patches/index.ts';
 import { addressOf, Nodes, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -16,9 +17,9 @@ afterEach(() => nodes.stop());
 /**
  * Two nodes that connected, exchanged a gossip message and found each other in the DHT: every patched part was in use.
  */
-async function runAll() {
-  const first = await nodes.start();
-  const second = await nodes.start({ bootstrapAddresses: [addressOf(first.node)] });
+async function runAll(changes: Partial<Libp2pNodeOptions> = {}) {
+  const first = await nodes.start(changes);
+  const second = await nodes.start({ ...changes, bootstrapAddresses: [addressOf(first.node)] });
   let received = 0;
   second.node.setTopicHandler(TOPIC, () => {
     received += 1;
@@ -38,8 +39,11 @@ test.each(PATCHES)('the patch of $library ($effect otherwise) is for the install
   expect(JSON.parse(readFileSync(file, 'utf8')).version).toBe(version);
 });
 
-test('every patch finds its parts in the installed libraries', async () => {
-  const all = await runAll();
+test.each([
+  ['a private network', {}],
+  ['a network without a shared key', { presharedKey: undefined }],
+])('every patch finds its parts in the installed libraries, in %s', async (_network, changes) => {
+  const all = await runAll(changes);
   const missing = all.flatMap(({ log }) => log.lines.filter(({ event }) => event === 'libp2p patch not applied'));
   expect(missing).toEqual([]);
   for (const { node } of all) {

@@ -97,6 +97,28 @@ describe('gossip with a Go peer of the message-bus wire', () => {
     expect(own.heard[0]).toMatchObject({ topic: TOPICS.subtree, author: peer.peerId, receivedFrom: peer.peerId });
   });
 
+  test.each([
+    ['tls', 'ours'],
+    ['tls', 'theirs'],
+    ['noise', 'ours'],
+  ] as const)('carries the largest messages both ways over %s, dialled by %s', async (security, dialler) => {
+    const [own, peer] = await Promise.all([ours(), scored({ security })]);
+    if (dialler === 'theirs') await peer.connect(own.address);
+    else await own.node.connectPeer(peer.addresses[0] ?? '');
+    await meshed(own, peer);
+    const connections = await peer.connections();
+    expect(connections).toMatchObject([{ direction: dialler === 'ours' ? 'inbound' : 'outbound' }]);
+    // With base64 in the envelope just below 1 MiB.
+    const inner = { Hash: 'x'.repeat(780_000) };
+    await own.node.publish(TOPICS.block, envelope(inner));
+    await peer.publish(TOPICS.subtree, inner);
+    await waitFor(async () => (await peer.received()).length === 1, { what: 'our message' });
+    await waitFor(() => own.heard.length === 1, { what: 'the message of the Go peer' });
+    expect((await peer.received())[0]?.text).toBe(JSON.stringify(inner));
+    const { data } = JSON.parse(Buffer.from(own.heard[0]?.bytes ?? []).toString()) as { readonly data: string };
+    expect(Buffer.from(data, 'base64').toString()).toBe(JSON.stringify(inner));
+  });
+
   test('carries back-offs and IDONTWANT on meshsub 1.3, and no extensions', async () => {
     const own = await ours();
     const [peer, source] = await Promise.all([scored(), scored()]);

@@ -33,6 +33,7 @@ import { Listening } from './nat/listening.ts';
 import { portMapping } from './nat/port-mapping.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import type { PatchReport } from './patches/report.ts';
+import { tlsOnSocket } from './patches/tls-socket.ts';
 import { withLazyWindowUpdates } from './patches/yamux.ts';
 
 /**
@@ -83,8 +84,11 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
       dialingNames(isPunching ? reusablePorts(socket) : socket, resolveName, dialBudget),
       ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
     ],
-    // TLS first, as Go offers it.
-    connectionEncrypters: [reportingEncrypter(tls()), reportingEncrypter(noise())],
+    // TLS first, as Go offers it. Beneath it is the cipher of a private network, or the socket.
+    connectionEncrypters: [
+      reportingEncrypter(options.presharedKey === undefined ? tlsOnSocket(tls(), report) : tls()),
+      reportingEncrypter(noise()),
+    ],
     streamMuxers: [
       withLazyWindowUpdates(yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } }), report),
     ],

@@ -4,6 +4,7 @@
 import type { Socket } from 'node:net';
 import type { Connection } from '@libp2p/interface';
 import { missingFunctions, type Patch, type PatchReport } from './report.ts';
+import { securedOnSocket } from './tls-socket.ts';
 
 export const SOCKET_PATCH: Patch = {
   library: 'libp2p',
@@ -20,13 +21,16 @@ interface SocketParts {
   readonly socket?: LocalEnd;
 }
 
+interface ByteCount {
+  sent(bytes: number): void;
+  received(bytes: number): void;
+}
+
 /** Calls back with the size of everything that passes the socket from now on. False when it cannot be counted. */
-export function countSocketBytes(
-  connection: Connection,
-  count: { sent(bytes: number): void; received(bytes: number): void },
-  report: PatchReport,
-): boolean {
+export function countSocketBytes(connection: Connection, count: ByteCount, report: PatchReport): boolean {
   const { maConn } = connection as unknown as { readonly maConn?: SocketParts };
+  const tls = maConn && securedOnSocket(maConn);
+  if (tls !== undefined) return countTlsBytes(tls.stream as unknown as Partial<SocketParts>, tls.socket, count, report);
   const { send, onData } = maConn ?? {};
   const missing = missingFunctions({ 'maConn.send': send, 'maConn.onData': onData });
   if (missing !== undefined || maConn === undefined || send === undefined || onData === undefined) {
@@ -40,6 +44,34 @@ export function countSocketBytes(
   maConn.onData = (bytes) => {
     count.received(bytes.byteLength);
     onData.call(maConn, bytes);
+  };
+  return true;
+}
+
+/**
+ * TLS reads and writes the socket itself: its stream says when, and the socket how much. What TLS has still to send is
+ * counted with what is sent next.
+ */
+function countTlsBytes(stream: Partial<SocketParts>, socket: Socket, count: ByteCount, report: PatchReport): boolean {
+  const { send, onData } = stream;
+  const missing = missingFunctions({ 'stream.send': send, 'stream.onData': onData });
+  if (missing !== undefined || send === undefined || onData === undefined) {
+    report.notApplied(SOCKET_PATCH, missing ?? 'stream');
+    return false;
+  }
+  let { bytesRead, bytesWritten } = socket;
+  stream.send = (bytes) => {
+    const isMoreWelcome = send.call(stream, bytes);
+    const before = bytesWritten;
+    bytesWritten = socket.bytesWritten;
+    count.sent(bytesWritten - before);
+    return isMoreWelcome;
+  };
+  stream.onData = (bytes) => {
+    const before = bytesRead;
+    bytesRead = socket.bytesRead;
+    count.received(bytesRead - before);
+    onData.call(stream, bytes);
   };
   return true;
 }
