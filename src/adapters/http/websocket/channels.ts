@@ -19,6 +19,8 @@ export interface BatchReceiver {
 
 /** Turns without a pause: about two milliseconds. */
 const SLICE = 100;
+/** Frames that come in shorter intervals in one turn of the event loop are joined at its end. */
+const LEAST_INTERVAL_MS = 1;
 const KIB = 1024;
 /** Frames of up to one KiB each that a channel keeps at most. */
 const MAX_PENDING = 1000;
@@ -47,6 +49,7 @@ export class WsChannels {
   /** At most one per set of types; the one served longest ago first. */
   private readonly channels = new Map<string, Channel>();
   private clients = 0;
+  private slicedMs = Number.NEGATIVE_INFINITY;
   private cancel: (() => void) | undefined;
 
   /** `now`: monotonic ms. `maxPending`: frames of up to one KiB each, of which a client may get one batch. */
@@ -76,7 +79,10 @@ export class WsChannels {
     return false;
   }
 
-  /** Sends a frame, to all clients when `type` is undefined: in this turn of the event loop if the budget allows. */
+  /**
+   * Sends a frame, to all clients when `type` is undefined: at once if they are few, else in this turn of the event
+   * loop if the budget allows. A turn in which many announcements are verified may take tens of milliseconds.
+   */
   add(frame: Buffer, type: NotificationType | undefined): void {
     for (const channel of [...this.channels.values()]) {
       if (type !== undefined && !channel.filter.types.has(type)) continue;
@@ -85,7 +91,10 @@ export class WsChannels {
       channel.end += 1;
       if (Math.max(channel.frames.length, channel.bytes / KIB) >= this.maxPending) this.serve(channel, this.clients);
     }
-    this.schedule();
+    const nowMs = this.now();
+    const isDue = nowMs - this.slicedMs >= LEAST_INTERVAL_MS && this.budget.delayMs(nowMs) === 0;
+    if (isDue && this.clients <= SLICE) this.slice();
+    else this.schedule();
   }
 
   /** Sends all pending frames. */
@@ -113,7 +122,9 @@ export class WsChannels {
   }
 
   private slice(): void {
+    this.cancel?.();
     this.cancel = undefined;
+    this.slicedMs = this.now();
     let turns = SLICE;
     for (const channel of [...this.channels.values()]) if (turns > 0) turns -= this.serve(channel, turns);
     this.schedule();
