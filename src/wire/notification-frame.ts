@@ -133,7 +133,14 @@ export function encodeLostFrame(count: number): Uint8Array {
   ]);
 }
 
+/** Of the second that was written last: writing it costs a quarter of a frame. */
+let lastTimestamp = { second: Number.NaN, text: '' };
+
 /** Go's layout `2006-01-02T15:04:05Z`. */
 function goTimestamp(atMs: number): string {
-  return `${new Date(atMs).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(atMs / 1000);
+  if (second !== lastTimestamp.second) {
+    lastTimestamp = { second, text: `${new Date(atMs).toISOString().slice(0, 19)}Z` };
+  }
+  return lastTimestamp.text;
 }

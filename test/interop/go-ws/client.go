@@ -40,7 +40,8 @@ var (
 
 // read ends with the connection.
 func (c *client) read() {
-	buffer := make([]byte, 0, 1<<20)
+	// Grows with the frames: ten thousand clients have one each.
+	buffer := make([]byte, 0, 1<<10)
 	for {
 		kind, reader, err := c.conn.NextReader()
 		if err == nil {

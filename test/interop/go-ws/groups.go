@@ -95,7 +95,7 @@ func handleOpen(raw json.RawMessage) (any, error) {
 }
 
 func dialerOf(caFile string) (*websocket.Dialer, error) {
-	dialer := &websocket.Dialer{HandshakeTimeout: dialDeadline, ReadBufferSize: 64 << 10, WriteBufferSize: 1 << 10}
+	dialer := &websocket.Dialer{HandshakeTimeout: dialDeadline, ReadBufferSize: 16 << 10, WriteBufferSize: 1 << 10}
 	if caFile == "" {
 		return dialer, nil
 	}

@@ -80,14 +80,17 @@ function closeCodeOf(scene: Scene): number | undefined {
       socket: connection as never,
       now: () => clock.monotonic(),
       sent: metrics.counter('sent'),
+      writes: metrics.counter('writes'),
       lost: metrics.counter('lost'),
       onDisconnect: () => undefined,
     },
     { bufferFrames: 4000, wantsLost: true, times: TIMES, pingBytes: PING_BYTES },
   );
+  const frames = Array.from({ length: 100 }, () => Buffer.alloc(330));
+  const batch = { frames, bytes: Buffer.concat(frames) };
   client.start(Buffer.alloc(300), () => () => undefined);
   for (let ms = 0; ms < 300_000 && connection.closeCode === undefined; ms += STEP_MS) {
-    client.receive({ bytes: Buffer.alloc(33_000), frames: 100 });
+    client.receive(batch);
     connection.step();
     clock.advance(STEP_MS);
     if (ms % 1000 === 0) client.check();

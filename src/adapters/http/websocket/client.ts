@@ -40,6 +40,7 @@ interface WsClientDependencies {
   /** Monotonic ms. */
   readonly now: () => number;
   readonly sent: Counter;
+  readonly writes: Counter;
   readonly lost: Counter;
   /** Called once, when the connection is closed. */
   readonly onDisconnect: (reason: CloseReason) => void;
@@ -55,16 +56,24 @@ const TEXTS = {
   stop: 'server stopping',
 } as const;
 const KIB = 1024;
+/** Queued frames are joined to about this size. */
+const MAX_JOINED_BYTES = 64 * KIB;
 /** Rate of messages and pings from a client, which has no reason to send any. */
 const MESSAGE_RATE = { perSecond: 1, burst: 20 } as const;
 /** Maximum bytes from a client between two checks. */
 const MAX_READ_BYTES = 64 * KIB;
 const MAX_UNANSWERED_PINGS = 3;
 
+/** The frames of a batch, without the joined bytes that no other client may need any more. */
+interface Queued {
+  readonly frames: readonly Buffer[];
+  readonly bytes: number;
+}
+
 export class WsClient implements BatchReceiver {
   private readonly deps: WsClientDependencies;
   private readonly options: WsClientOptions;
-  private readonly queue: BoundedQueue<Batch>;
+  private readonly queue: BoundedQueue<Queued>;
   private closeReason: CloseReason | undefined;
   private leaveChannel: (() => void) | undefined;
   private queuedFrames = 0;
@@ -84,11 +93,11 @@ export class WsClient implements BatchReceiver {
     this.progressMs = deps.now();
     this.progress = new ReadProgress(options, this.progressMs);
     this.messages = new TokenBucket(MESSAGE_RATE, this.progressMs);
-    this.queue = new BoundedQueue<Batch>({
+    this.queue = new BoundedQueue<Queued>({
       maxItems: options.bufferFrames,
       maxBytes: options.bufferFrames,
-      sizeOf: ({ bytes, frames }) => Math.max(frames, Math.ceil(bytes.length / KIB)),
-      onDrop: (batch) => this.countLost(batch.frames),
+      sizeOf: ({ bytes, frames }) => Math.max(frames.length, Math.ceil(bytes / KIB)),
+      onDrop: ({ frames }) => this.countLost(frames.length),
     });
     this.listen();
   }
@@ -101,18 +110,18 @@ export class WsClient implements BatchReceiver {
   /** Sends `first` before anything else, then joins a channel; `join` returns how to leave it. */
   start(first: Buffer, join: (client: BatchReceiver) => () => void): void {
     if (!this.isOpen()) return;
-    this.write({ bytes: first, frames: 1 });
+    this.write(first, 1);
     this.leaveChannel = join(this);
   }
 
-  receive(batch: Batch): void {
+  receive({ frames, bytes }: Batch): void {
     if (!this.isOpen()) return;
     if (!this.isBlocked()) {
-      this.write(batch);
+      this.write(bytes, frames.length);
       return;
     }
-    this.queuedFrames += batch.frames;
-    this.queue.push(batch);
+    this.queuedFrames += frames.length;
+    this.queue.push({ frames, bytes: bytes.length });
   }
 
   /** Called every second: closes a client that is too slow or floods, and pings. */
@@ -175,25 +184,36 @@ export class WsClient implements BatchReceiver {
     return this.deps.socket.writableNeedDrain;
   }
 
-  private write(batch: Batch): void {
-    const { sent, socket } = this.deps;
-    sent.add(batch.frames);
-    socket.write(batch.bytes);
-    const ping = this.progress.wrote(batch.bytes.length, this.deps.now());
+  private write(bytes: Buffer, frames: number): void {
+    const { sent, writes, socket } = this.deps;
+    sent.add(frames);
+    writes.add();
+    socket.write(bytes);
+    const ping = this.progress.wrote(bytes.length, this.deps.now());
     if (ping !== undefined) socket.write(ping);
   }
 
   private sendQueued(): void {
     if (!this.isOpen()) return;
-    while (!this.isBlocked()) {
-      const batch = this.queue.shift();
-      if (batch === undefined) break;
-      this.queuedFrames -= batch.frames;
+    while (!this.isBlocked() && this.queue.length > 0) {
       this.reportLost();
-      this.write(batch);
+      const frames = this.takeQueued();
+      this.queuedFrames -= frames.length;
+      this.write(Buffer.concat(frames), frames.length);
     }
     // Clients without `lost` frames are closed instead, so that none continues with a gap that it does not know of.
     if (this.queuedFrames === 0 && this.lostSinceMs !== undefined) this.close('too_slow');
+  }
+
+  private takeQueued(): Buffer[] {
+    const taken: Buffer[] = [];
+    for (let bytes = 0; bytes < MAX_JOINED_BYTES; ) {
+      const queued = this.queue.shift();
+      if (queued === undefined) break;
+      taken.push(...queued.frames);
+      bytes += queued.bytes;
+    }
+    return taken;
   }
 
   /** Sends the size of the gap in front of the next frame. */
@@ -201,7 +221,7 @@ export class WsClient implements BatchReceiver {
     if (this.unreportedFrames === 0 || !this.options.wantsLost) return;
     const frame = textFrame(encodeLostFrame(this.unreportedFrames));
     this.unreportedFrames = 0;
-    this.write({ bytes: frame, frames: 1 });
+    this.write(frame, 1);
   }
 
   private countLost(frames: number): void {
@@ -213,7 +233,9 @@ export class WsClient implements BatchReceiver {
   }
 
   private dropAll(): void {
-    for (let batch = this.queue.shift(); batch !== undefined; batch = this.queue.shift()) this.countLost(batch.frames);
+    for (let batch = this.queue.shift(); batch !== undefined; batch = this.queue.shift()) {
+      this.countLost(batch.frames.length);
+    }
   }
 
   private isTooSlow(nowMs: number): boolean {

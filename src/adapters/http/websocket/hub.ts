@@ -93,6 +93,7 @@ export class WebSocketHub {
   /** Held by connections that are clients or about to become one. */
   private readonly slots: WsSlots;
   private readonly sent: Counter;
+  private readonly writes: Counter;
   private readonly lost: Counter;
   private readonly closed: Counter;
   private readonly evicted: Counter;
@@ -130,9 +131,16 @@ export class WebSocketHub {
       { deadlineMs: this.times.statusMs, order: this.order },
     );
     this.upgrades = new PendingUpgrades(deps, { deadlineMs: this.times.upgradeMs });
-    this.channels = new WsChannels({ maxBatchFrames: Math.ceil(options.bufferFrames / BATCHES_PER_BUFFER) });
+    this.channels = new WsChannels(
+      { now: () => this.clock.monotonic() },
+      { maxPending: Math.ceil(options.bufferFrames / BATCHES_PER_BUFFER) },
+    );
     const { metrics } = deps;
     this.sent = metrics.counter('teranode_p2p_ws_frames_sent_total', 'WebSocket frames sent to clients');
+    this.writes = metrics.counter(
+      'teranode_p2p_ws_writes_total',
+      'Socket writes to WebSocket clients, each of one frame or several',
+    );
     this.lost = metrics.counter(
       'teranode_p2p_ws_frames_lost_total',
       'WebSocket frames dropped because clients read too slowly',
@@ -170,6 +178,7 @@ export class WebSocketHub {
         socket,
         now: () => this.clock.monotonic(),
         sent: this.sent,
+        writes: this.writes,
         lost: this.lost,
         onDisconnect: (reason) => this.disconnected(client, reason),
       },
