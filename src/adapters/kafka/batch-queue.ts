@@ -15,9 +15,13 @@ export interface BatchQueueOptions {
   readonly maxMessages: number;
   /** `kafka_queue_max_bytes`. */
   readonly maxBytes: number;
-  /** A batch is due when this much is queued, or when its oldest message is this old. */
+  /** A batch is due at once when this much is queued. */
   readonly flushMessages: number;
   readonly flushBytes: number;
+  /**
+   * Ms between the starts of two smaller batches: the first message after a pause is due at once, and what follows
+   * waits to be sent together, at most this long.
+   */
   readonly flushIntervalMs: number;
 }
 
@@ -37,6 +41,8 @@ export class BatchQueue {
   private readonly dropped: (record: QueuedRecord) => void;
   private readonly queue: BoundedQueue<QueuedRecord>;
   private sending: readonly QueuedRecord[] = [];
+  /** When the latest batch was taken. */
+  private takenAtMs = Number.NEGATIVE_INFINITY;
   /** Less than {@link MAX_BATCH_BYTES} where the broker takes less. */
   private maxBatchBytes = MAX_BATCH_BYTES;
 
@@ -77,17 +83,24 @@ export class BatchQueue {
     return this.queue.length === 1 || this.isFull();
   }
 
-  /** Ms until the next batch is due; 0 when it is, undefined while nothing is queued. */
+  /**
+   * Whole ms until the next batch is due; 0 when it is, undefined while nothing is queued. Rounded, because timers
+   * count whole ms: one that rings a little early must not be set again.
+   */
   dueInMs(): number | undefined {
     const oldest = this.queue.at(0);
     if (oldest === undefined) return undefined;
     if (this.isFull()) return 0;
-    return Math.max(0, oldest.atMs + this.options.flushIntervalMs - this.now());
+    const dueAtMs = Math.min(oldest.atMs, this.takenAtMs) + this.options.flushIntervalMs;
+    return Math.max(0, Math.round(dueAtMs - this.now()));
   }
 
   /** The batch in flight, else the next one from the queue. */
   nextBatch(): readonly QueuedRecord[] {
-    if (this.sending.length === 0) this.sending = this.take();
+    if (this.sending.length === 0) {
+      this.sending = this.take();
+      this.takenAtMs = this.now();
+    }
     return this.sending;
   }
 
