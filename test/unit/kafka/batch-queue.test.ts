@@ -76,6 +76,17 @@ describe('a batch is due', () => {
     expect(queue.dueInMs()).toBe(0);
   });
 
+  test('later when messages are many, up to 10 ms after the latest batch', () => {
+    const intervals = [1, 4, 6, 20, 100].map((count) => {
+      const { queue, push } = setUp({ flushIntervalMs: 2 });
+      push(count);
+      drain(queue);
+      push(1);
+      return queue.dueInMs();
+    });
+    expect(intervals).toEqual([2, 2, 3, 10, 10]);
+  });
+
   test('after whole milliseconds, as timers ring', () => {
     const { queue, push, advance } = setUp({ flushIntervalMs: 2 });
     push(1);
@@ -148,7 +159,7 @@ test('a batch stays in flight until it is acknowledged, and counts against the b
   expect([queue.pending, queue.inFlight.length]).toEqual([2, 0]);
 });
 
-test('what comes while a batch is in flight goes together in the next one, in order, also when the first is repeated', () => {
+test('messages queued while a batch is in flight follow it in one batch, in order, also when it is repeated', () => {
   const { queue } = setUp();
   const push = (...names: number[]) => {
     for (const name of names) queue.push(Uint8Array.of(name));
@@ -165,7 +176,7 @@ test('what comes while a batch is in flight goes together in the next one, in or
   ]);
 });
 
-test('everything that is queued can be taken without waiting, in order and at most 1,000 messages or 512 KiB at a time', () => {
+test('a flush takes everything without waiting, at most 1,000 messages or 512 KiB at a time', () => {
   const { queue, push } = setUp();
   push(2500);
   push(5, 200 * 1024);
