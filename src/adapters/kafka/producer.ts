@@ -1,5 +1,6 @@
 // Producer on a Kafka broker. `publish` only puts bytes into a bounded queue; one loop sends batches and waits for each
 // to be acknowledged. An outage therefore fills the queue and nothing else, and every accepted message arrives once.
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { Producer as Client } from '@platformatic/kafka';
 import { backoffMs } from '../../lib/backoff.ts';
 import { orAfter } from '../../lib/deadline.ts';
@@ -205,11 +206,12 @@ export class KafkaProducer<T> implements Producer<T> {
     }
   }
 
-  /** Waits until a batch is full, old enough, or everything is being flushed. */
+  /** Waits until a batch is due, or everything is being flushed. */
   private async batchIsDue(): Promise<void> {
     while (!this.isFlushing && !this.stopped.signal.aborted) {
       const dueInMs = this.queue.dueInMs();
-      if (dueInMs === 0) return;
+      // What arrived together goes together.
+      if (dueInMs === 0) return endOfTurn();
       await this.wokenWithin(dueInMs);
     }
   }

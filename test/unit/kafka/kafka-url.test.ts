@@ -24,7 +24,7 @@ describe('Kafka URLs', () => {
     });
   });
 
-  test('have defaults, with a flush interval of 20 ms', () => {
+  test('have defaults, with a flush interval of 2 ms', () => {
     expect(parseKafkaUrl('memory://host/t')).toMatchObject({
       scheme: 'memory',
       brokers: ['host:9092'],
@@ -34,7 +34,7 @@ describe('Kafka URLs', () => {
       segmentBytes: 1_073_741_824,
       flushBytes: 1_048_576,
       flushMessages: 50_000,
-      flushIntervalMs: 20,
+      flushIntervalMs: 2,
       consumers: 1,
       replay: true,
     });
