@@ -62,6 +62,7 @@ describe('the published package', () => {
       'dist/index.js',
       'dist/index.d.ts',
       'dist/cli/main.js',
+      'dist/cli/THIRD-PARTY-LICENSES.md',
       'settings.conf',
       'LICENSE',
       'README.md',

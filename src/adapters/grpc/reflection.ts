@@ -52,10 +52,10 @@ async function loadAnswers(files: readonly DescFile[]): Promise<ReadonlyMap<stri
   const described = { format, type: {}, fileDescriptorProtos: [...all.values()] };
   const answers = new Map<string, Answer>();
   new ReflectionService({ described }).addToServer({
-    addService: (definition, implementation) => {
+    addService(definition, implementation: Readonly<Record<string, (stream: MessageStream) => void>>) {
       for (const [name, { path, requestDeserialize, responseSerialize }] of Object.entries(definition)) {
-        const answer = implementation[name] as unknown as (stream: MessageStream) => void;
-        answers.set(path, (call) => answer(messageStream(call, requestDeserialize, responseSerialize)));
+        const answer = implementation[name];
+        answers.set(path, (call) => answer?.(messageStream(call, requestDeserialize, responseSerialize)));
       }
     },
   });

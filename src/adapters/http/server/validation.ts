@@ -13,9 +13,18 @@ const MAX_RESPONSE_ERROR_CHARS = 500;
  * For Fastify, which would load Ajv and fast-json-stringify otherwise. Routes have the compilers of
  * {@link addValidation}, so these are for applications whose routes are never requested.
  */
-export const NO_COMPILERS = {
-  compilersFactory: { buildValidator: () => () => () => true, buildSerializer: () => () => JSON.stringify },
-} as unknown as NonNullable<FastifyServerOptions['schemaController']>;
+export const NO_COMPILERS: Compilers = noCompilers();
+
+type Compilers = NonNullable<FastifyServerOptions['schemaController']>;
+
+function noCompilers(): Compilers {
+  // Fastify's types expect those of Ajv.
+  const compilersFactory: object = {
+    buildValidator: () => () => () => true,
+    buildSerializer: () => () => JSON.stringify,
+  };
+  return { compilersFactory };
+}
 
 export function addValidation(app: FastifyInstance, deps: { readonly metrics: Metrics | undefined }): void {
   app.setValidatorCompiler(validatorCompiler as FastifySchemaCompiler<unknown>);
