@@ -1,7 +1,7 @@
 // Node keeps what it compiled of this program, so that the next start is faster: in NODE_COMPILE_CACHE where that is
 // set, else in the user's cache folder. Node runs what it finds there, so the folder must be one that nobody else can
 // write to; without such a folder nothing is kept.
-import { lstatSync, mkdirSync } from 'node:fs';
+import { mkdirSync, realpathSync, statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { dirname, isAbsolute, join } from 'node:path';
 
@@ -24,7 +24,9 @@ export function compileCacheFolder(env: NodeJS.ProcessEnv): string | undefined {
   const folder = join(caches, 'teranode-p2p', 'compiled');
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    return isOnlyOurs(folder) ? folder : undefined;
+    // The folder that was checked is the one that is used, whatever becomes of links to it.
+    const real = realpathSync(folder);
+    return isOnlyOurs(real) ? real : undefined;
   } catch {
     return undefined;
   }
@@ -36,7 +38,7 @@ function isOnlyOurs(folder: string): boolean {
   // Windows has other permissions, and a home that only its user can write to.
   if (own === undefined) return true;
   for (let each = folder; ; each = dirname(each)) {
-    const { uid, mode } = lstatSync(each);
+    const { uid, mode } = statSync(each);
     const isWritable = (mode & GROUP_OR_OTHERS_WRITE) !== 0 && (each === folder || (mode & STICKY) === 0);
     if (isWritable || (uid !== own && uid !== ROOT)) return false;
     if (each === dirname(each)) return true;
