@@ -1,7 +1,7 @@
 // Builds dist/: JavaScript and types of src for those who import the package, the program of `bin` in a few files, the
 // generated protobuf code, and the version that others see in the user agent.
 import { execFileSync } from 'node:child_process';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
@@ -30,6 +30,15 @@ const version = versionFromGit(root);
 for (const folder of version === undefined ? [] : ['lib', 'cli'])
   writeFileSync(join(dist, folder, 'build-version.json'), `${JSON.stringify(version)}\n`);
 
+/** V8 keeps a file with one character beyond Latin-1 in two bytes per character. */
+function escapeBeyondLatin1(file: string): void {
+  const code = readFileSync(file, 'utf8');
+  // An escape after a backslash would be another text, and in a raw template it would be no escape.
+  if (/\\[^\0-\xff]|\.raw`[^`]*[^\0-\xff]/.test(code)) throw new Error(`cannot escape ${file}`);
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  writeFileSync(file, code.replace(/[^\0-\xff]/g, escaped));
+}
+
 /**
  * dist/cli: the program with the libraries that every start needs, because Node takes longer to find and read two
  * thousand files than to run them. Names of files are the same in each build, so that Node's compile cache replaces
@@ -49,7 +58,11 @@ async function bundleProgram(): Promise<void> {
       // Names in stack traces are those of the sources.
       minify: false,
       license: { fileName: 'THIRD-PARTY-LICENSES.md' },
-      rolldownOptions: { output: { comments: false, entryFileNames: '[name].js', chunkFileNames: '[name].js' } },
+      rolldownOptions: {
+        output: { comments: false, entryFileNames: '[name].js', chunkFileNames: '[name].js' },
+      },
     },
   });
+  const files = readdirSync(join(dist, 'cli')).filter((name) => name.endsWith('.js'));
+  for (const name of files) escapeBeyondLatin1(join(dist, 'cli', name));
 }
