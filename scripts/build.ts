@@ -1,10 +1,23 @@
-// Builds dist/: JavaScript and types of src, the generated protobuf code, and the version that others see in the user
-// agent.
+// Builds dist/: JavaScript and types of src for those who import the package, the program of `bin` in a few files, the
+// generated protobuf code, and the version that others see in the user agent.
 import { execFileSync } from 'node:child_process';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
 import { versionFromGit } from '../src/lib/version.ts';
+
+/**
+ * Stay as they are: what few starts load, and what reads files of its own package (native code, WebAssembly, .proto).
+ */
+const LOADED_ON_DEMAND = [
+  '@fastify/swagger',
+  '@grpc/reflection',
+  '@platformatic/kafka',
+  'pg',
+  'pino-pretty',
+  'sodium-native',
+];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -12,5 +25,44 @@ const dist = join(root, 'dist');
 rmSync(dist, { recursive: true, force: true });
 execFileSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
 cpSync(join(root, 'src/gen'), join(dist, 'gen'), { recursive: true });
+await bundleProgram();
 const version = versionFromGit(root);
-if (version !== undefined) writeFileSync(join(dist, 'lib/build-version.json'), `${JSON.stringify(version)}\n`);
+for (const folder of version === undefined ? [] : ['lib', 'cli'])
+  writeFileSync(join(dist, folder, 'build-version.json'), `${JSON.stringify(version)}\n`);
+
+/** V8 keeps a file with one character beyond Latin-1 in two bytes per character. */
+function escapeBeyondLatin1(file: string): void {
+  const code = readFileSync(file, 'utf8');
+  // An escape after a backslash would be another text, and in a raw template it would be no escape.
+  if (/\\[^\0-\xff]|\.raw`[^`]*[^\0-\xff]/.test(code)) throw new Error(`cannot escape ${file}`);
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  writeFileSync(file, code.replace(/[^\0-\xff]/g, escaped));
+}
+
+/**
+ * dist/cli: the program with the libraries that every start needs, because Node takes longer to find and read two
+ * thousand files than to run them. Names of files are the same in each build, so that Node's compile cache replaces
+ * what it kept of an older one.
+ */
+async function bundleProgram(): Promise<void> {
+  rmSync(join(dist, 'cli'), { recursive: true });
+  await build({
+    root,
+    configFile: false,
+    logLevel: 'warn',
+    ssr: { noExternal: true, external: LOADED_ON_DEMAND },
+    build: {
+      ssr: join(root, 'src/cli/main.ts'),
+      outDir: join(dist, 'cli'),
+      target: 'node22',
+      // Names in stack traces are those of the sources.
+      minify: false,
+      license: { fileName: 'THIRD-PARTY-LICENSES.md' },
+      rolldownOptions: {
+        output: { comments: false, entryFileNames: '[name].js', chunkFileNames: '[name].js' },
+      },
+    },
+  });
+  const files = readdirSync(join(dist, 'cli')).filter((name) => name.endsWith('.js'));
+  for (const name of files) escapeBeyondLatin1(join(dist, 'cli', name));
+}

@@ -98,7 +98,8 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
     'teranode_p2p_log_lines_dropped_total',
     'Log lines dropped because standard output could not be written',
   );
-  const log = options.log ?? createLogger({ level: settings.logLevel, format: options.logFormat ?? 'json', dropped });
+  const format = options.logFormat ?? 'json';
+  const log = options.log ?? (await createLogger({ level: settings.logLevel, format, dropped }));
   // Before anything is waited for, so that an operator sees it while the blockchain service is down.
   const wire = wireChoice(settings);
   log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
@@ -106,7 +107,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
   const opened: Part[] = [];
   try {
     const foundation = await openFoundation(settings, options, { log, metrics }, opened);
-    return createApp(settings, options, foundation, opened);
+    return await createApp(settings, options, foundation, opened);
   } catch (error) {
     await stopInReverse(opened, log);
     throw error;
@@ -157,10 +158,15 @@ async function openFoundation(
   return { core: { ...core, memoryBroker }, dataFolder, blockchain, privateKey, services, adminKey };
 }
 
-function createApp(settings: Settings, options: AppOptions, foundation: Foundation, opened: readonly Part[]): App {
+async function createApp(
+  settings: Settings,
+  options: AppOptions,
+  foundation: Foundation,
+  opened: readonly Part[],
+): Promise<App> {
   const { core, blockchain } = foundation;
   const { log, metrics, memoryBroker } = core;
-  const rooms = createRooms(settings, options, foundation);
+  const rooms = await createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
   const { dataHubUrl } = rooms;
@@ -195,10 +201,10 @@ function createApp(settings: Settings, options: AppOptions, foundation: Foundati
   };
 }
 
-type Rooms = ReturnType<typeof createRooms>;
+type Rooms = Awaited<ReturnType<typeof createRooms>>;
 
 /** Everything between the network and the node's other services. */
-function createRooms(settings: Settings, options: AppOptions, foundation: Foundation) {
+async function createRooms(settings: Settings, options: AppOptions, foundation: Foundation) {
   const { core, blockchain, dataFolder, privateKey, services } = foundation;
   const dataHubUrl = ownDataHubUrl(settings);
 
@@ -206,7 +212,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const nodes = new Nodes();
   const usesPeerRegistry = speaks(settings, 'message-bus') && options.blockchain === undefined;
   const keeper = createPeerKeeper(settings, core, { usesPeerRegistry });
-  const bans = createBans(settings, { ...core, dataFolder, nodes, authority: keeper.authority });
+  const bans = await createBans(settings, { ...core, dataFolder, nodes, authority: keeper.authority });
   const nodeDeps = { ...core, metrics: summedMetrics(core.metrics), policy: bans };
   const facts = { privateKey, version: buildVersion().version, dataFolder };
   const networks = createNetworks(settings, nodeDeps, facts, options);
@@ -223,7 +229,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const registration = createRegistration(settings, { ...core, registry, nodes }, keeper);
 
   const { blockProducer, subtreeProducer } = options;
-  const producers = createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
+  const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
   const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
@@ -231,7 +237,7 @@ function createRooms(settings: Settings, options: AppOptions, foundation: Founda
   const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
   const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
   const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
-  const consumers = createReportConsumers(settings, core);
+  const consumers = await createReportConsumers(settings, core);
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {

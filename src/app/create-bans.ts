@@ -1,7 +1,6 @@
 // The ban system from the settings: its store, its limits, and the peers that are exempt.
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { PostgresBanStore } from '../adapters/sql/postgres-ban-store.ts';
 import { SqliteBanStore } from '../adapters/sql/sqlite-ban-store.ts';
 import { BanService, type BanServiceDependencies, type EnforcedNode } from '../bans/service.ts';
 import { offenceRow } from '../domain/offences.ts';
@@ -18,10 +17,10 @@ export interface BansDependencies extends Omit<BanServiceDependencies, 'store'> 
   readonly nodes: EnforcedNode;
 }
 
-export function createBans(settings: Settings, deps: BansDependencies): BanService {
+export async function createBans(settings: Settings, deps: BansDependencies): Promise<BanService> {
   const { dataFolder, nodes, ...rest } = deps;
   const bans = new BanService(
-    { ...rest, store: banStore(settings, dataFolder, deps.log) },
+    { ...rest, store: await banStore(settings, dataFolder, deps.log) },
     {
       defaultDurationMs: settings.p2p_ban_default_duration,
       maxEntries: settings.p2p_ban_max_entries,
@@ -36,10 +35,14 @@ export function createBans(settings: Settings, deps: BansDependencies): BanServi
 }
 
 /** `p2p_ban_store`, else `blockchain_store` when that is PostgreSQL, else SQLite at `p2p_ban_persist_path`. */
-function banStore(settings: Settings, dataFolder: string, log: Logger): BanStore {
+async function banStore(settings: Settings, dataFolder: string, log: Logger): Promise<BanStore> {
   const isShared = /^postgres(ql)?:/.test(settings.blockchain_store);
   const url = settings.p2p_ban_store ?? (isShared ? settings.blockchain_store : undefined);
-  if (url !== undefined && /^postgres(ql)?:/.test(url)) return new PostgresBanStore({ log }, { url });
+  if (url !== undefined && /^postgres(ql)?:/.test(url)) {
+    // Its client is loaded by those who use it.
+    const { PostgresBanStore } = await import('../adapters/sql/postgres-ban-store.ts');
+    return new PostgresBanStore({ log }, { url });
+  }
   if (url?.startsWith('sqlitememory:')) return new SqliteBanStore({ log }, { path: ':memory:' });
   const path = sqliteFile(url, dataFolder) ?? persistPath(settings, dataFolder);
   // A Go deployment keeps its bans in the blockchain's store; the embedded chain's file has no such table.

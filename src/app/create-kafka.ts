@@ -1,4 +1,5 @@
-// Kafka producers and consumers from the settings; `memory://` URLs name topics of the in-process broker.
+// Kafka producers and consumers from the settings; `memory://` URLs name topics of the in-process broker. The Kafka
+// client is loaded when a setting names a broker.
 import {
   decodeKafkaInvalidBlock,
   decodeKafkaInvalidSubtree,
@@ -7,8 +8,6 @@ import {
   encodeKafkaSubtree,
 } from '../adapters/kafka/codec.ts';
 import type { KafkaConnection } from '../adapters/kafka/connection.ts';
-import { KafkaConsumer } from '../adapters/kafka/consumer.ts';
-import { KafkaProducer } from '../adapters/kafka/producer.ts';
 import { kafkaTls } from '../adapters/kafka/tls.ts';
 import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../adapters/memory/broker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
@@ -52,9 +51,13 @@ export function createMemoryBroker(settings: Settings, deps: { readonly metrics:
   return new MemoryBroker(deps, queueBounds(settings));
 }
 
-export function createProducers(settings: Settings, deps: KafkaDependencies, own: OwnProducers): Producers {
-  const blocks = own.blocks ?? producer(settings.kafka_blocksConfig, encodeKafkaBlock, settings, deps);
-  const subtrees = own.subtrees ?? producer(settings.kafka_subtreesConfig, encodeKafkaSubtree, settings, deps);
+export async function createProducers(
+  settings: Settings,
+  deps: KafkaDependencies,
+  own: OwnProducers,
+): Promise<Producers> {
+  const blocks = own.blocks ?? (await producer(settings.kafka_blocksConfig, encodeKafkaBlock, settings, deps));
+  const subtrees = own.subtrees ?? (await producer(settings.kafka_subtreesConfig, encodeKafkaSubtree, settings, deps));
   return {
     blocks,
     subtrees,
@@ -68,40 +71,42 @@ export function createProducers(settings: Settings, deps: KafkaDependencies, own
   };
 }
 
-export function createReportConsumers(settings: Settings, deps: KafkaDependencies): ReportConsumers {
+export async function createReportConsumers(settings: Settings, deps: KafkaDependencies): Promise<ReportConsumers> {
   return {
-    invalidBlocks: consumer(settings.kafka_invalidBlocksConfig, decodeKafkaInvalidBlock, settings, deps),
-    invalidSubtrees: consumer(settings.kafka_invalidSubtreesConfig, decodeKafkaInvalidSubtree, settings, deps),
-    rejectedTxs: consumer(settings.kafka_rejectedTxConfig, decodeKafkaRejectedTx, settings, deps),
+    invalidBlocks: await consumer(settings.kafka_invalidBlocksConfig, decodeKafkaInvalidBlock, settings, deps),
+    invalidSubtrees: await consumer(settings.kafka_invalidSubtreesConfig, decodeKafkaInvalidSubtree, settings, deps),
+    rejectedTxs: await consumer(settings.kafka_rejectedTxConfig, decodeKafkaRejectedTx, settings, deps),
   };
 }
 
-function producer<T extends { readonly hash: string }>(
+async function producer<T extends { readonly hash: string }>(
   text: string,
   encode: (value: T) => Uint8Array,
   settings: Settings,
   deps: KafkaDependencies,
-): Producer<T> {
+): Promise<Producer<T>> {
   const url = parseKafkaUrl(text);
   if (url.scheme === 'memory')
     return new MemoryProducer({ broker: deps.memoryBroker, metrics: deps.metrics }, { topic: url.topic, encode });
+  const { KafkaProducer } = await import('../adapters/kafka/producer.ts');
   const options = { ...connection(url, settings), ...queueBounds(settings), encode };
   // Services since October 2025 expect the hash as key; those before expect none.
   return new KafkaProducer(deps, speaks(settings, 'message-bus') ? { ...options, keyOf: ({ hash }) => hash } : options);
 }
 
-function consumer<T>(
+async function consumer<T>(
   text: string,
   decode: (bytes: Uint8Array) => Decoded<T>,
   settings: Settings,
   deps: KafkaDependencies,
-): Consumer<T> {
+): Promise<Consumer<T>> {
   const url = parseKafkaUrl(text);
   const groupId = `p2p.${settings.clientName}`;
   if (url.scheme === 'memory') {
     const options = { topic: url.topic, groupId, replay: url.replay, decode };
     return new MemoryConsumer({ ...deps, broker: deps.memoryBroker }, options);
   }
+  const { KafkaConsumer } = await import('../adapters/kafka/consumer.ts');
   return new KafkaConsumer(deps, { ...connection(url, settings), groupId, decode });
 }
 

@@ -5,6 +5,7 @@
 import './stop-signals.ts';
 import { P2PError } from '../lib/errors.ts';
 import { outputFailed } from './closed-output.ts';
+import { keepCompiledCode } from './compile-cache.ts';
 
 async function errorText(error: unknown): Promise<string> {
   const { serializeError } = await import('../adapters/logging/logger.ts');
@@ -15,6 +16,7 @@ async function errorText(error: unknown): Promise<string> {
   return `${error.code}: ${shownLines(error.message)}\n${cause}`;
 }
 
+keepCompiledCode();
 process.stdout.on('error', outputFailed);
 // The exit code says it, too.
 process.stderr.on('error', () => {});

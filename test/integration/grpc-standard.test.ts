@@ -144,6 +144,14 @@ describe.each(reflectionMethods().map((method) => [method.path, method] as const
       expect(answers[5]?.errorResponse?.errorCode).toBe(status.NOT_FOUND);
     });
 
+    test('a request that does not decode ends its stream, and other streams are answered', async () => {
+      const { address } = await serveGrpc();
+      const malformed = { ...method, requestSerialize: () => Buffer.from([0xff, 0xff, 0xff]) };
+      expect(await reflect(address, malformed, [{}, {}])).toEqual({ answers: [], code: 'INVALID_ARGUMENT' });
+      const { answers, code } = await reflect(address, method, [{ listServices: '*' }]);
+      expect([answers.length, code]).toEqual([1, 'OK']);
+    });
+
     test('a stream with too many requests is ended', async () => {
       const { address } = await serveGrpc();
       const flood = Array.from({ length: 1500 }, () => ({ fileContainingSymbol: 'p2p_api.PeerService' }));

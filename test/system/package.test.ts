@@ -62,6 +62,7 @@ describe('the published package', () => {
       'dist/index.js',
       'dist/index.d.ts',
       'dist/cli/main.js',
+      'dist/cli/THIRD-PARTY-LICENSES.md',
       'settings.conf',
       'LICENSE',
       'README.md',
@@ -105,6 +106,10 @@ describe('the published package', () => {
       timeoutMs: 20_000,
       what: 'the ready line',
     });
+    // Made by a library that the program does not have in its own files.
+    const address = lines.json.find(({ event }) => event === 'ready')?.httpAddress;
+    const response = await fetch(`http://${address}/openapi.json`);
+    expect(Object.keys((await response.json()).paths)).toContain('/api/v1/peers');
     const exited = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
     expect(await exited).toBe(0);

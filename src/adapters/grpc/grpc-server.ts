@@ -153,7 +153,7 @@ export class GrpcServer {
     server.addService(...unaryService(PeerService, peerHandlers({ admin }), answers));
     server.addService(...unaryService(PolicyService, policyHandlers({ admin }), answers));
     this.health.addTo(server);
-    addReflection(server, [file_p2p_api, file_teranode_p2p, file_grpc_health_v1_health]);
+    addReflection(server, [file_p2p_api, file_teranode_p2p, file_grpc_health_v1_health], { log });
     return server;
   }
 }

@@ -1,11 +1,8 @@
 // Turns the options of this project into js-libp2p's. Every departure from its defaults is one that a Teranode network
-// needs.
-import { autoNATv2 } from '@libp2p/autonat-v2';
-import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+// needs. Libraries of services that the options may turn off are loaded when they are on: they cost time and memory.
 import { type GossipsubOpts, gossipsub } from '@libp2p/gossipsub';
 import { identify, identifyPush } from '@libp2p/identify';
 import type { ConnectionGater, PeerInfo } from '@libp2p/interface';
-import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { preSharedKey } from '@libp2p/pnet';
@@ -28,7 +25,6 @@ import { offeringMeshsub13 } from './gossipsub/meshsub-1-3.ts';
 import { gossipMetrics } from './gossipsub/metrics.ts';
 import { gossipOptions } from './gossipsub/options.ts';
 import { libp2pMetrics } from './library-metrics.ts';
-import { holePunching, reusablePorts } from './nat/hole-punching.ts';
 import { Listening } from './nat/listening.ts';
 import { portMapping } from './nat/port-mapping.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
@@ -72,7 +68,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
   const { gater, metrics, report, resolveName, dialBudget, operators } = deps;
   const { resolveTxt = systemResolveTxt } = options;
   const listening = new Listening();
-  const isPunching = options.nat.holePunching && options.nat.relayClient;
+  const punching = isPunching(options) ? await import('./nat/hole-punching.ts') : undefined;
   const socket = tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } });
   return await createLibp2p({
     start: false,
@@ -81,8 +77,8 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
     nodeInfo: { userAgent: options.userAgent },
     addresses: addressOptions(options, listening),
     transports: [
-      dialingNames(isPunching ? reusablePorts(socket) : socket, resolveName, dialBudget),
-      ...(options.nat.relayClient ? [circuitRelayTransport()] : []),
+      dialingNames(punching?.reusablePorts(socket) ?? socket, resolveName, dialBudget),
+      ...(options.nat.relayClient ? [(await import('@libp2p/circuit-relay-v2')).circuitRelayTransport()] : []),
     ],
     // TLS first, as Go offers it. Beneath it is the cipher of a private network, or the socket.
     connectionEncrypters: [
@@ -108,7 +104,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
     },
     // Its pings time out under load, and it would then close the only connection.
     connectionMonitor: { abortConnectionOnPingFailure: false },
-    services: services(options, deps, listening, {
+    services: await services(options, deps, listening, {
       ...gossipOptions(topicNames, { floodsub: isMessageBus(options) }),
       metricsRegister: gossipMetrics(metrics),
     }),
@@ -145,7 +141,11 @@ function isMessageBus({ protocols }: Libp2pNodeOptions): boolean {
   return protocols === 'message-bus';
 }
 
-function services(
+function isPunching({ nat }: Libp2pNodeOptions): boolean {
+  return nat.holePunching && nat.relayClient;
+}
+
+async function services(
   options: Libp2pNodeOptions,
   deps: BuildDependencies,
   listening: Listening,
@@ -162,15 +162,16 @@ function services(
     ping: ping(),
     pubsub: isMessageBus(options) ? offeringMeshsub13(pubsub) : pubsub,
     ...(isMessageBus(options) ? { identifyPush: identifyPush() } : {}),
-    ...(dht.role === 'off' ? {} : { dht: dhtService(options) }),
-    ...(nat.portMap ? { portMap } : {}),
-    ...(nat.autonat ? { autonat: autoNATv2() } : {}),
-    ...(nat.holePunching && nat.relayClient ? { holePunching: holePunching() } : {}),
-    ...(nat.relayService ? { relayService: circuitRelayServer() } : {}),
+    ...(dht.role === 'off' ? {} : { dht: await dhtService(options) }),
+    ...(nat.portMap ? { portMap: await portMap() } : {}),
+    ...(nat.autonat ? { autonat: (await import('@libp2p/autonat-v2')).autoNATv2() } : {}),
+    ...(isPunching(options) ? { holePunching: (await import('./nat/hole-punching.ts')).holePunching() } : {}),
+    ...(nat.relayService ? { relayService: (await import('@libp2p/circuit-relay-v2')).circuitRelayServer() } : {}),
   };
 }
 
-function dhtService({ dht, allowPrivateIps = true }: Libp2pNodeOptions) {
+async function dhtService({ dht, allowPrivateIps = true }: Libp2pNodeOptions) {
+  const { kadDHT, passthroughMapper } = await import('@libp2p/kad-dht');
   return kadDHT({
     protocol: dht.protocol,
     clientMode: dht.role === 'client',

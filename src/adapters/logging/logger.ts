@@ -2,7 +2,6 @@
 // characters that are not shown, and long ones are cut, so that peers cannot forge log lines. Lines that nobody reads
 // never delay this process.
 import { pino } from 'pino';
-import { prettyFactory } from 'pino-pretty';
 import { P2PError } from '../../lib/errors.ts';
 import { withoutPasswordsOfUrls } from '../../lib/masking.ts';
 import { shownLines, shownText, shownTexts } from '../../lib/shown-text.ts';
@@ -24,19 +23,19 @@ const MAX_TEXT = 1024;
 const MAX_MASKED = 4 * MAX_TEXT;
 const MAX_CAUSES = 5;
 
-export function createLogger(options: LoggerOptions): Logger {
+export async function createLogger(options: LoggerOptions): Promise<Logger> {
   const writer = new LineWriter(
     { output: standardOutput(), clock: systemClock, dropped: options.dropped },
     { onResumed: (lines) => filtersNoInfo.warn({ lines }, 'log lines dropped') },
   );
-  const log = pinoLogger(options, writer);
+  const log = await pinoLogger(options, writer);
   const filtersNoInfo = log.child({}, { level: 'info' });
   return Object.assign(log, {
     unfiltered: (fields: Record<string, unknown>, event: string) => filtersNoInfo.info(fields, event),
   });
 }
 
-function pinoLogger(options: LoggerOptions, writer: LineWriter) {
+async function pinoLogger(options: LoggerOptions, writer: LineWriter) {
   const level = options.level.toLowerCase();
   const settings = {
     level: level === 'fatal' ? 'error' : level,
@@ -46,6 +45,7 @@ function pinoLogger(options: LoggerOptions, writer: LineWriter) {
     serializers: { err: (error: unknown) => serializeError(error) },
   };
   if (options.format === 'json') return pino(settings, writer);
+  const { prettyFactory } = await import('pino-pretty');
   const colorize = process.stdout.isTTY === true;
   const readable = prettyFactory({ colorize, messageKey: 'event', translateTime: 'HH:MM:ss.l' });
   return pino(settings, { write: (line) => writer.write(readable(line)) });

@@ -150,7 +150,7 @@ async function mappedBy(fake: FakeRouter) {
   async function* search() {
     yield found;
   }
-  const service = portMapping({ log, metrics, listening, search }, { renewalMs: 60_000, isTrusted: true });
+  const service = await portMapping({ log, metrics, listening, search }, { renewalMs: 60_000, isTrusted: true })();
   const components = { logger: { forComponent: () => () => {} }, nodeInfo: {}, peerId: '' };
   const { portMappingClient } = service(components as unknown as Parameters<typeof service>[0]);
   for await (const gateway of portMappingClient.findGateways()) return { gateway, metrics };

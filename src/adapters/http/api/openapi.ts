@@ -1,10 +1,10 @@
 // The OpenAPI document, made by @fastify/swagger from the schemas of the routes, which are the schemas that validate
-// requests and responses.
-import fastifySwagger from '@fastify/swagger';
-import type { FastifyInstance } from 'fastify';
+// requests and responses. Made, and the library loaded, for the first request of the document: few nodes get one.
+import { type FastifyInstance, fastify, type RouteOptions } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { KEY_HEADER } from '../../../settings/admin-key.ts';
+import { NO_COMPILERS } from '../server/validation.ts';
 import { problems } from './api.ts';
 import type { RouteAccess } from './route-access.ts';
 
@@ -15,12 +15,23 @@ const DESCRIPTION = [
   'Every refusal is a Problem.',
 ].join(' ');
 
-/** To be called before the routes are added, which it collects. */
-export async function addOpenApi(
+/** Makes the document of what the routes of `app` are by then. To be called before the routes are added, which it collects. */
+export function collectOpenApi(
   app: FastifyInstance,
   access: RouteAccess,
   { version }: { readonly version: string },
-): Promise<void> {
+): () => Promise<string> {
+  const routes: RouteOptions[] = [];
+  app.addHook('onRoute', (route) => {
+    routes.push(route);
+  });
+  return async () => await documentOf(routes, access, version);
+}
+
+/** The routes are described by a second application, which never listens: the library collects as routes are added. */
+async function documentOf(routes: readonly RouteOptions[], access: RouteAccess, version: string): Promise<string> {
+  const { default: fastifySwagger } = await import('@fastify/swagger');
+  const app = fastify({ exposeHeadRoutes: false, schemaController: NO_COMPILERS });
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.0.3',
@@ -54,6 +65,15 @@ export async function addOpenApi(
       return { ...rest, components: { ...components, schemas } };
     },
   });
+  for (const { method, url, schema, config } of routes) {
+    // Every GET works as HEAD, which the description says once.
+    if (method === 'HEAD') continue;
+    app.route({ method, url, ...(schema && { schema }), ...(config && { config }), handler: () => {} });
+  }
+  await app.ready();
+  const document = JSON.stringify(app.swagger());
+  await app.close();
+  return document;
 }
 
 interface Components {
@@ -61,8 +81,8 @@ interface Components {
 }
 
 /** Which reads need the key is known once the server listens, so the document is made for the first request. */
-export function addOpenApiRoute(app: FastifyInstance): void {
-  let document: string | undefined;
+export function addOpenApiRoute(app: FastifyInstance, makeDocument: () => Promise<string>): void {
+  let document: Promise<string> | undefined;
   app.get(
     OPENAPI_PATH,
     {
@@ -74,8 +94,8 @@ export function addOpenApiRoute(app: FastifyInstance): void {
       },
     },
     async (_request, reply) => {
-      document ??= JSON.stringify(app.swagger());
-      return reply.type('application/json; charset=utf-8').send(document);
+      document ??= makeDocument();
+      return reply.type('application/json; charset=utf-8').send(await document);
     },
   );
 }

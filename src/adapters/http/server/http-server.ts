@@ -11,7 +11,7 @@ import { KEY_HEADER } from '../../../settings/admin-key.ts';
 import { AddressRanges, addressGroup, clientIp } from '../../listeners/client-address.ts';
 import { ConnectionShares, connectionKey } from '../../listeners/connection-shares.ts';
 import { checkAdminKey, hasAdminKey } from '../api/admin-key-check.ts';
-import { addOpenApi, addOpenApiRoute } from '../api/openapi.ts';
+import { addOpenApiRoute, collectOpenApi } from '../api/openapi.ts';
 import { type AccessOptions, pageRefused, RouteAccess } from '../api/route-access.ts';
 import { type ApiSources, addApiRoutes } from '../api/routes.ts';
 import { WebSocketHub, type WebSocketOptions, type WebSocketSources } from '../websocket/hub.ts';
@@ -24,7 +24,7 @@ import { isLoopbackOnly, listen } from './listen-address.ts';
 import { answerClientError, nodeServer } from './node-server.ts';
 import type { Origins } from './origins.ts';
 import { addProtections } from './protections.ts';
-import { addValidation } from './validation.ts';
+import { addValidation, NO_COMPILERS } from './validation.ts';
 
 export interface HttpServerDependencies {
   readonly log: Logger;
@@ -163,12 +163,12 @@ export class HttpServer {
       return app;
     }
     this.checkKeys(app);
-    if (api !== undefined) await addOpenApi(app, this.access, api);
+    const makeDocument = api && collectOpenApi(app, this.access, api);
     addHealthRoutes(app, sources);
     if (this.hub !== undefined) await this.addWebSocket(app, this.hub, webSocketOrigins);
-    if (api !== undefined) {
+    if (api !== undefined && makeDocument !== undefined) {
       await addApiRoutes(app, api.admin);
-      addOpenApiRoute(app);
+      addOpenApiRoute(app, makeDocument);
     }
     return app;
   }
@@ -180,6 +180,7 @@ export class HttpServer {
       handlerTimeout: HANDLER_TIMEOUT_MS,
       forceCloseConnections: 'idle',
       routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+      schemaController: NO_COMPILERS,
       loggerInstance: fastifyLog(this.deps.log),
       logController: new LogController({ disableRequestLogging: true }),
       clientErrorHandler: answerClientError,

@@ -1,6 +1,6 @@
 // Requests and responses are checked by the zod schemas of their routes, the ones that the OpenAPI document shows. A
 // response that does not match its schema is a bug of this program, and is not sent.
-import type { FastifyInstance, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify';
+import type { FastifyInstance, FastifySchemaCompiler, FastifySerializerCompiler, FastifyServerOptions } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { shownTexts } from '../../../lib/shown-text.ts';
@@ -8,6 +8,23 @@ import type { Metrics } from '../../../ports/metrics.ts';
 
 const MAX_REQUEST_ERROR_CHARS = 300;
 const MAX_RESPONSE_ERROR_CHARS = 500;
+
+/**
+ * For Fastify, which would load Ajv and fast-json-stringify otherwise. Routes have the compilers of
+ * {@link addValidation}, so these are for applications whose routes are never requested.
+ */
+export const NO_COMPILERS: Compilers = noCompilers();
+
+type Compilers = NonNullable<FastifyServerOptions['schemaController']>;
+
+function noCompilers(): Compilers {
+  // Fastify's types expect those of Ajv.
+  const compilersFactory: object = {
+    buildValidator: () => () => () => true,
+    buildSerializer: () => () => JSON.stringify,
+  };
+  return { compilersFactory };
+}
 
 export function addValidation(app: FastifyInstance, deps: { readonly metrics: Metrics | undefined }): void {
   app.setValidatorCompiler(validatorCompiler as FastifySchemaCompiler<unknown>);

@@ -1,7 +1,7 @@
 // Port mappings on the router (UPnP). js-libp2p decides what is mapped and announces it; the router is found and asked
 // here. Mappings are renewed well before the lease ends, so that a router that has restarted has them again, and removed
 // when the node stops.
-import { type UPnPNATComponents, uPnPNAT } from '@libp2p/upnp-nat';
+import type { UPnPNATComponents, uPnPNAT } from '@libp2p/upnp-nat';
 import { type Repeating, repeating } from '../../../lib/repeating.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Counter, Metrics } from '../../../ports/metrics.ts';
@@ -55,7 +55,7 @@ interface Mapping extends MappedPort {
   externalPort: number;
 }
 
-/** The service of a libp2p node that maps its ports. */
+/** The service of a libp2p node that maps its ports. Its metrics exist at once; the returned function loads its library. */
 export function portMapping(deps: PortMappingDependencies, options: PortMappingOptions) {
   const { search = searchRouters } = deps;
   const routers = new Map<string, Router>();
@@ -66,20 +66,23 @@ export function portMapping(deps: PortMappingDependencies, options: PortMappingO
     'outcome',
   ]);
   for (const outcome of ['renewed', 'failed']) renewals.add(0, { outcome });
-  return (components: UPnPNATComponents): Service => {
-    async function* findGateways(how: Cancel = {}): AsyncGenerator<Gateway, void> {
-      const { signal = AbortSignal.timeout(SEARCH_AGAIN_MS) } = how;
-      for await (const found of search({ signal, intervalMs: SEARCH_INTERVAL_MS })) {
-        const known = routers.get(found.id);
-        if (known === undefined && routers.size >= MAX_ROUTERS) continue;
-        const router = known ?? new Router({ ...deps, search, found, components, renewals }, options.renewalMs);
-        routers.set(found.id, router);
-        yield router;
+  return async () => {
+    const { uPnPNAT } = await import('@libp2p/upnp-nat');
+    return (components: UPnPNATComponents): Service => {
+      async function* findGateways(how: Cancel = {}): AsyncGenerator<Gateway, void> {
+        const { signal = AbortSignal.timeout(SEARCH_AGAIN_MS) } = how;
+        for await (const found of search({ signal, intervalMs: SEARCH_INTERVAL_MS })) {
+          const known = routers.get(found.id);
+          if (known === undefined && routers.size >= MAX_ROUTERS) continue;
+          const router = known ?? new Router({ ...deps, search, found, components, renewals }, options.renewalMs);
+          routers.set(found.id, router);
+          yield router;
+        }
       }
-    }
-    // The service asks for routers and nothing else.
-    const portMappingClient = { findGateways } as Client;
-    return uPnPNAT({ autoConfirmAddress: options.isTrusted, portMappingClient })(components);
+      // The service asks for routers and nothing else.
+      const portMappingClient = { findGateways } as Client;
+      return uPnPNAT({ autoConfirmAddress: options.isTrusted, portMappingClient })(components);
+    };
   };
 }
 
