@@ -35,6 +35,8 @@ export class SeenMessages {
   private readonly idWords = new Int32Array(this.id.buffer);
   private readonly idView = new DataView(this.id.buffer);
   private idBytes = 0;
+  /** Its text, when it was read as one: the same ID is often looked up and then remembered. */
+  private idText: string | undefined;
   private readonly key = new Int32Array(KEY_WORDS);
 
   constructor(deps: { readonly clock: Clock; readonly metrics: Metrics }, options: SeenMessagesOptions) {
@@ -90,9 +92,10 @@ export class SeenMessages {
   }
 
   private readText(id: string): void {
+    if (id === this.idText) return;
     const bytes = Math.min(id.length, MAX_ID_BYTES);
     for (let i = 0; i < bytes; i += 1) this.id[i] = id.charCodeAt(i);
-    this.endId(bytes);
+    this.endId(bytes, id);
   }
 
   private readParts(author: Uint8Array, seqno: Uint8Array): void {
@@ -100,11 +103,12 @@ export class SeenMessages {
     const bytes = Math.min(authorBytes + seqno.length, MAX_ID_BYTES);
     for (let i = 0; i < authorBytes; i += 1) this.id[i] = author[i] as number;
     for (let i = authorBytes; i < bytes; i += 1) this.id[i] = seqno[i - authorBytes] as number;
-    this.endId(bytes);
+    this.endId(bytes, undefined);
   }
 
   /** Makes the key of the ID that was read. */
-  private endId(bytes: number): void {
+  private endId(bytes: number, text: string | undefined): void {
+    this.idText = text;
     if (bytes < this.idBytes) this.id.fill(0, bytes, this.idBytes);
     this.idBytes = bytes;
     this.hash.update(this.idWords, 0, bytes);
