@@ -1,6 +1,6 @@
 // The in-process broker behind `memory://` URLs, for running without Kafka. Bounded logs and consumer groups with
 // offsets; within this process it keeps the promises of a real broker, but nothing outlasts the process.
-import { BoundedQueue } from '../../lib/bounded-queue.ts';
+import { ByteQueue } from '../../lib/byte-queue.ts';
 import { type Consumer, type MessageHandler, type RecordHandler, recordHandler } from '../../ports/consumer.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Counter, Histogram, Metrics } from '../../ports/metrics.ts';
@@ -21,7 +21,7 @@ interface Group {
 }
 
 interface Topic {
-  readonly log: BoundedQueue<Uint8Array>;
+  readonly log: ByteQueue;
   /** Offset of the oldest record kept. */
   first: bigint;
   readonly groups: Map<string, Group>;
@@ -93,10 +93,10 @@ export class MemoryBroker {
     const known = this.topics.get(name);
     if (known !== undefined) return known;
     const topic: Topic = {
-      log: new BoundedQueue({
-        maxItems: this.options.maxMessages,
+      log: new ByteQueue({
+        maxRecords: this.options.maxMessages,
         maxBytes: this.options.maxBytes,
-        sizeOf: (value) => value.byteLength + RECORD_OVERHEAD_BYTES,
+        overheadBytes: RECORD_OVERHEAD_BYTES,
         onDrop: () => {
           topic.first += 1n;
           if (![...topic.groups.values()].every((group) => group.next >= topic.first)) {

@@ -1,4 +1,8 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { unverifiedMessageId } from '../../../src/adapters/libp2p/gossipsub/options.ts';
 import { SeenMessages } from '../../../src/adapters/libp2p/gossipsub/seen-messages.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
@@ -51,4 +55,84 @@ test('a flood evicts the oldest IDs, counts them, and never exceeds the bound', 
   expect(metrics.count('teranode_p2p_seen_evicted_total')).toBe(9000);
   seen.clear();
   expect(seen.size).toBe(0);
+});
+
+test('the text of an ID and its two parts are the same ID', () => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 0, maxLength: 100, size: 'max' }),
+      fc.uint8Array({ minLength: 0, maxLength: 28 }),
+      fc.boolean(),
+      (from, seqno, isText) => {
+        const { seen } = setUp();
+        const id = unverifiedMessageId({ from, seqno });
+        expect([seen.has(id), seen.hasId(from, seqno)]).toEqual([false, false]);
+        if (isText) seen.put(id);
+        else seen.putId(from, seqno);
+        expect([seen.has(id), seen.hasId(from, seqno)]).toEqual([true, true]);
+      },
+    ),
+  );
+});
+
+test('IDs that differ in any byte, or in their length only, are different', () => {
+  const { seen } = setUp();
+  const id = Buffer.alloc(46, 1);
+  seen.put(id.toString('latin1'));
+  for (let i = 0; i < id.length; i += 1) {
+    const other = Buffer.from(id);
+    other[i] = 2;
+    expect(seen.has(other.toString('latin1'))).toBe(false);
+  }
+  for (const bytes of [0, 3, 4, 45, 47, 48, 128])
+    expect(seen.has(Buffer.alloc(bytes, 1).toString('latin1'))).toBe(false);
+  seen.put('\0\0');
+  expect([seen.has(''), seen.has('\0'), seen.has('\0\0\0')]).toEqual([false, false, false]);
+});
+
+test('remembers what sets of texts would, through floods and pauses', () => {
+  const MAX = 40;
+  const step = fc.oneof({ weight: 9, arbitrary: fc.nat({ max: 60 }) }, { weight: 1, arbitrary: fc.constant('pause') });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 400, size: 'max' }), (steps) => {
+      const { seen, pass } = setUp(MAX);
+      let generations = [new Set<string>()];
+      const begin = () => {
+        generations = [new Set<string>(), ...generations.slice(0, 3)];
+      };
+      for (const each of steps) {
+        if (each === 'pause') {
+          pass(KEEP_MS / 3);
+          begin();
+        } else {
+          const id = `author ${each} `.padEnd(46);
+          expect(seen.has(id)).toBe(generations.some((generation) => generation.has(id)));
+          seen.put(id);
+          if (!generations[0]?.has(id) && generations[0]?.size === MAX / 4) begin();
+          generations[0]?.add(id);
+        }
+        expect(seen.size).toBe(generations.reduce((sum, { size }) => sum + size, 0));
+      }
+    }),
+  );
+});
+
+test('a million IDs take 24 bytes each', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const bytes = () => {
+    collect();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const { seen } = setUp();
+  const author = Buffer.alloc(38, 7);
+  const seqno = Buffer.alloc(8);
+  const before = bytes();
+  for (let i = 0; i < 1_000_000; i += 1) {
+    seqno.writeUInt32BE(i, 4);
+    seen.putId(author, seqno);
+  }
+  expect(bytes() - before).toBeLessThan(26e6);
+  expect(seen.size).toBe(1_000_000);
 });

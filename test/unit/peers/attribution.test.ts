@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Hash, PeerId } from '../../../src/domain/ids.ts';
 import { Attribution } from '../../../src/peers/attribution.ts';
@@ -139,13 +140,16 @@ describe('attribution of a hash', () => {
   });
 });
 
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+function heap(): number {
+  collect();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
 test('100,000 announcements with long URLs of their own stay below 60 MiB, and each is still told by its URL', () => {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  const heap = () => {
-    collect();
-    return process.memoryUsage().heapUsed;
-  };
   const { attribution } = setUp(100_000);
   const urlOf = (i: number) => `https://hub.example/${i}/${'x'.repeat(2000)}`;
   const hashOf = (i: number) => i.toString(16).padStart(64, '0') as Hash;
@@ -164,4 +168,88 @@ test('announcements of one author with one URL share its text', () => {
   record('i', second);
   const keys = ['h', 'i'].flatMap((hash) => attribution.announcementsOf(hash as Hash).map(({ urlKey: key }) => key));
   expect(keys).toEqual(['http://x', 'http://x', 'http://x']);
+});
+
+test('100,000 announcements of one author with one URL take 90 bytes each', () => {
+  const { attribution } = setUp(100_000);
+  const hashOf = (i: number) => i.toString(16).padStart(64, '0') as Hash;
+  const before = heap();
+  for (let i = 0; i < 100_000; i += 1)
+    attribution.record(hashOf(i), { author: first, receivedFrom: third, dataHubUrl: 'http://x' });
+  expect(heap() - before).toBeLessThan(10e6);
+  expect(attribution.knows(hashOf(99_999), first)).toBe(true);
+});
+
+/** What the tables stand for, in plain objects. */
+class PlainAttribution {
+  private all: { hash: string; author: string; atMs: number }[] = [];
+  private readonly forgot = new Set<string>();
+
+  record(hash: string, author: string, nowMs: number, max: number): void {
+    this.cleanUp(nowMs);
+    this.all.push({ hash, author, atMs: nowMs });
+    if (this.all.length > max) this.forget();
+  }
+
+  cleanUp(nowMs: number): void {
+    while (this.all[0] !== undefined && nowMs - this.all[0].atMs > TTL_MS) this.forget();
+  }
+
+  authorsOf(hash: string, nowMs: number): string[] {
+    return this.all.filter((each) => each.hash === hash && nowMs - each.atMs <= TTL_MS).map(({ author }) => author);
+  }
+
+  hasForgotten(hash: string, nowMs: number): boolean {
+    const of = this.all.filter((each) => each.hash === hash);
+    const last = of.at(-1)?.author;
+    return this.forgot.has(hash) || of.some((each) => each.author !== last && nowMs - each.atMs > TTL_MS);
+  }
+
+  size(): number {
+    return this.all.length;
+  }
+
+  private forget(): void {
+    const oldest = this.all.shift();
+    if (oldest === undefined) return;
+    const rest = this.all.filter(({ hash }) => hash === oldest.hash);
+    if (rest.length === 0) this.forgot.delete(oldest.hash);
+    else if (rest.some(({ author }) => author !== oldest.author)) this.forgot.add(oldest.hash);
+  }
+}
+
+test('answers as plain objects would, whatever is announced and forgotten', () => {
+  const hashes = ['h', 'a'.repeat(64), 'b'.repeat(64), `${'a'.repeat(63)}b`, '0'.repeat(64)];
+  const authors = [first, second, third];
+  const step = fc.oneof(
+    { weight: 8, arbitrary: fc.record({ hash: fc.constantFrom(...hashes), author: fc.constantFrom(...authors) }) },
+    { weight: 1, arbitrary: fc.nat({ max: TTL_MS }) },
+    { weight: 1, arbitrary: fc.constant('clean up' as const) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 300, size: 'max' }), fc.integer({ min: 1, max: 30 }), (steps, max) => {
+      const { attribution, clock, record } = setUp(max);
+      const plain = new PlainAttribution();
+      for (const each of steps) {
+        if (typeof each === 'number') clock.advance(each);
+        else if (each === 'clean up') {
+          attribution.cleanUp();
+          plain.cleanUp(clock.monotonic());
+        } else {
+          record(each.hash, each.author);
+          plain.record(each.hash, each.author, clock.monotonic(), max);
+        }
+        expect(attribution.size()).toBe(plain.size());
+        for (const hash of hashes) {
+          const known = plain.authorsOf(hash, clock.monotonic());
+          expect(attribution.announcementsOf(hash as Hash).map(({ author }) => author)).toEqual(known);
+          expect(authors.filter((author) => attribution.knows(hash as Hash, author)).sort()).toEqual(
+            [...new Set(known)].sort(),
+          );
+          expect(attribution.hasForgotten(hash as Hash)).toBe(plain.hasForgotten(hash, clock.monotonic()));
+        }
+      }
+    }),
+    { numRuns: 50 },
+  );
 });

@@ -1,5 +1,8 @@
 // IDs of the messages seen within the last two minutes; they reveal a duplicate before its signature is verified. Kept
-// in generations, so that forgetting costs nothing, and bounded in number, so that a flood cannot fill memory.
+// in generations, so that forgetting costs nothing, and bounded in number, so that a flood cannot fill memory. Of an ID
+// 16 bytes are kept: 64 bits of a keyed hash, and its last 8 bytes, the sequence number.
+import { CompactMap } from '../../../lib/compact-map.ts';
+import { KeyedHash } from '../../../lib/keyed-hash.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 
@@ -12,17 +15,34 @@ export interface SeenMessagesOptions {
 
 /** The current generation and the three before it. */
 const GENERATIONS = 4;
+const SEQNO_BYTES = 8;
+const KEY_WORDS = 4;
+/** The longest ID that options.ts makes. */
+const MAX_ID_BYTES = 128;
+/** A generation that used less than this share of its memory begins small when it is used again. */
+const KEPT_SHARE = 1 / 8;
 
 export class SeenMessages {
   private readonly clock: Clock;
   private readonly options: SeenMessagesOptions;
   private readonly evicted: Counter;
-  private generations: Set<string>[] = [new Set()];
+  private readonly hash = new KeyedHash();
+  /** Newest first. */
+  private generations: CompactMap[];
   private bornAtMs: number;
+  /** The ID that is looked up, as bytes and as words; 0 behind its end. */
+  private readonly id = new Uint8Array(MAX_ID_BYTES + SEQNO_BYTES);
+  private readonly idWords = new Int32Array(this.id.buffer);
+  private readonly idView = new DataView(this.id.buffer);
+  private idBytes = 0;
+  /** Its text, when it was read as one: the same ID is often looked up and then remembered. */
+  private idText: string | undefined;
+  private readonly key = new Int32Array(KEY_WORDS);
 
   constructor(deps: { readonly clock: Clock; readonly metrics: Metrics }, options: SeenMessagesOptions) {
     this.clock = deps.clock;
     this.options = options;
+    this.generations = [this.emptyGeneration()];
     this.bornAtMs = deps.clock.monotonic();
     this.evicted = deps.metrics.counter(
       'teranode_p2p_seen_evicted_total',
@@ -40,15 +60,26 @@ export class SeenMessages {
     return this.generations.reduce((sum, generation) => sum + generation.size, 0);
   }
 
+  /** `id`: one character per byte (latin1), as gossipsub gets it from options.ts. */
   has(id: string): boolean {
-    for (const generation of this.generations) if (generation.has(id)) return true;
-    return false;
+    this.readText(id);
+    return this.isKnown();
+  }
+
+  /** The same for the ID of a message in its parts: the author's multihash, and 8 bytes of sequence number. */
+  hasId(author: Uint8Array, seqno: Uint8Array): boolean {
+    this.readParts(author, seqno);
+    return this.isKnown();
   }
 
   put(id: string): void {
-    const current = this.generations[0];
-    if (current === undefined || current.size >= this.options.maxIds / GENERATIONS) this.beginGeneration('full');
-    this.generations[0]?.add(id);
+    this.readText(id);
+    this.remember();
+  }
+
+  putId(author: Uint8Array, seqno: Uint8Array): void {
+    this.readParts(author, seqno);
+    this.remember();
   }
 
   /** Called at each heartbeat of gossipsub: begins a new generation when it is time. */
@@ -57,13 +88,69 @@ export class SeenMessages {
   }
 
   clear(): void {
-    this.generations = [new Set()];
+    this.generations = [this.emptyGeneration()];
+  }
+
+  private readText(id: string): void {
+    if (id === this.idText) return;
+    const bytes = Math.min(id.length, MAX_ID_BYTES);
+    for (let i = 0; i < bytes; i += 1) this.id[i] = id.charCodeAt(i);
+    this.endId(bytes, id);
+  }
+
+  private readParts(author: Uint8Array, seqno: Uint8Array): void {
+    const authorBytes = Math.min(author.length, MAX_ID_BYTES);
+    const bytes = Math.min(authorBytes + seqno.length, MAX_ID_BYTES);
+    for (let i = 0; i < authorBytes; i += 1) this.id[i] = author[i] as number;
+    for (let i = authorBytes; i < bytes; i += 1) this.id[i] = seqno[i - authorBytes] as number;
+    this.endId(bytes, undefined);
+  }
+
+  /** Makes the key of the ID that was read. */
+  private endId(bytes: number, text: string | undefined): void {
+    this.idText = text;
+    if (bytes < this.idBytes) this.id.fill(0, bytes, this.idBytes);
+    this.idBytes = bytes;
+    this.hash.update(this.idWords, 0, bytes);
+    this.key[0] = this.hash.low;
+    this.key[1] = this.hash.high;
+    const at = Math.max(0, bytes - SEQNO_BYTES);
+    this.key[2] = this.idView.getInt32(at);
+    this.key[3] = this.idView.getInt32(at + 4);
+  }
+
+  private isKnown(): boolean {
+    for (const generation of this.generations) if (generation.find(this.key) >= 0) return true;
+    return false;
+  }
+
+  private remember(): void {
+    const [current] = this.generations;
+    if (current !== undefined && current.find(this.key) >= 0) return;
+    if (current === undefined || current.size >= this.maxOfGeneration) this.beginGeneration('full');
+    this.generations[0]?.add(this.key);
+  }
+
+  private get maxOfGeneration(): number {
+    return Math.max(1, Math.floor(this.options.maxIds / GENERATIONS));
   }
 
   private beginGeneration(reason: 'time' | 'full'): void {
     this.bornAtMs = this.clock.monotonic();
-    this.generations.unshift(new Set());
-    const oldest = this.generations.length > GENERATIONS ? this.generations.pop() : undefined;
+    const oldest = this.generations.length === GENERATIONS ? this.generations.pop() : undefined;
     if (reason === 'full' && oldest !== undefined) this.evicted.add(oldest.size);
+    this.generations.unshift(this.reused(oldest) ?? this.emptyGeneration());
+  }
+
+  /** The forgotten generation, emptied: steady traffic then needs no new memory. */
+  private reused(oldest: CompactMap | undefined): CompactMap | undefined {
+    if (oldest === undefined || oldest.size < oldest.rows.capacity * KEPT_SHARE) return undefined;
+    oldest.clear();
+    return oldest;
+  }
+
+  private emptyGeneration(): CompactMap {
+    const options = { keyWords: KEY_WORDS, valueWords: 0, hasHashedKeys: true };
+    return new CompactMap({ ...options, maxEntries: this.maxOfGeneration });
   }
 }
