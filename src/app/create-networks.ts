@@ -81,6 +81,7 @@ function nodeOptions(settings: Settings, facts: NodeFacts, wire: WireName): Libp
     connections: connectionLimits(settings, wire),
     peerCache: peerCache(settings, facts.dataFolder, wire),
     mayPublish: publishGate(settings, wire),
+    verifier: settings.p2p_verifier,
   };
   return { ...common, ...(wire === 'go-p2p' ? goP2pOptions(settings) : busOptions(settings, facts)) };
 }

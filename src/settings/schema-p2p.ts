@@ -296,6 +296,12 @@ export const P2P_SETTINGS = {
     OURS,
   ),
   p2p_status_burst: setting(integer(1, 1_000_000), 100, 'Burst of node statuses per author and wire.', OURS),
+  p2p_verifier: setting(
+    oneOf('auto', 'native', 'libsodium', 'node:crypto'),
+    'auto',
+    'Verifies Ed25519 signatures of gossip. auto: the fastest that loads here. A start with another one that does not load fails.',
+    OURS,
+  ),
   p2p_max_target_ratio: setting(
     integer(0, 1_000_000),
     16,

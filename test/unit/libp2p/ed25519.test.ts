@@ -1,7 +1,12 @@
 // Both verifiers accept valid signatures and nothing else.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { describe, expect, test } from 'vitest';
-import { cryptoVerifier, fastestVerifier, sodiumVerifier } from '../../../src/adapters/libp2p/patches/ed25519.ts';
+import {
+  cryptoVerifier,
+  fastestVerifier,
+  sodiumVerifier,
+  verifierOf,
+} from '../../../src/adapters/libp2p/patches/ed25519.ts';
 
 const sodium = sodiumVerifier();
 
@@ -33,4 +38,19 @@ test('the fastest verifier is libsodium; a signature of another length is invali
   expect(verify(key.publicKey.raw, signature, message)).toBe(true);
   expect(verify(key.publicKey.raw, signature.subarray(1), message)).toBe(false);
   expect(verify(key.publicKey.raw, new Uint8Array(0), message)).toBe(false);
+});
+
+test.each(['libsodium', 'node:crypto'] as const)('the verifier %s is used where it is chosen', async (choice) => {
+  const { name, verify } = verifierOf(choice);
+  expect(name).toBe(choice);
+  const key = await generateKeyPair('Ed25519');
+  const message = Buffer.from('m');
+  const signature = await key.sign(message);
+  expect(verify(key.publicKey.raw, signature, message)).toBe(true);
+  expect(verify(key.publicKey.raw, signature, Buffer.from('another'))).toBe(false);
+  expect(verify(key.publicKey.raw, signature.subarray(1), message)).toBe(false);
+});
+
+test('without a choice the fastest verifier is used', () => {
+  expect(verifierOf('auto').name).toBe(fastestVerifier().name);
 });

@@ -9,7 +9,7 @@ import type { Metrics } from '../../../ports/metrics.ts';
 import type { Progress } from '../../../ports/progress.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import type { Libp2pNodeOptions } from '../node-options.ts';
-import { fastestVerifier } from '../patches/ed25519.ts';
+import { verifierOf } from '../patches/ed25519.ts';
 import { FastVerification } from './fast-verification.ts';
 import { InboundStreams } from './inbound-streams.ts';
 import { GossipInternals } from './internals.ts';
@@ -44,7 +44,7 @@ export interface GossipDependencies {
   readonly penalize: (peerId: PeerId) => void;
 }
 
-export type GossipOptions = Pick<Libp2pNodeOptions, 'protocols' | 'graftBackoffFile'> & {
+export type GossipOptions = Pick<Libp2pNodeOptions, 'protocols' | 'graftBackoffFile' | 'verifier'> & {
   readonly topicNames: readonly string[];
 };
 
@@ -66,7 +66,7 @@ export class Gossip {
     const { libp2p, log, metrics, clock } = deps;
     const { pubsub } = libp2p.services;
     const internals = new GossipInternals(pubsub, log);
-    const stages = stagesOf(deps, internals);
+    const stages = stagesOf(deps, internals, options);
     const { graftBackoffFile: backoffFile, topicNames } = options;
     const refusedGrafts = refusedGraftsOf({ libp2p, metrics, clock }, options);
     internals.install({
@@ -143,13 +143,17 @@ function refusedGraftsOf(
   return [stage];
 }
 
-function stagesOf({ libp2p, metrics, clock, decide, penalize }: GossipDependencies, internals: GossipInternals) {
+function stagesOf(
+  { libp2p, metrics, clock, decide, penalize }: GossipDependencies,
+  internals: GossipInternals,
+  { verifier: choice = 'auto' }: GossipOptions,
+) {
   const { pubsub } = libp2p.services;
   const hasStream = (id: string) => internals.hasOutboundStream(id);
   const malformed = new MalformedRpcReport(metrics, penalize);
   const seen = new SeenMessages({ clock, metrics }, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS });
   const inboundStreams = new InboundStreams();
-  const verifier = fastestVerifier();
+  const verifier = verifierOf(choice);
   const progress = new ValidationProgress(metrics);
   const verificationScheduler = new VerificationScheduler({
     metrics,

@@ -4,6 +4,7 @@
 import { createPublicKey, verify as cryptoVerify, type KeyObject } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { LRUCache } from 'lru-cache';
+import { P2PError } from '../../../lib/errors.ts';
 
 /** The one function of sodium-native that is used (the package carries no types). */
 interface Sodium {
@@ -53,13 +54,34 @@ export interface Verifier {
   readonly verifyPacked?: (packed: Uint8Array, count: number, results: Uint8Array) => void;
 }
 
+/** `p2p_verifier`. */
+export type VerifierChoice = 'auto' | 'native' | 'libsodium' | 'node:crypto';
+
+/** `auto`: the fastest that loads. Throws SETTINGS_INVALID when a verifier that was chosen by name does not load. */
+export function verifierOf(choice: VerifierChoice): Verifier {
+  if (choice === 'auto') return fastestVerifier();
+  if (choice === 'node:crypto') return nodeCryptoVerifier();
+  const verifier = choice === 'libsodium' ? libsodiumVerifier() : undefined;
+  if (verifier !== undefined) return verifier;
+  const reason = choice === 'native' ? 'the native addon is not built' : 'its binary does not load here';
+  throw new P2PError('SETTINGS_INVALID', `p2p_verifier is ${choice}, but ${reason} (expected e.g. auto)`);
+}
+
 export function fastestVerifier(): Verifier {
-  const sodium = sodiumVerifier();
+  return libsodiumVerifier() ?? nodeCryptoVerifier();
+}
+
+const isRightLength = (signature: Uint8Array) => signature.byteLength === SIGNATURE_BYTES;
+
+function nodeCryptoVerifier(): Verifier {
   const crypto = cryptoVerifier();
-  const isRightLength = (signature: Uint8Array) => signature.byteLength === SIGNATURE_BYTES;
-  if (sodium === undefined) {
-    return { name: 'node:crypto', verify: (key, sig, message) => isRightLength(sig) && crypto(key, sig, message) };
-  }
+  return { name: 'node:crypto', verify: (key, sig, message) => isRightLength(sig) && crypto(key, sig, message) };
+}
+
+function libsodiumVerifier(): Verifier | undefined {
+  const sodium = sodiumVerifier();
+  if (sodium === undefined) return undefined;
+  const crypto = cryptoVerifier();
   // libsodium refuses keys of small order that Go accepts. What it refuses is checked again, so that no honest neighbor
   // is blamed for one.
   const verify: Verify = (key, sig, message) =>
