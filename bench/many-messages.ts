@@ -1,9 +1,7 @@
 // Memory after many messages. Nothing in the measured process consumes what it announces: the embedded broker drops its
 // oldest records, as it does for every operator who runs without Kafka.
-
 import { ServerProcess } from '../test/support/server-process.ts';
-import { waitFor } from '../test/support/wait.ts';
-import { meet, publishAll, round } from './measure.ts';
+import { allOrQuiet, meet, publishAll, type Row, round } from './measure.ts';
 import { startPublisher } from './publishers.ts';
 import { type Receiver, type ReceiverOptions, subtreeTopic, type Wire } from './receiver-port.ts';
 import { RECEIVERS, serverSettings, verifierOfLog } from './receivers.ts';
@@ -17,6 +15,7 @@ export interface ManyMessages {
   readonly ratePerSecond: number;
   readonly messages: number;
   readonly received: number;
+  readonly droppedByPublisher: Row['droppedByPublisher'];
   readonly publishedPerSecond: number;
   readonly cpuMicrosPerMessage: number;
   readonly memoryBeforeMiB: number;
@@ -45,16 +44,8 @@ export async function measureManyMessages(
       after = await measured.usage();
       memoryMiB.push(mebibytes(after.rssBytes));
     }
-    // What is on its way comes within moments; what the receiver dropped never does.
-    let last = -1;
-    const isQuiet = async () => {
-      after = await measured.usage();
-      const quiet = after.received === last || after.received - before.received >= PARTS * count;
-      last = after.received;
-      if (!quiet) await new Promise((resolve) => setTimeout(resolve, 1000));
-      return quiet;
-    };
-    await waitFor(isQuiet, { timeoutMs: 300_000, what: 'the rest' });
+    await allOrQuiet(async () => (await measured.usage()).received, before.received + PARTS * count);
+    after = await measured.usage();
     const received = after.received - before.received;
     return {
       wire: options.wire,
@@ -63,6 +54,7 @@ export async function measureManyMessages(
       ratePerSecond,
       messages: PARTS * count,
       received,
+      droppedByPublisher: await publisher.dropped(measured.peerId),
       publishedPerSecond: Math.round((PARTS * count) / (tookMs / 1000)),
       cpuMicrosPerMessage: round((after.cpuMicros - before.cpuMicros) / Math.max(1, received)),
       memoryBeforeMiB: mebibytes(before.rssBytes),

@@ -117,7 +117,7 @@ export async function publishAll(publisher: Publisher, job: Job): Promise<number
 }
 
 /** Until so many have come, or nothing more comes. */
-async function allOrQuiet(count: () => Promise<number>, all: number): Promise<void> {
+export async function allOrQuiet(count: () => Promise<number>, all: number): Promise<void> {
   let last = -1;
   let movedMs = performance.now();
   const ended = async () => {
