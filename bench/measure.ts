@@ -18,6 +18,8 @@ export interface Row {
   readonly published: number;
   /** What the publisher reached; below the rate, the publisher or the machine was too slow. */
   readonly publishedPerSecond: number;
+  /** Times the rate, this is what the publisher needs of the machine's cores. */
+  readonly publisherCpuMicrosPerMessage: number;
   /** Messages, one that came twice counted twice. */
   readonly received: number;
   /** Different announcements. */
@@ -54,9 +56,11 @@ export async function measure({ receiver: name, ratePerSecond, seconds, ...optio
     await receiver.forget();
     const droppedBefore = await publisher.dropped(receiver.peerId);
     const before = await receiver.usage();
+    const publisherBefore = await publisher.cpuMicros();
     const published = Math.round(seconds * ratePerSecond);
     const job = { first: warmUp, count: published, ratePerSecond };
     const { usage: after, tookMs } = await run(publisher, receiver, job);
+    const publisherMicros = (await publisher.cpuMicros()) - publisherBefore;
     const received = after.received - before.received;
     const droppedByPublisher = (await publisher.dropped(receiver.peerId)) - droppedBefore;
     // What came twice is in the place of something that may still come.
@@ -70,6 +74,7 @@ export async function measure({ receiver: name, ratePerSecond, seconds, ...optio
       ratePerSecond,
       published,
       publishedPerSecond: Math.round(published / (tookMs / 1000)),
+      publisherCpuMicrosPerMessage: Math.round(publisherMicros / published),
       received,
       unique,
       lost: published - unique,

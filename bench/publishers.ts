@@ -26,6 +26,7 @@ export interface Publisher {
   status(): Promise<PublishStatus>;
   /** RPCs that its queue for the receiver could not hold; one announcement each. */
   dropped(receiverId: string): Promise<number>;
+  cpuMicros(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -42,6 +43,7 @@ async function goP2pPublisher(): Promise<Publisher> {
     publish: ({ count, ...job }) => peer.publishMany({ topic, subtrees: count, ...job }),
     status: () => peer.publishStatus(),
     dropped: async () => (await peer.mesh()).counts.dropRPC ?? 0,
+    cpuMicros: async () => (await peer.rusage()).cpuMicros,
     stop: () => peer.stop(),
   };
 }
@@ -57,6 +59,7 @@ async function busPublisher(): Promise<Publisher> {
     publish: (job) => peer.publishMany({ topic, template, ...job }),
     status: () => peer.publishStatus(),
     dropped: async (receiverId) => (await peer.rpcs(receiverId)).counts.dropRPC ?? 0,
+    cpuMicros: async () => (await peer.rusage()).cpuMicros,
     stop: () => peer.stop(),
   };
 }

@@ -20,6 +20,7 @@ function judge(row: Row, seconds: number): void {
   const { receiver, ratePerSecond, published, publishedPerSecond, unique, lost, droppedByPublisher } = row;
   expect(published).toBe(ratePerSecond * seconds);
   expect(publishedPerSecond).toBeGreaterThan(0);
+  expect(row.publisherCpuMicrosPerMessage).toBeGreaterThan(0);
   expect(lost).toBe(published - unique);
   const { cpuMicrosPerMessage, ratioToGo, p50Ms, p99Ms, p999Ms, memoryMiB } = row;
   expect(cpuMicrosPerMessage).toBeGreaterThan(0);

@@ -12,6 +12,7 @@ function row(changes: Partial<Row>): Row {
     ratePerSecond: 1000,
     published: 1000,
     publishedPerSecond: 1000,
+    publisherCpuMicrosPerMessage: 50,
     received: 1000,
     unique: 1000,
     lost: 0,
