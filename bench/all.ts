@@ -3,6 +3,7 @@
 // draws docs/benchmark.svg from it.
 //
 // --wire go-p2p,message-bus  --rates 10,1000,3000,6000,12000  --seconds 10  --verifier native,libsodium
+// --publisher light or library: see bench/publishers.ts
 // --only "go;ours, memory;ours, kafka;ours, websocket;start;rest;messages;bans": leaves the others out
 // --messages 1000000 --messages-rate 6000: for memory after many messages  --peers 400: idle ones
 // --quick: a short form of everything, whose figures say little  --out, --chart: other files
@@ -17,7 +18,7 @@ import { describeMachine } from './machine.ts';
 import { measureManyMessages } from './many-messages.ts';
 import { RECEIVERS } from './receivers.ts';
 import type { Results } from './results.ts';
-import { measureRows, parseOnly, parseRates, parseVerifiers, parseWires } from './rows.ts';
+import { measureRows, parseOnly, parsePublisher, parseRates, parseVerifiers, parseWires } from './rows.ts';
 
 const FULL = { rates: '10,1000,3000,6000,12000', seconds: '10', messages: '1000000', peers: '400', restSeconds: 20 };
 const QUICK = { rates: '1000,3000', seconds: '2', messages: '20000', peers: '40', restSeconds: 2 };
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     rates: { type: 'string' },
     seconds: { type: 'string' },
     verifier: { type: 'string', default: 'native,libsodium' },
+    publisher: { type: 'string', default: 'light' },
     only: { type: 'string' },
     messages: { type: 'string' },
     'messages-rate': { type: 'string', default: '6000' },
@@ -48,10 +50,12 @@ const wires = parseWires(values.wire);
 const verifiers = parseVerifiers(values.verifier);
 /** For what does not depend on it: the first that loads. */
 const [verifier = 'auto'] = verifiers;
+const publisher = parsePublisher(values.publisher);
 const seconds = Number(values.seconds ?? form.seconds);
 const load = {
   messages: Number(values.messages ?? form.messages),
   ratePerSecond: Number(values['messages-rate']),
+  publisher,
 };
 
 const results: Results = {
@@ -77,7 +81,7 @@ function measured<T>(list: T[], ...figures: readonly T[]): void {
 }
 
 const rates = parseRates(values.rates ?? form.rates);
-await measureRows({ wires, rates, seconds, receivers, verifiers }, (row) => measured(results.gossip, row));
+await measureRows({ wires, rates, seconds, receivers, verifiers, publisher }, (row) => measured(results.gossip, row));
 for (const wire of wires) {
   const options = { wire, verifier };
   if (isWanted('start')) measured(results.starts, ...(await measureStarts(options, values.quick ? 1 : 5)));

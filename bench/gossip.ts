@@ -3,11 +3,12 @@
 // lost, CPU per message, memory, ratio to Go's, and the latency from the publisher to what stands behind the receiver: a
 // consumer of the topic, or the client. `--wire message-bus` measures that wire, with a bare client of
 // go-p2p-message-bus as the Go receiver. `--rates 1000,3000` and `--seconds 10` change what is run; `--only a;b` leaves
-// receivers out; `--verifier libsodium,node:crypto` measures our server with each of these.
+// receivers out; `--verifier libsodium,node:crypto` measures our server with each of these; `--publisher light`
+// takes less of the machine (bench/publishers.ts).
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.ts';
 import type { Row } from './measure.ts';
-import { measureRows, parseOnly, parseRates, parseVerifiers, parseWires } from './rows.ts';
+import { measureRows, parseOnly, parsePublisher, parseRates, parseVerifiers, parseWires } from './rows.ts';
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '10' },
     only: { type: 'string' },
     verifier: { type: 'string', default: 'auto' },
+    publisher: { type: 'string', default: 'library' },
   },
 });
 
@@ -27,6 +29,7 @@ await measureRows(
     seconds: Number(values.seconds),
     receivers: parseOnly(values.only),
     verifiers: parseVerifiers(values.verifier),
+    publisher: parsePublisher(values.publisher),
   },
   (row) => results.push(row),
 );

@@ -2,7 +2,7 @@
 // oldest records, as it does for every operator who runs without Kafka.
 import { ServerProcess } from '../test/support/server-process.ts';
 import { allOrQuiet, meet, publishAll, type Row, round } from './measure.ts';
-import { startPublisher } from './publishers.ts';
+import { type PublisherKind, startPublisher } from './publishers.ts';
 import { type Receiver, type ReceiverOptions, subtreeTopic, type Wire } from './receiver-port.ts';
 import { RECEIVERS, serverSettings, verifierOfLog } from './receivers.ts';
 
@@ -23,16 +23,22 @@ export interface ManyMessages {
   readonly memoryMiB: readonly number[];
 }
 
+interface ManyMessagesLoad {
+  readonly messages: number;
+  readonly ratePerSecond: number;
+  readonly publisher: PublisherKind;
+}
+
 type Measured = Pick<Receiver, 'peerId' | 'address' | 'verifier' | 'usage' | 'stop'>;
 
 export async function measureManyMessages(
   receiver: 'go' | 'ours',
   options: ReceiverOptions,
-  { messages, ratePerSecond }: { readonly messages: number; readonly ratePerSecond: number },
+  { messages, ratePerSecond, publisher: kind }: ManyMessagesLoad,
 ): Promise<ManyMessages> {
   const measured = receiver === 'go' ? await RECEIVERS.go?.(options) : await plainServer(options);
   if (measured === undefined) throw new Error('no Go receiver');
-  const publisher = await startPublisher(options.wire);
+  const publisher = await startPublisher(options.wire, kind);
   try {
     await meet(publisher, measured);
     const before = await measured.usage();

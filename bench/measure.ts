@@ -1,6 +1,6 @@
 // One row: a publisher, a receiver, a rate.
 import { waitFor } from '../test/support/wait.ts';
-import { type Publisher, startPublisher } from './publishers.ts';
+import { type Publisher, type PublisherKind, startPublisher } from './publishers.ts';
 import type { Receiver, ReceiverOptions, Usage, Wire } from './receiver-port.ts';
 import { RECEIVERS } from './receivers.ts';
 
@@ -15,6 +15,7 @@ export interface Row {
   /** What verified signatures. */
   readonly verifier: string;
   readonly ratePerSecond: number;
+  readonly publisher: PublisherKind;
   readonly published: number;
   /** What the publisher reached; below the rate, the publisher or the machine was too slow. */
   readonly publishedPerSecond: number;
@@ -41,13 +42,15 @@ export interface Load extends ReceiverOptions {
   readonly receiver: string;
   readonly ratePerSecond: number;
   readonly seconds: number;
+  readonly publisher: PublisherKind;
 }
 
-export async function measure({ receiver: name, ratePerSecond, seconds, ...options }: Load): Promise<Row> {
+export async function measure(load: Load): Promise<Row> {
+  const { receiver: name, ratePerSecond, seconds, publisher: kind, ...options } = load;
   const startReceiver = RECEIVERS[name];
   if (startReceiver === undefined) throw new Error(`no receiver "${name}" (expected ${Object.keys(RECEIVERS)})`);
   const receiver = await startReceiver(options);
-  const publisher = await startPublisher(options.wire);
+  const publisher = await startPublisher(options.wire, kind);
   try {
     await meet(publisher, receiver);
     const warmUp = WARM_UP_SECONDS * ratePerSecond;
@@ -72,6 +75,7 @@ export async function measure({ receiver: name, ratePerSecond, seconds, ...optio
       receiver: name,
       verifier: receiver.verifier,
       ratePerSecond,
+      publisher: kind,
       published,
       publishedPerSecond: Math.round(published / (tookMs / 1000)),
       publisherCpuMicrosPerMessage: Math.round(publisherMicros / published),

@@ -2,6 +2,7 @@
 import { type VerifierChoice, verifierOf } from '../src/adapters/libp2p/patches/ed25519.ts';
 import { P2PError } from '../src/lib/errors.ts';
 import { measure, type Row, round } from './measure.ts';
+import { PUBLISHERS, type PublisherKind } from './publishers.ts';
 import { WIRES, type Wire } from './receiver-port.ts';
 import { RECEIVERS } from './receivers.ts';
 
@@ -13,10 +14,15 @@ export interface RowsOptions {
   readonly seconds: number;
   readonly receivers: readonly string[];
   readonly verifiers: readonly VerifierChoice[];
+  readonly publisher: PublisherKind;
 }
 
 export function parseWires(text: string): readonly Wire[] {
   return text.split(',').map((each) => oneOf(WIRES, each, 'wire'));
+}
+
+export function parsePublisher(text: string): PublisherKind {
+  return oneOf(PUBLISHERS, text, 'publisher');
 }
 
 export function parseRates(text: string): readonly number[] {
@@ -62,7 +68,8 @@ export async function measureRows(options: RowsOptions, measured: (row: Row) => 
       let go: Row | undefined;
       for (const receiver of options.receivers)
         for (const verifier of receiver === 'go' ? (['auto'] as const) : options.verifiers) {
-          const row = await measure({ wire, receiver, verifier, ratePerSecond, seconds: options.seconds });
+          const { seconds, publisher } = options;
+          const row = await measure({ wire, receiver, verifier, ratePerSecond, seconds, publisher });
           if (receiver === 'go') go = row;
           const ratio = go === undefined ? {} : { ratioToGo: round(row.cpuMicrosPerMessage / go.cpuMicrosPerMessage) };
           process.stderr.write(`${JSON.stringify({ ...row, ...ratio })}\n`);

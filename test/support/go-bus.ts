@@ -112,6 +112,8 @@ export interface BusJob {
   readonly count?: number;
   /** `{NUMBER}` of the first. */
   readonly first?: number;
+  /** As the load generator of `GoScored.lightConnect`. */
+  readonly light?: boolean;
   readonly ratePerSecond: number;
 }
 

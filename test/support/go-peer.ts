@@ -143,9 +143,19 @@ export class GoPeer {
     subtrees?: number;
     /** Number of the first of `subtrees`, in its URL (`/n=`). */
     first?: number;
+    /** As the load generator of `lightConnect`. */
+    light?: boolean;
     ratePerSecond: number;
   }): Promise<unknown> {
     return this.program.send('publishMany', job);
+  }
+
+  /**
+   * Connects a host of its own that publishes to one neighbour at less than half of the cost: see test/interop/go-peer/light.go.
+   * Resolves with its id.
+   */
+  lightConnect(address: string): Promise<string> {
+    return this.program.send('lightConnect', { address });
   }
 
   /**

@@ -30,6 +30,7 @@ type publishManyArgs struct {
 	Texts         []string `json:"texts"`
 	Template      string   `json:"template"` // see fill
 	Count         int      `json:"count"`    // of the template
+	Light         bool     `json:"light"`    // as the load generator of lightConnect, in mode scored
 	First         int      `json:"first"`    // {NUMBER} of the first of them
 	RatePerSecond float64  `json:"ratePerSecond"`
 }
@@ -44,13 +45,27 @@ func handlePublishMany(ctx context.Context, n *node, raw json.RawMessage) (any, 
 		return nil, errNothingToPublish
 	}
 	id, count := n.host.ID().String(), max(len(args.Texts), args.Count)
+	publish := func(inner []byte) error { return n.publish(ctx, args.Topic, inner) }
+	if args.Light {
+		if n.scored == nil || n.scored.light == nil {
+			return nil, errNoLight
+		}
+		light := n.scored.light
+		id, publish = light.id.String(), func(inner []byte) error {
+			data, err := n.scored.envelop(inner)
+			if err != nil {
+				return err
+			}
+			return light.publish(args.Topic, data)
+		}
+	}
 	n.jobs.begin()
 	go n.jobs.each(ctx, args.RatePerSecond, count, func(i int) error {
 		text := args.Template
 		if args.Texts != nil {
 			text = args.Texts[i]
 		}
-		return n.publish(ctx, args.Topic, []byte(fill(text, id, args.First+i)))
+		return publish([]byte(fill(text, id, args.First+i)))
 	})
 	return map[string]any{}, nil
 }

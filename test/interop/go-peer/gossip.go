@@ -222,6 +222,7 @@ type publishManyArgs struct {
 	File          string  `json:"file"`     // one message a line
 	Subtrees      int     `json:"subtrees"` // or: so many subtree announcements with random hashes
 	First         int     `json:"first"`    // number of the first of them, in its URL
+	Light         bool    `json:"light"`    // as the load generator of lightConnect
 	RatePerSecond float64 `json:"ratePerSecond"`
 }
 
@@ -243,7 +244,14 @@ func handlePublishMany(ctx context.Context, p *testPeer, raw json.RawMessage) (a
 	if err != nil {
 		return nil, err
 	}
-	next, err := messageSource(p, args)
+	author, publish := p.host.ID(), func(data []byte) error { return topic.Publish(ctx, data) }
+	if args.Light {
+		if p.light == nil {
+			return nil, errNoLight
+		}
+		author, publish = p.light.id, func(data []byte) error { return p.light.publish(args.Topic, data) }
+	}
+	next, err := messageSource(author.String(), args)
 	if err != nil {
 		return nil, err
 	}
@@ -253,14 +261,14 @@ func handlePublishMany(ctx context.Context, p *testPeer, raw json.RawMessage) (a
 		if data == nil {
 			return false, nil
 		}
-		return true, topic.Publish(ctx, data)
+		return true, publish(data)
 	})
 	return map[string]any{}, nil
 }
 
-func messageSource(p *testPeer, args publishManyArgs) (func() []byte, error) {
+func messageSource(id string, args publishManyArgs) (func() []byte, error) {
 	if args.File == "" {
-		left, number, id := args.Subtrees, args.First-1, p.host.ID().String()
+		left, number := args.Subtrees, args.First-1
 		return func() []byte {
 			if left == 0 {
 				return nil

@@ -10,6 +10,7 @@ function row(changes: Partial<Row>): Row {
     receiver: 'go',
     verifier: 'go',
     ratePerSecond: 1000,
+    publisher: 'light',
     published: 1000,
     publishedPerSecond: 1000,
     publisherCpuMicrosPerMessage: 50,
