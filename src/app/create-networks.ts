@@ -82,6 +82,7 @@ function nodeOptions(settings: Settings, facts: NodeFacts, wire: WireName): Libp
     peerCache: peerCache(settings, facts.dataFolder, wire),
     mayPublish: publishGate(settings, wire),
     verifyThreads: settings.p2p_verify_threads,
+    verifier: settings.p2p_verifier,
   };
   return { ...common, ...(wire === 'go-p2p' ? goP2pOptions(settings) : busOptions(settings, facts)) };
 }

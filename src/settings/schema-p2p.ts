@@ -302,6 +302,12 @@ export const P2P_SETTINGS = {
     'Threads that verify signatures of gossip beside the event loop, per wire, out of the four that Node shares with DNS and files. 0: on the event loop. Needs the native addon.',
     OURS,
   ),
+  p2p_verifier: setting(
+    oneOf('auto', 'native', 'libsodium', 'node:crypto'),
+    'auto',
+    'Verifies Ed25519 signatures of gossip. auto: the fastest that loads here. A start with another one that does not load fails.',
+    OURS,
+  ),
   p2p_max_target_ratio: setting(
     integer(0, 1_000_000),
     16,

@@ -100,14 +100,20 @@ export interface BusStats {
   /** Of messages with `/t={TIME_NS}`. */
   readonly p50Ms: number;
   readonly p99Ms: number;
+  readonly p999Ms: number;
 }
 
-/** Inner messages: ready texts, or a template with a count. In both `{HASH}`, `{PEER_ID}` and `{TIME_NS}` are filled in. */
+/** Inner messages: ready texts, or a template with a count. In both `{HASH}`, `{PEER_ID}`, `{NUMBER}` and
+ * `{TIME_NS}` are filled in. */
 export interface BusJob {
   readonly topic: string;
   readonly texts?: readonly string[];
   readonly template?: string;
   readonly count?: number;
+  /** `{NUMBER}` of the first. */
+  readonly first?: number;
+  /** As the load generator of `GoScored.lightConnect`. */
+  readonly light?: boolean;
   readonly ratePerSecond: number;
 }
 
@@ -173,7 +179,8 @@ export class BusPeer {
     return this.program.send('publishMany', job);
   }
 
-  publishStatus(): Promise<{ running: number; published: number; failed: number }> {
+  /** `tookMs`: from the last start of a job to the last end of one. */
+  publishStatus(): Promise<{ running: number; published: number; failed: number; tookMs: number }> {
     return this.program.send('publishStatus');
   }
 

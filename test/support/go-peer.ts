@@ -80,6 +80,7 @@ export interface GoStats {
   readonly unique: Readonly<Record<string, number>>;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  readonly p999Ms: number;
 }
 
 /** Path of the built binary; builds it when its sources changed. Throws when Go is missing. */
@@ -136,8 +137,25 @@ export class GoPeer {
   }
 
   /** In the background; see `publishStatus`. */
-  publishMany(job: { topic: string; file?: string; subtrees?: number; ratePerSecond: number }): Promise<unknown> {
+  publishMany(job: {
+    topic: string;
+    file?: string;
+    subtrees?: number;
+    /** Number of the first of `subtrees`, in its URL (`/n=`). */
+    first?: number;
+    /** As the load generator of `lightConnect`. */
+    light?: boolean;
+    ratePerSecond: number;
+  }): Promise<unknown> {
     return this.program.send('publishMany', job);
+  }
+
+  /**
+   * Connects a host of its own that publishes to one neighbour at less than half of the cost: see test/interop/go-peer/light.go.
+   * Resolves with its id.
+   */
+  lightConnect(address: string): Promise<string> {
+    return this.program.send('lightConnect', { address });
   }
 
   /**
@@ -200,10 +218,10 @@ export class GoPeer {
   }
 
   /**
-   * So many hosts of their own connect and stay; they gossip nothing. With `from`, 127.0.1 say, each has an address of
-   * its own there.
+   * So many hosts of their own connect and stay; they gossip nothing, or subscribe to `topics`. With `from`, 127.0.1
+   * say, each has an address of its own there.
    */
-  crowd(job: { address: string; count: number; from?: string }): Promise<number> {
+  crowd(job: { address: string; count: number; from?: string; topics?: readonly string[] }): Promise<number> {
     return this.program.send('crowd', job);
   }
 
@@ -220,7 +238,8 @@ export class GoPeer {
     return this.program.send('manyAddresses', job);
   }
 
-  publishStatus(): Promise<{ running: number; published: number; failed: number }> {
+  /** `tookMs`: from the last start of a job to the last end of one. */
+  publishStatus(): Promise<{ running: number; published: number; failed: number; tookMs: number }> {
     return this.program.send('publishStatus');
   }
 

@@ -122,6 +122,14 @@ export class GoScored extends BusPeer {
     return this.program.send('publishRaw', { topic, data: Buffer.from(data).toString('base64') });
   }
 
+  /**
+   * Connects a host of its own that publishes to one neighbour at less than half of the cost: see test/interop/go-bus/light.go.
+   * Resolves with its id.
+   */
+  lightConnect(address: string): Promise<string> {
+    return this.program.send('lightConnect', { address });
+  }
+
   /** One enveloped message each as so many new authors that are connected to nobody. Resolves with their ids. */
   publishAs(job: { topic: string; template: string; count: number; ratePerSecond: number }): Promise<string[]> {
     return this.program.send('publishAs', job);

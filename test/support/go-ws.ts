@@ -117,7 +117,7 @@ export class GoWsClients {
   measured(
     group: string,
     forget = false,
-  ): Promise<{ readonly unique: number; readonly p50Ms: number; readonly p99Ms: number }> {
+  ): Promise<{ readonly unique: number; readonly p50Ms: number; readonly p99Ms: number; readonly p999Ms: number }> {
     return this.send('measured', { group, forget });
   }
 

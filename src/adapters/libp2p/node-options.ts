@@ -1,6 +1,7 @@
 // Options of the libp2p node as plain values; compose derives them from the settings.
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import type { ResolveTxt } from './discovery/dnsaddr.ts';
+import type { VerifierChoice } from './patches/ed25519.ts';
 
 export interface ConnectionLimits {
   /** `p2p_enable_conn_manager`; false: connections are never trimmed. */
@@ -105,6 +106,8 @@ export interface Libp2pNodeOptions {
   readonly graftBackoffFile?: string;
   /** `p2p_verify_threads`; 0, the default: signatures are verified on the event loop. */
   readonly verifyThreads?: number;
+  /** `p2p_verifier`. Default: the fastest that loads. */
+  readonly verifier?: VerifierChoice;
 }
 
 /** What a node of a message-bus network does differently from one of a go-p2p network. */

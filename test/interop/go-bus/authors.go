@@ -44,7 +44,7 @@ func handlePublishAs(ctx context.Context, n *node, raw json.RawMessage) (any, er
 	}
 	n.jobs.begin()
 	go n.jobs.each(ctx, args.RatePerSecond, args.Count, func(i int) error {
-		data, err := n.scored.envelop([]byte(fill(args.Template, ids[i])))
+		data, err := n.scored.envelop([]byte(fill(args.Template, ids[i], i)))
 		if err != nil {
 			return err
 		}

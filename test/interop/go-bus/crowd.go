@@ -129,7 +129,7 @@ func handleCrowdPublish(ctx context.Context, n *node, raw json.RawMessage) (any,
 		if len(data) > 0 {
 			return topic.Publish(ctx, []byte(data[i/len(members)%len(data)]))
 		}
-		enveloped, err := n.scored.envelop([]byte(fill(args.Template, m.host.ID().String())))
+		enveloped, err := n.scored.envelop([]byte(fill(args.Template, m.host.ID().String(), i)))
 		if err != nil {
 			return err
 		}

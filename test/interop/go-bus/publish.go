@@ -30,6 +30,8 @@ type publishManyArgs struct {
 	Texts         []string `json:"texts"`
 	Template      string   `json:"template"` // see fill
 	Count         int      `json:"count"`    // of the template
+	Light         bool     `json:"light"`    // as the load generator of lightConnect, in mode scored
+	First         int      `json:"first"`    // {NUMBER} of the first of them
 	RatePerSecond float64  `json:"ratePerSecond"`
 }
 
@@ -43,19 +45,33 @@ func handlePublishMany(ctx context.Context, n *node, raw json.RawMessage) (any, 
 		return nil, errNothingToPublish
 	}
 	id, count := n.host.ID().String(), max(len(args.Texts), args.Count)
+	publish := func(inner []byte) error { return n.publish(ctx, args.Topic, inner) }
+	if args.Light {
+		if n.scored == nil || n.scored.light == nil {
+			return nil, errNoLight
+		}
+		light := n.scored.light
+		id, publish = light.id.String(), func(inner []byte) error {
+			data, err := n.scored.envelop(inner)
+			if err != nil {
+				return err
+			}
+			return light.publish(args.Topic, data)
+		}
+	}
 	n.jobs.begin()
 	go n.jobs.each(ctx, args.RatePerSecond, count, func(i int) error {
 		text := args.Template
 		if args.Texts != nil {
 			text = args.Texts[i]
 		}
-		return n.publish(ctx, args.Topic, []byte(fill(text, id)))
+		return publish([]byte(fill(text, id, args.First+i)))
 	})
 	return map[string]any{}, nil
 }
 
-// fill replaces {HASH} by a random hash, {TIME_NS} by the time, and {PEER_ID} by the author's.
-func fill(template, author string) string {
+// fill replaces {HASH} by a random hash, {TIME_NS} by the time, {NUMBER} by the message's, and {PEER_ID} by the author's.
+func fill(template, author string, number int) string {
 	if !strings.Contains(template, "{") {
 		return template
 	}
@@ -63,13 +79,16 @@ func fill(template, author string) string {
 	_, _ = rand.Read(hash[:])
 	return strings.NewReplacer(
 		"{HASH}", hex.EncodeToString(hash[:]), "{TIME_NS}", strconv.FormatInt(time.Now().UnixNano(), 10), "{PEER_ID}", author,
+		"{NUMBER}", strconv.Itoa(number),
 	).Replace(template)
 }
 
 func handlePublishStatus(_ context.Context, n *node, _ json.RawMessage) (any, error) {
 	n.jobs.lock.Lock()
 	defer n.jobs.lock.Unlock()
-	return map[string]any{"running": n.jobs.running, "published": n.jobs.published, "failed": n.jobs.failed}, nil
+	j := n.jobs
+	tookMs := j.endedAt.Sub(j.startedAt).Seconds() * 1000
+	return map[string]any{"running": j.running, "published": j.published, "failed": j.failed, "tookMs": tookMs}, nil
 }
 
 type publishJobs struct {
@@ -77,11 +96,14 @@ type publishJobs struct {
 	running   int
 	published int
 	failed    int
+	startedAt time.Time // of the last job that began
+	endedAt   time.Time // of the last job that ended
 }
 
 func (j *publishJobs) begin() {
 	j.lock.Lock()
 	j.running++
+	j.startedAt = time.Now()
 	j.lock.Unlock()
 }
 
@@ -113,5 +135,6 @@ func (j *publishJobs) each(ctx context.Context, rate float64, count int, publish
 	}
 	j.lock.Lock()
 	j.running--
+	j.endedAt = time.Now()
 	j.lock.Unlock()
 }

@@ -38,6 +38,7 @@ type scoredArgs struct {
 // scoredPeer is what mode scored has besides a node.
 type scoredPeer struct {
 	name     string
+	network  string
 	lock     sync.Mutex
 	topics   map[string]*pubsub.Topic
 	subs     map[string]*pubsub.Subscription
@@ -45,6 +46,7 @@ type scoredPeer struct {
 	rpcs     *rpcTracer
 	requests *addressRequests
 	crowd    *crowd
+	light    *lightPublisher // nil before lightConnect
 }
 
 var scoredHandlers = handlersOf(map[string]handler{
@@ -53,6 +55,7 @@ var scoredHandlers = handlersOf(map[string]handler{
 	"disconnect":            handleDisconnect,
 	"publishRaw":            handlePublishRaw,
 	"publishAs":             handlePublishAs,
+	"lightConnect":          handleLightConnect,
 	"scores":                handleScores,
 	"forgetScores":          handleForgetScores,
 	"rpcs":                  handleRpcs,
@@ -75,7 +78,7 @@ func newScored(ctx context.Context, raw json.RawMessage) (*node, error) {
 		return nil, err
 	}
 	s := &scoredPeer{
-		name: args.Name, topics: map[string]*pubsub.Topic{}, subs: map[string]*pubsub.Subscription{},
+		name: args.Name, network: args.Network, topics: map[string]*pubsub.Topic{}, subs: map[string]*pubsub.Subscription{},
 		scores: newScoreBoard(), rpcs: newRPCTracer(), requests: &addressRequests{}, crowd: &crowd{},
 	}
 	n := &node{handlers: scoredHandlers, host: h, inbox: newInbox(args.Discard), jobs: &publishJobs{}, scored: s}

@@ -65,6 +65,7 @@ func handlePublishAs(ctx context.Context, p *testPeer, raw json.RawMessage) (any
 func (j *publishJobs) begin() {
 	j.lock.Lock()
 	j.running++
+	j.startedAt = time.Now()
 	j.lock.Unlock()
 }
 
@@ -92,5 +93,6 @@ func (j *publishJobs) each(ctx context.Context, rate float64, publish func(i int
 	}
 	j.lock.Lock()
 	j.running--
+	j.endedAt = time.Now()
 	j.lock.Unlock()
 }

@@ -49,12 +49,14 @@ func (p *testPeer) passing(count int, args func(i int) initArgs, use func(host.H
 	return int(done.Load()), err
 }
 
-// handleCrowd has so many hosts connect and stay, each of an address of its own in a part of loopback if one is given. They gossip nothing.
+// handleCrowd has so many hosts connect and stay, each of an address of its own in a part of loopback if one is given. They gossip nothing;
+// with topics they subscribe, and keep nothing.
 func handleCrowd(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
 	args, err := parse[struct {
-		Address string `json:"address"`
-		Count   int    `json:"count"`
-		From    string `json:"from"`
+		Address string   `json:"address"`
+		Count   int      `json:"count"`
+		From    string   `json:"from"`
+		Topics  []string `json:"topics"`
 	}](raw)
 	if err != nil {
 		return nil, err
@@ -69,7 +71,38 @@ func handleCrowd(ctx context.Context, p *testPeer, raw json.RawMessage) (any, er
 		}
 		return initArgs{PSK: p.args.PSK, Listen: []string{fmt.Sprintf("/ip4/%s.%d/tcp/0", args.From, i+1)}}
 	}
-	return p.passing(args.Count, hostArgs, func(h host.Host) error { return h.Connect(ctx, *info) })
+	return p.passing(args.Count, hostArgs, func(h host.Host) error {
+		if len(args.Topics) > 0 {
+			if err := subscribe(ctx, h, args.Topics); err != nil {
+				return err
+			}
+		}
+		return h.Connect(ctx, *info)
+	})
+}
+
+// subscribe has a host gossip, and drop what it gets.
+func subscribe(ctx context.Context, h host.Host, topics []string) error {
+	ps, err := pubsub.NewGossipSub(ctx, h)
+	if err != nil {
+		return err
+	}
+	for _, name := range topics {
+		topic, err := ps.Join(name)
+		if err != nil {
+			return err
+		}
+		sub, err := topic.Subscribe()
+		if err != nil {
+			return err
+		}
+		go func() {
+			for err == nil {
+				_, err = sub.Next(ctx)
+			}
+		}()
+	}
+	return nil
 }
 
 // handleVisits has so many hosts connect, subscribe to a topic and leave, each of an address of its own in a part of loopback, up to 250.

@@ -39,15 +39,21 @@ type inbox struct {
 	messages  []receivedMessage
 	counts    map[string]int
 	unique    map[string]map[string]bool
-	latencies []int64
+	latencies []uint32 // µs; with room for all, so that growing leaves no garbage in a peer that is measured
 }
 
 func newInbox(keep int, discard bool) *inbox {
 	if keep == 0 {
 		keep = 200_000
 	}
-	return &inbox{keep: keep, discard: discard, counts: map[string]int{}, unique: map[string]map[string]bool{}}
+	return &inbox{
+		keep: keep, discard: discard, counts: map[string]int{}, unique: map[string]map[string]bool{},
+		latencies: make([]uint32, 0, maxLatencies),
+	}
 }
+
+// micros of a latency in nanoseconds; the hour that fits is more than any test takes.
+func micros(ns int64) uint32 { return uint32(max(0, ns) / 1000) }
 
 func (b *inbox) add(topic string, m *pubsub.Message) {
 	now := time.Now().UnixNano()
@@ -60,7 +66,7 @@ func (b *inbox) add(topic string, m *pubsub.Message) {
 			end++
 		}
 		if sent, err := strconv.ParseInt(string(m.Data[at+3:end]), 10, 64); err == nil {
-			b.latencies = append(b.latencies, now-sent)
+			b.latencies = append(b.latencies, micros(now-sent))
 		}
 	}
 	if b.discard {
@@ -215,6 +221,8 @@ type publishManyArgs struct {
 	Topic         string  `json:"topic"`
 	File          string  `json:"file"`     // one message a line
 	Subtrees      int     `json:"subtrees"` // or: so many subtree announcements with random hashes
+	First         int     `json:"first"`    // number of the first of them, in its URL
+	Light         bool    `json:"light"`    // as the load generator of lightConnect
 	RatePerSecond float64 `json:"ratePerSecond"`
 }
 
@@ -223,7 +231,8 @@ type publishJobs struct {
 	running   int
 	published int
 	failed    int
-	lateNs    int64
+	startedAt time.Time // of the last job that began
+	endedAt   time.Time // of the last job that ended
 }
 
 func handlePublishMany(ctx context.Context, p *testPeer, raw json.RawMessage) (any, error) {
@@ -235,7 +244,14 @@ func handlePublishMany(ctx context.Context, p *testPeer, raw json.RawMessage) (a
 	if err != nil {
 		return nil, err
 	}
-	next, err := messageSource(p, args)
+	author, publish := p.host.ID(), func(data []byte) error { return topic.Publish(ctx, data) }
+	if args.Light {
+		if p.light == nil {
+			return nil, errNoLight
+		}
+		author, publish = p.light.id, func(data []byte) error { return p.light.publish(args.Topic, data) }
+	}
+	next, err := messageSource(author.String(), args)
 	if err != nil {
 		return nil, err
 	}
@@ -245,22 +261,24 @@ func handlePublishMany(ctx context.Context, p *testPeer, raw json.RawMessage) (a
 		if data == nil {
 			return false, nil
 		}
-		return true, topic.Publish(ctx, data)
+		return true, publish(data)
 	})
 	return map[string]any{}, nil
 }
 
-func messageSource(p *testPeer, args publishManyArgs) (func() []byte, error) {
+func messageSource(id string, args publishManyArgs) (func() []byte, error) {
 	if args.File == "" {
-		left, id := args.Subtrees, p.host.ID().String()
+		left, number := args.Subtrees, args.First-1
 		return func() []byte {
 			if left == 0 {
 				return nil
 			}
 			left--
+			number++
 			var hash [32]byte
 			_, _ = rand.Read(hash[:])
-			return []byte(fmt.Sprintf(`{"Hash":"%s","DataHubURL":"http://127.0.0.1:8090/api/v1/t=%d","PeerID":"%s"}`, hex.EncodeToString(hash[:]), time.Now().UnixNano(), id))
+			url := fmt.Sprintf("http://127.0.0.1:8090/api/v1/n=%d/t=%d", number, time.Now().UnixNano())
+			return []byte(fmt.Sprintf(`{"Hash":"%s","DataHubURL":"%s","PeerID":"%s"}`, hex.EncodeToString(hash[:]), url, id))
 		}, nil
 	}
 	content, err := os.ReadFile(args.File)
@@ -280,7 +298,9 @@ func messageSource(p *testPeer, args publishManyArgs) (func() []byte, error) {
 func handlePublishStatus(_ context.Context, p *testPeer, _ json.RawMessage) (any, error) {
 	p.jobs.lock.Lock()
 	defer p.jobs.lock.Unlock()
-	return map[string]any{"running": p.jobs.running, "published": p.jobs.published, "failed": p.jobs.failed}, nil
+	j := p.jobs
+	tookMs := j.endedAt.Sub(j.startedAt).Seconds() * 1000
+	return map[string]any{"running": j.running, "published": j.published, "failed": j.failed, "tookMs": tookMs}, nil
 }
 
 func handleReceived(_ context.Context, p *testPeer, raw json.RawMessage) (any, error) {
@@ -328,21 +348,21 @@ func handleReceivedStats(_ context.Context, p *testPeer, _ json.RawMessage) (any
 	for topic, n := range p.inbox.counts {
 		counts[topic] = n
 	}
-	sorted := append([]int64{}, p.inbox.latencies...)
+	sorted := append([]uint32{}, p.inbox.latencies...)
 	sort.Slice(sorted, func(i, k int) bool { return sorted[i] < sorted[k] })
 	quantile := func(q float64) float64 {
 		if len(sorted) == 0 {
 			return 0
 		}
-		return float64(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]) / 1e6
+		return float64(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]) / 1e3
 	}
-	return map[string]any{"counts": counts, "unique": unique, "p50Ms": quantile(0.5), "p99Ms": quantile(0.99)}, nil
+	return map[string]any{"counts": counts, "unique": unique, "p50Ms": quantile(0.5), "p99Ms": quantile(0.99), "p999Ms": quantile(0.999)}, nil
 }
 
 func handleClearReceived(_ context.Context, p *testPeer, _ json.RawMessage) (any, error) {
 	p.inbox.lock.Lock()
 	defer p.inbox.lock.Unlock()
-	p.inbox.messages, p.inbox.latencies = nil, nil
+	p.inbox.messages, p.inbox.latencies = nil, p.inbox.latencies[:0]
 	p.inbox.counts, p.inbox.unique = map[string]int{}, map[string]map[string]bool{}
 	return map[string]any{}, nil
 }
@@ -351,6 +371,6 @@ func handleClearReceived(_ context.Context, p *testPeer, _ json.RawMessage) (any
 func handleForgetLatencies(_ context.Context, p *testPeer, _ json.RawMessage) (any, error) {
 	p.inbox.lock.Lock()
 	defer p.inbox.lock.Unlock()
-	p.inbox.latencies = nil
+	p.inbox.latencies = p.inbox.latencies[:0]
 	return map[string]any{}, nil
 }

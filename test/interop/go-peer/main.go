@@ -40,6 +40,7 @@ var handlers = map[string]handler{
 	"publishMany":     handlePublishMany,
 	"publishAs":       handlePublishAs,
 	"publishRaw":      handlePublishRaw,
+	"lightConnect":    handleLightConnect,
 	"publishStatus":   handlePublishStatus,
 	"resetGossip":     handleResetGossip,
 	"silentGossip":    handleSilentGossip,

@@ -65,6 +65,7 @@ type testPeer struct {
 	jobs      *publishJobs
 	stream    *streamLog
 	announced *announcements
+	light     *lightPublisher // nil before lightConnect
 }
 
 // gater lets only listed peers connect, to force a topology.

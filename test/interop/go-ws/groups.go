@@ -232,7 +232,7 @@ func handleMeasured(raw json.RawMessage) (any, error) {
 		}
 		return float64(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]) / 1e6
 	}
-	return map[string]any{"unique": len(c.unique), "p50Ms": quantile(0.5), "p99Ms": quantile(0.99)}, nil
+	return map[string]any{"unique": len(c.unique), "p50Ms": quantile(0.5), "p99Ms": quantile(0.99), "p999Ms": quantile(0.999)}, nil
 }
 
 // A message from every client of the group; how many could be written.

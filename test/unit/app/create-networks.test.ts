@@ -65,3 +65,11 @@ test('a node that is alone advertises the addresses of the settings', () => {
   const [goP2p] = optionsOf({ p2p_wire: 'go-p2p', p2p_advertise_addresses: 'a.example:9905' });
   expect(goP2p?.advertiseAddresses).toEqual(['a.example:9905']);
 });
+
+test('both nodes verify with the chosen verifier, and by default with the fastest', () => {
+  expect(optionsOf({ p2p_verifier: 'node:crypto' }).map(({ verifier }) => verifier)).toEqual([
+    'node:crypto',
+    'node:crypto',
+  ]);
+  expect(optionsOf({}).map(({ verifier }) => verifier)).toEqual(['auto', 'auto']);
+});

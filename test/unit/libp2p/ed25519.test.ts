@@ -5,7 +5,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { describe, expect, test } from 'vitest';
-import { cryptoVerifier, fastestVerifier, sodiumVerifier } from '../../../src/adapters/libp2p/patches/ed25519.ts';
+import {
+  cryptoVerifier,
+  fastestVerifier,
+  sodiumVerifier,
+  verifierOf,
+} from '../../../src/adapters/libp2p/patches/ed25519.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 
 const sodium = sodiumVerifier();
@@ -67,4 +72,19 @@ test.each<[string, string, string | undefined, RegExp]>([
   const { name: chosen, verifyPacked, verifyPackedAsync, addonFault } = fastestVerifier({ addonFile });
   expect({ chosen, verifyPacked, verifyPackedAsync }).toEqual({ chosen: 'libsodium' });
   expect(addonFault).toMatch(reason);
+});
+
+test.each(['libsodium', 'node:crypto'] as const)('the verifier %s is used where it is chosen', async (choice) => {
+  const { name, verify } = verifierOf(choice);
+  expect(name).toBe(choice);
+  const key = await generateKeyPair('Ed25519');
+  const message = Buffer.from('m');
+  const signature = await key.sign(message);
+  expect(verify(key.publicKey.raw, signature, message)).toBe(true);
+  expect(verify(key.publicKey.raw, signature, Buffer.from('another'))).toBe(false);
+  expect(verify(key.publicKey.raw, signature.subarray(1), message)).toBe(false);
+});
+
+test('without a choice the fastest verifier is used', () => {
+  expect(verifierOf('auto').name).toBe(fastestVerifier().name);
 });

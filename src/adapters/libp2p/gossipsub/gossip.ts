@@ -9,7 +9,7 @@ import type { Metrics } from '../../../ports/metrics.ts';
 import type { Progress } from '../../../ports/progress.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import type { Libp2pNodeOptions } from '../node-options.ts';
-import { fastestVerifier } from '../patches/ed25519.ts';
+import { verifierOf } from '../patches/ed25519.ts';
 import { FastVerification } from './fast-verification.ts';
 import { InboundStreams } from './inbound-streams.ts';
 import { GossipInternals } from './internals.ts';
@@ -44,7 +44,7 @@ export interface GossipDependencies {
   readonly penalize: (peerId: PeerId) => void;
 }
 
-export type GossipOptions = Pick<Libp2pNodeOptions, 'protocols' | 'graftBackoffFile' | 'verifyThreads'> & {
+export type GossipOptions = Pick<Libp2pNodeOptions, 'protocols' | 'graftBackoffFile' | 'verifier' | 'verifyThreads'> & {
   readonly topicNames: readonly string[];
 };
 
@@ -146,14 +146,14 @@ function refusedGraftsOf(
 function stagesOf(
   { libp2p, metrics, clock, decide, penalize }: GossipDependencies,
   internals: GossipInternals,
-  { verifyThreads = 0 }: GossipOptions,
+  { verifier: choice = 'auto', verifyThreads = 0 }: GossipOptions,
 ) {
   const { pubsub } = libp2p.services;
   const hasStream = (id: string) => internals.hasOutboundStream(id);
   const malformed = new MalformedRpcReport(metrics, penalize);
   const seen = new SeenMessages({ clock, metrics }, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS });
   const inboundStreams = new InboundStreams();
-  const verifier = fastestVerifier();
+  const verifier = verifierOf(choice);
   const progress = new ValidationProgress(metrics);
   const verificationScheduler = new VerificationScheduler({
     metrics,

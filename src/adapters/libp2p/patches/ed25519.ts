@@ -4,6 +4,7 @@
 import { createPublicKey, verify as cryptoVerify, type KeyObject } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { LRUCache } from 'lru-cache';
+import { P2PError } from '../../../lib/errors.ts';
 import { loadNativeAddon, type NativeAddon } from './native-addon.ts';
 
 /** The one function of sodium-native that is used (the package carries no types). */
@@ -59,14 +60,26 @@ export interface Verifier {
   readonly verifyPackedAsync?: (packed: Uint8Array, count: number) => Promise<Uint8Array>;
 }
 
-export interface VerifierChoice {
+/** `p2p_verifier`. */
+export type VerifierChoice = 'auto' | Verifier['name'];
+
+/** `auto`: the fastest that loads. Throws SETTINGS_INVALID when a verifier that was chosen by name does not load. */
+export function verifierOf(choice: VerifierChoice): Verifier {
+  if (choice === 'auto') return fastestVerifier();
+  const verifier = fastestVerifier({ allow: [choice] });
+  if (verifier.name === choice) return verifier;
+  const reason = verifier.addonFault ?? 'its binary does not load here';
+  throw new P2PError('SETTINGS_INVALID', `p2p_verifier is ${choice}, but ${reason} (expected e.g. auto)`);
+}
+
+interface VerifierOptions {
   /** Default: all. node:crypto is there in any case. */
   readonly allow?: readonly Verifier['name'][];
   readonly addonFile?: string;
 }
 
 /** The first that is allowed and loads: the addon, libsodium, node:crypto. */
-export function fastestVerifier({ allow, addonFile }: VerifierChoice = {}): Verifier {
+export function fastestVerifier({ allow, addonFile }: VerifierOptions = {}): Verifier {
   const isAllowed = (name: Verifier['name']) => allow?.includes(name) ?? true;
   const addon = isAllowed('native') ? loadNativeAddon(addonFile) : undefined;
   if (typeof addon === 'object') return nativeVerifier(addon);

@@ -2,6 +2,7 @@
 // a function or verifies wrongly is not used, and the reason is told. docs/adr/0008-native-verification.md.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export interface NativeAddon {
@@ -10,8 +11,7 @@ export interface NativeAddon {
   verifyPackedAsync(packed: Uint8Array, count: number): Promise<Uint8Array>;
 }
 
-/** The same from src/ and from dist/. */
-export const ADDON_FILE = fileURLToPath(new URL('../../../../native/teranode-p2p-native.node', import.meta.url));
+export const ADDON_FILE = join(packageRoot(), 'native/teranode-p2p-native.node');
 
 /** Test 1 of RFC 8032, section 7.1: the signature of an empty message. */
 const PUBLIC_KEY = Buffer.from('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a', 'hex');
@@ -44,4 +44,11 @@ function fault(addon: NativeAddon): string | undefined {
     addon.verify(PUBLIC_KEY, SIGNATURE, message) === true && addon.verify(PUBLIC_KEY, wrong, message) === false;
   addon.verifyPacked(Buffer.concat(items), results.length, results);
   return isRight && results.join() === '1,0,1' ? undefined : 'verifies wrongly';
+}
+
+/** The nearest folder with a package.json: this code may stand in src/, in dist/ or in a bundle. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
+  return folder;
 }
