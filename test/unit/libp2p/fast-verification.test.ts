@@ -4,7 +4,7 @@ import type { GossipSub } from '@libp2p/gossipsub';
 import { RPC } from '@libp2p/gossipsub/message';
 import type { PeerId, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
-import * as fc from 'fast-check';
+import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import { FastVerification, type Received } from '../../../src/adapters/libp2p/gossipsub/fast-verification.ts';
 import { GossipInternals } from '../../../src/adapters/libp2p/gossipsub/internals.ts';
