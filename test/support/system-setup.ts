@@ -5,11 +5,12 @@ import { goGrpcBinary } from './go-grpc.ts';
 import { goPeerBinary } from './go-peer.ts';
 import { goWsBinary } from './go-ws.ts';
 import { prepareKafka } from './kafka-broker.ts';
+import { nativeVerifier } from './native-addon.ts';
 
-export default function setup(): void {
-  for (const prepare of [prepareKafka, goPeerBinary, goBusBinary, goWsBinary, goGrpcBinary]) {
+export default async function setup(): Promise<void> {
+  for (const prepare of [prepareKafka, goPeerBinary, goBusBinary, goWsBinary, goGrpcBinary, nativeVerifier]) {
     try {
-      prepare();
+      await prepare();
     } catch (error) {
       process.stderr.write(`${String(error)}\n`);
     }

@@ -9,6 +9,7 @@ import { temporaryFolder } from '../support/cleanup.ts';
 import { freePort } from '../support/kafka-broker.ts';
 import { REPO } from '../support/repo.ts';
 import { PLAIN_PATH, ServerProcess } from '../support/server-process.ts';
+import { requireTool } from '../support/tools.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** The shipped settings.conf mines every 10 s. */
@@ -37,15 +38,25 @@ function newProject(): string {
 
 /** Runs to its end and returns stdout; throws with stderr when it fails. */
 async function run(command: string, args: string[], cwd: string, path = PLAIN_PATH): Promise<string> {
-  const env = { PATH: path, HOME: process.env.HOME ?? '', NO_COLOR: '1' };
+  // What cargo compiled of the libraries for this checkout, so that the addon of a clone takes seconds.
+  const CARGO_TARGET_DIR = join(REPO, 'native/target');
+  const env = { PATH: path, HOME: process.env.HOME ?? '', NO_COLOR: '1', CARGO_TARGET_DIR };
   return (await promisify(execFile)(command, args, { cwd, env, timeout: 280_000 })).stdout;
 }
 
+/** A cargo that fails, as on a machine whose Rust is too old, before that of the machine. */
+function breakCargo(folder: string): void {
+  mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+  writeFileSync(join(folder, 'node_modules/.bin/cargo'), '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+}
+
 beforeAll(async () => {
+  requireTool('cargo', ['--version'], 'Rust 1.88 or newer');
   await Promise.all(
     [npm10, npm11].map(async ({ version, folder, clone, path }) => {
       await run('npm', ['install', '--no-audit', '--no-fund', `npm@${version}`], folder);
       await run('git', ['clone', '--quiet', REPO, clone], folder);
+      if (version === npm11.version) breakCargo(folder);
       await run('npm', ['ci'], clone, path);
     }),
   );
@@ -57,6 +68,13 @@ describe.each([npm10, npm11])('a fresh clone under npm $version', ({ version, cl
     const settings = { p2p_port: '0', p2p_http_listen_address: '127.0.0.1:0', p2p_grpc_listen_address: '127.0.0.1:0' };
     const server = await ServerProcess.start({ folder: clone, asShipped: true, path, settings });
     expect(await server.get('/health')).toEqual({ status: 200, body: 'OK' });
+    // npm 10 finds the Rust of this machine, npm 11 one that fails.
+    const started = server.output.json.find(({ event }) => event === 'node started');
+    expect(started).toMatchObject(
+      version === npm10.version
+        ? { verifier: 'native' }
+        : { verifier: 'libsodium', nativeAddon: expect.stringMatching(/^not built: /) },
+    );
     const { pid } = server;
     expect((await server.stop()).code).toBe(0);
     expect(existsSync(`/proc/${pid}`)).toBe(false);

@@ -27,6 +27,8 @@ describe('the published package', () => {
       cpSync(join(REPO, file), join(copy, file));
     }
     symlinkSync(join(REPO, 'node_modules'), join(copy, 'node_modules'));
+    // As where `npm ci` built the addon, which runs on that machine only.
+    writeFileSync(join(copy, 'native/teranode-p2p-native.node'), 'addon');
     const before = readFileSync(join(copy, 'package.json'), 'utf8');
     const packed = execFileSync('npm', ['pack', '--json', '--pack-destination', project], {
       cwd: copy,
@@ -57,7 +59,7 @@ describe('the published package', () => {
     expect(execFileSync('npm', ['run', '-s', 'version'], { cwd: project, encoding: 'utf8', env }).trim()).toBe(system);
   });
 
-  test('contains built JavaScript, types and the default settings, and no TypeScript source', () => {
+  test('contains built JavaScript, types and the default settings, no TypeScript source and no native addon', () => {
     for (const name of [
       'dist/index.js',
       'dist/index.d.ts',
@@ -69,7 +71,7 @@ describe('the published package', () => {
     ]) {
       expect(existsSync(join(installed, name))).toBe(true);
     }
-    expect(existsSync(join(installed, 'src'))).toBe(false);
+    for (const name of ['src', 'native']) expect(existsSync(join(installed, name))).toBe(false);
     expect(JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')).optionalDependencies).toBeUndefined();
   });
 
