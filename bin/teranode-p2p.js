@@ -1,7 +1,4 @@
-#!/bin/sh
-':' //; exec node --max-semi-space-size=16 "$0" "$@"
-// The line above is read by the shell, which runs this file with Node.js, and skipped by Node.js: a young generation of
-// 3 times 16 MB, as in Node.js 22. That of 24 has 64 MB, which saves hardly any CPU here and takes 100 MB.
+#!/usr/bin/env node
 // Entry of the published program. Plain enough for any old Node to say which one it needs instead of a syntax error.
 var needed = [22, 22];
 var version = process.versions.node.split('.').map(Number);
