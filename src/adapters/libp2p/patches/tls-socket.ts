@@ -1,7 +1,7 @@
 // TLS on the TCP socket itself. @libp2p/tls puts a JavaScript stream between the two, which costs a copy and several
-// hops per record: a third of the CPU of a record. It is needed where something else lies beneath TLS (the cipher of a
-// private network, a relay) and used there. Certificates, their checks and the stream of a secured connection are the
-// library's. docs/adr/0004-changes-to-js-libp2p.md. Written for @libp2p/tls 3.1.10. Can go when it uses the socket.
+// hops per record: a quarter of the CPU of a small one. It is needed where something else lies beneath TLS (the cipher
+// of a private network, a relay) and used there. Certificates, their checks and the stream of a secured connection are
+// the library's. docs/adr/0004-changes-to-js-libp2p.md. Written for @libp2p/tls 3.1.10. Can go when it uses the socket.
 import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { type ConnectionOptions, connect, TLSSocket } from 'node:tls';
