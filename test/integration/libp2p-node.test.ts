@@ -107,15 +107,6 @@ describe('verifier of a libp2p node', () => {
     const { log } = await nodes.start({ verifier: 'node:crypto' });
     expect(log.lines.find(({ event }) => event === 'node started')?.fields.verifier).toBe('node:crypto');
   });
-
-  test('that is not there fails the start', async () => {
-    const { node } = await makeNode({ verifier: 'native' });
-    onTestFinished(() => node.stop());
-    await expect(node.start(new AbortController().signal, undefined, TOPICS)).rejects.toMatchObject({
-      code: 'SETTINGS_INVALID',
-      message: 'p2p_verifier is native, but the native addon is not built (expected e.g. auto)',
-    });
-  });
 });
 
 describe('direct stream of a libp2p node', () => {

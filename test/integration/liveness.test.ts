@@ -1,6 +1,8 @@
 // Liveness as a prober sees it, over HTTP: with an event loop that is really blocked, and with gossip whose messages
 // never come out.
 import { Worker } from 'node:worker_threads';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import type { Ed25519PrivateKey } from '@libp2p/interface';
 import { afterEach, expect, test } from 'vitest';
 import { HttpServer } from '../../src/adapters/http/server/http-server.ts';
 import type { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
@@ -91,7 +93,9 @@ test('liveness fails for a probe that came while the event loop was blocked, but
 });
 
 test('liveness fails while gossip messages do not come out of their validation', async () => {
-  const [{ node: author }, { node }] = [await nodes.start(), await nodes.start()];
+  // Messages of other keys than Ed25519 are validated by gossipsub, asynchronously.
+  const privateKey = (await generateKeyPair('secp256k1')) as unknown as Ed25519PrivateKey;
+  const [{ node: author }, { node }] = [await nodes.start({ privateKey }), await nodes.start()];
   const heard: string[] = [];
   node.setTopicHandler(TOPIC, ({ bytes }) => {
     heard.push(Buffer.from(bytes).toString());

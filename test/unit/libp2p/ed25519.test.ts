@@ -88,3 +88,9 @@ test.each(['libsodium', 'node:crypto'] as const)('the verifier %s is used where 
 test('without a choice the fastest verifier is used', () => {
   expect(verifierOf('auto').name).toBe(fastestVerifier().name);
 });
+
+test('the native verifier, where it is chosen and not built, is a fault of the settings', () => {
+  expect(() => verifierOf('native', join(temporaryFolder('addon'), 'addon.node'))).toThrow(
+    /^p2p_verifier is native, but not built: .*\(expected e\.g\. auto\)$/,
+  );
+});

@@ -144,7 +144,7 @@ function refusedGraftsOf(
 }
 
 function stagesOf(
-  { libp2p, metrics, clock, decide, penalize }: GossipDependencies,
+  { libp2p, log, metrics, clock, decide, penalize }: GossipDependencies,
   internals: GossipInternals,
   { verifier: choice = 'auto', verifyThreads = 0 }: GossipOptions,
 ) {
@@ -154,6 +154,8 @@ function stagesOf(
   const seen = new SeenMessages({ clock, metrics }, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS });
   const inboundStreams = new InboundStreams();
   const verifier = verifierOf(choice);
+  if (verifyThreads > 0 && verifier.verifyPackedAsync === undefined)
+    log.warn({ verifier: verifier.name }, 'p2p_verify_threads has no effect without the native addon');
   const progress = new ValidationProgress(metrics);
   const verificationScheduler = new VerificationScheduler({
     metrics,

@@ -64,9 +64,9 @@ export interface Verifier {
 export type VerifierChoice = 'auto' | Verifier['name'];
 
 /** `auto`: the fastest that loads. Throws SETTINGS_INVALID when a verifier that was chosen by name does not load. */
-export function verifierOf(choice: VerifierChoice): Verifier {
-  if (choice === 'auto') return fastestVerifier();
-  const verifier = fastestVerifier({ allow: [choice] });
+export function verifierOf(choice: VerifierChoice, addonFile?: string): Verifier {
+  if (choice === 'auto') return fastestVerifier({ addonFile });
+  const verifier = fastestVerifier({ allow: [choice], addonFile });
   if (verifier.name === choice) return verifier;
   const reason = verifier.addonFault ?? 'its binary does not load here';
   throw new P2PError('SETTINGS_INVALID', `p2p_verifier is ${choice}, but ${reason} (expected e.g. auto)`);
@@ -75,7 +75,7 @@ export function verifierOf(choice: VerifierChoice): Verifier {
 interface VerifierOptions {
   /** Default: all. node:crypto is there in any case. */
   readonly allow?: readonly Verifier['name'][];
-  readonly addonFile?: string;
+  readonly addonFile?: string | undefined;
 }
 
 /** The first that is allowed and loads: the addon, libsodium, node:crypto. */
