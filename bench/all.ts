@@ -1,6 +1,6 @@
 // The whole benchmark in one run: gossip on both wires at several rates with each verifier, memory after a million
-// messages, start, rest and idle peers, ban lookups. Prints JSON, keeps it in bench/results/latest.json as it grows, and
-// draws docs/benchmark.svg from it.
+// messages, start, rest and idle peers, ban lookups. Prints JSON, keeps it in bench/results/latest.json as it grows,
+// and draws docs/benchmark.svg from it.
 //
 // --wire go-p2p,message-bus  --rates 10,1000,3000,6000,12000  --seconds 10  --verifier native,libsodium
 // --publisher light or library: see bench/publishers.ts
