@@ -30,7 +30,10 @@ export interface Starts {
   readonly medianMs: number;
 }
 
-const PROGRAMS = { checkout: 'src/cli/main.ts', package: 'bin/teranode-p2p.js' } as const;
+const PROGRAMS = {
+  checkout: [...NODE_OPTIONS, 'src/cli/main.ts'],
+  package: ['bin/teranode-p2p.js'],
+} as const;
 type Program = keyof typeof PROGRAMS;
 
 const CACHES = { none: { NODE_DISABLE_COMPILE_CACHE: '1' }, warm: COMPILE_CACHE } as const;
@@ -53,7 +56,7 @@ export async function measureStarts(options: ReceiverOptions, runs: number): Pro
 }
 
 /** Of the program itself, without npm. */
-async function startToHealthMs(program: string, settings: Record<string, string>): Promise<number> {
+async function startToHealthMs(program: readonly string[], settings: Record<string, string>): Promise<number> {
   const address = `127.0.0.1:${await freePort()}`;
   const env = {
     PATH: process.env.PATH ?? '',
@@ -67,8 +70,7 @@ async function startToHealthMs(program: string, settings: Record<string, string>
     ...settings,
   };
   const startedMs = performance.now();
-  const args = [...NODE_OPTIONS, program, 'start'];
-  const child = spawn(process.execPath, args, { cwd: REPO, env, stdio: 'ignore' });
+  const child = spawn(process.execPath, [...program, 'start'], { cwd: REPO, env, stdio: 'ignore' });
   endWithTests(child);
   const exited = new Promise((resolve) => child.once('exit', resolve));
   try {

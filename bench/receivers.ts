@@ -54,7 +54,7 @@ async function goReceiver(wire: Wire): Promise<Receiver> {
   };
 }
 
-/** As `npm start` and the package give them to Node. */
+/** As `npm start` gives them to Node. */
 export const NODE_OPTIONS = ['--max-semi-space-size=16'];
 
 /** As shipped, apart from the rate limit of one author. */
