@@ -1,6 +1,6 @@
 // The whole benchmark in one run: gossip on both wires at several rates with each verifier, memory after a million
-// messages, start, rest and idle peers, ban lookups. Prints JSON, keeps it in bench/results/latest.json as it grows, and
-// draws docs/benchmark.svg from it.
+// messages, start, rest and idle peers, ban lookups. Prints JSON, keeps it in bench/results/latest.json as it grows,
+// and draws docs/benchmark.svg from it.
 //
 // --wire go-p2p,message-bus  --rates 10,1000,3000,6000,12000  --seconds 10  --verifier native,libsodium
 // --publisher light or library: see bench/publishers.ts
@@ -17,7 +17,7 @@ import { chart } from './chart.ts';
 import { describeMachine } from './machine.ts';
 import { measureManyMessages } from './many-messages.ts';
 import { RECEIVERS } from './receivers.ts';
-import type { Results } from './results.ts';
+import { jsonOf, type Results } from './results.ts';
 import { measureRows, parseOnly, parsePublisher, parseRates, parseVerifiers, parseWires } from './rows.ts';
 
 const FULL = { rates: '10,1000,3000,6000,12000', seconds: '10', messages: '1000000', peers: '400', restSeconds: 20 };
@@ -72,7 +72,7 @@ const results: Results = {
 
 /** After each figure, so that a run that ends early leaves what it measured. */
 function keep(): void {
-  writeFileSync(values.out, `${JSON.stringify(results, null, 2)}\n`);
+  writeFileSync(values.out, jsonOf(results));
 }
 
 function measured<T>(list: T[], ...figures: readonly T[]): void {
@@ -98,5 +98,5 @@ if (isWanted('bans')) {
 }
 keep();
 if (results.gossip.length > 0) writeFileSync(values.chart, chart(results));
-process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
+process.stdout.write(jsonOf(results));
 process.exit(0);

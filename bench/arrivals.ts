@@ -1,5 +1,5 @@
-// What came out of a measured server: how long after the time in its URL each announcement came, and which numbers came.
-// Of fixed size and cheap for each message, because it may live in the measured process.
+// What came out of a measured server: how long after the time in its URL each announcement came, and which numbers
+// came. Of fixed size and cheap for each message, because it may live in the measured process.
 import type { Summary } from './receiver-port.ts';
 
 /** Latencies that are kept; later ones are only counted. 4 MB, of which only what is written takes memory. */

@@ -1,6 +1,8 @@
 // The server without announcements: how long a start takes, and what it costs at rest, alone and with idle peers.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { get } from 'node:http';
+import { join } from 'node:path';
 import { endWithTests, temporaryFolder } from '../test/support/cleanup.ts';
 import { busTopics } from '../test/support/go-bus.ts';
 import { GoPeer } from '../test/support/go-peer.ts';
@@ -12,35 +14,49 @@ import { ServerProcess } from '../test/support/server-process.ts';
 import { waitFor } from '../test/support/wait.ts';
 import { round } from './measure.ts';
 import type { ReceiverOptions, Wire } from './receiver-port.ts';
-import { serverSettings } from './receivers.ts';
+import { NODE_OPTIONS, serverSettings } from './receivers.ts';
 
 const START_DEADLINE_MS = 60_000;
 const POLL_MS = 2;
 
 export interface Starts {
   readonly wire: Wire;
-  /** `none`: as `npm start` does; `warm`: Node keeps what it compiled in an earlier start. */
+  /** `checkout`: the sources, as `npm start` runs them; `package`: the built program. */
+  readonly program: Program;
+  /** `none`: as in a first start; `warm`: Node kept what it compiled in an earlier start, as it does by default. */
   readonly compileCache: 'none' | 'warm';
   /** From the start of the process to the first 200 of /health, each run. */
   readonly toHealthMs: readonly number[];
   readonly medianMs: number;
 }
 
+const PROGRAMS = {
+  checkout: [...NODE_OPTIONS, 'src/cli/main.ts'],
+  package: ['bin/teranode-p2p.js'],
+} as const;
+type Program = keyof typeof PROGRAMS;
+
+const CACHES = { none: { NODE_DISABLE_COMPILE_CACHE: '1' }, warm: COMPILE_CACHE } as const;
+
+/** The built program only where `npm run build` has built it; else stderr says so. */
 export async function measureStarts(options: ReceiverOptions, runs: number): Promise<readonly Starts[]> {
   const results: Starts[] = [];
-  for (const compileCache of ['none', 'warm'] as const) {
-    const cache = compileCache === 'warm' ? COMPILE_CACHE : {};
-    if (compileCache === 'warm') await startToHealthMs({ ...serverSettings(options), ...cache });
-    const toHealthMs: number[] = [];
-    for (let i = 0; i < runs; i += 1) toHealthMs.push(await startToHealthMs({ ...serverSettings(options), ...cache }));
-    const medianMs = toHealthMs.toSorted((a, b) => a - b)[Math.floor(runs / 2)] ?? 0;
-    results.push({ wire: options.wire, compileCache, toHealthMs, medianMs });
-  }
+  const isBuilt = existsSync(join(REPO, 'dist/cli'));
+  if (!isBuilt) process.stderr.write('no starts of the built program: npm run build builds it\n');
+  for (const program of isBuilt ? (['checkout', 'package'] as const) : (['checkout'] as const))
+    for (const compileCache of ['none', 'warm'] as const) {
+      const start = () => startToHealthMs(PROGRAMS[program], { ...serverSettings(options), ...CACHES[compileCache] });
+      if (compileCache === 'warm') await start();
+      const toHealthMs: number[] = [];
+      for (let i = 0; i < runs; i += 1) toHealthMs.push(await start());
+      const medianMs = toHealthMs.toSorted((a, b) => a - b)[Math.floor(runs / 2)] ?? 0;
+      results.push({ wire: options.wire, program, compileCache, toHealthMs, medianMs });
+    }
   return results;
 }
 
 /** Of the program itself, without npm. */
-async function startToHealthMs(settings: Record<string, string>): Promise<number> {
+async function startToHealthMs(program: readonly string[], settings: Record<string, string>): Promise<number> {
   const address = `127.0.0.1:${await freePort()}`;
   const env = {
     PATH: process.env.PATH ?? '',
@@ -54,7 +70,7 @@ async function startToHealthMs(settings: Record<string, string>): Promise<number
     ...settings,
   };
   const startedMs = performance.now();
-  const child = spawn(process.execPath, ['src/cli/main.ts', 'start'], { cwd: REPO, env, stdio: 'ignore' });
+  const child = spawn(process.execPath, [...program, 'start'], { cwd: REPO, env, stdio: 'ignore' });
   endWithTests(child);
   const exited = new Promise((resolve) => child.once('exit', resolve));
   try {

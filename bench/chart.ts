@@ -1,5 +1,5 @@
-// Draws the figures of gossip as SVG: CPU per message and the 99th percentile of the delay, by rate, a row of panels for
-// each wire. Plain text without scripts; its colours follow the reader's light or dark mode.
+// Draws the figures of gossip as SVG: CPU per message and the 99th percentile of the delay, by rate, a row of panels
+// for each wire. Plain text without scripts; its colours follow the reader's light or dark mode.
 // `node bench/chart.ts [results.json] [chart.svg]` draws a file that was kept.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

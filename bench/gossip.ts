@@ -1,10 +1,10 @@
 // Side by side, in one run on one machine: a Go publisher of subtree announcements against a bare Go receiver and our
-// server with the in-process broker, with a real Kafka broker and with a WebSocket client. Prints JSON: received, unique,
-// lost, CPU per message, memory, ratio to Go's, and the latency from the publisher to what stands behind the receiver: a
-// consumer of the topic, or the client. `--wire message-bus` measures that wire, with a bare client of
+// server with the in-process broker, with a real Kafka broker and with a WebSocket client. Prints JSON: received,
+// unique, lost, CPU per message, memory, ratio to Go's, and the latency from the publisher to what stands behind the
+// receiver: a consumer of the topic, or the client. `--wire message-bus` measures that wire, with a bare client of
 // go-p2p-message-bus as the Go receiver. `--rates 1000,3000` and `--seconds 10` change what is run; `--only a;b` leaves
-// receivers out; `--verifier libsodium,node:crypto` measures our server with each of these; `--publisher light`
-// takes less of the machine (bench/publishers.ts).
+// receivers out; `--verifier libsodium,node:crypto` measures our server with each of these; `--publisher light` takes
+// less of the machine (bench/publishers.ts).
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.ts';
 import type { Row } from './measure.ts';

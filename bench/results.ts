@@ -18,3 +18,9 @@ export interface Results {
   /** As bench/bans.ts prints them. */
   readonly bans: unknown[];
 }
+
+/** As the formatter of this repository writes it: short lists of numbers in one line. */
+export function jsonOf(results: Results): string {
+  const text = JSON.stringify(results, null, 2);
+  return `${text.replaceAll(/\[\s+([-\d.,\s]+?)\s+\]/g, (_all, list: string) => `[${list.replaceAll(/\s+/g, ' ')}]`)}\n`;
+}

@@ -151,7 +151,8 @@ export class GoPeer {
   }
 
   /**
-   * Connects a host of its own that publishes to one neighbour at less than half of the cost: see test/interop/go-peer/light.go.
+   * Connects a host of its own that publishes to one neighbour at less than half of the cost:
+   * test/interop/go-peer/light.go.
    * Resolves with its id.
    */
   lightConnect(address: string): Promise<string> {

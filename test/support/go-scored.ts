@@ -123,7 +123,8 @@ export class GoScored extends BusPeer {
   }
 
   /**
-   * Connects a host of its own that publishes to one neighbour at less than half of the cost: see test/interop/go-bus/light.go.
+   * Connects a host of its own that publishes to one neighbour at less than half of the cost:
+   * test/interop/go-bus/light.go.
    * Resolves with its id.
    */
   lightConnect(address: string): Promise<string> {
