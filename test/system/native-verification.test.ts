@@ -200,6 +200,19 @@ describe('packed signatures', () => {
     expect(Array.from(memory.subarray(1, 4))).toEqual([1, 1, 1]);
   });
 
+  test('are an error when their memory, or that of the results, was transferred or became too short', async () => {
+    const transferred = new Uint8Array(packed);
+    structuredClone(transferred.buffer, { transfer: [transferred.buffer] });
+    const memory = new ArrayBuffer(packed.length, { maxByteLength: packed.length });
+    const shrunk = [new Uint8Array(memory), new Uint8Array(memory, 0, packed.length)];
+    memory.resize(50);
+    for (const none of [transferred, ...shrunk]) {
+      expect(() => native.verifyPacked(none, 3, room())).toThrow('expected at least');
+      await expect(native.verifyPackedAsync(none, 3)).rejects.toThrow('expected at least');
+    }
+    expect(() => native.verifyPacked(packed, 3, transferred)).toThrow('room for 0 results');
+  });
+
   test('that are changed or transferred while they are verified on a thread do no harm', async () => {
     const memory = new Uint8Array(packed);
     const results = native.verifyPackedAsync(memory, 3);
