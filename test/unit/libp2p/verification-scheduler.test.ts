@@ -1,6 +1,7 @@
 // Peers take turns at the verification of their messages; what waits is bounded, and so is the time for keys other than
 // Ed25519.
 import { generateKeyPair } from '@libp2p/crypto/keys';
+import type { PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { expect, test } from 'vitest';
 import type { ReceivedMessage, ValidationResult } from '../../../src/adapters/libp2p/gossipsub/parts.ts';
@@ -31,8 +32,8 @@ class FakeStream {
   }
 }
 
-/** A verification takes `costMs`, on a clock of its own. Peers are named by a letter or a digit. */
-function setUp(costMs: number, seen: readonly string[] = [], maxBesideLoop = 0) {
+/** A verification takes `costMs`, on a clock of its own, and `kibMs` per KiB. Peers are named by a letter or a digit. */
+function setUp(costMs: number, seen: readonly string[] = [], maxBesideLoop = 0, kibMs = 0) {
   const metrics = new RecordedMetrics();
   let nowMs = 0;
   const verified: string[] = [];
@@ -47,7 +48,7 @@ function setUp(costMs: number, seen: readonly string[] = [], maxBesideLoop = 0) 
     isSeen: ({ name = '' }: NamedMessage) => seen.includes(name),
     verification: () => ({
       validate: (batch) => {
-        nowMs += costMs * batch.length;
+        for (const { message } of batch) nowMs += costMs + (kibMs * (message.data?.length ?? 0)) / 1024;
         batches.push(batch.map(({ id }) => id));
         return maxBesideLoop === 0 ? undefined : new Promise<void>((resolve) => ends.push(resolve));
       },
@@ -68,9 +69,12 @@ function setUp(costMs: number, seen: readonly string[] = [], maxBesideLoop = 0) 
   const pass = (ms: number) => {
     nowMs += ms;
   };
+  const sources = new Map<string, PeerId>();
   const enqueue = (from: string, id: string, data?: Uint8Array) => {
     const message = { topic: 'a topic', from: ED25519, ...(data && { data }) };
-    scheduler.enqueue({ receivedFrom: peerIdFromString(idOf(from)), message, id: `${from}${id}` });
+    const receivedFrom = sources.get(from) ?? peerIdFromString(idOf(from));
+    sources.set(from, receivedFrom);
+    scheduler.enqueue({ receivedFrom, message, id: `${from}${id}` });
   };
   return { metrics, verified, streams, send, pass, enqueue, batches, dropped, ends };
 }
@@ -190,6 +194,16 @@ test('a peer with much to verify together uses its own time only', async () => {
   expect(batches.flat().indexOf('b0')).toBeLessThan(150);
 });
 
+test('the time of large messages is charged to their peer, not to those whose messages are in the same batch', async () => {
+  const { enqueue, batches } = setUp(0.01, [], 0, 0.01);
+  for (const i of numbers(100)) enqueue('a', i, new Uint8Array(100 * 1024));
+  for (const i of numbers(1000)) enqueue('b', i);
+  await new Promise((resolve) => setImmediate(resolve));
+  const verified = (from: string) => batches.flat().filter((id) => id.startsWith(from)).length;
+  expect(verified('a')).toBeLessThan(20);
+  expect(verified('b')).toBeGreaterThan(300);
+});
+
 test('messages of other keys and messages verified together are verified in the order they came', async () => {
   const { enqueue, send, verified, batches } = setUp(3);
   const alone = numbers(4).map((name) => send('a', { from: SECP256K1, name }));
@@ -225,4 +239,34 @@ test('so many batches are verified beside the loop at the same time, and the nex
   expect(batches.length).toBe(3);
   for (const end of ends) end();
   await waitFor(() => batches.flat().length === 200, { what: 'all messages' });
+});
+
+test('beside the loop all peers get their turn, whether others send many messages or large ones', async () => {
+  const { enqueue, batches, ends } = setUp(0, [], 1);
+  const keepSending = () => {
+    enqueue('a', 'large', new Uint8Array(300_000));
+    for (let i = 0; i < 70; i += 1) enqueue(String.fromCharCode(200 + i), 'many');
+  };
+  keepSending();
+  enqueue('b', 'one');
+  enqueue('c', 'one');
+  for (let round = 0; round < 5; round += 1) {
+    await waitFor(() => ends.length === round + 1, { what: 'a batch' });
+    keepSending();
+    ends[round]?.();
+  }
+  expect(batches.flat()).toContain('bone');
+  expect(batches.flat()).toContain('cone');
+});
+
+test('large messages do not exceed the bound where the peers with most waiting sent short ones', async () => {
+  const { enqueue, metrics, dropped, batches } = setUp(0);
+  const peers = numbers(5).map((i) => String.fromCharCode(200 + Number(i)));
+  for (const from of peers) for (let i = 0; i < 8000; i += 1) enqueue(from, 'short');
+  for (const from of ['a', 'b', 'c', 'd']) enqueue(from, 'large', new Uint8Array(1024 * 1024));
+  const bound = metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes_bound');
+  expect(metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes')).toBeLessThanOrEqual(bound);
+  await waitFor(() => metrics.gaugeValue('teranode_p2p_gossip_waiting_bytes') === 0, { what: 'nothing waiting' });
+  expect(batches.flat().filter((id) => id.endsWith('large'))).toHaveLength(4);
+  expect(batches.flat().length + dropped.length).toBe(5 * 8000 + 4);
 });

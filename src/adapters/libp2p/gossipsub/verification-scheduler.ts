@@ -153,7 +153,8 @@ export class VerificationScheduler implements Stage<'incoming'> {
     peer.bytes += bytes;
     this.bytes += bytes;
     if (peer.bytes > PAUSE_BYTES) this.pause(peer);
-    if (this.bytes > MAX_BYTES) this.shed();
+    // One large message may take the room of many short ones.
+    while (this.bytes > MAX_BYTES && this.shed()) {}
     return true;
   }
 
@@ -164,17 +165,18 @@ export class VerificationScheduler implements Stage<'incoming'> {
     peer.paused = stream;
   }
 
-  /** Drops the newest message of the peer with most waiting. */
-  private shed(): void {
+  /** Drops the newest message of the peer with most waiting. False when this turn has taken all of them. */
+  private shed(): boolean {
     let most: Peer | undefined;
     for (const each of this.peers.values()) if (most === undefined || each.bytes > most.bytes) most = each;
-    if (most === undefined || most.queue.length === most.taken) return;
+    if (most === undefined || most.queue.length === most.taken) return false;
     const last = most.queue.pop();
-    if (last === undefined) return;
+    if (last === undefined) return false;
     most.bytes -= last.bytes;
     this.bytes -= last.bytes;
     if (last.received !== undefined) this.dropWaiting(last.received);
     else last.resolve(this.drop('queue_full'));
+    return true;
   }
 
   private dropWaiting(received: Received): void {
@@ -229,11 +231,12 @@ export class VerificationScheduler implements Stage<'incoming'> {
   private verifyNext(sliceMs: number): boolean {
     const ofEach = Math.max(1, Math.floor(MAX_BATCH / this.peers.size));
     const batch: Received[] = [];
-    const shares: { readonly peer: Peer; readonly count: number }[] = [];
+    const shares: { readonly peer: Peer; readonly bytes: number }[] = [];
     let bytes = 0;
     let isAnyTaken = false;
     for (const peer of this.peers.values()) {
       if (batch.length >= MAX_BATCH || bytes >= MAX_BATCH_BYTES) break;
+      const bytesBefore = bytes;
       let count = 0;
       while (count < ofEach && bytes < MAX_BATCH_BYTES && peer.usedMs < sliceMs) {
         const next = peer.queue[peer.taken];
@@ -250,14 +253,19 @@ export class VerificationScheduler implements Stage<'incoming'> {
           count += 1;
         }
       }
-      if (count > 0) shares.push({ peer, count });
+      if (count > 0) shares.push({ peer, bytes: bytes - bytesBefore });
+    }
+    // To the end of the line. Else the first peers fill each batch, and beside the loop a turn may have only one.
+    for (const { peer } of shares) {
+      this.peers.delete(peer.id);
+      this.peers.set(peer.id, peer);
     }
     if (batch.length > 0) {
       const startedMs = this.parts.nowMs();
       const later = this.parts.verification().validate(batch);
       if (later !== undefined) this.awaitBatch(later);
-      const msOfEach = (this.parts.nowMs() - startedMs) / batch.length;
-      for (const { peer, count } of shares) peer.usedMs += count * msOfEach;
+      const msPerByte = (this.parts.nowMs() - startedMs) / bytes;
+      for (const share of shares) share.peer.usedMs += share.bytes * msPerByte;
     }
     return isAnyTaken;
   }
