@@ -5,7 +5,7 @@ import { RPC } from '@libp2p/gossipsub/message';
 import type { PeerId, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import fc from 'fast-check';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { FastVerification, type Received } from '../../../src/adapters/libp2p/gossipsub/fast-verification.ts';
 import { GossipInternals } from '../../../src/adapters/libp2p/gossipsub/internals.ts';
 import { PackedBatch } from '../../../src/adapters/libp2p/gossipsub/packed-batch.ts';
@@ -42,6 +42,7 @@ let decided: GossipMessage[] = [];
 const progress = { begun: 0, ended: 0 };
 const refused: string[] = [];
 const idontwants: string[] = [];
+const failures: string[] = [];
 
 beforeAll(async () => {
   [ours, library] = [(await bareLibp2p([TOPIC])).services.pubsub, (await bareLibp2p([TOPIC])).services.pubsub];
@@ -77,6 +78,7 @@ function fastVerification(changes: Partial<ConstructorParameters<typeof FastVeri
     malformed: { add: (kind, peerId) => void refused.push(`${kind} ${peerId}`) },
     sendIDontWants: (id, topic, from) => void idontwants.push(`${Buffer.from(id).toString('hex')} ${topic} ${from}`),
     enqueue: (received) => void made.validate([received]),
+    failed: (error, topic) => void failures.push(`${topic} ${error}`),
     ...changes,
   });
   return made;
@@ -257,6 +259,17 @@ function besideLoop() {
   return { verifier: { verify, verifyPackedAsync }, ends };
 }
 
+/** The same, with batches that end at once. */
+function besideLoopAtOnce() {
+  const { verifier, ends } = besideLoop();
+  const verifyPackedAsync = (packed: Uint8Array, count: number) => {
+    const results = verifier.verifyPackedAsync(packed, count);
+    ends.pop()?.();
+    return results;
+  };
+  return { verify: verifier.verify, verifyPackedAsync };
+}
+
 test('batches verified beside the loop get their results in the order they began, each message once', async () => {
   const { verifier, ends } = besideLoop();
   const waiting: Received[] = [];
@@ -284,6 +297,71 @@ test('when the verifier beside the loop fails, messages are verified one by one'
   const good = await signed(author);
   const bad = { ...(await signed(author)), data: Buffer.from('changed') };
   expect(await together([good, bad], { verifier, isBesideLoop: true })).toEqual(['accept', 'invalid_signature']);
+});
+
+const broken = () => {
+  throw new Error('broken');
+};
+/** Throws for the second message only. */
+const brokenOnce = (times = { left: 2 }) => {
+  times.left -= 1;
+  if (times.left === 0) broken();
+};
+const FAILURES: [what: string, changes: () => Parameters<typeof fastVerification>[0], outcomes: string[]][] = [
+  [
+    'gossipsub throws on delivery',
+    () => {
+      const times = { left: 2 };
+      const finished = (_received: unknown, outcome: string) => {
+        outcomes.push(outcome);
+        brokenOnce(times);
+      };
+      return { delivery: { received() {}, finished } };
+    },
+    ['accept', 'accept', 'accept'],
+  ],
+  [
+    'gossipsub throws on IDONTWANT',
+    () => {
+      const times = { left: 2 };
+      return { sendIDontWants: () => brokenOnce(times) };
+    },
+    ['accept', 'ignore', 'accept'],
+  ],
+  [
+    'the verifier of batches throws',
+    () => ({ verifier: { ...fastestVerifier(), verifyPacked: broken, verifyPackedAsync: broken } }),
+    ['accept', 'accept', 'accept'],
+  ],
+  [
+    'the verifier throws',
+    () => ({ verifier: { verify: broken, verifyPackedAsync: broken } }),
+    ['invalid_signature', 'invalid_signature', 'invalid_signature'],
+  ],
+];
+
+describe.each([false, true])('beside the loop: %s;', (isBesideLoop) => {
+  test.each(FAILURES)('when %s, each message has its outcome, and so have those of the next batch', async (...row) => {
+    const [_what, changes, expected] = row;
+    const waiting: Received[] = [];
+    const enqueue = (received: Received) => void waiting.push(received);
+    const { verify, verifyPackedAsync } = besideLoopAtOnce();
+    const stage = fastVerification({ verifier: { verify, verifyPackedAsync }, isBesideLoop, enqueue, ...changes() });
+    const large = { data: Buffer.alloc(600) };
+    await ourOutcomes([await signed(author, large), await signed(author, large), await signed(author, large)], stage);
+    outcomes = [];
+    failures.length = 0;
+    const before = { ...progress };
+    await stage.validate(waiting);
+    expect(outcomes).toEqual(expected);
+    expect(progress.ended - before.ended).toBe(3);
+    expect(failures[0]).toBe(`${TOPIC} Error: broken`);
+    waiting.length = 0;
+    await ourOutcomes([await signed(author)], stage);
+    await stage.validate(waiting);
+    expect(outcomes).toEqual([expected[0]]);
+    expect(progress.ended).toBe(progress.begun);
+  });
 });
 
 test('of equal IDs in a batch the first good one counts, wherever it stands', async () => {

@@ -33,7 +33,10 @@ export type Outcome = ValidationDecision | 'duplicate' | 'invalid_seqno' | 'inva
 
 /** Decides when a message is verified, and with which others. */
 export interface Verification {
-  /** Verifies the messages and says what becomes of each: at once, or by the time that it resolves. Never rejects. */
+  /**
+   * Verifies the messages and says what becomes of each: at once, or by the time that it resolves. Never throws or
+   * rejects.
+   */
   validate(batch: readonly Received[]): Promise<void> | undefined;
   drop(received: Received, reason: DropReason): void;
 }
@@ -51,6 +54,8 @@ interface FastVerificationParts {
   readonly sendIDontWants: GossipsubParts['sendIDontWants'];
   /** Puts a message in the queue; it comes back through `validate` or `drop`. */
   readonly enqueue: (received: Received) => void;
+  /** Called with what our code or gossipsub threw: it costs one message, and no other of its batch. */
+  readonly failed: (error: unknown, topic: string) => void;
 }
 
 const MAX_AUTHORS = 4096;
@@ -110,9 +115,13 @@ export class FastVerification implements Stage<'incoming'>, Verification {
       }
     }
     if (packed.length === 0) return undefined;
-    if (isBesideLoop && verifier.verifyPackedAsync !== undefined)
-      return this.concludeLater(packed, repeated, verifier.verifyPackedAsync(this.packed.bytes, packed.length));
-    this.conclude(packed, this.verify(), repeated);
+    const { verifyPackedAsync } = verifier;
+    if (isBesideLoop && verifyPackedAsync !== undefined) {
+      // Async, so that what it throws at once is a rejection too.
+      const verifying = async () => verifyPackedAsync(this.packed.bytes, packed.length);
+      return this.concludeLater(packed, repeated, verifying());
+    }
+    this.conclude(packed, this.verify(packed), repeated);
     return undefined;
   }
 
@@ -124,8 +133,7 @@ export class FastVerification implements Stage<'incoming'>, Verification {
   ): Promise<void> {
     const outcome = verifying.then(
       (valid): ArrayLike<number> => valid,
-      // The verifier failed, which says nothing of the messages.
-      () => packed.map(({ message }) => this.isValid(message)),
+      (error: unknown) => this.verifyEach(packed, error),
     );
     this.concluded = Promise.all([this.concluded, outcome]).then(([, valid]) => this.conclude(packed, valid, repeated));
     return this.concluded;
@@ -143,28 +151,44 @@ export class FastVerification implements Stage<'incoming'>, Verification {
     else this.finish(received, this.parts.seen.has(received.id) ? 'duplicate' : this.decideOn(received));
   }
 
+  /** After the verifier of batches failed, which says nothing of the messages. */
+  private verifyEach(packed: readonly Received[], error: unknown): number[] {
+    this.parts.failed(error, packed[0]?.message.topic ?? '');
+    return packed.map(({ message }) => this.isValid(message));
+  }
+
   private isValid(message: PlainMessage): number {
-    const one = new PackedBatch();
-    one.add(message, message.signature ?? NO_DATA);
-    const [parts] = one.messages();
-    return parts !== undefined && this.parts.verifier.verify(...parts) ? 1 : 0;
+    try {
+      const one = new PackedBatch();
+      one.add(message, message.signature ?? NO_DATA);
+      const [parts] = one.messages();
+      return parts !== undefined && this.parts.verifier.verify(...parts) ? 1 : 0;
+    } catch (error) {
+      // gossipsub takes it for an invalid signature too.
+      this.parts.failed(error, message.topic);
+      return 0;
+    }
   }
 
   /** For each message 1 if its author signed it, else 0. */
-  private verify(): Uint8Array {
+  private verify(received: readonly Received[]): ArrayLike<number> {
     const { packed } = this;
     const { verify, verifyPacked } = this.parts.verifier;
     if (packed.count > this.valid.length) this.valid = new Uint8Array(packed.count);
-    if (verifyPacked !== undefined) {
-      verifyPacked(packed.bytes, packed.count, this.valid);
+    try {
+      if (verifyPacked !== undefined) {
+        verifyPacked(packed.bytes, packed.count, this.valid);
+        return this.valid;
+      }
+      let i = 0;
+      for (const [key, signature, signed] of packed.messages()) {
+        this.valid[i] = verify(key, signature, signed) ? 1 : 0;
+        i += 1;
+      }
       return this.valid;
+    } catch (error) {
+      return this.verifyEach(received, error);
     }
-    let i = 0;
-    for (const [key, signature, signed] of packed.messages()) {
-      this.valid[i] = verify(key, signature, signed) ? 1 : 0;
-      i += 1;
-    }
-    return this.valid;
   }
 
   private decideOn({ receivedFrom, message, id }: Received): ValidationDecision {
@@ -172,21 +196,26 @@ export class FastVerification implements Stage<'incoming'>, Verification {
     const { from, seqno = NO_DATA, topic, data = NO_DATA } = message;
     seen.put(id);
     const sequenceNumber = new DataView(seqno.buffer, seqno.byteOffset).getBigUint64(0);
-    if (data.length >= IDONTWANT_MIN_BYTES)
-      sendIDontWants(goMessageId(from, sequenceNumber), topic, receivedFrom.toString());
     try {
+      if (data.length >= IDONTWANT_MIN_BYTES)
+        sendIDontWants(goMessageId(from, sequenceNumber), topic, receivedFrom.toString());
       const author = this.authorOf(from);
       return decide({ topic, bytes: data, author, receivedFrom: peerIdText(receivedFrom), seqno: sequenceNumber });
-    } catch {
+    } catch (error) {
+      this.parts.failed(error, topic);
       return 'ignore';
     }
   }
 
   private finish(received: Received, outcome: Outcome): void {
-    const { delivery, progress, malformed } = this.parts;
+    const { delivery, progress, malformed, failed } = this.parts;
     progress.ended += 1;
-    if (outcome === 'invalid_signature') malformed.add('signature', received.receivedFrom);
-    delivery.finished(received, outcome);
+    try {
+      if (outcome === 'invalid_signature') malformed.add('signature', received.receivedFrom);
+      delivery.finished(received, outcome);
+    } catch (error) {
+      failed(error, received.message.topic);
+    }
   }
 
   private authorOf(from: Uint8Array): PeerId {

@@ -3,6 +3,7 @@
 import type { Connection, PeerId as LibPeerId } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import { type Repeating, repeating } from '../../../lib/repeating.ts';
+import { TokenBucket } from '../../../lib/token-bucket.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
@@ -33,6 +34,8 @@ import { VerificationScheduler } from './verification-scheduler.ts';
 const MAX_SEEN_IDS = 1_000_000;
 const CHECK_INTERVAL_MS = 1000;
 const SAVE_INTERVAL_MS = 5000;
+/** Log lines about errors of our own, which may come with every message. */
+const ERROR_LINES = { perSecond: 0.1, burst: 1 };
 
 export interface GossipDependencies {
   readonly libp2p: TeranodeLibp2p;
@@ -156,6 +159,7 @@ function stagesOf(
   const verifier = verifierOf(choice);
   if (verifyThreads > 0 && verifier.verifyPackedAsync === undefined)
     log.warn({ verifier: verifier.name }, 'p2p_verify_threads has no effect without the native addon');
+  const errorLines = new TokenBucket(ERROR_LINES, clock.monotonic());
   const progress = new ValidationProgress(metrics);
   const verificationScheduler = new VerificationScheduler({
     metrics,
@@ -175,6 +179,9 @@ function stagesOf(
     progress: progress.progress,
     sendIDontWants: (id, topic, receivedFrom) => internals.sendIDontWants(id, topic, receivedFrom),
     enqueue: verificationScheduler.enqueue,
+    failed: (error, topic) => {
+      if (errorLines.take(clock.monotonic())) log.error({ topic, err: error }, 'failed to handle gossip message');
+    },
   });
   return {
     verifier: { verifier: verifier.name, nativeAddon: verifier.addonFault },
