@@ -1,10 +1,11 @@
 // Every verifier accepts valid signatures and nothing else, and one that does not load is replaced by the next.
 // test/system/native-verification.test.ts tests the native addon.
 
+import * as crypto from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generateKeyPair } from '@libp2p/crypto/keys';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   cryptoVerifier,
   fastestVerifier,
@@ -12,6 +13,8 @@ import {
   verifierOf,
 } from '../../../src/adapters/libp2p/patches/ed25519.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
+
+vi.mock('node:crypto', { spy: true });
 
 const sodium = sodiumVerifier();
 
@@ -83,6 +86,17 @@ test.each(['libsodium', 'node:crypto'] as const)('the verifier %s is used where 
   expect(verify(key.publicKey.raw, signature, message)).toBe(true);
   expect(verify(key.publicKey.raw, signature, Buffer.from('another'))).toBe(false);
   expect(verify(key.publicKey.raw, signature.subarray(1), message)).toBe(false);
+});
+
+test('a wrong signature costs one verification with libsodium, not another one with node:crypto', async () => {
+  const { verify } = verifierOf('libsodium');
+  const key = await generateKeyPair('Ed25519');
+  const signature = await key.sign(Buffer.from('m'));
+  vi.mocked(crypto.verify).mockClear();
+  expect(verify(key.publicKey.raw, signature, Buffer.from('another'))).toBe(false);
+  expect(crypto.verify).not.toHaveBeenCalled();
+  expect(verifierOf('node:crypto').verify(key.publicKey.raw, signature, Buffer.from('another'))).toBe(false);
+  expect(crypto.verify).toHaveBeenCalledOnce();
 });
 
 test('without a choice the fastest verifier is used', () => {
