@@ -8,6 +8,10 @@ import { join, resolve } from 'node:path';
 /** Half a minute of CPU; the rest is for downloads and busy machines. */
 const DEADLINE_MS = 180_000;
 const MAX_ERROR_TEXT = 8000;
+/** With these npm, the terminal or its end (SIGHUP) stops `npm ci`; what a shell returns for each. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+type Interrupt = keyof typeof EXIT_CODES;
+const INTERRUPTS = Object.keys(EXIT_CODES) as Interrupt[];
 /** The file name of a library of this crate on the platforms of Node.js. */
 const LIBRARY: Readonly<Record<string, string>> = {
   win32: 'teranode_p2p_native.dll',
@@ -81,19 +85,19 @@ function cargo(args: readonly string[], { cwd, env, deadlineMs }: CargoOptions):
       kill();
       end(`cargo did not end within ${deadlineMs / 1000} s`);
     }, deadlineMs);
-    // In a group of its own it does not get the Ctrl-C of the terminal.
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
+    // In a group of its own it does not get the signals of the terminal.
+    for (const signal of INTERRUPTS) process.once(signal, interrupt);
     child.once('error', ({ message }) => end(/ENOENT/.test(message) ? 'cargo is not installed' : message));
     child.once('exit', (code) => end(code === 0 ? undefined : `cargo build failed: ${firstError(errors) ?? code}`));
 
     function interrupt(signal: NodeJS.Signals): void {
       kill();
-      process.exit(signal === 'SIGINT' ? 130 : 143);
+      process.exit(EXIT_CODES[signal as Interrupt]);
     }
 
     function end(failure: string | undefined): void {
       clearTimeout(timer);
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt);
+      for (const signal of INTERRUPTS) process.off(signal, interrupt);
       child.stderr.destroy();
       resolved(failure);
     }

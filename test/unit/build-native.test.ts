@@ -1,5 +1,5 @@
 // `prepare` builds the native addon where it can, and `npm ci` succeeds where it cannot. A shell script stands for cargo.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -97,6 +97,19 @@ test('a build that does not end is killed with all that it started, and the reas
   expect(existsSync(addon)).toBe(false);
   const sleeper = readFileSync(join(root, 'sleeper'), 'utf8').trim();
   // Ended, or waiting to be reaped.
+  await waitFor(() => !isRunning(sleeper), { what: 'the end of the compiler' });
+});
+
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends npm ci and all that the build started', async (signal) => {
+  const { root, env } = checkout('sleep 600 & echo $! > ../sleeper; wait');
+  const file = join(root, 'sleeper');
+  const npm = { ...env, npm_config_local_prefix: root, npm_command: 'ci' };
+  const prepare = spawn(process.execPath, [join(root, 'scripts/prepare.ts')], { env: npm, stdio: 'ignore' });
+  const ended = new Promise((resolve) => prepare.once('exit', (code) => resolve(code)));
+  await waitFor(() => existsSync(file) && readFileSync(file, 'utf8') !== '', { what: 'the compiler' });
+  prepare.kill(signal);
+  expect(await ended).toBe({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }[signal]);
+  const sleeper = readFileSync(file, 'utf8').trim();
   await waitFor(() => !isRunning(sleeper), { what: 'the end of the compiler' });
 });
 
