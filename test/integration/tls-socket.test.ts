@@ -306,6 +306,21 @@ describe('TLS on the socket', () => {
     await waitFor(() => counts.bytes === 4 * MIB, { what: 'all bytes' });
   });
 
+  test('is left to the library while the socket has something to send', async () => {
+    const { client, server } = await pair();
+    server.pause();
+    client.socket.write(Buffer.alloc(MORE_THAN_KERNELS_HOLD));
+    expect(client.socket.writableLength).toBeGreaterThan(0);
+    const outbound = ours(keys[0]).secureOutbound(client);
+    const refused = expect(outbound).rejects.toThrow();
+    await waitFor(() => client.socket.listenerCount('data') === 1 && client.listenerCount('message') > 0, {
+      what: 'the TLS of the library',
+    });
+    expect(securedOnSocket(client)).toBeUndefined();
+    server.abort(new Error('the test is over'));
+    await refused;
+  });
+
   test.each(['socket', 'readBuffer', 'writeBuffer', 'sendClose', 'sendReset'])(
     'is left to the library when a connection has no %s, which the log names',
     async (part) => {

@@ -112,9 +112,13 @@ function isTcp(connection: MessageStream, report: PatchReport): connection is Tc
   return missing === undefined;
 }
 
-/** False for a connection that is closing, or that has more to send than its socket took. */
+/**
+ * False for a connection that is closing, or that has more to send than its kernel took: TLS would take the end of such
+ * a write for the end of its own.
+ */
 function isIdle({ status, writeBuffer, socket }: TcpConnection): boolean {
-  return status === 'open' && writeBuffer.byteLength === 0 && !socket.destroyed && socket.readable && socket.writable;
+  const isSent = writeBuffer.byteLength === 0 && socket.writableLength === 0;
+  return status === 'open' && isSent && !socket.destroyed && socket.readable && socket.writable;
 }
 
 function tlsOptions(certificate: { readonly cert: string; readonly key: string }, muxers: readonly string[]) {
@@ -174,8 +178,8 @@ function closeThrough(tcp: TcpConnection, tls: TLSSocket): void {
 }
 
 /**
- * Destroys TLS when the socket is closed, not while it closes: Node.js 24 then frees what a write in progress still
- * uses, and the process crashes.
+ * Destroys TLS when the socket is closed, not while it closes: Node.js 24 then frees OpenSSL's state at once, while
+ * OpenSSL may still be running, as it calls back from within a read, and the process crashes.
  */
 function destroyedAfter(raw: Pick<Socket, 'destroyed'>, isClosed: () => boolean, tls: TLSSocket): void {
   const destroy = tls.destroy.bind(tls);
