@@ -1,8 +1,9 @@
 // Texts of libp2p's peer IDs. Encoding base58 takes microseconds and every message carries two IDs, so a bounded cache
 // keeps them.
 import type { PeerId as LibPeerId } from '@libp2p/interface';
-import { peerIdFromString } from '@libp2p/peer-id';
+import { peerIdFromMultihash, peerIdFromString } from '@libp2p/peer-id';
 import { LRUCache } from 'lru-cache';
+import * as Digest from 'multiformats/hashes/digest';
 import type { PeerId } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';
 
@@ -10,11 +11,19 @@ const texts = new LRUCache<string, PeerId>({ max: 8192 });
 
 /** Text form of a libp2p peer ID. */
 export function peerIdText(peerId: LibPeerId): PeerId {
-  const { bytes } = peerId.toMultihash();
-  const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  return textOf(peerId.toMultihash().bytes, () => peerId);
+}
+
+/** The same for the bytes of its multihash. Throws for bytes that are none. */
+export function peerIdTextOf(multihash: Uint8Array): PeerId {
+  return textOf(multihash, () => peerIdFromMultihash(Digest.decode(multihash.slice())));
+}
+
+function textOf(multihash: Uint8Array, peerId: () => LibPeerId): PeerId {
+  const key = Buffer.from(multihash.buffer, multihash.byteOffset, multihash.byteLength).toString('latin1');
   let text = texts.get(key);
   if (text === undefined) {
-    text = peerId.toString() as PeerId;
+    text = peerId().toString() as PeerId;
     texts.set(key, text);
   }
   return text;

@@ -188,7 +188,7 @@ test('a valid message is handed to the handler and kept for neighbours as it cam
   expect(inside(ours).mcache.get(id)).toEqual(structuredClone(message));
 });
 
-test('mesh peers are told of a large message only', async () => {
+test('sends IDONTWANT to mesh peers for a large message only', async () => {
   idontwants.length = 0;
   const large = await signed(author, { data: Buffer.alloc(600) });
   await ourOutcomes([await signed(author), large]);

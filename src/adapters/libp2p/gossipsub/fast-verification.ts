@@ -2,13 +2,9 @@
 // handed to gossipsub's cache and mesh without a promise or key object per message. The results are those of gossipsub,
 // which keeps all other messages. Can go when gossipsub verifies in batches. docs/adr/0004.
 import type { PeerId as LibPeerId } from '@libp2p/interface';
-import { peerIdFromMultihash } from '@libp2p/peer-id';
-import { LRUCache } from 'lru-cache';
-import * as Digest from 'multiformats/hashes/digest';
-import type { PeerId } from '../../../domain/ids.ts';
 import type { ValidationDecision } from '../../../ports/p2p-node.ts';
 import type { Verifier } from '../patches/ed25519.ts';
-import { peerIdText } from '../peer-ids.ts';
+import { peerIdText, peerIdTextOf } from '../peer-ids.ts';
 import type { MalformedRpcReport } from './malformed-rpc.ts';
 import { goMessageId, IDONTWANT_MIN_BYTES, unverifiedMessageId } from './options.ts';
 import { PackedBatch } from './packed-batch.ts';
@@ -58,7 +54,6 @@ interface FastVerificationParts {
   readonly failed: (error: unknown, topic: string) => void;
 }
 
-const MAX_AUTHORS = 4096;
 const SEQNO_BYTES = 8;
 const NO_DATA = new Uint8Array(0);
 const HANDLED = Promise.resolve();
@@ -66,7 +61,6 @@ const HANDLED = Promise.resolve();
 export class FastVerification implements Stage<'incoming'>, Verification {
   readonly feature = 'fastVerification';
   private readonly parts: FastVerificationParts;
-  private readonly authors = new LRUCache<string, PeerId>({ max: MAX_AUTHORS });
   private readonly packed = new PackedBatch();
   private valid = new Uint8Array(64);
   /** Resolves when all batches that are verified beside the loop have their outcome. */
@@ -78,13 +72,13 @@ export class FastVerification implements Stage<'incoming'>, Verification {
 
   /** Other kinds of keys and unusual encodings are rare and stay with gossipsub. */
   handleReceivedMessage(next: GossipsubParts['handleReceivedMessage']): GossipsubParts['handleReceivedMessage'] {
-    const { seen, delivery, progress, enqueue } = this.parts;
+    const { delivery, progress, enqueue } = this.parts;
     return (receivedFrom, message) => {
       if (!isPlainMessage(message)) return next(receivedFrom, message);
       delivery.received(message.topic);
       progress.begun += 1;
       const received = { receivedFrom, message, id: unverifiedMessageId(message) };
-      if (seen.has(received.id)) this.finish(received, 'duplicate');
+      if (this.isSeen(message)) this.finish(received, 'duplicate');
       else enqueue(received);
       return HANDLED;
     };
@@ -95,7 +89,7 @@ export class FastVerification implements Stage<'incoming'>, Verification {
   }
 
   validate(batch: readonly Received[]): Promise<void> | undefined {
-    const { seen, verifier, isBesideLoop } = this.parts;
+    const { verifier, isBesideLoop } = this.parts;
     const packed: Received[] = [];
     const ids = new Set<string>();
     /** Wait for the outcome of another message with the same ID. */
@@ -104,7 +98,7 @@ export class FastVerification implements Stage<'incoming'>, Verification {
     for (const received of batch) {
       const { id, message } = received;
       const { seqno, signature } = message;
-      if (seen.has(id)) this.finish(received, 'duplicate');
+      if (this.isSeen(message)) this.finish(received, 'duplicate');
       else if (seqno?.length !== SEQNO_BYTES) this.finish(received, 'invalid_seqno');
       else if (signature?.length !== SIGNATURE_BYTES) this.finish(received, 'invalid_signature');
       else if (ids.has(id)) repeated.push(received);
@@ -141,14 +135,13 @@ export class FastVerification implements Stage<'incoming'>, Verification {
 
   private conclude(packed: readonly Received[], valid: ArrayLike<number>, repeated: readonly Received[]): void {
     for (const [i, received] of packed.entries()) this.concludeOne(received, valid[i] === 1);
-    const { seen } = this.parts;
     for (const received of repeated)
-      this.concludeOne(received, seen.has(received.id) || this.isValid(received.message) === 1);
+      this.concludeOne(received, this.isSeen(received.message) || this.isValid(received.message) === 1);
   }
 
   private concludeOne(received: Received, isValid: boolean): void {
     if (!isValid) this.finish(received, 'invalid_signature');
-    else this.finish(received, this.parts.seen.has(received.id) ? 'duplicate' : this.decideOn(received));
+    else this.finish(received, this.isSeen(received.message) ? 'duplicate' : this.decideOn(received));
   }
 
   /** After the verifier of batches failed, which says nothing of the messages. */
@@ -191,15 +184,20 @@ export class FastVerification implements Stage<'incoming'>, Verification {
     }
   }
 
-  private decideOn({ receivedFrom, message, id }: Received): ValidationDecision {
+  /** A message without a sequence number of the usual length is refused, so its ID is never remembered. */
+  private isSeen({ from, seqno }: PlainMessage): boolean {
+    return seqno?.length === SEQNO_BYTES && this.parts.seen.hasId(from, seqno);
+  }
+
+  private decideOn({ receivedFrom, message }: Received): ValidationDecision {
     const { seen, decide, sendIDontWants } = this.parts;
     const { from, seqno = NO_DATA, topic, data = NO_DATA } = message;
-    seen.put(id);
+    seen.putId(from, seqno);
     const sequenceNumber = new DataView(seqno.buffer, seqno.byteOffset).getBigUint64(0);
     try {
       if (data.length >= IDONTWANT_MIN_BYTES)
         sendIDontWants(goMessageId(from, sequenceNumber), topic, receivedFrom.toString());
-      const author = this.authorOf(from);
+      const author = peerIdTextOf(from);
       return decide({ topic, bytes: data, author, receivedFrom: peerIdText(receivedFrom), seqno: sequenceNumber });
     } catch (error) {
       this.parts.failed(error, topic);
@@ -216,15 +214,5 @@ export class FastVerification implements Stage<'incoming'>, Verification {
     } catch (error) {
       failed(error, received.message.topic);
     }
-  }
-
-  private authorOf(from: Uint8Array): PeerId {
-    const id = Buffer.from(from.buffer, from.byteOffset, from.byteLength).toString('latin1');
-    let author = this.authors.get(id);
-    if (author === undefined) {
-      author = peerIdText(peerIdFromMultihash(Digest.decode(from.slice())));
-      this.authors.set(id, author);
-    }
-    return author;
   }
 }
