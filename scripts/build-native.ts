@@ -74,6 +74,9 @@ interface CargoOptions {
 /** Resolves with the reason if it fails. After the deadline it is killed with the compilers that it started. */
 function cargo(args: readonly string[], { cwd, env, deadlineMs }: CargoOptions): Promise<string | undefined> {
   return new Promise((resolved) => {
+    // In a group of its own cargo does not get the signals of the terminal. Listened to before it starts, because a
+    // signal in between would leave it behind.
+    for (const signal of INTERRUPTS) process.once(signal, interrupt);
     // Detached: the leader of a process group, which can be killed as a whole.
     const child = spawn('cargo', args, { cwd, env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
     let errors = '';
@@ -85,8 +88,6 @@ function cargo(args: readonly string[], { cwd, env, deadlineMs }: CargoOptions):
       kill();
       end(`cargo did not end within ${deadlineMs / 1000} s`);
     }, deadlineMs);
-    // In a group of its own it does not get the signals of the terminal.
-    for (const signal of INTERRUPTS) process.once(signal, interrupt);
     child.once('error', ({ message }) => end(/ENOENT/.test(message) ? 'cargo is not installed' : message));
     child.once('exit', (code) => end(code === 0 ? undefined : `cargo build failed: ${firstError(errors) ?? code}`));
 
