@@ -7,10 +7,13 @@ import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
+import type { BlockchainClient } from '../ports/blockchain-client.ts';
+import type { Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import type { Recent } from '../watch/recent.ts';
+import { ChainHeaders } from './chain-headers.ts';
 import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
 import { type KnownPeerSources, knownPeerOperations } from './known-peers.ts';
 import { type PeerViewSources, peerView } from './peer-view.ts';
@@ -23,6 +26,8 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
   readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
+  readonly blockchain: Pick<BlockchainClient, 'blockHeader'>;
+  readonly metrics: Pick<Metrics, 'gauge'>;
   readonly sync: SyncStatus;
   /** Full names of the topics that this node joins. */
   readonly topicNames: () => readonly string[];
@@ -98,14 +103,20 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
 
 type NodeOperations = Pick<
   AdminApi,
-  'status' | 'sync' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
+  'status' | 'sync' | 'headers' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
 >;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
-  const { recent, settings, topicNames, node } = deps;
+  const { recent, settings, topicNames, node, metrics } = deps;
+  const headers = new ChainHeaders({
+    metrics,
+    bestHeader: () => deps.chain.recentBestHeader(CHAIN_AGE_MS),
+    header: (hash) => deps.blockchain.blockHeader(hash),
+  });
   return {
     status: (isBrief) => nodeView(deps, isBrief),
     sync: () => syncView(deps),
+    headers: (block, count) => headers.list(block, count),
     topics: () => topicNames().flatMap((name) => topicView(node, name)),
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),

@@ -283,6 +283,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     ...core,
     ...rooms,
     ...peers,
+    blockchain,
     own,
     readiness: () => health.check(false),
     isUsableUrl: (url) => dataHubUrlFault(url) === undefined,

@@ -7,6 +7,7 @@ import type { Notification } from '../domain/notification.ts';
 import type { BanReason } from '../domain/offence.ts';
 import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 import type { WireName } from '../wire/format.ts';
+import type { BlockHeaderRecord } from './blockchain-client.ts';
 import type { HealthCheck } from './health.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
@@ -170,6 +171,9 @@ export const MAX_RECENT = 200;
 /** Longest reason that an operator may give for a ban. */
 export const MAX_REASON_CHARS = 200;
 
+/** Maximum number of headers in one answer; a block is found by its height when it is not further below the tip. */
+export const MAX_HEADERS = 100;
+
 /** Maximum number of peers to catch up from. */
 export const MAX_CATCH_UP_PEERS = 1000;
 
@@ -240,6 +244,12 @@ export interface AdminApi {
   /** `isBrief`: only what is known at once, without chain and health. */
   status(isBrief: boolean): Promise<NodeView>;
   sync(): Promise<SyncView>;
+  /**
+   * Headers of our own chain, newest first. `block`: hash of any block, or height of one of the latest `MAX_HEADERS`;
+   * empty: the tip. `count`: 1 to `MAX_HEADERS`. Empty when there is no such block. Throws what the blockchain service
+   * throws, and TIMEOUT.
+   */
+  headers(block: string, count: number): Promise<readonly BlockHeaderRecord[]>;
   topics(): readonly TopicView[];
   settings(): readonly SettingView[];
   /** Announcements of peers and of this node, latest first; at most `MAX_RECENT`. */

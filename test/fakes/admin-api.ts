@@ -19,6 +19,7 @@ import type {
   SyncView,
   TopicView,
 } from '../../src/ports/admin-api.ts';
+import type { BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
 
@@ -41,6 +42,8 @@ export class FakeAdminApi implements AdminApi {
     isReady: true,
     checks: [],
   };
+  /** Newest first. */
+  chain: readonly BlockHeaderRecord[] = [];
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
   announcements: readonly RecentAnnouncement[] = [];
@@ -183,6 +186,13 @@ export class FakeAdminApi implements AdminApi {
   async sync(): Promise<SyncView> {
     await this.gate;
     return this.syncView;
+  }
+
+  async headers(block: string, count: number): Promise<readonly BlockHeaderRecord[]> {
+    this.note('headers', block, count);
+    await this.gate;
+    const first = this.chain.findIndex(({ hash, height }) => block === '' || [hash, String(height)].includes(block));
+    return first < 0 ? [] : this.chain.slice(first, first + count);
   }
 
   topics(): readonly TopicView[] {

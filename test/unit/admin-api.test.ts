@@ -46,6 +46,8 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
     },
     isWhitelisted: () => false,
     chain: { recentFsmState: () => Promise.reject(new Error('down')), recentBestHeader: () => new Promise(() => {}) },
+    metrics,
+    blockchain: { blockHeader: async () => undefined },
     sync: { syncPeer: () => undefined },
     own: () => ({ peerId: OWN, version: 'v1', networks: [], httpUrl: undefined }),
     readiness: async () => ({ status: 503, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] }),
