@@ -40,7 +40,7 @@ export function createProgram(io: CommandIo): Command {
   const program = new Command('teranode-p2p')
     .description('Peer-to-peer server for Teranode (Bitcoin SV)')
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, minWidthToWrap: 20 })
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),

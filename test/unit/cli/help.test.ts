@@ -66,7 +66,7 @@ describe('the help of', () => {
     }
   });
 
-  test('a terminal is as wide as the terminal', async () => {
+  test('commands is wrapped at the width of the terminal', async () => {
     const { stdout } = await runInProcess(['bans', 'add', '--help'], { columns: 60, env: { NO_COLOR: '1' } });
     for (const line of stdout.split('\n').filter((each) => !/teranode-p2p/.test(each)))
       expect(line.length).toBeLessThanOrEqual(60);
