@@ -5,6 +5,7 @@ import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
+import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
@@ -22,6 +23,7 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   /** A peer as the choice of a sync peer sees it. */
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
+  readonly deliveries: Pick<FirstDeliveries, 'standingOf' | 'table'>;
   readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
   readonly sync: SyncStatus;
   /** Full names of the topics that this node joins. */
@@ -55,7 +57,7 @@ export function createAdminApi(deps: AdminApiDependencies): AdminApi {
   };
 }
 
-type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'connect' | 'disconnect' | 'addScore'>;
+type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'league' | 'connect' | 'disconnect' | 'addScore'>;
 type BanOperations = Pick<AdminApi, 'banPage' | 'isBanned' | 'ban' | 'unban' | 'clearBans' | 'explain'>;
 
 function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): PeerOperations {
@@ -67,6 +69,7 @@ function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): P
       const record = recordOf(peerIdInput(text));
       return record && peerView(record, sources);
     },
+    league: () => deps.deliveries.table(),
     connect: (address) => node.connectPeer(address),
     disconnect: async (text) => {
       const peerId = peerIdInput(text);

@@ -16,6 +16,7 @@ import type { Notification } from '../domain/notification.ts';
 import { buildVersion } from '../lib/version.ts';
 import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
+import { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
@@ -213,7 +214,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const usesPeerRegistry = speaks(settings, 'message-bus') && options.blockchain === undefined;
   const keeper = createPeerKeeper(settings, core, { usesPeerRegistry });
   const bans = await createBans(settings, { ...core, dataFolder, nodes, authority: keeper.authority });
-  const nodeDeps = { ...core, metrics: summedMetrics(core.metrics), policy: bans };
+  const deliveries = new FirstDeliveries({ ...core, isPenalized: (peerId) => bans.scoreOf(peerId) > 0 });
+  const nodeDeps = { ...core, metrics: summedMetrics(core.metrics), policy: bans, deliveries };
   const facts = { privateKey, version: buildVersion().version, dataFolder };
   const networks = createNetworks(settings, nodeDeps, facts, options);
   for (const node of nodesOf(networks)) nodes.add(node);
@@ -224,13 +226,13 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const recent = new Recent(notifications);
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
-  const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper });
+  const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper, deliveries });
   const { registry } = peers;
   const registration = createRegistration(settings, { ...core, registry, nodes }, keeper);
 
   const { blockProducer, subtreeProducer } = options;
   const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
-  const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
+  const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify, deliveries };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
@@ -241,7 +243,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
+    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers, deliveries },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,

@@ -9,6 +9,7 @@ import type { PolicyOptions } from '../gossip/view.ts';
 import type { Handshake } from '../handshake/handshake.ts';
 import type { DataHubUrlRules } from '../peers/datahub/datahub-url.ts';
 import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputation.ts';
+import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
@@ -35,6 +36,7 @@ export interface GossipSources extends Core {
   readonly announcers: Announcers;
   readonly notify: (notification: Notification) => void;
   readonly bans: BanService;
+  readonly deliveries: Pick<FirstDeliveries, 'deliveredFirst'>;
   readonly chain: ChainTracker;
   readonly producers: Producers;
   readonly recent: Recent;
@@ -55,6 +57,7 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       isInGoodStanding: (peerId) =>
         registry.get(peerId) !== undefined && bans.scoreOf(peerId) < settings.p2p_ban_threshold * ACCIDENT_SHARE,
       scores: bans,
+      deliveredFirst: (neighbour, author) => deps.deliveries.deliveredFirst(neighbour, author),
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,
       onResult: (envelope, result) => recent.result(envelope, result, clock.now()),

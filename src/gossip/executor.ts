@@ -33,6 +33,8 @@ export interface ExecutorDependencies {
   readonly node: Pick<P2PNode, 'updatePeerHeight'>;
   readonly scores: ScoreKeeper;
   readonly registry: Pick<PeerRegistry, 'heard'>;
+  /** Called with the neighbour and the author of the first valid announcement of a hash. */
+  readonly deliveredFirst?: (neighbour: PeerId, author: PeerId) => void;
   readonly notify: (notification: Notification) => void;
   readonly handshake: (message: HandshakeMessage, author: PeerId) => void;
   readonly bestBlockAsked: (author: PeerId) => void;
@@ -97,10 +99,10 @@ function handOn(
 function run(effect: Effect, deps: ExecutorDependencies, counters: Counters): void {
   switch (effect.type) {
     case 'attribute_block':
-      deps.blocks.record(effect.hash, effect);
+      if (deps.blocks.record(effect.hash, effect)) deps.deliveredFirst?.(effect.receivedFrom, effect.author);
       return;
     case 'attribute_subtree':
-      deps.subtrees.record(effect.hash, effect);
+      if (deps.subtrees.record(effect.hash, effect)) deps.deliveredFirst?.(effect.receivedFrom, effect.author);
       return;
     case 'publish_block':
       handOn('block', effect, deps, counters);

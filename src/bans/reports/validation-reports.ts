@@ -37,6 +37,8 @@ export interface ReportDependencies {
   readonly rejectedTxRate: Rate;
   /** `p2p_report_own_reasons`: texts of reasons for which nobody is penalized. */
   readonly ownReasons: readonly string[];
+  /** Called with each block or subtree for which a peer is penalized, once per author. */
+  readonly provedInvalid?: (kind: 'block' | 'subtree', hash: Hash) => void;
   readonly ownId: PeerId;
   /** Publishes a transaction that our own validator rejected. */
   readonly announce: (message: RejectedTxMessage) => Promise<PublishOutcome>;
@@ -139,6 +141,7 @@ function penalizeBlock(
   const penalty = blockPenalty(report, { ...deps, announced: deps.blocks });
   if (penalty.outcome !== 'charged') return penalty.outcome;
   if (isRepeated(charged, hash, penalty.author)) return 'repeated';
+  deps.provedInvalid?.('block', hash);
   return addPoints(penalty.author, 'invalid_block', hash, topic, deps);
 }
 
@@ -154,6 +157,7 @@ async function penalizeSubtree(
   const penalty = subtreePenalty(report, { ...deps, announced: deps.subtrees }, histories !== undefined);
   if (penalty.outcome !== 'charged') return penalty.outcome;
   if (isRepeated(charged, hash, penalty.author)) return 'repeated';
+  deps.provedInvalid?.('subtree', hash);
   if (histories === undefined) return addPoints(penalty.author, 'invalid_subtree', hash, topic, deps);
   await histories.record(penalty.author, { type: 'failure' });
   return 'failure_recorded';

@@ -67,6 +67,7 @@ function fastVerification(changes: Partial<ConstructorParameters<typeof FastVeri
       if (decision instanceof Error) throw decision;
       return decision;
     },
+    deliveries: { counted: 0, deliveredLater: () => {} },
     delivery: {
       received: (topic) => delivery.received(topic),
       finished: (received, outcome) => {

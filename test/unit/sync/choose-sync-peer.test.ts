@@ -153,6 +153,7 @@ describe('for any set of peers', () => {
     isConnected: fc.boolean(),
     isBanned: fc.boolean(),
     score: fc.integer({ min: 0, max: 3 }),
+    deliveryShare: fc.constantFrom(0, 0.05, 0.4, 1),
     claimed: point,
     proven: point,
     dataHubUrl: fc.constantFrom(undefined, '', 'http://hub'),

@@ -1,6 +1,7 @@
 // IDs of the messages seen within the last two minutes; they reveal a duplicate before its signature is verified. Kept
 // in generations, so that forgetting costs nothing, and bounded in number, so that a flood cannot fill memory. Of an ID
-// 16 bytes are kept: 64 bits of a keyed hash, and its last 8 bytes, the sequence number.
+// 16 bytes are kept: 64 bits of a keyed hash, and its last 8 bytes, the sequence number. Beside it stands when it was
+// first delivered, where that counts for the league of neighbours.
 import { CompactMap } from '../../../lib/compact-map.ts';
 import { KeyedHash } from '../../../lib/keyed-hash.ts';
 import type { Clock } from '../../../ports/clock.ts';
@@ -17,6 +18,8 @@ export interface SeenMessagesOptions {
 const GENERATIONS = 4;
 const SEQNO_BYTES = 8;
 const KEY_WORDS = 4;
+/** When the message was first delivered, in ms. */
+const VALUE_WORDS = 1;
 /** The longest ID that options.ts makes. */
 const MAX_ID_BYTES = 128;
 /** A generation that used less than this share of its memory begins small when it is used again. */
@@ -38,6 +41,9 @@ export class SeenMessages {
   /** Its text, when it was read as one: the same ID is often looked up and then remembered. */
   private idText: string | undefined;
   private readonly key = new Int32Array(KEY_WORDS);
+  /** Where the ID that was looked up or remembered last stands. */
+  private foundIn: CompactMap | undefined;
+  private foundRow = 0;
 
   constructor(deps: { readonly clock: Clock; readonly metrics: Metrics }, options: SeenMessagesOptions) {
     this.clock = deps.clock;
@@ -82,6 +88,19 @@ export class SeenMessages {
     this.remember();
   }
 
+  /** Notes that this remembered message, delivered just now, counts for the league. */
+  noteDelivery(author: Uint8Array, seqno: Uint8Array): void {
+    if (!this.hasId(author, seqno)) return;
+    // 0 stands for a message that does not count.
+    this.foundIn?.setValue(this.foundRow, 0, (Math.round(this.clock.monotonic()) | 0) || 1);
+  }
+
+  /** Ms since the first delivery of the message that was found last; undefined when it does not count. */
+  get deliveryAgeMs(): number | undefined {
+    const deliveredAt = this.foundIn?.value(this.foundRow, 0) ?? 0;
+    return deliveredAt === 0 ? undefined : Math.max(0, (Math.round(this.clock.monotonic()) - deliveredAt) | 0);
+  }
+
   /** Called at each heartbeat of gossipsub: begins a new generation when it is time. */
   prune(): void {
     if (this.clock.monotonic() - this.bornAtMs >= this.options.keepMs / (GENERATIONS - 1)) this.beginGeneration('time');
@@ -89,6 +108,7 @@ export class SeenMessages {
 
   clear(): void {
     this.generations = [this.emptyGeneration()];
+    this.foundIn = undefined;
   }
 
   private readText(id: string): void {
@@ -120,7 +140,13 @@ export class SeenMessages {
   }
 
   private isKnown(): boolean {
-    for (const generation of this.generations) if (generation.find(this.key) >= 0) return true;
+    for (const generation of this.generations) {
+      const row = generation.find(this.key);
+      if (row < 0) continue;
+      this.foundIn = generation;
+      this.foundRow = row;
+      return true;
+    }
     return false;
   }
 
@@ -137,6 +163,7 @@ export class SeenMessages {
 
   private beginGeneration(reason: 'time' | 'full'): void {
     this.bornAtMs = this.clock.monotonic();
+    this.foundIn = undefined;
     const oldest = this.generations.length === GENERATIONS ? this.generations.pop() : undefined;
     if (reason === 'full' && oldest !== undefined) this.evicted.add(oldest.size);
     this.generations.unshift(this.reused(oldest) ?? this.emptyGeneration());
@@ -150,7 +177,7 @@ export class SeenMessages {
   }
 
   private emptyGeneration(): CompactMap {
-    const options = { keyWords: KEY_WORDS, valueWords: 0, hasHashedKeys: true };
+    const options = { keyWords: KEY_WORDS, valueWords: VALUE_WORDS, hasHashedKeys: true };
     return new CompactMap({ ...options, maxEntries: this.maxOfGeneration });
   }
 }
