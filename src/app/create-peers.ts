@@ -61,8 +61,7 @@ export function createPeers(settings: Settings, deps: PeersDependencies): Peers 
     scoreOf: bans.scoreOf.bind(bans),
     healthOf: dataHubs.state.bind(dataHubs),
     ownHeightOf: chain.heightOf.bind(chain),
-    deliveryShareOf: (peerId: PeerId) =>
-      settings.p2p_prefer_first_deliverers ? deliveries.preferenceOf(peerId) : 0,
+    deliveryShareOf: (peerId: PeerId) => (settings.p2p_prefer_first_deliverers ? deliveries.preferenceOf(peerId) : 0),
   };
   let timer: NodeJS.Timeout | undefined;
   return {

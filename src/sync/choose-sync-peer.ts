@@ -124,7 +124,9 @@ function best(fit: readonly FitPeer[], random: () => number): FitPeer {
  * Of equal peers those with at least half the share of first deliveries that the best of them has: a peer that brings
  * blocks first is near, and the choice among several stays random. All of them when none has a share.
  */
-export function bestDeliverers<Peer extends { readonly deliveryShare: number }>(equal: readonly Peer[]): readonly Peer[] {
+export function bestDeliverers<Peer extends { readonly deliveryShare: number }>(
+  equal: readonly Peer[],
+): readonly Peer[] {
   const greatest = Math.max(0, ...equal.map(({ deliveryShare }) => deliveryShare));
   return equal.filter(({ deliveryShare }) => deliveryShare >= greatest / 2);
 }

@@ -25,10 +25,8 @@ const UINT32_MAX = 4_294_967_295;
 const INT32_MIN = -2_147_483_648;
 
 /** A connected peer as `GetPeers` returns it: times in whole seconds, claims as the peer made them. */
-export interface PeerSummary extends Omit<
-    PeerView,
-    'id' | 'addresses' | keyof PeerStanding | keyof PeerStatus | keyof PeerDeliveries
-  > {
+export interface PeerSummary
+  extends Omit<PeerView, 'id' | 'addresses' | keyof PeerStanding | keyof PeerStatus | keyof PeerDeliveries> {
   readonly id: string;
   /** Multiaddr of its first connection; empty when unknown. */
   readonly address: string;

@@ -18,6 +18,7 @@ export interface SeenMessagesOptions {
 const GENERATIONS = 4;
 const SEQNO_BYTES = 8;
 const KEY_WORDS = 4;
+const NONE = -1;
 /** When the message was first delivered, in ms. */
 const VALUE_WORDS = 1;
 /** The longest ID that options.ts makes. */
@@ -41,6 +42,8 @@ export class SeenMessages {
   /** Its text, when it was read as one: the same ID is often looked up and then remembered. */
   private idText: string | undefined;
   private readonly key = new Int32Array(KEY_WORDS);
+  /** Its sequence number, when it was read in parts: the same ID is often remembered and then noted. */
+  private idSeqno: Uint8Array | undefined;
   /** Where the ID that was looked up or remembered last stands. */
   private foundIn: CompactMap | undefined;
   private foundRow = 0;
@@ -90,9 +93,10 @@ export class SeenMessages {
 
   /** Notes that this remembered message, delivered just now, counts for the league. */
   noteDelivery(author: Uint8Array, seqno: Uint8Array): void {
-    if (!this.hasId(author, seqno)) return;
+    // The author's bytes are those of the same message.
+    if (this.idSeqno !== seqno && !this.hasId(author, seqno)) return;
     // 0 stands for a message that does not count.
-    this.foundIn?.setValue(this.foundRow, 0, (Math.round(this.clock.monotonic()) | 0) || 1);
+    this.foundIn?.setValue(this.foundRow, 0, Math.round(this.clock.monotonic()) | 0 || 1);
   }
 
   /** Ms since the first delivery of the message that was found last; undefined when it does not count. */
@@ -115,7 +119,7 @@ export class SeenMessages {
     if (id === this.idText) return;
     const bytes = Math.min(id.length, MAX_ID_BYTES);
     for (let i = 0; i < bytes; i += 1) this.id[i] = id.charCodeAt(i);
-    this.endId(bytes, id);
+    this.endId(bytes, id, undefined);
   }
 
   private readParts(author: Uint8Array, seqno: Uint8Array): void {
@@ -123,12 +127,13 @@ export class SeenMessages {
     const bytes = Math.min(authorBytes + seqno.length, MAX_ID_BYTES);
     for (let i = 0; i < authorBytes; i += 1) this.id[i] = author[i] as number;
     for (let i = authorBytes; i < bytes; i += 1) this.id[i] = seqno[i - authorBytes] as number;
-    this.endId(bytes, undefined);
+    this.endId(bytes, undefined, seqno);
   }
 
   /** Makes the key of the ID that was read. */
-  private endId(bytes: number, text: string | undefined): void {
+  private endId(bytes: number, text: string | undefined, seqno: Uint8Array | undefined): void {
     this.idText = text;
+    this.idSeqno = seqno;
     if (bytes < this.idBytes) this.id.fill(0, bytes, this.idBytes);
     this.idBytes = bytes;
     this.hash.update(this.idWords, 0, bytes);
@@ -152,9 +157,10 @@ export class SeenMessages {
 
   private remember(): void {
     const [current] = this.generations;
-    if (current !== undefined && current.find(this.key) >= 0) return;
-    if (current === undefined || current.size >= this.maxOfGeneration) this.beginGeneration('full');
-    this.generations[0]?.add(this.key);
+    const known = current?.find(this.key) ?? NONE;
+    if (known === NONE && (current === undefined || current.size >= this.maxOfGeneration)) this.beginGeneration('full');
+    this.foundIn = this.generations[0];
+    this.foundRow = known === NONE ? (this.foundIn?.add(this.key) ?? 0) : known;
   }
 
   private get maxOfGeneration(): number {
