@@ -47,6 +47,7 @@ import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecyc
 import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
+import { createTraces } from './create-traces.ts';
 import { summedMetrics } from './summed-metrics.ts';
 
 export interface AppOptions extends OwnNetworks {
@@ -221,6 +222,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   for (const node of nodesOf(networks)) nodes.add(node);
   const ownId = networks[0].node.hostId();
 
+  const traces = await createTraces(settings, { ...core, ownId });
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
   const recent = new Recent(notifications);
@@ -232,7 +234,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
 
   const { blockProducer, subtreeProducer } = options;
   const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
-  const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify, deliveries };
+  const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify, deliveries, traces };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
@@ -243,7 +245,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers, deliveries },
+    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers, deliveries, traces },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
@@ -295,7 +297,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
   });
   const adminKeys = new AdminKeys(core, { adminKey });
-  const grpc = createGrpc(settings, { ...core, admin, adminKeys, ownId, dataFolder });
+  const grpc = createGrpc(settings, { ...core, admin, adminKeys, ownId, dataFolder, traces: rooms.traces });
   const webSocket = {
     notifications,
     ownStatus: () => announcers.ownStatus(),
@@ -311,7 +313,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
   const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake } = rooms;
-  const { gossip, reports, announcers } = rooms;
+  const { gossip, reports, announcers, traces } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
   const greets = (node: P2PNode) =>
@@ -319,6 +321,8 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   const handlerOf = (node: P2PNode) => (greets(node) ? handshake?.streamHandler : undefined);
   return [
     part('liveness', health, INSTANT_MS),
+    // Stopped almost last, so that spans of the stop are exported too.
+    part('traces', { stop: () => traces?.stop() }, 170),
     // From here on health checks are answered, so that the process can be watched while it waits.
     part('HTTP', http, 250),
     part('bans', bansWithKeeper(rooms), 500),

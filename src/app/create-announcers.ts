@@ -19,6 +19,7 @@ import type { Logger } from '../ports/log.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
 import { allowsPrivateDataHubs, speaks } from '../settings/wire.ts';
 import type { Core } from './core.ts';
@@ -26,6 +27,7 @@ import type { Core } from './core.ts';
 export interface AnnouncerSources extends Core {
   readonly networks: readonly P2PNetwork[];
   readonly publisher: Publisher;
+  readonly traces: Traces | undefined;
   readonly ownId: PeerId;
   readonly dataHubUrl: string;
   /** Our URLs on message-bus. */

@@ -13,6 +13,7 @@ import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputatio
 import type { PeerRegistry } from '../peers/registry.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
 import { allowsPrivateDataHubs, wireNames } from '../settings/wire.ts';
 import type { Recent } from '../watch/recent.ts';
@@ -36,6 +37,7 @@ export interface GossipSources extends Core {
   readonly announcers: Announcers;
   readonly notify: (notification: Notification) => void;
   readonly bans: BanService;
+  readonly traces: Traces | undefined;
   readonly deliveries: Pick<FirstDeliveries, 'deliveredFirst'>;
   readonly chain: ChainTracker;
   readonly producers: Producers;

@@ -7,6 +7,7 @@ import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { Gossip } from '../gossip/attach.ts';
 import type { FirstDeliveries } from '../peers/first-deliveries.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
 import { speaks } from '../settings/wire.ts';
 import type { Core } from './core.ts';
@@ -19,6 +20,7 @@ export interface ReportSources extends Core {
   readonly bans: BanService;
   readonly chain: Pick<ChainTracker, 'isSyncing' | 'fsmState'>;
   readonly publisher: Publisher;
+  readonly traces: Traces | undefined;
   readonly peers: Pick<Peers, 'registry' | 'histories'>;
   readonly deliveries: FirstDeliveries;
   readonly ownId: PeerId;
