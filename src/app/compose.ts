@@ -41,13 +41,13 @@ import { createDataHubProber, createPeers, ownDataHubUrl } from './create-peers.
 import { createReports } from './create-reports.ts';
 import { createBlockchain, createValidationClients, patiently } from './create-services.ts';
 import { createSync } from './create-sync.ts';
+import { createTraces } from './create-traces.ts';
 import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
 import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
 import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
-import { createTraces } from './create-traces.ts';
 import { summedMetrics } from './summed-metrics.ts';
 
 export interface AppOptions extends OwnNetworks {
@@ -234,7 +234,20 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
 
   const { blockProducer, subtreeProducer } = options;
   const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
-  const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify, deliveries, traces };
+  const shared = {
+    ...core,
+    networks,
+    nodes,
+    ownId,
+    dataHubUrl,
+    chain,
+    bans,
+    peers,
+    registry,
+    notify,
+    deliveries,
+    traces,
+  };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
@@ -245,7 +258,21 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers, deliveries, traces },
+    ...{
+      nodes,
+      networks,
+      ownId,
+      dataHubUrl,
+      bans,
+      notifications,
+      recent,
+      chain,
+      prober,
+      peers,
+      producers,
+      deliveries,
+      traces,
+    },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,

@@ -35,14 +35,7 @@ export function createSync(settings: Settings, deps: SyncDependencies): SyncMana
       ...deps,
       policy: isByWork ? workPolicy(settings, deps) : claimsPolicy(settings, deps),
       connectedCount: () => registry.connectedList().length,
-      publishBlock: (announcement) => {
-        const { hash, peerId, url } = announcement;
-        blockProducer.publish(announcement);
-        traces?.record({
-          ...{ kind: 'block', hash, name: 'request sync fetch' },
-          attributes: { sync_peer: peerId, datahub_url: url },
-        });
-      },
+      publishBlock: fetchRequests(blockProducer, traces),
     },
     {
       // Nodes of message-bus wait for no peers, because a choice by validated work does not depend on their number.
@@ -54,6 +47,19 @@ export function createSync(settings: Settings, deps: SyncDependencies): SyncMana
   );
   registry.onDisconnected((peerId) => sync.peerLeft(peerId));
   return sync;
+}
+
+/** Has block validation fetch a block from the sync peer. */
+export function fetchRequests(
+  blockProducer: Pick<Producer<BlockAnnouncement>, 'publish'>,
+  traces: Traces | undefined,
+): (announcement: BlockAnnouncement) => void {
+  return (announcement) => {
+    const { hash, peerId, url } = announcement;
+    blockProducer.publish(announcement);
+    const attributes = { sync_peer: peerId, datahub_url: url };
+    traces?.record({ kind: 'block', hash, name: 'request sync fetch', attributes });
+  };
 }
 
 function claimsPolicy(settings: Settings, deps: SyncDependencies): SyncPolicy {

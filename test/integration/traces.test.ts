@@ -62,7 +62,7 @@ async function startCollector() {
     const { resourceSpans } = JSON.parse(await readBody(request)) as ExportRequest;
     for (const { resource, scopeSpans } of resourceSpans)
       for (const span of scopeSpans.flatMap((scope) => scope.spans))
-        spans.push({ ...span, peerId: valueOf(resource.attributes, 'service.instance.id') });
+        spans.push({ ...span, peerId: textOf(resource.attributes, 'service.instance.id') });
     response.setHeader('content-type', 'application/json').end('{}');
   });
   collectors.push(collector);
@@ -71,7 +71,7 @@ async function startCollector() {
   return { spans, paths, url: `http://127.0.0.1:${port}` };
 }
 
-function valueOf(attributes: readonly KeyValue[], key: string): string | undefined {
+function textOf(attributes: readonly KeyValue[], key: string): string | undefined {
   return attributes.find((each) => each.key === key)?.value.stringValue;
 }
 

@@ -85,7 +85,8 @@ export class KafkaProducer<T> implements Producer<T> {
     if (this.stopping !== undefined) {
       this.dropped('stopped');
       onDropped?.();
-    } else if (this.queue.push(encode(value), keyOf && Buffer.from(keyOf(value)), onDropped, onDelivered)) this.wake?.();
+    } else if (this.queue.push(encode(value), keyOf && Buffer.from(keyOf(value)), onDropped, onDelivered))
+      this.wake?.();
   }
 
   /** Messages accepted and not yet acknowledged by the broker. */
