@@ -7,10 +7,12 @@ import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
+import type { Diagnosis, NodeDiagnosis } from '../ports/diagnosis.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import type { Recent } from '../watch/recent.ts';
+import type { Silence } from '../watch/silence.ts';
 import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
 import { type KnownPeerSources, knownPeerOperations } from './known-peers.ts';
 import { type PeerViewSources, peerView } from './peer-view.ts';
@@ -29,6 +31,10 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly own: () => OwnAddresses;
   /** Readiness; never throws. */
   readonly readiness: () => Promise<{ readonly status: number; readonly checks: NodeView['checks'] }>;
+  /** Connections of all nodes. */
+  readonly connections: () => NodeDiagnosis;
+  /** What came through the topics. */
+  readonly feed: Pick<Silence, 'feed' | 'lastMessages'>;
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
@@ -98,7 +104,7 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
 
 type NodeOperations = Pick<
   AdminApi,
-  'status' | 'sync' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
+  'status' | 'sync' | 'topics' | 'diagnosis' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
 >;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
@@ -107,6 +113,7 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
     status: (isBrief) => nodeView(deps, isBrief),
     sync: () => syncView(deps),
     topics: () => topicNames().flatMap((name) => topicView(node, name)),
+    diagnosis: () => diagnosis(deps),
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),
     recentVerdicts: () => recent.verdicts(),
@@ -130,6 +137,20 @@ async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView
     known(chain.recentBestHeader(CHAIN_AGE_MS)),
   ]);
   return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: sync.syncPeer() };
+}
+
+function diagnosis(deps: AdminApiDependencies): Diagnosis {
+  const { state, silentForMs } = deps.feed.feed();
+  const last = deps.feed.lastMessages();
+  const topics = deps.topicNames().flatMap((name) =>
+    topicView(deps.node, name).map(({ subscribers, mesh }) => ({
+      name,
+      subscribers: subscribers.length,
+      mesh: mesh.length,
+      lastMessageMs: last.get(name),
+    })),
+  );
+  return { ...deps.connections(), topics, feed: { state, silentForMs } };
 }
 
 /** None when this node has not joined the topic. */

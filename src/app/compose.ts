@@ -46,6 +46,7 @@ import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecyc
 import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
+import { createSilentFeed } from './silent-feed.ts';
 import { summedMetrics } from './summed-metrics.ts';
 
 export interface AppOptions extends OwnNetworks {
@@ -222,6 +223,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
   const recent = new Recent(notifications);
+  const silentFeed = createSilentFeed(settings, { ...core, nodes, networks });
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper });
@@ -236,12 +238,12 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
   const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
   const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
-  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
+  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent, silentFeed });
   const consumers = await createReportConsumers(settings, core);
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
+    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, silentFeed, chain, prober, peers, producers },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
@@ -266,6 +268,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     reports: consumers,
     keeper,
     bans: rooms.bans,
+    silentFeed: rooms.silentFeed,
     connectedPeers: () => nodes.currentlyConnectedPeers().length,
   });
   const own = () => ({
@@ -288,6 +291,8 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     isUsableUrl: (url) => dataHubUrlFault(url) === undefined,
     acceptsAnyReason: speaks(settings, 'message-bus'),
     node: nodes,
+    connections: () => nodes.diagnosis(),
+    feed: rooms.silentFeed,
     topicNames: () => networks.flatMap(({ topics }) => Object.values(topics)),
     isWhitelisted: whitelist(settings),
     settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
@@ -331,6 +336,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('DataHub checks', peers.dataHubs, 150),
     part('registry', peers, INSTANT_MS),
     part('nodes', { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handlerOf, topicsOf) }, 900),
+    part('silent feed', rooms.silentFeed, INSTANT_MS),
     part('handshake', { start: () => handshake?.start(), stop: () => handshake?.stop() }, 250),
     part('sync', sync, INSTANT_MS),
     part('best block requests', announcers.bestBlockAsker, INSTANT_MS),

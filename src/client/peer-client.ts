@@ -3,6 +3,7 @@
 
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { diagnosisOfMessage } from '../adapters/grpc/diagnosis-message.ts';
 import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from '../adapters/grpc/messages.ts';
 import { MAX_UNTIL_S } from '../adapters/grpc/peer-service.ts';
 import { type NodeSummary, nodeSummary } from '../adapters/grpc/status-message.ts';
@@ -13,6 +14,7 @@ import { PeerService } from '../gen/p2p_api_pb.js';
 import { type Ban, PolicyService } from '../gen/teranode_p2p_pb.js';
 import { P2PError } from '../lib/errors.ts';
 import type { PeerStanding, ScoreReason } from '../ports/admin-api.ts';
+import type { Diagnosis } from '../ports/diagnosis.ts';
 import { KEY_HEADER } from '../settings/admin-key.ts';
 import { dialAddress } from '../settings/types.ts';
 
@@ -71,6 +73,8 @@ export interface PeerClient {
   listPeers(): Promise<(PeerSummary & PeerStanding)[]>;
   /** The node at a glance. `isBrief`: only what it knows at once, without chain and health. */
   status(isBrief?: boolean): Promise<NodeSummary>;
+  /** Why the node hears what it hears: dials, disconnects, topics of its peers, mesh, last messages. */
+  diagnose(): Promise<Diagnosis>;
   /** Open calls end with an error. */
   close(): void;
 }
@@ -126,6 +130,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     explain: async (subject) => explanation(await call(policy.explain, { subject })),
     listPeers: async () => (await call(policy.listPeers, {})).peers.map(connectedPeer),
     status: async (isBrief = false) => nodeSummary(await call(policy.getStatus, { brief: isBrief })),
+    diagnose: async () => diagnosisOfMessage(await call(policy.diagnose, {})),
     close: () => client.close(),
   };
 }

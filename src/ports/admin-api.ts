@@ -7,6 +7,7 @@ import type { Notification } from '../domain/notification.ts';
 import type { BanReason } from '../domain/offence.ts';
 import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 import type { WireName } from '../wire/format.ts';
+import type { Diagnosis } from './diagnosis.ts';
 import type { HealthCheck } from './health.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
@@ -241,6 +242,7 @@ export interface AdminApi {
   status(isBrief: boolean): Promise<NodeView>;
   sync(): Promise<SyncView>;
   topics(): readonly TopicView[];
+  diagnosis(): Diagnosis;
   settings(): readonly SettingView[];
   /** Announcements of peers and of this node, latest first; at most `MAX_RECENT`. */
   recentAnnouncements(): readonly RecentAnnouncement[];

@@ -19,6 +19,7 @@ import type {
   SyncView,
   TopicView,
 } from '../../src/ports/admin-api.ts';
+import type { Diagnosis } from '../../src/ports/diagnosis.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
 
@@ -40,6 +41,10 @@ export class FakeAdminApi implements AdminApi {
     httpUrl: undefined,
     isReady: true,
     checks: [],
+  };
+  diagnosed: Diagnosis = {
+    ...{ dials: [], departures: [], peers: [], topics: [], announced: [], reachability: 'unknown' },
+    feed: { state: 'alone', silentForMs: 0 },
   };
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
@@ -183,6 +188,11 @@ export class FakeAdminApi implements AdminApi {
   async sync(): Promise<SyncView> {
     await this.gate;
     return this.syncView;
+  }
+
+  diagnosis(): Diagnosis {
+    this.note('diagnosis');
+    return this.diagnosed;
   }
 
   topics(): readonly TopicView[] {

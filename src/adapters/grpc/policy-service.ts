@@ -4,6 +4,7 @@ import type { PolicyService } from '../../gen/teranode_p2p_pb.js';
 import { P2PError } from '../../lib/errors.ts';
 import type { AdminApi } from '../../ports/admin-api.ts';
 import { checkedText } from './checked-text.ts';
+import { diagnosisMessage } from './diagnosis-message.ts';
 import { banMessage, connectedPeerMessage, explanationMessage } from './messages.ts';
 import { statusMessage } from './status-message.ts';
 import type { UnaryHandlers } from './unary-service.ts';
@@ -33,6 +34,7 @@ export function policyHandlers(deps: { readonly admin: AdminApi }): UnaryHandler
     },
     explain: ({ subject }) => explanationMessage(admin.explain(checkedText('subject', subject))),
     listPeers: () => ({ peers: admin.peers().map(connectedPeerMessage) }),
+    diagnose: () => diagnosisMessage(admin.diagnosis()),
     getStatus: async ({ brief }) => statusMessage(await admin.status(brief)),
   };
 }
