@@ -47,6 +47,7 @@ function createProgram(io: CommandIo): Command {
   const status = addAdminCommand(program, io, STATUS_COMMAND);
   for (const [flags, description] of CONNECTION_OPTIONS) status.option(flags, description);
   described(status, STATUS_COMMAND.examples);
+  addDoctor(program, io);
   addBackup(program, io);
   addAdminCommands(program, io, {
     name: 'bans',
@@ -60,7 +61,7 @@ function createProgram(io: CommandIo): Command {
     summary: 'List, connect and disconnect the peers of a running node',
     commands: PEER_COMMANDS,
   });
-  return described(program, ['start', 'status', 'settings', 'bans add 203.0.113.7 --for 24h', 'peers list --json']);
+  return described(program, ['start', 'status', 'doctor', 'settings', 'bans add 203.0.113.7 --for 24h', 'peers list --json']);
 }
 
 function addStart(program: Command): void {
@@ -85,6 +86,21 @@ function addSettings(program: Command, io: CommandIo): void {
     .option('--json', 'print JSON, one object per line')
     .action(async (flags) => (await import('./commands/settings.ts')).settingsCommand(flags, io));
   described(command, ['settings', 'settings --context mainnet', 'settings --json | jq -r .key']);
+}
+
+function addDoctor(program: Command, io: CommandIo): void {
+  const command = program
+    .command('doctor')
+    .description(
+      'Find out why a node hears nobody: settings, network, peers, messages, services, machine; for each what was found and what to do. Asks the running node of dataFolder; where none runs, listens for some seconds itself. Exit code 1 when something is not ok.',
+    )
+    .option('--address <host:port>', 'gRPC address of the running node (default: where the node of dataFolder listens)')
+    .option(...SETTINGS_OPTION)
+    .option('--context <name>', 'settings context (default: SETTINGS_CONTEXT, else dev)')
+    .option('--timeout <seconds>', 'time limit of all checks together (default: 30)')
+    .option('--json', 'print one JSON object: {"checks": [{"name", "ok", "found", "advice"}]}; ok null: not asked for')
+    .action(async (flags) => (await import('./commands/doctor.ts')).doctorCommand(flags, io));
+  described(command, ['doctor', 'doctor --json | jq -r \'.checks[] | select(.ok == false).advice\'']);
 }
 
 function addBackup(program: Command, io: CommandIo): void {

@@ -1,7 +1,7 @@
 // Converts what a node knows of its connections to its protobuf message and back. Empty on the wire means unknown.
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { DiagnoseResponse, DiagnoseResponseSchema } from '../../gen/teranode_p2p_pb.js';
 import type { PeerId } from '../../domain/ids.ts';
+import type { DiagnoseResponse, DiagnoseResponseSchema } from '../../gen/teranode_p2p_pb.js';
 import type { Diagnosis } from '../../ports/diagnosis.ts';
 
 const REACHABILITIES = ['public', 'private', 'unknown'] as const;
