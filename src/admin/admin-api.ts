@@ -11,6 +11,7 @@ import type { Diagnosis, NodeDiagnosis } from '../ports/diagnosis.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
+import type { PeerClocks } from '../watch/peer-clocks.ts';
 import type { Recent } from '../watch/recent.ts';
 import type { Silence } from '../watch/silence.ts';
 import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
@@ -35,6 +36,7 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly connections: () => NodeDiagnosis;
   /** What came through the topics. */
   readonly feed: Pick<Silence, 'feed' | 'lastMessages'>;
+  readonly peerClocks: Pick<PeerClocks, 'offsetsMs'>;
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
@@ -150,7 +152,7 @@ function diagnosis(deps: AdminApiDependencies): Diagnosis {
       lastMessageMs: last.get(name),
     })),
   );
-  return { ...deps.connections(), topics, feed: { state, silentForMs } };
+  return { ...deps.connections(), topics, clockOffsetsMs: deps.peerClocks.offsetsMs(), feed: { state, silentForMs } };
 }
 
 /** None when this node has not joined the topic. */

@@ -26,6 +26,7 @@ import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
+import { PeerClocks } from '../watch/peer-clocks.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
@@ -223,6 +224,10 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
   const recent = new Recent(notifications);
+  const peerClocks = new PeerClocks(core.clock);
+  notifications.subscribe((each) => {
+    if (each.type === 'node_status' && !each.isOwn) peerClocks.heard(each);
+  });
   const silentFeed = createSilentFeed(settings, { ...core, nodes, networks });
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
@@ -243,7 +248,21 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, silentFeed, chain, prober, peers, producers },
+    ...{
+      nodes,
+      networks,
+      ownId,
+      dataHubUrl,
+      bans,
+      notifications,
+      recent,
+      peerClocks,
+      silentFeed,
+      chain,
+      prober,
+      peers,
+      producers,
+    },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,

@@ -61,7 +61,14 @@ function createProgram(io: CommandIo): Command {
     summary: 'List, connect and disconnect the peers of a running node',
     commands: PEER_COMMANDS,
   });
-  return described(program, ['start', 'status', 'doctor', 'settings', 'bans add 203.0.113.7 --for 24h', 'peers list --json']);
+  return described(program, [
+    'start',
+    'status',
+    'doctor',
+    'settings',
+    'bans add 203.0.113.7 --for 24h',
+    'peers list --json',
+  ]);
 }
 
 function addStart(program: Command): void {
@@ -100,7 +107,7 @@ function addDoctor(program: Command, io: CommandIo): void {
     .option('--timeout <seconds>', 'time limit of all checks together (default: 30)')
     .option('--json', 'print one JSON object: {"checks": [{"name", "ok", "found", "advice"}]}; ok null: not asked for')
     .action(async (flags) => (await import('./commands/doctor.ts')).doctorCommand(flags, io));
-  described(command, ['doctor', 'doctor --json | jq -r \'.checks[] | select(.ok == false).advice\'']);
+  described(command, ['doctor', "doctor --json | jq -r '.checks[] | select(.ok == false).advice'"]);
 }
 
 function addBackup(program: Command, io: CommandIo): void {

@@ -813,6 +813,13 @@ export declare type DiagnoseResponse = Message<"teranode_p2p.DiagnoseResponse"> 
    * @generated from field: int64 silent_for_ms = 8;
    */
   silentForMs: bigint;
+
+  /**
+   * Clocks of peers against that of this machine, one for each: positive when theirs is ahead.
+   *
+   * @generated from field: repeated sint64 clock_offsets_ms = 9;
+   */
+  clockOffsetsMs: bigint[];
 };
 
 /**

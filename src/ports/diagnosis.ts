@@ -61,6 +61,8 @@ export interface TopicState {
 export interface Diagnosis extends NodeDiagnosis {
   readonly topics: readonly TopicState[];
   /** `alone`: no connected peer shares a topic. `silent`: some do, and no valid message came for too long. */
+  /** Clocks of peers against ours in ms, one for each: positive when theirs is ahead. */
+  readonly clockOffsetsMs: readonly number[];
   readonly feed: { readonly state: 'alone' | 'flowing' | 'silent'; readonly silentForMs: number };
 }
 

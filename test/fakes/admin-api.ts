@@ -43,7 +43,7 @@ export class FakeAdminApi implements AdminApi {
     checks: [],
   };
   diagnosed: Diagnosis = {
-    ...{ dials: [], departures: [], peers: [], topics: [], announced: [], reachability: 'unknown' },
+    ...{ dials: [], departures: [], peers: [], topics: [], announced: [], reachability: 'unknown', clockOffsetsMs: [] },
     feed: { state: 'alone', silentForMs: 0 },
   };
   topicViews: readonly TopicView[] = [];

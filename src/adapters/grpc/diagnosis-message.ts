@@ -8,7 +8,7 @@ const REACHABILITIES = ['public', 'private', 'unknown'] as const;
 const FEEDS = ['alone', 'flowing', 'silent'] as const;
 
 export function diagnosisMessage(diagnosis: Diagnosis): MessageInitShape<typeof DiagnoseResponseSchema> {
-  const { dials, departures, peers, topics, announced, reachability, feed } = diagnosis;
+  const { dials, departures, peers, topics, announced, reachability, clockOffsetsMs, feed } = diagnosis;
   return {
     dials: dials.map(({ address, names, isConnected, failures, stage = '', failure = '' }) => ({
       ...{ address, names: [...names], failures, stage, failure },
@@ -32,6 +32,7 @@ export function diagnosisMessage(diagnosis: Diagnosis): MessageInitShape<typeof 
     })),
     announced: [...announced],
     reachability,
+    clockOffsetsMs: clockOffsetsMs.map((ms) => BigInt(Math.round(ms))),
     feed: feed.state,
     silentForMs: BigInt(Math.round(feed.silentForMs)),
   };
@@ -65,6 +66,7 @@ export function diagnosisOfMessage(message: DiagnoseResponse): Diagnosis {
     })),
     announced: message.announced,
     reachability: REACHABILITIES.find((each) => each === message.reachability) ?? 'unknown',
+    clockOffsetsMs: message.clockOffsetsMs.map(Number),
     feed: {
       state: FEEDS.find((each) => each === message.feed) ?? 'alone',
       silentForMs: Number(message.silentForMs),

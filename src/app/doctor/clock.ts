@@ -7,8 +7,6 @@ import { type Finding, fine, unknown, wrong } from './finding.ts';
 /** Dates have whole seconds, and messages are some seconds under way. */
 const MAX_OFFSET_MS = 10_000;
 const ASK_MS = 3000;
-/** Fewer peers may all be wrong. */
-const MIN_PEERS = 1;
 
 export interface ClockSource {
   readonly what: string;
@@ -36,10 +34,10 @@ export async function dateOfDataHub(settings: Settings, signal: AbortSignal): Pr
 }
 
 /** The median of what peers say. */
-export function clockOfPeers(offsets: ReadonlyMap<string, number>): ClockSource | undefined {
-  const sorted = [...offsets.values()].toSorted((a, b) => a - b);
+export function clockOfPeers(offsetsMs: readonly number[]): ClockSource | undefined {
+  const sorted = offsetsMs.toSorted((a, b) => a - b);
   const median = sorted[Math.floor((sorted.length - 1) / 2)];
-  if (median === undefined || sorted.length < MIN_PEERS) return undefined;
+  if (median === undefined) return undefined;
   return { what: `node statuses of ${sorted.length} peers`, offsetMs: median };
 }
 

@@ -125,12 +125,14 @@ async function network(options: DoctorOptions, earlier: Earlier, signal: AbortSi
   let watched: Watched | undefined;
   try {
     watched = await lookUntilSettled(options, earlier.names, listenMs, signal);
-    const { view: seen, clockOffsets } = watched;
+    const { view: seen } = watched;
     const view = { ...seen, second: await secondLooks(seen.dials, settings, signal) };
     const nowMs = systemClock.now();
     const connections = judgeConnections(view, settings, nowMs);
     const prefix = connections.find(({ name }) => name === 'prefix_and_wire') ?? unknown('prefix_and_wire', '');
-    const sources = [await date, clockOfPeers(clockOffsets)].filter((each): each is ClockSource => each !== undefined);
+    const sources = [await date, clockOfPeers(view.clockOffsetsMs)].filter(
+      (each): each is ClockSource => each !== undefined,
+    );
     const nat = await within('nat', timeoutMs, () => ownAddresses(options, view, earlier, signal));
     return [...connections, ...judgeFeed(view, prefix, nowMs), nat, judgeClock(sources)];
   } catch (error) {

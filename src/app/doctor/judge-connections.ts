@@ -27,8 +27,7 @@ function faultOf({ failure = '', stage = '' }: DialState): Fault {
 
 function bootstrap(view: NetworkView, settings: Settings): Finding {
   const name = 'bootstrap';
-  if (listedPeers(settings).length === 0)
-    return notAskedFor(name, 'the settings list no bootstrap or static peers; others must dial this node');
+  if (listedPeers(settings).length === 0) return noneListed(view, settings);
   const { dials } = view;
   if (dials.length === 0) return unknown(name, 'no address to dial; see dns');
   const connected = dials.filter(({ isConnected }) => isConnected);
@@ -41,6 +40,18 @@ function bootstrap(view: NetworkView, settings: Settings): Finding {
   if (failed.length === 0) return wrong(name, `${count}; no dial has ended in time`, NETWORK_ADVICE);
   const others = new Set(failed.map(faultOf));
   return unknown(name, `peers answer on TCP; see ${others.has('key') ? 'shared_key, prefix_and_wire' : 'hang_ups'}`);
+}
+
+/** A node of regtest may be the first of its network, and one that says `none` means it. */
+function noneListed({ peers }: NetworkView, settings: Settings): Finding {
+  const isMeant = settings.network === 'regtest' || settings.p2p_bootstrap_peers !== undefined;
+  if (isMeant || peers.length > 0)
+    return notAskedFor('bootstrap', 'the settings list no bootstrap or static peers; others must dial this node');
+  return wrong(
+    'bootstrap',
+    'the settings list no bootstrap or static peers, and no peer has dialled this node',
+    `list some peers of ${settings.network}: p2p_bootstrap_peers on message-bus, p2p_bootstrap_addresses on go-p2p, or p2p_static_peers`,
+  );
 }
 
 const NETWORK_ADVICE =

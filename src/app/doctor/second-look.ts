@@ -8,6 +8,7 @@ import { buildVersion } from '../../lib/version.ts';
 import { systemClock } from '../../ports/clock.ts';
 import type { DialState, PeerTopics } from '../../ports/diagnosis.ts';
 import type { Settings } from '../../settings/load.ts';
+import { speaks } from '../../settings/wire.ts';
 import { QUIET_LOG, QUIET_METRICS } from './quiet.ts';
 import { NO_NAT } from './trial-node.ts';
 
@@ -52,18 +53,28 @@ function isOfAnotherKind({ failure = '' }: DialState): boolean {
 }
 
 async function whoAnswers(address: string, settings: Settings, signal: AbortSignal): Promise<SecondLook | undefined> {
-  const key = settings.p2p_dht_use_private ? settings.p2p_shared_key : undefined;
-  return await withNode(key, signal, async (node) => {
-    const otherPeerId = await node.connectPeer(address.replace(/\/p2p\/[^/]+$/, ''), DIAL_MS);
-    return { otherPeerId };
-  });
+  for (const key of ownKeys(settings)) {
+    const found = await withNode(key, signal, async (node) => {
+      const otherPeerId = await node.connectPeer(address.replace(/\/p2p\/[^/]+$/, ''), DIAL_MS);
+      return { otherPeerId };
+    });
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** The shared keys of this node's networks; undefined: a network without one. */
+function ownKeys(settings: Settings): readonly (string | undefined)[] {
+  const isPrivate = speaks(settings, 'go-p2p') && settings.p2p_dht_use_private;
+  const isPublic = speaks(settings, 'message-bus') || !isPrivate;
+  return [...(isPrivate ? [settings.p2p_shared_key] : []), ...(isPublic ? [undefined] : [])];
 }
 
 /** With no shared key where ours was refused; with that of the settings where we had none. */
 async function asOtherKind(address: string, settings: Settings, signal: AbortSignal): Promise<SecondLook | undefined> {
-  const hadKey = settings.p2p_dht_use_private && settings.p2p_wire !== 'message-bus';
-  const key = hadKey ? undefined : settings.p2p_shared_key;
-  if (!hadKey && key === undefined) return undefined;
+  const tried = ownKeys(settings);
+  const key = tried[0] === undefined ? settings.p2p_shared_key : undefined;
+  if (tried.includes(key)) return undefined;
   return await withNode(key, signal, async (node) => {
     const peerId = await node.connectPeer(address, DIAL_MS);
     const endMs = systemClock.monotonic() + TALK_MS;

@@ -12,6 +12,7 @@ import type { Diagnosis } from '../../ports/diagnosis.ts';
 import { nodesOf, type P2PNetwork, topicNamesOf } from '../../ports/network.ts';
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { Settings } from '../../settings/load.ts';
+import { PeerClocks } from '../../watch/peer-clocks.ts';
 import type { TopicKind } from '../../wire/format.ts';
 import { createNetworks } from '../create-networks.ts';
 import { Nodes } from '../nodes.ts';
@@ -23,8 +24,6 @@ export interface TrialNode {
   readonly isOwnIdentity: boolean;
   /** `silentForMs`: since the last message, or since the start. */
   look(): Diagnosis;
-  /** Clocks of peers against ours in ms, from their node statuses: positive when theirs is ahead. */
-  clockOffsets(): ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
 
@@ -44,8 +43,6 @@ export const NO_NAT: Libp2pNodeOptions['nat'] = {
   ...{ portMap: false, autonat: false, holePunching: false, relayService: false, relayClient: true },
   forceReachability: undefined,
 };
-/** Authors whose clocks are compared; the first ones. */
-const MAX_CLOCKS = 50;
 
 /** The options of the server's node without everything that others would notice or that is stored. */
 export function forTrial({ graftBackoffFile: _, ...options }: Libp2pNodeOptions): Libp2pNodeOptions {
@@ -92,16 +89,16 @@ export async function startTrialNode(settings: Settings, signal: AbortSignal): P
         mesh: nodes.getTopic(name)?.mesh().length ?? 0,
         lastMessageMs: heard.lastMs.get(name),
       })),
+      clockOffsetsMs: heard.clocks.offsetsMs(),
       feed: { state: 'flowing', silentForMs: systemClock.monotonic() - heard.sinceMs },
     }),
-    clockOffsets: () => heard.offsets,
     stop: () => nodes.stop(),
   };
 }
 
 class Heard {
   readonly lastMs = new Map<string, number>();
-  readonly offsets = new Map<string, number>();
+  readonly clocks = new PeerClocks(systemClock);
   sinceMs = systemClock.monotonic();
 
   message({ wire }: P2PNetwork, kind: TopicKind, { topic, bytes, author }: GossipMessage): void {
@@ -109,14 +106,6 @@ class Heard {
     if (!decoded.ok) return;
     this.lastMs.set(topic, systemClock.now());
     this.sinceMs = systemClock.monotonic();
-    if (kind !== 'node_status' || (this.offsets.size >= MAX_CLOCKS && !this.offsets.has(author))) return;
-    const offset = clockOffset(decoded.message as NodeStatusMessage, systemClock.now());
-    if (offset !== undefined) this.offsets.set(author, offset);
+    if (kind === 'node_status') this.clocks.heard({ ...(decoded.message as NodeStatusMessage), peerId: author });
   }
-}
-
-/** A node status says since when its node runs and for how long: the sum is its time. undefined when it says neither. */
-export function clockOffset({ startTime, uptime }: NodeStatusMessage, nowMs: number): number | undefined {
-  if (startTime <= 0n || !(uptime >= 0)) return undefined;
-  return Number(startTime) * 1000 + uptime * 1000 - nowMs;
 }

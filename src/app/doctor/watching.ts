@@ -1,7 +1,7 @@
 // Looks at the network, through the running node or a node of doctor's own, until there is nothing more to wait for.
 import type { PeerClient } from '../../client/index.ts';
 import { systemClock } from '../../ports/clock.ts';
-import type { Diagnosis } from '../../ports/diagnosis.ts';
+import type { Diagnosis, DialState } from '../../ports/diagnosis.ts';
 import type { LoadedSettings } from '../../settings/load.ts';
 import { EXPECTED_WITHIN_MS } from './judge-feed.ts';
 import { startTrialNode } from './trial-node.ts';
@@ -9,8 +9,6 @@ import { listedPeers, type NetworkView } from './view.ts';
 
 export interface Watched {
   readonly view: NetworkView;
-  /** In ms, by peer: positive when its clock is ahead. */
-  readonly clockOffsets: ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
 
@@ -18,7 +16,6 @@ interface Observer {
   readonly by: NetworkView['by'];
   readonly peerId: string;
   look(): Promise<Diagnosis>;
-  clockOffsets(): ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
 
@@ -46,15 +43,16 @@ export async function lookUntilSettled(
       const passedMs = systemClock.monotonic() - startedMs;
       const isLate = passedMs >= listenMs || signal.aborted;
       if (isLate || isSettled(seen, { passedMs, listed, areNamesKnown })) {
-        const { feed, ...rest } = seen;
+        const { feed, dials, ...rest } = seen;
         const view = {
           ...rest,
+          dials: eachAddressOnce(dials),
           by: observer.by,
           peerId: observer.peerId,
           silentForMs: feed.silentForMs,
           second: new Map(),
         };
-        return { view, clockOffsets: observer.clockOffsets(), stop: () => observer.stop() };
+        return { view, stop: () => observer.stop() };
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
@@ -62,6 +60,12 @@ export async function lookUntilSettled(
     await observer.stop();
     throw error;
   }
+}
+
+/** With both wires in force both nodes dial a static peer, and one in vain: it counts as it does where it is connected. */
+function eachAddressOnce(dials: readonly DialState[]): readonly DialState[] {
+  const connected = new Set(dials.filter(({ isConnected }) => isConnected).map(({ address }) => address));
+  return dials.filter(({ address, isConnected }) => isConnected || !connected.has(address));
 }
 
 interface Progress {
@@ -89,7 +93,6 @@ async function runningNode(client: PeerClient): Promise<Observer> {
   return {
     ...{ by: 'node', peerId },
     look: () => client.diagnose(),
-    clockOffsets: () => new Map(),
     stop: async () => {},
   };
 }
@@ -99,7 +102,6 @@ async function ownNode({ settings }: LoadedSettings, signal: AbortSignal): Promi
   return {
     ...{ by: 'doctor', peerId: trial.peerId },
     look: async () => trial.look(),
-    clockOffsets: () => trial.clockOffsets(),
     stop: () => trial.stop(),
   };
 }

@@ -15,7 +15,6 @@ const MEANINGS: readonly (readonly [name: string, meaning: string])[] = [
   ['EADDRREFUSED', 'this node refuses every address of the name (banned, or a private address)'],
   ['InvalidPeerIdError', 'it is this node itself'],
   ['NoValidAddressesError', 'this node has no transport for the address'],
-  ['UnexpectedPeerError', 'another peer ID answers there'],
   ['ECONNREFUSED', 'connection refused'],
   ['ENOTFOUND', 'the name is not known'],
   ['EHOSTUNREACH', 'no route to the host'],
@@ -23,6 +22,9 @@ const MEANINGS: readonly (readonly [name: string, meaning: string])[] = [
   ['TimeoutError', 'no answer in time'],
   ['AbortError', 'no answer in time'],
 ];
+
+/** What TLS and Noise say of a peer that proves another ID than the expected one; libp2p keeps their text only. */
+const OTHER_PEER = /^Unexpected Peer$|does not match expected remote identity key/i;
 
 /** An error, the errors that it collects and its causes, up to a limit. */
 function all(error: unknown, depth = 0): Error[] {
@@ -77,6 +79,7 @@ function dialFailure(error: unknown, facts: DialFacts): string {
     return 'the peer ended the connection, or was silent, before encryption: it refuses this node, or uses no shared key (p2p_shared_key)';
   const meaning = MEANINGS.find(([name]) => said.has(name))?.[1];
   const handshake = errors.find(({ name }) => name === 'EncryptionFailedError')?.message;
+  if (handshake !== undefined && OTHER_PEER.test(handshake)) return 'another peer ID answers there';
   return meaning ?? handshake?.slice(0, MAX_TEXT_CHARS) ?? [...said].slice(0, MAX_REASONS).join(' ');
 }
 
