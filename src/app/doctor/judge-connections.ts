@@ -16,9 +16,12 @@ export function judgeConnections(view: NetworkView, settings: Settings, nowMs: n
   return [bootstrap(view, settings), key, prefixAndWire(view, settings, key), hangUps(view, nowMs)];
 }
 
-type Fault = 'key' | 'refused' | 'banned' | 'network';
+type Fault = 'key' | 'refused' | 'banned' | 'name' | 'network';
 
-function faultOf({ failure = '', stage = '' }: DialState): Fault {
+const NAME_FAILED = /the name is not known|\b(?:ENOTFOUND|ENODATA|EAI_AGAIN|ETIMEOUT|ESERVFAIL)\b/;
+
+function faultOf({ address, failure = '', stage = '' }: DialState): Fault {
+  if (address.startsWith('/dns') && NAME_FAILED.test(failure)) return 'name';
   if (failure.includes('this node refuses')) return 'banned';
   if (stage === 'connected') return 'refused';
   if (failure.includes('p2p_shared_key') || failure.includes('shared key')) return 'key';
@@ -39,6 +42,7 @@ function bootstrap(view: NetworkView, settings: Settings): Finding {
   if (network.length > 0) return wrong(name, `${count}; ${problems}`, bootstrapAdvice(view, network));
   if (failed.length === 0) return wrong(name, `${count}; no dial has ended in time`, NETWORK_ADVICE);
   const others = new Set(failed.map(faultOf));
+  if (others.has('name')) return unknown(name, `${count}; names do not resolve, see dns`);
   return unknown(name, `peers answer on TCP; see ${others.has('key') ? 'shared_key, prefix_and_wire' : 'hang_ups'}`);
 }
 
