@@ -74,5 +74,5 @@ function detailsOf(silence: Silence): string {
   const seconds = Math.round(silentForMs / 1000);
   if (state === 'alone') return 'no connected peer shares a topic with this node';
   if (state === 'flowing') return `last valid message or first peer ${seconds} s ago`;
-  return `degraded: no valid message for ${seconds} s from ${peers} peers that share topics; run doctor`;
+  return `degraded: no valid message for ${seconds} s; connected peers that share topics: ${peers}; run doctor`;
 }
