@@ -9,11 +9,14 @@ import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
+import type { Diagnosis, NodeDiagnosis } from '../ports/diagnosis.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
+import type { PeerClocks } from '../watch/peer-clocks.ts';
 import type { Recent } from '../watch/recent.ts';
+import type { Silence } from '../watch/silence.ts';
 import { ChainHeaders } from './chain-headers.ts';
 import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
 import { type KnownPeerSources, knownPeerOperations } from './known-peers.ts';
@@ -36,6 +39,11 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly own: () => OwnAddresses;
   /** Readiness; never throws. */
   readonly readiness: () => Promise<{ readonly status: number; readonly checks: NodeView['checks'] }>;
+  /** Connections of all nodes. */
+  readonly connections: () => NodeDiagnosis;
+  /** What came through the topics. */
+  readonly feed: Pick<Silence, 'feed' | 'lastMessages'>;
+  readonly peerClocks: Pick<PeerClocks, 'offsetsMs'>;
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
@@ -106,7 +114,7 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
 
 type NodeOperations = Pick<
   AdminApi,
-  'status' | 'sync' | 'headers' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
+  'status' | 'sync' | 'headers' | 'topics' | 'diagnosis' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
 >;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
@@ -121,6 +129,7 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
     sync: () => syncView(deps),
     headers: (block, count) => headers.list(block, count),
     topics: () => topicNames().flatMap((name) => topicView(node, name)),
+    diagnosis: () => diagnosis(deps),
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),
     recentVerdicts: () => recent.verdicts(),
@@ -144,6 +153,20 @@ async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView
     known(chain.recentBestHeader(CHAIN_AGE_MS)),
   ]);
   return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: sync.syncPeer() };
+}
+
+function diagnosis(deps: AdminApiDependencies): Diagnosis {
+  const { state, silentForMs } = deps.feed.feed();
+  const last = deps.feed.lastMessages();
+  const topics = deps.topicNames().flatMap((name) =>
+    topicView(deps.node, name).map(({ subscribers, mesh }) => ({
+      name,
+      subscribers: subscribers.length,
+      mesh: mesh.length,
+      lastMessageMs: last.get(name),
+    })),
+  );
+  return { ...deps.connections(), topics, clockOffsetsMs: deps.peerClocks.offsetsMs(), feed: { state, silentForMs } };
 }
 
 /** None when this node has not joined the topic. */

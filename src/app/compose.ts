@@ -27,6 +27,7 @@ import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
+import { PeerClocks } from '../watch/peer-clocks.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
@@ -48,6 +49,7 @@ import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecyc
 import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
+import { createSilentFeed } from './silent-feed.ts';
 import { summedMetrics } from './summed-metrics.ts';
 
 export interface AppOptions extends OwnNetworks {
@@ -226,6 +228,11 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
   const recent = new Recent(notifications);
+  const peerClocks = new PeerClocks(core.clock);
+  notifications.subscribe((each) => {
+    if (each.type === 'node_status' && !each.isOwn) peerClocks.heard(each);
+  });
+  const silentFeed = createSilentFeed(settings, { ...core, nodes, networks });
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper, deliveries });
@@ -253,7 +260,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
   const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
   const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
-  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
+  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent, silentFeed });
   const consumers = await createReportConsumers(settings, core);
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
@@ -266,6 +273,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
       bans,
       notifications,
       recent,
+      peerClocks,
+      silentFeed,
       chain,
       prober,
       peers,
@@ -297,6 +306,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     reports: consumers,
     keeper,
     bans: rooms.bans,
+    silentFeed: rooms.silentFeed,
     connectedPeers: () => nodes.currentlyConnectedPeers().length,
   });
   const own = () => ({
@@ -320,6 +330,8 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     isUsableUrl: (url) => dataHubUrlFault(url) === undefined,
     acceptsAnyReason: speaks(settings, 'message-bus'),
     node: nodes,
+    connections: () => nodes.diagnosis(),
+    feed: rooms.silentFeed,
     topicNames: () => networks.flatMap(({ topics }) => Object.values(topics)),
     isWhitelisted: whitelist(settings),
     settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
@@ -365,6 +377,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('DataHub checks', peers.dataHubs, 150),
     part('registry', peers, INSTANT_MS),
     part('nodes', { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handlerOf, topicsOf) }, 900),
+    part('silent feed', rooms.silentFeed, INSTANT_MS),
     part('handshake', { start: () => handshake?.start(), stop: () => handshake?.stop() }, 250),
     part('sync', sync, INSTANT_MS),
     part('best block requests', announcers.bestBlockAsker, INSTANT_MS),

@@ -25,6 +25,7 @@ import { shadowRules } from './create-bans.ts';
 import type { Producers } from './create-kafka.ts';
 import type { Peers } from './create-peers.ts';
 import type { Nodes } from './nodes.ts';
+import type { SilentFeed } from './silent-feed.ts';
 
 export interface GossipSources extends Core {
   readonly networks: readonly P2PNetwork[];
@@ -42,10 +43,11 @@ export interface GossipSources extends Core {
   readonly chain: ChainTracker;
   readonly producers: Producers;
   readonly recent: Recent;
+  readonly silentFeed: Pick<SilentFeed, 'heard'>;
 }
 
 export function createGossip(settings: Settings, deps: GossipSources): Gossip {
-  const { bans, clock, producers, recent, handshake, announcers, registry, peers } = deps;
+  const { bans, clock, producers, recent, silentFeed, handshake, announcers, registry, peers } = deps;
   return attachGossip(
     {
       ...deps,
@@ -62,7 +64,10 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       deliveredFirst: (neighbour, author) => deps.deliveries.deliveredFirst(neighbour, author),
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,
-      onResult: (envelope, result) => recent.result(envelope, result, clock.now()),
+      onResult: (envelope, result) => {
+        recent.result(envelope, result, clock.now());
+        if (result.process) silentFeed.heard(envelope.topic);
+      },
     },
     {
       policy: policyOptions(settings),

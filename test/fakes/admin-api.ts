@@ -21,6 +21,7 @@ import type {
 } from '../../src/ports/admin-api.ts';
 import type { BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
 import type { LeagueRow } from '../../src/ports/deliveries.ts';
+import type { Diagnosis } from '../../src/ports/diagnosis.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
 
@@ -46,6 +47,10 @@ export class FakeAdminApi implements AdminApi {
   };
   /** Newest first. */
   chain: readonly BlockHeaderRecord[] = [];
+  diagnosed: Diagnosis = {
+    ...{ dials: [], departures: [], peers: [], topics: [], announced: [], reachability: 'unknown', clockOffsetsMs: [] },
+    feed: { state: 'alone', silentForMs: 0 },
+  };
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
   announcements: readonly RecentAnnouncement[] = [];
@@ -200,6 +205,11 @@ export class FakeAdminApi implements AdminApi {
     await this.gate;
     const first = this.chain.findIndex(({ hash, height }) => block === '' || [hash, String(height)].includes(block));
     return first < 0 ? [] : this.chain.slice(first, first + count);
+  }
+
+  diagnosis(): Diagnosis {
+    this.note('diagnosis');
+    return this.diagnosed;
   }
 
   topics(): readonly TopicView[] {

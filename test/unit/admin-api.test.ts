@@ -2,11 +2,14 @@
 // long as it holds.
 import { expect, test, vi } from 'vitest';
 import { createAdminApi } from '../../src/admin/admin-api.ts';
+import { Nodes } from '../../src/app/nodes.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { FirstDeliveries } from '../../src/peers/first-deliveries.ts';
 import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
 import type { AdminApi } from '../../src/ports/admin-api.ts';
 import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
+import { PeerClocks } from '../../src/watch/peer-clocks.ts';
+import { Silence } from '../../src/watch/silence.ts';
 import { startedBans } from '../fakes/started-bans.ts';
 import { unstoredHistories } from '../fakes/unstored-histories.ts';
 
@@ -55,6 +58,9 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
     own: () => ({ peerId: OWN, version: 'v1', networks: [], httpUrl: undefined }),
     readiness: async () => ({ status: 503, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] }),
     topicNames: () => [],
+    connections: () => new Nodes().diagnosis(),
+    peerClocks: new PeerClocks(clock),
+    feed: new Silence({ clock, peers: () => 0 }, { topics: [], silentAfterMs: 1000 }),
     recent: { announcements: () => [], verdicts: () => [] },
     settings: [],
   });
