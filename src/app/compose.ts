@@ -361,10 +361,9 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   const handlerOf = (node: P2PNode) => (greets(node) ? handshake?.streamHandler : undefined);
   return [
     part('liveness', health, INSTANT_MS),
-    // Stopped almost last, so that spans of the stop are exported too.
-    part('traces', { stop: () => traces?.stop() }, 170),
     // From here on health checks are answered, so that the process can be watched while it waits.
-    part('HTTP', http, 250),
+    // Traces stop with it, almost last, so that spans of the stop are exported too; they take less.
+    part('HTTP', { start: () => http.start(), stop: () => Promise.all([http.stop(), traces?.stop()]) }, 250),
     part('bans', bansWithKeeper(rooms), 500),
     part('peer histories', peers.histories, 70),
     part('gRPC', grpc, 300),
