@@ -42,16 +42,19 @@ interface GoKey {
 }
 
 describe('keygen', () => {
-  test.each(['hex', 'protobuf'] as const)('writes a key in the form %s that a Go node reads, for its user alone', async (form) => {
-    const file = fresh();
-    const { stdout, stderr } = await keygen(['--form', form, '--out', file]);
-    expect(stderr).toBe('');
-    expect(stdout).toContain(`written to  ${file}`);
-    expect(statSync(file).mode & 0o777).toBe(0o600);
-    expect(readFileSync(file, 'utf8')).toMatch(form === 'hex' ? /^[0-9a-f]{128}$/ : /^08011240[0-9a-f]{128}$/);
-    expect(await goPeerId(file)).toBe(peerIdIn(stdout));
-    expect(peerIdIn((await keygen(['--from', file])).stdout)).toBe(peerIdIn(stdout));
-  });
+  test.each(['hex', 'protobuf'] as const)(
+    'writes a key in the form %s that a Go node reads, for its user alone',
+    async (form) => {
+      const file = fresh();
+      const { stdout, stderr } = await keygen(['--form', form, '--out', file]);
+      expect(stderr).toBe('');
+      expect(stdout).toContain(`written to  ${file}`);
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+      expect(readFileSync(file, 'utf8')).toMatch(form === 'hex' ? /^[0-9a-f]{128}$/ : /^08011240[0-9a-f]{128}$/);
+      expect(await goPeerId(file)).toBe(peerIdIn(stdout));
+      expect(peerIdIn((await keygen(['--from', file])).stdout)).toBe(peerIdIn(stdout));
+    },
+  );
 
   test('shows the peer ID of keys that a Go node wrote, and converts them', async () => {
     const { peerId, hex, protobuf } = await go.send<GoKey>('makeKey');
@@ -103,7 +106,11 @@ describe('keygen', () => {
       const file = fresh();
       writeFileSync(file, bytes, { mode: 0o600 });
       const refused = await runInProcess(['keygen', '--from', file]);
-      expect(refused).toMatchObject({ status: 1, stdout: '', stderr: expect.stringMatching(/^PRIVATE_KEY_INVALID: .*\n$/) });
+      expect(refused).toMatchObject({
+        status: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/^PRIVATE_KEY_INVALID: .*\n$/),
+      });
     }
   });
 
