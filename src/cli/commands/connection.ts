@@ -63,7 +63,8 @@ export async function administer(
 ): Promise<void> {
   const loaded = connectionSettings(flags, io);
   const key = flags.key ?? (needsKey ? await keyOf(loaded?.settings, io) : undefined);
-  const target = await targetNode(flags.address, loaded, io.cwd);
+  const finding = targetNode(flags.address, loaded, io.cwd);
+  const target = await waitingShown(finding, 'for the node of the data folder', io.stderr);
   const client = createPeerClient({ ...target, adminKey: key });
   const { people, programs } = await outcomeOf(action, client, target.address, io).finally(() => client.close());
   io.stdout.write(
