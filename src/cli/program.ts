@@ -149,8 +149,8 @@ function addKeygen(program: Command, io: CommandIo): void {
     .option(...JSON_OPTION)
     .action(async (flags) => (await import('./commands/keygen.ts')).keygenCommand(flags, io));
   described(command, [
-    'keygen --out data/p2p.key',
-    'keygen --from data/p2p.key',
+    'keygen --out p2p.key',
+    'keygen --from p2p.key',
     'keygen --from p2p_key.hex --form hex --out p2p.key',
     'keygen --shared-key',
   ]);
