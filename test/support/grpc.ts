@@ -154,6 +154,7 @@ export const READINGS = [
   [PolicyService.method.explain, { subject: PEER }],
   [PolicyService.method.listPeers, {}],
   [PolicyService.method.getStatus, {}],
+  [PolicyService.method.diagnose, {}],
 ] as const;
 
 export interface RunningGrpc {

@@ -43,7 +43,9 @@ test('a feed that went silent is shown by readiness, metric, log and doctor, and
   expect(await server.metric('teranode_p2p_feed_silent ')).toBe(1);
   const { status, body } = await server.get('/health/ready');
   expect(status).toBe(200);
-  expect(body).toMatch(/feed: ok \(degraded: no valid message for \d+ s; connected peers that share topics: 1; run doctor\)/);
+  expect(body).toMatch(
+    /feed: ok \(degraded: no valid message for \d+ s; connected peers that share topics: 1; run doctor\)/,
+  );
   const found = await doctorOf(server);
   expect(found.failed).toEqual(['last_messages']);
   expect(found.checks.last_messages).toMatchObject({
