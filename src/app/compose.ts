@@ -29,6 +29,7 @@ import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
+import { createEventLog } from './create-feeds.ts';
 import { createGossip, dataHubUrlRules } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
@@ -221,6 +222,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
 
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
+  const events = createEventLog(settings, { ...core, notifications });
   const recent = new Recent(notifications);
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
@@ -241,7 +243,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
+    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, events, recent, chain, prober, peers, producers },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
@@ -299,7 +301,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     ownStatus: () => announcers.ownStatus(),
     identity: () => ({ baseUrl: dataHubUrl, peerId: ownId }),
   };
-  const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket });
+  const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket, events: rooms.events });
   return { health, grpc, http, own };
 }
 

@@ -15,6 +15,10 @@ export type Notification =
       readonly peerId: PeerId;
       /** The name that the author gives itself, on message-bus; not empty. */
       readonly clientName?: string;
+      /** The 80 bytes, where the announcement has them. */
+      readonly header?: Uint8Array;
+      /** The propagation source; absent for our own. */
+      readonly receivedFrom?: PeerId;
     }
   | {
       readonly type: 'subtree';
@@ -25,6 +29,7 @@ export type Notification =
       readonly peerId: PeerId;
       /** As of a block. */
       readonly clientName?: string;
+      readonly receivedFrom?: PeerId;
     }
   | {
       readonly type: 'mining_on';
@@ -61,6 +66,17 @@ export type Notification =
       readonly height: number;
       readonly peerId: PeerId;
     };
+
+export type NotificationType = Notification['type'];
+
+export const NOTIFICATION_TYPES = [
+  'block',
+  'subtree',
+  'mining_on',
+  'node_status',
+  'rejected_tx',
+  'best_block',
+] as const satisfies readonly NotificationType[];
 
 export type NotificationListener = (notification: Notification) => void;
 

@@ -24,6 +24,9 @@ const READS: Readonly<Record<HttpRead, readonly string[]>> = {
   announcements: ['/api/v1/announcements'],
   verdicts: ['/api/v1/verdicts'],
   sync: ['/api/v1/sync'],
+  events: ['/api/v1/events'],
+  network: ['/api/v1/network'],
+  history: ['/api/v1/history/blocks', '/api/v1/history/hours'],
   topics: ['/api/v1/topics'],
 };
 const ALL_PATHS = Object.values(READS).flat();
