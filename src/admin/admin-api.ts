@@ -10,9 +10,11 @@ import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
+import type { MessageCounts } from '../watch/message-counts.ts';
 import type { Recent } from '../watch/recent.ts';
 import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
 import { type KnownPeerSources, knownPeerOperations } from './known-peers.ts';
+import { networkView } from './network-view.ts';
 import { type PeerViewSources, peerView } from './peer-view.ts';
 
 export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' | 'banScoreOf'> {
@@ -22,13 +24,14 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   /** A peer as the choice of a sync peer sees it. */
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
-  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'tip'>;
   readonly sync: SyncStatus;
   /** Full names of the topics that this node joins. */
   readonly topicNames: () => readonly string[];
   readonly own: () => OwnAddresses;
   /** Readiness; never throws. */
   readonly readiness: () => Promise<{ readonly status: number; readonly checks: NodeView['checks'] }>;
+  readonly messages: Pick<MessageCounts, 'lastMinute'>;
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
@@ -98,7 +101,7 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
 
 type NodeOperations = Pick<
   AdminApi,
-  'status' | 'sync' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
+  'status' | 'sync' | 'network' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
 >;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
@@ -106,6 +109,12 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
   return {
     status: (isBrief) => nodeView(deps, isBrief),
     sync: () => syncView(deps),
+    network: () => {
+      const agents = new Map(node.currentlyConnectedPeers().map(({ id, agentVersion }) => [id, agentVersion]));
+      const { registry, chain, messages } = deps;
+      const sources = { own: chain.tip(), topics: messages.lastMinute(), agentOf: (id: PeerId) => agents.get(id) };
+      return networkView({ ...sources, peers: registry.list() });
+    },
     topics: () => topicNames().flatMap((name) => topicView(node, name)),
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),

@@ -25,6 +25,7 @@ import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
+import { MessageCounts } from '../watch/message-counts.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
@@ -224,6 +225,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const notify = (notification: Notification) => notifications.publish(notification);
   const events = createEventLog(settings, { ...core, notifications });
   const recent = new Recent(notifications);
+  const messages = new MessageCounts(core);
   const chain = new ChainTracker({ ...core, blockchain });
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper });
@@ -238,12 +240,26 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
   const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
   const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
-  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
+  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent, messages });
   const consumers = await createReportConsumers(settings, core);
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, events, recent, chain, prober, peers, producers },
+    ...{
+      nodes,
+      networks,
+      ownId,
+      dataHubUrl,
+      bans,
+      notifications,
+      events,
+      recent,
+      messages,
+      chain,
+      prober,
+      peers,
+      producers,
+    },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,

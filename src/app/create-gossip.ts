@@ -14,6 +14,7 @@ import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { Settings } from '../settings/load.ts';
 import { allowsPrivateDataHubs, wireNames } from '../settings/wire.ts';
+import type { MessageCounts } from '../watch/message-counts.ts';
 import type { Recent } from '../watch/recent.ts';
 import type { WireName } from '../wire/format.ts';
 import { NETWORKS } from '../wire/networks.ts';
@@ -38,10 +39,11 @@ export interface GossipSources extends Core {
   readonly chain: ChainTracker;
   readonly producers: Producers;
   readonly recent: Recent;
+  readonly messages: MessageCounts;
 }
 
 export function createGossip(settings: Settings, deps: GossipSources): Gossip {
-  const { bans, clock, producers, recent, handshake, announcers, registry, peers } = deps;
+  const { bans, clock, producers, recent, messages, handshake, announcers, registry, peers } = deps;
   return attachGossip(
     {
       ...deps,
@@ -57,7 +59,10 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       scores: bans,
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,
-      onResult: (envelope, result) => recent.result(envelope, result, clock.now()),
+      onResult: (envelope, result) => {
+        recent.result(envelope, result, clock.now());
+        messages.result(envelope, result);
+      },
     },
     {
       policy: policyOptions(settings),

@@ -137,6 +137,55 @@ export interface TopicView {
   readonly mesh: readonly PeerId[];
 }
 
+/** The best block that most peers claim. */
+export interface NetworkTip {
+  readonly height: number;
+  readonly hash: BlockHash;
+  /** Peers that claim it, and those of them for which the height is proven. */
+  readonly claimedBy: number;
+  readonly provenBy: number;
+}
+
+/** Peers that give themselves the same name. */
+export interface OperatorRow {
+  readonly clientName: string;
+  readonly peers: number;
+  readonly connectedPeers: number;
+  /** undefined while none claims a height. */
+  readonly lowestHeight: number | undefined;
+  readonly highestHeight: number | undefined;
+  readonly full: number;
+  readonly pruned: number;
+}
+
+/** Gossip messages of the last minute. */
+export interface TopicRate {
+  /** Full name. */
+  readonly name: string;
+  readonly accepted: number;
+  readonly ignored: number;
+  readonly rejected: number;
+}
+
+/** Of each list of a NetworkView. */
+export const MAX_NETWORK_ROWS = 100;
+
+/** The network as this node hears it: connected peers, and authors heard recently. Lists: those with most peers. */
+export interface NetworkView {
+  /** undefined while no peer claims a block. */
+  readonly tip: NetworkTip | undefined;
+  readonly own: { readonly height: number; readonly hash: BlockHash } | undefined;
+  /** Blocks that our own tip is below `tip`. */
+  readonly lag: number | undefined;
+  readonly peers: number;
+  readonly connectedPeers: number;
+  readonly versions: readonly { readonly version: string; readonly peers: number }[];
+  readonly operators: readonly OperatorRow[];
+  /** Highest first. */
+  readonly heights: readonly { readonly height: number; readonly peers: number }[];
+  readonly topics: readonly TopicRate[];
+}
+
 /** An effective setting. */
 export interface SettingView {
   readonly key: string;
@@ -240,6 +289,7 @@ export interface AdminApi {
   /** `isBrief`: only what is known at once, without chain and health. */
   status(isBrief: boolean): Promise<NodeView>;
   sync(): Promise<SyncView>;
+  network(): NetworkView;
   topics(): readonly TopicView[];
   settings(): readonly SettingView[];
   /** Announcements of peers and of this node, latest first; at most `MAX_RECENT`. */

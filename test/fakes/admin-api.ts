@@ -11,6 +11,7 @@ import type {
   AdminApi,
   BanPage,
   KnownPeer,
+  NetworkView,
   NodeView,
   PeerView,
   RecentAnnouncement,
@@ -40,6 +41,10 @@ export class FakeAdminApi implements AdminApi {
     httpUrl: undefined,
     isReady: true,
     checks: [],
+  };
+  networkView: NetworkView = {
+    ...{ tip: undefined, own: undefined, lag: undefined, peers: 0, connectedPeers: 0 },
+    ...{ versions: [], operators: [], heights: [], topics: [] },
   };
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
@@ -183,6 +188,11 @@ export class FakeAdminApi implements AdminApi {
   async sync(): Promise<SyncView> {
     await this.gate;
     return this.syncView;
+  }
+
+  network(): NetworkView {
+    this.note('network');
+    return this.networkView;
   }
 
   topics(): readonly TopicView[] {

@@ -45,7 +45,12 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
       getTopic: () => undefined,
     },
     isWhitelisted: () => false,
-    chain: { recentFsmState: () => Promise.reject(new Error('down')), recentBestHeader: () => new Promise(() => {}) },
+    chain: {
+      recentFsmState: () => Promise.reject(new Error('down')),
+      recentBestHeader: () => new Promise(() => {}),
+      tip: () => undefined,
+    },
+    messages: { lastMinute: () => [] },
     sync: { syncPeer: () => undefined },
     own: () => ({ peerId: OWN, version: 'v1', networks: [], httpUrl: undefined }),
     readiness: async () => ({ status: 503, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] }),
@@ -210,6 +215,12 @@ test('the sync view leaves out what a failing or silent blockchain service does 
   } finally {
     vi.useRealTimers();
   }
+});
+
+test('the network is that of all known peers, with versions from libp2p where no other is known', async () => {
+  const { admin } = await setUp();
+  const versions = [{ version: 'test', peers: 1 }];
+  expect(admin.network()).toMatchObject({ peers: 1, connectedPeers: 1, versions, lag: undefined, topics: [] });
 });
 
 test('the node at a glance; without chain and health when only what is known at once is asked for', async () => {

@@ -10,7 +10,7 @@ import type { RouteAccess } from './route-access.ts';
 
 const OPENAPI_PATH = '/openapi.json';
 const DESCRIPTION = [
-  'What a P2P node sees and does. Times are Unix milliseconds. Every GET except the streams also works as HEAD.',
+  'What a P2P node sees and does. Times are Unix milliseconds. Every GET except the WebSocket also works as HEAD.',
   'Malformed, slow or oversized HTTP requests get 400, 408 or 431 and the connection is closed; unknown paths get 404.',
   'Every refusal is a Problem.',
 ].join(' ');

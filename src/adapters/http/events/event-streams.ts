@@ -9,7 +9,8 @@ import { EVENT_STREAM_FORMAT, EventStream } from './event-stream.ts';
 export interface EventStreamsOptions {
   /** Shared with WebSockets. */
   readonly maxClients: number;
-  readonly beatMs?: number;
+  /** Default 15 s. */
+  readonly beatMs?: number | undefined;
 }
 
 /** Half of the time after which the server closes a silent connection. */

@@ -15,6 +15,14 @@ const RETRY_FULL_S = 30;
 /** The longest that Fastify allows; clients resume. */
 const STREAM_TIMEOUT_MS = 2 ** 31 - 1;
 
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // For nginx, which would keep events until its buffer is full.
+  'x-accel-buffering': 'no',
+  connection: 'close',
+} as const;
+
 const SCHEMA = {
   operationId: 'streamEvents',
   tags: ['gossip'],
@@ -47,7 +55,6 @@ export function addEventRoute(app: FastifyInstance, options: EventRouteOptions):
   app.route({
     method: 'GET',
     url: '/api/v1/events',
-    exposeHeadRoute: false,
     handlerTimeout: STREAM_TIMEOUT_MS,
     config: { access: 'events' },
     schema: SCHEMA,
@@ -62,16 +69,10 @@ export function addEventRoute(app: FastifyInstance, options: EventRouteOptions):
         header === undefined
           ? resume(feed, filter.types, since?.toString(), 'query/since')
           : resume(feed, filter.types, String(header), 'header last-event-id');
+      if (request.method === 'HEAD') return reply.headers(HEADERS).send();
       const slot = slots.take(request.raw.socket, ipOf(request));
       if (slot !== 'taken') throw noSlot(slot);
-      reply.headers({
-        'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-store',
-        // For nginx, which would keep events until its buffer is full.
-        'x-accel-buffering': 'no',
-        connection: 'close',
-      });
-      return reply.send(streams.open(resumed));
+      return reply.headers(HEADERS).send(streams.open(resumed));
     },
   });
 }

@@ -55,6 +55,8 @@ export interface HttpServerOptions extends AccessOptions {
   /** `p2p_ws_origins`; default all. */
   readonly webSocketOrigins?: Origins;
   readonly webSocket?: WebSocketOptions;
+  /** Interval of comments in Server-Sent Events; default 15 s. */
+  readonly eventBeatMs?: number;
   /** Maximum number of connections besides WebSockets, a quarter of it per address. Default 2,000. */
   readonly maxPlainConnections?: number;
   /** `p2p_http_trusted_proxies`; default none. */
@@ -104,7 +106,10 @@ export class HttpServer {
         options.webSocket ?? WEBSOCKET_DEFAULTS,
       );
       const { maxClients } = this.hub;
-      this.streams = events && pump && new EventStreams({ feed: events, pump, metrics }, { maxClients });
+      this.streams =
+        events &&
+        pump &&
+        new EventStreams({ feed: events, pump, metrics }, { maxClients, beatMs: options.eventBeatMs });
     }
     this.proxies = new AddressRanges(options.trustedProxies ?? []);
     this.shares = this.connectionShares();
