@@ -7,6 +7,7 @@ import type { PeerStanding, PeerStatus } from '../../src/ports/admin-api.ts';
 import { MAX_RECENT } from '../../src/ports/admin-api.ts';
 import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
+import { EventClient } from '../support/event-source.ts';
 import {
   ADMIN_KEY,
   block,
@@ -97,6 +98,30 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   watch: async () => {
     expect((await ask(served.address, upgradeText(served.address))).status).toBe(101);
     expect((await call('watch')).status).toBe(426);
+  },
+  streamEvents: async () => {
+    const client = await EventClient.open(served.address);
+    served.notifications.publish(block(1));
+    expect((await client.received(1))[0]?.data).toMatchObject({ type: 'block', height: 1 });
+    client.close();
+    expect((await call('streamEvents', { query: '?since=x' })).status).toBe(400);
+  },
+  getNetwork: async () => {
+    expect((await call('getNetwork')).body).toEqual(JSON.parse(JSON.stringify(served.view.networkView)));
+    const row = { clientName: 'a', peers: 1, connectedPeers: 0, lowestHeight: 1, highestHeight: 2, full: 1, pruned: 0 };
+    const hash = 'aa'.repeat(32) as never;
+    served.view.networkView = {
+      tip: { height: 3, hash, claimedBy: 2, provenBy: 1 },
+      own: { height: 2, hash },
+      lag: 1,
+      peers: 4,
+      connectedPeers: 1,
+      versions: [{ version: 'v1', peers: 3 }],
+      operators: [row],
+      heights: [{ height: 3, peers: 2 }],
+      topics: [{ name: 'a-block', accepted: 1, ignored: 2, rejected: 3 }],
+    };
+    expect((await call('getNetwork')).body).toEqual(served.view.networkView);
   },
   listPeers: async () => {
     const unknown = {
