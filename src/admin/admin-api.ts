@@ -10,6 +10,7 @@ import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
+import type { History } from '../watch/history.ts';
 import type { MessageCounts } from '../watch/message-counts.ts';
 import type { Recent } from '../watch/recent.ts';
 import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
@@ -32,6 +33,8 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   /** Readiness; never throws. */
   readonly readiness: () => Promise<{ readonly status: number; readonly checks: NodeView['checks'] }>;
   readonly messages: Pick<MessageCounts, 'lastMinute'>;
+  /** undefined while none is kept. */
+  readonly history: Pick<History, 'blocks' | 'hours'> | undefined;
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
@@ -101,7 +104,15 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
 
 type NodeOperations = Pick<
   AdminApi,
-  'status' | 'sync' | 'network' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
+  | 'status'
+  | 'sync'
+  | 'network'
+  | 'historyBlocks'
+  | 'historyHours'
+  | 'topics'
+  | 'settings'
+  | 'recentAnnouncements'
+  | 'recentVerdicts'
 >;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
@@ -115,6 +126,8 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
       const sources = { own: chain.tip(), topics: messages.lastMinute(), agentOf: (id: PeerId) => agents.get(id) };
       return networkView({ ...sources, peers: registry.list() });
     },
+    historyBlocks: async (range) => await keptHistory(deps).blocks(range),
+    historyHours: async (range) => await keptHistory(deps).hours(range),
     topics: () => topicNames().flatMap((name) => topicView(node, name)),
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),
@@ -139,6 +152,11 @@ async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView
     known(chain.recentBestHeader(CHAIN_AGE_MS)),
   ]);
   return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: sync.syncPeer() };
+}
+
+function keptHistory({ history }: AdminApiDependencies): Pick<History, 'blocks' | 'hours'> {
+  if (history === undefined) throw new P2PError('HISTORY_OFF', 'no history is kept (see the setting p2p_history_days)');
+  return history;
 }
 
 /** None when this node has not joined the topic. */

@@ -30,7 +30,7 @@ import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
-import { createEventLog } from './create-feeds.ts';
+import { createEventLog, createHistory } from './create-feeds.ts';
 import { createGossip, dataHubUrlRules } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
@@ -227,10 +227,14 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const recent = new Recent(notifications);
   const messages = new MessageCounts(core);
   const chain = new ChainTracker({ ...core, blockchain });
+  chain.onTip((event) => notify({ ...event, atMs: core.clock.now(), isOwn: true }));
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper });
   const { registry } = peers;
   const registration = createRegistration(settings, { ...core, registry, nodes }, keeper);
+
+  const own = { dataFolder, ownId, registry, nodes, chain };
+  const history = await createHistory(settings, { ...core, ...own, notifications, messages });
 
   const { blockProducer, subtreeProducer } = options;
   const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
@@ -255,6 +259,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
       events,
       recent,
       messages,
+      history,
       chain,
       prober,
       peers,
@@ -359,18 +364,22 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   ];
 }
 
-/** The peer registry is asked before the bans start, and gets what still waits while they stop. */
-function bansWithKeeper({ bans, keeper, registration }: Rooms): Pick<Part, 'start' | 'stop'> {
+/**
+ * The peer registry is asked before the bans start, and gets what still waits while they stop. The history is in the
+ * database of the bans.
+ */
+function bansWithKeeper({ bans, keeper, registration, history }: Rooms): Pick<Part, 'start' | 'stop'> {
   return {
     start: async (signal) => {
       await keeper.service?.start(signal);
       registration?.start();
       await bans.start(signal);
+      history?.start();
     },
     stop: async () => {
       const closed = bans.stop();
       await registration?.stop();
-      await Promise.all([closed, keeper.service?.stop()]);
+      await Promise.all([closed, keeper.service?.stop(), history?.stop()]);
     },
   };
 }

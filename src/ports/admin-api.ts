@@ -8,6 +8,7 @@ import type { BanReason } from '../domain/offence.ts';
 import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 import type { WireName } from '../wire/format.ts';
 import type { HealthCheck } from './health.ts';
+import type { HistoryBlock, HistoryHour, HistoryRange } from './history-store.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
 
@@ -210,8 +211,11 @@ export interface RecentVerdict {
   readonly reason: string | undefined;
 }
 
-/** Without node statuses: every node repeats its own, which would leave no room for other announcements. */
-export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_status' }>;
+/**
+ * Without node statuses: every node repeats its own, which would leave no room for other announcements. Tips and
+ * reorganisations of our own chain are no announcements.
+ */
+export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_status' | 'tip' | 'reorg' }>;
 
 /** Maximum number of recent announcements, and of recent validation results. */
 export const MAX_RECENT = 200;
@@ -290,6 +294,10 @@ export interface AdminApi {
   status(isBrief: boolean): Promise<NodeView>;
   sync(): Promise<SyncView>;
   network(): NetworkView;
+  /** Throws HISTORY_OFF when none is kept, STORE_UNAVAILABLE. */
+  historyBlocks(range: HistoryRange): Promise<readonly HistoryBlock[]>;
+  /** Throws likewise. */
+  historyHours(range: HistoryRange): Promise<readonly HistoryHour[]>;
   topics(): readonly TopicView[];
   settings(): readonly SettingView[];
   /** Announcements of peers and of this node, latest first; at most `MAX_RECENT`. */

@@ -221,6 +221,12 @@ export const SERVICE_SETTINGS = {
     'Maximum memory of these events together, estimated. The oldest of the type that takes most are dropped.',
     OURS,
   ),
+  p2p_history_days: setting(
+    integer(0, 3650),
+    0,
+    'Days for which blocks and hourly counts are kept in the database of p2p_ban_store, for /api/v1/history. 0: no history.',
+    OURS,
+  ),
   p2p_http_address: optional(dialAddress, 'Address at which clients reach the HTTP server.', {
     also: ['p2p_httpAddress'],
   }),

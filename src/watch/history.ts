@@ -122,6 +122,7 @@ export class History {
 
   private add(notification: Notification): void {
     if (notification.type === 'block') this.addBlock(notification);
+    else if (notification.type === 'reorg') this.hour().reorgs += 1;
   }
 
   private addBlock({ hash, height, peerId, clientName, receivedFrom, atMs }: BlockNotification): void {
@@ -215,7 +216,10 @@ export class History {
     for (let at = 0; at < fresh.length; at += BLOCKS_PER_WRITE) {
       const some = fresh.slice(at, at + BLOCKS_PER_WRITE);
       const counts = some.map(({ announcers }) => announcers.size);
-      await store.write(some.map(({ first }, i) => ({ ...first, announcers: counts[i] ?? 1 })), []);
+      await store.write(
+        some.map(({ first }, i) => ({ ...first, announcers: counts[i] ?? 1 })),
+        [],
+      );
       // Announcers that came meanwhile are written with the next.
       some.forEach((block, i) => {
         block.isWritten = block.announcers.size === counts[i];

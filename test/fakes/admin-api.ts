@@ -20,6 +20,7 @@ import type {
   SyncView,
   TopicView,
 } from '../../src/ports/admin-api.ts';
+import type { HistoryBlock, HistoryHour, HistoryRange } from '../../src/ports/history-store.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
 
@@ -46,6 +47,9 @@ export class FakeAdminApi implements AdminApi {
     ...{ tip: undefined, own: undefined, lag: undefined, peers: 0, connectedPeers: 0 },
     ...{ versions: [], operators: [], heights: [], topics: [] },
   };
+  /** undefined: no history is kept. */
+  blocks: readonly HistoryBlock[] | undefined;
+  hours: readonly HistoryHour[] = [];
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
   announcements: readonly RecentAnnouncement[] = [];
@@ -193,6 +197,17 @@ export class FakeAdminApi implements AdminApi {
   network(): NetworkView {
     this.note('network');
     return this.networkView;
+  }
+
+  async historyBlocks(range: HistoryRange): Promise<readonly HistoryBlock[]> {
+    this.note('historyBlocks', range);
+    if (this.blocks === undefined) throw new P2PError('HISTORY_OFF', 'off');
+    return this.blocks;
+  }
+
+  async historyHours(range: HistoryRange): Promise<readonly HistoryHour[]> {
+    this.note('historyHours', range);
+    return this.hours;
   }
 
   topics(): readonly TopicView[] {

@@ -254,14 +254,18 @@ describe('the OpenAPI document says which reads need the key', () => {
   const CHANGES = ['addBan', 'connectPeer', 'disconnectPeer', 'removeBans', 'scorePeer'];
   const READ_IDS = [
     'explain',
+    'getNetwork',
     'getPeer',
     'getSync',
     'listAnnouncements',
     'listBans',
+    'listHistoryBlocks',
+    'listHistoryHours',
     'listPeers',
     'listSettings',
     'listTopics',
     'listVerdicts',
+    'streamEvents',
   ];
 
   test('on loopback: only changes', async () => {

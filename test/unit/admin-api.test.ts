@@ -51,6 +51,7 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
       tip: () => undefined,
     },
     messages: { lastMinute: () => [] },
+    history: undefined,
     sync: { syncPeer: () => undefined },
     own: () => ({ peerId: OWN, version: 'v1', networks: [], httpUrl: undefined }),
     readiness: async () => ({ status: 503, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] }),

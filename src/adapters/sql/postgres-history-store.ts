@@ -1,7 +1,7 @@
 // Keeps the history in PostgreSQL, in the database of the bans. Several servers may share it: each has rows of its own.
 import { P2PError } from '../../lib/errors.ts';
-import type { Logger } from '../../ports/log.ts';
 import type { HistoryBlock, HistoryHour, HistoryRange, HistoryStore } from '../../ports/history-store.ts';
+import type { Logger } from '../../ports/log.ts';
 import {
   blockValues,
   HISTORY_SQL,
@@ -15,7 +15,7 @@ import {
   toHistoryBlock,
   toHistoryHours,
 } from './history-rows.ts';
-import { type PoolClient, PostgresPool } from './postgres-pool.ts';
+import { type PoolClient, PostgresPool, type QueryResult } from './postgres-pool.ts';
 import { exists, LOCK_CLASS } from './postgres-schema.ts';
 
 export interface PostgresHistoryStoreOptions {
@@ -106,7 +106,7 @@ async function create(client: PoolClient): Promise<void> {
   await client.query(historySchema({ integer: 'BIGINT', mode: '' }));
 }
 
-function query(client: PoolClient, text: string, values: HistoryValue[]): ReturnType<PoolClient['query']> {
+function query(client: PoolClient, text: string, values: HistoryValue[]): Promise<QueryResult> {
   let nth = 0;
   return client.query(
     text.replace(/\?/g, () => `$${++nth}`),

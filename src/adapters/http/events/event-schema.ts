@@ -4,6 +4,7 @@ import { NOTIFICATION_TYPES } from '../../../domain/notification.ts';
 import { LOST_REASONS } from './event-id.ts';
 
 const count = z.number().min(0);
+const point = z.object({ hash: z.string(), height: count });
 const id = z.string().describe('Id of an event: the epoch of the server, which changes with each start, and a number.');
 
 /** Fields of a node status besides those named here are left as they are. */
@@ -13,7 +14,10 @@ export const EVENT = z
     type: z.enum([...NOTIFICATION_TYPES, 'lost']),
     atMs: count.optional().describe('When this node received or sent it, in Unix milliseconds.'),
     isOwn: z.boolean().optional().describe('Whether this node is the author.'),
-    peerId: z.string().optional().describe('The author.'),
+    peerId: z
+      .string()
+      .optional()
+      .describe('The author; absent where type is tip or reorg, which are about our own chain.'),
     clientName: z.string().optional().describe('Name that the author gives itself.'),
     receivedFrom: z.string().optional().describe('Peer that sent it to this node; blocks and subtrees of others.'),
     hash: z
@@ -36,8 +40,12 @@ export const EVENT = z
       .string()
       .optional()
       .describe(`Why a transaction was rejected; of lost: ${LOST_REASONS.join(', ')}.`),
-    from: id.optional().describe('lost: id of the last event before the gap.'),
-    to: id.optional().describe('lost: id of the last event in the gap.'),
+    from: z
+      .union([id, point])
+      .optional()
+      .describe('lost: id of the last event before the gap. reorg: our best block before.'),
+    to: z.union([id, point]).optional().describe('lost: id of the last event in the gap. reorg: our best block now.'),
+    fork: point.optional().describe('reorg: the last block that both chains have.'),
     count: count
       .optional()
       .describe(
