@@ -233,12 +233,10 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const { registry } = peers;
   const registration = createRegistration(settings, { ...core, registry, nodes }, keeper);
 
-  const own = { dataFolder, ownId, registry, nodes, chain };
-  const history = await createHistory(settings, { ...core, ...own, notifications, messages });
-
   const { blockProducer, subtreeProducer } = options;
   const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
   const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
+  const history = await createHistory(settings, { ...shared, notifications, messages, dataFolder });
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);

