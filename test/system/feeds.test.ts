@@ -14,10 +14,20 @@ import { GoPeer } from '../support/go-peer.ts';
 import { historyStoreConformance } from '../support/history-store-conformance.ts';
 import { collectLines } from '../support/json-lines.ts';
 import { freePort } from '../support/kafka-broker.ts';
-import { allTopics, blockFields, mainnetHeaders, PSK, privateNetwork, topicsOf } from '../support/network.ts';
+import {
+  allTopics,
+  blockFields,
+  mainnetHeaders,
+  PSK,
+  privateNetwork,
+  servicesAt,
+  topicsOf,
+} from '../support/network.ts';
 import { PostgresServer } from '../support/postgres.ts';
+import { ReferenceServiceProcess } from '../support/reference-service-process.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
+import { RawWebSocket } from '../support/websocket.ts';
 
 const READER = fileURLToPath(new URL('../support/event-reader.ts', import.meta.url));
 const TYPES = ['block', 'subtree', 'mining_on', 'node_status', 'rejected_tx', 'best_block', 'tip', 'reorg'];
@@ -179,6 +189,43 @@ describe('a client of Server-Sent Events', () => {
     expect(after.map(({ number }) => number)).toEqual(sequence(1, after.length));
     expect(new Set(after.map(({ id }) => id.split('-')[0])).size).toBe(1);
   });
+});
+
+test('a reorganisation of three blocks is one event with the right fork, live and for clients that come later', async () => {
+  const services = await ReferenceServiceProcess.start();
+  stopped.push(() => services.stop());
+  const server = await startServer({ ...privateNetwork('regtest'), ...servicesAt(services.address) });
+  const { httpAddress } = server.ready;
+  const live = await EventClient.open(httpAddress, '?types=tip,reorg');
+  const liveSocket = await RawWebSocket.open(httpAddress, { path: '/p2p-ws?types=tip,reorg&ids=1' });
+  const begin = live.lastId;
+  const tips = (client: EventClient) =>
+    client.events.filter(({ event }) => event === 'tip').map(({ data }) => data.hash);
+  const fork = await services.mine(1);
+  const old = await services.mine(3);
+  await waitFor(() => tips(live).includes(old.hash), { what: 'the old tip' });
+  let best = fork;
+  // Three blocks of the other part of the network change nothing; the fourth has more work.
+  for (let i = 0; i < 4; i += 1) best = await services.mine(1, best.hash);
+  await waitFor(() => tips(live).includes(best.hash), { what: 'the new tip' });
+  const point = ({ hash, height }: { hash: string; height: number }) => ({ hash, height });
+  const reorg = { from: point(old), to: point(best), fork: point(fork) };
+  const late = await EventClient.open(httpAddress, `?types=tip,reorg&since=${begin}`);
+  const lateSocket = await RawWebSocket.open(httpAddress, { path: `/p2p-ws?types=tip,reorg&since=${begin}` });
+  await late.received(live.events.length);
+  expect(late.events).toEqual(live.events);
+  for (const client of [live, late]) {
+    const told = client.events.filter(({ event }) => event === 'reorg');
+    expect(told.map(({ data }) => data)).toEqual([
+      { ...reorg, type: 'reorg', isOwn: true, id: told[0]?.id, atMs: expect.any(Number) },
+    ]);
+  }
+  for (const client of [liveSocket, lateSocket]) {
+    await client.received(1 + live.events.length);
+    const told = client.messages().filter(({ type }) => type === 'reorg');
+    expect(told).toEqual([{ ...reorg, type: 'reorg', timestamp: expect.any(String), id: expect.any(String) }]);
+  }
+  expect(lateSocket.texts().slice(1)).toEqual(liveSocket.texts().slice(1));
 });
 
 describe('the history', () => {
