@@ -5,14 +5,18 @@ import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
+import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
+import type { BlockchainClient } from '../ports/blockchain-client.ts';
+import type { Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import type { History } from '../watch/history.ts';
 import type { MessageCounts } from '../watch/message-counts.ts';
 import type { Recent } from '../watch/recent.ts';
+import { ChainHeaders } from './chain-headers.ts';
 import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
 import { type KnownPeerSources, knownPeerOperations } from './known-peers.ts';
 import { networkView } from './network-view.ts';
@@ -26,6 +30,9 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
   readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'tip'>;
+  readonly deliveries: Pick<FirstDeliveries, 'standingOf' | 'table'>;
+  readonly blockchain: Pick<BlockchainClient, 'blockHeader'>;
+  readonly metrics: Pick<Metrics, 'gauge'>;
   readonly sync: SyncStatus;
   /** Full names of the topics that this node joins. */
   readonly topicNames: () => readonly string[];
@@ -61,7 +68,7 @@ export function createAdminApi(deps: AdminApiDependencies): AdminApi {
   };
 }
 
-type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'connect' | 'disconnect' | 'addScore'>;
+type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'league' | 'connect' | 'disconnect' | 'addScore'>;
 type BanOperations = Pick<AdminApi, 'banPage' | 'isBanned' | 'ban' | 'unban' | 'clearBans' | 'explain'>;
 
 function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): PeerOperations {
@@ -73,6 +80,7 @@ function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): P
       const record = recordOf(peerIdInput(text));
       return record && peerView(record, sources);
     },
+    league: () => deps.deliveries.table(),
     connect: (address) => node.connectPeer(address),
     disconnect: async (text) => {
       const peerId = peerIdInput(text);
@@ -107,6 +115,7 @@ type NodeOperations = Pick<
   | 'status'
   | 'sync'
   | 'network'
+  | 'headers'
   | 'historyBlocks'
   | 'historyHours'
   | 'topics'
@@ -116,7 +125,12 @@ type NodeOperations = Pick<
 >;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
-  const { recent, settings, topicNames, node } = deps;
+  const { recent, settings, topicNames, node, metrics } = deps;
+  const headers = new ChainHeaders({
+    metrics,
+    bestHeader: () => deps.chain.recentBestHeader(CHAIN_AGE_MS),
+    header: (hash) => deps.blockchain.blockHeader(hash),
+  });
   return {
     status: (isBrief) => nodeView(deps, isBrief),
     sync: () => syncView(deps),
@@ -128,6 +142,7 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
     },
     historyBlocks: async (range) => await keptHistory(deps).blocks(range),
     historyHours: async (range) => await keptHistory(deps).hours(range),
+    headers: (block, count) => headers.list(block, count),
     topics: () => topicNames().flatMap((name) => topicView(node, name)),
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),

@@ -8,10 +8,12 @@ import { attachGossip, type Gossip } from '../gossip/attach.ts';
 import type { PolicyOptions } from '../gossip/view.ts';
 import type { Handshake } from '../handshake/handshake.ts';
 import type { DataHubUrlRules } from '../peers/datahub/datahub-url.ts';
+import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputation.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
 import { allowsPrivateDataHubs, wireNames } from '../settings/wire.ts';
 import type { MessageCounts } from '../watch/message-counts.ts';
@@ -36,6 +38,8 @@ export interface GossipSources extends Core {
   readonly announcers: Announcers;
   readonly notify: (notification: Notification) => void;
   readonly bans: BanService;
+  readonly traces: Traces | undefined;
+  readonly deliveries: Pick<FirstDeliveries, 'deliveredFirst'>;
   readonly chain: ChainTracker;
   readonly producers: Producers;
   readonly recent: Recent;
@@ -57,6 +61,7 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       isInGoodStanding: (peerId) =>
         registry.get(peerId) !== undefined && bans.scoreOf(peerId) < settings.p2p_ban_threshold * ACCIDENT_SHARE,
       scores: bans,
+      deliveredFirst: (neighbour, author) => deps.deliveries.deliveredFirst(neighbour, author),
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,
       onResult: (envelope, result) => {

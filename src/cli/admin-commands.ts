@@ -1,4 +1,5 @@
 // The commands that administer a running node: what they are called, what they need, how they are used.
+import { MAX_HEADERS } from '../ports/admin-api.ts';
 import type { Action } from './commands/connection.ts';
 
 export interface AdminCommand {
@@ -17,6 +18,7 @@ export interface AdminCommand {
 }
 
 const bans = () => import('./commands/bans.ts');
+const chain = () => import('./commands/chain.ts');
 const peers = () => import('./commands/peers.ts');
 
 const SUBJECT = {
@@ -84,6 +86,33 @@ export const BAN_COMMANDS: readonly AdminCommand[] = [
     needsKey: false,
     examples: ['bans explain 12D3Koo…', 'bans explain 203.0.113.7 --json'],
     load: async () => (await bans()).explainBan,
+  },
+];
+
+export const CHAIN_COMMANDS: readonly AdminCommand[] = [
+  {
+    name: 'tip',
+    summary: 'Show the tip of the own chain beside what peers claim and what they proved, and how far behind it is',
+    needsKey: false,
+    examples: ['chain tip', 'chain tip --json | jq .blocksBehind'],
+    load: async () => (await chain()).showTip,
+  },
+  {
+    name: 'headers',
+    summary: 'List the latest headers of the own chain, newest first',
+    options: [['--count <n>', `number of headers, 1 to ${MAX_HEADERS} (default: 10)`]],
+    needsKey: false,
+    examples: ['chain headers', 'chain headers --count 3 --json'],
+    load: async () => (await chain()).listHeaders,
+  },
+  {
+    name: 'header',
+    summary: 'Show one header: any block by its hash, or a recent one by its height',
+    argument: '<hash | height>',
+    argumentHelp: `64 hex digits, or the height of one of the latest ${MAX_HEADERS} blocks of the own chain`,
+    needsKey: false,
+    examples: ['chain header 0', 'chain header 000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f'],
+    load: async () => (await chain()).showHeader,
   },
 ];
 

@@ -1,9 +1,11 @@
 // The commands of `teranode-p2p`, with their options and help. Each command's code is loaded when it runs, so that
 // asking a node does not load a whole node, and `start` does not load the gRPC client.
-import { Command, CommanderError } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { buildVersion } from '../lib/version.ts';
-import { type AdminCommand, BAN_COMMANDS, PEER_COMMANDS, STATUS_COMMAND } from './admin-commands.ts';
-import type { CommandIo } from './commands/connection.ts';
+import { type AdminCommand, BAN_COMMANDS, CHAIN_COMMANDS, PEER_COMMANDS, STATUS_COMMAND } from './admin-commands.ts';
+import type { CommandIo, OutputStream } from './commands/connection.ts';
+import { SHELLS } from './completion/shells.ts';
+import { described } from './described.ts';
 
 /** Options of the commands that ask a running node. */
 const CONNECTION_OPTIONS: readonly (readonly [flags: string, description: string])[] = [
@@ -22,6 +24,8 @@ const SETTINGS_OPTION = [
   '--settings <dir>',
   'folder of settings.conf and settings_local.conf (default: the current folder)',
 ] as const;
+const HELP_COLUMNS = 100;
+const JSON_OPTION = ['--json', 'print one JSON object'] as const;
 
 /**
  * Resolves when the command is done. Throws CommanderError once help, version or a usage error has been printed, and
@@ -31,11 +35,18 @@ export async function runProgram(argv: readonly string[], io: CommandIo): Promis
   await createProgram(io).parseAsync([...argv], { from: 'user' });
 }
 
-function createProgram(io: CommandIo): Command {
+/** Every command, also for the documents and the completion scripts. */
+export function createProgram(io: CommandIo): Command {
   const program = new Command('teranode-p2p')
     .description('Peer-to-peer server for Teranode (Bitcoin SV)')
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, minWidthToWrap: 20 })
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHelpWidth: () => helpWidth(io.stdout),
+      getErrHelpWidth: () => helpWidth(io.stderr),
+    })
     .option('-V, --version', 'print the version')
     .on('option:version', () => {
       const { version } = buildVersion();
@@ -44,10 +55,13 @@ function createProgram(io: CommandIo): Command {
     });
   addStart(program);
   addSettings(program, io);
-  const status = addAdminCommand(program, io, STATUS_COMMAND);
-  for (const [flags, description] of CONNECTION_OPTIONS) status.option(flags, description);
-  described(status, STATUS_COMMAND.examples);
-  addBackup(program, io);
+  addStatus(program, io);
+  addAdminCommands(program, io, {
+    name: 'peers',
+    alias: 'peer',
+    summary: 'List, connect and disconnect the peers of a running node',
+    commands: PEER_COMMANDS,
+  });
   addAdminCommands(program, io, {
     name: 'bans',
     alias: 'ban',
@@ -55,12 +69,20 @@ function createProgram(io: CommandIo): Command {
     commands: BAN_COMMANDS,
   });
   addAdminCommands(program, io, {
-    name: 'peers',
-    alias: 'peer',
-    summary: 'List, connect and disconnect the peers of a running node',
-    commands: PEER_COMMANDS,
+    name: 'chain',
+    summary: 'Show the tip and recent headers of the chain of a running node',
+    commands: CHAIN_COMMANDS,
   });
+  addKeygen(program, io);
+  addBackup(program, io);
+  addCompletion(program, io);
+  addVersion(program, io);
   return described(program, ['start', 'status', 'settings', 'bans add 203.0.113.7 --for 24h', 'peers list --json']);
+}
+
+/** Files and pipes get lines of a width that most terminals have. */
+function helpWidth({ isTTY, columns }: OutputStream): number {
+  return (isTTY === true ? columns : undefined) ?? HELP_COLUMNS;
 }
 
 function addStart(program: Command): void {
@@ -73,7 +95,10 @@ function addStart(program: Command): void {
     .option('--json-logs', 'log one JSON object per line (default unless standard output is a terminal)')
     .option('--pretty', 'log for people (default when standard output is a terminal)')
     .action(async (flags) => await (await import('./commands/start.ts')).startCommand(flags));
-  described(command, ['start', 'start --settings /etc/teranode-p2p --json-logs', 'p2p_port=0 teranode-p2p start']);
+  described(command, ['start', 'start --settings /etc/teranode-p2p --json-logs', 'p2p_port=0 teranode-p2p start'], {
+    0: 'stopped on request',
+    1: 'failed to start, or to stop in time; standard error says why',
+  });
 }
 
 function addSettings(program: Command, io: CommandIo): void {
@@ -84,7 +109,43 @@ function addSettings(program: Command, io: CommandIo): void {
     .option('--context <name>', 'settings context (default: SETTINGS_CONTEXT, else dev)')
     .option('--json', 'print JSON, one object per line')
     .action(async (flags) => (await import('./commands/settings.ts')).settingsCommand(flags, io));
-  described(command, ['settings', 'settings --context mainnet', 'settings --json | jq -r .key']);
+  described(command, ['settings', 'settings --context mainnet', 'settings --json | jq -r .key'], {
+    2: 'wrong usage, or invalid settings: all problems are listed',
+  });
+}
+
+function addStatus(program: Command, io: CommandIo): void {
+  const status = addAdminCommand(program, io, STATUS_COMMAND);
+  for (const [flags, description] of CONNECTION_OPTIONS) status.option(flags, description);
+  described(status, STATUS_COMMAND.examples);
+}
+
+function addKeygen(program: Command, io: CommandIo): void {
+  const command = program
+    .command('keygen')
+    .description(
+      'Make a private key (Ed25519) for a node and print its peer ID, show or convert an existing key, or make a shared key.',
+    )
+    .option('--out <file>', 'file to create with mode 600; - is standard output (default: p2p.key for a new key)')
+    .option('--force', 'replace the file if it exists')
+    .addOption(
+      new Option(
+        '--form <form>',
+        'how the key is written: hex as in p2p_private_key and p2p.key, hex96 with the public half twice, protobuf as in p2p_key.hex of Go clients',
+      )
+        .choices(['hex', 'hex96', 'protobuf'])
+        .default('hex'),
+    )
+    .option('--from <file>', 'show the peer ID of the key in a file, in any of these forms; - is standard input')
+    .option('--shared-key', 'make the key of a private network, 64 hex digits as in p2p_shared_key')
+    .option(...JSON_OPTION)
+    .action(async (flags) => (await import('./commands/keygen.ts')).keygenCommand(flags, io));
+  described(command, [
+    'keygen --out data/p2p.key',
+    'keygen --from data/p2p.key',
+    'keygen --from p2p_key.hex --form hex --out p2p.key',
+    'keygen --shared-key',
+  ]);
 }
 
 function addBackup(program: Command, io: CommandIo): void {
@@ -102,18 +163,44 @@ function addBackup(program: Command, io: CommandIo): void {
     .option(...SETTINGS_OPTION)
     .option('--overwrite', 'also into a folder that has files; those of the same names are replaced')
     .action(async (file, flags) => (await import('./commands/backup.ts')).restoreCommand(file, flags, io));
-  described(restore, ['restore /var/backups/teranode-p2p.tar']);
+  described(restore, ['restore /var/backups/teranode-p2p.tar', 'restore node.tar --settings /etc/teranode-p2p']);
+}
+
+function addCompletion(program: Command, io: CommandIo): void {
+  const command = program
+    .command('completion')
+    .description('Print a script that completes commands, options and their values in a shell.')
+    .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
+    .action(async (shell) => {
+      const { completionScript } = await import('./completion/script.ts');
+      io.stdout.write(completionScript(shell, program));
+    });
+  described(command, [
+    'source <(teranode-p2p completion bash)',
+    'teranode-p2p completion zsh > ~/.zfunc/_teranode-p2p',
+    'teranode-p2p completion fish > ~/.config/fish/completions/teranode-p2p.fish',
+  ]);
+}
+
+function addVersion(program: Command, io: CommandIo): void {
+  const command = program
+    .command('version')
+    .description('Print the version, that of Node.js, the platform, and what verifies signatures here.')
+    .option(...JSON_OPTION)
+    .action(async (flags) => (await import('./commands/version.ts')).versionCommand(flags, io));
+  described(command, ['version', 'version --json | jq -r .version']);
 }
 
 interface AdminGroup {
   readonly name: string;
-  readonly alias: string;
+  readonly alias?: string;
   readonly summary: string;
   readonly commands: readonly AdminCommand[];
 }
 
 function addAdminCommands(program: Command, io: CommandIo, { name, alias, summary, commands }: AdminGroup): void {
-  const group = program.command(name).alias(alias).description(summary);
+  const group = program.command(name).description(summary);
+  if (alias !== undefined) group.alias(alias);
   for (const [flags, description] of CONNECTION_OPTIONS) group.option(flags, description);
   for (const each of commands) described(addAdminCommand(group, io, each), each.examples);
   described(
@@ -136,13 +223,4 @@ function addAdminCommand(parent: Command, io: CommandIo, each: AdminCommand): Co
       io,
     });
   });
-}
-
-/** Adds examples to the help, and the usage to errors; for a command whose arguments are complete. */
-function described(command: Command, examples: readonly string[]): Command {
-  const lines = examples.map((example) => `  ${example.includes('teranode-p2p ') ? '' : 'teranode-p2p '}${example}\n`);
-  const usage = command.createHelp().commandUsage(command);
-  return command
-    .addHelpText('after', `\nExamples:\n${lines.join('')}`)
-    .showHelpAfterError(`Usage: ${usage}\nRun it with --help for its options and examples.`);
 }

@@ -1,5 +1,6 @@
 // `teranode-p2p/client`: what a program imports to administer a running node. It does not load the server.
 
+export type { ChainHeader } from '../adapters/grpc/chain-header-message.ts';
 export type { PeerSummary } from '../adapters/grpc/messages.ts';
 export type { NodeSummary } from '../adapters/grpc/status-message.ts';
 export type { ClientTlsOptions } from '../adapters/rpc/tls.ts';

@@ -3,6 +3,7 @@
 
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { type ChainHeader, chainHeader } from '../adapters/grpc/chain-header-message.ts';
 import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from '../adapters/grpc/messages.ts';
 import { MAX_UNTIL_S } from '../adapters/grpc/peer-service.ts';
 import { type NodeSummary, nodeSummary } from '../adapters/grpc/status-message.ts';
@@ -71,6 +72,11 @@ export interface PeerClient {
   listPeers(): Promise<(PeerSummary & PeerStanding)[]>;
   /** The node at a glance. `isBrief`: only what it knows at once, without chain and health. */
   status(isBrief?: boolean): Promise<NodeSummary>;
+  /**
+   * Headers of the node's own chain, newest first, from `block` on: the hash of any block, or the height of one of the
+   * latest 100; empty: the tip. `count`: at most 100. Empty when there is no such block.
+   */
+  listHeaders(block: string, count: number): Promise<ChainHeader[]>;
   /** Open calls end with an error. */
   close(): void;
 }
@@ -126,6 +132,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     explain: async (subject) => explanation(await call(policy.explain, { subject })),
     listPeers: async () => (await call(policy.listPeers, {})).peers.map(connectedPeer),
     status: async (isBrief = false) => nodeSummary(await call(policy.getStatus, { brief: isBrief })),
+    listHeaders: async (block, count) => (await call(policy.listHeaders, { block, count })).headers.map(chainHeader),
     close: () => client.close(),
   };
 }

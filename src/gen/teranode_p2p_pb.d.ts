@@ -581,6 +581,110 @@ export declare type GetStatusResponse = Message<"teranode_p2p.GetStatusResponse"
 export declare const GetStatusResponseSchema: GenMessage<GetStatusResponse>;
 
 /**
+ * @generated from message teranode_p2p.ListHeadersRequest
+ */
+export declare type ListHeadersRequest = Message<"teranode_p2p.ListHeadersRequest"> & {
+  /**
+   * Where the list begins: display-order hex of any block, or the height of one of the latest 100; empty for the tip.
+   *
+   * @generated from field: string block = 1;
+   */
+  block: string;
+
+  /**
+   * Number of headers, at most 100; 0 means one.
+   *
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message teranode_p2p.ListHeadersRequest.
+ * Use `create(ListHeadersRequestSchema)` to create a new message.
+ */
+export declare const ListHeadersRequestSchema: GenMessage<ListHeadersRequest>;
+
+/**
+ * The header of a block with what the blockchain service knows about the block.
+ *
+ * @generated from message teranode_p2p.ChainHeader
+ */
+export declare type ChainHeader = Message<"teranode_p2p.ChainHeader"> & {
+  /**
+   * Display-order hex.
+   *
+   * @generated from field: string hash = 1;
+   */
+  hash: string;
+
+  /**
+   * @generated from field: uint32 height = 2;
+   */
+  height: number;
+
+  /**
+   * The 80 bytes.
+   *
+   * @generated from field: bytes header = 3;
+   */
+  header: Uint8Array;
+
+  /**
+   * @generated from field: uint64 tx_count = 4;
+   */
+  txCount: bigint;
+
+  /**
+   * @generated from field: uint64 size_in_bytes = 5;
+   */
+  sizeInBytes: bigint;
+
+  /**
+   * @generated from field: string miner = 6;
+   */
+  miner: string;
+
+  /**
+   * Hex of the total work up to this block; empty when unknown.
+   *
+   * @generated from field: string chain_work = 7;
+   */
+  chainWork: string;
+
+  /**
+   * True: the blockchain service found the block invalid.
+   *
+   * @generated from field: bool invalid = 8;
+   */
+  invalid: boolean;
+};
+
+/**
+ * Describes the message teranode_p2p.ChainHeader.
+ * Use `create(ChainHeaderSchema)` to create a new message.
+ */
+export declare const ChainHeaderSchema: GenMessage<ChainHeader>;
+
+/**
+ * @generated from message teranode_p2p.ListHeadersResponse
+ */
+export declare type ListHeadersResponse = Message<"teranode_p2p.ListHeadersResponse"> & {
+  /**
+   * Empty when there is no such block.
+   *
+   * @generated from field: repeated teranode_p2p.ChainHeader headers = 1;
+   */
+  headers: ChainHeader[];
+};
+
+/**
+ * Describes the message teranode_p2p.ListHeadersResponse.
+ * Use `create(ListHeadersResponseSchema)` to create a new message.
+ */
+export declare const ListHeadersResponseSchema: GenMessage<ListHeadersResponse>;
+
+/**
  * @generated from service teranode_p2p.PolicyService
  */
 export declare const PolicyService: GenService<{
@@ -624,6 +728,16 @@ export declare const PolicyService: GenService<{
     methodKind: "unary";
     input: typeof GetStatusRequestSchema;
     output: typeof GetStatusResponseSchema;
+  },
+  /**
+   * Headers of this node's own chain, newest first.
+   *
+   * @generated from rpc teranode_p2p.PolicyService.ListHeaders
+   */
+  listHeaders: {
+    methodKind: "unary";
+    input: typeof ListHeadersRequestSchema;
+    output: typeof ListHeadersResponseSchema;
   },
 }>;
 

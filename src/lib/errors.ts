@@ -74,6 +74,12 @@ export const ERROR_CODES = {
     meaning: 'A request has an invalid address, subnet, peer ID, reason or time. The message says what is expected.',
     ...INVALID_INPUT,
   },
+  FILE_UNUSABLE: { meaning: 'A file that a command was given cannot be read or written.', ...OUR_FAULT },
+  NOT_DONE: {
+    meaning:
+      'A command had nothing to change or to show: no such ban or block, a file that exists already, or an answer other than yes.',
+    ...OUR_FAULT,
+  },
   ANSWER_TOO_LARGE: {
     meaning: 'The whole list is too long for a request without the admin key. Ask for it in pages, or send the key.',
     http: { status: 413, code: 'TOO_LARGE' },

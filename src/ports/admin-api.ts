@@ -7,6 +7,8 @@ import type { Notification } from '../domain/notification.ts';
 import type { BanReason } from '../domain/offence.ts';
 import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 import type { WireName } from '../wire/format.ts';
+import type { BlockHeaderRecord } from './blockchain-client.ts';
+import type { DeliveryStanding, LeagueRow } from './deliveries.ts';
 import type { HealthCheck } from './health.ts';
 import type { HistoryBlock, HistoryHour, HistoryRange } from './history-store.ts';
 import type { ValidationDecision } from './p2p-node.ts';
@@ -47,8 +49,11 @@ export interface PeerStatus {
   readonly connectedPeersCount: number | undefined;
 }
 
+/** How it delivers valid blocks and subtrees of other authors, over some hours. */
+export type PeerDeliveries = Pick<DeliveryStanding, 'firstDeliveryShare' | 'meanDelayMs'>;
+
 /** A connected peer; undefined where unknown. */
-export interface PeerView extends PeerStanding, PeerStatus {
+export interface PeerView extends PeerStanding, PeerStatus, PeerDeliveries {
   readonly id: PeerId;
   /** Multiaddrs of its open connections. */
   readonly addresses: readonly string[];
@@ -223,6 +228,9 @@ export const MAX_RECENT = 200;
 /** Longest reason that an operator may give for a ban. */
 export const MAX_REASON_CHARS = 200;
 
+/** Maximum number of headers in one answer; a block is found by its height when it is not further below the tip. */
+export const MAX_HEADERS = 100;
+
 /** Maximum number of peers to catch up from. */
 export const MAX_CATCH_UP_PEERS = 1000;
 
@@ -262,6 +270,9 @@ export interface AdminApi {
    */
   addScore(peerId: string, reason: string): Promise<number>;
 
+  /** Neighbours by their share of first deliveries, the greatest first; also those that left some hours ago. */
+  league(): readonly LeagueRow[];
+
   knownPeers(): readonly KnownPeer[];
   /** undefined for a peer that is not connected, was not heard recently and has no history. */
   knownPeer(peerId: string): KnownPeer | undefined;
@@ -298,6 +309,12 @@ export interface AdminApi {
   historyBlocks(range: HistoryRange): Promise<readonly HistoryBlock[]>;
   /** Throws likewise. */
   historyHours(range: HistoryRange): Promise<readonly HistoryHour[]>;
+  /**
+   * Headers of our own chain, newest first. `block`: hash of any block, or height of one of the latest `MAX_HEADERS`;
+   * empty: the tip. `count`: 1 to `MAX_HEADERS`. Empty when there is no such block. Throws what the blockchain service
+   * throws, and TIMEOUT.
+   */
+  headers(block: string, count: number): Promise<readonly BlockHeaderRecord[]>;
   topics(): readonly TopicView[];
   settings(): readonly SettingView[];
   /** Announcements of peers and of this node, latest first; at most `MAX_RECENT`. */

@@ -20,6 +20,8 @@ import type {
   SyncView,
   TopicView,
 } from '../../src/ports/admin-api.ts';
+import type { BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
+import type { LeagueRow } from '../../src/ports/deliveries.ts';
 import type { HistoryBlock, HistoryHour, HistoryRange } from '../../src/ports/history-store.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
@@ -32,6 +34,7 @@ export interface AdminCall {
 export class FakeAdminApi implements AdminApi {
   readonly calls: AdminCall[] = [];
   connected: readonly PeerView[] = [];
+  leagueRows: readonly LeagueRow[] = [];
   known: readonly KnownPeer[] = [];
   explanation: Explanation | undefined;
   syncView: SyncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
@@ -50,6 +53,8 @@ export class FakeAdminApi implements AdminApi {
   /** undefined: no history is kept. */
   blocks: readonly HistoryBlock[] | undefined;
   hours: readonly HistoryHour[] = [];
+  /** Newest first. */
+  chain: readonly BlockHeaderRecord[] = [];
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
   announcements: readonly RecentAnnouncement[] = [];
@@ -73,6 +78,11 @@ export class FakeAdminApi implements AdminApi {
     this.note('peer', peerId);
     const id = peerIdInput(peerId);
     return this.connected.find((each) => each.id === id);
+  }
+
+  league(): readonly LeagueRow[] {
+    this.note('league');
+    return this.leagueRows;
   }
 
   async ban(text: string, untilMs: number | undefined, reason = ''): Promise<OrderedBan> {
@@ -208,6 +218,13 @@ export class FakeAdminApi implements AdminApi {
   async historyHours(range: HistoryRange): Promise<readonly HistoryHour[]> {
     this.note('historyHours', range);
     return this.hours;
+  }
+
+  async headers(block: string, count: number): Promise<readonly BlockHeaderRecord[]> {
+    this.note('headers', block, count);
+    await this.gate;
+    const first = this.chain.findIndex(({ hash, height }) => block === '' || [hash, String(height)].includes(block));
+    return first < 0 ? [] : this.chain.slice(first, first + count);
   }
 
   topics(): readonly TopicView[] {

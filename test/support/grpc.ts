@@ -65,6 +65,8 @@ export const KNOWN_PEER: PeerView = {
   isBanned: false,
   banScore: 30,
   isWhitelisted: true,
+  firstDeliveryShare: 0.25,
+  meanDelayMs: 12.5,
 };
 
 /** Every field filled, with and without what may be missing. */
@@ -154,6 +156,7 @@ export const READINGS = [
   [PolicyService.method.explain, { subject: PEER }],
   [PolicyService.method.listPeers, {}],
   [PolicyService.method.getStatus, {}],
+  [PolicyService.method.listHeaders, {}],
 ] as const;
 
 export interface RunningGrpc {

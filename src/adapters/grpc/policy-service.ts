@@ -1,8 +1,9 @@
 // teranode_p2p.PolicyService on the AdminApi: bans with their reasons, explanations, peers with all that is known about
-// them, the node at a glance. It changes nothing and needs no admin key.
+// them, the node at a glance, headers of its chain. It changes nothing and needs no admin key.
 import type { PolicyService } from '../../gen/teranode_p2p_pb.js';
 import { P2PError } from '../../lib/errors.ts';
-import type { AdminApi } from '../../ports/admin-api.ts';
+import { type AdminApi, MAX_HEADERS } from '../../ports/admin-api.ts';
+import { headerMessage } from './chain-header-message.ts';
 import { checkedText } from './checked-text.ts';
 import { banMessage, connectedPeerMessage, explanationMessage } from './messages.ts';
 import { statusMessage } from './status-message.ts';
@@ -34,5 +35,10 @@ export function policyHandlers(deps: { readonly admin: AdminApi }): UnaryHandler
     explain: ({ subject }) => explanationMessage(admin.explain(checkedText('subject', subject))),
     listPeers: () => ({ peers: admin.peers().map(connectedPeerMessage) }),
     getStatus: async ({ brief }) => statusMessage(await admin.status(brief)),
+    listHeaders: async ({ block, count }) => {
+      if (count > MAX_HEADERS) throw new P2PError('INPUT_INVALID', `count is ${count} (at most ${MAX_HEADERS})`);
+      const start = block === '' ? '' : checkedText('block', block);
+      return { headers: (await admin.headers(start, count || 1)).map(headerMessage) };
+    },
   };
 }

@@ -52,20 +52,25 @@ function ed25519FromRaw(raw: Uint8Array): Ed25519PrivateKey {
   return key;
 }
 
-/** The store holds raw hex; a Go node may have written libp2p's protobuf form, as bytes or as hex. */
+/** The store holds raw hex; a Go node may have written another form. Throws PRIVATE_KEY_INVALID. */
 export function parseStoredKey(data: Uint8Array): Ed25519PrivateKey {
-  const text = Buffer.from(data).toString('latin1').trim();
   try {
-    // By length: a raw key may begin like the protobuf form.
-    if (RAW_KEY.test(text)) return parsePrivateKey(text);
-    if (/^[0-9a-f]+$/i.test(text)) return ed25519FromProtobuf(Buffer.from(text, 'hex'));
-    return data.length === 64 ? ed25519FromRaw(data) : ed25519FromProtobuf(data);
+    return parseAnyForm(data);
   } catch (error) {
     if (error instanceof P2PError) throw error;
     throw new P2PError('PRIVATE_KEY_INVALID', `the key in the blockchain state store (${STATE_KEY}) is damaged`, {
       cause: error,
     });
   }
+}
+
+/** Raw or libp2p's protobuf form, as bytes or as hex. Throws PRIVATE_KEY_INVALID, and what libp2p throws. */
+export function parseAnyForm(data: Uint8Array): Ed25519PrivateKey {
+  const text = Buffer.from(data).toString('latin1').trim();
+  // By length: a raw key may begin like the protobuf form.
+  if (RAW_KEY.test(text)) return parsePrivateKey(text);
+  if (/^[0-9a-f]+$/i.test(text)) return ed25519FromProtobuf(Buffer.from(text, 'hex'));
+  return data.length === 64 ? ed25519FromRaw(data) : ed25519FromProtobuf(data);
 }
 
 function ed25519FromProtobuf(bytes: Uint8Array): Ed25519PrivateKey {

@@ -25,6 +25,15 @@ export interface BackedUp {
   readonly bytes: number;
 }
 
+/** Called with the bytes of all files that are copied so far, and with the size of all. */
+export type Copied = (bytes: number, total: number) => void;
+
+export interface RestoreOptions {
+  /** Also into a folder that has files. */
+  readonly overwrites: boolean;
+  readonly copied?: Copied;
+}
+
 /** A data folder has about ten files. */
 const MAX_FILES = 1000;
 const CHUNK_BYTES = 1_048_576;
@@ -41,7 +50,7 @@ const LEFT_OUT = /-(?:wal|shm|journal)$|\.new$/;
  * Writes a tar archive with mode 600. Throws BACKUP_FAILED: the file exists, the folder cannot be read, the disk is
  * full. Until the archive is complete and on the disk there is no file.
  */
-export function backUpFolder(dataFolder: string, file: string): BackedUp {
+export function backUpFolder(dataFolder: string, file: string, copied: Copied = () => {}): BackedUp {
   const folder = resolve(dataFolder);
   const names = attempt(`cannot read the data folder ${folder}`, () => keptFiles(folder));
   if (names.length === 0) throw new P2PError('BACKUP_FAILED', `nothing to back up in ${folder}`);
@@ -49,15 +58,14 @@ export function backUpFolder(dataFolder: string, file: string): BackedUp {
   if (dirname(archive) === folder)
     throw new P2PError('BACKUP_FAILED', `${file} would be part of the next backup (expected a file in another folder)`);
   if (existsSync(archive)) throw new P2PError('BACKUP_FAILED', `${file} exists already (expected a new file)`);
-  const bytes = attempt(`cannot write ${file}`, () => writeArchive(folder, names, archive));
+  const bytes = attempt(`cannot write ${file}`, () => writeArchive(folder, names, archive, copied));
   return { files: names, bytes };
 }
 
 /**
- * Puts the files of an archive into a data folder that no process uses. `overwrites`: also into one that has files.
- * Throws BACKUP_FAILED, and changes nothing then; DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE.
+ * Puts the files of an archive into a data folder that no process uses. Throws BACKUP_FAILED, and changes nothing then; DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE.
  */
-export function restoreFolder(file: string, dataFolder: string, options: { readonly overwrites: boolean }): BackedUp {
+export function restoreFolder(file: string, dataFolder: string, options: RestoreOptions): BackedUp {
   const source = attempt(`cannot read ${file}`, () => openSync(file, 'r'));
   try {
     const folder = openDataFolder(dataFolder);
@@ -65,7 +73,7 @@ export function restoreFolder(file: string, dataFolder: string, options: { reado
       const present = readdirSync(folder.path).filter((name) => !name.startsWith(LOCK_FILE));
       if (present.length > 0 && !options.overwrites)
         throw new P2PError('BACKUP_FAILED', `the data folder ${folder.path} is not empty (expected --overwrite)`);
-      return attempt(`cannot restore ${file}`, () => unpack(source, statSync(file).size, folder.path));
+      return attempt(`cannot restore ${file}`, () => unpack(source, statSync(file).size, folder.path, options.copied));
     } finally {
       folder.release();
     }
@@ -90,17 +98,19 @@ function isKept(name: string): boolean {
  * Writes the archive, and the copies of databases before, in a folder beside it; then moves it to its place. Returns its
  * size.
  */
-function writeArchive(folder: string, names: readonly string[], archive: string): number {
+function writeArchive(folder: string, names: readonly string[], archive: string, copied: Copied): number {
   const scratch = mkdtempSync(join(dirname(archive), '.backup-'));
   try {
     const fresh = join(scratch, 'archive');
+    const total = names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
     const bytes = withFile(fresh, 'wx', (target) => {
       for (const name of names) {
         const path = join(folder, name);
         const copy = join(scratch, 'copy');
+        copied(fstatSync(target).size, total);
         const isCopied = isDatabase(path);
         if (isCopied) copyDatabase(path, copy);
-        append(isCopied ? copy : path, name, target);
+        append(isCopied ? copy : path, name, target, () => copied(fstatSync(target).size, total));
         rmSync(copy, { force: true });
       }
       writeAll(target, END);
@@ -114,21 +124,22 @@ function writeArchive(folder: string, names: readonly string[], archive: string)
   }
 }
 
-function append(path: string, name: string, target: number): void {
+function append(path: string, name: string, target: number, chunkCopied: () => void): void {
   withFile(path, 'r', (source) => {
     // Of the open file: another one may have taken its place in between.
     const { size, mtimeMs } = fstatSync(source);
     writeAll(target, tarHeader({ name, bytes: size }, mtimeMs));
-    copyBytes(source, target, size);
+    copyBytes(source, target, size, chunkCopied);
     writeAll(target, Buffer.alloc(tarPadding(size)));
   });
 }
 
 /** Checks the whole archive before it changes the folder. */
-function unpack(source: number, archiveBytes: number, folder: string): BackedUp {
+function unpack(source: number, archiveBytes: number, folder: string, copied: Copied = () => {}): BackedUp {
   const scratch = mkdtempSync(join(folder, '.restore-'));
   try {
     const files: string[] = [];
+    let done = 0;
     for (;;) {
       const header = readTarHeader(readExactly(source, TAR_BLOCK_BYTES));
       if (header === undefined) break;
@@ -137,7 +148,10 @@ function unpack(source: number, archiveBytes: number, folder: string): BackedUp 
         throw new RangeError(`unexpected file ${JSON.stringify(name.slice(0, 100))} in the archive`);
       if (files.push(name) > MAX_FILES) throw new RangeError(`more than ${MAX_FILES} files`);
       withFile(join(scratch, name), 'wx', (copy) => {
-        copyBytes(source, copy, bytes);
+        copyBytes(source, copy, bytes, (chunk) => {
+          done += chunk;
+          copied(done, archiveBytes);
+        });
         fsyncSync(copy);
       });
       readExactly(source, tarPadding(bytes));
@@ -154,11 +168,12 @@ function unpack(source: number, archiveBytes: number, folder: string): BackedUp 
   }
 }
 
-function copyBytes(source: number, target: number, bytes: number): void {
+function copyBytes(source: number, target: number, bytes: number, chunkCopied: (bytes: number) => void): void {
   for (let left = bytes; left > 0; ) {
     const chunk = readExactly(source, Math.min(left, CHUNK_BYTES));
     writeAll(target, chunk);
     left -= chunk.length;
+    chunkCopied(chunk.length);
   }
 }
 

@@ -1,9 +1,11 @@
 // `teranode-p2p backup` and `restore`: copy the data folder of the settings into one file while its node runs, and back.
 import { dirname, resolve } from 'node:path';
 import { backUpFolder, restoreFolder } from '../../adapters/sql/data-backup.ts';
-import { loadSettings, type Settings } from '../../settings/load.ts';
+import type { Settings } from '../../settings/load.ts';
 import type { CommandIo } from './connection.ts';
-import { visible } from './table.ts';
+import { BytesShown } from './progress.ts';
+import { commandSettings } from './settings-folder.ts';
+import { byteCount, counted, visible } from './table.ts';
 
 interface BackupFlags {
   readonly settings?: string | undefined;
@@ -15,22 +17,22 @@ interface RestoreFlags extends BackupFlags {
 
 /** Throws SETTINGS_INVALID, BACKUP_FAILED. */
 export function backupCommand(file: string, flags: BackupFlags, io: CommandIo): void {
-  const settings = settingsOf(flags, io);
+  const { settings } = commandSettings(flags.settings, io);
   const folder = resolve(io.cwd, settings.dataFolder);
-  const { files, bytes } = backUpFolder(folder, resolve(io.cwd, file));
-  io.stdout.write(visible(`backed up ${files.length} files of ${folder} to ${file}, ${bytes} bytes`).concat('\n'));
+  const progress = new BytesShown('backing up', io.stderr);
+  const { files, bytes } = progress.during((copied) => backUpFolder(folder, resolve(io.cwd, file), copied));
+  const what = `backed up ${counted(files.length, 'file')} of ${folder} to ${file}, ${byteCount(bytes)}`;
+  io.stdout.write(`${visible(what)}\n`);
   for (const place of elsewhere(settings, folder, io.cwd)) io.stdout.write(`not in the backup: ${visible(place)}\n`);
 }
 
 /** Throws SETTINGS_INVALID, BACKUP_FAILED, DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE. */
 export function restoreCommand(file: string, flags: RestoreFlags, io: CommandIo): void {
-  const folder = resolve(io.cwd, settingsOf(flags, io).dataFolder);
-  const { files } = restoreFolder(resolve(io.cwd, file), folder, { overwrites: flags.overwrite === true });
-  io.stdout.write(visible(`restored ${files.length} files of ${file} to ${folder}`).concat('\n'));
-}
-
-function settingsOf(flags: BackupFlags, io: CommandIo): Settings {
-  return loadSettings({ folder: flags.settings ?? io.cwd, env: io.env }).settings;
+  const folder = resolve(io.cwd, commandSettings(flags.settings, io).settings.dataFolder);
+  const progress = new BytesShown('restoring', io.stderr);
+  const options = { overwrites: flags.overwrite === true };
+  const { files } = progress.during((copied) => restoreFolder(resolve(io.cwd, file), folder, { ...options, copied }));
+  io.stdout.write(`${visible(`restored ${counted(files.length, 'file')} of ${file} to ${folder}`)}\n`);
 }
 
 /** Places outside the data folder that these settings name for data. */

@@ -3,6 +3,7 @@ import type { BanEntry, Explanation, RoleScore } from '../../client/index.ts';
 import { MAX_BAN_MS } from '../../domain/ban.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { parseDuration } from '../../settings/duration.ts';
+import { type Terminal, terminalOf } from '../terminal.ts';
 import { confirmed } from './confirmation.ts';
 import type { Action, Output } from './connection.ts';
 import { isoTime, table, visible } from './table.ts';
@@ -17,9 +18,9 @@ interface ClearFlags {
   readonly yes?: boolean | undefined;
 }
 
-export const listBans: Action = async (client) => {
+export const listBans: Action = async (client, _argument, _flags, io) => {
   const bans = await client.listBans();
-  return { people: bans.length === 0 ? 'no bans\n' : banTable(bans), programs: bans.map(shownBan) };
+  return { people: bans.length === 0 ? 'no bans\n' : banTable(bans, terminalOf(io)), programs: bans.map(shownBan) };
 };
 
 /** Throws INPUT_INVALID for a wrong duration or time. */
@@ -31,32 +32,32 @@ export const addBan: Action = async (client, subject, flags: BanFlags) => {
   return done(`banned ${subject} ${until}${unstored(isStored)}`, object);
 };
 
-/** Throws INPUT_INVALID when there is no such ban. */
+/** Throws NOT_DONE when there is no such ban. */
 export const removeBan: Action = async (client, subject) => {
   const { hadAny, coveredBy, isStored } = await client.unbanPeer(subject);
   const cover = coveredBy === undefined ? '' : `; the ban of ${coveredBy} still covers it`;
   if (!hadAny) {
     const nothing = `nothing to lift: there is no ban of ${subject} itself${cover}`;
-    throw new P2PError('INPUT_INVALID', visible(nothing));
+    throw new P2PError('NOT_DONE', visible(nothing));
   }
   const object = { ok: true, subject, isBanned: coveredBy !== undefined, coveredBy, isStored };
   return done(`lifted the ban of ${subject}${cover}${unstored(isStored)}`, object);
 };
 
-/** Asks for confirmation first. Throws INPUT_INVALID without it. */
+/** Asks for confirmation first. Throws NOT_DONE without it, INPUT_INVALID where nobody can answer. */
 export const clearBans: Action = async (client, _argument, flags: ClearFlags, io) => {
   if (flags.yes !== true) {
     const count = (await client.listBanned()).length;
-    await confirmed(`Lift all ${count} bans?`, io);
+    await confirmed(count === 1 ? 'Lift the only ban?' : `Lift all ${count} bans?`, io);
   }
   const { isStored } = await client.clearBanned();
   return done(`lifted all bans${unstored(isStored)}`, { ok: true, isStored });
 };
 
-export const explainBan: Action = async (client, subject) => {
+export const explainBan: Action = async (client, subject, _flags, io) => {
   const explanation = await client.explain(subject);
   return {
-    people: explained(explanation),
+    people: explained(explanation, terminalOf(io)),
     programs: [{ ...explanation, inForce: explanation.inForce.map(shownBan) }],
   };
 };
@@ -97,7 +98,7 @@ function shownBan({ untilMs, createdAtMs, causedBy, ...ban }: BanEntry): unknown
   return { ...ban, because: causedBy, until: isoTime(untilMs), createdAt: isoTime(createdAtMs) };
 }
 
-function banTable(bans: readonly BanEntry[]): string {
+function banTable(bans: readonly BanEntry[], terminal: Terminal): string {
   return table(
     ['key', 'kind', 'until', 'source', 'reason', 'evidence', 'because'],
     bans.map((ban) => [
@@ -109,10 +110,11 @@ function banTable(bans: readonly BanEntry[]): string {
       ban.evidence,
       ban.causedBy ?? '',
     ]),
+    terminal,
   );
 }
 
-function explained(explanation: Explanation): string {
+function explained(explanation: Explanation, terminal: Terminal): string {
   const { subject, threshold, offences, inForce, withheld, addressesSeen } = explanation;
   const section = (title: string, body: string) => (body === '' ? `${title}: none\n` : `${title}:\n${body}`);
   const lines = (texts: readonly string[]) => texts.map((text) => `  ${visible(text)}\n`).join('');
@@ -126,13 +128,15 @@ function explained(explanation: Explanation): string {
     each.hash ?? '',
     each.isShadow ? 'recorded only' : 'counted',
   ]);
-  const heads = ['at', 'role', 'reason', 'points', 'rule', 'topic', 'hash', 'effect'];
+  const heads = ['at', 'role', 'reason', { head: 'points', isNumber: true }, 'rule', 'topic', 'hash', 'effect'];
+  const isBanned = inForce.length > 0;
+  const state = isBanned ? terminal.color('red', 'banned') : 'not banned';
   return [
-    `${visible(subject)}: ${inForce.length > 0 ? 'banned' : 'not banned'}${explanation.isWhitelisted ? ', whitelisted' : ''}\n`,
+    `${visible(subject)}: ${state}${explanation.isWhitelisted ? ', whitelisted' : ''}\n`,
     `scores: ${scores(explanation.scores)}; banned at ${threshold}; kept by: ${explanation.scoreKeptBy}\n`,
     `scores in shadow: ${scores(explanation.shadowScores)}\n`,
-    section('bans', inForce.length === 0 ? '' : banTable(inForce)),
-    section('offences', offences.length === 0 ? '' : table(heads, offenceRows)),
+    section('bans', !isBanned ? '' : banTable(inForce, terminal)),
+    section('offences', offences.length === 0 ? '' : table(heads, offenceRows, terminal)),
     section('rules (docs/scoring.md)', lines(explanation.rules.map(cited))),
     section('withheld', lines(withheld)),
     section('addresses seen', lines(addressesSeen)),

@@ -1,18 +1,24 @@
 // What the commands that administer a running node share: how they find it and its key, and how they print.
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { readAdminKey } from '../../adapters/grpc/admin-key.ts';
 import { createPeerClient, type PeerClient } from '../../client/index.ts';
 import { shownTexts } from '../../lib/shown-text.ts';
 import { isPlaceholderKey } from '../../settings/admin-key.ts';
-import { type LoadedSettings, loadSettings, type Settings } from '../../settings/load.ts';
+import type { LoadedSettings, Settings } from '../../settings/load.ts';
+import { waitingShown } from './progress.ts';
 import { targetNode } from './running-node.ts';
+import { commandSettings, hasSettingsFiles } from './settings-folder.ts';
+
+/** A terminal says how wide it is. */
+export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
 
 /** What a command reads and writes; the process's own, or a test's. */
 export interface CommandIo {
   /** Where a question is answered; absent: nowhere. */
   readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean };
-  readonly stdout: NodeJS.WritableStream;
+  readonly stdout: OutputStream;
+  /** Errors, questions and progress. */
+  readonly stderr: OutputStream;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
 }
@@ -52,7 +58,8 @@ export async function administer(
   const key = flags.key ?? (needsKey ? await keyOf(loaded?.settings, io) : undefined);
   const target = await targetNode(flags.address, loaded, io.cwd);
   const client = createPeerClient({ ...target, adminKey: key });
-  const { people, programs } = await action(client).finally(() => client.close());
+  const answer = action(client).finally(() => client.close());
+  const { people, programs } = await waitingShown(answer, `for the node at ${target.address}`, io.stderr);
   io.stdout.write(
     flags.json === true ? programs.map((each) => `${JSON.stringify(shownTexts(each))}\n`).join('') : people,
   );
@@ -60,10 +67,9 @@ export async function administer(
 
 /** undefined when an address is given and the folder has no settings file: a node on another machine. */
 function connectionSettings(flags: ConnectionFlags, io: CommandIo): LoadedSettings | undefined {
-  const folder = flags.settings ?? io.cwd;
-  const hasFiles = ['settings.conf', 'settings_local.conf'].some((name) => existsSync(join(folder, name)));
-  if (flags.address !== undefined && flags.settings === undefined && !hasFiles) return undefined;
-  return loadSettings({ folder, env: io.env });
+  const { address, settings } = flags;
+  if (address !== undefined && settings === undefined && !hasSettingsFiles(io.cwd)) return undefined;
+  return commandSettings(settings, io);
 }
 
 async function keyOf(settings: Settings | undefined, io: CommandIo): Promise<string | undefined> {

@@ -1,12 +1,16 @@
 // `teranode-p2p peers`: lists, connects and disconnects the peers of a running node over its gRPC.
 import type { AttemptOutcome, PeerClient, PeerStanding, PeerSummary } from '../../client/index.ts';
 import { P2PError } from '../../lib/errors.ts';
+import { type Terminal, terminalOf } from '../terminal.ts';
 import type { Action, Output } from './connection.ts';
-import { isoTime, table, visible } from './table.ts';
+import { byteCount, type Cell, isoTime, table, visible } from './table.ts';
 
-export const listPeers: Action = async (client) => {
+export const listPeers: Action = async (client, _argument, _flags, io) => {
   const peers = await listedPeers(client);
-  return { people: peers.length === 0 ? 'no peers\n' : peerTable(peers), programs: peers.map(shownPeer) };
+  return {
+    people: peers.length === 0 ? 'no peers\n' : peerTable(peers, terminalOf(io)),
+    programs: peers.map(shownPeer),
+  };
 };
 
 /** Throws PEER_UNREACHABLE. */
@@ -46,21 +50,38 @@ function shownPeer(listed: ListedPeer): unknown {
   };
 }
 
-function peerTable(peers: readonly ListedPeer[]): string {
+function peerTable(peers: readonly ListedPeer[], terminal: Terminal): string {
   return table(
-    ['id', 'address', 'direction', 'since', 'height', 'DataHub', 'score', 'ping ms', 'sent', 'received', 'agent'],
+    [
+      'id',
+      'address',
+      'direction',
+      'since',
+      { head: 'height', isNumber: true },
+      'DataHub',
+      { head: 'ban score', isNumber: true },
+      { head: 'ping', isNumber: true },
+      { head: 'sent', isNumber: true },
+      { head: 'received', isNumber: true },
+      'agent',
+    ],
     peers.map((peer) => [
       peer.id,
       peer.address,
       peer.direction,
       isoTime(peer.connectedAtMs),
       String(peer.height ?? ''),
-      peer.dataHubUrl === undefined ? '' : (peer.dataHubHealth ?? ''),
-      peer.isBanned ? 'banned' : peer.isWhitelisted ? 'whitelisted' : String(peer.banScore),
-      String(peer.pingMs ?? ''),
-      String(peer.bytesSent),
-      String(peer.bytesReceived),
+      peer.dataHubUrl === undefined ? '' : dataHub(peer.dataHubHealth ?? ''),
+      peer.isBanned ? { text: 'banned', color: 'red' } : peer.isWhitelisted ? 'whitelisted' : String(peer.banScore),
+      peer.pingMs === undefined ? '' : `${Number(peer.pingMs.toPrecision(3))} ms`,
+      byteCount(peer.bytesSent),
+      byteCount(peer.bytesReceived),
       peer.agentVersion ?? '',
     ]),
+    terminal,
   );
+}
+
+function dataHub(health: string): Cell {
+  return health === 'unhealthy' ? { text: health, color: 'red' } : health;
 }

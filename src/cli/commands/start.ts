@@ -4,9 +4,9 @@ import { neverBlocks } from '../../adapters/logging/line-writer.ts';
 import { compose } from '../../app/compose.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { logUnfiltered } from '../../ports/log.ts';
-import { loadSettings } from '../../settings/load.ts';
 import { outputFailed } from '../closed-output.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';
+import { commandSettings } from './settings-folder.ts';
 
 /** A stop that hangs is ended after this time, or by a further signal. */
 const STOP_DEADLINE_MS = 8000;
@@ -24,11 +24,11 @@ interface StartFlags {
  * to stop.
  */
 export async function startCommand(flags: StartFlags): Promise<void> {
-  const { settings, effective, notices } = loadSettings({
-    folder: flags.settings ?? process.cwd(),
-    env: process.env,
-    checksFiles: true,
-  });
+  const { settings, effective, notices } = commandSettings(
+    flags.settings,
+    { cwd: process.cwd(), env: process.env },
+    { checksFiles: true },
+  );
   // A node outlives the readers of its log.
   process.stdout.off('error', outputFailed);
   for (const stream of [process.stdout, process.stderr]) neverBlocks(stream);
