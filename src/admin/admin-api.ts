@@ -9,13 +9,16 @@ import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
+import type { Diagnosis, NodeDiagnosis } from '../ports/diagnosis.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import type { History } from '../watch/history.ts';
 import type { MessageCounts } from '../watch/message-counts.ts';
+import type { PeerClocks } from '../watch/peer-clocks.ts';
 import type { Recent } from '../watch/recent.ts';
+import type { Silence } from '../watch/silence.ts';
 import { ChainHeaders } from './chain-headers.ts';
 import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
 import { type KnownPeerSources, knownPeerOperations } from './known-peers.ts';
@@ -42,6 +45,11 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly messages: Pick<MessageCounts, 'lastMinute'>;
   /** undefined while none is kept. */
   readonly history: Pick<History, 'blocks' | 'hours'> | undefined;
+  /** Connections of all nodes. */
+  readonly connections: () => NodeDiagnosis;
+  /** What came through the topics. */
+  readonly feed: Pick<Silence, 'feed' | 'lastMessages'>;
+  readonly peerClocks: Pick<PeerClocks, 'offsetsMs'>;
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
@@ -119,6 +127,7 @@ type NodeOperations = Pick<
   | 'historyBlocks'
   | 'historyHours'
   | 'topics'
+  | 'diagnosis'
   | 'settings'
   | 'recentAnnouncements'
   | 'recentVerdicts'
@@ -144,6 +153,7 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
     historyHours: async (range) => await keptHistory(deps).hours(range),
     headers: (block, count) => headers.list(block, count),
     topics: () => topicNames().flatMap((name) => topicView(node, name)),
+    diagnosis: () => diagnosis(deps),
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),
     recentVerdicts: () => recent.verdicts(),
@@ -172,6 +182,20 @@ async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView
 function keptHistory({ history }: AdminApiDependencies): Pick<History, 'blocks' | 'hours'> {
   if (history === undefined) throw new P2PError('HISTORY_OFF', 'no history is kept (see the setting p2p_history_days)');
   return history;
+}
+
+function diagnosis(deps: AdminApiDependencies): Diagnosis {
+  const { state, silentForMs } = deps.feed.feed();
+  const last = deps.feed.lastMessages();
+  const topics = deps.topicNames().flatMap((name) =>
+    topicView(deps.node, name).map(({ subscribers, mesh }) => ({
+      name,
+      subscribers: subscribers.length,
+      mesh: mesh.length,
+      lastMessageMs: last.get(name),
+    })),
+  );
+  return { ...deps.connections(), topics, clockOffsetsMs: deps.peerClocks.offsetsMs(), feed: { state, silentForMs } };
 }
 
 /** None when this node has not joined the topic. */

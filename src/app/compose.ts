@@ -28,6 +28,7 @@ import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
 import { MessageCounts } from '../watch/message-counts.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
+import { PeerClocks } from '../watch/peer-clocks.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
@@ -50,6 +51,7 @@ import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecyc
 import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
+import { createSilentFeed } from './silent-feed.ts';
 import { summedMetrics } from './summed-metrics.ts';
 
 export interface AppOptions extends OwnNetworks {
@@ -230,6 +232,11 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const events = createEventLog(settings, { ...core, notifications });
   const recent = new Recent(notifications);
   const messages = new MessageCounts(core);
+  const peerClocks = new PeerClocks(core.clock);
+  notifications.subscribe((each) => {
+    if (each.type === 'node_status' && !each.isOwn) peerClocks.heard(each);
+  });
+  const silentFeed = createSilentFeed(settings, { ...core, nodes, networks });
   const chain = new ChainTracker({ ...core, blockchain });
   chain.onTip((event) => notify({ ...event, atMs: core.clock.now(), isOwn: true }));
   const prober = createDataHubProber(settings);
@@ -259,7 +266,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
   const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
   const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
-  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent, messages });
+  const heard = { recent, messages, silentFeed };
+  const gossip = createGossip(settings, { ...shared, ...heard, sync, handshake, announcers, producers });
   const consumers = await createReportConsumers(settings, core);
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
@@ -275,6 +283,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
       recent,
       messages,
       history,
+      peerClocks,
+      silentFeed,
       chain,
       prober,
       peers,
@@ -306,6 +316,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     reports: consumers,
     keeper,
     bans: rooms.bans,
+    silentFeed: rooms.silentFeed,
     connectedPeers: () => nodes.currentlyConnectedPeers().length,
   });
   const own = () => ({
@@ -329,6 +340,8 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     isUsableUrl: (url) => dataHubUrlFault(url) === undefined,
     acceptsAnyReason: speaks(settings, 'message-bus'),
     node: nodes,
+    connections: () => nodes.diagnosis(),
+    feed: rooms.silentFeed,
     topicNames: () => networks.flatMap(({ topics }) => Object.values(topics)),
     isWhitelisted: whitelist(settings),
     settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
@@ -358,10 +371,9 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   const handlerOf = (node: P2PNode) => (greets(node) ? handshake?.streamHandler : undefined);
   return [
     part('liveness', health, INSTANT_MS),
-    // Stopped almost last, so that spans of the stop are exported too.
-    part('traces', { stop: () => traces?.stop() }, 170),
     // From here on health checks are answered, so that the process can be watched while it waits.
-    part('HTTP', http, 250),
+    // Traces stop with it, almost last, so that spans of the stop are exported too; they take less.
+    part('HTTP', { start: () => http.start(), stop: () => Promise.all([http.stop(), traces?.stop()]) }, 250),
     part('bans', bansWithKeeper(rooms), 500),
     part('peer histories', peers.histories, 70),
     part('gRPC', grpc, 300),
@@ -374,6 +386,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('DataHub checks', peers.dataHubs, 150),
     part('registry', peers, INSTANT_MS),
     part('nodes', { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handlerOf, topicsOf) }, 900),
+    part('silent feed', rooms.silentFeed, INSTANT_MS),
     part('handshake', { start: () => handshake?.start(), stop: () => handshake?.stop() }, 250),
     part('sync', sync, INSTANT_MS),
     part('best block requests', announcers.bestBlockAsker, INSTANT_MS),

@@ -26,6 +26,7 @@ import { shadowRules } from './create-bans.ts';
 import type { Producers } from './create-kafka.ts';
 import type { Peers } from './create-peers.ts';
 import type { Nodes } from './nodes.ts';
+import type { SilentFeed } from './silent-feed.ts';
 
 export interface GossipSources extends Core {
   readonly networks: readonly P2PNetwork[];
@@ -44,10 +45,11 @@ export interface GossipSources extends Core {
   readonly producers: Producers;
   readonly recent: Recent;
   readonly messages: MessageCounts;
+  readonly silentFeed: Pick<SilentFeed, 'heard'>;
 }
 
 export function createGossip(settings: Settings, deps: GossipSources): Gossip {
-  const { bans, clock, producers, recent, messages, handshake, announcers, registry, peers } = deps;
+  const { bans, clock, producers, recent, messages, silentFeed, handshake, announcers, registry, peers } = deps;
   return attachGossip(
     {
       ...deps,
@@ -67,6 +69,7 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       onResult: (envelope, result) => {
         recent.result(envelope, result, clock.now());
         messages.result(envelope, result);
+        if (result.process) silentFeed.heard(envelope.topic);
       },
     },
     {

@@ -9,6 +9,7 @@ import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 import type { WireName } from '../wire/format.ts';
 import type { BlockHeaderRecord } from './blockchain-client.ts';
 import type { DeliveryStanding, LeagueRow } from './deliveries.ts';
+import type { Diagnosis } from './diagnosis.ts';
 import type { HealthCheck } from './health.ts';
 import type { HistoryBlock, HistoryHour, HistoryRange } from './history-store.ts';
 import type { ValidationDecision } from './p2p-node.ts';
@@ -316,6 +317,7 @@ export interface AdminApi {
    */
   headers(block: string, count: number): Promise<readonly BlockHeaderRecord[]>;
   topics(): readonly TopicView[];
+  diagnosis(): Diagnosis;
   settings(): readonly SettingView[];
   /** Announcements of peers and of this node, latest first; at most `MAX_RECENT`. */
   recentAnnouncements(): readonly RecentAnnouncement[];

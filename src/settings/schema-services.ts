@@ -5,6 +5,7 @@ import {
   adminKey,
   boolean,
   cidr,
+  collectorUrl,
   dialAddress,
   fraction,
   httpUrl,
@@ -66,7 +67,7 @@ export const SERVICE_SETTINGS = {
     'Share of the subtrees that are traced, chosen by hash. With tracing_enabled every block is traced.',
   ),
   tracing_collector_url: optional(
-    httpUrl,
+    collectorUrl,
     'OTLP/HTTP collector of traces, e.g. http://localhost:4318. Unset: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4318.',
   ),
 

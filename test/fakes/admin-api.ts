@@ -22,6 +22,7 @@ import type {
 } from '../../src/ports/admin-api.ts';
 import type { BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
 import type { LeagueRow } from '../../src/ports/deliveries.ts';
+import type { Diagnosis } from '../../src/ports/diagnosis.ts';
 import type { HistoryBlock, HistoryHour, HistoryRange } from '../../src/ports/history-store.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
@@ -55,6 +56,10 @@ export class FakeAdminApi implements AdminApi {
   hours: readonly HistoryHour[] = [];
   /** Newest first. */
   chain: readonly BlockHeaderRecord[] = [];
+  diagnosed: Diagnosis = {
+    ...{ dials: [], departures: [], peers: [], topics: [], announced: [], reachability: 'unknown', clockOffsetsMs: [] },
+    feed: { state: 'alone', silentForMs: 0 },
+  };
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
   announcements: readonly RecentAnnouncement[] = [];
@@ -225,6 +230,11 @@ export class FakeAdminApi implements AdminApi {
     await this.gate;
     const first = this.chain.findIndex(({ hash, height }) => block === '' || [hash, String(height)].includes(block));
     return first < 0 ? [] : this.chain.slice(first, first + count);
+  }
+
+  diagnosis(): Diagnosis {
+    this.note('diagnosis');
+    return this.diagnosed;
   }
 
   topics(): readonly TopicView[] {

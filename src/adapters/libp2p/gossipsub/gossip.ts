@@ -20,6 +20,7 @@ import { InvalidSignatures, MalformedLengths, MalformedRpcReport, UndecodableRpc
 import { BackoffLimits, NoScoreRecords, SeenCaches } from './memory.ts';
 import { Meshsub13 } from './meshsub-1-3.ts';
 import { MESH_SIZE, SEEN_KEEP_MS, unverifiedMessageId } from './options.ts';
+import { OtherTopics } from './other-topics.ts';
 import { OutboundBackpressure } from './outbound-backpressure.ts';
 import { OutboundStreams } from './outbound-streams.ts';
 import { PendingOutbound } from './pending-outbound.ts';
@@ -58,6 +59,8 @@ export class Gossip {
   readonly progress: Progress | undefined;
   /** What verifies signatures, and why that is not the native addon: fields of a log line. */
   readonly verifier: { readonly verifier: string; readonly nativeAddon?: string | undefined };
+  /** Subscriptions of peers to topics of others. */
+  readonly otherTopics: Pick<OtherTopics, 'of'>;
   private readonly log: Logger;
   private readonly outboundStreams: OutboundStreams;
   private readonly backpressure: OutboundBackpressure;
@@ -71,7 +74,7 @@ export class Gossip {
     const { libp2p, log, metrics, clock } = deps;
     const { pubsub } = libp2p.services;
     const internals = new GossipInternals(pubsub, log);
-    const stages = stagesOf(deps, internals, options);
+    const stages = { ...stagesOf(deps, internals, options), otherTopics: new OtherTopics(options.topicNames) };
     const { graftBackoffFile: backoffFile, topicNames } = options;
     const refusedGrafts = refusedGraftsOf({ libp2p, metrics, clock }, options);
     internals.install({
@@ -79,6 +82,7 @@ export class Gossip {
         stages.inboundStreams,
         stages.malformedLengths,
         stages.undecodableRpcs,
+        stages.otherTopics,
         ...refusedGrafts,
         stages.fastVerification,
         stages.progress,
@@ -92,6 +96,8 @@ export class Gossip {
       opening: [stages.inboundStreams, stages.outboundStreams, stages.pendingOutbound, stages.meshsub13],
     });
     this.log = log;
+    this.otherTopics = stages.otherTopics;
+    libp2p.addEventListener('peer:disconnect', ({ detail }) => stages.otherTopics.forget(detail.toString()));
     this.outboundStreams = stages.outboundStreams;
     this.verifier = internals.supports('fastVerification') ? stages.verifier : { verifier: 'libp2p' };
     this.seesStreams = internals.supports('parallelStreams');
