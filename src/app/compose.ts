@@ -26,11 +26,13 @@ import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
+import { MessageCounts } from '../watch/message-counts.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { PeerClocks } from '../watch/peer-clocks.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
+import { createEventLog, createHistory } from './create-feeds.ts';
 import { createGossip, dataHubUrlRules } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
@@ -227,13 +229,16 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const traces = await createTraces(settings, { ...core, ownId });
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
+  const events = createEventLog(settings, { ...core, notifications });
   const recent = new Recent(notifications);
+  const messages = new MessageCounts(core);
   const peerClocks = new PeerClocks(core.clock);
   notifications.subscribe((each) => {
     if (each.type === 'node_status' && !each.isOwn) peerClocks.heard(each);
   });
   const silentFeed = createSilentFeed(settings, { ...core, nodes, networks });
   const chain = new ChainTracker({ ...core, blockchain });
+  chain.onTip((event) => notify({ ...event, atMs: core.clock.now(), isOwn: true }));
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper, deliveries });
   const { registry } = peers;
@@ -255,12 +260,14 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
     deliveries,
     traces,
   };
+  const history = await createHistory(settings, { ...shared, notifications, messages, dataFolder });
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
   const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
   const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
-  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent, silentFeed });
+  const heard = { recent, messages, silentFeed };
+  const gossip = createGossip(settings, { ...shared, ...heard, sync, handshake, announcers, producers });
   const consumers = await createReportConsumers(settings, core);
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
@@ -272,7 +279,10 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
       dataHubUrl,
       bans,
       notifications,
+      events,
       recent,
+      messages,
+      history,
       peerClocks,
       silentFeed,
       chain,
@@ -343,7 +353,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     ownStatus: () => announcers.ownStatus(),
     identity: () => ({ baseUrl: dataHubUrl, peerId: ownId }),
   };
-  const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket });
+  const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket, events: rooms.events });
   return { health, grpc, http, own };
 }
 
@@ -399,18 +409,22 @@ function gossipWithWatch({ gossip, silentFeed }: Rooms): Pick<Part, 'start' | 's
   };
 }
 
-/** The peer registry is asked before the bans start, and gets what still waits while they stop. */
-function bansWithKeeper({ bans, keeper, registration }: Rooms): Pick<Part, 'start' | 'stop'> {
+/**
+ * The peer registry is asked before the bans start, and gets what still waits while they stop. The history is in the
+ * database of the bans.
+ */
+function bansWithKeeper({ bans, keeper, registration, history }: Rooms): Pick<Part, 'start' | 'stop'> {
   return {
     start: async (signal) => {
       await keeper.service?.start(signal);
       registration?.start();
       await bans.start(signal);
+      history?.start();
     },
     stop: async () => {
       const closed = bans.stop();
       await registration?.stop();
-      await Promise.all([closed, keeper.service?.stop()]);
+      await Promise.all([closed, keeper.service?.stop(), history?.stop()]);
     },
   };
 }

@@ -16,6 +16,7 @@ import type { SyncStatus } from '../ports/sync-status.ts';
 import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
 import { allowsPrivateDataHubs, wireNames } from '../settings/wire.ts';
+import type { MessageCounts } from '../watch/message-counts.ts';
 import type { Recent } from '../watch/recent.ts';
 import type { WireName } from '../wire/format.ts';
 import { NETWORKS } from '../wire/networks.ts';
@@ -43,11 +44,12 @@ export interface GossipSources extends Core {
   readonly chain: ChainTracker;
   readonly producers: Producers;
   readonly recent: Recent;
+  readonly messages: MessageCounts;
   readonly silentFeed: Pick<SilentFeed, 'heard'>;
 }
 
 export function createGossip(settings: Settings, deps: GossipSources): Gossip {
-  const { bans, clock, producers, recent, silentFeed, handshake, announcers, registry, peers } = deps;
+  const { bans, clock, producers, recent, messages, silentFeed, handshake, announcers, registry, peers } = deps;
   return attachGossip(
     {
       ...deps,
@@ -66,6 +68,7 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       subtreeProducer: producers.subtrees,
       onResult: (envelope, result) => {
         recent.result(envelope, result, clock.now());
+        messages.result(envelope, result);
         if (result.process) silentFeed.heard(envelope.topic);
       },
     },

@@ -1,5 +1,6 @@
 // Events on the network, for programs that subscribe to this node (spec: notificationCh).
 
+import type { ChainEvent } from './chain-event.ts';
 import type { Hash, PeerId } from './ids.ts';
 import type { NodeStatusMessage } from './node-status.ts';
 
@@ -15,6 +16,10 @@ export type Notification =
       readonly peerId: PeerId;
       /** The name that the author gives itself, on message-bus; not empty. */
       readonly clientName?: string;
+      /** The 80 bytes, where the announcement has them. */
+      readonly header?: Uint8Array;
+      /** The propagation source; absent for our own. */
+      readonly receivedFrom?: PeerId;
     }
   | {
       readonly type: 'subtree';
@@ -25,6 +30,7 @@ export type Notification =
       readonly peerId: PeerId;
       /** As of a block. */
       readonly clientName?: string;
+      readonly receivedFrom?: PeerId;
     }
   | {
       readonly type: 'mining_on';
@@ -60,7 +66,22 @@ export type Notification =
       readonly hash: Hash;
       readonly height: number;
       readonly peerId: PeerId;
-    };
+    }
+  /** Of our own chain; no message of the network. */
+  | (ChainEvent & { readonly atMs: number; readonly isOwn: true });
+
+export type NotificationType = Notification['type'];
+
+export const NOTIFICATION_TYPES = [
+  'block',
+  'subtree',
+  'mining_on',
+  'node_status',
+  'rejected_tx',
+  'best_block',
+  'tip',
+  'reorg',
+] as const satisfies readonly NotificationType[];
 
 export type NotificationListener = (notification: Notification) => void;
 

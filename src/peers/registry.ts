@@ -21,6 +21,7 @@ export interface ChainPoint {
 }
 
 const STATUS_FACTS = [
+  'version',
   'storage',
   'propagationUrl',
   'minMiningTxFee',
@@ -30,7 +31,10 @@ const STATUS_FACTS = [
   'connectedPeersCount',
 ] as const satisfies readonly (keyof NodeStatusMessage)[];
 
-/** What a peer said of itself in its last node status on message-bus; undefined where it said nothing. */
+/**
+ * What a peer said of itself in its last node status; undefined where it said nothing. Only message-bus has more than
+ * the version.
+ */
 type StatusFacts = { readonly [K in (typeof STATUS_FACTS)[number]]: NodeStatusMessage[K] | undefined };
 
 export interface RegisteredPeer extends StatusFacts {
@@ -226,6 +230,7 @@ function newEntry(id: PeerId): Entry {
     services: undefined,
     clientName: undefined,
     wires: [],
+    version: undefined,
     storage: undefined,
     propagationUrl: undefined,
     minMiningTxFee: undefined,

@@ -11,6 +11,7 @@ import type { BlockHeaderRecord } from './blockchain-client.ts';
 import type { DeliveryStanding, LeagueRow } from './deliveries.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import type { HealthCheck } from './health.ts';
+import type { HistoryBlock, HistoryHour, HistoryRange } from './history-store.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
 
@@ -143,6 +144,55 @@ export interface TopicView {
   readonly mesh: readonly PeerId[];
 }
 
+/** The best block that most peers claim. */
+export interface NetworkTip {
+  readonly height: number;
+  readonly hash: BlockHash;
+  /** Peers that claim it, and those of them for which the height is proven. */
+  readonly claimedBy: number;
+  readonly provenBy: number;
+}
+
+/** Peers that give themselves the same name. */
+export interface OperatorRow {
+  readonly clientName: string;
+  readonly peers: number;
+  readonly connectedPeers: number;
+  /** undefined while none claims a height. */
+  readonly lowestHeight: number | undefined;
+  readonly highestHeight: number | undefined;
+  readonly full: number;
+  readonly pruned: number;
+}
+
+/** Gossip messages of the last minute. */
+export interface TopicRate {
+  /** Full name. */
+  readonly name: string;
+  readonly accepted: number;
+  readonly ignored: number;
+  readonly rejected: number;
+}
+
+/** Of each list of a NetworkView. */
+export const MAX_NETWORK_ROWS = 100;
+
+/** The network as this node hears it: connected peers, and authors heard recently. Lists: those with most peers. */
+export interface NetworkView {
+  /** undefined while no peer claims a block. */
+  readonly tip: NetworkTip | undefined;
+  readonly own: { readonly height: number; readonly hash: BlockHash } | undefined;
+  /** Blocks that our own tip is below `tip`. */
+  readonly lag: number | undefined;
+  readonly peers: number;
+  readonly connectedPeers: number;
+  readonly versions: readonly { readonly version: string; readonly peers: number }[];
+  readonly operators: readonly OperatorRow[];
+  /** Highest first. */
+  readonly heights: readonly { readonly height: number; readonly peers: number }[];
+  readonly topics: readonly TopicRate[];
+}
+
 /** An effective setting. */
 export interface SettingView {
   readonly key: string;
@@ -167,8 +217,11 @@ export interface RecentVerdict {
   readonly reason: string | undefined;
 }
 
-/** Without node statuses: every node repeats its own, which would leave no room for other announcements. */
-export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_status' }>;
+/**
+ * Without node statuses: every node repeats its own, which would leave no room for other announcements. Tips and
+ * reorganisations of our own chain are no announcements.
+ */
+export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_status' | 'tip' | 'reorg' }>;
 
 /** Maximum number of recent announcements, and of recent validation results. */
 export const MAX_RECENT = 200;
@@ -252,6 +305,11 @@ export interface AdminApi {
   /** `isBrief`: only what is known at once, without chain and health. */
   status(isBrief: boolean): Promise<NodeView>;
   sync(): Promise<SyncView>;
+  network(): NetworkView;
+  /** Throws HISTORY_OFF when none is kept, STORE_UNAVAILABLE. */
+  historyBlocks(range: HistoryRange): Promise<readonly HistoryBlock[]>;
+  /** Throws likewise. */
+  historyHours(range: HistoryRange): Promise<readonly HistoryHour[]>;
   /**
    * Headers of our own chain, newest first. `block`: hash of any block, or height of one of the latest `MAX_HEADERS`;
    * empty: the tip. `count`: 1 to `MAX_HEADERS`. Empty when there is no such block. Throws what the blockchain service

@@ -9,6 +9,9 @@ export const HTTP_READS = [
   'verdicts',
   'sync',
   'topics',
+  'events',
+  'network',
+  'history',
 ] as const;
 
 export type HttpRead = (typeof HTTP_READS)[number];

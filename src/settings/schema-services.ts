@@ -226,6 +226,24 @@ export const SERVICE_SETTINGS = {
     'Maximum frames queued for a slow WebSocket client. The oldest are dropped.',
     OURS,
   ),
+  p2p_events_kept: setting(
+    integer(10, 1_000_000),
+    20_000,
+    'Maximum events of each type kept for clients of /api/v1/events and /p2p-ws that resume. The oldest are dropped.',
+    OURS,
+  ),
+  p2p_events_kept_bytes: setting(
+    integer(65_536, 4_294_967_295),
+    16_777_216,
+    'Maximum memory of these events together, estimated. The oldest of the type that takes most are dropped.',
+    OURS,
+  ),
+  p2p_history_days: setting(
+    integer(0, 3650),
+    0,
+    'Days for which blocks and hourly counts are kept in the database of p2p_ban_store, for /api/v1/history. 0: no history.',
+    OURS,
+  ),
   p2p_http_address: optional(dialAddress, 'Address at which clients reach the HTTP server.', {
     also: ['p2p_httpAddress'],
   }),

@@ -11,6 +11,7 @@ import type {
   AdminApi,
   BanPage,
   KnownPeer,
+  NetworkView,
   NodeView,
   PeerView,
   RecentAnnouncement,
@@ -22,6 +23,7 @@ import type {
 import type { BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
 import type { LeagueRow } from '../../src/ports/deliveries.ts';
 import type { Diagnosis } from '../../src/ports/diagnosis.ts';
+import type { HistoryBlock, HistoryHour, HistoryRange } from '../../src/ports/history-store.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
 
@@ -45,6 +47,13 @@ export class FakeAdminApi implements AdminApi {
     isReady: true,
     checks: [],
   };
+  networkView: NetworkView = {
+    ...{ tip: undefined, own: undefined, lag: undefined, peers: 0, connectedPeers: 0 },
+    ...{ versions: [], operators: [], heights: [], topics: [] },
+  };
+  /** undefined: no history is kept. */
+  blocks: readonly HistoryBlock[] | undefined;
+  hours: readonly HistoryHour[] = [];
   /** Newest first. */
   chain: readonly BlockHeaderRecord[] = [];
   diagnosed: Diagnosis = {
@@ -198,6 +207,22 @@ export class FakeAdminApi implements AdminApi {
   async sync(): Promise<SyncView> {
     await this.gate;
     return this.syncView;
+  }
+
+  network(): NetworkView {
+    this.note('network');
+    return this.networkView;
+  }
+
+  async historyBlocks(range: HistoryRange): Promise<readonly HistoryBlock[]> {
+    this.note('historyBlocks', range);
+    if (this.blocks === undefined) throw new P2PError('HISTORY_OFF', 'off');
+    return this.blocks;
+  }
+
+  async historyHours(range: HistoryRange): Promise<readonly HistoryHour[]> {
+    this.note('historyHours', range);
+    return this.hours;
   }
 
   async headers(block: string, count: number): Promise<readonly BlockHeaderRecord[]> {

@@ -52,8 +52,14 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
       getTopic: () => undefined,
     },
     isWhitelisted: () => false,
+    chain: {
+      recentFsmState: () => Promise.reject(new Error('down')),
+      recentBestHeader: () => new Promise(() => {}),
+      tip: () => undefined,
+    },
+    messages: { lastMinute: () => [] },
+    history: undefined,
     deliveries,
-    chain: { recentFsmState: () => Promise.reject(new Error('down')), recentBestHeader: () => new Promise(() => {}) },
     metrics,
     blockchain: { blockHeader: async () => undefined },
     sync: { syncPeer: () => undefined },
@@ -223,6 +229,12 @@ test('the sync view leaves out what a failing or silent blockchain service does 
   } finally {
     vi.useRealTimers();
   }
+});
+
+test('the network is that of all known peers, with versions from libp2p where no other is known', async () => {
+  const { admin } = await setUp();
+  const versions = [{ version: 'test', peers: 1 }];
+  expect(admin.network()).toMatchObject({ peers: 1, connectedPeers: 1, versions, lag: undefined, topics: [] });
 });
 
 test('the node at a glance; without chain and health when only what is known at once is asked for', async () => {

@@ -41,6 +41,7 @@ test('every other code answers a request with an internal error, whose text stay
     'STORE_UNAVAILABLE',
     'TIMEOUT',
     'ANSWER_TOO_LARGE',
+    'HISTORY_OFF',
   ];
   const others = Object.entries(ERROR_CODES).filter(([code]) => !answered.includes(code));
   expect(others).toHaveLength(17);
