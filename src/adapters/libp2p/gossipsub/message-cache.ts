@@ -39,7 +39,7 @@ interface KeptMessage {
   readonly originatingPeers: Set<string>;
 }
 
-type GossipsubCache = GossipsubOpts['messageCache'];
+export type GossipsubCache = GossipsubOpts['messageCache'];
 type CacheFunctions = Pick<GossipsubCache, Exclude<keyof GossipsubCache, 'msgs' | 'history' | 'msgIdToStrFn'>>;
 
 export class CompactMessageCache implements CacheFunctions {
@@ -208,11 +208,6 @@ export class CompactMessageCache implements CacheFunctions {
     }
     return record.subarray(0, bytes);
   }
-}
-
-/** For gossipsub, which uses no more of its own cache than the functions, and whether `msgs` has an ID. */
-export function messageCache(metrics: Metrics): GossipsubCache {
-  return new CompactMessageCache({ metrics }) as unknown as GossipsubCache;
 }
 
 function decoded(record: Uint8Array, topic: string): ReceivedMessage {
