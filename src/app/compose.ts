@@ -246,20 +246,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
 
   const { blockProducer, subtreeProducer } = options;
   const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
-  const shared = {
-    ...core,
-    networks,
-    nodes,
-    ownId,
-    dataHubUrl,
-    chain,
-    bans,
-    peers,
-    registry,
-    notify,
-    deliveries,
-    traces,
-  };
+  const own = { networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry };
+  const shared = { ...core, ...own, notify, deliveries, traces };
   const history = await createHistory(settings, { ...shared, notifications, messages, dataFolder });
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
@@ -272,26 +260,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{
-      nodes,
-      networks,
-      ownId,
-      dataHubUrl,
-      bans,
-      notifications,
-      events,
-      recent,
-      messages,
-      history,
-      peerClocks,
-      silentFeed,
-      chain,
-      prober,
-      peers,
-      producers,
-      deliveries,
-      traces,
-    },
+    ...{ nodes, networks, ownId, dataHubUrl, bans, chain, prober, peers, producers, deliveries, traces },
+    ...{ notifications, events, recent, messages, history, peerClocks, silentFeed },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
