@@ -333,7 +333,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
   const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake } = rooms;
-  const { gossip, reports, announcers, traces } = rooms;
+  const { reports, announcers, traces } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
   const greets = (node: P2PNode) =>
@@ -352,11 +352,10 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('chain', chain, 50),
     part('own DataHub', { start: (signal) => checkOwnDataHub(prober, announcedUrl, core.log, signal) }, INSTANT_MS),
     part('best block', { stop: () => announcers.bestBlock.stop() }, INSTANT_MS),
-    part('pipeline', gossip, INSTANT_MS),
+    part('pipeline', gossipWithWatch(rooms), INSTANT_MS),
     part('DataHub checks', peers.dataHubs, 150),
     part('registry', peers, INSTANT_MS),
     part('nodes', { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handlerOf, topicsOf) }, 900),
-    part('silent feed', rooms.silentFeed, INSTANT_MS),
     part('handshake', { start: () => handshake?.start(), stop: () => handshake?.stop() }, 250),
     part('sync', sync, INSTANT_MS),
     part('best block requests', announcers.bestBlockAsker, INSTANT_MS),
@@ -365,6 +364,19 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('reports', { ...reports, stop: () => reports.stop(REPORTS_DEADLINE_MS) }, 400),
     part('readiness', { start: () => grpc.setServing(true), stop: () => grpc.setServing(false) }, INSTANT_MS),
   ];
+}
+
+function gossipWithWatch({ gossip, silentFeed }: Rooms): Pick<Part, 'start' | 'stop'> {
+  return {
+    start: () => {
+      gossip.start();
+      silentFeed.start();
+    },
+    stop: () => {
+      silentFeed.stop();
+      gossip.stop();
+    },
+  };
 }
 
 /**

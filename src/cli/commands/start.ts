@@ -5,6 +5,7 @@ import { compose } from '../../app/compose.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { logUnfiltered } from '../../ports/log.ts';
 import { outputFailed } from '../closed-output.ts';
+import { limitHeapGrowth } from '../heap-growth.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';
 import { waitingShown } from './progress.ts';
 import { commandSettings } from './settings-folder.ts';
@@ -25,6 +26,7 @@ interface StartFlags {
  * to stop.
  */
 export async function startCommand(flags: StartFlags): Promise<void> {
+  limitHeapGrowth();
   const { settings, effective, notices } = commandSettings(
     flags.settings,
     { cwd: process.cwd(), env: process.env },

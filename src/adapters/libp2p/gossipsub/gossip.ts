@@ -11,7 +11,7 @@ import type { Metrics } from '../../../ports/metrics.ts';
 import type { Progress } from '../../../ports/progress.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import type { Libp2pNodeOptions } from '../node-options.ts';
-import { verifierOf } from '../patches/ed25519.ts';
+import { showKeptKeys, verifierOf } from '../patches/ed25519.ts';
 import { FastVerification } from './fast-verification.ts';
 import { InboundStreams } from './inbound-streams.ts';
 import { GossipInternals } from './internals.ts';
@@ -165,6 +165,7 @@ function stagesOf(
   const seen = new SeenMessages({ clock, metrics }, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS });
   const inboundStreams = new InboundStreams();
   const verifier = verifierOf(choice);
+  showKeptKeys(metrics, verifier);
   if (verifyThreads > 0 && verifier.verifyPackedAsync === undefined)
     log.warn({ verifier: verifier.name }, 'p2p_verify_threads has no effect without the native addon');
   const errorLines = new TokenBucket(ERROR_LINES, clock.monotonic());
