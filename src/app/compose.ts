@@ -26,13 +26,11 @@ import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
-import { MessageCounts } from '../watch/message-counts.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { PeerClocks } from '../watch/peer-clocks.ts';
-import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
-import { createEventLog, createHistory } from './create-feeds.ts';
+import { createHistory, createWatchers } from './create-feeds.ts';
 import { createGossip, dataHubUrlRules } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
@@ -229,9 +227,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const traces = await createTraces(settings, { ...core, ownId });
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
-  const events = createEventLog(settings, { ...core, notifications });
-  const recent = new Recent(notifications);
-  const messages = new MessageCounts(core);
+  const { events, recent, messages } = createWatchers(settings, { ...core, notifications });
   const peerClocks = new PeerClocks(core.clock);
   notifications.subscribe((each) => {
     if (each.type === 'node_status' && !each.isOwn) peerClocks.heard(each);
