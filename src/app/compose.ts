@@ -26,13 +26,11 @@ import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
-import { MessageCounts } from '../watch/message-counts.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { PeerClocks } from '../watch/peer-clocks.ts';
-import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
-import { createEventLog, createHistory } from './create-feeds.ts';
+import { createHistory, createWatchers } from './create-feeds.ts';
 import { createGossip, dataHubUrlRules } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
@@ -229,9 +227,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const traces = await createTraces(settings, { ...core, ownId });
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
-  const events = createEventLog(settings, { ...core, notifications });
-  const recent = new Recent(notifications);
-  const messages = new MessageCounts(core);
+  const { events, recent, messages } = createWatchers(settings, { ...core, notifications });
   const peerClocks = new PeerClocks(core.clock);
   notifications.subscribe((each) => {
     if (each.type === 'node_status' && !each.isOwn) peerClocks.heard(each);
@@ -246,20 +242,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
 
   const { blockProducer, subtreeProducer } = options;
   const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
-  const shared = {
-    ...core,
-    networks,
-    nodes,
-    ownId,
-    dataHubUrl,
-    chain,
-    bans,
-    peers,
-    registry,
-    notify,
-    deliveries,
-    traces,
-  };
+  const own = { networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry };
+  const shared = { ...core, ...own, notify, deliveries, traces };
   const history = await createHistory(settings, { ...shared, notifications, messages, dataFolder });
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
@@ -272,26 +256,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{
-      nodes,
-      networks,
-      ownId,
-      dataHubUrl,
-      bans,
-      notifications,
-      events,
-      recent,
-      messages,
-      history,
-      peerClocks,
-      silentFeed,
-      chain,
-      prober,
-      peers,
-      producers,
-      deliveries,
-      traces,
-    },
+    ...{ nodes, networks, ownId, dataHubUrl, bans, chain, prober, peers, producers, deliveries, traces },
+    ...{ notifications, events, recent, messages, history, peerClocks, silentFeed },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
