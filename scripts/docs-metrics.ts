@@ -27,7 +27,7 @@ const SETTINGS = {
   p2p_bootstrap_peers: '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWDsRPXvXXUJoK3MpZL5ENQsHarF8Rk6J96CFet6uJGxvu',
   p2p_http_listen_address: '127.0.0.1:0',
   p2p_grpc_listen_address: '127.0.0.1:0',
-  embedded_chain_mine_interval: '',
+  embedded_chain_lone_mine_interval: '',
   kafka_blocksConfig: `kafka://${NOWHERE}/blocks`,
   kafka_invalidBlocksConfig: `kafka://${NOWHERE}/invalid-blocks`,
   blockvalidation_grpcAddress: NOWHERE,

@@ -16,7 +16,7 @@ test('watch-blocks prints the blocks that another node mines', async () => {
     p2p_port: '0',
     p2p_http_listen_address: '127.0.0.1:0',
     p2p_grpc_listen_address: '127.0.0.1:0',
-    embedded_chain_mine_interval: '',
+    embedded_chain_lone_mine_interval: '',
     p2p_static_peers: miner.address,
   };
   const child = spawn(process.execPath, [join(REPO, 'examples/watch-blocks.ts')], {
