@@ -73,7 +73,7 @@ export const SERVICE_SETTINGS = {
 
   asset_httpAddress: optional(
     httpUrl,
-    'DataHub URL to announce when asset_httpPublicAddress is unset. Unset too: with the embedded chain that of the HTTP listener, which then is a small DataHub.',
+    'DataHub URL to announce when asset_httpPublicAddress is unset. Unset too: that of the HTTP listener, which is a small DataHub with the embedded chain; with a blockchain service http://localhost:8090/api/v1.',
   ),
   asset_httpPublicAddress: optional(httpUrl, 'DataHub URL to announce: where peers fetch blocks and subtrees from us.'),
   subtreevalidation_blacklisted_baseurls: setting(listOf(text), [], 'DataHub URLs whose hosts are never used.'),

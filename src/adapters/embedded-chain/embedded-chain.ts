@@ -11,8 +11,8 @@ import type {
   FsmState,
 } from '../../ports/blockchain-client.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Logger } from '../../ports/log.ts';
 import type { DataHubSource } from '../../ports/datahub-source.ts';
+import type { Logger } from '../../ports/log.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
 import { hashToBytes } from '../../wire/hash.ts';
 import { hashHeader, parseHeader } from '../../wire/header.ts';

@@ -6,8 +6,8 @@ import fastify, { type FastifyInstance, type FastifyRequest, LogController } fro
 import type { EventFeed } from '../../../domain/event-feed.ts';
 import { P2PError } from '../../../lib/errors.ts';
 import { type Clock, systemClock } from '../../../ports/clock.ts';
-import type { Logger } from '../../../ports/log.ts';
 import type { DataHubSource } from '../../../ports/datahub-source.ts';
+import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { KEY_HEADER } from '../../../settings/admin-key.ts';
 import { AddressRanges, addressGroup, clientIp } from '../../listeners/client-address.ts';
