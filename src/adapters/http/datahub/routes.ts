@@ -7,9 +7,8 @@ import type { BlockHash, Hash } from '../../../domain/ids.ts';
 import type { BlockHeaderRecord } from '../../../ports/blockchain-client.ts';
 import type { DataHubSource } from '../../../ports/datahub-source.ts';
 import { parseHash } from '../../../wire/hash.ts';
-import { problems } from '../api/api.ts';
 import { HttpProblem } from '../server/http-problem.ts';
-import { type DataHubFormat, headerJson } from './formats.ts';
+import { headerJson } from './header-json.ts';
 
 export const DATAHUB_PATH = '/api/v1';
 /** As the asset service. */
@@ -18,89 +17,59 @@ const DEFAULT_COUNT = 100;
 const MAX_COUNT = 2000;
 const MAX_LOCATOR = 64;
 const HASH_DIGITS = 64;
-const FORMATS: readonly DataHubFormat[] = ['binary', 'hex', 'json'];
-const BYTES: readonly DataHubFormat[] = ['binary', 'hex'];
 const TEXT = 'text/plain; charset=UTF-8';
+const BINARY = 'application/octet-stream';
 
-const HASH = z.object({ hash: z.string() });
-const COUNT = z.object({ n: z.string().optional() });
-const LOCATED = z.object({ n: z.string().optional(), block_locator_hashes: z.string().optional() });
+const PARAMS = z.object({ hash: z.string().optional() });
+const QUERY = z.object({ n: z.string().optional(), block_locator_hashes: z.string().optional() });
 
-type Query = z.infer<typeof LOCATED>;
+type Query = z.infer<typeof QUERY>;
 
 export function addDataHubRoutes(app: FastifyInstance, source: DataHubSource): void {
-  const byHash = (hash: string) => source.header(hashOf(hash)) ?? unknown(hash);
-  const located = ({ block_locator_hashes: locator, n }: Query, hash: string) =>
-    source.headersFromAncestor(hashOf(hash), locatorOf(locator), countOf(n)) ?? unknown(hash);
-
-  for (const format of FORMATS) {
-    const suffix = format === 'binary' ? '' : `/${format}`;
-    const one = (reply: FastifyReply, record: BlockHeaderRecord) =>
-      send(reply, format, [record.header], headerJson(record));
-    const many = (reply: FastifyReply, records: readonly BlockHeaderRecord[]) =>
-      send(
-        reply,
-        format,
-        records.map(({ header }) => header),
-        records.map(headerJson),
-      );
-
-    add(app, `/bestblockheader${suffix}`, 'The best header.', {}, (reply) => one(reply, source.best()));
-    add(app, `/header/:hash${suffix}`, 'A header.', { params: HASH }, (reply, hash) => one(reply, byHash(hash)));
-    add(
-      app,
-      `/headers/:hash${suffix}`,
-      'Headers from one back, newest first.',
-      { params: HASH, querystring: COUNT },
-      (reply, hash, { n }) => many(reply, source.headersBack(hashOf(hash), countOf(n)) ?? unknown(hash)),
-    );
-    const what = { params: HASH, querystring: LOCATED };
-    add(
-      app,
-      `/headers_from_common_ancestor/:hash${suffix}`,
-      'Headers from an ancestor on, oldest first.',
-      what,
-      (reply, hash, query) => many(reply, located(query, hash)),
-    );
-    add(
-      app,
-      `/headers_to_common_ancestor/:hash${suffix}`,
-      'Headers back to an ancestor, newest first.',
-      what,
-      (reply, hash, query) => many(reply, located(query, hash).toReversed()),
-    );
+  const located = (query: Query, hash: string) =>
+    source.headersFromAncestor(hashOf(hash), locatorOf(query.block_locator_hashes), countOf(query.n)) ?? unknown(hash);
+  /** Headers by their paths: one, or a list. */
+  const headers: Readonly<Record<string, (hash: string, query: Query) => Headers>> = {
+    bestblockheader: () => source.best(),
+    'header/:hash': (hash) => source.header(hashOf(hash)) ?? unknown(hash),
+    'headers/:hash': (hash, { n }) => source.headersBack(hashOf(hash), countOf(n)) ?? unknown(hash),
+    'headers_from_common_ancestor/:hash': (hash, query) => located(query, hash),
+    'headers_to_common_ancestor/:hash': (hash, query) => located(query, hash).toReversed(),
+  };
+  const bytes: Readonly<Record<string, (hash: string) => Uint8Array>> = {
+    'block/:hash': (hash) => source.block(hashOf(hash)) ?? unknown(hash),
+    'subtree/:hash': (hash) => source.subtree(hashOf(hash)) ?? unknown(hash),
+  };
+  for (const [path, answer] of Object.entries(headers)) {
+    const joined = (hash: string, query: Query) =>
+      Buffer.concat([answer(hash, query)].flat().map(({ header }: BlockHeaderRecord) => header));
+    addBytes(app, path, joined);
+    add(app, `${path}/json`, (reply, hash, query) => {
+      const found = answer(hash, query);
+      const json = 'hash' in found ? headerJson(found) : found.map(headerJson);
+      return reply.type('application/json').send(JSON.stringify(json, undefined, 2));
+    });
   }
-  for (const format of BYTES) {
-    const suffix = format === 'binary' ? '' : `/${format}`;
-    const what = { params: HASH };
-    add(app, `/block/:hash${suffix}`, 'A block that this node mined.', what, (reply, hash) =>
-      send(reply, format, [source.block(hashOf(hash)) ?? unknown(hash)]),
-    );
-    add(app, `/subtree/:hash${suffix}`, 'The transaction hashes of such a block.', what, (reply, hash) =>
-      send(reply, format, [source.subtree(hashOf(hash)) ?? unknown(hash)]),
-    );
-  }
+  for (const [path, answer] of Object.entries(bytes)) addBytes(app, path, answer);
 }
 
+type Headers = BlockHeaderRecord | readonly BlockHeaderRecord[];
 type Answer = (reply: FastifyReply, hash: string, query: Query) => FastifyReply;
 
-function add(app: FastifyInstance, path: string, summary: string, schema: object, answer: Answer): void {
-  const operationId = path
-    .replace('/:hash', '')
-    .slice(1)
-    .replace(/[_/](\w)/g, (_all, letter: string) => letter.toUpperCase());
-  const described = { operationId, summary, tags: ['DataHub'], response: problems(400, 404, 429), ...schema };
-  app.get(`${DATAHUB_PATH}${path}`, { schema: described }, async ({ params, query }, reply) =>
-    answer(reply, (params as { readonly hash?: string }).hash ?? '', query as Query),
+/** The binary form, and the hexadecimal one. */
+function addBytes(app: FastifyInstance, path: string, bytesOf: (hash: string, query: Query) => Uint8Array): void {
+  add(app, path, (reply, hash, query) => reply.type(BINARY).send(Buffer.from(bytesOf(hash, query))));
+  add(app, `${path}/hex`, (reply, hash, query) =>
+    reply.type(TEXT).send(Buffer.from(bytesOf(hash, query)).toString('hex')),
   );
 }
 
-function send(reply: FastifyReply, format: DataHubFormat, parts: readonly Uint8Array[], json?: unknown): FastifyReply {
-  if (format === 'json') return reply.type('application/json').send(JSON.stringify(json, undefined, 2));
-  const bytes = Buffer.concat(parts);
-  return format === 'hex'
-    ? reply.type(TEXT).send(bytes.toString('hex'))
-    : reply.type('application/octet-stream').send(bytes);
+/** Not in the OpenAPI document, which is of this node's own API: these are Teranode's. */
+function add(app: FastifyInstance, path: string, answer: Answer): void {
+  const schema = { hide: true, params: PARAMS, querystring: QUERY };
+  app.get(`${DATAHUB_PATH}/${path}`, { schema }, async ({ params, query }, reply) =>
+    answer(reply, (params as z.infer<typeof PARAMS>).hash ?? '', query as Query),
+  );
 }
 
 function hashOf(text: string): Hash {

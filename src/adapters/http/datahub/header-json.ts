@@ -2,8 +2,6 @@
 import type { BlockHeaderRecord } from '../../../ports/blockchain-client.ts';
 import { parseHeader } from '../../../wire/header.ts';
 
-export type DataHubFormat = 'binary' | 'hex' | 'json';
-
 export function headerJson({ hash, header, height, txCount, sizeInBytes, miner }: BlockHeaderRecord): object {
   const { version, previousHash, merkleRoot, time, bits, nonce } = parseHeader(header) ?? {};
   return {
