@@ -276,26 +276,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const follower = createFollower(settings, { ...core, blockchain, peers, hasOwnProducer });
 
   return {
-    ...{
-      nodes,
-      networks,
-      ownId,
-      dataHub,
-      bans,
-      notifications,
-      events,
-      recent,
-      messages,
-      history,
-      peerClocks,
-      silentFeed,
-      chain,
-      prober,
-      peers,
-      producers,
-      deliveries,
-      traces,
-    },
+    ...{ nodes, networks, ownId, dataHub, bans, notifications, events, recent, messages, history },
+    ...{ peerClocks, silentFeed, chain, prober, peers, producers, deliveries, traces },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration, follower },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: () => (speaks(settings, 'go-p2p') ? dataHubUrl() : busUrls.dataHubUrl),

@@ -87,7 +87,7 @@ async function startServer(env: Record<string, string>) {
       p2p_grpc_listen_address: '127.0.0.1:0',
       p2p_allow_private_datahubs: 'true',
       p2p_enable_nat_port_map: 'false',
-      embedded_chain_mine_interval: '',
+      embedded_chain_lone_mine_interval: '',
       ...env,
     },
   });
