@@ -117,7 +117,11 @@ test('spans of a block from two nodes arrive in one trace, whose ID follows from
 
   const { hash } = miner.chain.mine();
   const traceId = traceIdOf(hash);
-  const named = (name: string) => spans.find((span) => span.name === name && span.traceId === traceId);
+  // The receiver takes the block, and then announces it too.
+  const named = (name: string) => {
+    const { peerId } = (name === 'announce block' ? miner : receiver).ready;
+    return spans.find((span) => span.name === name && span.traceId === traceId && span.peerId === peerId);
+  };
   await waitFor(() => named('hand to Kafka block') !== undefined && named('announce block') !== undefined, {
     what: 'the spans of both nodes',
   });
