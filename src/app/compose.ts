@@ -48,6 +48,7 @@ import { createSync } from './create-sync.ts';
 import { createTraces } from './create-traces.ts';
 import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
+import { bansWithKeeper, gossipWithWatch } from './joined-parts.ts';
 import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
 import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
@@ -385,37 +386,4 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('reports', { ...reports, stop: () => reports.stop(REPORTS_DEADLINE_MS) }, 400),
     part('readiness', { start: () => grpc.setServing(true), stop: () => grpc.setServing(false) }, INSTANT_MS),
   ];
-}
-
-function gossipWithWatch({ gossip, silentFeed }: Rooms): Pick<Part, 'start' | 'stop'> {
-  return {
-    start: () => {
-      gossip.start();
-      silentFeed.start();
-    },
-    stop: () => {
-      silentFeed.stop();
-      gossip.stop();
-    },
-  };
-}
-
-/**
- * The peer registry is asked before the bans start, and gets what still waits while they stop. The history is in the
- * database of the bans.
- */
-function bansWithKeeper({ bans, keeper, registration, history }: Rooms): Pick<Part, 'start' | 'stop'> {
-  return {
-    start: async (signal) => {
-      await keeper.service?.start(signal);
-      registration?.start();
-      await bans.start(signal);
-      history?.start();
-    },
-    stop: async () => {
-      const closed = bans.stop();
-      await registration?.stop();
-      await Promise.all([closed, keeper.service?.stop(), history?.stop()]);
-    },
-  };
 }
