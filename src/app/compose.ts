@@ -29,7 +29,7 @@ import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
-import { createGossip, dataHubUrlRules } from './create-gossip.ts';
+import { createGossip } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
 import { createHttp, createWaitingHttp, ownHttpUrl } from './create-http.ts';
@@ -40,6 +40,7 @@ import { createDataHubProber, createPeers, ownDataHubUrl } from './create-peers.
 import { createReports } from './create-reports.ts';
 import { createBlockchain, createValidationClients, patiently } from './create-services.ts';
 import { createSync } from './create-sync.ts';
+import { dataHubUrlRules } from './gossip-options.ts';
 import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
 import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
