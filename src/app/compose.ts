@@ -224,6 +224,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const notify = (notification: Notification) => notifications.publish(notification);
   const recent = new Recent(notifications);
   const chain = new ChainTracker({ ...core, blockchain });
+  chain.onTip((event) => notify({ ...event, atMs: core.clock.now(), isOwn: true }));
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper });
   const { registry } = peers;

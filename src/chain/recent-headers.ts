@@ -1,9 +1,10 @@
-// Heights of our chain's recent headers by hash, in memory, so that validators look them up without waiting. Reading
+// Heights and parents of our chain's recent headers by hash, in memory, so that they are looked up without waiting. Reading
 // that fails half-way leaves a gap, and the next reading continues there.
 import type { BlockHash } from '../domain/ids.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import { parseHeader } from '../wire/header.ts';
+import { type LinkedPoint, linkedPoint } from './fork.ts';
 
 /** Two weeks of blocks. */
 const MAX_HEADERS = 2016;
@@ -21,7 +22,7 @@ interface Gap {
 
 export class RecentHeaders {
   private readonly read: (hash: BlockHash) => Promise<BlockHeaderRecord | undefined>;
-  private readonly heights = new BoundedMap<BlockHash, number>({ max: MAX_HEADERS });
+  private readonly points = new BoundedMap<BlockHash, LinkedPoint>({ max: MAX_HEADERS });
   /** Newest last. Outside of gaps, the known headers have all their ancestors, as far back as we read. */
   private gaps: Gap[] = [];
 
@@ -35,12 +36,17 @@ export class RecentHeaders {
 
   /** undefined for a header that is not on our recent chain. */
   heightOf(hash: BlockHash): number | undefined {
-    return this.heights.get(hash);
+    return this.points.get(hash)?.height;
+  }
+
+  /** undefined for a header that is not on our recent chain. */
+  get(hash: BlockHash): LinkedPoint | undefined {
+    return this.points.get(hash);
   }
 
   /** Adds the best header. True when headers below it are missing: `fill` reads them. */
   addBest(best: BlockHeaderRecord): boolean {
-    this.heights.set(best.hash, best.height);
+    this.keep(best);
     const isGap = best.height > 0 && !this.isParentKnown(best);
     if (!isGap || this.gaps.some(({ at }) => at.hash === best.hash)) return false;
     this.gaps = [...this.gaps, { at: best, left: MAX_READ_BELOW }].slice(-MAX_GAPS);
@@ -49,7 +55,7 @@ export class RecentHeaders {
 
   /** Adds a valid header whose parent is known; others are left to `fill`. */
   addChild(record: BlockHeaderRecord): void {
-    if (!record.invalid && this.isParentKnown(record)) this.heights.set(record.hash, record.height);
+    if (!record.invalid && this.isParentKnown(record)) this.keep(record);
   }
 
   /**
@@ -66,17 +72,22 @@ export class RecentHeaders {
   private async fillGap(gap: Gap, signal: AbortSignal): Promise<void> {
     while (gap.left > 0 && gap.at.height > 0 && !signal.aborted) {
       const previous = parseHeader(gap.at.header)?.previousHash;
-      if (previous === undefined || this.heights.has(previous)) return;
+      if (previous === undefined || this.points.has(previous)) return;
       const parent = await this.read(previous);
       if (parent === undefined) return;
-      this.heights.set(parent.hash, parent.height);
+      this.keep(parent);
       gap.at = parent;
       gap.left -= 1;
     }
   }
 
+  private keep(record: BlockHeaderRecord): void {
+    const point = linkedPoint(record);
+    if (point !== undefined) this.points.set(record.hash, point);
+  }
+
   private isParentKnown({ header }: BlockHeaderRecord): boolean {
     const previous = parseHeader(header)?.previousHash;
-    return previous !== undefined && this.heights.has(previous);
+    return previous !== undefined && this.points.has(previous);
   }
 }

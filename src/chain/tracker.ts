@@ -1,5 +1,6 @@
 // Our own chain as the whole server sees it: the only subscriber of the blockchain service, and the only keeper of the
 // FSM state, the tip and recent headers. A block's header is read once, however many parts want it.
+import type { ChainEvent } from '../domain/chain-event.ts';
 import type { BlockHash } from '../domain/ids.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { withDeadline } from '../lib/deadline.ts';
@@ -14,9 +15,11 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import { parseHeader, targetFromCompact } from '../wire/header.ts';
+import { type LinkedPoint, linkedPoint } from './fork.ts';
 import { Latest } from './latest.ts';
 import { type ChainNews, isCatchUp, NewsDesk } from './news.ts';
 import { RecentHeaders } from './recent-headers.ts';
+import { TipWatch } from './tip-watch.ts';
 
 export interface ChainTrackerDependencies {
   readonly blockchain: Pick<BlockchainClient, 'bestBlockHeader' | 'blockHeader' | 'fsmState' | 'subscribe'>;
@@ -57,6 +60,7 @@ export class ChainTracker {
   private readonly state: Latest<FsmState>;
   private readonly best: Latest<BlockHeaderRecord>;
   private readonly headers: RecentHeaders;
+  private readonly tips: TipWatch;
   private readonly desk: NewsDesk;
   private readonly listeners = new Set<NewsListener>();
   private readonly ended = new AbortController();
@@ -74,6 +78,11 @@ export class ChainTracker {
     this.deps = deps;
     const { blockchain, clock, metrics } = deps;
     this.headers = new RecentHeaders((hash) => blockchain.blockHeader(hash));
+    this.tips = new TipWatch({
+      ...deps,
+      lookUp: (hash) => this.pointOf(hash),
+      isCatchUp: () => isCatchUp(this.desk.state),
+    });
     this.best = new Latest(clock, {
       ask: () => blockchain.bestBlockHeader(),
       onValue: (record) => this.bestRead(record),
@@ -114,6 +123,7 @@ export class ChainTracker {
   /** May be called twice, also during start; a read under way has no effect any more. */
   async stop(): Promise<void> {
     this.ended.abort();
+    this.tips.stop();
     this.refreshing?.stop();
     this.askingState?.stop();
     this.unsubscribe?.();
@@ -176,6 +186,14 @@ export class ChainTracker {
     return () => void this.listeners.delete(listener);
   }
 
+  /**
+   * The listener gets each new tip, and each reorganisation before its tip, until the returned function is called. Tips
+   * that follow each other faster than they are read are told as one; those of a catch-up at its end.
+   */
+  onTip(listener: (event: ChainEvent) => void): () => void {
+    return this.tips.subscribe(listener);
+  }
+
   private startLoops(): void {
     const { log } = this.deps;
     this.askingState = repeating(
@@ -199,11 +217,21 @@ export class ChainTracker {
     this.isCatchUpUnread = false;
     await this.best.recent(RECENT_MS);
     await this.headers.fill(signal);
+    if (this.best.known !== undefined) this.tips.bestRead(this.best.known);
     this.failures = 0;
   }
 
+  private async pointOf(hash: BlockHash): Promise<LinkedPoint | undefined> {
+    const known = this.headers.get(hash);
+    if (known !== undefined) return known;
+    const record = await this.deps.blockchain.blockHeader(hash);
+    return record && linkedPoint(record);
+  }
+
   private bestRead(record: BlockHeaderRecord): void {
+    // A tip is told when the headers below it are read, so that its fork is looked up in memory.
     if (this.headers.addBest(record)) this.refreshing?.wake();
+    else this.tips.bestRead(record);
     if (record.hash === this.ownTip?.hash) return;
     const header = parseHeader(record.header);
     const target = header === undefined ? undefined : targetFromCompact(header.bits);
@@ -214,7 +242,10 @@ export class ChainTracker {
   private receive(notification: BlockchainNotification): void {
     if (this.ended.signal.aborted) return;
     const news = this.desk.newsOf(notification);
-    if (news.type === 'fsm_state') this.state.notified(news.state);
+    if (news.type === 'fsm_state') {
+      this.state.notified(news.state);
+      this.refreshing?.wake();
+    }
     if (news.type === 'block') {
       this.lastBlock = news.hash;
       this.tipMoved();

@@ -1,5 +1,6 @@
 // Events on the network, for programs that subscribe to this node (spec: notificationCh).
 
+import type { ChainEvent } from './chain-event.ts';
 import type { Hash, PeerId } from './ids.ts';
 import type { NodeStatusMessage } from './node-status.ts';
 
@@ -60,7 +61,9 @@ export type Notification =
       readonly hash: Hash;
       readonly height: number;
       readonly peerId: PeerId;
-    };
+    }
+  /** Of our own chain; no message of the network. */
+  | (ChainEvent & { readonly atMs: number; readonly isOwn: true });
 
 export type NotificationListener = (notification: Notification) => void;
 

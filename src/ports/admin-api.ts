@@ -162,8 +162,11 @@ export interface RecentVerdict {
   readonly reason: string | undefined;
 }
 
-/** Without node statuses: every node repeats its own, which would leave no room for other announcements. */
-export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_status' }>;
+/**
+ * Without node statuses: every node repeats its own, which would leave no room for other announcements. Tips and
+ * reorganisations of our own chain are no announcements.
+ */
+export type RecentAnnouncement = Exclude<Notification, { readonly type: 'node_status' | 'tip' | 'reorg' }>;
 
 /** Maximum number of recent announcements, and of recent validation results. */
 export const MAX_RECENT = 200;

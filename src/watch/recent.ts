@@ -37,7 +37,8 @@ export class Recent {
 
   constructor(stream: NotificationStream) {
     stream.subscribe((notification) => {
-      if (notification.type !== 'node_status') this.announced.push(notification);
+      const { type } = notification;
+      if (type !== 'node_status' && type !== 'tip' && type !== 'reorg') this.announced.push(notification);
     });
   }
 

@@ -1,5 +1,6 @@
 // A frame of `/p2p-ws`: one JSON object as the Go server writes it, with a fixed order of fields and without empty
 // ones. Servers of message-bus have other fields than those of go-p2p.
+import type { ChainEvent, ChainPoint } from '../domain/chain-event.ts';
 import type { BlockAssemblyDetails, FeePolicy, Storage } from '../domain/node-status.ts';
 import { shownText } from '../lib/shown-text.ts';
 import { writeBlockAssembly } from './block-assembly-details.ts';
@@ -115,6 +116,24 @@ function busFields(content: FrameContent): JsonField[] {
     ...ifSet('legacy_connected_peers_count', content.legacyConnectedPeersCount),
     ...ifSet('storage', content.storage),
   ];
+}
+
+/** A `tip` or `reorg` of our own chain. Go has no such frames. */
+export function encodeChainFrame(event: ChainEvent, atMs: number): Uint8Array {
+  const start: JsonField[] = [
+    ['timestamp', goTimestamp(atMs)],
+    ['type', event.type],
+  ];
+  if (event.type === 'tip') {
+    const header = Buffer.from(event.header).toString('hex');
+    return goBytes([...start, ['hash', event.hash], ['height', event.height], ['header', header]]);
+  }
+  const { from, to, fork } = event;
+  return goBytes([...start, ['from', writePoint(from)], ['to', writePoint(to)], ['fork', writePoint(fork)]]);
+}
+
+function writePoint({ hash, height }: ChainPoint): RawJson {
+  return { json: JSON.stringify({ hash, height }) };
 }
 
 /** The frame that every client of a server of go-p2p gets every 10 s, whatever types it asked for. */

@@ -240,7 +240,7 @@ describe('admission', () => {
     expect(JSON.parse(refused.body)).toEqual({
       code: 'INPUT_INVALID',
       message:
-        'query/types: invalid type "blocks" (expected block, subtree, mining_on, node_status, rejected_tx, best_block, lost)',
+        'query/types: invalid type "blocks" (expected block, subtree, mining_on, node_status, rejected_tx, best_block, tip, reorg, lost)',
     });
   });
 

@@ -14,10 +14,11 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
 import { parseHeader } from '../../wire/header.ts';
+import { MEDIAN_SPAN, medianOf } from '../../wire/header-rules.ts';
 import type { NetworkParameters } from '../../wire/networks.ts';
 import { ChainStore, type StoredHeader } from './chain-store.ts';
 import { importHeaders } from './header-import.ts';
-import { type BlockFacts, childOf, genesisOf, HEADER_ONLY, MEDIAN_SPAN, medianOf } from './header-rules.ts';
+import { type BlockFacts, childOf, genesisOf, HEADER_ONLY } from './header-rules.ts';
 import { mineBlock } from './regtest-miner.ts';
 
 export interface EmbeddedChainOptions {

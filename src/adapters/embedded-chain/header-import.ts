@@ -4,9 +4,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { P2PError } from '../../lib/errors.ts';
 import { MAX_HEADERS_FILE_BYTES } from '../../settings/file-checks.ts';
 import { HEADER_BYTES, hashHeader, parseHeader } from '../../wire/header.ts';
+import { MEDIAN_SPAN } from '../../wire/header-rules.ts';
 import type { NetworkParameters } from '../../wire/networks.ts';
 import type { ChainStore, StoredHeader } from './chain-store.ts';
-import { childOf, genesisOf, HEADER_ONLY, MEDIAN_SPAN } from './header-rules.ts';
+import { childOf, genesisOf, HEADER_ONLY } from './header-rules.ts';
 
 /** Resolves with the number of new headers. Throws CHAIN_INVALID and stores nothing. */
 export async function importHeaders(

@@ -7,6 +7,7 @@ import type { BlockAssemblyDetails } from '../../../src/domain/node-status.ts';
 import type { Notification } from '../../../src/domain/notification.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../../../src/wire/block-assembly-details.ts';
 import {
+  encodeChainFrame,
   encodeLostFrame,
   encodeNotificationFrame,
   encodePingFrame,
@@ -298,5 +299,24 @@ describe('WebSocket frames that Go does not have', () => {
 
   test('include the number of lost frames', () => {
     expect(Buffer.from(encodeLostFrame(3)).toString()).toBe('{"type":"lost","count":3}');
+  });
+});
+
+describe('frames of our own chain', () => {
+  const point = (digits: string, height: number) => ({ hash: digits.repeat(32) as Hash, height });
+
+  test('a tip has its hash, height and header', () => {
+    const event = { type: 'tip', ...point('ab', 7), header: new Uint8Array(80).fill(1) } as const;
+    expect(Buffer.from(encodeChainFrame(event, 0)).toString()).toBe(
+      `{"timestamp":"1970-01-01T00:00:00Z","type":"tip","hash":"${'ab'.repeat(32)}","height":7,"header":"${'01'.repeat(80)}"}`,
+    );
+  });
+
+  test('a reorganisation has the tips before and after, and the fork', () => {
+    const event = { type: 'reorg', from: point('aa', 9), to: point('bb', 10), fork: point('cc', 6) } as const;
+    expect(JSON.parse(Buffer.from(encodeChainFrame(event, 0)).toString())).toEqual({
+      timestamp: '1970-01-01T00:00:00Z',
+      ...event,
+    });
   });
 });

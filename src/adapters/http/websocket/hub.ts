@@ -7,7 +7,7 @@ import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import type { WireName } from '../../../wire/format.ts';
-import { encodeNotificationFrame, encodePingFrame } from '../../../wire/notification-frame.ts';
+import { encodeChainFrame, encodeNotificationFrame, encodePingFrame } from '../../../wire/notification-frame.ts';
 import { WsChannels } from './channels.ts';
 import { type CloseReason, WsClient, type WsTimes } from './client.ts';
 import { textFrame } from './frame.ts';
@@ -212,7 +212,7 @@ export class WebSocketHub {
     const { type, isOwn } = notification;
     const isOwnStatus = isOwn && type === 'node_status';
     if (!isOwnStatus && !this.channels.isWanted(type)) return;
-    const frame = textFrame(encodeNotificationFrame(notification, this.order));
+    const frame = textFrame(encodeFrame(notification, this.order));
     if (isOwnStatus) this.status.remember(frame);
     this.channels.add(frame, type);
   }
@@ -240,4 +240,10 @@ export class WebSocketHub {
     for (const client of this.clients) sum += client.buffered;
     return sum;
   }
+}
+
+function encodeFrame(notification: Notification, order: WireName): Uint8Array {
+  const { type, atMs } = notification;
+  if (type === 'tip' || type === 'reorg') return encodeChainFrame(notification, atMs);
+  return encodeNotificationFrame(notification, order);
 }

@@ -20,6 +20,8 @@ const ALL_TYPES: readonly NotificationType[] = [
   'node_status',
   'rejected_tx',
   'best_block',
+  'tip',
+  'reorg',
 ];
 /** The types that the Go service sends. */
 const TYPES_OF: { readonly [W in WireName]: readonly NotificationType[] } = {
