@@ -2,6 +2,7 @@
 // HTTP and the command line.
 import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
+import type { NetworkEndpoint } from '../domain/endpoint.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
@@ -34,6 +35,7 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly own: () => OwnAddresses;
   /** Readiness; never throws. */
   readonly readiness: () => Promise<{ readonly status: number; readonly checks: NodeView['checks'] }>;
+  readonly endpoints: { list(): readonly NetworkEndpoint[] };
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
@@ -103,7 +105,7 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
 
 type NodeOperations = Pick<
   AdminApi,
-  'status' | 'sync' | 'headers' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts'
+  'status' | 'sync' | 'headers' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts' | 'endpoints'
 >;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
@@ -121,6 +123,7 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),
     recentVerdicts: () => recent.verdicts(),
+    endpoints: () => deps.endpoints.list(),
   };
 }
 

@@ -29,6 +29,7 @@ import { NotificationHub } from '../watch/notification-hub.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
+import { createEndpoints } from './create-endpoints.ts';
 import { createGossip } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
@@ -228,6 +229,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper });
   const { registry } = peers;
+  const endpoints = createEndpoints(settings, { ...core, registry });
   const registration = createRegistration(settings, { ...core, registry, nodes }, keeper);
 
   const { blockProducer, subtreeProducer } = options;
@@ -244,7 +246,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
 
   return {
     ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
-    ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration },
+    ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration, endpoints },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
   };
@@ -311,7 +313,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  * of what `compose` opened, add up to less than five seconds.
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
-  const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake } = rooms;
+  const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake, endpoints } = rooms;
   const { gossip, reports, announcers } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
@@ -333,6 +335,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('pipeline', gossip, INSTANT_MS),
     part('DataHub checks', peers.dataHubs, 150),
     part('registry', peers, INSTANT_MS),
+    part('endpoint checks', endpoints, INSTANT_MS),
     part('nodes', { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handlerOf, topicsOf) }, 900),
     part('handshake', { start: () => handshake?.start(), stop: () => handshake?.stop() }, 250),
     part('sync', sync, INSTANT_MS),

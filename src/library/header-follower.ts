@@ -125,11 +125,14 @@ export class HeaderFollower {
     if (block.header !== undefined && this.tree !== undefined) {
       const added = this.tree.add(block.header);
       if (added.ok) return;
-      if (added.fault !== 'orphan') return this.refuse(added.fault);
+      if (added.fault !== 'orphan') {
+        this.refuse(added.fault);
+        return;
+      }
     }
     if (this.filling.has(block.hash) || block.urls.length === 0) return;
-    if (!this.budgets.take(block.author, this.monotonic())) return this.skip();
-    this.waiting.push(block);
+    if (this.budgets.take(block.author, this.monotonic())) this.waiting.push(block);
+    else this.skip();
     this.fillNext();
   }
 

@@ -41,7 +41,7 @@ const PURGE_INTERVAL_MS = 60_000;
 /** Longer than the node's own deadline. */
 const CLOSE_DEADLINE_MS = 5000;
 
-const SILENT_LOG: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+export const SILENT_LOG: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
 /**
  * Joins a network and yields what its nodes announce, until the loop is left, `close` is called or the signal aborts.

@@ -53,6 +53,8 @@ export interface RegisteredPeer extends StatusFacts {
   /** Bitmap, uint64: 1 is a full node. As `userAgent`. */
   readonly services: bigint | undefined;
   readonly clientName: string | undefined;
+  /** Of its program, from its last node status. */
+  readonly version: string | undefined;
   /** The wires on which its messages came. */
   readonly wires: readonly WireName[];
 }
@@ -65,6 +67,7 @@ export interface PeerPatch extends Partial<StatusFacts> {
   readonly userAgent?: string;
   readonly services?: bigint;
   readonly clientName?: string;
+  readonly version?: string;
   /** The wire on which it was heard. */
   readonly wire?: WireName;
 }
@@ -155,6 +158,7 @@ export class PeerRegistry {
     if (patch.userAgent !== undefined) entry.userAgent = shownText(patch.userAgent, MAX_AGENT_CHARS);
     if (patch.services !== undefined) entry.services = patch.services;
     if (patch.clientName !== undefined) entry.clientName = shownText(patch.clientName, MAX_NAME_CHARS);
+    if (patch.version !== undefined) entry.version = shownText(patch.version, MAX_NAME_CHARS);
     if (patch.wire !== undefined && !entry.wires.includes(patch.wire)) entry.wires = [...entry.wires, patch.wire];
     patchStatus(entry, patch);
     if (!entry.isConnected) this.keepUnconnected(entry);
@@ -225,6 +229,7 @@ function newEntry(id: PeerId): Entry {
     userAgent: undefined,
     services: undefined,
     clientName: undefined,
+    version: undefined,
     wires: [],
     storage: undefined,
     propagationUrl: undefined,

@@ -9,6 +9,7 @@ export const HTTP_READS = [
   'verdicts',
   'sync',
   'topics',
+  'endpoints',
 ] as const;
 
 export type HttpRead = (typeof HTTP_READS)[number];

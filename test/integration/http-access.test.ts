@@ -25,6 +25,7 @@ const READS: Readonly<Record<HttpRead, readonly string[]>> = {
   verdicts: ['/api/v1/verdicts'],
   sync: ['/api/v1/sync'],
   topics: ['/api/v1/topics'],
+  endpoints: ['/api/v1/endpoints'],
 };
 const ALL_PATHS = Object.values(READS).flat();
 const OPEN_PATHS = ['/health', '/health/live', '/health/ready', '/openapi.json'];
@@ -254,6 +255,7 @@ describe('the OpenAPI document says which reads need the key', () => {
     'getSync',
     'listAnnouncements',
     'listBans',
+  'listEndpoints',
     'listPeers',
     'listSettings',
     'listTopics',

@@ -53,6 +53,7 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
     readiness: async () => ({ status: 503, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] }),
     topicNames: () => [],
     recent: { announcements: () => [], verdicts: () => [] },
+    endpoints: { list: () => [] },
     settings: [],
   });
   return { bans, node, registry, clock, admin, peer: () => admin.peers()[0] };

@@ -12,6 +12,7 @@ export function handleNodeStatus(message: NodeStatusMessage, { author }: GossipM
     ...claimedTip(message, view),
     ...usableUrl(message.baseUrl, view),
     clientName: message.clientName,
+    version: message.version,
     ...newerFacts(facts, view),
   };
   return [
