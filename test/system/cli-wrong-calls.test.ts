@@ -10,8 +10,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
 import type { CliEnded } from '../support/cli.ts';
 import { type CommandLineOptions, runInProcess } from '../support/command-line.ts';
-import { REPO } from '../support/repo.ts';
 import { ADMIN_KEY, PEER, type RunningGrpc, serveGrpc, stopGrpcAfterEach } from '../support/grpc.ts';
+import { REPO } from '../support/repo.ts';
 
 /** Arguments, exit code, what standard error must say. */
 type WrongCall = readonly [args: readonly string[], status: 1 | 2, says: RegExp];
@@ -50,7 +50,10 @@ function checkRefusal(call: WrongCall, { status, stdout, stderr }: CliEnded): vo
 async function refused(calls: readonly WrongCall[], options: CommandLineOptions = {}): Promise<void> {
   const { env = {}, ...others } = options;
   const ended = await Promise.all(
-    calls.map(async (call) => [call, await runInProcess(call[0], { env: { dataFolder: at('none'), ...env }, ...others })] as const),
+    calls.map(
+      async (call) =>
+        [call, await runInProcess(call[0], { env: { dataFolder: at('none'), ...env }, ...others })] as const,
+    ),
   );
   for (const [call, outcome] of ended) checkRefusal(call, outcome);
 }
@@ -97,10 +100,13 @@ test('usage: unknown or misspelt commands and options, missing and superfluous a
   await refused(USAGE);
 });
 
-test.each([[[]], [['bans']], [['peers']], [['chain']], [['help', 'nonsense']]])('%j prints the help on standard error', async (args) => {
-  const { status, stdout, stderr } = await runInProcess(args);
-  expect([status, stdout, stderr]).toEqual([2, '', expect.stringContaining('Commands:')]);
-});
+test.each([[[]], [['bans']], [['peers']], [['chain']], [['help', 'nonsense']]])(
+  '%j prints the help on standard error',
+  async (args) => {
+    const { status, stdout, stderr } = await runInProcess(args);
+    expect([status, stdout, stderr]).toEqual([2, '', expect.stringContaining('Commands:')]);
+  },
+);
 
 describe('a running node', () => {
   let grpc: RunningGrpc;
@@ -110,7 +116,9 @@ describe('a running node', () => {
   const asked = async (calls: readonly WrongCall[], options: CommandLineOptions = {}) => {
     grpc = await serveGrpc();
     grpc.admin.chain = [];
-    const addressed = calls.map(([args, status, says]) => [[...args, '--address', grpc.address], status, says] as const);
+    const addressed = calls.map(
+      ([args, status, says]) => [[...args, '--address', grpc.address], status, says] as const,
+    );
     await refused(addressed, { env: { grpc_admin_api_key: ADMIN_KEY }, ...options });
   };
 
@@ -228,7 +236,6 @@ test('archives and folders that backup and restore cannot use', async () => {
   await refused([[['restore', at('garbage'), '--overwrite'], 1, /^BACKUP_FAILED/]], { env: { dataFolder } });
 });
 
-
 /** `sh` runs the script, in which `$P` is the program; `uid`: as another user. */
 async function shell(script: string, env: Readonly<Record<string, string>> = {}, uid?: number): Promise<CliEnded> {
   const P = `${process.execPath} ${join(REPO, 'src/cli/main.ts')}`;
@@ -263,7 +270,10 @@ describe('as a process', () => {
 
   test('in a folder that was deleted the root of the file system is used', async () => {
     const { status, stderr } = await shell('mkdir $F/gone && cd $F/gone && rmdir $F/gone && $P settings');
-    expect([status, stderr]).toEqual([2, expect.stringMatching(/^the current folder does not exist any more; using \/\n/)]);
+    expect([status, stderr]).toEqual([
+      2,
+      expect.stringMatching(/^the current folder does not exist any more; using \/\n/),
+    ]);
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
@@ -274,7 +284,10 @@ describe('as a process', () => {
   test('a start that cannot use its data folder or its port says so', async () => {
     const small = { p2p_port: '0', p2p_static_peers: '', p2p_bootstrap_peers: 'none' };
     const folderIsFile = await shell('$P start --json-logs', { ...small, dataFolder: at('garbage') });
-    expect(folderIsFile).toMatchObject({ status: 1, stderr: expect.stringMatching(/^DATA_FOLDER_UNUSABLE: .*garbage/) });
+    expect(folderIsFile).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^DATA_FOLDER_UNUSABLE: .*garbage/),
+    });
     const web = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => web.once('listening', resolve));
     const { port } = web.address() as AddressInfo;
