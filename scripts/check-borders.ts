@@ -61,6 +61,7 @@ const HOMES: readonly { readonly library: RegExp; readonly folders: readonly str
   { library: /^(fastify|@fastify\/.*|fastify-type-provider-zod|openapi-types|ws)$/, folders: ['adapters/http'] },
   { library: /^commander$/, folders: ['cli'] },
   { library: /^prom-client$/, folders: ['adapters/metrics'] },
+  { library: /^@opentelemetry\//, folders: ['adapters/traces'] },
   { library: /^pino(-pretty)?$/, folders: ['adapters/logging'] },
   { library: /^node:sqlite$/, folders: ['adapters/sql'] },
   { library: /^pg$/, folders: ['adapters/sql'] },

@@ -6,6 +6,7 @@ import type { NetworkEndpoint } from '../domain/endpoint.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
+import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
@@ -26,6 +27,7 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   /** A peer as the choice of a sync peer sees it. */
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
+  readonly deliveries: Pick<FirstDeliveries, 'standingOf' | 'table'>;
   readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
   readonly blockchain: Pick<BlockchainClient, 'blockHeader'>;
   readonly metrics: Pick<Metrics, 'gauge'>;
@@ -62,7 +64,7 @@ export function createAdminApi(deps: AdminApiDependencies): AdminApi {
   };
 }
 
-type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'connect' | 'disconnect' | 'addScore'>;
+type PeerOperations = Pick<AdminApi, 'peers' | 'peer' | 'league' | 'connect' | 'disconnect' | 'addScore'>;
 type BanOperations = Pick<AdminApi, 'banPage' | 'isBanned' | 'ban' | 'unban' | 'clearBans' | 'explain'>;
 
 function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): PeerOperations {
@@ -74,6 +76,7 @@ function peerOperations(deps: AdminApiDependencies, sources: PeerViewSources): P
       const record = recordOf(peerIdInput(text));
       return record && peerView(record, sources);
     },
+    league: () => deps.deliveries.table(),
     connect: (address) => node.connectPeer(address),
     disconnect: async (text) => {
       const peerId = peerIdInput(text);

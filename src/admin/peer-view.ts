@@ -1,6 +1,7 @@
 // A connected peer as operators see it: what the node knows of the connection, what the peer claims, and how we rate
 // it.
 import type { PeerId } from '../domain/ids.ts';
+import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { PeerStanding, PeerStatus, PeerView } from '../ports/admin-api.ts';
 import type { PeerRecord } from '../ports/p2p-node.ts';
@@ -13,10 +14,12 @@ export interface PeerViewSources {
   readonly isBanned: (peerId: PeerId) => boolean;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
   readonly banScoreOf: (peerId: PeerId) => number;
+  readonly deliveries: Pick<FirstDeliveries, 'standingOf'>;
 }
 
 export function peerView(record: PeerRecord, sources: PeerViewSources): PeerView {
   const known = sources.registry.get(record.id);
+  const delivered = sources.deliveries.standingOf(record.id);
   const { id, addresses, localAddress, lastSendMs, lastReceiveMs, bytesSent, bytesReceived, pingMs } = record;
   return {
     id,
@@ -37,6 +40,8 @@ export function peerView(record: PeerRecord, sources: PeerViewSources): PeerView
     ...status(known),
     banScore: sources.banScoreOf(id),
     isWhitelisted: sources.isWhitelisted(id),
+    firstDeliveryShare: delivered?.firstDeliveryShare ?? 0,
+    meanDelayMs: delivered?.meanDelayMs,
   };
 }
 

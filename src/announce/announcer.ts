@@ -14,6 +14,7 @@ import type { BlockHeaderRecord, FsmState } from '../ports/blockchain-client.ts'
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../ports/metrics.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { TopicMessage } from '../wire/format.ts';
 import { parseHeader } from '../wire/header.ts';
 import { announcementsCounter } from './announcements.ts';
@@ -31,6 +32,8 @@ export interface AnnouncerDependencies {
   readonly notify: (notification: Notification) => void;
   readonly clock: Clock;
   readonly publisher: Publisher;
+  /** undefined while tracing is off. */
+  readonly traces?: Traces | undefined;
   readonly ownId: PeerId;
   readonly chain: Pick<ChainTracker, 'subscribe' | 'bestHeader' | 'recentFsmState'>;
   readonly log: Logger;
@@ -249,7 +252,13 @@ export class Announcer {
   private async publish(announcement: TopicMessage, notification: Notification): Promise<void> {
     if (this.ended.signal.aborted) return;
     const { kind } = announcement;
+    const { traces } = this.deps;
+    const startedMs = traces === undefined ? 0 : performance.now();
     const outcome = await this.deps.publisher.publish(announcement);
+    if (traces !== undefined && (kind === 'block' || kind === 'subtree')) {
+      const { hash, dataHubUrl } = announcement.message;
+      traces.record({ kind, hash, name: 'announce', startedMs, attributes: { outcome, datahub_url: dataHubUrl } });
+    }
     this.announced.add(1, { kind, outcome });
     if (outcome !== 'published') return;
     this.deps.log.debug({ kind }, 'announced');

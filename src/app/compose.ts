@@ -16,6 +16,7 @@ import type { Notification } from '../domain/notification.ts';
 import { buildVersion } from '../lib/version.ts';
 import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
+import { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
@@ -41,6 +42,7 @@ import { createDataHubProber, createPeers, ownDataHubUrl } from './create-peers.
 import { createReports } from './create-reports.ts';
 import { createBlockchain, createValidationClients, patiently } from './create-services.ts';
 import { createSync } from './create-sync.ts';
+import { createTraces } from './create-traces.ts';
 import { dataHubUrlRules } from './gossip-options.ts';
 import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
@@ -215,26 +217,41 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const usesPeerRegistry = speaks(settings, 'message-bus') && options.blockchain === undefined;
   const keeper = createPeerKeeper(settings, core, { usesPeerRegistry });
   const bans = await createBans(settings, { ...core, dataFolder, nodes, authority: keeper.authority });
-  const nodeDeps = { ...core, metrics: summedMetrics(core.metrics), policy: bans };
+  const deliveries = new FirstDeliveries({ ...core, isPenalized: (peerId) => bans.scoreOf(peerId) > 0 });
+  const nodeDeps = { ...core, metrics: summedMetrics(core.metrics), policy: bans, deliveries };
   const facts = { privateKey, version: buildVersion().version, dataFolder };
   const networks = createNetworks(settings, nodeDeps, facts, options);
   for (const node of nodesOf(networks)) nodes.add(node);
   const ownId = networks[0].node.hostId();
 
+  const traces = await createTraces(settings, { ...core, ownId });
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
   const recent = new Recent(notifications);
   const chain = new ChainTracker({ ...core, blockchain });
   chain.onTip((event) => notify({ ...event, atMs: core.clock.now(), isOwn: true }));
   const prober = createDataHubProber(settings);
-  const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper });
+  const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper, deliveries });
   const { registry } = peers;
   const endpoints = createEndpoints(settings, { ...core, registry });
   const registration = createRegistration(settings, { ...core, registry, nodes }, keeper);
 
   const { blockProducer, subtreeProducer } = options;
   const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
-  const shared = { ...core, networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry, notify };
+  const shared = {
+    ...core,
+    networks,
+    nodes,
+    ownId,
+    dataHubUrl,
+    chain,
+    bans,
+    peers,
+    registry,
+    notify,
+    deliveries,
+    traces,
+  };
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
@@ -245,7 +262,21 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
   return {
-    ...{ nodes, networks, ownId, dataHubUrl, bans, notifications, recent, chain, prober, peers, producers },
+    ...{
+      nodes,
+      networks,
+      ownId,
+      dataHubUrl,
+      bans,
+      notifications,
+      recent,
+      chain,
+      prober,
+      peers,
+      producers,
+      deliveries,
+      traces,
+    },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration, endpoints },
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
@@ -298,7 +329,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
   });
   const adminKeys = new AdminKeys(core, { adminKey });
-  const grpc = createGrpc(settings, { ...core, admin, adminKeys, ownId, dataFolder });
+  const grpc = createGrpc(settings, { ...core, admin, adminKeys, ownId, dataFolder, traces: rooms.traces });
   const webSocket = {
     notifications,
     ownStatus: () => announcers.ownStatus(),
@@ -314,7 +345,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
   const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake, endpoints } = rooms;
-  const { gossip, reports, announcers } = rooms;
+  const { gossip, reports, announcers, traces } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
   const greets = (node: P2PNode) =>
@@ -322,6 +353,8 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   const handlerOf = (node: P2PNode) => (greets(node) ? handshake?.streamHandler : undefined);
   return [
     part('liveness', health, INSTANT_MS),
+    // Stopped almost last, so that spans of the stop are exported too.
+    part('traces', { stop: () => traces?.stop() }, 170),
     // From here on health checks are answered, so that the process can be watched while it waits.
     part('HTTP', http, 250),
     part('bans', bansWithKeeper(rooms), 500),

@@ -18,6 +18,7 @@ import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import type { Logger } from '../ports/log.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { BlockAssemblyClient } from '../ports/validation-services.ts';
 import type { Settings } from '../settings/load.ts';
 import { allowsPrivateDataHubs, speaks } from '../settings/wire.ts';
@@ -26,6 +27,7 @@ import type { Core } from './core.ts';
 export interface AnnouncerSources extends Core {
   readonly networks: readonly P2PNetwork[];
   readonly publisher: Publisher;
+  readonly traces: Traces | undefined;
   readonly ownId: PeerId;
   readonly dataHubUrl: string;
   /** Our URLs on message-bus. */

@@ -6,10 +6,12 @@ import type { Notification } from '../domain/notification.ts';
 import { ACCIDENT_SHARE } from '../domain/offences.ts';
 import { attachGossip, type Gossip } from '../gossip/attach.ts';
 import type { Handshake } from '../handshake/handshake.ts';
+import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputation.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
 import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
 import type { Recent } from '../watch/recent.ts';
 import type { Core } from './core.ts';
@@ -31,6 +33,8 @@ export interface GossipSources extends Core {
   readonly announcers: Announcers;
   readonly notify: (notification: Notification) => void;
   readonly bans: BanService;
+  readonly traces: Traces | undefined;
+  readonly deliveries: Pick<FirstDeliveries, 'deliveredFirst'>;
   readonly chain: ChainTracker;
   readonly producers: Producers;
   readonly recent: Recent;
@@ -51,6 +55,7 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       isInGoodStanding: (peerId) =>
         registry.get(peerId) !== undefined && bans.scoreOf(peerId) < settings.p2p_ban_threshold * ACCIDENT_SHARE,
       scores: bans,
+      deliveredFirst: (neighbour, author) => deps.deliveries.deliveredFirst(neighbour, author),
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,
       onResult: (envelope, result) => recent.result(envelope, result, clock.now()),

@@ -5,6 +5,7 @@ import { writeListening } from '../adapters/grpc/listening-file.ts';
 import type { AdminKeys } from '../adapters/listeners/admin-keys.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { AdminApi } from '../ports/admin-api.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
 import type { Core } from './core.ts';
 
@@ -13,6 +14,7 @@ export interface GrpcDependencies extends Core {
   readonly adminKeys: AdminKeys;
   readonly ownId: PeerId;
   readonly dataFolder: string;
+  readonly traces: Traces | undefined;
 }
 
 export interface Grpc extends Pick<GrpcServer, 'address' | 'setServing' | 'stop'> {
@@ -21,10 +23,10 @@ export interface Grpc extends Pick<GrpcServer, 'address' | 'setServing' | 'stop'
 
 export function createGrpc(settings: Settings, deps: GrpcDependencies): Grpc {
   const { server_certFile: certFile, server_keyFile: keyFile, server_caFile: caFile } = settings;
-  const { admin, adminKeys, clock, log, metrics, ownId, dataFolder } = deps;
+  const { admin, adminKeys, clock, log, metrics, ownId, dataFolder, traces } = deps;
   const securityLevel = settings.security_level_grpc;
   const server = new GrpcServer(
-    { admin, adminKeys, clock, log, metrics },
+    { admin, adminKeys, clock, log, metrics, traces },
     {
       listenAddress: settings.p2p_grpc_listen_address,
       ratePerSecond: settings.p2p_grpc_rate,

@@ -81,6 +81,7 @@ function nodeOptions(settings: Settings, facts: NodeFacts, wire: WireName): Libp
     connections: connectionLimits(settings, wire),
     peerCache: peerCache(settings, facts.dataFolder, wire),
     mayPublish: publishGate(settings, wire),
+    prefersFirstDeliverers: settings.p2p_prefer_first_deliverers,
     verifyThreads: settings.p2p_verify_threads,
     verifier: settings.p2p_verifier,
   };

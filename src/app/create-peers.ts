@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { BEST_HEADER_CHECK, genesisBlockCheck, HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
 import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
+import type { PeerId } from '../domain/ids.ts';
 import { P2PError } from '../lib/errors.ts';
 import { buildVersion } from '../lib/version.ts';
 import { DataHubHealth } from '../peers/datahub/datahub-health.ts';
+import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import { OwnHistories } from '../peers/histories/own-histories.ts';
 import { PeerRegistry, type RegisteredPeer } from '../peers/registry.ts';
 import type { DataHubProber } from '../ports/datahub-prober.ts';
@@ -41,13 +43,14 @@ export interface PeersDependencies extends Core {
   readonly bans: BanService;
   readonly chain: Pick<ChainTracker, 'heightOf'>;
   readonly prober: DataHubProber;
+  readonly deliveries: FirstDeliveries;
   readonly dataFolder: string;
   readonly keeper: PeerKeeper;
 }
 
 /** The registry is notified of connections first, so that later listeners find the peer in it. */
 export function createPeers(settings: Settings, deps: PeersDependencies): Peers {
-  const { nodes, bans, chain } = deps;
+  const { nodes, bans, chain, deliveries } = deps;
   const registry = new PeerRegistry(deps);
   nodes.onConnected((peerId) => registry.connected(peerId));
   nodes.onDisconnected((peerId) => registry.disconnected(peerId));
@@ -58,6 +61,7 @@ export function createPeers(settings: Settings, deps: PeersDependencies): Peers 
     scoreOf: bans.scoreOf.bind(bans),
     healthOf: dataHubs.state.bind(dataHubs),
     ownHeightOf: chain.heightOf.bind(chain),
+    deliveryShareOf: (peerId: PeerId) => (settings.p2p_prefer_first_deliverers ? deliveries.preferenceOf(peerId) : 0),
   };
   let timer: NodeJS.Timeout | undefined;
   return {

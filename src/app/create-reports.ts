@@ -6,6 +6,8 @@ import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import type { Gossip } from '../gossip/attach.ts';
+import type { FirstDeliveries } from '../peers/first-deliveries.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
 import { speaks } from '../settings/wire.ts';
 import type { Core } from './core.ts';
@@ -18,7 +20,9 @@ export interface ReportSources extends Core {
   readonly bans: BanService;
   readonly chain: Pick<ChainTracker, 'isSyncing' | 'fsmState'>;
   readonly publisher: Publisher;
+  readonly traces: Traces | undefined;
   readonly peers: Pick<Peers, 'registry' | 'histories'>;
+  readonly deliveries: FirstDeliveries;
   readonly ownId: PeerId;
   readonly notify: (notification: Notification) => void;
 }
@@ -30,7 +34,7 @@ export interface Reports {
 }
 
 export function createReports(settings: Settings, deps: ReportSources): Reports {
-  const { consumers, gossip, bans, chain, publisher, peers } = deps;
+  const { consumers, gossip, bans, chain, publisher, peers, deliveries } = deps;
   const handlers = validationReports({
     ...deps,
     blocks: gossip.blocks,
@@ -46,6 +50,10 @@ export function createReports(settings: Settings, deps: ReportSources): Reports 
       burst: settings.p2p_rejected_tx_publish_burst,
     },
     ownReasons: settings.p2p_report_own_reasons,
+    provedInvalid: (kind, hash) => {
+      const [first] = gossip[kind === 'block' ? 'blocks' : 'subtrees'].announcementsOf(hash);
+      if (first !== undefined && first.receivedFrom !== first.author) deliveries.takeBack(first.receivedFrom);
+    },
     announce: (message) => publisher.publish({ kind: 'rejected_tx', message }),
   });
   return {

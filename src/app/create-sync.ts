@@ -6,6 +6,7 @@ import type { BlockAnnouncement } from '../domain/announcement.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import type { Producer } from '../ports/producer.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
 import { speaks } from '../settings/wire.ts';
 import type { WorkPeerRow } from '../sync/choose-by-work.ts';
@@ -22,10 +23,11 @@ export interface SyncDependencies extends Core {
   readonly peers: Peers;
   readonly bans: BanService;
   readonly blockProducer: Producer<BlockAnnouncement>;
+  readonly traces: Traces | undefined;
 }
 
 export function createSync(settings: Settings, deps: SyncDependencies): SyncManager {
-  const { blockProducer, peers } = deps;
+  const { blockProducer, peers, traces } = deps;
   const { registry } = peers;
   const isByWork = speaks(settings, 'message-bus');
   const sync = new SyncManager(
@@ -33,7 +35,7 @@ export function createSync(settings: Settings, deps: SyncDependencies): SyncMana
       ...deps,
       policy: isByWork ? workPolicy(settings, deps) : claimsPolicy(settings, deps),
       connectedCount: () => registry.connectedList().length,
-      publishBlock: (announcement) => blockProducer.publish(announcement),
+      publishBlock: fetchRequests(blockProducer, traces),
     },
     {
       // Nodes of message-bus wait for no peers, because a choice by validated work does not depend on their number.
@@ -45,6 +47,19 @@ export function createSync(settings: Settings, deps: SyncDependencies): SyncMana
   );
   registry.onDisconnected((peerId) => sync.peerLeft(peerId));
   return sync;
+}
+
+/** Has block validation fetch a block from the sync peer. */
+export function fetchRequests(
+  blockProducer: Pick<Producer<BlockAnnouncement>, 'publish'>,
+  traces: Traces | undefined,
+): (announcement: BlockAnnouncement) => void {
+  return (announcement) => {
+    const { hash, peerId, url } = announcement;
+    blockProducer.publish(announcement);
+    const attributes = { sync_peer: peerId, datahub_url: url };
+    traces?.record({ kind: 'block', hash, name: 'request sync fetch', attributes });
+  };
 }
 
 function claimsPolicy(settings: Settings, deps: SyncDependencies): SyncPolicy {

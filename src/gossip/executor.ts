@@ -11,6 +11,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
 import type { Effect } from './effects.ts';
 import type { SeenHashes, SeenKind } from './limits/seen-hashes.ts';
@@ -33,7 +34,11 @@ export interface ExecutorDependencies {
   readonly node: Pick<P2PNode, 'updatePeerHeight'>;
   readonly scores: ScoreKeeper;
   readonly registry: Pick<PeerRegistry, 'heard'>;
+  /** Called with the neighbour and the author of the first valid announcement of a hash. */
+  readonly deliveredFirst?: (neighbour: PeerId, author: PeerId) => void;
   readonly notify: (notification: Notification) => void;
+  /** undefined while tracing is off. */
+  readonly traces?: Traces | undefined;
   readonly handshake: (message: HandshakeMessage, author: PeerId) => void;
   readonly bestBlockAsked: (author: PeerId) => void;
   readonly clock: Clock;
@@ -88,19 +93,34 @@ function handOn(
     return;
   }
   const producer: Pick<Producer<Fetchable>, 'publish'> = kind === 'block' ? deps.blockProducer : deps.subtreeProducer;
-  producer.publish({ hash, url, peerId: author }, () => {
+  const onDropped = () => {
     dropped.add(1, { topic: kind });
     seenHashes.giveBack(kind, hash, author);
-  });
+  };
+  const { traces } = deps;
+  if (traces?.takes(kind, hash) !== true) {
+    producer.publish({ hash, url, peerId: author }, onDropped);
+    return;
+  }
+  const startedMs = performance.now();
+  const ended = (isFailed: boolean) => {
+    const attributes = { author, outcome: isFailed ? 'dropped' : 'acknowledged' };
+    traces.record({ kind, hash, name: 'hand to Kafka', startedMs, isFailed, attributes });
+  };
+  const onDroppedToo = () => {
+    onDropped();
+    ended(true);
+  };
+  producer.publish({ hash, url, peerId: author }, onDroppedToo, () => ended(false));
 }
 
 function run(effect: Effect, deps: ExecutorDependencies, counters: Counters): void {
   switch (effect.type) {
     case 'attribute_block':
-      deps.blocks.record(effect.hash, effect);
+      if (deps.blocks.record(effect.hash, effect)) deps.deliveredFirst?.(effect.receivedFrom, effect.author);
       return;
     case 'attribute_subtree':
-      deps.subtrees.record(effect.hash, effect);
+      if (deps.subtrees.record(effect.hash, effect)) deps.deliveredFirst?.(effect.receivedFrom, effect.author);
       return;
     case 'publish_block':
       handOn('block', effect, deps, counters);

@@ -8,6 +8,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { GossipMessage, TopicHandler, ValidationDecision } from '../ports/p2p-node.ts';
+import type { Traces } from '../ports/traces.ts';
 import type { FaultCode } from '../wire/fault.ts';
 import type { TopicKind } from '../wire/format.ts';
 import type { Effect } from './effects.ts';
@@ -38,6 +39,8 @@ export interface PipelineDependencies {
   readonly onResult?: (envelope: GossipMessage, result: ValidationResult) => void;
   /** Called with each message that was processed and its effects, after they ran; must be cheap and not throw. */
   readonly onProcessed?: (processed: ProcessedMessage) => void;
+  /** undefined while tracing is off. */
+  readonly traces?: Traces | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -103,7 +106,7 @@ export function topicPipeline<K extends TopicKind>(kind: K, deps: PipelineDepend
   );
   return (envelope): ValidationDecision => {
     const startedMs = performance.now();
-    const result = safely(kind, envelope, deps, counters, failed);
+    const result = safely(kind, envelope, startedMs, deps, counters, failed);
     counters.results(result);
     deps.onResult?.(envelope, result);
     if (!result.process) {
@@ -120,12 +123,13 @@ export function topicPipeline<K extends TopicKind>(kind: K, deps: PipelineDepend
 function safely<K extends TopicKind>(
   kind: K,
   envelope: GossipMessage,
+  startedMs: number,
   deps: PipelineDependencies,
   counters: Counters,
   failed: (error: unknown) => void,
 ): ValidationResult {
   try {
-    return validate(kind, envelope, deps, counters);
+    return validate(kind, envelope, startedMs, deps, counters);
   } catch (error) {
     failed(error);
     return ignored('handler_failed');
@@ -135,6 +139,7 @@ function safely<K extends TopicKind>(
 function validate<K extends TopicKind>(
   kind: K,
   envelope: GossipMessage,
+  startedMs: number,
   deps: PipelineDependencies,
   counters: Counters,
 ): ValidationResult {
@@ -152,15 +157,48 @@ function validate<K extends TopicKind>(
   }
   const message: ReceivedMessages[K] = decoded.message;
   counters.forms(decoded.form ?? 'plain');
-  for (const guard of GUARDS[kind].message) {
-    const result = guard(message, envelope, view);
-    if (result !== undefined && !passesInShadow(result, kind, envelope, message, deps, counters)) return result;
-  }
+  const validatingMs = deps.traces === undefined ? 0 : performance.now();
+  const refusal = refusalOf(kind, message, envelope, deps, counters);
+  if (deps.traces !== undefined && (kind === 'block' || kind === 'subtree') && 'hash' in message)
+    recordReceipt(deps.traces, kind, message.hash, envelope, refusal ?? ACCEPTED, { startedMs, validatingMs });
+  if (refusal !== undefined) return refusal;
   const effects = HANDLERS[kind](message, envelope, view);
   deps.execute(effects);
   view.passed(envelope);
   deps.onProcessed?.({ kind, message, envelope, effects } as ProcessedMessage);
   return ACCEPTED;
+}
+
+/** The result of the first validator of the message that objects, unless its rule is in shadow mode. */
+function refusalOf<K extends TopicKind>(
+  kind: K,
+  message: ReceivedMessages[K],
+  envelope: GossipMessage,
+  deps: PipelineDependencies,
+  counters: Counters,
+): ValidationResult | undefined {
+  for (const guard of GUARDS[kind].message) {
+    const result = guard(message, envelope, deps.view);
+    if (result !== undefined && !passesInShadow(result, kind, envelope, message, deps, counters)) return result;
+  }
+  return undefined;
+}
+
+function recordReceipt(
+  traces: Traces,
+  kind: 'block' | 'subtree',
+  hash: Hash,
+  { topic, author, receivedFrom }: GossipMessage,
+  result: ValidationResult,
+  { startedMs, validatingMs }: { readonly startedMs: number; readonly validatingMs: number },
+): void {
+  if (!traces.takes(kind, hash)) return;
+  const reason = result.process ? undefined : result.reason;
+  const attributes = { topic, author, received_from: receivedFrom, decision: result.decision, reason };
+  const isFailed = result.decision === 'reject';
+  traces.record({ kind, hash, name: 'receive', startedMs, isFailed, attributes });
+  const decided = { decision: result.decision, reason };
+  traces.record({ kind, hash, name: 'validate', startedMs: validatingMs, isFailed, attributes: decided });
 }
 
 /**

@@ -127,14 +127,16 @@ export class Attribution {
     return false;
   }
 
-  record(hash: Hash, { author, receivedFrom, dataHubUrl }: RecordedAnnouncement): void {
+  /** True for the first announcement of the hash within the TTL. */
+  record(hash: Hash, { author, receivedFrom, dataHubUrl }: RecordedAnnouncement): boolean {
     // Expired announcements are removed first, so that they do not evict live ones.
     this.cleanUp();
     const row = this.announcements.take();
     if (row >= this.times.length) this.growTimes();
     this.times[row] = this.clock.monotonic();
     let known = this.find(hash);
-    if (known === NONE) {
+    const isFirst = known === NONE;
+    if (isFirst) {
       known = this.hashes.add(this.hashWords);
       this.hashes.setValue(known, OLDEST, row);
     } else {
@@ -151,6 +153,7 @@ export class Attribution {
     else this.setWord(this.newest, NEXT, row);
     this.newest = row;
     if (this.size() > this.options.maxAnnouncements) this.forgetOldest('full');
+    return isFirst;
   }
 
   /** The same text for all announcements of an author with one URL. */

@@ -9,6 +9,7 @@ import type { BanReason } from '../domain/offence.ts';
 import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 import type { WireName } from '../wire/format.ts';
 import type { BlockHeaderRecord } from './blockchain-client.ts';
+import type { DeliveryStanding, LeagueRow } from './deliveries.ts';
 import type { HealthCheck } from './health.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
@@ -48,8 +49,11 @@ export interface PeerStatus {
   readonly connectedPeersCount: number | undefined;
 }
 
+/** How it delivers valid blocks and subtrees of other authors, over some hours. */
+export type PeerDeliveries = Pick<DeliveryStanding, 'firstDeliveryShare' | 'meanDelayMs'>;
+
 /** A connected peer; undefined where unknown. */
-export interface PeerView extends PeerStanding, PeerStatus {
+export interface PeerView extends PeerStanding, PeerStatus, PeerDeliveries {
   readonly id: PeerId;
   /** Multiaddrs of its open connections. */
   readonly addresses: readonly string[];
@@ -216,6 +220,9 @@ export interface AdminApi {
    * SCORE_REASONS; on the network of 2026 also `catchup_failure` or `catchup_malicious`, and any other is `unknown`.
    */
   addScore(peerId: string, reason: string): Promise<number>;
+
+  /** Neighbours by their share of first deliveries, the greatest first; also those that left some hours ago. */
+  league(): readonly LeagueRow[];
 
   knownPeers(): readonly KnownPeer[];
   /** undefined for a peer that is not connected, was not heard recently and has no history. */

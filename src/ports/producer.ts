@@ -17,9 +17,10 @@ export interface Producer<T> {
   start(signal: AbortSignal): Promise<void>;
   /**
    * Accepts the message into the queue. After `stop` the message is dropped and counted. `onDropped` is called at most
-   * once, for a message that leaves the queue without reaching the broker; it must be cheap and must not throw.
+   * once, for a message that leaves the queue without reaching the broker, and `onDelivered` when the broker has
+   * acknowledged it, by producers that know; both must be cheap and must not throw.
    */
-  publish(value: T, onDropped?: () => void): void;
+  publish(value: T, onDropped?: () => void, onDelivered?: () => void): void;
   /** Asks the broker for an answer; always settles within `deadlineMs`. */
   probe(deadlineMs: number): Promise<ProbeResult>;
   /** Flushes what was accepted, at most `deadlineMs` (default 3000), then closes. May be called twice. */

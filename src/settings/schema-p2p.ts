@@ -296,6 +296,12 @@ export const P2P_SETTINGS = {
     OURS,
   ),
   p2p_status_burst: setting(integer(1, 1_000_000), 100, 'Burst of node statuses per author and wire.', OURS),
+  p2p_prefer_first_deliverers: setting(
+    boolean,
+    true,
+    'Neighbours that deliver valid blocks and subtrees first are rather kept in the gossip mesh, half of it at most, and come first among equal sync peers. Does not outweigh any other rule.',
+    OURS,
+  ),
   p2p_verify_threads: setting(
     integer(0, 4),
     0,

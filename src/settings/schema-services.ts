@@ -6,6 +6,7 @@ import {
   boolean,
   cidr,
   dialAddress,
+  fraction,
   httpUrl,
   integer,
   interval,
@@ -52,6 +53,21 @@ export const SERVICE_SETTINGS = {
     oneOf('TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'),
     'INFO',
     'Minimum level of log lines. The ready line and the file of a newly generated admin key are always logged.',
+  ),
+
+  tracing_enabled: setting(
+    boolean,
+    false,
+    'Exports OpenTelemetry traces of blocks and subtrees; the trace ID follows from the hash (docs/traces.md).',
+  ),
+  tracing_SampleRate: setting(
+    fraction,
+    0.01,
+    'Share of the subtrees that are traced, chosen by hash. With tracing_enabled every block is traced.',
+  ),
+  tracing_collector_url: optional(
+    httpUrl,
+    'OTLP/HTTP collector of traces, e.g. http://localhost:4318. Unset: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4318.',
   ),
 
   asset_httpAddress: optional(httpUrl, 'DataHub URL to announce when asset_httpPublicAddress is unset.'),

@@ -250,6 +250,16 @@ export const decimal: SettingType<number> = {
   format: String,
 };
 
+/** A share of something. */
+export const fraction: SettingType<number> = {
+  expects: 'number from 0 to 1',
+  parse: (value) => {
+    const number = decimal.parse(value);
+    return number === undefined || number > 1 ? undefined : number;
+  },
+  format: String,
+};
+
 export const peerId: SettingType<string> = {
   expects: 'peer ID such as 12D3Koo…',
   parse: (value) => parsePeerId(value),

@@ -3,7 +3,7 @@
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerHistory } from '../domain/peer-history.ts';
 import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputation.ts';
-import { heightOf, type SyncPeerRow } from './choose-sync-peer.ts';
+import { bestDeliverers, heightOf, type SyncPeerRow } from './choose-sync-peer.ts';
 import type { Fitness, FitPeer, SyncRound, Unfitness, WhyNobody } from './sync-policy.ts';
 
 /** What is known about a peer. It need not be connected: blocks come from its DataHub. */
@@ -55,7 +55,7 @@ const UNKNOWN: ReadonlySet<Unfitness> = new Set(['not_connected', 'banned', 'no_
 
 /**
  * Peers ahead by validated work; only without them peers whose claim is ahead. Full ones before others. Then the best
- * band of `compare`: the previous peer if it has not failed, else one at random. `random` returns [0, 1).
+ * band of `compare`: the previous peer if it has not failed, else one of its best first deliverers at random. `random` returns [0, 1).
  */
 export function chooseByWork(snapshot: WorkSnapshot, random: () => number): WorkChoice {
   const { candidates, forcedPeer, awaitsChecks } = snapshot;
@@ -104,11 +104,11 @@ export function reputationOf({ history }: WorkPeerRow): number {
 
 /** The peer as the session needs it: what to fetch is its best block, or the validated one when that is higher. */
 export function fitPeer(row: WorkCandidate, view: WorkView): FitPeer {
-  const { peerId, score, failedAttempts, dataHubUrl = '', claimed } = row;
+  const { peerId, score, failedAttempts, deliveryShare, dataHubUrl = '', claimed } = row;
   const validated = row.history?.validated;
   const height = heightOf(row);
   const isProbe = !isAheadByWork(row, view) && !hasDelivered(row, view);
-  const peer = { peerId, dataHubUrl, score, failedAttempts, isProbe };
+  const peer = { peerId, dataHubUrl, score, failedAttempts, deliveryShare, isProbe };
   if (claimed?.hash !== undefined && height >= (validated?.height ?? 0)) return { ...peer, height, hash: claimed.hash };
   if (validated === undefined) throw new RangeError('the peer has no known block');
   return { ...peer, height: validated.height, hash: validated.hash };
@@ -160,7 +160,7 @@ function best(rows: readonly WorkCandidate[], snapshot: WorkSnapshot, random: ()
   const band = ranked.filter((row) => isAsGood(row, first, snapshot));
   const incumbent = band.find(({ peerId }) => peerId === snapshot.previous?.peerId && !snapshot.previous.hasFailed);
   const ready = band.filter(isHealthy);
-  const drawn = ready.length > 0 ? ready : band;
+  const drawn = bestDeliverers(ready.length > 0 ? ready : band);
   return incumbent ?? drawn[Math.min(Math.floor(random() * drawn.length), drawn.length - 1)];
 }
 

@@ -11,6 +11,8 @@ export interface SyncPeerRow {
   readonly isBanned: boolean;
   /** Ban score; 0 for a peer without offences. */
   readonly score: number;
+  /** Its share of the first deliveries to us, from 0 to 1; 0 where that does not count. */
+  readonly deliveryShare: number;
   /** The best block that the peer claims. */
   readonly claimed: { readonly height: number; readonly hash: BlockHash | undefined } | undefined;
   /** A block that the peer announced, with its true height from our own chain: see `heightOf`. */
@@ -45,7 +47,7 @@ export interface SyncSnapshot {
 
 /**
  * The peer with the fewest failed attempts, so that no dishonest peer is tried twice before every other peer was; then
- * the lowest score, then the greatest height, then at random. `random` returns [0, 1); with the same numbers the choice
+ * the lowest score, then the greatest height, then the best first deliverers, then at random. `random` returns [0, 1); with the same numbers the choice
  * is the same, whatever the order of candidates.
  */
 export function chooseSyncPeer(snapshot: SyncSnapshot, random: () => number): Choice {
@@ -65,7 +67,7 @@ export function fitnessOf(
   candidate: SyncCandidate,
   { ownHeight, nowMs }: Pick<SyncSnapshot, 'ownHeight' | 'nowMs'>,
 ): Fitness {
-  const { peerId, claimed, dataHubUrl, score, attempts } = candidate;
+  const { peerId, claimed, dataHubUrl, score, deliveryShare, attempts } = candidate;
   const no = (why: Unfitness): Fitness => ({ isFit: false, why });
   if (!candidate.isConnected) return no('not_connected');
   if (candidate.isBanned) return no('banned');
@@ -78,7 +80,7 @@ export function fitnessOf(
   const failedAttempts = attempts.failed;
   return {
     isFit: true,
-    peer: { peerId, height, hash: claimed.hash, dataHubUrl, score, failedAttempts, isProbe: false },
+    peer: { peerId, height, hash: claimed.hash, dataHubUrl, score, failedAttempts, deliveryShare, isProbe: false },
   };
 }
 
@@ -114,5 +116,17 @@ function best(fit: readonly FitPeer[], random: () => number): FitPeer {
   if (first === undefined) throw new RangeError('there is no peer to choose from');
   const ties = ranked.filter(({ score, height }) => score === first.score && height === first.height);
   if (ties.length === 1) return first;
-  return ties[Math.min(Math.floor(random() * ties.length), ties.length - 1)] ?? first;
+  const drawn = bestDeliverers(ties);
+  return drawn[Math.min(Math.floor(random() * drawn.length), drawn.length - 1)] ?? first;
+}
+
+/**
+ * Of equal peers those with at least half the share of first deliveries that the best of them has: a peer that brings
+ * blocks first is near, and the choice among several stays random. All of them when none has a share.
+ */
+export function bestDeliverers<Peer extends { readonly deliveryShare: number }>(
+  equal: readonly Peer[],
+): readonly Peer[] {
+  const greatest = Math.max(0, ...equal.map(({ deliveryShare }) => deliveryShare));
+  return equal.filter(({ deliveryShare }) => deliveryShare >= greatest / 2);
 }

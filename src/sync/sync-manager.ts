@@ -189,8 +189,8 @@ export class SyncManager implements SyncStatus {
     this.counters.choices.add(1, { outcome: 'chosen' });
     this.session = new SyncSession(choice.peer, { state, ownHeight, nowMs, sinceMs: this.connectionTime(choice.peer) });
     policy.chosen(this.session, round);
-    const { peerId, height, hash, score, isProbe } = choice.peer;
-    log.info({ peerId, height, hash, score, isProbe, ownHeight, state }, 'sync peer chosen');
+    const { peerId, height, hash, score, deliveryShare, isProbe } = choice.peer;
+    log.info({ peerId, height, hash, score, deliveryShare, isProbe, ownHeight, state }, 'sync peer chosen');
   }
 
   private choseNobody(choice: Choice): void {

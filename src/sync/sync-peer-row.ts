@@ -8,6 +8,8 @@ import type { SyncPeerRow } from './choose-sync-peer.ts';
 export interface SyncPeerSources {
   isBanned(peerId: PeerId): boolean;
   scoreOf(peerId: PeerId): number;
+  /** From 0 to 1; 0 where first deliveries do not count. */
+  deliveryShareOf(peerId: PeerId): number;
   healthOf(dataHubUrl: string): SyncPeerRow['dataHubHealth'];
   /** Height of a header of our own chain; undefined for any other. */
   ownHeightOf(hash: BlockHash): number | undefined;
@@ -25,6 +27,7 @@ export function syncPeerRow(peer: RegisteredPeer, sources: SyncPeerSources): Syn
     isConnected: peer.isConnected,
     isBanned: sources.isBanned(id),
     score: sources.scoreOf(id),
+    deliveryShare: sources.deliveryShareOf(id),
     claimed,
     proven: ownHeight === undefined ? peer.proven : { height: ownHeight, hash: claimed?.hash },
     dataHubUrl,

@@ -13,6 +13,8 @@ export interface FitPeer {
   readonly dataHubUrl: string;
   readonly score: number;
   readonly failedAttempts: number;
+  /** Its share of the first deliveries to us, where that decides among equals; 0 for a peer without one. */
+  readonly deliveryShare: number;
   /** It is chosen for a claim that nothing confirms, and counts against the limit of such choices (today.md). */
   readonly isProbe: boolean;
 }

@@ -21,6 +21,7 @@ import type {
   TopicView,
 } from '../../src/ports/admin-api.ts';
 import type { BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
+import type { LeagueRow } from '../../src/ports/deliveries.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
 
@@ -32,6 +33,7 @@ export interface AdminCall {
 export class FakeAdminApi implements AdminApi {
   readonly calls: AdminCall[] = [];
   connected: readonly PeerView[] = [];
+  leagueRows: readonly LeagueRow[] = [];
   known: readonly KnownPeer[] = [];
   explanation: Explanation | undefined;
   syncView: SyncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
@@ -69,6 +71,11 @@ export class FakeAdminApi implements AdminApi {
     this.note('peer', peerId);
     const id = peerIdInput(peerId);
     return this.connected.find((each) => each.id === id);
+  }
+
+  league(): readonly LeagueRow[] {
+    this.note('league');
+    return this.leagueRows;
   }
 
   async ban(text: string, untilMs: number | undefined, reason = ''): Promise<OrderedBan> {

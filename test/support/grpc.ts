@@ -65,6 +65,8 @@ export const KNOWN_PEER: PeerView = {
   isBanned: false,
   banScore: 30,
   isWhitelisted: true,
+  firstDeliveryShare: 0.25,
+  meanDelayMs: 12.5,
 };
 
 /** Every field filled, with and without what may be missing. */

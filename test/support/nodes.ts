@@ -3,7 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { allowedAddresses } from '../../src/adapters/libp2p/connections/named-dials.ts';
 import { OperatorAddresses } from '../../src/adapters/libp2p/connections/operator-addresses.ts';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
-import { buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
+import { type BuildDependencies, buildLibp2p, type TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
 import { type Libp2pNodeOptions, MESSAGE_BUS_OPTIONS } from '../../src/adapters/libp2p/node-options.ts';
 import { PatchReport } from '../../src/adapters/libp2p/patches/report.ts';
 import { systemClock } from '../../src/ports/clock.ts';
@@ -70,6 +70,7 @@ export async function makeNode(changes: Partial<Libp2pNodeOptions> = {}) {
 export async function bareLibp2p(
   topics: readonly string[] = [],
   changes: Partial<Libp2pNodeOptions> = {},
+  parts: Partial<BuildDependencies> = {},
 ): Promise<TeranodeLibp2p> {
   return await buildLibp2p(await nodeOptions(changes), topics, {
     gater: {},
@@ -79,6 +80,7 @@ export async function bareLibp2p(
     resolveName: allowedAddresses(() => false),
     dialBudget: { isExempt: () => true, limited: (dial) => dial },
     operators: new OperatorAddresses(),
+    ...parts,
   });
 }
 

@@ -24,11 +24,12 @@ const DHT = ['@libp2p/kad-dht'];
 const NAT = ['@libp2p/autonat-v2', '@libp2p/circuit-relay-v2', '@libp2p/dcutr', '@libp2p/upnp-nat'];
 const KAFKA = ['@platformatic/kafka'];
 const POSTGRES = ['pg'];
+const TRACES = ['@opentelemetry/sdk-trace', '@opentelemetry/exporter-trace-otlp-http'];
 const PRETTY = ['pino-pretty'];
 const REFLECTION = ['@grpc/reflection', 'protobufjs'];
 const OPENAPI = ['@fastify/swagger', 'yaml'];
 const VALIDATORS = ['ajv', '@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler'];
-const OPTIONAL = [DHT, NAT, KAFKA, POSTGRES, PRETTY, REFLECTION, OPENAPI, VALIDATORS].flat();
+const OPTIONAL = [DHT, NAT, KAFKA, POSTGRES, TRACES, PRETTY, REFLECTION, OPENAPI, VALIDATORS].flat();
 
 function start(settings: Record<string, string>, flag = '--json-logs') {
   const env = {
@@ -80,13 +81,15 @@ describe('libraries that a start loads', () => {
     await node.stop();
   });
 
-  test('the clients of Kafka and PostgreSQL and the log for people are loaded when settings ask for them', async () => {
+  test('the clients of Kafka and PostgreSQL, OpenTelemetry and the log for people are loaded when settings ask for them', async () => {
     const kafka = start({ kafka_blocksConfig: 'kafka://127.0.0.1:1/blocks' });
     const postgres = start({ p2p_ban_store: 'postgres://127.0.0.1:1/bans' });
+    const traces = start({ tracing_enabled: 'true', tracing_collector_url: 'http://127.0.0.1:1' });
     const pretty = start({}, '--pretty');
     const nodes = [
       [kafka, KAFKA],
       [postgres, POSTGRES],
+      [traces, TRACES],
       [pretty, PRETTY],
     ] as const;
     for (const [node, names] of nodes) {
@@ -94,7 +97,7 @@ describe('libraries that a start loads', () => {
         timeoutMs: 60_000,
         what: names.join(),
       });
-      const others = [KAFKA, POSTGRES, PRETTY].filter((each) => each !== names).flat();
+      const others = [KAFKA, POSTGRES, TRACES, PRETTY].filter((each) => each !== names).flat();
       expect(node.loaded().filter((name) => others.includes(name))).toEqual([]);
       await node.stop();
     }

@@ -3,6 +3,7 @@
 import { expect, test, vi } from 'vitest';
 import { createAdminApi } from '../../src/admin/admin-api.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
+import { FirstDeliveries } from '../../src/peers/first-deliveries.ts';
 import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
 import type { AdminApi } from '../../src/ports/admin-api.ts';
 import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
@@ -34,6 +35,7 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
       syncPeerRow(peer, {
         isBanned: (peerId) => bans.isBanned(peerId),
         scoreOf: () => 0,
+        deliveryShareOf: () => 0,
         healthOf: (url) => (url === DATA_HUB ? 'unhealthy' : 'unknown'),
         ownHeightOf: (hash) => (hash === OURS ? 70 : undefined),
       }),
@@ -45,6 +47,7 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
       getTopic: () => undefined,
     },
     isWhitelisted: () => false,
+    deliveries: new FirstDeliveries({ clock, metrics, isPenalized: () => false }),
     chain: { recentFsmState: () => Promise.reject(new Error('down')), recentBestHeader: () => new Promise(() => {}) },
     metrics,
     blockchain: { blockHeader: async () => undefined },

@@ -5,7 +5,6 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.js';
 import { file_p2p_api, PeerService } from '../../gen/p2p_api_pb.js';
 import { file_teranode_p2p, PolicyService } from '../../gen/teranode_p2p_pb.js';
-import type { AdminApi } from '../../ports/admin-api.ts';
 import { type Clock, systemClock } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
@@ -17,13 +16,12 @@ import { addressOf, callGuard, givenKey } from './call-guard.ts';
 import { CallLimits } from './call-limits.ts';
 import { HealthService } from './health-service.ts';
 import { Listener } from './listener.ts';
-import { ADMIN_METHODS, peerHandlers } from './peer-service.ts';
+import { ADMIN_METHODS, type PeerServiceDependencies, peerHandlers } from './peer-service.ts';
 import { policyHandlers } from './policy-service.ts';
 import { addReflection } from './reflection.ts';
 import { type UnaryDependencies, unaryService } from './unary-service.ts';
 
-export interface GrpcServerDependencies {
-  readonly admin: AdminApi;
+export interface GrpcServerDependencies extends PeerServiceDependencies {
   readonly log: Logger;
   readonly metrics: Metrics;
   /** The same as for HTTP, so that wrong keys are counted together. */
@@ -129,7 +127,7 @@ export class GrpcServer {
   }
 
   private build(shares: ConnectionShares): Server {
-    const { admin, adminKeys: keys, clock = systemClock, log, metrics } = this.deps;
+    const { admin, traces, adminKeys: keys, clock = systemClock, log, metrics } = this.deps;
     const limits = new CallLimits(
       { clock, metrics, cut: (peer) => shares.cut(peer, 'unread') },
       { ratePerSecond: this.options.ratePerSecond ?? 0 },
@@ -150,7 +148,7 @@ export class GrpcServer {
       },
     };
     const server = new Server({ ...LIMITS, interceptors: [guard] });
-    server.addService(...unaryService(PeerService, peerHandlers({ admin }), answers));
+    server.addService(...unaryService(PeerService, peerHandlers({ admin, traces }), answers));
     server.addService(...unaryService(PolicyService, policyHandlers({ admin }), answers));
     this.health.addTo(server);
     addReflection(server, [file_p2p_api, file_teranode_p2p, file_grpc_health_v1_health], { log });

@@ -16,7 +16,7 @@ import type {
   Offence,
   RoleScore as RoleScoreMessage,
 } from '../../gen/teranode_p2p_pb.js';
-import type { PeerStanding, PeerStatus, PeerView } from '../../ports/admin-api.ts';
+import type { PeerDeliveries, PeerStanding, PeerStatus, PeerView } from '../../ports/admin-api.ts';
 import { parseHash } from '../../wire/hash.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 
@@ -25,7 +25,8 @@ const UINT32_MAX = 4_294_967_295;
 const INT32_MIN = -2_147_483_648;
 
 /** A connected peer as `GetPeers` returns it: times in whole seconds, claims as the peer made them. */
-export interface PeerSummary extends Omit<PeerView, 'id' | 'addresses' | keyof PeerStanding | keyof PeerStatus> {
+export interface PeerSummary
+  extends Omit<PeerView, 'id' | 'addresses' | keyof PeerStanding | keyof PeerStatus | keyof PeerDeliveries> {
   readonly id: string;
   /** Multiaddr of its first connection; empty when unknown. */
   readonly address: string;

@@ -3,6 +3,7 @@
 import { PeerService } from '../../gen/p2p_api_pb.js';
 import { P2PError } from '../../lib/errors.ts';
 import type { AdminApi } from '../../ports/admin-api.ts';
+import type { Traces } from '../../ports/traces.ts';
 import { checkedHash, checkedText, MAX_TEXT_CHARS } from './checked-text.ts';
 import { catchUpPeerMessage, peerRegistryMessage, whyMalicious, whyUnhealthy } from './known-peer-messages.ts';
 import type { UnaryHandlers } from './unary-service.ts';
@@ -95,15 +96,18 @@ export function catchUpHandlers(admin: AdminApi): CatchUpHandlers {
   };
 }
 
-export function deliveryHandlers(admin: AdminApi): DeliveryHandlers {
+/** `traces`: undefined while tracing is off. */
+export function deliveryHandlers(admin: AdminApi, traces?: Traces): DeliveryHandlers {
   return {
     reportValidSubtree: async ({ peerId, subtreeHash }) => {
-      checkedHash('subtree_hash', subtreeHash);
+      const hash = checkedHash('subtree_hash', subtreeHash);
+      traces?.record({ kind: 'subtree', hash, name: 'report', attributes: { result: 'valid', author: peerId } });
       await admin.recordPeerEvent(checkedText('peer_id', peerId), { type: 'valid_subtree', responseMs: undefined });
       return RECORDED;
     },
     reportValidBlock: async ({ peerId, blockHash }) => {
-      checkedHash('block_hash', blockHash);
+      const hash = checkedHash('block_hash', blockHash);
+      traces?.record({ kind: 'block', hash, name: 'report', attributes: { result: 'valid', author: peerId } });
       await admin.recordPeerEvent(checkedText('peer_id', peerId), { type: 'valid_block', responseMs: undefined });
       return RECORDED;
     },

@@ -4,6 +4,7 @@ import { MAX_BAN_MS } from '../../domain/ban.ts';
 import { PeerService } from '../../gen/p2p_api_pb.js';
 import { P2PError } from '../../lib/errors.ts';
 import type { AdminApi } from '../../ports/admin-api.ts';
+import type { Traces } from '../../ports/traces.ts';
 import { checkedReason, checkedText } from './checked-text.ts';
 import { peerMessage } from './messages.ts';
 import { catchUpHandlers, deliveryHandlers, EXPERIENCE_METHODS, standingHandlers } from './peer-experiences.ts';
@@ -23,7 +24,13 @@ export const ADMIN_METHODS = [
 /** Unix seconds of the end of the year 9999, the last time that RFC 3339 can express; shared stores use it. */
 export const MAX_UNTIL_S = 253_402_300_799;
 
-export function peerHandlers({ admin }: { readonly admin: AdminApi }): UnaryHandlers<typeof PeerService> {
+export interface PeerServiceDependencies {
+  readonly admin: AdminApi;
+  /** undefined while tracing is off. */
+  readonly traces?: Traces | undefined;
+}
+
+export function peerHandlers({ admin, traces }: PeerServiceDependencies): UnaryHandlers<typeof PeerService> {
   return {
     getPeers: () => ({ peers: admin.peers().map(peerMessage) }),
     banPeer: async ({ addr, until, reason }) => {
@@ -50,7 +57,7 @@ export function peerHandlers({ admin }: { readonly admin: AdminApi }): UnaryHand
       return await attempt(() => admin.disconnect(id));
     },
     ...catchUpHandlers(admin),
-    ...deliveryHandlers(admin),
+    ...deliveryHandlers(admin, traces),
     ...standingHandlers(admin),
   };
 }

@@ -8,6 +8,7 @@ export interface QueuedRecord {
   /** Monotonic ms of `publish`. */
   readonly atMs: number;
   readonly onDropped?: (() => void) | undefined;
+  readonly onDelivered?: (() => void) | undefined;
 }
 
 export interface BatchQueueOptions {
@@ -85,8 +86,8 @@ export class BatchQueue {
   }
 
   /** Queues a message. True when this may make a batch due. */
-  push(value: Uint8Array, key?: Buffer, onDropped?: () => void): boolean {
-    this.queue.push({ value, key, atMs: this.now(), onDropped });
+  push(value: Uint8Array, key?: Buffer, onDropped?: () => void, onDelivered?: () => void): boolean {
+    this.queue.push({ value, key, atMs: this.now(), onDropped, onDelivered });
     // The batch in flight counts against the bound too.
     const oldest = this.pending > this.options.maxMessages ? this.queue.shift() : undefined;
     if (oldest !== undefined) this.dropped(oldest);

@@ -80,12 +80,13 @@ export class KafkaProducer<T> implements Producer<T> {
     void this.watch.run(this.stopped.signal);
   }
 
-  publish(value: T, onDropped?: () => void): void {
+  publish(value: T, onDropped?: () => void, onDelivered?: () => void): void {
     const { encode, keyOf } = this.options;
     if (this.stopping !== undefined) {
       this.dropped('stopped');
       onDropped?.();
-    } else if (this.queue.push(encode(value), keyOf && Buffer.from(keyOf(value)), onDropped)) this.wake?.();
+    } else if (this.queue.push(encode(value), keyOf && Buffer.from(keyOf(value)), onDropped, onDelivered))
+      this.wake?.();
   }
 
   /** Messages accepted and not yet acknowledged by the broker. */
@@ -181,7 +182,10 @@ export class KafkaProducer<T> implements Producer<T> {
   private delivered(batch: readonly QueuedRecord[]): void {
     this.counters.sent.add(batch.length, this.labels);
     const nowMs = performance.now();
-    for (const { atMs } of batch) this.times.delivery.observe((nowMs - atMs) / 1000, this.labels);
+    for (const { atMs, onDelivered } of batch) {
+      this.times.delivery.observe((nowMs - atMs) / 1000, this.labels);
+      onDelivered?.();
+    }
     this.queue.acknowledge();
   }
 

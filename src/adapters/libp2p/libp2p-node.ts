@@ -6,6 +6,7 @@ import { orAfter, settledWithin } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
+import type { DeliveryRecord } from '../../ports/deliveries.ts';
 import type { Logger } from '../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type {
@@ -56,7 +57,11 @@ export interface Libp2pNodeDependencies {
   readonly random: () => number;
   /** Decides who may connect; without a policy, everybody. */
   readonly policy?: ConnectionPolicy;
+  /** Who delivers valid announcements first; without it nobody counts. */
+  readonly deliveries?: DeliveryRecord;
 }
+
+const NO_DELIVERIES: DeliveryRecord = { counted: 0, deliveredLater: () => {}, preferenceOf: () => 0 };
 
 export class Libp2pNode implements Required<P2PNode> {
   private readonly deps: Libp2pNodeDependencies;
@@ -147,15 +152,15 @@ export class Libp2pNode implements Required<P2PNode> {
   /** The libp2p node with our parts around it, not started. */
   private async build(): Promise<{ libp2p: TeranodeLibp2p; keeper: PeerKeeper; gossip: Gossip }> {
     const { deps, options, report, topics, handlers, traffic, book, stages, operators, id: ownId } = this;
-    const { log, metrics, policy, clock } = deps;
+    const { log, metrics, policy, clock, deliveries } = deps;
     const gate = gateOf({ book, policy, metrics, operators, nowMs: () => clock.monotonic() }, options);
     const { refusesAddress } = gate;
-    const libp2p = await buildLibp2p(options, topics, { ...gate, log, metrics, report, operators });
+    const libp2p = await buildLibp2p(options, topics, { ...gate, log, metrics, report, operators, deliveries });
     applyPatches(libp2p, { ...deps, report, refusesAddress }, options.protocolVersion);
     const accepted = (author: PeerId, from: PeerId) => keeper.messageReceived(author, from);
     const decide = topicDecision({ handlers, traffic, accepted });
     const gossip = new Gossip(
-      { ...deps, libp2p, decide, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
+      { deliveries: NO_DELIVERIES, ...deps, libp2p, decide, penalize: (peerId) => deps.policy?.malformedRpc(peerId) },
       { ...options, topicNames: topics },
     );
     const keeper = new PeerKeeper(

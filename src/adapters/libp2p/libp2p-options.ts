@@ -11,6 +11,8 @@ import { tls } from '@libp2p/tls';
 import { yamux } from '@libp2p/yamux';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import type { PeerId } from '../../domain/ids.ts';
+import type { DeliveryRecord } from '../../ports/deliveries.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { Metrics } from '../../ports/metrics.ts';
 import { advertisedOnBoundPort, advertiseMultiaddr, isPrivateMultiaddr, listenMultiaddr } from './addresses.ts';
@@ -61,6 +63,8 @@ export interface BuildDependencies {
   readonly resolveName: ResolveName;
   readonly dialBudget: Pick<DialBudget, 'isExempt' | 'limited'>;
   readonly operators: OperatorAddresses;
+  /** Whom the mesh prefers; absent: nobody. */
+  readonly deliveries?: Pick<DeliveryRecord, 'preferenceOf'> | undefined;
 }
 
 /** Builds the libp2p node, not started. `topicNames` are all that it will ever join. */
@@ -105,7 +109,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
     // Its pings time out under load, and it would then close the only connection.
     connectionMonitor: { abortConnectionOnPingFailure: false },
     services: await services(options, deps, listening, {
-      ...gossipOptions(topicNames, { floodsub: isMessageBus(options) }),
+      ...gossipOptions(topicNames, { floodsub: isMessageBus(options), preferenceOf: preferenceOf(options, deps) }),
       metricsRegister: gossipMetrics(metrics),
     }),
     metrics: () => libp2pMetrics(metrics),
@@ -139,6 +143,11 @@ function swarmKey(hex: string): Uint8Array {
 
 function isMessageBus({ protocols }: Libp2pNodeOptions): boolean {
   return protocols === 'message-bus';
+}
+
+function preferenceOf({ prefersFirstDeliverers }: Libp2pNodeOptions, { deliveries }: BuildDependencies) {
+  if (prefersFirstDeliverers !== true || deliveries === undefined) return undefined;
+  return (peerId: string) => deliveries.preferenceOf(peerId as PeerId);
 }
 
 function isPunching({ nat }: Libp2pNodeOptions): boolean {

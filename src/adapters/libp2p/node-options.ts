@@ -104,6 +104,8 @@ export interface Libp2pNodeOptions {
   readonly allowPrivateIps?: boolean;
   /** File that keeps the back-offs of gossipsub across restarts. Default: they are forgotten. */
   readonly graftBackoffFile?: string;
+  /** `p2p_prefer_first_deliverers`. Default: false. */
+  readonly prefersFirstDeliverers?: boolean;
   /** `p2p_verify_threads`; 0, the default: signatures are verified on the event loop. */
   readonly verifyThreads?: number;
   /** `p2p_verifier`. Default: the fastest that loads. */

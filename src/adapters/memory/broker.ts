@@ -158,7 +158,7 @@ export class MemoryProducer<T> implements Producer<T> {
     signal.throwIfAborted();
   }
 
-  publish(value: T, onDropped?: () => void): void {
+  publish(value: T, onDropped?: () => void, onDelivered?: () => void): void {
     if (this.isStopped) {
       this.dropped.add(1, { topic: this.topic, reason: 'stopped' });
       onDropped?.();
@@ -168,6 +168,7 @@ export class MemoryProducer<T> implements Producer<T> {
     this.broker.append(this.topic, this.encode(value));
     this.sent.add(1, { topic: this.topic });
     this.delivery.observe((performance.now() - startedMs) / 1000, { topic: this.topic });
+    onDelivered?.();
   }
 
   async probe(): Promise<ProbeResult> {

@@ -13,6 +13,7 @@ import type { Logger } from '../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type { PublishOutcome } from '../../ports/p2p-node.ts';
 import type { PeerHistories } from '../../ports/peer-histories.ts';
+import type { TracedKind, Traces } from '../../ports/traces.ts';
 import { CUT_MARK, cutText } from '../../wire/cut-text.ts';
 import type { RejectedTxMessage } from '../../wire/rejected-tx.ts';
 import { noteAtHost } from '../scores/datahub-notes.ts';
@@ -37,6 +38,10 @@ export interface ReportDependencies {
   readonly rejectedTxRate: Rate;
   /** `p2p_report_own_reasons`: texts of reasons for which nobody is penalized. */
   readonly ownReasons: readonly string[];
+  /** Called with each block or subtree for which a peer is penalized, once per author. */
+  readonly provedInvalid?: (kind: 'block' | 'subtree', hash: Hash) => void;
+  /** undefined while tracing is off. */
+  readonly traces?: Traces | undefined;
   readonly ownId: PeerId;
   /** Publishes a transaction that our own validator rejected. */
   readonly announce: (message: RejectedTxMessage) => Promise<PublishOutcome>;
@@ -97,15 +102,16 @@ export function validationReports(deps: ReportDependencies): ReportHandlers {
   const unlessSyncing = async (act: () => Outcome | Promise<Outcome>) => (deps.isSyncing() ? 'busy' : await act());
   return {
     invalidBlocks: handler<InvalidBlockReport>('invalid_block', deps, reports, async (report, topic) => {
+      if (deps.traces !== undefined) recordReport(deps.traces, 'block', report);
       if (isOwnReason(report.reason)) return 'own_reason';
       const penalize = () => penalizeBlock(report, topic, deps, charged.blocks);
       return deps.histories !== undefined && report.peerId !== '' ? penalize() : await unlessSyncing(penalize);
     }),
-    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) =>
-      isOwnReason(report.reason)
-        ? 'own_reason'
-        : await unlessSyncing(() => penalizeSubtree(report, topic, deps, charged.subtrees)),
-    ),
+    invalidSubtrees: handler<InvalidSubtreeReport>('invalid_subtree', deps, reports, async (report, topic) => {
+      if (deps.traces !== undefined) recordReport(deps.traces, 'subtree', report);
+      if (isOwnReason(report.reason)) return 'own_reason';
+      return await unlessSyncing(() => penalizeSubtree(report, topic, deps, charged.subtrees));
+    }),
     rejectedTxs: handler<RejectedTxReport>('rejected_tx', deps, reports, rejectedTxAnnouncer(deps)),
   };
 }
@@ -128,6 +134,15 @@ function handler<T>(
   };
 }
 
+function recordReport(
+  traces: Traces,
+  kind: TracedKind,
+  { hash, reason, peerId }: InvalidBlockReport | InvalidSubtreeReport,
+): void {
+  const attributes = { result: 'invalid', reason, author: peerId || undefined };
+  traces.record({ kind, hash, name: 'report', isFailed: true, attributes });
+}
+
 function penalizeBlock(
   report: InvalidBlockReport,
   topic: string,
@@ -139,6 +154,7 @@ function penalizeBlock(
   const penalty = blockPenalty(report, { ...deps, announced: deps.blocks });
   if (penalty.outcome !== 'charged') return penalty.outcome;
   if (isRepeated(charged, hash, penalty.author)) return 'repeated';
+  deps.provedInvalid?.('block', hash);
   return addPoints(penalty.author, 'invalid_block', hash, topic, deps);
 }
 
@@ -154,6 +170,7 @@ async function penalizeSubtree(
   const penalty = subtreePenalty(report, { ...deps, announced: deps.subtrees }, histories !== undefined);
   if (penalty.outcome !== 'charged') return penalty.outcome;
   if (isRepeated(charged, hash, penalty.author)) return 'repeated';
+  deps.provedInvalid?.('subtree', hash);
   if (histories === undefined) return addPoints(penalty.author, 'invalid_subtree', hash, topic, deps);
   await histories.record(penalty.author, { type: 'failure' });
   return 'failure_recorded';

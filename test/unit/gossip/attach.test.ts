@@ -24,6 +24,7 @@ function attach({
   const clock = new FakeClock();
   const handlers = new Map<string, TopicHandler>();
   const offences: string[] = [];
+  const firsts: string[] = [];
   const nodeOf = (name: string) => ({
     setTopicHandler: (topic: string, handler: TopicHandler) => void handlers.set(`${name} ${topic}`, handler),
     ...(connectedSinceMs === undefined ? {} : { connectedSinceMs }),
@@ -48,6 +49,7 @@ function attach({
     subtreeProducer: { publish: () => {} },
     registry: { heard: () => {} },
     notify: () => {},
+    deliveredFirst: (neighbour: string) => firsts.push(neighbour),
     scores: { addScore: (_subject: string, reason: string) => offences.push(reason) },
   };
   gossip = attachGossip(deps as unknown as GossipDependencies, {
@@ -65,16 +67,16 @@ function attach({
     seenHashes: { maxPublishers: 3, ttlMs: 120_000, maxSize: 10_000 },
     peerMap: { maxSize: 100, ttlMs: 60_000, cleanUpIntervalMs: 60_000 },
   });
-  const hear = (seqno: bigint, name: 'p' | 'bus' = 'p', kind = 'best_block', fields = {}) => {
+  const hear = (seqno: bigint, name: 'p' | 'bus' = 'p', kind = 'best_block', fields = {}, receivedFrom = author) => {
     const inner = Buffer.from(JSON.stringify({ PeerID: author, ...fields }));
     const envelope = { name: 'x', data: inner.toString('base64') };
     const bytes = name === 'bus' ? Buffer.from(JSON.stringify(envelope)) : inner;
     const topic = `${name}-${kind}`;
-    return handlers.get(`${name} ${topic}`)?.({ topic, bytes, author, receivedFrom: author, seqno });
+    return handlers.get(`${name} ${topic}`)?.({ topic, bytes, author, receivedFrom, seqno });
   };
   const hearSubtree = (name: 'p' | 'bus', n: number) =>
     hear(BigInt(n), name, 'subtree', { Hash: n.toString(16).padStart(64, '0'), DataHubURL: 'http://hub.example' });
-  return { clock, hear, hearSubtree, offences };
+  return { clock, hear, hearSubtree, offences, firsts };
 }
 
 test('asks the node when the connection to a neighbour began', () => {
@@ -101,4 +103,19 @@ test('an author that announces the same on both wires has a rate on each of them
   expect(offences).toEqual([]);
   expect([hearSubtree('p', 11), hearSubtree('bus', 11)]).toEqual(['ignore', 'ignore']);
   expect(offences).toEqual(['spam', 'spam']);
+});
+
+test('the first valid announcement of a hash counts for its neighbour, later and invalid ones do not', () => {
+  const { hear, firsts } = attach();
+  const [near, far, hostile] = [peer(3), peer(4), peer(5)];
+  const subtree = { Hash: '7'.padStart(64, '0'), DataHubURL: 'http://hub.example' };
+  expect(hear(1n, 'p', 'subtree', subtree, near)).toBe('accept');
+  hear(2n, 'p', 'subtree', subtree, far);
+  hear(3n, 'bus', 'subtree', subtree, far);
+  expect(hear(4n, 'p', 'subtree', { ...subtree, Hash: 'no hash' }, hostile)).not.toBe('accept');
+  expect(hear(5n, 'p', 'subtree', { Hash: '8'.padStart(64, '0'), DataHubURL: 'ftp://hub' }, hostile)).not.toBe(
+    'accept',
+  );
+  hear(6n, 'p', 'best_block', {}, hostile);
+  expect(firsts).toEqual([near]);
 });

@@ -67,6 +67,7 @@ function fastVerification(changes: Partial<ConstructorParameters<typeof FastVeri
       if (decision instanceof Error) throw decision;
       return decision;
     },
+    deliveries: { counted: 0, deliveredLater: () => {} },
     delivery: {
       received: (topic) => delivery.received(topic),
       finished: (received, outcome) => {
@@ -398,4 +399,24 @@ test('what authors signed is encoded as the library encodes it', () => {
     }),
     { examples: [[new Uint8Array(200_000), true, 'é', new Uint8Array(64)]] },
   );
+});
+
+test('who delivers a message that counts again is reported with its delay, and no other repetition is', async () => {
+  const clock = new FakeClock();
+  const seen = new SeenMessages({ clock, metrics: new RecordedMetrics() }, { keepMs: 60_000, maxIds: 1000 });
+  const later: string[] = [];
+  const deliveries = { counted: 0, deliveredLater: (id: string, ms: number) => void later.push(`${id} ${ms}`) };
+  const [valid, other] = [await signed(author), await signed(author)];
+  const stage = fastVerification({
+    seen,
+    deliveries,
+    decide: ({ seqno }) => {
+      if (seqno === BigInt(`0x${Buffer.from(valid.seqno ?? []).toString('hex')}`)) deliveries.counted += 1;
+      return 'accept';
+    },
+  });
+  await ourOutcomes([valid, other], stage);
+  clock.advance(35);
+  expect(await ourOutcomes([other, valid], stage)).toEqual(['duplicate', 'duplicate']);
+  expect(later).toEqual([`${receivedFrom} 35`]);
 });

@@ -136,3 +136,29 @@ test('a million IDs take less than 40 bytes each', () => {
   expect(bytes() - before).toBeLessThan(40e6);
   expect(seen.size).toBe(1_000_000);
 });
+
+test('the age of a delivery that counts is known when the message comes again, and of no other', () => {
+  const { seen, pass } = setUp();
+  const author = new Uint8Array(38).fill(7);
+  const [counts, other] = [new Uint8Array(8).fill(1), new Uint8Array(8).fill(2)];
+  seen.putId(author, counts);
+  seen.noteDelivery(author, counts);
+  seen.putId(author, other);
+  pass(250);
+  expect(seen.hasId(author, counts)).toBe(true);
+  expect(seen.deliveryAgeMs).toBe(250);
+  expect(seen.hasId(author, other)).toBe(true);
+  expect(seen.deliveryAgeMs).toBeUndefined();
+  pass(60_000);
+  seen.hasId(author, counts);
+  expect(seen.deliveryAgeMs).toBe(60_250);
+});
+
+test('no delivery is noted for a message that is not remembered', () => {
+  const { seen } = setUp();
+  const [author, seqno] = [new Uint8Array(38), new Uint8Array(8)];
+  seen.noteDelivery(author, seqno);
+  expect(seen.hasId(author, seqno)).toBe(false);
+  seen.clear();
+  expect(seen.deliveryAgeMs).toBeUndefined();
+});

@@ -488,3 +488,21 @@ describe('for any set of peers and histories', () => {
     );
   });
 });
+
+describe('first deliveries decide among equally good peers only', () => {
+  const near = (name: string, deliveryShare: number, changes: Partial<WorkCandidate> = {}) =>
+    workCandidate(name, 500, { deliveryShare, ...changes });
+
+  test('of equally good peers one of the best first deliverers is chosen', () => {
+    const peers = [near('a', 0), near('b', 0.5), near('c', 0.3)];
+    expect([chosen(peers, {}, () => 0), chosen(peers, {}, () => 0.99)]).toEqual(['b', 'c']);
+  });
+
+  test('the previous peer is kept, whoever delivers first', () => {
+    expect(chosen([near('a', 0), near('b', 1)], previously('a'), () => 0.99)).toBe('a');
+  });
+
+  test('validated work comes before first deliveries', () => {
+    expect(chosen([near('a', 1), near('b', 0, validated('b', 2000n, 400))], {}, () => 0.99)).toBe('b');
+  });
+});

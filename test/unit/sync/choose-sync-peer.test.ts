@@ -153,6 +153,7 @@ describe('for any set of peers', () => {
     isConnected: fc.boolean(),
     isBanned: fc.boolean(),
     score: fc.integer({ min: 0, max: 3 }),
+    deliveryShare: fc.constantFrom(0, 0.05, 0.4, 1),
     claimed: point,
     proven: point,
     dataHubUrl: fc.constantFrom(undefined, '', 'http://hub'),
@@ -226,5 +227,31 @@ describe('for any set of peers', () => {
         if (other.outcome === 'chosen') expect(other.peer.failedAttempts).toBeGreaterThan(choice.peer.failedAttempts);
       }),
     );
+  });
+});
+
+describe('first deliveries decide among equal peers only', () => {
+  const near = (name: string, deliveryShare: number, changes: Partial<SyncCandidate> = {}) =>
+    candidate(name, 500, { deliveryShare, ...changes });
+
+  test('of equal peers the one that delivers first is chosen, whatever the random number', () => {
+    const peers = [near('a', 0), near('b', 0.6), near('c', 0.2)];
+    for (const number of [0, 0.5, 0.99]) expect(chosen(peers, {}, () => number)).toBe('b');
+  });
+
+  test('among several that deliver about as much the choice stays random', () => {
+    const peers = [near('a', 0.3), near('b', 0.5), near('c', 0.1)];
+    expect([chosen(peers, {}, () => 0), chosen(peers, {}, () => 0.99)]).toEqual(['a', 'b']);
+  });
+
+  test('a lower score, a greater height and fewer failed attempts come before first deliveries', () => {
+    expect(chosen([near('a', 1, { score: 1 }), near('b', 0)], {}, never)).toBe('b');
+    expect(chosen([near('a', 1), candidate('b', 501)], {}, never)).toBe('b');
+    const failed = { attempts: { failed: 1, coolDownUntilMs: 0 } };
+    expect(chosen([near('a', 1, failed), near('b', 0)], {}, never)).toBe('b');
+  });
+
+  test('the choice shows the share that decided it', () => {
+    expect(chooseSyncPeer(snapshot([near('a', 0.6)]), () => 0)).toMatchObject({ peer: { deliveryShare: 0.6 } });
   });
 });

@@ -17,6 +17,7 @@ export function row(name: string, height: number, changes: Partial<SyncPeerRow> 
     isConnected: true,
     isBanned: false,
     score: 0,
+    deliveryShare: 0,
     claimed: { height, hash: hashOf(`${name}${height}`) },
     proven: undefined,
     dataHubUrl: `http://${name}`,

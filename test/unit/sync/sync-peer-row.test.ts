@@ -9,6 +9,7 @@ const PEER = 'peer' as PeerId;
 const NONE: SyncPeerSources = {
   isBanned: () => false,
   scoreOf: () => 0,
+  deliveryShareOf: () => 0,
   healthOf: () => 'unknown',
   ownHeightOf: () => undefined,
 };
@@ -28,10 +29,11 @@ describe('a peer as the choice of the sync peer sees it', () => {
     const row = syncPeerRow(peer, {
       isBanned: (id) => id === PEER,
       scoreOf: (id) => (id === PEER ? 30 : 0),
+      deliveryShareOf: (id) => (id === PEER ? 0.5 : 0),
       healthOf: (url) => (url === 'http://hub' ? 'unhealthy' : 'unknown'),
       ownHeightOf: () => undefined,
     });
-    expect(row).toMatchObject({ peerId: PEER, isConnected: true, isBanned: true, score: 30 });
+    expect(row).toMatchObject({ peerId: PEER, isConnected: true, isBanned: true, score: 30, deliveryShare: 0.5 });
     expect(row).toMatchObject({ dataHubUrl: 'http://hub', dataHubHealth: 'unhealthy', proven: undefined });
     expect(row.lastMessageMs).toBe(peer.lastMessageMs);
   });

@@ -58,6 +58,12 @@ export const PEER = z
     isBanned: z.boolean().describe('Whether its peer ID is banned; its connections are then being closed.'),
     banScore: z.number().describe('The higher of its ban scores as author and as propagation source.'),
     isWhitelisted: z.boolean(),
+    firstDeliveryShare: z
+      .number()
+      .min(0)
+      .max(1)
+      .describe('Its share of the first deliveries of valid blocks and subtrees by other authors, over some hours.'),
+    meanDelayMs: count.optional().describe('Mean delay of its later deliveries behind the first, in milliseconds.'),
     clientName: z.string().optional().describe('Name that it gives itself.'),
     wires: z.array(z.enum(['go-p2p', 'message-bus'])).describe('Wires on which its messages came.'),
     storage: z.enum(['full', 'pruned']).optional().describe('Whether it says that it keeps all blocks.'),

@@ -2,6 +2,7 @@
 // handed to gossipsub's cache and mesh without a promise or key object per message. The results are those of gossipsub,
 // which keeps all other messages. Can go when gossipsub verifies in batches. docs/adr/0004.
 import type { PeerId as LibPeerId } from '@libp2p/interface';
+import type { DeliveryRecord } from '../../../ports/deliveries.ts';
 import type { ValidationDecision } from '../../../ports/p2p-node.ts';
 import type { Verifier } from '../patches/ed25519.ts';
 import { peerIdText, peerIdTextOf } from '../peer-ids.ts';
@@ -44,6 +45,8 @@ interface FastVerificationParts {
   readonly seen: SeenMessages;
   readonly decide: TopicDecision;
   readonly delivery: Delivery;
+  /** Who delivers valid announcements first. */
+  readonly deliveries: Pick<DeliveryRecord, 'counted' | 'deliveredLater'>;
   readonly progress: CountedProgress;
   readonly malformed: Pick<MalformedRpcReport, 'add'>;
   /** Tells mesh peers that they need not send us a message. */
@@ -190,7 +193,7 @@ export class FastVerification implements Stage<'incoming'>, Verification {
   }
 
   private decideOn({ receivedFrom, message }: Received): ValidationDecision {
-    const { seen, decide, sendIDontWants } = this.parts;
+    const { seen, decide, deliveries, sendIDontWants } = this.parts;
     const { from, seqno = NO_DATA, topic, data = NO_DATA } = message;
     seen.putId(from, seqno);
     const sequenceNumber = new DataView(seqno.buffer, seqno.byteOffset).getBigUint64(0);
@@ -198,7 +201,11 @@ export class FastVerification implements Stage<'incoming'>, Verification {
       if (data.length >= IDONTWANT_MIN_BYTES)
         sendIDontWants(goMessageId(from, sequenceNumber), topic, receivedFrom.toString());
       const author = peerIdTextOf(from);
-      return decide({ topic, bytes: data, author, receivedFrom: peerIdText(receivedFrom), seqno: sequenceNumber });
+      const { counted } = deliveries;
+      const source = peerIdText(receivedFrom);
+      const decision = decide({ topic, bytes: data, author, receivedFrom: source, seqno: sequenceNumber });
+      if (deliveries.counted !== counted) seen.noteDelivery(from, seqno);
+      return decision;
     } catch (error) {
       this.parts.failed(error, topic);
       return 'ignore';
@@ -209,10 +216,17 @@ export class FastVerification implements Stage<'incoming'>, Verification {
     const { delivery, progress, malformed, failed } = this.parts;
     progress.ended += 1;
     try {
+      if (outcome === 'duplicate') this.countLater(received);
       if (outcome === 'invalid_signature') malformed.add('signature', received.receivedFrom);
       delivery.finished(received, outcome);
     } catch (error) {
       failed(error, received.message.topic);
     }
+  }
+
+  /** Called right after the message was found among those seen. */
+  private countLater({ receivedFrom }: Received): void {
+    const delayMs = this.parts.seen.deliveryAgeMs;
+    if (delayMs !== undefined) this.parts.deliveries.deliveredLater(peerIdText(receivedFrom), delayMs);
   }
 }

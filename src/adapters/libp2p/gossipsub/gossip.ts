@@ -5,6 +5,7 @@ import type { PeerId } from '../../../domain/ids.ts';
 import { type Repeating, repeating } from '../../../lib/repeating.ts';
 import { TokenBucket } from '../../../lib/token-bucket.ts';
 import type { Clock } from '../../../ports/clock.ts';
+import type { DeliveryRecord } from '../../../ports/deliveries.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import type { Progress } from '../../../ports/progress.ts';
@@ -30,7 +31,7 @@ import { SeenMessages } from './seen-messages.ts';
 import type { TopicDecision } from './topic-validator.ts';
 import { VerificationScheduler } from './verification-scheduler.ts';
 
-/** About 25 bytes each; two minutes at 8,000 messages per second. */
+/** About 29 bytes each; two minutes at 8,000 messages per second. */
 const MAX_SEEN_IDS = 1_000_000;
 const CHECK_INTERVAL_MS = 1000;
 const SAVE_INTERVAL_MS = 5000;
@@ -43,6 +44,7 @@ export interface GossipDependencies {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly decide: TopicDecision;
+  readonly deliveries: DeliveryRecord;
   /** Called when a peer sent what no honest peer sends. */
   readonly penalize: (peerId: PeerId) => void;
 }
@@ -147,7 +149,7 @@ function refusedGraftsOf(
 }
 
 function stagesOf(
-  { libp2p, log, metrics, clock, decide, penalize }: GossipDependencies,
+  { libp2p, log, metrics, clock, decide, deliveries, penalize }: GossipDependencies,
   internals: GossipInternals,
   { verifier: choice = 'auto', verifyThreads = 0 }: GossipOptions,
 ) {
@@ -176,6 +178,7 @@ function stagesOf(
     decide,
     malformed,
     delivery: internals.delivery(),
+    deliveries,
     progress: progress.progress,
     sendIDontWants: (id, topic, receivedFrom) => internals.sendIDontWants(id, topic, receivedFrom),
     enqueue: verificationScheduler.enqueue,

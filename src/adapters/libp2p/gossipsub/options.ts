@@ -12,6 +12,16 @@ export const IDONTWANT_MIN_BYTES = 512;
 export const SEEN_KEEP_MS = 120_000;
 /** Peers in the mesh of a topic, as in go-libp2p-pubsub. */
 export const MESH_SIZE = 6;
+/**
+ * Mesh peers that are kept for their score when there are too many: half of those kept. The others are drawn at random,
+ * and two at least are peers that we dialled, so that nobody takes over a mesh by delivering first.
+ */
+export const KEPT_BY_SCORE = 3;
+/**
+ * While less than half of the mesh reaches this score, a peer from outside that has more is added per minute. First
+ * deliverers have 0.05 and more, all others 0.
+ */
+const LEAST_MEDIAN_SCORE = 0.05;
 /** The other numbers of the mesh, and the heartbeat, of go-libp2p-pubsub. */
 const GO_MESH = {
   D: MESH_SIZE,
@@ -64,13 +74,19 @@ function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, MAX_ID_BYTES)).toString('latin1');
 }
 
+export interface GossipChoices {
+  readonly floodsub?: boolean;
+  readonly preferenceOf?: ((peerId: string) => number) | undefined;
+}
+
 /**
  * `topicNames`: the topics we join. As in Go, messages and subscriptions of other topics are dropped before they cost
- * verification or memory. `floodsub`: whether it is offered to peers that speak nothing newer.
+ * verification or memory. `floodsub`: whether it is offered to peers that speak nothing newer. `preferenceOf`: from 0
+ * to 1, who is rather kept in the mesh; default: nobody.
  */
 export function gossipOptions(
   topicNames: readonly string[],
-  { floodsub }: { readonly floodsub: boolean } = { floodsub: false },
+  { floodsub = false, preferenceOf }: GossipChoices = {},
 ): Partial<GossipsubOpts> {
   return {
     allowedTopics: [...topicNames],
@@ -78,7 +94,8 @@ export function gossipOptions(
     ...GO_MESH,
     globalSignaturePolicy: 'StrictSign',
     emitSelf: false,
-    // No peers are named in a PRUNE. Those that others name are never dialled: that needs a score of 10, and all are 0.
+    // No peers are named in a PRUNE. Those that others name are never dialled: that needs a score of 10, and none has more
+    // than 1.
     doPX: false,
     allowPublishToZeroTopicPeers: true,
     fallbackToFloodsub: floodsub,
@@ -90,16 +107,25 @@ export function gossipOptions(
     idontwantMinDataSize: IDONTWANT_MIN_BYTES,
     maxInboundDataLength: MAX_GOSSIP_BYTES,
     maxOutboundBufferSize: MAX_OUTBOUND_BUFFER_BYTES,
-    // Go has no peer scoring: honest Go peers forward everything unchecked, and many nodes share one address.
+    // Go has no peer scoring: honest Go peers forward everything unchecked, and many nodes share one address. A score is
+    // never negative here, so it decides on nothing but who is rather kept in the mesh.
     scoreParams: {
       topics: {},
       IPColocationFactorWeight: 0,
       behaviourPenaltyWeight: 0,
-      appSpecificWeight: 0,
+      appSpecificWeight: preferenceOf === undefined ? 0 : 1,
+      ...(preferenceOf === undefined ? {} : { appSpecificScore: preferenceOf }),
       topicScoreCap: 0,
       // The default keeps a record for an hour after a peer disconnected.
       retainScore: 0,
     },
+    ...(preferenceOf === undefined
+      ? {}
+      : {
+          Dscore: KEPT_BY_SCORE,
+          opportunisticGraftPeers: 1,
+          scoreThresholds: { opportunisticGraftThreshold: LEAST_MEDIAN_SCORE },
+        }),
     runOnLimitedConnection: false,
     // Each GRAFT and PRUNE, refused ones too, would write to the peer store; the connections to trim are chosen without
     // tags.

@@ -1,6 +1,7 @@
 // IDs of the messages seen within the last two minutes; they reveal a duplicate before its signature is verified. Kept
 // in generations, so that forgetting costs nothing, and bounded in number, so that a flood cannot fill memory. Of an ID
-// 16 bytes are kept: 64 bits of a keyed hash, and its last 8 bytes, the sequence number.
+// 16 bytes are kept: 64 bits of a keyed hash, and its last 8 bytes, the sequence number. Beside it stands when it was
+// first delivered, where that counts for the league of neighbours.
 import { CompactMap } from '../../../lib/compact-map.ts';
 import { KeyedHash } from '../../../lib/keyed-hash.ts';
 import type { Clock } from '../../../ports/clock.ts';
@@ -17,6 +18,9 @@ export interface SeenMessagesOptions {
 const GENERATIONS = 4;
 const SEQNO_BYTES = 8;
 const KEY_WORDS = 4;
+const NONE = -1;
+/** When the message was first delivered, in ms. */
+const VALUE_WORDS = 1;
 /** The longest ID that options.ts makes. */
 const MAX_ID_BYTES = 128;
 /** A generation that used less than this share of its memory begins small when it is used again. */
@@ -38,6 +42,11 @@ export class SeenMessages {
   /** Its text, when it was read as one: the same ID is often looked up and then remembered. */
   private idText: string | undefined;
   private readonly key = new Int32Array(KEY_WORDS);
+  /** Its sequence number, when it was read in parts: the same ID is often remembered and then noted. */
+  private idSeqno: Uint8Array | undefined;
+  /** Where the ID that was looked up or remembered last stands. */
+  private foundIn: CompactMap | undefined;
+  private foundRow = 0;
 
   constructor(deps: { readonly clock: Clock; readonly metrics: Metrics }, options: SeenMessagesOptions) {
     this.clock = deps.clock;
@@ -82,6 +91,20 @@ export class SeenMessages {
     this.remember();
   }
 
+  /** Notes that this remembered message, delivered just now, counts for the league. */
+  noteDelivery(author: Uint8Array, seqno: Uint8Array): void {
+    // The author's bytes are those of the same message.
+    if (this.idSeqno !== seqno && !this.hasId(author, seqno)) return;
+    // 0 stands for a message that does not count.
+    this.foundIn?.setValue(this.foundRow, 0, Math.round(this.clock.monotonic()) | 0 || 1);
+  }
+
+  /** Ms since the first delivery of the message that was found last; undefined when it does not count. */
+  get deliveryAgeMs(): number | undefined {
+    const deliveredAt = this.foundIn?.value(this.foundRow, 0) ?? 0;
+    return deliveredAt === 0 ? undefined : Math.max(0, (Math.round(this.clock.monotonic()) - deliveredAt) | 0);
+  }
+
   /** Called at each heartbeat of gossipsub: begins a new generation when it is time. */
   prune(): void {
     if (this.clock.monotonic() - this.bornAtMs >= this.options.keepMs / (GENERATIONS - 1)) this.beginGeneration('time');
@@ -89,13 +112,14 @@ export class SeenMessages {
 
   clear(): void {
     this.generations = [this.emptyGeneration()];
+    this.foundIn = undefined;
   }
 
   private readText(id: string): void {
     if (id === this.idText) return;
     const bytes = Math.min(id.length, MAX_ID_BYTES);
     for (let i = 0; i < bytes; i += 1) this.id[i] = id.charCodeAt(i);
-    this.endId(bytes, id);
+    this.endId(bytes, id, undefined);
   }
 
   private readParts(author: Uint8Array, seqno: Uint8Array): void {
@@ -103,12 +127,13 @@ export class SeenMessages {
     const bytes = Math.min(authorBytes + seqno.length, MAX_ID_BYTES);
     for (let i = 0; i < authorBytes; i += 1) this.id[i] = author[i] as number;
     for (let i = authorBytes; i < bytes; i += 1) this.id[i] = seqno[i - authorBytes] as number;
-    this.endId(bytes, undefined);
+    this.endId(bytes, undefined, seqno);
   }
 
   /** Makes the key of the ID that was read. */
-  private endId(bytes: number, text: string | undefined): void {
+  private endId(bytes: number, text: string | undefined, seqno: Uint8Array | undefined): void {
     this.idText = text;
+    this.idSeqno = seqno;
     if (bytes < this.idBytes) this.id.fill(0, bytes, this.idBytes);
     this.idBytes = bytes;
     this.hash.update(this.idWords, 0, bytes);
@@ -120,15 +145,22 @@ export class SeenMessages {
   }
 
   private isKnown(): boolean {
-    for (const generation of this.generations) if (generation.find(this.key) >= 0) return true;
+    for (const generation of this.generations) {
+      const row = generation.find(this.key);
+      if (row < 0) continue;
+      this.foundIn = generation;
+      this.foundRow = row;
+      return true;
+    }
     return false;
   }
 
   private remember(): void {
     const [current] = this.generations;
-    if (current !== undefined && current.find(this.key) >= 0) return;
-    if (current === undefined || current.size >= this.maxOfGeneration) this.beginGeneration('full');
-    this.generations[0]?.add(this.key);
+    const known = current?.find(this.key) ?? NONE;
+    if (known === NONE && (current === undefined || current.size >= this.maxOfGeneration)) this.beginGeneration('full');
+    this.foundIn = this.generations[0];
+    this.foundRow = known === NONE ? (this.foundIn?.add(this.key) ?? 0) : known;
   }
 
   private get maxOfGeneration(): number {
@@ -137,6 +169,7 @@ export class SeenMessages {
 
   private beginGeneration(reason: 'time' | 'full'): void {
     this.bornAtMs = this.clock.monotonic();
+    this.foundIn = undefined;
     const oldest = this.generations.length === GENERATIONS ? this.generations.pop() : undefined;
     if (reason === 'full' && oldest !== undefined) this.evicted.add(oldest.size);
     this.generations.unshift(this.reused(oldest) ?? this.emptyGeneration());
@@ -150,7 +183,7 @@ export class SeenMessages {
   }
 
   private emptyGeneration(): CompactMap {
-    const options = { keyWords: KEY_WORDS, valueWords: 0, hasHashedKeys: true };
+    const options = { keyWords: KEY_WORDS, valueWords: VALUE_WORDS, hasHashedKeys: true };
     return new CompactMap({ ...options, maxEntries: this.maxOfGeneration });
   }
 }
