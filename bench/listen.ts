@@ -16,7 +16,7 @@ const { values } = parseArgs({
   options: {
     rate: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '20' },
-    entry: { type: 'string', default: 'dist/index.js' },
+    entry: { type: 'string', default: 'dist/bundle/index.js' },
   },
 });
 const TOPICS = ['block', 'subtree', 'rejected_tx', 'node_status'].map(

@@ -28,25 +28,12 @@ export { compose } from './app/compose-on-demand.ts';
 export type { HealthReport } from './app/health/health.ts';
 export { type Endpoint, Server, type ServerDependencies, type ServerOptions, type ServerReady } from './app/server.ts';
 export type { BlockAnnouncement, SubtreeAnnouncement } from './domain/announcement.ts';
-export type { ChainEvent, ChainPoint, ReorgEvent, TipEvent } from './domain/chain-event.ts';
-export type { EndpointCheck, EndpointKind, NetworkEndpoint } from './domain/endpoint.ts';
 export type { BlockHash, Hash, PeerId, SubtreeHash } from './domain/ids.ts';
 export type { BlockAssemblyDetails, NodeStatusMessage } from './domain/node-status.ts';
 export type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from './domain/report.ts';
 export type { ValidationResult } from './gossip/validation-result.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from './lib/errors.ts';
-export { type EndpointEvent, type EndpointList, type EndpointsOptions, endpoints } from './library/endpoints.ts';
-export type * from './library/events.ts';
-export type { Anchor, FollowCounts } from './library/header-follower.ts';
-export {
-  type HeaderChain,
-  type HeaderEvent,
-  type HeadersOptions,
-  type HeadersStats,
-  headers,
-} from './library/headers.ts';
-export { type Listener, type ListenerReady, type ListenerStats, listen } from './library/listener.ts';
-export type { ListenOptions } from './library/options.ts';
+export * from './library/index.ts';
 export { type Announcement, Attribution, type AttributionOptions } from './peers/attribution.ts';
 export type {
   BlockchainClient,

@@ -26,7 +26,7 @@ export interface ListenerNodeOptions {
 /** The network without its handshake topic: a listener introduces itself to nobody. Throws PRIVATE_KEY_INVALID. */
 export async function listenerNetwork(
   settings: Settings,
-  deps: Omit<NodeDependencies, 'policy'>,
+  deps: Omit<NodeDependencies, 'policy' | 'deliveries'>,
   { privateKey, listenIps }: ListenerNodeOptions,
 ): Promise<P2PNetwork> {
   const key = privateKey === undefined ? await ephemeralKey() : parsePrivateKey(privateKey);
@@ -34,7 +34,7 @@ export async function listenerNetwork(
   const node = (_deps: NodeDependencies, options: Libp2pNodeOptions) => {
     const { graftBackoffFile: _none, dht, ...rest } = options;
     const role = options.presharedKey === undefined ? 'off' : 'client';
-    return new Libp2pNode(deps, { ...rest, dht: { ...dht, role }, listenIps, nat: NO_NAT });
+    return new Libp2pNode(deps, { ...rest, dht: { ...dht, role }, listenIps, nat: NO_NAT, prefersNoise: true });
   };
   const [network] = createNetworks(settings, deps as NodeDependencies, facts, { node });
   const { handshake: _handshake, ...topics } = network.topics;

@@ -255,7 +255,7 @@ describe('the OpenAPI document says which reads need the key', () => {
     'getSync',
     'listAnnouncements',
     'listBans',
-  'listEndpoints',
+    'listEndpoints',
     'listPeers',
     'listSettings',
     'listTopics',

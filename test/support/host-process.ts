@@ -1,7 +1,6 @@
 // A host program for a listener: joins the network of the peer given as argument, reads until a block comes, closes, and
 // compares what other code in its process could notice. Prints nothing; a difference makes it fail with its name.
 import { builtinModules } from 'node:module';
-import { listen } from '../../src/index.ts';
 
 type Snapshot = Map<string, unknown>;
 
@@ -54,6 +53,7 @@ function snapshot(): Snapshot {
 const EXPECTED = /^(module\._cache\.|cluster\._events\.message$)/;
 
 const before = snapshot();
+const { listen } = await import('../../src/index.ts');
 let seen = '';
 for await (const event of listen('mainnet', { bootstrapPeers: [process.argv[2] ?? ''], allowPrivateIps: true })) {
   seen = event.type;

@@ -137,6 +137,18 @@ test('a listener of the older wire joins a private network by its shared key and
   expect((await listening.first('peer')).peerId).toBe(peer.peerId);
 });
 
+test('a listener reaches a peer that speaks TLS alone, and one that speaks Noise alone', async () => {
+  for (const security of ['tls', 'noise'] as const) {
+    const peer = await GoPeer.start({ security, topics: allTopics('mainnet') });
+    onTestFinished(() => peer.stop());
+    const bootstrapPeers = [peer.addresses.find((address) => address.includes('/127.0.0.1/')) ?? ''];
+    const listening = await startListening('mainnet', { wire: 'go-p2p', bootstrapPeers, allowPrivateIps: true });
+    await joined(peer, listening, [topicsOf('mainnet').subtree]);
+    await peer.publish(topicsOf('mainnet').subtree, JSON.stringify(subtreeFields(peer.peerId)));
+    expect(await listening.first('subtree')).toMatchObject({ author: peer.peerId });
+  }
+});
+
 test('without the shared key a listener of the older wire meets nobody', async () => {
   const peer = await GoPeer.start({ psk: PSK, topics: allTopics('mainnet') });
   onTestFinished(() => peer.stop());

@@ -37,7 +37,8 @@ describe('the help of', () => {
 
   test.each(named)('%s explains its arguments and options, with an example and exit codes', async (_name, command) => {
     expect(command.description()).toMatch(/^[A-Z].{10,}/);
-    for (const each of command.options) expect([each.flags, each.description]).toEqual([each.flags, expect.stringMatching(/.{6,}/)]);
+    for (const each of command.options)
+      expect([each.flags, each.description]).toEqual([each.flags, expect.stringMatching(/.{6,}/)]);
     for (const each of command.registeredArguments)
       expect([each.name(), each.description]).toEqual([each.name(), expect.stringMatching(/.{6,}/)]);
     const { status, stdout, stderr } = await runInProcess([...pathOf(command), '--help']);
