@@ -149,7 +149,11 @@ function addListen(program: Command, io: CommandIo): void {
     .action(async (network, flags) => await (await import('./commands/listen.ts')).listenCommand(network, flags, io));
   described(
     command,
-    ['listen', 'listen testnet --types block,subtree', 'listen mainnet --json | jq -c "select(.type == \\"block\\")"'],
+    [
+      'listen mainnet',
+      'listen testnet --types block,subtree',
+      'listen mainnet --json | jq -c "select(.type == \\"block\\")"',
+    ],
     { 0: 'stopped on request', 1: 'failed to join; standard error says why' },
   );
 }
