@@ -21,7 +21,7 @@ const POLL_MS = 2;
 
 export interface Starts {
   readonly wire: Wire;
-  /** `checkout`: the sources, as `npm start` runs them; `package`: the built program. */
+  /** `checkout`: as `npm start` runs it; `package`: the built program. */
   readonly program: Program;
   /** `none`: as in a first start; `warm`: Node kept what it compiled in an earlier start, as it does by default. */
   readonly compileCache: 'none' | 'warm';
@@ -31,7 +31,7 @@ export interface Starts {
 }
 
 const PROGRAMS = {
-  checkout: [...NODE_OPTIONS, 'src/cli/main.ts'],
+  checkout: [...NODE_OPTIONS, 'scripts/run.js'],
   package: ['bin/teranode-p2p.js'],
 } as const;
 type Program = keyof typeof PROGRAMS;

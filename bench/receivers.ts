@@ -1,4 +1,5 @@
-// What is measured: a bare Go receiver, which verifies and counts, and our server with three kinds of consumers.
+// What is measured: a bare Go receiver, which verifies and counts, and our server with three kinds of consumers, and
+// with signatures verified on threads.
 import { spawn } from 'node:child_process';
 import { Consumer } from '@platformatic/kafka';
 import { messageBus } from '../test/support/bus-network.ts';
@@ -22,9 +23,25 @@ import {
   type Wire,
 } from './receiver-port.ts';
 
+/** Signatures verified beside the event loop: what that brings depends on the cores that the publisher leaves. */
+const THREAD_ROWS = [
+  ['ours, memory, 1 thread', 1],
+  ['ours, memory, 2 threads', 2],
+] as const;
+
+function withThreads(threads: number) {
+  return (options: ReceiverOptions) => memoryReceiver(options, { p2p_verify_threads: String(threads) });
+}
+
+/** Whether a receiver verifies on threads, which only the native addon does. */
+export function hasThreads(receiver: string): boolean {
+  return THREAD_ROWS.some(([name]) => name === receiver);
+}
+
 export const RECEIVERS: Readonly<Record<string, (options: ReceiverOptions) => Promise<Receiver>>> = {
   go: ({ wire }) => goReceiver(wire),
-  'ours, memory': memoryReceiver,
+  'ours, memory': (options) => memoryReceiver(options),
+  ...Object.fromEntries(THREAD_ROWS.map(([name, threads]) => [name, withThreads(threads)])),
   'ours, kafka': kafkaReceiver,
   'ours, websocket': webSocketReceiver,
 };
@@ -56,6 +73,8 @@ async function goReceiver(wire: Wire): Promise<Receiver> {
 
 /** As `npm start` gives them to Node. */
 export const NODE_OPTIONS = ['--max-semi-space-size=16'];
+/** As the command `start` sets it. */
+const HEAP_GROWTH = '--heap-growing-percent=100';
 
 /** As shipped, apart from the rate limit of one author. */
 export function serverSettings({ wire, verifier }: ReceiverOptions): Record<string, string> {
@@ -69,7 +88,10 @@ export function verifierOfLog(output: OutputLines): string {
 }
 
 /** The server and a consumer in one process. */
-async function memoryReceiver(options: ReceiverOptions): Promise<Receiver> {
+async function memoryReceiver(
+  options: ReceiverOptions,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Receiver> {
   const env = {
     PATH: process.env.PATH ?? '',
     dataFolder: temporaryFolder('bench'),
@@ -79,9 +101,10 @@ async function memoryReceiver(options: ReceiverOptions): Promise<Receiver> {
     embedded_chain_mine_interval: '',
     ...COMPILE_CACHE,
     ...serverSettings(options),
+    ...more,
   };
   const stdio: ['pipe', 'pipe', 'inherit'] = ['pipe', 'pipe', 'inherit'];
-  const child = spawn(process.execPath, [...NODE_OPTIONS, 'bench/receiver.ts'], { cwd: REPO, env, stdio });
+  const child = spawn(process.execPath, [...NODE_OPTIONS, HEAP_GROWTH, 'bench/receiver.ts'], { cwd: REPO, env, stdio });
   endWithTests(child);
   const output = collectLines(child.stdout);
   const ready = await waitFor(() => output.json.find((line) => line.event === 'ready'), {

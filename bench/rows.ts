@@ -4,7 +4,7 @@ import { P2PError } from '../src/lib/errors.ts';
 import { measure, type Row, round } from './measure.ts';
 import { PUBLISHERS, type PublisherKind } from './publishers.ts';
 import { WIRES, type Wire } from './receiver-port.ts';
-import { RECEIVERS } from './receivers.ts';
+import { hasThreads, RECEIVERS } from './receivers.ts';
 
 const CHOICES: readonly VerifierChoice[] = ['auto', 'native', 'libsodium', 'node:crypto'];
 
@@ -61,13 +61,25 @@ function oneOf<T extends string>(known: readonly T[], text: string, what: string
   return found;
 }
 
+/** Threads are measured where throughput is: at the highest rate. */
+function verifiersOf(
+  receiver: string,
+  ratePerSecond: number,
+  { rates, verifiers }: RowsOptions,
+): readonly VerifierChoice[] {
+  if (receiver === 'go') return ['auto'];
+  if (!hasThreads(receiver)) return verifiers;
+  if (ratePerSecond < Math.max(...rates)) return [];
+  return verifiers.filter((each) => each === 'native' || (each === 'auto' && verifierOf(each).name === 'native'));
+}
+
 /** Measures one after the other. */
 export async function measureRows(options: RowsOptions, measured: (row: Row) => void): Promise<void> {
   for (const wire of options.wires)
     for (const ratePerSecond of options.rates) {
       let go: Row | undefined;
       for (const receiver of options.receivers)
-        for (const verifier of receiver === 'go' ? (['auto'] as const) : options.verifiers) {
+        for (const verifier of verifiersOf(receiver, ratePerSecond, options)) {
           const { seconds, publisher } = options;
           const row = await measure({ wire, receiver, verifier, ratePerSecond, seconds, publisher });
           if (receiver === 'go') go = row;

@@ -6,18 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { versionFromGit } from '../src/lib/version.ts';
-
-/**
- * Stay as they are: what few starts load, and what reads files of its own package (native code, WebAssembly, .proto).
- */
-const LOADED_ON_DEMAND = [
-  '@fastify/swagger',
-  '@grpc/reflection',
-  '@platformatic/kafka',
-  'pg',
-  'pino-pretty',
-  'sodium-native',
-];
+import { LOADED_ON_DEMAND } from './bundle-options.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');

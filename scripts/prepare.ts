@@ -1,7 +1,7 @@
 // Runs as npm's `prepare`. Builds the native addon where Rust is installed, and dist/ when the checkout is installed
 // into another project by its folder or git URL, because the package's entry points are there. `npm ci` and
-// `npm install` in the checkout itself do not build dist/, as its scripts run the sources; `npm pack` and `npm publish`
-// build it in `prepack`.
+// `npm install` in the checkout itself do not build dist/, but the bundle that `npm start` runs; `npm pack` and
+// `npm publish` build dist/ in `prepack`.
 import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { join, sep } from 'node:path';
@@ -23,6 +23,10 @@ if (!isPacked && !isBelow(process.env.npm_config_cache)) {
   if (failure !== undefined)
     process.stderr.write(`teranode-p2p: native addon not built, libsodium will verify signatures (${failure})\n`);
 }
+
+// Not an error where it fails, e.g. without the libraries for development: the sources run then.
+if (isForItself && existsSync(join(root, 'node_modules/rolldown')))
+  spawnSync(process.execPath, [join(root, 'scripts/make-bundle.ts')], { cwd: root, stdio: 'ignore' });
 
 if (!isPacked && !isForItself) {
   if (!existsSync(join(root, 'node_modules/typescript'))) {

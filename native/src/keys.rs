@@ -32,6 +32,11 @@ impl Keys {
         KEYS.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keys in both generations; one that became young again counts twice until the old one is dropped.
+    pub fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     pub fn get(&mut self, public_key: &[u8; 32]) -> Option<Key> {
         if let Some(key) = self.young.get(public_key) {
             return Some(*key);

@@ -24,6 +24,12 @@ pub fn verify(public_key: &[u8], signature: &[u8], message: &[u8]) -> Result<boo
     Ok(signature.try_into().is_ok_and(|signature| batch::verify_one(public_key, signature, message)))
 }
 
+/// Public keys that are kept, of the whole process.
+#[napi]
+pub fn kept_keys() -> u32 {
+    u32::try_from(keys::Keys::lock().len()).unwrap_or(u32::MAX)
+}
+
 /// `packed`: for each of `count` items the length of its message (u32, little-endian), the public key (32 bytes), the
 /// signature (64) and the message. Writes 1 for each valid signature and 0 for each other into `results`.
 #[napi(catch_unwind)]

@@ -10,14 +10,20 @@ import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
+import type { Diagnosis, NodeDiagnosis } from '../ports/diagnosis.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
+import type { History } from '../watch/history.ts';
+import type { MessageCounts } from '../watch/message-counts.ts';
+import type { PeerClocks } from '../watch/peer-clocks.ts';
 import type { Recent } from '../watch/recent.ts';
+import type { Silence } from '../watch/silence.ts';
 import { ChainHeaders } from './chain-headers.ts';
 import { anyReason, peerIdInput, scoreReason } from './inputs.ts';
 import { type KnownPeerSources, knownPeerOperations } from './known-peers.ts';
+import { networkView } from './network-view.ts';
 import { type PeerViewSources, peerView } from './peer-view.ts';
 
 export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' | 'banScoreOf'> {
@@ -27,8 +33,8 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   /** A peer as the choice of a sync peer sees it. */
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   readonly isWhitelisted: (peerId: PeerId) => boolean;
+  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'tip'>;
   readonly deliveries: Pick<FirstDeliveries, 'standingOf' | 'table'>;
-  readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState'>;
   readonly blockchain: Pick<BlockchainClient, 'blockHeader'>;
   readonly metrics: Pick<Metrics, 'gauge'>;
   readonly sync: SyncStatus;
@@ -38,6 +44,14 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   /** Readiness; never throws. */
   readonly readiness: () => Promise<{ readonly status: number; readonly checks: NodeView['checks'] }>;
   readonly endpoints: { list(): readonly NetworkEndpoint[] };
+  readonly messages: Pick<MessageCounts, 'lastMinute'>;
+  /** undefined while none is kept. */
+  readonly history: Pick<History, 'blocks' | 'hours'> | undefined;
+  /** Connections of all nodes. */
+  readonly connections: () => NodeDiagnosis;
+  /** What came through the topics. */
+  readonly feed: Pick<Silence, 'feed' | 'lastMessages'>;
+  readonly peerClocks: Pick<PeerClocks, 'offsetsMs'>;
   readonly recent: Pick<Recent, 'announcements' | 'verdicts'>;
   /** As they are in force, secrets masked. */
   readonly settings: readonly SettingView[];
@@ -108,7 +122,18 @@ function banOperations({ bans }: AdminApiDependencies): BanOperations {
 
 type NodeOperations = Pick<
   AdminApi,
-  'status' | 'sync' | 'headers' | 'topics' | 'settings' | 'recentAnnouncements' | 'recentVerdicts' | 'endpoints'
+  | 'status'
+  | 'sync'
+  | 'network'
+  | 'headers'
+  | 'historyBlocks'
+  | 'historyHours'
+  | 'topics'
+  | 'diagnosis'
+  | 'settings'
+  | 'recentAnnouncements'
+  | 'recentVerdicts'
+  | 'endpoints'
 >;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
@@ -121,8 +146,17 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
   return {
     status: (isBrief) => nodeView(deps, isBrief),
     sync: () => syncView(deps),
+    network: () => {
+      const agents = new Map(node.currentlyConnectedPeers().map(({ id, agentVersion }) => [id, agentVersion]));
+      const { registry, chain, messages } = deps;
+      const sources = { own: chain.tip(), topics: messages.lastMinute(), agentOf: (id: PeerId) => agents.get(id) };
+      return networkView({ ...sources, peers: registry.list() });
+    },
+    historyBlocks: async (range) => await keptHistory(deps).blocks(range),
+    historyHours: async (range) => await keptHistory(deps).hours(range),
     headers: (block, count) => headers.list(block, count),
     topics: () => topicNames().flatMap((name) => topicView(node, name)),
+    diagnosis: () => diagnosis(deps),
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),
     recentVerdicts: () => recent.verdicts(),
@@ -147,6 +181,25 @@ async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView
     known(chain.recentBestHeader(CHAIN_AGE_MS)),
   ]);
   return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: sync.syncPeer() };
+}
+
+function keptHistory({ history }: AdminApiDependencies): Pick<History, 'blocks' | 'hours'> {
+  if (history === undefined) throw new P2PError('HISTORY_OFF', 'no history is kept (see the setting p2p_history_days)');
+  return history;
+}
+
+function diagnosis(deps: AdminApiDependencies): Diagnosis {
+  const { state, silentForMs } = deps.feed.feed();
+  const last = deps.feed.lastMessages();
+  const topics = deps.topicNames().flatMap((name) =>
+    topicView(deps.node, name).map(({ subscribers, mesh }) => ({
+      name,
+      subscribers: subscribers.length,
+      mesh: mesh.length,
+      lastMessageMs: last.get(name),
+    })),
+  );
+  return { ...deps.connections(), topics, clockOffsetsMs: deps.peerClocks.offsetsMs(), feed: { state, silentForMs } };
 }
 
 /** None when this node has not joined the topic. */

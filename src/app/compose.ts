@@ -26,11 +26,14 @@ import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
+import { MessageCounts } from '../watch/message-counts.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
+import { PeerClocks } from '../watch/peer-clocks.ts';
 import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
 import { createEndpoints } from './create-endpoints.ts';
+import { createEventLog, createHistory } from './create-feeds.ts';
 import { createGossip } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
@@ -50,6 +53,7 @@ import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecyc
 import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
+import { createSilentFeed } from './silent-feed.ts';
 import { summedMetrics } from './summed-metrics.ts';
 
 export interface AppOptions extends OwnNetworks {
@@ -227,7 +231,14 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const traces = await createTraces(settings, { ...core, ownId });
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
+  const events = createEventLog(settings, { ...core, notifications });
   const recent = new Recent(notifications);
+  const messages = new MessageCounts(core);
+  const peerClocks = new PeerClocks(core.clock);
+  notifications.subscribe((each) => {
+    if (each.type === 'node_status' && !each.isOwn) peerClocks.heard(each);
+  });
+  const silentFeed = createSilentFeed(settings, { ...core, nodes, networks });
   const chain = new ChainTracker({ ...core, blockchain });
   chain.onTip((event) => notify({ ...event, atMs: core.clock.now(), isOwn: true }));
   const prober = createDataHubProber(settings);
@@ -252,12 +263,14 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
     deliveries,
     traces,
   };
+  const history = await createHistory(settings, { ...shared, notifications, messages, dataFolder });
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
   const busUrls = createBusUrls(settings, dataHubUrl, core.log);
   const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
   const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
-  const gossip = createGossip(settings, { ...shared, sync, handshake, announcers, producers, recent });
+  const heard = { recent, messages, silentFeed };
+  const gossip = createGossip(settings, { ...shared, ...heard, sync, handshake, announcers, producers });
   const consumers = await createReportConsumers(settings, core);
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
 
@@ -269,7 +282,12 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
       dataHubUrl,
       bans,
       notifications,
+      events,
       recent,
+      messages,
+      history,
+      peerClocks,
+      silentFeed,
       chain,
       prober,
       peers,
@@ -301,6 +319,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     reports: consumers,
     keeper,
     bans: rooms.bans,
+    silentFeed: rooms.silentFeed,
     connectedPeers: () => nodes.currentlyConnectedPeers().length,
   });
   const own = () => ({
@@ -324,6 +343,8 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     isUsableUrl: (url) => dataHubUrlFault(url) === undefined,
     acceptsAnyReason: speaks(settings, 'message-bus'),
     node: nodes,
+    connections: () => nodes.diagnosis(),
+    feed: rooms.silentFeed,
     topicNames: () => networks.flatMap(({ topics }) => Object.values(topics)),
     isWhitelisted: whitelist(settings),
     settings: (options.effective ?? []).map(({ key, shown, origin }) => ({ key, value: shown, origin })),
@@ -335,7 +356,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
     ownStatus: () => announcers.ownStatus(),
     identity: () => ({ baseUrl: dataHubUrl, peerId: ownId }),
   };
-  const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket });
+  const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket, events: rooms.events });
   return { health, grpc, http, own };
 }
 
@@ -345,7 +366,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
   const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake, endpoints } = rooms;
-  const { gossip, reports, announcers, traces } = rooms;
+  const { reports, announcers, traces } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
   const greets = (node: P2PNode) =>
@@ -353,10 +374,9 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   const handlerOf = (node: P2PNode) => (greets(node) ? handshake?.streamHandler : undefined);
   return [
     part('liveness', health, INSTANT_MS),
-    // Stopped almost last, so that spans of the stop are exported too.
-    part('traces', { stop: () => traces?.stop() }, 170),
     // From here on health checks are answered, so that the process can be watched while it waits.
-    part('HTTP', http, 250),
+    // Traces stop with it, almost last, so that spans of the stop are exported too; they take less.
+    part('HTTP', { start: () => http.start(), stop: () => Promise.all([http.stop(), traces?.stop()]) }, 250),
     part('bans', bansWithKeeper(rooms), 500),
     part('peer histories', peers.histories, 70),
     part('gRPC', grpc, 300),
@@ -365,7 +385,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('chain', chain, 50),
     part('own DataHub', { start: (signal) => checkOwnDataHub(prober, announcedUrl, core.log, signal) }, INSTANT_MS),
     part('best block', { stop: () => announcers.bestBlock.stop() }, INSTANT_MS),
-    part('pipeline', gossip, INSTANT_MS),
+    part('pipeline', gossipWithWatch(rooms), INSTANT_MS),
     part('DataHub checks', peers.dataHubs, 150),
     part('registry', peers, INSTANT_MS),
     part('endpoint checks', endpoints, INSTANT_MS),
@@ -380,18 +400,35 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
   ];
 }
 
-/** The peer registry is asked before the bans start, and gets what still waits while they stop. */
-function bansWithKeeper({ bans, keeper, registration }: Rooms): Pick<Part, 'start' | 'stop'> {
+function gossipWithWatch({ gossip, silentFeed }: Rooms): Pick<Part, 'start' | 'stop'> {
+  return {
+    start: () => {
+      gossip.start();
+      silentFeed.start();
+    },
+    stop: () => {
+      silentFeed.stop();
+      gossip.stop();
+    },
+  };
+}
+
+/**
+ * The peer registry is asked before the bans start, and gets what still waits while they stop. The history is in the
+ * database of the bans.
+ */
+function bansWithKeeper({ bans, keeper, registration, history }: Rooms): Pick<Part, 'start' | 'stop'> {
   return {
     start: async (signal) => {
       await keeper.service?.start(signal);
       registration?.start();
       await bans.start(signal);
+      history?.start();
     },
     stop: async () => {
       const closed = bans.stop();
       await registration?.stop();
-      await Promise.all([closed, keeper.service?.stop()]);
+      await Promise.all([closed, keeper.service?.stop(), history?.stop()]);
     },
   };
 }

@@ -34,17 +34,27 @@ export async function createBans(settings: Settings, deps: BansDependencies): Pr
   return bans;
 }
 
+/** Where bans are stored: the URL of PostgreSQL, or a file of SQLite. */
+export type BanDatabase = { readonly postgresUrl: string } | { readonly sqlitePath: string };
+
 /** `p2p_ban_store`, else `blockchain_store` when that is PostgreSQL, else SQLite at `p2p_ban_persist_path`. */
-async function banStore(settings: Settings, dataFolder: string, log: Logger): Promise<BanStore> {
+export function banDatabase(settings: Settings, dataFolder: string): BanDatabase {
   const isShared = /^postgres(ql)?:/.test(settings.blockchain_store);
   const url = settings.p2p_ban_store ?? (isShared ? settings.blockchain_store : undefined);
-  if (url !== undefined && /^postgres(ql)?:/.test(url)) {
+  if (url !== undefined && /^postgres(ql)?:/.test(url)) return { postgresUrl: url };
+  if (url?.startsWith('sqlitememory:')) return { sqlitePath: ':memory:' };
+  return { sqlitePath: sqliteFile(url, dataFolder) ?? persistPath(settings, dataFolder) };
+}
+
+async function banStore(settings: Settings, dataFolder: string, log: Logger): Promise<BanStore> {
+  const database = banDatabase(settings, dataFolder);
+  if ('postgresUrl' in database) {
     // Its client is loaded by those who use it.
     const { PostgresBanStore } = await import('../adapters/sql/postgres-ban-store.ts');
-    return new PostgresBanStore({ log }, { url });
+    return new PostgresBanStore({ log }, { url: database.postgresUrl });
   }
-  if (url?.startsWith('sqlitememory:')) return new SqliteBanStore({ log }, { path: ':memory:' });
-  const path = sqliteFile(url, dataFolder) ?? persistPath(settings, dataFolder);
+  const { sqlitePath: path } = database;
+  if (path === ':memory:') return new SqliteBanStore({ log }, { path });
   // A Go deployment keeps its bans in the blockchain's store; the embedded chain's file has no such table.
   const legacyPath = sqliteFile(settings.blockchain_store, dataFolder);
   const isOther = legacyPath !== undefined && legacyPath !== path;

@@ -13,6 +13,7 @@ import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
+import type { MessageCounts } from '../watch/message-counts.ts';
 import type { Recent } from '../watch/recent.ts';
 import type { Core } from './core.ts';
 import type { Announcers } from './create-announcers.ts';
@@ -21,6 +22,7 @@ import type { Producers } from './create-kafka.ts';
 import type { Peers } from './create-peers.ts';
 import { gossipOptions } from './gossip-options.ts';
 import type { Nodes } from './nodes.ts';
+import type { SilentFeed } from './silent-feed.ts';
 
 export interface GossipSources extends Core {
   readonly networks: readonly P2PNetwork[];
@@ -38,10 +40,12 @@ export interface GossipSources extends Core {
   readonly chain: ChainTracker;
   readonly producers: Producers;
   readonly recent: Recent;
+  readonly messages: MessageCounts;
+  readonly silentFeed: Pick<SilentFeed, 'heard'>;
 }
 
 export function createGossip(settings: Settings, deps: GossipSources): Gossip {
-  const { bans, clock, producers, recent, handshake, announcers, registry, peers } = deps;
+  const { bans, clock, producers, recent, messages, silentFeed, handshake, announcers, registry, peers } = deps;
   return attachGossip(
     {
       ...deps,
@@ -58,7 +62,11 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       deliveredFirst: (neighbour, author) => deps.deliveries.deliveredFirst(neighbour, author),
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,
-      onResult: (envelope, result) => recent.result(envelope, result, clock.now()),
+      onResult: (envelope, result) => {
+        recent.result(envelope, result, clock.now());
+        messages.result(envelope, result);
+        if (result.process) silentFeed.heard(envelope.topic);
+      },
     },
     { ...gossipOptions(settings), isShadow: shadowRules(settings) },
   );

@@ -7,6 +7,7 @@ import {
 } from '../adapters/http/server/http-server.ts';
 import type { AdminKeys } from '../adapters/listeners/admin-keys.ts';
 import type { PrometheusMetrics } from '../adapters/metrics/prometheus.ts';
+import type { EventFeed } from '../domain/event-feed.ts';
 import { portOf, reachableHere } from '../lib/host-port.ts';
 import { buildVersion } from '../lib/version.ts';
 import type { AdminApi } from '../ports/admin-api.ts';
@@ -24,6 +25,7 @@ export interface HttpDependencies extends Core {
   readonly admin: AdminApi;
   readonly adminKeys: AdminKeys;
   readonly webSocket: NonNullable<HttpServerDependencies['webSocket']>;
+  readonly events: EventFeed;
 }
 
 export interface Http {

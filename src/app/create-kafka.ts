@@ -89,7 +89,7 @@ async function producer<T extends { readonly hash: string }>(
   if (url.scheme === 'memory')
     return new MemoryProducer({ broker: deps.memoryBroker, metrics: deps.metrics }, { topic: url.topic, encode });
   const { KafkaProducer } = await import('../adapters/kafka/producer.ts');
-  const options = { ...connection(url, settings), ...queueBounds(settings), encode };
+  const options = { ...kafkaConnection(url, settings), ...queueBounds(settings), encode };
   // Services since October 2025 expect the hash as key; those before expect none.
   return new KafkaProducer(deps, speaks(settings, 'message-bus') ? { ...options, keyOf: ({ hash }) => hash } : options);
 }
@@ -107,14 +107,14 @@ async function consumer<T>(
     return new MemoryConsumer({ ...deps, broker: deps.memoryBroker }, options);
   }
   const { KafkaConsumer } = await import('../adapters/kafka/consumer.ts');
-  return new KafkaConsumer(deps, { ...connection(url, settings), groupId, decode });
+  return new KafkaConsumer(deps, { ...kafkaConnection(url, settings), groupId, decode });
 }
 
 function queueBounds(settings: Settings) {
   return { maxMessages: settings.kafka_queue_max_messages, maxBytes: settings.kafka_queue_max_bytes };
 }
 
-function connection(url: KafkaConnection['url'], settings: Settings): KafkaConnection {
+export function kafkaConnection(url: KafkaConnection['url'], settings: Settings): KafkaConnection {
   return {
     url,
     clientId: settings.clientName || 'teranode-p2p',

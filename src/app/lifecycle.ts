@@ -21,6 +21,9 @@ export function part(name: string, runs: Pick<Part, 'start' | 'stop'>, budgetMs:
   return { name, budgetMs, start: (signal) => runs.start?.(signal), stop: () => runs.stop?.() };
 }
 
+/** A part that takes longer to start is named in the log, and again after each such time. */
+const SLOW_START_MS = 10_000;
+
 /** Budget of parts that only clear timers and subscriptions. */
 export const INSTANT_MS = 10;
 
@@ -70,9 +73,18 @@ export class Lifecycle {
       () => true as const,
     );
     this.started.push({ part, settled });
+    let seconds = 0;
+    const slow = setInterval(() => {
+      seconds += SLOW_START_MS / 1000;
+      this.log.info({ part: part.name, seconds }, 'still starting');
+    }, SLOW_START_MS);
+    // A start that never settles must neither keep the process nor be named after its stop.
+    slow.unref();
+    signal.addEventListener('abort', () => clearInterval(slow), { once: true });
     try {
       await starting;
     } finally {
+      clearInterval(slow);
       // The shutdown may have stopped this part before its start settled.
       if (signal.aborted) await stopPart(part, part.budgetMs, this.log);
     }

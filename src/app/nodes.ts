@@ -3,6 +3,7 @@
 // the other.
 import type { PeerId } from '../domain/ids.ts';
 import { P2PError } from '../lib/errors.ts';
+import { MAX_DEPARTURES, type NodeDiagnosis } from '../ports/diagnosis.ts';
 import type { DirectStreamHandler, JoinedTopic, P2PNode, PeerRecord } from '../ports/p2p-node.ts';
 import type { Progress } from '../ports/progress.ts';
 
@@ -121,6 +122,22 @@ export class Nodes {
   /** Progress of gossip of each node that reports it. */
   gossipProgress(): Progress[] {
     return this.all.flatMap((node) => node.gossipProgress?.() ?? []);
+  }
+
+  /** What the nodes know of their connections, one after the other. */
+  diagnosis(): NodeDiagnosis {
+    const all = this.all.flatMap((node) => node.diagnosis?.() ?? []);
+    const found = new Set(all.map(({ reachability }) => reachability));
+    return {
+      dials: all.flatMap(({ dials }) => dials),
+      departures: all
+        .flatMap(({ departures }) => departures)
+        .toSorted((a, b) => b.atMs - a.atMs)
+        .slice(0, MAX_DEPARTURES),
+      peers: all.flatMap(({ peers }) => peers),
+      announced: [...new Set(all.flatMap(({ announced }) => announced))],
+      reachability: found.has('public') ? 'public' : found.has('private') ? 'private' : 'unknown',
+    };
   }
 
   private first(): P2PNode {

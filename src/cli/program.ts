@@ -57,6 +57,7 @@ export function createProgram(io: CommandIo): Command {
   addStart(program);
   addSettings(program, io);
   addStatus(program, io);
+  addDoctor(program, io);
   addAdminCommands(program, io, {
     name: 'peers',
     alias: 'peer',
@@ -79,7 +80,14 @@ export function createProgram(io: CommandIo): Command {
   addBackup(program, io);
   addCompletion(program, io);
   addVersion(program, io);
-  return described(program, ['start', 'status', 'settings', 'bans add 203.0.113.7 --for 24h', 'peers list --json']);
+  return described(program, [
+    'start',
+    'status',
+    'doctor',
+    'settings',
+    'bans add 203.0.113.7 --for 24h',
+    'peers list --json',
+  ]);
 }
 
 /** Files and pipes get lines of a width that most terminals have. */
@@ -179,11 +187,26 @@ function addKeygen(program: Command, io: CommandIo): void {
     .option(...JSON_OPTION)
     .action(async (flags) => (await import('./commands/keygen.ts')).keygenCommand(flags, io));
   described(command, [
-    'keygen --out data/p2p.key',
-    'keygen --from data/p2p.key',
+    'keygen --out p2p.key',
+    'keygen --from p2p.key',
     'keygen --from p2p_key.hex --form hex --out p2p.key',
     'keygen --shared-key',
   ]);
+}
+
+function addDoctor(program: Command, io: CommandIo): void {
+  const command = program
+    .command('doctor')
+    .description(
+      'Find out why a node hears nobody: settings, network, peers, messages, services, machine; for each what was found and what to do. Asks the running node of dataFolder; where none runs, listens for some seconds itself. Exit code 1 when something is not ok.',
+    )
+    .option('--address <host:port>', 'gRPC address of the running node (default: where the node of dataFolder listens)')
+    .option(...SETTINGS_OPTION)
+    .option('--context <name>', 'settings context (default: SETTINGS_CONTEXT, else dev)')
+    .option('--timeout <seconds>', 'time limit of all checks together (default: 30)')
+    .option('--json', 'print one JSON object: {"checks": [{"name", "ok", "found", "advice"}]}; ok null: not asked for')
+    .action(async (flags) => (await import('./commands/doctor.ts')).doctorCommand(flags, io));
+  described(command, ['doctor', "doctor --json | jq -r '.checks[] | select(.ok == false).advice'"]);
 }
 
 function addBackup(program: Command, io: CommandIo): void {

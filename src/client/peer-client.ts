@@ -4,6 +4,7 @@
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { type ChainHeader, chainHeader } from '../adapters/grpc/chain-header-message.ts';
+import { diagnosisOfMessage } from '../adapters/grpc/diagnosis-message.ts';
 import { banEntry, connectedPeer, explanation, type PeerSummary, peerSummary } from '../adapters/grpc/messages.ts';
 import { MAX_UNTIL_S } from '../adapters/grpc/peer-service.ts';
 import { type NodeSummary, nodeSummary } from '../adapters/grpc/status-message.ts';
@@ -14,6 +15,7 @@ import { PeerService } from '../gen/p2p_api_pb.js';
 import { type Ban, PolicyService } from '../gen/teranode_p2p_pb.js';
 import { P2PError } from '../lib/errors.ts';
 import type { PeerStanding, ScoreReason } from '../ports/admin-api.ts';
+import type { Diagnosis } from '../ports/diagnosis.ts';
 import { KEY_HEADER } from '../settings/admin-key.ts';
 import { dialAddress } from '../settings/types.ts';
 
@@ -77,6 +79,8 @@ export interface PeerClient {
    * latest 100; empty: the tip. `count`: at most 100. Empty when there is no such block.
    */
   listHeaders(block: string, count: number): Promise<ChainHeader[]>;
+  /** Why the node hears what it hears: dials, disconnects, topics of its peers, mesh, last messages. */
+  diagnose(): Promise<Diagnosis>;
   /** Open calls end with an error. */
   close(): void;
 }
@@ -133,6 +137,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     listPeers: async () => (await call(policy.listPeers, {})).peers.map(connectedPeer),
     status: async (isBrief = false) => nodeSummary(await call(policy.getStatus, { brief: isBrief })),
     listHeaders: async (block, count) => (await call(policy.listHeaders, { block, count })).headers.map(chainHeader),
+    diagnose: async () => diagnosisOfMessage(await call(policy.diagnose, {})),
     close: () => client.close(),
   };
 }

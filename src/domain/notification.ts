@@ -16,6 +16,10 @@ export type Notification =
       readonly peerId: PeerId;
       /** The name that the author gives itself, on message-bus; not empty. */
       readonly clientName?: string;
+      /** The 80 bytes, where the announcement has them. */
+      readonly header?: Uint8Array;
+      /** The propagation source; absent for our own. */
+      readonly receivedFrom?: PeerId;
     }
   | {
       readonly type: 'subtree';
@@ -26,6 +30,7 @@ export type Notification =
       readonly peerId: PeerId;
       /** As of a block. */
       readonly clientName?: string;
+      readonly receivedFrom?: PeerId;
     }
   | {
       readonly type: 'mining_on';
@@ -64,6 +69,19 @@ export type Notification =
     }
   /** Of our own chain; no message of the network. */
   | (ChainEvent & { readonly atMs: number; readonly isOwn: true });
+
+export type NotificationType = Notification['type'];
+
+export const NOTIFICATION_TYPES = [
+  'block',
+  'subtree',
+  'mining_on',
+  'node_status',
+  'rejected_tx',
+  'best_block',
+  'tip',
+  'reorg',
+] as const satisfies readonly NotificationType[];
 
 export type NotificationListener = (notification: Notification) => void;
 

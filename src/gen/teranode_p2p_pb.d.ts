@@ -685,6 +685,254 @@ export declare type ListHeadersResponse = Message<"teranode_p2p.ListHeadersRespo
 export declare const ListHeadersResponseSchema: GenMessage<ListHeadersResponse>;
 
 /**
+ * A peer that the operator listed, and how the dials to it went.
+ *
+ * @generated from message teranode_p2p.DialState
+ */
+export declare type DialState = Message<"teranode_p2p.DialState"> & {
+  /**
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * Listed names that resolved to this address.
+   *
+   * @generated from field: repeated string names = 2;
+   */
+  names: string[];
+
+  /**
+   * @generated from field: bool connected = 3;
+   */
+  connected: boolean;
+
+  /**
+   * Failed dials in a row.
+   *
+   * @generated from field: uint32 failures = 4;
+   */
+  failures: number;
+
+  /**
+   * How far the last failed dial got; empty before the first.
+   *
+   * @generated from field: string stage = 5;
+   */
+  stage: string;
+
+  /**
+   * Why the last dial failed, in words; empty when none failed since the peer was connected last.
+   *
+   * @generated from field: string failure = 6;
+   */
+  failure: string;
+};
+
+/**
+ * Describes the message teranode_p2p.DialState.
+ * Use `create(DialStateSchema)` to create a new message.
+ */
+export declare const DialStateSchema: GenMessage<DialState>;
+
+/**
+ * A connection that ended.
+ *
+ * @generated from message teranode_p2p.Departure
+ */
+export declare type Departure = Message<"teranode_p2p.Departure"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string address = 2;
+   */
+  address: string;
+
+  /**
+   * @generated from field: bool inbound = 3;
+   */
+  inbound: boolean;
+
+  /**
+   * Unix milliseconds of its end.
+   *
+   * @generated from field: int64 at_ms = 4;
+   */
+  atMs: bigint;
+
+  /**
+   * @generated from field: int64 lived_ms = 5;
+   */
+  livedMs: bigint;
+
+  /**
+   * True: this node closed it; false: the peer did.
+   *
+   * @generated from field: bool by_node = 6;
+   */
+  byNode: boolean;
+
+  /**
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message teranode_p2p.Departure.
+ * Use `create(DepartureSchema)` to create a new message.
+ */
+export declare const DepartureSchema: GenMessage<Departure>;
+
+/**
+ * What a connected peer says of the networks it belongs to.
+ *
+ * @generated from message teranode_p2p.PeerTopics
+ */
+export declare type PeerTopics = Message<"teranode_p2p.PeerTopics"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string agent_version = 2;
+   */
+  agentVersion: string;
+
+  /**
+   * @generated from field: string protocol_version = 3;
+   */
+  protocolVersion: string;
+
+  /**
+   * Topics of this node that it subscribes to.
+   *
+   * @generated from field: repeated string topics = 4;
+   */
+  topics: string[];
+
+  /**
+   * The first topics of others that it subscribes to.
+   *
+   * @generated from field: repeated string other_topics = 5;
+   */
+  otherTopics: string[];
+};
+
+/**
+ * Describes the message teranode_p2p.PeerTopics.
+ * Use `create(PeerTopicsSchema)` to create a new message.
+ */
+export declare const PeerTopicsSchema: GenMessage<PeerTopics>;
+
+/**
+ * A gossip topic that this node has joined.
+ *
+ * @generated from message teranode_p2p.TopicState
+ */
+export declare type TopicState = Message<"teranode_p2p.TopicState"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint32 subscribers = 2;
+   */
+  subscribers: number;
+
+  /**
+   * Peers with which full messages are exchanged.
+   *
+   * @generated from field: uint32 mesh = 3;
+   */
+  mesh: number;
+
+  /**
+   * Unix milliseconds of its last valid message; 0 before the first.
+   *
+   * @generated from field: int64 last_message_ms = 4;
+   */
+  lastMessageMs: bigint;
+};
+
+/**
+ * Describes the message teranode_p2p.TopicState.
+ * Use `create(TopicStateSchema)` to create a new message.
+ */
+export declare const TopicStateSchema: GenMessage<TopicState>;
+
+/**
+ * @generated from message teranode_p2p.DiagnoseResponse
+ */
+export declare type DiagnoseResponse = Message<"teranode_p2p.DiagnoseResponse"> & {
+  /**
+   * @generated from field: repeated teranode_p2p.DialState dials = 1;
+   */
+  dials: DialState[];
+
+  /**
+   * Latest first.
+   *
+   * @generated from field: repeated teranode_p2p.Departure departures = 2;
+   */
+  departures: Departure[];
+
+  /**
+   * @generated from field: repeated teranode_p2p.PeerTopics peers = 3;
+   */
+  peers: PeerTopics[];
+
+  /**
+   * @generated from field: repeated teranode_p2p.TopicState topics = 4;
+   */
+  topics: TopicState[];
+
+  /**
+   * Multiaddrs at which this node tells others to reach it.
+   *
+   * @generated from field: repeated string announced = 5;
+   */
+  announced: string[];
+
+  /**
+   * public, private or unknown.
+   *
+   * @generated from field: string reachability = 6;
+   */
+  reachability: string;
+
+  /**
+   * alone, flowing or silent.
+   *
+   * @generated from field: string feed = 7;
+   */
+  feed: string;
+
+  /**
+   * @generated from field: int64 silent_for_ms = 8;
+   */
+  silentForMs: bigint;
+
+  /**
+   * Clocks of peers against that of this machine, one for each: positive when theirs is ahead.
+   *
+   * @generated from field: repeated sint64 clock_offsets_ms = 9;
+   */
+  clockOffsetsMs: bigint[];
+};
+
+/**
+ * Describes the message teranode_p2p.DiagnoseResponse.
+ * Use `create(DiagnoseResponseSchema)` to create a new message.
+ */
+export declare const DiagnoseResponseSchema: GenMessage<DiagnoseResponse>;
+
+/**
  * @generated from service teranode_p2p.PolicyService
  */
 export declare const PolicyService: GenService<{
@@ -738,6 +986,16 @@ export declare const PolicyService: GenService<{
     methodKind: "unary";
     input: typeof ListHeadersRequestSchema;
     output: typeof ListHeadersResponseSchema;
+  },
+  /**
+   * Why this node hears what it hears: dials, disconnects, topics of its peers, mesh, last messages.
+   *
+   * @generated from rpc teranode_p2p.PolicyService.Diagnose
+   */
+  diagnose: {
+    methodKind: "unary";
+    input: typeof EmptySchema;
+    output: typeof DiagnoseResponseSchema;
   },
 }>;
 

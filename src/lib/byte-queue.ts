@@ -49,7 +49,7 @@ export class ByteQueue {
     chunk.ends.push(start + record.length);
     this.pushed += 1;
     this.size += record.length + overheadBytes;
-    while (this.length > maxRecords || this.size > maxBytes) this.drop();
+    while (this.length > maxRecords || this.size > maxBytes) this.dropOldest();
   }
 
   /** A copy of the record at `index` from the oldest. */
@@ -66,7 +66,8 @@ export class ByteQueue {
     return chunk.bytes.slice(...bordersOf(chunk, number));
   }
 
-  private drop(): void {
+  /** Reports it as when the queue is full. */
+  dropOldest(): void {
     const [oldest] = this.chunks;
     if (oldest === undefined) return;
     const [start, end] = bordersOf(oldest, this.dropped);

@@ -95,6 +95,11 @@ export const ERROR_CODES = {
     meaning: 'The store of bans and scores refused an operation. Trying again would not help.',
     ...OUR_FAULT,
   },
+  HISTORY_OFF: {
+    meaning: 'This node keeps no history. Set p2p_history_days.',
+    http: { status: 404, code: 'NOT_FOUND' },
+    grpc: 'UNAVAILABLE',
+  },
   ADMIN_KEY_REFUSED: { meaning: 'The admin key is weak or well-known, or its file cannot be used.', ...OUR_FAULT },
   RPC_FAILED: { meaning: 'A gRPC call to another service failed. The message carries its answer.', ...OUR_FAULT },
   LIBRARY_INCOMPATIBLE: {

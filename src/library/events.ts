@@ -85,7 +85,7 @@ export interface SilentEvent {
   readonly atMs: number;
   /** undefined: of all topics. */
   readonly topic: ListenTopic | undefined;
-  /** When the last valid message came or, before the first, when the listener joined. Unix ms. */
+  /** When the last valid message came or, if that is later, when peers were connected again. Unix ms. */
   readonly sinceMs: number;
   readonly connectedPeers: number;
 }

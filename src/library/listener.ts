@@ -12,7 +12,7 @@ import type { Logger } from '../ports/log.ts';
 import { type P2PNetwork, topicNamesOf } from '../ports/network.ts';
 import type { PeerRecord } from '../ports/p2p-node.ts';
 import type { Settings } from '../settings/load.ts';
-import { SilenceWatch } from '../watch/silence.ts';
+import { Silence } from '../watch/silence.ts';
 import type { Network } from '../wire/networks.ts';
 import { DropCounts } from './counts.ts';
 import { EventQueue } from './event-queue.ts';
@@ -36,6 +36,9 @@ export interface ListenerStats {
   readonly connectedPeers: number;
 }
 
+const LISTEN_TOPICS: readonly ListenTopic[] = [
+  ...(['block', 'subtree', 'rejected_tx', 'node_status', 'mining_on', 'best_block'] as const),
+];
 const CHECK_INTERVAL_MS = 1000;
 const PURGE_INTERVAL_MS = 60_000;
 /** Longer than the node's own deadline. */
@@ -63,7 +66,7 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
   private readonly registry = new PeerRegistry({ clock: systemClock, metrics: this.counts });
   private readonly queue: EventQueue<ListenEvent>;
   private readonly taps = new Set<(event: ListenEvent) => void>();
-  private readonly silence: SilenceWatch<ListenTopic | 'all'>;
+  private readonly silences: readonly Silence[];
   private readonly ended = new AbortController();
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly onAbort = () => void this.close();
@@ -75,7 +78,7 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
     this.options = options;
     this.log = options.log ?? SILENT_LOG;
     this.settings = listenSettings(network, options);
-    this.silence = new SilenceWatch({ clock: systemClock }, silenceBounds(options));
+    this.silences = [...silenceBounds(options)].map(([feed, ms]) => this.silenceOf(feed, ms));
     this.queue = new EventQueue<ListenEvent>({
       ...queueBounds(options),
       lost: (byType, count) => ({ type: 'lost', atMs: systemClock.now(), count, byType }),
@@ -189,8 +192,7 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
     const event = eventOf(processed, systemClock.now());
     if (event === undefined) return;
     this.received[event.type] = (this.received[event.type] ?? 0) + 1;
-    this.silence.heard(event.type as ListenTopic);
-    this.silence.heard('all');
+    for (const silence of this.silences) silence.heard(event.type);
     this.tell(event, processed.envelope.bytes.byteLength);
   }
 
@@ -202,11 +204,24 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
   }
 
   private checkSilence(): void {
-    const connectedPeers = this.connections().length;
-    for (const { feed, sinceMs } of this.silence.check(connectedPeers > 0)) {
-      const topic = feed === 'all' ? undefined : feed;
-      this.tell({ type: 'silent', atMs: systemClock.now(), topic, sinceMs, connectedPeers });
-    }
+    for (const silence of this.silences) silence.check();
+  }
+
+  private silenceOf(feed: ListenTopic | 'all', silentAfterMs: number): Silence {
+    const peers = () => this.connections().length;
+    const topic = feed === 'all' ? undefined : feed;
+    return new Silence(
+      {
+        clock: systemClock,
+        peers,
+        changed: ({ to, feed: { silentForMs } }) => {
+          const atMs = systemClock.now();
+          const sinceMs = Math.round(atMs - silentForMs);
+          if (to === 'silent') this.tell({ type: 'silent', atMs, topic, sinceMs, connectedPeers: peers() });
+        },
+      },
+      { topics: topic === undefined ? LISTEN_TOPICS : [topic], silentAfterMs },
+    );
   }
 
   private tell(event: ListenEvent, bytes = 0): void {

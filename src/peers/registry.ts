@@ -21,6 +21,7 @@ export interface ChainPoint {
 }
 
 const STATUS_FACTS = [
+  'version',
   'storage',
   'propagationUrl',
   'minMiningTxFee',
@@ -30,7 +31,10 @@ const STATUS_FACTS = [
   'connectedPeersCount',
 ] as const satisfies readonly (keyof NodeStatusMessage)[];
 
-/** What a peer said of itself in its last node status on message-bus; undefined where it said nothing. */
+/**
+ * What a peer said of itself in its last node status; undefined where it said nothing. Only message-bus has more than
+ * the version.
+ */
 type StatusFacts = { readonly [K in (typeof STATUS_FACTS)[number]]: NodeStatusMessage[K] | undefined };
 
 export interface RegisteredPeer extends StatusFacts {
@@ -53,8 +57,6 @@ export interface RegisteredPeer extends StatusFacts {
   /** Bitmap, uint64: 1 is a full node. As `userAgent`. */
   readonly services: bigint | undefined;
   readonly clientName: string | undefined;
-  /** Of its program, from its last node status. */
-  readonly version: string | undefined;
   /** The wires on which its messages came. */
   readonly wires: readonly WireName[];
 }
@@ -67,7 +69,6 @@ export interface PeerPatch extends Partial<StatusFacts> {
   readonly userAgent?: string;
   readonly services?: bigint;
   readonly clientName?: string;
-  readonly version?: string;
   /** The wire on which it was heard. */
   readonly wire?: WireName;
 }
@@ -158,7 +159,6 @@ export class PeerRegistry {
     if (patch.userAgent !== undefined) entry.userAgent = shownText(patch.userAgent, MAX_AGENT_CHARS);
     if (patch.services !== undefined) entry.services = patch.services;
     if (patch.clientName !== undefined) entry.clientName = shownText(patch.clientName, MAX_NAME_CHARS);
-    if (patch.version !== undefined) entry.version = shownText(patch.version, MAX_NAME_CHARS);
     if (patch.wire !== undefined && !entry.wires.includes(patch.wire)) entry.wires = [...entry.wires, patch.wire];
     patchStatus(entry, patch);
     if (!entry.isConnected) this.keepUnconnected(entry);
@@ -229,8 +229,8 @@ function newEntry(id: PeerId): Entry {
     userAgent: undefined,
     services: undefined,
     clientName: undefined,
-    version: undefined,
     wires: [],
+    version: undefined,
     storage: undefined,
     propagationUrl: undefined,
     minMiningTxFee: undefined,

@@ -10,7 +10,9 @@ import type { PeerEvent, PeerHistory } from '../domain/peer-history.ts';
 import type { WireName } from '../wire/format.ts';
 import type { BlockHeaderRecord } from './blockchain-client.ts';
 import type { DeliveryStanding, LeagueRow } from './deliveries.ts';
+import type { Diagnosis } from './diagnosis.ts';
 import type { HealthCheck } from './health.ts';
+import type { HistoryBlock, HistoryHour, HistoryRange } from './history-store.ts';
 import type { ValidationDecision } from './p2p-node.ts';
 import type { SyncPeer } from './sync-status.ts';
 
@@ -143,6 +145,55 @@ export interface TopicView {
   readonly mesh: readonly PeerId[];
 }
 
+/** The best block that most peers claim. */
+export interface NetworkTip {
+  readonly height: number;
+  readonly hash: BlockHash;
+  /** Peers that claim it, and those of them for which the height is proven. */
+  readonly claimedBy: number;
+  readonly provenBy: number;
+}
+
+/** Peers that give themselves the same name. */
+export interface OperatorRow {
+  readonly clientName: string;
+  readonly peers: number;
+  readonly connectedPeers: number;
+  /** undefined while none claims a height. */
+  readonly lowestHeight: number | undefined;
+  readonly highestHeight: number | undefined;
+  readonly full: number;
+  readonly pruned: number;
+}
+
+/** Gossip messages of the last minute. */
+export interface TopicRate {
+  /** Full name. */
+  readonly name: string;
+  readonly accepted: number;
+  readonly ignored: number;
+  readonly rejected: number;
+}
+
+/** Of each list of a NetworkView. */
+export const MAX_NETWORK_ROWS = 100;
+
+/** The network as this node hears it: connected peers, and authors heard recently. Lists: those with most peers. */
+export interface NetworkView {
+  /** undefined while no peer claims a block. */
+  readonly tip: NetworkTip | undefined;
+  readonly own: { readonly height: number; readonly hash: BlockHash } | undefined;
+  /** Blocks that our own tip is below `tip`. */
+  readonly lag: number | undefined;
+  readonly peers: number;
+  readonly connectedPeers: number;
+  readonly versions: readonly { readonly version: string; readonly peers: number }[];
+  readonly operators: readonly OperatorRow[];
+  /** Highest first. */
+  readonly heights: readonly { readonly height: number; readonly peers: number }[];
+  readonly topics: readonly TopicRate[];
+}
+
 /** An effective setting. */
 export interface SettingView {
   readonly key: string;
@@ -255,6 +306,11 @@ export interface AdminApi {
   /** `isBrief`: only what is known at once, without chain and health. */
   status(isBrief: boolean): Promise<NodeView>;
   sync(): Promise<SyncView>;
+  network(): NetworkView;
+  /** Throws HISTORY_OFF when none is kept, STORE_UNAVAILABLE. */
+  historyBlocks(range: HistoryRange): Promise<readonly HistoryBlock[]>;
+  /** Throws likewise. */
+  historyHours(range: HistoryRange): Promise<readonly HistoryHour[]>;
   /**
    * Headers of our own chain, newest first. `block`: hash of any block, or height of one of the latest `MAX_HEADERS`;
    * empty: the tip. `count`: 1 to `MAX_HEADERS`. Empty when there is no such block. Throws what the blockchain service
@@ -262,6 +318,7 @@ export interface AdminApi {
    */
   headers(block: string, count: number): Promise<readonly BlockHeaderRecord[]>;
   topics(): readonly TopicView[];
+  diagnosis(): Diagnosis;
   settings(): readonly SettingView[];
   /** Announcements of peers and of this node, latest first; at most `MAX_RECENT`. */
   recentAnnouncements(): readonly RecentAnnouncement[];

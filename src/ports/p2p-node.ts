@@ -1,5 +1,6 @@
 // The port that mirrors the specification's p2p.NodeI, method by method, so that users can bring a node of their own.
 import type { PeerId } from '../domain/ids.ts';
+import type { NodeDiagnosis } from './diagnosis.ts';
 import type { Progress } from './progress.ts';
 
 /** What happens to a gossip message: forwarded, silently dropped, or dropped as invalid. */
@@ -116,6 +117,8 @@ export interface P2PNode {
    * its clock has caught up.
    */
   connectedSinceMs?(peerId: PeerId): number | undefined;
+  /** Not in the specification: what operators need to find out why nothing is heard. */
+  diagnosis?(): NodeDiagnosis;
   /** Not in the specification: gossip messages received and validated, for liveness. */
   gossipProgress?(): Progress | undefined;
 

@@ -10,6 +10,9 @@ export const HTTP_READS = [
   'sync',
   'topics',
   'endpoints',
+  'events',
+  'network',
+  'history',
 ] as const;
 
 export type HttpRead = (typeof HTTP_READS)[number];

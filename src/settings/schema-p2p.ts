@@ -320,6 +320,18 @@ export const P2P_SETTINGS = {
     'Maximum ratio of a block header’s target to that of our recent tip. 0: any. Not applied on networks that allow minimum-difficulty blocks.',
     OURS,
   ),
+  p2p_silent_after: setting(
+    age,
+    120_000,
+    'The feed counts as silent when no valid message came for longer while peers that share topics are connected; every full node sends its status every 10 s. 0: never.',
+    OURS,
+  ),
+  p2p_silent_fails_readiness: setting(
+    boolean,
+    false,
+    'Readiness fails while the feed is silent. false: its check only says so.',
+    OURS,
+  ),
   p2p_allow_private_datahubs: setting(
     boolean,
     false,

@@ -215,6 +215,13 @@ export const httpUrl: SettingType<string> = {
   format: asIs,
 };
 
+/** Teranode's files name collectors without a scheme. */
+export const collectorUrl: SettingType<string> = {
+  expects: `${httpUrl.expects}, or host:port`,
+  parse: (value) => httpUrl.parse(/^[\w.-]+(:\d{1,5})?$/.test(value) ? `http://${value}` : value),
+  format: asIs,
+};
+
 /** A multiaddr over TCP, or one that DNS resolves (`dnsaddr`), that ends with a peer ID. */
 export const peerMultiaddr: SettingType<string> = {
   expects: 'multiaddr with a peer ID, such as /ip4/1.2.3.4/tcp/9905/p2p/12D3Koo…',

@@ -152,6 +152,18 @@ export function encodeLostFrame(count: number): Uint8Array {
   ]);
 }
 
+/** What a client that asked for ids has missed. Go has no such frame. An unknown count is left out. */
+export function encodeGapFrame(gap: {
+  readonly reason: string;
+  readonly from: string;
+  readonly to: string;
+  readonly count: number | undefined;
+}): Uint8Array {
+  const { reason, from, to, count } = gap;
+  const counted: JsonField[] = count === undefined ? [] : [['count', count]];
+  return goBytes([['type', 'lost'], ...counted, ['reason', reason], ['from', from], ['to', to]]);
+}
+
 /** Of the second that was written last: writing it costs a quarter of a frame. */
 let lastTimestamp = { second: Number.NaN, text: '' };
 

@@ -12,6 +12,7 @@ import type {
   AdminApi,
   BanPage,
   KnownPeer,
+  NetworkView,
   NodeView,
   PeerView,
   RecentAnnouncement,
@@ -22,6 +23,8 @@ import type {
 } from '../../src/ports/admin-api.ts';
 import type { BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
 import type { LeagueRow } from '../../src/ports/deliveries.ts';
+import type { Diagnosis } from '../../src/ports/diagnosis.ts';
+import type { HistoryBlock, HistoryHour, HistoryRange } from '../../src/ports/history-store.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
 
@@ -45,8 +48,19 @@ export class FakeAdminApi implements AdminApi {
     isReady: true,
     checks: [],
   };
+  networkView: NetworkView = {
+    ...{ tip: undefined, own: undefined, lag: undefined, peers: 0, connectedPeers: 0 },
+    ...{ versions: [], operators: [], heights: [], topics: [] },
+  };
+  /** undefined: no history is kept. */
+  blocks: readonly HistoryBlock[] | undefined;
+  hours: readonly HistoryHour[] = [];
   /** Newest first. */
   chain: readonly BlockHeaderRecord[] = [];
+  diagnosed: Diagnosis = {
+    ...{ dials: [], departures: [], peers: [], topics: [], announced: [], reachability: 'unknown', clockOffsetsMs: [] },
+    feed: { state: 'alone', silentForMs: 0 },
+  };
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
   announcements: readonly RecentAnnouncement[] = [];
@@ -197,11 +211,32 @@ export class FakeAdminApi implements AdminApi {
     return this.syncView;
   }
 
+  network(): NetworkView {
+    this.note('network');
+    return this.networkView;
+  }
+
+  async historyBlocks(range: HistoryRange): Promise<readonly HistoryBlock[]> {
+    this.note('historyBlocks', range);
+    if (this.blocks === undefined) throw new P2PError('HISTORY_OFF', 'off');
+    return this.blocks;
+  }
+
+  async historyHours(range: HistoryRange): Promise<readonly HistoryHour[]> {
+    this.note('historyHours', range);
+    return this.hours;
+  }
+
   async headers(block: string, count: number): Promise<readonly BlockHeaderRecord[]> {
     this.note('headers', block, count);
     await this.gate;
     const first = this.chain.findIndex(({ hash, height }) => block === '' || [hash, String(height)].includes(block));
     return first < 0 ? [] : this.chain.slice(first, first + count);
+  }
+
+  diagnosis(): Diagnosis {
+    this.note('diagnosis');
+    return this.diagnosed;
   }
 
   topics(): readonly TopicView[] {

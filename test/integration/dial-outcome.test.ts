@@ -82,7 +82,7 @@ test('a dial that fails for another reason does not blame the shared key', async
   const stranger = addressOf(other).replace(/p2p\/.*/, `p2p/${(await generateKeyPair('Ed25519')).publicKey}`);
   const why = (address: string) => node.connectPeer(address).then(String, (error: Error) => error.message);
   const whyKeyless = why(addressOf(keyless));
-  expect(await why(stranger)).toMatch(/: Unexpected Peer$/);
+  expect(await why(stranger)).toMatch(/: another peer ID answers there$/);
   expect(await why('/ip4/127.0.0.1/tcp/1')).toMatch(/: connection refused$/);
   expect(await why(addressOf(node))).toMatch(/: it is this node itself$/);
   await waitFor(() => log.lines.some(({ event }) => event === 'failed to dial peer'), { what: 'a failed dial' });

@@ -1,5 +1,5 @@
-// Real nodes around one whose mesh is too large: links to most neighbours are slow. The slow ones lose their places, the
-// ones that deliver first keep theirs.
+// Real nodes around one whose mesh is too large: links to most neighbours are slow, and one neighbour floods messages of
+// its own. The slow ones lose their places, the ones that deliver first keep theirs, and the flood earns nothing.
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, expect, test } from 'vitest';
@@ -14,9 +14,11 @@ import { waitFor } from '../support/wait.ts';
 
 const [TOPIC] = TOPICS as [string];
 const FAST = 3;
-/** With the fast ones as many as a mesh may have. */
-const SLOW = 9;
+/** With the fast ones and the hostile one as many as a mesh may have. */
+const SLOW = 8;
 const LINK_DELAY_MS = 100;
+/** Messages of the hostile neighbour for one of each author. */
+const FLOOD = 20;
 /** More than a mesh may have. */
 const NEWCOMERS = 2;
 
@@ -75,7 +77,9 @@ test('slow neighbours lose their places in a mesh that is too large, and those t
   const deliveries = new FirstDeliveries({ ...deps, isPenalized: () => false });
   const tested = new Libp2pNode({ ...deps, deliveries }, await nodeOptions({ ...BUS, prefersFirstDeliverers: true }));
   node = tested;
+  let heardOfHostile = 0;
   tested.setTopicHandler(TOPIC, ({ receivedFrom, author }) => {
+    if (receivedFrom === author) heardOfHostile += 1;
     deliveries.deliveredFirst(receivedFrom, author);
     return 'accept';
   });
@@ -85,7 +89,9 @@ test('slow neighbours lose their places in a mesh that is too large, and those t
   const slow = await Promise.all(Array.from({ length: SLOW }, () => neighbour(tested, { isSlow: true })));
   await waitFor(() => mesh().length === SLOW, { what: 'the slow neighbours in the mesh', timeoutMs: 30_000 });
   const fast = await Promise.all(Array.from({ length: FAST }, () => neighbour(tested, { isSlow: false })));
-  await waitFor(() => mesh().length === SLOW + FAST, { what: 'all neighbours in the mesh', timeoutMs: 30_000 });
+  const hostile = await neighbour(tested, { isSlow: false });
+  const hostileId = `${hostile.peerId}` as PeerId;
+  await waitFor(() => mesh().length === SLOW + FAST + 1, { what: 'all neighbours in the mesh', timeoutMs: 30_000 });
 
   // Each author is a neighbour of one fast peer, and of two slow ones.
   const authors = await Promise.all(fast.map(() => startPeer()));
@@ -101,6 +107,8 @@ test('slow neighbours lose their places in a mesh that is too large, and those t
   await waitFor(
     async () => {
       sent += 1;
+      for (let i = 0; i < FLOOD; i += 1)
+        await hostile.services.pubsub.publish(TOPIC, Buffer.from(`flood ${sent} ${i}`));
       for (const author of authors) await author.services.pubsub.publish(TOPIC, Buffer.from(`message ${sent}`));
       const rows = deliveries.table();
       const firsts = rows.reduce((sum, { firstDeliveries }) => sum + firstDeliveries, 0);
@@ -111,6 +119,8 @@ test('slow neighbours lose their places in a mesh that is too large, and those t
     },
     { what: 'first deliveries of all fast neighbours', timeoutMs: 30_000 },
   );
+  expect(heardOfHostile).toBeGreaterThan(FLOOD);
+  expect([deliveries.standingOf(hostileId), deliveries.preferenceOf(hostileId)]).toEqual([undefined, 0]);
   const table = deliveries.table();
   expect(new Set(table.slice(0, FAST).map(({ peerId }) => peerId))).toEqual(new Set(fastIds));
 

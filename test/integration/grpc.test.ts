@@ -185,6 +185,36 @@ describe('every method, through the client of this package', () => {
     asked.close();
   });
 
+  test('a diagnosis arrives with every field', async () => {
+    const { address, admin } = await serveGrpc();
+    const departure = { peerId: KNOWN_PEER.id, address: '/ip4/192.0.2.7/tcp/1', atMs: 1_700_000_000_123, livedMs: 7 };
+    admin.diagnosed = {
+      dials: [
+        { address: '/a', names: ['/dnsaddr/b'], isConnected: true, failures: 0, stage: undefined, failure: undefined },
+        { address: '/c', names: [], isConnected: false, failures: 3, stage: 'securing', failure: 'no' },
+      ],
+      departures: [
+        { ...departure, direction: 'inbound', closedBy: 'peer', reason: 'gone' },
+        { ...departure, direction: 'outbound', closedBy: 'node', reason: 'banned' },
+      ],
+      peers: [
+        { peerId: KNOWN_PEER.id, agentVersion: 'a', protocolVersion: '/p', topics: ['t'], otherTopics: ['o'] },
+        { peerId: KNOWN_PEER.id, agentVersion: undefined, protocolVersion: undefined, topics: [], otherTopics: [] },
+      ],
+      topics: [
+        { name: 't', subscribers: 2, mesh: 1, lastMessageMs: 1_700_000_000_456 },
+        { name: 'u', subscribers: 0, mesh: 0, lastMessageMs: undefined },
+      ],
+      announced: ['/ip4/203.0.113.7/tcp/9905'],
+      reachability: 'private',
+      clockOffsetsMs: [-3_600_000, 5],
+      feed: { state: 'silent', silentForMs: 130_000 },
+    };
+    const asked = client(address);
+    expect(await asked.diagnose()).toEqual(admin.diagnosed);
+    asked.close();
+  });
+
   test('an explanation arrives with every field', async () => {
     const { address, admin } = await serveGrpc();
     admin.explanation = EXPLANATION;

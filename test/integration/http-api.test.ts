@@ -6,6 +6,7 @@ import type { BanEntry } from '../../src/domain/ban.ts';
 import type { PeerStanding, PeerStatus } from '../../src/ports/admin-api.ts';
 import { MAX_RECENT } from '../../src/ports/admin-api.ts';
 import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
+import { EventClient } from '../support/event-source.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
 import {
   ADMIN_KEY,
@@ -97,6 +98,51 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   watch: async () => {
     expect((await ask(served.address, upgradeText(served.address))).status).toBe(101);
     expect((await call('watch')).status).toBe(426);
+  },
+  streamEvents: async () => {
+    const client = await EventClient.open(served.address);
+    served.notifications.publish(block(1));
+    expect((await client.received(1))[0]?.data).toMatchObject({ type: 'block', height: 1 });
+    client.close();
+    expect((await call('streamEvents', { query: '?since=x' })).status).toBe(400);
+  },
+  getNetwork: async () => {
+    expect((await call('getNetwork')).body).toEqual(JSON.parse(JSON.stringify(served.view.networkView)));
+    const row = { clientName: 'a', peers: 1, connectedPeers: 0, lowestHeight: 1, highestHeight: 2, full: 1, pruned: 0 };
+    const hash = 'aa'.repeat(32) as never;
+    served.view.networkView = {
+      tip: { height: 3, hash, claimedBy: 2, provenBy: 1 },
+      own: { height: 2, hash },
+      lag: 1,
+      peers: 4,
+      connectedPeers: 1,
+      versions: [{ version: 'v1', peers: 3 }],
+      operators: [row],
+      heights: [{ height: 3, peers: 2 }],
+      topics: [{ name: 'a-block', accepted: 1, ignored: 2, rejected: 3 }],
+    };
+    expect((await call('getNetwork')).body).toEqual(served.view.networkView);
+  },
+  listHistoryBlocks: async () => {
+    expect((await call('listHistoryBlocks')).status).toBe(404);
+    const row = { hash: 'aa'.repeat(32) as never, height: 3, author: OTHER_ID, firstSeenMs: 5, announcers: 2 };
+    served.view.blocks = [
+      { ...row, clientName: 'a', receivedFrom: OWN_ID },
+      { ...row, clientName: undefined, receivedFrom: undefined },
+    ];
+    const { body } = await call('listHistoryBlocks', { query: '?from=1&to=9&limit=7' });
+    expect(body).toEqual({ blocks: JSON.parse(JSON.stringify(served.view.blocks)) });
+    expect(served.view.lastArgs('historyBlocks')).toEqual([{ fromMs: 1, toMs: 9, limit: 7 }]);
+    expect((await call('listHistoryBlocks', { query: '?from=x' })).status).toBe(400);
+    expect((await call('listHistoryBlocks', { query: '?limit=1001' })).status).toBe(400);
+  },
+  listHistoryHours: async () => {
+    const messages = [{ topic: 'a-block', result: 'processed', count: 4 }];
+    served.view.hours = [
+      { hourMs: 3_600_000, peers: 2, tipHeight: 9, lag: 1, reorgs: 0, messages },
+      { hourMs: 0, peers: 0, tipHeight: undefined, lag: undefined, reorgs: 1, messages: [] },
+    ];
+    expect((await call('listHistoryHours')).body).toEqual({ hours: JSON.parse(JSON.stringify(served.view.hours)) });
   },
   listPeers: async () => {
     const unknown = {

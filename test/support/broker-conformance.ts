@@ -64,6 +64,21 @@ export function brokerConformance(setUp: () => BrokerUnderTest): void {
     expect(got).toEqual(texts(1000));
   });
 
+  test('the broker’s acknowledgement of each message is reported once, and no drop', async () => {
+    const producer = await producing(setUp(), freshTopic());
+    const [delivered, dropped] = [[] as string[], [] as string[]];
+    for (const text of texts(100))
+      producer.publish(
+        text,
+        () => dropped.push(text),
+        () => delivered.push(text),
+      );
+    await waitFor(() => delivered.length >= 100, { timeoutMs: 30_000, what: '100 acknowledgements' });
+    await producer.stop();
+    expect(delivered).toEqual(texts(100));
+    expect(dropped).toEqual([]);
+  });
+
   test('each group reads all records; the consumers of a group share them', async () => {
     const broker = setUp();
     const topic = freshTopic();

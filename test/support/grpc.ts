@@ -157,6 +157,7 @@ export const READINGS = [
   [PolicyService.method.listPeers, {}],
   [PolicyService.method.getStatus, {}],
   [PolicyService.method.listHeaders, {}],
+  [PolicyService.method.diagnose, {}],
 ] as const;
 
 export interface RunningGrpc {

@@ -7,6 +7,7 @@ import type { Notification } from '../../src/domain/notification.ts';
 import type { RecentAnnouncement } from '../../src/ports/admin-api.ts';
 import { type Clock, systemClock } from '../../src/ports/clock.ts';
 import type { HealthCheck } from '../../src/ports/health.ts';
+import { EventLog, type EventLogOptions } from '../../src/watch/event-log.ts';
 import { UNKNOWN_BLOCK_ASSEMBLY } from '../../src/wire/block-assembly-details.ts';
 import { FakeAdminApi } from '../fakes/admin-api.ts';
 import { FakeNotifications } from '../fakes/notifications.ts';
@@ -16,6 +17,7 @@ import { cutAll } from './websocket.ts';
 export const ADMIN_KEY = 'a key for tests only, 0815';
 export const OWN_ID = '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId;
 export const OTHER_ID = '12D3KooWF4fXLtfHxzwCwD2kHPvJNoAzYELUS7gxFoaTrUCGgPNg' as PeerId;
+export const EPOCH = 'epoch1';
 export const BASE_URL = 'http://127.0.0.1:8090/api/v1';
 
 type NodeStatus = Extract<Notification, { type: 'node_status' }>;
@@ -75,10 +77,13 @@ const started: HttpServer[] = [];
 export async function serveHttp(
   options: Partial<HttpServerOptions> = {},
   clock: Clock = systemClock,
+  kept: Partial<EventLogOptions> & { readonly epoch?: string } = {},
 ): Promise<ServedHttp> {
   const view = new FakeAdminApi();
   const notifications = new FakeNotifications();
   const metrics = new RecordedMetrics();
+  const { epoch = EPOCH, maxEvents = 20_000, maxBytes = 2 ** 24 } = kept;
+  const events = new EventLog({ stream: notifications, metrics, epoch }, { maxEvents, maxBytes });
   const log = recordingLogger();
   const answers: ServedHttp['answers'] = {
     health: { status: 200, message: 'OK', checks: [] },
@@ -95,6 +100,7 @@ export async function serveHttp(
         scrape: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: 'a_metric 1\n' }),
       },
       api: { admin: view, adminKeys, version: '0.1.0' },
+      events,
       webSocket: {
         notifications,
         ownStatus: () => answers.ownStatus(),

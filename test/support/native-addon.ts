@@ -4,7 +4,7 @@ import { buildNative } from '../../scripts/build-native.ts';
 import { fastestVerifier, type Verifier } from '../../src/adapters/libp2p/patches/ed25519.ts';
 import { REPO } from './repo.ts';
 
-export type NativeVerifier = Required<Omit<Verifier, 'addonFault'>>;
+export type NativeVerifier = Required<Omit<Verifier, 'addonFault' | 'keptKeys'>> & Pick<Verifier, 'keptKeys'>;
 
 /** Builds it when its sources changed. Throws when cargo is missing. */
 export async function nativeVerifier(): Promise<NativeVerifier> {

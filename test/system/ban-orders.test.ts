@@ -94,7 +94,7 @@ test('a ban beyond ten years, or in the past, is refused with the unit that is e
     ['--for', '90000h'],
   ]) {
     const told = await command(server, 'bans', 'add', '192.0.2.1', ...flags);
-    expect(told).toMatchObject({ code: 1, errors: expect.stringContaining('at most ten years') });
+    expect(told).toMatchObject({ code: 2, errors: expect.stringContaining('at most ten years') });
   }
   expect(await bannedKeys(server)).toEqual([]);
   const nineYears = seconds(nowMs + 9 * YEAR_MS);
@@ -106,7 +106,7 @@ test('a reason given on the command line is shown in lists; a longer one than HT
   await admin(server, 'bans', 'add', '192.0.2.1', '--reason', 'port scans, “ticket 7”');
   expect(await admin(server, 'bans', 'list')).toMatchObject([{ key: '192.0.2.1', reason: 'port scans, “ticket 7”' }]);
   const told = await command(server, 'bans', 'add', '192.0.2.2', '--reason', 'x'.repeat(201));
-  expect(told).toMatchObject({ code: 1, errors: expect.stringContaining('at most 200') });
+  expect(told).toMatchObject({ code: 2, errors: expect.stringContaining('at most 200') });
   expect(await bannedKeys(server)).toEqual(['192.0.2.1']);
   await admin(server, 'bans', 'remove', '192.0.2.1');
 });
@@ -133,7 +133,7 @@ test('lifting all bans asks first, and refuses where nobody can answer, unless -
   await admin(server, 'bans', 'add', '192.0.2.1');
   await admin(server, 'bans', 'add', '192.0.2.2');
   const unasked = await command(server, 'bans', 'clear');
-  expect(unasked).toMatchObject({ code: 1, lines: [], errors: expect.stringContaining('--yes') });
+  expect(unasked).toMatchObject({ code: 2, lines: [], errors: expect.stringContaining('--yes') });
   for (const answer of ['n\n', '\n', '\u0004']) {
     const { shown, code } = await clearInTerminal(answer);
     expect({ answer, shown, code }).toMatchObject({ code: 1, shown: expect.stringContaining('Lift all 2 bans?') });

@@ -134,8 +134,8 @@ describe('a banned Go peer', () => {
 
   test('is not affected by invalid keys and times, which are refused', async () => {
     for (const bad of ['nonsense', '1.2.3', '1.2.3.4/33', '::1/129', '999.1.1.1', '12D3KooWnope', ''])
-      expect(await command(server, 'bans', 'add', bad)).toMatchObject({ code: 1, lines: [] });
-    expect((await command(server, 'bans', 'add', '10.0.0.1', '--until', '2001-01-01T00:00:00Z')).code).toBe(1);
+      expect(await command(server, 'bans', 'add', bad)).toMatchObject({ code: 2, lines: [] });
+    expect((await command(server, 'bans', 'add', '10.0.0.1', '--until', '2001-01-01T00:00:00Z')).code).toBe(2);
     expect(await bannedKeys(server)).toEqual([]);
   });
 });

@@ -1,14 +1,16 @@
-// `teranode-p2p bans` and `peers`, run as processes against a server in this one: tables, JSON lines, exit codes.
+// `teranode-p2p bans`, `peers` and `chain`, run as processes against a server in this one: tables, JSON lines, exit codes.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { Server, ServerCredentials, type sendUnaryData } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 import { serviceDefinition } from '../../src/adapters/rpc/service-definition.ts';
+import type { BlockHash } from '../../src/domain/ids.ts';
 import { GetPeersResponseSchema, PeerService } from '../../src/gen/p2p_api_pb.js';
+import { encodeHeader } from '../../src/wire/header.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { runCli } from '../support/cli.ts';
-import { ADMIN_KEY, EXPLANATION, KNOWN_PEER, PEER, serveGrpc, stopGrpcAfterEach } from '../support/grpc.ts';
+import { ADMIN_KEY, EXPLANATION, HASH, KNOWN_PEER, PEER, serveGrpc, stopGrpcAfterEach } from '../support/grpc.ts';
 
 stopGrpcAfterEach();
 
@@ -17,6 +19,11 @@ function jsonLines(stdout: string): Record<string, unknown>[] {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
+}
+
+function headerWith(previousHash: BlockHash): Uint8Array {
+  const time = Date.parse('2026-01-02T03:04:05Z') / 1000;
+  return encodeHeader({ version: 1, previousHash, merkleRoot: HASH, time, bits: 0x207fffff, nonce: 0 });
 }
 
 /** A date within the ten years that a ban may last. */
@@ -94,28 +101,6 @@ describe('teranode-p2p bans', () => {
     expect(jsonLines((await run('clear', '--yes')).stdout)).toEqual([{ ok: true, isStored: true }]);
     expect((await run('list')).stdout).toBe('');
   });
-
-  test('refuse wrong usage and say what is expected', async () => {
-    const { address } = await serveGrpc();
-    const wrong: readonly (readonly [readonly string[], string])[] = [
-      [['add', '192.0.2.1', '--for', 'soon'], '--for takes a duration'],
-      [['add', '192.0.2.1', '--for', '0s'], '--for takes a duration'],
-      [['add', '192.0.2.1', '--until', '2020-01-01T00:00:00Z'], '--until takes a time in the future'],
-      [['add', '192.0.2.1', '--until', `${LATER}T00:00:00`], 'with its time zone'],
-      [['add', '192.0.2.1', '--for', '1h', '--until', LATER], 'not both'],
-      [['add'], 'Usage: teranode-p2p bans add [options] <ip | cidr | peer id>'],
-      [['add', '192.0.2.1', '192.0.2.2'], 'Usage: teranode-p2p bans add [options] <ip | cidr | peer id>'],
-      [['add', 'nobody'], 'INVALID_ARGUMENT'],
-      [['frobnicate'], "unknown command 'frobnicate'"],
-      [['lits'], 'Did you mean list?'],
-      [['list', '--frobnicate'], "unknown option '--frobnicate'"],
-      [['list', '--adress', '127.0.0.1:1'], 'Did you mean --address?'],
-    ];
-    for (const [args, says] of wrong) {
-      const { status, stdout, stderr } = await runCli(['bans', ...args, '--address', address], KEYED);
-      expect([args, status, stdout, stderr]).toEqual([args, 1, '', expect.stringContaining(says)]);
-    }
-  });
 });
 
 describe('teranode-p2p peers', () => {
@@ -133,8 +118,9 @@ describe('teranode-p2p peers', () => {
       '886001',
       'whitelisted',
       'healthy',
-      '1.25',
-      '5000000000',
+      '1.25 ms',
+      '5.00 GB',
+      '123 B',
     ]) {
       expect(stdout).toContain(part);
     }
@@ -191,12 +177,60 @@ describe('teranode-p2p peers', () => {
       stdout: '',
       stderr: expect.stringContaining('no answer from /ip4/192.0.2.8/tcp/9905'),
     });
-    expect((await run('connect', 'nowhere')).stderr).toContain('INVALID_ARGUMENT');
+    expect((await run('connect', 'nowhere')).stderr).toContain('INPUT_INVALID');
     expect(jsonLines((await run('disconnect', PEER, '--json')).stdout)).toEqual([{ ok: true, id: PEER }]);
     expect(await run('disconnect', PEER)).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('is not connected'),
     });
+  });
+});
+
+describe('teranode-p2p chain', () => {
+  const parent = { hash: HASH, height: 6, header: headerWith('00'.repeat(32) as BlockHash), miner: '/a/' };
+  const tip = { hash: 'cd'.repeat(32) as BlockHash, height: 7, header: headerWith(HASH), miner: '/b\u001b[2J/' };
+  const facts = { txCount: 12n, sizeInBytes: 1_250_000n, chainWork: 255n, invalid: false };
+
+  test('tip, with what peers claim and prove, and how far behind it is', async () => {
+    const { address, admin } = await serveGrpc();
+    const run = (...args: string[]) => runCli(['chain', 'tip', ...args, '--address', address]);
+    expect((await run()).stdout).toMatch(/^own tip +unknown: the blockchain service does not answer\n/);
+    expect((await run()).stdout).toMatch(/^claimed by peers +unknown: no peer is connected\n/m);
+    admin.syncView = { fsmState: 'CATCHINGBLOCKS', bestHeight: 886_000, bestBlockHash: HASH, syncPeer: undefined };
+    const lower = { ...KNOWN_PEER, height: 1, provenHeight: undefined, provenHash: undefined };
+    admin.connected = [lower, KNOWN_PEER];
+    const { status, stdout } = await run();
+    expect(status).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^own tip +886000 ${HASH}\n`));
+    expect(stdout).toMatch(/^FSM +CATCHINGBLOCKS$/m);
+    expect(stdout).toMatch(/^claimed by peers +886001 (cd){32} \(by 1 of 2 peers\)$/m);
+    expect(stdout).toMatch(/^proven by peers +886000 (ef){32} \(by 1 of 2 peers\)$/m);
+    expect(stdout).toMatch(/^behind +1 block$/m);
+    expect(jsonLines((await run('--json')).stdout)).toEqual([
+      expect.objectContaining({ bestHeight: 886_000, blocksBehind: 1, claimed: expect.objectContaining({ peers: 1 }) }),
+    ]);
+  });
+
+  test('headers and header, for people and programs', async () => {
+    const { address, admin } = await serveGrpc();
+    const run = (...args: string[]) => runCli(['chain', ...args, '--address', address]);
+    expect((await run('headers')).stdout).toBe('no headers\n');
+    admin.chain = [
+      { ...tip, ...facts },
+      { ...parent, ...facts, invalid: true },
+    ];
+    const [head, first, second] = (await run('headers', '--count', '5')).stdout.split('\n');
+    expect(admin.lastArgs('headers')).toEqual(['', 5]);
+    expect(head).toMatch(/^ +HEIGHT +HASH +TIME +TRANSACTIONS +SIZE +MINER$/);
+    expect(first).toMatch(/^ +7 +(cd){32} +2026-\S+Z +12 +1\.25 MB +\/b\\u\{1b\}\[2J\/$/);
+    expect(second).toMatch(/^6 invalid +(ab){32}/);
+    const shown = await run('header', '7');
+    expect(shown.stdout).toMatch(/^previous +(ab){32}$/m);
+    expect(shown.stdout).toMatch(/^chain work +ff$/m);
+    const header = Buffer.from(parent.header).toString('hex');
+    expect(jsonLines((await run('header', HASH, '--json')).stdout)).toEqual([
+      expect.objectContaining({ hash: HASH, height: 6, header, isInvalid: true, txCount: 12, chainWork: 'ff' }),
+    ]);
   });
 });
 

@@ -94,8 +94,8 @@ describe('the published package', () => {
     const run = (...args: string[]) => spawnSync(NODE, [bin, ...args], { encoding: 'utf8', cwd: installed });
     expect(run('--help').stdout).toContain('teranode-p2p start');
     expect(run('--version').stdout).toMatch(/^(v\d|Unknown)/);
-    expect(run('nonsense').status).toBe(1);
-    expect(run('start', '--nonsense').status).toBe(1);
+    expect(run('nonsense').status).toBe(2);
+    expect(run('start', '--nonsense').status).toBe(2);
     const env = { dataFolder: temporaryFolder('data'), p2p_port: '0', p2p_http_listen_address: '127.0.0.1:0' };
     const child = spawn(NODE, [bin, 'start', '--json-logs'], {
       cwd: installed,

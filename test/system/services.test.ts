@@ -368,6 +368,7 @@ describe.concurrent('a server whose parts are away', () => {
       'block_validation',
       'peer_registry',
       'peers',
+      'feed',
       'ban_store',
     ]);
 

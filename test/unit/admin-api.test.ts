@@ -2,11 +2,14 @@
 // long as it holds.
 import { expect, test, vi } from 'vitest';
 import { createAdminApi } from '../../src/admin/admin-api.ts';
+import { Nodes } from '../../src/app/nodes.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { FirstDeliveries } from '../../src/peers/first-deliveries.ts';
 import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
 import type { AdminApi } from '../../src/ports/admin-api.ts';
 import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
+import { PeerClocks } from '../../src/watch/peer-clocks.ts';
+import { Silence } from '../../src/watch/silence.ts';
 import { startedBans } from '../fakes/started-bans.ts';
 import { unstoredHistories } from '../fakes/unstored-histories.ts';
 
@@ -17,6 +20,7 @@ const CLAIMED = 'bb'.repeat(32) as BlockHash;
 const CHECKED = 'cc'.repeat(32) as BlockHash;
 const MINUTE = 60_000;
 const OWN = '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId;
+const OTHER_NEIGHBOUR = 'another neighbour' as PeerId;
 
 /** One peer is connected; the node got its height once, at the start. Our chain has the block `OURS`. */
 async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
@@ -24,6 +28,7 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
   const registry = new PeerRegistry({ clock, metrics });
   node.connect(PEER, '/ip4/192.0.2.7/tcp/9905');
   registry.connected(PEER);
+  const deliveries = new FirstDeliveries({ clock, metrics, isPenalized: () => false });
   const admin = createAdminApi({
     ...options,
     bans,
@@ -47,19 +52,28 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
       getTopic: () => undefined,
     },
     isWhitelisted: () => false,
-    deliveries: new FirstDeliveries({ clock, metrics, isPenalized: () => false }),
-    chain: { recentFsmState: () => Promise.reject(new Error('down')), recentBestHeader: () => new Promise(() => {}) },
+    chain: {
+      recentFsmState: () => Promise.reject(new Error('down')),
+      recentBestHeader: () => new Promise(() => {}),
+      tip: () => undefined,
+    },
+    messages: { lastMinute: () => [] },
+    history: undefined,
+    deliveries,
     metrics,
     blockchain: { blockHeader: async () => undefined },
     sync: { syncPeer: () => undefined },
     own: () => ({ peerId: OWN, version: 'v1', networks: [], httpUrl: undefined }),
     readiness: async () => ({ status: 503, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] }),
     topicNames: () => [],
+    connections: () => new Nodes().diagnosis(),
+    peerClocks: new PeerClocks(clock),
+    feed: new Silence({ clock, peers: () => 0 }, { topics: [], silentAfterMs: 1000 }),
     recent: { announcements: () => [], verdicts: () => [] },
     endpoints: { list: () => [] },
     settings: [],
   });
-  return { bans, node, registry, clock, admin, peer: () => admin.peers()[0] };
+  return { bans, node, registry, clock, deliveries, admin, peer: () => admin.peers()[0] };
 }
 
 test('a claimed height disappears with its claim, whatever the node remembers', async () => {
@@ -218,10 +232,29 @@ test('the sync view leaves out what a failing or silent blockchain service does 
   }
 });
 
+test('the network is that of all known peers, with versions from libp2p where no other is known', async () => {
+  const { admin } = await setUp();
+  const versions = [{ version: 'test', peers: 1 }];
+  expect(admin.network()).toMatchObject({ peers: 1, connectedPeers: 1, versions, lag: undefined, topics: [] });
+});
+
 test('the node at a glance; without chain and health when only what is known at once is asked for', async () => {
   const { admin } = await setUp();
   const known = { peerId: OWN, version: 'v1', connectedPeers: 1, isReady: false };
   expect(await admin.status(true)).toMatchObject({ ...known, checks: [] });
   const whole = await admin.status(false);
   expect(whole).toMatchObject({ ...known, fsmState: undefined, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] });
+});
+
+test('a peer shows how it delivers announcements, and the league has all neighbours, the best first', async () => {
+  const { admin, deliveries, peer } = await setUp();
+  expect(peer()).toMatchObject({ firstDeliveryShare: 0, meanDelayMs: undefined });
+  deliveries.deliveredFirst(PEER, OWN);
+  for (const _each of [1, 2, 3]) deliveries.deliveredFirst(OTHER_NEIGHBOUR, OWN);
+  deliveries.deliveredLater(PEER, 40);
+  expect(peer()).toMatchObject({ firstDeliveryShare: 0.25, meanDelayMs: 40 });
+  expect(admin.league().map(({ peerId, firstDeliveryShare }) => [peerId, firstDeliveryShare])).toEqual([
+    [OTHER_NEIGHBOUR, 0.75],
+    [PEER, 0.25],
+  ]);
 });

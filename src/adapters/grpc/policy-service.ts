@@ -5,6 +5,7 @@ import { P2PError } from '../../lib/errors.ts';
 import { type AdminApi, MAX_HEADERS } from '../../ports/admin-api.ts';
 import { headerMessage } from './chain-header-message.ts';
 import { checkedText } from './checked-text.ts';
+import { diagnosisMessage } from './diagnosis-message.ts';
 import { banMessage, connectedPeerMessage, explanationMessage } from './messages.ts';
 import { statusMessage } from './status-message.ts';
 import type { UnaryHandlers } from './unary-service.ts';
@@ -34,6 +35,7 @@ export function policyHandlers(deps: { readonly admin: AdminApi }): UnaryHandler
     },
     explain: ({ subject }) => explanationMessage(admin.explain(checkedText('subject', subject))),
     listPeers: () => ({ peers: admin.peers().map(connectedPeerMessage) }),
+    diagnose: () => diagnosisMessage(admin.diagnosis()),
     getStatus: async ({ brief }) => statusMessage(await admin.status(brief)),
     listHeaders: async ({ block, count }) => {
       if (count > MAX_HEADERS) throw new P2PError('INPUT_INVALID', `count is ${count} (at most ${MAX_HEADERS})`);

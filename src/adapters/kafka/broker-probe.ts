@@ -40,6 +40,16 @@ export async function probeBroker(
   }
 }
 
+/** Names of all topics. Throws what the broker says, TIMEOUT after the deadline. */
+export async function topicsAt(
+  connection: KafkaConnection,
+  deadlineMs: number,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const either = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
+  return await askBroker(connection, either, (admin) => admin.listTopics());
+}
+
 function begin(connection: KafkaConnection, deadlineMs: number): RunningProbe {
   const unwanted = new AbortController();
   const result = ask(connection, deadlineMs, unwanted.signal);

@@ -214,8 +214,7 @@ export class KafkaProducer<T> implements Producer<T> {
   private async batchIsDue(): Promise<void> {
     while (!this.isFlushing && !this.stopped.signal.aborted) {
       const dueInMs = this.queue.dueInMs();
-      // What arrived together goes together.
-      if (dueInMs === 0) return endOfTurn();
+      if (dueInMs === 0) return whatArrivedTogether();
       await this.wokenWithin(dueInMs);
     }
   }
@@ -239,6 +238,15 @@ export class KafkaProducer<T> implements Producer<T> {
     if (this.client !== undefined) destroyClient(this.client);
     this.client = undefined;
   }
+}
+
+/**
+ * What arrived together goes together. A timer rings before the sockets are read, and gossip is handled at the end of
+ * that turn: the second end is after it.
+ */
+async function whatArrivedTogether(): Promise<void> {
+  await endOfTurn();
+  await endOfTurn();
 }
 
 function counters(metrics: Metrics, labels: { readonly topic: string }) {

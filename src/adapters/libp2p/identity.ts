@@ -84,6 +84,14 @@ function ed25519FromProtobuf(bytes: Uint8Array): Ed25519PrivateKey {
   return ed25519FromRaw(key.raw);
 }
 
+/** For a node that runs for a check only: the key of the setting, else one that is forgotten. Throws PRIVATE_KEY_INVALID. */
+export async function trialKey(
+  setting: string | undefined,
+): Promise<{ readonly key: Ed25519PrivateKey; readonly isOwn: boolean }> {
+  if (setting) return { key: parseKeyHex(setting, 'p2p_private_key'), isOwn: true };
+  return { key: await generateKeyPair('Ed25519'), isOwn: false };
+}
+
 export interface IdentityOptions {
   /** `p2p_private_key`, or empty. */
   readonly privateKey: string | undefined;

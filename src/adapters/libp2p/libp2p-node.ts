@@ -7,6 +7,7 @@ import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
 import type { DeliveryRecord } from '../../ports/deliveries.ts';
+import type { NodeDiagnosis } from '../../ports/diagnosis.ts';
 import type { Logger } from '../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
 import type {
@@ -21,12 +22,14 @@ import type { Progress } from '../../ports/progress.ts';
 import { dialMultiaddr } from './addresses.ts';
 import { gateOf } from './connections/connection-gate.ts';
 import { meterConnection } from './connections/connection-meter.ts';
+import { Departures } from './connections/departures.ts';
 import { DialStages } from './connections/dial-stage.ts';
 import { OperatorAddresses } from './connections/operator-addresses.ts';
 import { MAX_REMEMBERED_PEERS, PeerBook } from './connections/peer-book.ts';
 import { addressGroup, localAddress, remoteIp } from './connections/remote-address.ts';
 import { SilentConnections } from './connections/silent-connections.ts';
 import { Traffic } from './connections/traffic.ts';
+import { diagnosisOf } from './diagnosis.ts';
 import { DIRECT_PROTOCOL, SEND_DEADLINE_MS, serveDirectStream } from './direct-stream.ts';
 import { unreachable } from './discovery/dial-outcome.ts';
 import { PeerKeeper } from './discovery/peer-keeper.ts';
@@ -36,7 +39,7 @@ import { MAX_GOSSIP_BYTES } from './gossipsub/options.ts';
 import { topicDecision, topicValidator } from './gossipsub/topic-validator.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
 import { sendOnStream } from './message-stream.ts';
-import { testReachability } from './nat/reachability.ts';
+import { type ReachabilityTests, testReachability } from './nat/reachability.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import { localEnd } from './patches/connection-socket.ts';
 import { applyPatches } from './patches/index.ts';
@@ -69,6 +72,7 @@ export class Libp2pNode implements Required<P2PNode> {
   private readonly id: PeerId;
   private readonly handlers = new Map<string, TopicHandler>();
   private readonly book = new PeerBook();
+  private readonly departures = new Departures();
   private readonly operators = new OperatorAddresses();
   private readonly stages: DialStages;
   private readonly traffic: Traffic;
@@ -79,6 +83,7 @@ export class Libp2pNode implements Required<P2PNode> {
   private libp2p: TeranodeLibp2p | undefined;
   private gossip: Gossip | undefined;
   private keeper: PeerKeeper | undefined;
+  private reachability: ReachabilityTests | undefined;
   private onConnected: (peerId: PeerId) => void = () => {};
   private onDisconnected: (peerId: PeerId) => void = () => {};
   private starting: Promise<void> | undefined;
@@ -169,7 +174,7 @@ export class Libp2pNode implements Required<P2PNode> {
     );
     for (const name of topics) libp2p.services.pubsub.topicValidators.set(name, topicValidator(name, decide, ownId));
     this.listenToConnections(libp2p);
-    testReachability({ ...deps, libp2p, report }, options);
+    this.reachability = testReachability({ ...deps, libp2p, report }, options);
     return { libp2p, keeper, gossip };
   }
 
@@ -217,6 +222,7 @@ export class Libp2pNode implements Required<P2PNode> {
       meter,
       pingMs: () => connection.rtt,
     });
+    this.departures.watch(connection, peerId, this.deps.clock);
     this.deps.policy?.connectionOpened(peerId, remoteIp(connection));
     if (!isFirst) return;
     this.deps.log.debug(
@@ -237,7 +243,7 @@ export class Libp2pNode implements Required<P2PNode> {
 
   private peerIdentified(identified: IdentifyResult): void {
     const peerId = peerIdText(identified.peerId);
-    this.book.identified(peerId, identified.agentVersion);
+    this.book.identified(peerId, identified.agentVersion, identified.protocolVersion);
     this.keeper?.peerIdentified(identified);
   }
 
@@ -364,6 +370,11 @@ export class Libp2pNode implements Required<P2PNode> {
 
   connectedSinceMs(peerId: PeerId): number | undefined {
     return this.book.connectedSinceMs(peerId);
+  }
+
+  diagnosis(): NodeDiagnosis {
+    const { topics, book, departures, libp2p, gossip, keeper, reachability } = this;
+    return diagnosisOf({ topics, book, departures, libp2p, gossip, keeper, reachability });
   }
 
   gossipProgress(): Progress | undefined {

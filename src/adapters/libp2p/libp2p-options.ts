@@ -23,6 +23,7 @@ import { MAX_PENDING } from './connections/pending-inbound.ts';
 import { loadTls, tlsOnDemand } from './connections/tls-on-demand.ts';
 import { BoundedDatastore } from './discovery/bounded-datastore.ts';
 import { dnsaddrResolver, systemResolveTxt } from './discovery/dnsaddr.ts';
+import { messageCache } from './gossipsub/internals.ts';
 import { offeringMeshsub13 } from './gossipsub/meshsub-1-3.ts';
 import { gossipMetrics } from './gossipsub/metrics.ts';
 import { gossipOptions } from './gossipsub/options.ts';
@@ -105,6 +106,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
     connectionMonitor: { abortConnectionOnPingFailure: false },
     services: await services(options, deps, listening, {
       ...gossipOptions(topicNames, { floodsub: isMessageBus(options), preferenceOf: preferenceOf(options, deps) }),
+      messageCache: messageCache(metrics),
       metricsRegister: gossipMetrics(metrics),
     }),
     metrics: () => libp2pMetrics(metrics),

@@ -46,7 +46,8 @@ async function pinoLogger(options: LoggerOptions, writer: LineWriter) {
   };
   if (options.format === 'json') return pino(settings, writer);
   const { prettyFactory } = await import('pino-pretty');
-  const colorize = process.stdout.isTTY === true;
+  const { NO_COLOR, TERM } = process.env;
+  const colorize = process.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb';
   const readable = prettyFactory({ colorize, messageKey: 'event', translateTime: 'HH:MM:ss.l' });
   return pino(settings, { write: (line) => writer.write(readable(line)) });
 }

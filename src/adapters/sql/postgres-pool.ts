@@ -21,7 +21,7 @@ const LOAD_STATEMENT_TIMEOUT_MS = 9000;
 const KEEP_ALIVE_DELAY_MS = 5000;
 const CLOSE_DEADLINE_MS = 2000;
 
-export type { PoolClient } from 'pg';
+export type { PoolClient, QueryResult } from 'pg';
 
 /** Configuration of every connection. */
 export function connectionConfig(url: string): ClientConfig {

@@ -84,7 +84,8 @@ async function create(pool: PostgresPool, text: string): Promise<void> {
   });
 }
 
-async function exists(client: PoolClient, name: string): Promise<boolean> {
+/** Whether there is a table or an index of this name. */
+export async function exists(client: PoolClient, name: string): Promise<boolean> {
   const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS present', [name]);
   return rows[0]?.present === true;
 }

@@ -53,9 +53,14 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS teranode_p2p_addresses_by_time ON teranode_p2p_addresses (last_seen_ms);
 `;
 
+/** For every connection to the file: how long it waits, and how long its log may get. */
+export function boundLog(database: Database): void {
+  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+}
+
 /** Creates what is missing. Throws STORE_FAILED for tables of another version, otherwise SQLite's errors. */
 export function createTables(database: Database): void {
-  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+  boundLog(database);
   transaction(database, () => {
     database.exec('CREATE TABLE IF NOT EXISTS teranode_p2p_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT');
     database

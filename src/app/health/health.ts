@@ -32,6 +32,8 @@ export interface HealthDependencies {
   readonly keeper: { health(): ProbeResult };
   /** Number of connected peers; none is never a failure. */
   readonly connectedPeers: () => number;
+  /** Whether messages still come; fails only where the settings say so. */
+  readonly silentFeed: { health(): ProbeResult };
   readonly bans: { storeHealth(): ProbeResult };
   readonly clock: Clock;
 }
@@ -64,7 +66,7 @@ export class Health {
 }
 
 async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
-  const { blockchain, chain, producers, reports, blockValidation, keeper, connectedPeers, bans } = deps;
+  const { blockchain, chain, producers, reports, blockValidation, keeper, connectedPeers, silentFeed, bans } = deps;
   const checks: Record<string, () => Promise<ProbeResult>> = {
     kafka_blocks: () => producers.blocks.probe(PROBE_DEADLINE_MS),
     kafka_subtrees: () => producers.subtrees.probe(PROBE_DEADLINE_MS),
@@ -76,6 +78,7 @@ async function checkReadiness(deps: HealthDependencies): Promise<HealthReport> {
     ...(blockValidation === undefined ? {} : { block_validation: () => blockValidation.probe(PROBE_DEADLINE_MS) }),
     peer_registry: async () => keeper.health(),
     peers: async () => ({ ok: true, details: peersText(connectedPeers()) }),
+    feed: async () => silentFeed.health(),
     ban_store: async () => bans.storeHealth(),
   };
   const results = await Promise.all(Object.entries(checks).map(([name, check]) => timed(name, check, deps.clock)));

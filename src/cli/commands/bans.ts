@@ -4,7 +4,6 @@ import { MAX_BAN_MS } from '../../domain/ban.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { parseDuration } from '../../settings/duration.ts';
 import { type Terminal, terminalOf } from '../terminal.ts';
-import { confirmed } from './confirmation.ts';
 import type { Action, Output } from './connection.ts';
 import { isoTime, table, visible } from './table.ts';
 
@@ -44,14 +43,14 @@ export const removeBan: Action = async (client, subject) => {
   return done(`lifted the ban of ${subject}${cover}${unstored(isStored)}`, object);
 };
 
-/** Asks for confirmation first. Throws NOT_DONE without it, INPUT_INVALID where nobody can answer. */
-export const clearBans: Action = async (client, _argument, flags: ClearFlags, io) => {
-  if (flags.yes !== true) {
-    const count = (await client.listBanned()).length;
-    await confirmed(count === 1 ? 'Lift the only ban?' : `Lift all ${count} bans?`, io);
-  }
-  const { isStored } = await client.clearBanned();
-  return done(`lifted all bans${unstored(isStored)}`, { ok: true, isStored });
+export const clearBans: Action = async (client, _argument, flags: ClearFlags) => {
+  const onYes = async () => {
+    const { isStored } = await client.clearBanned();
+    return done(`lifted all bans${unstored(isStored)}`, { ok: true, isStored });
+  };
+  if (flags.yes === true) return await onYes();
+  const count = (await client.listBanned()).length;
+  return { question: count === 1 ? 'Lift the only ban?' : `Lift all ${count} bans?`, onYes };
 };
 
 export const explainBan: Action = async (client, subject, _flags, io) => {

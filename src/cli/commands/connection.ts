@@ -5,6 +5,7 @@ import { createPeerClient, type PeerClient } from '../../client/index.ts';
 import { shownTexts } from '../../lib/shown-text.ts';
 import { isPlaceholderKey } from '../../settings/admin-key.ts';
 import type { LoadedSettings, Settings } from '../../settings/load.ts';
+import { confirmed } from './confirmation.ts';
 import { waitingShown } from './progress.ts';
 import { targetNode } from './running-node.ts';
 import { commandSettings, hasSettingsFiles } from './settings-folder.ts';
@@ -36,8 +37,14 @@ export interface Output {
   readonly programs: readonly unknown[];
 }
 
+/** Asked before something that cannot be undone. */
+export interface Question {
+  readonly question: string;
+  readonly onYes: () => Promise<Output>;
+}
+
 /** `argument`: empty for a command without one. `flags`: the command's own options. */
-export type Action = (client: PeerClient, argument: string, flags: object, io: CommandIo) => Promise<Output>;
+export type Action = (client: PeerClient, argument: string, flags: object, io: CommandIo) => Promise<Output | Question>;
 
 export interface Administration {
   readonly flags: ConnectionFlags;
@@ -47,22 +54,35 @@ export interface Administration {
 }
 
 /**
- * Runs an action against the node and prints its output. Throws INPUT_INVALID, SETTINGS_INVALID, ADMIN_KEY_REFUSED,
+ * Runs an action against the node and prints its output. Throws NOT_DONE, INPUT_INVALID, SETTINGS_INVALID, ADMIN_KEY_REFUSED,
  * DATA_FOLDER_UNUSABLE, RPC_FAILED.
  */
 export async function administer(
-  action: (client: PeerClient) => Promise<Output>,
+  action: (client: PeerClient) => Promise<Output | Question>,
   { flags, needsKey, io }: Administration,
 ): Promise<void> {
   const loaded = connectionSettings(flags, io);
   const key = flags.key ?? (needsKey ? await keyOf(loaded?.settings, io) : undefined);
-  const target = await targetNode(flags.address, loaded, io.cwd);
+  const finding = targetNode(flags.address, loaded, io.cwd);
+  const target = await waitingShown(finding, 'for the node of the data folder', io.stderr);
   const client = createPeerClient({ ...target, adminKey: key });
-  const answer = action(client).finally(() => client.close());
-  const { people, programs } = await waitingShown(answer, `for the node at ${target.address}`, io.stderr);
+  const { people, programs } = await outcomeOf(action, client, target.address, io).finally(() => client.close());
   io.stdout.write(
     flags.json === true ? programs.map((each) => `${JSON.stringify(shownTexts(each))}\n`).join('') : people,
   );
+}
+
+async function outcomeOf(
+  action: (client: PeerClient) => Promise<Output | Question>,
+  client: PeerClient,
+  address: string,
+  io: CommandIo,
+): Promise<Output> {
+  const shown = <T>(work: Promise<T>) => waitingShown(work, `for the node at ${address}`, io.stderr);
+  const outcome = await shown(action(client));
+  if (!('question' in outcome)) return outcome;
+  await confirmed(outcome.question, io);
+  return await shown(outcome.onYes());
 }
 
 /** undefined when an address is given and the folder has no settings file: a node on another machine. */

@@ -5,7 +5,9 @@ import { compose } from '../../app/compose.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { logUnfiltered } from '../../ports/log.ts';
 import { outputFailed } from '../closed-output.ts';
+import { limitHeapGrowth } from '../heap-growth.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';
+import { waitingShown } from './progress.ts';
 import { commandSettings } from './settings-folder.ts';
 
 /** A stop that hangs is ended after this time, or by a further signal. */
@@ -24,6 +26,7 @@ interface StartFlags {
  * to stop.
  */
 export async function startCommand(flags: StartFlags): Promise<void> {
+  limitHeapGrowth();
   const { settings, effective, notices } = commandSettings(
     flags.settings,
     { cwd: process.cwd(), env: process.env },
@@ -35,10 +38,11 @@ export async function startCommand(flags: StartFlags): Promise<void> {
   const isPretty = flags.pretty === true || (process.stdout.isTTY === true && flags.jsonLogs !== true);
   // Signals that arrived while modules were loading are handled now, before anything is opened.
   await setImmediate();
-  const app = await compose(settings, { logFormat: isPretty ? 'pretty' : 'json', effective, notices });
+  const composing = compose(settings, { logFormat: isPretty ? 'pretty' : 'json', effective, notices });
+  const app = await shownOutsideOfLog(composing);
   const stop = stopSignal();
   try {
-    const ready = await app.start(stop);
+    const ready = await shownOutsideOfLog(app.start(stop));
     const { peerId, listenAddresses, networks, httpAddress, grpcAddress } = ready;
     logUnfiltered(app.log, { peerId, listenAddresses, networks, httpAddress, grpcAddress }, 'ready');
     if (isPretty) process.stdout.write(joinHint(ready.listenAddresses));
@@ -51,6 +55,12 @@ export async function startCommand(flags: StartFlags): Promise<void> {
     setTimeout(() => process.exit(), EXIT_DEADLINE_MS).unref();
   }
   app.log.info({}, 'stopped');
+}
+
+/** Where the log goes to a file or a pipe, a terminal says that the node is not ready yet. */
+async function shownOutsideOfLog<T>(work: Promise<T>): Promise<T> {
+  if (process.stdout.isTTY === true) return await work;
+  return await waitingShown(work, 'for the node to be ready; the log says for what', process.stderr);
 }
 
 function joinHint(addresses: readonly string[]): string {

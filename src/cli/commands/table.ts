@@ -68,7 +68,7 @@ export function isoTime(ms: number | undefined): string {
   return ms === undefined ? '' : `${new Date(Math.min(ms, MAX_TIME_MS)).toISOString().slice(0, 19)}Z`;
 }
 
-const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
 
 /** Three digits and a unit of thousands: `512 B`, `1.25 MB`. */
 export function byteCount(bytes: number): string {

@@ -11,6 +11,7 @@ export function handleBlock(
 ): Effect[] {
   const { hash, dataHubUrl, height } = message;
   const name = ownName(message.clientName);
+  const header = message.header?.bytes;
   const tip = { ...claimed(height, hash, view), ...provenByParent(message, view) };
   return [
     { type: 'attribute_block', hash, author, receivedFrom, dataHubUrl },
@@ -20,7 +21,11 @@ export function handleBlock(
     heard(author, { ...tip, ...usableUrl(dataHubUrl, view), ...name }, view),
     {
       type: 'notify',
-      notification: { type: 'block', isOwn: false, hash, height, baseUrl: dataHubUrl, peerId: author, ...name },
+      notification: {
+        ...{ type: 'block', isOwn: false, hash, height, baseUrl: dataHubUrl, peerId: author, receivedFrom },
+        ...name,
+        ...(header && { header }),
+      },
     },
   ];
 }

@@ -1,10 +1,14 @@
 // Node status: what its author says about itself.
 import type { NodeStatusMessage } from '../../domain/node-status.ts';
+import { shownText } from '../../lib/shown-text.ts';
 import type { PeerPatch } from '../../peers/registry.ts';
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import { parseHash } from '../../wire/hash.ts';
 import type { Effect } from '../effects.ts';
 import { claimed, type HandlerView, heard, usableUrl } from './view.ts';
+
+/** As of names. */
+const MAX_VERSION_CHARS = 128;
 
 export function handleNodeStatus(message: NodeStatusMessage, { author }: GossipMessage, view: HandlerView): Effect[] {
   const { peerId: _claimedId, ...facts } = withUsableUrls(message, view);
@@ -12,7 +16,7 @@ export function handleNodeStatus(message: NodeStatusMessage, { author }: GossipM
     ...claimedTip(message, view),
     ...usableUrl(message.baseUrl, view),
     clientName: message.clientName,
-    version: message.version,
+    ...(message.version && { version: shownText(message.version, MAX_VERSION_CHARS) }),
     ...newerFacts(facts, view),
   };
   return [

@@ -16,7 +16,7 @@ export function handleSubtree(
     heard(author, { ...usableUrl(dataHubUrl, view), ...name }, view),
     {
       type: 'notify',
-      notification: { type: 'subtree', isOwn: false, hash, baseUrl: dataHubUrl, peerId: author, ...name },
+      notification: { type: 'subtree', isOwn: false, hash, baseUrl: dataHubUrl, peerId: author, receivedFrom, ...name },
     },
   ];
 }

@@ -104,6 +104,11 @@ func main() {
 			reply(result(c.ID, map[string]bool{"started": err == nil}, err))
 			continue
 		}
+		if h, isOfKeys := keyHandlers[c.Cmd]; isOfKeys {
+			res, err := h(ctx, nil, c.Args)
+			reply(result(c.ID, res, err))
+			continue
+		}
 		if current == nil {
 			reply(result(c.ID, nil, errNoNode))
 			continue

@@ -10,6 +10,7 @@ const fine = async (): Promise<ProbeResult> => ({ ok: true, details: 'fine' });
 
 interface Changes {
   readonly probe?: () => Promise<ProbeResult>;
+  readonly isSilent?: boolean;
   readonly fsmState?: () => Promise<FsmState>;
   readonly reports?: Readonly<Record<string, () => Promise<ProbeResult>>>;
 }
@@ -32,6 +33,7 @@ function deps(changes: Changes = {}) {
     blockValidation: undefined,
     keeper: { health: () => ({ ok: true, details: 'this node' }) },
     connectedPeers: () => 0,
+    silentFeed: { health: () => ({ ok: changes.isSilent !== true, details: 'fine' }) },
     bans: { storeHealth: () => ({ ok: true, details: 'available' }) },
     clock: systemClock,
   };
@@ -51,6 +53,14 @@ describe('readiness', () => {
   test('is given when all is well, and leaves no timer behind', async () => {
     expect(await checkHealth(deps())).toMatchObject({ status: 200 });
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('lists a silent feed, and fails for it where its check does', async () => {
+    expect(await checkHealth(deps())).toMatchObject({
+      status: 200,
+      message: expect.stringContaining('feed: ok (fine)'),
+    });
+    expect(await checkHealth(deps({ isSilent: true }))).toMatchObject({ status: 503 });
   });
 
   test.each([

@@ -47,6 +47,23 @@ describe('lifecycle', () => {
     expect(calls).toEqual([...started, 'stop third', 'stop second', 'stop first']);
   });
 
+  test('names a part that takes long to start, every ten seconds until it runs', async () => {
+    const running = Promise.withResolvers<void>();
+    const { lifecycle, log } = setUp({ second: { start: () => running.promise } });
+    const starting = lifecycle.start(signal());
+    await vi.advanceTimersByTimeAsync(9999);
+    expect(log.lines).toEqual([]);
+    await vi.advanceTimersByTimeAsync(10_001);
+    running.resolve();
+    await starting;
+    await vi.advanceTimersByTimeAsync(60_000);
+    const line = { level: 'info', event: 'still starting' };
+    expect(log.lines).toEqual([
+      expect.objectContaining({ ...line, fields: { part: 'second', seconds: 10 } }),
+      expect.objectContaining({ ...line, fields: { part: 'second', seconds: 20 } }),
+    ]);
+  });
+
   test('stops the parts that were started when one fails to start, and throws its error', async () => {
     const failure = new Error('no');
     const fails = () => {

@@ -38,6 +38,8 @@ describe('block', () => {
           height: real?.height,
           baseUrl: 'http://127.0.0.1:8090/api/v1',
           peerId: AUTHOR,
+          receivedFrom: SOURCE,
+          header: Buffer.from(real?.header ?? '', 'hex'),
         },
       },
     ]);
@@ -234,7 +236,10 @@ describe('subtree', () => {
       { type: 'heard', peerId: AUTHOR, patch: { wire: 'go-p2p', dataHubUrl: 'http://127.0.0.1:8090/api/v1' } },
       {
         type: 'notify',
-        notification: { type: 'subtree', isOwn: false, hash, baseUrl: 'http://127.0.0.1:8090/api/v1', peerId: AUTHOR },
+        notification: {
+          ...{ type: 'subtree', isOwn: false, hash, baseUrl: 'http://127.0.0.1:8090/api/v1' },
+          ...{ peerId: AUTHOR, receivedFrom: SOURCE },
+        },
       },
     ]);
     expect(validate('subtree', RECORDED.subtree[0] ?? '', { view: { subtreeAnnouncedBy: () => true } })).toMatchObject({

@@ -41,8 +41,9 @@ test('every other code answers a request with an internal error, whose text stay
     'STORE_UNAVAILABLE',
     'TIMEOUT',
     'ANSWER_TOO_LARGE',
+    'HISTORY_OFF',
   ];
   const others = Object.entries(ERROR_CODES).filter(([code]) => !answered.includes(code));
-  expect(others).toHaveLength(15);
+  expect(others).toHaveLength(17);
   for (const [code, { http, grpc }] of others) expect([code, http, grpc]).toEqual([code, undefined, 'INTERNAL']);
 });

@@ -9,9 +9,12 @@ import { describe, expect, test, vi } from 'vitest';
 import {
   cryptoVerifier,
   fastestVerifier,
+  showKeptKeys,
   sodiumVerifier,
   verifierOf,
 } from '../../../src/adapters/libp2p/patches/ed25519.ts';
+import { PrometheusMetrics } from '../../../src/adapters/metrics/prometheus.ts';
+import { summedMetrics } from '../../../src/app/summed-metrics.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
 
 vi.mock('node:crypto', { spy: true });
@@ -107,4 +110,21 @@ test('the native verifier, where it is chosen and not built, is a fault of the s
   expect(() => verifierOf('native', join(temporaryFolder('addon'), 'addon.node'))).toThrow(
     /^p2p_verifier is native, but not built: .*\(expected e\.g\. auto\)$/,
   );
+});
+
+test('the metric of kept keys counts those of each node, and those of the addon once', async () => {
+  const values = async (...verifiers: Parameters<typeof showKeptKeys>[1][]) => {
+    const metrics = new PrometheusMetrics();
+    const summed = summedMetrics(metrics);
+    for (const verifier of verifiers) showKeptKeys(summed, verifier);
+    const { body } = await metrics.scrape();
+    return [...body.matchAll(/^teranode_p2p_verification_keys(?:_bound)? (\d+)$/gm)].map(([, value]) => Number(value));
+  };
+  const first = verifierOf('node:crypto');
+  const [key, message] = [await generateKeyPair('Ed25519'), Buffer.from('message')];
+  first.verify(key.publicKey.raw, await key.sign(message), message);
+  expect(await values(first, verifierOf('node:crypto'))).toEqual([1, 8192]);
+  const native = { name: 'native', keptKeys: () => 7 } as const;
+  expect(await values(native, native)).toEqual([7, 4096]);
+  expect(await values({ name: 'libsodium' })).toEqual([0, 0]);
 });

@@ -633,3 +633,22 @@ describe('defaults and bounds', () => {
     ).toBe(1);
   });
 });
+
+test.each([
+  ['', undefined],
+  ['http://localhost:4318', 'http://localhost:4318'],
+  ['https://collector.example/v1/traces', 'https://collector.example/v1/traces'],
+  ['jaeger:4318', 'http://jaeger:4318'],
+  ['jaeger-agent.jaeger.svc.cluster.local:4318', 'http://jaeger-agent.jaeger.svc.cluster.local:4318'],
+])('takes the collector of traces %j as an URL and as Teranode’s files name it', (text, expected) => {
+  expect(loadText(MINIMAL_SETTINGS, { tracing_collector_url: text }).settings.tracing_collector_url).toBe(expected);
+});
+
+test.each([
+  ['tracing_SampleRate', '1.5'],
+  ['tracing_SampleRate', '-0.1'],
+  ['tracing_collector_url', 'ftp://collector'],
+  ['tracing_collector_url', 'a host:4318'],
+])('refuses %s = %s', (key, text) => {
+  expect(problemsOf(() => loadText(MINIMAL_SETTINGS, { [key]: text }))).toMatchObject([{ key }]);
+});

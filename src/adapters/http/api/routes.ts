@@ -6,6 +6,8 @@ import type { AdminApi } from '../../../ports/admin-api.ts';
 import type { AdminKeys } from '../../listeners/admin-keys.ts';
 import { addBanRoutes } from './bans.ts';
 import { addEndpointRoutes } from './endpoints.ts';
+import { addHistoryRoutes } from './history.ts';
+import { addNetworkRoute } from './network.ts';
 import { addNodeRoutes } from './node.ts';
 import { addPeerRoutes } from './peers.ts';
 
@@ -27,5 +29,7 @@ export async function addApiRoutes(app: FastifyInstance, admin: AdminApi): Promi
     addBanRoutes(api, admin);
     addNodeRoutes(api, admin);
     addEndpointRoutes(api, admin);
+    addNetworkRoute(api, admin);
+    addHistoryRoutes(api, admin);
   });
 }

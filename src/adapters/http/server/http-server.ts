@@ -3,6 +3,7 @@
 import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
+import type { EventFeed } from '../../../domain/event-feed.ts';
 import { P2PError } from '../../../lib/errors.ts';
 import { type Clock, systemClock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
@@ -14,6 +15,9 @@ import { checkAdminKey, hasAdminKey } from '../api/admin-key-check.ts';
 import { addOpenApiRoute, collectOpenApi } from '../api/openapi.ts';
 import { type AccessOptions, pageRefused, RouteAccess } from '../api/route-access.ts';
 import { type ApiSources, addApiRoutes } from '../api/routes.ts';
+import { EventPump } from '../events/event-pump.ts';
+import { EventStreams } from '../events/event-streams.ts';
+import { addEventRoute } from '../events/route.ts';
 import { WebSocketHub, type WebSocketOptions, type WebSocketSources } from '../websocket/hub.ts';
 import { addWebSocketRoute, isWebSocketRequest } from '../websocket/route.ts';
 import { type Certificate, type CertificateFiles, CertificateWatch, readCertificate } from './certificate.ts';
@@ -35,6 +39,8 @@ export interface HttpServerDependencies {
   readonly api?: ApiSources;
   /** Absent: no WebSocket. Needs `metrics`. */
   readonly webSocket?: WebSocketSources;
+  /** Events that are kept for clients that resume. Absent: none can, and there are no Server-Sent Events. Needs `webSocket`. */
+  readonly events?: EventFeed;
 }
 
 export interface HttpServerOptions extends AccessOptions {
@@ -49,6 +55,8 @@ export interface HttpServerOptions extends AccessOptions {
   /** `p2p_ws_origins`; default all. */
   readonly webSocketOrigins?: Origins;
   readonly webSocket?: WebSocketOptions;
+  /** Interval of comments in Server-Sent Events; default 15 s. */
+  readonly eventBeatMs?: number;
   /** Maximum number of connections besides WebSockets, a quarter of it per address. Default 2,000. */
   readonly maxPlainConnections?: number;
   /** `p2p_http_trusted_proxies`; default none. */
@@ -73,6 +81,8 @@ export class HttpServer {
   private readonly options: HttpServerOptions;
   private readonly clock: Clock;
   private readonly hub: WebSocketHub | undefined;
+  private readonly pump: EventPump | undefined;
+  private readonly streams: EventStreams | undefined;
   private readonly shares: ConnectionShares;
   private readonly proxies: AddressRanges;
   private readonly access: RouteAccess;
@@ -87,10 +97,19 @@ export class HttpServer {
     this.clock = deps.clock ?? systemClock;
     this.access = new RouteAccess({ isLoopback: () => isLoopbackOnly(this.app) }, options);
     if (sources !== undefined && metrics !== undefined) {
+      const { events } = deps;
+      const pump = events && new EventPump({ feed: events, now: () => this.clock.monotonic() });
+      const feed = events && pump && { events, pump };
+      this.pump = pump;
       this.hub = new WebSocketHub(
-        { log, metrics, clock: this.clock, sources },
+        { log, metrics, clock: this.clock, sources, feed },
         options.webSocket ?? WEBSOCKET_DEFAULTS,
       );
+      const { maxClients } = this.hub;
+      this.streams =
+        events &&
+        pump &&
+        new EventStreams({ feed: events, pump, metrics }, { maxClients, beatMs: options.eventBeatMs });
     }
     this.proxies = new AddressRanges(options.trustedProxies ?? []);
     this.shares = this.connectionShares();
@@ -108,6 +127,7 @@ export class HttpServer {
       throw new P2PError('LISTEN_FAILED', `failed to listen for HTTP on ${listenAddress}`, { cause });
     }
     this.hub?.start();
+    this.streams?.start();
     if (tls !== undefined && certificate !== undefined) this.watchCertificate(tls, certificate);
     this.deps.log.debug({ address: this.address() }, 'HTTP server started');
   }
@@ -126,7 +146,9 @@ export class HttpServer {
     this.certificates?.stop();
     if (app === undefined) return;
     const late = setTimeout(() => app.server.closeAllConnections(), CLOSE_DEADLINE_MS);
+    this.streams?.stop();
     await this.hub?.stop();
+    this.pump?.stop();
     await app.close();
     clearTimeout(late);
   }
@@ -168,6 +190,7 @@ export class HttpServer {
     if (this.hub !== undefined) await this.addWebSocket(app, this.hub, webSocketOrigins);
     if (api !== undefined && makeDocument !== undefined) {
       await addApiRoutes(app, api.admin);
+      this.addEvents(app);
       addOpenApiRoute(app, makeDocument);
     }
     return app;
@@ -212,6 +235,14 @@ export class HttpServer {
   private async addWebSocket(app: FastifyInstance, hub: WebSocketHub, origins: Origins): Promise<void> {
     const ipOf = ({ raw }: FastifyRequest) => clientIp(raw, this.proxies);
     await addWebSocketRoute(app, { hub, log: this.deps.log }, { origins, ipOf });
+  }
+
+  private addEvents(app: FastifyInstance): void {
+    const { hub, streams } = this;
+    const { events: feed } = this.deps;
+    if (hub === undefined || streams === undefined || feed === undefined) return;
+    const ipOf = ({ raw }: FastifyRequest) => clientIp(raw, this.proxies);
+    addEventRoute(app, { feed, streams, slots: hub.slots, ipOf });
   }
 
   /** Whose limits a request counts towards. */

@@ -2,7 +2,8 @@
 // take turns, in slices between which the event loop does other work; a turn gives a client all frames since its last
 // turn as one piece. Within the write budget turns come at once, so that frames are not joined; one `send` for each of
 // 1,000 clients and frames lost every client at 43,000 frames per second, joined it is twenty times that.
-import type { NotificationType, SubscriptionFilter } from './types.ts';
+import type { NotificationType } from '../../../domain/notification.ts';
+import type { SubscriptionFilter } from './types.ts';
 import { WriteBudget } from './write-budget.ts';
 
 /** Frames in order; shared by clients, never changed. */

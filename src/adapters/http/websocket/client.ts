@@ -7,6 +7,8 @@ import { BoundedQueue } from '../../../lib/bounded-queue.ts';
 import { TokenBucket } from '../../../lib/token-bucket.ts';
 import type { Counter } from '../../../ports/metrics.ts';
 import { encodeLostFrame } from '../../../wire/notification-frame.ts';
+import type { FeedClient } from '../events/event-pump.ts';
+import type { Piece } from '../events/event-reading.ts';
 import type { Batch, BatchReceiver } from './channels.ts';
 import { textFrame } from './frame.ts';
 import { ReadProgress } from './progress.ts';
@@ -42,6 +44,8 @@ interface WsClientDependencies {
   readonly sent: Counter;
   readonly writes: Counter;
   readonly lost: Counter;
+  /** What a client with ids gets next, instead of what its channel has; undefined while there is nothing. */
+  readonly next?: () => Piece | undefined;
   /** Called once, when the connection is closed. */
   readonly onDisconnect: (reason: CloseReason) => void;
 }
@@ -70,7 +74,7 @@ interface Queued {
   readonly bytes: number;
 }
 
-export class WsClient implements BatchReceiver {
+export class WsClient implements BatchReceiver, FeedClient {
   private readonly deps: WsClientDependencies;
   private readonly options: WsClientOptions;
   private readonly queue: BoundedQueue<Queued>;
@@ -107,8 +111,8 @@ export class WsClient implements BatchReceiver {
     return this.queuedFrames;
   }
 
-  /** Sends `first` before anything else, then joins a channel; `join` returns how to leave it. */
-  start(first: Buffer, join: (client: BatchReceiver) => () => void): void {
+  /** Sends `first` before anything else, then joins a channel or the feed; `join` returns how to leave it. */
+  start(first: Buffer, join: (client: WsClient) => () => void): void {
     if (!this.isOpen()) return;
     this.write(first, 1);
     this.leaveChannel = join(this);
@@ -122,6 +126,16 @@ export class WsClient implements BatchReceiver {
     }
     this.queuedFrames += frames.length;
     this.queue.push({ frames, bytes: bytes.length });
+  }
+
+  pull(): void {
+    while (this.isOpen() && !this.isBlocked()) {
+      const piece = this.deps.next?.();
+      if (piece === undefined) return;
+      this.lostFrames += piece.lost;
+      this.deps.lost.add(piece.lost);
+      this.write(piece.bytes, piece.items);
+    }
   }
 
   /** Called every second: closes a client that is too slow or floods, and pings. */
@@ -147,7 +161,10 @@ export class WsClient implements BatchReceiver {
 
   private listen(): void {
     const { ws, socket, onDisconnect } = this.deps;
-    socket.on('drain', () => this.sendQueued());
+    socket.on('drain', () => {
+      this.sendQueued();
+      this.pull();
+    });
     ws.on('message', (_data, isBinary) => {
       if (isBinary) this.close('odd');
       else this.countMessage();

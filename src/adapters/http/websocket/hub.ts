@@ -2,19 +2,30 @@
 // second.
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
-import type { Notification, NotificationStream } from '../../../domain/notification.ts';
+import type { EventFeed } from '../../../domain/event-feed.ts';
+import type { Notification, NotificationStream, NotificationType } from '../../../domain/notification.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import type { WireName } from '../../../wire/format.ts';
-import { encodeChainFrame, encodeNotificationFrame, encodePingFrame } from '../../../wire/notification-frame.ts';
+import { encodePingFrame } from '../../../wire/notification-frame.ts';
+import { eventId, type Resumed } from '../events/event-id.ts';
+import type { EventPump } from '../events/event-pump.ts';
+import { FeedPieces } from '../events/event-reading.ts';
 import { WsChannels } from './channels.ts';
 import { type CloseReason, WsClient, type WsTimes } from './client.ts';
+import { encodeFrame, feedFrames } from './feed-frames.ts';
 import { textFrame } from './frame.ts';
 import { WsSlots } from './slots.ts';
 import { type NodeStatus, OwnStatusFrame } from './status.ts';
-import { defaultTypes, type NotificationType, type SubscriptionFilter } from './types.ts';
+import { defaultTypes, type SubscriptionFilter } from './types.ts';
 import { PendingUpgrades } from './upgrades.ts';
+
+/** The events that are kept, and who wakes their readers. */
+export interface Feed {
+  readonly events: EventFeed;
+  readonly pump: EventPump;
+}
 
 /** What WebSocket clients receive; given by the server. */
 export interface WebSocketSources {
@@ -77,6 +88,10 @@ export class WebSocketHub {
   readonly maxPerAddress: number;
   /** What clients without `?types=` receive. */
   readonly defaultTypes: readonly NotificationType[];
+  /** Absent: no client can resume. */
+  readonly feed: EventFeed | undefined;
+  private readonly pump: EventPump | undefined;
+  private readonly pieces: FeedPieces | undefined;
   private readonly log: Logger;
   private readonly clock: Clock;
   private readonly sources: WebSocketSources;
@@ -90,8 +105,10 @@ export class WebSocketHub {
   private readonly times: HubTimes;
   private readonly channels: WsChannels;
   private readonly clients = new Set<WsClient>();
+  /** Those that read from the feed. */
+  private readonly feedClients = new Set<WsClient>();
   /** Held by connections that are clients or about to become one. */
-  private readonly slots: WsSlots;
+  readonly slots: WsSlots;
   private readonly sent: Counter;
   private readonly writes: Counter;
   private readonly lost: Counter;
@@ -109,6 +126,7 @@ export class WebSocketHub {
       readonly metrics: Metrics;
       readonly clock: Clock;
       readonly sources: WebSocketSources;
+      readonly feed?: Feed | undefined;
     },
     options: WebSocketOptions,
   ) {
@@ -120,6 +138,9 @@ export class WebSocketHub {
     const { unlimitedRanges = [], wires = ['go-p2p'] } = options;
     this.order = wires.includes('message-bus') ? 'message-bus' : 'go-p2p';
     this.sendsPingFrames = wires.includes('go-p2p');
+    this.feed = deps.feed?.events;
+    this.pump = deps.feed?.pump;
+    this.pieces = deps.feed && new FeedPieces(deps.feed.events, feedFrames(this.order));
     this.defaultTypes = defaultTypes(wires);
     this.slots = new WsSlots({ max: this.maxClients, maxPerAddress: this.maxPerAddress, unlimitedRanges });
     this.bufferFrames = options.bufferFrames;
@@ -169,9 +190,16 @@ export class WebSocketHub {
     return this.isStopping ? 'full' : this.slots.take(socket, ip);
   }
 
-  /** Takes over a connection that has a slot and whose upgrade is done. */
-  adopt(ws: WebSocket, socket: Socket, filter: SubscriptionFilter, first: Buffer): void {
-    const { bufferFrames, pingBytes, times } = this;
+  /** The first frame: our own status, with a place in the feed for a client that reads from it. */
+  async first(resumed: Resumed | undefined): Promise<Buffer | undefined> {
+    const id = resumed && this.feed && eventId(this.feed, resumed.reader.position);
+    return await this.status.frame(id);
+  }
+
+  /** Takes over a connection that has a slot and whose upgrade is done. `resumed`: it reads from the feed. */
+  adopt(ws: WebSocket, socket: Socket, filter: SubscriptionFilter, first: Buffer, resumed?: Resumed): void {
+    const { bufferFrames, pingBytes, times, pump } = this;
+    const next = resumed && this.pieces?.from(resumed);
     const client = new WsClient(
       {
         ws,
@@ -180,12 +208,17 @@ export class WebSocketHub {
         sent: this.sent,
         writes: this.writes,
         lost: this.lost,
+        ...(next && { next }),
         onDisconnect: (reason) => this.disconnected(client, reason),
       },
       { bufferFrames, pingBytes, wantsLost: filter.wantsLost, times },
     );
     this.clients.add(client);
-    client.start(first, (receiver) => this.channels.join(filter, receiver));
+    if (next === undefined) client.start(first, (receiver) => this.channels.join(filter, receiver));
+    else if (pump !== undefined) {
+      this.feedClients.add(client);
+      client.start(first, (receiver) => pump.join(receiver));
+    }
     this.upgrades.done(socket);
   }
 
@@ -201,6 +234,7 @@ export class WebSocketHub {
     this.unsubscribe?.();
     for (const timer of this.timers) clearInterval(timer);
     this.channels.flushAll();
+    for (const client of this.feedClients) client.pull();
     for (const client of this.clients) client.close('stop');
     if (this.clients.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -212,15 +246,18 @@ export class WebSocketHub {
     const { type, isOwn } = notification;
     const isOwnStatus = isOwn && type === 'node_status';
     if (!isOwnStatus && !this.channels.isWanted(type)) return;
-    const frame = textFrame(encodeFrame(notification, this.order));
-    if (isOwnStatus) this.status.remember(frame);
+    const payload = encodeFrame(notification, this.order);
+    const frame = textFrame(payload);
+    if (isOwnStatus) this.status.remember(payload, frame);
     this.channels.add(frame, type);
   }
 
   private pingAll(): void {
     if (this.clients.size === 0) return;
     const ping = encodePingFrame({ atMs: this.clock.now(), ...this.sources.identity() }, this.order);
-    this.channels.add(textFrame(ping), undefined);
+    const frame = textFrame(ping);
+    this.channels.add(frame, undefined);
+    for (const client of this.feedClients) client.receive({ frames: [frame], bytes: frame });
   }
 
   private checkAll(): void {
@@ -229,6 +266,7 @@ export class WebSocketHub {
 
   private disconnected(client: WsClient, reason: CloseReason): void {
     this.clients.delete(client);
+    this.feedClients.delete(client);
     this.closed.add(1, { reason });
     if (reason === 'too_slow') this.evicted.add();
     this.log.trace({ reason, clients: this.clients.size }, 'WebSocket client disconnected');
@@ -240,10 +278,4 @@ export class WebSocketHub {
     for (const client of this.clients) sum += client.buffered;
     return sum;
   }
-}
-
-function encodeFrame(notification: Notification, order: WireName): Uint8Array {
-  const { type, atMs } = notification;
-  if (type === 'tip' || type === 'reorg') return encodeChainFrame(notification, atMs);
-  return encodeNotificationFrame(notification, order);
 }

@@ -5,10 +5,11 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Logger } from '../../../ports/log.ts';
 import { problems } from '../api/api.ts';
+import { type Resumed, resume } from '../events/event-id.ts';
 import { HttpProblem } from '../server/http-problem.ts';
 import { isAllowedOrigin, type Origins } from '../server/origins.ts';
 import type { WebSocketHub } from './hub.ts';
-import { parseFilter, type SubscriptionFilter, TYPE_NAMES } from './types.ts';
+import { parseFilter, type SubscriptionFilter, TYPE_NAMES, unknownType } from './types.ts';
 
 const WEBSOCKET_PATH = '/p2p-ws';
 
@@ -34,6 +35,13 @@ const WEBSOCKET_SCHEMA = {
         .describe(
           'Types to receive, separated by commas. Default: block,subtree,node_status, where go-p2p is spoken mining_on too.',
         ),
+      since: z
+        .string()
+        .optional()
+        .describe(
+          'Id of the last event that was received: continues after it. Every frame then has an id as last field.',
+        ),
+      ids: z.enum(['1']).optional().describe('Every frame has an id as last field, also without since.'),
     })
     .meta({ style: 'form', explode: false }),
   response: { 101: z.undefined().describe('Switching Protocols.'), ...problems(400, 403, 426, 429, 503) },
@@ -48,6 +56,8 @@ export interface WebSocketRouteOptions {
 interface Admitted {
   readonly filter: SubscriptionFilter;
   readonly first: Buffer;
+  /** Of a client that asked for ids. */
+  readonly resumed: Resumed | undefined;
 }
 
 /** Other upgrades (such as HTTP/2 over plain text, which Java offers) and other paths are ordinary requests. */
@@ -101,7 +111,7 @@ export async function addWebSocketRoute(
     wsHandler: (ws, request) => {
       const entry = admitted.get(request.raw);
       if (entry === undefined) throw new TypeError('a WebSocket was opened without admission');
-      hub.adopt(ws, request.raw.socket, entry.filter, entry.first);
+      hub.adopt(ws, request.raw.socket, entry.filter, entry.first, entry.resumed);
     },
   });
 }
@@ -113,15 +123,16 @@ async function admit(request: FastifyRequest, hub: WebSocketHub, options: WebSoc
     throw new HttpProblem(403, 'FORBIDDEN', 'origin not allowed (see the setting p2p_ws_origins)');
   }
   const filter = filterOf(request, hub);
+  const resumed = resumedOf(request, hub, filter);
   const slot = hub.reserve(request.raw.socket, options.ipOf(request));
   if (slot !== 'taken') throw noSlot(hub, slot);
-  const first = await hub.status.frame();
+  const first = await hub.first(resumed);
   if (first === undefined) {
     throw new HttpProblem(503, 'NOT_READY', 'the status of this node is not known yet', {
       'retry-after': String(RETRY_NOT_READY_S),
     });
   }
-  return { filter, first };
+  return { filter, first, resumed };
 }
 
 function checkHandshake(request: FastifyRequest): void {
@@ -145,14 +156,20 @@ function checkHandshake(request: FastifyRequest): void {
 
 function filterOf(request: FastifyRequest, hub: WebSocketHub): SubscriptionFilter {
   const { types } = request.query as { types?: string | string[] };
-  const filter = parseFilter(typeof types === 'string' ? types : types?.join(','), hub.defaultTypes);
-  if (!('unknown' in filter)) return filter;
-  const given = filter.unknown.slice(0, 50);
-  throw new HttpProblem(
-    400,
-    'INPUT_INVALID',
-    `query/types: invalid type "${given}" (expected ${TYPE_NAMES.join(', ')})`,
-  );
+  const filter = parseFilter(types, hub.defaultTypes);
+  if ('unknown' in filter) throw unknownType(filter.unknown);
+  return filter;
+}
+
+/** undefined for a client that gets the frames of the Go service. */
+function resumedOf(
+  request: FastifyRequest,
+  { feed }: WebSocketHub,
+  { types }: SubscriptionFilter,
+): Resumed | undefined {
+  const { since, ids } = request.query as Readonly<Record<string, string | string[] | undefined>>;
+  if (feed === undefined || (since === undefined && ids === undefined)) return undefined;
+  return resume(feed, types, since?.toString(), 'query/since');
 }
 
 function noSlot(hub: WebSocketHub, reason: 'full' | 'address_full'): HttpProblem {

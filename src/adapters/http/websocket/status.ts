@@ -7,6 +7,7 @@ import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { WireName } from '../../../wire/format.ts';
 import { encodeNotificationFrame } from '../../../wire/notification-frame.ts';
+import { withId } from './feed-frames.ts';
 import { textFrame } from './frame.ts';
 
 export type NodeStatus = Extract<Notification, { type: 'node_status' }>;
@@ -20,7 +21,7 @@ export class OwnStatusFrame {
   private readonly ask: () => NodeStatus | Promise<NodeStatus>;
   private readonly deadlineMs: number;
   private readonly order: WireName;
-  private known: { readonly frame: Buffer; readonly requestedMs: number } | undefined;
+  private known: { readonly payload: Uint8Array; readonly frame: Buffer; readonly requestedMs: number } | undefined;
   private readonly refresh = singleFlight(() => this.request());
 
   constructor(
@@ -39,23 +40,28 @@ export class OwnStatusFrame {
     this.order = options.order;
   }
 
-  /** Settles within the deadline. undefined while no status has ever been known. */
-  async frame(): Promise<Buffer | undefined> {
+  /**
+   * Settles within the deadline. undefined while no status has ever been known. `id`: where the client begins in the
+   * feed, for a client that wants to know.
+   */
+  async frame(id?: string): Promise<Buffer | undefined> {
     const isFresh = this.known !== undefined && this.clock.monotonic() - this.known.requestedMs < FRESH_MS;
     if (!isFresh) await settledWithin([this.refresh()], this.deadlineMs);
-    return this.known?.frame;
+    if (id === undefined || this.known === undefined) return this.known?.frame;
+    return textFrame(withId(this.known.payload, id));
   }
 
   /** Keeps a status that was published meanwhile. */
-  remember(frame: Buffer): void {
-    this.known = { frame, requestedMs: Number.NEGATIVE_INFINITY };
+  remember(payload: Uint8Array, frame: Buffer): void {
+    this.known = { payload, frame, requestedMs: Number.NEGATIVE_INFINITY };
   }
 
   private async request(): Promise<void> {
     const requestedMs = this.clock.monotonic();
     try {
       const status = await this.ask();
-      this.known = { frame: textFrame(encodeNotificationFrame(status, this.order)), requestedMs };
+      const payload = encodeNotificationFrame(status, this.order);
+      this.known = { payload, frame: textFrame(payload), requestedMs };
     } catch (error) {
       this.log.debug({ err: error }, 'failed to get the status of this node');
     }

@@ -30,6 +30,7 @@ interface Entry {
   readonly connections: Map<string, OpenConnection>;
   addresses: readonly string[];
   agentVersion: string | undefined;
+  protocolVersion: string | undefined;
   height: number | undefined;
   startingHeight: number | undefined;
 }
@@ -49,6 +50,7 @@ export class PeerBook {
       connections: new Map(),
       addresses: [],
       agentVersion: undefined,
+      protocolVersion: undefined,
       height: undefined,
       startingHeight: undefined,
     };
@@ -77,9 +79,16 @@ export class PeerBook {
     return true;
   }
 
-  identified(peerId: PeerId, agentVersion: string | undefined): void {
+  identified(peerId: PeerId, agentVersion: string | undefined, protocolVersion?: string): void {
     const entry = this.connected.get(peerId);
-    if (entry !== undefined) entry.agentVersion = agentVersion && shownText(agentVersion, MAX_AGENT_CHARS);
+    if (entry === undefined) return;
+    entry.agentVersion = agentVersion && shownText(agentVersion, MAX_AGENT_CHARS);
+    entry.protocolVersion = protocolVersion && shownText(protocolVersion, MAX_AGENT_CHARS);
+  }
+
+  /** As identify told it; undefined before, and for a peer that is not connected. */
+  protocolVersionOf(peerId: PeerId): string | undefined {
+    return this.connected.get(peerId)?.protocolVersion;
   }
 
   setHeight(peerId: PeerId, height: number): void {

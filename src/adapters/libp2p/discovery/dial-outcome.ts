@@ -23,6 +23,9 @@ const MEANINGS: readonly (readonly [name: string, meaning: string])[] = [
   ['AbortError', 'no answer in time'],
 ];
 
+/** What TLS and Noise say of a peer that proves another ID than the expected one; libp2p keeps their text only. */
+const OTHER_PEER = /^Unexpected Peer$|does not match expected remote identity key/i;
+
 /** An error, the errors that it collects and its causes, up to a limit. */
 function all(error: unknown, depth = 0): Error[] {
   if (!(error instanceof Error) || depth > 4) return [];
@@ -42,6 +45,9 @@ export interface FailedDial {
   readonly reason: string;
   /** What an operator should look at first; undefined where nothing points at it. */
   readonly likelyCause: string | undefined;
+  /** In words. */
+  readonly failure: string;
+  readonly stage: string;
 }
 
 type DialFacts = Pick<DialStage, 'stage' | 'hasSharedKey'>;
@@ -52,6 +58,8 @@ export function dialOutcome(error: unknown, facts: DialFacts): FailedDial {
     outcome: said.some((name) => HOPELESS.has(name)) ? 'hopeless' : 'failed',
     reason: [...new Set(said)].slice(0, MAX_REASONS).join(' '),
     likelyCause: sharedKeyCause(said, facts),
+    failure: dialFailure(error, facts),
+    stage: facts.stage,
   };
 }
 
@@ -63,15 +71,16 @@ export function unreachable(address: string, cause: unknown, facts: DialFacts): 
 
 /** Why a dial failed, in a few words. */
 function dialFailure(error: unknown, facts: DialFacts): string {
-  const { likelyCause, reason } = dialOutcome(error, facts);
+  const errors = all(error);
+  const said = new Set(names(errors));
+  const likelyCause = sharedKeyCause([...said], facts);
   if (likelyCause !== undefined) return likelyCause;
   if (facts.stage === 'exchanging nonces')
     return 'the peer ended the connection, or was silent, before encryption: it refuses this node, or uses no shared key (p2p_shared_key)';
-  const errors = all(error);
-  const said = new Set(names(errors));
   const meaning = MEANINGS.find(([name]) => said.has(name))?.[1];
   const handshake = errors.find(({ name }) => name === 'EncryptionFailedError')?.message;
-  return meaning ?? handshake?.slice(0, MAX_TEXT_CHARS) ?? reason;
+  if (handshake !== undefined && OTHER_PEER.test(handshake)) return 'another peer ID answers there';
+  return meaning ?? handshake?.slice(0, MAX_TEXT_CHARS) ?? [...said].slice(0, MAX_REASONS).join(' ');
 }
 
 function sharedKeyCause(said: readonly string[], { stage, hasSharedKey }: DialFacts): string | undefined {

@@ -4,6 +4,7 @@
 // peer rejects us.
 import type { PeerId } from '../../../domain/ids.ts';
 import { backoffMs } from '../../../lib/backoff.ts';
+import type { DialState } from '../../../ports/diagnosis.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Counter } from '../../../ports/metrics.ts';
 import type { DialRhythm } from '../node-options.ts';
@@ -31,6 +32,9 @@ export interface DialResult {
   readonly reason?: string | undefined;
   /** What an operator should look at first. */
   readonly likelyCause?: string | undefined;
+  /** Why it failed, in words, and how far it got; not logged. */
+  readonly failure?: string;
+  readonly stage?: string;
 }
 
 interface TargetState extends Omit<DialTarget, 'group'> {
@@ -46,6 +50,8 @@ interface TargetState extends Omit<DialTarget, 'group'> {
   isReached: boolean;
   isHopeless: boolean;
   isDialling: boolean;
+  /** Of the last dial, or of a connection that ended at once; undefined since it was connected and stayed. */
+  lastFailure: { readonly failure: string; readonly stage: string | undefined } | undefined;
   /** A warning has named the likely cause of its failures since it was connected last. */
   hasWarned: boolean;
   connectedAs: PeerId | undefined;
@@ -134,6 +140,7 @@ export class Dialer {
       isReached: false,
       isHopeless: false,
       isDialling: false,
+      lastFailure: undefined,
       hasWarned: false,
       connectedAs: target.peerId,
       connectedSinceMs: undefined,
@@ -206,6 +213,20 @@ export class Dialer {
       if (target.connectedAs === peerId && !target.isDialling) this.connectionEnded(target);
   }
 
+  /** How the dials to the operator's peers went. */
+  states(): DialState[] {
+    return [...this.targets.values()]
+      .filter((target) => kindOf(target) === 'listed')
+      .map((target) => ({
+        address: target.address,
+        names: [...target.groups],
+        isConnected: this.isConnected(target),
+        failures: target.failures,
+        stage: target.lastFailure?.stage,
+        failure: target.lastFailure?.failure,
+      }));
+  }
+
   /** True for peers that must not be trimmed: those of targets that are kept forever. */
   protects(peerId: PeerId): boolean {
     for (const target of this.targets.values())
@@ -258,16 +279,18 @@ export class Dialer {
 
   private async attempt(target: TargetState, signal: AbortSignal): Promise<void> {
     const { changes } = this;
-    const { outcome, peerId, reason, likelyCause } = await this.deps.dial(target, signal);
+    const { outcome, peerId, reason, likelyCause, failure = reason, stage } = await this.deps.dial(target, signal);
     if (signal.aborted) return;
     this.deps.dials.add(1, { outcome });
     if (outcome !== 'connected') {
+      target.lastFailure = { failure: failure ?? outcome, stage };
       target.isHopeless = outcome === 'hopeless' && changes === this.changes;
       this.backOff(target, { outcome, reason, likelyCause }, 'failed to dial peer');
       return;
     }
     target.isReached = true;
     target.hasWarned = false;
+    target.lastFailure = undefined;
     if (peerId !== undefined) target.connectedAs = peerId;
     target.connectedSinceMs ??= this.deps.nowMs();
     // A connection may have ended while it was being made, when the target did not know its peer yet.
@@ -279,6 +302,8 @@ export class Dialer {
     target.connectedSinceMs = undefined;
     if (target.keep === 'until_connected') return;
     if (livedMs < SETTLED_MS) {
+      const failure = `the peer closed the connection after ${Math.round(livedMs)} ms`;
+      target.lastFailure = { failure, stage: 'connected' };
       this.backOff(target, { livedMs: Math.round(livedMs) }, 'connection did not last');
       return;
     }

@@ -4,6 +4,7 @@ import type { IdentifyResult, PeerInfo } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { PeerId } from '../../../domain/ids.ts';
 import type { Clock } from '../../../ports/clock.ts';
+import type { DialState } from '../../../ports/diagnosis.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { parseMultiaddr, peerIdOf, withPeerId } from '../addresses.ts';
@@ -251,6 +252,11 @@ export class PeerKeeper {
   private keepOf(listed: string): DialTarget['keep'] {
     const { staticPeers, bootstrapPersistent } = this.options;
     return bootstrapPersistent || staticPeers.includes(listed) ? 'always' : 'when_alone';
+  }
+
+  /** How the dials to listed peers went. */
+  dialStates(): DialState[] {
+    return this.dialer.states();
   }
 
   /** A valid message arrived. */

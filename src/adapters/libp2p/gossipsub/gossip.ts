@@ -11,7 +11,7 @@ import type { Metrics } from '../../../ports/metrics.ts';
 import type { Progress } from '../../../ports/progress.ts';
 import type { TeranodeLibp2p } from '../libp2p-options.ts';
 import type { Libp2pNodeOptions } from '../node-options.ts';
-import { verifierOf } from '../patches/ed25519.ts';
+import { showKeptKeys, verifierOf } from '../patches/ed25519.ts';
 import { FastVerification } from './fast-verification.ts';
 import { InboundStreams } from './inbound-streams.ts';
 import { GossipInternals } from './internals.ts';
@@ -20,6 +20,7 @@ import { InvalidSignatures, MalformedLengths, MalformedRpcReport, UndecodableRpc
 import { BackoffLimits, NoScoreRecords, SeenCaches } from './memory.ts';
 import { Meshsub13 } from './meshsub-1-3.ts';
 import { MESH_SIZE, SEEN_KEEP_MS, unverifiedMessageId } from './options.ts';
+import { OtherTopics } from './other-topics.ts';
 import { OutboundBackpressure } from './outbound-backpressure.ts';
 import { OutboundStreams } from './outbound-streams.ts';
 import { PendingOutbound } from './pending-outbound.ts';
@@ -58,6 +59,8 @@ export class Gossip {
   readonly progress: Progress | undefined;
   /** What verifies signatures, and why that is not the native addon: fields of a log line. */
   readonly verifier: { readonly verifier: string; readonly nativeAddon?: string | undefined };
+  /** Subscriptions of peers to topics of others. */
+  readonly otherTopics: Pick<OtherTopics, 'of'>;
   private readonly log: Logger;
   private readonly outboundStreams: OutboundStreams;
   private readonly backpressure: OutboundBackpressure;
@@ -71,7 +74,7 @@ export class Gossip {
     const { libp2p, log, metrics, clock } = deps;
     const { pubsub } = libp2p.services;
     const internals = new GossipInternals(pubsub, log);
-    const stages = stagesOf(deps, internals, options);
+    const stages = { ...stagesOf(deps, internals, options), otherTopics: new OtherTopics(options.topicNames) };
     const { graftBackoffFile: backoffFile, topicNames } = options;
     const refusedGrafts = refusedGraftsOf({ libp2p, metrics, clock }, options);
     internals.install({
@@ -79,6 +82,7 @@ export class Gossip {
         stages.inboundStreams,
         stages.malformedLengths,
         stages.undecodableRpcs,
+        stages.otherTopics,
         ...refusedGrafts,
         stages.fastVerification,
         stages.progress,
@@ -92,6 +96,8 @@ export class Gossip {
       opening: [stages.inboundStreams, stages.outboundStreams, stages.pendingOutbound, stages.meshsub13],
     });
     this.log = log;
+    this.otherTopics = stages.otherTopics;
+    libp2p.addEventListener('peer:disconnect', ({ detail }) => stages.otherTopics.forget(detail.toString()));
     this.outboundStreams = stages.outboundStreams;
     this.verifier = internals.supports('fastVerification') ? stages.verifier : { verifier: 'libp2p' };
     this.seesStreams = internals.supports('parallelStreams');
@@ -159,6 +165,7 @@ function stagesOf(
   const seen = new SeenMessages({ clock, metrics }, { keepMs: SEEN_KEEP_MS, maxIds: MAX_SEEN_IDS });
   const inboundStreams = new InboundStreams();
   const verifier = verifierOf(choice);
+  showKeptKeys(metrics, verifier);
   if (verifyThreads > 0 && verifier.verifyPackedAsync === undefined)
     log.warn({ verifier: verifier.name }, 'p2p_verify_threads has no effect without the native addon');
   const errorLines = new TokenBucket(ERROR_LINES, clock.monotonic());

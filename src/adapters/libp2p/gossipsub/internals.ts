@@ -6,6 +6,8 @@ import type { Connection, PeerId as LibPeerId } from '@libp2p/interface';
 import type { PeerId } from '../../../domain/ids.ts';
 import { P2PError } from '../../../lib/errors.ts';
 import type { Logger } from '../../../ports/log.ts';
+import type { Metrics } from '../../../ports/metrics.ts';
+import { CompactMessageCache, type GossipsubCache } from './message-cache.ts';
 import {
   CHAINS,
   type Chain,
@@ -127,6 +129,11 @@ export class GossipInternals {
   private mapOf<Part extends 'backoff' | 'gossip' | 'streamsOutbound'>(part: Part): GossipsubParts[Part] {
     return this.missing.has(part) ? (new Map() as GossipsubParts[Part]) : read(this.pubsub, part);
   }
+}
+
+/** For gossipsub, which uses no more of its own cache than the functions, and whether `msgs` has an ID. */
+export function messageCache(metrics: Metrics): GossipsubCache {
+  return new CompactMessageCache({ metrics }) as unknown as GossipsubCache;
 }
 
 /** Peers in the mesh of a topic; empty where gossipsub does not tell. */

@@ -228,6 +228,7 @@ export const FEATURES = {
     needs: ['createOutboundStream'],
     lost: 'peers that speak meshsub 1.3 get neither back-offs nor notices of messages that this node has',
   },
+  otherTopics: { needs: ['handleReceivedRpc'], lost: 'operators do not see which other topics peers subscribe to' },
   meshPeers: { needs: ['getMeshPeers'], lost: 'mesh peers are neither shown nor spared when connections are trimmed' },
 } as const satisfies Record<string, { readonly needs: readonly GossipsubPart[]; readonly lost: string }>;
 

@@ -6,6 +6,7 @@ import type { Connection, IdentifyResult } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { LRUCache } from 'lru-cache';
 import { type Repeating, repeating } from '../../../lib/repeating.ts';
+import type { NodeDiagnosis } from '../../../ports/diagnosis.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { isPrivateMultiaddr, isRelayed, socketIp } from '../addresses.ts';
@@ -49,7 +50,7 @@ export class ReachabilityTests {
   private readonly deps: ReachabilityDependencies;
   private readonly testers = new WeakSet<Connection>();
   private readonly seen = new LRUCache<string, Set<string>>({ max: MAX_SEEN_IPS });
-  private reachability: (typeof STATES)[number] = 'unknown';
+  private reachability: NodeDiagnosis['reachability'] = 'unknown';
   private candidate: { readonly inside: Endpoint; readonly ip: string } | undefined;
   private roundsToCandidate: number;
   private isReserving: boolean;
@@ -66,6 +67,11 @@ export class ReachabilityTests {
     this.roundsToCandidate = nat.portMap ? MAPPER_ROUNDS : 0;
     deps.listening.mapped = (address) => this.mapped(address);
     deps.libp2p.addEventListener('peer:identify', ({ detail }) => this.identified(detail));
+  }
+
+  /** As peers found it so far. */
+  get state(): NodeDiagnosis['reachability'] {
+    return this.reachability;
   }
 
   start(): void {
@@ -167,7 +173,7 @@ export class ReachabilityTests {
   }
 }
 
-/** While the node runs. Not without AutoNAT, nor where the settings name the addresses, which are announced as they are. */
+/** While the node runs. undefined without AutoNAT, nor where the settings name the addresses, which are announced as they are. */
 export function testReachability(
   deps: Pick<ReachabilityDependencies, 'log' | 'metrics'> & {
     readonly libp2p: ReachabilityDependencies['libp2p'] & {
@@ -177,14 +183,15 @@ export function testReachability(
     readonly report: PatchReport;
   },
   { nat, advertiseAddresses }: Pick<Libp2pNodeOptions, 'nat' | 'advertiseAddresses'>,
-): void {
+): ReachabilityTests | undefined {
   const { autonat: service, listening } = deps.libp2p.services;
-  if (service === undefined || advertiseAddresses.length > 0) return;
+  if (service === undefined || advertiseAddresses.length > 0) return undefined;
   const autonat = autonatControl(service, deps.report);
-  if (autonat === undefined) return;
+  if (autonat === undefined) return undefined;
   const tests = new ReachabilityTests({ ...deps, listening, autonat }, nat);
   deps.libp2p.addEventListener('start', () => tests.start());
   deps.libp2p.addEventListener('stop', () => tests.stop());
+  return tests;
 }
 
 interface Endpoint {

@@ -5,6 +5,7 @@ import { createPublicKey, verify as cryptoVerify, type KeyObject } from 'node:cr
 import { createRequire } from 'node:module';
 import { LRUCache } from 'lru-cache';
 import { P2PError } from '../../../lib/errors.ts';
+import { gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import { loadNativeAddon, type NativeAddon } from './native-addon.ts';
 
 /** The one function of sodium-native that is used (the package carries no types). */
@@ -20,9 +21,14 @@ const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 const MAX_CACHED_KEYS = 4096;
 const SIGNATURE_BYTES = 64;
 
+type KeyCache = LRUCache<string, KeyObject>;
+
+function newKeyCache(): KeyCache {
+  return new LRUCache({ max: MAX_CACHED_KEYS });
+}
+
 /** node:crypto, with one key object per author instead of one per message. */
-export function cryptoVerifier(): Verify {
-  const keys = new LRUCache<string, KeyObject>({ max: MAX_CACHED_KEYS });
+export function cryptoVerifier(keys: Pick<KeyCache, 'get' | 'set'> = newKeyCache()): Verify {
   return (publicKey, signature, message) => {
     const id = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength).toString('latin1');
     let key = keys.get(id);
@@ -58,6 +64,8 @@ export interface Verifier {
   readonly verifyPacked?: (packed: Uint8Array, count: number, results: Uint8Array) => void;
   /** The same beside the event loop, on a thread; `packed` is copied. */
   readonly verifyPackedAsync?: (packed: Uint8Array, count: number) => Promise<Uint8Array>;
+  /** Public keys that are kept, up to MAX_CACHED_KEYS; libsodium keeps none. */
+  readonly keptKeys?: () => number;
 }
 
 /** `p2p_verifier`. */
@@ -91,8 +99,8 @@ const isRightLength = (signature: Uint8Array) => signature.byteLength === SIGNAT
 
 /** Its results are those of Go: nothing is checked again. */
 function nativeVerifier(addon: NativeAddon): Verifier {
-  const { verify, verifyPacked, verifyPackedAsync } = addon;
-  return { name: 'native', verify, verifyPacked, verifyPackedAsync };
+  const { verify, verifyPacked, verifyPackedAsync, keptKeys } = addon;
+  return { name: 'native', verify, verifyPacked, verifyPackedAsync, ...(keptKeys && { keptKeys }) };
 }
 
 function sodiumOrCrypto(): Verifier {
@@ -103,6 +111,28 @@ function sodiumOrCrypto(): Verifier {
 }
 
 function cryptoOnly(): Verifier {
-  const crypto = cryptoVerifier();
-  return { name: 'node:crypto', verify: (key, sig, message) => isRightLength(sig) && crypto(key, sig, message) };
+  const keys = newKeyCache();
+  const crypto = cryptoVerifier(keys);
+  const verify: Verify = (key, sig, message) => isRightLength(sig) && crypto(key, sig, message);
+  return { name: 'node:crypto', verify, keptKeys: () => keys.size };
+}
+
+/** Metrics that show the addon's keys already: those are kept once per process, for all its nodes. */
+const showAddon = new WeakSet<Metrics>();
+
+export function showKeptKeys(metrics: Metrics, { name, keptKeys }: Pick<Verifier, 'name' | 'keptKeys'>): void {
+  if (name === 'native') {
+    if (showAddon.has(metrics)) return;
+    showAddon.add(metrics);
+  }
+  gaugeWithBound(
+    metrics,
+    {
+      name: 'teranode_p2p_verification_keys',
+      boundName: 'teranode_p2p_verification_keys_bound',
+      help: 'Public keys kept for verification; a key in both halves of the cache counts twice',
+    },
+    keptKeys ?? (() => 0),
+    keptKeys === undefined ? 0 : MAX_CACHED_KEYS,
+  );
 }

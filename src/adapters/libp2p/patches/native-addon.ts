@@ -9,6 +9,8 @@ export interface NativeAddon {
   verify(publicKey: Uint8Array, signature: Uint8Array, message: Uint8Array): boolean;
   verifyPacked(packed: Uint8Array, count: number, results: Uint8Array): void;
   verifyPackedAsync(packed: Uint8Array, count: number): Promise<Uint8Array>;
+  /** Public keys kept by all verifications of the process; an addon of an older checkout has it not. */
+  keptKeys?(): number;
 }
 
 export const ADDON_FILE = join(packageRoot(), 'native/teranode-p2p-native.node');

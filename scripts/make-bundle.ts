@@ -1,0 +1,110 @@
+// Makes the bundle that scripts/run.js runs, in .cache/program: the program and the libraries that every start needs, in
+// a few files. `npm ci` runs it, and a start after an edit.
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Plugin, rolldown } from 'rolldown';
+import { LOADED_ON_DEMAND } from './bundle-options.ts';
+import { bundleFolders, fingerprintOf, INPUTS } from './bundles.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+/** Decide what a bundle is, beside its sources; the lock file says which libraries are installed. */
+const OTHER_SOURCES = ['scripts/make-bundle.ts', 'scripts/bundle-options.ts', 'tsconfig.json', 'package.json'];
+const INSTALLED = 'node_modules/.package-lock.json';
+const LEFT_BEHIND_MS = 600_000;
+
+/** What was read, so that an edit during the build does not count as built. */
+const sources = new Map<string, Buffer>();
+
+function read(path: string): Buffer {
+  const content = sources.get(path) ?? readFileSync(join(root, path));
+  sources.set(path, content);
+  return content;
+}
+
+const noted: Plugin = {
+  name: 'note sources',
+  load: {
+    filter: { id: /\/src\/.*\.[jt]s$/ },
+    handler: (id) => {
+      const path = relative(root, id);
+      if (!path.startsWith(`src${sep}`)) return undefined;
+      return { code: read(path).toString('utf8'), moduleType: id.endsWith('.ts') ? 'ts' : 'js' };
+    },
+  },
+  // Without maps of libraries and generated code: they would be most of it.
+  transform: {
+    filter: { id: /\/node_modules\/|\/src\/gen\// },
+    handler: (code) => ({ code, map: { version: 3, sources: [], names: [], mappings: '' } }),
+  },
+};
+
+async function makeBundle(): Promise<void> {
+  for (const path of OTHER_SOURCES) read(path);
+  const bundle = await rolldown({
+    input: join(root, 'src/cli/main.ts'),
+    cwd: root,
+    platform: 'node',
+    external: (id) => LOADED_ON_DEMAND.some((name) => id === name || id.startsWith(`${name}/`)),
+    plugins: [noted],
+  });
+  const { output } = await bundle.generate({
+    format: 'esm',
+    comments: false,
+    sourcemap: true,
+    sourcemapExcludeSources: true,
+    // The same in each build, so that Node's compile cache replaces what it kept of an older one.
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name].js',
+  });
+  const modules = output.flatMap((each) => (each.type === 'chunk' ? each.moduleIds : []));
+  const paths = new Set(modules.filter(isAbsolute).map((id) => relative(root, id)));
+  const libraries = [...paths].filter((path) => !sources.has(path)).sort();
+  const installed = existsSync(join(root, INSTALLED)) ? [INSTALLED] : [];
+  const inputs = { sources: [...sources.keys()].sort(), libraries: [...libraries, ...installed] };
+  const fingerprint = fingerprintOf(root, inputs, read);
+  const files = output.map((each) => [each.fileName, each.type === 'chunk' ? each.code : each.source] as const);
+  place([...files, [INPUTS, JSON.stringify({ ...inputs, fingerprint })]]);
+}
+
+/** In the place of the oldest bundle; whole or not at all. */
+function place(files: readonly (readonly [name: string, content: string | Uint8Array])[]): void {
+  const folders = bundleFolders(root);
+  const parent = dirname(folders[0] ?? '');
+  mkdirSync(parent, { recursive: true });
+  for (const name of readdirSync(parent)) {
+    const isLeftBehind = name.startsWith('new-') && Date.now() - madeAtMs(join(parent, name)) > LEFT_BEHIND_MS;
+    if (isLeftBehind) rmSync(join(parent, name), { recursive: true, force: true });
+  }
+  const made = mkdtempSync(join(parent, 'new-'));
+  try {
+    for (const [name, content] of files) writeFileSync(join(made, name), content);
+    const oldest = folders.toSorted((a, b) => madeAtMs(a) - madeAtMs(b))[0] ?? '';
+    rmSync(oldest, { recursive: true, force: true });
+    renameSync(made, oldest);
+  } finally {
+    rmSync(made, { recursive: true, force: true });
+  }
+}
+
+function madeAtMs(folder: string): number {
+  return statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+try {
+  await makeBundle();
+} catch (error) {
+  const [reason = ''] = String(error).split('\n');
+  process.stderr.write(`teranode-p2p runs from its sources: no bundle (${reason})\n`);
+  process.exitCode = 1;
+}

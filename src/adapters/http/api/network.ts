@@ -1,0 +1,60 @@
+// API route for the network as this node hears it.
+import { z } from 'zod';
+import { type AdminApi, MAX_NETWORK_ROWS } from '../../../ports/admin-api.ts';
+import { type Api, answers } from './api.ts';
+
+const count = z.number().min(0);
+const block = z.object({ height: count, hash: z.string() });
+
+const NETWORK = z
+  .object({
+    tip: block
+      .extend({
+        claimedBy: count.describe('Number of peers that claim it.'),
+        provenBy: count.describe('Of those, peers for which its height is proven to this node.'),
+      })
+      .optional()
+      .describe(
+        'Best block that most peers claim, of several the highest; absent while none is claimed with its hash.',
+      ),
+    own: block.optional().describe("This node's own best block."),
+    lag: count.optional().describe('How many blocks its own best block is below tip.'),
+    peers: count.describe('Peers: connected ones, and authors of messages of the last ten minutes.'),
+    connectedPeers: count,
+    versions: z
+      .array(z.object({ version: z.string(), peers: count }))
+      .describe('From their last node status, else from their handshake, else from libp2p identify.'),
+    operators: z
+      .array(
+        z.object({
+          clientName: z.string().describe('Name that the peers give themselves.'),
+          peers: count,
+          connectedPeers: count,
+          lowestHeight: count.optional(),
+          highestHeight: count.optional(),
+          full: count.describe('Peers that say that they keep all blocks.'),
+          pruned: count,
+        }),
+      )
+      .describe('Peers by client name.'),
+    heights: z.array(z.object({ height: count, peers: count })).describe('Heights that peers claim, highest first.'),
+    topics: z
+      .array(z.object({ name: z.string(), accepted: count, ignored: count, rejected: count }))
+      .describe('Gossip messages of the last minute by topic and validation result.'),
+  })
+  .describe(`The network as this node hears it. Of each list the ${MAX_NETWORK_ROWS} rows with most peers.`);
+
+export function addNetworkRoute(api: Api, admin: AdminApi): void {
+  api.route({
+    method: 'GET',
+    url: '/api/v1/network',
+    config: { access: 'network' },
+    schema: {
+      operationId: 'getNetwork',
+      tags: ['peers'],
+      summary: 'Returns the best block of the network, our lag, and versions, operators and heights of peers.',
+      response: answers(NETWORK),
+    },
+    handler: async () => admin.network() as z.output<typeof NETWORK>,
+  });
+}
