@@ -66,7 +66,7 @@ async function startToHealthMs(program: readonly string[], settings: Record<stri
     p2p_http_listen_address: address,
     p2p_grpc_listen_address: '127.0.0.1:0',
     p2p_enable_nat_port_map: 'false',
-    embedded_chain_mine_interval: '',
+    embedded_chain_lone_mine_interval: '',
     ...settings,
   };
   const startedMs = performance.now();

@@ -27,8 +27,8 @@ const SETTINGS = {
   p2p_bootstrap_peers: '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWDsRPXvXXUJoK3MpZL5ENQsHarF8Rk6J96CFet6uJGxvu',
   p2p_http_listen_address: '127.0.0.1:0',
   p2p_grpc_listen_address: '127.0.0.1:0',
-  embedded_chain_mine_interval: '',
-  kafka_blocksConfig: `kafka://${NOWHERE}/blocks`,
+  embedded_chain_lone_mine_interval: '',
+  kafka_subtreesConfig: `kafka://${NOWHERE}/subtrees`,
   kafka_invalidBlocksConfig: `kafka://${NOWHERE}/invalid-blocks`,
   blockvalidation_grpcAddress: NOWHERE,
   blockassembly_grpcAddress: NOWHERE,
@@ -87,6 +87,8 @@ const HEAD = `# Metrics
 The metrics of \`/metrics\` in Prometheus text format. \`npm run docs:metrics\` generates this page from a started server.
 
 - Metrics of the message-bus wire (\`teranode_p2p_address_*\`, \`teranode_p2p_heard_authors\`) exist when it is in force.
+- Metrics of the embedded chain that follows peers (\`teranode_p2p_chain_*\`) exist without a blockchain service and with
+  the blocks topic in the in-process broker.
 - Metrics of Kafka producers and consumers and of the gRPC clients (\`teranode_p2p_rpc_*\`) exist when the settings name a
   broker or a service; metrics of certificates exist with HTTPS.
 - With the in-process broker, "acknowledged by Kafka" means: stored in its log.

@@ -26,14 +26,13 @@ import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
 import type { LoadedSettings, Settings } from '../settings/load.ts';
 import { speaks, wireChoice } from '../settings/wire.ts';
-import { MessageCounts } from '../watch/message-counts.ts';
 import { NotificationHub } from '../watch/notification-hub.ts';
 import { PeerClocks } from '../watch/peer-clocks.ts';
-import { Recent } from '../watch/recent.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
+import { createFollower, createOwnDataHub } from './create-datahub.ts';
 import { createEndpoints } from './create-endpoints.ts';
-import { createEventLog, createHistory } from './create-feeds.ts';
+import { createHistory, createWatchers } from './create-feeds.ts';
 import { createGossip } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
@@ -41,7 +40,7 @@ import { createHttp, createWaitingHttp, ownHttpUrl } from './create-http.ts';
 import { createMemoryBroker, createProducers, createReportConsumers } from './create-kafka.ts';
 import { createNetworks, type OwnNetworks } from './create-networks.ts';
 import { createPeerKeeper, createRegistration } from './create-peer-registry.ts';
-import { createDataHubProber, createPeers, ownDataHubUrl } from './create-peers.ts';
+import { createDataHubProber, createPeers } from './create-peers.ts';
 import { createReports } from './create-reports.ts';
 import { createBlockchain, createValidationClients, patiently } from './create-services.ts';
 import { createSync } from './create-sync.ts';
@@ -49,6 +48,7 @@ import { createTraces } from './create-traces.ts';
 import { dataHubUrlRules } from './gossip-options.ts';
 import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
+import { bansWithKeeper, gossipWithWatch } from './joined-parts.ts';
 import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
 import { logNotices } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
@@ -96,6 +96,7 @@ export interface App {
 /** Within the budgets of their parts below. */
 const FLUSH_DEADLINE_MS = 1500;
 const REPORTS_DEADLINE_MS = 350;
+const FOLLOWER_MS = 30;
 
 /**
  * Opens what must be open before anything starts (data folder, chain, identity) and wires the rest. Throws P2PError.
@@ -177,7 +178,6 @@ async function createApp(
   const rooms = await createRooms(settings, options, foundation);
   const surface = createSurface(settings, options, foundation, rooms);
   const parts = partsOf(rooms, surface, foundation);
-  const { dataHubUrl } = rooms;
   const { health, http, grpc, own } = surface;
   const running = () => ({
     ...own(),
@@ -187,7 +187,7 @@ async function createApp(
   });
   const server = new Server(
     { log, lifecycle: new Lifecycle(core, parts), health, running },
-    { httpAddress: settings.p2p_http_address, httpUrl: ownHttpUrl(settings), dataHubUrl },
+    { httpAddress: settings.p2p_http_address, httpUrl: ownHttpUrl(settings), dataHubUrl: () => rooms.dataHub.url() },
   );
   let closing: Promise<void> | undefined;
   return {
@@ -214,7 +214,8 @@ type Rooms = Awaited<ReturnType<typeof createRooms>>;
 /** Everything between the network and the node's other services. */
 async function createRooms(settings: Settings, options: AppOptions, foundation: Foundation) {
   const { core, blockchain, dataFolder, privateKey, services } = foundation;
-  const dataHubUrl = ownDataHubUrl(settings);
+  const dataHub = createOwnDataHub(settings, blockchain);
+  const dataHubUrl = () => dataHub.url();
 
   // Bans are made before the nodes, which ask them whom to refuse.
   const nodes = new Nodes();
@@ -231,9 +232,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const traces = await createTraces(settings, { ...core, ownId });
   const notifications = new NotificationHub(core);
   const notify = (notification: Notification) => notifications.publish(notification);
-  const events = createEventLog(settings, { ...core, notifications });
-  const recent = new Recent(notifications);
-  const messages = new MessageCounts(core);
+  const { events, recent, messages } = createWatchers(settings, { ...core, notifications });
   const peerClocks = new PeerClocks(core.clock);
   notifications.subscribe((each) => {
     if (each.type === 'node_status' && !each.isOwn) peerClocks.heard(each);
@@ -249,20 +248,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
 
   const { blockProducer, subtreeProducer } = options;
   const producers = await createProducers(settings, core, { blocks: blockProducer, subtrees: subtreeProducer });
-  const shared = {
-    ...core,
-    networks,
-    nodes,
-    ownId,
-    dataHubUrl,
-    chain,
-    bans,
-    peers,
-    registry,
-    notify,
-    deliveries,
-    traces,
-  };
+  const own = { networks, nodes, ownId, dataHubUrl, chain, bans, peers, registry };
+  const shared = { ...core, ...own, notify, deliveries, traces };
   const history = await createHistory(settings, { ...shared, notifications, messages, dataFolder });
   const sync = createSync(settings, { ...shared, blockProducer: producers.blocks });
   const handshake = createHandshake(settings, { ...shared, sync });
@@ -273,31 +260,16 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const gossip = createGossip(settings, { ...shared, ...heard, sync, handshake, announcers, producers });
   const consumers = await createReportConsumers(settings, core);
   const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
+  const hasOwnProducer = blockProducer !== undefined;
+  const follower = createFollower(settings, { ...core, blockchain, peers, hasOwnProducer });
 
   return {
-    ...{
-      nodes,
-      networks,
-      ownId,
-      dataHubUrl,
-      bans,
-      notifications,
-      events,
-      recent,
-      messages,
-      history,
-      peerClocks,
-      silentFeed,
-      chain,
-      prober,
-      peers,
-      producers,
-      deliveries,
-      traces,
-    },
-    ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration, endpoints },
+    ...{ nodes, networks, ownId, dataHub, bans, notifications, events, recent, messages, history },
+    ...{ peerClocks, silentFeed, chain, prober, peers, producers, deliveries, traces },
+    ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration, follower },
+    endpoints,
     /** The DataHub URL that peers get; empty when none does. */
-    announcedUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
+    announcedUrl: () => (speaks(settings, 'go-p2p') ? dataHubUrl() : busUrls.dataHubUrl),
   };
 }
 
@@ -306,7 +278,7 @@ type Surface = ReturnType<typeof createSurface>;
 /** How operators and their programs see and steer this node. */
 function createSurface(settings: Settings, options: AppOptions, foundation: Foundation, rooms: Rooms) {
   const { core, blockchain, services, adminKey, dataFolder } = foundation;
-  const { nodes, networks, ownId, dataHubUrl, chain, peers, producers, consumers, announcers, notifications } = rooms;
+  const { nodes, networks, ownId, dataHub, chain, peers, producers, consumers, announcers, notifications } = rooms;
   const liveness = new Liveness({ ...core, pipelines: () => nodes.gossipProgress() });
   const { keeper } = rooms;
   const health = new Health({
@@ -354,9 +326,13 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
   const webSocket = {
     notifications,
     ownStatus: () => announcers.ownStatus(),
-    identity: () => ({ baseUrl: dataHubUrl, peerId: ownId }),
+    identity: () => ({ baseUrl: dataHub.url(), peerId: ownId }),
   };
-  const http = createHttp(settings, { ...core, health, admin, adminKeys, webSocket, events: rooms.events });
+  const http = createHttp(settings, {
+    ...{ ...core, health, admin, adminKeys, webSocket },
+    ...{ events: rooms.events, dataHub: dataHub.source },
+  });
+  dataHub.boundTo = () => http.address();
   return { health, grpc, http, own };
 }
 
@@ -365,8 +341,8 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  * of what `compose` opened, add up to less than five seconds.
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
-  const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake, endpoints } = rooms;
-  const { reports, announcers, traces } = rooms;
+  const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake } = rooms;
+  const { reports, announcers, traces, follower, endpoints } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
   const greets = (node: P2PNode) =>
@@ -381,9 +357,10 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('peer histories', peers.histories, 70),
     part('gRPC', grpc, 300),
     part('wait for the FSM', { start: (signal) => blockchain.waitUntilFsmLeavesIdle(signal) }, INSTANT_MS),
-    part('Kafka producers', { ...producers, stop: () => producers.stop(FLUSH_DEADLINE_MS) }, 1600),
+    part('Kafka producers', { ...producers, stop: () => producers.stop(FLUSH_DEADLINE_MS) }, 1550),
     part('chain', chain, 50),
-    part('own DataHub', { start: (signal) => checkOwnDataHub(prober, announcedUrl, core.log, signal) }, INSTANT_MS),
+    part('own DataHub', { start: (signal) => checkOwnDataHub(prober, announcedUrl(), core.log, signal) }, INSTANT_MS),
+    part('chain follower', { start: (signal) => follower?.start(signal), stop: () => follower?.stop(FOLLOWER_MS) }, 40),
     part('best block', { stop: () => announcers.bestBlock.stop() }, INSTANT_MS),
     part('pipeline', gossipWithWatch(rooms), INSTANT_MS),
     part('DataHub checks', peers.dataHubs, 150),
@@ -398,37 +375,4 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('reports', { ...reports, stop: () => reports.stop(REPORTS_DEADLINE_MS) }, 400),
     part('readiness', { start: () => grpc.setServing(true), stop: () => grpc.setServing(false) }, INSTANT_MS),
   ];
-}
-
-function gossipWithWatch({ gossip, silentFeed }: Rooms): Pick<Part, 'start' | 'stop'> {
-  return {
-    start: () => {
-      gossip.start();
-      silentFeed.start();
-    },
-    stop: () => {
-      silentFeed.stop();
-      gossip.stop();
-    },
-  };
-}
-
-/**
- * The peer registry is asked before the bans start, and gets what still waits while they stop. The history is in the
- * database of the bans.
- */
-function bansWithKeeper({ bans, keeper, registration, history }: Rooms): Pick<Part, 'start' | 'stop'> {
-  return {
-    start: async (signal) => {
-      await keeper.service?.start(signal);
-      registration?.start();
-      await bans.start(signal);
-      history?.start();
-    },
-    stop: async () => {
-      const closed = bans.stop();
-      await registration?.stop();
-      await Promise.all([closed, keeper.service?.stop(), history?.stop()]);
-    },
-  };
 }

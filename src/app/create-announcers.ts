@@ -23,13 +23,15 @@ import type { BlockAssemblyClient } from '../ports/validation-services.ts';
 import type { Settings } from '../settings/load.ts';
 import { allowsPrivateDataHubs, speaks } from '../settings/wire.ts';
 import type { Core } from './core.ts';
+import { ownDataHubUrl } from './create-peers.ts';
 
 export interface AnnouncerSources extends Core {
   readonly networks: readonly P2PNetwork[];
   readonly publisher: Publisher;
   readonly traces: Traces | undefined;
   readonly ownId: PeerId;
-  readonly dataHubUrl: string;
+  /** Known once the HTTP listener has started. */
+  readonly dataHubUrl: () => string;
   /** Our URLs on message-bus. */
   readonly busUrls: OwnUrls;
   readonly blockchain: Pick<BlockchainClient, 'getState'>;
@@ -65,7 +67,12 @@ export function createAnnouncers(settings: Settings, deps: AnnouncerSources): An
 }
 
 function announcerOptions(settings: Settings, { dataHubUrl }: AnnouncerSources): AnnouncerOptions {
-  return { dataHubUrl, ...(speaks(settings, 'message-bus') ? { clientName: settings.clientName } : {}) };
+  return {
+    get dataHubUrl() {
+      return dataHubUrl();
+    },
+    ...(speaks(settings, 'message-bus') ? { clientName: settings.clientName } : {}),
+  };
 }
 
 function statusAnnouncer(settings: Settings, deps: AnnouncerSources): NodeStatusAnnouncer {
@@ -73,7 +80,9 @@ function statusAnnouncer(settings: Settings, deps: AnnouncerSources): NodeStatus
   const { version, commit } = buildVersion();
   return new NodeStatusAnnouncer(deps, {
     // Subscribers see the URL of the specification's wire where both are spoken.
-    baseUrl: speaks(settings, 'go-p2p') ? dataHubUrl : busUrls.dataHubUrl,
+    get baseUrl() {
+      return speaks(settings, 'go-p2p') ? dataHubUrl() : busUrls.dataHubUrl;
+    },
     version,
     commitHash: commit,
     clientName: settings.clientName,
@@ -85,7 +94,9 @@ function statusAnnouncer(settings: Settings, deps: AnnouncerSources): NodeStatus
 function busStatus(settings: Settings, deps: AnnouncerSources): BusStatusOptions {
   const storage = new StorageMode(deps, settings.global_blockHeightRetention);
   return {
-    propagationUrl: deps.busUrls.propagationUrl,
+    get propagationUrl() {
+      return deps.busUrls.propagationUrl;
+    },
     minMiningTxFee: settings.minminingtxfee,
     feePolicy: feePolicy(settings),
     connectedPeers: () => deps.registry.connectedList().length,
@@ -108,8 +119,29 @@ function feePolicy(settings: Settings): FeePolicy | undefined {
   };
 }
 
-/** Our URLs on message-bus. Warns once of a DataHub URL that keeps a node in full mode from announcing blocks there. */
-export function createBusUrls(settings: Settings, dataHubUrl: string, log: Logger): OwnUrls {
+/**
+ * Our URLs on message-bus; read when the HTTP listener has started. Warns once of a DataHub URL that keeps a node in full
+ * mode from announcing blocks there.
+ */
+export function createBusUrls(settings: Settings, dataHubUrl: () => string, log: Logger): OwnUrls {
+  let made: OwnUrls | undefined;
+  const urls = () => {
+    made ??= checkedBusUrls(settings, dataHubUrl(), log);
+    return made;
+  };
+  // One that is set is told of at once, not only when the blockchain service has answered.
+  if (ownDataHubUrl(settings) !== '') urls();
+  return {
+    get dataHubUrl() {
+      return urls().dataHubUrl;
+    },
+    get propagationUrl() {
+      return urls().propagationUrl;
+    },
+  };
+}
+
+function checkedBusUrls(settings: Settings, dataHubUrl: string, log: Logger): OwnUrls {
   const isSpoken = speaks(settings, 'message-bus');
   const { urls, fault } = ownUrls({
     dataHubUrl,

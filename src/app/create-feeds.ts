@@ -10,6 +10,8 @@ import type { HistoryStore } from '../ports/history-store.ts';
 import type { Settings } from '../settings/load.ts';
 import { EventLog } from '../watch/event-log.ts';
 import { History, type HistoryDependencies } from '../watch/history.ts';
+import { MessageCounts } from '../watch/message-counts.ts';
+import { Recent } from '../watch/recent.ts';
 import type { Core } from './core.ts';
 import { banDatabase } from './create-bans.ts';
 import type { Nodes } from './nodes.ts';
@@ -17,10 +19,22 @@ import type { Nodes } from './nodes.ts';
 /** Two starts in the same millisecond differ too. */
 const EPOCH_SUFFIXES = 36 ** 3;
 
-export function createEventLog(
-  settings: Settings,
-  { clock, metrics, notifications: stream }: Core & { readonly notifications: NotificationStream },
-): EventLog {
+/** What is kept in memory of notifications and messages, for operators and clients. */
+export interface Watchers {
+  readonly events: EventLog;
+  readonly recent: Recent;
+  readonly messages: MessageCounts;
+}
+
+type WatchedSources = Core & { readonly notifications: NotificationStream };
+
+export function createWatchers(settings: Settings, deps: WatchedSources): Watchers {
+  // First, so that what follows an event finds it there.
+  const events = createEventLog(settings, deps);
+  return { events, recent: new Recent(deps.notifications), messages: new MessageCounts(deps) };
+}
+
+function createEventLog(settings: Settings, { clock, metrics, notifications: stream }: WatchedSources): EventLog {
   const epoch = `${clock.now().toString(36)}${randomInt(EPOCH_SUFFIXES).toString(36).padStart(3, '0')}`;
   return new EventLog(
     { stream, metrics, epoch },

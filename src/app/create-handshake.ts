@@ -21,7 +21,8 @@ export interface HandshakeSources extends Core {
   readonly networks: readonly P2PNetwork[];
   readonly nodes: Nodes;
   readonly ownId: PeerId;
-  readonly dataHubUrl: string;
+  /** Known once the HTTP listener has started. */
+  readonly dataHubUrl: () => string;
   readonly chain: ChainTracker;
   readonly registry: PeerRegistry;
   readonly bans: BanService;
@@ -56,7 +57,9 @@ export function createHandshake(settings: Settings, deps: HandshakeSources): Han
     {
       networks,
       userAgent: `teranode/bitcoin/${buildVersion().version}`,
-      dataHubUrl: deps.dataHubUrl,
+      get dataHubUrl() {
+        return deps.dataHubUrl();
+      },
       services: FULL_NODE,
       topicSize: settings.p2p_handshake_topic_size,
       topicTimeoutMs: settings.p2p_handshake_topic_timeout,

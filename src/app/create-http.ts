@@ -26,6 +26,8 @@ export interface HttpDependencies extends Core {
   readonly adminKeys: AdminKeys;
   readonly webSocket: NonNullable<HttpServerDependencies['webSocket']>;
   readonly events: EventFeed;
+  /** What the main listener serves as a DataHub. */
+  readonly dataHub: HttpServerDependencies['dataHub'] | undefined;
 }
 
 export interface Http {

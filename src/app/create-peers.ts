@@ -103,12 +103,16 @@ export function createDataHubProber(settings: Settings): DataHubProber {
   );
 }
 
+/** Where the asset service of a Teranode on this machine listens. */
+const ASSET_SERVICE = 'http://localhost:8090/api/v1';
+
 /**
- * The DataHub URL that peers get: `asset_httpPublicAddress`, else `asset_httpAddress`; empty when neither is set, which
- * settings allow to a node that only listens. Throws ADDRESS_INVALID.
+ * The DataHub URL that peers get, as far as the settings say: `asset_httpPublicAddress`, else `asset_httpAddress`, else
+ * with a blockchain service that of an asset service beside it; empty for one of our own. Throws ADDRESS_INVALID.
  */
 export function ownDataHubUrl(settings: Settings): string {
-  const chosen = settings.asset_httpPublicAddress ?? settings.asset_httpAddress ?? '';
+  const beside = settings.blockchain_grpcAddress === undefined ? '' : ASSET_SERVICE;
+  const chosen = settings.asset_httpPublicAddress ?? settings.asset_httpAddress ?? beside;
   if (chosen === '') return '';
   const url = URL.canParse(chosen) ? new URL(chosen) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {

@@ -12,6 +12,7 @@ import { systemClock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { BlockAssemblyClient, BlockValidationClient } from '../ports/validation-services.ts';
 import type { Settings } from '../settings/load.ts';
+import { bootstrapPeers } from '../settings/wire.ts';
 import { NETWORKS } from '../wire/networks.ts';
 
 type Service = 'blockchain' | 'blockvalidation' | 'blockassembly';
@@ -107,10 +108,17 @@ function embeddedChain(settings: Settings, dataFolder: string, log: Logger): Emb
       network: NETWORKS[settings.network],
       path: chainPath(settings.blockchain_store, dataFolder),
       headersFile: settings.embedded_chain_headers || undefined,
-      mineIntervalMs: settings.embedded_chain_mine_interval,
+      mineIntervalMs: mineInterval(settings),
       minerText: `/${settings.clientName}/`,
     },
   );
+}
+
+/** Of nodes that know each other only one mines, unless the settings say otherwise: the one that names no peers. */
+export function mineInterval(settings: Settings): number | undefined {
+  const { p2p_static_peers: peers, p2p_bootstrap_addresses: bootstrap } = settings;
+  const namesPeers = [...peers, ...bootstrap, ...bootstrapPeers(settings)].length > 0;
+  return settings.embedded_chain_mine_interval ?? (namesPeers ? undefined : settings.embedded_chain_lone_mine_interval);
 }
 
 /** A PostgreSQL store belongs to a real blockchain service: the embedded chain uses a file of its own. */

@@ -26,8 +26,8 @@ export interface ServerOptions {
   readonly httpAddress: string | undefined;
   /** The same with the scheme that is really served. */
   readonly httpUrl: string | undefined;
-  /** Where others fetch our blocks; empty for none. */
-  readonly dataHubUrl: string;
+  /** Where others fetch our blocks; empty for none. Asked for when everything has started. */
+  readonly dataHubUrl: () => string;
 }
 
 /** What the server tells when it is ready. */
@@ -72,7 +72,7 @@ export class Server {
    */
   async start(signal: AbortSignal): Promise<ServerReady> {
     if (!this.isInitialized) throw new P2PError('NODE_NOT_STARTED', 'call init before start');
-    const { dataHubUrl } = this.options;
+    const dataHubUrl = this.options.dataHubUrl();
     await this.deps.lifecycle.start(signal);
     this.deps.log.debug({ dataHubUrl }, 'server started');
     return { ...this.deps.running(), dataHubUrl };

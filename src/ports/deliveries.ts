@@ -27,3 +27,6 @@ export interface DeliveryRecord {
   /** How much a neighbour is preferred among equals, from 0 to 1. */
   preferenceOf(neighbour: PeerId): number;
 }
+
+/** Counts nothing and prefers nobody. */
+export const NO_DELIVERIES: DeliveryRecord = { counted: 0, deliveredLater: () => {}, preferenceOf: () => 0 };

@@ -96,15 +96,6 @@ const CROSS_CHECKS: readonly CrossCheck[] = [
     expected: 'path of a folder',
   },
   {
-    inputs: ['listen_mode', 'asset_httpPublicAddress', 'asset_httpAddress'],
-    isBroken: (settings) =>
-      settings.listen_mode === 'full' &&
-      settings.asset_httpPublicAddress === undefined &&
-      settings.asset_httpAddress === undefined,
-    key: 'asset_httpPublicAddress',
-    expected: 'http or https URL where peers fetch from us (or set asset_httpAddress); required in full mode',
-  },
-  {
     inputs: ['securityLevelHTTP', 'security_level_grpc', 'server_certFile'],
     isBroken: (settings) => needsCertificate(settings) && !settings.server_certFile,
     key: 'server_certFile',

@@ -71,7 +71,10 @@ export const SERVICE_SETTINGS = {
     'OTLP/HTTP collector of traces, e.g. http://localhost:4318. Unset: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4318.',
   ),
 
-  asset_httpAddress: optional(httpUrl, 'DataHub URL to announce when asset_httpPublicAddress is unset.'),
+  asset_httpAddress: optional(
+    httpUrl,
+    'DataHub URL to announce when asset_httpPublicAddress is unset. Unset too: that of the HTTP listener, which is a small DataHub with the embedded chain; with a blockchain service http://localhost:8090/api/v1.',
+  ),
   asset_httpPublicAddress: optional(httpUrl, 'DataHub URL to announce: where peers fetch blocks and subtrees from us.'),
   subtreevalidation_blacklisted_baseurls: setting(listOf(text), [], 'DataHub URLs whose hosts are never used.'),
 
@@ -110,7 +113,12 @@ export const SERVICE_SETTINGS = {
   ),
   embedded_chain_mine_interval: optional(
     interval,
-    'Interval at which the embedded chain mines a block (regtest). Unset: no mining.',
+    'Interval at which the embedded chain mines a block (regtest). Unset: see embedded_chain_lone_mine_interval.',
+    OURS,
+  ),
+  embedded_chain_lone_mine_interval: optional(
+    interval,
+    'The same for a node that names no peers (p2p_static_peers, p2p_bootstrap_addresses, p2p_bootstrap_peers), so that of the nodes of a test network only the first mines. Unset: no mining.',
     OURS,
   ),
 

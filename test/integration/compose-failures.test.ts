@@ -23,7 +23,7 @@ function settingsWith(env: Record<string, string> = {}) {
       dataFolder: temporaryFolder('compose'),
       p2p_http_listen_address: '127.0.0.1:0',
       p2p_grpc_listen_address: '127.0.0.1:0',
-      embedded_chain_mine_interval: '',
+      embedded_chain_lone_mine_interval: '',
       ...env,
     },
   }).settings;

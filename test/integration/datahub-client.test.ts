@@ -7,6 +7,8 @@ import type { Hash, SubtreeHash } from '../../src/domain/ids.ts';
 import { hashHeader } from '../../src/wire/header.ts';
 import { GENESIS, mineChain } from '../support/mined.ts';
 
+/** The machine may be busy with others. */
+const PATIENT = { timeout: 20_000 };
 const never = new AbortController().signal;
 const chain = [GENESIS.header, ...mineChain(GENESIS.header, 9, 'a')];
 const hashOf = (height: number) => hashHeader(chain[height] as Uint8Array);
@@ -149,7 +151,7 @@ describe('DataHubs that waste time and memory', () => {
       more();
     });
     expect(await clientOf().headersBack(url, hashOf(7), 100, never)).toMatchObject({ ok: false, fault: 'too_long' });
-    await expect.poll(open).toBe(0);
+    await expect.poll(open, PATIENT).toBe(0);
     expect(written).toBeLessThan(16 * 1024 * 1024);
   });
 
@@ -163,7 +165,7 @@ describe('DataHubs that waste time and memory', () => {
     for (const { url, open } of [slow, silent]) {
       const answer = await clientOf({ deadlineMs: 300 }).bestHeader(url, never);
       expect(answer).toMatchObject({ ok: false, fault: 'timeout' });
-      await expect.poll(open).toBe(0);
+      await expect.poll(open, PATIENT).toBe(0);
     }
   });
 
@@ -179,10 +181,10 @@ describe('DataHubs that waste time and memory', () => {
     const { url, asked, open } = await serve(() => {});
     const ended = new AbortController();
     const answer = clientOf().bestHeader(url, ended.signal);
-    await expect.poll(() => asked.length).toBe(1);
+    await expect.poll(() => asked.length, PATIENT).toBe(1);
     ended.abort();
     expect(await answer).toMatchObject({ ok: false, fault: 'aborted' });
-    await expect.poll(open).toBe(0);
+    await expect.poll(open, PATIENT).toBe(0);
   });
 
   test('redirects are followed five times, and not to other schemes', async () => {

@@ -87,7 +87,7 @@ async function startServer(env: Record<string, string>) {
       p2p_grpc_listen_address: '127.0.0.1:0',
       p2p_allow_private_datahubs: 'true',
       p2p_enable_nat_port_map: 'false',
-      embedded_chain_mine_interval: '',
+      embedded_chain_lone_mine_interval: '',
       ...env,
     },
   });
@@ -117,7 +117,11 @@ test('spans of a block from two nodes arrive in one trace, whose ID follows from
 
   const { hash } = miner.chain.mine();
   const traceId = traceIdOf(hash);
-  const named = (name: string) => spans.find((span) => span.name === name && span.traceId === traceId);
+  // The receiver takes the block, and then announces it too.
+  const named = (name: string) => {
+    const { peerId } = (name === 'announce block' ? miner : receiver).ready;
+    return spans.find((span) => span.name === name && span.traceId === traceId && span.peerId === peerId);
+  };
   await waitFor(() => named('hand to Kafka block') !== undefined && named('announce block') !== undefined, {
     what: 'the spans of both nodes',
   });

@@ -29,7 +29,7 @@ export function begin(settings: Readonly<Record<string, string>>, options: Begin
     p2p_port: '0',
     p2p_http_listen_address: '127.0.0.1:0',
     p2p_grpc_listen_address: '127.0.0.1:0',
-    embedded_chain_mine_interval: '',
+    embedded_chain_lone_mine_interval: '',
     dataFolder: temporaryFolder('begun'),
     ...COMPILE_CACHE,
     ...settings,

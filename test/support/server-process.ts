@@ -46,7 +46,7 @@ const SMALL_SETTINGS = {
   p2p_grpc_listen_address: '127.0.0.1:0',
   p2p_enable_nat_port_map: 'false',
   p2p_share_private_addresses: 'true',
-  embedded_chain_mine_interval: '',
+  embedded_chain_lone_mine_interval: '',
   logLevel: 'DEBUG',
   ...COMPILE_CACHE,
 };

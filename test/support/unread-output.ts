@@ -34,7 +34,7 @@ export async function startUnread(kind: Unread, settings: Readonly<Record<string
     ...privateNetwork('regtest'),
     ...{ p2p_port: String(p2pPort), p2p_listen_addresses: '127.0.0.1', p2p_grpc_listen_address: '127.0.0.1:0' },
     ...{ p2p_http_listen_address: `127.0.0.1:${httpPort}`, p2p_enable_nat_port_map: 'false' },
-    ...{ embedded_chain_mine_interval: '', logLevel: 'TRACE', dataFolder: join(folder, 'data') },
+    ...{ embedded_chain_lone_mine_interval: '', logLevel: 'TRACE', dataFolder: join(folder, 'data') },
     ...settings,
   };
   const pidFile = join(folder, 'pid');

@@ -17,7 +17,7 @@ const SETTINGS = {
   p2p_http_listen_address: '127.0.0.1:0',
   p2p_grpc_listen_address: '127.0.0.1:0',
   p2p_enable_nat_port_map: 'false',
-  embedded_chain_mine_interval: '',
+  embedded_chain_lone_mine_interval: '',
 };
 
 const DHT = ['@libp2p/kad-dht'];

@@ -7,8 +7,14 @@ import { REPO } from '../support/repo.ts';
 const MAX_STEPS = 9;
 const [, ...walks] = readFileSync(join(REPO, 'docs/walks.md'), 'utf8').split(/^## /m);
 
-test('docs/walks.md follows a message, a ban, a block notification and a setting', () => {
-  expect(walks.map((walk) => walk.split('\n')[0])).toEqual(['A message', 'A ban', 'A block notification', 'A setting']);
+test('docs/walks.md follows a message, a ban, a block notification, a sync and a setting', () => {
+  expect(walks.map((walk) => walk.split('\n')[0])).toEqual([
+    'A message',
+    'A ban',
+    'A block notification',
+    'A sync without a blockchain service',
+    'A setting',
+  ]);
 });
 
 describe.each(walks.map((walk) => [walk.split('\n')[0] ?? '', walk] as const))('walk "%s"', (_title, walk) => {

@@ -30,6 +30,7 @@ export interface Refused {
 
 export interface Fetched {
   readonly status: number;
+  /** Empty unless the status is 200. */
   readonly body: Uint8Array;
 }
 
@@ -41,6 +42,7 @@ const MAX_INFORMATIONAL = 4;
 /** Counts as a failure of the server. */
 const NO_STATUS = 500;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const OK = 200;
 const NOTHING = new Uint8Array();
 
 /** A request that is about to be sent. */
@@ -152,7 +154,7 @@ async function request(hop: Hop, maxBytes: number, userAgent: string, signal: Ab
     response.on('error', reject);
     const { statusCode: status = NO_STATUS, headers } = response;
     const location = REDIRECTS.has(status) ? headers.location : undefined;
-    if (location !== undefined || maxBytes === 0) resolve({ status, location, body: NOTHING });
+    if (location !== undefined || maxBytes === 0 || status !== OK) resolve({ status, location, body: NOTHING });
     else readBody(response, maxBytes).then((body) => resolve({ status, location, body }), reject);
   });
   sent.on('error', reject);

@@ -1,7 +1,7 @@
-// The SQLite tables of the embedded chain: headers with height and total work, and the key-value state that services
-// store.
+// The SQLite tables of the embedded chain: headers with height and total work, the coinbases of mined blocks, and the
+// key-value state that services store.
 
-import type { BlockHash } from '../../domain/ids.ts';
+import type { BlockHash, SubtreeHash } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';
 import type { BlockHeaderRecord } from '../../ports/blockchain-client.ts';
 import { hashFromBytes, hashToBytes } from '../../wire/hash.ts';
@@ -21,6 +21,9 @@ const SCHEMA = `
     miner TEXT NOT NULL
   ) STRICT;
   CREATE INDEX IF NOT EXISTS headers_by_work ON headers (chain_work DESC, id ASC);
+  CREATE INDEX IF NOT EXISTS headers_by_height ON headers (height);
+  CREATE TABLE IF NOT EXISTS mined (hash BLOB PRIMARY KEY, coinbase BLOB NOT NULL, txid BLOB NOT NULL) STRICT;
+  CREATE INDEX IF NOT EXISTS mined_by_txid ON mined (txid);
   CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 `;
 
@@ -86,6 +89,29 @@ export class ChainStore {
 
   byHash(hash: BlockHash): StoredHeader | undefined {
     return toHeader(this.database.prepare('SELECT * FROM headers WHERE hash = ?').get(hashToBytes(hash)));
+  }
+
+  /** All headers at these heights, those of branches too. */
+  between(lowest: number, highest: number): StoredHeader[] {
+    const rows = this.database.prepare('SELECT * FROM headers WHERE height BETWEEN ? AND ?').all(lowest, highest);
+    return rows.flatMap((row) => toHeader(row) ?? []);
+  }
+
+  /** Keeps the only transaction of a block that was mined here. */
+  insertMined(hash: BlockHash, coinbase: Uint8Array, txid: SubtreeHash): void {
+    this.database
+      .prepare('INSERT OR IGNORE INTO mined (hash, coinbase, txid) VALUES (?, ?, ?)')
+      .run(hashToBytes(hash), coinbase, hashToBytes(txid));
+  }
+
+  /** undefined for a block that was not mined here. */
+  coinbaseOf(hash: BlockHash): Uint8Array | undefined {
+    const row = this.database.prepare('SELECT coinbase FROM mined WHERE hash = ?').get(hashToBytes(hash));
+    return row?.coinbase instanceof Uint8Array ? row.coinbase : undefined;
+  }
+
+  hasMinedTx(txid: SubtreeHash): boolean {
+    return this.database.prepare('SELECT 1 FROM mined WHERE txid = ?').get(hashToBytes(txid)) !== undefined;
   }
 
   getState(key: string): Uint8Array | undefined {

@@ -1,6 +1,6 @@
 // The embedded blockchain: a chain of headers in SQLite that replaces Teranode's blockchain service, so that a node
-// runs without other services. Headers are imported or mined (regtest), validated, served, and announced to
-// subscribers.
+// runs without other services. Headers are imported, mined (regtest) or taken from peers (`follower.ts`), checked,
+// served, and announced to subscribers.
 
 import type { BlockHash, SubtreeHash } from '../../domain/ids.ts';
 import { P2PError } from '../../lib/errors.ts';
@@ -11,11 +11,15 @@ import type {
   FsmState,
 } from '../../ports/blockchain-client.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { DataHubSource } from '../../ports/datahub-source.ts';
 import type { Logger } from '../../ports/log.ts';
 import type { ProbeResult } from '../../ports/producer.ts';
-import { parseHeader } from '../../wire/header.ts';
-import { MEDIAN_SPAN, medianOf } from '../../wire/header-rules.ts';
+import { hashToBytes } from '../../wire/hash.ts';
+import { hashHeader, parseHeader } from '../../wire/header.ts';
+import { type CheckedHeader, MEDIAN_SPAN, medianOf, type ParentView } from '../../wire/header-rules.ts';
 import type { NetworkParameters } from '../../wire/networks.ts';
+import { encodeTeranodeBlock } from '../../wire/teranode-block.ts';
+import { chainBack, chainFrom, locatorOf } from './chain-ranges.ts';
 import { ChainStore, type StoredHeader } from './chain-store.ts';
 import { importHeaders } from './header-import.ts';
 import { type BlockFacts, childOf, genesisOf, HEADER_ONLY } from './header-rules.ts';
@@ -39,7 +43,7 @@ const MAX_SUBSCRIBERS = 100;
 const MAX_KEY_CHARS = 256;
 const MAX_STATE_BYTES = 1024 * 1024;
 
-export class EmbeddedChain implements BlockchainClient {
+export class EmbeddedChain implements BlockchainClient, DataHubSource {
   private readonly log: Logger;
   private readonly clock: Clock;
   private readonly options: EmbeddedChainOptions;
@@ -104,6 +108,11 @@ export class EmbeddedChain implements BlockchainClient {
     if (state !== 'IDLE') for (const release of this.idleWaiters) release();
   }
 
+  /** Changes the FSM state, if it is `from`. */
+  moveFsm(from: FsmState, to: FsmState): void {
+    if (this.state === from) this.setFsmState(to);
+  }
+
   async waitUntilFsmLeavesIdle(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.state !== 'IDLE') return;
@@ -163,11 +172,75 @@ export class EmbeddedChain implements BlockchainClient {
     return child;
   }
 
+  /**
+   * Adds checked headers, oldest first, whose first has a known parent; subscribers are told of the last when it becomes
+   * the tip.
+   */
+  addChecked(headers: readonly CheckedHeader[]): void {
+    const store = this.opened();
+    const before = this.best().hash;
+    store.insert(headers.map((header) => ({ ...header, invalid: false, ...HEADER_ONLY })));
+    const { hash } = this.best();
+    if (hash === before) return;
+    this.notify([
+      { type: 'block', hash },
+      { type: 'mining_on', hash },
+    ]);
+  }
+
+  /** A header to check children of, with what the rules need. */
+  parentView(hash: BlockHash): ParentView | undefined {
+    const parent = this.opened().byHash(hash);
+    return parent && { parent, lastTimes: this.lastTimes(parent) };
+  }
+
+  best(): StoredHeader {
+    const best = this.opened().best();
+    if (best === undefined) throw new P2PError('CHAIN_STORE', 'the embedded chain is empty');
+    return best;
+  }
+
+  header(hash: BlockHash): BlockHeaderRecord | undefined {
+    return this.opened().byHash(hash);
+  }
+
+  headersBack(hash: BlockHash, count: number): readonly BlockHeaderRecord[] | undefined {
+    const from = this.opened().byHash(hash);
+    return from && chainBack(this.opened(), from, count);
+  }
+
+  headersFromAncestor(target: BlockHash, locator: readonly BlockHash[], count: number) {
+    const end = this.opened().byHash(target);
+    return end && chainFrom(this.opened(), end, locator, count);
+  }
+
+  /** Hashes of the best chain from its tip back, ever further apart, as DataHubs take them. */
+  locator(): BlockHash[] {
+    return locatorOf(this.opened(), this.best());
+  }
+
+  block(hash: BlockHash): Uint8Array | undefined {
+    const record = this.opened().byHash(hash);
+    const coinbase = this.opened().coinbaseOf(hash);
+    // Without other transactions a block of Teranode has no subtrees: its merkle root is its coinbase.
+    return record && coinbase && encodeTeranodeBlock({ ...record, coinbase, subtrees: [] });
+  }
+
+  subtree(hash: SubtreeHash): Uint8Array | undefined {
+    return this.opened().hasMinedTx(hash) ? hashToBytes(hash) : undefined;
+  }
+
+  /** Tells subscribers that a peer did not deliver what it announced. */
+  peerFailed(peerId: string, reason: string): void {
+    this.notify([{ type: 'peer_failure', peerId, failureType: 'catchup', reason }]);
+  }
+
   /** Mines one block on the tip; regtest only. */
   mine(): BlockHeaderRecord {
     const parent = this.best();
     const minTime = medianOf(this.lastTimes(parent)) + 1;
     const block = mineBlock(parent, minTime, this.nowSeconds(), this.options.network, this.options.minerText);
+    this.opened().insertMined(hashHeader(block.header), block.coinbase, block.subtree);
     return this.addHeader(block.header, block.facts, [block.subtree]);
   }
 
@@ -179,6 +252,8 @@ export class EmbeddedChain implements BlockchainClient {
       return;
     }
     this.miner = setInterval(() => {
+      // On a tip that is about to be left, a block would be lost.
+      if (this.state !== 'RUNNING') return;
       try {
         const { height, hash } = this.mine();
         this.log.info({ height, hash }, 'block mined');
@@ -211,12 +286,6 @@ export class EmbeddedChain implements BlockchainClient {
     } catch (error) {
       this.log.error({ notification: notification.type, err: error }, 'blockchain subscriber failed');
     }
-  }
-
-  private best(): StoredHeader {
-    const best = this.opened().best();
-    if (best === undefined) throw new P2PError('CHAIN_STORE', 'the embedded chain is empty');
-    return best;
   }
 
   private opened(): ChainStore {

@@ -17,6 +17,8 @@ import type { BlockFacts } from './header-rules.ts';
 export interface MinedBlock {
   readonly header: Uint8Array;
   readonly facts: BlockFacts;
+  /** The block's only transaction. */
+  readonly coinbase: Uint8Array;
   /** Root of the block's only subtree. It equals the merkle root, because the block has only a coinbase. */
   readonly subtree: SubtreeHash;
 }
@@ -50,7 +52,7 @@ export function mineBlock(
     const header = encodeHeader({ version: BLOCK_VERSION, previousHash: parent.hash, merkleRoot, time, bits, nonce });
     if (checkProofOfWork(header, network.powLimitBits) === 'ok') {
       const sizeInBytes = BigInt(coinbase.byteLength) + BLOCK_OVERHEAD_BYTES;
-      return { header, subtree: merkleRoot, facts: { txCount: 1n, sizeInBytes, miner: minerText } };
+      return { header, coinbase, subtree: merkleRoot, facts: { txCount: 1n, sizeInBytes, miner: minerText } };
     }
   }
   throw new RangeError('no nonce meets the target');

@@ -6,7 +6,7 @@ import { orAfter, settledWithin } from '../../lib/deadline.ts';
 import { P2PError } from '../../lib/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ConnectionPolicy } from '../../ports/connection-policy.ts';
-import type { DeliveryRecord } from '../../ports/deliveries.ts';
+import { type DeliveryRecord, NO_DELIVERIES } from '../../ports/deliveries.ts';
 import type { NodeDiagnosis } from '../../ports/diagnosis.ts';
 import type { Logger } from '../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../ports/metrics.ts';
@@ -63,8 +63,6 @@ export interface Libp2pNodeDependencies {
   /** Who delivers valid announcements first; without it nobody counts. */
   readonly deliveries?: DeliveryRecord;
 }
-
-const NO_DELIVERIES: DeliveryRecord = { counted: 0, deliveredLater: () => {}, preferenceOf: () => 0 };
 
 export class Libp2pNode implements Required<P2PNode> {
   private readonly deps: Libp2pNodeDependencies;

@@ -22,7 +22,11 @@ const DEPS = { log: QUIET_LOG, metrics: QUIET_METRICS, clock: systemClock, rando
 export async function checkDataHub(settings: Settings, signal: AbortSignal): Promise<Finding> {
   const name = 'datahub';
   const url = ownDataHubUrl(settings);
-  if (url === '') return notAskedFor(name, 'asset_httpPublicAddress and asset_httpAddress are unset');
+  if (url === '')
+    return notAskedFor(
+      name,
+      'asset_httpPublicAddress and asset_httpAddress are unset: the node serves a DataHub of its own',
+    );
   if (settings.listen_mode !== 'full') return notAskedFor(name, `listen_mode is ${settings.listen_mode}`);
   const prober = createDataHubProber(settings);
   const first = await prober.probe(url, signal);

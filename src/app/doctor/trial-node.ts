@@ -8,6 +8,7 @@ import type { Libp2pNodeOptions } from '../../adapters/libp2p/node-options.ts';
 import type { NodeStatusMessage } from '../../domain/node-status.ts';
 import { buildVersion } from '../../lib/version.ts';
 import { systemClock } from '../../ports/clock.ts';
+import { NO_DELIVERIES } from '../../ports/deliveries.ts';
 import type { Diagnosis } from '../../ports/diagnosis.ts';
 import { nodesOf, type P2PNetwork, topicNamesOf } from '../../ports/network.ts';
 import type { GossipMessage } from '../../ports/p2p-node.ts';
@@ -38,7 +39,7 @@ const DEPS = {
     connectionOpened: () => {},
     malformedRpc: () => {},
   },
-  deliveries: { counted: 0, deliveredLater: () => {}, preferenceOf: () => 0 },
+  deliveries: NO_DELIVERIES,
 };
 export const NO_NAT: Libp2pNodeOptions['nat'] = {
   ...{ portMap: false, autonat: false, holePunching: false, relayService: false, relayClient: true },

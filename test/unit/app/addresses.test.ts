@@ -15,6 +15,10 @@ describe('our DataHub URL', () => {
     expect(ownDataHubUrl(settings({ asset_httpPublicAddress, asset_httpAddress }))).toBe(url);
   });
 
+  test('is that of an asset service on this machine where a blockchain service is named and no URL', () => {
+    expect(ownDataHubUrl(settings({ blockchain_grpcAddress: 'blockchain:8087' }))).toBe('http://localhost:8090/api/v1');
+  });
+
   test.each(['ftp://x', 'nonsense'])('is refused when it is no http or https URL: %s', (asset_httpAddress) => {
     expect(() => ownDataHubUrl(settings({ asset_httpAddress }))).toThrow(
       expect.objectContaining({ code: 'ADDRESS_INVALID' }),

@@ -20,7 +20,7 @@ function settingsWith(own: Readonly<Record<string, string>>): Settings {
 function urlsWith(own: Readonly<Record<string, string>>) {
   const settings = settingsWith(own);
   const log = recordingLogger();
-  const urls: PublisherOptions['urls'] = createBusUrls(settings, ownDataHubUrl(settings), log);
+  const urls: PublisherOptions['urls'] = createBusUrls(settings, () => ownDataHubUrl(settings), log);
   return { urls, warnings: log.lines.filter(({ level }) => level === 'warn') };
 }
 
@@ -71,7 +71,7 @@ describe('our own status', () => {
   async function statusWith(own: Readonly<Record<string, string>>) {
     const settings = settingsWith(own);
     const chain = tracked(new ScriptedChain());
-    const dataHubUrl = ownDataHubUrl(settings);
+    const dataHubUrl = () => ownDataHubUrl(settings);
     const deps = {
       ...{ log: recordingLogger(), metrics: new RecordedMetrics(), clock: new FakeClock() },
       ...{ networks: [], chain, dataHubUrl, blockAssembly: undefined, sync: { syncPeer: () => undefined } },

@@ -221,8 +221,8 @@ describe('joining a network on message-bus', () => {
         expect(bootstrapPeers(settings)).toEqual([`/dnsaddr/${network}.bootstrap.teranode.bsvb.tech`]);
         expect(topicPrefix(settings, 'message-bus')).toBe(`teranode/bitcoin/1.0.0/${network}`);
         expect(settings).toMatchObject({ p2p_port: 9905, listen_mode: 'full', p2p_dht_mode: undefined });
-        // Peers cannot use it; that is logged when the server has started.
-        expect(settings.asset_httpAddress).toBe('http://localhost:8090/api/v1');
+        // Our own DataHub, which peers cannot use; that is logged when the server has started.
+        expect(settings.asset_httpAddress).toBeUndefined();
       }
     },
   );
@@ -356,20 +356,12 @@ describe('defaults and bounds', () => {
       'network',
       'p2p_handshake_topic',
       'p2p_mining_on_topic',
-      'asset_httpPublicAddress',
     ]);
   });
 
   test('message-bus needs neither the topics of go-p2p nor a shared key', () => {
     const keys = problemsOf(() => loadText('p2p_wire = message-bus\np2p_dht_use_private = true')).map(({ key }) => key);
-    expect(keys).toEqual([
-      'p2p_port',
-      'p2p_block_topic',
-      'p2p_subtree_topic',
-      'p2p_rejected_tx_topic',
-      'network',
-      'asset_httpPublicAddress',
-    ]);
+    expect(keys).toEqual(['p2p_port', 'p2p_block_topic', 'p2p_subtree_topic', 'p2p_rejected_tx_topic', 'network']);
   });
 
   test.each([
@@ -589,7 +581,6 @@ describe('defaults and bounds', () => {
     [{ p2p_wire: 'message-bus', clientName: '' }, ['clientName']],
     [{ p2p_wire: 'message-bus', clientName: '矿工 <>' }, ['clientName']],
     [{ p2p_handshake_topic: '', p2p_mining_on_topic: '' }, ['p2p_handshake_topic', 'p2p_mining_on_topic']],
-    [{ asset_httpAddress: '' }, ['asset_httpPublicAddress']],
     [{ KAFKA_TLS_CERT_FILE: 'x' }, ['KAFKA_TLS_KEY_FILE']],
   ])('rules between settings: %j', (env, keys) => {
     expect(problemsOf(() => loadText(MINIMAL_SETTINGS, env as Record<string, string>)).map(({ key }) => key)).toEqual(

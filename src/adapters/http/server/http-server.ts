@@ -6,6 +6,7 @@ import fastify, { type FastifyInstance, type FastifyRequest, LogController } fro
 import type { EventFeed } from '../../../domain/event-feed.ts';
 import { P2PError } from '../../../lib/errors.ts';
 import { type Clock, systemClock } from '../../../ports/clock.ts';
+import type { DataHubSource } from '../../../ports/datahub-source.ts';
 import type { Logger } from '../../../ports/log.ts';
 import type { Metrics } from '../../../ports/metrics.ts';
 import { KEY_HEADER } from '../../../settings/admin-key.ts';
@@ -15,6 +16,7 @@ import { checkAdminKey, hasAdminKey } from '../api/admin-key-check.ts';
 import { addOpenApiRoute, collectOpenApi } from '../api/openapi.ts';
 import { type AccessOptions, pageRefused, RouteAccess } from '../api/route-access.ts';
 import { type ApiSources, addApiRoutes } from '../api/routes.ts';
+import { addDataHubRoutes } from '../datahub/routes.ts';
 import { EventPump } from '../events/event-pump.ts';
 import { EventStreams } from '../events/event-streams.ts';
 import { addEventRoute } from '../events/route.ts';
@@ -37,6 +39,8 @@ export interface HttpServerDependencies {
   readonly clock?: Clock;
   /** Absent: no API, and no admin key that anything could be read with. */
   readonly api?: ApiSources;
+  /** Absent: no DataHub. */
+  readonly dataHub?: DataHubSource | undefined;
   /** Absent: no WebSocket. Needs `metrics`. */
   readonly webSocket?: WebSocketSources;
   /** Events that are kept for clients that resume. Absent: none can, and there are no Server-Sent Events. Needs `webSocket`. */
@@ -167,7 +171,7 @@ export class HttpServer {
   }
 
   private async build(certificate: Certificate | undefined): Promise<FastifyInstance> {
-    const { log, metrics, sources, api } = this.deps;
+    const { log, metrics, sources, api, dataHub } = this.deps;
     const { routes, corsOrigins = ANY_ORIGIN, ratePerSecond = 0, webSocketOrigins = ANY_ORIGIN } = this.options;
     const app = this.bareApp(certificate);
     app.setErrorHandler(problemAnswer(log));
@@ -187,6 +191,7 @@ export class HttpServer {
     this.checkKeys(app);
     const makeDocument = api && collectOpenApi(app, this.access, api);
     addHealthRoutes(app, sources);
+    if (dataHub !== undefined) addDataHubRoutes(app, dataHub);
     if (this.hub !== undefined) await this.addWebSocket(app, this.hub, webSocketOrigins);
     if (api !== undefined && makeDocument !== undefined) {
       await addApiRoutes(app, api.admin);
