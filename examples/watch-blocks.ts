@@ -1,31 +1,17 @@
-// Prints every block announcement that a node hears and finds good: a node of one's own within a program, and a
-// consumer behind it.
+// Prints every block that a node of the network announces.
 //
-//   p2p_static_peers=/ip4/…/p2p/… node examples/watch-blocks.ts
+//   node examples/watch-blocks.ts mainnet
+//   node examples/watch-blocks.ts regtest /ip4/127.0.0.1/tcp/9905/p2p/12D3Koo…
 //
 // In a project of its own the import is from 'teranode-p2p'.
-import { compose, decodeKafkaBlock, loadSettings, MemoryConsumer, parseKafkaUrl } from '../src/index.ts';
+import { listen, type Network } from '../src/index.ts';
 
-const { settings } = loadSettings({ folder: process.cwd(), env: process.env });
+const [network = 'mainnet', ...bootstrapPeers] = process.argv.slice(2);
 const stop = new AbortController();
-process.once('SIGINT', () => stop.abort());
-process.once('SIGTERM', () => stop.abort());
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
 
-const app = await compose(settings);
-const consumer = new MemoryConsumer(
-  { broker: app.memoryBroker, log: app.log, metrics: app.metrics },
-  {
-    topic: parseKafkaUrl(settings.kafka_blocksConfig).topic,
-    groupId: 'watch-blocks',
-    replay: false,
-    decode: decodeKafkaBlock,
-  },
-);
-await consumer.start(({ value: block }) => {
-  if (block.ok) console.log(`block ${block.message.hash} at ${block.message.url}, says ${block.message.peerId}`);
-}, stop.signal);
-
-await app.start(stop.signal);
-await new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
-await app.stop();
-await consumer.stop();
+const options = { signal: stop.signal, ...(bootstrapPeers.length > 0 ? { bootstrapPeers } : {}) };
+for await (const event of listen(network as Network, options)) {
+  if (event.type === 'block') console.log(`block ${event.height} ${event.hash} from ${event.author}`);
+  if (event.type === 'lost') console.log(`${event.count} events lost: read faster, or raise maxQueuedEvents`);
+}

@@ -15,8 +15,9 @@ rmSync(dist, { recursive: true, force: true });
 execFileSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
 cpSync(join(root, 'src/gen'), join(dist, 'gen'), { recursive: true });
 await bundleProgram();
+await bundleLibrary();
 const version = versionFromGit(root);
-for (const folder of version === undefined ? [] : ['lib', 'cli'])
+for (const folder of version === undefined ? [] : ['lib', 'cli', 'bundle'])
   writeFileSync(join(dist, folder, 'build-version.json'), `${JSON.stringify(version)}\n`);
 
 /** V8 keeps a file with one character beyond Latin-1 in two bytes per character. */
@@ -35,23 +36,37 @@ function escapeBeyondLatin1(file: string): void {
  */
 async function bundleProgram(): Promise<void> {
   rmSync(join(dist, 'cli'), { recursive: true });
+  await bundle('cli', { main: 'src/cli/main.ts' });
+}
+
+/**
+ * dist/bundle: what programs import, likewise. The entries share their files, so that classes are the same in all of
+ * them; `listen.js` loads none of the server.
+ */
+async function bundleLibrary(): Promise<void> {
+  await bundle('bundle', { index: 'src/index.ts', listen: 'src/library/index.ts', client: 'src/client/index.ts' });
+}
+
+async function bundle(folder: string, entries: Readonly<Record<string, string>>): Promise<void> {
+  const input = Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, join(root, file)]));
   await build({
     root,
     configFile: false,
     logLevel: 'warn',
     ssr: { noExternal: true, external: LOADED_ON_DEMAND },
     build: {
-      ssr: join(root, 'src/cli/main.ts'),
-      outDir: join(dist, 'cli'),
+      ssr: true,
+      outDir: join(dist, folder),
       target: 'node22',
       // Names in stack traces are those of the sources.
       minify: false,
       license: { fileName: 'THIRD-PARTY-LICENSES.md' },
       rolldownOptions: {
-        output: { comments: false, entryFileNames: '[name].js', chunkFileNames: '[name].js' },
+        input,
+        output: { comments: false, entryFileNames: '[name].js', chunkFileNames: 'part-[name].js' },
       },
     },
   });
-  const files = readdirSync(join(dist, 'cli')).filter((name) => name.endsWith('.js'));
-  for (const name of files) escapeBeyondLatin1(join(dist, 'cli', name));
+  const files = readdirSync(join(dist, folder)).filter((name) => name.endsWith('.js'));
+  for (const name of files) escapeBeyondLatin1(join(dist, folder, name));
 }

@@ -37,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'adapters/http': [...BASE, 'settings', 'adapters/listeners'],
   'adapters/embedded-chain': [...BASE, 'settings', 'adapters/sql'],
   app: ['*'],
+  library: ['*'],
   cli: ['*'],
   client: ['lib', 'domain', 'ports', 'gen', 'settings', 'adapters/rpc', 'adapters/grpc'],
   'index.ts': ['*'],

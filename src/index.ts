@@ -23,7 +23,8 @@ export {
   MemoryProducer,
   type MemoryProducerOptions,
 } from './adapters/memory/broker.ts';
-export { type App, type AppOptions, compose } from './app/compose.ts';
+export type { App, AppOptions } from './app/compose.ts';
+export { compose } from './app/compose-on-demand.ts';
 export type { HealthReport } from './app/health/health.ts';
 export { type Endpoint, Server, type ServerDependencies, type ServerOptions, type ServerReady } from './app/server.ts';
 export type { BlockAnnouncement, SubtreeAnnouncement } from './domain/announcement.ts';
@@ -32,6 +33,7 @@ export type { BlockAssemblyDetails, NodeStatusMessage } from './domain/node-stat
 export type { InvalidBlockReport, InvalidSubtreeReport, RejectedTxReport } from './domain/report.ts';
 export type { ValidationResult } from './gossip/validation-result.ts';
 export { ERROR_CODES, type ErrorCode, P2PError } from './lib/errors.ts';
+export * from './library/index.ts';
 export { type Announcement, Attribution, type AttributionOptions } from './peers/attribution.ts';
 export type {
   BlockchainClient,

@@ -2,6 +2,7 @@
 // HTTP and the command line.
 import type { BanService } from '../bans/service.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
+import type { NetworkEndpoint } from '../domain/endpoint.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
@@ -42,6 +43,7 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly own: () => OwnAddresses;
   /** Readiness; never throws. */
   readonly readiness: () => Promise<{ readonly status: number; readonly checks: NodeView['checks'] }>;
+  readonly endpoints: { list(): readonly NetworkEndpoint[] };
   readonly messages: Pick<MessageCounts, 'lastMinute'>;
   /** undefined while none is kept. */
   readonly history: Pick<History, 'blocks' | 'hours'> | undefined;
@@ -131,6 +133,7 @@ type NodeOperations = Pick<
   | 'settings'
   | 'recentAnnouncements'
   | 'recentVerdicts'
+  | 'endpoints'
 >;
 
 function nodeOperations(deps: AdminApiDependencies): NodeOperations {
@@ -157,6 +160,7 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
     settings: () => settings,
     recentAnnouncements: () => recent.announcements(),
     recentVerdicts: () => recent.verdicts(),
+    endpoints: () => deps.endpoints.list(),
   };
 }
 

@@ -31,8 +31,9 @@ import { PeerClocks } from '../watch/peer-clocks.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
 import { createFollower, createOwnDataHub } from './create-datahub.ts';
+import { createEndpoints } from './create-endpoints.ts';
 import { createHistory, createWatchers } from './create-feeds.ts';
-import { createGossip, dataHubUrlRules } from './create-gossip.ts';
+import { createGossip } from './create-gossip.ts';
 import { createGrpc } from './create-grpc.ts';
 import { createHandshake } from './create-handshake.ts';
 import { createHttp, createWaitingHttp, ownHttpUrl } from './create-http.ts';
@@ -44,6 +45,7 @@ import { createReports } from './create-reports.ts';
 import { createBlockchain, createValidationClients, patiently } from './create-services.ts';
 import { createSync } from './create-sync.ts';
 import { createTraces } from './create-traces.ts';
+import { dataHubUrlRules } from './gossip-options.ts';
 import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
 import { bansWithKeeper, gossipWithWatch } from './joined-parts.ts';
@@ -241,6 +243,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper, deliveries });
   const { registry } = peers;
+  const endpoints = createEndpoints(settings, { ...core, registry });
   const registration = createRegistration(settings, { ...core, registry, nodes }, keeper);
 
   const { blockProducer, subtreeProducer } = options;
@@ -264,6 +267,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
     ...{ nodes, networks, ownId, dataHub, bans, notifications, events, recent, messages, history },
     ...{ peerClocks, silentFeed, chain, prober, peers, producers, deliveries, traces },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration, follower },
+    endpoints,
     /** The DataHub URL that peers get; empty when none does. */
     announcedUrl: () => (speaks(settings, 'go-p2p') ? dataHubUrl() : busUrls.dataHubUrl),
   };
@@ -338,7 +342,7 @@ function createSurface(settings: Settings, options: AppOptions, foundation: Foun
  */
 function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundation): readonly Part[] {
   const { nodes, networks, announcedUrl, chain, prober, peers, producers, sync, handshake } = rooms;
-  const { reports, announcers, traces, follower } = rooms;
+  const { reports, announcers, traces, follower, endpoints } = rooms;
   const { health, grpc, http } = surface;
   const topicsOf = (node: P2PNode) => topicNamesOf(node, networks);
   const greets = (node: P2PNode) =>
@@ -361,6 +365,7 @@ function partsOf(rooms: Rooms, surface: Surface, { core, blockchain }: Foundatio
     part('pipeline', gossipWithWatch(rooms), INSTANT_MS),
     part('DataHub checks', peers.dataHubs, 150),
     part('registry', peers, INSTANT_MS),
+    part('endpoint checks', endpoints, INSTANT_MS),
     part('nodes', { stop: () => nodes.stop(), start: (signal) => nodes.start(signal, handlerOf, topicsOf) }, 900),
     part('handshake', { start: () => handshake?.start(), stop: () => handshake?.stop() }, 250),
     part('sync', sync, INSTANT_MS),

@@ -16,9 +16,9 @@ import { speaks } from '../settings/wire.ts';
 import { NETWORKS } from '../wire/networks.ts';
 import { parsePeerId } from '../wire/peer-id.ts';
 import type { Core } from './core.ts';
-import { dataHubUrlRules } from './create-gossip.ts';
 import { ownHttpUrl } from './create-http.ts';
 import { ownDataHubUrl, type Peers } from './create-peers.ts';
+import { dataHubUrlRules } from './gossip-options.ts';
 
 /** The group of the embedded chain on the blocks topic. */
 const GROUP = 'embedded-chain';

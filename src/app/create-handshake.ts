@@ -11,7 +11,7 @@ import type { P2PNetwork } from '../ports/network.ts';
 import type { Settings } from '../settings/load.ts';
 import type { SyncManager } from '../sync/sync-manager.ts';
 import type { Core } from './core.ts';
-import { dataHubUrlRules } from './create-gossip.ts';
+import { dataHubUrlRules } from './gossip-options.ts';
 import type { Nodes } from './nodes.ts';
 
 /** This node is a full node (wire.md, "Handshake, when and how"). */

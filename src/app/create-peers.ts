@@ -20,8 +20,8 @@ import { syncPeerRow } from '../sync/sync-peer-row.ts';
 import { hashHeader } from '../wire/header.ts';
 import { NETWORKS } from '../wire/networks.ts';
 import type { Core } from './core.ts';
-import { dataHubUrlRules } from './create-gossip.ts';
 import { keptHistories, type PeerKeeper } from './create-peer-registry.ts';
+import { dataHubUrlRules } from './gossip-options.ts';
 import type { Nodes } from './nodes.ts';
 
 const PURGE_INTERVAL_MS = 60_000;

@@ -15,8 +15,8 @@ import { SyncManager } from '../sync/sync-manager.ts';
 import type { SyncPolicy } from '../sync/sync-policy.ts';
 import { WorkPolicy } from '../sync/work-policy.ts';
 import type { Core } from './core.ts';
-import { dataHubUrlRules } from './create-gossip.ts';
 import type { Peers } from './create-peers.ts';
+import { dataHubUrlRules } from './gossip-options.ts';
 
 export interface SyncDependencies extends Core {
   readonly chain: ChainTracker;

@@ -2,6 +2,7 @@
 // asking a node does not load a whole node, and `start` does not load the gRPC client.
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { buildVersion } from '../lib/version.ts';
+import { NETWORKS } from '../wire/networks.ts';
 import { type AdminCommand, BAN_COMMANDS, CHAIN_COMMANDS, PEER_COMMANDS, STATUS_COMMAND } from './admin-commands.ts';
 import type { CommandIo, OutputStream } from './commands/connection.ts';
 import { SHELLS } from './completion/shells.ts';
@@ -74,6 +75,7 @@ export function createProgram(io: CommandIo): Command {
     summary: 'Show the tip and recent headers of the chain of a running node',
     commands: CHAIN_COMMANDS,
   });
+  addListen(program, io);
   addKeygen(program, io);
   addBackup(program, io);
   addCompletion(program, io);
@@ -126,6 +128,42 @@ function addStatus(program: Command, io: CommandIo): void {
   const status = addAdminCommand(program, io, STATUS_COMMAND);
   for (const [flags, description] of CONNECTION_OPTIONS) status.option(flags, description);
   described(status, STATUS_COMMAND.examples);
+}
+
+function addListen(program: Command, io: CommandIo): void {
+  const command = program
+    .command('listen')
+    .description(
+      'Print what the nodes of a network announce, until SIGTERM or SIGINT. Needs no running node and no settings.',
+    )
+    .addArgument(new Argument('[network]', 'the network').choices(Object.keys(NETWORKS)).default('mainnet'))
+    .option('--types <list>', 'only these types, separated by commas, such as block,subtree')
+    .option('--author <peer ID>', 'only what this peer announces')
+    .option('--client <name>', 'only of nodes with this name')
+    .option('--bootstrap <multiaddr...>', 'peers to find the network through (default: its published ones)')
+    .addOption(
+      new Option('--wire <wire>', 'message-bus: nodes since October 2025; go-p2p: older ones')
+        .choices(['message-bus', 'go-p2p'])
+        .default('message-bus'),
+    )
+    .option(
+      '--shared-key-file <file>',
+      'go-p2p: file with the key of the private network (default: the environment variable p2p_shared_key)',
+    )
+    .option('--topic-prefix <prefix>', 'replaces the topic prefix of the network')
+    .option('--allow-private-ips', 'connect to private addresses too')
+    .option('--silent-after <seconds>', 'say so when no message came for so long', Number)
+    .option('--json', 'print JSON, one object per line')
+    .action(async (network, flags) => await (await import('./commands/listen.ts')).listenCommand(network, flags, io));
+  described(
+    command,
+    [
+      'listen mainnet',
+      'listen testnet --types block,subtree',
+      'listen mainnet --json | jq -c "select(.type == \\"block\\")"',
+    ],
+    { 0: 'stopped on request', 1: 'failed to join; standard error says why' },
+  );
 }
 
 function addKeygen(program: Command, io: CommandIo): void {

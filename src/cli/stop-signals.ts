@@ -1,5 +1,5 @@
-// Handles SIGTERM and SIGINT of `teranode-p2p start` before anything else is loaded: a requested stop is not a failure,
-// however early it is requested. main.ts imports this first and loads the rest on demand.
+// Handles SIGTERM and SIGINT of `teranode-p2p start` and `listen` before anything else is loaded: a requested stop is not
+// a failure, however early it is requested. main.ts imports this first and loads the rest on demand.
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 /** Under npm, Ctrl-C arrives twice, from the terminal and from npm: signals this close count as one. */
@@ -17,7 +17,7 @@ function signalled(): void {
   controller.abort();
 }
 
-if (process.argv[2] === 'start') {
+if (process.argv[2] === 'start' || process.argv[2] === 'listen') {
   for (const name of SIGNALS) {
     // The entry of the published package has its own listener until now. Ours is added before that is removed, so that
     // no signal is lost.

@@ -16,7 +16,7 @@ import { guardViews, type PolicyOptions } from './view.ts';
 
 export interface GossipDependencies
   extends Omit<ExecutorDependencies, 'blocks' | 'subtrees' | 'seenHashes'>,
-    Pick<PipelineDependencies, 'log' | 'onResult'> {
+    Pick<PipelineDependencies, 'log' | 'onResult' | 'onProcessed'> {
   readonly networks: readonly P2PNetwork[];
   readonly ownId: PeerId;
   readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;

@@ -19,6 +19,16 @@ import { sampled } from './limits/sampled.ts';
 import type { Decoders, ReceivedMessages } from './messages.ts';
 import { ACCEPTED, ignored, rejected, type SkipReason, type ValidationResult } from './validation-result.ts';
 
+/** A valid message, who wrote and who brought it, and what its handler asked for. */
+export type ProcessedMessage = {
+  [K in TopicKind]: {
+    readonly kind: K;
+    readonly message: ReceivedMessages[K];
+    readonly envelope: GossipMessage;
+    readonly effects: readonly Effect[];
+  };
+}[TopicKind];
+
 export interface PipelineDependencies {
   readonly decode: Decoders;
   readonly view: GuardView;
@@ -27,6 +37,8 @@ export interface PipelineDependencies {
   readonly isShadow: (rule: SkipReason) => boolean;
   /** Called with each result, for the recent results that operators can list; must be cheap. */
   readonly onResult?: (envelope: GossipMessage, result: ValidationResult) => void;
+  /** Called with each message that was processed and its effects, after they ran; must be cheap and not throw. */
+  readonly onProcessed?: (processed: ProcessedMessage) => void;
   /** undefined while tracing is off. */
   readonly traces?: Traces | undefined;
   readonly clock: Clock;
@@ -150,8 +162,10 @@ function validate<K extends TopicKind>(
   if (deps.traces !== undefined && (kind === 'block' || kind === 'subtree') && 'hash' in message)
     recordReceipt(deps.traces, kind, message.hash, envelope, refusal ?? ACCEPTED, { startedMs, validatingMs });
   if (refusal !== undefined) return refusal;
-  deps.execute(HANDLERS[kind](message, envelope, view));
+  const effects = HANDLERS[kind](message, envelope, view);
+  deps.execute(effects);
   view.passed(envelope);
+  deps.onProcessed?.({ kind, message, envelope, effects } as ProcessedMessage);
   return ACCEPTED;
 }
 

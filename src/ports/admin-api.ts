@@ -1,6 +1,7 @@
 // What operators' tools (gRPC, HTTP, the command line) can ask of this node and order it to do.
 
 import type { BanEntry, Explanation, LiftedBan, OrderedBan } from '../domain/ban.ts';
+import type { NetworkEndpoint } from '../domain/endpoint.ts';
 import type { BlockHash, Hash, PeerId } from '../domain/ids.ts';
 import type { FeePolicy, Storage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
@@ -323,4 +324,6 @@ export interface AdminApi {
   recentAnnouncements(): readonly RecentAnnouncement[];
   /** Latest first; at most `MAX_RECENT`. */
   recentVerdicts(): readonly RecentVerdict[];
+  /** URLs that peers announce, as they were checked last. */
+  endpoints(): readonly NetworkEndpoint[];
 }

@@ -9,6 +9,7 @@ export const HTTP_READS = [
   'verdicts',
   'sync',
   'topics',
+  'endpoints',
   'events',
   'network',
   'history',

@@ -14,8 +14,8 @@ import { type SettingNotices, settingNotices } from './without-effect.ts';
 export type { Settings } from './schema.ts';
 
 export interface SettingSources {
-  /** Folder of settings.conf and settings_local.conf. */
-  readonly folder: string;
+  /** Folder of settings.conf and settings_local.conf; undefined: no files are read. */
+  readonly folder: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Default: SETTINGS_CONTEXT from the environment, else `dev`. Empty: none. Any but `dev` must be named by a key. */
   readonly context?: string;
@@ -53,7 +53,9 @@ const MAX_CONTEXTS_SHOWN = 12;
 /** Throws SETTINGS_INVALID with all problems. */
 export function loadSettings(sources: SettingSources): LoadedSettings {
   const context = sources.context ?? (sources.env.SETTINGS_CONTEXT || DEFAULT_CONTEXT);
-  const reader = ConfReader.ofFolder(sources.folder, sources.env, context);
+  const { folder, env } = sources;
+  const reader =
+    folder === undefined ? new ConfReader(new Map(), env, context) : ConfReader.ofFolder(folder, env, context);
   const problems: SettingProblem[] = reader.unreadable.map(({ name, path, reason }) => ({
     key: name,
     value: path,

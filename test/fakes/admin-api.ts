@@ -4,6 +4,7 @@
 import { peerIdInput, scoreReason } from '../../src/admin/inputs.ts';
 import { checkedBanKey } from '../../src/bans/list/ban-key.ts';
 import type { BanEntry, Explanation, LiftedBan, OrderedBan } from '../../src/domain/ban.ts';
+import type { NetworkEndpoint } from '../../src/domain/endpoint.ts';
 import type { PeerId } from '../../src/domain/ids.ts';
 import type { PeerEvent } from '../../src/domain/peer-history.ts';
 import { P2PError } from '../../src/lib/errors.ts';
@@ -63,6 +64,7 @@ export class FakeAdminApi implements AdminApi {
   topicViews: readonly TopicView[] = [];
   settingViews: readonly SettingView[] = [];
   announcements: readonly RecentAnnouncement[] = [];
+  endpointRows: readonly NetworkEndpoint[] = [];
   verdicts: readonly RecentVerdict[] = [];
   /** Whether changes of bans are stored at once. */
   isStored = true;
@@ -247,6 +249,10 @@ export class FakeAdminApi implements AdminApi {
 
   recentAnnouncements(): readonly RecentAnnouncement[] {
     return this.announcements;
+  }
+
+  endpoints(): readonly NetworkEndpoint[] {
+    return this.endpointRows;
   }
 
   recentVerdicts(): readonly RecentVerdict[] {

@@ -28,6 +28,7 @@ const READS: Readonly<Record<HttpRead, readonly string[]>> = {
   network: ['/api/v1/network'],
   history: ['/api/v1/history/blocks', '/api/v1/history/hours'],
   topics: ['/api/v1/topics'],
+  endpoints: ['/api/v1/endpoints'],
 };
 const ALL_PATHS = Object.values(READS).flat();
 const OPEN_PATHS = ['/health', '/health/live', '/health/ready', '/openapi.json'];
@@ -262,6 +263,7 @@ describe('the OpenAPI document says which reads need the key', () => {
     'getSync',
     'listAnnouncements',
     'listBans',
+    'listEndpoints',
     'listHistoryBlocks',
     'listHistoryHours',
     'listPeers',

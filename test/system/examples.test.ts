@@ -8,7 +8,7 @@ import { REPO } from '../support/repo.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
-test('watch-blocks prints the blocks that another node mines', async () => {
+test('embed-server prints the blocks that another node mines', async () => {
   const miner = await ServerProcess.start({ settings: { embedded_chain_mine_interval: '200ms' } });
   const env = {
     PATH: process.env.PATH ?? '',
@@ -19,7 +19,7 @@ test('watch-blocks prints the blocks that another node mines', async () => {
     embedded_chain_lone_mine_interval: '',
     p2p_static_peers: miner.address,
   };
-  const child = spawn(process.execPath, [join(REPO, 'examples/watch-blocks.ts')], {
+  const child = spawn(process.execPath, [join(REPO, 'examples/embed-server.ts')], {
     cwd: REPO,
     env,
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -70,6 +70,7 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
     peerClocks: new PeerClocks(clock),
     feed: new Silence({ clock, peers: () => 0 }, { topics: [], silentAfterMs: 1000 }),
     recent: { announcements: () => [], verdicts: () => [] },
+    endpoints: { list: () => [] },
     settings: [],
   });
   return { bans, node, registry, clock, deliveries, admin, peer: () => admin.peers()[0] };

@@ -24,6 +24,11 @@ const MAX_MOVED_FILES = 100;
 const PROTOBUF_KEY = /^08011240[0-9a-f]{128}$/i;
 const RAW_KEY = /^(?:[0-9a-f]{128}|[0-9a-f]{192})$/i;
 
+/** A new key that nobody keeps. */
+export async function ephemeralKey(): Promise<Ed25519PrivateKey> {
+  return await generateKeyPair('Ed25519');
+}
+
 /** 64 bytes (seed, public) or 96 (the public half twice, as an old Go generator wrote). Throws PRIVATE_KEY_INVALID. */
 export function parsePrivateKey(hex: string): Ed25519PrivateKey {
   const text = hex.trim();

@@ -7,7 +7,6 @@ import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
-import { tls } from '@libp2p/tls';
 import { yamux } from '@libp2p/yamux';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
@@ -21,6 +20,7 @@ import { reportingEncrypter, reportingProtector } from './connections/dial-stage
 import { dialingNames, type ResolveName } from './connections/named-dials.ts';
 import type { OperatorAddresses } from './connections/operator-addresses.ts';
 import { MAX_PENDING } from './connections/pending-inbound.ts';
+import { loadTls, tlsOnDemand } from './connections/tls-on-demand.ts';
 import { BoundedDatastore } from './discovery/bounded-datastore.ts';
 import { dnsaddrResolver, systemResolveTxt } from './discovery/dnsaddr.ts';
 import { messageCache } from './gossipsub/internals.ts';
@@ -32,7 +32,6 @@ import { Listening } from './nat/listening.ts';
 import { portMapping } from './nat/port-mapping.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
 import type { PatchReport } from './patches/report.ts';
-import { tlsOnSocket } from './patches/tls-socket.ts';
 import { withLazyWindowUpdates } from './patches/yamux.ts';
 
 /**
@@ -85,11 +84,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
       dialingNames(punching?.reusablePorts(socket) ?? socket, resolveName, dialBudget),
       ...(options.nat.relayClient ? [(await import('@libp2p/circuit-relay-v2')).circuitRelayTransport()] : []),
     ],
-    // TLS first, as Go offers it. Beneath it is the cipher of a private network, or the socket.
-    connectionEncrypters: [
-      reportingEncrypter(options.presharedKey === undefined ? tlsOnSocket(tls(), report) : tls()),
-      reportingEncrypter(noise()),
-    ],
+    connectionEncrypters: await encrypters(options, report),
     streamMuxers: [
       withLazyWindowUpdates(yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } }), report),
     ],
@@ -116,6 +111,13 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
     }),
     metrics: () => libp2pMetrics(metrics),
   });
+}
+
+/** TLS first, as Go offers it. Beneath it is the cipher of a private network, or the socket. */
+async function encrypters({ prefersNoise = false, presharedKey }: Libp2pNodeOptions, report: PatchReport) {
+  const isOnSocket = presharedKey === undefined;
+  if (prefersNoise) return [reportingEncrypter(noise()), reportingEncrypter(tlsOnDemand(isOnSocket, report))];
+  return [reportingEncrypter(await loadTls(isOnSocket, report)), reportingEncrypter(noise())];
 }
 
 /** Addresses that the transports listen on, with their real ports; not the announced addresses. */

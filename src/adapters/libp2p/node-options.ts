@@ -93,6 +93,8 @@ export interface Libp2pNodeOptions {
    * Default: libp2p resolves such an address when it is dialled, and connects to one of the peers.
    */
   readonly expandDnsaddr?: boolean;
+  /** Offers Noise first, and loads TLS when a peer speaks nothing else. Default: TLS first. */
+  readonly prefersNoise?: boolean;
   /** Reads TXT records. Default: the system's name servers. */
   readonly resolveTxt?: ResolveTxt;
   /** Serves the peer-address protocol; without a DHT also asks for the addresses of authors that are not connected. */

@@ -1,13 +1,19 @@
 // Opens SQLite databases; the only file that imports node:sqlite.
 import { closeSync, mkdirSync, openSync, readdirSync, readSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { ensurePrivateFile, OWNER_ONLY_FOLDER, takeFromOthers } from '../../lib/private-file.ts';
 
 export type Database = DatabaseSync;
 
 /** How long a statement waits for another process's lock. */
 const BUSY_TIMEOUT_MS = 5000;
+
+/** SQLite is loaded with the first database: programs that import this package for something else have none. */
+function connect(path: string, options: { readonly readOnly?: boolean } = {}): Database {
+  const { DatabaseSync } = process.getBuiltinModule('node:sqlite');
+  return new DatabaseSync(path, options);
+}
 
 /** Opens or creates a database; `:memory:` exists in this process only. Throws SQLite's errors. */
 export function openDatabase(path: string): Database {
@@ -17,7 +23,7 @@ export function openDatabase(path: string): Database {
     // SQLite creates them with the mode of the database, but they may be left from an older version.
     for (const suffix of ['-wal', '-shm']) takeFromOthers(path + suffix);
   }
-  const database = new DatabaseSync(path);
+  const database = connect(path);
   database.exec(
     `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;`,
   );
@@ -26,7 +32,7 @@ export function openDatabase(path: string): Database {
 
 /** Opens a file of another program, read-only. Throws SQLite's errors. */
 export function openToRead(path: string): Database {
-  const database = new DatabaseSync(path, { readOnly: true });
+  const database = connect(path, { readOnly: true });
   database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS / 10}`);
   return database;
 }
@@ -101,7 +107,7 @@ export function transaction<T>(database: Database, work: () => T): T {
 /** Opens a database that serves only as a lock: held while it is open, released by the system when the process dies. */
 export function openLock(path: string): Database {
   ensurePrivateFile(path);
-  const database = new DatabaseSync(path);
+  const database = connect(path);
   try {
     database.exec(
       'PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;',

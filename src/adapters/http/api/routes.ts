@@ -5,6 +5,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { AdminApi } from '../../../ports/admin-api.ts';
 import type { AdminKeys } from '../../listeners/admin-keys.ts';
 import { addBanRoutes } from './bans.ts';
+import { addEndpointRoutes } from './endpoints.ts';
 import { addHistoryRoutes } from './history.ts';
 import { addNetworkRoute } from './network.ts';
 import { addNodeRoutes } from './node.ts';
@@ -27,6 +28,7 @@ export async function addApiRoutes(app: FastifyInstance, admin: AdminApi): Promi
     addPeerRoutes(api, admin);
     addBanRoutes(api, admin);
     addNodeRoutes(api, admin);
+    addEndpointRoutes(api, admin);
     addNetworkRoute(api, admin);
     addHistoryRoutes(api, admin);
   });

@@ -10,6 +10,16 @@ const count = z.number().min(0);
 export const PEER_ID = z.string().min(1).max(128).describe('Peer ID, such as 12D3Koo…');
 export const SUBJECT = z.string().min(1).max(MAX_TEXT_CHARS);
 
+const FEE_POLICY = z
+  .object({
+    miningFee: z.object({ satoshis: count, bytes: count }),
+    maxScriptSize: count,
+    maxTxSize: count,
+    maxTxSigops: count,
+  })
+  .optional()
+  .describe('Policy for transactions that it announced; sizes in bytes.');
+
 export const PEER = z
   .object({
     id: z.string(),
@@ -59,15 +69,7 @@ export const PEER = z
     storage: z.enum(['full', 'pruned']).optional().describe('Whether it says that it keeps all blocks.'),
     propagationUrl: z.string().optional().describe('URL at which it says it takes transactions.'),
     minMiningTxFee: z.number().optional().describe('Minimum mining fee that it announced, in BSV per kilobyte.'),
-    feePolicy: z
-      .object({
-        miningFee: z.object({ satoshis: count, bytes: count }),
-        maxScriptSize: count,
-        maxTxSize: count,
-        maxTxSigops: count,
-      })
-      .optional()
-      .describe('Policy for transactions that it announced; sizes in bytes.'),
+    feePolicy: FEE_POLICY,
     txCount: count.optional().describe('Transactions in its block assembly.'),
     subtreeCount: count.optional().describe('Subtrees in its block assembly.'),
     connectedPeersCount: count.optional().describe('Number of its peers.'),
@@ -206,6 +208,31 @@ export const ANNOUNCEMENT = z
     reason: z.string().optional(),
   })
   .describe('An announcement; its fields depend on its type.');
+
+export const ENDPOINT = z
+  .object({
+    kind: z.enum(['datahub', 'propagation']).describe('datahub: serves blocks. propagation: takes transactions.'),
+    url: z.string(),
+    peerId: z.string().describe('Peer that announced it.'),
+    isConnected: z.boolean(),
+    clientName: z.string().optional(),
+    version: z.string().optional().describe('Version that the peer announced.'),
+    storage: z.enum(['full', 'pruned']).optional(),
+    feePolicy: FEE_POLICY,
+    minMiningTxFee: z.number().optional().describe('Minimum mining fee that it announced, in BSV per kilobyte.'),
+    height: count.optional().describe('Height that the peer announced last.'),
+    lastSeenMs: unixMs.optional().describe('Last valid message of the peer.'),
+    checked: z
+      .object({
+        public: z.boolean().optional().describe('Whether it leads to the public internet.'),
+        answers: z.boolean().optional().describe('Whether an HTTP server answers.'),
+        sameGenesis: z.boolean().optional().describe('DataHubs: whether it has the genesis block of this network.'),
+        reason: z.string(),
+        atMs: unixMs.optional(),
+      })
+      .describe('Result of the last check; absent fields are not known.'),
+  })
+  .describe('A URL that a peer announces.');
 
 /** Query of a paged list. */
 export const PAGE = z.object({

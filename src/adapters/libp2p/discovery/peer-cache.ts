@@ -3,12 +3,12 @@
 // never costs the others. The file is written when something changed, and rarely otherwise, to keep the times of
 // connected peers recent. It has a form of its own, or that of go-p2p-message-bus; both are read.
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
 import { writePrivateFile } from '../../../lib/private-file.ts';
 import type { Logger } from '../../../ports/log.ts';
 import { parsePeerId } from '../../../wire/peer-id.ts';
 import { withPeerId } from '../addresses.ts';
 import type { PeerCacheOptions } from '../node-options.ts';
+import type { CacheEntry } from './peer-cache-form.ts';
 
 /** Files that are written stay below it, so that they can always be read. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
@@ -17,22 +17,7 @@ const MAX_ADDRESSES = 8;
 /** Fits a domain name, a relay's ID and the peer's own. */
 const MAX_ADDRESS_CHARS = 512;
 
-const fileSchema = z.object({ version: z.literal(1), peers: z.array(z.unknown()) });
-const peerSchema = z.object({
-  id: z.string(),
-  addresses: z.array(z.unknown()),
-  lastSeenMs: z.number().int().nonnegative(),
-});
-
-/** A node that go-p2p-message-bus remembers. */
-const busPeerSchema = z.object({
-  id: z.string(),
-  name: z.string().optional(),
-  addrs: z.array(z.unknown()),
-  last_seen: z.string().optional(),
-});
 const MAX_NAME_CHARS = 128;
-const GO_ZERO_TIME = '0001-01-01T00:00:00Z';
 
 export interface CachedPeer {
   readonly id: string;
@@ -77,7 +62,9 @@ export class PeerCache {
     }
     try {
       if (text.length > MAX_FILE_BYTES) throw new Error(`the file has ${text.length} bytes, at most ${MAX_FILE_BYTES}`);
-      this.take(entriesOf(JSON.parse(text.toString('utf8'))));
+      // Its library is loaded by nodes that have such a file.
+      const { entriesOf, peerOf } = await import('./peer-cache-form.ts');
+      this.take(entriesOf(JSON.parse(text.toString('utf8'))).map(peerOf));
     } catch (error) {
       this.log.warn({ file: this.options.file, err: error }, 'failed to read the peer cache');
     }
@@ -85,7 +72,7 @@ export class PeerCache {
     return [...this.peers.values()];
   }
 
-  private take(entries: readonly unknown[]): void {
+  private take(entries: readonly (CacheEntry | undefined)[]): void {
     let dropped = Math.max(0, entries.length - MAX_PEERS);
     for (const entry of entries.slice(0, MAX_PEERS)) {
       const peer = this.checked(entry);
@@ -95,8 +82,7 @@ export class PeerCache {
     if (dropped > 0) this.log.warn({ file: this.options.file, dropped }, 'ignored entries of the peer cache');
   }
 
-  private checked(entry: unknown): CachedPeer | undefined {
-    const parsed = peerOf(entry);
+  private checked(parsed: CacheEntry | undefined): CachedPeer | undefined {
     if (parsed === undefined) return undefined;
     const { id, name, addresses, lastSeenMs } = parsed;
     const texts = addresses.filter((address) => typeof address === 'string');
@@ -186,23 +172,6 @@ export class PeerCache {
   private byLastSeen(a: CachedPeer, b: CachedPeer): number {
     return Number(this.connected.has(a.id)) - Number(this.connected.has(b.id)) || a.lastSeenMs - b.lastSeenMs;
   }
-}
-
-function entriesOf(file: unknown): readonly unknown[] {
-  return Array.isArray(file) ? file : fileSchema.parse(file).peers;
-}
-
-/** An entry of either form; undefined for anything else. */
-function peerOf(entry: unknown): (z.infer<typeof peerSchema> & { readonly name?: string | undefined }) | undefined {
-  const own = peerSchema.safeParse(entry);
-  if (own.success) return own.data;
-  const bus = busPeerSchema.safeParse(entry);
-  if (!bus.success) return undefined;
-  const { id, name, addrs: addresses, last_seen: lastSeen = GO_ZERO_TIME } = bus.data;
-  const lastSeenMs = Date.parse(lastSeen);
-  if (Number.isNaN(lastSeenMs)) return undefined;
-  // Go keeps a peer without a time.
-  return { id, name, addresses, lastSeenMs: lastSeenMs < 0 ? Number.MAX_SAFE_INTEGER : lastSeenMs };
 }
 
 /** In the order of fields, and with the times, of Go. */

@@ -2,7 +2,6 @@
 // must not GRAFT again, and a peer that scores its neighbours counts every GRAFT that comes too early: after a restart
 // within that minute, one for each topic. gossipsub keeps its back-offs in memory only.
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
 import { writePrivateFile } from '../../../lib/private-file.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { Logger } from '../../../ports/log.ts';
@@ -15,10 +14,6 @@ import type { GossipsubParts } from './parts.ts';
  */
 const MAX_SAVED = 2000;
 const MAX_FILE_BYTES = 1024 * 1024;
-const fileSchema = z.object({
-  version: z.literal(1),
-  backoffs: z.array(z.tuple([z.string(), z.string(), z.number()])).max(MAX_SAVED),
-});
 
 /** Topic, peer, end in Unix ms. */
 type Backoff = [string, string, number];
@@ -84,6 +79,12 @@ export class SavedBackoffs {
       throw error;
     }
     if (text.length > MAX_FILE_BYTES) throw new Error(`the file has ${text.length} bytes, at most ${MAX_FILE_BYTES}`);
+    // Loaded by nodes that have such a file.
+    const { z } = await import('zod');
+    const fileSchema = z.object({
+      version: z.literal(1),
+      backoffs: z.array(z.tuple([z.string(), z.string(), z.number()])).max(MAX_SAVED),
+    });
     return fileSchema.parse(JSON.parse(text.toString('utf8'))).backoffs;
   }
 

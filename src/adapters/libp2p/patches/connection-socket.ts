@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net';
 import type { Connection } from '@libp2p/interface';
 import { missingFunctions, type Patch, type PatchReport } from './report.ts';
-import { securedOnSocket } from './tls-socket.ts';
+import { securedOnSocket } from './tls-patch.ts';
 
 export const SOCKET_PATCH: Patch = {
   library: 'libp2p',

@@ -12,7 +12,7 @@ import { IDENTIFY_PATCH, setProtocolVersion } from './identify.ts';
 import { boundDht, DHT_PATCH } from './kad-dht.ts';
 import { boundPeerStore, PEER_STORE_PATCH } from './peer-store.ts';
 import type { Patch, PatchReport } from './report.ts';
-import { TLS_PATCH } from './tls-socket.ts';
+import { TLS_PATCH } from './tls-patch.ts';
 import { YAMUX_PATCH } from './yamux.ts';
 
 /** Every patch outside of gossipsub's own folder. */

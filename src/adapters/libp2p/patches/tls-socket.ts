@@ -18,13 +18,8 @@ import {
 import type { TLSComponents } from '@libp2p/tls';
 import { generateCertificate, toMessageStream, verifyPeerCertificate } from '@libp2p/tls/utils';
 import { isRelayed } from '../addresses.ts';
-import { missingFunctions, type Patch, type PatchReport } from './report.ts';
-
-export const TLS_PATCH: Patch = {
-  library: '@libp2p/tls',
-  version: '3.1.10',
-  effect: 'TLS runs over a JavaScript stream, at more CPU per message',
-};
+import { missingFunctions, type PatchReport } from './report.ts';
+import { setSecured, TLS_PATCH } from './tls-patch.ts';
 
 /** What is private in the type of a TCP connection. */
 interface SocketParts {
@@ -56,14 +51,6 @@ interface Handshake {
   readonly tls: TLSSocket;
   readonly muxers: ReadonlyMap<string, StreamMuxerFactory>;
   readonly counters: Counters;
-}
-
-/** TCP connection -> what is sent and received over it since it is secured. */
-const secured = new WeakMap<object, { readonly stream: MessageStream; readonly socket: Socket }>();
-
-/** The stream that bytes go through instead of the TCP connection, and the socket beneath; undefined where none does. */
-export function securedOnSocket(tcp: object): ReturnType<typeof secured.get> {
-  return secured.get(tcp);
 }
 
 /** The encrypter, which works on the socket of a TCP connection and, where there is none, as the library does. */
@@ -239,6 +226,6 @@ function messageStream(tcp: TcpConnection, tls: TLSSocket): MessageStream {
   const parts = stream as unknown as StreamParts;
   // The library destroys TLS first, which would close TCP as if all were well.
   parts.sendReset = (error) => tcp.abort(error);
-  secured.set(tcp, { stream, socket: tcp.socket });
+  setSecured(tcp, stream, tcp.socket);
   return stream;
 }
