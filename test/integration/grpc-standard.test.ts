@@ -133,6 +133,7 @@ describe.each(reflectionMethods().map((method) => [method.path, method] as const
         'Explain',
         'ListPeers',
         'GetStatus',
+        'ListHeaders',
         'Diagnose',
       ]);
       const getPeers = registry.getService('p2p_api.PeerService')?.method.getPeers;

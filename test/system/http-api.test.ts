@@ -68,6 +68,29 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
     expect((await client.call('watch', { query: '?types=subtree' })).status).toBe(426);
     expect((await ask(httpAddress, upgradeText(httpAddress))).status).toBe(101);
   },
+  getNetwork: async () => {
+    const { tip, own, versions } = await done('getNetwork');
+    expect({ tip, own, versions }).toMatchObject({ tip: expect.anything(), own: expect.anything() });
+  },
+  listEndpoints: async () => {
+    await waitFor(async () => (await rows('listEndpoints')).some(({ url }) => url === DATA_HUB), {
+      what: 'the DataHub of the Go peer',
+    });
+    expect((await client.call('listEndpoints', { query: '?kind=x' })).status).toBe(400);
+  },
+  listHistoryBlocks: async () => {
+    expect(await rows('listHistoryBlocks')).toEqual(expect.any(Array));
+    expect((await client.call('listHistoryBlocks', { query: '?limit=x' })).status).toBe(400);
+  },
+  listHistoryHours: async () => {
+    expect(await rows('listHistoryHours')).toEqual(expect.any(Array));
+    expect((await client.call('listHistoryHours', { query: '?limit=x' })).status).toBe(400);
+  },
+  // The stream itself has no end: feeds.test.ts reads it.
+  streamEvents: async () => {
+    expect((await client.call('streamEvents', { query: '?since=x' })).status).toBe(400);
+    expect((await client.call('streamEvents', { query: '?types=x' })).status).toBe(400);
+  },
   listPeers: async () => {
     const [known, ...rest] = await rows('listPeers');
     expect(rest).toEqual([]);
@@ -207,7 +230,7 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
 beforeAll(async () => {
   server = await ServerProcess.start({
     // However fast this machine is: this is not about how many requests an address may send.
-    settings: { ...privateNetwork('mainnet'), grpc_admin_api_key: KEY, p2p_http_rate: '0' },
+    settings: { ...privateNetwork('mainnet'), grpc_admin_api_key: KEY, p2p_http_rate: '0', p2p_history_days: '1' },
   });
   const options = { psk: PSK, agent: AGENT, topics: allTopics('mainnet'), allow: [server.peerId] };
   [peer, other] = await Promise.all([GoPeer.start(options), GoPeer.start(options)]);
