@@ -32,6 +32,9 @@ const SETTINGS = {
   kafka_invalidBlocksConfig: `kafka://${NOWHERE}/invalid-blocks`,
   blockvalidation_grpcAddress: NOWHERE,
   blockassembly_grpcAddress: NOWHERE,
+  p2p_history_days: '1',
+  tracing_enabled: 'true',
+  tracing_collector_url: `http://${NOWHERE}`,
 };
 
 export interface MeasuredServer {
