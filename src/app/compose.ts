@@ -243,7 +243,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper, deliveries });
   const { registry } = peers;
-  const endpoints = createEndpoints(settings, { ...core, registry });
+  const endpoints = createEndpoints(settings, { ...core, registry, dataHubs: peers.dataHubs });
   const registration = createRegistration(settings, { ...core, registry, nodes }, keeper);
 
   const { blockProducer, subtreeProducer } = options;

@@ -141,6 +141,8 @@ export class EndpointDirectory {
     const { client } = this.deps;
     void client.header(url, this.options.genesisHash, this.ended.signal).then((answer) => {
       this.running.delete(key);
+      // Aborted by the client: another check of the machine had its turn.
+      if (!answer.ok && answer.fault === 'aborted') return;
       if (!this.ended.signal.aborted) this.found(key, url, this.resultOf(kind, url, answer));
     });
   }

@@ -100,6 +100,9 @@ export class DataHubHealth {
     return stateOf(this.hosts.byUrl(url), this.deps.clock.monotonic());
   }
 
+  /** For others that ask the same machines: takes the turn of this one, if nobody asked it within the interval. */
+  readonly turnOf: ProbeRule = ({ host, addresses }) => (this.budget.take([host, ...addresses]) ? 'ask' : 'postponed');
+
   start(): void {
     if (this.loop !== undefined || this.lifetime.signal.aborted) return;
     const failed = (error: unknown) => this.deps.log.warn({ err: error }, 'failed to read DataHub URLs');
