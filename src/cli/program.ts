@@ -206,7 +206,10 @@ function addDoctor(program: Command, io: CommandIo): void {
     .option('--timeout <seconds>', 'time limit of all checks together (default: 30)')
     .option('--json', 'print one JSON object: {"checks": [{"name", "ok", "found", "advice"}]}; ok null: not asked for')
     .action(async (flags) => (await import('./commands/doctor.ts')).doctorCommand(flags, io));
-  described(command, ['doctor', "doctor --json | jq -r '.checks[] | select(.ok == false).advice'"]);
+  described(command, ['doctor', "doctor --json | jq -r '.checks[] | select(.ok == false).advice'"], {
+    0: 'nothing that the settings ask for is wrong',
+    1: 'a check is not ok, or the node did not answer',
+  });
 }
 
 function addBackup(program: Command, io: CommandIo): void {

@@ -17,10 +17,15 @@ export async function runCommandLine(argv: readonly string[], io: CommandIo): Pr
   } catch (error) {
     const { CommanderError } = await import('commander');
     // The message has been printed, and help and version are no failures.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG;
+    if (error instanceof CommanderError) return exitCodeOf(error);
     io.stderr.write(await errorText(error));
     return isWrongCall(error) ? WRONG : FAILED;
   }
+}
+
+/** Commander has 1 for wrong usage; a command that ends with a code of its own is no wrong usage. */
+function exitCodeOf({ exitCode, code }: { readonly exitCode: number; readonly code: string }): number {
+  return exitCode !== DONE && code.startsWith('commander.') ? WRONG : exitCode;
 }
 
 function isWrongCall(error: unknown): boolean {

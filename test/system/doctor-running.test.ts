@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { runCli } from '../support/cli.ts';
 import { busNode, busPeer, goP2pNode, goP2pPeer, runDoctor, startDataHub, statusText } from '../support/doctor.ts';
-import { freePort } from '../support/kafka-broker.ts';
-import { topicsOf } from '../support/network.ts';
+import { freePort, KafkaBroker } from '../support/kafka-broker.ts';
+import { kafkaSettings, topicsOf } from '../support/network.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -89,6 +89,21 @@ test('an advertised address that does not lead to the node, and an open key file
     advice: expect.stringContaining('correct p2p_advertise_addresses'),
   });
   expect(checks.admin_key?.advice).toMatch(/^chmod 600 .*admin\.key$/);
+});
+
+test('Kafka topics that the settings name and the brokers do not have are named', async () => {
+  const broker = await KafkaBroker.start();
+  onTestFinished(() => broker.kill());
+  const peer = await busPeer();
+  const server = await startNode({ ...busNode(await startDataHub(), peer.address), ...kafkaSettings(broker.address) });
+  const blocks = `kafka://${broker.address}/other-blocks?partitions=1&replication=1`;
+  expect((await doctorOf(server)).checks.kafka).toMatchObject({ ok: true, found: expect.stringContaining('5 topics') });
+  const { failed, checks } = await doctorOf(server, { kafka_blocksConfig: blocks });
+  expect(failed).toEqual(['kafka']);
+  expect(checks.kafka).toMatchObject({
+    found: expect.stringContaining('missing topics: other-blocks'),
+    advice: expect.stringContaining('kafka-topics.sh --create --topic other-blocks'),
+  });
 });
 
 test('people read a line for each check and what to do', async () => {

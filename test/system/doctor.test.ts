@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { busNode, busPeer, type Examined, goP2pNode, goP2pPeer, runDoctor, startDataHub } from '../support/doctor.ts';
 import { freePort, KafkaBroker } from '../support/kafka-broker.ts';
-import { kafkaSettings, PSK } from '../support/network.ts';
+import { kafkaSettings, PSK, privateNetwork } from '../support/network.ts';
 import { ReferenceServiceProcess } from '../support/reference-service-process.ts';
 
 const OTHER_ID = '12D3KooWBCKN3eYmMbJKvnkTuwxh9mWfQvcwpq8py2jk9MsFjT1a';
@@ -23,6 +23,7 @@ function expectHealthy({ status, failed, checks }: Examined, named: readonly str
   for (const name of named) expect(checks[name]).toMatchObject({ name, ok: true });
 }
 
+const PRIVATE = privateNetwork('regtest');
 const NETWORK = ['bootstrap', 'prefix_and_wire', 'hang_ups', 'topics', 'mesh', 'last_messages', 'clock'];
 const ALWAYS = ['settings', 'ports', 'datahub', 'file_descriptors', 'disk'];
 
@@ -44,6 +45,19 @@ describe('a healthy set-up', () => {
     expectHealthy(found, [...ALWAYS, ...NETWORK]);
     expect(found.checks.prefix_and_wire?.found).toContain('message-bus with teranode/bitcoin/1.0.0/regtest-block');
     expect(found.checks.shared_key?.ok).toBeNull();
+  });
+});
+
+describe('a node of both wires', () => {
+  test('finds nothing wrong where each wire has a peer, and a static peer speaks one of them only', async () => {
+    const [old, bus, static_] = [await goP2pPeer(), await busPeer(), await busPeer()];
+    const found = await runDoctor({
+      ...busNode(await startDataHub(), bus.address),
+      ...{ ...PRIVATE, p2p_wire: 'both', p2p_go_p2p_port: '0', p2p_static_peers: static_.address },
+      p2p_bootstrap_addresses: old.addresses[0] ?? '',
+    });
+    expectHealthy(found, [...ALWAYS, ...NETWORK, 'shared_key']);
+    expect(found.checks.bootstrap?.found).toContain('3 of 3 connected');
   });
 });
 
@@ -84,6 +98,20 @@ describe('the shared key, prefix and wire', () => {
     );
   });
 
+  test('names both topics when a public go-p2p node is connected to a peer of message-bus', async () => {
+    const settings = goP2pNode(await startDataHub(), '');
+    const found = await runDoctor({
+      ...settings,
+      ...{ p2p_dht_use_private: 'false', p2p_dht_public_bootstrap: '', p2p_static_peers: (await busPeer()).address },
+    });
+    expectFault(
+      found,
+      'prefix_and_wire',
+      /teranode\/bitcoin\/1\.0\.0\/regtest-\w+; this node speaks go-p2p with bitcoin\/regtest-block/,
+      /the peer speaks message-bus: set p2p_wire = message-bus/,
+    );
+  });
+
   test('names go-p2p as the wire of the peer to a node of message-bus', async () => {
     const peer = await goP2pPeer();
     const found = await runDoctor({ ...busNode(await startDataHub(), peer.addresses[0] ?? ''), p2p_shared_key: PSK });
@@ -113,6 +141,15 @@ describe('bootstrap peers', () => {
     const peer = await goP2pPeer({ allow: [OTHER_ID] });
     const found = await runDoctor(goP2pNode(await startDataHub(), peer.addresses[0] ?? ''));
     expectFault(found, 'hang_ups', new RegExp(peer.peerId), /ask its operator to lift the ban of 12D3Koo/);
+  });
+
+  test('names a peer that ends every connection before the handshake', async () => {
+    const closing = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => closing.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void closing.close());
+    const { port } = closing.address() as { readonly port: number };
+    const found = await runDoctor(goP2pNode(await startDataHub(), `/ip4/127.0.0.1/tcp/${port}/p2p/${OTHER_ID}`));
+    expectFault(found, 'hang_ups', /the peer ended the connection/, /ask its operator to lift the ban/);
   });
 
   test('names peers that are connected and silent', async () => {
@@ -208,6 +245,14 @@ describe('services', () => {
       /does not have the genesis block of regtest, but that of mainnet/,
       /set network to that of the blockchain service \(mainnet\)/,
     );
+  });
+
+  test('names an FSM that stays IDLE', async () => {
+    const services = await ReferenceServiceProcess.start();
+    onTestFinished(() => services.stop());
+    await services.setFsmState('IDLE');
+    const found = await runDoctor({ ...(await node()), blockchain_grpcAddress: services.address });
+    expectFault(found, 'blockchain', /FSM IDLE.*waits until the FSM leaves IDLE/, /set the FSM .* to RUNNING/);
   });
 
   test('names block validation that is down', async () => {

@@ -31,8 +31,8 @@ export interface DoctorOptions {
 }
 
 /** Time for what follows on listening: second looks, and dials to our own addresses. */
-const AFTER_LISTENING_MS = 12_000;
-const MAX_LISTENING_MS = 18_000;
+const AFTER_LISTENING_MS = 14_000;
+const MAX_LISTENING_MS = 16_000;
 const STOP_MS = 3000;
 const NETWORK_CHECKS = [
   ...['bootstrap', 'shared_key', 'prefix_and_wire', 'hang_ups', 'topics', 'mesh', 'last_messages', 'nat', 'clock'],
@@ -63,7 +63,11 @@ export async function examine(options: DoctorOptions): Promise<readonly Finding[
     one('file_descriptors', () => checkFileDescriptors(settings)),
     one('disk', () => checkDisk(settings, cwd)),
     one('admin_key', () => checkAdminKey(settings, cwd)),
-    network(options, { names, ports }, signal).then(told),
+    orAfter(
+      network(options, { names, ports }, signal),
+      timeoutMs,
+      allUnknown(`no result within ${timeoutMs / 1000} s`),
+    ).then(told),
   ]);
   return inOrder(findings.flat());
 }
@@ -110,6 +114,10 @@ async function health(node: PeerClient | undefined): Promise<Finding> {
   );
 }
 
+function allUnknown(why: string): readonly Finding[] {
+  return NETWORK_CHECKS.map((name) => unknown(name, why));
+}
+
 interface Earlier {
   readonly names: Promise<unknown>;
   readonly ports: Promise<unknown>;
@@ -121,7 +129,6 @@ async function network(options: DoctorOptions, earlier: Earlier, signal: AbortSi
   const { settings } = loaded;
   const listenMs = Math.max(1000, Math.min(MAX_LISTENING_MS, timeoutMs - AFTER_LISTENING_MS));
   const date = dateOfDataHub(settings, signal);
-  const failed = (why: string) => NETWORK_CHECKS.map((name) => unknown(name, why));
   let watched: Watched | undefined;
   try {
     watched = await lookUntilSettled(options, earlier.names, listenMs, signal);
@@ -136,7 +143,7 @@ async function network(options: DoctorOptions, earlier: Earlier, signal: AbortSi
     const nat = await within('nat', timeoutMs, () => ownAddresses(options, view, earlier, signal));
     return [...connections, ...judgeFeed(view, prefix, nowMs), nat, judgeClock(sources)];
   } catch (error) {
-    return failed(error instanceof Error ? error.message : 'failed');
+    return allUnknown(error instanceof Error ? error.message : 'failed');
   } finally {
     if (watched !== undefined) await orAfter(watched.stop(), STOP_MS, undefined).catch(() => {});
   }

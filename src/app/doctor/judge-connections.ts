@@ -20,10 +20,12 @@ type Fault = 'key' | 'refused' | 'banned' | 'name' | 'network';
 
 const NAME_FAILED = /the name is not known|\b(?:ENOTFOUND|ENODATA|EAI_AGAIN|ETIMEOUT|ESERVFAIL)\b/;
 
-function faultOf({ address, failure = '', stage = '' }: DialState): Fault {
+function faultOf({ second }: Pick<NetworkView, 'second'>, { address, failure = '', stage = '' }: DialState): Fault {
   if (address.startsWith('/dns') && NAME_FAILED.test(failure)) return 'name';
   if (failure.includes('this node refuses')) return 'banned';
   if (stage === 'connected') return 'refused';
+  // Without another kind of network behind it, a peer that ends connections at once refuses this machine.
+  if (stage === 'exchanging nonces') return second.get(address)?.otherKind === undefined ? 'refused' : 'key';
   if (failure.includes('p2p_shared_key') || failure.includes('shared key')) return 'key';
   return stage === 'securing' && !failure.includes('peer ID') ? 'refused' : 'network';
 }
@@ -35,13 +37,13 @@ function bootstrap(view: NetworkView, settings: Settings): Finding {
   if (dials.length === 0) return unknown(name, 'no address to dial; see dns');
   const connected = dials.filter(({ isConnected }) => isConnected);
   const failed = dials.filter(({ isConnected, failure }) => !isConnected && failure !== undefined);
-  const network = failed.filter((dial) => faultOf(dial) === 'network');
+  const network = failed.filter((dial) => faultOf(view, dial) === 'network');
   const count = `${connected.length} of ${dials.length} connected`;
   const problems = named(network.map((dial) => `${dial.address}: ${failureText(view, dial)}`));
   if (connected.length > 0) return fine(name, problems === '' ? count : `${count}; ${problems}`);
   if (network.length > 0) return wrong(name, `${count}; ${problems}`, bootstrapAdvice(view, network));
   if (failed.length === 0) return wrong(name, `${count}; no dial has ended in time`, NETWORK_ADVICE);
-  const others = new Set(failed.map(faultOf));
+  const others = new Set(failed.map((dial) => faultOf(view, dial)));
   if (others.has('name')) return unknown(name, `${count}; names do not resolve, see dns`);
   return unknown(name, `peers answer on TCP; see ${others.has('key') ? 'shared_key, prefix_and_wire' : 'hang_ups'}`);
 }
@@ -80,7 +82,7 @@ function sharedKey(view: NetworkView, settings: Settings): Finding {
   const name = 'shared_key';
   const hasKey = speaks(settings, 'go-p2p') && settings.p2p_dht_use_private;
   const failed = view.dials.filter(
-    (dial) => !dial.isConnected && dial.failure !== undefined && faultOf(dial) === 'key',
+    (dial) => !dial.isConnected && dial.failure !== undefined && faultOf(view, dial) === 'key',
   );
   const unexplained = failed.filter(({ address }) => view.second.get(address)?.otherKind === undefined);
   const [first] = unexplained;
@@ -89,7 +91,7 @@ function sharedKey(view: NetworkView, settings: Settings): Finding {
     const found = named(unexplained.map(({ address, failure }) => `${address}: ${failure}`));
     const advice = hasKey
       ? 'set p2p_shared_key to the key of the network, 64 hex digits that its operators give to all nodes'
-      : 'the peer belongs to a private go-p2p network: set p2p_wire = go-p2p, p2p_dht_use_private = true and its p2p_shared_key, or list peers of your own network';
+      : 'the peer belongs to a private go-p2p network: set p2p_wire = go-p2p, p2p_dht_use_private = true and its p2p_shared_key, or list peers of your own network; if it has no such key, it refuses this machine: ask its operator';
     return wrong(name, found, advice);
   }
   if (!hasKey) return notAskedFor(name, 'this node uses no shared key');
@@ -154,7 +156,7 @@ function peerText({ peerId, protocolVersion, otherTopics, agentVersion }: PeerTo
 function hangUps(view: NetworkView, nowMs: number): Finding {
   const name = 'hang_ups';
   const now = new Set(view.peers.map(({ peerId }) => peerId));
-  const banned = view.dials.filter((dial) => !dial.isConnected && faultOf(dial) === 'banned');
+  const banned = view.dials.filter((dial) => !dial.isConnected && faultOf(view, dial) === 'banned');
   if (banned.length > 0) {
     const found = named(banned.map(({ address, failure }) => `${address}: ${failure}`));
     return wrong(
@@ -165,7 +167,7 @@ function hangUps(view: NetworkView, nowMs: number): Finding {
   }
   const recent = view.departures.filter(({ atMs }) => nowMs - atMs < RECENT_MS);
   const refusing = recent.filter((each) => isRefusal(each) && !now.has(each.peerId));
-  const dialled = view.dials.filter((dial) => !dial.isConnected && faultOf(dial) === 'refused');
+  const dialled = view.dials.filter((dial) => !dial.isConnected && faultOf(view, dial) === 'refused');
   if (refusing.length === 0 && dialled.length === 0) return fine(name, endsText(recent));
   const byPeer = new Map(refusing.map((each) => [each.peerId, each]));
   const ended = [...byPeer.values()].map(

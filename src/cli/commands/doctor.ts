@@ -1,6 +1,7 @@
 // `teranode-p2p doctor`: why does this node hear nobody? Prints a line per check and what to do, or JSON. Exit code 1
 // when a check that the settings ask for is not ok.
 import { resolve } from 'node:path';
+import { CommanderError } from 'commander';
 import { readListening } from '../../adapters/grpc/listening-file.ts';
 import { examine, refusedSettings } from '../../app/doctor/doctor.ts';
 import type { Finding } from '../../app/doctor/finding.ts';
@@ -22,13 +23,14 @@ interface DoctorFlags {
 
 const SECONDS = { least: 5, most: 300, default: 30 } as const;
 
-/** Throws INPUT_INVALID, and RPC_FAILED when the node of `--address` does not answer. */
+/** Throws CommanderError when a check is not ok, INPUT_INVALID, and RPC_FAILED when the node of `--address` does not answer. */
 export async function doctorCommand(flags: DoctorFlags, io: CommandIo): Promise<void> {
   const timeoutMs = secondsOf(flags.timeout) * 1000;
   const findings = await found(flags, io, timeoutMs);
   const output = flags.json === true ? `${JSON.stringify({ checks: findings })}\n` : reportText(findings);
   await new Promise<void>((done) => io.stdout.write(output, () => done()));
-  process.exitCode = findings.some(({ ok }) => ok === false) ? 1 : 0;
+  // The report says it; run.ts turns this into the exit code.
+  if (findings.some(({ ok }) => ok === false)) throw new CommanderError(1, 'doctor.notOk', 'something is not ok');
 }
 
 async function found(flags: DoctorFlags, io: CommandIo, timeoutMs: number): Promise<readonly Finding[]> {
