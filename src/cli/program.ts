@@ -207,8 +207,8 @@ function addDoctor(program: Command, io: CommandIo): void {
     .option('--json', 'print one JSON object: {"checks": [{"name", "ok", "found", "advice"}]}; ok null: not asked for')
     .action(async (flags) => (await import('./commands/doctor.ts')).doctorCommand(flags, io));
   described(command, ['doctor', "doctor --json | jq -r '.checks[] | select(.ok == false).advice'"], {
-    0: 'nothing that the settings ask for is wrong',
-    1: 'a check is not ok, or the node did not answer',
+    0: 'every check that the settings ask for is ok',
+    1: 'a check is not ok, or doctor failed; standard error says why',
   });
 }
 

@@ -1,6 +1,7 @@
 // Runs one command line and turns its outcome into an exit code and at most one error on standard error.
 import { P2PError } from '../lib/errors.ts';
 import type { CommandIo } from './commands/connection.ts';
+import { NotOk } from './not-ok.ts';
 
 const DONE = 0;
 const FAILED = 1;
@@ -15,17 +16,13 @@ export async function runCommandLine(argv: readonly string[], io: CommandIo): Pr
     await runProgram(argv, io);
     return DONE;
   } catch (error) {
+    if (error instanceof NotOk) return FAILED;
     const { CommanderError } = await import('commander');
     // The message has been printed, and help and version are no failures.
-    if (error instanceof CommanderError) return exitCodeOf(error);
+    if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG;
     io.stderr.write(await errorText(error));
     return isWrongCall(error) ? WRONG : FAILED;
   }
-}
-
-/** Commander has 1 for wrong usage; a command that ends with a code of its own is no wrong usage. */
-function exitCodeOf({ exitCode, code }: { readonly exitCode: number; readonly code: string }): number {
-  return exitCode !== DONE && code.startsWith('commander.') ? WRONG : exitCode;
 }
 
 function isWrongCall(error: unknown): boolean {

@@ -123,6 +123,24 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
     };
     expect((await call('getNetwork')).body).toEqual(served.view.networkView);
   },
+  listEndpoints: async () => {
+    expect((await call('listEndpoints')).body).toEqual({ endpoints: [], total: 0 });
+    const feePolicy = { miningFee: { satoshis: 1, bytes: 1000 }, maxScriptSize: 4n, maxTxSize: 5n, maxTxSigops: 6n };
+    const checked = { public: true, answers: true, sameGenesis: false, reason: 'another genesis block', atMs: 5 };
+    const row = { peerId: 'a' as never, isConnected: true, clientName: 'a', version: 'v1', storage: 'full', checked };
+    const known = { minMiningTxFee: 0.5, height: 3, lastSeenMs: 4 };
+    served.view.endpointRows = [
+      { ...row, ...known, kind: 'datahub', url: 'https://a.example/api/v1', feePolicy },
+      { ...row, ...known, kind: 'propagation', url: 'https://a.example', feePolicy: undefined },
+    ] as never;
+    const { body } = await call('listEndpoints', { query: '?kind=datahub' });
+    const { endpoints, total } = body as { endpoints: unknown[]; total: number };
+    expect(total).toBe(1);
+    const shown = { miningFee: { satoshis: 1, bytes: 1000 }, maxScriptSize: 4, maxTxSize: 5, maxTxSigops: 6 };
+    expect(endpoints).toEqual([expect.objectContaining({ ...row, ...known, kind: 'datahub', feePolicy: shown })]);
+    expect((await call('listEndpoints', { query: '?offset=1' })).body).toMatchObject({ endpoints: [{}], total: 2 });
+    expect((await call('listEndpoints', { query: '?kind=x' })).status).toBe(400);
+  },
   listHistoryBlocks: async () => {
     expect((await call('listHistoryBlocks')).status).toBe(404);
     const row = { hash: 'aa'.repeat(32) as never, height: 3, author: OTHER_ID, firstSeenMs: 5, announcers: 2 };

@@ -122,7 +122,7 @@ export async function checkBlockchain(settings: Settings, signal: AbortSignal): 
   const name = 'blockchain';
   const address = settings.blockchain_grpcAddress;
   if (address === undefined) return notAskedFor(name, 'blockchain_grpcAddress is unset, the embedded chain is used');
-  const options = { ...serviceOptions(settings, 'blockchain', address), maxRetries: 0 };
+  const options = { ...serviceOptions(settings, 'blockchain', address), maxRetries: 1 };
   const client = new GrpcBlockchainClient(DEPS, options);
   try {
     await client.start(signal);
@@ -141,9 +141,9 @@ export async function checkBlockchain(settings: Settings, signal: AbortSignal): 
 
 async function asked(client: BlockchainClient, settings: Settings, address: string): Promise<Finding> {
   const name = 'blockchain';
-  const [fsm, best] = await withDeadline(Promise.all([client.fsmState(), client.bestBlockHeader()]), PROBE_MS);
+  const [fsm, best] = await withDeadline(Promise.all([client.fsmState(), client.bestBlockHeader()]), 2 * PROBE_MS);
   const found = `${address} answers: FSM ${fsm}, height ${best.height}`;
-  const genesis = await withDeadline(client.blockHeader(genesisOf(settings.network)), PROBE_MS);
+  const genesis = await withDeadline(client.blockHeader(genesisOf(settings.network)), 2 * PROBE_MS);
   if (genesis === undefined) {
     const other = await networkOf(client);
     return wrong(

@@ -1,7 +1,6 @@
 // `teranode-p2p doctor`: why does this node hear nobody? Prints a line per check and what to do, or JSON. Exit code 1
 // when a check that the settings ask for is not ok.
 import { resolve } from 'node:path';
-import { CommanderError } from 'commander';
 import { readListening } from '../../adapters/grpc/listening-file.ts';
 import { examine, refusedSettings } from '../../app/doctor/doctor.ts';
 import type { Finding } from '../../app/doctor/finding.ts';
@@ -9,6 +8,7 @@ import { reportText } from '../../app/doctor/report.ts';
 import { createPeerClient, type PeerClient } from '../../client/index.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { type LoadedSettings, loadSettings } from '../../settings/load.ts';
+import { NotOk } from '../not-ok.ts';
 import type { CommandIo } from './connection.ts';
 import { targetNode } from './running-node.ts';
 import { visible } from './table.ts';
@@ -23,14 +23,13 @@ interface DoctorFlags {
 
 const SECONDS = { least: 5, most: 300, default: 30 } as const;
 
-/** Throws CommanderError when a check is not ok, INPUT_INVALID, and RPC_FAILED when the node of `--address` does not answer. */
+/** Throws NotOk when a check is not ok, INPUT_INVALID, and RPC_FAILED when the node of `--address` does not answer. */
 export async function doctorCommand(flags: DoctorFlags, io: CommandIo): Promise<void> {
   const timeoutMs = secondsOf(flags.timeout) * 1000;
   const findings = await found(flags, io, timeoutMs);
   const output = flags.json === true ? `${JSON.stringify({ checks: findings })}\n` : reportText(findings);
   await new Promise<void>((done) => io.stdout.write(output, () => done()));
-  // The report says it; run.ts turns this into the exit code.
-  if (findings.some(({ ok }) => ok === false)) throw new CommanderError(1, 'doctor.notOk', 'something is not ok');
+  if (findings.some(({ ok }) => ok === false)) throw new NotOk('a check is not ok');
 }
 
 async function found(flags: DoctorFlags, io: CommandIo, timeoutMs: number): Promise<readonly Finding[]> {
