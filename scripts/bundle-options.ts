@@ -6,6 +6,7 @@
 export const LOADED_ON_DEMAND = [
   '@fastify/swagger',
   '@grpc/reflection',
+  '@libp2p/upnp-nat',
   '@platformatic/kafka',
   'pg',
   'pino-pretty',

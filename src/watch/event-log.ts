@@ -83,8 +83,8 @@ export class EventLog implements EventFeed {
     metrics.gauges('teranode_p2p_events_kept', 'Events kept for clients that resume, by type', 'type', () => {
       return new Map([...this.lanes].map(([type, { queue }]) => [type, queue.length]));
     });
-    metrics.gauge('teranode_p2p_events_kept_bound', 'Upper bound of teranode_p2p_events_kept, per type', () => {
-      return options.maxEvents;
+    metrics.gauges('teranode_p2p_events_kept_bound', 'Upper bound of teranode_p2p_events_kept', 'type', () => {
+      return new Map([...this.lanes.keys()].map((type) => [type, options.maxEvents]));
     });
     const bytes = { name: 'teranode_p2p_events_kept_bytes', help: 'Estimated bytes of the events kept' };
     gaugeWithBound(metrics, bytes, () => this.bytes, options.maxBytes);

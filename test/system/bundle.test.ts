@@ -78,7 +78,7 @@ test('sources that cannot be bundled, or whose bundle cannot be written, run the
   expect(unwritten).toMatchObject({ code: 0, stdout: expect.stringContaining('Peer-to-peer server') });
   expect(unwritten.stderr).toMatch(/^teranode-p2p runs from its sources: no bundle \(.*\)\n$/);
   rmSync(join(root, '.cache'));
-  edit(MAIN, "import { P2PError } from '../lib/errors.ts';", "import { P2PError } from '../lib/missing.ts';");
+  edit(MAIN, "import { runCommandLine } from './run.ts';", "import { runCommandLine } from './missing.ts';");
   const { code, stderr } = run('--help');
   expect(code).toBe(1);
   expect(stderr).toContain('missing.ts');

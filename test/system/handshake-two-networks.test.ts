@@ -145,7 +145,7 @@ test('a message under both prefixes is processed once, with one record and one f
   const COUNT = 50;
   const broker = await KafkaBroker.start();
   running.push(broker);
-  const quiet = { embedded_chain_lone_mine_interval: '', ...NO_SYNC };
+  const quiet = { embedded_chain_mine_interval: '', ...NO_SYNC };
   const server = await startServer({ ...BOTH, ...quiet, ...kafkaSettings(broker.address) });
   const names = [`${NEW_PREFIX}-block`, `${OLD_PREFIX}-block`];
   const options = { allow: [server.peerId] };

@@ -84,6 +84,9 @@ const OF_SOMETHING_ELSE = /^(process_|nodejs_)|_total|_seconds|_milliseconds|hea
 const MOST_REMEMBERED: readonly (readonly [RegExp, number])[] = [
   [/^teranode_p2p_registry_peers\{kind="stranger"\}/, 2000],
   [/^teranode_p2p_datastore_entries$/, 40_000],
+  // Own statuses, and what visitors announce; `p2p_events_kept`.
+  [/^teranode_p2p_events_kept\{/, 20_000],
+  [/^teranode_p2p_events_kept_bytes$/, 16 * 1024 * 1024],
   // `p2p_max_cached_peers` on each wire.
   [/^teranode_p2p_cached_peers$/, 200],
 ];

@@ -109,7 +109,7 @@ test('evicts the oldest messages beyond its bound, counts them, and is empty fiv
   const { body: text } = await metrics.scrape();
   const value = (name: string) => Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
   expect(value('teranode_p2p_gossip_kept_bytes')).toBeLessThanOrEqual(100_000);
-  expect(value('teranode_p2p_gossip_kept_bound')).toBe(100_000);
+  expect(value('teranode_p2p_gossip_kept_bytes_bound')).toBe(100_000);
   expect(value('teranode_p2p_gossip_kept_evicted_total')).toBe(300 - cache.size);
   expect(cache.size).toBe(84);
   expect(cache.get(idOf(299).msgId)).toEqual({ topic: 'blocks', data });

@@ -75,7 +75,6 @@ export class CompactMessageCache implements CacheFunctions {
       deps.metrics,
       {
         name: 'teranode_p2p_gossip_kept_bytes',
-        boundName: 'teranode_p2p_gossip_kept_bound',
         help: 'Bytes of recent messages kept for neighbours that missed them',
       },
       () => this.queue.bytes,
