@@ -208,7 +208,7 @@ function addDoctor(program: Command, io: CommandIo): void {
     .action(async (flags) => (await import('./commands/doctor.ts')).doctorCommand(flags, io));
   described(command, ['doctor', "doctor --json | jq -r '.checks[] | select(.ok == false).advice'"], {
     0: 'every check that the settings ask for is ok',
-    1: 'a check is not ok, or doctor failed; standard error says why',
+    1: 'a check is not ok, or doctor failed',
   });
 }
 

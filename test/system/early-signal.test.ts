@@ -71,7 +71,7 @@ describe('the built program', () => {
     execFileSync('npm', ['run', '-s', 'build'], { cwd: REPO, stdio: 'inherit' });
   });
 
-  test.each(['dist/cli/main.js', 'dist/cli/program.js', 'dist/cli/start.js'])(
+  test.each(['dist/cli/main.js', 'dist/cli/part-program.js', 'dist/cli/part-start.js'])(
     'SIGTERM while %s is loaded',
     async (part) => {
       const program = [NODE, ...PRELOADED, 'bin/teranode-p2p.js', 'start', '--json-logs'];

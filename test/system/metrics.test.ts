@@ -53,6 +53,10 @@ beforeAll(async () => {
       securityLevelHTTP: '1',
       server_certFile: certFile,
       server_keyFile: keyFile,
+      p2p_history_days: '1',
+      tracing_enabled: 'true',
+      // Nobody listens there.
+      tracing_collector_url: 'http://127.0.0.1:1',
     },
   });
   plain = await ServerProcess.start({ settings: COMMON });
