@@ -5,7 +5,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { type HeaderEvent, headers } from '../../src/index.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
+import { EventClient } from '../support/event-source.ts';
 import { freePort } from '../support/kafka-broker.ts';
 import { REPO } from '../support/repo.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -15,6 +17,9 @@ interface Tip {
   readonly hash: string;
   readonly height: number;
 }
+
+/** Of settings.conf. */
+const SHARED_KEY = '7465726e6f64652d7032702d6465762d6b65792d6b6e6f776e2d746f2d616c6c';
 
 const running: { stop(): unknown }[] = [];
 
@@ -154,6 +159,47 @@ describe('two nodes that were parted', () => {
     const reorgs = frames.filter(({ type }) => type === 'reorg');
     expect(reorgs).toMatchObject([{ from: mined[2], fork: { hash: genesis.hash, height: 0 } }]);
   });
+
+  test('a reorganisation when two parts meet is one event, and the same, over WebSocket, Server-Sent Events and the library', async () => {
+    const long = await start({ embedded_chain_mine_interval: '200ms' });
+    const node = await start({ embedded_chain_mine_interval: '3s' });
+    const mined = () => eventsOf(node, 'block mined').map(({ height, hash }) => ({ height, hash }) as Tip);
+    const frames = await chainFrames(node);
+    const stream = await EventClient.open(node.ready.httpAddress, '?types=tip,reorg');
+    const options = {
+      bootstrapPeers: [node.address],
+      wire: 'go-p2p',
+      sharedKey: SHARED_KEY,
+      anchor: 'genesis',
+    } as const;
+    const library = headers('regtest', options);
+    running.push({ stop: () => library.close() });
+    const events: HeaderEvent[] = [];
+    const reading = (async () => {
+      for await (const event of library) events.push(event);
+    })();
+    await waitFor(() => events.filter(({ type }) => type === 'tip').length >= 3, {
+      timeoutMs: 60_000,
+      what: 'three blocks over the library',
+    });
+
+    await joinTo(node, long);
+    const reorgsOf = (list: readonly { readonly type: string }[]) => list.filter(({ type }) => type === 'reorg');
+    const [heard] = await waitFor(() => reorgsOf(events).length > 0 && reorgsOf(events), {
+      what: 'the reorganisation',
+    });
+    // What it mined alone; later it mines on the chain that it took.
+    const from = mined().findLast(({ height }, i) => height === i + 1);
+    expect(heard).toMatchObject({ from, fork: { height: 0 } });
+    await waitFor(() => events.filter(({ type }) => type === 'tip').length >= 8, { what: 'tips after it' });
+    // The library tells it at the first header that outweighs the old tip, the node when it has fetched all.
+    const told = { type: 'reorg', from, fork: (heard as unknown as { fork: Tip }).fork };
+    expect(reorgsOf(events)).toMatchObject([told]);
+    expect(reorgsOf(frames as { type: string }[])).toMatchObject([told]);
+    expect(stream.events.filter(({ event }) => event === 'reorg').map(({ data }) => data)).toMatchObject([told]);
+    await library.close();
+    await reading;
+  }, 120_000);
 });
 
 /** Connects two running nodes. */
