@@ -150,7 +150,7 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
       const agents = new Map(node.currentlyConnectedPeers().map(({ id, agentVersion }) => [id, agentVersion]));
       const { registry, chain, messages } = deps;
       const sources = { own: chain.tip(), topics: messages.lastMinute(), agentOf: (id: PeerId) => agents.get(id) };
-      return networkView({ ...sources, peers: registry.list() });
+      return networkView({ ...sources, peers: registry.list(), league: deps.deliveries.table() });
     },
     historyBlocks: async (range) => await keptHistory(deps).blocks(range),
     historyHours: async (range) => await keptHistory(deps).hours(range),

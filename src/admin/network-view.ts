@@ -10,6 +10,7 @@ import {
   type OperatorRow,
   type TopicRate,
 } from '../ports/admin-api.ts';
+import type { LeagueRow } from '../ports/deliveries.ts';
 
 export interface NetworkSources {
   readonly peers: readonly RegisteredPeer[];
@@ -17,9 +18,10 @@ export interface NetworkSources {
   readonly agentOf: (peerId: PeerId) => string | undefined;
   readonly own: OwnTip | undefined;
   readonly topics: readonly TopicRate[];
+  readonly league: readonly LeagueRow[];
 }
 
-export function networkView({ peers, agentOf, own, topics }: NetworkSources): NetworkView {
+export function networkView({ peers, agentOf, own, topics, league }: NetworkSources): NetworkView {
   const tip = tipOf(peers);
   const versions = counted(peers.map((peer) => peer.version ?? peer.userAgent ?? agentOf(peer.id)));
   const heights = counted(peers.map(({ claimed }) => claimed?.height));
@@ -33,6 +35,7 @@ export function networkView({ peers, agentOf, own, topics }: NetworkSources): Ne
     operators: operatorsOf(peers),
     heights: heights.map(([height, count]) => ({ height, peers: count })).sort((a, b) => b.height - a.height),
     topics,
+    league: league.slice(0, MAX_NETWORK_ROWS),
   };
 }
 

@@ -59,7 +59,7 @@ export async function createHistory(settings: Settings, deps: HistorySources): P
   const { registry, nodes, chain, notifications: stream } = deps;
   const facts = () => {
     const own = chain.tip();
-    const { lag } = networkView({ peers: registry.list(), own, topics: [], agentOf: () => undefined });
+    const { lag } = networkView({ peers: registry.list(), own, topics: [], league: [], agentOf: () => undefined });
     return { peers: nodes.currentlyConnectedPeers().length, tipHeight: own?.height, lag };
   };
   return new History({ ...deps, store, stream, facts }, { keptDays });

@@ -192,6 +192,8 @@ export interface NetworkView {
   /** Highest first. */
   readonly heights: readonly { readonly height: number; readonly peers: number }[];
   readonly topics: readonly TopicRate[];
+  /** Neighbours by their share of first deliveries, greatest first. */
+  readonly league: readonly LeagueRow[];
 }
 
 /** An effective setting. */

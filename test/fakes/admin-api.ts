@@ -50,7 +50,7 @@ export class FakeAdminApi implements AdminApi {
   };
   networkView: NetworkView = {
     ...{ tip: undefined, own: undefined, lag: undefined, peers: 0, connectedPeers: 0 },
-    ...{ versions: [], operators: [], heights: [], topics: [] },
+    ...{ versions: [], operators: [], heights: [], topics: [], league: [] },
   };
   /** undefined: no history is kept. */
   blocks: readonly HistoryBlock[] | undefined;

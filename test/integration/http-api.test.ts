@@ -120,6 +120,12 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
       operators: [row],
       heights: [{ height: 3, peers: 2 }],
       topics: [{ name: 'a-block', accepted: 1, ignored: 2, rejected: 3 }],
+      league: [
+        {
+          ...{ peerId: 'a' as never, firstDeliveries: 3, laterDeliveries: 1 },
+          ...{ firstDeliveryShare: 0.75, meanDelayMs: 5 },
+        },
+      ],
     };
     expect((await call('getNetwork')).body).toEqual(served.view.networkView);
   },

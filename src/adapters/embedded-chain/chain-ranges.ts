@@ -61,7 +61,7 @@ function commonAncestor(
   locator: readonly BlockHash[],
 ): StoredHeader | undefined {
   const near = new Set(chainBack(store, target, NEAR).map(({ hash }) => hash));
-  for (const hash of locator.slice(0, MAX_LOCATOR)) {
+  for (const hash of new Set(locator.slice(0, MAX_LOCATOR))) {
     const known = store.byHash(hash);
     if (known === undefined || known.height > target.height) continue;
     const isNear = target.height - known.height < NEAR;

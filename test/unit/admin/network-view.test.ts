@@ -7,6 +7,12 @@ import { MAX_NETWORK_ROWS } from '../../../src/ports/admin-api.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 const hash = (digit: string) => digit.repeat(64) as BlockHash;
+const LEAGUE = [
+  {
+    ...{ peerId: 'peer 0' as PeerId, firstDeliveries: 3, laterDeliveries: 0 },
+    ...{ firstDeliveryShare: 1, meanDelayMs: undefined },
+  },
+];
 const TOPICS = [{ name: 'block', accepted: 3, ignored: 2, rejected: 1 }];
 
 function viewOf(patches: readonly PeerPatch[], connected = 0, ownHeight?: number) {
@@ -18,13 +24,13 @@ function viewOf(patches: readonly PeerPatch[], connected = 0, ownHeight?: number
   });
   const own = ownHeight === undefined ? undefined : { height: ownHeight, hash: hash('0'), target: 1n, time: 0 };
   const agentOf = (id: PeerId) => (id === 'peer 0' ? 'agent' : undefined);
-  return networkView({ peers: registry.list(), agentOf, own, topics: TOPICS });
+  return networkView({ peers: registry.list(), agentOf, own, topics: TOPICS, league: LEAGUE });
 }
 
 test('nothing is known before any peer was heard', () => {
   expect(viewOf([])).toEqual({
     ...{ tip: undefined, own: undefined, lag: undefined, peers: 0, connectedPeers: 0 },
-    ...{ versions: [], operators: [], heights: [], topics: TOPICS },
+    ...{ versions: [], operators: [], heights: [], topics: TOPICS, league: LEAGUE },
   });
 });
 

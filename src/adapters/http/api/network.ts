@@ -41,6 +41,17 @@ const NETWORK = z
     topics: z
       .array(z.object({ name: z.string(), accepted: count, ignored: count, rejected: count }))
       .describe('Gossip messages of the last minute by topic and validation result.'),
+    league: z
+      .array(
+        z.object({
+          peerId: z.string(),
+          firstDeliveries: count.describe('Blocks and subtrees of others that it delivered first; half after an hour.'),
+          laterDeliveries: count.describe('The same for those that another neighbour had delivered before.'),
+          firstDeliveryShare: count.describe('Its share of all first deliveries, 0 to 1.'),
+          meanDelayMs: count.optional().describe('Mean delay of its later deliveries behind the first.'),
+        }),
+      )
+      .describe('Neighbours by who delivers blocks and subtrees first.'),
   })
   .describe(`The network as this node hears it. Of each list the ${MAX_NETWORK_ROWS} rows with most peers.`);
 
@@ -55,6 +66,13 @@ export function addNetworkRoute(api: Api, admin: AdminApi): void {
       summary: 'Returns the best block of the network, our lag, and versions, operators and heights of peers.',
       response: answers(NETWORK),
     },
-    handler: async () => admin.network() as z.output<typeof NETWORK>,
+    handler: async () => {
+      const { versions, operators, heights, topics, league, ...network } = admin.network();
+      return {
+        ...network,
+        ...{ versions: [...versions], operators: [...operators], heights: [...heights] },
+        ...{ topics: [...topics], league: [...league] },
+      };
+    },
   });
 }

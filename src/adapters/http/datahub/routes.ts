@@ -27,7 +27,8 @@ type Query = z.infer<typeof QUERY>;
 
 export function addDataHubRoutes(app: FastifyInstance, source: DataHubSource): void {
   const located = (query: Query, hash: string) =>
-    source.headersFromAncestor(hashOf(hash), locatorOf(query.block_locator_hashes), countOf(query.n)) ?? unknown(hash);
+    source.headersFromAncestor(hashOf(hash), locatorOf(query.block_locator_hashes), countOf(query.n)) ??
+    unknown(`${hash}, or an ancestor of it in block_locator_hashes,`);
   /** Headers by their paths: one, or a list. */
   const headers: Readonly<Record<string, (hash: string, query: Query) => Headers>> = {
     bestblockheader: () => source.best(),
@@ -95,6 +96,6 @@ function refused(message: string): HttpProblem {
   return new HttpProblem(400, 'REQUEST_INVALID', message);
 }
 
-function unknown(hash: string): never {
-  throw new HttpProblem(404, 'NOT_FOUND', `${hash} is not known here`);
+function unknown(what: string): never {
+  throw new HttpProblem(404, 'NOT_FOUND', `${what} is not known here`);
 }
