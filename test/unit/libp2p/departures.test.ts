@@ -20,6 +20,20 @@ test('who closed a connection is told with the reason that libp2p gives', () => 
   ]);
 });
 
+test('whatever a transport threw is taken as a reason, and nothing is thrown', () => {
+  const departures = new Departures();
+  const unnamed = Object.assign(new Error(), { message: undefined, name: undefined });
+  for (const error of [null, 'reset', {}, 7, unnamed] as unknown as Error[])
+    departures.add(ended(1), { local: false, error });
+  expect(departures.latest().map(({ reason }) => reason)).toEqual([
+    'the connection broke: undefined',
+    'the connection broke: an unknown error',
+    'the connection broke: an unknown error',
+    'the connection broke: reset',
+    'the peer closed the connection',
+  ]);
+});
+
 test('only the latest are remembered, and listed latest first', () => {
   const departures = new Departures();
   for (let atMs = 1; atMs <= MAX_DEPARTURES + 30; atMs += 1) departures.add(ended(atMs), { local: true });

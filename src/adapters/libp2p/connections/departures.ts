@@ -44,8 +44,14 @@ export class Departures {
   }
 }
 
-function reasonOf(closedBy: Departure['closedBy'], error: Error | undefined): string {
-  const text = error === undefined ? undefined : shownText(error.message || error.name, MAX_REASON_CHARS);
+/** `error`: libp2p hands on what a transport threw, which is not always an Error. */
+function reasonOf(closedBy: Departure['closedBy'], error: unknown): string {
+  const text = error === undefined || error === null ? undefined : shownText(textOf(error), MAX_REASON_CHARS);
   if (closedBy === 'node') return text ?? 'closed in order';
   return text === undefined ? 'the peer closed the connection' : `the connection broke: ${text}`;
+}
+
+function textOf(error: unknown): string {
+  if (typeof error === 'string') return error;
+  return error instanceof Error ? String(error.message || error.name) : 'an unknown error';
 }
