@@ -1,12 +1,17 @@
 // A listener of the library as a guest in another program: what it leaves of it, and what that program sees of it.
 import { spawn } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { endpoints } from '../../src/library/endpoints.ts';
+import { headers } from '../../src/library/headers.ts';
+import { listen } from '../../src/library/listener.ts';
 import { MESSAGE_BUS } from '../../src/wire/format.ts';
 import { endWithTests } from '../support/cleanup.ts';
 import { DATA_HUB, headerHash, mainnetHeaders } from '../support/network.ts';
 import { addressOf, BUS, makeNode } from '../support/nodes.ts';
 import { COMPILE_CACHE, REPO } from '../support/repo.ts';
+import { waitFor } from '../support/wait.ts';
 
 const TOPICS = ['block', 'subtree', 'rejected_tx', 'node_status'].map(
   (name) => `teranode/bitcoin/1.0.0/mainnet-${name}`,
@@ -20,6 +25,28 @@ async function startPeer() {
   await node.start(new AbortController().signal, undefined, TOPICS);
   return node;
 }
+
+test.each([
+  ['listen', listen],
+  ['headers', headers],
+  ['endpoints', endpoints],
+] as const)('%s leaves nothing on a signal that outlives it', async (_name, open) => {
+  const { signal } = new AbortController();
+  const opened = open('regtest', { bootstrapPeers: [], signal });
+  expect(getEventListeners(signal, 'abort').length).toBeGreaterThan(0);
+  await opened.close();
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
+});
+
+test.each([
+  ['headers', headers],
+  ['endpoints', endpoints],
+] as const)('%s that cannot start throws into its loop and leaves nothing on the signal', async (_name, open) => {
+  const { signal } = new AbortController();
+  const opened = open('regtest', { bootstrapPeers: [], signal, privateKey: 'none' });
+  await expect(opened[Symbol.asyncIterator]().next()).rejects.toThrow('p2p_private_key');
+  await waitFor(() => getEventListeners(signal, 'abort').length === 0, { what: 'no listener of the signal' });
+});
 
 test('a listener prints nothing, ends with its loop, and leaves prototypes, globals and process listeners as they were', async () => {
   const peer = await startPeer();

@@ -7,9 +7,17 @@ import { join } from 'node:path';
 const children = new Set<ChildProcess>();
 const folders = new Set<string>();
 
-process.on('exit', () => {
+function clean(): void {
   for (const child of children) child.kill('SIGKILL');
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+}
+
+process.on('exit', clean);
+// Ends a worker of the test run, without `exit`. A child that lived on would hold the worker's stderr open, and the run
+// would wait for it for ever.
+process.once('SIGTERM', () => {
+  clean();
+  process.kill(process.pid, 'SIGTERM');
 });
 
 /** Kills the process when the test run ends, should it still live. */

@@ -186,6 +186,23 @@ test('the command listen prints one JSON object per line, of one author and of n
   expect(program.lines.json).toHaveLength(1);
 });
 
+test('the command listen follows the chain for tip and reorg, in one feed with the blocks', async () => {
+  const args = ['--types', 'block,tip,reorg', '--bootstrap', bus.address];
+  const program = run(['src/cli/main.ts', 'listen', 'regtest', ...args]);
+  await joined();
+  const [first, second] = [hashHeader(main[20] as Uint8Array), hashHeader(branch[25] as Uint8Array)];
+  await bus.publish(topics.block, block(main, 20));
+  await program.line(new RegExp(` tip +20 ${first}$`));
+  await bus.publish(topics.block, block(branch, 25));
+  await program.line(new RegExp(` tip +25 ${second}$`));
+  expect(await program.stop()).toBe(0);
+  const types = program.lines.text.map((line) => line.split(' ')[1]);
+  expect(types.filter((type, i) => type !== types[i - 1])).toEqual(['block', 'tip', 'block', 'reorg', 'tip']);
+  expect(program.lines.text.find((line) => line.includes(' reorg '))).toMatch(
+    new RegExp(` reorg +from 20 ${first} to \\d+ [0-9a-f]{64}, after 15$`),
+  );
+});
+
 test('the command listen refuses unknown types and a shared key that is none, with exit code 2', async () => {
   const wrong = run(['src/cli/main.ts', 'listen', '--types', 'blocks']);
   await waitFor(() => wrong.errors.length > 0, { what: 'the refusal' });

@@ -54,6 +54,7 @@ class Reader {
     ];
     const child = spawn(process.execPath, [...args, ...TYPES], { stdio: ['ignore', 'pipe', 'inherit'] });
     endWithTests(child);
+    if (this.child === undefined) stopped.push(() => this.kill());
     this.child = child;
     const output = collectLines(child.stdout);
     await waitFor(() => output.json.some(({ open }) => open === true), { what: 'the stream to open' });
@@ -172,7 +173,6 @@ describe('a client of Server-Sent Events', () => {
     const first = await startServer(settings);
     const reader = new Reader();
     await reader.start(first.ready.httpAddress);
-    stopped.push(() => reader.kill());
     await (await joined(first)).publishMany({ topic: topics.subtree, subtrees: 50, ratePerSecond: 500 });
     await waitFor(() => reader.subtrees().length === 50, { what: '50 subtrees' });
     const { code } = await first.stop();

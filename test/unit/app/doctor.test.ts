@@ -58,7 +58,7 @@ test('a peer that this node has banned itself is its own matter', () => {
 });
 
 test('connections that lasted, that this node closed, or of peers that came back are no hang-ups', () => {
-  const departed = { peerId: PEER, address: ADDRESS, direction: 'inbound', atMs: NOW - 1000, reason: 'x' } as const;
+  const departed = { peerId: PEER, address: ADDRESS, direction: 'outbound', atMs: NOW - 1000, reason: 'x' } as const;
   const lasted = { ...departed, livedMs: 60_000, closedBy: 'peer' } as const;
   const own = { ...departed, livedMs: 50, closedBy: 'node' } as const;
   expect(conclude({ departures: [lasted, own] }).failed).toEqual([]);
@@ -68,6 +68,15 @@ test('connections that lasted, that this node closed, or of peers that came back
   const topics = [{ name: 't', subscribers: 1, mesh: 1, lastMessageMs: NOW }];
   expect(conclude({ departures: [early], peers: [back], topics }).failed).toEqual([]);
   expect(conclude({ departures: [{ ...early, atMs: NOW - 3_600_000 }] }).failed).toEqual([]);
+});
+
+test('guests that came and left soon refuse nobody, but a listed peer that does so may', () => {
+  const reason = 'the peer closed the connection';
+  const ended = { atMs: NOW - 1000, livedMs: 300, closedBy: 'peer', reason } as const;
+  const guest = { peerId: PEER, address: ADDRESS, direction: 'inbound', ...ended } as const;
+  expect(conclude({ departures: [guest] }).failed).toEqual([]);
+  const dials = [dial({ isConnected: false })];
+  expect(conclude({ departures: [guest], dials }).of('hang_ups')).toMatchObject({ ok: false });
 });
 
 test('peers that subscribe to nothing are told from those that subscribe to other topics', () => {
