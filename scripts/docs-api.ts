@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** Files whose exports are the API, with the names that the package exports where those are not all. */
 const FILES: readonly (readonly [title: string, file: string, names?: readonly string[]])[] = [
   ['Listening', 'library/listener', ['listen', 'Listener', 'ListenerReady', 'ListenerStats']],
-  ['Options', 'library/options', ['ListenOptions']],
+  ['Options', 'library/options', ['ListenOptions', 'ChainOptions']],
   ['Events', 'library/events'],
   ['Headers', 'library/headers'],
   ['Anchor and counts', 'library/header-follower', ['Anchor', 'FollowCounts']],

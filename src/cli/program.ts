@@ -137,7 +137,10 @@ function addListen(program: Command, io: CommandIo): void {
       'Print what the nodes of a network announce, until SIGTERM or SIGINT. Needs no running node and no settings.',
     )
     .addArgument(new Argument('[network]', 'the network').choices(Object.keys(NETWORKS)).default('mainnet'))
-    .option('--types <list>', 'only these types, separated by commas, such as block,subtree')
+    .option(
+      '--types <list>',
+      'only these types, separated by commas, such as block,subtree; tip and reorg, which follow the chain of headers, come only when named',
+    )
     .option('--author <peer ID>', 'only what this peer announces')
     .option('--client <name>', 'only of nodes with this name')
     .option('--bootstrap <multiaddr...>', 'peers to find the network through (default: its published ones)')
@@ -160,6 +163,7 @@ function addListen(program: Command, io: CommandIo): void {
     [
       'listen mainnet',
       'listen testnet --types block,subtree',
+      'listen mainnet --types tip,reorg',
       'listen mainnet --json | jq -c "select(.type == \\"block\\")"',
     ],
     { 0: 'stopped on request', 1: 'failed to join; standard error says why' },

@@ -4,7 +4,6 @@ import { dataHubUrlRules } from '../app/gossip-options.ts';
 import type { NetworkEndpoint } from '../domain/endpoint.ts';
 import { buildVersion } from '../lib/version.ts';
 import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
-
 import { EndpointDirectory } from '../peers/endpoint-directory.ts';
 import { systemClock } from '../ports/clock.ts';
 import { hashHeader } from '../wire/header.ts';
@@ -13,10 +12,10 @@ import { DropCounts } from './counts.ts';
 import { EventQueue } from './event-queue.ts';
 import type { LostEvent } from './events.ts';
 import { Listener, type ListenerReady, type ListenerStats, SILENT_LOG } from './listener.ts';
-import { type ListenOptions, listenSettings, queueBounds } from './options.ts';
+import { inRange, type ListenOptions, listenSettings, queueBounds } from './options.ts';
 
-export interface EndpointsOptions extends ListenOptions {
-  /** Age at which a check is repeated, at least 30 s. Default 10 min. */
+export interface EndpointsOptions extends Omit<ListenOptions, 'chain'> {
+  /** Age at which a check is repeated, 30 s to a week. Default 10 min. */
   readonly recheckMs?: number;
 }
 
@@ -27,7 +26,7 @@ export interface EndpointEvent {
   readonly endpoint: NetworkEndpoint;
 }
 
-const MIN_RECHECK_MS = 30_000;
+const RECHECK = { min: 30_000, max: 7 * 24 * 3_600_000, default: 600_000 } as const;
 const COMPARE_INTERVAL_MS = 1000;
 
 /** Joins a network; `list()` is the directory as it is now, and the loop yields what changes in it. */
@@ -42,10 +41,13 @@ export class EndpointList implements AsyncIterable<EndpointEvent | LostEvent, un
   private readonly directory: EndpointDirectory;
   private readonly queue: EventQueue<EndpointEvent | LostEvent>;
   private readonly timer: NodeJS.Timeout;
+  private readonly signal: AbortSignal | undefined;
+  private readonly onAbort = () => void this.close();
   /** Row -> what was told of it. */
   private told = new Map<string, string>();
 
   constructor(network: Network, options: EndpointsOptions) {
+    const recheckMs = inRange('recheckMs', options.recheckMs ?? RECHECK.default, RECHECK);
     const rules = dataHubUrlRules(listenSettings(network, options));
     this.queue = new EventQueue<EndpointEvent | LostEvent>({
       ...queueBounds(options),
@@ -56,7 +58,10 @@ export class EndpointList implements AsyncIterable<EndpointEvent | LostEvent, un
     const listener = new Listener(network, { ...options, maxQueuedEvents: 1 });
     this.listener = listener;
     this.ready = listener.ready;
-    this.ready.catch((error: unknown) => this.queue.finish({ error }));
+    this.ready.catch((error: unknown) => {
+      this.queue.finish({ error });
+      void this.close();
+    });
     const client = new ClientOnDemand(rules.allowsPrivate);
     const registry = { list: () => listener.peers() };
     this.directory = new EndpointDirectory(
@@ -65,15 +70,15 @@ export class EndpointList implements AsyncIterable<EndpointEvent | LostEvent, un
         genesisHash: hashHeader(NETWORKS[network].genesisHeader),
         allowsPrivate: rules.allowsPrivate,
         urlFault: dataHubUrlCheck(rules),
-        recheckMs: Math.max(MIN_RECHECK_MS, options.recheckMs ?? 20 * MIN_RECHECK_MS),
+        recheckMs,
         onChecked: () => this.compare(),
       },
     );
     this.directory.start();
     this.timer = setInterval(() => this.compare(), COMPARE_INTERVAL_MS).unref();
-    const { signal } = options;
-    if (signal?.aborted === true) void this.close();
-    else signal?.addEventListener('abort', () => void this.close(), { once: true });
+    this.signal = options.signal;
+    if (this.signal?.aborted === true) this.onAbort();
+    else this.signal?.addEventListener('abort', this.onAbort, { once: true });
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<EndpointEvent | LostEvent, undefined> {
@@ -92,6 +97,7 @@ export class EndpointList implements AsyncIterable<EndpointEvent | LostEvent, un
 
   /** Ends the loop, then the node. Never rejects; may be called twice. */
   async close(): Promise<void> {
+    this.signal?.removeEventListener('abort', this.onAbort);
     clearInterval(this.timer);
     this.queue.finish();
     this.directory.stop();

@@ -1,4 +1,5 @@
 // The events that a listener yields, and how each follows from a message that the validators took.
+import type { ReorgEvent, TipEvent } from '../domain/chain-event.ts';
 import type { BlockHash, Hash, PeerId, SubtreeHash } from '../domain/ids.ts';
 import type { NodeStatusMessage } from '../domain/node-status.ts';
 import type { Notification } from '../domain/notification.ts';
@@ -98,6 +99,9 @@ export interface LostEvent {
   readonly byType: Readonly<Record<string, number>>;
 }
 
+/** With the option `chain`: what happens to the best chain of headers. */
+export type ListenChainEvent = (TipEvent | ReorgEvent) & { readonly atMs: number };
+
 export type ListenEvent =
   | BlockEvent
   | SubtreeEvent
@@ -107,7 +111,8 @@ export type ListenEvent =
   | BestBlockEvent
   | PeerEvent
   | SilentEvent
-  | LostEvent;
+  | LostEvent
+  | ListenChainEvent;
 
 /** undefined for messages that are no announcement, such as a request for the best block. */
 export function eventOf({ kind, message, envelope, effects }: ProcessedMessage, atMs: number): ListenEvent | undefined {

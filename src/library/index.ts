@@ -7,4 +7,4 @@ export type * from './events.ts';
 export type { Anchor, FollowCounts } from './header-follower.ts';
 export { type HeaderChain, type HeaderEvent, type HeadersOptions, type HeadersStats, headers } from './headers.ts';
 export { type Listener, type ListenerReady, type ListenerStats, listen } from './listener.ts';
-export type { ListenOptions } from './options.ts';
+export type { ChainOptions, ListenOptions } from './options.ts';

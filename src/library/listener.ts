@@ -2,6 +2,7 @@
 // or output.
 
 import { gossipOptions } from '../app/gossip-options.ts';
+import type { ChainEvent } from '../domain/chain-event.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { attachGossip, type Gossip } from '../gossip/attach.ts';
 import type { ProcessedMessage } from '../gossip/pipeline.ts';
@@ -14,10 +15,12 @@ import type { PeerRecord } from '../ports/p2p-node.ts';
 import type { Settings } from '../settings/load.ts';
 import { Silence } from '../watch/silence.ts';
 import type { Network } from '../wire/networks.ts';
+import { ChainFeed } from './chain-feed.ts';
 import { DropCounts } from './counts.ts';
 import { EventQueue } from './event-queue.ts';
 import { eventOf, type ListenEvent, type ListenTopic } from './events.ts';
-import { type ListenOptions, listenSettings, queueBounds, silenceBounds } from './options.ts';
+import type { FollowCounts } from './header-follower.ts';
+import { LISTEN_TOPICS, type ListenOptions, listenSettings, queueBounds, silenceBounds } from './options.ts';
 
 export interface ListenerReady {
   readonly peerId: PeerId;
@@ -34,11 +37,10 @@ export interface ListenerStats {
   readonly lost: number;
   readonly queued: number;
   readonly connectedPeers: number;
+  /** With the option `chain`: the headers that are kept, and what was not added. */
+  readonly chain?: FollowCounts & { readonly headers: number };
 }
 
-const LISTEN_TOPICS: readonly ListenTopic[] = [
-  ...(['block', 'subtree', 'rejected_tx', 'node_status', 'mining_on', 'best_block'] as const),
-];
 const CHECK_INTERVAL_MS = 1000;
 const PURGE_INTERVAL_MS = 60_000;
 /** Longer than the node's own deadline. */
@@ -68,6 +70,7 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
   private readonly taps = new Set<(event: ListenEvent) => void>();
   private readonly silences: readonly Silence[];
   private readonly ended = new AbortController();
+  private readonly chain: ChainFeed | undefined;
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly onAbort = () => void this.close();
   private network: P2PNetwork | undefined;
@@ -84,6 +87,7 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
       lost: (byType, count) => ({ type: 'lost', atMs: systemClock.now(), count, byType }),
       onReturn: () => this.close(),
     });
+    this.chain = this.chainFeed();
     this.ready = this.start();
     this.ready.catch((error: unknown) => {
       this.queue.finish({ error });
@@ -108,12 +112,14 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
   }
 
   stats(): ListenerStats {
+    const follower = this.chain?.follower;
     return {
       received: { ...this.received },
       dropped: this.counts.byReason(),
       lost: this.queue.lostCount,
       queued: this.queue.length,
       connectedPeers: this.connections().length,
+      ...(follower === undefined ? {} : { chain: { ...follower.counts(), headers: follower.size } }),
     };
   }
 
@@ -132,6 +138,13 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
   tap(tap: (event: ListenEvent) => void): () => void {
     this.taps.add(tap);
     return () => this.taps.delete(tap);
+  }
+
+  private chainFeed(): ChainFeed | undefined {
+    const { chain = false } = this.options;
+    if (chain === false) return undefined;
+    const emit = (event: ChainEvent) => this.tell({ ...event, atMs: systemClock.now() });
+    return new ChainFeed({ peers: () => this.peers(), emit }, this.settings, chain === true ? {} : chain);
   }
 
   private async start(): Promise<ListenerReady> {
@@ -194,6 +207,7 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
     this.received[event.type] = (this.received[event.type] ?? 0) + 1;
     for (const silence of this.silences) silence.heard(event.type);
     this.tell(event, processed.envelope.bytes.byteLength);
+    this.chain?.heard(event);
   }
 
   private peerChanged(peerId: PeerId, state: 'connected' | 'disconnected'): void {
@@ -245,6 +259,7 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
     this.ended.abort();
     this.options.signal?.removeEventListener('abort', this.onAbort);
     this.queue.finish();
+    this.chain?.follower.stop();
     this.stopTimers();
     // A start that is under way gives up at its next step.
     await settledWithin([this.ready], CLOSE_DEADLINE_MS);

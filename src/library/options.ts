@@ -7,6 +7,20 @@ import { bootstrapPeers } from '../settings/wire.ts';
 import type { WireName } from '../wire/format.ts';
 import type { Network } from '../wire/networks.ts';
 import type { ListenTopic } from './events.ts';
+import type { Anchor } from './header-follower.ts';
+
+/** Of a chain of headers in memory. */
+export interface ChainOptions {
+  /**
+   * Where the chain begins: a header that you vouch for, or `genesis`. Default: `depth` headers before the first block
+   * that is announced and whose headers a DataHub delivers; its height is then the announcer's word.
+   */
+  readonly anchor?: Anchor | 'genesis';
+  /** 0 to 2000, default 100. */
+  readonly depth?: number;
+  /** Headers kept, 100 to 1,000,000; default 10,000, about 5 MB. */
+  readonly maxHeaders?: number;
+}
 
 export interface ListenOptions {
   /**
@@ -16,7 +30,7 @@ export interface ListenOptions {
   readonly bootstrapPeers?: readonly string[];
   /** `message-bus`, the default: nodes since October 2025. `go-p2p`: older ones. */
   readonly wire?: WireName;
-  /** go-p2p: the key of the private network, 64 hex digits. Default: a public one. */
+  /** go-p2p: the key of the private network, 64 hex digits. Default: none, for a network without a key. */
   readonly sharedKey?: string;
   /** Connects to private addresses and takes DataHub URLs there. Default: on regtest, and for bootstrap peers, only. */
   readonly allowPrivateIps?: boolean;
@@ -39,12 +53,17 @@ export interface ListenOptions {
    * each of those named. At least 100 ms. Default: none.
    */
   readonly silentAfterMs?: number | { readonly [K in ListenTopic]?: number };
+  /** Follows the chain as `headers()` does and yields its `tip` and `reorg` too. Default: it is not followed. */
+  readonly chain?: boolean | ChainOptions;
   /** Peers above which connections are trimmed. Default 35. */
   readonly maxPeers?: number;
   /** Gets the lines that the server would log. Default: nothing is logged. */
   readonly log?: Logger;
 }
 
+export const LISTEN_TOPICS: readonly ListenTopic[] = [
+  ...(['block', 'subtree', 'rejected_tx', 'node_status', 'mining_on', 'best_block'] as const),
+];
 /** Bounds of `maxQueuedEvents` and `maxQueuedBytes`. */
 const QUEUE = { events: { min: 1, max: 1e6 }, bytes: { min: 65_536, max: 2 ** 30 } } as const;
 const DEFAULT_QUEUED_EVENTS = 1000;
@@ -85,6 +104,11 @@ export function queueBounds({ maxQueuedEvents, maxQueuedBytes }: ListenOptions):
 /** Times of `silentAfterMs`, checked. Throws SETTINGS_INVALID. */
 export function silenceBounds({ silentAfterMs }: ListenOptions): ReadonlyMap<ListenTopic | 'all', number> {
   const entries = typeof silentAfterMs === 'number' ? [['all', silentAfterMs]] : Object.entries(silentAfterMs ?? {});
+  const unknown = entries.find(([topic]) => topic !== 'all' && !LISTEN_TOPICS.some((each) => each === topic));
+  if (unknown !== undefined) {
+    const expected = `expected some of ${LISTEN_TOPICS.join(', ')}`;
+    throw new P2PError('SETTINGS_INVALID', `invalid topic ${unknown[0]} of silentAfterMs (${expected})`);
+  }
   return new Map(
     (entries as [ListenTopic | 'all', number][]).map(([topic, ms]) => [
       topic,
@@ -164,7 +188,16 @@ function loaded(env: Readonly<Record<string, string | undefined>>): Settings {
   }
 }
 
-function inRange(name: string, value: number, { min, max }: { readonly min: number; readonly max: number }): number {
-  if (Number.isFinite(value) && value >= min && value <= max) return value;
-  throw new P2PError('SETTINGS_INVALID', `invalid ${name} = ${value} (expected a number from ${min} to ${max})`);
+interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly isWhole?: boolean;
+}
+
+/** Throws SETTINGS_INVALID. */
+export function inRange(name: string, value: number, { min, max, isWhole = false }: Range): number {
+  const isNumber = isWhole ? Number.isInteger(value) : Number.isFinite(value);
+  if (isNumber && value >= min && value <= max) return value;
+  const kind = isWhole ? 'an integer' : 'a number';
+  throw new P2PError('SETTINGS_INVALID', `invalid ${name} = ${value} (expected ${kind} from ${min} to ${max})`);
 }

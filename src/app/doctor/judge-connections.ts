@@ -166,7 +166,11 @@ function hangUps(view: NetworkView, nowMs: number): Finding {
     );
   }
   const recent = view.departures.filter(({ atMs }) => nowMs - atMs < RECENT_MS);
-  const refusing = recent.filter((each) => isRefusal(each) && !now.has(each.peerId));
+  const listed = new Set(view.dials.map(({ address }) => idOf(address)));
+  // Others that dialled this node and left were guests, such as a program that listens for a moment.
+  const refusing = recent.filter(
+    (each) => isRefusal(each) && !now.has(each.peerId) && (each.direction === 'outbound' || listed.has(each.peerId)),
+  );
   const dialled = view.dials.filter((dial) => !dial.isConnected && faultOf(view, dial) === 'refused');
   if (refusing.length === 0 && dialled.length === 0) return fine(name, endsText(recent));
   const byPeer = new Map(refusing.map((each) => [each.peerId, each]));

@@ -25,8 +25,10 @@ export interface ListenFlags {
 
 const TYPES = [
   ...['block', 'subtree', 'rejected_tx', 'node_status', 'mining_on', 'best_block'],
-  ...['peer', 'silent', 'lost'],
+  ...['peer', 'silent', 'lost', 'tip', 'reorg'],
 ] as const;
+/** Types for which the chain of headers is followed; without --types it is not. */
+const OF_CHAIN: readonly string[] = ['tip', 'reorg'];
 const MAX_KEY_CHARS = 200;
 
 /** Resolves when it was stopped. Throws SETTINGS_INVALID, and what the listener throws. */
@@ -53,6 +55,7 @@ function listenOptions(flags: ListenFlags, io: CommandIo) {
     ...(topicPrefix === undefined ? {} : { topicPrefix }),
     ...(allowPrivateIps === undefined ? {} : { allowPrivateIps }),
     ...(silentAfter === undefined ? {} : { silentAfterMs: silentAfter * 1000 }),
+    chain: typesOf(flags).some((type) => OF_CHAIN.includes(type)),
     ...(sharedKey === undefined || wire !== 'go-p2p' ? {} : { sharedKey }),
   };
 }
@@ -91,8 +94,13 @@ function drained(stream: NodeJS.WritableStream): Promise<void> {
   return promise;
 }
 
-function filterOf({ types, author, client }: ListenFlags): (event: ListenEvent) => boolean {
-  const wanted = new Set(types?.split(',').map((type) => type.trim()));
+function typesOf({ types }: ListenFlags): readonly string[] {
+  return types?.split(',').map((type) => type.trim()) ?? [];
+}
+
+function filterOf(flags: ListenFlags): (event: ListenEvent) => boolean {
+  const { author, client } = flags;
+  const wanted = new Set(typesOf(flags));
   const unknown = [...wanted].find((type) => !TYPES.some((each) => each === type));
   if (unknown !== undefined) {
     const expected = `expected some of ${TYPES.join(', ')}, separated by commas`;
@@ -111,8 +119,8 @@ function clientOf(event: ListenEvent): string | undefined {
 }
 
 function jsonLine(event: ListenEvent): string {
-  const header =
-    event.type === 'block' && event.header !== undefined ? Buffer.from(event.header).toString('hex') : undefined;
+  const bytes = 'header' in event ? event.header : undefined;
+  const header = bytes === undefined ? undefined : Buffer.from(bytes).toString('hex');
   return JSON.stringify({ ...event, ...(header === undefined ? {} : { header }) }, (_name, value: unknown) =>
     typeof value === 'bigint' ? Number(value) : value,
   );
@@ -133,6 +141,7 @@ function details(event: ListenEvent): string {
     case 'block':
     case 'mining_on':
     case 'best_block':
+    case 'tip':
       return `${event.height} ${event.hash}${by}`;
     case 'subtree':
       return `${event.hash}${by}`;
@@ -144,6 +153,8 @@ function details(event: ListenEvent): string {
       return `${event.state} ${event.peerId} ${event.addresses[0] ?? ''}`.trimEnd();
     case 'silent':
       return `no ${event.topic ?? 'message'} since ${new Date(event.sinceMs).toISOString()}`;
+    case 'reorg':
+      return `from ${event.from.height} ${event.from.hash} to ${event.to.height} ${event.to.hash}, after ${event.fork.height}`;
     case 'lost':
       return `${event.count} events, because they were not read in time`;
     default:
