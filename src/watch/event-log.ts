@@ -118,11 +118,12 @@ export class EventLog implements EventFeed {
   }
 
   private dropOfLargest(): void {
-    let [type, lane] = [...this.lanes][0] as [NotificationType, Lane];
-    for (const [each, other] of this.lanes) if (other.queue.bytes > lane.queue.bytes) [type, lane] = [each, other];
-    const kept = lane.queue.shift();
-    if (kept === undefined) throw new TypeError('the bytes of kept events are miscounted');
-    this.forget(type, lane, kept);
+    let largest: [NotificationType, Lane] | undefined;
+    for (const each of this.lanes)
+      if (largest === undefined || each[1].queue.bytes > largest[1].queue.bytes) largest = each;
+    const kept = largest?.[1].queue.shift();
+    if (largest === undefined || kept === undefined) throw new TypeError('the bytes of kept events are miscounted');
+    this.forget(...largest, kept);
   }
 
   private forget(type: NotificationType, lane: Lane, kept: Kept): void {

@@ -270,3 +270,24 @@ test('large messages do not exceed the bound where the peers with most waiting s
   expect(batches.flat().filter((id) => id.endsWith('large'))).toHaveLength(4);
   expect(batches.flat().length + dropped.length).toBe(5 * 8000 + 4);
 });
+
+test('on a busy network what comes within milliseconds is verified together, on a quiet one at once', async () => {
+  const { enqueue, batches, pass } = setUp(0);
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  /** What is verified right after a message, when so many came in the 100 ms before. */
+  const verifiedAfter = async (perTenth: number) => {
+    for (const i of numbers(perTenth)) enqueue('a', `${i} of ${perTenth}`);
+    pass(100);
+    await waitFor(() => batches.flat().includes(`a${perTenth - 1} of ${perTenth}`), { what: 'all of them' });
+    enqueue('a', `first after ${perTenth}`);
+    await turn();
+    const isAtOnce = batches.flat().includes(`afirst after ${perTenth}`);
+    enqueue('a', `second after ${perTenth}`);
+    await waitFor(() => batches.flat().includes(`asecond after ${perTenth}`), { what: 'the second' });
+    return { isAtOnce, last: batches.at(-1) };
+  };
+  expect(await verifiedAfter(190)).toMatchObject({ isAtOnce: true, last: ['asecond after 190'] });
+  const together = ['afirst after 300', 'asecond after 300'];
+  expect(await verifiedAfter(300)).toMatchObject({ isAtOnce: false, last: together });
+  expect(await verifiedAfter(10)).toMatchObject({ isAtOnce: true, last: ['asecond after 10'] });
+});

@@ -56,6 +56,11 @@ const SLICE_MS = 5;
 /** What is verified together. More saves little, and delays the first. */
 const MAX_BATCH = 64;
 const MAX_BATCH_BYTES = 256 * 1024;
+/**
+ * Beyond so many messages a second, counted over so many milliseconds, a turn waits for more of them: eight signatures
+ * cost half as much together as one by one, and each turn has costs of its own. A quiet network waits for nothing.
+ */
+const JOIN = { abovePerSecond: 2000, countedMs: 100, waitMs: 3 };
 /** Beyond this a peer is not read. */
 const PAUSE_BYTES = 1024 * 1024;
 /** Waiting although nothing is read: what had arrived before, in long RPCs of short messages. */
@@ -92,6 +97,11 @@ export class VerificationScheduler implements Stage<'incoming'> {
   private readonly costlyOf = new TokenBuckets<string>(COSTLY_PEER_MS, MAX_BUDGETS);
   private bytes = 0;
   private isArmed = false;
+  /** Whether the network is busy enough that messages wait for each other. */
+  private isJoining = false;
+  /** Messages since then. */
+  private counted = 0;
+  private countedFromMs = 0;
   /** Batches that are verified beside the event loop. */
   private besideLoop = 0;
   /** The next stage; set when the chain is built. */
@@ -130,6 +140,7 @@ export class VerificationScheduler implements Stage<'incoming'> {
 
   /** Has a message verified together with others when it is its peer's turn. */
   readonly enqueue = (received: Received): void => {
+    this.counted += 1;
     const peer = this.peerOf(received.receivedFrom.toString());
     this.arm();
     if (this.wait(peer, { received, bytes: bytesOf(received.message) })) return;
@@ -205,16 +216,19 @@ export class VerificationScheduler implements Stage<'incoming'> {
     return Promise.resolve({ code: 'invalid', reason: 'error', error: reason });
   }
 
-  private arm(): void {
+  private arm(isJoining = this.isJoining): void {
     if (this.isArmed || this.isFull()) return;
     this.isArmed = true;
-    setImmediate(() => {
+    const turn = () => {
       this.isArmed = false;
       this.turn();
-    });
+    };
+    if (isJoining) setTimeout(turn, JOIN.waitMs);
+    else setImmediate(turn);
   }
 
   private turn(): void {
+    this.count();
     for (const peer of this.peers.values()) peer.usedMs = 0;
     const sliceMs = Math.min(SLICE_MS, TURN_MS / this.peers.size);
     while (!this.isFull() && this.verifyNext(sliceMs)) {}
@@ -224,7 +238,17 @@ export class VerificationScheduler implements Stage<'incoming'> {
       if (peer.bytes <= PAUSE_BYTES / 2) resume(peer);
       if (peer.queue.length === 0) this.peers.delete(id);
     }
-    if (this.peers.size > 0) this.arm();
+    // They have waited already.
+    if (this.peers.size > 0) this.arm(false);
+  }
+
+  private count(): void {
+    const nowMs = this.parts.nowMs();
+    const spanMs = nowMs - this.countedFromMs;
+    if (spanMs < JOIN.countedMs) return;
+    this.isJoining = this.counted * 1000 > JOIN.abovePerSecond * spanMs;
+    this.counted = 0;
+    this.countedFromMs = nowMs;
   }
 
   /** Verifies as much as goes together, the same number of each peer. False when no peer has both work and time left. */
@@ -278,7 +302,7 @@ export class VerificationScheduler implements Stage<'incoming'> {
     this.besideLoop += 1;
     const done = () => {
       this.besideLoop -= 1;
-      this.arm();
+      this.arm(false);
     };
     batch.then(done, done);
   }
