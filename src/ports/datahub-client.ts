@@ -54,7 +54,10 @@ export interface DataHubClient {
     count: number,
     signal: AbortSignal,
   ): Promise<DataHubAnswer<readonly FetchedHeader[]>>;
-  /** As `headersFromAncestor`, but from `target` back, newest first; of a long way only the newest `count`. */
+  /**
+   * The same headers, newest first, as DataHubs without `headersFromAncestor` send them: of a way that is longer than
+   * `count` those next to the common ancestor, which is the last.
+   */
   headersToAncestor(
     url: string,
     target: BlockHash,

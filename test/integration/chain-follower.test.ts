@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { HttpDataHubClient } from '../../src/adapters/datahub/datahub-client.ts';
 import { EmbeddedChain } from '../../src/adapters/embedded-chain/embedded-chain.ts';
 import { ChainFollower } from '../../src/adapters/embedded-chain/follower.ts';
+import { HttpServer } from '../../src/adapters/http/server/http-server.ts';
 import { decodeKafkaBlock, encodeKafkaBlock } from '../../src/adapters/kafka/codec.ts';
 import { MemoryBroker, MemoryConsumer, MemoryProducer } from '../../src/adapters/memory/broker.ts';
 import type { BlockAnnouncement } from '../../src/domain/announcement.ts';
@@ -26,7 +27,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });
 
-async function following({ deadlineMs = 10_000 } = {}) {
+async function following({ deadlineMs = 10_000, clock = systemClock } = {}) {
   const [log, metrics] = [recordingLogger(), new RecordedMetrics()];
   const chain = new EmbeddedChain(
     { log, clock: systemClock },
@@ -41,7 +42,7 @@ async function following({ deadlineMs = 10_000 } = {}) {
   const topic = { topic: 'blocks', groupId: 'test', replay: false, decode: decodeKafkaBlock };
   const follower = new ChainFollower(
     {
-      ...{ chain, log, metrics, clock: systemClock },
+      ...{ chain, log, metrics, clock },
       announced: new MemoryConsumer({ broker, log, metrics }, topic),
       client: new HttpDataHubClient({}, { allowsPrivate: true, userAgent: 'test', deadlineMs }),
       reportInvalid: (report) => reports.push(report),
@@ -89,9 +90,10 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 const sends = (body: Uint8Array) => serve((_request, response) => response.end(body));
 
 /** A DataHub that has a chain of these headers, oldest first, from genesis, and answers as Teranode's; `most`: at once. */
-function honest(headers: readonly Uint8Array[], most = 2000) {
+function honest(headers: readonly Uint8Array[], most = 2000, ready: () => unknown = () => {}) {
   const hashes = headers.map(hashHeader);
-  return serve((request, response) => {
+  return serve(async (request, response) => {
+    await ready();
     const url = new URL(request.url ?? '', 'http://x');
     const target = hashes.indexOf(url.pathname.split('/').at(-1) as (typeof hashes)[number]);
     const locator = url.searchParams.get('block_locator_hashes')?.match(/.{64}/g) ?? [];
@@ -163,6 +165,44 @@ describe('announced blocks', () => {
     await until(() => chain.best().height).toBe(20);
   });
 
+  test('one far ahead is taken of our own DataHub by the older call alone, whose answers end at what we have', async () => {
+    const { chain, announce, fetches } = await following();
+    const theirs = await following();
+    for (const header of mineChain(GENESIS.header, 4500, 'a')) theirs.chain.addHeader(header);
+    const sources = {
+      health: async () => ({ status: 200, message: 'OK', checks: [] }),
+      scrape: async () => ({ contentType: '', body: '' }),
+    };
+    const server = new HttpServer(
+      { log: theirs.log, sources, dataHub: theirs.chain },
+      { listenAddress: '127.0.0.1:0', tls: undefined, routes: 'full' },
+    );
+    await server.start();
+    stops.push(() => server.stop());
+    const { url, asked } = await serve(async (request, response) => {
+      const answer = await fetch(`http://${server.address()}${request.url}`);
+      if (request.url?.includes('headers_from_common_ancestor') === true) response.writeHead(404).end();
+      else response.writeHead(answer.status).end(Buffer.from(await answer.arrayBuffer()));
+    });
+    announce(theirs.chain.best().header, url);
+    await until(() => fetches('done')).toBe(1);
+    expect(chain.best().hash).toBe(theirs.chain.best().hash);
+    expect(asked.filter((path) => path.includes('headers_to_common_ancestor'))).toHaveLength(3);
+  });
+
+  test('a DataHub that is slower than another with the same chain is no worse', async () => {
+    const { chain, announce, fetches, events } = await following();
+    const theirs = mineChain(GENESIS.header, 5000, 'a');
+    const fast = await honest(withGenesis(theirs));
+    const slow = await honest(withGenesis(theirs), 2000, () => until(() => chain.best().height).toBe(5000));
+    announce(theirs.at(-1), slow.url, 'slow');
+    await until(() => slow.asked.length).toBe(1);
+    announce(theirs.at(-1), fast.url, 'fast');
+    await until(() => fetches('done')).toBe(1);
+    await until(() => fetches('known')).toBe(1);
+    expect(events.map(({ type }) => type)).toEqual(['catchup_attempt', 'catchup_success', 'validated_progress']);
+  });
+
   test('of one peer only the newest waits, and the others are not fetched', async () => {
     const { chain, announce } = await following();
     const theirs = mineChain(GENESIS.header, 40, 'a');
@@ -170,6 +210,67 @@ describe('announced blocks', () => {
     for (const header of theirs) announce(header, url);
     await until(() => chain.best().height).toBe(40);
     expect(asked.length).toBeLessThanOrEqual(4);
+  });
+});
+
+describe('a hard block on genesis, with more work than ten thousand headers of the chain', () => {
+  /** The work of 26,000 hashes, thirteen thousand times that of an easy header. */
+  const hard = mineChild(GENESIS.header, 'hard', 0x1f028547);
+  const theirs = mineChain(GENESIS.header, 14_500, 'long');
+
+  test('keeps nobody from the chain with more work', async () => {
+    const { chain, announce, fetches, notified } = await following();
+    chain.addHeader(hard);
+    const { url, asked } = await honest(withGenesis(theirs));
+    announce(theirs.at(-1), url);
+    await until(() => fetches('done')).toBe(1);
+    expect(chain.best()).toMatchObject({ height: 14_500, hash: hashHeader(theirs.at(-1) as Uint8Array) });
+    expect(asked).toHaveLength(7 + 7 + 1);
+    expect(notified.flatMap((each) => (each.type === 'block' ? [each.hash] : [])).slice(2)).toEqual([
+      hashHeader(theirs[13_992] as Uint8Array),
+      hashHeader(theirs.at(-1) as Uint8Array),
+    ]);
+  });
+
+  test('is not left for a chain with less', async () => {
+    const { chain, announce, fetches } = await following();
+    chain.addHeader(hard);
+    const { url } = await honest(withGenesis(theirs.slice(0, 12_900)));
+    announce(theirs[12_899], url);
+    await until(() => fetches('less_work')).toBe(1);
+    expect([chain.best().hash, chain.header(hashHeader(theirs[0] as Uint8Array))]).toEqual([
+      hashHeader(hard),
+      undefined,
+    ]);
+  });
+
+  test('is not left for a chain that comes too slowly', async () => {
+    let ms = 0;
+    const { chain, announce, fetches, events } = await following({
+      clock: { now: systemClock.now, monotonic: () => (ms += 6 * 60_000) },
+    });
+    chain.addHeader(hard);
+    const { url } = await honest(withGenesis(theirs));
+    announce(theirs.at(-1), url);
+    await until(() => fetches('too_slow')).toBe(1);
+    expect([chain.best().hash, events]).toEqual([hashHeader(hard), []]);
+  });
+
+  test('is not left for other headers than those that were seen to have more', async () => {
+    const { chain, announce, fetches, events } = await following();
+    chain.addHeader(hard);
+    const first = await honest(withGenesis(theirs));
+    const other = mineChain(GENESIS.header, 2100, 'other');
+    const { url, asked } = await serve(async (request, response) => {
+      if (asked.length <= 7) {
+        const answer = await fetch(new URL(request.url ?? '', first.url));
+        response.end(Buffer.from(await answer.arrayBuffer()));
+      } else response.end(Buffer.concat(withGenesis(other).slice(0, 2000)));
+    });
+    announce(theirs.at(-1), url);
+    await until(() => fetches('wrong')).toBe(1);
+    expect(chain.header(hashHeader(other[0] as Uint8Array))).toBeUndefined();
+    expect(events.map(({ type }) => type)).toEqual(['catchup_attempt', 'catchup_failure']);
   });
 });
 

@@ -83,6 +83,13 @@ describe('our own client finds', () => {
     );
   });
 
+  test('of a way that is longer than asked for, the end at the common ancestor, by either call', async () => {
+    const locator = [UNKNOWN, at(12).hash, at(5).hash, at(0).hash];
+    expect(hashesOf(await client.headersFromAncestor(url, at(30).hash, locator, 5, never))).toEqual(range(12, 16));
+    const back = await client.headersToAncestor(url, at(30).hash, locator, 5, never);
+    expect(hashesOf(back)).toEqual(range(12, 16).reverse());
+  });
+
   test('the way from a branch to the best chain, and to a branch', async () => {
     const onBranch = branch.map(hashHeader);
     const from = await client.headersFromAncestor(

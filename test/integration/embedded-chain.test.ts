@@ -2,7 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { chainFrom, locatorOf } from '../../src/adapters/embedded-chain/chain-ranges.ts';
+import { ChainStore, type StoredHeader } from '../../src/adapters/embedded-chain/chain-store.ts';
 import { EmbeddedChain, type EmbeddedChainOptions } from '../../src/adapters/embedded-chain/embedded-chain.ts';
+import { HEADER_ONLY } from '../../src/adapters/embedded-chain/header-rules.ts';
 import type { BlockchainNotification } from '../../src/ports/blockchain-client.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { encodeHeader, hashHeader, parseHeader, targetFromCompact, workOfTarget } from '../../src/wire/header.ts';
@@ -10,6 +13,7 @@ import { NETWORKS } from '../../src/wire/networks.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
 import { blockchainConformance } from '../support/blockchain-conformance.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
+import { GENESIS, mineChain, mineChild } from '../support/mined.ts';
 import { mainnetHeaders } from '../support/network.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -156,6 +160,40 @@ describe('the embedded chain', () => {
     expect((await second.bestBlockHeader()).hash).toBe(tip?.hash);
     expect(String(await second.getState('k'))).toBe(String(new Uint8Array(Buffer.from('v'))));
     await second.stop();
+  });
+
+  test('drops headers of branches at a start, and the blocks that it mined on them', async () => {
+    const path = join(temporaryFolder('chain'), 'chain.db');
+    const first = await started({ path });
+    const [left, kept] = [first.mine(), mineChain(GENESIS.header, 3, 'kept')];
+    const top = first.mine();
+    for (const header of kept) first.addHeader(header);
+    expect(first.block(top.hash)).toBeDefined();
+    await first.stop();
+    const second = await started({ path });
+    expect(second.best().header).toEqual(kept[2]);
+    expect(second.headersBack(second.best().hash, 10)?.map(({ height }) => height)).toEqual([3, 2, 1, 0]);
+    expect([left, top].map(({ hash }) => second.header(hash) ?? second.subtree(hash))).toEqual([undefined, undefined]);
+    expect(second.block(top.hash)).toBeUndefined();
+    await second.stop();
+  });
+
+  test('finds its way past many branches at the same heights, reading no more headers than it is asked for', async () => {
+    const store = ChainStore.open(':memory:', 'regtest');
+    const main = mineChain(GENESIS.header, 300, 'main');
+    const stored = (header: Uint8Array, height: number, chainWork: bigint) =>
+      ({ hash: hashHeader(header), header, height, chainWork, ...HEADER_ONLY, invalid: false }) as const;
+    store.insert([stored(GENESIS.header, 0, 2n), ...main.map((header, i) => stored(header, i + 1, BigInt(2 * i + 4)))]);
+    for (let i = 0; i < 200; i += 1)
+      store.insert([stored(mineChild(main[i % 20] as Uint8Array, `side${i}`), (i % 20) + 2, BigInt(2 * (i % 20) + 5))]);
+    const tip = store.best() as StoredHeader;
+    expect(store.back(tip.hash, 4).map(({ height }) => height)).toEqual([300, 299, 298, 297]);
+    expect(locatorOf(store, tip).at(-1)).toBe(GENESIS.hash);
+    const from = chainFrom(store, tip, [hashHeader(main[4] as Uint8Array)], 10);
+    expect(from?.map(({ hash }) => hash)).toEqual(main.slice(4, 14).map(hashHeader));
+    expect([store.dropBranches(), store.dropBranches()]).toEqual([200, 0]);
+    expect(store.back(tip.hash, 1000)).toHaveLength(301);
+    store.close();
   });
 
   test('refuses a store of another network and a damaged store', async () => {

@@ -70,7 +70,7 @@ export class HttpDataHubClient implements DataHubClient {
   ) {
     const path = `headers_to_common_ancestor/${target}`;
     const n = Math.min(count, MAX_COUNT);
-    return startingAt(target, backward(await this.headers(url, path, ancestorQuery(locator, n), n, signal)));
+    return endingIn(locator, backward(await this.headers(url, path, ancestorQuery(locator, n), n, signal)));
   }
 
   async block(url: string, hash: BlockHash, maxBytes: number, signal: AbortSignal): Promise<DataHubAnswer<Uint8Array>> {
@@ -147,6 +147,12 @@ function one(answer: Headers): DataHubAnswer<FetchedHeader> {
 function startingAt(hash: BlockHash, answer: Headers): Headers {
   if (!answer.ok || answer.value[0]?.hash === hash) return answer;
   return wrong(`header ${answer.value[0]?.hash} (expected ${hash})`);
+}
+
+/** Not from the target: of a way that is longer than the answer, Teranode sends the end at the common ancestor. */
+function endingIn(locator: readonly BlockHash[], answer: Headers): Headers {
+  const last = answer.ok ? answer.value.at(-1)?.hash : undefined;
+  return last === undefined || locator.includes(last) ? answer : wrong(`headers down to ${last}, not to a known one`);
 }
 
 /** Each header is the parent of the one before it. */

@@ -1,7 +1,6 @@
 // Ranges of the stored chain, as peers ask for them, within a bounded number of rows each. Branches that are longer
 // than a hundred headers are not told apart far below a tip: there the one with the most work counts.
 import type { BlockHash } from '../../domain/ids.ts';
-import { parseHeader } from '../../wire/header.ts';
 import type { ChainStore, StoredHeader } from './chain-store.ts';
 
 /** How far from a tip its ancestors are followed one by one. */
@@ -29,11 +28,7 @@ export function locatorOf(store: ChainStore, tip: StoredHeader): BlockHash[] {
 
 /** From a header back, newest first, at most `count`; what `DataHubSource.headersBack` promises. */
 export function chainBack(store: ChainStore, from: StoredHeader, count: number): StoredHeader[] {
-  const lowest = Math.max(0, from.height - count + 1);
-  const rows = new Map(store.between(lowest, from.height).map((row) => [row.hash, row]));
-  const chain: StoredHeader[] = [];
-  for (let at = rows.get(from.hash); at !== undefined; at = rows.get(previousOf(at))) chain.push(at);
-  return chain;
+  return store.back(from.hash, count);
 }
 
 /** What `DataHubSource.headersFromAncestor` promises. */
@@ -72,14 +67,6 @@ function commonAncestor(
 
 /** The header at a height far below a tip. */
 function farAncestor(store: ChainStore, tip: StoredHeader, height: number): StoredHeader | undefined {
-  const rows = store.between(height, Math.min(tip.height, height + BRANCH));
-  const top = rows.reduce<StoredHeader | undefined>(
-    (most, row) => (most === undefined || row.chainWork > most.chainWork ? row : most),
-    undefined,
-  );
+  const top = store.bestAt(Math.min(tip.height, height + BRANCH));
   return top && chainBack(store, top, top.height - height + 1).at(-1);
-}
-
-function previousOf({ header }: StoredHeader): BlockHash {
-  return parseHeader(header)?.previousHash ?? ('' as BlockHash);
 }

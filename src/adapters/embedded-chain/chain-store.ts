@@ -27,6 +27,14 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 `;
 
+/** A header and its ancestors; bytes 5 to 36 of a header are the hash of its parent. */
+const BACK = `
+  WITH RECURSIVE chain AS (
+    SELECT * FROM headers WHERE hash = ?
+    UNION ALL
+    SELECT headers.* FROM chain JOIN headers ON headers.hash = substr(chain.header, 5, 32)
+  )`;
+
 /** A stored header. Chain work is stored as 64 hex digits, so that text order is numeric order. */
 export type StoredHeader = BlockHeaderRecord & { readonly chainWork: bigint };
 
@@ -91,10 +99,28 @@ export class ChainStore {
     return toHeader(this.database.prepare('SELECT * FROM headers WHERE hash = ?').get(hashToBytes(hash)));
   }
 
-  /** All headers at these heights, those of branches too. */
-  between(lowest: number, highest: number): StoredHeader[] {
-    const rows = this.database.prepare('SELECT * FROM headers WHERE height BETWEEN ? AND ?').all(lowest, highest);
+  /** From a header back, newest first, at most `count`. */
+  back(hash: BlockHash, count: number): StoredHeader[] {
+    const rows = this.database.prepare(`${BACK} SELECT * FROM chain LIMIT ?`).all(hashToBytes(hash), count);
     return rows.flatMap((row) => toHeader(row) ?? []);
+  }
+
+  /** Of the headers at a height the one with the most work. */
+  bestAt(height: number): StoredHeader | undefined {
+    const at = 'SELECT * FROM headers INDEXED BY headers_by_height WHERE height = ?';
+    return toHeader(this.database.prepare(`${at} ORDER BY chain_work DESC, id ASC LIMIT 1`).get(height));
+  }
+
+  /** Deletes headers that are not on the best chain; returns their number. Takes seconds for a million headers. */
+  dropBranches(): number {
+    const best = this.best();
+    const row = this.database.prepare('SELECT count(*) AS count FROM headers').get();
+    if (best === undefined || Number(row?.count) === best.height + 1) return 0;
+    const { changes } = this.database
+      .prepare(`${BACK} DELETE FROM headers WHERE id NOT IN (SELECT id FROM chain)`)
+      .run(hashToBytes(best.hash));
+    this.database.exec('DELETE FROM mined WHERE hash NOT IN (SELECT hash FROM headers)');
+    return Number(changes);
   }
 
   /** Keeps the only transaction of a block that was mined here. */

@@ -65,6 +65,8 @@ export class EmbeddedChain implements BlockchainClient, DataHubSource {
     const { network, path, headersFile } = this.options;
     this.store = ChainStore.open(path, network.name);
     if (this.store.byHash(genesisOf(network).hash) === undefined) this.store.insert([genesisOf(network)]);
+    const dropped = this.store.dropBranches();
+    if (dropped > 0) this.log.info({ dropped, height: this.best().height }, 'dropped headers of branches');
     if (headersFile !== undefined) {
       const imported = await importHeaders(this.store, headersFile, network, this.nowSeconds());
       this.log.info({ file: headersFile, imported, height: this.best().height }, 'imported headers');

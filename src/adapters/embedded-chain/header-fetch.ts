@@ -1,15 +1,17 @@
 // Fetches the chain up to an announced block from one DataHub, in batches. Headers that extend our best chain are
 // stored with each batch, so that a long fetch continues where it ended. Those of a branch wait in memory until they
-// have more work than our best chain, so that a peer cannot fill the store with less.
-import { setImmediate } from 'node:timers/promises';
+// have more work than our best chain, so that a peer cannot fill the store with less. Of a branch that is too long for
+// that, only the end of each batch is kept; once it has more work it is fetched again, and must end the same way.
 import type { BlockAnnouncement } from '../../domain/announcement.ts';
+import type { ChainPoint } from '../../domain/chain-event.ts';
+import type { BlockHash } from '../../domain/ids.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { DataHubAnswer, DataHubClient, FetchedHeader, FetchFault } from '../../ports/datahub-client.ts';
+import type { DataHubClient, FetchFault } from '../../ports/datahub-client.ts';
 import type { Logger } from '../../ports/log.ts';
-import { parseHeader } from '../../wire/header.ts';
-import { type CheckedHeader, checkChild, MEDIAN_SPAN, type ParentView } from '../../wire/header-rules.ts';
+import { type CheckedHeader, MEDIAN_SPAN } from '../../wire/header-rules.ts';
 import type { NetworkParameters } from '../../wire/networks.ts';
 import type { EmbeddedChain } from './embedded-chain.ts';
+import { ask, check, viewOn } from './header-batch.ts';
 
 export interface HeaderFetchDependencies {
   readonly chain: EmbeddedChain;
@@ -28,9 +30,9 @@ export interface FetchEnd {
     | 'known'
     /** Its chain has no more work than ours, and was not stored. */
     | 'less_work'
-    /** A branch of more than 10,000 headers that had no more work than ours until then. */
+    /** A branch of two million headers that had no more work than ours until then. */
     | 'too_deep'
-    /** Less than a hundred headers in an answer that was not the last. */
+    /** Less than a hundred headers in an answer that was not the last, or a branch that took 15 minutes. */
     | 'too_slow'
     /** A header breaks the rules. */
     | 'invalid'
@@ -49,27 +51,37 @@ export interface FetchListeners {
   readonly onCatchUp: () => void;
 }
 
-/** Headers asked for at once: 160 kB. */
-const BATCH = 2000;
 /** Of an answer that was not the last. */
 const MIN_BATCH = 100;
 /** Headers of a branch that are kept in memory, about 5 MB. */
 const MAX_BRANCH = 10_000;
-/** Headers checked in one turn of the event loop, about 5 ms. */
-const SLICE = 100;
+/**
+ * Headers of a branch that are looked at, 160 MB. A miner needs seconds for one block with the work of the first ten
+ * thousand of mainnet; to be heard above the whole chain it needs the work of that.
+ */
+const MAX_LOOKED_AT = 2_000_000;
+/** For a branch until it has more work, and again until it is stored: a slow peer holds one of few fetches. */
+const MAX_BRANCH_MS = 15 * 60_000;
 const PROGRESS_MS = 10_000;
+
+type Target = BlockAnnouncement & { readonly network: NetworkParameters };
 
 /** `target`: the announcement. Rejects only when the chain is closed. */
 export async function catchUp(
   deps: HeaderFetchDependencies,
-  target: BlockAnnouncement & { readonly network: NetworkParameters },
+  target: Target,
   listeners: FetchListeners,
   signal: AbortSignal,
 ): Promise<FetchEnd> {
   const { chain, clock, log } = deps;
-  /** The last header of this fetch that was checked. */
-  let reached: CheckedHeader | undefined;
+  /** Where the last answer ended. */
+  let reached: ChainPoint | undefined;
   let branch: CheckedHeader[] = [];
+  /** Headers of the branch; more than are kept when it is long. */
+  let length = 0;
+  /** Where the answers with the branch began, then the last header of each. */
+  const ends: BlockHash[] = [];
+  let branchMs = 0;
   let taken = 0;
   let loggedMs = clock.monotonic();
   const ended = (outcome: FetchEnd['outcome'], details = '') => ({ outcome, details, taken });
@@ -77,27 +89,51 @@ export async function catchUp(
     const locator = [...(reached === undefined ? [] : [reached.hash]), ...chain.locator()];
     const answer = await ask(deps.client, target, locator, signal);
     if (!answer.ok) return ended(answer.fault, answer.details);
-    const fresh = answer.value.filter(({ hash }) => hash !== reached?.hash && chain.header(hash) === undefined);
+    // Another fetch may store the same headers meanwhile.
+    const isNew = (hash: BlockHash) => (length === 0 ? chain.header(hash) === undefined : hash !== reached?.hash);
+    const fresh = answer.value.filter(({ hash }) => isNew(hash));
     const isLast = answer.value.at(-1)?.hash === target.hash;
-    if (fresh.length === 0)
-      return isLast ? ended(taken === 0 ? 'known' : 'done') : ended('no_progress', 'no new headers in an answer');
+    if (fresh.length === 0) {
+      if (isLast) return ended(taken === 0 ? 'known' : 'done');
+      const [first, last] = [answer.value[0], answer.value.at(-1)].map((each) => each && chain.header(each.hash));
+      const height = reached?.height ?? first?.height;
+      if (length > 0 || height === undefined || last === undefined || last.height <= height)
+        return ended('no_progress', 'no new headers in an answer');
+      if (answer.value.length < MIN_BATCH)
+        return ended('too_slow', `${answer.value.length} known headers in an answer`);
+      reached = last;
+      continue;
+    }
     const view = viewOn(chain, branch, fresh[0]);
-    if (view === undefined)
-      return ended(answer.isOlderCall ? 'too_deep' : 'wrong', 'the headers do not connect to ours');
+    if (view === undefined) return ended('wrong', 'the headers do not connect to ours');
     const checked = await check(fresh, view, target.network, clock, signal);
     if ('outcome' in checked) return ended(checked.outcome, checked.details);
-    reached = checked.headers.at(-1);
-    branch = [...branch, ...checked.headers];
-    if ((reached?.chainWork ?? 0n) > chain.best().chainWork) {
-      if (taken === 0 && (branch.length > 1 || !isLast)) listeners.onCatchUp();
-      chain.addChecked(branch);
-      taken += branch.length;
-      listeners.onTaken(branch.length);
-      branch = [];
+    if (ends.length === 0) {
+      ends.push(answer.value.find(({ hash }) => !isNew(hash))?.hash ?? view.parent.hash);
+      branchMs = clock.monotonic();
     }
-    if (isLast) return branch.length === 0 ? ended('done') : ended('less_work', `${branch.length} headers`);
-    if (branch.length >= MAX_BRANCH) return ended('too_deep', `${branch.length} headers`);
+    const last = checked.headers.at(-1) ?? view.parent;
+    ends.push(last.hash);
+    reached = last;
+    branch = [...branch, ...checked.headers];
+    length += checked.headers.length;
+    if (last.chainWork > chain.best().chainWork) {
+      if (taken === 0 && (length > 1 || !isLast)) listeners.onCatchUp();
+      const isWhole = branch.length === length;
+      const failed = isWhole ? undefined : await fetchAgain(deps, target, ends, signal);
+      if (failed !== undefined) return ended(failed.outcome, failed.details);
+      if (isWhole) chain.addChecked(branch);
+      taken += length;
+      listeners.onTaken(length);
+      branch = [];
+      ends.length = 0;
+      length = 0;
+    }
+    if (isLast) return length === 0 ? ended('done') : ended('less_work', `${length} headers`);
+    if (length >= MAX_LOOKED_AT) return ended('too_deep', `${length} headers`);
+    if (length >= MAX_BRANCH) branch = branch.slice(-MEDIAN_SPAN);
     if (fresh.length < MIN_BATCH) return ended('too_slow', `${fresh.length} headers in an answer`);
+    if (length > 0 && clock.monotonic() - branchMs > MAX_BRANCH_MS) return ended('too_slow', `${length} headers`);
     if (clock.monotonic() - loggedMs < PROGRESS_MS) continue;
     loggedMs = clock.monotonic();
     const { height } = chain.best();
@@ -105,73 +141,27 @@ export async function catchUp(
   }
 }
 
-/** The older call where the DataHub does not have the newer one. */
-async function ask(
-  client: DataHubClient,
-  { url, hash }: BlockAnnouncement,
-  locator: readonly CheckedHeader['hash'][],
+/** Stores the headers of a long branch, which all lead to `ends`. undefined: done. */
+async function fetchAgain(
+  { client, chain, clock }: HeaderFetchDependencies,
+  target: Target,
+  [start, ...ends]: readonly BlockHash[],
   signal: AbortSignal,
-): Promise<DataHubAnswer<readonly FetchedHeader[]> & { readonly isOlderCall: boolean }> {
-  const answer = await client.headersFromAncestor(url, hash, locator, BATCH, signal);
-  if (answer.ok || answer.fault !== 'not_found') return { ...answer, isOlderCall: false };
-  const back = await client.headersToAncestor(url, hash, locator, MAX_BRANCH, signal);
-  return back.ok ? { ok: true, value: back.value.toReversed(), isOlderCall: true } : { ...back, isOlderCall: true };
-}
-
-type Checked =
-  | { readonly headers: readonly CheckedHeader[] }
-  | { readonly outcome: 'aborted' | 'invalid' | 'too_far_ahead'; readonly details: string };
-
-/** The headers as children of each other, the first one of `view`. */
-async function check(
-  fresh: readonly FetchedHeader[],
-  first: ParentView,
-  network: NetworkParameters,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<Checked> {
-  const headers: CheckedHeader[] = [];
-  let view = first;
-  for (const [i, { hash, header }] of fresh.entries()) {
-    const result = checkChild(header, view, network, Math.floor(clock.now() / 1000), hash);
-    if (!result.ok) {
-      const details = `header ${hash} at height ${view.parent.height + 1}: ${result.details}`;
-      return { outcome: result.fault === 'too_far_ahead' ? result.fault : 'invalid', details };
-    }
-    headers.push(result.child);
-    view = { parent: result.child, lastTimes: [timeOf(header), ...view.lastTimes].slice(0, MEDIAN_SPAN) };
-    if (i % SLICE === SLICE - 1) await setImmediate();
-    if (signal.aborted) return { outcome: 'aborted', details: 'stopped' };
+): Promise<Pick<FetchEnd, 'outcome' | 'details'> | undefined> {
+  const beganMs = clock.monotonic();
+  let from = start;
+  for (const end of ends) {
+    if (clock.monotonic() - beganMs > MAX_BRANCH_MS) return { outcome: 'too_slow', details: 'a branch, again' };
+    const answer = await ask(client, target, from === undefined ? [] : [from], signal);
+    if (!answer.ok) return { outcome: answer.fault, details: answer.details };
+    const fresh = answer.value.filter(({ hash }) => chain.header(hash) === undefined);
+    const view = viewOn(chain, [], fresh[0]);
+    if (answer.value.at(-1)?.hash !== end || (fresh.length > 0 && view === undefined))
+      return { outcome: 'wrong', details: 'the headers of a branch are not those that were sent before' };
+    const checked = view === undefined ? { headers: [] } : await check(fresh, view, target.network, clock, signal);
+    if ('outcome' in checked) return checked;
+    chain.addChecked(checked.headers);
+    from = end;
   }
-  return { headers };
-}
-
-/**
- * What the first new header is a child of: the end of the branch in memory, else a stored header. undefined when it is
- * neither. The chain up to a block never changes, so an answer that does not continue the branch is wrong.
- */
-function viewOn(
-  chain: EmbeddedChain,
-  branch: readonly CheckedHeader[],
-  first: FetchedHeader | undefined,
-): ParentView | undefined {
-  const previous = parseHeader(first?.header ?? NONE)?.previousHash;
-  const [start] = branch;
-  const parent = branch.at(-1);
-  if (previous === undefined) return undefined;
-  if (start === undefined || parent === undefined) return newestFirst(chain.parentView(previous));
-  if (parent.hash !== previous) return undefined;
-  const own = branch.slice(-MEDIAN_SPAN).map(({ header }) => timeOf(header));
-  const below = newestFirst(chain.parentView(parseHeader(start.header)?.previousHash ?? previous));
-  return { parent, lastTimes: [...own.reverse(), ...(below?.lastTimes ?? [])].slice(0, MEDIAN_SPAN) };
-}
-
-function newestFirst(view: ParentView | undefined): ParentView | undefined {
-  return view && { ...view, lastTimes: view.lastTimes.toReversed() };
-}
-
-const NONE = new Uint8Array();
-
-function timeOf(header: Uint8Array): number {
-  return parseHeader(header)?.time ?? 0;
+  return undefined;
 }
