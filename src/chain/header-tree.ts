@@ -13,7 +13,10 @@ export interface TreeHeader extends CheckedHeader {
 }
 
 export type Added =
-  /** `isNew`: false for a header that the tree had. `isTip`: it has become the tip just now. */
+  /**
+   * `isNew`: false for a header that the tree had, and for one that left at once because the tree was full. `isTip`: it
+   * has become the tip just now.
+   */
   | { readonly ok: true; readonly header: TreeHeader; readonly isNew: boolean; readonly isTip: boolean }
   /** Its parent is not in the tree; add that one first. */
   | { readonly ok: false; readonly fault: 'orphan'; readonly missingParent: BlockHash; readonly details: string }
@@ -44,6 +47,9 @@ export class HeaderTree {
   private readonly nowSeconds: () => number;
   private readonly nodes = new Map<BlockHash, Node>();
   private readonly listeners = new Set<(event: ChainEvent) => void>();
+  /** Events that wait for listeners which are called with an earlier one. */
+  private readonly untold: ChainEvent[] = [];
+  private isTelling = false;
   private best: Node;
   /** The lowest header of the best chain. */
   private root: Node;
@@ -53,7 +59,9 @@ export class HeaderTree {
   constructor({ now }: { readonly now: () => number }, options: HeaderTreeOptions) {
     this.options = options;
     this.nowSeconds = () => Math.floor(now() / 1000);
-    this.maxHeaders = Math.max(MIN_HEADERS, options.maxHeaders ?? MAX_HEADERS);
+    const { maxHeaders = MAX_HEADERS } = options;
+    // Not so for what is no number.
+    this.maxHeaders = maxHeaders >= MIN_HEADERS ? maxHeaders : MIN_HEADERS;
     this.root = nodeOf(options.anchor);
     this.best = this.root;
     this.nodes.set(this.root.hash, this.root);
@@ -90,8 +98,38 @@ export class HeaderTree {
     return at === wanted;
   }
 
-  /** Checks a header and adds it. Listeners are called before it returns. */
+  /**
+   * Checks a header and adds it. Listeners are called before it returns; for one that is added by a listener, once all
+   * have been called with what came before.
+   */
   add(bytes: Uint8Array): Added {
+    return this.addChain([bytes])[0] ?? { ok: false, fault: 'form', details: 'no header' };
+  }
+
+  /**
+   * As `add`, for headers that follow from each other, oldest first. Ends with the first that is not taken. Listeners
+   * get one tip for all, and one reorganisation at most.
+   */
+  addChain(headers: readonly Uint8Array[]): Added[] {
+    const before = this.best;
+    const all: Added[] = [];
+    let parted: ChainPoint | undefined;
+    for (const bytes of headers) {
+      const previous = this.best;
+      const added = this.insert(bytes);
+      all.push(added);
+      if (!added.ok) break;
+      if (!added.isTip) continue;
+      // Once they are on the tip, the others only extend it.
+      const fork = findFork([previous, this.best], (hash) => this.nodes.get(hash), 2 * this.maxHeaders);
+      if (fork !== undefined && fork.hash !== previous.hash) parted ??= fork;
+      if (this.nodes.size > this.maxHeaders) this.prune();
+    }
+    if (this.best !== before) this.tellMove(before, parted);
+    return all;
+  }
+
+  private insert(bytes: Uint8Array): Added {
     const parsed = parseHeader(bytes);
     if (parsed === undefined)
       return { ok: false, fault: 'form', details: `a header of ${bytes.byteLength} bytes (expected 80)` };
@@ -108,9 +146,9 @@ export class HeaderTree {
     this.nodes.set(hash, node);
     parent.children += 1;
     const isTip = node.chainWork > this.best.chainWork;
-    if (isTip) this.moveTo(node);
-    if (this.nodes.size > this.maxHeaders) this.prune();
-    return { ok: true, header: node, isNew: true, isTip };
+    if (isTip) this.best = node;
+    else if (this.nodes.size > this.maxHeaders) this.prune();
+    return { ok: true, header: node, isNew: this.nodes.has(hash), isTip };
   }
 
   /** The listener must not throw. It is called until the returned function is. */
@@ -119,17 +157,18 @@ export class HeaderTree {
     return () => void this.listeners.delete(listener);
   }
 
-  private moveTo(node: Node): void {
-    const previous = this.best;
-    this.best = node;
-    const fork = findFork([previous, node], (hash) => this.nodes.get(hash), 2 * this.maxHeaders);
-    if (fork !== undefined && fork.hash !== previous.hash)
-      this.emit({ type: 'reorg', from: pointOf(previous), to: pointOf(node), fork });
-    this.emit({ type: 'tip', ...pointOf(node), header: node.header });
-  }
-
-  private emit(event: ChainEvent): void {
-    for (const listener of [...this.listeners]) listener(event);
+  private tellMove(from: Node, fork: ChainPoint | undefined): void {
+    const to = this.best;
+    if (fork !== undefined) this.untold.push({ type: 'reorg', from: pointOf(from), to: pointOf(to), fork });
+    this.untold.push({ type: 'tip', ...pointOf(to), header: to.header });
+    if (this.isTelling) return;
+    this.isTelling = true;
+    try {
+      for (let event = this.untold.shift(); event !== undefined; event = this.untold.shift())
+        for (const listener of [...this.listeners]) listener(event);
+    } finally {
+      this.isTelling = false;
+    }
   }
 
   /** Times of a header and of up to ten headers before it. */

@@ -184,18 +184,10 @@ export class HeaderFollower {
 
   /** How many were new, and the last. Stops at the first that breaks a rule. */
   private addAll(tree: HeaderTree, headers: readonly FetchedHeader[]): { count: number; last: BlockHash | undefined } {
-    let count = 0;
-    let last: BlockHash | undefined;
-    for (const { header } of headers) {
-      const added = tree.add(header);
-      if (!added.ok) {
-        this.refuse(added.fault);
-        break;
-      }
-      last = added.header.hash;
-      if (added.isNew) count += 1;
-    }
-    return { count, last };
+    const all = tree.addChain(headers.map(({ header }) => header));
+    const added = all.flatMap((each) => (each.ok ? [each] : []));
+    for (const each of all) if (!each.ok) this.refuse(each.fault);
+    return { count: added.filter(({ isNew }) => isNew).length, last: added.at(-1)?.header.hash };
   }
 
   /** Begins with the chain that ends in this block, where there is none, or where ours turns out to be a liar's. */

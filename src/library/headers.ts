@@ -19,7 +19,10 @@ export interface HeadersStats extends ListenerStats, FollowCounts {
   readonly headers: number;
 }
 
-/** Yields `tip` for each new best header, and `reorg` right before it where the chain changed below the last one. */
+/**
+ * Yields `tip` for each new best header, and `reorg` right before it where the chain changed below the last one. Headers
+ * that come in one answer of a DataHub, up to 2,000, are told by the last of them.
+ */
 export function headers(network: Network, options: HeadersOptions = {}): HeaderChain {
   return new HeaderChain(network, options);
 }

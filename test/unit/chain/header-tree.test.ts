@@ -64,6 +64,60 @@ describe('following the most work', () => {
   });
 });
 
+describe('headers that come together', () => {
+  test('are told as one tip, and a branch that takes over as one reorganisation to its last header', () => {
+    const { tree, events } = treeOf();
+    const ours = mineChain(GENESIS.header, 3, 'a');
+    const theirs = mineChain(ours[0] as Uint8Array, 6, 'b');
+    tree.addChain(ours);
+    expect(events).toEqual([{ type: 'tip', ...at(ours[2], 3), header: ours[2] }]);
+    tree.addChain(theirs);
+    expect(events.slice(1)).toEqual([
+      { type: 'reorg', from: at(ours[2], 3), to: at(theirs[5], 7), fork: at(ours[0], 1) },
+      { type: 'tip', ...at(theirs[5], 7), header: theirs[5] },
+    ]);
+  });
+
+  test('are told with their fork, though the tree was too full to keep the old branch', () => {
+    const { tree, events } = treeOf(100);
+    const ours = mineChain(GENESIS.header, 30, 'a');
+    const theirs = mineChain(ours[9] as Uint8Array, 75, 'b');
+    tree.addChain(ours);
+    tree.addChain(theirs);
+    expect(tree.get(hashHeader(ours[29] as Uint8Array))).toBeUndefined();
+    expect(events.at(-2)).toEqual({
+      type: 'reorg',
+      from: at(ours[29], 30),
+      to: at(theirs[74], 85),
+      fork: at(ours[9], 10),
+    });
+  });
+
+  test('end with the first that is not taken, and those before it count', () => {
+    const { tree, events } = treeOf();
+    const chain = mineChain(GENESIS.header, 4, 'a');
+    expect(tree.addChain([...chain.slice(0, 2), chain[3] as Uint8Array, chain[2] as Uint8Array])).toMatchObject([
+      { ok: true },
+      { ok: true },
+      { ok: false, fault: 'orphan' },
+    ]);
+    expect(events).toMatchObject([{ type: 'tip', height: 2 }]);
+  });
+});
+
+test('every listener hears the tips in their order, also those of headers that a listener adds', () => {
+  const tree = new HeaderTree({ now: () => Date.now() }, { network: NETWORKS.regtest, anchor: GENESIS });
+  const chain = mineChain(GENESIS.header, 3, 'a');
+  const heights: number[] = [];
+  tree.subscribe((event) => {
+    const next = event.type === 'tip' ? chain[event.height] : undefined;
+    if (next !== undefined) tree.add(next);
+  });
+  tree.subscribe((event) => event.type === 'tip' && heights.push(event.height));
+  tree.add(chain[0] as Uint8Array);
+  expect(heights).toEqual([1, 2, 3]);
+});
+
 describe('headers that the tree does not take', () => {
   test('an orphan is refused with the parent that is missing, and taken after it', () => {
     const { tree, add } = treeOf();
@@ -105,6 +159,16 @@ describe('headers that the tree does not take', () => {
   });
 });
 
+test('where miners work, a target may be sixteen times as easy as the one before, and no easier', () => {
+  const hard = mineChild(GENESIS.header, 'hard', HARD_BITS);
+  const added = [0x207ffff0, EASY_BITS].map((bits) => {
+    const network = { ...NETWORKS.regtest, allowsMinDifficultyBlocks: false };
+    const tree = new HeaderTree({ now: () => Date.now() }, { network, anchor: GENESIS });
+    return tree.addChain([hard, mineChild(hard, 'easy', bits)])[1];
+  });
+  expect(added).toMatchObject([{ ok: true }, { ok: false, fault: 'sudden_ease' }]);
+});
+
 describe('headers of mainnet', () => {
   test('are taken from genesis, and from an anchor in the middle', () => {
     const headers = mainnetHeaders();
@@ -121,6 +185,16 @@ describe('headers of mainnet', () => {
 });
 
 describe('the bound', () => {
+  test('a header that leaves at once is not new', () => {
+    const { tree, add } = treeOf(100);
+    add(mineChain(GENESIS.header, 99, 'main'));
+    const side = mineChild(GENESIS.header, 'side');
+    expect(tree.add(side)).toMatchObject({ ok: true, isNew: false, isTip: false });
+    expect(tree.get(hashHeader(side))).toBeUndefined();
+  });
+
+  test('holds for what is no number too', () => expect(treeOf(Number.NaN).tree.maxHeaders).toBe(100));
+
   test('side branches leave first, then the oldest headers', () => {
     const { tree, add } = treeOf(100);
     add(mineChain(GENESIS.header, 20, 'side'));
