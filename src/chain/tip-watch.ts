@@ -3,6 +3,7 @@
 // told during a catch-up; what it changed is told once, at its end.
 import type { ChainEvent, ChainPoint } from '../domain/chain-event.ts';
 import type { BlockHash } from '../domain/ids.ts';
+import { backoffMs } from '../lib/backoff.ts';
 import type { BlockHeaderRecord } from '../ports/blockchain-client.ts';
 import type { Logger } from '../ports/log.ts';
 import { findForkByCalls, type LinkedPoint, linkedPoint } from './fork.ts';
@@ -17,6 +18,8 @@ type Listener = (event: ChainEvent) => void;
 
 /** Two weeks of blocks. A fork further below is not looked for, and its reorganisation not told. */
 const MAX_LOOK_UPS = 2016;
+/** After a look-up that failed, unless a best header is read before. */
+const RETRY = { firstMs: 1000, lastMs: 60_000 };
 
 export class TipWatch {
   private readonly deps: TipWatchDependencies;
@@ -26,6 +29,8 @@ export class TipWatch {
   private latest: BlockHeaderRecord | undefined;
   private isTelling = false;
   private isStopped = false;
+  private failures = 0;
+  private retrying: NodeJS.Timeout | undefined;
 
   constructor(deps: TipWatchDependencies) {
     this.deps = deps;
@@ -39,6 +44,7 @@ export class TipWatch {
 
   stop(): void {
     this.isStopped = true;
+    clearTimeout(this.retrying);
   }
 
   /** To be called with each best header that is read, also with one that was read before. Returns at once. */
@@ -50,16 +56,21 @@ export class TipWatch {
 
   private async tellAll(): Promise<void> {
     this.isTelling = true;
+    clearTimeout(this.retrying);
     try {
       await this.tellLatest();
+      this.failures = 0;
     } catch (error) {
+      this.failures += 1;
       this.deps.log.debug({ err: error }, 'failed to look up the fork of a new tip');
+      if (!this.isStopped)
+        this.retrying = setTimeout(() => void this.tellAll(), backoffMs(RETRY, this.failures)).unref();
     } finally {
       this.isTelling = false;
     }
   }
 
-  /** A failure leaves the tip untold; the next header that is read is compared with the same one. */
+  /** A failure leaves the tip untold, to be compared with the same one at the next attempt. */
   private async tellLatest(): Promise<void> {
     for (;;) {
       const { latest, told } = this;

@@ -9,8 +9,11 @@ import type { NetworkParameters } from './networks.ts';
 export const MEDIAN_SPAN = 11;
 const MAX_FUTURE_SECONDS = 2 * 60 * 60;
 /**
- * A target may be at most this many times as easy as its parent's. The greatest step of mainnet is that of block
- * 504,032, a factor of 12. So nobody extends a chain of miners with a header that a laptop mines.
+ * A target may be at most this many times as easy as its parent's, so nobody extends a chain of miners with a header
+ * that a laptop mines. What the rules of mainnet allow from one block to the next, computed from them, not measured on
+ * headers of the time: 4 at a retarget of 2,016 blocks; 1.25 by an emergency adjustment (August to November 2017); 4.1
+ * since, when the time span of the last 144 blocks goes from its least to its greatest at once; and 8 between these
+ * rules, 2 for the time span times 4 for the work, 4.9 at block 504,032, the 33rd after a retarget.
  */
 const MAX_EASIER = 16n;
 

@@ -1,9 +1,12 @@
 // New tips and reorganisations of our own chain, told by the tracker of a blockchain service that grows, forks and
 // fails.
 import { expect, test } from 'vitest';
+import { linkedPoint } from '../../../src/chain/fork.ts';
+import { TipWatch } from '../../../src/chain/tip-watch.ts';
 import type { ChainEvent } from '../../../src/domain/chain-event.ts';
 import type { Hash } from '../../../src/domain/ids.ts';
 import { FakeBlockchain } from '../../fakes/blockchain.ts';
+import { recordingLogger } from '../../fakes/recorders.ts';
 import { tracked } from '../../fakes/tracked.ts';
 import { eventually } from '../../support/eventually.ts';
 
@@ -91,4 +94,26 @@ test('a service that fails during the look-up delays the event and does not lose
   tell(branch[3]);
   await eventually(() => expect(events).toMatchObject([{ type: 'reorg', fork: { hash: hashes[6] } }, { type: 'tip' }]));
   await own.stop();
+});
+
+test('a look-up that failed is repeated without another block', async () => {
+  const chain = new FakeBlockchain();
+  const hashes = chain.grow(10);
+  const branch = chain.fork(6, 4);
+  const [old, next] = await Promise.all([chain.blockHeader(hashes[9] as Hash), chain.bestBlockHeader()]);
+  const events: ChainEvent[] = [];
+  let calls = 0;
+  const lookUp = async (hash: Hash) => {
+    calls += 1;
+    if (calls === 1) throw new Error('unavailable');
+    const record = await chain.blockHeader(hash);
+    return record && linkedPoint(record);
+  };
+  const tips = new TipWatch({ lookUp, isCatchUp: () => false, log: recordingLogger() });
+  tips.subscribe((event) => events.push(event));
+  tips.bestRead(old as NonNullable<typeof old>);
+  await eventually(() => expect(events).toHaveLength(1));
+  tips.bestRead(next);
+  await eventually(() => expect(events.slice(1)).toMatchObject([{ type: 'reorg' }, { type: 'tip', hash: branch[3] }]));
+  tips.stop();
 });
