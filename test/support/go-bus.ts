@@ -35,6 +35,11 @@ export interface GoBusOptions {
   readonly privateKey?: string;
   /** Default a free one. It always listens on all addresses. */
   readonly port?: number;
+  /**
+   * Whether it dials from the port on which it listens, as every node does; default true. Two such peers that dial each
+   * other in the same instant make one connection of which both are the dialer (TCP's simultaneous open), and both dials fail.
+   */
+  readonly dialsFromItsPort?: boolean;
   /** Multiaddrs that others learn; default 127.0.0.1 and its port. Empty: all that are bound. */
   readonly announceAddrs?: readonly string[];
   /** Full multiaddrs, dialed at start, each 5 s for 2 minutes, then each 30 s; default one that is dead. */
@@ -160,6 +165,11 @@ export class BusPeer {
     return (await this.program.send('connectedness', { peerId })) === 'Connected';
   }
 
+  /** Addresses that it has of another peer, connected or not. */
+  known(peerId: string): Promise<string[]> {
+    return this.program.send('known', { peerId });
+  }
+
   /** Rejects while not connected. */
   identify(peerId: string): Promise<BusIdentity> {
     return this.program.send('identify', { peerId });
@@ -224,8 +234,9 @@ export class BusPeer {
 export async function startBusProgram(
   mode: 'bus' | 'scored',
   options: object,
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<{ program: GoProgram; info: GoInfo }> {
-  const program = new GoProgram(goBusBinary());
+  const program = new GoProgram(goBusBinary(), [], environment);
   try {
     await program.send('init', { mode, ...options });
     return { program, info: await program.send<GoInfo>('info') };
@@ -240,8 +251,8 @@ export async function startBusProgram(
  * and dials its bootstrap peers again, as every node does.
  */
 export class GoBus extends BusPeer {
-  static async start(options: GoBusOptions = {}): Promise<GoBus> {
-    const { program, info } = await startBusProgram('bus', {
+  static async start({ dialsFromItsPort = true, ...options }: GoBusOptions = {}): Promise<GoBus> {
+    const settings = {
       name: 'bus',
       network: 'mainnet',
       dhtMode: 'off',
@@ -249,7 +260,9 @@ export class GoBus extends BusPeer {
       bootstrapPeers: [DEAD_BOOTSTRAP],
       peerCacheFile: join(temporaryFolder('go-bus'), 'p2p_peers.json'),
       ...options,
-    });
+    };
+    const environment: Record<string, string> = dialsFromItsPort ? {} : { LIBP2P_TCP_REUSEPORT: 'false' };
+    const { program, info } = await startBusProgram('bus', settings, environment);
     const bus = new GoBus(program, info);
     await bus.subscribe(options.topics);
     return bus;

@@ -44,12 +44,15 @@ export class GoProgram {
   private errorText = '';
   private ended: Error | undefined;
 
-  /** `enter`: a command that runs the binary elsewhere, in a network namespace for example. */
-  constructor(binary: string, enter: readonly string[] = []) {
+  /**
+   * `enter`: a command that runs the binary elsewhere, in a network namespace for example. `environment` is added to this
+   * process's.
+   */
+  constructor(binary: string, enter: readonly string[] = [], environment: Readonly<Record<string, string>> = {}) {
     const [command, ...args] = [...enter, binary];
     this.child = spawn(command ?? binary, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, GOMAXPROCS: '2' },
+      env: { ...process.env, GOMAXPROCS: '2', ...environment },
     });
     endWithTests(this.child);
     this.child.stderr?.on('data', (chunk: Buffer) => {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -74,6 +75,9 @@ func newBus(raw json.RawMessage) (*node, error) {
 	if n.host, err = field[host.Host](client, "host"); err != nil {
 		return nil, err
 	}
+	if err = listens(n.host, config.Port); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
 	if n.pubsub, err = field[*pubsub.PubSub](client, "pubsub"); err != nil || args.Queues == 0 {
 		return n, err
 	}
@@ -103,14 +107,36 @@ func busConfig(args busArgs) (bus.Config, error) {
 	}, nil
 }
 
-// freePort is chosen before the client starts, because the addresses that it announces contain it.
+// Ports of peers that are given none: below those that the kernel gives to connections, and apart from those that tests choose.
+const (
+	firstPort  = 10_000
+	portCount  = 10_000
+	portStride = 97
+	portTries  = 100
+)
+
+// freePort is chosen before the client starts, because the addresses that it announces contain it. Two programs that choose at the
+// same moment begin at different ports: libp2p shares its ports, so that both would listen on the same one without an error.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var err error
+	for i := range portTries {
+		port := firstPort + (os.Getpid()+i*portStride)%portCount
+		var l net.Listener
+		if l, err = net.Listen("tcp4", fmt.Sprintf(":%d", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
+}
+
+// listens fails where the client does not listen on IPv4: libp2p itself is content with the port of IPv6.
+func listens(h host.Host, port int) error {
+	for _, a := range h.Network().ListenAddresses() {
+		if strings.HasPrefix(a.String(), "/ip4/") {
+			return nil
+		}
+	}
+	return fmt.Errorf("does not listen on port %d of IPv4", port)
 }
 
 // mutedLog writes the client's log to stderr and keeps the authors that it stopped to listen to, of which it tells nowhere else.

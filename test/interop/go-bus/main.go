@@ -38,6 +38,7 @@ var commonHandlers = map[string]handler{
 	"connections":     handleConnections,
 	"connectedness":   handleConnectedness,
 	"identify":        handleIdentify,
+	"known":           handleKnown,
 	"mesh":            handleMesh,
 	"publish":         handlePublish,
 	"publishMany":     handlePublishMany,

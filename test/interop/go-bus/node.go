@@ -133,20 +133,33 @@ func handleIdentify(_ context.Context, n *node, raw json.RawMessage) (any, error
 	if len(conns) == 0 {
 		return nil, fmt.Errorf("not connected to %s", id)
 	}
-	store, listen := n.host.Peerstore(), []string{}
-	for _, a := range store.Addrs(id) {
-		listen = append(listen, a.String())
-	}
-	protocols, err := store.GetProtocols(id)
+	protocols, err := n.host.Peerstore().GetProtocols(id)
 	if err != nil {
 		return nil, err
 	}
 	state := conns[0].ConnState()
 	return map[string]any{
-		"protocolVersion": metadata(n, id, "ProtocolVersion"), "agent": metadata(n, id, "AgentVersion"), "listen": listen,
+		"protocolVersion": metadata(n, id, "ProtocolVersion"), "agent": metadata(n, id, "AgentVersion"), "listen": known(n, id),
 		"protocols": protocol.ConvertToStrings(protocols), "security": string(state.Security), "muxer": string(state.StreamMultiplexer),
 		"outbound": conns[0].Stat().Direction == network.DirOutbound,
 	}, nil
+}
+
+// handleKnown tells the addresses that this peer has of another one, connected or not.
+func handleKnown(_ context.Context, n *node, raw json.RawMessage) (any, error) {
+	id, err := peerArg(raw)
+	if err != nil {
+		return nil, err
+	}
+	return known(n, id), nil
+}
+
+func known(n *node, id peer.ID) []string {
+	addresses := []string{}
+	for _, a := range n.host.Peerstore().Addrs(id) {
+		addresses = append(addresses, a.String())
+	}
+	return addresses
 }
 
 func metadata(n *node, id peer.ID, key string) string {

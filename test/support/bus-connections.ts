@@ -1,0 +1,70 @@
+// Waits until peers of message-bus are connected, and tells why they are not: which pairs, what each side knows of the
+// other, whether it is reached now, and how our node answered who asked for addresses.
+import type { GoBus } from './go-bus.ts';
+import type { ServerProcess } from './server-process.ts';
+import { waitFor } from './wait.ts';
+
+type Pair = readonly [GoBus, GoBus];
+
+const OUTCOMES = ['answered', 'unknown', 'refused', 'failed'];
+const MAX_LOG = 2000;
+
+/** Resolves when each peer is connected to each other one; `through` is our node, from which they learn of each other. */
+export async function waitForConnections(
+  peers: readonly GoBus[],
+  through: ServerProcess,
+  timeoutMs: number,
+): Promise<void> {
+  const pairs = peers.flatMap((one, i) => peers.slice(i + 1).map((other): Pair => [one, other]));
+  let missing: readonly Pair[] = pairs;
+  const areConnected = async () => {
+    const connected = await Promise.all(pairs.map(([one, other]) => one.isConnectedTo(other.peerId)));
+    missing = pairs.filter((_pair, i) => connected[i] !== true);
+    return missing.length === 0;
+  };
+  try {
+    await waitFor(areConnected, { timeoutMs, what: 'connections between all peers' });
+  } catch (error) {
+    const sides = missing.flatMap(([one, other]): Pair[] => [
+      [one, other],
+      [other, one],
+    ]);
+    const reports = [`${missing.length} of ${pairs.length} pairs are not connected`, await answersOf(through)];
+    for (const [one, other] of sides) reports.push(await sideOf(one, other, peers));
+    // Later, because it changes what is told above; where it succeeds, only the first dials failed.
+    for (const [one, other] of missing) reports.push(await dialNow(one, other));
+    for (const peer of new Set(missing.flat())) reports.push(`log of ${peer.peerId}:\n${discoveryLines(peer)}`);
+    throw new Error(reports.join('\n'), { cause: error });
+  }
+}
+
+async function sideOf(one: GoBus, other: GoBus, peers: readonly GoBus[]): Promise<string> {
+  const numberOf = (id: string) => peers.findIndex(({ peerId }) => peerId === id);
+  const heard = await one.peers().catch(() => []);
+  const connections = await one.connections().catch(() => []);
+  const known = await one.known(other.peerId).catch(String);
+  return [
+    `peer ${numberOf(one.peerId)} (${one.peerId}) of peer ${numberOf(other.peerId)} (${other.peerId}):`,
+    `  heard: ${heard.some(({ peerId }) => peerId === other.peerId)}; knows: ${known.toString() || 'no address'}`,
+    `  the other announces ${other.addresses.toString()}, listens on ${other.listenAddresses.toString()}`,
+    `  is connected to ${connections.map(({ peerId, address }) => `${numberOf(peerId)} at ${address}`).join(', ')}`,
+  ].join('\n');
+}
+
+/** Without what each peer writes at its start, and when gossip tells it of a neighbour, once a topic. */
+function discoveryLines(peer: GoBus): string {
+  const lines = peer.log.split('\n').filter((line) => / address request | shared | direct|WARN|ERROR/.test(line));
+  return lines.join('\n').slice(-MAX_LOG);
+}
+
+async function dialNow(one: GoBus, other: GoBus): Promise<string> {
+  const outcome = await one.connect(other.address).then(() => 'succeeds', String);
+  return `a dial now from ${one.peerId} to ${other.peerId}: ${outcome}`;
+}
+
+async function answersOf(server: ServerProcess): Promise<string> {
+  const name = 'teranode_p2p_address_requests_total';
+  const counts = OUTCOMES.map(async (outcome) => `${outcome} ${await server.metric(name, `outcome="${outcome}"`)}`);
+  const answers = await Promise.all(counts).catch(String);
+  return `requests for addresses at our node (number -1 below): ${answers.toString()}`;
+}
