@@ -29,12 +29,12 @@ export async function waitForConnections(
       [one, other],
       [other, one],
     ]);
-    const reports = [`${missing.length} of ${pairs.length} pairs are not connected`, await answersOf(through)];
-    for (const [one, other] of sides) reports.push(await sideOf(one, other, peers));
+    const title = `${missing.length} of ${pairs.length} pairs are not connected`;
+    const known = await Promise.all([answersOf(through), ...sides.map(([one, other]) => sideOf(one, other, peers))]);
     // Later, because it changes what is told above; where it succeeds, only the first dials failed.
-    for (const [one, other] of missing) reports.push(await dialNow(one, other));
-    for (const peer of new Set(missing.flat())) reports.push(`log of ${peer.peerId}:\n${discoveryLines(peer)}`);
-    throw new Error(reports.join('\n'), { cause: error });
+    const dials = await Promise.all(missing.map(([one, other]) => dialNow(one, other)));
+    const logs = [...new Set(missing.flat())].map((peer) => `log of ${peer.peerId}:\n${discoveryLines(peer)}`);
+    throw new Error([title, ...known, ...dials, ...logs].join('\n'), { cause: error });
   }
 }
 
