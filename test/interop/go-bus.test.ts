@@ -1,11 +1,14 @@
 // Go peers of the message-bus wire among themselves: what the tests of our server rely on when they use them, and that they
 // do on the wire what a Teranode server was recorded to do.
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { type BusPeer, busTopics, GoBus, type GoBusOptions } from '../support/go-bus.ts';
 import { ADDRESS_1_0, ADDRESS_1_1, GoScored, type GoScoredOptions } from '../support/go-scored.ts';
+import { freePort } from '../support/kafka-broker.ts';
 import { dataJson } from '../support/recorded.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -97,6 +100,14 @@ describe('two bus peers', () => {
 describe('a bus peer', () => {
   test('refuses to start without a bootstrap peer', async () => {
     await expect(bus({ bootstrapPeers: [] })).rejects.toThrow('no bootstrap peers');
+  });
+
+  test('refuses to start where another program has its port of IPv4', async () => {
+    const other = createServer().listen(await freePort(), '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    await expect(bus({ port })).rejects.toThrow(`does not listen on port ${port} of IPv4`);
   });
 
   test('has the identity of the given key, in both forms of its text', async () => {

@@ -1,18 +1,19 @@
 // Waits until peers of message-bus are connected, and tells why they are not: which pairs, what each side knows of the
 // other, whether it is reached now, and how our node answered who asked for addresses.
 import type { GoBus } from './go-bus.ts';
-import type { ServerProcess } from './server-process.ts';
 import { waitFor } from './wait.ts';
 
+/** How often our node answered a request for addresses with this outcome. */
+type Requests = (outcome: string) => number | Promise<number>;
 type Pair = readonly [GoBus, GoBus];
 
 const OUTCOMES = ['answered', 'unknown', 'refused', 'failed'];
 const MAX_LOG = 2000;
 
-/** Resolves when each peer is connected to each other one; `through` is our node, from which they learn of each other. */
+/** Resolves when each peer is connected to each other one; `requests` counts at our node, from which they learn of each other. */
 export async function waitForConnections(
   peers: readonly GoBus[],
-  through: ServerProcess,
+  requests: Requests,
   timeoutMs: number,
 ): Promise<void> {
   const pairs = peers.flatMap((one, i) => peers.slice(i + 1).map((other): Pair => [one, other]));
@@ -30,7 +31,7 @@ export async function waitForConnections(
       [other, one],
     ]);
     const title = `${missing.length} of ${pairs.length} pairs are not connected`;
-    const known = await Promise.all([answersOf(through), ...sides.map(([one, other]) => sideOf(one, other, peers))]);
+    const known = await Promise.all([answersOf(requests), ...sides.map(([one, other]) => sideOf(one, other, peers))]);
     // Later, because it changes what is told above; where it succeeds, only the first dials failed.
     const dials = await Promise.all(missing.map(([one, other]) => dialNow(one, other)));
     const logs = [...new Set(missing.flat())].map((peer) => `log of ${peer.peerId}:\n${discoveryLines(peer)}`);
@@ -62,9 +63,8 @@ async function dialNow(one: GoBus, other: GoBus): Promise<string> {
   return `a dial now from ${one.peerId} to ${other.peerId}: ${outcome}`;
 }
 
-async function answersOf(server: ServerProcess): Promise<string> {
-  const name = 'teranode_p2p_address_requests_total';
-  const counts = OUTCOMES.map(async (outcome) => `${outcome} ${await server.metric(name, `outcome="${outcome}"`)}`);
+async function answersOf(requests: Requests): Promise<string> {
+  const counts = OUTCOMES.map(async (outcome) => `${outcome} ${await requests(outcome)}`);
   const answers = await Promise.all(counts).catch(String);
   return `requests for addresses at our node (number -1 below): ${answers.toString()}`;
 }
