@@ -155,6 +155,19 @@ describe('a client that comes back', () => {
     expect(numbersOf(events)).toEqual([1, 2, 3]);
   });
 
+  test('that is cut off before it learns of a restart learns of it when it connects again', async () => {
+    const { address, notifications } = await serveHttp();
+    notifications.publish(subtree(1));
+    for (const since of ['epoch0-77', id(999)]) {
+      // A client has the first block before the next one: it would come back with its id.
+      const cut = await EventClient.open(address, `?types=reorg&since=${since}`);
+      expect(cut.firstId).toBe(since);
+      const frames = await RawWebSocket.open(address, { path: `/p2p-ws?types=reorg&since=${since}` });
+      await frames.received(2);
+      expect(frames.messages()[0]).toMatchObject({ id: since });
+    }
+  });
+
   test('is told when its id is ahead of all events, and gets what happens from then on', async () => {
     const { address, notifications } = await serveHttp();
     notifications.publish(subtree(1));

@@ -22,6 +22,8 @@ export class EventClient {
   readonly events: ReceivedEvent[] = [];
   /** Blocks that are only comments. */
   beats = 0;
+  /** That of the first block. */
+  firstId = '';
   lastId = '';
   retryMs: number | undefined;
   isEnded = false;
@@ -75,6 +77,7 @@ export class EventClient {
     }
     if (fields.size === 0) this.beats += 1;
     this.lastId = fields.get('id') ?? this.lastId;
+    this.firstId ||= this.lastId;
     const retry = fields.get('retry');
     if (retry !== undefined) this.retryMs = Number(retry);
     const data = fields.get('data');

@@ -36,6 +36,11 @@ export function eventId({ epoch }: Pick<EventFeed, 'epoch'>, number: number): st
   return `${epoch}-${number}`;
 }
 
+/** Where a client begins. Until it knows of a restart this is its old id, so that one that is cut off learns of it. */
+export function beginningOf(feed: Pick<EventFeed, 'epoch'>, { reader, lost }: Resumed): string {
+  return lost?.from ?? eventId(feed, reader.position);
+}
+
 /**
  * From the event after `since`; from now on without one. After a restart of the server, from its start. Throws
  * HttpProblem for a text that is no id; `name` says where it stood.

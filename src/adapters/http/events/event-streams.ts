@@ -1,7 +1,7 @@
 // All clients of Server-Sent Events.
 import type { EventFeed } from '../../../domain/event-feed.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
-import { eventId, type Resumed } from './event-id.ts';
+import { beginningOf, type Resumed } from './event-id.ts';
 import type { EventPump } from './event-pump.ts';
 import { FeedPieces, type Piece } from './event-reading.ts';
 import { EVENT_STREAM_FORMAT, EventStream } from './event-stream.ts';
@@ -51,7 +51,7 @@ export class EventStreams {
   }
 
   open(resumed: Resumed): EventStream {
-    const id = eventId(this.feed, resumed.reader.position);
+    const id = beginningOf(this.feed, resumed);
     const stream = new EventStream({ next: this.pieces.from(resumed), onPiece: (piece) => this.count(piece) }, id);
     this.streams.add(stream);
     const leave = this.pump.join(stream);

@@ -9,7 +9,7 @@ import type { Logger } from '../../../ports/log.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import type { WireName } from '../../../wire/format.ts';
 import { encodePingFrame } from '../../../wire/notification-frame.ts';
-import { eventId, type Resumed } from '../events/event-id.ts';
+import { beginningOf, type Resumed } from '../events/event-id.ts';
 import type { EventPump } from '../events/event-pump.ts';
 import { FeedPieces } from '../events/event-reading.ts';
 import { WsChannels } from './channels.ts';
@@ -192,7 +192,7 @@ export class WebSocketHub {
 
   /** The first frame: our own status, with a place in the feed for a client that reads from it. */
   async first(resumed: Resumed | undefined): Promise<Buffer | undefined> {
-    const id = resumed && this.feed && eventId(this.feed, resumed.reader.position);
+    const id = resumed && this.feed && beginningOf(this.feed, resumed);
     return await this.status.frame(id);
   }
 
