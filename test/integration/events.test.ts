@@ -105,6 +105,13 @@ describe('a client that comes back', () => {
     expect(client.events.every(({ event }) => event === 'subtree')).toBe(true);
   });
 
+  test('gets what it missed after since when its Last-Event-ID is empty', async () => {
+    const { address, notifications } = await serveHttp();
+    notifications.publish(...subtrees(1, 5));
+    const client = await EventClient.open(address, `?since=${id(3)}`, { 'last-event-id': '' });
+    expect(client.firstId).toBe(id(3));
+  });
+
   test('is told of how many events are gone, and where it continues', async () => {
     const { address, notifications } = await serveHttp({}, undefined, { maxEvents: 50 });
     notifications.publish(...subtrees(1, 200));

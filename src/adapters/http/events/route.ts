@@ -66,7 +66,7 @@ export function addEventRoute(app: FastifyInstance, options: EventRouteOptions):
       if ('unknown' in filter) throw unknownType(filter.unknown);
       const header = request.headers['last-event-id'];
       const resumed =
-        header === undefined
+        header === undefined || header === ''
           ? resume(feed, filter.types, since?.toString(), 'query/since')
           : resume(feed, filter.types, String(header), 'header last-event-id');
       if (request.method === 'HEAD') return reply.headers(HEADERS).send();
