@@ -52,7 +52,7 @@ export interface HistoryStore {
   open(): Promise<void>;
   close(): Promise<void>;
   /**
-   * All or nothing. A block that is there already keeps what is known of its first announcement. Reorganisations and
+   * All or nothing; each block and hour is given once. A block that is there already keeps what is known of its first announcement. Reorganisations and
    * messages of an hour are added to those that are there.
    */
   write(blocks: readonly HistoryBlock[], hours: readonly HistoryHour[]): Promise<void>;

@@ -9,9 +9,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { PostgresHistoryStore } from '../../src/adapters/sql/postgres-history-store.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
 import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
+import { countingProxy } from '../support/counting-proxy.ts';
 import { cutStreams, EventClient } from '../support/event-source.ts';
 import { GoPeer } from '../support/go-peer.ts';
-import { historyStoreConformance } from '../support/history-store-conformance.ts';
+import { historyBlock, historyHour, historyStoreConformance } from '../support/history-store-conformance.ts';
 import { collectLines } from '../support/json-lines.ts';
 import { freePort } from '../support/kafka-broker.ts';
 import {
@@ -254,6 +255,29 @@ describe('the history', () => {
         sql: (text) => database.sql(text, name),
       };
     });
+  });
+
+  test('what waited for PostgreSQL is written in a few round trips, however far away it is', async () => {
+    const name = await freshDatabase();
+    const proxy = await countingProxy(`127.0.0.1:${database.port}`);
+    const url = database.url(name).replace(String(database.port), String(proxy.address.split(':')[1]));
+    const store = new PostgresHistoryStore({ log: recordingLogger() }, { url, node: 'node' });
+    stopped.push(() => store.close().then(() => proxy.stop()));
+    await store.open();
+    const opened = proxy.requests();
+    const blocks = sequence(0, 200).map((number) => historyBlock(number));
+    const messages = sequence(0, 30).map((number) => ({
+      topic: `topic ${number}`,
+      result: 'processed',
+      count: number,
+    }));
+    const hours = sequence(0, 48).map((number) => historyHour(number, { messages, tipHeight: undefined }));
+    await store.write(blocks, hours);
+    // With 3 s for all, 1,700 of them are too many at 2 ms each.
+    expect(proxy.requests() - opened).toBeLessThan(20);
+    const all = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, limit: 1000 };
+    expect(await store.blocks(all)).toEqual(blocks.toReversed());
+    expect((await store.hours(all)).map((hour) => hour.messages.length)).toEqual(hours.map(() => 30));
   });
 
   async function rows(server: ServerProcess, kind: 'blocks' | 'hours'): Promise<Record<string, unknown>[]> {

@@ -27,6 +27,9 @@ export interface PostgresHistoryStoreOptions {
 /** Second half of the lock on the tables; that of the ban store is 0. */
 const SCHEMA_LOCK = 1;
 
+/** Of up to eight values each; PostgreSQL takes 65,535 values. */
+const ROWS_PER_STATEMENT = 1000;
+
 /** Every call settles within 3 s. A call that failed as unavailable may have taken effect. */
 export class PostgresHistoryStore implements HistoryStore {
   private readonly log: Logger;
@@ -61,11 +64,18 @@ export class PostgresHistoryStore implements HistoryStore {
   async write(blocks: readonly HistoryBlock[], hours: readonly HistoryHour[]): Promise<void> {
     const { node } = this.options;
     await this.opened().transaction(async (client) => {
-      for (const block of blocks) await query(client, HISTORY_SQL.putBlock, blockValues(node, block));
-      for (const hour of hours) {
-        await query(client, HISTORY_SQL.putHour, hourValues(node, hour));
-        for (const values of messageValues(node, hour)) await query(client, HISTORY_SQL.putMessages, values);
-      }
+      const messages = hours.flatMap((hour) => messageValues(node, hour));
+      await putAll(
+        client,
+        HISTORY_SQL.putBlock,
+        blocks.map((block) => blockValues(node, block)),
+      );
+      await putAll(
+        client,
+        HISTORY_SQL.putHour,
+        hours.map((hour) => hourValues(node, hour)),
+      );
+      await putAll(client, HISTORY_SQL.putMessages, messages);
     });
   }
 
@@ -104,6 +114,15 @@ export class PostgresHistoryStore implements HistoryStore {
 async function create(client: PoolClient): Promise<void> {
   await client.query('SELECT pg_advisory_xact_lock($1, $2)', [LOCK_CLASS, SCHEMA_LOCK]);
   await client.query(historySchema({ integer: 'BIGINT', mode: '' }));
+}
+
+/** One statement for many rows: after an outage a round trip for each would take longer than a call may. */
+async function putAll(client: PoolClient, text: string, rows: readonly HistoryValue[][]): Promise<void> {
+  for (let at = 0; at < rows.length; at += ROWS_PER_STATEMENT) {
+    const some = rows.slice(at, at + ROWS_PER_STATEMENT);
+    const many = text.replace(/\(\?[?, ]*\)/, (row) => some.map(() => row).join(', '));
+    await query(client, many, some.flat());
+  }
 }
 
 function query(client: PoolClient, text: string, values: HistoryValue[]): Promise<QueryResult> {
