@@ -1,6 +1,7 @@
 // Makes the bundle that scripts/run.js runs, in .cache/program: the program and the libraries that every start needs, in
 // a few files. `npm ci` runs it, and a start after an edit.
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +16,7 @@ import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Plugin, rolldown } from 'rolldown';
 import { LOADED_ON_DEMAND } from './bundle-options.ts';
-import { bundleFolders, fingerprintOf, INPUTS } from './bundles.js';
+import { bundleFolders, currentBundle, fingerprintOf, INPUTS } from './bundles.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 /** Decide what a bundle is, beside its sources; the lock file says which libraries are installed. */
@@ -77,7 +78,10 @@ async function makeBundle(): Promise<void> {
   place([...files, [INPUTS, JSON.stringify({ ...inputs, fingerprint })]]);
 }
 
-/** In the place of the oldest bundle; whole or not at all. */
+/**
+ * In the place of the oldest bundle; whole or not at all. A bundle that another start made meanwhile stays: that start may
+ * be running it.
+ */
 function place(files: readonly (readonly [name: string, content: string | Uint8Array])[]): void {
   const folders = bundleFolders(root);
   const parent = dirname(folders[0] ?? '');
@@ -89,6 +93,9 @@ function place(files: readonly (readonly [name: string, content: string | Uint8A
   const made = mkdtempSync(join(parent, 'new-'));
   try {
     for (const [name, content] of files) writeFileSync(join(made, name), content);
+    // Made by mkdtemp for its owner alone, who need not be the one that runs the server.
+    chmodSync(made, 0o777 & ~process.umask());
+    if (currentBundle(root) !== undefined) return;
     const oldest = folders.toSorted((a, b) => madeAtMs(a) - madeAtMs(b))[0] ?? '';
     rmSync(oldest, { recursive: true, force: true });
     renameSync(made, oldest);

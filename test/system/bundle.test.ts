@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -53,6 +54,23 @@ test('an edit is in the next run, and in a later one after it was taken back', (
   edit('src/cli/program.ts', 'Peer-to-peer edited', 'Peer-to-peer server');
   expect(run('--help').stdout).toContain('Peer-to-peer server');
   expect(bundles()).toEqual(['0', '1']);
+});
+
+test('a bundle can be read by the account that runs the server, whoever made it', () => {
+  const { root, run } = checkout();
+  expect(run('--help').code).toBe(0);
+  const folder = join(root, '.cache/program/0');
+  for (const path of [folder, join(folder, 'main.js')]) expect(statSync(path).mode & 0o044).toBe(0o044);
+  expect(statSync(folder).mode & 0o111).toBe(0o111);
+});
+
+test('a start that finds a bundle which another start made meanwhile leaves it in its place', () => {
+  const { root, run, bundles } = checkout();
+  expect(run('--help').code).toBe(0);
+  const made = statSync(join(root, '.cache/program/0')).ino;
+  for (let i = 0; i < 4; i += 1) spawnSync(process.execPath, [join(root, 'scripts/make-bundle.ts')]);
+  expect(bundles()).toEqual(['0']);
+  expect(statSync(join(root, '.cache/program/0')).ino).toBe(made);
 });
 
 test('a stack trace names the file and line of the source', () => {
