@@ -104,7 +104,8 @@ export class FirstDeliveries implements DeliveryRecord {
 
   preferenceOf(neighbour: PeerId): number {
     const row = this.rows.get(neighbour);
-    if (row === undefined || this.allFirsts < MIN_EVIDENCE * this.weightNow()) return 0;
+    const weight = this.weightNow();
+    if (row === undefined || this.allFirsts < MIN_EVIDENCE * weight) return 0;
     const share = this.shareOf(row);
     return share < MIN_SHARE || this.deps.isPenalized(neighbour) ? 0 : share;
   }

@@ -72,6 +72,7 @@ export class History {
   private loops: Repeating[] = [];
   private unsubscribe: (() => void) | undefined;
   private writing: Promise<void> | undefined;
+  private stopping: Promise<void> | undefined;
 
   constructor(deps: HistoryDependencies, options: HistoryOptions) {
     this.deps = deps;
@@ -103,12 +104,9 @@ export class History {
   }
 
   /** Writes what is left. May be called twice. */
-  async stop(): Promise<void> {
-    this.unsubscribe?.();
-    for (const loop of this.loops.splice(0)) loop.stop();
-    await this.write();
-    this.isOpen = false;
-    await this.deps.store.close();
+  stop(): Promise<void> {
+    this.stopping ??= this.stopOnce();
+    return this.stopping;
   }
 
   async blocks(range: HistoryRange): Promise<HistoryBlock[]> {
@@ -117,6 +115,17 @@ export class History {
 
   async hours(range: HistoryRange): Promise<HistoryHour[]> {
     return await this.opened().hours(range);
+  }
+
+  private async stopOnce(): Promise<void> {
+    this.unsubscribe?.();
+    for (const loop of this.loops) loop.stop();
+    try {
+      await this.write();
+    } finally {
+      this.isOpen = false;
+      await this.deps.store.close();
+    }
   }
 
   private opened(): HistoryStore {
@@ -181,7 +190,7 @@ export class History {
 
   /** One write at a time; what fails is tried again with the next. */
   private async write(): Promise<void> {
-    await this.writing;
+    await this.writing?.catch(() => {});
     this.writing = this.writeOnce();
     await this.writing;
   }

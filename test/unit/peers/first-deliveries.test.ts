@@ -54,6 +54,13 @@ describe('the league of first deliveries', () => {
     expect(league.standingOf(NEAR)?.firstDeliveryShare).toBeCloseTo(0.7, 1);
   });
 
+  test('deliveries of a day and a half ago prefer nobody, although their sums are scaled down just now', () => {
+    const { league, clock, deliver } = setUp();
+    deliver(NEAR, 5 * MIN_EVIDENCE);
+    clock.advance(32 * HALF_LIFE_MS);
+    expect(league.preferenceOf(NEAR)).toBe(0);
+  });
+
   test('a delivery counts half after an hour, and a newcomer overtakes an old champion', () => {
     const { league, clock, deliver } = setUp();
     deliver(FAR, 100);

@@ -17,12 +17,16 @@ class FakeHistoryStore implements HistoryStore {
   isDown = false;
   readonly written: { blocks: readonly HistoryBlock[]; hours: readonly HistoryHour[] }[] = [];
   purgedBefore: number[] = [];
+  isOpen = false;
 
   async open(): Promise<void> {
     this.answer();
+    this.isOpen = true;
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.isOpen = false;
+  }
 
   async write(blocks: readonly HistoryBlock[], hours: readonly HistoryHour[]): Promise<void> {
     this.answer();
@@ -64,8 +68,16 @@ function setUp({ isDown = false, writeMs = 3_600_000 } = {}) {
   store.isDown = isDown;
   const messages: HistoryMessages[] = [];
   const facts = { peers: 2, tipHeight: 5, lag: 1 };
+  let factsFault: Error | undefined;
+  const failFacts = (fault: Error | undefined) => {
+    factsFault = fault;
+  };
+  const current = () => {
+    if (factsFault !== undefined) throw factsFault;
+    return facts;
+  };
   const history = new History(
-    { store, stream, metrics, clock, log, facts: () => facts, messages: { take: () => messages.splice(0) } },
+    { store, stream, metrics, clock, log, facts: () => current(), messages: { take: () => messages.splice(0) } },
     { keptDays: 7, writeMs },
   );
   running.push(history);
@@ -75,7 +87,7 @@ function setUp({ isDown = false, writeMs = 3_600_000 } = {}) {
       ...{ type: 'block', isOwn: false, atMs: clock.now(), hash: String(number) as Hash, height: number, baseUrl: '' },
       ...{ peerId: peer as PeerId, receivedFrom: 'source' as PeerId, ...changes },
     } as Notification);
-  return { store, stream, metrics, clock, log, messages, history, block };
+  return { store, stream, metrics, clock, log, messages, history, block, failFacts };
 }
 
 test('a block is kept with its first announcement and the number of its authors', async () => {
@@ -168,6 +180,26 @@ test('of a day ten thousand blocks are kept, and further ones counted', async ()
   clock.advance(24 * HOUR_MS);
   block(20_000);
   expect(metrics.count(MISSING, { kind: 'block', reason: 'daily_bound' })).toBe(5);
+});
+
+test('a write that could not begin does not prevent later ones, nor the stop', async () => {
+  const { store, block, log, history, failFacts } = setUp({ writeMs: 5 });
+  failFacts(new TypeError('no facts'));
+  await waitFor(() => log.lines.some(({ event }) => event === 'history failed'), { what: 'the failure' });
+  failFacts(undefined);
+  block(1);
+  await waitFor(async () => (await store.blocks()).length === 1, { what: 'the block' });
+  await history.stop();
+  expect(store.isOpen).toBe(false);
+});
+
+test('a second stop neither opens the store again nor writes to it', async () => {
+  const { store, block, history } = setUp();
+  block(1);
+  await Promise.all([history.stop(), history.stop()]);
+  const { length } = store.written;
+  await history.stop();
+  expect([store.isOpen, store.written.length]).toEqual([false, length]);
 });
 
 test('rows older than the days of the setting are purged', async () => {
