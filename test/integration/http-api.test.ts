@@ -167,6 +167,8 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
       { hourMs: 0, peers: 0, tipHeight: undefined, lag: undefined, reorgs: 1, messages: [] },
     ];
     expect((await call('listHistoryHours')).body).toEqual({ hours: JSON.parse(JSON.stringify(served.view.hours)) });
+    expect((await call('listHistoryHours', { query: '?limit=200' })).status).toBe(200);
+    expect((await call('listHistoryHours', { query: '?limit=201' })).status).toBe(400);
   },
   listPeers: async () => {
     const unknown = {

@@ -64,7 +64,7 @@ export const HISTORY_SQL = {
   hours: `SELECT hour_ms, peers, tip_height, lag, reorgs FROM teranode_p2p_history_hours
     WHERE node = ? AND hour_ms >= ? AND hour_ms <= ? ORDER BY hour_ms DESC LIMIT ?`,
   messages: `SELECT hour_ms, topic, result, messages FROM teranode_p2p_history_messages
-    WHERE node = ? AND hour_ms >= ? AND hour_ms <= ? ORDER BY topic, result`,
+    WHERE node = ? AND hour_ms >= ? AND hour_ms <= ? ORDER BY hour_ms, topic, result`,
 } as const;
 
 /** Deletes rows of a node before a time, a few hundred of each table. `key`: what names a row. */

@@ -9,10 +9,15 @@ const unixMs = count.describe('Unix time in milliseconds.');
 /** The largest number that is exact. */
 const MAX_MS = Number.MAX_SAFE_INTEGER;
 
+/** A week has 168. Each has dozens of counts, and SQLite reads them while nothing else runs. */
+const MAX_HOURS = 200;
+const limitTo = (max: number) =>
+  z.coerce.number().int().min(1).max(max).default(100).describe('Maximum number of entries, the latest ones.');
+
 const RANGE = z.object({
   from: z.coerce.number().int().min(0).max(MAX_MS).default(0).describe('Unix time in milliseconds, included.'),
   to: z.coerce.number().int().min(0).max(MAX_MS).default(MAX_MS).describe('Likewise.'),
-  limit: z.coerce.number().int().min(1).max(1000).default(100).describe('Maximum number of entries, the latest ones.'),
+  limit: limitTo(1000),
 });
 
 const BLOCK = z
@@ -68,7 +73,7 @@ export function addHistoryRoutes(api: Api, admin: AdminApi): void {
       operationId: 'listHistoryHours',
       tags: ['history'],
       summary: 'Lists hourly counts, latest first. Needs p2p_history_days.',
-      querystring: RANGE,
+      querystring: RANGE.extend({ limit: limitTo(MAX_HOURS) }),
       response: answers(z.object({ hours: z.array(HOUR) }).describe('The hours.'), ...OF_QUERY, 404),
     },
     handler: async ({ query }) => {
