@@ -68,6 +68,14 @@ describe('a client that connects', () => {
     for (const { data } of client.events) EVENT.parse(data);
   });
 
+  test('gets a header as hex, whichever kind of bytes it came in', async () => {
+    const { address, notifications } = await serveHttp();
+    const client = await EventClient.open(address);
+    for (const header of [new Uint8Array(80).fill(7), Buffer.alloc(80, 7)])
+      notifications.publish({ ...block(5), header } as Notification);
+    expect((await client.received(2)).map(({ data }) => data.header)).toEqual(['07'.repeat(80), '07'.repeat(80)]);
+  });
+
   test('gets only the types that it asks for', async () => {
     const { address, notifications } = await serveHttp();
     const [blocks, two] = await Promise.all([

@@ -39,7 +39,7 @@ describe('block', () => {
           baseUrl: 'http://127.0.0.1:8090/api/v1',
           peerId: AUTHOR,
           receivedFrom: SOURCE,
-          header: Buffer.from(real?.header ?? '', 'hex'),
+          header: new Uint8Array(Buffer.from(real?.header ?? '', 'hex')),
         },
       },
     ]);

@@ -91,6 +91,13 @@ describe('decoding a block message', () => {
   });
 });
 
+test('a header that is kept keeps its own 80 bytes in memory, and not the pool that Node decodes text in', () => {
+  const decoded = decodeBlock(bytes({ Hash: HASH, Height: 7, Header: '01'.repeat(80) }));
+  if (!decoded.ok) throw new Error(decoded.fault.code);
+  expect(decoded.message.header).toEqual(new Uint8Array(80).fill(1));
+  expect(decoded.message.header?.buffer.byteLength).toBe(80);
+});
+
 describe('64-bit numbers in messages', () => {
   test('are read and written exactly', () => {
     const text = `{"Hash":"${HASH}","PreviousHash":"${HASH}","DataHubURL":"","PeerID":"","Height":4294967295,"Miner":"","SizeInBytes":18446744073709551615,"TxCount":9007199254740993}`;

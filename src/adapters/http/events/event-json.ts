@@ -5,9 +5,12 @@ import type { Lost } from './event-id.ts';
 
 /** 64-bit integers become numbers, bytes hex. One line. */
 export function eventJson(id: string, { notification }: NumberedEvent): string {
-  return JSON.stringify({ id, ...shownTexts(notification) }, (_name, value: unknown) => {
+  const fields: object = { id, ...shownTexts(notification) };
+  return JSON.stringify(fields, function (this: Readonly<Record<string, unknown>>, name, value: unknown) {
     if (typeof value === 'bigint') return Number(value);
-    return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
+    // `value` is no longer the bytes where they are a Buffer, which has a toJSON of its own.
+    const given = this[name];
+    return given instanceof Uint8Array ? Buffer.from(given).toString('hex') : value;
   });
 }
 
