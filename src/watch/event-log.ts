@@ -201,12 +201,14 @@ class Reader implements EventReader {
   }
 }
 
-function bytesOf(notification: Notification): number {
+/** With the texts of the objects in it: a node status lists up to 10,000 hashes. */
+function bytesOf(notification: object): number {
   let bytes = EVENT_BYTES;
+  if (ArrayBuffer.isView(notification)) return bytes;
   for (const key in notification) {
-    const value = notification[key as keyof Notification] as unknown;
+    const value = notification[key as keyof typeof notification] as unknown;
     if (typeof value === 'string') bytes += value.length;
-    else if (typeof value === 'object') bytes += EVENT_BYTES;
+    else if (typeof value === 'object' && value !== null) bytes += bytesOf(value);
   }
   return bytes;
 }
