@@ -1,7 +1,7 @@
 // What a client of the feed gets next, as bytes: gaps and events in order. The bytes of an event are made once for all
 // clients of a kind.
+import { LRUCache } from 'lru-cache';
 import type { EventFeed, NumberedEvent } from '../../../domain/event-feed.ts';
-import { BoundedMap } from '../../../lib/bounded-map.ts';
 import { eventId, type Lost, type Resumed } from './event-id.ts';
 
 /** How one kind of clients wants it. */
@@ -19,16 +19,24 @@ export interface Piece {
   readonly lost: number;
 }
 
-/** Of one piece: a few dozen KiB. */
+/** A piece ends after either. Most events have some hundred bytes, a node status up to 256 KiB and more. */
 const MAX_EVENTS = 64;
-/** Bytes kept for other clients that read the same events; of some hundred bytes each. */
+const MAX_BYTES = 64 * 1024;
+/** Events that are read before the bytes are counted. */
+const STEP = 8;
+/** Kept for other clients that read the same events. */
 const MAX_SHARED = 1000;
+const MAX_SHARED_BYTES = 1024 * 1024;
 
 /** Makes pieces for all clients of a kind. */
 export class FeedPieces {
   private readonly feed: Pick<EventFeed, 'epoch'>;
   private readonly format: FeedFormat;
-  private readonly shared = new BoundedMap<number, Buffer>({ max: MAX_SHARED });
+  private readonly shared = new LRUCache<number, Buffer>({
+    max: MAX_SHARED,
+    maxSize: MAX_SHARED_BYTES,
+    sizeCalculation: ({ length }) => length,
+  });
 
   constructor(feed: Pick<EventFeed, 'epoch'>, format: FeedFormat) {
     this.feed = feed;
@@ -39,17 +47,24 @@ export class FeedPieces {
   from({ reader, lost: first }: Resumed): () => Piece | undefined {
     let untold = first;
     return () => {
-      const id = eventId(this.feed, reader.position);
-      const { lost, events } = reader.read(MAX_EVENTS);
-      const gaps: Lost[] = untold === undefined ? [] : [untold];
-      untold = undefined;
-      if (lost !== undefined) {
-        const { after, to, count } = lost;
-        gaps.push({ reason: 'not_kept', from: eventId(this.feed, after), to: eventId(this.feed, to), count });
+      const parts: Buffer[] = [];
+      let lostEvents = 0;
+      for (let bytes = 0, count = STEP; count === STEP && parts.length < MAX_EVENTS && bytes < MAX_BYTES; ) {
+        const id = eventId(this.feed, reader.position);
+        const { lost, events } = reader.read(STEP);
+        const gaps: Lost[] = untold === undefined ? [] : [untold];
+        untold = undefined;
+        if (lost !== undefined) {
+          const { after, to, count } = lost;
+          gaps.push({ reason: 'not_kept', from: eventId(this.feed, after), to: eventId(this.feed, to), count });
+          lostEvents += count;
+        }
+        parts.push(...gaps.map((gap) => this.format.lost(id, gap)), ...events.map((event) => this.bytesOf(event)));
+        bytes = parts.reduce((sum, { length }) => sum + length, 0);
+        count = events.length;
       }
-      const parts = [...gaps.map((gap) => this.format.lost(id, gap)), ...events.map((event) => this.bytesOf(event))];
       if (parts.length === 0) return undefined;
-      return { bytes: Buffer.concat(parts), items: parts.length, lost: lost?.count ?? 0 };
+      return { bytes: Buffer.concat(parts), items: parts.length, lost: lostEvents };
     };
   }
 
