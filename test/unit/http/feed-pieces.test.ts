@@ -1,4 +1,6 @@
 // What a client of the feed gets at a time, and what is kept of it for other clients.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { FeedPieces } from '../../../src/adapters/http/events/event-reading.ts';
 import { NOTIFICATION_TYPES } from '../../../src/domain/notification.ts';
@@ -70,4 +72,24 @@ test('the bytes of events are made once for all clients, unless they are so larg
   for (let i = 0; i < 2; i += 1) large.readAll(large.client());
   // Not more than a MiB of them is kept.
   expect(large.made()).toBe(1000);
+});
+
+test('what is kept for other clients takes its own bytes, and not those of the pool that it was made in', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const { publish, client } = setUp();
+  const next = client();
+  const heldBytes = () => {
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const before = heldBytes();
+  for (let i = 0; i < 300; i += 1) {
+    publish(1);
+    next();
+    // The pool goes on to its next 64 KiB.
+    for (let filled = 0; filled < Buffer.poolSize; filled += 1024) Buffer.from('.'.repeat(1024));
+  }
+  expect(heldBytes() - before).toBeLessThan(300 * KIB * 8);
+  expect(next()).toBeUndefined();
 });

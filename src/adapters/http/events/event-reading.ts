@@ -71,7 +71,9 @@ export class FeedPieces {
   private bytesOf(event: NumberedEvent): Buffer {
     const known = this.shared.get(event.number);
     if (known !== undefined) return known;
-    const bytes = this.format.event(eventId(this.feed, event.number), event);
+    const made = this.format.event(eventId(this.feed, event.number), event);
+    // A copy of its own: a piece of Node's pool would keep 64 KiB.
+    const bytes = Buffer.from(new Uint8Array(made).buffer);
     this.shared.set(event.number, bytes);
     return bytes;
   }
