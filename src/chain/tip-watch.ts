@@ -1,6 +1,6 @@
-// Tells of new tips and reorganisations of our own chain from the best headers that are read of it. Where the new best
+// Reports new tips and reorganisations of our own chain, from the best headers that are read of it. Where the new best
 // header is no child of the one before, its parents are looked up, one after the other and within a bound. Nothing is
-// told during a catch-up; what it changed is told once, at its end.
+// reported during a catch-up; what it changed is one event, at its end.
 import type { ChainEvent, ChainPoint } from '../domain/chain-event.ts';
 import type { BlockHash } from '../domain/ids.ts';
 import { backoffMs } from '../lib/backoff.ts';
@@ -16,7 +16,7 @@ export interface TipWatchDependencies {
 
 type Listener = (event: ChainEvent) => void;
 
-/** Two weeks of blocks. A fork further below is not looked for, and its reorganisation not told. */
+/** Two weeks of blocks. A fork further below is not searched for, and its reorganisation is not reported. */
 const MAX_LOOK_UPS = 2016;
 /** After a look-up that failed, unless a best header is read before. */
 const RETRY = { firstMs: 1000, lastMs: 60_000 };
@@ -70,7 +70,7 @@ export class TipWatch {
     }
   }
 
-  /** A failure leaves the tip untold, to be compared with the same one at the next attempt. */
+  /** After a failure the tip is not reported; the next attempt compares with the same one. */
   private async tellLatest(): Promise<void> {
     for (;;) {
       const { latest, told } = this;

@@ -1,5 +1,5 @@
 // Traces of blocks and subtrees: what this node did with each, and when. The parts that record spans get `undefined`
-// while tracing is off, so that it costs one comparison per message.
+// while tracing is off, so that it costs up to three comparisons per message.
 import type { Hash } from '../domain/ids.ts';
 
 export type TracedKind = 'block' | 'subtree';

@@ -15,7 +15,7 @@ const MAX_SHOWN_CHARS = 50;
 export const LOST_REASONS = ['not_kept', 'restarted', 'ahead'] as const;
 export type LostReason = (typeof LOST_REASONS)[number];
 
-/** What a client is told instead of events. */
+/** What a client gets instead of events. */
 export interface Lost {
   readonly reason: LostReason;
   /** Ids of the last event before the gap, and of the last one in it. */
@@ -28,7 +28,7 @@ export interface Lost {
 /** A client's place in the feed. */
 export interface Resumed {
   readonly reader: EventReader;
-  /** What to tell first. */
+  /** What the client gets first. */
   readonly lost: Lost | undefined;
 }
 

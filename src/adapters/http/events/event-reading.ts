@@ -7,7 +7,7 @@ import { eventId, type Lost, type Resumed } from './event-id.ts';
 /** How one kind of clients wants it. */
 export interface FeedFormat {
   event(id: string, event: NumberedEvent): Buffer;
-  /** `id`: from where the client would resume; before the gap, so that it is told again unless it read on. */
+  /** `id`: from where the client would resume; before the gap, so that it gets it again unless it read on. */
   lost(id: string, lost: Lost): Buffer;
 }
 
@@ -45,15 +45,15 @@ export class FeedPieces {
 
   /** Returns what a client gets with each call; undefined while there is nothing. */
   from({ reader, lost: first }: Resumed): () => Piece | undefined {
-    let untold = first;
+    let pending = first;
     return () => {
       const parts: Buffer[] = [];
       let lostEvents = 0;
       for (let bytes = 0, count = STEP; count === STEP && parts.length < MAX_EVENTS && bytes < MAX_BYTES; ) {
         const id = eventId(this.feed, reader.position);
         const { lost, events } = reader.read(STEP);
-        const gaps: Lost[] = untold === undefined ? [] : [untold];
-        untold = undefined;
+        const gaps: Lost[] = pending === undefined ? [] : [pending];
+        pending = undefined;
         if (lost !== undefined) {
           const { after, to, count } = lost;
           gaps.push({ reason: 'not_kept', from: eventId(this.feed, after), to: eventId(this.feed, to), count });

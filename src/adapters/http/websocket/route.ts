@@ -39,9 +39,9 @@ const WEBSOCKET_SCHEMA = {
         .string()
         .optional()
         .describe(
-          'Id of the last event that was received: continues after it. Every frame then has an id as last field.',
+          'Id of the last event that was received: continues after it. Every frame but PING then has an id as last field.',
         ),
-      ids: z.enum(['1']).optional().describe('Every frame has an id as last field, also without since.'),
+      ids: z.enum(['1']).optional().describe('Every frame but PING has an id as last field, also without since.'),
     })
     .meta({ style: 'form', explode: false }),
   response: { 101: z.undefined().describe('Switching Protocols.'), ...problems(400, 403, 426, 429, 503) },

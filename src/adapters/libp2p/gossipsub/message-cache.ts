@@ -7,7 +7,7 @@ import { ByteQueue } from '../../../lib/byte-queue.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../../../ports/metrics.ts';
 import type { MessageId, ReceivedMessage } from './parts.ts';
 
-/** Those of go-libp2p-pubsub: heartbeats that a message is kept, and those in which neighbours are told of it. */
+/** As in go-libp2p-pubsub: for how many heartbeats a message is kept, and for how many it is advertised by IHAVE. */
 const KEPT_HEARTBEATS = 5;
 const TOLD_HEARTBEATS = 3;
 /** Twice what 12,000 messages per second of 400 bytes need. */
