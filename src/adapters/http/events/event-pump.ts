@@ -32,20 +32,11 @@ export class EventPump {
     });
   }
 
-  get size(): number {
-    return this.clients.size;
-  }
-
   /** Adds a client until the returned function is called. */
   join(client: FeedClient): () => void {
     this.clients.add(client);
     client.pull();
     return () => this.clients.delete(client);
-  }
-
-  /** Gives every client what there is. */
-  flush(): void {
-    for (const client of this.clients) client.pull();
   }
 
   stop(): void {
