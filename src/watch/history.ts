@@ -71,6 +71,8 @@ export class History {
   private wasFailing = false;
   private loops: Repeating[] = [];
   private unsubscribe: (() => void) | undefined;
+  /** Of the last regular write. */
+  private latestFacts: OpenHour['facts'] | undefined;
   private writing: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
@@ -167,9 +169,9 @@ export class History {
   }
 
   private hour(): OpenHour {
-    const { clock, facts } = this.deps;
+    const { clock } = this.deps;
     const hourMs = Math.floor(clock.now() / HOUR_MS) * HOUR_MS;
-    const hour = this.hoursOpen.get(hourMs) ?? { facts: facts(), reorgs: 0, messages: new Map() };
+    const hour = this.hoursOpen.get(hourMs) ?? { facts: this.facts(), reorgs: 0, messages: new Map() };
     this.hoursOpen.set(hourMs, hour);
     const [oldest] = this.hoursOpen.keys();
     if (this.hoursOpen.size > MAX_HOURS && oldest !== undefined) {
@@ -179,9 +181,15 @@ export class History {
     return hour;
   }
 
+  /** During the stop those from before it: the peers are gone by then. */
+  private facts(): OpenHour['facts'] {
+    if (this.stopping === undefined || this.latestFacts === undefined) this.latestFacts = this.deps.facts();
+    return this.latestFacts;
+  }
+
   private takeHour(): void {
     const hour = this.hour();
-    hour.facts = this.deps.facts();
+    hour.facts = this.facts();
     for (const { topic, result, count } of this.deps.messages.take()) {
       const key = `${topic} ${result}`;
       hour.messages.set(key, { topic, result, count: count + (hour.messages.get(key)?.count ?? 0) });

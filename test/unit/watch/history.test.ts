@@ -74,7 +74,7 @@ function setUp({ isDown = false, writeMs = 3_600_000 } = {}) {
   };
   const current = () => {
     if (factsFault !== undefined) throw factsFault;
-    return facts;
+    return { ...facts };
   };
   const history = new History(
     { store, stream, metrics, clock, log, facts: () => current(), messages: { take: () => messages.splice(0) } },
@@ -87,7 +87,7 @@ function setUp({ isDown = false, writeMs = 3_600_000 } = {}) {
       ...{ type: 'block', isOwn: false, atMs: clock.now(), hash: String(number) as Hash, height: number, baseUrl: '' },
       ...{ peerId: peer as PeerId, receivedFrom: 'source' as PeerId, ...changes },
     } as Notification);
-  return { store, stream, metrics, clock, log, messages, history, block, failFacts };
+  return { store, stream, metrics, clock, log, messages, history, block, facts, failFacts };
 }
 
 test('a block is kept with its first announcement and the number of its authors', async () => {
@@ -191,6 +191,14 @@ test('a write that could not begin does not prevent later ones, nor the stop', a
   await waitFor(async () => (await store.blocks()).length === 1, { what: 'the block' });
   await history.stop();
   expect(store.isOpen).toBe(false);
+});
+
+test('the hour of a stop has the peers from before it, because they are gone by then', async () => {
+  const { store, history, facts } = setUp({ writeMs: 5 });
+  await waitFor(() => store.written.length > 0, { what: 'a write' });
+  facts.peers = 0;
+  await history.stop();
+  expect((await store.hours()).at(-1)?.peers).toBe(2);
 });
 
 test('a second stop neither opens the store again nor writes to it', async () => {
