@@ -63,6 +63,8 @@ async function bundle(folder: string, entries: Readonly<Record<string, string>>)
       license: { fileName: 'THIRD-PARTY-LICENSES.md' },
       rolldownOptions: {
         input,
+        // Else what the entries share would be among their exports, under names of one letter.
+        preserveEntrySignatures: 'strict',
         output: { comments: false, entryFileNames: '[name].js', chunkFileNames: 'part-[name].js' },
       },
     },

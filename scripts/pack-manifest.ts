@@ -1,6 +1,6 @@
 // The packages that bring Node to a clone must not be in the published package: there they would take over their user's
-// `node`. `strip` takes them out of package.json before packing and keeps the original beside it; `restore` puts it
-// back.
+// `node`. Neither may its scripts, whose files are not packed: npm runs `prepare` where somebody installs the unpacked
+// folder. `strip` takes both out of package.json before packing and keeps the original beside it; `restore` puts it back.
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -10,7 +10,14 @@ const original = `${manifest}.original`;
 function strip(): void {
   if (existsSync(original)) renameSync(original, manifest);
   const text = readFileSync(manifest, 'utf8');
-  const { optionalDependencies, devDependencies: _dev, ...rest } = JSON.parse(text) as Record<string, unknown>;
+  const {
+    optionalDependencies,
+    devDependencies: _dev,
+    scripts,
+    ...others
+  } = JSON.parse(text) as Record<string, unknown>;
+  // npm reads the name of the script that restores the original after it has packed.
+  const rest = { ...others, scripts: { postpack: (scripts as Record<string, string>).postpack } };
   const kept = Object.entries((optionalDependencies ?? {}) as Record<string, string>).filter(
     ([name]) => !/^node-linux-/.test(name),
   );

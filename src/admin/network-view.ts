@@ -8,6 +8,7 @@ import {
   type NetworkTip,
   type NetworkView,
   type OperatorRow,
+  type PeerLag,
   type TopicRate,
 } from '../ports/admin-api.ts';
 import type { LeagueRow } from '../ports/deliveries.ts';
@@ -29,10 +30,11 @@ export function networkView({ peers, agentOf, own, topics, league }: NetworkSour
     tip,
     own: own && { height: own.height, hash: own.hash },
     lag: tip && own && Math.max(0, tip.height - own.height),
+    peerLag: tip && peerLag(peers, tip),
     peers: peers.length,
     connectedPeers: peers.filter(({ isConnected }) => isConnected).length,
     versions: versions.map(([version, count]) => ({ version, peers: count })),
-    operators: operatorsOf(peers),
+    operators: operatorsOf(peers, tip, league),
     heights: heights.map(([height, count]) => ({ height, peers: count })).sort((a, b) => b.height - a.height),
     topics,
     league: league.slice(0, MAX_NETWORK_ROWS),
@@ -56,7 +58,25 @@ function tipOf(peers: readonly RegisteredPeer[]): NetworkTip | undefined {
   return [...tips.values()].sort((a, b) => b.claimedBy - a.claimedBy || b.height - a.height)[0];
 }
 
-function operatorsOf(peers: readonly RegisteredPeer[]): OperatorRow[] {
+/** Of a tip that a peer claims, so that at least one claims a height. */
+function peerLag(peers: readonly RegisteredPeer[], tip: NetworkTip): PeerLag {
+  const lags = peers
+    .flatMap(({ claimed }) => (claimed === undefined ? [] : [Math.max(0, tip.height - claimed.height)]))
+    .sort((a, b) => a - b);
+  return {
+    peers: lags.length,
+    behind: lags.filter((lag) => lag > 0).length,
+    median: lags[Math.floor(lags.length / 2)] ?? 0,
+    highest: lags.at(-1) ?? 0,
+  };
+}
+
+function operatorsOf(
+  peers: readonly RegisteredPeer[],
+  tip: NetworkTip | undefined,
+  league: readonly LeagueRow[],
+): OperatorRow[] {
+  const deliveries = new Map(league.map((row) => [row.peerId, row]));
   const byName = new Map<string, RegisteredPeer[]>();
   for (const peer of peers) {
     if (!peer.clientName) continue;
@@ -67,10 +87,15 @@ function operatorsOf(peers: readonly RegisteredPeer[]): OperatorRow[] {
   return [...byName]
     .sort(([, a], [, b]) => b.length - a.length)
     .slice(0, MAX_NETWORK_ROWS)
-    .map(([clientName, same]) => operatorRow(clientName, same));
+    .map(([clientName, same]) => operatorRow(clientName, same, tip, deliveries));
 }
 
-function operatorRow(clientName: string, peers: readonly RegisteredPeer[]): OperatorRow {
+function operatorRow(
+  clientName: string,
+  peers: readonly RegisteredPeer[],
+  tip: NetworkTip | undefined,
+  deliveries: ReadonlyMap<PeerId, LeagueRow>,
+): OperatorRow {
   const heights = peers.flatMap(({ claimed }) => (claimed === undefined ? [] : [claimed.height]));
   const storing = (kind: 'full' | 'pruned') => peers.filter(({ storage }) => storage === kind).length;
   return {
@@ -79,9 +104,21 @@ function operatorRow(clientName: string, peers: readonly RegisteredPeer[]): Oper
     connectedPeers: peers.filter(({ isConnected }) => isConnected).length,
     lowestHeight: heights.length === 0 ? undefined : Math.min(...heights),
     highestHeight: heights.length === 0 ? undefined : Math.max(...heights),
+    lag: tip && heights.length > 0 ? Math.max(0, tip.height - Math.max(...heights)) : undefined,
+    meanDelayMs: meanDelayMs(peers.flatMap(({ id }) => deliveries.get(id) ?? [])),
     full: storing('full'),
     pruned: storing('pruned'),
   };
+}
+
+/** Each neighbour counts as much as it delivered later. */
+function meanDelayMs(rows: readonly LeagueRow[]): number | undefined {
+  const later = rows.flatMap(({ meanDelayMs: delayMs, laterDeliveries }) =>
+    delayMs === undefined ? [] : [{ delayMs, laterDeliveries }],
+  );
+  const total = later.reduce((sum, { laterDeliveries }) => sum + laterDeliveries, 0);
+  if (total === 0) return undefined;
+  return later.reduce((sum, { delayMs, laterDeliveries }) => sum + delayMs * laterDeliveries, 0) / total;
 }
 
 /** Values with how many peers have them, most first. */

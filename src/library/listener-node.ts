@@ -1,6 +1,6 @@
 // The libp2p node of a listener and its network: that of the server, without a data folder, without NAT traversal, and by
 // default without a listening socket. Loaded when a listener starts: libp2p takes most of its memory and time.
-import { ephemeralKey, parsePrivateKey } from '../adapters/libp2p/identity.ts';
+import { trialKey } from '../adapters/libp2p/identity.ts';
 import { Libp2pNode } from '../adapters/libp2p/libp2p-node.ts';
 import type { Libp2pNodeOptions } from '../adapters/libp2p/node-options.ts';
 import { createNetworks, type NodeDependencies } from '../app/create-networks.ts';
@@ -18,7 +18,6 @@ const NO_NAT = {
 } as const satisfies Libp2pNodeOptions['nat'];
 
 export interface ListenerNodeOptions {
-  readonly privateKey: string | undefined;
   /** Empty: accepts no connections. */
   readonly listenIps: readonly string[];
 }
@@ -27,9 +26,9 @@ export interface ListenerNodeOptions {
 export async function listenerNetwork(
   settings: Settings,
   deps: Omit<NodeDependencies, 'policy' | 'deliveries'>,
-  { privateKey, listenIps }: ListenerNodeOptions,
+  { listenIps }: ListenerNodeOptions,
 ): Promise<P2PNetwork> {
-  const key = privateKey === undefined ? await ephemeralKey() : parsePrivateKey(privateKey);
+  const { key } = await trialKey(settings.p2p_private_key);
   const facts = { privateKey: key, version: buildVersion().version, dataFolder: '' };
   const node = (_deps: NodeDependencies, options: Libp2pNodeOptions) => {
     const { graftBackoffFile: _none, dht, ...rest } = options;

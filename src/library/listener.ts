@@ -151,9 +151,9 @@ export class Listener implements AsyncIterable<ListenEvent, undefined>, AsyncDis
     // Keeps the process while nothing else does, such as before the first connection.
     this.timers.push(setInterval(() => this.checkSilence(), this.checkIntervalMs()));
     const { listenerNetwork } = await import('./listener-node.ts');
-    const { privateKey, listenAddresses: listenIps = [] } = this.options;
+    const { listenAddresses: listenIps = [] } = this.options;
     const deps = { log: this.log, metrics: this.counts, clock: systemClock, random: Math.random };
-    const network = await listenerNetwork(this.settings, deps, { privateKey, listenIps });
+    const network = await listenerNetwork(this.settings, deps, { listenIps });
     const { node } = network;
     this.network = network;
     this.gossip = this.attach(network);

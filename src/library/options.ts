@@ -3,6 +3,7 @@
 import { P2PError } from '../lib/errors.ts';
 import type { Logger } from '../ports/log.ts';
 import { loadSettings, type SettingProblem, type Settings } from '../settings/load.ts';
+import type { SettingKey } from '../settings/schema.ts';
 import { bootstrapPeers } from '../settings/wire.ts';
 import type { WireName } from '../wire/format.ts';
 import type { Network } from '../wire/networks.ts';
@@ -75,18 +76,26 @@ const DEFAULT_PEERS = { low: 25, high: 35 } as const;
 /** Announcements remembered to tell repetitions; the server has five times as many. */
 const MAX_ANNOUNCEMENTS = 20_000;
 
-/** Of a setting that a caller's option stands for. */
-const OPTION_OF: Readonly<Record<string, string>> = {
-  network: 'network',
-  p2p_bootstrap_peers: 'bootstrapPeers',
-  p2p_bootstrap_addresses: 'bootstrapPeers',
-  p2p_wire: 'wire',
-  p2p_shared_key: 'sharedKey',
-  chainCfgParams_topicPrefix: 'topicPrefix',
-  p2p_listen_addresses: 'listenAddresses',
-  p2p_port: 'port',
-  p2p_conn_high_water: 'maxPeers',
-};
+/** The options that become settings. A caller reads their names in errors, never those of the settings. */
+export const SETTINGS_OF_OPTION = {
+  network: ['network'],
+  bootstrapPeers: ['p2p_bootstrap_peers', 'p2p_bootstrap_addresses'],
+  wire: ['p2p_wire'],
+  sharedKey: ['p2p_shared_key', 'p2p_dht_use_private'],
+  allowPrivateIps: ['p2p_allow_private_ips', 'p2p_allow_private_datahubs'],
+  topicPrefix: ['chainCfgParams_topicPrefix'],
+  privateKey: ['p2p_private_key'],
+  listenAddresses: ['p2p_listen_addresses'],
+  port: ['p2p_port'],
+  maxPeers: ['p2p_conn_high_water', 'p2p_conn_low_water'],
+} as const satisfies { readonly [K in keyof ListenOptions | 'network']?: readonly SettingKey[] };
+const OPTION_OF: ReadonlyMap<string, string> = new Map(
+  Object.entries(SETTINGS_OF_OPTION).flatMap(([option, keys]) => keys.map((key) => [key, option] as const)),
+);
+const LISTS = ['bootstrapPeers', 'listenAddresses'] as const;
+/** An empty text would count as unset, and the listener as one without a key. */
+const TEXTS = ['sharedKey', 'topicPrefix', 'privateKey'] as const;
+const WIRES: readonly WireName[] = ['message-bus', 'go-p2p'];
 
 export interface QueueBounds {
   readonly maxItems: number;
@@ -119,7 +128,8 @@ export function silenceBounds({ silentAfterMs }: ListenOptions): ReadonlyMap<Lis
 
 /** Throws SETTINGS_INVALID, naming the options at fault. */
 export function listenSettings(network: Network, options: ListenOptions): Settings {
-  const { wire = 'message-bus', sharedKey, allowPrivateIps, topicPrefix, listenAddresses = [] } = options;
+  checkKinds(options);
+  const { wire = 'message-bus', sharedKey, allowPrivateIps, topicPrefix, privateKey, listenAddresses = [] } = options;
   const { bootstrapPeers: peers, port = 0, maxPeers = DEFAULT_PEERS.high } = options;
   const env: Record<string, string | undefined> = {
     network,
@@ -133,6 +143,7 @@ export function listenSettings(network: Network, options: ListenOptions): Settin
     chainCfgParams_topicPrefix: topicPrefix,
     p2p_allow_private_ips: allowPrivateIps?.toString(),
     p2p_allow_private_datahubs: String(allowPrivateIps ?? network === 'regtest'),
+    p2p_private_key: privateKey,
     p2p_listen_addresses: listenAddresses.length > 0 ? listenAddresses.join(' | ') : undefined,
     p2p_port: String(port),
     p2p_conn_high_water: String(maxPeers),
@@ -153,6 +164,27 @@ export function listenSettings(network: Network, options: ListenOptions): Settin
     throw new P2PError('SETTINGS_INVALID', `bootstrapPeers is required ${why}`);
   }
   return settings;
+}
+
+/** What the types say already, for callers without them. Throws SETTINGS_INVALID. */
+function checkKinds(options: ListenOptions): void {
+  const { wire } = options;
+  if (wire !== undefined && !WIRES.includes(wire)) throw refused('wire', wire, WIRES.join(' or '));
+  for (const name of LISTS) {
+    const value: unknown = options[name];
+    const isList = Array.isArray(value) && value.every((each) => typeof each === 'string' && each.trim() !== '');
+    if (value !== undefined && !isList) throw refused(name, value, 'an array of texts, none of them empty');
+  }
+  for (const name of TEXTS) {
+    const value: unknown = options[name];
+    const isText = typeof value === 'string' && value.trim() !== '';
+    const shown = typeof value === 'string' ? `'${value}'` : `a value of type ${typeof value}`;
+    if (value !== undefined && !isText) throw refused(name, shown, 'a text that is not empty, or no such option');
+  }
+}
+
+function refused(name: string, value: unknown, expected: string): P2PError {
+  return new P2PError('SETTINGS_INVALID', `invalid ${name} = ${String(value).slice(0, 200)} (expected ${expected})`);
 }
 
 const TOPICS = {
@@ -181,10 +213,11 @@ function loaded(env: Readonly<Record<string, string | undefined>>): Settings {
   } catch (error) {
     const problems = error instanceof P2PError ? (error.details.problems as SettingProblem[] | undefined) : undefined;
     if (problems === undefined) throw error;
-    const lines = problems.map(
-      ({ key, value, expected }) => `${OPTION_OF[key] ?? key} = ${value} (expected ${expected})`,
-    );
-    throw new P2PError('SETTINGS_INVALID', `invalid options: ${lines.join('; ')}`, { details: { problems } });
+    const named = problems.map((each) => ({ ...each, key: OPTION_OF.get(each.key) ?? each.key, origin: 'option' }));
+    // Several settings of one option are at fault together.
+    const faults = named.filter(({ key }, i) => named.findIndex((each) => each.key === key) === i);
+    const lines = faults.map(({ key, value, expected }) => `${key} = ${value} (expected ${expected})`);
+    throw new P2PError('SETTINGS_INVALID', `invalid options: ${lines.join('; ')}`, { details: { problems: faults } });
   }
 }
 

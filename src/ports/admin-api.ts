@@ -162,8 +162,22 @@ export interface OperatorRow {
   /** undefined while none claims a height. */
   readonly lowestHeight: number | undefined;
   readonly highestHeight: number | undefined;
+  /** Blocks that `highestHeight` is below the tip of the network; undefined while either is unknown. */
+  readonly lag: number | undefined;
+  /** Mean delay of its later deliveries behind the first; undefined while none of its peers is a neighbour with some. */
+  readonly meanDelayMs: number | undefined;
   readonly full: number;
   readonly pruned: number;
+}
+
+/** How far peers are below the tip of the network, in blocks. */
+export interface PeerLag {
+  /** Peers that claim a height. */
+  readonly peers: number;
+  /** Of those, peers below the tip. */
+  readonly behind: number;
+  readonly median: number;
+  readonly highest: number;
 }
 
 /** Gossip messages of the last minute. */
@@ -185,6 +199,8 @@ export interface NetworkView {
   readonly own: { readonly height: number; readonly hash: BlockHash } | undefined;
   /** Blocks that our own tip is below `tip`. */
   readonly lag: number | undefined;
+  /** undefined while there is no tip. */
+  readonly peerLag: PeerLag | undefined;
   readonly peers: number;
   readonly connectedPeers: number;
   readonly versions: readonly { readonly version: string; readonly peers: number }[];

@@ -49,7 +49,7 @@ export class FakeAdminApi implements AdminApi {
     checks: [],
   };
   networkView: NetworkView = {
-    ...{ tip: undefined, own: undefined, lag: undefined, peers: 0, connectedPeers: 0 },
+    ...{ tip: undefined, own: undefined, lag: undefined, peerLag: undefined, peers: 0, connectedPeers: 0 },
     ...{ versions: [], operators: [], heights: [], topics: [], league: [] },
   };
   /** undefined: no history is kept. */

@@ -108,12 +108,16 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   },
   getNetwork: async () => {
     expect((await call('getNetwork')).body).toEqual(JSON.parse(JSON.stringify(served.view.networkView)));
-    const row = { clientName: 'a', peers: 1, connectedPeers: 0, lowestHeight: 1, highestHeight: 2, full: 1, pruned: 0 };
+    const row = {
+      ...{ clientName: 'a', peers: 1, connectedPeers: 0, lowestHeight: 1, highestHeight: 2, full: 1, pruned: 0 },
+      ...{ lag: 1, meanDelayMs: 12.5 },
+    };
     const hash = 'aa'.repeat(32) as never;
     served.view.networkView = {
       tip: { height: 3, hash, claimedBy: 2, provenBy: 1 },
       own: { height: 2, hash },
       lag: 1,
+      peerLag: { peers: 2, behind: 1, median: 0, highest: 1 },
       peers: 4,
       connectedPeers: 1,
       versions: [{ version: 'v1', peers: 3 }],

@@ -43,8 +43,8 @@ test.each([
   ['endpoints', endpoints],
 ] as const)('%s that cannot start throws into its loop and leaves nothing on the signal', async (_name, open) => {
   const { signal } = new AbortController();
-  const opened = open('regtest', { bootstrapPeers: [], signal, privateKey: 'none' });
-  await expect(opened[Symbol.asyncIterator]().next()).rejects.toThrow('p2p_private_key');
+  const opened = open('regtest', { bootstrapPeers: [], signal, listenAddresses: ['192.0.2.7'] });
+  await expect(opened[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'LISTEN_FAILED' });
   await waitFor(() => getEventListeners(signal, 'abort').length === 0, { what: 'no listener of the signal' });
 });
 

@@ -29,7 +29,7 @@ test.each([
   await waitFor(async () => (await server.metric('teranode_p2p_connected_peers')) === 1, { what: 'the peer' });
   const { status, failed, checks } = await doctorOf(server);
   expect({ status, failed }).toEqual({ status: 0, failed: [] });
-  for (const name of [...NETWORK, 'health', 'hang_ups', 'admin_key', 'datahub'])
+  for (const name of [...NETWORK, 'node_settings', 'health', 'hang_ups', 'admin_key', 'datahub'])
     expect(checks[name]).toMatchObject({ name, ok: true });
   expect(checks.health?.found).toBe('the running node is ready');
 });
@@ -99,11 +99,38 @@ test('Kafka topics that the settings name and the brokers do not have are named'
   const blocks = `kafka://${broker.address}/other-blocks?partitions=1&replication=1`;
   expect((await doctorOf(server)).checks.kafka).toMatchObject({ ok: true, found: expect.stringContaining('5 topics') });
   const { failed, checks } = await doctorOf(server, { kafka_blocksConfig: blocks });
-  expect(failed).toEqual(['kafka']);
+  expect(failed).toEqual(['node_settings', 'kafka']);
+  expect(checks.node_settings?.found).toContain('kafka_blocksConfig is kafka://');
   expect(checks.kafka).toMatchObject({
     found: expect.stringContaining('missing topics: other-blocks'),
     advice: expect.stringContaining('kafka-topics.sh --create --topic other-blocks'),
   });
+});
+
+test('settings that the running node does not have are named as doctor’s own, with both values', async () => {
+  const server = await startNode({
+    ...busNode(await startDataHub(), ''),
+    ...{ p2p_bootstrap_peers: 'none', p2p_wire: 'message-bus', p2p_http_listen_address: '0.0.0.0:0' },
+  });
+  const same = await doctorOf(server);
+  expect(same.checks.node_settings).toMatchObject({
+    ok: true,
+    found: expect.stringMatching(/^the settings that doctor judged by are those of the node \(\d+ compared\)/),
+  });
+  const { checks, failed } = await doctorOf(server, {
+    ...{ network: 'testnet', p2p_wire: 'go-p2p', p2p_shared_key: '', p2p_dht_use_private: 'false', p2p_port: '9999' },
+    ...{ blockchain_grpcAddress: '127.0.0.1:1', logLevel: 'ERROR' },
+  });
+  expect(failed).toContain('node_settings');
+  const { found = '', advice = '' } = checks.node_settings ?? {};
+  expect(found).toMatch(/network is regtest there and testnet here/);
+  expect(found).toMatch(/p2p_wire is message-bus there and go-p2p here/);
+  expect(found).toMatch(/blockchain_grpcAddress is \(unset\) there and 127\.0\.0\.1:1 here/);
+  expect(found).toMatch(/p2p_port is 0 there and 9999 here/);
+  expect(found).toMatch(/nothing that doctor judges by: logLevel/);
+  expect(advice).toContain('environment variables');
+  expect(checks.settings?.found).toMatch(/; as loaded by doctor, see node_settings$/);
+  expect(checks.ports?.found).not.toContain('9999');
 });
 
 test('people read a line for each check and what to do', async () => {
@@ -117,5 +144,5 @@ test('people read a line for each check and what to do', async () => {
   expect(stdout).toMatch(/^ok {6}settings +context dev, network regtest/);
   expect(stdout).toMatch(/^NOT OK {2}datahub +http:\/\/127\.0\.0\.1:1\/api\/v1 does not answer: ECONNREFUSED$/m);
   expect(stdout).toMatch(/^- {7}bootstrap +not asked for: /m);
-  expect(stdout).toMatch(/\n\nWhat to do\n {2}datahub: start the asset service/);
+  expect(stdout).toMatch(/\n\nWhat to do\n {2}node_settings: run doctor with .+\n {2}datahub: start the asset service/);
 });

@@ -11,6 +11,13 @@ import { waitFor } from '../support/wait.ts';
 /** The Node that the checkout's scripts run. */
 const NODE = process.execPath;
 
+/** The TypeScript of documents, as their readers copy it. */
+function examplesOf(...files: readonly string[]): string[] {
+  return files.flatMap((file) =>
+    [...readFileSync(join(REPO, file), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)].map(([, code = '']) => code),
+  );
+}
+
 describe('the published package', () => {
   const project = temporaryFolder('consumer');
   const installed = join(project, 'node_modules/teranode-p2p');
@@ -72,7 +79,10 @@ describe('the published package', () => {
       expect(existsSync(join(installed, name))).toBe(true);
     }
     for (const name of ['src', 'native']) expect(existsSync(join(installed, name))).toBe(false);
-    expect(JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')).optionalDependencies).toBeUndefined();
+    const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
+    expect(manifest.optionalDependencies).toBeUndefined();
+    // npm would run `prepare` where the unpacked folder is installed, and its file is not in the package.
+    expect(Object.keys(manifest.scripts)).toEqual(['postpack']);
   });
 
   test('names the required version on a Node.js that is too old', () => {
@@ -117,29 +127,49 @@ describe('the published package', () => {
     expect(await exited).toBe(0);
   });
 
+  test('has entries for import and for require that export what the documents name, and nothing of their own files', () => {
+    const listed =
+      "for (const name of ['listen', 'client']) console.log(Object.keys(require(`teranode-p2p/${name}`)).join())";
+    expect(execFileSync(NODE, ['-e', listed], { cwd: project, encoding: 'utf8' })).toBe(
+      'endpoints,headers,listen\nERROR_CODES,P2PError,createPeerClient\n',
+    );
+    const all =
+      "import * as all from 'teranode-p2p'; console.log(Object.keys(all).filter((name) => name.length < 4).join());";
+    expect(execFileSync(NODE, ['--input-type=module', '-e', all], { cwd: project, encoding: 'utf8' })).toBe('\n');
+  });
+
   test('can be imported by its name, with types', () => {
     writeFileSync(
       join(project, 'use.mjs'),
       "import { decodeBlock, NETWORKS } from 'teranode-p2p'; console.log(decodeBlock(new Uint8Array()).ok, NETWORKS.mainnet.name);",
     );
     expect(execFileSync(NODE, ['use.mjs'], { cwd: project, encoding: 'utf8' }).trim()).toBe('false mainnet');
+    examplesOf('README.md', 'docs/library.md').forEach((code, i) => {
+      writeFileSync(join(project, `example-${i}.ts`), code);
+    });
     writeFileSync(
       join(project, 'use.ts'),
       "import { decodeBlock, type BlockMessage } from 'teranode-p2p';\nconst d = decodeBlock(new Uint8Array());\nexport const m: BlockMessage | undefined = d.ok ? d.message : undefined;\n",
     );
-    const options = {
+    const options = (module: string, moduleResolution: string) => ({
       compilerOptions: {
-        module: 'nodenext',
+        module,
+        moduleResolution,
         target: 'es2024',
-        lib: ['es2024', 'dom'],
+        lib: ['es2024', 'esnext.disposable', 'dom'],
         strict: true,
         noEmit: true,
-        skipLibCheck: true,
-        types: [],
+        types: ['node'],
+        typeRoots: [join(REPO, 'node_modules/@types')],
       },
-      files: ['use.ts'],
-    };
-    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(options));
-    execFileSync(join(REPO, 'node_modules/.bin/tsc'), ['-p', project], { stdio: 'inherit' });
+      include: ['*.ts'],
+    });
+    for (const [module, resolution] of [
+      ['nodenext', 'nodenext'],
+      ['esnext', 'bundler'],
+    ] as const) {
+      writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(options(module, resolution)));
+      execFileSync(join(REPO, 'node_modules/.bin/tsc'), ['-p', project], { stdio: 'inherit' });
+    }
   });
 });

@@ -24,11 +24,6 @@ const MAX_MOVED_FILES = 100;
 const PROTOBUF_KEY = /^08011240[0-9a-f]{128}$/i;
 const RAW_KEY = /^(?:[0-9a-f]{128}|[0-9a-f]{192})$/i;
 
-/** A new key that nobody keeps. */
-export async function ephemeralKey(): Promise<Ed25519PrivateKey> {
-  return await generateKeyPair('Ed25519');
-}
-
 /** 64 bytes (seed, public) or 96 (the public half twice, as an old Go generator wrote). Throws PRIVATE_KEY_INVALID. */
 export function parsePrivateKey(hex: string): Ed25519PrivateKey {
   const text = hex.trim();
@@ -84,7 +79,7 @@ function ed25519FromProtobuf(bytes: Uint8Array): Ed25519PrivateKey {
   return ed25519FromRaw(key.raw);
 }
 
-/** For a node that runs for a check only: the key of the setting, else one that is forgotten. Throws PRIVATE_KEY_INVALID. */
+/** For a node that keeps no key: that of the setting, else one that is forgotten. Throws PRIVATE_KEY_INVALID. */
 export async function trialKey(
   setting: string | undefined,
 ): Promise<{ readonly key: Ed25519PrivateKey; readonly isOwn: boolean }> {

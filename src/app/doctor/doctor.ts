@@ -9,8 +9,9 @@ import { type ClockSource, clockOfPeers, dateOfDataHub, judgeClock } from './clo
 import { type CheckName, type Finding, fine, notAskedFor, unknown, wrong } from './finding.ts';
 import { judgeConnections } from './judge-connections.ts';
 import { judgeFeed } from './judge-feed.ts';
-import { checkAdminKey, checkDisk, checkFileDescriptors, checkPorts } from './machine.ts';
+import { checkAdminKey, checkDisk, checkFileDescriptors, checkPorts, portsOfNode } from './machine.ts';
 import { checkNames } from './names.ts';
+import { checkNodeSettings } from './node-settings.ts';
 import { checkAddressesWithoutNode, checkOwnAddresses } from './own-address.ts';
 import { inOrder } from './report.ts';
 import { secondLooks } from './second-look.ts';
@@ -50,9 +51,10 @@ export async function examine(options: DoctorOptions): Promise<readonly Finding[
   const one = async (name: CheckName, check: () => Finding | Promise<Finding>): Promise<readonly Finding[]> =>
     told([await within(name, timeoutMs, check)]);
   const names = one('dns', () => checkNames(settings, signal));
-  const ports = one('ports', () => checkPorts(settings, node !== undefined));
+  const ports = one('ports', () => (node === undefined ? checkPorts(settings) : portsOfNode(node)));
   const findings = await Promise.all([
-    one('settings', () => settingsFinding(loaded)),
+    one('settings', () => settingsFinding(loaded, node !== undefined)),
+    one('node_settings', () => checkNodeSettings(loaded, node, cwd, signal)),
     one('health', () => health(node)),
     ports,
     names,
@@ -92,13 +94,13 @@ async function within(name: CheckName, deadlineMs: number, check: () => Finding 
   }
 }
 
-function settingsFinding({ settings, context, notices }: LoadedSettings): Finding {
+function settingsFinding({ settings, context, notices }: LoadedSettings, isRunning: boolean): Finding {
   const { names, reason } = wireChoice(settings);
   const ignored = Object.values(notices).reduce((sum, each) => sum + (Array.isArray(each) ? each.length : 0), 0);
   const note = ignored === 0 ? '' : `; ${ignored} settings have no effect, which the start logs`;
   return fine(
     'settings',
-    `context ${context}, network ${settings.network}, wire ${names.join(' and ')} (${reason})${note}`,
+    `context ${context}, network ${settings.network}, wire ${names.join(' and ')} (${reason})${note}${isRunning ? '; as loaded by doctor, see node_settings' : ''}`,
   );
 }
 

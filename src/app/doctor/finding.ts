@@ -3,6 +3,7 @@
 /** Name -> what is checked, for people. */
 export const CHECKS = {
   settings: 'The settings load, with the files that they name.',
+  node_settings: 'The running node has the settings that doctor loaded, by which it judges.',
   health: 'The checks of readiness of the running node.',
   ports: 'The ports of the settings are free, or the running node has them.',
   dns: 'Names of bootstrap and static peers resolve: addresses, and TXT records of /dnsaddr names.',

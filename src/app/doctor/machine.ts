@@ -2,6 +2,7 @@
 import { readFileSync, statfsSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
+import type { PeerClient } from '../../client/index.ts';
 import { openMode } from '../../lib/private-file.ts';
 import { isPlaceholderKey } from '../../settings/admin-key.ts';
 import type { Settings } from '../../settings/load.ts';
@@ -19,11 +20,21 @@ interface Port {
   readonly port: number;
 }
 
-/** `isRunning`: the node of these settings answers, so the ports are its own. */
-export async function checkPorts(settings: Settings, isRunning: boolean): Promise<Finding> {
+/** Those that the running node has, whatever the settings here say. Throws what its gRPC throws. */
+export async function portsOfNode(node: PeerClient): Promise<Finding> {
+  const { networks, httpUrl } = await node.status(true);
+  const ofP2P = networks.flatMap(({ listenAddresses }) =>
+    listenAddresses.map((each) => /\/tcp\/(\d+)/.exec(each)?.[1]),
+  );
+  const ports = [...ofP2P, httpUrl === undefined ? undefined : new URL(httpUrl).port || undefined];
+  const known = [...new Set(ports.filter((port) => port !== undefined))];
+  return fine('ports', `the running node has ${known.join(', ') || 'no port for peers or HTTP'} and that of gRPC`);
+}
+
+/** Where no node runs. */
+export async function checkPorts(settings: Settings): Promise<Finding> {
   const ports = portsOf(settings).filter(({ port }) => port !== 0);
   if (ports.length === 0) return fine('ports', 'the system chooses free ports');
-  if (isRunning) return fine('ports', `the running node has ${ports.map(({ port }) => port).join(', ')}`);
   const results = await Promise.all(ports.map(async (each) => ({ ...each, fault: await bindFault(each) })));
   const taken = results.filter(({ fault }) => fault !== undefined);
   if (taken.length === 0) return fine('ports', `free: ${ports.map(({ port }) => port).join(', ')}`);

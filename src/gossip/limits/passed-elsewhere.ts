@@ -21,7 +21,9 @@ export function passedElsewhere(
   reportSize: ReportSize = unreported,
 ): (network: Network) => Views {
   /** Author and bytes -> the networks and topics in which they passed. */
-  const passed = new LRUCache<string, readonly string[]>({ max: MAX_REMEMBERED, ttl: KEEP_MS });
+  // It takes 2 MB for its bound at once.
+  const max = networks.length > 1 ? MAX_REMEMBERED : 1;
+  const passed = new LRUCache<string, readonly string[]>({ max, ttl: KEEP_MS });
   reportSize('other_prefix', () => passed.size, MAX_REMEMBERED);
   const hasWires = new Set(networks.map(({ wire }) => wire.name)).size > 1;
   /** Wire, hash and author of announcements. */

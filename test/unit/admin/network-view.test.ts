@@ -4,6 +4,7 @@ import { networkView } from '../../../src/admin/network-view.ts';
 import type { BlockHash, PeerId } from '../../../src/domain/ids.ts';
 import { type PeerPatch, PeerRegistry } from '../../../src/peers/registry.ts';
 import { MAX_NETWORK_ROWS } from '../../../src/ports/admin-api.ts';
+import type { LeagueRow } from '../../../src/ports/deliveries.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 const hash = (digit: string) => digit.repeat(64) as BlockHash;
@@ -15,7 +16,12 @@ const LEAGUE = [
 ];
 const TOPICS = [{ name: 'block', accepted: 3, ignored: 2, rejected: 1 }];
 
-function viewOf(patches: readonly PeerPatch[], connected = 0, ownHeight?: number) {
+function viewOf(
+  patches: readonly PeerPatch[],
+  connected = 0,
+  ownHeight?: number,
+  league: readonly LeagueRow[] = LEAGUE,
+) {
   const registry = new PeerRegistry({ clock: new FakeClock(), metrics: new RecordedMetrics() });
   patches.forEach((patch, i) => {
     const id = `peer ${i}` as PeerId;
@@ -24,12 +30,12 @@ function viewOf(patches: readonly PeerPatch[], connected = 0, ownHeight?: number
   });
   const own = ownHeight === undefined ? undefined : { height: ownHeight, hash: hash('0'), target: 1n, time: 0 };
   const agentOf = (id: PeerId) => (id === 'peer 0' ? 'agent' : undefined);
-  return networkView({ peers: registry.list(), agentOf, own, topics: TOPICS, league: LEAGUE });
+  return networkView({ peers: registry.list(), agentOf, own, topics: TOPICS, league });
 }
 
 test('nothing is known before any peer was heard', () => {
   expect(viewOf([])).toEqual({
-    ...{ tip: undefined, own: undefined, lag: undefined, peers: 0, connectedPeers: 0 },
+    ...{ tip: undefined, own: undefined, lag: undefined, peerLag: undefined, peers: 0, connectedPeers: 0 },
     ...{ versions: [], operators: [], heights: [], topics: TOPICS, league: LEAGUE },
   });
 });
@@ -73,13 +79,36 @@ test('peers of the same client name are one operator, with the spread of their h
     1,
   );
   expect(operators).toEqual([
-    { clientName: 'b', peers: 2, connectedPeers: 1, lowestHeight: 5, highestHeight: 7, full: 1, pruned: 1 },
+    {
+      ...{ clientName: 'b', peers: 2, connectedPeers: 1, lowestHeight: 5, highestHeight: 7, full: 1, pruned: 1 },
+      ...{ lag: undefined, meanDelayMs: undefined },
+    },
     {
       ...{ clientName: 'a', peers: 1, connectedPeers: 0, full: 0, pruned: 0 },
       lowestHeight: undefined,
-      highestHeight: undefined,
+      ...{ highestHeight: undefined, lag: undefined, meanDelayMs: undefined },
     },
   ]);
+});
+
+test('peers and operators are shown with the blocks that they are behind, and operators with their delay', () => {
+  const at = (clientName: string, height: number) => ({
+    ...{ clientName, claimed: { height, hash: height === 100 ? hash('a') : undefined } },
+  });
+  const later = (i: number, laterDeliveries: number, meanDelayMs: number | undefined): LeagueRow => ({
+    ...{ peerId: `peer ${i}` as PeerId, firstDeliveries: 1, laterDeliveries, firstDeliveryShare: 0.5, meanDelayMs },
+  });
+  const peers = [at('a', 100), at('a', 97), at('b', 90), at('c', 105), { clientName: 'd' }];
+  const view = viewOf(peers, 2, undefined, [later(0, 1, 400), later(1, 3, 200), later(2, 0, undefined)]);
+  expect(view.peerLag).toEqual({ peers: 4, behind: 2, median: 3, highest: 10 });
+  const { operators } = view;
+  expect(operators.map(({ clientName, lag, meanDelayMs }) => [clientName, lag, meanDelayMs])).toEqual([
+    ['a', 0, 250],
+    ['b', 10, undefined],
+    ['c', 0, undefined],
+    ['d', undefined, undefined],
+  ]);
+  expect(viewOf([{ clientName: 'd' }]).peerLag).toBeUndefined();
 });
 
 test('lists are bounded, whatever names and versions authors make up', () => {

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
+import { P2PError } from '../../../src/lib/errors.ts';
 import { endpoints } from '../../../src/library/endpoints.ts';
 import { headers } from '../../../src/library/headers.ts';
 import { listen } from '../../../src/library/listener.ts';
-import { listenSettings, queueBounds, silenceBounds } from '../../../src/library/options.ts';
+import { listenSettings, queueBounds, type SETTINGS_OF_OPTION, silenceBounds } from '../../../src/library/options.ts';
 import { PSK } from '../../support/network.ts';
 
 test('without options a listener of mainnet speaks message-bus and finds the network by its published name', () => {
@@ -20,6 +21,45 @@ test.each([
   ['nonet', {}, 'network = nonet (expected mainnet'],
 ] as const)('options that cannot work are refused by their own names: %s %j', (network, options, message) => {
   expect(() => listenSettings(network as 'mainnet', options)).toThrow(message);
+});
+
+const WRONG = {
+  network: ['nonet', ''],
+  bootstrapPeers: [['10.0.0.1:9905'], [''], 'none', [7]],
+  wire: ['both', 'udp', ''],
+  sharedKey: ['secret', '', ' ', null, 7],
+  allowPrivateIps: ['perhaps', 7],
+  topicPrefix: ['two words', '', 7],
+  privateKey: ['x', '', '00'.repeat(64), null],
+  listenAddresses: [['localhost'], '127.0.0.1', ['']],
+  port: [70_000, -1, 1.5, 'http', Number.NaN],
+  maxPeers: [0, -1, Number.NaN, 'many', 1e9],
+} as const satisfies Readonly<Record<keyof typeof SETTINGS_OF_OPTION, readonly unknown[]>>;
+
+test.each(Object.entries(WRONG).flatMap(([name, values]) => values.map((value) => [name, value] as const)))(
+  'a wrong value of %s is refused at the call by the name of the option, once: %j',
+  (name, value) => {
+    const { network = 'regtest', ...options } = { bootstrapPeers: [], [name]: value } as { network?: string };
+    const message = (run: () => unknown) => {
+      try {
+        run();
+      } catch (error) {
+        if (error instanceof P2PError && error.code === 'SETTINGS_INVALID') return error.message;
+        throw error;
+      }
+      throw new Error('nothing was refused');
+    };
+    for (const open of [listen, headers, endpoints]) {
+      const text = message(() => open(network as 'regtest', options as object));
+      expect(text.match(new RegExp(`\\b${name} = `, 'g'))).toHaveLength(1);
+      expect(text).not.toMatch(/\w_\w|chainCfgParams/);
+    }
+  },
+);
+
+test('a secret option is not shown in the error about it', () => {
+  for (const name of ['sharedKey', 'privateKey'])
+    expect(() => listenSettings('mainnet', { [name]: 'hunter2' })).toThrow(/^(?!.*hunter2)/);
 });
 
 test('bounds out of range are refused', () => {

@@ -19,6 +19,15 @@ const NETWORK = z
       ),
     own: block.optional().describe("This node's own best block."),
     lag: count.optional().describe('How many blocks its own best block is below tip.'),
+    peerLag: z
+      .object({
+        peers: count.describe('Peers that claim a height.'),
+        behind: count.describe('Of those, peers below tip.'),
+        median: count,
+        highest: count,
+      })
+      .optional()
+      .describe('How many blocks peers are below tip; absent while there is no tip.'),
     peers: count.describe('Peers: connected ones, and authors of messages of the last ten minutes.'),
     connectedPeers: count,
     versions: z
@@ -32,6 +41,10 @@ const NETWORK = z
           connectedPeers: count,
           lowestHeight: count.optional(),
           highestHeight: count.optional(),
+          lag: count.optional().describe('How many blocks highestHeight is below tip.'),
+          meanDelayMs: count
+            .optional()
+            .describe('Mean delay of what its connected peers delivered later behind the first delivery.'),
           full: count.describe('Peers that say that they keep all blocks.'),
           pruned: count,
         }),
