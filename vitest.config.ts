@@ -24,6 +24,7 @@ const ALONE = [
 
 /** Short files that take a minute or more. */
 const LONG = [
+  'deploy-image',
   'clone',
   'resilience',
   'package',

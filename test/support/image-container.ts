@@ -50,7 +50,15 @@ export class ImageContainer {
 
   /** As `docker exec`. */
   exec(command: readonly string[]): ContainerEnded {
-    const enter = ['--target', String(this.pid), '--mount', '--net', '--pid', 'chroot', this.image.space.inside(this.name, 'root')];
+    const enter = [
+      '--target',
+      String(this.pid),
+      '--mount',
+      '--net',
+      '--pid',
+      'chroot',
+      this.image.space.inside(this.name, 'root'),
+    ];
     const { status, stdout, stderr } = spawnSync('nsenter', [...enter, ...asUser(this.image, {}, command)], {
       encoding: 'utf8',
       timeout: EXEC_DEADLINE_MS,

@@ -78,7 +78,8 @@ function siteFor({ address, httpAddress, grpcAddress, certificate }: Site): stri
     ['/etc/nginx/tls/node.example.key', certificate.keyFile],
   ] as const) {
     const parts = site.split(written);
-    if (parts.length !== 2) throw new Error(`deploy/nginx.conf has ${JSON.stringify(written)} ${parts.length - 1} times`);
+    if (parts.length !== 2)
+      throw new Error(`deploy/nginx.conf has ${JSON.stringify(written)} ${parts.length - 1} times`);
     site = parts.join(here);
   }
   return site;

@@ -25,7 +25,15 @@ test('BuildKit reads the Dockerfile, and its linter has no complaint', () => {
 
 test('the build context has sources, and no settings, keys, data, tests or history', () => {
   const folder = temporaryFolder('context');
-  const secrets = ['data/p2p.key', 'data2/admin.key', 'p2p.key', 'settings_local.conf', '.env', 'deploy/.env', '.git/HEAD'];
+  const secrets = [
+    'data/p2p.key',
+    'data2/admin.key',
+    'p2p.key',
+    'settings_local.conf',
+    '.env',
+    'deploy/.env',
+    '.git/HEAD',
+  ];
   const others = ['node_modules/a/index.js', 'dist/index.js', 'test/a.test.ts', 'native/target/release/a.so'];
   const sources = ['src/index.ts', 'scripts/build.ts', 'package.json', 'native/src/lib.rs'];
   for (const name of [...secrets, ...others, ...sources]) {

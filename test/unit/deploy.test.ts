@@ -83,7 +83,9 @@ test.each([...FILES, 'docs/deployment.md'])('%s names no setting or metric that 
   const text = read(name);
   const settings = text.match(/\b(p2p|grpc|asset|kafka|blockchain|blockvalidation|health_check|server)_\w+/g) ?? [];
   // nginx has directives of this form, and .proto files a package.
-  const own = settings.filter((each) => !/^(p2p_api|grpc_(pass|set_header|(connect|read)_timeout)|server_name)$/.test(each));
+  const own = settings.filter(
+    (each) => !/^(p2p_api|grpc_(pass|set_header|(connect|read)_timeout)|server_name)$/.test(each),
+  );
   expect(own.filter((each) => !SETTINGS.has(each))).toEqual([]);
   const metrics = text.match(/\bteranode_p2p_\w+/g) ?? [];
   const known = read('docs/metrics.md');
@@ -108,7 +110,10 @@ test('every path that a deployment file requests is a route of the server', () =
 
 test('every gRPC service of ours that nginx passes on is in a .proto file, and none is forgotten', () => {
   const [, names = ''] = /location ~ \^\/\((.*)\)\/ \{/.exec(read('deploy/nginx.conf')) ?? [];
-  const passed = names.replaceAll('\\.', '.').split('|').filter((name) => !name.startsWith('grpc.'));
+  const passed = names
+    .replaceAll('\\.', '.')
+    .split('|')
+    .filter((name) => !name.startsWith('grpc.'));
   const served = ['p2p_api.proto', 'teranode_p2p.proto'].map((name) => {
     const text = read(join('proto', name));
     return `${/^package (\w+);/m.exec(text)?.[1]}.${/^service (\w+)/m.exec(text)?.[1]}`;
