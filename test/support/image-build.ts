@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { type ImageStage, type ImageStep, parsedBy } from './go-deploy.ts';
 import { ImageSpace } from './image-space.ts';
 
-const BUILD_DEADLINE_MS = 280_000;
+const BUILD_DEADLINE_MS = 560_000;
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 const BASE = 'base';
 const CONTEXT = 'context';

@@ -23,7 +23,8 @@ beforeAll(async () => {
   requireTool('ip', ['-V'], 'Debian package iproute2');
   const file = parsedBy<ImageFile>('dockerfile', join(REPO, 'deploy/Dockerfile'));
   image = await buildImage(file.stages, REPO);
-});
+  // A minute and a half of CPU; the rest is for downloads and busy machines.
+}, 600_000);
 
 afterAll(() => {
   image?.space.end();
