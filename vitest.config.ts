@@ -22,6 +22,9 @@ const ALONE = [
   'websocket',
 ].map((name) => `test/system/${name}.test.ts`);
 
+/** Runs the steps of the container image; not part of the suites. */
+const IMAGE = ['test/system/deploy-image.test.ts'];
+
 /** Short files that take a minute or more. */
 const LONG = [
   'clone',
@@ -75,9 +78,13 @@ export default defineConfig({
           // Each file starts servers, brokers and Go peers of its own.
           maxWorkers: 4,
           include: ['test/system/**/*.test.ts', 'test/interop/**/*.test.ts'],
-          exclude: ALONE,
+          exclude: [...ALONE, ...IMAGE],
           sequence: { groupOrder: 1 },
         },
+      },
+      {
+        // Needs the network for npm and cargo, and mounts: npm run check:image.
+        test: { ...WITH_TOOLS, name: 'image', include: IMAGE },
       },
       {
         test: { ...WITH_TOOLS, name: 'load', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } },

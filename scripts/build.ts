@@ -16,7 +16,9 @@ execFileSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit'
 cpSync(join(root, 'src/gen'), join(dist, 'gen'), { recursive: true });
 await bundleProgram();
 await bundleLibrary();
-const version = versionFromGit(root);
+// Where there is no git, as in the build of an image, it is told.
+const { BUILD_VERSION, BUILD_COMMIT = 'Unknown' } = process.env;
+const version = BUILD_VERSION ? { version: BUILD_VERSION, commit: BUILD_COMMIT } : versionFromGit(root);
 for (const folder of version === undefined ? [] : ['lib', 'cli', 'bundle'])
   writeFileSync(join(dist, folder, 'build-version.json'), `${JSON.stringify(version)}\n`);
 

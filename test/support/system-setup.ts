@@ -1,6 +1,7 @@
 // Builds and fetches what the suites with tools need, before they start, so that files that run at the same time do not
 // do it twice. A tool that is missing here is named by the test that needs it.
 import { goBusBinary } from './go-bus.ts';
+import { goDeployBinary } from './go-deploy.ts';
 import { goGrpcBinary } from './go-grpc.ts';
 import { goPeerBinary } from './go-peer.ts';
 import { goWsBinary } from './go-ws.ts';
@@ -8,7 +9,8 @@ import { prepareKafka } from './kafka-broker.ts';
 import { nativeVerifier } from './native-addon.ts';
 
 export default async function setup(): Promise<void> {
-  for (const prepare of [prepareKafka, goPeerBinary, goBusBinary, goWsBinary, goGrpcBinary, nativeVerifier]) {
+  const goBinaries = [goPeerBinary, goBusBinary, goWsBinary, goGrpcBinary, goDeployBinary];
+  for (const prepare of [prepareKafka, ...goBinaries, nativeVerifier]) {
     try {
       await prepare();
     } catch (error) {
