@@ -51,6 +51,13 @@ test('leaves out files that the node is writing, which may be gone a moment late
   expect(backUpFolder(data, archive).files).toEqual(['admin.key']);
 });
 
+test('leaves out the address of the running node, which commands in a restored folder would reach otherwise', () => {
+  const { data, archive } = folders();
+  writeFileSync(join(data, 'admin.key'), 'key');
+  writeFileSync(join(data, 'grpc.json'), '{"address":"127.0.0.1:9904"}');
+  expect(backUpFolder(data, archive).files).toEqual(['admin.key']);
+});
+
 test('refuses an archive in the data folder, which the next backup would contain', () => {
   const { data } = folders();
   writeFileSync(join(data, 'admin.key'), 'key');

@@ -75,7 +75,10 @@ describe('listen addresses of a message-bus node', () => {
   test('must include one that can be bound', async () => {
     const busy = (await start()).node;
     const port = Number(addressOf(busy).split('/')[4]);
-    await expect(start({ listenIps: ['127.0.0.1'], port })).rejects.toMatchObject({ code: 'LISTEN_FAILED' });
+    await expect(start({ listenIps: ['127.0.0.1'], port })).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+      message: `cannot listen on port ${port}, another program uses it: stop that one, or set another p2p_port`,
+    });
   });
 });
 

@@ -136,8 +136,11 @@ export class Libp2pNode implements Required<P2PNode> {
     try {
       await libp2p.start();
     } catch (cause) {
-      throw new P2PError('LISTEN_FAILED', `cannot listen on port ${this.options.port}`, {
-        cause,
+      const isTaken = String(cause).includes('EADDRINUSE');
+      const why = isTaken ? ', another program uses it: stop that one, or set another p2p_port' : '';
+      throw new P2PError('LISTEN_FAILED', `cannot listen on port ${this.options.port}${why}`, {
+        // The text of the library is advice about its own options.
+        cause: isTaken ? undefined : cause,
         details: { listen: this.options.listenIps },
       });
     }

@@ -42,9 +42,10 @@ const END = Buffer.alloc(2 * TAR_BLOCK_BYTES);
 const PRIVATE = 0o600;
 /**
  * The logs of a database, which is copied whole, and files that are being written, which are swapped in when they are
- * complete. The lock belongs to the process that runs.
+ * complete. The lock belongs to the process that runs, and so does `grpc.json`: with it, commands in a restored folder
+ * would reach the node that was backed up.
  */
-const LEFT_OUT = /-(?:wal|shm|journal)$|\.new$/;
+const LEFT_OUT = /-(?:wal|shm|journal)$|\.new$|^grpc\.json$/;
 
 /**
  * Writes a tar archive with mode 600. Throws BACKUP_FAILED: the file exists, the folder cannot be read, the disk is
