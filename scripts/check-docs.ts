@@ -1,5 +1,5 @@
-// Checks the documents: every ```ts block compiles against the package, every `npm run` script and every linked file
-// exists, and lines end at 120 columns.
+// Checks the documents: every ```ts block compiles against the package, every `npm run` script, linked file, metric, alert
+// and setting exists, and lines end at 120 columns.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -31,6 +31,29 @@ function checkLinks(file: string, text: string): string[] {
   return targets
     .filter((target) => !/^[a-z]+:/.test(target) && !existsSync(join(dirname(file), target)))
     .map((target) => `${relative(root, file)}: ${target} does not exist`);
+}
+
+/** Names of things that exist elsewhere: the expression that finds them, and the files of which one must have them. */
+const NAMES: readonly { readonly what: string; readonly form: RegExp; readonly files: readonly string[] }[] = [
+  { what: 'metric', form: /\bteranode_p2p_[a-z0-9_]*[a-z0-9]\b/g, files: ['docs/metrics.md'] },
+  { what: 'alert', form: /\bTeranodeP2P[A-Z]\w+/g, files: ['docs/alerts.yml'] },
+  {
+    what: 'setting',
+    form: /(?<![\w.-])(?:p2p|kafka|asset|blockchain|blockvalidation|grpc|embedded_chain)_[A-Za-z0-9_]*[A-Za-z0-9](?![\w(.-])/g,
+    files: ['docs/settings.md', 'src/settings/without-effect.ts', 'proto/p2p_api.proto', 'src/app/health/health.ts'],
+  },
+];
+/** What a document says of other programs or of the past. */
+const OTHERS = /^(?:docs\/(?:parity|metrics|walks|from-teranode-listener)\.md|docs\/adr\/.*|CHANGELOG\.md)$/;
+
+function checkNames(file: string, text: string): string[] {
+  const name = relative(root, file);
+  if (OTHERS.test(name)) return [];
+  return NAMES.flatMap(({ what, form, files: places }) => {
+    const known = places.map((place) => readFileSync(join(root, place), 'utf8')).join('\n');
+    const used = new Set([...text.matchAll(form)].map(([found]) => found));
+    return [...used].filter((each) => !known.includes(each)).map((each) => `${name}: there is no ${what} ${each}`);
+  });
 }
 
 const MAX_COLUMNS = 120;
@@ -69,7 +92,7 @@ function checkSnippets(files: readonly string[]): void {
 const files = documents();
 const problems = files.flatMap((file) => {
   const text = readFileSync(file, 'utf8');
-  return [...checkCommands(file, text), ...checkLinks(file, text), ...checkColumns(file, text)];
+  return [...checkCommands(file, text), ...checkLinks(file, text), ...checkColumns(file, text), ...checkNames(file, text)];
 });
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 if (problems.length > 0) process.exit(1);

@@ -128,9 +128,10 @@ const GROUPS: readonly { readonly title: string; readonly events: Readonly<Recor
 const HEADING = `# Log events
 
 The server logs to standard output: one JSON object per line, or lines for people on a terminal (\`--json-logs\` and
-\`--pretty\` choose). A line has \`level\`, \`time\` (Unix milliseconds), the fields of the event, and \`event\`, a constant
-text. \`logLevel\` (default INFO) sets the lowest level. Texts of peers are cut to 1,024 characters and cannot contain line
-breaks; passwords in URLs are masked. \`err\` is an object with \`name\`, \`message\`, \`code\` ([errors](errors.md)) and \`cause\`.
+\`--pretty\` choose). A line has \`level\`, \`time\` (Unix milliseconds), the fields of the event, and \`event\`, a
+constant text. \`logLevel\` (default INFO) sets the lowest level. Texts are cut to 1,024 characters and cannot contain
+line breaks; passwords in URLs are masked. \`err\` is an object with \`name\`, \`message\`, \`code\`
+([errors](errors.md)) and \`cause\`.
 
 \`\`\`sh
 jq -c 'select(.level == "warn" or .level == "error")' node.log

@@ -66,7 +66,8 @@ export class ChainStore {
     this.database.prepare('INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)').run(key, value);
     const row = this.database.prepare('SELECT value FROM meta WHERE key = ?').get(key);
     if (row?.value === value) return;
-    throw new P2PError('CHAIN_STORE', `the store ${path} has ${key} ${String(row?.value)} (expected ${value})`);
+    const advice = key === 'network' ? ': give each network a dataFolder of its own' : '';
+    throw new P2PError('CHAIN_STORE', `the store ${path} has ${key} ${String(row?.value)} (expected ${value})${advice}`);
   }
 
   /** Inserts all headers in one transaction; known ones are skipped. */
