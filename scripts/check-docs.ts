@@ -92,7 +92,12 @@ function checkSnippets(files: readonly string[]): void {
 const files = documents();
 const problems = files.flatMap((file) => {
   const text = readFileSync(file, 'utf8');
-  return [...checkCommands(file, text), ...checkLinks(file, text), ...checkColumns(file, text), ...checkNames(file, text)];
+  return [
+    ...checkCommands(file, text),
+    ...checkLinks(file, text),
+    ...checkColumns(file, text),
+    ...checkNames(file, text),
+  ];
 });
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 if (problems.length > 0) process.exit(1);

@@ -77,7 +77,7 @@ describe('listen addresses of a message-bus node', () => {
     const port = Number(addressOf(busy).split('/')[4]);
     await expect(start({ listenIps: ['127.0.0.1'], port })).rejects.toMatchObject({
       code: 'LISTEN_FAILED',
-      message: `cannot listen on port ${port}, another program uses it: stop that one, or set another p2p_port`,
+      message: `cannot listen on port ${port}, another program uses it: stop that one, or set another one (p2p_port, p2p_go_p2p_port)`,
     });
   });
 });

@@ -67,7 +67,10 @@ export class ChainStore {
     const row = this.database.prepare('SELECT value FROM meta WHERE key = ?').get(key);
     if (row?.value === value) return;
     const advice = key === 'network' ? ': give each network a dataFolder of its own' : '';
-    throw new P2PError('CHAIN_STORE', `the store ${path} has ${key} ${String(row?.value)} (expected ${value})${advice}`);
+    throw new P2PError(
+      'CHAIN_STORE',
+      `the store ${path} has ${key} ${String(row?.value)} (expected ${value})${advice}`,
+    );
   }
 
   /** Inserts all headers in one transaction; known ones are skipped. */

@@ -38,6 +38,7 @@ import { meshPeers } from './gossipsub/internals.ts';
 import { MAX_GOSSIP_BYTES } from './gossipsub/options.ts';
 import { topicDecision, topicValidator } from './gossipsub/topic-validator.ts';
 import { boundAddresses, buildLibp2p, type TeranodeLibp2p } from './libp2p-options.ts';
+import { listenFailed } from './listen-failure.ts';
 import { sendOnStream } from './message-stream.ts';
 import { type ReachabilityTests, testReachability } from './nat/reachability.ts';
 import type { Libp2pNodeOptions } from './node-options.ts';
@@ -136,13 +137,7 @@ export class Libp2pNode implements Required<P2PNode> {
     try {
       await libp2p.start();
     } catch (cause) {
-      const isTaken = String(cause).includes('EADDRINUSE');
-      const why = isTaken ? ', another program uses it: stop that one, or set another p2p_port' : '';
-      throw new P2PError('LISTEN_FAILED', `cannot listen on port ${this.options.port}${why}`, {
-        // The text of the library is advice about its own options.
-        cause: isTaken ? undefined : cause,
-        details: { listen: this.options.listenIps },
-      });
+      throw listenFailed(cause, this.options);
     }
     this.throwIfStopped(signal);
     for (const name of this.topics) libp2p.services.pubsub.subscribe(name);
