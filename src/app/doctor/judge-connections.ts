@@ -104,15 +104,6 @@ function prefixAndWire(view: NetworkView, settings: Settings, { ok: keyOk }: Fin
   const name = 'prefix_and_wire';
   const own = ownTopics(settings);
   const ours = own.map(({ wire, names }) => `${wire} with ${names[0]}`).join(' and ');
-  const joined = new Set(view.topics.map((topic) => topic.name));
-  if (view.by === 'node' && joined.size > 0 && !own.some(({ names }) => names.some((topic) => joined.has(topic)))) {
-    const found = `the running node has joined ${named([...joined])}; these settings say ${ours}`;
-    return wrong(
-      name,
-      found,
-      'run doctor with the settings and the environment variables that the node was started with',
-    );
-  }
   const sharing = view.peers.filter(({ topics }) => topics.length > 0);
   if (sharing.length > 0) return fine(name, `${sharing.length} peers share topics; this node speaks ${ours}`);
   const looked = [...view.second.values()].flatMap(({ otherKind }) => (otherKind === undefined ? [] : [otherKind]));
