@@ -1,0 +1,283 @@
+// A private network of nodes on this machine: it starts them, connects them through relays, tells what happens and
+// carries out orders. Ends what it started, and everything ends with its process.
+import { randomBytes } from 'node:crypto';
+import { P2PError } from '../../lib/errors.ts';
+import { pause } from '../../lib/pause.ts';
+import type { WireName } from '../../wire/format.ts';
+import { MinedBlocks } from './blocks.ts';
+import type { FolderFate } from './child.ts';
+import type { DevnetEvent } from './events.ts';
+import type { Liar } from './liar.ts';
+import { type LinkState, Links, liarNumber, MAX_LIARS, seenIp } from './links.ts';
+import { openNodeFolder, writeNodeSettings } from './node-folder.ts';
+import { type NodeObserver, NodeProcess } from './node-process.ts';
+import type { Order } from './switches.ts';
+
+export interface DevnetOptions {
+  readonly nodes: number;
+  /** Of node 1. 0: nobody mines but on order. */
+  readonly mineEverySeconds: number;
+  readonly wire: WireName;
+  readonly root: string;
+  readonly folderFate: FolderFate;
+  /** Of each node. */
+  readonly httpPorts: readonly number[];
+  readonly p2pPorts: readonly number[];
+}
+
+const READY_DEADLINE_MS = 180_000;
+const PROGRESS_MS = 1000;
+const MINER = 1;
+const SHARED_KEY_BYTES = 32;
+
+export class Devnet {
+  private readonly options: DevnetOptions;
+  private readonly tell: (event: DevnetEvent) => void;
+  private readonly sharedKey = randomBytes(SHARED_KEY_BYTES).toString('hex');
+  private readonly nodes: NodeProcess[] = [];
+  private readonly liars: { readonly number: number; readonly liar: Liar; ended: Promise<void>; isRunning: boolean }[] =
+    [];
+  private readonly links: Links;
+  private readonly blocks: MinedBlocks;
+  private isStopping = false;
+
+  constructor(options: DevnetOptions, tell: (event: DevnetEvent) => void) {
+    this.options = options;
+    this.tell = tell;
+    this.links = new Links((peer) => options.p2pPorts[peer - 1]);
+    this.blocks = new MinedBlocks({ nodes: () => this.running().length, tell });
+  }
+
+  /** Makes the folders and the links. Throws LISTEN_FAILED, and errors of the system. */
+  async prepare(): Promise<readonly { readonly node: number; readonly http: string; readonly peerId: string }[]> {
+    const { nodes: count, root, httpPorts } = this.options;
+    for (let number = 1; number <= count; number += 1) {
+      const folder = await openNodeFolder(root, number);
+      this.nodes.push(new NodeProcess(number, folder, httpPorts[number - 1] ?? 0, this.observerOf(number)));
+    }
+    for (const [a, b] of this.pairs()) {
+      await this.links.open(a, b);
+      await this.links.open(b, a);
+    }
+    for (const { number, folder } of this.nodes) await writeNodeSettings(folder, this.settingsOf(number));
+    return this.nodes.map(({ number, http, folder }) => ({ node: number, http, peerId: folder.peerId }));
+  }
+
+  /** Starts the nodes; resolves when each is connected to all others. Throws TIMEOUT, NOT_DONE when a node dies. */
+  async start(signal: AbortSignal): Promise<void> {
+    const sinceMs = performance.now();
+    for (const node of this.nodes) node.start(this.options.folderFate);
+    let shown = '';
+    for (let joined = false; !signal.aborted; await pause(PROGRESS_MS / 4, signal)) {
+      const dead = this.nodes.find(({ isRunning }) => !isRunning);
+      if (dead !== undefined) throw new P2PError('NOT_DONE', `node ${dead.number} ended before the network was ready`);
+      const ready = this.nodes.filter(({ isReady }) => isReady).length;
+      if (ready === this.nodes.length && !joined) {
+        joined = true;
+        void this.connect(this.pairs());
+      }
+      const connected = await this.fullyConnected();
+      const progress = `${ready} ${connected}`;
+      if (progress !== shown) this.tell({ event: 'progress', ready, connected, of: this.nodes.length });
+      shown = progress;
+      if (connected === this.nodes.length) break;
+      if (performance.now() - sinceMs > READY_DEADLINE_MS)
+        throw new P2PError('TIMEOUT', `the nodes were not ready within ${READY_DEADLINE_MS} ms`);
+    }
+    if (signal.aborted) return;
+    this.tell({ event: 'ready', nodes: this.nodes.length, tookMs: Math.round(performance.now() - sinceMs) });
+  }
+
+  /** May be called twice. */
+  async stop(): Promise<void> {
+    this.isStopping = true;
+    this.blocks.stop();
+    await Promise.all([
+      ...this.nodes.map((node) => node.stop()),
+      ...this.liars.map(({ liar }) => liar.stop().catch(() => {})),
+    ]);
+    this.links.stop();
+  }
+
+  /** Throws INPUT_INVALID for a node that does not exist, NOT_DONE for what a node refuses. */
+  async run(order: Order): Promise<object> {
+    switch (order.do) {
+      case 'link':
+        return await this.setLinks(order.a, order.b, order.state);
+      case 'slow': {
+        const { number } = this.node(order.node);
+        this.links.slow(number, order.slowMs);
+        this.tell({ event: 'slow', node: number, slowMs: order.slowMs });
+        return { node: number, slowMs: order.slowMs };
+      }
+      case 'mine':
+        this.node(order.node).mine(order.blocks);
+        return { node: order.node, blocks: order.blocks };
+      case 'liar':
+        return await this.addLiar();
+      case 'ban':
+        return await this.ban(order.node, order.subject);
+      default:
+        return order satisfies never;
+    }
+  }
+
+  /** What is there now, asked of the nodes themselves. */
+  async state(): Promise<object> {
+    const { wire, mineEverySeconds } = this.options;
+    const nodes = await Promise.all(
+      this.nodes.map(async ({ number, http, folder: { peerId, path }, isRunning }) => {
+        const { tip, peers } = await this.seenBy(number);
+        const slowMs = this.links.slowMsOf(number);
+        return { node: number, http, peerId, data: path, isRunning, slowMs, tip, peers };
+      }),
+    );
+    const links = this.pairs().map(([a, b]) => ({ a, b, state: this.links.isCut(a, b) ? 'cut' : 'restored' }));
+    const liars = this.liars.map(({ number, liar, isRunning }) => ({ liar: number, peerId: liar.peerId, isRunning }));
+    return { network: 'regtest', wire, miner: MINER, mineEverySeconds, nodes, links, liars };
+  }
+
+  private observerOf(number: number): NodeObserver {
+    return {
+      ready: () => {},
+      mined: ({ height, hash }) => this.blocks.mined(number, height, hash),
+      tip: ({ hash }) => this.blocks.tip(number, hash),
+      reorg: ({ from, to, fork }) =>
+        this.tell({ event: 'reorg', node: number, from: tipOf(from), to: tipOf(to), fork: tipOf(fork) }),
+      banned: ({ peerId, evidence }) =>
+        this.tell({ event: 'ban', node: number, subject: this.nameOf(peerId), reason: evidence }),
+      died: (how) => {
+        if (!this.isStopping) this.tell({ event: 'died', node: number, how });
+      },
+    };
+  }
+
+  private settingsOf(number: number) {
+    const { wire, httpPorts, p2pPorts, mineEverySeconds } = this.options;
+    const others = this.nodes.filter((each) => each.number !== number);
+    const peers = others.map((each) => `${this.links.address(number, each.number)}/p2p/${each.folder.peerId}`);
+    return {
+      ...{ number, wire, sharedKey: this.sharedKey },
+      httpPort: httpPorts[number - 1] ?? 0,
+      p2pPort: p2pPorts[number - 1] ?? 0,
+      peers: [...peers, ...this.liarPlaces(number)],
+      mineEverySeconds: number === MINER && mineEverySeconds > 0 ? mineEverySeconds : undefined,
+    };
+  }
+
+  /**
+   * Addresses at which nobody listens: without them the node would refuse the liars, which dial from there. They name a
+   * peer that is connected anyway, so that nobody is dialled there.
+   */
+  private liarPlaces(number: number): readonly string[] {
+    const named = this.nodes[number === 1 ? this.nodes.length - 1 : 0]?.folder.peerId;
+    return Array.from({ length: MAX_LIARS }, (_, i) => `/ip4/${seenIp(number, liarNumber(i + 1))}/tcp/1/p2p/${named}`);
+  }
+
+  private async setLinks(as: readonly number[], bs: readonly number[], state: LinkState): Promise<object> {
+    for (const each of [...as, ...bs]) this.node(each);
+    const both = as.find((each) => bs.includes(each));
+    if (both !== undefined) throw new P2PError('INPUT_INVALID', `node ${both} is on both sides of the link`);
+    const pairs = as.flatMap((a) => bs.map((b): [number, number] => [a, b]));
+    for (const [a, b] of pairs) {
+      this.links.set(a, b, state);
+      this.tell({ event: 'link', a, b, state });
+    }
+    // Left alone, the nodes would dial again within half a minute.
+    if (state === 'restored') await this.connect(pairs);
+    return { links: pairs.map(([a, b]) => ({ a, b, state })) };
+  }
+
+  /** Never rejects: a node that refuses now dials again by itself. */
+  private async connect(pairs: readonly (readonly [number, number])[]): Promise<void> {
+    await Promise.allSettled(
+      pairs.map(([a, b]) => {
+        const address = `${this.links.address(a, b)}/p2p/${this.node(b).folder.peerId}`;
+        return this.node(a).api('POST', '/api/v1/peers/connect', { address });
+      }),
+    );
+  }
+
+  private async addLiar(): Promise<object> {
+    const nth = this.liars.length + 1;
+    if (nth > MAX_LIARS)
+      throw new P2PError('NOT_DONE', `there were ${MAX_LIARS} liars, and no more fit in this network`);
+    const number = liarNumber(nth);
+    for (const node of this.nodes) await this.links.open(number, node.number);
+    const { Liar } = await import('./liar.ts');
+    const liar = await Liar.start({
+      wire: this.options.wire,
+      sharedKey: this.sharedKey,
+      peers: this.nodes.map((node) => `${this.links.address(number, node.number)}/p2p/${node.folder.peerId}`),
+      dataHubUrl: `${this.node(MINER).http}/api/v1`,
+    });
+    const { peerId } = liar;
+    const entry = { number: nth, liar, isRunning: true, ended: Promise.resolve() };
+    this.liars.push(entry);
+    this.tell({ event: 'liar', liar: nth, peerId, state: 'started' });
+    entry.ended = liar
+      .lie()
+      .catch(() => {})
+      .then(() => {
+        entry.isRunning = false;
+        if (!this.isStopping) this.tell({ event: 'liar', liar: nth, peerId, state: 'stopped' });
+      });
+    return { liar: nth, peerId };
+  }
+
+  private async ban(number: number, subject: string): Promise<object> {
+    const node = this.node(number);
+    const banned = /^\d{1,2}$/.test(subject) ? this.node(Number(subject)).folder.peerId : subject;
+    await node.api('POST', '/api/v1/bans', { subject: banned, reason: 'by the operator of the devnet' });
+    this.tell({ event: 'ban', node: number, subject: this.nameOf(banned), reason: 'on order' });
+    return { node: number, subject: banned };
+  }
+
+  private nameOf(peerId: string): string {
+    const node = this.nodes.find(({ folder }) => folder.peerId === peerId);
+    if (node !== undefined) return `node ${node.number}`;
+    const liar = this.liars.find((each) => each.liar.peerId === peerId);
+    return liar === undefined ? peerId : `liar ${liar.number}`;
+  }
+
+  private node(number: number): NodeProcess {
+    const node = this.nodes[number - 1];
+    if (node === undefined)
+      throw new P2PError('INPUT_INVALID', `there is no node ${number} (expected 1 to ${this.nodes.length})`);
+    return node;
+  }
+
+  private running(): readonly NodeProcess[] {
+    return this.nodes.filter(({ isRunning }) => isRunning);
+  }
+
+  private pairs(): readonly (readonly [number, number])[] {
+    const numbers = this.nodes.map(({ number }) => number);
+    return numbers.flatMap((a) => numbers.filter((b) => b > a).map((b) => [a, b] as const));
+  }
+
+  private async fullyConnected(): Promise<number> {
+    const seen = await Promise.all(this.nodes.map(({ number }) => this.seenBy(number)));
+    return seen.filter(({ peers }) => peers !== null && peers.length >= this.nodes.length - 1).length;
+  }
+
+  /** null: the node does not answer. */
+  private async seenBy(number: number) {
+    const node = this.node(number);
+    if (!node.isReady) return { tip: null, peers: null };
+    try {
+      const [tip, { peers }] = (await Promise.all([
+        node.api('GET', '/api/v1/bestblockheader/json'),
+        node.api('GET', '/api/v1/peers'),
+      ])) as [{ height: number; hash: string }, { peers: readonly { id: string }[] }];
+      return { tip: tipOf(tip), peers: peers.map(({ id }) => this.nameOf(id)) };
+    } catch {
+      return { tip: null, peers: null };
+    }
+  }
+}
+
+/** Without what else a frame has. */
+function tipOf({ height, hash }: { readonly height: number; readonly hash: string }) {
+  return { height, hash };
+}
