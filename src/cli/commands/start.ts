@@ -47,6 +47,8 @@ export async function startCommand(flags: StartFlags): Promise<void> {
   try {
     const ready = await shownOutsideOfLog(app.start(stop));
     const { peerId, listenAddresses, networks, httpAddress, grpcAddress } = ready;
+    // People open the first address, and scroll for the others.
+    if (isPretty) process.stdout.write(`\nThe node is ready: ${ready.httpUrl ?? 'without HTTP'}\n\n`);
     logUnfiltered(app.log, { peerId, listenAddresses, networks, httpAddress, grpcAddress }, 'ready');
     if (isPretty) process.stdout.write(joinHint(ready.listenAddresses));
     await aborted(stop);

@@ -39,6 +39,7 @@ export class Devnet {
     [];
   private readonly links: Links;
   private readonly blocks: MinedBlocks;
+  private miner: NodeJS.Timeout | undefined;
   private isStopping = false;
 
   constructor(options: DevnetOptions, tell: (event: DevnetEvent) => void) {
@@ -86,11 +87,14 @@ export class Devnet {
     }
     if (signal.aborted) return;
     this.tell({ event: 'ready', nodes: this.nodes.length, tookMs: Math.round(performance.now() - sinceMs) });
+    const { mineEverySeconds } = this.options;
+    if (mineEverySeconds > 0) this.miner = setInterval(() => this.mineInTurn(), mineEverySeconds * 1000);
   }
 
   /** May be called twice. */
   async stop(): Promise<void> {
     this.isStopping = true;
+    clearInterval(this.miner);
     this.blocks.stop();
     await Promise.all([
       ...this.nodes.map((node) => node.stop()),
@@ -153,7 +157,7 @@ export class Devnet {
   }
 
   private settingsOf(number: number) {
-    const { wire, httpPorts, p2pPorts, mineEverySeconds } = this.options;
+    const { wire, httpPorts, p2pPorts } = this.options;
     const others = this.nodes.filter((each) => each.number !== number);
     const peers = others.map((each) => `${this.links.address(number, each.number)}/p2p/${each.folder.peerId}`);
     return {
@@ -161,7 +165,6 @@ export class Devnet {
       httpPort: httpPorts[number - 1] ?? 0,
       p2pPort: p2pPorts[number - 1] ?? 0,
       peers: [...peers, ...this.liarPlaces(number)],
-      mineEverySeconds: number === MINER && mineEverySeconds > 0 ? mineEverySeconds : undefined,
     };
   }
 
@@ -172,6 +175,12 @@ export class Devnet {
   private liarPlaces(number: number): readonly string[] {
     const named = this.nodes[number === 1 ? this.nodes.length - 1 : 0]?.folder.peerId;
     return Array.from({ length: MAX_LIARS }, (_, i) => `/ip4/${seenIp(number, liarNumber(i + 1))}/tcp/1/p2p/${named}`);
+  }
+
+  /** Until the miner dies. */
+  private mineInTurn(): void {
+    const miner = this.node(MINER);
+    if (miner.isReady) miner.mine(1);
   }
 
   private async setLinks(as: readonly number[], bs: readonly number[], state: LinkState): Promise<object> {

@@ -32,8 +32,6 @@ export interface NodeSettings {
   readonly p2pPort: number;
   /** Multiaddrs with peer IDs. */
   readonly peers: readonly string[];
-  /** Of the miner; undefined: this node mines only when it is told to. */
-  readonly mineEverySeconds: number | undefined;
 }
 
 /** Writes settings.conf. Throws INPUT_INVALID when the folder's name means something else there. */
@@ -48,7 +46,7 @@ export async function writeNodeSettings({ path }: NodeFolder, settings: NodeSett
 }
 
 function settingsOf(dataFolder: string, settings: NodeSettings): Readonly<Record<string, string | number | boolean>> {
-  const { number, wire, sharedKey, httpPort, p2pPort, peers, mineEverySeconds } = settings;
+  const { number, wire, sharedKey, httpPort, p2pPort, peers } = settings;
   return {
     network: 'regtest',
     clientName: `node-${number}`,
@@ -73,7 +71,6 @@ function settingsOf(dataFolder: string, settings: NodeSettings): Readonly<Record
     ...TOPICS,
     ...KAFKA,
     blockchain_store: 'sqlite:///blockchain',
-    ...(mineEverySeconds === undefined ? {} : { embedded_chain_mine_interval: `${mineEverySeconds * 1000}ms` }),
   };
 }
 

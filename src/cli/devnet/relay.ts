@@ -36,7 +36,7 @@ export class Relay {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** Ends what is open, and whatever connects until it is restored. */
+  /** Resets what is open, and whatever connects until it is restored. */
   setCut(isCut: boolean): void {
     this.isCut = isCut;
     if (isCut) this.endAll();
@@ -53,13 +53,13 @@ export class Relay {
   }
 
   private endAll(): void {
-    for (const socket of this.sockets) socket.destroy();
+    for (const socket of this.sockets) socket.resetAndDestroy();
   }
 
   private accept(client: Socket): void {
     const port = this.options.targetPort();
     if (this.isCut || port === undefined) {
-      client.destroy();
+      client.resetAndDestroy();
       return;
     }
     const localAddress = this.options.fromIp;
@@ -74,7 +74,7 @@ export class Relay {
     from.on('error', () => {});
     from.once('close', (hadError) => {
       this.sockets.delete(from);
-      if (hadError || !from.readableEnded) to.destroy();
+      if (hadError || !from.readableEnded) to.resetAndDestroy();
     });
     carryLater(from, to, () => this.delayMs);
   }
