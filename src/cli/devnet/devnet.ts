@@ -26,8 +26,11 @@ export interface DevnetOptions {
 }
 
 const READY_DEADLINE_MS = 180_000;
-const PROGRESS_MS = 1000;
+const PROGRESS_MS = 500;
+const STARTING_AT_ONCE = 4;
 const MINER = 1;
+/** Each node is linked to so many with lower numbers and so many with higher ones, in a ring. */
+const LINKS_PER_SIDE = 4;
 const SHARED_KEY_BYTES = 32;
 
 export class Devnet {
@@ -40,6 +43,7 @@ export class Devnet {
   private readonly links: Links;
   private readonly blocks: MinedBlocks;
   private miner: NodeJS.Timeout | undefined;
+  private liarsAsked = 0;
   private isStopping = false;
 
   constructor(options: DevnetOptions, tell: (event: DevnetEvent) => void) {
@@ -56,23 +60,26 @@ export class Devnet {
       const folder = await openNodeFolder(root, number);
       this.nodes.push(new NodeProcess(number, folder, httpPorts[number - 1] ?? 0, this.observerOf(number)));
     }
-    for (const [a, b] of this.pairs()) {
-      await this.links.open(a, b);
-      await this.links.open(b, a);
-    }
+    for (const [a, b] of this.pairs()) await this.links.open(a, b);
     for (const { number, folder } of this.nodes) await writeNodeSettings(folder, this.settingsOf(number));
     return this.nodes.map(({ number, http, folder }) => ({ node: number, http, peerId: folder.peerId }));
   }
 
-  /** Starts the nodes; resolves when each is connected to all others. Throws TIMEOUT, NOT_DONE when a node dies. */
+  /** Starts the nodes; resolves when each is connected to all that it is linked to. Throws TIMEOUT, NOT_DONE when a node dies. */
   async start(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    // Ctrl-C reaches the nodes too, which then end without being asked to.
+    signal.addEventListener('abort', () => this.beginStop(), { once: true });
     const sinceMs = performance.now();
-    for (const node of this.nodes) node.start(this.options.folderFate);
+    // A node dials those with greater numbers, which run by then.
+    const waiting = [...this.nodes];
     let shown = '';
-    for (let joined = false; !signal.aborted; await pause(PROGRESS_MS / 4, signal)) {
-      const dead = this.nodes.find(({ isRunning }) => !isRunning);
+    for (let joined = false; !signal.aborted; await pause(PROGRESS_MS, signal)) {
+      const dead = this.nodes.find((node) => !node.isRunning && !waiting.includes(node));
       if (dead !== undefined) throw new P2PError('NOT_DONE', `node ${dead.number} ended before the network was ready`);
       const ready = this.nodes.filter(({ isReady }) => isReady).length;
+      while (this.nodes.length - waiting.length - ready < STARTING_AT_ONCE && waiting.length > 0)
+        waiting.pop()?.start(this.options.folderFate);
       if (ready === this.nodes.length && !joined) {
         joined = true;
         void this.connect(this.pairs());
@@ -93,9 +100,7 @@ export class Devnet {
 
   /** May be called twice. */
   async stop(): Promise<void> {
-    this.isStopping = true;
-    clearInterval(this.miner);
-    this.blocks.stop();
+    this.beginStop();
     await Promise.all([
       ...this.nodes.map((node) => node.stop()),
       ...this.liars.map(({ liar }) => liar.stop().catch(() => {})),
@@ -141,6 +146,12 @@ export class Devnet {
     return { network: 'regtest', wire, miner: MINER, mineEverySeconds, nodes, links, liars };
   }
 
+  private beginStop(): void {
+    this.isStopping = true;
+    clearInterval(this.miner);
+    this.blocks.stop();
+  }
+
   private observerOf(number: number): NodeObserver {
     return {
       ready: () => {},
@@ -158,8 +169,12 @@ export class Devnet {
 
   private settingsOf(number: number) {
     const { wire, httpPorts, p2pPorts } = this.options;
-    const others = this.nodes.filter((each) => each.number !== number);
-    const peers = others.map((each) => `${this.links.address(number, each.number)}/p2p/${each.folder.peerId}`);
+    const neighbours = this.nodes.filter((each) => this.isLinked(number, each.number));
+    const peers = neighbours.map(({ number: other, folder }) => {
+      // The one with the lower number dials; the other only must not refuse it.
+      const address = number < other ? this.links.address(number, other) : nowhere(number, other);
+      return `${address}/p2p/${folder.peerId}`;
+    });
     return {
       ...{ number, wire, sharedKey: this.sharedKey },
       httpPort: httpPorts[number - 1] ?? 0,
@@ -174,7 +189,7 @@ export class Devnet {
    */
   private liarPlaces(number: number): readonly string[] {
     const named = this.nodes[number === 1 ? this.nodes.length - 1 : 0]?.folder.peerId;
-    return Array.from({ length: MAX_LIARS }, (_, i) => `/ip4/${seenIp(number, liarNumber(i + 1))}/tcp/1/p2p/${named}`);
+    return Array.from({ length: MAX_LIARS }, (_, i) => `${nowhere(number, liarNumber(i + 1))}/p2p/${named}`);
   }
 
   /** Until the miner dies. */
@@ -187,7 +202,10 @@ export class Devnet {
     for (const each of [...as, ...bs]) this.node(each);
     const both = as.find((each) => bs.includes(each));
     if (both !== undefined) throw new P2PError('INPUT_INVALID', `node ${both} is on both sides of the link`);
-    const pairs = as.flatMap((a) => bs.map((b): [number, number] => [a, b]));
+    const pairs = this.pairs().filter(
+      ([a, b]) => (as.includes(a) && bs.includes(b)) || (as.includes(b) && bs.includes(a)),
+    );
+    if (pairs.length === 0) throw new P2PError('INPUT_INVALID', 'there is no link between these nodes');
     for (const [a, b] of pairs) {
       this.links.set(a, b, state);
       this.tell({ event: 'link', a, b, state });
@@ -197,20 +215,22 @@ export class Devnet {
     return { links: pairs.map(([a, b]) => ({ a, b, state })) };
   }
 
-  /** Never rejects: a node that refuses now dials again by itself. */
+  /** Each node dials one after the other. Never rejects: a node that refuses now dials again by itself. */
   private async connect(pairs: readonly (readonly [number, number])[]): Promise<void> {
-    await Promise.allSettled(
-      pairs.map(([a, b]) => {
-        const address = `${this.links.address(a, b)}/p2p/${this.node(b).folder.peerId}`;
-        return this.node(a).api('POST', '/api/v1/peers/connect', { address });
-      }),
-    );
+    const dial = async (a: NodeProcess) => {
+      for (const [, b] of pairs.filter(([each]) => each === a.number)) {
+        const address = `${this.links.address(a.number, b)}/p2p/${this.node(b).folder.peerId}`;
+        await a.api('POST', '/api/v1/peers/connect', { address }).catch(() => {});
+      }
+    };
+    await Promise.all(this.running().map(dial));
   }
 
   private async addLiar(): Promise<object> {
-    const nth = this.liars.length + 1;
+    const nth = this.liarsAsked + 1;
     if (nth > MAX_LIARS)
       throw new P2PError('NOT_DONE', `there were ${MAX_LIARS} liars, and no more fit in this network`);
+    this.liarsAsked = nth;
     const number = liarNumber(nth);
     for (const node of this.nodes) await this.links.open(number, node.number);
     const { Liar } = await import('./liar.ts');
@@ -260,14 +280,22 @@ export class Devnet {
     return this.nodes.filter(({ isRunning }) => isRunning);
   }
 
+  /** All links, the lower number first. Up to nine nodes are all linked to each other. */
   private pairs(): readonly (readonly [number, number])[] {
     const numbers = this.nodes.map(({ number }) => number);
-    return numbers.flatMap((a) => numbers.filter((b) => b > a).map((b) => [a, b] as const));
+    return numbers.flatMap((a) => numbers.filter((b) => b > a && this.isLinked(a, b)).map((b) => [a, b] as const));
   }
 
+  private isLinked(a: number, b: number): boolean {
+    const distance = Math.abs(a - b);
+    return distance > 0 && Math.min(distance, this.nodes.length - distance) <= LINKS_PER_SIDE;
+  }
+
+  /** How many nodes are connected to all that they are linked to. */
   private async fullyConnected(): Promise<number> {
     const seen = await Promise.all(this.nodes.map(({ number }) => this.seenBy(number)));
-    return seen.filter(({ peers }) => peers !== null && peers.length >= this.nodes.length - 1).length;
+    const links = (number: number) => this.pairs().filter((pair) => pair.includes(number)).length;
+    return seen.filter(({ peers }, i) => peers !== null && peers.length >= links(i + 1)).length;
   }
 
   /** null: the node does not answer. */
@@ -284,6 +312,11 @@ export class Devnet {
       return { tip: null, peers: null };
     }
   }
+}
+
+/** An address of the peer at which nobody listens. */
+function nowhere(viewer: number, peer: number): string {
+  return `/ip4/${seenIp(viewer, peer)}/tcp/1`;
 }
 
 /** Without what else a frame has. */

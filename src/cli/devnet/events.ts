@@ -55,12 +55,12 @@ function startingText(event: Extract<DevnetEvent, { event: 'starting' }>, termin
 function detailsOf(event: Exclude<DevnetEvent, { event: 'starting' }>): string {
   switch (event.event) {
     case 'progress':
-      return `${event.ready} of ${event.of} nodes ready, ${event.connected} connected to all others`;
+      return `${event.ready} of ${event.of} nodes ready, ${event.connected} fully connected`;
     case 'ready':
       return `${counted(event.nodes, 'node')}, connected after ${(event.tookMs / 1000).toFixed(1)} s`;
     case 'block': {
       const within = event.heardBy > 0 ? ` within ${event.withinMs} ms` : '';
-      return `${tipText(event)} mined by node ${event.node}, heard by ${event.heardBy} of ${event.of} other nodes${within}`;
+      return `${tipText(event)} mined by node ${event.node}, heard by ${event.heardBy} of ${counted(event.of, 'other node')}${within}`;
     }
     case 'reorg':
       return `node ${event.node} left ${tipText(event.from)} for ${tipText(event.to)}, after ${event.fork.height}`;

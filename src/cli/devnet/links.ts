@@ -1,6 +1,6 @@
-// Who reaches whom in a development network: a relay for each pair and direction. Node a sees peer b at 127.1.a.b, whoever
-// of the two dialled, and its settings refuse every other private address (`p2p_allow_private_ips`). So no node is reached
-// past its relays, and a ban of an address hits one peer.
+// Who reaches whom in a development network: a relay for each pair. Node a sees peer b at 127.1.a.b, whoever of the two
+// dialled, and its settings refuse every other private address (`p2p_allow_private_ips`). So no node is reached past its
+// relays, and a ban of an address hits one peer.
 import { P2PError } from '../../lib/errors.ts';
 import { Relay } from './relay.ts';
 
