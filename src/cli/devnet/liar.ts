@@ -47,7 +47,7 @@ export class Liar {
     const options = { wire, bootstrapPeers: peers, maxPeers: 64, ...(wire === 'go-p2p' ? { sharedKey } : {}) };
     const settings = { ...listenSettings('regtest', options), listen_mode: 'full', clientName: CLIENT_NAME } as const;
     const deps = { log: SILENT_LOG, metrics: new DropCounts(), clock: systemClock, random: Math.random };
-    const network = await listenerNetwork(settings, deps, { privateKey: undefined, listenIps: [] });
+    const network = await listenerNetwork(settings, deps, { listenIps: [] });
     const liar = new Liar(network, dataHubUrl);
     network.node.setPeerConnectedCallback(() => {});
     network.node.setPeerDisconnectedCallback(() => {});
