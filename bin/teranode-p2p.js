@@ -7,7 +7,7 @@ if (version[0] < needed[0] || (version[0] === needed[0] && version[1] < needed[1
   process.exit(1);
 }
 // Until src/cli/stop-signals.ts takes over: a start that is told to stop before it has begun has not failed.
-if (process.argv[2] === 'start') {
+if (process.argv[2] === 'start' || process.argv[2] === 'devnet') {
   process.on('SIGTERM', () => process.exit(0));
   process.on('SIGINT', () => process.exit(0));
 }

@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 let maker;
 
 // Until src/cli/stop-signals.ts takes over: a start that is told to stop before it has begun has not failed.
-if (process.argv[2] === 'start')
+if (process.argv[2] === 'start' || process.argv[2] === 'devnet')
   for (const name of ['SIGTERM', 'SIGINT'])
     process.on(name, () => {
       maker?.kill();

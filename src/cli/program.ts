@@ -76,6 +76,7 @@ export function createProgram(io: CommandIo): Command {
     commands: CHAIN_COMMANDS,
   });
   addListen(program, io);
+  addDevnet(program, io);
   addKeygen(program, io);
   addBackup(program, io);
   addCompletion(program, io);
@@ -167,6 +168,38 @@ function addListen(program: Command, io: CommandIo): void {
       'listen mainnet --json | jq -c "select(.type == \\"block\\")"',
     ],
     { 0: 'stopped on request', 1: 'failed to join; standard error says why' },
+  );
+}
+
+function addDevnet(program: Command, io: CommandIo): void {
+  const command = program
+    .command('devnet')
+    .description(
+      'Run a private network of nodes on this machine until SIGTERM or SIGINT, and show what happens in it: the first node mines, the others follow. Nothing leaves the machine. docs/devnet.md tells how to cut, slow and harm it.',
+    )
+    .option('--nodes <count>', 'number of nodes, 1 to 20', '5')
+    .addOption(new Option('--network <network>', 'the chain').choices(['regtest']).default('regtest'))
+    .option('--mine-every <seconds>', 'the first node mines a block so often; 0: only when told to', '5')
+    .addOption(
+      new Option('--wire <wire>', 'message-bus: nodes since October 2025; go-p2p: older ones')
+        .choices(['message-bus', 'go-p2p'])
+        .default('message-bus'),
+    )
+    .option(
+      '--http-port <port>',
+      'HTTP port of the first node; the others, and the control API, get the next free ones. 0: any',
+      '9906',
+    )
+    .option('--data <folder>', 'keep the nodes in this folder (default: a temporary one, removed at the end)')
+    .option('--json', 'print JSON, one object per line')
+    .action(async (flags) => await (await import('./commands/devnet.ts')).devnetCommand(flags, io));
+  described(
+    command,
+    ['devnet', 'devnet --nodes 3 --mine-every 1', 'devnet --json | jq -c "select(.event == \\"block\\")"'],
+    {
+      0: 'stopped on request',
+      1: 'failed to start; standard error says why',
+    },
   );
 }
 

@@ -1,4 +1,4 @@
-// Handles SIGTERM and SIGINT of `teranode-p2p start` and `listen` before anything else is loaded: a requested stop is not
+// Handles SIGTERM and SIGINT of `teranode-p2p start`, `listen` and `devnet` before anything else is loaded: a requested stop is not
 // a failure, however early it is requested. main.ts imports this first and loads the rest on demand.
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
@@ -17,7 +17,7 @@ function signalled(): void {
   controller.abort();
 }
 
-if (process.argv[2] === 'start' || process.argv[2] === 'listen') {
+if (['start', 'listen', 'devnet'].includes(process.argv[2] ?? '')) {
   for (const name of SIGNALS) {
     // The entry of the published package has its own listener until now. Ours is added before that is removed, so that
     // no signal is lost.

@@ -5,6 +5,7 @@ import { compose } from '../../app/compose.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { logUnfiltered } from '../../ports/log.ts';
 import { outputFailed } from '../closed-output.ts';
+import { endWithParent, isDevnetNode, takeOrders } from '../devnet/child.ts';
 import { limitHeapGrowth } from '../heap-growth.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';
 import { waitingShown } from './progress.ts';
@@ -32,6 +33,7 @@ export async function startCommand(flags: StartFlags): Promise<void> {
     { cwd: process.cwd(), env: process.env },
     { checksFiles: true },
   );
+  if (isDevnetNode()) endWithParent(settings.dataFolder);
   // A node outlives the readers of its log.
   process.stdout.off('error', outputFailed);
   for (const stream of [process.stdout, process.stderr]) neverBlocks(stream);
@@ -41,9 +43,12 @@ export async function startCommand(flags: StartFlags): Promise<void> {
   const composing = compose(settings, { logFormat: isPretty ? 'pretty' : 'json', effective, notices });
   const app = await shownOutsideOfLog(composing);
   const stop = stopSignal();
+  if (isDevnetNode()) takeOrders(app);
   try {
     const ready = await shownOutsideOfLog(app.start(stop));
     const { peerId, listenAddresses, networks, httpAddress, grpcAddress } = ready;
+    // People open the first address, and scroll for the others.
+    if (isPretty) process.stdout.write(`\nThe node is ready: ${ready.httpUrl ?? 'without HTTP'}\n\n`);
     logUnfiltered(app.log, { peerId, listenAddresses, networks, httpAddress, grpcAddress }, 'ready');
     if (isPretty) process.stdout.write(joinHint(ready.listenAddresses));
     await aborted(stop);
