@@ -22,7 +22,7 @@ const MAIN = 'src/cli/main.ts';
 /** A checkout of its own, which shares the installed libraries. */
 function checkout() {
   const root = temporaryFolder('bundle');
-  for (const name of ['src', 'scripts', 'package.json', 'tsconfig.json'])
+  for (const name of ['src', 'scripts', 'dashboard', 'package.json', 'tsconfig.json'])
     cpSync(join(REPO, name), join(root, name), { recursive: true });
   symlinkSync(join(REPO, 'node_modules'), join(root, 'node_modules'));
   const edit = (path: string, from: string, to: string) => {
