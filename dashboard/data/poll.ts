@@ -54,7 +54,7 @@ async function pollOnce(isFull: boolean): Promise<void> {
   const asked = [
     call<Sync>('/api/v1/sync'),
     call<{ peers: Peer[] }>('/api/v1/peers'),
-    isFull ? call<Network>('/api/v1/network') : undefined,
+    call<Network>('/api/v1/network'),
     isFull ? call<Health>('/health/ready', { alsoOk: [503] }) : undefined,
     isFull ? call<{ total: number; bans: Ban[] }>('/api/v1/bans?limit=500') : undefined,
   ] as const;
@@ -62,7 +62,7 @@ async function pollOnce(isFull: boolean): Promise<void> {
   batch(() => {
     if (sync.status === 'fulfilled') store.sync.value = sync.value;
     if (peers.status === 'fulfilled') takePeers(peers.value.peers);
-    if (network.status === 'fulfilled' && network.value !== undefined) takeNetwork(network.value);
+    if (network.status === 'fulfilled') takeNetwork(network.value);
     if (health.status === 'fulfilled' && health.value !== undefined) store.health.value = health.value;
     if (bans.status === 'fulfilled' && bans.value !== undefined) store.bans.value = bans.value;
     takeFailures([sync, peers, network, health, bans]);
@@ -77,6 +77,8 @@ export async function refresh(): Promise<void> {
 function takePeers(peers: readonly Peer[]): void {
   store.peers.value = peers;
   store.graph.setPeers(peers);
+  store.names.clear();
+  for (const { id, clientName } of peers) if (clientName !== undefined) store.names.set(id, clientName);
 }
 
 function takeNetwork(network: Network): void {

@@ -2,6 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import type { Ban, FeedEvent, Health, Network, Peer, Sync } from '../model/api-types.ts';
 import { FeedWindow } from '../model/feed-window.ts';
+import { shortId } from '../model/format.ts';
 import { NetworkGraph, type Pulse } from '../model/graph.ts';
 import { Rates } from '../model/rates.ts';
 import { Samples } from '../model/samples.ts';
@@ -16,6 +17,8 @@ export const KEPT_PER_TYPE = 300;
 export const sync = signal<Sync | undefined>(undefined);
 export const network = signal<Network | undefined>(undefined);
 export const peers = signal<readonly Peer[]>([]);
+/** Client names of the connected peers by peer ID. */
+export const names = new Map<string, string>();
 export const health = signal<Health | undefined>(undefined);
 export const bans = signal<{ readonly total: number; readonly bans: readonly Ban[] } | undefined>(undefined);
 
@@ -50,6 +53,10 @@ const MIN_SHOWN_MS = 200;
 let isFrameAsked = false;
 let shownAtMs = 0;
 let received = 0;
+
+export function peerName(peerId: string): string {
+  return names.get(peerId) ?? shortId(peerId);
+}
 
 /** Calls `listener` for each announcement that can be drawn, until the returned function is called. */
 export function onPulse(listener: (pulse: Pulse) => void): () => void {

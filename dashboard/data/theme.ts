@@ -12,6 +12,9 @@ export const theme = signal<Theme>(kept === 'light' || kept === 'dark' ? kept : 
 /** What is drawn on canvas follows this. */
 export const isDark = signal(false);
 
+/** Of the theme in force; there are as many as the page names. */
+const colours = new Map<string, string>();
+
 export function setTheme(next: Theme): void {
   theme.value = next;
   if (next === 'system') localStorage.removeItem(ITEM);
@@ -22,6 +25,7 @@ export function setTheme(next: Theme): void {
 export function applyTheme(): void {
   const chosen = theme.value === 'system' ? (dark.matches ? 'dark' : 'light') : theme.value;
   document.documentElement.dataset.theme = chosen;
+  colours.clear();
   isDark.value = chosen === 'dark';
 }
 
@@ -30,5 +34,7 @@ applyTheme();
 
 /** A colour of the style sheet, for canvas. */
 export function colour(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const value = colours.get(name) ?? getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  colours.set(name, value);
+  return value;
 }

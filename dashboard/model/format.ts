@@ -14,6 +14,14 @@ export function shortId(peerId: string | undefined): string {
   return peerId.length <= 14 ? peerId : `…${peerId.slice(-SHORT_ID_CHARS)}`;
 }
 
+const MAX_VERSION_CHARS = 32;
+
+/** Of a user agent such as teranode/bitcoin/v0.9.1: the last part. */
+export function shortVersion(agent: string): string {
+  const part = agent.split('/').findLast((each) => each !== '') ?? agent;
+  return part.length <= MAX_VERSION_CHARS ? part : `${part.slice(0, MAX_VERSION_CHARS)}…`;
+}
+
 export function countText(count: number | undefined): string {
   return count === undefined ? NONE : count.toLocaleString('en-US');
 }

@@ -2,6 +2,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { colour, isDark } from '../data/theme.ts';
+import { timeText } from '../model/format.ts';
 
 export interface Line {
   readonly label: string;
@@ -72,6 +73,10 @@ function dataOf(series: ChartProps['series']): uPlot.AlignedData {
   return series.map((values) => [...values]) as unknown as uPlot.AlignedData;
 }
 
+function timesOf(_plot: uPlot, seconds: readonly number[]): string[] {
+  return seconds.map((each) => timeText(each * 1000));
+}
+
 function optionsOf(width: number, lines: readonly Line[]): uPlot.Options {
   const axis = {
     stroke: colour('muted'),
@@ -85,7 +90,10 @@ function optionsOf(width: number, lines: readonly Line[]): uPlot.Options {
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_plot, _min, max) => [0, Math.max(1, max * 1.1)] } },
-    axes: [axis, { ...axis, size: 48 }],
+    axes: [
+      { ...axis, space: 80, values: timesOf },
+      { ...axis, size: 48 },
+    ],
     series: [
       {},
       ...lines.map(({ label, colour: name, dash }) => ({

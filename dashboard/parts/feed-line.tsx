@@ -1,8 +1,9 @@
 // One row of the feed. A row never changes, so it is rendered once.
 import { Component } from 'preact';
+import { peerName } from '../data/store.ts';
 import type { FeedEvent } from '../model/api-types.ts';
 import type { FeedRow } from '../model/feed-window.ts';
-import { countText, NONE, shortHash, shortId, timeText } from '../model/format.ts';
+import { countText, NONE, shortHash, timeText } from '../model/format.ts';
 import { PeerLink } from './facts.tsx';
 
 const MAX_DETAIL_CHARS = 120;
@@ -32,10 +33,10 @@ export class FeedLine extends Component<{ readonly row: FeedRow }> {
           ) : peerId === undefined ? (
             NONE
           ) : (
-            <PeerLink id={peerId} text={clientName || shortId(peerId)} />
+            <PeerLink id={peerId} text={clientName || peerName(peerId)} />
           )}
         </td>
-        <td>{receivedFrom === undefined ? NONE : <PeerLink id={receivedFrom} text={shortId(receivedFrom)} />}</td>
+        <td>{receivedFrom === undefined ? NONE : <PeerLink id={receivedFrom} text={peerName(receivedFrom)} />}</td>
         <td class="wrap">{detailsOf(event).slice(0, MAX_DETAIL_CHARS)}</td>
       </tr>
     );

@@ -67,7 +67,7 @@ class Drawing {
 
   constructor(canvas: HTMLCanvasElement) {
     this.canvas = canvas;
-    this.simulation.force('charge', forceManyBody<Placed>().strength(-220));
+    this.simulation.force('charge', forceManyBody<Placed>().strength(-420));
     this.simulation.force('x', forceX<Placed>(0).strength(0.05));
     this.simulation.force('y', forceY<Placed>(0).strength(0.11));
     this.simulation.force('collide', forceCollide<Placed>(20));

@@ -1,7 +1,7 @@
 // The graph of this node and its peers, and the same as a table; who delivers first; versions and heights.
 import { useMemo } from 'preact/hooks';
-import { feedVersion, graph, network, nowMs, peers, selfName } from '../data/store.ts';
-import { agoText, countText, msText, NONE, percentText, shortId } from '../model/format.ts';
+import { feedVersion, graph, network, nowMs, peerName, peers, selfName } from '../data/store.ts';
+import { agoText, countText, msText, NONE, percentText } from '../model/format.ts';
 import type { GraphNode } from '../model/graph.ts';
 import { PeerLink } from '../parts/facts.tsx';
 import { GraphCanvas } from '../parts/graph-canvas.tsx';
@@ -18,7 +18,7 @@ const COLUMNS: readonly Column<GraphNode>[] = [
   { name: 'kind', title: 'Is', isText: true, sortBy: ({ kind }) => KINDS[kind] },
   {
     ...{ name: 'behind', title: 'Reached through', isText: true, sortBy: ({ behind }) => behind },
-    show: ({ behind }) => (behind === undefined ? NONE : <PeerLink id={behind} text={shortId(behind)} />),
+    show: ({ behind }) => (behind === undefined ? NONE : <PeerLink id={behind} text={peerName(behind)} />),
   },
   {
     ...{ name: 'last', title: 'Last announcement', isText: true, sortBy: ({ lastText }) => lastText },
@@ -80,12 +80,10 @@ export function Network() {
 
 type Neighbour = NonNullable<typeof network.value>['league'][number];
 
-const nameOf = (peerId: string) => peers.value.find(({ id }) => id === peerId)?.clientName ?? shortId(peerId);
-
 const LEAGUE: readonly Column<Neighbour>[] = [
   {
-    ...{ name: 'peer', title: 'Neighbour', isText: true, sortBy: ({ peerId }) => nameOf(peerId) },
-    show: ({ peerId }) => <PeerLink id={peerId} text={nameOf(peerId)} />,
+    ...{ name: 'peer', title: 'Neighbour', isText: true, sortBy: ({ peerId }) => peerName(peerId) },
+    show: ({ peerId }) => <PeerLink id={peerId} text={peerName(peerId)} />,
   },
   {
     ...{ name: 'share', title: 'Share of first deliveries', sortBy: (row) => row.firstDeliveryShare },

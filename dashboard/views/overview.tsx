@@ -1,7 +1,19 @@
 // The first view: where this node is, where the network is, whether everything works, and what passes.
 
 import { useMemo } from 'preact/hooks';
-import { delays, health, network, nowMs, peers, rates, results, sampleVersion, self, sync } from '../data/store.ts';
+import {
+  delays,
+  health,
+  network,
+  nowMs,
+  peerName,
+  peers,
+  rates,
+  results,
+  sampleVersion,
+  self,
+  sync,
+} from '../data/store.ts';
 import { countText, durationText, NONE, shortHash, shortId } from '../model/format.ts';
 import { healthText, partOf } from '../model/health-text.ts';
 import { lagOf, lagText, stateText, syncReasons, tipText } from '../model/lag.ts';
@@ -29,13 +41,13 @@ export function Overview() {
         <OwnTip />
         <NetworkTip />
         <SyncState />
-        <HealthParts />
       </div>
       <div class="charts">
         <RateChart />
         <ResultChart />
         <DelayChart />
       </div>
+      <HealthParts />
     </>
   );
 }
@@ -104,7 +116,7 @@ function SyncState() {
       <p>{stateText(state?.fsmState)}</p>
       {syncPeer !== undefined && (
         <p>
-          Sync peer: <PeerLink id={syncPeer.peerId} text={peer?.clientName ?? shortId(syncPeer.peerId)} />, for{' '}
+          Sync peer: <PeerLink id={syncPeer.peerId} text={peerName(syncPeer.peerId)} />, for{' '}
           {durationText(nowMs.value - syncPeer.sinceMs)}.
         </p>
       )}

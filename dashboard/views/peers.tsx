@@ -1,7 +1,7 @@
 // All connected peers in a table that can be sorted.
 import { network, peers } from '../data/store.ts';
 import type { Peer } from '../model/api-types.ts';
-import { bytesText, countText, msText, NONE, percentText, shortId } from '../model/format.ts';
+import { bytesText, countText, msText, NONE, percentText, shortId, shortVersion } from '../model/format.ts';
 import { lagOf, lagText } from '../model/lag.ts';
 import { PeerLink } from '../parts/facts.tsx';
 import { type Column, Sortable } from '../parts/sortable.tsx';
@@ -25,7 +25,7 @@ const COLUMNS: readonly Column<Peer>[] = [
   { name: 'lag', title: 'Lag', sortBy: lag, show: (peer) => (lag(peer) === undefined ? NONE : lagText(lag(peer))) },
   {
     ...{ name: 'version', title: 'Version', isText: true, sortBy: ({ agentVersion }) => agentVersion },
-    show: ({ agentVersion = NONE }) => <span title={agentVersion}>{agentVersion.slice(0, 40)}</span>,
+    show: ({ agentVersion = NONE }) => <span title={agentVersion}>{shortVersion(agentVersion)}</span>,
   },
   { name: 'storage', title: 'Storage', isText: true, sortBy: ({ storage }) => storage },
   { name: 'score', title: 'Ban score', sortBy: ({ banScore }) => Math.round(banScore * 10) / 10 },
