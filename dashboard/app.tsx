@@ -19,10 +19,10 @@ export function App() {
   }, [title, selfName.value]);
   return (
     <>
-      <a class="skip" href={location.hash || '#/overview'} onClick={toMain}>
-        Skip to the content
-      </a>
       <header class="top">
+        <a class="skip" href={location.hash || '#/overview'} onClick={toMain}>
+          Skip to the content
+        </a>
         <p class="name">
           <strong>teranode-p2p</strong> <span class="muted">{selfName.value}</span>
         </p>

@@ -147,7 +147,9 @@ function Counts({ rows, name }: { readonly rows: readonly (readonly [string, num
       <tbody>
         {rows.map(([text, count]) => (
           <tr key={text}>
-            <th scope="row">{text}</th>
+            <th scope="row" class="wrap">
+              {text}
+            </th>
             <td class="number">{count}</td>
           </tr>
         ))}

@@ -1,13 +1,12 @@
 // A real browser with one page, of which everything that a user would not see is kept: requests, errors, sizes.
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
 import { endWithTests, temporaryFolder } from './cleanup.ts';
 import { requireTool } from './tools.ts';
 import { waitFor } from './wait.ts';
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
 
 /** A finding of axe-core: the rule and where it was broken. */
@@ -73,9 +72,21 @@ export class Chromium {
 
   /** What axe-core finds on the page as it is. */
   async findings(): Promise<Finding[]> {
-    await this.page.evaluate(AXE);
+    await this.page.evaluate(axe.source);
     return (await this.page.evaluate(`axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) =>
       nodes.map(({ html, failureSummary }) => ({ rule: id, at: html.slice(0, 200) + ' ' + failureSummary }))))`)) as Finding[];
+  }
+
+  /** Elements that make the page wider than its window. */
+  async tooWide(): Promise<string[]> {
+    return await this.page.evaluate(() => {
+      const { scrollWidth, clientWidth } = document.documentElement;
+      if (scrollWidth <= clientWidth) return [];
+      const found = [...document.querySelectorAll('body *')].filter(
+        (each) => each.getBoundingClientRect().right > clientWidth + 1 && each.closest('.scroll') === null,
+      );
+      return [`${scrollWidth} pixels`, ...found.map(({ tagName, className }) => `${tagName} ${className}`)].slice(0, 6);
+    });
   }
 
   async close(): Promise<void> {

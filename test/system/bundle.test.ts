@@ -118,3 +118,13 @@ test('the fingerprint of a bundle follows the content of sources, and size and t
   utimesSync(library, 2000, 2000);
   expect(print()).not.toBe(edited);
 });
+
+test('an edit of the dashboard is in the bundle of the next start', () => {
+  const { root, edit, run } = checkout();
+  const page = (bundle: string) => readFileSync(join(root, '.cache/program', bundle, 'dashboard/index.html'), 'utf8');
+  expect(run('--help').code).toBe(0);
+  expect(page('0')).not.toContain('<title>edited</title>');
+  edit('dashboard/index.html', '<title>teranode-p2p</title>', '<title>edited</title>');
+  expect(run('--help').code).toBe(0);
+  expect(page('1')).toContain('<title>edited</title>');
+});

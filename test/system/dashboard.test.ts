@@ -23,6 +23,18 @@ const MAX_BYTES = 150_000;
 const EVENTS = 10_000;
 /** Of a page that hangs; a busy machine has frames of some hundred milliseconds. */
 const MAX_FRAME_MS = 3000;
+const MEASURE_FRAMES = `(() => {
+  let [longestMs, frames, lastMs, id] = [0, 0, performance.now()];
+  id = requestAnimationFrame(function frame() {
+    const nowMs = performance.now();
+    [longestMs, frames, lastMs] = [Math.max(longestMs, nowMs - lastMs), frames + 1, nowMs];
+    id = requestAnimationFrame(frame);
+  });
+  window.endFrames = () => {
+    cancelAnimationFrame(id);
+    return { longestMs: Math.round(longestMs), frames };
+  };
+})()`;
 const topics = topicsOf('mainnet');
 const [, ...headers] = mainnetHeaders();
 const header = (height: number) => headers[height - 1] ?? Buffer.alloc(0);
@@ -117,7 +129,7 @@ describe('the dashboard', () => {
     const names = () => browser.page.$$eval('tbody th a', (links) => links.map((link) => link.title));
     expect((await names()).sort()).toEqual([first.peerId, second.peerId].sort());
     const before = await names();
-    await press('Name ▴').catch(() => press('Name'));
+    await press('Name');
     await waitFor(async () => (await names()).join() === before.toReversed().join(), { what: 'the other order' });
     expect(await browser.page.$eval('thead th', (cell) => cell.getAttribute('aria-sort'))).toBe('descending');
     await browser.page.locator(`tbody th a[title="${first.peerId}"]`).click();
@@ -173,6 +185,7 @@ describe('the dashboard', () => {
     await browser.shows('[data-test=ban-result]', `${peer.peerId} is banned`);
     await waitFor(async () => (await connected()) === 0, { what: 'the end of the connection' });
     await browser.shows('table', 'a test of the page');
+    expect(await browser.findings()).toEqual([]);
     await press(`Lift the ban of ${peer.peerId}`);
     await browser.shows('[data-test=ban-result]', 'is lifted');
     await browser.shows('main', 'Nobody is banned');
@@ -208,23 +221,20 @@ describe('the dashboard', () => {
   test('stays responsive while ten thousand events come', async () => {
     const peer = await joined();
     const count = async () => Number((await browser.text('[data-test=event-count]')).split(' ')[0]);
-    for (const view of ['feed', 'network']) {
-      await open('feed');
-      const before = await count();
+    const drawn = () => browser.page.$eval('canvas.graph', ({ dataset }) => Number(dataset.pulses));
+    for (const view of ['network', 'feed']) {
       await open(view);
-      await browser.page.evaluate(`window.longestMs = 0; window.lastMs = performance.now(); (function frame(nowMs) {
-        window.longestMs = Math.max(window.longestMs, nowMs - window.lastMs);
-        window.lastMs = nowMs;
-        requestAnimationFrame(frame);
-      })(window.lastMs);`);
+      const seen = view === 'feed' ? count : drawn;
+      const before = await seen();
+      await browser.page.evaluate(MEASURE_FRAMES);
       await peer.publishMany({ topic: topics.subtree, subtrees: EVENTS, ratePerSecond: 500 });
-      const longestMs = await browser.page.evaluate('Math.round(window.longestMs)');
-      await open('feed');
-      await waitFor(async () => (await count()) >= before + EVENTS, { what: 'all events', timeoutMs: 60_000 });
-      console.log(`dashboard: longest frame ${longestMs} ms while ${EVENTS} events came at 500 per second (${view})`);
+      await waitFor(async () => (await seen()) >= before + EVENTS, { what: 'all events', timeoutMs: 90_000 });
+      const { longestMs, frames } = (await browser.page.evaluate('window.endFrames()')) as Record<string, number>;
+      console.log(`dashboard, ${view}: ${EVENTS} events, 500 per second: longest of ${frames} frames ${longestMs} ms`);
+      expect(frames).toBeGreaterThan(10);
       expect(longestMs).toBeLessThan(MAX_FRAME_MS);
-      expect(await browser.page.$$eval('tbody tr', ({ length }) => length)).toBeLessThanOrEqual(200);
     }
+    expect(await browser.page.$$eval('tbody tr', ({ length }) => length)).toBeLessThanOrEqual(200);
   });
 
   test('has nothing that axe-core finds wrong, in light, in dark and on a phone', async () => {
@@ -239,8 +249,11 @@ describe('the dashboard', () => {
           await open(view);
           await browser.page.waitForSelector(view.includes('/') ? '#evidence' : 'main h1');
           found.push(...(await browser.findings()).map((finding) => ({ view, scheme, width, ...finding })));
-          const { scrollWidth } = await browser.page.evaluate(() => document.documentElement);
-          expect([view, width, scrollWidth <= width]).toEqual([view, width, true]);
+          // A chart takes a frame to follow its panel.
+          const fits = async () => (await browser.tooWide()).length === 0;
+          await waitFor(fits, { what: 'a page that fits', timeoutMs: 5000 }).catch(() => {});
+          const wide = await browser.tooWide();
+          found.push(...wide.map((at) => ({ view, scheme, width, rule: 'no scrolling to the side', at })));
         }
       }
     expect(found).toEqual([]);
