@@ -70,6 +70,7 @@ const STATES = {
   connecting: ['wait', 'Connecting to the server'],
   live: ['ok', 'Live'],
   lost: ['bad', 'Connection to the server lost. Trying again.'],
+  starting: ['wait', 'The server answers, but its feed is not ready. Trying again.'],
   refused: ['bad', 'The server asks for the admin key.'],
 } as const;
 

@@ -5,7 +5,8 @@ import { isSeen, type Place, parsePlace } from '../model/place.ts';
 import { SseParser } from '../model/sse.ts';
 import { type ApiError, keyHeaders, problemOf } from './api.ts';
 
-export type StreamState = 'connecting' | 'live' | 'lost' | 'refused';
+/** `starting`: the server answers, but has no feed yet, or none for one more reader. */
+export type StreamState = 'connecting' | 'live' | 'lost' | 'refused' | 'starting';
 
 export interface StreamListener {
   readonly onEvent: (event: FeedEvent) => void;
@@ -57,7 +58,7 @@ export class EventStream {
       const response = await fetch(`/api/v1/events${query}`, { headers: keyHeaders(), signal: abort.signal });
       if (!response.ok || response.body === null) {
         const problem = await problemOf(response, await response.json().catch(() => undefined));
-        this.listener.onState(problem.needsKey ? 'refused' : 'lost', problem);
+        this.listener.onState(problem.needsKey ? 'refused' : 'starting', problem);
         return;
       }
       const parser = new SseParser();

@@ -1,7 +1,7 @@
 // Bans in force with their evidence; with `onLift`, each has a button to lift it.
 import { nowMs } from '../data/store.ts';
 import type { Ban } from '../model/api-types.ts';
-import { dateText, durationText } from '../model/format.ts';
+import { dateText, durationText, NONE } from '../model/format.ts';
 
 export interface BanTableProps {
   readonly caption: string;
@@ -36,7 +36,7 @@ export function BanTable({ caption, bans, onLift }: BanTableProps) {
               <td>{ban.kind}</td>
               <td>{ban.reason}</td>
               <td>
-                {ban.evidence}
+                {ban.evidence || NONE}
                 {ban.because !== undefined && ` (because of the ban of ${ban.because})`}
               </td>
               <td>{ban.source}</td>
