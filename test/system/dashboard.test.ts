@@ -21,8 +21,8 @@ import { waitFor } from '../support/wait.ts';
 const VIEWS = ['overview', 'network', 'peers', 'feed', 'bans'];
 const MAX_BYTES = 150_000;
 const EVENTS = 10_000;
-/** Of a page that hangs; a busy machine has frames of some hundred milliseconds. */
-const MAX_FRAME_MS = 3000;
+/** Of a page that hangs; on a busy machine a frame may take a second. */
+const MAX_FRAME_MS = 5000;
 const MEASURE_FRAMES = `(() => {
   let [longestMs, frames, lastMs, id] = [0, 0, performance.now()];
   id = requestAnimationFrame(function frame() {
