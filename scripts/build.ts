@@ -1,12 +1,13 @@
 // Builds dist/: JavaScript and types of src for those who import the package, the program of `bin` in a few files, the
-// generated protobuf code, and the version that others see in the user agent.
+// dashboard, the generated protobuf code, and the version that others see in the user agent.
 import { execFileSync } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { versionFromGit } from '../src/lib/version.ts';
 import { LOADED_ON_DEMAND } from './bundle-options.ts';
+import { buildDashboard } from './make-dashboard.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -16,6 +17,7 @@ execFileSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit'
 cpSync(join(root, 'src/gen'), join(dist, 'gen'), { recursive: true });
 await bundleProgram();
 await bundleLibrary();
+await placeDashboard();
 // Where there is no git, as in the build of an image, it is told.
 const { BUILD_VERSION, BUILD_COMMIT = 'Unknown' } = process.env;
 const version = BUILD_VERSION ? { version: BUILD_VERSION, commit: BUILD_COMMIT } : versionFromGit(root);
@@ -47,6 +49,16 @@ async function bundleProgram(): Promise<void> {
  */
 async function bundleLibrary(): Promise<void> {
   await bundle('bundle', { index: 'src/index.ts', listen: 'src/library/index.ts', client: 'src/client/index.ts' });
+}
+
+/** dist/dashboard, where src/adapters/http/page finds it. */
+async function placeDashboard(): Promise<void> {
+  const { files } = await buildDashboard(root);
+  for (const [name, content] of files) {
+    const file = join(dist, 'dashboard', name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, content);
+  }
 }
 
 async function bundle(folder: string, entries: Readonly<Record<string, string>>): Promise<void> {

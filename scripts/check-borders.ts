@@ -1,5 +1,5 @@
 // Checks the folder borders: who may import whom, which library belongs to which folder, how long a file may be, and
-// who may reach past the types of a library.
+// who may reach past the types of a library; also of the dashboard, which is a program of its own in the browser.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -159,12 +159,51 @@ function importsOf(text: string): string[] {
 
 function sourceFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.d.ts'))
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name) && !entry.name.endsWith('.d.ts'))
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
+/** Room of the dashboard -> the rooms it may import from, besides itself. `model` is pure: no library, no browser. */
+const DASHBOARD_ROOMS: Readonly<Record<string, readonly string[]>> = {
+  model: [],
+  data: ['model'],
+  parts: ['model', 'data'],
+  views: ['model', 'data', 'parts'],
+  '': ['model', 'data', 'parts', 'views'],
+};
+const DASHBOARD_LIBRARIES = /^(preact(\/hooks)?|@preact\/signals|d3-force|uplot(\/dist\/uPlot\.min\.css)?)$/;
+/** Of src it knows the types of the API's answers, in one file. */
+const API_TYPES = 'model/api-types.ts';
+
+/** Every breach of the borders in the folder of the dashboard, one line each. */
+export function findDashboardBreaches(folder: string): string[] {
+  return sourceFiles(folder).flatMap((file) => {
+    const name = relative(folder, file);
+    const text = readFileSync(file, 'utf8');
+    const runs = importsOf(text.replaceAll(/^import type [^;]*;/gm, ''));
+    return importsOf(text)
+      .filter((target) => !isAllowedInDashboard(folder, file, target, runs.includes(target)))
+      .map((target) => `${name}: may not import ${target}`);
+  });
+}
+
+function isAllowedInDashboard(folder: string, file: string, target: string, isRun: boolean): boolean {
+  const name = relative(folder, file);
+  const [room = ''] = name.includes('/') ? name.split('/') : [];
+  if (!target.startsWith('.')) return room === 'model' ? !isRun && target === 'zod' : DASHBOARD_LIBRARIES.test(target);
+  const to = relative(folder, resolve(dirname(file), target));
+  if (to.startsWith('../src/')) return name === API_TYPES && !isRun;
+  const [toRoom = ''] = to.includes('/') ? to.split('/') : [];
+  return !to.startsWith('..') && (room === toRoom || DASHBOARD_ROOMS[room]?.includes(toRoom) === true);
+}
+
 if (import.meta.main) {
-  const breaches = findBreaches(fileURLToPath(new URL('../src', import.meta.url)));
+  const breaches = [
+    ...findBreaches(fileURLToPath(new URL('../src', import.meta.url))),
+    ...findDashboardBreaches(fileURLToPath(new URL('../dashboard', import.meta.url))).map(
+      (each) => `dashboard/${each}`,
+    ),
+  ];
   for (const breach of breaches) process.stderr.write(`${breach}\n`);
   process.exitCode = breaches.length > 0 ? 1 : 0;
 }

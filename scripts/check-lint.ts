@@ -4,6 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { trackedFiles } from './tracked-files.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const files = trackedFiles(root).filter((name) => /\.(ts|js|json)$/.test(name));
+const files = trackedFiles(root).filter((name) => /\.(tsx?|js|json|css)$/.test(name));
 const { status } = spawnSync('biome', ['ci', '--error-on-warnings', ...files], { cwd: root, stdio: 'inherit' });
 process.exitCode = status ?? 1;

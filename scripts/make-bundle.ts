@@ -1,5 +1,5 @@
 // Makes the bundle that scripts/run.js runs, in .cache/program: the program and the libraries that every start needs, in
-// a few files. `npm ci` runs it, and a start after an edit.
+// a few files, and beside them the dashboard. `npm ci` runs it, and a start after an edit.
 import {
   chmodSync,
   existsSync,
@@ -17,10 +17,15 @@ import { fileURLToPath } from 'node:url';
 import { type Plugin, rolldown } from 'rolldown';
 import { LOADED_ON_DEMAND } from './bundle-options.ts';
 import { bundleFolders, currentBundle, fingerprintOf, INPUTS } from './bundles.js';
+import { buildDashboard } from './make-dashboard.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 /** Decide what a bundle is, beside its sources; the lock file says which libraries are installed. */
-const OTHER_SOURCES = ['scripts/make-bundle.ts', 'scripts/bundle-options.ts', 'tsconfig.json', 'package.json'];
+const OTHER_SOURCES = [
+  ...['make-bundle.ts', 'make-dashboard.ts', 'bundle-options.ts'].map((name) => `scripts/${name}`),
+  ...['tsconfig.json', 'package.json'],
+];
+const DASHBOARD = 'dashboard';
 const INSTALLED = 'node_modules/.package-lock.json';
 const LEFT_BEHIND_MS = 600_000;
 
@@ -51,7 +56,11 @@ const noted: Plugin = {
 };
 
 async function makeBundle(): Promise<void> {
-  for (const path of OTHER_SOURCES) read(path);
+  for (const path of [...OTHER_SOURCES, ...dashboardSources()]) read(path);
+  // At the same time; it takes a third of the time.
+  const page = buildDashboard(root);
+  // Whoever is told of its failure waits below.
+  page.catch(() => {});
   const bundle = await rolldown({
     input: join(root, 'src/cli/main.ts'),
     cwd: root,
@@ -70,12 +79,22 @@ async function makeBundle(): Promise<void> {
   });
   const modules = output.flatMap((each) => (each.type === 'chunk' ? each.moduleIds : []));
   const paths = new Set(modules.filter(isAbsolute).map((id) => relative(root, id)));
+  const dashboard = await page;
+  for (const file of dashboard.libraries) paths.add(relative(root, file));
   const libraries = [...paths].filter((path) => !sources.has(path)).sort();
   const installed = existsSync(join(root, INSTALLED)) ? [INSTALLED] : [];
   const inputs = { sources: [...sources.keys()].sort(), libraries: [...libraries, ...installed] };
   const fingerprint = fingerprintOf(root, inputs, read);
   const files = output.map((each) => [each.fileName, each.type === 'chunk' ? each.code : each.source] as const);
-  place([...files, [INPUTS, JSON.stringify({ ...inputs, fingerprint })]]);
+  const pageFiles = dashboard.files.map(([name, content]) => [join(DASHBOARD, name), content] as const);
+  place([...files, ...pageFiles, [INPUTS, JSON.stringify({ ...inputs, fingerprint })]]);
+}
+
+/** Read before they are built, so that of an edit in between no older page is taken for built. */
+function dashboardSources(): string[] {
+  return readdirSync(join(root, DASHBOARD), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
 }
 
 /**
@@ -92,7 +111,10 @@ function place(files: readonly (readonly [name: string, content: string | Uint8A
   }
   const made = mkdtempSync(join(parent, 'new-'));
   try {
-    for (const [name, content] of files) writeFileSync(join(made, name), content);
+    for (const [name, content] of files) {
+      mkdirSync(dirname(join(made, name)), { recursive: true });
+      writeFileSync(join(made, name), content);
+    }
     // Made by mkdtemp for its owner alone, who need not be the one that runs the server.
     chmodSync(made, 0o777 & ~process.umask());
     if (currentBundle(root) !== undefined) return;

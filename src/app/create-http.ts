@@ -1,5 +1,6 @@
 // HTTP from the settings: the API with health checks, metrics and WebSocket, and a second listener for health checks
 // alone where one is set.
+import { BUILT_PAGE_FOLDERS } from '../adapters/http/page/page-files.ts';
 import {
   HttpServer,
   type HttpServerDependencies,
@@ -103,6 +104,7 @@ function mainHttp(settings: Settings): HttpServerOptions {
     publicMetrics: settings.p2p_http_public_metrics,
     allowedHosts: [...settings.p2p_http_allowed_hosts, ...ownHost(settings)],
     trustedProxies: settings.p2p_http_trusted_proxies.filter((range) => range !== 'none'),
+    ...(settings.p2p_http_dashboard && { pageFolders: BUILT_PAGE_FOLDERS }),
   };
 }
 

@@ -192,6 +192,12 @@ export const SERVICE_SETTINGS = {
     'Whether /metrics is open without the admin key. On a listener bound to loopback it always is.',
     OURS,
   ),
+  p2p_http_dashboard: setting(
+    boolean,
+    true,
+    'Whether the HTTP server shows the dashboard, a web page, at /. The page reads the API under the same rules as everybody.',
+    OURS,
+  ),
   p2p_http_allowed_hosts: setting(
     listOf(text),
     [],

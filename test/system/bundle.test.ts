@@ -22,7 +22,7 @@ const MAIN = 'src/cli/main.ts';
 /** A checkout of its own, which shares the installed libraries. */
 function checkout() {
   const root = temporaryFolder('bundle');
-  for (const name of ['src', 'scripts', 'package.json', 'tsconfig.json'])
+  for (const name of ['src', 'scripts', 'dashboard', 'package.json', 'tsconfig.json'])
     cpSync(join(REPO, name), join(root, name), { recursive: true });
   symlinkSync(join(REPO, 'node_modules'), join(root, 'node_modules'));
   const edit = (path: string, from: string, to: string) => {
@@ -117,4 +117,14 @@ test('the fingerprint of a bundle follows the content of sources, and size and t
   expect(edited).not.toBe(first);
   utimesSync(library, 2000, 2000);
   expect(print()).not.toBe(edited);
+});
+
+test('an edit of the dashboard is in the bundle of the next start', () => {
+  const { root, edit, run } = checkout();
+  const page = (bundle: string) => readFileSync(join(root, '.cache/program', bundle, 'dashboard/index.html'), 'utf8');
+  expect(run('--help').code).toBe(0);
+  expect(page('0')).not.toContain('<title>edited</title>');
+  edit('dashboard/index.html', '<title>teranode-p2p</title>', '<title>edited</title>');
+  expect(run('--help').code).toBe(0);
+  expect(page('1')).toContain('<title>edited</title>');
 });

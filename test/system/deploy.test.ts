@@ -35,7 +35,7 @@ test('the build context has sources, and no settings, keys, data, tests or histo
     '.git/HEAD',
   ];
   const others = ['node_modules/a/index.js', 'dist/index.js', 'test/a.test.ts', 'native/target/release/a.so'];
-  const sources = ['src/index.ts', 'scripts/build.ts', 'package.json', 'native/src/lib.rs'];
+  const sources = ['src/index.ts', 'scripts/build.ts', 'package.json', 'native/src/lib.rs', 'dashboard/main.tsx'];
   for (const name of [...secrets, ...others, ...sources]) {
     mkdirSync(join(folder, name, '..'), { recursive: true });
     writeFileSync(join(folder, name), '');

@@ -72,13 +72,15 @@ describe('the published package', () => {
       'dist/index.d.ts',
       'dist/cli/main.js',
       'dist/cli/THIRD-PARTY-LICENSES.md',
+      'dist/dashboard/index.html',
+      'dist/dashboard/THIRD-PARTY-LICENSES.md',
       'settings.conf',
       'LICENSE',
       'README.md',
     ]) {
       expect(existsSync(join(installed, name))).toBe(true);
     }
-    for (const name of ['src', 'native']) expect(existsSync(join(installed, name))).toBe(false);
+    for (const name of ['src', 'native', 'dashboard']) expect(existsSync(join(installed, name))).toBe(false);
     const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
     expect(manifest.optionalDependencies).toBeUndefined();
     // npm would run `prepare` where the unpacked folder is installed, and its file is not in the package.
@@ -122,6 +124,9 @@ describe('the published package', () => {
     const address = lines.json.find(({ event }) => event === 'ready')?.httpAddress;
     const response = await fetch(`http://${address}/openapi.json`);
     expect(Object.keys((await response.json()).paths)).toContain('/api/v1/peers');
+    const page = await fetch(`http://${address}/`);
+    const [, script] = /<script [^>]*src="([^"]*)"/.exec(await page.text()) ?? [];
+    expect((await fetch(`http://${address}${script}`)).status).toBe(200);
     const exited = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
     expect(await exited).toBe(0);

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { findBreaches } from '../../scripts/check-borders.ts';
+import { findBreaches, findDashboardBreaches } from '../../scripts/check-borders.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { REPO } from '../support/repo.ts';
 
@@ -17,6 +17,24 @@ function houseWith(files: Record<string, string>): string {
 
 test('no file of src breaches a border', () => {
   expect(findBreaches(join(REPO, 'src'))).toEqual([]);
+});
+
+test('no file of the dashboard breaches a border', () => {
+  expect(findDashboardBreaches(join(REPO, 'dashboard'))).toEqual([]);
+});
+
+test.each([
+  ['a pure part imports a library', 'model/a.ts', "import { signal } from '@preact/signals';"],
+  ['a pure part imports what runs in the browser', 'model/a.ts', "import { call } from '../data/api.ts';"],
+  ['the data imports a view', 'data/a.ts', "import { Feed } from '../views/feed.tsx';"],
+  ['a view imports the server', 'views/a.tsx', "import { PEER } from '../../src/adapters/http/api/schemas.ts';"],
+  ['the API types are values', 'model/api-types.ts', "import { PEER } from '../../src/adapters/http/api/schemas.ts';"],
+  ['another library', 'views/a.tsx', "import { h } from 'react';"],
+])('a breach in the dashboard is found: %s', (_what, name, text) => {
+  const folder = join(temporaryFolder('dashboard'), 'dashboard');
+  mkdirSync(dirname(join(folder, name)), { recursive: true });
+  writeFileSync(join(folder, name), text);
+  expect(findDashboardBreaches(folder)).toEqual([`${name}: may not import ${/'(.*)'/.exec(text)?.[1]}`]);
 });
 
 test.each([

@@ -6,7 +6,7 @@ import { type Api, answers } from './api.ts';
 const count = z.number().min(0);
 const block = z.object({ height: count, hash: z.string() });
 
-const NETWORK = z
+export const NETWORK = z
   .object({
     tip: block
       .extend({

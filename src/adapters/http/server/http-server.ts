@@ -1,5 +1,5 @@
-// The HTTP and HTTPS server: health checks and metrics as the Go service has them, the API, the WebSocket. Assembles
-// the parts.
+// The HTTP and HTTPS server: health checks and metrics as the Go service has them, the API, the WebSocket, the
+// dashboard. Assembles the parts.
 import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
@@ -20,6 +20,7 @@ import { addDataHubRoutes } from '../datahub/routes.ts';
 import { EventPump } from '../events/event-pump.ts';
 import { EventStreams } from '../events/event-streams.ts';
 import { addEventRoute } from '../events/route.ts';
+import { addPageRoutes } from '../page/routes.ts';
 import { WebSocketHub, type WebSocketOptions, type WebSocketSources } from '../websocket/hub.ts';
 import { addWebSocketRoute, isWebSocketRequest } from '../websocket/route.ts';
 import { type Certificate, type CertificateFiles, CertificateWatch, readCertificate } from './certificate.ts';
@@ -65,6 +66,8 @@ export interface HttpServerOptions extends AccessOptions {
   readonly maxPlainConnections?: number;
   /** `p2p_http_trusted_proxies`; default none. */
   readonly trustedProxies?: readonly string[];
+  /** Folders of which the first that has a built dashboard serves it. Default: no dashboard. */
+  readonly pageFolders?: readonly string[];
 }
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -189,6 +192,8 @@ export class HttpServer {
       return app;
     }
     this.checkKeys(app);
+    // Before the document is collected, which describes the API.
+    if (this.options.pageFolders !== undefined) addPageRoutes(app, this.options.pageFolders);
     const makeDocument = api && collectOpenApi(app, this.access, api);
     addHealthRoutes(app, sources);
     if (dataHub !== undefined) addDataHubRoutes(app, dataHub);

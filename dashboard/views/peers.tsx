@@ -1,0 +1,68 @@
+// All connected peers in a table that can be sorted.
+import { network, peers } from '../data/store.ts';
+import type { Peer } from '../model/api-types.ts';
+import { bytesText, countText, msText, NONE, percentText, shortId, shortVersion } from '../model/format.ts';
+import { lagOf, lagText } from '../model/lag.ts';
+import { PeerLink } from '../parts/facts.tsx';
+import { type Column, Sortable } from '../parts/sortable.tsx';
+
+const lag = ({ height }: Peer) => lagOf(height, network.value?.tip?.height);
+
+const COLUMNS: readonly Column<Peer>[] = [
+  {
+    ...{ name: 'name', title: 'Name', isText: true, sortBy: ({ clientName, id }) => clientName ?? shortId(id) },
+    show: ({ clientName, id }) => <PeerLink id={id} text={clientName ?? shortId(id)} />,
+  },
+  { name: 'direction', title: 'Direction', isText: true, sortBy: ({ direction }) => direction },
+  {
+    ...{ name: 'height', title: 'Claims', sortBy: ({ height }) => height },
+    show: ({ height }) => countText(height),
+  },
+  {
+    ...{ name: 'proven', title: 'Proven', sortBy: ({ provenHeight }) => provenHeight },
+    show: ({ provenHeight }) => countText(provenHeight),
+  },
+  { name: 'lag', title: 'Lag', sortBy: lag, show: (peer) => (lag(peer) === undefined ? NONE : lagText(lag(peer))) },
+  {
+    ...{ name: 'version', title: 'Version', isText: true, sortBy: ({ agentVersion }) => agentVersion },
+    show: ({ agentVersion = NONE }) => <span title={agentVersion}>{shortVersion(agentVersion)}</span>,
+  },
+  { name: 'storage', title: 'Storage', isText: true, sortBy: ({ storage }) => storage },
+  { name: 'score', title: 'Ban score', sortBy: ({ banScore }) => Math.round(banScore * 10) / 10 },
+  { name: 'ping', title: 'Latency', sortBy: ({ pingMs }) => pingMs, show: ({ pingMs }) => msText(pingMs) },
+  {
+    ...{ name: 'received', title: 'Received', sortBy: ({ bytesReceived }) => bytesReceived },
+    show: ({ bytesReceived }) => bytesText(bytesReceived),
+  },
+  {
+    ...{ name: 'sent', title: 'Sent', sortBy: ({ bytesSent }) => bytesSent },
+    show: ({ bytesSent }) => bytesText(bytesSent),
+  },
+  {
+    ...{ name: 'share', title: 'First deliveries', sortBy: ({ firstDeliveryShare }) => firstDeliveryShare },
+    show: ({ firstDeliveryShare }) => percentText(firstDeliveryShare),
+  },
+];
+
+export function Peers() {
+  const count = peers.value.length;
+  return (
+    <>
+      <h1 tabIndex={-1}>Peers</h1>
+      <section class="panel">
+        <p data-test="peer-count">
+          {count === 1 ? 'One peer is connected.' : `${count} peers are connected.`} A height that is claimed is what
+          the peer says; a height that is proven has a valid header.
+        </p>
+        <Sortable
+          caption="Connected peers"
+          columns={COLUMNS}
+          rows={peers.value}
+          keyOf={({ id }) => id}
+          first={{ column: 'name', isDescending: false }}
+          empty="No peer is connected. The command line’s doctor says why: npm run -s cli -- doctor"
+        />
+      </section>
+    </>
+  );
+}
