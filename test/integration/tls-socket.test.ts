@@ -83,7 +83,8 @@ async function dialled(address: string): Promise<Tcp> {
   const dialling = { upgradeOutbound: async (connection: Tcp) => connection as unknown as Connection };
   const connection = await tcp()({ logger }).dial(multiaddr(address), {
     upgrader: dialling as unknown as Upgrader,
-    signal: AbortSignal.timeout(10_000),
+    // The library ends the connection with it, also when it is open: longer than a test.
+    signal: AbortSignal.timeout(120_000),
   });
   const opened = connection as unknown as Tcp;
   stops.push(() => opened.abort(new Error('the test is over')));
