@@ -40,7 +40,7 @@ export function takeOrders({ blockchain, log }: App): void {
     if (!(blockchain instanceof EmbeddedChain)) return;
     for (let i = 0; i < mine; i += 1) {
       const { height, hash } = blockchain.mine();
-      log.info({ height, hash }, 'block mined');
+      log.info({ height, hash }, 'block mined on order');
     }
   });
   // The channel alone does not keep a process that has stopped.

@@ -131,7 +131,7 @@ export class NodeProcess {
       this.watch();
       this.isReady = true;
       this.observer.ready();
-    } else if (entry.event === 'block mined') this.observer.mined(entry as unknown as Tip);
+    } else if (entry.event === 'block mined on order') this.observer.mined(entry as unknown as Tip);
     else if (entry.event === 'peer banned')
       this.observer.banned({ peerId: String(entry.peerId), evidence: String(entry.evidence) });
   }
