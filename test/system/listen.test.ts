@@ -128,7 +128,12 @@ test('a listener of the older wire joins a private network by its shared key and
   await peer.publish(topics.block, '{"Hash":"00"}');
 
   const common = { author: peer.peerId, receivedFrom: peer.peerId };
-  expect(await listening.first('block')).toMatchObject({ hash: block.Hash, height: 1, header: new Uint8Array(first), ...common });
+  expect(await listening.first('block')).toMatchObject({
+    hash: block.Hash,
+    height: 1,
+    header: new Uint8Array(first),
+    ...common,
+  });
   expect(await listening.first('subtree')).toMatchObject(common);
   expect(await listening.first('rejected_tx')).toMatchObject({ txId: TX_ID, reason: 'spent', ...common });
   expect(await listening.first('node_status')).toMatchObject({ status: { bestHeight: 2 }, ...common });
