@@ -207,9 +207,14 @@ function properties(folder: string, port: number, controllerPort: number, option
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
-    if (await isFreePort(port)) return port;
+    if (given.has(port) || !(await isFreePort(port))) continue;
+    given.add(port);
+    return port;
   }
 }
+
+/** By this process: a port is free until its user listens. */
+const given = new Set<number>();
 
 export async function isFreePort(port: number): Promise<boolean> {
   const server = createServer();
