@@ -60,7 +60,7 @@ export class HeaderTree {
     this.options = options;
     this.nowSeconds = () => Math.floor(now() / 1000);
     const { maxHeaders = MAX_HEADERS } = options;
-    // Not so for what is no number.
+    // NaN fails every comparison, so the smaller bound holds for it.
     this.maxHeaders = maxHeaders >= MIN_HEADERS ? maxHeaders : MIN_HEADERS;
     this.root = nodeOf(options.anchor);
     this.best = this.root;

@@ -1,5 +1,5 @@
 // Waits until peers of message-bus are connected, and tells why they are not: which pairs, what each side knows of the
-// other, whether it is reached now, and how our node answered who asked for addresses.
+// other, whether it is reached now, and how our node answered address requests.
 import type { GoBus } from './go-bus.ts';
 import { waitFor } from './wait.ts';
 

@@ -193,7 +193,7 @@ describe('the bound', () => {
     expect(tree.get(hashHeader(side))).toBeUndefined();
   });
 
-  test('holds for what is no number too', () => expect(treeOf(Number.NaN).tree.maxHeaders).toBe(100));
+  test('is the smallest for NaN', () => expect(treeOf(Number.NaN).tree.maxHeaders).toBe(100));
 
   test('side branches leave first, then the oldest headers', () => {
     const { tree, add } = treeOf(100);

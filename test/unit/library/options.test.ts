@@ -82,7 +82,7 @@ test.each([
   expect(() => listen('mainnet', { chain: chain as object })).toThrow(refusal);
 });
 
-test('a time between checks that is none, and a silence of an unknown topic, are refused at the call', () => {
+test('an invalid recheck interval and a silence bound for an unknown topic are refused at the call', () => {
   expect(() => endpoints('mainnet', { recheckMs: Number.NaN })).toThrow('invalid recheckMs = NaN');
   expect(() => endpoints('mainnet', { recheckMs: 1000 })).toThrow('invalid recheckMs = 1000');
   const silentAfterMs = { blok: 60_000 } as object;
