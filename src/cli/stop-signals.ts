@@ -4,12 +4,18 @@
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 /** Under npm, Ctrl-C arrives twice, from the terminal and from npm: signals this close count as one. */
 const SAME_SIGNAL_MS = 1000;
+/** For the signal of npm, where there is npm and a terminal. */
+const NPM_DEADLINE_MS = 5000;
 
 const controller = new AbortController();
 let phase: 'nothing to stop' | 'running' | 'stopped' = 'nothing to stop';
 let firstAtMs = 0;
+let interrupts = 0;
+let secondInterrupt: (() => void) | undefined;
 
-function signalled(): void {
+function signalled(name: NodeJS.Signals): void {
+  if (name === 'SIGINT') interrupts++;
+  if (secondInterrupt !== undefined) return secondInterrupt();
   if (phase !== 'running') process.exit(0);
   if (!controller.signal.aborted) firstAtMs = performance.now();
   // A second request: the stop takes too long for the user.
@@ -34,6 +40,18 @@ export function stopSignal(): AbortSignal {
 }
 
 /** Everything is stopped: a further signal ends the process. */
-export function stopDone(): void {
+export async function stopDone(): Promise<void> {
+  await signalOfNpm();
   phase = 'stopped';
+}
+
+/** Node gives up its handlers while it exits: a signal of npm that comes only then would end it as killed. */
+async function signalOfNpm(): Promise<void> {
+  if (process.env['npm_lifecycle_event'] === undefined || process.stdin.isTTY !== true || interrupts !== 1) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  secondInterrupt = resolve;
+  const timer = setTimeout(resolve, NPM_DEADLINE_MS);
+  await promise;
+  clearTimeout(timer);
+  secondInterrupt = undefined;
 }

@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
 import { COMPILE_CACHE, REPO } from '../support/repo.ts';
@@ -18,6 +20,7 @@ function inTerminal(command: string, env: Readonly<Record<string, string>> = {})
     text += chunk.toString();
   });
   return {
+    text: () => text,
     type: (keys: string) => void child.stdin.write(keys),
     shows: (expected: RegExp) =>
       waitFor(() => expected.exec(text) ?? undefined, { timeoutMs: 90_000, what: `${expected} in ${text}` }),
@@ -37,6 +40,19 @@ test('a development network in a terminal shows the address of the first node fi
   await terminal.shows(/block +2 [0-9a-f]{16}… mined by node 1/);
   terminal.type(CTRL_C);
   expect(await terminal.ended).toBe(0);
+}, 120_000);
+
+test('Ctrl-C under npm waits for the second signal, which npm sends', async () => {
+  const command = 'scripts/with-node.sh node scripts/run.js devnet --nodes 1 --mine-every 0 --http-port 0';
+  const terminal = inTerminal(command, { npm_lifecycle_event: 'devnet' });
+  const [, data = ''] = await terminal.shows(/data +(\S+)[\s\S]*ready +1 node/);
+  terminal.type(CTRL_C);
+  await waitFor(() => !existsSync(data), { timeoutMs: 30_000, what: 'the end of the node' });
+  await sleep(300);
+  expect(terminal.text()).not.toContain('stopped');
+  terminal.type(CTRL_C);
+  expect(await terminal.ended).toBe(0);
+  expect(terminal.text()).toContain('stopped');
 }, 120_000);
 
 test('npm start in a terminal says where the node is reached over HTTP before all other addresses', async () => {

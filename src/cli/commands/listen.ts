@@ -39,7 +39,7 @@ export async function listenCommand(network: string, flags: ListenFlags, io: Com
     await show(listener, isWanted, flags.json === true ? undefined : terminalOf(io), io);
   } finally {
     await listener.close();
-    stopDone();
+    await stopDone();
   }
   const { received, dropped } = listener.stats();
   const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((a, b) => a + b, 0);
