@@ -15,7 +15,10 @@ let secondInterrupt: (() => void) | undefined;
 
 function signalled(name: NodeJS.Signals): void {
   if (name === 'SIGINT') interrupts++;
-  if (secondInterrupt !== undefined) return secondInterrupt();
+  if (secondInterrupt !== undefined) {
+    secondInterrupt();
+    return;
+  }
   if (phase !== 'running') process.exit(0);
   if (!controller.signal.aborted) firstAtMs = performance.now();
   // A second request: the stop takes too long for the user.
@@ -47,7 +50,7 @@ export async function stopDone(): Promise<void> {
 
 /** Node gives up its handlers while it exits: a signal of npm that comes only then would end it as killed. */
 async function signalOfNpm(): Promise<void> {
-  if (process.env['npm_lifecycle_event'] === undefined || process.stdin.isTTY !== true || interrupts !== 1) return;
+  if (process.env.npm_lifecycle_event === undefined || process.stdin.isTTY !== true || interrupts !== 1) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   secondInterrupt = resolve;
   const timer = setTimeout(resolve, NPM_DEADLINE_MS);
