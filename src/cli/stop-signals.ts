@@ -4,8 +4,6 @@
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 /** Under npm, Ctrl-C arrives twice, from the terminal and from npm: signals this close count as one. */
 const SAME_SIGNAL_MS = 1000;
-/** For the signal of npm, where there is npm and a terminal. */
-const NPM_DEADLINE_MS = 5000;
 
 const controller = new AbortController();
 let phase: 'nothing to stop' | 'running' | 'stopped' = 'nothing to stop';
@@ -48,12 +46,12 @@ export async function stopDone(): Promise<void> {
   phase = 'stopped';
 }
 
-/** Node gives up its handlers while it exits: a signal of npm that comes only then would end it as killed. */
+/** Node gives up its handlers while it exits: a signal of npm that arrives only then would end it as killed. */
 async function signalOfNpm(): Promise<void> {
   if (process.env.npm_lifecycle_event === undefined || process.stdin.isTTY !== true || interrupts !== 1) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   secondInterrupt = resolve;
-  const timer = setTimeout(resolve, NPM_DEADLINE_MS);
+  const timer = setTimeout(resolve, SAME_SIGNAL_MS - (performance.now() - firstAtMs));
   await promise;
   clearTimeout(timer);
   secondInterrupt = undefined;

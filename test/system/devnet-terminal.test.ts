@@ -1,6 +1,4 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { endWithTests, temporaryFolder } from '../support/cleanup.ts';
 import { COMPILE_CACHE, REPO } from '../support/repo.ts';
@@ -42,18 +40,24 @@ test('a development network in a terminal shows the address of the first node fi
   expect(await terminal.ended).toBe(0);
 }, 120_000);
 
-test('Ctrl-C under npm waits for the second signal, which npm sends', async () => {
-  const command = 'scripts/with-node.sh node scripts/run.js devnet --nodes 1 --mine-every 0 --http-port 0';
-  const terminal = inTerminal(command, { npm_lifecycle_event: 'devnet' });
-  const [, data = ''] = await terminal.shows(/data +(\S+)[\s\S]*ready +1 node/);
-  terminal.type(CTRL_C);
-  await waitFor(() => !existsSync(data), { timeoutMs: 30_000, what: 'the end of the node' });
-  await sleep(300);
-  expect(terminal.text()).not.toContain('stopped');
-  terminal.type(CTRL_C);
-  expect(await terminal.ended).toBe(0);
-  expect(terminal.text()).toContain('stopped');
-}, 120_000);
+test('a program that has stopped before npm sends its signal waits for it', async () => {
+  // The wait ends a second after the first signal, which may be too soon on a busy machine.
+  for (let tries = 1; ; tries++) {
+    const terminal = inTerminal('scripts/with-node.sh node test/support/stops-at-once.js start', {
+      npm_lifecycle_event: 'start',
+    });
+    await terminal.shows(/running/);
+    terminal.type(CTRL_C);
+    await terminal.shows(/signal/);
+    terminal.type(CTRL_C);
+    const code = await terminal.ended;
+    const isInTime = /signal\s+signal\s+stopped/.test(terminal.text().replaceAll('^C', ''));
+    if (isInTime || tries === 5) {
+      expect({ code, isInTime }).toEqual({ code: 0, isInTime: true });
+      break;
+    }
+  }
+}, 60_000);
 
 test('npm start in a terminal says where the node is reached over HTTP before all other addresses', async () => {
   const terminal = inTerminal('npm start', {
