@@ -147,11 +147,11 @@ async function openFoundation(
   await blockchain.start(signal);
 
   const waiting = createWaitingHttp(settings, core);
-  const keyFileFolders = [cacheFolder, process.cwd()];
+  const keyFileFolders = [...new Set([cacheFolder, dataFolder, process.cwd()])];
   const identity = {
     privateKey: settings.p2p_private_key,
     keyFileFolders,
-    ...(speaks(settings, 'message-bus') ? { busKeyFolder: cacheFolder } : {}),
+    ...(speaks(settings, 'message-bus') ? { busKeyFolders: [cacheFolder, dataFolder] as const } : {}),
   };
   const privateKey = await patiently(() => loadIdentity({ blockchain, log }, identity), { log, waiting }, signal);
 

@@ -72,8 +72,9 @@ export class Server {
    */
   async start(signal: AbortSignal): Promise<ServerReady> {
     if (!this.isInitialized) throw new P2PError('NODE_NOT_STARTED', 'call init before start');
-    const dataHubUrl = this.options.dataHubUrl();
     await this.deps.lifecycle.start(signal);
+    // Known once the HTTP listener is bound.
+    const dataHubUrl = this.options.dataHubUrl();
     this.deps.log.debug({ dataHubUrl }, 'server started');
     return { ...this.deps.running(), dataHubUrl };
   }

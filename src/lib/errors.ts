@@ -104,7 +104,7 @@ export const ERROR_CODES = {
   RPC_FAILED: { meaning: 'A gRPC call to another service failed. The message carries its answer.', ...OUR_FAULT },
   LIBRARY_INCOMPATIBLE: {
     meaning:
-      'A library lacks a part that this program cannot run safely without. Install the versions that package-lock.json names.',
+      'A library, or Node.js, lacks a part that this program cannot run safely without. Install the versions that package-lock.json names.',
     ...OUR_FAULT,
   },
   TIMEOUT: {

@@ -126,8 +126,16 @@ export function silenceBounds({ silentAfterMs }: ListenOptions): ReadonlyMap<Lis
   );
 }
 
-/** Throws SETTINGS_INVALID, naming the options at fault. */
+/** Node.js 20 would fail later, with a TypeError that names no version. Throws LIBRARY_INCOMPATIBLE. */
+function checkNode(): void {
+  if (typeof Promise.withResolvers === 'function') return;
+  const { version } = process;
+  throw new P2PError('LIBRARY_INCOMPATIBLE', `teranode-p2p needs Node.js 22.22 or newer; this is ${version}`);
+}
+
+/** Throws SETTINGS_INVALID, naming the options at fault, and LIBRARY_INCOMPATIBLE on an older Node.js. */
 export function listenSettings(network: Network, options: ListenOptions): Settings {
+  checkNode();
   checkKinds(options);
   const { wire = 'message-bus', sharedKey, allowPrivateIps, topicPrefix, privateKey, listenAddresses = [] } = options;
   const { bootstrapPeers: peers, port = 0, maxPeers = DEFAULT_PEERS.high } = options;

@@ -1,5 +1,9 @@
 // The composed server's own order of things, with real parts within the process.
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { EmbeddedChain } from '../../src/adapters/embedded-chain/embedded-chain.ts';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
@@ -73,11 +77,22 @@ async function accepts(port: number): Promise<boolean> {
 const signal = () => AbortSignal.timeout(30_000);
 
 describe('composed server', () => {
+  test.each(['message-bus', 'go-p2p'])(
+    'keeps the peer ID of a key file in its data folder on %s, when p2p_peer_cache_dir is another folder',
+    async (p2p_wire) => {
+      const [dataFolder, p2p_peer_cache_dir] = [temporaryFolder('server'), temporaryFolder('cache')];
+      const key = await generateKeyPair('Ed25519');
+      writeFileSync(join(dataFolder, 'p2p.key'), Buffer.from(key.raw).toString('hex'), { mode: 0o600 });
+      const { app } = await setUp({ dataFolder, p2p_peer_cache_dir, p2p_wire, p2p_bootstrap_peers: 'none' });
+      expect((await app.start(signal())).peerId).toBe(peerIdFromPrivateKey(key).toString());
+    },
+  );
+
   test('announces the public DataHub URL, else the other one, and refuses an invalid one', async () => {
     const first = await setUp({ asset_httpPublicAddress: 'https://public.example/api/v1/' });
     expect((await first.app.start(signal())).dataHubUrl).toBe('https://public.example/api/v1');
     const second = await setUp();
-    expect((await second.app.start(signal())).dataHubUrl).toMatch(/^http:\/\/localhost:\d+\/api\/v1$/);
+    expect((await second.app.start(signal())).dataHubUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/api\/v1$/);
     await expect((await setUp()).server.start(signal())).rejects.toMatchObject({ code: 'NODE_NOT_STARTED' });
   });
 

@@ -26,7 +26,7 @@ describe('a data folder names its node', () => {
     const status = await runCli(['status'], { dataFolder });
     expect(status).toMatchObject({ status: 0, stderr: '' });
     const httpPort = ready.httpAddress.split(':').at(-1);
-    for (const part of [peerId, ...ready.listenAddresses, `http://localhost:${httpPort}`])
+    for (const part of [peerId, ...ready.listenAddresses, `http://127.0.0.1:${httpPort}`])
       expect(status.stdout).toContain(part);
     expect(status.stdout).toMatch(/^health +ready$/m);
     expect(status.stdout).toMatch(/^peers +\d/m);

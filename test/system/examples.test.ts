@@ -28,7 +28,9 @@ test('embed-server prints the blocks that another node mines', async () => {
   const lines = collectLines(child.stdout);
   const seen = await waitFor(() => lines.text.length >= 3 && lines.text, { timeoutMs: 60_000, what: 'three blocks' });
   for (const line of seen)
-    expect(line).toMatch(new RegExp(`^block [0-9a-f]{64} at http://localhost:\\d+/api/v1, says ${miner.peerId}$`));
+    expect(line).toMatch(
+      new RegExp(`^block [0-9a-f]{64} at http://127\\.0\\.0\\.1:\\d+/api/v1, says ${miner.peerId}$`),
+    );
   const exited = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
   expect(await exited).toBe(0);

@@ -96,7 +96,7 @@ test('every path that a deployment file requests is a route of the server', () =
   const { startupProbe, livenessProbe, readinessProbe } = container;
   const probes = [startupProbe, livenessProbe, readinessProbe].map(({ httpGet }) => httpGet.path);
   expect(probes).toEqual(['/health/live', '/health/live', '/health/ready']);
-  const [, check = ''] = /9907(\/[\w/]+)/.exec(image) ?? [];
+  const [, check = ''] = /9908(\/[\w/]+)/.exec(image) ?? [];
   const [metrics] = parse(read('deploy/prometheus/prometheus.yml')).scrape_configs;
   const locations = [...read('deploy/nginx.conf').matchAll(/location = (\S+)/g)].map(([, path]) => path);
   expect(locations).toHaveLength(3);

@@ -4,7 +4,7 @@
 // is kept, as the Go nodes of that network do.
 import { randomUUID } from 'node:crypto';
 import { access, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyFromRaw } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import { P2PError } from '../../lib/errors.ts';
@@ -92,8 +92,11 @@ export interface IdentityOptions {
   readonly privateKey: string | undefined;
   /** Folders in which a Go node may have left its key file. */
   readonly keyFileFolders: readonly string[];
-  /** On message-bus: the folder of the key file, `p2p_peer_cache_dir` or `dataFolder`. */
-  readonly busKeyFolder?: string;
+  /**
+   * On message-bus: the folders of the key file, `p2p_peer_cache_dir` and `dataFolder`. The first file found counts; a
+   * new key is written to the first folder.
+   */
+  readonly busKeyFolders?: readonly [string, ...string[]];
 }
 
 /**
@@ -104,8 +107,8 @@ export async function loadIdentity(
   deps: { blockchain: BlockchainClient; log: Logger },
   options: IdentityOptions,
 ): Promise<Ed25519PrivateKey> {
-  const { privateKey = '', busKeyFolder } = options;
-  if (busKeyFolder !== undefined) return await loadBusIdentity(deps, privateKey, join(busKeyFolder, GO_KEY_FILE));
+  const { privateKey = '', busKeyFolders } = options;
+  if (busKeyFolders !== undefined) return await loadBusIdentity(deps, privateKey, busKeyFolders);
   if (privateKey !== '') return parsePrivateKey(privateKey);
   const stored = await deps.blockchain.getState(STATE_KEY);
   if (stored !== undefined) {
@@ -128,11 +131,12 @@ export async function loadIdentity(
 async function loadBusIdentity(
   { blockchain, log }: { readonly blockchain: BlockchainClient; readonly log: Logger },
   setting: string,
-  file: string,
+  [folder, ...further]: readonly [string, ...string[]],
 ): Promise<Ed25519PrivateKey> {
   if (setting !== '') return parseKeyHex(setting, 'p2p_private_key');
-  const filed = await readKeyFile(file, log);
-  if (filed !== undefined) return parseKeyHex(filed, `key file ${file}`);
+  const file = join(folder, GO_KEY_FILE);
+  const filed = await readFirstKeyFile([file, ...further.map((each) => join(each, GO_KEY_FILE))], log);
+  if (filed !== undefined) return filed;
   const stored = await blockchain.getState(STATE_KEY);
   const key = stored === undefined ? await generateKeyPair('Ed25519') : parseStoredKey(stored);
   if (!(await writeKeyFile(file, Buffer.from(key.raw).toString('hex')))) {
@@ -155,6 +159,21 @@ function parseKeyHex(hex: string, where: string): Ed25519PrivateKey {
       { cause },
     );
   }
+}
+
+/** The key of the first file that exists; warns of later ones with another key. Throws PRIVATE_KEY_INVALID. */
+async function readFirstKeyFile(files: readonly string[], log: Logger): Promise<Ed25519PrivateKey | undefined> {
+  let first: { readonly file: string; readonly key: Ed25519PrivateKey } | undefined;
+  for (const file of new Set(files.map((each) => resolve(each)))) {
+    const text = await readKeyFile(file, log);
+    if (text === undefined) continue;
+    const key = parseKeyHex(text, `key file ${file}`);
+    first ??= { file, key };
+    if (!first.key.publicKey.equals(key.publicKey)) {
+      log.warn({ file: first.file, unused: file }, 'two key files have different keys; the first one is used');
+    }
+  }
+  return first?.key;
 }
 
 /** undefined when there is no file. Throws PRIVATE_KEY_INVALID when it cannot be read. */

@@ -91,7 +91,7 @@ export function reportOf(checks: readonly HealthCheck[]): HealthReport {
 }
 
 function peersText(count: number): string {
-  return count === 0 ? 'no peer is connected; see "failed to dial peer" in the log' : `${count} connected`;
+  return count === 0 ? 'no peer is connected; run doctor' : `${count} connected`;
 }
 
 /** Peers are served in every state but IDLE. */

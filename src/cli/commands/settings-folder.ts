@@ -34,7 +34,8 @@ export function commandSettings(
     return loadSettings({ folder, env, ...sources });
   } catch (error) {
     if (!(error instanceof P2PError) || hasSettingsFiles(folder)) throw error;
-    const where = visible(`  there is no settings.conf in ${folder} (expected there, or in the folder of --settings)`);
+    const expected = 'expected there, or in the folder of --settings; the folder of this package has one to copy';
+    const where = visible(`  there is no settings.conf in ${folder} (${expected})`);
     throw new P2PError(error.code, `${error.message}\n${where}`, { details: error.details });
   }
 }

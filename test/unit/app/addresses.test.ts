@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { ownHttpUrl } from '../../../src/app/create-http.ts';
 import { ownDataHubUrl } from '../../../src/app/create-peers.ts';
-import type { Settings } from '../../../src/settings/load.ts';
+import { loadSettings, type Settings } from '../../../src/settings/load.ts';
+import { REPO } from '../../support/repo.ts';
 
 const settings = (fields: Partial<Settings>) => fields as Settings;
 
@@ -34,4 +35,13 @@ test.each([
   [undefined, 1, undefined],
 ] as const)('our HTTP address %s at security level %i is %s', (p2p_http_address, securityLevelHTTP, url) => {
   expect(ownHttpUrl(settings({ p2p_http_address, securityLevelHTTP }))).toBe(url);
+});
+
+test('in context dev our HTTP address is the one that the server listens on, also when only that setting is changed', () => {
+  for (const listening of ['127.0.0.1:9906', '127.0.0.1:19906']) {
+    const { settings } = loadSettings({ folder: REPO, env: { p2p_http_listen_address: listening } });
+    expect(ownHttpUrl(settings, listening)).toBe(`http://${listening}`);
+  }
+  const { settings } = loadSettings({ folder: REPO, env: { SETTINGS_CONTEXT: 'testnet', P2P_HTTP_PORT: '19906' } });
+  expect(ownHttpUrl(settings, '[::]:19906')).toBe('http://localhost:19906');
 });

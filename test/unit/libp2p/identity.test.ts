@@ -29,7 +29,7 @@ async function setUp(folder = temporaryFolder('key')) {
   const load = (privateKey?: string) => loadIdentity({ blockchain, log }, { privateKey, keyFileFolders: [folder] });
   const file = join(folder, 'p2p.key');
   const loadOnBus = (privateKey?: string) =>
-    loadIdentity({ blockchain, log }, { privateKey, keyFileFolders: [folder], busKeyFolder: folder });
+    loadIdentity({ blockchain, log }, { privateKey, keyFileFolders: [folder], busKeyFolders: [folder] });
   return { blockchain, folder, load, log, file, loadOnBus };
 }
 
@@ -166,6 +166,25 @@ describe('identity on message-bus', () => {
     rmSync(file);
     expect(idOf(await loadOnBus())).toBe(idOf(stored));
     expect(readFileSync(file, 'utf8')).toBe(hexOf(stored.raw));
+  });
+
+  test('comes from the data folder when the folder of the peer cache has no key file', async () => {
+    const { blockchain, log, folder: dataFolder, file } = await setUp();
+    const cacheFolder = temporaryFolder('cache');
+    const key = await newKey();
+    writeFileSync(file, hexOf(key.raw), { mode: 0o600 });
+    const busKeyFolders = [cacheFolder, dataFolder] as const;
+    const load = () => loadIdentity({ blockchain, log }, { privateKey: '', keyFileFolders: [], busKeyFolders });
+    expect(idOf(await load())).toBe(idOf(key));
+    expect(readdirSync(cacheFolder)).toEqual([]);
+    expect(log.lines).toEqual([]);
+
+    const other = await newKey();
+    writeFileSync(join(cacheFolder, 'p2p.key'), hexOf(other.raw), { mode: 0o600 });
+    expect(idOf(await load())).toBe(idOf(other));
+    expect(log.lines.map(({ level, fields }) => [level, fields])).toEqual([
+      ['warn', { file: join(cacheFolder, 'p2p.key'), unused: file }],
+    ]);
   });
 
   test('is read in every form that Go programs write, told apart by length', async () => {

@@ -23,6 +23,16 @@ test.each([
   expect(() => listenSettings(network as 'mainnet', options)).toThrow(message);
 });
 
+test('an older Node.js, which lacks Promise.withResolvers, is refused at the call by the version that is needed', () => {
+  const { withResolvers } = Promise;
+  try {
+    Object.assign(Promise, { withResolvers: undefined });
+    expect(() => listenSettings('mainnet', {})).toThrow('needs Node.js 22.22 or newer');
+  } finally {
+    Object.assign(Promise, { withResolvers });
+  }
+});
+
 const WRONG = {
   network: ['nonet', ''],
   bootstrapPeers: [['10.0.0.1:9905'], [''], 'none', [7]],

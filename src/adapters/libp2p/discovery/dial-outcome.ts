@@ -88,5 +88,7 @@ function sharedKeyCause(said: readonly string[], { stage, hasSharedKey }: DialFa
   if (hasSharedKey) return 'the shared key of the peer probably differs from p2p_shared_key of this node';
   // A peer that is only slow says nothing, and one with a shared key says what is no multistream.
   const isSilent = said.some((name) => name === 'TimeoutError' || name === 'AbortError');
-  return isSilent ? undefined : 'the peer probably uses a shared key (p2p_shared_key), and this node uses none';
+  if (isSilent) return undefined;
+  // A peer that refuses this address closes the connection before it says a word, which looks the same.
+  return 'the peer probably uses a shared key (p2p_shared_key), and this node uses none; or it refuses this node, whose address may be banned, or private (p2p_allow_private_ips of the peer)';
 }
