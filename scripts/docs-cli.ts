@@ -8,8 +8,20 @@ import { createProgram } from '../src/cli/program.ts';
 
 const HEADING = `# Command line
 
-\`teranode-p2p\` runs a node and administers one that runs. In a checkout put \`npm run -s cli --\` in the place of
-\`teranode-p2p\`. Made by \`npm run docs:cli\`.
+\`teranode-p2p\` runs a node and administers a running one. In a checkout write \`npm run -s cli --\` instead of
+\`teranode-p2p\`. This page is made by \`npm run docs:cli\`.
+
+To install the command itself, with Node.js 22.22 or newer on the machine:
+
+\`\`\`sh
+npm ci && npm pack
+npm install --global ./teranode-p2p-0.1.0.tgz
+teranode-p2p version
+\`\`\`
+
+\`start\`, \`settings\` and \`doctor\` need a \`settings.conf\`, in the current folder or that of \`--settings\`; copy the one in
+\`$(npm root --global)/teranode-p2p\`. The package has no native addon, so libsodium verifies signatures
+([limits](limits.md#platforms)).
 
 Results go to standard output: tables for people, or JSON with \`--json\`, one object per line. Errors, warnings,
 questions and progress go to standard error; an error is one line that begins with its [code](errors.md), or with

@@ -170,7 +170,16 @@ test('the command listen prints the wanted types alone, and ends with exit code 
   await program.line(new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d+ subtree {5}${subtree.Hash} by miner ${bus.peerId}$`));
   expect(await program.stop()).toBe(0);
   expect(program.lines.text).toHaveLength(1);
-  expect(program.errors.join('')).toMatch(/^\d+ messages received, \d+ dropped\n$/);
+  expect(program.errors.join('')).toMatch(/(?:^|\n)\d+ messages received, \d+ dropped\n$/);
+});
+
+test('the command listen says so when no peer can be reached, and goes on', async () => {
+  const nobody = `/ip4/127.0.0.1/tcp/1/p2p/${bus.peerId}`;
+  const program = run(['src/cli/main.ts', 'listen', 'regtest', '--bootstrap', nobody]);
+  const told = () => program.errors.join('').startsWith('no peer is connected after 10 s');
+  await waitFor(told, { timeoutMs: 60_000, what: 'the notice' });
+  expect(await program.stop()).toBe(0);
+  expect(program.errors.join('')).toMatch(/\n0 messages received, 0 dropped\n$/);
 });
 
 test('the command listen prints one JSON object per line, of one author and of nodes with one name', async () => {

@@ -30,20 +30,30 @@ const TYPES = [
 /** Types for which the chain of headers is followed; without --types it is not. */
 const OF_CHAIN: readonly string[] = ['tip', 'reorg'];
 const MAX_KEY_CHARS = 200;
+/** By then a listener that can reach somebody has a connection; a dial alone may take five seconds. */
+const NOTICE_ALONE_MS = 10_000;
 
 /** Resolves when it was stopped. Throws SETTINGS_INVALID, and what the listener throws. */
 export async function listenCommand(network: string, flags: ListenFlags, io: CommandIo): Promise<void> {
   const isWanted = filterOf(flags);
   const listener = listen(network as Network, { ...listenOptions(flags, io), signal: stopSignal() });
+  const notice = setTimeout(() => noticeAlone(listener, io), NOTICE_ALONE_MS);
   try {
     await show(listener, isWanted, flags.json === true ? undefined : terminalOf(io), io);
   } finally {
+    clearTimeout(notice);
     await listener.close();
     await stopDone();
   }
   const { received, dropped } = listener.stats();
   const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((a, b) => a + b, 0);
   if (flags.json !== true) io.stderr.write(`${sum(received)} messages received, ${sum(dropped)} dropped\n`);
+}
+
+function noticeAlone(listener: Listener, io: CommandIo): void {
+  if (listener.stats().connectedPeers > 0) return;
+  const where = 'the name server and the firewall of this machine, --bootstrap and --wire';
+  io.stderr.write(`no peer is connected after ${NOTICE_ALONE_MS / 1000} s, and the listener goes on: check ${where}\n`);
 }
 
 function listenOptions(flags: ListenFlags, io: CommandIo) {
