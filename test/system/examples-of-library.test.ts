@@ -78,7 +78,7 @@ function run(args: readonly string[], env: Readonly<Record<string, string>> = {}
   const texts = () => [...lines.text, ...lines.json.map((each) => JSON.stringify(each))];
   const line = (pattern: RegExp) =>
     waitFor(() => texts().find((text) => pattern.test(text)), { what: `${pattern}: ${errors}` });
-  return { lines, line, stop, errors };
+  return { lines, line, stop, exited, errors };
 }
 
 const example = (name: string, env?: Readonly<Record<string, string>>) =>
@@ -214,13 +214,11 @@ test('the command listen follows the chain for tip and reorg, in one feed with t
 
 test('the command listen refuses unknown types and a shared key that is none, with exit code 2', async () => {
   const wrong = run(['src/cli/main.ts', 'listen', '--types', 'blocks']);
-  await waitFor(() => wrong.errors.length > 0, { what: 'the refusal' });
-  expect(await wrong.stop()).toBe(2);
+  expect(await wrong.exited).toBe(2);
   expect(wrong.errors.join('')).toMatch(/^INPUT_INVALID: invalid --types blocks \(expected some of block, /);
   const key = run(['src/cli/main.ts', 'listen', '--wire', 'go-p2p', '--bootstrap', bus.address], {
     p2p_shared_key: 'secret',
   });
-  await waitFor(() => key.errors.length > 0, { what: 'the refusal' });
-  expect(await key.stop()).toBe(2);
+  expect(await key.exited).toBe(2);
   expect(key.errors.join('')).toContain('sharedKey = ********');
 });
