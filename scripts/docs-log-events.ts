@@ -40,6 +40,8 @@ const GROUPS: readonly { readonly title: string; readonly events: Readonly<Recor
       'setting without effect': 'A restriction that you may rely on is not enforced. Remove the key, and ban instead.',
       'unknown setting': 'A key with a spelling mistake: `nearest` is what was probably meant.',
       'wrote private key': 'The first start on message-bus, or a move: the identity is in `file` now.',
+      'two key files have different keys':
+        'The key of `file` is in force. Move the other one away, or set `p2p_peer_cache_dir` to the folder that counts.',
       'stored private key': 'The same on go-p2p: the identity is in the store of the chain.',
       'renamed key file': 'A Go node’s key file was taken over. See [from-go.md](from-go.md).',
       'generated admin key': 'The first start: the admin key is in `file`. Logged at any level.',

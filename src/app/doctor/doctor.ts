@@ -97,7 +97,7 @@ async function within(name: CheckName, deadlineMs: number, check: () => Finding 
 function settingsFinding({ settings, context, notices }: LoadedSettings, isRunning: boolean): Finding {
   const { names, reason } = wireChoice(settings);
   const ignored = Object.values(notices).reduce((sum, each) => sum + (Array.isArray(each) ? each.length : 0), 0);
-  const note = ignored === 0 ? '' : `; ${ignored} settings have no effect, which the start logs`;
+  const note = ignored === 0 ? '' : `; settings without effect: ${ignored} (the start logs them)`;
   return fine(
     'settings',
     `context ${context}, network ${settings.network}, wire ${names.join(' and ')} (${reason})${note}${isRunning ? '; as loaded by doctor, see node_settings' : ''}`,

@@ -97,7 +97,7 @@ function sharedKey(view: NetworkView, settings: Settings): Finding {
   if (!hasKey) return notAskedFor(name, 'this node uses no shared key');
   if (failed.length > 0) return unknown(name, 'the peers use no shared key; see prefix_and_wire');
   if (view.peers.length === 0) return unknown(name, 'no peer has answered');
-  return fine(name, `agrees with ${view.peers.length} connected peers`);
+  return fine(name, `agrees with that of connected peers: ${view.peers.length}`);
 }
 
 function prefixAndWire(view: NetworkView, settings: Settings, { ok: keyOk }: Finding): Finding {
@@ -105,7 +105,7 @@ function prefixAndWire(view: NetworkView, settings: Settings, { ok: keyOk }: Fin
   const own = ownTopics(settings);
   const ours = own.map(({ wire, names }) => `${wire} with ${names[0]}`).join(' and ');
   const sharing = view.peers.filter(({ topics }) => topics.length > 0);
-  if (sharing.length > 0) return fine(name, `${sharing.length} peers share topics; this node speaks ${ours}`);
+  if (sharing.length > 0) return fine(name, `peers that share topics: ${sharing.length}; this node speaks ${ours}`);
   const looked = [...view.second.values()].flatMap(({ otherKind }) => (otherKind === undefined ? [] : [otherKind]));
   const [kind] = looked;
   if (kind !== undefined) {

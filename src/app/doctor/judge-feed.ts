@@ -29,7 +29,7 @@ export function judgeFeed(view: NetworkView, prefix: Finding, nowMs: number): Fi
 
 function topics(view: NetworkView, sharing: number): Finding {
   const counts = view.topics.map(({ name, subscribers }) => `${name} ${subscribers}`).join(', ');
-  return fine('topics', `${sharing} of ${view.peers.length} peers share topics; subscribers: ${counts}`);
+  return fine('topics', `peers that share topics: ${sharing} of ${view.peers.length}; subscribers: ${counts}`);
 }
 
 function mesh(view: NetworkView): Finding {
