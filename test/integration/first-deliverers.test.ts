@@ -5,14 +5,16 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, expect, test } from 'vitest';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
 import type { TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
-import type { PeerId } from '../../src/domain/ids.ts';
+import type { Hash, PeerId } from '../../src/domain/ids.ts';
 import { FirstDeliveries, MIN_EVIDENCE } from '../../src/peers/first-deliveries.ts';
+import { Propagation } from '../../src/peers/propagation.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { BUS, bareLibp2p, nodeOptions, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
 
 const [TOPIC] = TOPICS as [string];
+const HASH = 'ab'.repeat(32) as Hash;
 const FAST = 3;
 /** With the fast ones and the hostile one as many as a mesh may have. */
 const SLOW = 8;
@@ -74,13 +76,14 @@ async function neighbour(of: Libp2pNode, { isSlow }: { readonly isSlow: boolean 
 
 test('slow neighbours lose their places in a mesh that is too large, and those that deliver first keep theirs', async () => {
   const deps = { log: recordingLogger(), metrics: new RecordedMetrics(), clock: systemClock, random: Math.random };
-  const deliveries = new FirstDeliveries({ ...deps, isPenalized: () => false });
+  const propagation = new Propagation(deps);
+  const deliveries = new FirstDeliveries({ ...deps, propagation, isPenalized: () => false });
   const tested = new Libp2pNode({ ...deps, deliveries }, await nodeOptions({ ...BUS, prefersFirstDeliverers: true }));
   node = tested;
   let heardOfHostile = 0;
   tested.setTopicHandler(TOPIC, ({ receivedFrom, author }) => {
     if (receivedFrom === author) heardOfHostile += 1;
-    deliveries.deliveredFirst(receivedFrom, author);
+    deliveries.deliveredFirst({ type: 'attribute_subtree', hash: HASH, receivedFrom, author });
     return 'accept';
   });
   await tested.start(new AbortController().signal, undefined, [TOPIC]);
@@ -130,4 +133,12 @@ test('slow neighbours lose their places in a mesh that is too large, and those t
     timeoutMs: 30_000,
   });
   expect(mesh()).toEqual(expect.arrayContaining(fastIds));
+
+  // The copies of the slow neighbours are listed with the messages that they are copies of.
+  const { copies, p50Ms, p99Ms, recent } = propagation.view();
+  expect(copies).toBeGreaterThan(0);
+  expect(p99Ms).toBeGreaterThanOrEqual(p50Ms ?? Number.POSITIVE_INFINITY);
+  const listed = recent.flatMap((row) => row.copies.map(({ peerId }) => [row.deliveredBy, peerId]));
+  expect(listed.length).toBeGreaterThan(0);
+  for (const [first, later] of listed) expect(later).not.toBe(first);
 });
