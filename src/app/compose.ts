@@ -51,7 +51,7 @@ import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
 import { bansWithKeeper, gossipWithWatch } from './joined-parts.ts';
 import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
-import { logNotices } from './log-notices.ts';
+import { logNotices, logUnfollowedChain } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
 import { createSilentFeed } from './silent-feed.ts';
@@ -114,6 +114,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
   const wire = wireChoice(settings);
   log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
   logNotices(log, options.notices);
+  logUnfollowedChain(log, settings, options.blockchain !== undefined || options.blockProducer !== undefined);
   const opened: Part[] = [];
   try {
     const foundation = await openFoundation(settings, options, { log, metrics }, opened);
