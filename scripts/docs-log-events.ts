@@ -38,6 +38,8 @@ const GROUPS: readonly { readonly title: string; readonly events: Readonly<Recor
       'wire chosen': 'The wires in force, and the setting that decided.',
       'settings without effect': 'Keys that change nothing, each with the reason. Nothing to do.',
       'setting without effect': 'A restriction that you may rely on is not enforced. Remove the key, and ban instead.',
+      'own chain follows no peer':
+        'Nothing here reads the blocks that peers announce: name the blockchain service, or use `memory://`.',
       'unknown setting': 'A key with a spelling mistake: `nearest` is what was probably meant.',
       'wrote private key': 'The first start on message-bus, or a move: the identity is in `file` now.',
       'two key files have different keys':

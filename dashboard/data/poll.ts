@@ -32,6 +32,7 @@ export function startReading(): void {
     store.nowMs.value = Date.now();
   }, 1000);
   window.addEventListener('online', () => stream.retry());
+  window.addEventListener('pagehide', () => stream.leave());
   let key = adminKey.value;
   adminKey.subscribe((next) => {
     if (next === key) return;
@@ -92,10 +93,7 @@ function takeNetwork(network: Network): void {
     sum(({ ignored }) => ignored),
     sum(({ rejected }) => rejected),
   );
-  const delayed = network.league.filter(({ meanDelayMs }) => meanDelayMs !== undefined);
-  const deliveries = delayed.reduce((total, { laterDeliveries }) => total + laterDeliveries, 0);
-  const weighted = delayed.reduce((total, row) => total + (row.meanDelayMs ?? 0) * row.laterDeliveries, 0);
-  store.delays.add(atMs, deliveries > 0 ? weighted / deliveries : undefined);
+  store.delays.add(atMs, network.spread.p50Ms, network.spread.p99Ms);
   store.sampleVersion.value += 1;
 }
 

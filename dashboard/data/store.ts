@@ -43,8 +43,8 @@ export const COUNTED = ['block', 'subtree', 'rejected_tx', 'node_status'] as con
 export const rates = new Rates(COUNTED, { slotMs: SLOT_MS, slots: SLOTS, nowMs: Date.now() });
 /** Accepted, ignored, rejected messages of the last minute. */
 export const results = new Samples(3, SLOTS);
-/** Mean delay of later deliveries behind the first, in ms. */
-export const delays = new Samples(1, SLOTS);
+/** Median and 99th percentile of the delay of later deliveries behind the first in the last minute, in ms. */
+export const delays = new Samples(2, SLOTS);
 export const feed = new FeedWindow(KEPT_PER_TYPE);
 export const graph = new NetworkGraph();
 

@@ -31,27 +31,28 @@ export function stateText(fsmState: string | undefined): string {
   return STATES[fsmState] ?? `The blockchain service is in state ${fsmState}.`;
 }
 
-/** Why the sync peer, or why none, from what is known of it. */
-export function syncReasons(sync: Sync, network: Network | undefined, peer: Peer | undefined): string[] {
-  const { syncPeer, bestHeight } = sync;
-  if (syncPeer === undefined) {
-    const lag = lagOf(bestHeight, network?.tip?.height);
-    if (lag === undefined || lag <= 0) return ['No sync peer is needed: no block of the network is missing here.'];
-    return ['There is no sync peer: no peer that claims more blocks can be used at the moment.'];
-  }
+/** What is known now of the sync peer; nothing without one. */
+export function syncFacts({ syncPeer, bestHeight }: Sync, peer: Peer | undefined): string[] {
+  if (syncPeer === undefined) return [];
   const ahead = lagOf(bestHeight, syncPeer.height);
-  const reasons = [`It claims height ${countText(syncPeer.height)}, which is ${whereAt(ahead)}.`];
+  const facts = [`It claims height ${countText(syncPeer.height)}, which is ${whereAt(ahead)}.`];
   if (peer?.provenHeight !== undefined)
-    reasons.push(`Height ${countText(peer.provenHeight)} is proven by a valid header.`);
-  if (peer?.dataHubHealth === 'healthy') reasons.push('Its DataHub answers.');
-  if (peer?.storage === 'full') reasons.push('It says that it keeps all blocks.');
+    facts.push(`Height ${countText(peer.provenHeight)} is proven by a valid header.`);
+  if (peer?.dataHubHealth === 'healthy') facts.push('Its DataHub answers.');
+  if (peer?.storage === 'full') facts.push('It says that it keeps all blocks.');
   if (peer !== undefined && peer.firstDeliveryShare > 0)
-    reasons.push(`It delivered ${Math.round(peer.firstDeliveryShare * 100)} % of blocks and subtrees first.`);
-  return reasons;
+    facts.push(`It delivered ${Math.round(peer.firstDeliveryShare * 100)} % of blocks and subtrees first.`);
+  return facts;
 }
 
 function whereAt(ahead: number | undefined): string {
   if (ahead === undefined) return 'compared with nothing, as our own height is unknown';
   if (ahead === 0) return 'our own height';
   return ahead > 0 ? `${countText(ahead)} above our own` : `${countText(-ahead)} below our own`;
+}
+
+/** How many peers the last choice compared, and how many of them are listed. */
+export function comparedText({ known, usable, considered }: NonNullable<Sync['choice']>): string {
+  const listed = considered.length < known ? `, ${countText(considered.length)} listed` : '';
+  return `${countText(known)} compared, ${countText(usable)} usable${listed}`;
 }

@@ -16,3 +16,16 @@ export function isSeen(place: Place | undefined, id: string | undefined): boolea
   const at = parsePlace(id);
   return place !== undefined && at !== undefined && place.epoch === at.epoch && at.number <= place.number;
 }
+
+/** What is missed by who is at `place` and goes on after `id`; undefined for nothing. */
+export function lostBefore(
+  place: Place | undefined,
+  id: string | undefined,
+): { readonly reason: string; readonly count?: number } | undefined {
+  const at = parsePlace(id);
+  if (place === undefined || at === undefined) return undefined;
+  if (at.epoch !== place.epoch) return { reason: 'restarted' };
+  return at.number > place.number
+    ? { reason: 'another tab went on later', count: at.number - place.number }
+    : undefined;
+}

@@ -3,6 +3,7 @@ import { useMemo } from 'preact/hooks';
 import { feedVersion, graph, network, nowMs, peerName, peers, selfName } from '../data/store.ts';
 import { agoText, countText, msText, NONE, percentText } from '../model/format.ts';
 import type { GraphNode } from '../model/graph.ts';
+import { copiesText, headerAgeText, type SpreadRow, spreadName } from '../model/spread.ts';
 import { PeerLink } from '../parts/facts.tsx';
 import { GraphCanvas } from '../parts/graph-canvas.tsx';
 import { type Column, Sortable } from '../parts/sortable.tsx';
@@ -73,6 +74,7 @@ export function Network() {
         />
       </section>
       <League />
+      <Propagation />
       <Spread />
     </>
   );
@@ -108,6 +110,50 @@ function League() {
         keyOf={({ peerId }) => peerId}
         first={{ column: 'share', isDescending: true }}
         empty="No neighbour has delivered a block or subtree of another author yet."
+      />
+    </section>
+  );
+}
+
+const SPREAD: readonly Column<SpreadRow>[] = [
+  {
+    ...{ name: 'what', title: 'Announcement', isText: true, sortBy: spreadName },
+    show: (row) => <span title={row.hash}>{spreadName(row)}</span>,
+  },
+  { name: 'when', title: 'When', sortBy: ({ atMs }) => atMs, show: ({ atMs }) => agoText(atMs, nowMs.value) },
+  {
+    ...{ name: 'age', title: 'Age by its header', sortBy: ({ headerAgeMs }) => headerAgeMs },
+    show: ({ headerAgeMs }) => headerAgeText(headerAgeMs),
+  },
+  {
+    ...{ name: 'author', title: 'Author', isText: true, sortBy: ({ author }) => peerName(author) },
+    show: ({ author }) => <PeerLink id={author} text={peerName(author)} />,
+  },
+  {
+    ...{ name: 'first', title: 'Delivered first by', isText: true, sortBy: ({ deliveredBy }) => peerName(deliveredBy) },
+    show: ({ deliveredBy }) => <PeerLink id={deliveredBy} text={peerName(deliveredBy)} />,
+  },
+  {
+    ...{ name: 'copies', title: 'Later copies', isText: true, sortBy: ({ copyCount }) => copyCount },
+    show: (row) => copiesText(row, peerName),
+  },
+];
+
+function Propagation() {
+  return (
+    <section class="panel" data-test="propagation">
+      <h2>How blocks and subtrees arrive</h2>
+      <p class="hint">
+        Messages carry no time. What is known: how much later other neighbours delivered the same message than the first
+        one, and how old a block was by its header, which has whole seconds of the miner’s clock.
+      </p>
+      <Sortable
+        caption="Latest first announcements"
+        columns={SPREAD}
+        rows={network.value?.spread.recent ?? []}
+        keyOf={({ hash }) => hash}
+        first={{ column: 'when', isDescending: true }}
+        empty="No block or subtree was announced yet."
       />
     </section>
   );

@@ -14,9 +14,10 @@ import {
   self,
   sync,
 } from '../data/store.ts';
-import { countText, durationText, NONE, shortHash, shortId } from '../model/format.ts';
+import type { Sync } from '../model/api-types.ts';
+import { agoText, countText, durationText, NONE, shortHash, shortId } from '../model/format.ts';
 import { healthText, partOf } from '../model/health-text.ts';
-import { lagOf, lagText, stateText, syncReasons, tipText } from '../model/lag.ts';
+import { comparedText, lagOf, lagText, stateText, syncFacts, tipText } from '../model/lag.ts';
 import { Chart } from '../parts/chart.tsx';
 import { Facts, PeerLink } from '../parts/facts.tsx';
 
@@ -31,7 +32,10 @@ const RESULT_LINES = [
   { label: 'ignored', colour: 'warn', dash: [6, 3] },
   { label: 'rejected', colour: 'bad', dash: [2, 3] },
 ] as const;
-const DELAY_LINES = [{ label: 'mean delay', colour: 'accent' }] as const;
+const DELAY_LINES = [
+  { label: 'p50', colour: 'accent' },
+  { label: 'p99', colour: 'warn', dash: [6, 3] },
+] as const;
 
 export function Overview() {
   return (
@@ -120,14 +124,67 @@ function SyncState() {
           {durationText(nowMs.value - syncPeer.sinceMs)}.
         </p>
       )}
-      {state !== undefined && (
+      <p data-test="sync-reason">{state?.choice?.explanation ?? 'No sync peer was looked for yet.'}</p>
+      {syncPeer !== undefined && state !== undefined && (
         <ul>
-          {syncReasons(state, network.value, peer).map((reason) => (
-            <li key={reason}>{reason}</li>
+          {syncFacts(state, peer).map((fact) => (
+            <li key={fact}>{fact}</li>
           ))}
         </ul>
       )}
+      {state?.lastEnd !== undefined && (
+        <p>
+          The last sync, with <PeerLink id={state.lastEnd.peerId} text={peerName(state.lastEnd.peerId)} />, ended{' '}
+          {agoText(state.lastEnd.atMs, nowMs.value)}: {state.lastEnd.explanation}.
+        </p>
+      )}
+      {state?.choice !== undefined && state.choice.considered.length > 0 && <Compared choice={state.choice} />}
     </section>
+  );
+}
+
+/** The peers among which the sync peer was chosen, on demand. */
+function Compared({ choice }: { readonly choice: NonNullable<Sync['choice']> }) {
+  return (
+    <details data-test="compared">
+      <summary>Peers as they were compared: {comparedText(choice)}</summary>
+      <p class="hint">
+        Compared {agoText(choice.comparedAtMs, nowMs.value)}. While there is a sync peer, peers are not compared again.
+      </p>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reached with the keyboard */}
+      <section class="scroll" tabIndex={0} aria-label="Peers that were compared">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Peer</th>
+              <th scope="col">Result</th>
+              <th scope="col" class="number">
+                Claims
+              </th>
+              <th scope="col" class="number">
+                Failed attempts
+              </th>
+              <th scope="col" class="number">
+                Ban score
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {choice.considered.map(({ peerId, isChosen, explanation, height, failedAttempts, banScore }) => (
+              <tr key={peerId}>
+                <th scope="row">
+                  <PeerLink id={peerId} text={peerName(peerId)} />
+                </th>
+                <td>{isChosen ? <strong>{explanation}</strong> : explanation}</td>
+                <td class="number">{countText(height)}</td>
+                <td class="number">{failedAttempts}</td>
+                <td class="number">{Math.round(banScore * 10) / 10}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </details>
   );
 }
 
@@ -183,8 +240,8 @@ function DelayChart() {
   const series = useMemo(() => delays.series(), [sampleVersion.value]);
   return (
     <Chart
-      title="Delay between neighbours"
-      hint="How long after the first delivery other neighbours bring the same block or subtree."
+      title="Propagation delay"
+      hint="How much later than the first neighbour the others delivered the same block or subtree, in the last minute. Messages carry no time, so how long the way from the author was is not known."
       unit=" ms"
       lines={DELAY_LINES}
       series={series}

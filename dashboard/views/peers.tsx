@@ -1,5 +1,5 @@
 // All connected peers in a table that can be sorted.
-import { network, peers } from '../data/store.ts';
+import { network, peers, sync } from '../data/store.ts';
 import type { Peer } from '../model/api-types.ts';
 import { bytesText, countText, msText, NONE, percentText, shortId, shortVersion } from '../model/format.ts';
 import { lagOf, lagText } from '../model/lag.ts';
@@ -7,6 +7,13 @@ import { PeerLink } from '../parts/facts.tsx';
 import { type Column, Sortable } from '../parts/sortable.tsx';
 
 const lag = ({ height }: Peer) => lagOf(height, network.value?.tip?.height);
+
+/** What the last choice of the sync peer says of the peer. */
+function syncText({ id }: Peer): string | undefined {
+  if (sync.value?.syncPeer?.peerId === id) return 'sync peer';
+  const compared = sync.value?.choice?.considered.find(({ peerId }) => peerId === id);
+  return compared?.isChosen === true ? undefined : compared?.explanation;
+}
 
 const COLUMNS: readonly Column<Peer>[] = [
   {
@@ -39,6 +46,11 @@ const COLUMNS: readonly Column<Peer>[] = [
     show: ({ bytesSent }) => bytesText(bytesSent),
   },
   {
+    ...{ name: 'sync', title: 'Sync', isText: true, sortBy: syncText },
+    show: (peer) =>
+      sync.value?.syncPeer?.peerId === peer.id ? <span class="mark ok">sync peer</span> : (syncText(peer) ?? NONE),
+  },
+  {
     ...{ name: 'share', title: 'First deliveries', sortBy: ({ firstDeliveryShare }) => firstDeliveryShare },
     show: ({ firstDeliveryShare }) => percentText(firstDeliveryShare),
   },
@@ -52,7 +64,8 @@ export function Peers() {
       <section class="panel">
         <p data-test="peer-count">
           {count === 1 ? 'One peer is connected.' : `${count} peers are connected.`} A height that is claimed is what
-          the peer says; a height that is proven has a valid header.
+          the peer says; a height that is proven has a valid header. The column Sync says why a peer is the sync peer or
+          was passed over when one was last chosen.
         </p>
         <Sortable
           caption="Connected peers"

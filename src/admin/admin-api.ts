@@ -7,13 +7,14 @@ import type { PeerId } from '../domain/ids.ts';
 import { orAfter } from '../lib/deadline.ts';
 import { P2PError } from '../lib/errors.ts';
 import type { FirstDeliveries } from '../peers/first-deliveries.ts';
+import type { Propagation } from '../peers/propagation.ts';
 import type { PeerRegistry, RegisteredPeer } from '../peers/registry.ts';
 import type { AdminApi, NodeView, OwnAddresses, SettingView, SyncView, TopicView } from '../ports/admin-api.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import type { Diagnosis, NodeDiagnosis } from '../ports/diagnosis.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
-import type { SyncStatus } from '../ports/sync-status.ts';
+import type { SyncExplanations, SyncStatus } from '../ports/sync-status.ts';
 import type { SyncPeerRow } from '../sync/choose-sync-peer.ts';
 import type { History } from '../watch/history.ts';
 import type { MessageCounts } from '../watch/message-counts.ts';
@@ -35,9 +36,10 @@ export interface AdminApiDependencies extends Omit<KnownPeerSources, 'isBanned' 
   readonly isWhitelisted: (peerId: PeerId) => boolean;
   readonly chain: Pick<ChainTracker, 'recentBestHeader' | 'recentFsmState' | 'tip'>;
   readonly deliveries: Pick<FirstDeliveries, 'standingOf' | 'table'>;
+  readonly propagation: Pick<Propagation, 'view'>;
   readonly blockchain: Pick<BlockchainClient, 'blockHeader'>;
   readonly metrics: Pick<Metrics, 'gauge'>;
-  readonly sync: SyncStatus;
+  readonly sync: SyncStatus & SyncExplanations;
   /** Full names of the topics that this node joins. */
   readonly topicNames: () => readonly string[];
   readonly own: () => OwnAddresses;
@@ -150,7 +152,9 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
       const agents = new Map(node.currentlyConnectedPeers().map(({ id, agentVersion }) => [id, agentVersion]));
       const { registry, chain, messages } = deps;
       const sources = { own: chain.tip(), topics: messages.lastMinute(), agentOf: (id: PeerId) => agents.get(id) };
-      return networkView({ ...sources, peers: registry.list(), league: deps.deliveries.table() });
+      const { deliveries, propagation } = deps;
+      const view = networkView({ ...sources, peers: registry.list(), league: deliveries.table() });
+      return { ...view, spread: propagation.view() };
     },
     historyBlocks: async (range) => await keptHistory(deps).blocks(range),
     historyHours: async (range) => await keptHistory(deps).hours(range),
@@ -166,9 +170,8 @@ function nodeOperations(deps: AdminApiDependencies): NodeOperations {
 
 async function nodeView(deps: AdminApiDependencies, isBrief: boolean): Promise<NodeView> {
   const known = { ...deps.own(), connectedPeers: deps.node.currentlyConnectedPeers().length };
-  const syncPeer = deps.sync.syncPeer();
   if (isBrief) {
-    const chain = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer };
+    const chain = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, ...explainedSync(deps.sync) };
     return { ...known, ...chain, isReady: false, checks: [] };
   }
   const [chain, { status, checks }] = await Promise.all([syncView(deps), deps.readiness()]);
@@ -180,7 +183,11 @@ async function syncView({ chain, sync }: AdminApiDependencies): Promise<SyncView
     known(chain.recentFsmState(CHAIN_AGE_MS)),
     known(chain.recentBestHeader(CHAIN_AGE_MS)),
   ]);
-  return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, syncPeer: sync.syncPeer() };
+  return { fsmState, bestHeight: best?.height, bestBlockHash: best?.hash, ...explainedSync(sync) };
+}
+
+function explainedSync(sync: AdminApiDependencies['sync']): Pick<SyncView, 'syncPeer' | 'choice' | 'lastEnd'> {
+  return { syncPeer: sync.syncPeer(), choice: sync.choice(), lastEnd: sync.lastEnd() };
 }
 
 function keptHistory({ history }: AdminApiDependencies): Pick<History, 'blocks' | 'hours'> {

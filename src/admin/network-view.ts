@@ -22,7 +22,7 @@ export interface NetworkSources {
   readonly league: readonly LeagueRow[];
 }
 
-export function networkView({ peers, agentOf, own, topics, league }: NetworkSources): NetworkView {
+export function networkView({ peers, agentOf, own, topics, league }: NetworkSources): Omit<NetworkView, 'spread'> {
   const tip = tipOf(peers);
   const versions = counted(peers.map((peer) => peer.version ?? peer.userAgent ?? agentOf(peer.id)));
   const heights = counted(peers.map(({ claimed }) => claimed?.height));

@@ -17,6 +17,7 @@ import { buildVersion } from '../lib/version.ts';
 import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
 import { checkOwnDataHub } from '../peers/datahub/own-datahub.ts';
 import { FirstDeliveries } from '../peers/first-deliveries.ts';
+import { Propagation } from '../peers/propagation.ts';
 import type { BlockchainClient } from '../ports/blockchain-client.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
@@ -50,7 +51,7 @@ import { Health } from './health/health.ts';
 import { Liveness } from './health/liveness.ts';
 import { bansWithKeeper, gossipWithWatch } from './joined-parts.ts';
 import { INSTANT_MS, Lifecycle, type Part, part, stopInReverse } from './lifecycle.ts';
-import { logNotices } from './log-notices.ts';
+import { logNotices, logUnfollowedChain } from './log-notices.ts';
 import { Nodes } from './nodes.ts';
 import { Server, type ServerReady } from './server.ts';
 import { createSilentFeed } from './silent-feed.ts';
@@ -113,6 +114,7 @@ export async function compose(settings: Settings, options: AppOptions = {}): Pro
   const wire = wireChoice(settings);
   log.info({ wires: wire.names, reason: wire.reason }, 'wire chosen');
   logNotices(log, options.notices);
+  logUnfollowedChain(log, settings, options.blockchain !== undefined || options.blockProducer !== undefined);
   const opened: Part[] = [];
   try {
     const foundation = await openFoundation(settings, options, { log, metrics }, opened);
@@ -222,7 +224,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const usesPeerRegistry = speaks(settings, 'message-bus') && options.blockchain === undefined;
   const keeper = createPeerKeeper(settings, core, { usesPeerRegistry });
   const bans = await createBans(settings, { ...core, dataFolder, nodes, authority: keeper.authority });
-  const deliveries = new FirstDeliveries({ ...core, isPenalized: (peerId) => bans.scoreOf(peerId) > 0 });
+  const propagation = new Propagation(core);
+  const deliveries = new FirstDeliveries({ ...core, propagation, isPenalized: (peerId) => bans.scoreOf(peerId) > 0 });
   const nodeDeps = { ...core, metrics: summedMetrics(core.metrics), policy: bans, deliveries };
   const facts = { privateKey, version: buildVersion().version, dataFolder };
   const networks = createNetworks(settings, nodeDeps, facts, options);
@@ -265,7 +268,7 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
 
   return {
     ...{ nodes, networks, ownId, dataHub, bans, notifications, events, recent, messages, history },
-    ...{ peerClocks, silentFeed, chain, prober, peers, producers, deliveries, traces },
+    ...{ peerClocks, silentFeed, chain, prober, peers, producers, deliveries, propagation, traces },
     ...{ sync, handshake, announcers, gossip, consumers, reports, keeper, registration, follower },
     endpoints,
     /** The DataHub URL that peers get; empty when none does. */

@@ -59,7 +59,7 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       isInGoodStanding: (peerId) =>
         registry.get(peerId) !== undefined && bans.scoreOf(peerId) < settings.p2p_ban_threshold * ACCIDENT_SHARE,
       scores: bans,
-      deliveredFirst: (neighbour, author) => deps.deliveries.deliveredFirst(neighbour, author),
+      deliveredFirst: (announcement) => deps.deliveries.deliveredFirst(announcement),
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,
       onResult: (envelope, result) => {

@@ -572,6 +572,13 @@ export declare type GetStatusResponse = Message<"teranode_p2p.GetStatusResponse"
    * @generated from field: repeated teranode_p2p.HealthCheck checks = 11;
    */
   checks: HealthCheck[];
+
+  /**
+   * Why this sync peer was chosen, or why none is, in plain sentences; empty before the first evaluation.
+   *
+   * @generated from field: string sync_reason = 12;
+   */
+  syncReason: string;
 };
 
 /**

@@ -13,6 +13,9 @@ export type Effect =
       readonly author: PeerId;
       readonly receivedFrom: PeerId;
       readonly dataHubUrl: string;
+      readonly height: number;
+      /** Unix seconds; undefined without a header. */
+      readonly headerTime: number | undefined;
     }
   | {
       readonly type: 'attribute_subtree';

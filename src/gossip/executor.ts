@@ -11,6 +11,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { P2PNode } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';
+import type { FirstAnnouncement } from '../ports/propagation.ts';
 import type { Traces } from '../ports/traces.ts';
 import type { HandshakeMessage } from '../wire/handshake.ts';
 import type { Effect } from './effects.ts';
@@ -34,8 +35,8 @@ export interface ExecutorDependencies {
   readonly node: Pick<P2PNode, 'updatePeerHeight'>;
   readonly scores: ScoreKeeper;
   readonly registry: Pick<PeerRegistry, 'heard'>;
-  /** Called with the neighbour and the author of the first valid announcement of a hash. */
-  readonly deliveredFirst?: (neighbour: PeerId, author: PeerId) => void;
+  /** Called with the first valid announcement of a hash. */
+  readonly deliveredFirst?: (announcement: FirstAnnouncement) => void;
   readonly notify: (notification: Notification) => void;
   /** undefined while tracing is off. */
   readonly traces?: Traces | undefined;
@@ -117,10 +118,10 @@ function handOn(
 function run(effect: Effect, deps: ExecutorDependencies, counters: Counters): void {
   switch (effect.type) {
     case 'attribute_block':
-      if (deps.blocks.record(effect.hash, effect)) deps.deliveredFirst?.(effect.receivedFrom, effect.author);
+      if (deps.blocks.record(effect.hash, effect)) deps.deliveredFirst?.(effect);
       return;
     case 'attribute_subtree':
-      if (deps.subtrees.record(effect.hash, effect)) deps.deliveredFirst?.(effect.receivedFrom, effect.author);
+      if (deps.subtrees.record(effect.hash, effect)) deps.deliveredFirst?.(effect);
       return;
     case 'publish_block':
       handOn('block', effect, deps, counters);

@@ -1,17 +1,20 @@
 // The league of neighbours by first delivery: who brings us valid blocks and subtrees before all others, and how far
 // behind the others are. Numbers in arrays by neighbour, and no object per message. What counts is the first
 // announcement of a hash, by an author other than the neighbour itself: an announcement of its own always comes from it
-// first.
+// first. How announcements spread (`Propagation`) has those too.
 import type { PeerId } from '../domain/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DeliveryRecord, DeliveryStanding, LeagueRow } from '../ports/deliveries.ts';
 import { type Counter, gaugeWithBound, type Metrics } from '../ports/metrics.ts';
+import type { FirstAnnouncement } from '../ports/propagation.ts';
+import type { Propagation } from './propagation.ts';
 
 export interface FirstDeliveriesDependencies {
   readonly clock: Clock;
   readonly metrics: Metrics;
   /** Whether the neighbour has a ban score: it is then never preferred. */
   readonly isPenalized: (neighbour: PeerId) => boolean;
+  readonly propagation: Pick<Propagation, 'announced' | 'identified' | 'repeated'>;
 }
 
 /** Several times the connections that a node keeps; then the one with the fewest deliveries is forgotten. */
@@ -31,6 +34,7 @@ const MAX_HALF_LIVES = 32;
 
 export class FirstDeliveries implements DeliveryRecord {
   counted = 0;
+  wasByAuthor = false;
   private readonly deps: FirstDeliveriesDependencies;
   private readonly counters: { readonly first: Counter; readonly later: Counter; readonly delays: Counter };
   private readonly evicted: Counter;
@@ -73,17 +77,26 @@ export class FirstDeliveries implements DeliveryRecord {
   }
 
   /** Called with the first valid announcement of a hash. */
-  deliveredFirst(neighbour: PeerId, author: PeerId): void {
-    if (neighbour === author) return;
+  deliveredFirst(announcement: FirstAnnouncement): void {
+    const { author, receivedFrom: neighbour } = announcement;
+    this.deps.propagation.announced(announcement);
+    this.counted += 1;
+    this.wasByAuthor = neighbour === author;
+    if (this.wasByAuthor) return;
     const weight = this.weightNow();
     const row = this.rowOf(neighbour);
     this.firsts[row] = (this.firsts[row] as number) + weight;
     this.allFirsts += weight;
-    this.counted += 1;
     this.counters.first.add();
   }
 
-  deliveredLater(neighbour: PeerId, delayMs: number): void {
+  identified(low: number, high: number): void {
+    this.deps.propagation.identified(low, high);
+  }
+
+  deliveredLater(neighbour: PeerId, delayMs: number, isByAuthor: boolean, low: number, high: number): void {
+    this.deps.propagation.repeated(neighbour, delayMs, low, high);
+    if (isByAuthor) return;
     const weight = this.weightNow();
     const row = this.rowOf(neighbour);
     const boundedMs = Math.min(Math.max(delayMs, 0), MAX_DELAY_MS);

@@ -14,7 +14,8 @@ import type { Diagnosis } from './diagnosis.ts';
 import type { HealthCheck } from './health.ts';
 import type { HistoryBlock, HistoryHour, HistoryRange } from './history-store.ts';
 import type { ValidationDecision } from './p2p-node.ts';
-import type { SyncPeer } from './sync-status.ts';
+import type { Spread } from './propagation.ts';
+import type { EndedSync, SyncChoice, SyncPeer } from './sync-status.ts';
 
 /** What decides whether this node syncs from a peer; undefined where unknown. */
 export interface PeerStanding {
@@ -112,6 +113,10 @@ export interface SyncView {
   readonly bestBlockHash: Hash | undefined;
   /** undefined while no sync peer is chosen. */
   readonly syncPeer: SyncPeer | undefined;
+  /** Why this sync peer, or why none; undefined before the first evaluation. */
+  readonly choice: SyncChoice | undefined;
+  /** undefined while no sync has ended. */
+  readonly lastEnd: EndedSync | undefined;
 }
 
 /** Who this node is, and where it listens. */
@@ -210,6 +215,8 @@ export interface NetworkView {
   readonly topics: readonly TopicRate[];
   /** Neighbours by their share of first deliveries, greatest first. */
   readonly league: readonly LeagueRow[];
+  /** How blocks and subtrees spread. */
+  readonly spread: Spread;
 }
 
 /** An effective setting. */

@@ -22,11 +22,24 @@ export interface LeagueRow extends DeliveryStanding {
 export interface DeliveryRecord {
   /** Rises with each first delivery that counts. A node compares it before and after it hands a message on. */
   readonly counted: number;
-  /** A message that counted came again, from this neighbour, `delayMs` after its first delivery. */
-  deliveredLater(neighbour: PeerId, delayMs: number): void;
+  /** Whether the author itself made the last one. */
+  readonly wasByAuthor: boolean;
+  /** The message of the last one, by two halves of a hash of its ID. */
+  identified(low: number, high: number): void;
+  /**
+   * A message that counted came again, from this neighbour, `delayMs` after its first delivery. `isByAuthor`: that was
+   * made by the author. `low` and `high`: see `identified`.
+   */
+  deliveredLater(neighbour: PeerId, delayMs: number, isByAuthor: boolean, low: number, high: number): void;
   /** How much a neighbour is preferred among equals, from 0 to 1. */
   preferenceOf(neighbour: PeerId): number;
 }
 
 /** Counts nothing and prefers nobody. */
-export const NO_DELIVERIES: DeliveryRecord = { counted: 0, deliveredLater: () => {}, preferenceOf: () => 0 };
+export const NO_DELIVERIES: DeliveryRecord = {
+  counted: 0,
+  wasByAuthor: false,
+  identified: () => {},
+  deliveredLater: () => {},
+  preferenceOf: () => 0,
+};

@@ -3,8 +3,12 @@
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerHistory } from '../domain/peer-history.ts';
 import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputation.ts';
+import type { Criterion } from '../ports/sync-status.ts';
 import { bestDeliverers, heightOf, type SyncPeerRow } from './choose-sync-peer.ts';
 import type { Fitness, FitPeer, SyncRound, Unfitness, WhyNobody } from './sync-policy.ts';
+import type { Judged as JudgedRow } from './weighed.ts';
+
+type Judged = JudgedRow<WorkCandidate>;
 
 /** What is known about a peer. It need not be connected: blocks come from its DataHub. */
 export interface WorkPeerRow extends SyncPeerRow {
@@ -46,7 +50,7 @@ export type WorkChoice =
   /** With the URLs to check. */
   | { readonly outcome: 'nobody'; readonly why: 'awaiting_check'; readonly urls: readonly string[] };
 
-const TRY_AGAIN_MS = 60_000;
+export const TRY_AGAIN_MS = 60_000;
 /** Peers that differ by less are equally good (today.md, "Sync"). */
 const BAND = { reputation: 5, score: 5, responseMs: 25, responseShare: 0.25 };
 /** DataHubs that one choice asks to check; as many as Teranode checks at a time. */
@@ -55,7 +59,8 @@ const UNKNOWN: ReadonlySet<Unfitness> = new Set(['not_connected', 'banned', 'no_
 
 /**
  * Peers ahead by validated work; only without them peers whose claim is ahead. Full ones before others. Then the best
- * band of `compare`: the previous peer if it has not failed, else one of its best first deliverers at random. `random` returns [0, 1).
+ * band of `compare`: the previous peer if it has not failed, else one of its best first deliverers at random. `random`
+ * returns [0, 1).
  */
 export function chooseByWork(snapshot: WorkSnapshot, random: () => number): WorkChoice {
   const { candidates, forcedPeer, awaitsChecks } = snapshot;
@@ -114,16 +119,11 @@ export function fitPeer(row: WorkCandidate, view: WorkView): FitPeer {
   return { ...peer, height: validated.height, hash: validated.hash };
 }
 
-interface Judged {
-  readonly row: WorkCandidate;
-  readonly fitness: Fitness;
-}
-
 /**
  * Peers of the first kind that has any. One that failed just before comes after all others, of either kind: it could
  * otherwise be chosen for ever.
  */
-function usable(judged: readonly Judged[], snapshot: WorkSnapshot): readonly WorkCandidate[] {
+export function usable(judged: readonly Judged[], snapshot: WorkSnapshot): readonly WorkCandidate[] {
   const { previous, probesLeft } = snapshot;
   const failed = previous?.hasFailed === true ? previous.peerId : undefined;
   const fit = judged.flatMap(({ row, fitness }) => (fitness.isFit ? [row] : []));
@@ -145,7 +145,7 @@ function isCoolingDown({ row, fitness }: Judged, view: WorkView): boolean {
  * Full nodes, or else the others where they are allowed. A peer that never delivered comes with the others when one of
  * the pool has delivered, or when an attempt with it failed: its claim to be full is as doubtful as its height.
  */
-function preferred(pool: readonly WorkCandidate[], snapshot: WorkSnapshot): readonly WorkCandidate[] {
+export function preferred(pool: readonly WorkCandidate[], snapshot: WorkSnapshot): readonly WorkCandidate[] {
   const full = pool.filter((row) => row.storage === 'full' && !isPenalized(row.history, snapshot));
   const hasProven = pool.some((row) => !isUnproven(row, snapshot) && !isPenalized(row.history, snapshot));
   const trusted = full.filter((row) => !isUnproven(row, snapshot) || (!hasProven && row.failedAttempts === 0));
@@ -154,14 +154,22 @@ function preferred(pool: readonly WorkCandidate[], snapshot: WorkSnapshot): read
 }
 
 function best(rows: readonly WorkCandidate[], snapshot: WorkSnapshot, random: () => number): WorkCandidate | undefined {
-  const ranked = [...rows].sort((a, b) => compare(a, b, snapshot) || (a.peerId < b.peerId ? -1 : 1));
-  const [first] = ranked;
-  if (first === undefined) return undefined;
-  const band = ranked.filter((row) => isAsGood(row, first, snapshot));
+  const { band } = bestBand(rows, snapshot);
+  if (band.length === 0) return undefined;
   const incumbent = band.find(({ peerId }) => peerId === snapshot.previous?.peerId && !snapshot.previous.hasFailed);
   const ready = band.filter(isHealthy);
   const drawn = bestDeliverers(ready.length > 0 ? ready : band);
   return incumbent ?? drawn[Math.min(Math.floor(random() * drawn.length), drawn.length - 1)];
+}
+
+/** The first peer by `compare`, and all that are as good as it. */
+export function bestBand(
+  rows: readonly WorkCandidate[],
+  snapshot: WorkSnapshot,
+): { readonly first: WorkCandidate | undefined; readonly band: readonly WorkCandidate[] } {
+  const ranked = [...rows].sort((a, b) => compare(a, b, snapshot) || (a.peerId < b.peerId ? -1 : 1));
+  const [first] = ranked;
+  return { first, band: first === undefined ? [] : ranked.filter((row) => isAsGood(row, first, snapshot)) };
 }
 
 /** Negative when `a` comes before `b`. */
@@ -189,12 +197,19 @@ function compareProof(a: WorkCandidate, b: WorkCandidate, view: WorkView): numbe
 
 /** Whether the row is in the band of the first one. */
 function isAsGood(row: WorkCandidate, first: WorkCandidate, view: WorkView): boolean {
-  return (
-    compareProof(row, first, view) === 0 &&
-    Math.abs(reputationOf(row) - reputationOf(first)) <= BAND.reputation &&
-    Math.abs(row.score - first.score) <= BAND.score &&
-    isAsFast(responseOf(row), responseOf(first))
-  );
+  return whyOutOfBand(row, first, view) === undefined;
+}
+
+/** By what the row is not in the band of the first one; undefined when it is. */
+export function whyOutOfBand(row: WorkCandidate, first: WorkCandidate, view: WorkView): Criterion | undefined {
+  if (compareProof(row, first, view) !== 0) {
+    if (hasDelivered(row, view) !== hasDelivered(first, view)) return 'delivered_lately';
+    if (validatedWorkOf(row, view) !== validatedWorkOf(first, view)) return 'validated_work';
+    return row.failedAttempts === first.failedAttempts ? 'connection' : 'failed_attempts';
+  }
+  if (Math.abs(reputationOf(row) - reputationOf(first)) > BAND.reputation) return 'reputation';
+  if (Math.abs(row.score - first.score) > BAND.score) return 'ban_score';
+  return isAsFast(responseOf(row), responseOf(first)) ? undefined : 'response_time';
 }
 
 /** Unknown response times equal each other only. */
@@ -223,7 +238,7 @@ function isPenalized(history: PeerHistory | undefined, { nowMs }: WorkView): boo
   return nowMs < (history?.fullStoragePenaltyUntilMs ?? 0);
 }
 
-function isHealthy({ dataHubHealth }: WorkPeerRow): boolean {
+export function isHealthy({ dataHubHealth }: WorkPeerRow): boolean {
   return dataHubHealth === 'healthy';
 }
 

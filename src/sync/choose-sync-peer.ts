@@ -2,7 +2,9 @@
 // without a network. A peer's claim is believed until it is disproved or an attempt to sync from the peer fails: then
 // all other peers come first.
 import type { BlockHash, PeerId } from '../domain/ids.ts';
-import type { Choice, Fitness, FitPeer, Unfitness, WhyNobody } from './sync-policy.ts';
+import type { Criterion } from '../ports/sync-status.ts';
+import type { Choice, Fitness, FitPeer, Unfitness, WeighedChoice, WhyNobody } from './sync-policy.ts';
+import { type Weighed, weigh } from './weighed.ts';
 
 /** What is known about a peer. */
 export interface SyncPeerRow {
@@ -47,8 +49,8 @@ export interface SyncSnapshot {
 
 /**
  * The peer with the fewest failed attempts, so that no dishonest peer is tried twice before every other peer was; then
- * the lowest score, then the greatest height, then the best first deliverers, then at random. `random` returns [0, 1); with the same numbers the choice
- * is the same, whatever the order of candidates.
+ * the lowest score, then the greatest height, then the best first deliverers, then at random. `random` returns [0, 1);
+ * with the same numbers the choice is the same, whatever the order of candidates.
  */
 export function chooseSyncPeer(snapshot: SyncSnapshot, random: () => number): Choice {
   const { candidates, forcedPeer, previousPeer } = snapshot;
@@ -60,6 +62,56 @@ export function chooseSyncPeer(snapshot: SyncSnapshot, random: () => number): Ch
   const first = fit.filter(({ failedAttempts }) => failedAttempts === fewest);
   const others = first.filter(({ peerId }) => peerId !== previousPeer);
   return { outcome: 'chosen', peer: best(others.length > 0 ? others : first, random) };
+}
+
+/** The same, with why each peer was chosen or passed over. */
+export function weighedChoice(snapshot: SyncSnapshot, random: () => number): WeighedChoice {
+  const choice = chooseSyncPeer(snapshot, random);
+  return { ...choice, weighed: weighedByClaims(snapshot, choice.outcome === 'chosen' ? choice.peer : undefined) };
+}
+
+function weighedByClaims(snapshot: SyncSnapshot, winner: FitPeer | undefined): Weighed {
+  const { candidates, nowMs } = snapshot;
+  const judged = candidates.map((row) => ({ row, fitness: fitnessOf(row, snapshot) }));
+  const fit = judged.flatMap(({ fitness }) => (fitness.isFit ? [fitness.peer] : []));
+  const drawn = new Set(winner && drawnFrom(fit, winner, snapshot).map(({ peerId }) => peerId));
+  return weigh(judged, {
+    winner: winner?.peerId,
+    whyLost: (row) => whyLost(row, winner, snapshot, drawn),
+    factsOf: (row) => ({
+      height: row.claimed === undefined ? undefined : heightOf(row),
+      banScore: row.score,
+      failedAttempts: row.attempts.failed,
+      coolDownMs: row.attempts.coolDownUntilMs > nowMs ? row.attempts.coolDownUntilMs - nowMs : undefined,
+      dataHubHealth: row.dataHubHealth,
+      firstDeliveryShare: row.deliveryShare,
+      storage: undefined,
+      reputation: undefined,
+    }),
+  });
+}
+
+/** In the order in which `chooseSyncPeer` compares. */
+function whyLost(
+  row: SyncCandidate,
+  winner: FitPeer | undefined,
+  snapshot: SyncSnapshot,
+  drawn: ReadonlySet<PeerId>,
+): Criterion {
+  if (snapshot.forcedPeer !== undefined || winner === undefined) return 'forced';
+  if (row.attempts.failed > winner.failedAttempts) return 'failed_attempts';
+  if (row.peerId === snapshot.previousPeer) return 'previous_sync_peer';
+  if (row.score > winner.score) return 'ban_score';
+  if (heightOf(row) < winner.height) return 'height';
+  return drawn.has(row.peerId) ? 'random' : 'first_deliveries';
+}
+
+/** The peers of which the winner was drawn. */
+function drawnFrom(fit: readonly FitPeer[], winner: FitPeer, { previousPeer }: SyncSnapshot): readonly FitPeer[] {
+  const { failedAttempts, score, height } = winner;
+  const isEqual = (peer: FitPeer) =>
+    peer.failedAttempts === failedAttempts && peer.score === score && peer.height === height;
+  return bestDeliverers(fit.filter((peer) => peer.peerId !== previousPeer && isEqual(peer)));
 }
 
 /** Whether the peer qualifies, or the first rule that it breaks. */

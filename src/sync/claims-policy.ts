@@ -2,9 +2,9 @@
 import type { PeerId } from '../domain/ids.ts';
 import type { FsmState } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
-import { chooseSyncPeer, fitnessOf, type SyncCandidate, type SyncPeerRow } from './choose-sync-peer.ts';
+import { fitnessOf, type SyncCandidate, type SyncPeerRow, weighedChoice } from './choose-sync-peer.ts';
 import { FailedAttempts, MAX_PEERS } from './failed-attempts.ts';
-import type { Choice, Fitness, SyncEnd, SyncMemory, SyncPolicy, SyncRound } from './sync-policy.ts';
+import type { Fitness, SyncEnd, SyncMemory, SyncPolicy, SyncRound, WeighedChoice } from './sync-policy.ts';
 import type { SessionTimes, SyncSession } from './sync-session.ts';
 
 export interface ClaimsPolicyDependencies {
@@ -82,10 +82,10 @@ export class ClaimsPolicy implements SyncPolicy {
     });
   }
 
-  choose(round: SyncRound): Choice {
+  choose(round: SyncRound): WeighedChoice {
     const { forcedPeer } = this.options;
     const { previousPeer } = this;
-    return chooseSyncPeer({ ...round, candidates: this.candidates(round), forcedPeer, previousPeer }, this.deps.random);
+    return weighedChoice({ ...round, candidates: this.candidates(round), forcedPeer, previousPeer }, this.deps.random);
   }
 
   chosen(): void {}

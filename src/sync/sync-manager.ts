@@ -12,10 +12,11 @@ import type { BlockHeaderRecord, FsmState } from '../ports/blockchain-client.ts'
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/log.ts';
 import type { Metrics } from '../ports/metrics.ts';
-import type { SyncPeer, SyncStatus } from '../ports/sync-status.ts';
+import type { EndedSync, SyncChoice, SyncExplanations, SyncPeer, SyncStatus } from '../ports/sync-status.ts';
 import { parsePeerId } from '../wire/peer-id.ts';
+import { ChoiceRecord } from './choice-record.ts';
 import { MAX_CONNECTION_TIMES, type SyncCounters, syncMetrics } from './sync-metrics.ts';
-import type { Choice, FitPeer, SyncEnd, SyncPolicy, SyncRound, WhyNobody } from './sync-policy.ts';
+import type { FitPeer, SyncEnd, SyncPolicy, SyncRound, WeighedChoice, WhyNobody } from './sync-policy.ts';
 import { SyncSession } from './sync-session.ts';
 
 export interface SyncManagerDependencies {
@@ -54,11 +55,12 @@ const MAX_REASON_CHARS = 200;
 /** Some peer is ahead of us, though none was chosen. */
 const BEHIND: ReadonlySet<WhyNobody> = new Set(['none_usable', 'forced_unusable', 'awaiting_check', 'backing_off']);
 
-export class SyncManager implements SyncStatus {
+export class SyncManager implements SyncStatus, SyncExplanations {
   private readonly deps: SyncManagerDependencies;
   private readonly options: SyncManagerOptions;
   private readonly counters: SyncCounters;
   private readonly triggerRate: TokenBucket;
+  private readonly record: ChoiceRecord;
   /** Unix ms at which a connected peer was first chosen. */
   private readonly chosenAtMs = new BoundedMap<PeerId, number>({ max: MAX_CONNECTION_TIMES });
   private session: SyncSession | undefined;
@@ -78,6 +80,7 @@ export class SyncManager implements SyncStatus {
     this.deps = deps;
     this.options = options;
     this.triggerRate = new TokenBucket(TRIGGER_RATE, deps.clock.monotonic());
+    this.record = new ChoiceRecord(deps.clock);
     this.isAwaitingPeers = !options.hasForcedPeer;
     this.counters = syncMetrics(deps.metrics, {
       state: () => (this.session === undefined ? 'none' : this.session.isCatchingUp ? 'catching_up' : 'chosen'),
@@ -114,6 +117,14 @@ export class SyncManager implements SyncStatus {
     if (this.session === undefined) return undefined;
     const { peer, sinceMs } = this.session;
     return { peerId: peer.peerId, height: peer.height, hash: peer.hash, sinceMs };
+  }
+
+  choice(): SyncChoice | undefined {
+    return this.record.choice();
+  }
+
+  lastEnd(): EndedSync | undefined {
+    return this.record.lastEnd();
   }
 
   /**
@@ -159,6 +170,7 @@ export class SyncManager implements SyncStatus {
     const { policy } = this.deps;
     const isActive = policy.activeStates.has(state);
     if (!isActive && this.session !== undefined) this.end('idle');
+    if (!isActive) this.record.noteChoice('idle', undefined);
     if (!isActive || best === undefined) return;
     this.own = { ownHeight: best.height, ownWork: best.chainWork };
     const round = this.round(state, returned !== undefined && returned === this.session);
@@ -182,6 +194,8 @@ export class SyncManager implements SyncStatus {
     const isWaiting = this.mustAwaitPeers(nowMs);
     if (choice.outcome === 'nobody' || isWaiting) {
       this.choseNobody(choice);
+      if (choice.outcome === 'nobody') this.record.noteChoice(choice.why, choice.weighed);
+      else this.record.noteChoice('awaiting_peers', undefined);
       if (isWaiting) this.nextRoundMs = Math.min(BEHIND_INTERVAL_MS, this.startedMs + this.options.maxWaitMs - nowMs);
       return;
     }
@@ -189,11 +203,12 @@ export class SyncManager implements SyncStatus {
     this.counters.choices.add(1, { outcome: 'chosen' });
     this.session = new SyncSession(choice.peer, { state, ownHeight, nowMs, sinceMs: this.connectionTime(choice.peer) });
     policy.chosen(this.session, round);
+    this.record.noteChoice('chosen', choice.weighed, choice.peer.peerId);
     const { peerId, height, hash, score, deliveryShare, isProbe } = choice.peer;
     log.info({ peerId, height, hash, score, deliveryShare, isProbe, ownHeight, state }, 'sync peer chosen');
   }
 
-  private choseNobody(choice: Choice): void {
+  private choseNobody(choice: WeighedChoice): void {
     this.counters.choices.add(1, { outcome: choice.outcome === 'nobody' ? choice.why : 'awaiting_peers' });
     if (choice.outcome === 'nobody' && BEHIND.has(choice.why)) this.nextRoundMs = BEHIND_INTERVAL_MS;
   }
@@ -261,6 +276,7 @@ export class SyncManager implements SyncStatus {
     this.session = undefined;
     this.counters.ends.add(1, { reason });
     const failedAttempts = this.deps.policy.ended(session, reason);
+    this.record.noteEnd(peerId, reason, failedAttempts);
     this.deps.log.info({ peerId, height, ownHeight, reason, failedAttempts }, 'sync peer given up');
   }
 

@@ -3,6 +3,7 @@
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { FsmState } from '../ports/blockchain-client.ts';
 import type { SyncSession } from './sync-session.ts';
+import type { Weighed } from './weighed.ts';
 
 /** A peer that qualifies, with what is needed to fetch from it. */
 export interface FitPeer {
@@ -52,6 +53,9 @@ export type WhyNobody =
 export type Choice =
   | { readonly outcome: 'chosen'; readonly peer: FitPeer }
   | { readonly outcome: 'nobody'; readonly why: WhyNobody };
+
+/** `weighed`: why each peer was chosen or passed over; undefined when no peers were compared. */
+export type WeighedChoice = Choice & { readonly weighed: Weighed | undefined };
 
 /**
  * Why the attempt ended. `failed`: the catch-up failed, which counts against the peer. `short`: a catch-up ended below
@@ -104,7 +108,7 @@ export interface SyncPolicy {
   isFit(peerId: PeerId, round: SyncRound): boolean;
   /** Why the session is over; undefined while it continues. Updates `session.peer`. */
   endOf(session: SyncSession, round: SyncRound): SyncEnd | undefined;
-  choose(round: SyncRound): Choice;
+  choose(round: SyncRound): WeighedChoice;
   chosen(session: SyncSession, round: SyncRound): void;
   /** Block validation was asked to fetch from the peer. */
   triggered(peerId: PeerId): void;

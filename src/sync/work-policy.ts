@@ -21,9 +21,10 @@ import {
 import { endByWork, type WorkObservation } from './end-by-work.ts';
 import { FailedAttempts, MAX_PEERS } from './failed-attempts.ts';
 import { ProbeWindow } from './probe-window.ts';
-import type { Choice, SyncEnd, SyncMemory, SyncPolicy, SyncRound } from './sync-policy.ts';
+import type { SyncEnd, SyncMemory, SyncPolicy, SyncRound, WeighedChoice } from './sync-policy.ts';
 import type { SyncSession } from './sync-session.ts';
 import { MAX_TRIED, TriedPeers } from './tried-peers.ts';
+import { weighedByWork } from './weighed-by-work.ts';
 import { WorkCourse } from './work-course.ts';
 
 export interface WorkPolicyDependencies {
@@ -128,31 +129,30 @@ export class WorkPolicy implements SyncPolicy {
     );
   }
 
-  choose(round: SyncRound): Choice {
+  choose(round: SyncRound): WeighedChoice {
     const { nowMs } = round;
     this.urls = [];
-    if (this.window.isWaiting(nowMs)) return { outcome: 'nobody', why: 'backing_off' };
-    const choice = chooseByWork(
-      {
-        ...this.view(round),
-        candidates: this.candidates(nowMs),
-        forcedPeer: this.options.forcedPeer,
-        previous: this.previous,
-        probesLeft: this.window.probesLeft,
-        awaitsChecks: nowMs - (this.awaitingSinceMs ?? nowMs) < MAX_CHECK_WAIT_MS,
-        allowsPruned: this.options.allowsPruned,
-      },
-      this.deps.random,
-    );
+    if (this.window.isWaiting(nowMs)) return { outcome: 'nobody', why: 'backing_off', weighed: undefined };
+    const snapshot = {
+      ...this.view(round),
+      candidates: this.candidates(nowMs),
+      forcedPeer: this.options.forcedPeer,
+      previous: this.previous,
+      probesLeft: this.window.probesLeft,
+      awaitsChecks: nowMs - (this.awaitingSinceMs ?? nowMs) < MAX_CHECK_WAIT_MS,
+      allowsPruned: this.options.allowsPruned,
+    };
+    const choice = chooseByWork(snapshot, this.deps.random);
+    const weighed = weighedByWork(snapshot, choice.outcome === 'chosen' ? choice.peer.peerId : undefined);
     if (choice.outcome === 'nobody' && choice.why === 'awaiting_check') {
       this.urls = choice.urls;
       this.awaitingSinceMs ??= nowMs;
-      return choice;
+      return { ...choice, weighed };
     }
     this.awaitingSinceMs = undefined;
     if (choice.outcome === 'nobody' && choice.why === 'level') this.window.reset();
     if (choice.outcome === 'nobody' && choice.why === 'none_usable') this.backOff(nowMs);
-    return choice;
+    return { ...choice, weighed };
   }
 
   chosen(session: SyncSession, round: SyncRound): void {

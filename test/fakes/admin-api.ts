@@ -25,6 +25,7 @@ import type { BlockHeaderRecord } from '../../src/ports/blockchain-client.ts';
 import type { LeagueRow } from '../../src/ports/deliveries.ts';
 import type { Diagnosis } from '../../src/ports/diagnosis.ts';
 import type { HistoryBlock, HistoryHour, HistoryRange } from '../../src/ports/history-store.ts';
+import type { SyncChoice } from '../../src/ports/sync-status.ts';
 
 export const DEFAULT_BAN_MS = 3_600_000;
 
@@ -33,13 +34,50 @@ export interface AdminCall {
   readonly args: readonly unknown[];
 }
 
+/** Of a node that knows nothing yet. */
+export const NO_SYNC: SyncView = {
+  fsmState: undefined,
+  bestHeight: undefined,
+  bestBlockHash: undefined,
+  syncPeer: undefined,
+  choice: undefined,
+  lastEnd: undefined,
+};
+
+/** A choice with one peer. */
+export function chosen(
+  peerId: PeerId,
+  explanation = 'Chosen because it is the only peer that can be used (1 known).',
+): SyncChoice {
+  return {
+    ...{
+      outcome: 'chosen',
+      explanation,
+      sinceMs: 1,
+      comparedAtMs: 2,
+      peerId,
+      decidedBy: 'only_one',
+      known: 2,
+      usable: 1,
+    },
+    passedOver: [{ why: 'banned', peers: 1 }],
+    considered: [
+      {
+        ...{ peerId, isChosen: true, why: undefined, explanation: 'chosen', height: 9, banScore: 0, failedAttempts: 0 },
+        ...{ coolDownUntilMs: undefined, dataHubHealth: 'healthy', firstDeliveryShare: 0.5 },
+        ...{ storage: undefined, reputation: undefined },
+      },
+    ],
+  };
+}
+
 export class FakeAdminApi implements AdminApi {
   readonly calls: AdminCall[] = [];
   connected: readonly PeerView[] = [];
   leagueRows: readonly LeagueRow[] = [];
   known: readonly KnownPeer[] = [];
   explanation: Explanation | undefined;
-  syncView: SyncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
+  syncView: SyncView = NO_SYNC;
   own: Omit<NodeView, keyof SyncView | 'connectedPeers'> = {
     peerId: '12D3KooWCv5gciT4GsWGpxJLa8nmCNkE6Y8FpMgM5vnfVfVGwUXB' as PeerId,
     version: 'v0.1.0',
@@ -51,6 +89,7 @@ export class FakeAdminApi implements AdminApi {
   networkView: NetworkView = {
     ...{ tip: undefined, own: undefined, lag: undefined, peerLag: undefined, peers: 0, connectedPeers: 0 },
     ...{ versions: [], operators: [], heights: [], topics: [], league: [] },
+    spread: { copies: 0, p50Ms: undefined, p99Ms: undefined, recent: [] },
   };
   /** undefined: no history is kept. */
   blocks: readonly HistoryBlock[] | undefined;

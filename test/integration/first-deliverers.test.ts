@@ -5,14 +5,16 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, expect, test } from 'vitest';
 import { Libp2pNode } from '../../src/adapters/libp2p/libp2p-node.ts';
 import type { TeranodeLibp2p } from '../../src/adapters/libp2p/libp2p-options.ts';
-import type { PeerId } from '../../src/domain/ids.ts';
+import type { Hash, PeerId } from '../../src/domain/ids.ts';
 import { FirstDeliveries, MIN_EVIDENCE } from '../../src/peers/first-deliveries.ts';
+import { Propagation } from '../../src/peers/propagation.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { RecordedMetrics, recordingLogger } from '../fakes/recorders.ts';
 import { BUS, bareLibp2p, nodeOptions, TOPICS } from '../support/nodes.ts';
 import { waitFor } from '../support/wait.ts';
 
 const [TOPIC] = TOPICS as [string];
+const HASH = 'ab'.repeat(32) as Hash;
 const FAST = 3;
 /** With the fast ones and the hostile one as many as a mesh may have. */
 const SLOW = 8;
@@ -68,19 +70,25 @@ async function slowLink(port: number): Promise<number> {
 async function neighbour(of: Libp2pNode, { isSlow }: { readonly isSlow: boolean }): Promise<TeranodeLibp2p> {
   const peer = await startPeer();
   const port = isSlow ? await slowLink(portOf(peer)) : portOf(peer);
-  await of.connectPeer(`/ip4/127.0.0.1/tcp/${port}/p2p/${peer.peerId}`);
+  // On a busy machine a handshake may take longer than it may.
+  await waitFor(async () => await of.connectPeer(`/ip4/127.0.0.1/tcp/${port}/p2p/${peer.peerId}`), {
+    ...{ what: 'a connection to a neighbour', timeoutMs: 60_000 },
+  });
   return peer;
 }
 
 test('slow neighbours lose their places in a mesh that is too large, and those that deliver first keep theirs', async () => {
   const deps = { log: recordingLogger(), metrics: new RecordedMetrics(), clock: systemClock, random: Math.random };
-  const deliveries = new FirstDeliveries({ ...deps, isPenalized: () => false });
+  const propagation = new Propagation(deps);
+  const deliveries = new FirstDeliveries({ ...deps, propagation, isPenalized: () => false });
   const tested = new Libp2pNode({ ...deps, deliveries }, await nodeOptions({ ...BUS, prefersFirstDeliverers: true }));
   node = tested;
   let heardOfHostile = 0;
-  tested.setTopicHandler(TOPIC, ({ receivedFrom, author }) => {
+  tested.setTopicHandler(TOPIC, ({ receivedFrom, author, bytes }) => {
     if (receivedFrom === author) heardOfHostile += 1;
-    deliveries.deliveredFirst(receivedFrom, author);
+    // The flood leaves the others their place in the list of the latest.
+    const type = bytes[0] === 'f'.charCodeAt(0) ? 'attribute_subtree' : 'attribute_block';
+    deliveries.deliveredFirst({ type, hash: HASH, receivedFrom, author });
     return 'accept';
   });
   await tested.start(new AbortController().signal, undefined, [TOPIC]);
@@ -113,14 +121,23 @@ test('slow neighbours lose their places in a mesh that is too large, and those t
       const rows = deliveries.table();
       const firsts = rows.reduce((sum, { firstDeliveries }) => sum + firstDeliveries, 0);
       const isLate = (id: PeerId) => deliveries.standingOf(id)?.meanDelayMs !== undefined;
+      const hasCopies = propagation.view().recent.some(({ kind, copyCount }) => kind === 'block' && copyCount > 0);
       return (
-        firsts >= 2 * MIN_EVIDENCE && fastIds.every((id) => deliveries.preferenceOf(id) > 0) && slowIds.some(isLate)
+        hasCopies &&
+        firsts >= 2 * MIN_EVIDENCE &&
+        fastIds.every((id) => deliveries.preferenceOf(id) > 0) &&
+        slowIds.some(isLate)
       );
     },
     { what: 'first deliveries of all fast neighbours', timeoutMs: 30_000 },
   );
   expect(heardOfHostile).toBeGreaterThan(FLOOD);
   expect([deliveries.standingOf(hostileId), deliveries.preferenceOf(hostileId)]).toEqual([undefined, 0]);
+  // Later copies are listed with the messages that they are copies of.
+  const { copies, p50Ms = -1, p99Ms, recent } = propagation.view();
+  expect(copies).toBeGreaterThan(0);
+  expect(p99Ms).toBeGreaterThanOrEqual(p50Ms);
+  for (const row of recent) expect(row.copies.map(({ peerId }) => peerId)).not.toContain(row.deliveredBy);
   const table = deliveries.table();
   expect(new Set(table.slice(0, FAST).map(({ peerId }) => peerId))).toEqual(new Set(fastIds));
 

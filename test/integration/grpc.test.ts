@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createPeerClient, type PeerClient, type PeerClientOptions } from '../../src/client/index.ts';
 import { PeerService } from '../../src/gen/p2p_api_pb.js';
 import { PolicyService } from '../../src/gen/teranode_p2p_pb.js';
-import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
+import { chosen, DEFAULT_BAN_MS, NO_SYNC } from '../fakes/admin-api.ts';
 import {
   ADMIN_KEY,
   CHANGES,
@@ -55,13 +55,28 @@ describe('every method, through the client of this package', () => {
       bestHeight: 0,
       bestBlockHash: HASH,
       syncPeer: { peerId: PEER, height: 1, hash: undefined, sinceMs: 1 },
+      choice: chosen(PEER, 'Because.'),
+      lastEnd: undefined,
     };
     const asked = client(address);
-    const whole = { ...admin.own, fsmState: 'RUNNING', bestHeight: 0, bestBlockHash: HASH, syncPeer: PEER };
+    const whole = {
+      ...admin.own,
+      fsmState: 'RUNNING',
+      bestHeight: 0,
+      bestBlockHash: HASH,
+      syncPeer: PEER,
+      syncReason: 'Because.',
+    };
     expect(await asked.status()).toEqual({ ...whole, connectedPeers: 0 });
     admin.own = { ...admin.own, httpUrl: undefined };
-    admin.syncView = { fsmState: undefined, bestHeight: undefined, bestBlockHash: undefined, syncPeer: undefined };
-    const nothing = { httpUrl: undefined, fsmState: undefined, bestHeight: undefined, syncPeer: undefined };
+    admin.syncView = NO_SYNC;
+    const nothing = {
+      httpUrl: undefined,
+      fsmState: undefined,
+      bestHeight: undefined,
+      syncPeer: undefined,
+      syncReason: undefined,
+    };
     expect(await asked.status()).toMatchObject(nothing);
     asked.close();
   });

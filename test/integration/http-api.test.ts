@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { BanEntry } from '../../src/domain/ban.ts';
 import type { PeerStanding, PeerStatus } from '../../src/ports/admin-api.ts';
 import { MAX_RECENT } from '../../src/ports/admin-api.ts';
-import { DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
+import { chosen, DEFAULT_BAN_MS } from '../fakes/admin-api.ts';
 import { EventClient } from '../support/event-source.ts';
 import { EXPLANATION, KNOWN_PEER, PEER } from '../support/grpc.ts';
 import {
@@ -130,6 +130,15 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
           ...{ firstDeliveryShare: 0.75, meanDelayMs: 5 },
         },
       ],
+      spread: {
+        ...{ copies: 3, p50Ms: 12.5, p99Ms: 90 },
+        recent: [
+          {
+            ...{ kind: 'block', hash, height: 3, author: OTHER_ID, deliveredBy: OWN_ID, atMs: 5, headerAgeMs: -400 },
+            ...{ copyCount: 9, copies: [{ peerId: OTHER_ID, delayMs: 12 }] },
+          },
+        ],
+      },
     };
     expect((await call('getNetwork')).body).toEqual(served.view.networkView);
   },
@@ -250,8 +259,11 @@ const EVERY: Readonly<Record<string, () => Promise<unknown>>> = {
   getSync: async () => {
     expect((await call('getSync')).body).toEqual({});
     const syncPeer = { peerId: OTHER_ID, height: 9, hash: OWN_STATUS.bestBlockHash as never, sinceMs: 1 };
-    served.view.syncView = { fsmState: 'RUNNING', bestHeight: 7, bestBlockHash: syncPeer.hash, syncPeer };
-    expect((await call('getSync')).body).toEqual(served.view.syncView);
+    served.view.syncView = {
+      ...{ fsmState: 'RUNNING', bestHeight: 7, bestBlockHash: syncPeer.hash, syncPeer, choice: chosen(OTHER_ID) },
+      lastEnd: { peerId: OTHER_ID, reason: 'level', explanation: 'caught up', atMs: 3, failedAttempts: 0 },
+    };
+    expect((await call('getSync')).body).toEqual(JSON.parse(JSON.stringify(served.view.syncView)));
   },
   listSettings: async () => {
     served.view.settingViews = [{ key: 'p2p_shared_key', value: '********', origin: 'environment p2p_shared_key' }];

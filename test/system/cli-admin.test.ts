@@ -8,6 +8,7 @@ import { serviceDefinition } from '../../src/adapters/rpc/service-definition.ts'
 import type { BlockHash } from '../../src/domain/ids.ts';
 import { GetPeersResponseSchema, PeerService } from '../../src/gen/p2p_api_pb.js';
 import { encodeHeader } from '../../src/wire/header.ts';
+import { chosen, NO_SYNC } from '../fakes/admin-api.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 import { runCli } from '../support/cli.ts';
 import { ADMIN_KEY, EXPLANATION, HASH, KNOWN_PEER, PEER, serveGrpc, stopGrpcAfterEach } from '../support/grpc.ts';
@@ -196,7 +197,8 @@ describe('teranode-p2p chain', () => {
     const run = (...args: string[]) => runCli(['chain', 'tip', ...args, '--address', address]);
     expect((await run()).stdout).toMatch(/^own tip +unknown: the blockchain service does not answer\n/);
     expect((await run()).stdout).toMatch(/^claimed by peers +unknown: no peer is connected\n/m);
-    admin.syncView = { fsmState: 'CATCHINGBLOCKS', bestHeight: 886_000, bestBlockHash: HASH, syncPeer: undefined };
+    const choice = chosen(PEER, 'Chosen\u001b[2J because.');
+    admin.syncView = { ...NO_SYNC, fsmState: 'CATCHINGBLOCKS', bestHeight: 886_000, bestBlockHash: HASH, choice };
     const lower = { ...KNOWN_PEER, height: 1, provenHeight: undefined, provenHash: undefined };
     admin.connected = [lower, KNOWN_PEER];
     const { status, stdout } = await run();
@@ -206,6 +208,7 @@ describe('teranode-p2p chain', () => {
     expect(stdout).toMatch(/^claimed by peers +886001 (cd){32} \(by 1 of 2 peers\)$/m);
     expect(stdout).toMatch(/^proven by peers +886000 (ef){32} \(by 1 of 2 peers\)$/m);
     expect(stdout).toMatch(/^behind +1 block$/m);
+    expect(stdout).toMatch(/^sync peer +none\n +Chosen\\u\{1b\}\[2J because\.$/m);
     expect(jsonLines((await run('--json')).stdout)).toEqual([
       expect.objectContaining({ bestHeight: 886_000, blocksBehind: 1, claimed: expect.objectContaining({ peers: 1 }) }),
     ]);

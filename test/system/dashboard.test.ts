@@ -1,6 +1,7 @@
 // The dashboard in a real browser, of running servers with Go peers.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Page } from 'puppeteer-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Chromium } from '../support/chromium.ts';
 import { GoPeer } from '../support/go-peer.ts';
@@ -81,7 +82,7 @@ const connected = async () => JSON.parse((await server.get('/api/v1/peers')).bod
 
 beforeAll(async () => {
   browser = await Chromium.start();
-  server = await startServer({ p2p_http_listen_address: `127.0.0.1:${await freePort()}` });
+  server = await startServer({ p2p_http_listen_address: `127.0.0.1:${await freePort()}`, p2p_min_peers_for_sync: '0' });
 });
 
 afterEach(async () => {
@@ -167,6 +168,80 @@ describe('the dashboard', () => {
     await waitFor(async () => (await browser.page.$$eval('tbody tr', ({ length }) => length)) > shown, {
       what: 'the events after the pause',
     });
+  });
+
+  test('says why a peer is the sync peer or was passed over, and shows the peers that were compared', async () => {
+    const peer = await joined();
+    await open('overview');
+    await peer.publish(topics.block, JSON.stringify(blockFields(header(1), 1, peer.peerId)));
+    await browser.shows('[data-test=sync-reason]', /only peer that can be used|none of them can be used/);
+    expect(await browser.page.$('[data-test=compared][open]')).toBeNull();
+    await browser.page.locator('[data-test=compared] summary').click();
+    await browser.shows('[data-test=compared] tbody', peer.peerId.slice(-6));
+    expect(await browser.findings()).toEqual([]);
+    await open('peers');
+    const columns = await browser.page.$$eval('thead th', (cells) => cells.map(({ textContent }) => textContent));
+    const nth = columns.findIndex((title) => title?.startsWith('Sync')) + 1;
+    await browser.shows(`tbody tr td:nth-child(${nth})`, /sync peer|DataHub/);
+  });
+
+  test('shows who delivered a subtree first, and how much later the others did', async () => {
+    const [first, second] = [await joined(), await joined()];
+    await second.connect(first.addresses[0] ?? '');
+    await open('network');
+    // Which way is faster is up to the peers: some of several come over both.
+    await waitFor(
+      async () => {
+        await first.publish(topics.subtree, JSON.stringify(subtreeFields(first.peerId)));
+        return / \+[\d.]+ m?s/.test(await browser.text('[data-test=propagation] tbody'));
+      },
+      { what: 'a later copy', timeoutMs: 60_000 },
+    );
+    await browser.shows('[data-test=propagation] tbody', first.peerId.slice(-6));
+    await open('overview');
+    const chart = '[aria-label^="Propagation delay. Now: p50 "]';
+    await waitFor(
+      async () => {
+        await first.publish(topics.subtree, JSON.stringify(subtreeFields(first.peerId)));
+        const label = await browser.page.$eval(chart, (element) => element.getAttribute('aria-label') ?? '');
+        return /p50 [\d.]+ ms, p99 [\d.]+ ms/.test(label);
+      },
+      { what: 'percentiles in the chart', timeoutMs: 60_000 },
+    );
+  });
+
+  test('reads the feed once for many tabs, and goes on when the tab that reads is closed', async () => {
+    const peer = await joined();
+    await open('feed');
+    const tabs = [];
+    // More than the connections that a browser opens to one server.
+    for (let i = 0; i < 8; i += 1) {
+      const tab = await browser.page.browser().newPage();
+      await tab.goto(`${url()}#/feed`);
+      tabs.push(tab);
+    }
+    const isLive = async (tab: Page) => (await tab.$('.connection[data-state=live]')) !== null;
+    const clients = async () => /^teranode_p2p_sse_clients (\d+)$/m.exec((await server.get('/metrics')).body)?.[1];
+    for (const tab of tabs) await waitFor(() => isLive(tab), { what: 'a live tab' });
+    await waitFor(async () => (await clients()) === '1', { what: 'one reader of the feed' });
+    const shows = async (tab: Page, height: number) => {
+      await tab.bringToFront();
+      const row = `tr.block[data-hash="${headerHash(header(height))}"]`;
+      await waitFor(async () => (await tab.$$(row)).length === 1, { what: `block ${height} in a tab` });
+    };
+    await peer.publish(topics.block, JSON.stringify(blockFields(header(4), 4, peer.peerId)));
+    for (const tab of tabs) await shows(tab, 4);
+    // The first tab reads.
+    await browser.page.goto('about:blank');
+    await waitFor(async () => (await clients()) === '1', { what: 'another reader of the feed' });
+    await peer.publish(topics.block, JSON.stringify(blockFields(header(5), 5, peer.peerId)));
+    for (const tab of tabs) {
+      await shows(tab, 5);
+      await shows(tab, 4);
+      expect(await tab.$$('tr.lost')).toEqual([]);
+    }
+    for (const tab of tabs) await tab.close();
+    await browser.page.bringToFront();
   });
 
   test('bans and lifts bans with the admin key, which is in no address', async () => {

@@ -153,6 +153,10 @@ describe('npm start', () => {
     expect(status).toBe(503);
     expect(body).toMatch(/kafka_blocks: FAILED/);
     expect(body).toMatch(/kafka_subtrees: ok/);
+    // Nobody here reads what goes to Kafka.
+    expect(server.output.json).toContainEqual(
+      expect.objectContaining({ level: 'warn', event: 'own chain follows no peer' }),
+    );
     const stopped = await server.stop();
     expect(stopped.code).toBe(0);
     expect(stopped.ms).toBeLessThan(5000);

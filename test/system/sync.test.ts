@@ -202,6 +202,13 @@ describe('a devnet of five nodes in five processes', () => {
       expect(await operator.call('p2p_api.PeerService/AddBanScore', request)).toMatchObject({ code: 'OK' });
     }
     expect(await awaitFetches('fetch-by-score', 1)).toEqual([bestOf(of(1600))]);
+    const { choice } = JSON.parse((await behind.get('/api/v1/sync')).body);
+    const chosenId = of(1600).server.peerId;
+    expect(choice).toMatchObject({ outcome: 'chosen', peerId: chosenId, explanation: expect.stringMatching(/usable/) });
+    const whyOf = (height: number) =>
+      choice.considered.find(({ peerId }: { peerId: string }) => peerId === of(height).server.peerId)?.why;
+    expect([1600, 2500, 900].map(whyOf)).toEqual([undefined, 'ban_score', 'ban_score']);
+    expect(await admin(behind, 'chain', 'tip')).toMatchObject([{ syncReason: choice.explanation }]);
   });
 
   test('skips a peer whose DataHub does not answer, or leaves it once that is known', async () => {

@@ -5,6 +5,7 @@ import { createAdminApi } from '../../src/admin/admin-api.ts';
 import { Nodes } from '../../src/app/nodes.ts';
 import type { BlockHash, PeerId } from '../../src/domain/ids.ts';
 import { FirstDeliveries } from '../../src/peers/first-deliveries.ts';
+import { Propagation } from '../../src/peers/propagation.ts';
 import { CLAIM_KEEP_MS, PeerRegistry } from '../../src/peers/registry.ts';
 import type { AdminApi } from '../../src/ports/admin-api.ts';
 import { syncPeerRow } from '../../src/sync/sync-peer-row.ts';
@@ -28,7 +29,8 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
   const registry = new PeerRegistry({ clock, metrics });
   node.connect(PEER, '/ip4/192.0.2.7/tcp/9905');
   registry.connected(PEER);
-  const deliveries = new FirstDeliveries({ clock, metrics, isPenalized: () => false });
+  const propagation = new Propagation({ clock, metrics });
+  const deliveries = new FirstDeliveries({ clock, metrics, propagation, isPenalized: () => false });
   const admin = createAdminApi({
     ...options,
     bans,
@@ -60,9 +62,10 @@ async function setUp(options: { readonly acceptsAnyReason?: boolean } = {}) {
     messages: { lastMinute: () => [] },
     history: undefined,
     deliveries,
+    propagation,
     metrics,
     blockchain: { blockHeader: async () => undefined },
-    sync: { syncPeer: () => undefined },
+    sync: { syncPeer: () => undefined, choice: () => undefined, lastEnd: () => undefined },
     own: () => ({ peerId: OWN, version: 'v1', networks: [], httpUrl: undefined }),
     readiness: async () => ({ status: 503, checks: [{ name: 'fsm', ok: false, details: 'IDLE' }] }),
     topicNames: () => [],
@@ -249,9 +252,13 @@ test('the node at a glance; without chain and health when only what is known at 
 test('a peer shows how it delivers announcements, and the league has all neighbours, the best first', async () => {
   const { admin, deliveries, peer } = await setUp();
   expect(peer()).toMatchObject({ firstDeliveryShare: 0, meanDelayMs: undefined });
-  deliveries.deliveredFirst(PEER, OWN);
-  for (const _each of [1, 2, 3]) deliveries.deliveredFirst(OTHER_NEIGHBOUR, OWN);
-  deliveries.deliveredLater(PEER, 40);
+  for (const receivedFrom of [PEER, OTHER_NEIGHBOUR, OTHER_NEIGHBOUR, OTHER_NEIGHBOUR])
+    deliveries.deliveredFirst({ type: 'attribute_block', hash: OURS, author: OWN, receivedFrom });
+  deliveries.deliveredLater(PEER, 40, false, 1, 2);
+  expect(admin.network().spread).toMatchObject({
+    copies: 1,
+    recent: Array.from({ length: 4 }, () => ({ hash: OURS })),
+  });
   expect(peer()).toMatchObject({ firstDeliveryShare: 0.25, meanDelayMs: 40 });
   expect(admin.league().map(({ peerId, firstDeliveryShare }) => [peerId, firstDeliveryShare])).toEqual([
     [OTHER_NEIGHBOUR, 0.75],

@@ -5,10 +5,12 @@ import type { NodeView } from '../../ports/admin-api.ts';
 import { parseHash } from '../../wire/hash.ts';
 
 /** A node as `GetStatus` describes it; undefined where unknown. */
-export interface NodeSummary extends Omit<NodeView, 'peerId' | 'syncPeer'> {
+export interface NodeSummary extends Omit<NodeView, 'peerId' | 'syncPeer' | 'choice' | 'lastEnd'> {
   readonly peerId: string;
   /** Peer ID. */
   readonly syncPeer: string | undefined;
+  /** Why this sync peer, or why none, for people. */
+  readonly syncReason: string | undefined;
 }
 
 export function statusMessage(view: NodeView): MessageInitShape<typeof GetStatusResponseSchema> {
@@ -24,6 +26,7 @@ export function statusMessage(view: NodeView): MessageInitShape<typeof GetStatus
     ...(view.bestHeight === undefined ? {} : { bestHeight: view.bestHeight }),
     bestBlockHash: view.bestBlockHash ?? '',
     syncPeer: view.syncPeer?.peerId ?? '',
+    syncReason: view.choice?.explanation ?? '',
     ready: view.isReady,
     checks: checks.map(({ name, ok, details }) => ({ name, ok, details })),
   };
@@ -41,6 +44,7 @@ export function nodeSummary(message: GetStatusResponse): NodeSummary {
     fsmState: message.fsmState || undefined,
     bestBlockHash: parseHash(message.bestBlockHash),
     syncPeer: message.syncPeer || undefined,
+    syncReason: message.syncReason || undefined,
     isReady: message.ready,
     checks: message.checks.map(({ name, ok, details }) => ({ name, ok, details })),
   };

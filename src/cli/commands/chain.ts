@@ -24,7 +24,7 @@ export const showTip: Action = async (client, _argument, _flags, io) => {
   const claimed = highest(peers.map(({ height, bestBlockHash: hash }) => ({ height, hash })));
   const proven = highest(peers.map(({ provenHeight: height, provenHash: hash }) => ({ height, hash })));
   const behind = blocksBehind(node, claimed);
-  const { fsmState, bestHeight, bestBlockHash, syncPeer } = node;
+  const { fsmState, bestHeight, bestBlockHash, syncPeer, syncReason } = node;
   const heard = `of ${counted(peers.length, 'peer')}`;
   const none = peers.length === 0 ? 'unknown: no peer is connected' : `unknown: none ${heard} says`;
   const terminal = terminalOf(io);
@@ -37,12 +37,13 @@ export const showTip: Action = async (client, _argument, _flags, io) => {
         ['proven by peers', proven === undefined ? none : `${tipText(proven)} (by ${proven.peers} ${heard})`],
         ['behind', behind === undefined ? 'unknown' : behind === 0 ? 'no' : counted(behind, 'block')],
         ['sync peer', syncPeer ?? 'none'],
+        ...(syncReason === undefined ? [] : [['', visible(syncReason)] as const]),
       ],
       terminal,
     ),
     programs: [
       {
-        ...{ bestHeight, bestBlockHash, fsmState, syncPeer },
+        ...{ bestHeight, bestBlockHash, fsmState, syncPeer, syncReason },
         claimed,
         proven,
         peers: peers.length,

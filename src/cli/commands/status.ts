@@ -2,7 +2,7 @@
 import type { NodeSummary } from '../../client/index.ts';
 import { type Terminal, terminalOf } from '../terminal.ts';
 import type { Action } from './connection.ts';
-import { rows } from './table.ts';
+import { rows, visible } from './table.ts';
 
 export const showStatus: Action = async (client, _argument, _flags, io) => {
   const node = await client.status();
@@ -23,6 +23,7 @@ function shown(node: NodeSummary, terminal: Terminal): string {
       ['tip', bestHeight === undefined ? unknown : `${bestHeight} ${bestBlockHash}`],
       ['FSM', fsmState ?? unknown],
       ['sync peer', node.syncPeer ?? 'none'],
+      ...(node.syncReason === undefined ? [] : [['', visible(node.syncReason)] as const]),
       ...networks.flatMap(({ wire, topicPrefix, listenAddresses }) => [
         [wire, `topics ${topicPrefix}-…`] as const,
         ...listenAddresses.map((address) => ['', address] as const),

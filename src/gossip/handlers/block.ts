@@ -14,7 +14,15 @@ export function handleBlock(
   const header = message.header?.bytes;
   const tip = { ...claimed(height, hash, view), ...provenByParent(message, view) };
   return [
-    { type: 'attribute_block', hash, author, receivedFrom, dataHubUrl },
+    {
+      type: 'attribute_block',
+      hash,
+      author,
+      receivedFrom,
+      dataHubUrl,
+      height,
+      headerTime: message.header?.fields?.time,
+    },
     view.shouldForward(author, height)
       ? { type: 'publish_block', hash, dataHubUrl, author }
       : { type: 'withheld', topic: 'block' },

@@ -15,11 +15,12 @@ import {
 } from '../../../dashboard/model/format.ts';
 import { linksOf, NetworkGraph, SELF } from '../../../dashboard/model/graph.ts';
 import { healthText, partOf } from '../../../dashboard/model/health-text.ts';
-import { lagOf, lagText, stateText, syncReasons, tipText } from '../../../dashboard/model/lag.ts';
-import { isSeen, parsePlace } from '../../../dashboard/model/place.ts';
+import { comparedText, lagOf, lagText, stateText, syncFacts, tipText } from '../../../dashboard/model/lag.ts';
+import { isSeen, lostBefore, parsePlace } from '../../../dashboard/model/place.ts';
 import { Rates } from '../../../dashboard/model/rates.ts';
 import { Samples } from '../../../dashboard/model/samples.ts';
 import { nextSorting, sortRows } from '../../../dashboard/model/sort.ts';
+import { copiesText, headerAgeText, spreadName } from '../../../dashboard/model/spread.ts';
 import { SseParser } from '../../../dashboard/model/sse.ts';
 
 const event = (fields: Partial<FeedEvent>): FeedEvent => ({ type: 'block', ...fields }) as FeedEvent;
@@ -64,6 +65,14 @@ describe('the place in the feed', () => {
       false,
     ]);
   });
+});
+
+test('a tab knows what it missed when another one goes on later', () => {
+  const place = parsePlace('a-5');
+  expect(['a-5', 'a-9', 'b-1', undefined].map((id) => lostBefore(place, id))).toEqual([
+    ...[undefined, { reason: 'another tab went on later', count: 4 }, { reason: 'restarted' }, undefined],
+  ]);
+  expect(lostBefore(undefined, 'a-9')).toBeUndefined();
 });
 
 describe('the window of the feed', () => {
@@ -169,19 +178,37 @@ describe('texts', () => {
     expect(stateText('NEW')).toContain('NEW');
   });
 
-  test('say why a peer is the sync peer, and why there is none', () => {
+  test('say what is known of the sync peer, and how many peers were compared', () => {
     const sync: Sync = { bestHeight: 5, syncPeer: { peerId: 'a', height: 9, sinceMs: 0 } };
     const peer = { provenHeight: 8, dataHubHealth: 'healthy', storage: 'full', firstDeliveryShare: 0.5 } as Peer;
-    expect(syncReasons(sync, undefined, peer)).toEqual([
+    expect(syncFacts(sync, peer)).toEqual([
       'It claims height 9, which is 4 above our own.',
       'Height 8 is proven by a valid header.',
       'Its DataHub answers.',
       'It says that it keeps all blocks.',
       'It delivered 50 % of blocks and subtrees first.',
     ]);
-    const network = { tip: { height: 7 } } as never;
-    expect(syncReasons({ bestHeight: 7 }, network, undefined)[0]).toContain('No sync peer is needed');
-    expect(syncReasons({ bestHeight: 5 }, network, undefined)[0]).toContain('There is no sync peer');
+    expect(syncFacts({ bestHeight: 5 }, undefined)).toEqual([]);
+    const choice = { known: 1200, usable: 3, considered: [{}, {}] } as NonNullable<Sync['choice']>;
+    expect(comparedText(choice)).toBe('1,200 compared, 3 usable, 2 listed');
+    expect(comparedText({ ...choice, known: 2 })).toBe('2 compared, 3 usable');
+  });
+
+  test('say how a block spread', () => {
+    const row = { kind: 'block', hash: 'ab'.repeat(32), height: 1200, copyCount: 0, copies: [] } as never;
+    expect([spreadName(row), spreadName({ kind: 'subtree', height: undefined, hash: 'cd' })]).toEqual([
+      ...['block 1,200', 'subtree cd'],
+    ]);
+    expect([3400, -61_000, undefined].map(headerAgeText)).toEqual(['3 s', '1 min 1 s ahead', NONE]);
+    const copies = [
+      { peerId: 'a', delayMs: 4 },
+      { peerId: 'b', delayMs: 120 },
+    ];
+    const text = (copyCount: number) =>
+      copiesText({ ...(row as object), copyCount, copies } as never, (id) => id.toUpperCase());
+    expect([copiesText(row, String), text(2), text(9)]).toEqual([
+      ...['none', 'A +4.0 ms, B +120 ms', 'A +4.0 ms, B +120 ms, 7 more'],
+    ]);
   });
 
   test('say which parts of the node fail', () => {

@@ -49,7 +49,7 @@ function attach({
     subtreeProducer: { publish: () => {} },
     registry: { heard: () => {} },
     notify: () => {},
-    deliveredFirst: (neighbour: string) => firsts.push(neighbour),
+    deliveredFirst: ({ receivedFrom }: { receivedFrom: string }) => firsts.push(receivedFrom),
     scores: { addScore: (_subject: string, reason: string) => offences.push(reason) },
   };
   gossip = attachGossip(deps as unknown as GossipDependencies, {

@@ -18,6 +18,8 @@ describe('block', () => {
         author: AUTHOR,
         receivedFrom: SOURCE,
         dataHubUrl: 'http://127.0.0.1:8090/api/v1',
+        height: real?.height,
+        headerTime: Buffer.from(real?.header ?? '', 'hex').readUInt32LE(68),
       },
       { type: 'publish_block', hash: real?.hash, dataHubUrl: 'http://127.0.0.1:8090/api/v1', author: AUTHOR },
       {

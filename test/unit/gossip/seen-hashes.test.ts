@@ -94,7 +94,10 @@ describe('the executor', () => {
       metrics,
     } as unknown as ExecutorDependencies);
     const announce = (n: number): readonly Effect[] => [
-      { type: 'attribute_block', hash: HASH, author: peer(n), receivedFrom: peer(n), dataHubUrl: `http://${n}` },
+      {
+        ...{ type: 'attribute_block', hash: HASH, author: peer(n), receivedFrom: peer(n), dataHubUrl: `http://${n}` },
+        ...{ height: 1, headerTime: undefined },
+      },
       { type: 'publish_block', hash: HASH, author: peer(n), dataHubUrl: `http://${n}` },
     ];
     for (let n = 1; n <= 5; n += 1) execute(announce(n));

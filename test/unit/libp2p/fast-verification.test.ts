@@ -11,6 +11,7 @@ import { GossipInternals } from '../../../src/adapters/libp2p/gossipsub/internal
 import { PackedBatch } from '../../../src/adapters/libp2p/gossipsub/packed-batch.ts';
 import { SeenMessages } from '../../../src/adapters/libp2p/gossipsub/seen-messages.ts';
 import { fastestVerifier } from '../../../src/adapters/libp2p/patches/ed25519.ts';
+import { NO_DELIVERIES } from '../../../src/ports/deliveries.ts';
 import type { GossipMessage, ValidationDecision } from '../../../src/ports/p2p-node.ts';
 import { FakeClock, RecordedMetrics, recordingLogger } from '../../fakes/recorders.ts';
 import { bareLibp2p } from '../../support/nodes.ts';
@@ -67,7 +68,7 @@ function fastVerification(changes: Partial<ConstructorParameters<typeof FastVeri
       if (decision instanceof Error) throw decision;
       return decision;
     },
-    deliveries: { counted: 0, deliveredLater: () => {} },
+    deliveries: NO_DELIVERIES,
     delivery: {
       received: (topic) => delivery.received(topic),
       finished: (received, outcome) => {
@@ -405,7 +406,14 @@ test('who delivers a message that counts again is reported with its delay, and n
   const clock = new FakeClock();
   const seen = new SeenMessages({ clock, metrics: new RecordedMetrics() }, { keepMs: 60_000, maxIds: 1000 });
   const later: string[] = [];
-  const deliveries = { counted: 0, deliveredLater: (id: string, ms: number) => void later.push(`${id} ${ms}`) };
+  const ids: string[] = [];
+  const deliveries = {
+    counted: 0,
+    wasByAuthor: true,
+    identified: (low: number, high: number) => void ids.push(`${low} ${high}`),
+    deliveredLater: (id: string, ms: number, isByAuthor: boolean, low: number, high: number) =>
+      void later.push(`${id} ${ms} ${isByAuthor} ${low} ${high}`),
+  };
   const [valid, other] = [await signed(author), await signed(author)];
   const stage = fastVerification({
     seen,
@@ -418,5 +426,6 @@ test('who delivers a message that counts again is reported with its delay, and n
   await ourOutcomes([valid, other], stage);
   clock.advance(35);
   expect(await ourOutcomes([other, valid], stage)).toEqual(['duplicate', 'duplicate']);
-  expect(later).toEqual([`${receivedFrom} 35`]);
+  expect(ids).toHaveLength(1);
+  expect(later).toEqual([`${receivedFrom} 35 true ${ids[0]}`]);
 });

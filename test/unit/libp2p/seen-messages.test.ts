@@ -142,7 +142,7 @@ test('the age of a delivery that counts is known when the message comes again, a
   const author = new Uint8Array(38).fill(7);
   const [counts, other] = [new Uint8Array(8).fill(1), new Uint8Array(8).fill(2)];
   seen.putId(author, counts);
-  seen.noteDelivery(author, counts);
+  seen.noteDelivery(author, counts, false);
   seen.putId(author, other);
   pass(250);
   expect(seen.hasId(author, counts)).toBe(true);
@@ -152,12 +152,21 @@ test('the age of a delivery that counts is known when the message comes again, a
   pass(60_000);
   seen.hasId(author, counts);
   expect(seen.deliveryAgeMs).toBe(60_250);
+  expect(seen.isByAuthor).toBe(false);
+  const hash = [seen.hashLow, seen.hashHigh];
+  seen.putId(author, other);
+  seen.noteDelivery(author, other, true);
+  pass(7);
+  expect([seen.hasId(author, other), seen.deliveryAgeMs, seen.isByAuthor]).toEqual([true, 7, true]);
+  expect([seen.hashLow, seen.hashHigh]).not.toEqual(hash);
+  seen.hasId(author, counts);
+  expect([seen.hashLow, seen.hashHigh]).toEqual(hash);
 });
 
 test('no delivery is noted for a message that is not remembered', () => {
   const { seen } = setUp();
   const [author, seqno] = [new Uint8Array(38), new Uint8Array(8)];
-  seen.noteDelivery(author, seqno);
+  seen.noteDelivery(author, seqno, false);
   expect(seen.hasId(author, seqno)).toBe(false);
   seen.clear();
   expect(seen.deliveryAgeMs).toBeUndefined();

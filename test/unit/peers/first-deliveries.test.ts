@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { PeerId } from '../../../src/domain/ids.ts';
+import type { Hash, PeerId } from '../../../src/domain/ids.ts';
 import {
   FirstDeliveries,
   HALF_LIFE_MS,
@@ -8,19 +8,26 @@ import {
   MIN_EVIDENCE,
   MIN_SHARE,
 } from '../../../src/peers/first-deliveries.ts';
+import { Propagation } from '../../../src/peers/propagation.ts';
 import { FakeClock, RecordedMetrics } from '../../fakes/recorders.ts';
 
 const AUTHOR = 'author' as PeerId;
 const [NEAR, FAR, EVIL] = ['near', 'far', 'evil'] as [PeerId, PeerId, PeerId] & string[];
 
+const announcement = (receivedFrom: PeerId, author: PeerId) =>
+  ({ type: 'attribute_subtree', hash: 'ab'.repeat(32) as Hash, author, receivedFrom }) as const;
+
 function setUp(penalized: readonly PeerId[] = []) {
   const clock = new FakeClock();
   const metrics = new RecordedMetrics();
-  const league = new FirstDeliveries({ clock, metrics, isPenalized: (id) => penalized.includes(id) });
+  const propagation = new Propagation({ clock, metrics });
+  const league = new FirstDeliveries({ clock, metrics, propagation, isPenalized: (id) => penalized.includes(id) });
   const deliver = (neighbour: PeerId, times: number, author = AUTHOR) => {
-    for (let i = 0; i < times; i += 1) league.deliveredFirst(neighbour, author);
+    for (let i = 0; i < times; i += 1) league.deliveredFirst(announcement(neighbour, author));
   };
-  return { league, clock, metrics, deliver };
+  const deliverLater = (neighbour: PeerId, delayMs: number, isByAuthor = false) =>
+    league.deliveredLater(neighbour, delayMs, isByAuthor, 1, 2);
+  return { propagation, deliverLater, league, clock, metrics, deliver };
 }
 
 /** Numbers in [0, 1) that are the same in each run. */
@@ -34,14 +41,18 @@ function seeded(seed: number): () => number {
 
 describe('the league of first deliveries', () => {
   test('has each neighbour’s share of first deliveries and the mean delay of its later ones', () => {
-    const { league, deliver } = setUp();
+    const { deliverLater, league, deliver, propagation } = setUp();
     deliver(NEAR, 30);
     deliver(FAR, 10);
-    for (const delayMs of [10, 20, 60]) league.deliveredLater(FAR, delayMs);
+    for (const delayMs of [10, 20, 60]) deliverLater(FAR, delayMs);
     expect(league.table()).toEqual([
       { peerId: NEAR, firstDeliveries: 30, laterDeliveries: 0, firstDeliveryShare: 0.75, meanDelayMs: undefined },
       { peerId: FAR, firstDeliveries: 10, laterDeliveries: 3, firstDeliveryShare: 0.25, meanDelayMs: 30 },
     ]);
+    deliver(AUTHOR, 5);
+    deliverLater(FAR, 500, true);
+    expect([league.standingOf(AUTHOR), league.standingOf(FAR)?.laterDeliveries]).toEqual([undefined, 3]);
+    expect(propagation.view().copies).toBe(4);
     expect(league.standingOf(FAR)).toMatchObject({ firstDeliveryShare: 0.25, meanDelayMs: 30 });
     expect(league.standingOf(EVIL)).toBeUndefined();
   });
@@ -49,7 +60,7 @@ describe('the league of first deliveries', () => {
   test('ranks neighbours as they really deliver, over random traffic', () => {
     const { league } = setUp();
     const random = seeded(7);
-    for (let i = 0; i < 20_000; i += 1) league.deliveredFirst(random() < 0.7 ? NEAR : FAR, AUTHOR);
+    for (let i = 0; i < 20_000; i += 1) league.deliveredFirst(announcement(random() < 0.7 ? NEAR : FAR, AUTHOR));
     expect(league.table().map(({ peerId }) => peerId)).toEqual([NEAR, FAR]);
     expect(league.standingOf(NEAR)?.firstDeliveryShare).toBeCloseTo(0.7, 1);
   });
@@ -72,11 +83,11 @@ describe('the league of first deliveries', () => {
   });
 
   test('keeps its sums exact over weeks', () => {
-    const { league, clock, deliver } = setUp();
+    const { deliverLater, league, clock, deliver } = setUp();
     for (let hour = 0; hour < 24 * 30; hour += 1) {
       deliver(NEAR, 3);
       deliver(FAR, 1);
-      league.deliveredLater(FAR, 40);
+      deliverLater(FAR, 40);
       clock.advance(HALF_LIFE_MS);
     }
     expect(league.standingOf(NEAR)?.firstDeliveryShare).toBeCloseTo(0.75, 6);
@@ -85,9 +96,9 @@ describe('the league of first deliveries', () => {
   });
 
   test('a delay of more than ten seconds, or of less than none, counts as the bound', () => {
-    const { league } = setUp();
-    league.deliveredLater(FAR, 1e9);
-    league.deliveredLater(NEAR, -5);
+    const { deliverLater, league } = setUp();
+    deliverLater(FAR, 1e9);
+    deliverLater(NEAR, -5);
     expect(league.standingOf(FAR)?.meanDelayMs).toBe(MAX_DELAY_MS);
     expect(league.standingOf(NEAR)?.meanDelayMs).toBe(0);
   });

@@ -2,7 +2,7 @@
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { logNotices } from '../../../src/app/log-notices.ts';
+import { logNotices, logUnfollowedChain } from '../../../src/app/log-notices.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
 import { recordingLogger } from '../../fakes/recorders.ts';
 import { temporaryFolder } from '../../support/cleanup.ts';
@@ -153,4 +153,17 @@ test('one line names all settings without effect, and each unknown one has a lin
     { level: 'warn', event: 'unknown setting', fields: { key: 'p2p_bloc_topic', nearest: 'p2p_block_topic' } },
     { level: 'warn', event: 'unknown setting', fields: { key: 'p2p_foo' } },
   ]);
+});
+
+test('a chain that follows no peer is warned of: blocks go to Kafka, and no blockchain service is named', () => {
+  const warned = (env: Record<string, string>, hasOwnParts = false) => {
+    const log = recordingLogger();
+    logUnfollowedChain(log, loadSettings({ folder: REPO, env }).settings, hasOwnParts);
+    return log.lines.map(({ level, event }) => `${level}: ${event}`);
+  };
+  const kafka = { kafka_blocksConfig: 'kafka://127.0.0.1:1/blocks' };
+  expect(warned(kafka)).toEqual(['warn: own chain follows no peer']);
+  expect(warned({ ...kafka, blockchain_grpcAddress: '127.0.0.1:2' })).toEqual([]);
+  expect(warned(kafka, true)).toEqual([]);
+  expect(warned({})).toEqual([]);
 });

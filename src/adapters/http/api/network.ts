@@ -1,6 +1,7 @@
 // API route for the network as this node hears it.
 import { z } from 'zod';
 import { type AdminApi, MAX_NETWORK_ROWS } from '../../../ports/admin-api.ts';
+import { MAX_COPIES, MAX_SPREAD_ROWS } from '../../../ports/propagation.ts';
 import { type Api, answers } from './api.ts';
 
 const count = z.number().min(0);
@@ -65,6 +66,35 @@ export const NETWORK = z
         }),
       )
       .describe('Neighbours by who delivers blocks and subtrees first.'),
+    spread: z
+      .object({
+        copies: count.describe('Copies of blocks and subtrees that came after the first delivery, in the last minute.'),
+        p50Ms: count.optional().describe('Median of their delay behind the first delivery of the same message.'),
+        p99Ms: count.optional().describe('99th percentile of the same.'),
+        recent: z
+          .array(
+            z.object({
+              kind: z.enum(['block', 'subtree']),
+              hash: z.string(),
+              height: count.optional(),
+              author: z.string().describe('Peer that announced it first.'),
+              deliveredBy: z.string().describe('Neighbour that delivered it first.'),
+              atMs: z.number().describe('When, in Unix milliseconds.'),
+              headerAgeMs: z
+                .number()
+                .optional()
+                .describe(
+                  'atMs minus the time in the block header, which is in whole seconds of the miner’s clock; negative when that clock is ahead.',
+                ),
+              copyCount: count.describe('Later copies of the same message from other neighbours.'),
+              copies: z
+                .array(z.object({ peerId: z.string(), delayMs: count }))
+                .describe(`The first ${MAX_COPIES} of them, with their delay behind the first delivery.`),
+            }),
+          )
+          .describe(`The latest ${MAX_SPREAD_ROWS} blocks, then the latest ${MAX_SPREAD_ROWS} subtrees.`),
+      })
+      .describe('How blocks and subtrees spread. Messages carry no time, so the delay from author to us is not known.'),
   })
   .describe(`The network as this node hears it. Of each list the ${MAX_NETWORK_ROWS} rows with most peers.`);
 
@@ -80,11 +110,12 @@ export function addNetworkRoute(api: Api, admin: AdminApi): void {
       response: answers(NETWORK),
     },
     handler: async () => {
-      const { versions, operators, heights, topics, league, ...network } = admin.network();
+      const { versions, operators, heights, topics, league, spread, ...network } = admin.network();
       return {
         ...network,
         ...{ versions: [...versions], operators: [...operators], heights: [...heights] },
         ...{ topics: [...topics], league: [...league] },
+        spread: { ...spread, recent: spread.recent.map(({ copies, ...row }) => ({ ...row, copies: [...copies] })) },
       };
     },
   });

@@ -1,6 +1,6 @@
 // API routes for this node itself, and for what it received and sent lately.
 import { z } from 'zod';
-import { type AdminApi, MAX_RECENT, type RecentAnnouncement } from '../../../ports/admin-api.ts';
+import { type AdminApi, MAX_RECENT, type RecentAnnouncement, type SyncView } from '../../../ports/admin-api.ts';
 import { type Api, answers, OF_QUERY } from './api.ts';
 import { ANNOUNCEMENT, SETTING, SYNC, TOPIC, VERDICT } from './schemas.ts';
 
@@ -22,10 +22,10 @@ function addState(api: Api, admin: AdminApi): void {
     schema: {
       operationId: 'getSync',
       tags: ['node'],
-      summary: "Returns this node's FSM state and best block, and the peer it syncs from.",
+      summary: "Returns this node's FSM state and best block, the peer it syncs from, and why that peer.",
       response: answers(SYNC),
     },
-    handler: async () => admin.sync(),
+    handler: async () => syncAnswer(await admin.sync()),
   });
   api.route({
     method: 'GET',
@@ -92,6 +92,13 @@ function addRecent(api: Api, admin: AdminApi): void {
     },
     handler: async ({ query: { limit } }) => ({ verdicts: admin.recentVerdicts().slice(0, limit) }),
   });
+}
+
+/** With lists that the answer may change. */
+function syncAnswer({ choice, ...sync }: SyncView): z.output<typeof SYNC> {
+  if (choice === undefined) return sync;
+  const { passedOver, considered, ...rest } = choice;
+  return { ...sync, choice: { ...rest, passedOver: [...passedOver], considered: [...considered] } };
 }
 
 /** With 64-bit integers as JSON numbers. */

@@ -2,6 +2,7 @@
 // are Unix ms. Fields whose value this node does not know are absent.
 import { z } from 'zod';
 import { SCORE_REASONS } from '../../../ports/admin-api.ts';
+import { CRITERIA, MAX_CONSIDERED, SYNC_ENDS, SYNC_OUTCOMES, UNFIT } from '../../../ports/sync-status.ts';
 
 const MAX_TEXT_CHARS = 512;
 const unixMs = z.number().describe('Unix time in milliseconds.');
@@ -144,6 +145,8 @@ export const EXPLANATION = z
   })
   .describe('Scores, offences and bans of a peer, an address or a DataHub host.');
 
+const PASSED_OVER = z.enum([...UNFIT, ...CRITERIA]);
+
 export const SYNC = z
   .object({
     fsmState: z.string().optional(),
@@ -153,8 +156,61 @@ export const SYNC = z
       .object({ peerId: z.string(), height: count, hash: z.string().optional(), sinceMs: unixMs })
       .optional()
       .describe('Peer that this node syncs from; absent when there is none.'),
+    choice: z
+      .object({
+        outcome: z
+          .enum(SYNC_OUTCOMES)
+          .describe('chosen; idle: the FSM is in a state in which nothing is synced; else why no peer was chosen.'),
+        explanation: z.string().describe('The same in plain sentences.'),
+        sinceMs: unixMs.describe('When the outcome or the chosen peer changed, in Unix milliseconds.'),
+        comparedAtMs: unixMs.describe(
+          'When the peers below were compared. While there is a sync peer, they are not compared again.',
+        ),
+        peerId: z.string().optional().describe('The chosen peer.'),
+        decidedBy: z
+          .enum([...CRITERIA, 'only_one'])
+          .optional()
+          .describe('Last criterion that another usable peer lost by; only_one: no other peer was usable.'),
+        known: count.describe('Peers that were compared.'),
+        usable: count.describe('Of those, peers that could be the sync peer.'),
+        passedOver: z
+          .array(z.object({ why: PASSED_OVER, peers: count }))
+          .describe('How many peers were passed over, by the reason.'),
+        considered: z
+          .array(
+            z.object({
+              peerId: z.string(),
+              isChosen: z.boolean(),
+              why: PASSED_OVER.optional().describe(
+                'First rule that it breaks, else the first criterion that it lost by; absent for the chosen peer.',
+              ),
+              explanation: z.string().describe('The same in words.'),
+              height: count.optional().describe('Height that it claims, as far as that is believed.'),
+              banScore: z.number(),
+              failedAttempts: count.describe('Attempts to sync from it that failed.'),
+              coolDownUntilMs: unixMs.optional(),
+              dataHubHealth: z.enum(['unknown', 'healthy', 'unhealthy']),
+              firstDeliveryShare: z.number().min(0).max(1).describe('0 where first deliveries do not count.'),
+              storage: z.enum(['full', 'pruned']).optional(),
+              reputation: z.number().optional(),
+            }),
+          )
+          .describe(`The chosen peer, then those that came nearest; at most ${MAX_CONSIDERED}.`),
+      })
+      .optional()
+      .describe('Why this sync peer, or why none; absent before the first evaluation.'),
+    lastEnd: z
+      .object({
+        peerId: z.string(),
+        reason: z.enum(SYNC_ENDS),
+        explanation: z.string().describe('The same in words.'),
+        atMs: unixMs,
+        failedAttempts: count.describe('Failed attempts with this peer so far.'),
+      })
+      .optional()
+      .describe('How the last sync with a peer ended; absent while none has.'),
   })
-  .describe('FSM state, best block and sync peer of this node.');
+  .describe('FSM state, best block and sync peer of this node, and why this peer.');
 
 export const TOPIC = z
   .object({ name: z.string(), subscribers: z.array(z.string()), mesh: z.array(z.string()) })

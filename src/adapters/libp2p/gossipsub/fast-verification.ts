@@ -46,7 +46,7 @@ interface FastVerificationParts {
   readonly decide: TopicDecision;
   readonly delivery: Delivery;
   /** Who delivers valid announcements first. */
-  readonly deliveries: Pick<DeliveryRecord, 'counted' | 'deliveredLater'>;
+  readonly deliveries: Omit<DeliveryRecord, 'preferenceOf'>;
   readonly progress: CountedProgress;
   readonly malformed: Pick<MalformedRpcReport, 'add'>;
   /** Tells mesh peers that they need not send us a message. */
@@ -204,7 +204,10 @@ export class FastVerification implements Stage<'incoming'>, Verification {
       const { counted } = deliveries;
       const source = peerIdText(receivedFrom);
       const decision = decide({ topic, bytes: data, author, receivedFrom: source, seqno: sequenceNumber });
-      if (deliveries.counted !== counted) seen.noteDelivery(from, seqno);
+      if (deliveries.counted !== counted) {
+        seen.noteDelivery(from, seqno, deliveries.wasByAuthor);
+        deliveries.identified(seen.hashLow, seen.hashHigh);
+      }
       return decision;
     } catch (error) {
       this.parts.failed(error, topic);
@@ -226,7 +229,9 @@ export class FastVerification implements Stage<'incoming'>, Verification {
 
   /** Called right after the message was found among those seen. */
   private countLater({ receivedFrom }: Received): void {
-    const delayMs = this.parts.seen.deliveryAgeMs;
-    if (delayMs !== undefined) this.parts.deliveries.deliveredLater(peerIdText(receivedFrom), delayMs);
+    const { seen, deliveries } = this.parts;
+    const delayMs = seen.deliveryAgeMs;
+    if (delayMs === undefined) return;
+    deliveries.deliveredLater(peerIdText(receivedFrom), delayMs, seen.isByAuthor, seen.hashLow, seen.hashHigh);
   }
 }

@@ -19,7 +19,7 @@ const GENERATIONS = 4;
 const SEQNO_BYTES = 8;
 const KEY_WORDS = 4;
 const NONE = -1;
-/** When the message was first delivered, in ms. */
+/** When the message was first delivered, in ms, and in the lowest bit whether by its author. */
 const VALUE_WORDS = 1;
 /** The longest ID that options.ts makes. */
 const MAX_ID_BYTES = 128;
@@ -91,18 +91,34 @@ export class SeenMessages {
     this.remember();
   }
 
-  /** Notes that this remembered message, delivered just now, counts for the league. */
-  noteDelivery(author: Uint8Array, seqno: Uint8Array): void {
+  /** Notes that this remembered message, delivered just now, counts as a first delivery; `isByAuthor`: of its author. */
+  noteDelivery(author: Uint8Array, seqno: Uint8Array, isByAuthor: boolean): void {
     // The author's bytes are those of the same message.
     if (this.idSeqno !== seqno && !this.hasId(author, seqno)) return;
     // 0 stands for a message that does not count.
-    this.foundIn?.setValue(this.foundRow, 0, Math.round(this.clock.monotonic()) | 0 || 1);
+    const value = (Math.round(this.clock.monotonic()) << 1) | (isByAuthor ? 1 : 0);
+    this.foundIn?.setValue(this.foundRow, 0, value || 2);
   }
 
   /** Ms since the first delivery of the message that was found last; undefined when it does not count. */
   get deliveryAgeMs(): number | undefined {
     const deliveredAt = this.foundIn?.value(this.foundRow, 0) ?? 0;
-    return deliveredAt === 0 ? undefined : Math.max(0, (Math.round(this.clock.monotonic()) - deliveredAt) | 0);
+    if (deliveredAt === 0) return undefined;
+    return Math.max(0, (((Math.round(this.clock.monotonic()) << 1) - (deliveredAt & ~1)) | 0) >> 1);
+  }
+
+  /** Whether the author made the first delivery of the message that was found last. */
+  get isByAuthor(): boolean {
+    return ((this.foundIn?.value(this.foundRow, 0) ?? 0) & 1) === 1;
+  }
+
+  /** Two halves of a keyed hash of the ID that was looked up last. */
+  get hashLow(): number {
+    return this.key[0] as number;
+  }
+
+  get hashHigh(): number {
+    return this.key[1] as number;
   }
 
   /** Called at each heartbeat of gossipsub: begins a new generation when it is time. */
