@@ -1,5 +1,6 @@
 // How far V8 lets the heap grow before it collects garbage. Left to itself that is up to four times what is in use, and
 // a process that allocates little keeps the garbage of its start, or of a wave of connections, for hours.
+import { performance } from 'node:perf_hooks';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -12,13 +13,13 @@ const CALM_PERCENT = 20;
 const ROUND_MS = 5000;
 /** One round alone may be the pause between two waves of connections. */
 const CALM_ROUNDS = 2;
-/** Of one core. Apart, so that a load between them does not change the state again and again. */
+/** Of the time. Apart, so that a load between them does not change the state again and again. */
 const CALM_BELOW = 0.25;
 const BUSY_ABOVE = 0.5;
 
 interface Deps {
-  /** The share of a core that was used since the last call. */
-  cpuShare(): number;
+  /** The share of the time since the last call in which the event loop was busy; all of it on a machine too slow. */
+  busyShare(): number;
   setPercent(percent: number): void;
   /** Collects all garbage, and lets the young generation shrink: 70 ms of CPU at rest. */
   collect(): void;
@@ -36,7 +37,7 @@ export class HeapGrowth {
   }
 
   check(): void {
-    const share = this.deps.cpuShare();
+    const share = this.deps.busyShare();
     this.calmRounds = share < CALM_BELOW ? this.calmRounds + 1 : 0;
     if (this.isCalm && share > BUSY_ABOVE) {
       this.isCalm = false;
@@ -54,21 +55,20 @@ export class HeapGrowth {
 export function limitHeapGrowth(nodeOptions: readonly string[] = process.execArgv, roundMs = ROUND_MS): void {
   if (nodeOptions.some((each) => each.replaceAll('_', '-').startsWith(FLAG))) return;
   const growth = new HeapGrowth({
-    cpuShare: cpuShares(),
+    busyShare: loopShares(),
     setPercent: (percent) => setFlagsFromString(`${FLAG}=${percent}`),
     collect: collectGarbage,
   });
   setInterval(() => growth.check(), roundMs).unref();
 }
 
-function cpuShares(): () => number {
-  let [lastMs, last] = [performance.now(), process.cpuUsage()];
+function loopShares(): () => number {
+  let last = performance.eventLoopUtilization();
   return () => {
-    const nowMs = performance.now();
-    const { user, system } = process.cpuUsage(last);
-    const share = (user + system) / 1000 / (nowMs - lastMs);
-    [lastMs, last] = [nowMs, process.cpuUsage()];
-    return share;
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, last);
+    last = now;
+    return utilization;
   };
 }
 
