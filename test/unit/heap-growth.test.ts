@@ -21,28 +21,37 @@ test('the growth of the heap is limited, unless the user has given Node a limit'
 });
 
 describe('the growth of the heap', () => {
-  /** What happened in rounds in which the event loop was busy for these shares of the time. */
-  function rounds(shares: readonly number[]): readonly unknown[] {
+  /** What happened in rounds with these shares of a core, and shares of the time in which the event loop was busy. */
+  function rounds(...loads: readonly (readonly [cpuShare: number, loopShare: number])[]): readonly unknown[] {
     const happened: unknown[] = [];
-    const busy = shares.values();
+    const next = loads.values();
     const growth = new HeapGrowth({
-      busyShare: () => busy.next().value ?? Number.NaN,
+      load: () => {
+        const [cpuShare, loopShare] = next.next().value ?? [Number.NaN, Number.NaN];
+        return { cpuShare, loopShare };
+      },
       setPercent: (percent) => happened.push(percent),
       collect: () => happened.push('collect'),
     });
-    for (const _ of shares) growth.check();
+    for (const _ of loads) growth.check();
     return happened;
   }
+  const calm = [0.1, 0.1] as const;
+  const between = [0.25, 0.3] as const;
+  const busy = [0.5, 0.5] as const;
+  /** On a machine that gives it little CPU. */
+  const [slowed, starved] = [[0.1, 0.7] as const, [0.1, 0.9] as const];
 
   test('is that of a busy process until the second calm round in a row', () => {
-    expect(rounds([0.1, 0.9, 0.1, 0.3, 0.1])).toEqual([100]);
-    expect(rounds([0.9, 0.1, 0.1])).toEqual([100, 20, 'collect']);
+    expect(rounds(calm, busy, calm, between, calm, starved, calm)).toEqual([100]);
+    expect(rounds(busy, calm, calm)).toEqual([100, 20, 'collect']);
+    expect(rounds(busy, slowed, slowed)).toEqual([100, 20, 'collect']);
   });
 
   test('stays small, and nothing more is collected, until the process is busy again', () => {
-    expect(rounds([0.1, 0.1, 0.1, 0.4, 0.1, 0.1])).toEqual([100, 20, 'collect']);
-    expect(rounds([0.1, 0.1, 0.6, 0.4])).toEqual([100, 20, 'collect', 100]);
-    expect(rounds([0.1, 0.1, 0.6, 0.1, 0.1])).toEqual([100, 20, 'collect', 100, 20, 'collect']);
+    expect(rounds(calm, calm, between, calm, calm)).toEqual([100, 20, 'collect']);
+    for (const again of [busy, starved])
+      expect(rounds(calm, calm, again, calm, between, calm, calm)).toEqual([100, 20, 'collect', 100, 20, 'collect']);
   });
 });
 
