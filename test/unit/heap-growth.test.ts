@@ -51,7 +51,16 @@ describe('the growth of the heap', () => {
   test('stays small, and nothing more is collected, until the process is busy again', () => {
     expect(rounds(calm, calm, between, calm, calm)).toEqual([100, 20, 'collect']);
     for (const again of [busy, starved])
-      expect(rounds(calm, calm, again, calm, between, calm, calm)).toEqual([100, 20, 'collect', 100, 20, 'collect']);
+      expect(rounds(calm, calm, again, again, calm, between, calm, calm)).toEqual([
+        ...[100, 20, 'collect'],
+        ...[100, 20, 'collect'],
+      ]);
+  });
+
+  test('has six rounds between two collections', () => {
+    const first = [100, 20, 'collect', 100];
+    expect(rounds(calm, calm, busy, calm, calm, calm, calm)).toEqual(first);
+    expect(rounds(calm, calm, busy, calm, calm, calm, calm, calm)).toEqual([...first, 20, 'collect']);
   });
 });
 
