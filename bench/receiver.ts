@@ -3,9 +3,12 @@
 import { createInterface } from 'node:readline';
 import { MemoryConsumer } from '../src/adapters/memory/broker.ts';
 import { compose } from '../src/app/compose.ts';
+import { limitHeapGrowth } from '../src/cli/heap-growth.ts';
 import { loadSettings } from '../src/settings/load.ts';
 import { Arrivals } from './arrivals.ts';
 
+// As the command `start` does.
+limitHeapGrowth();
 const loaded = loadSettings({ folder: process.cwd(), env: process.env });
 const app = await compose(loaded.settings, { logFormat: 'json' });
 const arrivals = new Arrivals();

@@ -73,8 +73,6 @@ async function goReceiver(wire: Wire): Promise<Receiver> {
 
 /** As `npm start` gives them to Node. */
 export const NODE_OPTIONS = ['--max-semi-space-size=16'];
-/** As the command `start` sets it. */
-const HEAP_GROWTH = '--heap-growing-percent=100';
 
 /** As shipped, apart from the rate limit of one author. */
 export function serverSettings({ wire, verifier }: ReceiverOptions): Record<string, string> {
@@ -104,7 +102,7 @@ async function memoryReceiver(
     ...more,
   };
   const stdio: ['pipe', 'pipe', 'inherit'] = ['pipe', 'pipe', 'inherit'];
-  const child = spawn(process.execPath, [...NODE_OPTIONS, HEAP_GROWTH, 'bench/receiver.ts'], { cwd: REPO, env, stdio });
+  const child = spawn(process.execPath, [...NODE_OPTIONS, 'bench/receiver.ts'], { cwd: REPO, env, stdio });
   endWithTests(child);
   const output = collectLines(child.stdout);
   const ready = await waitFor(() => output.json.find((line) => line.event === 'ready'), {

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { versionFromGit } from '../src/lib/version.ts';
-import { LOADED_ON_DEMAND } from './bundle-options.ts';
+import { escapedBeyondLatin1, LOADED_ON_DEMAND } from './bundle-options.ts';
 import { buildDashboard } from './make-dashboard.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -23,15 +23,6 @@ const { BUILD_VERSION, BUILD_COMMIT = 'Unknown' } = process.env;
 const version = BUILD_VERSION ? { version: BUILD_VERSION, commit: BUILD_COMMIT } : versionFromGit(root);
 for (const folder of version === undefined ? [] : ['lib', 'cli', 'bundle'])
   writeFileSync(join(dist, folder, 'build-version.json'), `${JSON.stringify(version)}\n`);
-
-/** V8 keeps a file with one character beyond Latin-1 in two bytes per character. */
-function escapeBeyondLatin1(file: string): void {
-  const code = readFileSync(file, 'utf8');
-  // An escape after a backslash would be another text, and in a raw template it would be no escape.
-  if (/\\[^\0-\xff]|\.raw`[^`]*[^\0-\xff]/.test(code)) throw new Error(`cannot escape ${file}`);
-  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  writeFileSync(file, code.replace(/[^\0-\xff]/g, escaped));
-}
 
 /**
  * dist/cli: the program with the libraries that every start needs, because Node takes longer to find and read two
@@ -84,5 +75,6 @@ async function bundle(folder: string, entries: Readonly<Record<string, string>>)
     },
   });
   const files = readdirSync(join(dist, folder)).filter((name) => name.endsWith('.js'));
-  for (const name of files) escapeBeyondLatin1(join(dist, folder, name));
+  for (const file of files.map((name) => join(dist, folder, name)))
+    writeFileSync(file, escapedBeyondLatin1(readFileSync(file, 'utf8'), file));
 }

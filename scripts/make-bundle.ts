@@ -15,7 +15,7 @@ import {
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Plugin, rolldown } from 'rolldown';
-import { LOADED_ON_DEMAND } from './bundle-options.ts';
+import { escapedBeyondLatin1, LOADED_ON_DEMAND } from './bundle-options.ts';
 import { bundleFolders, currentBundle, fingerprintOf, INPUTS } from './bundles.js';
 import { buildDashboard } from './make-dashboard.ts';
 
@@ -85,7 +85,10 @@ async function makeBundle(): Promise<void> {
   const installed = existsSync(join(root, INSTALLED)) ? [INSTALLED] : [];
   const inputs = { sources: [...sources.keys()].sort(), libraries: [...libraries, ...installed] };
   const fingerprint = fingerprintOf(root, inputs, read);
-  const files = output.map((each) => [each.fileName, each.type === 'chunk' ? each.code : each.source] as const);
+  const files = output.map((each) => {
+    const content = each.type === 'chunk' ? escapedBeyondLatin1(each.code, each.fileName) : each.source;
+    return [each.fileName, content] as const;
+  });
   const pageFiles = dashboard.files.map(([name, content]) => [join(DASHBOARD, name), content] as const);
   place([...files, ...pageFiles, [INPUTS, JSON.stringify({ ...inputs, fingerprint })]]);
 }

@@ -1,4 +1,5 @@
-// TLS on the socket of a TCP connection, against TLS as @libp2p/tls runs it and against peers that misbehave.
+// TLS on the socket of a TCP connection and over a stream, against TLS as @libp2p/tls runs it and against peers that
+// misbehave.
 import { once } from 'node:events';
 import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -23,8 +24,10 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { meterConnection } from '../../src/adapters/libp2p/connections/connection-meter.ts';
 import { PatchReport } from '../../src/adapters/libp2p/patches/report.ts';
+import { SharedContext } from '../../src/adapters/libp2p/patches/tls-context.ts';
 import { securedOnSocket } from '../../src/adapters/libp2p/patches/tls-patch.ts';
 import { tlsOnSocket } from '../../src/adapters/libp2p/patches/tls-socket.ts';
+import { tlsOverStream } from '../../src/adapters/libp2p/patches/tls-stream.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { recordingLogger } from '../fakes/recorders.ts';
 import { BUS, bareLibp2p } from '../support/nodes.ts';
@@ -67,6 +70,10 @@ function library(key: PrivateKey) {
 
 function ours(key: PrivateKey) {
   return tlsOnSocket(tls(), new PatchReport(log))({ privateKey: key, logger, upgrader });
+}
+
+function overStream(key: PrivateKey) {
+  return tlsOverStream(tls())({ privateKey: key, logger, upgrader });
 }
 
 /** Listens; resolves with each connection as it comes. */
@@ -376,6 +383,117 @@ async function silentServer() {
   const { port } = server.address() as { port: number };
   return { port, received: () => bytes, open: () => sockets.size, close };
 }
+
+describe('TLS over a stream', () => {
+  test.each([
+    ['itself', [overStream, overStream]],
+    ['the library as the listener', [overStream, library]],
+    ['the library as the dialler', [library, overStream]],
+  ] as const)('carries messages of 1 MiB both ways with %s', async (_name, make) => {
+    const { client, server, out, into } = await securedPair(make);
+    expect([out.remotePeer.toString(), into.remotePeer.toString()]).toEqual([`${ids[1]}`, `${ids[0]}`]);
+    const message = pattern(MIB);
+    const expected = { bytes: MIB, sum: message.reduce((a, b) => a + b, 0) };
+    const counts = [received(out.connection), received(into.connection)];
+    out.connection.send(message);
+    into.connection.send(message);
+    await waitFor(() => counts.every(({ bytes }) => bytes >= MIB), { what: 'both messages' });
+    expect(counts).toEqual([expected, expected]);
+    await out.connection.close();
+    await closed(into.connection);
+    await waitFor(() => client.socket.destroyed && server.socket.destroyed, { what: 'the end of the sockets' });
+  });
+
+  test('refuses a peer with another identity, and ends the connection on both sides', async () => {
+    const { client, server } = await pair();
+    const inbound = overStream(keys[1])
+      .secureInbound(server)
+      .then(
+        ({ connection }) => closed(connection),
+        () => {},
+      );
+    const outbound = overStream(keys[0]).secureOutbound(client, { remotePeer: ids[0] });
+    await expect(outbound).rejects.toMatchObject({ name: 'UnexpectedPeerError' });
+    await inbound;
+    await waitFor(() => client.socket.destroyed && server.socket.destroyed, { what: 'the end of the sockets' });
+  });
+
+  test.each(['no certificate', 'no TLS'])('refuses a peer with %s', async (what) => {
+    const { address, accepted } = await listening();
+    const socket = connectTcp({ port: portOf(address), host: '127.0.0.1' });
+    socket.on('error', () => {});
+    const inbound = overStream(keys[1]).secureInbound(await accepted);
+    if (what === 'no TLS') socket.write('GET / HTTP/1.1\r\n\r\n');
+    else connectTls({ socket, rejectUnauthorized: false, ALPNProtocols: ['libp2p'] }).on('error', () => {});
+    await expect(inbound).rejects.toThrow();
+    await waitFor(() => socket.destroyed, { what: 'the end of the socket' });
+  });
+
+  test('ends a handshake that its signal aborts, and the socket with it', async () => {
+    const server = await silentServer();
+    const client = await dialled(`/ip4/127.0.0.1/tcp/${server.port}`);
+    const controller = new AbortController();
+    const outbound = overStream(keys[0]).secureOutbound(client, { signal: controller.signal });
+    await waitFor(() => server.received() > 0, { what: 'the first bytes of TLS' });
+    controller.abort();
+    await expect(outbound).rejects.toThrow('Handshake timeout');
+    await waitFor(() => client.socket.destroyed && server.open() === 0, { what: 'the end of the connection' });
+  });
+});
+
+describe('the certificate', () => {
+  test.each([
+    ['on the socket', ours],
+    ['over a stream', overStream],
+  ] as const)(
+    '%s is the same for each peer, and a peer that offers an earlier session makes a new handshake',
+    async (_name, make) => {
+      const encrypter = make(keys[1]);
+      const own = await generateCertificate(keys[0]);
+      const meet = async (session?: Buffer) => {
+        const { address, accepted } = await listening();
+        const options = { ...own, rejectUnauthorized: false, ALPNProtocols: ['libp2p'], ...(session && { session }) };
+        const client = connectTls({ ...options, port: portOf(address), host: '127.0.0.1' });
+        stops.push(() => client.destroy());
+        const ticket = new Promise<Buffer>((resolve) => client.once('session', resolve));
+        client.on('error', () => {});
+        const { remotePeer } = await encrypter.secureInbound(await accepted);
+        expect(`${remotePeer}`).toBe(`${ids[0]}`);
+        const { fingerprint256 } = client.getPeerCertificate();
+        return { fingerprint256, isResumed: client.isSessionReused(), ticket };
+      };
+      const first = await meet();
+      const second = await meet();
+      expect(first.fingerprint256).toMatch(/^[0-9A-F:]{95}$/);
+      expect(second.fingerprint256).toBe(first.fingerprint256);
+      const again = await meet(await first.ticket);
+      expect(again).toMatchObject({ fingerprint256: first.fingerprint256, isResumed: false });
+    },
+  );
+
+  test('is made anew after an hour, when the clock was set back, and when it could not be made', async () => {
+    let nowMs = Date.now();
+    let fails = true;
+    const key = new Proxy(keys[0], {
+      get: (target, name) => {
+        if (name === 'sign' && fails) return () => Promise.reject(new Error('no signature'));
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const shared = new SharedContext(key, () => nowMs);
+    await expect(shared.get()).rejects.toThrow('no signature');
+    fails = false;
+    const first = await shared.get();
+    nowMs += 3_600_000;
+    expect(await shared.get()).toBe(first);
+    nowMs += 1;
+    const second = await shared.get();
+    expect(second).not.toBe(first);
+    nowMs -= 1;
+    expect(await shared.get()).not.toBe(second);
+  });
+});
 
 describe('a node without a shared key', () => {
   async function node(nat: Partial<typeof BUS.nat | { relayService: boolean }> = {}) {

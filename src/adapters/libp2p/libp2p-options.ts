@@ -41,6 +41,8 @@ import { withLazyWindowUpdates } from './patches/yamux.ts';
 const MAX_CONNECTIONS = 1_000_000;
 /** Many nodes share one address in a data center or a test; js-libp2p's default of 5 is too low. */
 const INBOUND_CONNECTIONS_PER_SECOND = 200;
+/** As often as yamux keeps a connection alive. At the library's 10 s pings are most of what idle peers cost. */
+const PING_INTERVAL_MS = 30_000;
 
 /**
  * Bytes that a peer may still send on a stream that is not read: 5 MiB/s over a round trip of 200 ms, and a quarter of
@@ -103,7 +105,7 @@ export async function buildLibp2p(options: Libp2pNodeOptions, topicNames: readon
       resolvers: { dnsaddr: dnsaddrResolver(resolveTxt, operators) },
     },
     // Its pings time out under load, and it would then close the only connection.
-    connectionMonitor: { abortConnectionOnPingFailure: false },
+    connectionMonitor: { abortConnectionOnPingFailure: false, pingInterval: PING_INTERVAL_MS },
     services: await services(options, deps, listening, {
       ...gossipOptions(topicNames, { floodsub: isMessageBus(options), preferenceOf: preferenceOf(options, deps) }),
       messageCache: messageCache(metrics),

@@ -6,10 +6,10 @@ import type { PatchReport } from '../patches/report.ts';
 
 type Secure = ConnectionEncrypter['secureOutbound'];
 
-/** As `tlsOnSocket(tls())`. */
+/** As `tlsOnSocket(tls())`, or `tlsOverStream(tls())`. */
 export async function loadTls(isOnSocket: boolean, report: PatchReport) {
   const { tls } = await import('@libp2p/tls');
-  if (!isOnSocket) return tls();
+  if (!isOnSocket) return (await import('../patches/tls-stream.ts')).tlsOverStream(tls());
   const { tlsOnSocket } = await import('../patches/tls-socket.ts');
   return tlsOnSocket(tls(), report);
 }

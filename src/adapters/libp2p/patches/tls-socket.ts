@@ -4,21 +4,20 @@
 // the library's. docs/adr/0004-changes-to-js-libp2p.md. Written for @libp2p/tls 3.1.10. Can go when it uses the socket.
 import { once } from 'node:events';
 import { Socket } from 'node:net';
-import { type ConnectionOptions, connect, TLSSocket } from 'node:tls';
-import {
-  type AbortOptions,
-  type ConnectionEncrypter,
-  type MessageStream,
-  type MultiaddrConnection,
-  type SecureConnectionOptions,
-  type SecuredConnection,
-  type StreamMuxerFactory,
-  TimeoutError,
+import { connect, type SecureContext, TLSSocket } from 'node:tls';
+import type {
+  AbortOptions,
+  ConnectionEncrypter,
+  MessageStream,
+  MultiaddrConnection,
+  SecureConnectionOptions,
 } from '@libp2p/interface';
 import type { TLSComponents } from '@libp2p/tls';
-import { generateCertificate, toMessageStream, verifyPeerCertificate } from '@libp2p/tls/utils';
+import { toMessageStream } from '@libp2p/tls/utils';
 import { isRelayed } from '../addresses.ts';
 import { missingFunctions, type PatchReport } from './report.ts';
+import { SharedContext } from './tls-context.ts';
+import { countersOf, type Muxers, secure, serverOptions, tlsOptions } from './tls-handshake.ts';
 import { setSecured, TLS_PATCH } from './tls-patch.ts';
 
 /** What is private in the type of a TCP connection. */
@@ -39,20 +38,6 @@ interface StreamParts {
   sendReset(error: Error): void;
 }
 
-/** The counters of @libp2p/tls, which ours go on with; private in its type, and nothing else depends on them. */
-interface Counted {
-  readonly metrics?: Partial<Record<'server' | 'client', Counters>>;
-}
-
-type Counters = Partial<Record<'events' | 'errors', { increment(event: Record<string, true>): void }>>;
-
-interface Handshake {
-  readonly tcp: TcpConnection;
-  readonly tls: TLSSocket;
-  readonly muxers: ReadonlyMap<string, StreamMuxerFactory>;
-  readonly counters: Counters;
-}
-
 /** The encrypter, which works on the socket of a TCP connection and, where there is none, as the library does. */
 export function tlsOnSocket(
   create: (components: TLSComponents) => ConnectionEncrypter,
@@ -60,20 +45,25 @@ export function tlsOnSocket(
 ): (components: TLSComponents) => ConnectionEncrypter {
   return (components) => {
     const encrypter = create(components);
+    const context = new SharedContext(components.privateKey);
     const secureInbound = encrypter.secureInbound.bind(encrypter);
     const secureOutbound = encrypter.secureOutbound.bind(encrypter);
     const on =
       (isServer: boolean, byLibrary: typeof secureInbound) =>
       async (connection: MessageStream, options?: SecureConnectionOptions) => {
         if (!isTcp(connection, report)) return await byLibrary(connection, options);
-        const certificate = await generateCertificate(components.privateKey, options);
+        const secureContext = await context.get();
         options?.signal?.throwIfAborted();
         if (!isIdle(connection)) return await byLibrary(connection, options);
-        const muxers: ReadonlyMap<string, StreamMuxerFactory> =
+        const muxers: Muxers =
           options?.skipStreamMuxerNegotiation === true ? new Map() : components.upgrader.getStreamMuxers();
-        const tls = takeOver(connection, isServer, tlsOptions(certificate, [...muxers.keys()]));
-        const counters = (encrypter as Counted).metrics?.[isServer ? 'server' : 'client'] ?? {};
-        return await secure({ tcp: connection, tls, muxers, counters }, options);
+        const tls = takeOver(connection, isServer, { secureContext, muxers });
+        const handshake = {
+          ...{ connection, tls, muxers, counters: countersOf(encrypter, isServer) },
+          secured: () => messageStream(connection, tls),
+          abort: (error: Error) => connection.abort(error),
+        };
+        return await secure(handshake, options);
       };
     encrypter.secureInbound = on(true, secureInbound);
     encrypter.secureOutbound = on(false, secureOutbound);
@@ -108,20 +98,12 @@ function isIdle({ status, writeBuffer, socket }: TcpConnection): boolean {
   return status === 'open' && isSent && !socket.destroyed && socket.readable && socket.writable;
 }
 
-function tlsOptions(certificate: { readonly cert: string; readonly key: string }, muxers: readonly string[]) {
-  return {
-    ...certificate,
-    minVersion: 'TLSv1.3',
-    maxVersion: 'TLSv1.3',
-    // Certificates of libp2p are self-signed; what they say of the peer is checked after the handshake.
-    rejectUnauthorized: false,
-    // The muxer is agreed on within the handshake; `libp2p` stands for peers that negotiate it afterwards.
-    ALPNProtocols: [...muxers, 'libp2p'],
-  } as const satisfies ConnectionOptions;
-}
-
 /** From here on TLS reads and writes the socket, and the TCP connection only closes it. */
-function takeOver(tcp: TcpConnection, isServer: boolean, options: ReturnType<typeof tlsOptions>): TLSSocket {
+function takeOver(
+  tcp: TcpConnection,
+  isServer: boolean,
+  { secureContext, muxers }: { readonly secureContext: SecureContext; readonly muxers: Muxers },
+): TLSSocket {
   const { socket: raw, readBuffer } = tcp;
   raw.pause();
   raw.removeAllListeners('data');
@@ -129,17 +111,14 @@ function takeOver(tcp: TcpConnection, isServer: boolean, options: ReturnType<typ
   readBuffer.consume(early.byteLength);
   // TLS begins with what the socket has buffered.
   if (early.byteLength > 0) raw.unshift(early);
-  const { ALPNProtocols: own, ...rest } = options;
-  const ALPNCallback = ({ protocols }: { readonly protocols: readonly string[] }) =>
-    protocols.find((each) => each !== 'libp2p' && own.includes(each)) ?? protocols.find((each) => each === 'libp2p');
   // Before TLS listens for it.
   let isClosed = false;
   raw.once('close', () => {
     isClosed = true;
   });
   const tls = isServer
-    ? new TLSSocket(raw, { ...rest, isServer, requestCert: true, ALPNCallback })
-    : connect({ ...options, socket: raw });
+    ? new TLSSocket(raw, serverOptions(secureContext, muxers))
+    : connect({ ...tlsOptions(secureContext, muxers), socket: raw });
   destroyedAfter(raw, () => isClosed, tls);
   closeThrough(tcp, tls);
   return tls;
@@ -172,53 +151,6 @@ function destroyedAfter(raw: Pick<Socket, 'destroyed'>, isClosed: () => boolean,
   const destroy = tls.destroy.bind(tls);
   // The socket that closes destroys TLS itself.
   tls.destroy = (error) => (raw.destroyed && !isClosed() ? tls : destroy(error));
-}
-
-async function secure(
-  { tcp, tls, muxers, counters: { events, errors } }: Handshake,
-  { signal, remotePeer: expected }: SecureConnectionOptions = {},
-): Promise<SecuredConnection> {
-  const log = tcp.log.newScope('tls');
-  tls.once('secure', () => events?.increment({ secure: true })).once('close', () => events?.increment({ close: true }));
-  // Later errors are those of the secured connection, which listens too.
-  tls.on('error', (error) => {
-    log.error('error encrypting %s connection - %e', tcp.direction, error);
-    events?.increment({ error: true });
-  });
-  try {
-    await handshake(tls, signal);
-    const remotePeer = await verifyPeerCertificate(tls.getPeerCertificate().raw, expected, log).catch((error) => {
-      errors?.increment({ verify_peer_certificate: true });
-      throw error;
-    });
-    signal?.throwIfAborted();
-    if (tcp.status !== 'open') throw new Error('connection closed during the TLS handshake');
-    const { alpnProtocol } = tls;
-    const streamMuxer = typeof alpnProtocol === 'string' ? muxers.get(alpnProtocol) : undefined;
-    return { remotePeer, connection: messageStream(tcp, tls), ...(streamMuxer && { streamMuxer }) };
-  } catch (error) {
-    if (signal?.aborted === true) {
-      events?.increment({ abort: true });
-      errors?.increment({ encrypt_abort: true });
-    }
-    tcp.abort(error instanceof Error ? error : new Error(`${error}`));
-    throw error;
-  }
-}
-
-/** Resolves when the handshake is done; rejects when it fails, the socket closes or the signal ends the wait. */
-async function handshake(tls: TLSSocket, signal: AbortSignal | undefined): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const aborted = () => reject(new TimeoutError('Handshake timeout'));
-  const closed = () => reject(new Error('connection closed during the TLS handshake'));
-  tls.once('secure', resolve).once('error', reject).once('close', closed);
-  signal?.addEventListener('abort', aborted);
-  try {
-    await promise;
-  } finally {
-    tls.off('secure', resolve).off('error', reject).off('close', closed);
-    signal?.removeEventListener('abort', aborted);
-  }
 }
 
 function messageStream(tcp: TcpConnection, tls: TLSSocket): MessageStream {
