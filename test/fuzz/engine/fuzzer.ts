@@ -171,7 +171,9 @@ class Inputs {
   private picked(): Uint8Array {
     const { length } = this.pool;
     const latest = Math.min(length, 16);
-    return this.random.below(2) === 0 ? this.random.pick(this.pool) : (this.pool[length - 1 - this.random.below(latest)] ?? NOTHING);
+    return this.random.below(2) === 0
+      ? this.random.pick(this.pool)
+      : (this.pool[length - 1 - this.random.below(latest)] ?? NOTHING);
   }
 }
 

@@ -30,11 +30,57 @@ const VALUES = [
   ...['null', 'true', '{}', '[]', '""', '0', '-0', '-1', '1.0', '1e3', '1e999', '0.1', '5e-324', '[[]]', '{"":0}'],
   ...['4294967295', '4294967296', '9007199254740993', '9223372036854775807', '-9223372036854775808'],
   ...['9223372036854775808', '18446744073709551615', '18446744073709551616', '99999999999999999999999999'],
-  ...['"\\ud800"', '"\\u0000"', '"\\u202e"', '"\\\\"', '"\\n"', '"__proto__"', '{"__proto__":{}}', '[null]', '"\u00e9"'],
+  ...[
+    '"\\ud800"',
+    '"\\u0000"',
+    '"\\u202e"',
+    '"\\\\"',
+    '"\\n"',
+    '"__proto__"',
+    '{"__proto__":{}}',
+    '[null]',
+    '"\u00e9"',
+  ],
 ];
 const WORDS = [
-  ...['__proto__', 'constructor', 'toString', '\0', '\r\n', '\n', '%', '%2e', '..', '/', '//', ':', '::', '[', ']', '@'],
-  ...['"', '\\', '\\u0000', ',', ' ', '\t', '#', '?', '&', '=', '${', '}', '|', ';', '\u212a', '\ufeff', '\u2028', '\u{1f600}'],
+  ...[
+    '__proto__',
+    'constructor',
+    'toString',
+    '\0',
+    '\r\n',
+    '\n',
+    '%',
+    '%2e',
+    '..',
+    '/',
+    '//',
+    ':',
+    '::',
+    '[',
+    ']',
+    '@',
+  ],
+  ...[
+    '"',
+    '\\',
+    '\\u0000',
+    ',',
+    ' ',
+    '\t',
+    '#',
+    '?',
+    '&',
+    '=',
+    '${',
+    '}',
+    '|',
+    ';',
+    '\u212a',
+    '\ufeff',
+    '\u2028',
+    '\u{1f600}',
+  ],
   ...['-1', '0', '1', '00', '255', '256', '65535', '65536', '4294967296', '1e9', '0x1', 'NaN', 'Infinity', '127.0.0.1'],
 ];
 const EDGES = [0, 1, 0x0a, 0x0d, 0x20, 0x22, 0x5c, 0x7f, 0x80, 0xc0, 0xef, 0xf0, 0xfe, 0xff];
@@ -139,7 +185,8 @@ export class Mutator {
     let [start, end] = [at, at];
     while (start > 0 && isWord(bytes[start - 1])) start -= 1;
     while (end < bytes.length && isWord(bytes[end])) end += 1;
-    const put = this.random.below(3) === 0 ? this.nearNumber(bytes.latin1Slice(start, end)) : this.random.pick(this.words);
+    const put =
+      this.random.below(3) === 0 ? this.nearNumber(bytes.toString('latin1', start, end)) : this.random.pick(this.words);
     return this.put(bytes, start, end - start, put);
   }
 
@@ -161,7 +208,8 @@ export class Mutator {
     }
     const theirs = kind === 1 ? valueAfter(other, this.at(other)) : undefined;
     if (theirs !== undefined) return this.put(bytes, start, end - start, other.subarray(...theirs));
-    if (kind === 2) return this.put(bytes, start, end - start, Buffer.from(JSON.stringify(String(this.random.pick(this.words)))));
+    if (kind === 2)
+      return this.put(bytes, start, end - start, Buffer.from(JSON.stringify(String(this.random.pick(this.words)))));
     return this.put(bytes, start, end - start, this.random.pick(this.values));
   }
 
