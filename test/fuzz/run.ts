@@ -4,6 +4,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { FuzzFault } from './engine/fuzzer.ts';
+import type { FuzzTarget } from './engine/target.ts';
 import { REPO } from '../support/repo.ts';
 import { CORPUS, FOUND, keepFound, keepInputs, readInputs } from './engine/corpus.ts';
 import { Coverage } from './engine/coverage.ts';
@@ -17,12 +19,18 @@ const { values } = parseArgs({
     inputs: { type: 'string' },
     minutes: { type: 'string' },
     seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+    /** Readers with known faults instead; nothing is kept. For the test of the fuzzer itself. */
+    planted: { type: 'boolean', default: false },
   },
 });
 
-const coverage = new Coverage(new URL('../../src/', import.meta.url).href);
+const { planted } = values;
+const folders = ['../../src/', ...(planted ? ['./planted/'] : [])];
+const coverage = new Coverage(folders.map((each) => new URL(each, import.meta.url).href));
 const { fuzz } = await import('./engine/fuzzer.ts');
-const { TARGETS } = await import('./targets/index.ts');
+const TARGETS: readonly FuzzTarget[] = planted
+  ? (await import('./planted/targets.ts')).PLANTED
+  : (await import('./targets/index.ts')).TARGETS;
 
 const wanted = TARGETS.filter(({ name }) => values.target.length === 0 || values.target.includes(name));
 if (wanted.length === 0) throw new Error(`no such target (expected ${TARGETS.map(({ name }) => name).join(', ')})`);
@@ -42,6 +50,11 @@ function line(cells: readonly (string | number)[]): void {
   );
 }
 
+function resultOf(name: string, fault: FuzzFault | undefined): string {
+  if (fault === undefined) return 'ok';
+  return planted ? 'FAULT' : `FAULT, input in ${keepFound(name, fault.input)}`;
+}
+
 process.stdout.write(`seed ${seed}\n`);
 line(COLUMNS);
 for (const target of wanted) {
@@ -56,13 +69,13 @@ for (const target of wanted) {
     seconds: Number(result.seconds.toFixed(1)),
     'inputs/s': Math.round(result.inputs / result.seconds),
     branches,
-    kept: keepInputs(target.name, result.fresh),
-    result: fault === undefined ? 'ok' : `FAULT, input in ${keepFound(target.name, fault.input)}`,
+    kept: planted ? 0 : keepInputs(target.name, result.fresh),
+    result: resultOf(target.name, fault),
   };
   rows.push(row);
   line(COLUMNS.map((column) => row[column]));
   if (fault !== undefined) process.stdout.write(`${fault.error.stack ?? fault.error.message}\n`);
 }
-mkdirSync(join(REPO, '.cache'), { recursive: true });
-writeFileSync(join(REPO, '.cache/fuzz.json'), `${JSON.stringify({ seed, faults, targets: rows }, undefined, 2)}\n`);
+if (!planted) mkdirSync(join(REPO, '.cache'), { recursive: true });
+if (!planted) writeFileSync(join(REPO, '.cache/fuzz.json'), `${JSON.stringify({ seed, faults, targets: rows }, undefined, 2)}\n`);
 process.exit(faults > 0 ? 1 : 0);

@@ -23,8 +23,8 @@ export class Coverage {
   private reached = 0;
   private isNew = false;
 
-  /** Before the code is loaded. `folder`: a URL; code elsewhere does not count. */
-  constructor(folder: string) {
+  /** Before the code is loaded. `folders`: URLs; code elsewhere does not count. */
+  constructor(folders: readonly string[]) {
     const reach = (mark: number) => {
       this.seen[mark] = 1;
       this.reached += 1;
@@ -33,7 +33,7 @@ export class Coverage {
     Object.assign(globalThis, { fuzzSeen: this.seen, fuzzReach: reach });
     registerHooks({
       load: (url, context, next) => {
-        if (!url.startsWith(folder) || !url.endsWith('.ts')) return next(url, context);
+        if (!url.endsWith('.ts') || !folders.some((each) => url.startsWith(each))) return next(url, context);
         const source = stripTypeScriptTypes(readFileSync(fileURLToPath(url), 'utf8'));
         const marked = this.marked(source);
         this.sources.push({ source, last: this.marks });

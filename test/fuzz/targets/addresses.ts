@@ -82,7 +82,9 @@ const ip: DecoderTarget = {
     if (parsed === undefined) return;
     const written = formatIp(parsed);
     mustEqual(parseIp(written), parsed, 'written and parsed again');
-    mustEqual(ipaddr.process(text).toString(), ipaddr.process(written).toString(), 'as ipaddr.js reads it');
+    // ipaddr.js takes the IPv4-compatible ::1.2.3.4 (RFC 4291, deprecated) for 1.2.3.4.
+    if (!/^[0:]+:\d+\./.test(text))
+      mustEqual(ipaddr.process(text).toString(), ipaddr.process(written).toString(), 'as ipaddr.js reads it');
     addressGroup(text);
     machineOf(text);
   },

@@ -272,7 +272,8 @@ function gossipRpc(): DecoderTarget {
     run: (input) => {
       const rpc = decode(input) as { messages?: readonly Parameters<typeof isPlainMessage>[0][] };
       for (const message of rpc.messages ?? []) {
-        if (!isPlainMessage(message) || message.signature?.length !== 64) continue;
+        // A topic that is not UTF-8, which no node joins, is decoded to halves of surrogate pairs.
+        if (!isPlainMessage(message) || message.signature?.length !== 64 || !message.topic.isWellFormed()) continue;
         packed.clear();
         packed.add(message, message.signature);
         const [parts] = [...packed.messages()];

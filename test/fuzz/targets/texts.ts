@@ -72,6 +72,8 @@ const environment: DecoderTarget = {
       must(again !== undefined, `${key}: ${JSON.stringify(written)} is written and not read`);
       mustEqual(row.type.format(again), written, `${key} written again`);
     }
+    // All rows and what holds between them, which takes ten times as long.
+    if (input.length % 16 > 0) return;
     const settings = { network: 'regtest', ...env };
     unlessRefused(['SETTINGS_INVALID'], () => loadSettings({ folder: undefined, env: settings, context: '' }));
   },
