@@ -4,11 +4,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { FuzzFault } from './engine/fuzzer.ts';
-import type { FuzzTarget } from './engine/target.ts';
 import { REPO } from '../support/repo.ts';
 import { CORPUS, FOUND, keepFound, keepInputs, readInputs } from './engine/corpus.ts';
 import { Coverage } from './engine/coverage.ts';
+import type { FuzzFault } from './engine/fuzzer.ts';
+import type { FuzzTarget } from './engine/target.ts';
 
 const DEFAULT_INPUTS = '100000';
 const COLUMNS = ['target', 'inputs', 'seconds', 'inputs/s', 'branches', 'kept', 'result'] as const;
@@ -77,5 +77,6 @@ for (const target of wanted) {
   if (fault !== undefined) process.stdout.write(`${fault.error.stack ?? fault.error.message}\n`);
 }
 if (!planted) mkdirSync(join(REPO, '.cache'), { recursive: true });
-if (!planted) writeFileSync(join(REPO, '.cache/fuzz.json'), `${JSON.stringify({ seed, faults, targets: rows }, undefined, 2)}\n`);
+if (!planted)
+  writeFileSync(join(REPO, '.cache/fuzz.json'), `${JSON.stringify({ seed, faults, targets: rows }, undefined, 2)}\n`);
 process.exit(faults > 0 ? 1 : 0);
