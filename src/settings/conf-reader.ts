@@ -110,7 +110,8 @@ export class ConfReader {
     spellings: readonly string[],
   ): { readonly key: string; readonly value: string; readonly origin: string } | undefined {
     for (const key of spellings) {
-      const value = this.env[key];
+      // Not `toString`, which every object has.
+      const value = Object.hasOwn(this.env, key) ? this.env[key] : undefined;
       if (value !== undefined) return { key, value, origin: `environment ${key}` };
     }
     for (const suffix of this.suffixes) {

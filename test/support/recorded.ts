@@ -25,3 +25,8 @@ export function recordedFile(name: string): RecordedFile {
 export function dataJson<T>(path: string): T {
   return JSON.parse(readFileSync(join(REPO, 'test/data', path), 'utf8')) as T;
 }
+
+/** Any other file below test/data. */
+export function dataFile(path: string): Buffer {
+  return readFileSync(join(REPO, 'test/data', path));
+}

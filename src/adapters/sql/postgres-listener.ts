@@ -28,7 +28,7 @@ export function noticeOf(from: string, change: StoreChange): [channel: string, p
 }
 
 /** undefined for a notification by `self`; `all` for one that cannot be parsed, which a newer version may have sent. */
-function changeOf(self: string, payload: string): StoreChange | undefined {
+export function changeOf(self: string, payload: string): StoreChange | undefined {
   let notice: Record<string, unknown> | null;
   try {
     notice = JSON.parse(payload);

@@ -28,15 +28,22 @@ export interface ReadHistories {
 }
 
 /**
- * undefined when there is no file. Throws when it cannot be read or is damaged. `nowMs` bounds times: a clock that was
- * ahead must not keep an entry forever; `maxPenaltyMs` bounds penalties in the same way.
+ * `nowMs` bounds times: a clock that was ahead must not keep an entry forever; `maxPenaltyMs` bounds penalties in the
+ * same way.
  */
-export async function readHistories(
-  file: string,
-  { nowMs, maxPenaltyMs }: { readonly nowMs: number; readonly maxPenaltyMs: number },
-): Promise<ReadHistories | undefined> {
+interface TimeBounds {
+  readonly nowMs: number;
+  readonly maxPenaltyMs: number;
+}
+
+/** undefined when there is no file. Throws when it cannot be read or is damaged. */
+export async function readHistories(file: string, bounds: TimeBounds): Promise<ReadHistories | undefined> {
   const text = await readBounded(file);
-  if (text === undefined) return undefined;
+  return text === undefined ? undefined : historiesIn(text, bounds);
+}
+
+/** Throws SyntaxError for what is no JSON, and TypeError for another form of file. */
+export function historiesIn(text: string, { nowMs, maxPenaltyMs }: TimeBounds): ReadHistories {
   const { version, peers } = recordOf(JSON.parse(text));
   if (version !== 1 || !Array.isArray(peers))
     throw new TypeError('invalid peer histories (expected version 1 and a list of peers)');

@@ -107,6 +107,11 @@ describe('interpolation', () => {
     expect(value(`k = \${X0}\n${deep}\nX30 = end`)).toEqual({ problem: expect.stringContaining('nested references') });
   });
 
+  test('reports names that every object has as unknown', () => {
+    expect(value('k = ${constructor}')).toEqual({ problem: expect.stringContaining('unknown name ${constructor}') });
+    expect(reader('toString = a').resolve('toString')).toMatchObject({ value: 'a' });
+  });
+
   test('limits values that double with each reference', () => {
     const doubling = Array.from({ length: 18 }, (_each, i) => `X${i} = \${X${i + 1}}\${X${i + 1}}`).join('\n');
     expect(value(`k = \${X0}\n${doubling}\nX18 = aaaaaaaa`)).toEqual({
