@@ -14,6 +14,7 @@ import { protobufStrings } from '../test/support/network.ts';
 import { REPO } from '../test/support/repo.ts';
 import { waitFor } from '../test/support/wait.ts';
 import { describeMachine } from './machine.ts';
+import { WIRES } from './receiver-port.ts';
 import { soakChart } from './soak/chart.ts';
 import { Faults } from './soak/faults.ts';
 import { Lab } from './soak/lab.ts';
@@ -28,7 +29,7 @@ const MINUTE_MS = 60_000;
 /** What a run may take beyond its length: start, the rest of the queues, reading Kafka. */
 const BEYOND_MS = 10 * MINUTE_MS;
 const DRAIN_DEADLINE_MS = 2 * MINUTE_MS;
-/** Announcements of the warm-up that fill the tables whose entries stay until they are full. */
+/** Announcements of the warm-up, on each wire, that fill the tables whose entries stay until they are full. */
 const FILL = { perSecond: 400, messages: 60_000, minWarmUpMs: 5 * MINUTE_MS } as const;
 /** Below this length every sample collects garbage, so that there are enough of them. */
 const SHORT_MS = 10 * MINUTE_MS;
@@ -45,8 +46,9 @@ const { values } = parseArgs({
   },
 });
 
-// From the first line on, because a process that a signal kills leaves its children running.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(2));
+// From the first line on, because a process that a signal kills leaves its children running. Before whatever else hears
+// the signal: the disk has to be unmounted before its folder is removed.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.prependOnceListener(signal, () => process.exit(2));
 
 function refuse(reason: string): never {
   process.stderr.write(`${reason}\n`);
@@ -136,11 +138,15 @@ async function soak(): Promise<never> {
 async function run(): Promise<void> {
   const isShort = runMs < SHORT_MS;
   const gapMs = isShort ? 2000 : 5000;
-  const [filler] = lab.publishers.filter(({ wire }) => wire === 'go-p2p');
-  if (warmMs >= FILL.minWarmUpMs) await filler?.announceMany(FILL.messages, FILL.perSecond);
+  const fillers = WIRES.map((wire) => lab.publishers.find((peer) => peer.wire === wire));
+  if (warmMs >= FILL.minWarmUpMs)
+    await Promise.all(fillers.map((peer) => peer?.announceMany(FILL.messages, FILL.perSecond)));
   for (let count = 0; Date.now() - startMs < runMs; count += 1) {
     try {
-      const sample = await sampler.take(isShort || count % 6 === 0);
+      const sample = await sampler.take({
+        counts: Date.now() - startMs >= warmMs,
+        withCollection: isShort || count % 6 === 0,
+      });
       if (count % 12 === 0) say(progress(sample));
     } catch (error) {
       traffic.errors.push(`no sample: ${error}`);
@@ -217,7 +223,14 @@ function keep(found: Findings): void {
     endMs,
   };
   writeFileSync(join(values.out, 'soak.svg'), soakChart(drawn));
-  const result = { machine: describeMachine(), ...found, failures: failures(found), startMs, samples };
+  const result = {
+    machine: describeMachine(),
+    ...found,
+    failures: failures(found),
+    grown: sampler.grown(),
+    startMs,
+    samples,
+  };
   writeFileSync(join(values.out, 'result.json'), `${JSON.stringify(result, null, 1)}\n`);
   keepLog();
 }

@@ -1,6 +1,7 @@
 // Go peers of both wires as the soak uses them: they publish what they are told, connect again when they lost the
 // server, and remember when they had no connection.
 import { generateKeyPairSync } from 'node:crypto';
+import { busSubtree } from '../../test/support/bus-network.ts';
 import { busTopics, GoBus } from '../../test/support/go-bus.ts';
 import { GoPeer } from '../../test/support/go-peer.ts';
 import { allTopics, DATA_HUB, PSK, topicsOf } from '../../test/support/network.ts';
@@ -11,6 +12,7 @@ export const NETWORK = 'mainnet';
 
 /** The server dials none of these peers past the relay. */
 const UNREACHABLE = '/ip4/127.0.0.1/tcp/1';
+const CLIENT_NAME = 'soak';
 const LOOK_MS = 500;
 /** After a connection is there, until gossip has put the server into the mesh. */
 const MESH_MS = 5000;
@@ -91,13 +93,18 @@ export class SoakPeer {
       return;
     }
     const more = block && { ...block, Coinbase: '' };
-    await peer.publish(NAMED['message-bus'][kind], { ...fields, ClientName: 'soak', ...more });
+    await peer.publish(NAMED['message-bus'][kind], { ...fields, ClientName: CLIENT_NAME, ...more });
   }
 
-  /** So many subtrees of random hashes, in the background; only on go-p2p. */
+  /** So many subtrees of random hashes, in the background. */
   async announceMany(count: number, ratePerSecond: number): Promise<void> {
-    if (this.peer instanceof GoPeer)
-      await this.peer.publishMany({ topic: NAMED['go-p2p'].subtree, subtrees: count, ratePerSecond });
+    const topic = NAMED[this.wire].subtree;
+    if (this.peer instanceof GoPeer) {
+      await this.peer.publishMany({ topic, subtrees: count, ratePerSecond });
+      return;
+    }
+    const template = JSON.stringify({ ...busSubtree('{PEER_ID}', CLIENT_NAME), Hash: '{HASH}' });
+    await this.peer.publishMany({ topic, template, count, ratePerSecond });
   }
 
   freeze(): void {

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import type { Inside } from './inside.ts';
 import type { Lab } from './lab.ts';
-import { breaches, parseScrape, queued, sumOf } from './scrape.ts';
+import { breaches, type Grown, grown, parseScrape, queued, type Scrape, sumOf } from './scrape.ts';
 import { type Slope, slopeOf, windowMinima } from './slope.ts';
 
 export interface Sample {
@@ -37,12 +37,13 @@ interface Measure {
 /** What leaks, grows; what is slow to settle grows less than this. */
 export const MEASURES: readonly Measure[] = [
   { figure: 'heapMiB', name: 'heap, MiB', allowed: 10, allowedPerHour: 2 },
-  { figure: 'buffersMiB', name: 'buffers, MiB', allowed: 4, allowedPerHour: 2 },
+  { figure: 'buffersMiB', name: 'buffers, MiB', allowed: 6, allowedPerHour: 2 },
   { figure: 'rssMiB', name: 'memory (RSS), MiB', allowed: 24, allowedPerHour: 8 },
-  { figure: 'openFiles', name: 'open files', allowed: 6, allowedPerHour: 2 },
-  { figure: 'activeResources', name: 'active resources', allowed: 10, allowedPerHour: 3 },
+  { figure: 'openFiles', name: 'open files', allowed: 15, allowedPerHour: 2 },
+  { figure: 'activeResources', name: 'active resources', allowed: 40, allowedPerHour: 3 },
   { figure: 'delayMs', name: 'event-loop delay p99, ms', allowed: 25, allowedPerHour: 5 },
-  { figure: 'queued', name: 'messages in queues', allowed: 20, allowedPerHour: 5 },
+  // A broker that is down near the end of a short run fills them. That they empty is checked at the end.
+  { figure: 'queued', name: 'messages in queues', allowed: 1500, allowedPerHour: 5 },
 ];
 
 export interface Judged {
@@ -64,6 +65,8 @@ export class Sampler {
   readonly samples: Sample[] = [];
   /** Gauges above their bounds. 20 at most. */
   readonly breaches = new Set<string>();
+  private first: Scrape | undefined;
+  private last: Scrape | undefined;
   private readonly lab: Lab;
   private readonly traffic: { readonly published: number; readonly accepted: number };
 
@@ -72,9 +75,16 @@ export class Sampler {
     this.traffic = traffic;
   }
 
-  async take(withCollection: boolean): Promise<Sample> {
+  /** Our gauges that were higher at the last sample than at the first that counts: what may explain a slope. */
+  grown(): Grown[] {
+    return this.first === undefined || this.last === undefined ? [] : grown(this.first, this.last);
+  }
+
+  async take({ counts, withCollection }: { counts: boolean; withCollection: boolean }): Promise<Sample> {
     const { server, inside } = this.lab;
     const scrape = parseScrape((await server.get('/metrics')).body);
+    if (counts) this.first ??= scrape;
+    this.last = scrape;
     for (const each of breaches(scrape)) if (this.breaches.size < MAX_BREACHES) this.breaches.add(each);
     const sample = {
       atMs: Date.now(),

@@ -5,7 +5,19 @@ export interface Scrape {
   readonly series: ReadonlyMap<string, number>;
   /** Name of a bound -> name of what it bounds. */
   readonly bounded: ReadonlyMap<string, string>;
+  /** Names of gauges. */
+  readonly gauges: ReadonlySet<string>;
 }
+
+export interface Grown {
+  readonly gauge: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Of our own gauges, sizes of tables for example; seconds and times aside. */
+const SIZES = /^teranode_p2p_(?!.*(_bound|_seconds)$)/;
+const MAX_GROWN = 20;
 
 /** Gauges of what waits for something, and is 0 when nothing happens. */
 const QUEUES =
@@ -16,14 +28,17 @@ const IN_BYTES = /_bytes(\{|$)/;
 export function parseScrape(text: string): Scrape {
   const series = new Map<string, number>();
   const bounded = new Map<string, string>();
+  const gauges = new Set<string>();
   for (const line of text.split('\n')) {
     const [, bound, of] = /^# HELP (\w+_bound) Upper bound of (\w+)/.exec(line) ?? [];
     if (bound !== undefined && of !== undefined) bounded.set(bound, of);
+    const [, gauge] = /^# TYPE (\w+) gauge$/.exec(line) ?? [];
+    if (gauge !== undefined) gauges.add(gauge);
     if (line === '' || line.startsWith('#')) continue;
     const at = line.lastIndexOf(' ');
     series.set(line.slice(0, at), Number(line.slice(at + 1)));
   }
-  return { series, bounded };
+  return { series, bounded, gauges };
 }
 
 /** Sum of all series of a metric. */
@@ -53,4 +68,14 @@ export function queued({ series }: Scrape): number {
   let sum = 0;
   for (const [key, value] of series) if (QUEUES.test(key) && !IN_BYTES.test(key)) sum += value;
   return sum;
+}
+
+/** Gauges that are higher in the second scrape, the largest growth first: 20 at most. */
+export function grown(first: Scrape, second: Scrape): Grown[] {
+  return [...second.series]
+    .filter(([key]) => second.gauges.has(key.split('{')[0] ?? '') && SIZES.test(key.split('{')[0] ?? ''))
+    .map(([gauge, to]) => ({ gauge, from: first.series.get(gauge) ?? 0, to }))
+    .filter(({ from, to }) => to > from)
+    .sort((a, b) => b.to - b.from - (a.to - a.from))
+    .slice(0, MAX_GROWN);
 }

@@ -13,6 +13,7 @@ import type { Announcement, SoakPeer } from './peers.ts';
 const MAX_OUTSTANDING = 500;
 const LEAST_BLOCK_GAP_MS = 1000;
 const READ_EVENTS_MS = 100;
+const RECONNECT_MS = 1000;
 /** At most, of the operator. */
 const BANS_IN_FORCE = 20;
 const VISIT_GAP_MS = 10_000;
@@ -59,7 +60,7 @@ export class Traffic {
     const { publishers, server } = this.lab;
     this.feed = await EventClient.open(server.ready.httpAddress, '?types=block,subtree');
     this.loops.push(this.followEvents());
-    this.followSocket();
+    await this.followSocket();
     const gapMs = (1000 * publishers.length) / this.options.ratePerSecond;
     for (const peer of publishers) this.every(gapMs, () => this.announceSubtree(peer));
     const headers = mainnetHeaders().slice(1);
@@ -188,7 +189,8 @@ export class Traffic {
     socket.close();
   }
 
-  private followSocket(): void {
+  /** Resolves with its first frame: what is accepted from then on has to come over it. */
+  private async followSocket(): Promise<void> {
     const socket = new WebSocket(`ws://${this.lab.server.ready.httpAddress}/p2p-ws`);
     this.socket = socket;
     socket.addEventListener('message', ({ data }) => {
@@ -198,7 +200,11 @@ export class Traffic {
     socket.addEventListener('close', ({ code, reason }) => {
       if (!this.areFeedsOpen) return;
       this.wrong(`the WebSocket was closed: ${code} ${reason}`);
-      setTimeout(() => this.followSocket(), 1000).unref();
+      setTimeout(() => void this.followSocket(), RECONNECT_MS).unref();
+    });
+    await new Promise((resolve) => {
+      socket.addEventListener('message', resolve, { once: true });
+      socket.addEventListener('close', resolve, { once: true });
     });
   }
 

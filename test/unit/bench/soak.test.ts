@@ -4,7 +4,7 @@ import { soakChart } from '../../../bench/soak/chart.ts';
 import { Ledger } from '../../../bench/soak/ledger.ts';
 import { FAULTS, type FaultKind, planFaults } from '../../../bench/soak/plan.ts';
 import { judge, type Sample } from '../../../bench/soak/samples.ts';
-import { breaches, parseScrape, queued, waiting } from '../../../bench/soak/scrape.ts';
+import { breaches, grown, parseScrape, queued, waiting } from '../../../bench/soak/scrape.ts';
 import { slopeOf, windowMinima } from '../../../bench/soak/slope.ts';
 
 const KINDS = Object.keys(FAULTS) as FaultKind[];
@@ -127,6 +127,18 @@ test('a scrape tells what is above its bound, and what waits', () => {
     'teranode_p2p_gossip_unsent_bytes 700',
   ]);
   expect(queued(scrape)).toBe(3);
+});
+
+test('gauges of ours that grew come with the largest growth first; counters, bounds and times do not', () => {
+  const scrape = (values: readonly number[]) => {
+    const names = ['teranode_p2p_a', 'teranode_p2p_b', 'teranode_p2p_b_bound', 'teranode_p2p_up_seconds', 'nodejs_c'];
+    const lines = names.flatMap((name, i) => [`# TYPE ${name} gauge`, `${name} ${values[i]}`]);
+    return parseScrape([...lines, '# TYPE teranode_p2p_total counter', `teranode_p2p_total ${values[0]}`].join('\n'));
+  };
+  expect(grown(scrape([1, 1, 1, 1, 1]), scrape([3, 9, 9, 9, 9]))).toEqual([
+    { gauge: 'teranode_p2p_b', from: 1, to: 9 },
+    { gauge: 'teranode_p2p_a', from: 1, to: 3 },
+  ]);
 });
 
 test('the chart marks faults and what grows, and escapes what it writes', () => {
