@@ -26,7 +26,7 @@ const DISK_MEGABYTES = 64;
 const ADMIN_KEY = 'a key of the soak alone';
 const MAX_CONNECTIONS = 200;
 /** Of tables that would take hours to fill: full after the warm-up, so that what grows later is no table. */
-const TABLE_SIZE = '5000';
+const TABLE_SIZE = '1000';
 
 /** Topics that keep everything until it is counted, in several partitions. */
 function kafkaTopics(broker: string): Record<string, string> {
