@@ -5,7 +5,7 @@ import { clamp } from './plan.ts';
 import type { Judged, Sample } from './samples.ts';
 
 const WIDTH = 880;
-const PANEL = { width: 330, height: 130, left: 70, gap: 110, top: 90, rowHeight: 195 } as const;
+const PANEL = { width: 330, height: 130, left: 70, gap: 110, top: 125, rowHeight: 195 } as const;
 const MINUTE_MS = 60_000;
 const TICKS = 4;
 
@@ -32,7 +32,12 @@ export function soakChart(drawn: Drawn): string {
     STYLE,
     `<rect class="ground" width="${WIDTH}" height="${height}"/>`,
     text(20, 26, 'head', drawn.title),
-    text(20, 46, 'small', 'Grey line: samples. Dots: the least of each window, and the straight line through them.'),
+    text(
+      20,
+      46,
+      'small',
+      'Grey line: samples. Dots: one value of each window (the least; of files and resources the middle), and their line.',
+    ),
     text(
       20,
       62,

@@ -22,22 +22,20 @@ const HOUR_MS = 3_600_000;
 const Z99 = 2.326;
 const MIN_POINTS = 5;
 
-/**
- * The least value of each window: garbage, faults and the load of others only add to what a server needs. Windows are of
- * equal length; those without a point are left out.
- */
-export function windowMinima(points: readonly Point[], windows: number): Point[] {
+/** Which of a window's values counts. */
+export type Pick = 'least' | 'middle';
+
+/** One value for each window. Windows are of equal length; those without a point are left out. */
+export function windowValues(points: readonly Point[], windows: number, pick: Pick): Point[] {
   const [first] = points;
   const last = points.at(-1);
   if (first === undefined || last === undefined) return [];
   const lengthMs = (last.atMs - first.atMs + 1) / windows;
-  const least = new Map<number, Point>();
-  for (const point of points) {
-    const window = Math.floor((point.atMs - first.atMs) / lengthMs);
-    const known = least.get(window);
-    if (known === undefined || point.value < known.value) least.set(window, point);
-  }
-  return [...least.values()];
+  const inWindows = Map.groupBy(points, ({ atMs }) => Math.floor((atMs - first.atMs) / lengthMs));
+  return [...inWindows.values()].flatMap((each) => {
+    const sorted = each.toSorted((a, b) => a.value - b.value);
+    return sorted[pick === 'least' ? 0 : Math.floor(sorted.length / 2)] ?? [];
+  });
 }
 
 /**

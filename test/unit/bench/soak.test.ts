@@ -5,7 +5,7 @@ import { Ledger } from '../../../bench/soak/ledger.ts';
 import { FAULTS, type FaultKind, planFaults } from '../../../bench/soak/plan.ts';
 import { judge, type Sample } from '../../../bench/soak/samples.ts';
 import { breaches, grown, parseScrape, queued, waiting } from '../../../bench/soak/scrape.ts';
-import { slopeOf, windowMinima } from '../../../bench/soak/slope.ts';
+import { slopeOf, windowValues } from '../../../bench/soak/slope.ts';
 
 const KINDS = Object.keys(FAULTS) as FaultKind[];
 const HOUR_MS = 3_600_000;
@@ -56,10 +56,11 @@ test('values that follow each other have a wider error than the same values in d
   expect(ordered.errorPerHour).toBeGreaterThan(2 * mixed.errorPerHour);
 });
 
-test('a window counts with its least value', () => {
+test('a window counts with its least or its middle value', () => {
   const points = [5, 3, 9, 8, 2, 7].map((value, i) => ({ atMs: i * 1000, value }));
-  expect(windowMinima(points, 2)).toEqual([points[1], points[4]]);
-  expect(windowMinima([], 3)).toEqual([]);
+  expect(windowValues(points, 2, 'least')).toEqual([points[1], points[4]]);
+  expect(windowValues(points, 2, 'middle')).toEqual([points[0], points[5]]);
+  expect(windowValues([], 3, 'least')).toEqual([]);
 });
 
 function sample(i: number, changes: Partial<Sample>): Sample {
@@ -71,7 +72,7 @@ const figuresThatLeak = (samples: readonly Sample[]) =>
   judge(samples, 0).flatMap(({ measure, isLeak }) => (isLeak ? [measure.figure] : []));
 
 test('steady growth beyond what is allowed is a leak; peaks, noise and growth of the warm-up are none', () => {
-  const still = (i: number) => ({ heapMiB: 80 + 3 * Math.abs(noise(i)), openFiles: i % 7 === 0 ? 300 : 50 });
+  const still = (i: number) => ({ heapMiB: 80 + 3 * Math.abs(noise(i)), openFiles: i % 7 === 0 ? 300 * (i % 2) : 50 });
   const numbers = Array.from({ length: 360 }, (_each, i) => i);
   expect(figuresThatLeak(numbers.map((i) => sample(i, still(i))))).toEqual([]);
   expect(figuresThatLeak(numbers.map((i) => sample(i, { ...still(i), heapMiB: 80 + i / 10 })))).toEqual(['heapMiB']);
