@@ -231,7 +231,7 @@ function keep(found: Findings): void {
     startMs,
     samples,
   };
-  writeFileSync(join(values.out, 'result.json'), `${JSON.stringify(result, null, 1)}\n`);
+  writeFileSync(join(values.out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
   keepLog();
 }
 
