@@ -30,7 +30,7 @@ const MINUTE_MS = 60_000;
 const BEYOND_MS = 10 * MINUTE_MS;
 const DRAIN_DEADLINE_MS = 2 * MINUTE_MS;
 /** Announcements of the warm-up, on each wire, that fill the tables whose entries stay until they are full. */
-const FILL = { perSecond: 200, messages: 30_000, minWarmUpMs: 5 * MINUTE_MS } as const;
+const FILL = { perSecond: 200, messages: 30_000, minWarmUpMs: 2.5 * MINUTE_MS } as const;
 /** Below this length every sample collects garbage, so that there are enough of them. */
 const SHORT_MS = 10 * MINUTE_MS;
 
