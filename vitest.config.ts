@@ -19,6 +19,7 @@ const ALONE = [
   'metrics',
   'native-million',
   'pipeline',
+  'soak',
   'websocket',
 ].map((name) => `test/system/${name}.test.ts`);
 

@@ -16,6 +16,8 @@ const CACHE = join(REPO, '.cache/kafka');
 
 export interface KafkaBrokerOptions {
   readonly port?: number;
+  /** Where it sends clients, a relay in front of it for example; default its own port. */
+  readonly advertisedPort?: number;
   /** PEM files: the broker's key and certificate in one, the authority that signed its clients. */
   readonly tls?: { readonly keyStoreFile: string; readonly trustStoreFile: string; readonly requiresClient: boolean };
 }
@@ -178,7 +180,7 @@ function properties(folder: string, port: number, controllerPort: number, option
     'node.id=1',
     `controller.quorum.voters=1@127.0.0.1:${controllerPort}`,
     `listeners=${protocol}://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    `advertised.listeners=${protocol}://127.0.0.1:${port}`,
+    `advertised.listeners=${protocol}://127.0.0.1:${options.advertisedPort ?? port}`,
     `listener.security.protocol.map=CONTROLLER:PLAINTEXT,${protocol}:${protocol}`,
     'controller.listener.names=CONTROLLER',
     `inter.broker.listener.name=${protocol}`,

@@ -9,6 +9,8 @@ export interface RelayOptions {
   readonly fromIp: string;
   /** Port on 127.0.0.1; undefined while nothing listens there, and connections are closed at once. */
   readonly targetPort: () => number | undefined;
+  /** At once; default 16. */
+  readonly maxConnections?: number;
 }
 
 /** A node opens a few at most: `p2p_max_conns_per_peer`. */
@@ -26,7 +28,7 @@ export class Relay {
   constructor(options: RelayOptions) {
     this.options = options;
     this.server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.accept(client));
-    this.server.maxConnections = MAX_CONNECTIONS;
+    this.server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
   }
 
   /** Resolves with the port. Rejects with the error of the system. */
