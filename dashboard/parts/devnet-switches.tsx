@@ -1,13 +1,12 @@
 // Everything that can be done to a development network: forms that post to its control API.
 import type { ComponentChildren } from 'preact';
-import { order } from '../data/devnet.ts';
+import { order, result } from '../data/devnet.ts';
 import type { DevnetState } from '../model/api-types.ts';
 import { cutLinks } from '../model/devnet.ts';
 
 export function Switches({ state }: { readonly state: DevnetState }) {
   const { nodes, links, liars, maxLiars } = state;
   const numbers = nodes.map(({ node }) => node);
-  const cut = cutLinks(state);
   return (
     <div class="switches">
       <Switch
@@ -23,7 +22,7 @@ export function Switches({ state }: { readonly state: DevnetState }) {
         <NodeChoice label="Miner" name="node" numbers={numbers} />
         <label>
           <span>Blocks</span>
-          <input name="blocks" type="number" min="1" max="100" value="1" required />
+          <input name="blocks" type="number" min="1" max="100" defaultValue="1" required />
         </label>
       </Switch>
       <Switch
@@ -56,7 +55,7 @@ export function Switches({ state }: { readonly state: DevnetState }) {
             </label>
           ))}
         </fieldset>
-        {cut.length > 0 && <p class="hint">{links.filter(({ state: is }) => is === 'cut').length} links are cut.</p>}
+        <p class="hint">Links that are cut: {links.filter(({ state: is }) => is === 'cut').length}.</p>
       </Switch>
       <Switch
         title="Slow a node"
@@ -71,7 +70,7 @@ export function Switches({ state }: { readonly state: DevnetState }) {
         <NodeChoice label="Slow node" name="node" numbers={numbers} />
         <label>
           <span>Delay in ms, 0 for none</span>
-          <input name="slowMs" type="number" min="0" max="60000" value="500" required />
+          <input name="slowMs" type="number" min="0" max="60000" defaultValue="500" required />
         </label>
       </Switch>
       <Switch
@@ -139,6 +138,10 @@ async function part(values: Values, state: DevnetState): Promise<void> {
   const numbers = state.nodes.map(({ node }) => node);
   const some = numbers.filter((node) => values[`part ${node}`] !== undefined);
   const others = numbers.filter((node) => !some.includes(node));
+  if (some.length === 0 || others.length === 0) {
+    result.value = 'Choose the nodes of one part: at least one, and not all.';
+    return;
+  }
   await order(`Nodes ${some} are parted from nodes ${others}.`, [`links/${some}/${others}`, { state: 'cut' }]);
 }
 

@@ -167,8 +167,10 @@ export class Drawing {
     const placed = this.placed.get(id ?? '');
     if (placed === undefined) return undefined;
     const { x = 0, y = 0 } = placed;
-    const inside = (value: number, size: number) => Math.max(14, Math.min(size - 24, value + size / 2));
-    return [inside(x, this.width), inside(y, HEIGHT)];
+    // With room for half of a label at the sides, and for all of it below.
+    const inside = (value: number, size: number, margin: number) =>
+      Math.max(margin, Math.min(size - margin, value + size / 2));
+    return [inside(x, this.width, 44), inside(y, HEIGHT, 28)];
   }
 
   private drawLinks(context: CanvasRenderingContext2D): void {

@@ -261,6 +261,7 @@ export class Devnet {
     const node = this.node(number);
     const other = /^\d{1,2}$/.test(subject) ? this.node(Number(subject)) : undefined;
     const key = other?.folder.peerId ?? subject;
+    if (key === node.folder.peerId) throw new P2PError('INPUT_INVALID', `node ${number} cannot ban itself`);
     if (state === 'banned') {
       await node.api('POST', '/api/v1/bans', { subject: key, reason: 'by the operator of the devnet' });
       this.tell({ event: 'ban', node: number, subject: this.nameOf(key), reason: 'on order' });
