@@ -28,8 +28,9 @@ export function endWithParent(dataFolder: string): void {
     why = 'the channel to the devnet command was closed';
     process.kill(process.pid, 'SIGTERM');
   };
+  // Before the listener that may end the process at once.
   for (const name of ['SIGTERM', 'SIGINT'] as const)
-    process.once(name, () => process.stderr.write(`stopped: ${why ?? name}\n`));
+    process.prependOnceListener(name, () => process.stderr.write(`stopped: ${why ?? name}\n`));
   process.once('exit', () => {
     if (process.connected || process.env[DEVNET_VARIABLE] !== ('removed' satisfies FolderFate)) return;
     rmSync(dataFolder, { recursive: true, force: true });

@@ -27,7 +27,7 @@ export class DevnetFeed {
   private readonly epoch = Date.now().toString(36);
   private readonly kept: { readonly number: number; readonly message: string }[] = [];
   private readonly clients = new Set<ServerResponse>();
-  private readonly beat = setInterval(() => this.send(':\n\n'), BEAT_MS);
+  private readonly beat = setInterval(() => this.send(':\n\n'), BEAT_MS).unref();
   private last = 0;
 
   /** Kept for pages that are opened later. */

@@ -29,6 +29,8 @@ export interface NodeObserver {
 }
 
 const API_DEADLINE_MS = 15_000;
+/** What is only shown is not waited for so long: the page gives up after eight seconds. */
+const READ_DEADLINE_MS = 5000;
 const STOP_DEADLINE_MS = 9000;
 const MAX_ERROR_CHARS = 2000;
 
@@ -89,7 +91,8 @@ export class NodeProcess {
 
   /** Mines on the node's own tip. Throws NOT_DONE when the node does not run. */
   mine(blocks: number): void {
-    if (!this.isReady) throw new P2PError('NOT_DONE', `node ${this.number} does not run`);
+    if (!this.isReady)
+      throw new P2PError('NOT_DONE', `node ${this.number} ${this.isRunning ? 'is not ready yet' : 'does not run'}`);
     this.child?.send({ mine: blocks } satisfies MineOrder);
   }
 
@@ -102,7 +105,7 @@ export class NodeProcess {
           'x-api-key': readFileSync(join(this.folder.path, 'admin.key'), 'utf8').trim(),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
-        signal: AbortSignal.timeout(API_DEADLINE_MS),
+        signal: AbortSignal.timeout(method === 'GET' ? READ_DEADLINE_MS : API_DEADLINE_MS),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const json = (await answer.json()) as { readonly message?: string };
