@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { DevnetState, NodeState } from '../../../dashboard/model/api-types.ts';
-import { branches, connectedText, cutLinks, devnetGraph, nodeStateText, Travels } from '../../../dashboard/model/devnet.ts';
+import {
+  branches,
+  connectedText,
+  cutLinks,
+  devnetGraph,
+  nodeStateText,
+  Travels,
+} from '../../../dashboard/model/devnet.ts';
 import { nearestLink } from '../../../dashboard/model/nearest-link.ts';
 
 const hash = 'aa'.repeat(32);
