@@ -2,8 +2,9 @@
 import { useEffect } from 'preact/hooks';
 import { route, VIEWS } from './data/route.ts';
 import { answers, refusal, selfName, stream } from './data/store.ts';
-import { setTheme, THEMES, type Theme, theme } from './data/theme.ts';
+import { Connection } from './parts/connection.tsx';
 import { KeyForm } from './parts/key-form.tsx';
+import { ThemeChoice } from './parts/theme-choice.tsx';
 import { Bans } from './views/bans.tsx';
 import { Feed } from './views/feed.tsx';
 import { Network } from './views/network.tsx';
@@ -37,17 +38,8 @@ export function App() {
             ))}
           </ul>
         </nav>
-        <Connection />
-        <label class="theme">
-          <span>Theme</span>
-          <select value={theme.value} onChange={({ currentTarget }) => setTheme(currentTarget.value as Theme)}>
-            {THEMES.map((name) => (
-              <option key={name} value={name}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Connection state={stream.value === 'live' && !answers.value ? 'lost' : stream.value} texts={STATES} />
+        <ThemeChoice />
       </header>
       <main id="main">
         <Refusal />
@@ -67,23 +59,12 @@ function toMain(event: Event): void {
 }
 
 const STATES = {
-  connecting: ['wait', 'Connecting to the server'],
-  live: ['ok', 'Live'],
-  lost: ['bad', 'Connection to the server lost. Trying again.'],
-  starting: ['wait', 'The server answers, but its feed is not ready. Trying again.'],
-  refused: ['bad', 'The server asks for the admin key.'],
-} as const;
-
-function Connection() {
-  const state = stream.value === 'live' && !answers.value ? 'lost' : stream.value;
-  const [kind, text] = STATES[state];
-  return (
-    <p class={`connection ${kind}`} role="status" aria-live="polite" data-state={state}>
-      <span class="dot" aria-hidden="true" />
-      {text}
-    </p>
-  );
-}
+  connecting: 'Connecting to the server',
+  live: 'Live',
+  lost: 'Connection to the server lost. Trying again.',
+  starting: 'The server answers, but its feed is not ready. Trying again.',
+  refused: 'The server asks for the admin key.',
+};
 
 /** When reads need the admin key. */
 function Refusal() {

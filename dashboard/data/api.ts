@@ -40,10 +40,12 @@ export interface CallOptions {
   readonly body?: object;
   /** Statuses besides 200 whose body is an answer too. */
   readonly alsoOk?: readonly number[];
+  readonly deadlineMs?: number;
 }
 
 /** The body of the answer. Throws ApiError. */
-export async function call<T>(path: string, { method = 'GET', body, alsoOk = [] }: CallOptions = {}): Promise<T> {
+export async function call<T>(path: string, options: CallOptions = {}): Promise<T> {
+  const { method = 'GET', body, alsoOk = [], deadlineMs = DEADLINE_MS } = options;
   const headers = { accept: 'application/json', ...keyHeaders() };
   let response: Response;
   try {
@@ -52,7 +54,7 @@ export async function call<T>(path: string, { method = 'GET', body, alsoOk = [] 
       headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
       ...(body && { body: JSON.stringify(body) }),
       cache: 'no-store',
-      signal: AbortSignal.timeout(DEADLINE_MS),
+      signal: AbortSignal.timeout(deadlineMs),
     });
   } catch (cause) {
     throw new ApiError(0, 'NO_ANSWER', `the server does not answer (${String(cause)})`);

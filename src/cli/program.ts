@@ -175,7 +175,7 @@ function addDevnet(program: Command, io: CommandIo): void {
   const command = program
     .command('devnet')
     .description(
-      'Run a private network of nodes on this machine until SIGTERM or SIGINT, and show what happens in it: the first node mines, the others follow. Nothing leaves the machine. docs/devnet.md tells how to cut, slow and harm it.',
+      'Run a private network of nodes on this machine until SIGTERM or SIGINT, and show what happens in it: the first node mines, the others follow. Nothing leaves the machine. Its dashboard, a web page, cuts, slows and harms it; docs/devnet.md tells more.',
     )
     .option('--nodes <count>', 'number of nodes, 1 to 20', '5')
     .addOption(new Option('--network <network>', 'the chain').choices(['regtest']).default('regtest'))
@@ -187,8 +187,7 @@ function addDevnet(program: Command, io: CommandIo): void {
     )
     .option(
       '--http-port <port>',
-      'HTTP port of the first node; the others, and the control API, get the next free ones. 0: any',
-      '9906',
+      'HTTP port of the dashboard of the network; the nodes get the next free ones. 0: any (default: 9906, or the next free one)',
     )
     .option('--data <folder>', 'keep the nodes in this folder (default: a temporary one, removed at the end)')
     .option('--json', 'print JSON, one object per line')

@@ -74,7 +74,7 @@ describe('the dashboard', () => {
   test('has files that browsers keep for good, because their names hold the hash of their content', async () => {
     const address = await serve();
     const files = names.filter((name) => name.startsWith('assets/') && !name.endsWith('.gz'));
-    expect(files.map((name) => name.replace(/^.*\./, '')).sort()).toEqual(['css', 'js', 'svg']);
+    expect(new Set(files.map((name) => name.replace(/^.*\./, '')))).toEqual(new Set(['css', 'js', 'svg']));
     for (const name of files) {
       expect(name).toMatch(/-[\w-]{8}\.\w+$/);
       const { status, headers } = await ask(address, `/${name}`);
@@ -85,6 +85,11 @@ describe('the dashboard', () => {
         'x-content-type-options': 'nosniff',
       });
     }
+  });
+
+  test('is the page of the node alone: that of a development network is served by its command', async () => {
+    expect(names).toContain('devnet.html');
+    expect((await ask(await serve(), '/devnet.html')).status).toBe(404);
   });
 
   test('is sent compressed to who accepts that, and is small', async () => {

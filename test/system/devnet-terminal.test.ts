@@ -28,9 +28,11 @@ function inTerminal(command: string, env: Readonly<Record<string, string>> = {})
 
 const CTRL_C = '\u0003';
 
-test('a development network in a terminal shows the address of the first node first, and takes typed commands', async () => {
+test('a development network in a terminal shows the address of its dashboard first, and takes typed commands', async () => {
   const terminal = inTerminal('npm run -s devnet -- --nodes 1 --mine-every 0 --http-port 0');
-  await terminal.shows(/^node 1 +http:\/\/127\.0\.0\.1:\d+\r?\ncontrol +http/);
+  await terminal.shows(
+    /^dashboard +http:\/\/127\.0\.0\.1:\d+\/\r?\nnode 1 +http:\/\/127\.0\.0\.1:\d+\r?\ncontrol +http/,
+  );
   await terminal.shows(/type help for what can be done/);
   terminal.type('help\nfly\nmine 1 2\n');
   await terminal.shows(/ {2}liar {2,}add a peer/);

@@ -159,6 +159,9 @@ describe('a network of five in which nobody mines but on order', () => {
       what: 'the ban of node 4',
     });
     expect(await devnet.post('/bans', { node: 2, subject: 'nobody' })).toMatchObject({ status: 409 });
+    expect((await devnet.state()).nodes[1]).toMatchObject({ bans: expect.arrayContaining(['node 3', 'node 4']) });
+    for (const subject of [3, 4]) await devnet.post('/bans', { node: 2, subject, state: 'lifted' });
+    await waitFor(async () => (await peersOf(devnet, 2)).length === 4, { ...TIMES, what: 'the lifted bans' });
   }, 60_000);
 
   test('what cannot be done is refused, and says why', async () => {
@@ -179,6 +182,30 @@ describe('a network of five in which nobody mines but on order', () => {
     expect((await devnet.state()).nodes[4]).toMatchObject({ isRunning: false, tip: null });
     expect(await devnet.post('/mine', { node: 5 })).toMatchObject({ status: 409 });
   }, 60_000);
+
+  test('a node that somebody else stopped is told with the reason, and can be started again', async () => {
+    const folder = join(devnet.root, 'node-4');
+    const [pid = 0] = devnet.nodeProcesses(folder);
+    process.kill(pid, 'SIGTERM');
+    expect(await devnet.event('died', { node: 4 })).toMatchObject({ how: 'exit code 0: stopped: SIGTERM' });
+    expect(await devnet.post('/nodes/4', { state: 'running' })).toMatchObject({ status: 200 });
+    await devnet.event('node', { node: 4, state: 'ready' });
+    await waitFor(async () => (await peersOf(devnet, 4)).includes('node 1'), { ...TIMES, what: 'its links' });
+    expect(devnet.nodeProcesses(folder)).toHaveLength(1);
+  }, 120_000);
+
+  test('a node is stopped and started on order, keeps its chain, and then follows the others', async () => {
+    const { tip } = (await devnet.state()).nodes[0] ?? {};
+    expect(await devnet.post('/nodes/1', { state: 'stopped' })).toMatchObject({ status: 200 });
+    expect((await devnet.state()).nodes[0]).toMatchObject({ isRunning: false, tip: null, peers: null, bans: null });
+    expect(devnet.events('died').some(({ node }) => node === 1)).toBe(false);
+    await devnet.post('/nodes/1', { state: 'running' });
+    await devnet.event('node', { node: 1, state: 'ready' });
+    await waitFor(async () => (await devnet.state()).nodes[0]?.tip?.hash === tip?.hash, { ...TIMES, what: 'its tip' });
+    await waitFor(async () => (await peersOf(devnet, 1)).includes('node 2'), { ...TIMES, what: 'its links' });
+    await devnet.post('/mine', { node: 2 });
+    await agreed(devnet, (tip?.height ?? 0) + 1, [1, 2]);
+  }, 120_000);
 
   test('SIGTERM ends it with exit code 0, and leaves neither a process nor a folder', async () => {
     devnet.child.kill('SIGTERM');

@@ -73,6 +73,7 @@ describe('the published package', () => {
       'dist/cli/main.js',
       'dist/cli/THIRD-PARTY-LICENSES.md',
       'dist/dashboard/index.html',
+      'dist/dashboard/devnet.html',
       'dist/dashboard/THIRD-PARTY-LICENSES.md',
       'settings.conf',
       'LICENSE',

@@ -3,12 +3,14 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { BUILT_PAGE_FOLDERS } from '../../adapters/http/page/page-files.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { OWNER_ONLY_FOLDER } from '../../lib/private-file.ts';
 import type { WireName } from '../../wire/format.ts';
 import { ControlServer } from '../devnet/control.ts';
 import { Devnet } from '../devnet/devnet.ts';
 import { type DevnetEvent, eventText } from '../devnet/events.ts';
+import { DevnetFeed, type Movement } from '../devnet/feed.ts';
 import { MAX_NODES } from '../devnet/links.ts';
 import { freePorts } from '../devnet/ports.ts';
 import { helpText, typedOrder } from '../devnet/switches.ts';
@@ -21,12 +23,13 @@ export interface DevnetFlags {
   readonly nodes: string;
   readonly mineEvery: string;
   readonly wire: WireName;
-  readonly httpPort: string;
+  readonly httpPort?: string | undefined;
   readonly data?: string | undefined;
   readonly json?: boolean | undefined;
 }
 
 const MAX_MINE_EVERY_SECONDS = 86_400;
+const HTTP_PORT = 9906;
 const MAX_PORT = 65_535;
 /** Handles that a library left open delay the end of the process by no more than this. */
 const EXIT_DEADLINE_MS = 500;
@@ -35,21 +38,29 @@ const EXIT_DEADLINE_MS = 500;
 export async function devnetCommand(flags: DevnetFlags, io: CommandIo): Promise<void> {
   const nodes = numberOf('--nodes', flags.nodes, 1, MAX_NODES);
   const mineEverySeconds = numberOf('--mine-every', flags.mineEvery, 0, MAX_MINE_EVERY_SECONDS);
-  const firstPort = numberOf('--http-port', flags.httpPort, 0, MAX_PORT);
-  const ports = await freePorts(firstPort, nodes + 1);
-  const httpPorts = ports.slice(0, nodes);
-  const controlPort = ports[nodes] ?? 0;
+  const firstPort = flags.httpPort === undefined ? HTTP_PORT : numberOf('--http-port', flags.httpPort, 0, MAX_PORT);
+  // A node that runs already has the default port.
+  const ports = await freePorts(firstPort, nodes + 1, { isExact: flags.httpPort !== undefined });
+  // The page has the first one: its address does not depend on the number of nodes.
+  const [controlPort = 0, ...httpPorts] = ports;
   const p2pPorts = (await freePorts(0, nodes + ports.length)).filter((port) => !ports.includes(port)).slice(0, nodes);
 
   const terminal = terminalOf(io);
-  const tell = (event: DevnetEvent) =>
-    void io.stdout.write(flags.json === true ? `${JSON.stringify(event)}\n` : eventText(event, terminal));
+  const feed = new DevnetFeed();
+  const tell = (event: DevnetEvent) => {
+    io.stdout.write(flags.json === true ? `${JSON.stringify(event)}\n` : eventText(event, terminal));
+    feed.note(event);
+  };
+  const observer = { tell, move: (movement: Movement) => feed.move(movement) };
   const stop = stopSignal();
   const root = flags.data === undefined ? temporaryFolder() : ownFolder(resolve(io.cwd, flags.data));
   const isDataRemoved = flags.data === undefined;
   const folderFate = isDataRemoved ? 'removed' : 'kept';
-  const devnet = new Devnet({ nodes, mineEverySeconds, wire: flags.wire, root, folderFate, httpPorts, p2pPorts }, tell);
-  const control = new ControlServer(devnet);
+  const devnet = new Devnet(
+    { nodes, mineEverySeconds, wire: flags.wire, root, folderFate, httpPorts, p2pPorts },
+    observer,
+  );
+  const control = new ControlServer(devnet, feed, BUILT_PAGE_FOLDERS);
   let lines: { close(): void } | undefined;
   try {
     const prepared = await devnet.prepare();
@@ -61,6 +72,7 @@ export async function devnetCommand(flags: DevnetFlags, io: CommandIo): Promise<
     tell({ event: 'stopping' });
   } finally {
     lines?.close();
+    feed.stop();
     control.stop();
     await devnet.stop();
     if (isDataRemoved) rmSync(root, { recursive: true, force: true, maxRetries: 5 });

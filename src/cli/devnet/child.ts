@@ -18,9 +18,19 @@ export function isDevnetNode(): boolean {
   return process.send !== undefined && process.env[DEVNET_VARIABLE] !== undefined;
 }
 
-/** The channel to the parent closes when it dies, however it died: this process then stops as at SIGTERM. */
+/**
+ * The channel to the parent closes when it dies, however it died: this process then stops as at SIGTERM. A stop has exit
+ * code 0, whoever asked for it; standard error says who did, and the parent shows that when it was not the parent.
+ */
 export function endWithParent(dataFolder: string): void {
-  const stop = () => process.kill(process.pid, 'SIGTERM');
+  let why: string | undefined;
+  const stop = () => {
+    why = 'the channel to the devnet command was closed';
+    process.kill(process.pid, 'SIGTERM');
+  };
+  // Before the listener that may end the process at once.
+  for (const name of ['SIGTERM', 'SIGINT'] as const)
+    process.prependOnceListener(name, () => process.stderr.write(`stopped: ${why ?? name}\n`));
   process.once('exit', () => {
     if (process.connected || process.env[DEVNET_VARIABLE] !== ('removed' satisfies FolderFate)) return;
     rmSync(dataFolder, { recursive: true, force: true });

@@ -1,8 +1,11 @@
-// The control API of a development network: HTTP on loopback, without a key. Pages of other web sites cannot use it: it
-// answers only to its own names, refuses other origins, and takes nothing but JSON, which a page cannot send unasked.
+// The control API of a development network and its page: HTTP on loopback, without a key. Pages of other web sites cannot
+// use it: it answers only to its own names, refuses other origins, and takes nothing but JSON, which a page cannot send
+// unasked.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { FOREVER, fileAnswer, readPage } from '../../adapters/http/page/page-files.ts';
 import { P2PError } from '../../lib/errors.ts';
+import type { DevnetFeed } from './feed.ts';
 import { isSwitch, type Order, postedOrder } from './switches.ts';
 
 export interface Controlled {
@@ -13,6 +16,7 @@ export interface Controlled {
 const MAX_BODY_BYTES = 4096;
 const REQUEST_DEADLINE_MS = 10_000;
 const MAX_CONNECTIONS = 100;
+const PAGE = 'devnet.html';
 
 class Refusal extends Error {
   readonly status: number;
@@ -26,10 +30,17 @@ class Refusal extends Error {
 export class ControlServer {
   private readonly server: Server;
   private readonly network: Controlled;
+  private readonly feed: Pick<DevnetFeed, 'open'>;
+  private readonly page: ReturnType<typeof readPage>;
   private names: ReadonlySet<string> = new Set();
 
-  constructor(network: Controlled) {
+  /** `pageFolders`: one of them has the built dashboard. */
+  constructor(network: Controlled, feed: Pick<DevnetFeed, 'open'>, pageFolders: readonly string[]) {
     this.network = network;
+    this.feed = feed;
+    this.page = readPage(pageFolders);
+    // Whoever asks for the page is told.
+    this.page.catch(() => {});
     this.server = createServer({ requestTimeout: REQUEST_DEADLINE_MS }, (request, response) => {
       void this.answer(request, response);
     });
@@ -51,44 +62,65 @@ export class ControlServer {
   /** Never rejects. */
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => {});
-    let status = 200;
-    let answer: object;
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
     try {
-      answer = await this.handled(request);
+      this.checkSender(request);
+      if (pathname === '/devnet/events') {
+        expectMethod(request, 'GET');
+        if (!this.feed.open(response, searchParams.get('since')))
+          throw new Refusal(503, 'too many pages follow this network');
+      } else if (pathname === '/' || pathname.startsWith('/assets/')) {
+        expectMethod(request, 'GET');
+        await this.sendFile(request, response, pathname.slice(1));
+      } else send(request, response, 200, await this.handled(request, pathname));
     } catch (error) {
-      status = statusOf(error);
-      answer = { message: error instanceof Error ? error.message : String(error) };
+      send(request, response, statusOf(error), { message: error instanceof Error ? error.message : String(error) });
     }
-    const headers = {
-      'content-type': 'application/json',
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-    };
-    // What was not read of a request is not taken for the next one.
-    response.writeHead(status, { ...headers, ...(request.complete ? {} : { connection: 'close' }) });
-    response.end(`${JSON.stringify(answer)}\n`);
   }
 
-  private async handled(request: IncomingMessage): Promise<object> {
-    const { method, url = '', headers } = request;
-    const { host = '', origin } = headers;
+  private checkSender({ headers: { host = '', origin } }: IncomingMessage): void {
     if (!this.names.has(host)) throw new Refusal(403, `invalid Host (expected ${[...this.names].join(' or ')})`);
     if (origin !== undefined && !this.names.has(origin.replace('http://', '')))
       throw new Refusal(403, 'requests of web pages of another origin are refused');
-    const { pathname } = new URL(url, 'http://localhost');
-    if (pathname === '/devnet') {
-      if (method !== 'GET') throw new Refusal(405, 'expected GET');
+  }
+
+  private async sendFile({ headers }: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
+    const file = (await this.page)?.get(name === '' ? PAGE : name);
+    if (file === undefined) throw new Refusal(404, 'there is no such file; npm run devnet builds the page');
+    const answer = fileAnswer(file, headers['accept-encoding'], name === '' ? 'no-cache' : FOREVER);
+    response.writeHead(200, { ...answer.headers, 'x-content-type-options': 'nosniff' });
+    response.end(answer.body);
+  }
+
+  private async handled(request: IncomingMessage, path: string): Promise<object> {
+    if (path === '/devnet') {
+      expectMethod(request, 'GET');
       return await this.network.state();
     }
-    if (!isSwitch(pathname)) throw new Refusal(404, 'there is no such path; see docs/devnet.md');
-    if (method !== 'POST') throw new Refusal(405, 'expected POST');
-    const [type] = (headers['content-type'] ?? '').split(';');
+    if (!isSwitch(path)) throw new Refusal(404, 'there is no such path; see docs/devnet.md');
+    expectMethod(request, 'POST');
+    const [type] = (request.headers['content-type'] ?? '').split(';');
     if (type?.trim().toLowerCase() !== 'application/json')
       throw new Refusal(415, 'expected content-type: application/json');
-    const order = postedOrder(pathname, await bodyOf(request));
+    const order = postedOrder(path, await bodyOf(request));
     if (order === undefined) throw new Refusal(404, 'there is no such path');
     return await this.network.run(order);
   }
+}
+
+function expectMethod(request: IncomingMessage, method: 'GET' | 'POST'): void {
+  if (request.method !== method) throw new Refusal(405, `expected ${method}`);
+}
+
+function send(request: IncomingMessage, response: ServerResponse, status: number, answer: object): void {
+  const headers = {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  };
+  // What was not read of a request is not taken for the next one.
+  response.writeHead(status, { ...headers, ...(request.complete ? {} : { connection: 'close' }) });
+  response.end(`${JSON.stringify(answer)}\n`);
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {

@@ -7,11 +7,13 @@ import type { WireName } from '../../wire/format.ts';
 import { MinedBlocks } from './blocks.ts';
 import type { FolderFate } from './child.ts';
 import type { DevnetEvent } from './events.ts';
-import type { Liar } from './liar.ts';
-import { type LinkState, Links, liarNumber, MAX_LIARS, seenIp } from './links.ts';
+import type { Movement } from './feed.ts';
+import { Liars } from './liars.ts';
+import { isLinked, type LinkState, Links, liarNumber, linkedPairs, MAX_LIARS, seenIp } from './links.ts';
 import { openNodeFolder, writeNodeSettings } from './node-folder.ts';
-import { type NodeObserver, NodeProcess } from './node-process.ts';
-import type { Order } from './switches.ts';
+import { type NodeObserver, NodeProcess, type Tip } from './node-process.ts';
+import type { DevnetState, NodeState } from './state.ts';
+import type { BanOrder, NodeOrder, Order } from './switches.ts';
 
 export interface DevnetOptions {
   readonly nodes: number;
@@ -29,26 +31,32 @@ const READY_DEADLINE_MS = 180_000;
 const PROGRESS_MS = 500;
 const STARTING_AT_ONCE = 4;
 const MINER = 1;
-/** Each node is linked to so many with lower numbers and so many with higher ones, in a ring. */
-const LINKS_PER_SIDE = 4;
 const SHARED_KEY_BYTES = 32;
+const SHOWN_BANS = 100;
+
+export interface DevnetObserver {
+  readonly tell: (event: DevnetEvent) => void;
+  readonly move: (movement: Movement) => void;
+}
 
 export class Devnet {
   private readonly options: DevnetOptions;
-  private readonly tell: (event: DevnetEvent) => void;
+  private readonly tell: DevnetObserver['tell'];
+  private readonly move: DevnetObserver['move'];
   private readonly sharedKey = randomBytes(SHARED_KEY_BYTES).toString('hex');
   private readonly nodes: NodeProcess[] = [];
-  private readonly liars: { readonly number: number; readonly liar: Liar; ended: Promise<void>; isRunning: boolean }[] =
-    [];
+  private readonly liars: Liars;
   private readonly links: Links;
   private readonly blocks: MinedBlocks;
   private miner: NodeJS.Timeout | undefined;
-  private liarsAsked = 0;
+  private isStarted = false;
   private isStopping = false;
 
-  constructor(options: DevnetOptions, tell: (event: DevnetEvent) => void) {
+  constructor(options: DevnetOptions, { tell, move }: DevnetObserver) {
     this.options = options;
     this.tell = tell;
+    this.move = move;
+    this.liars = new Liars((liar, peerId, state) => tell({ event: 'liar', liar, peerId, state }));
     this.links = new Links((peer) => options.p2pPorts[peer - 1]);
     this.blocks = new MinedBlocks({ nodes: () => this.running().length, tell });
   }
@@ -93,6 +101,7 @@ export class Devnet {
         throw new P2PError('TIMEOUT', `the nodes were not ready within ${READY_DEADLINE_MS} ms`);
     }
     if (signal.aborted) return;
+    this.isStarted = true;
     this.tell({ event: 'ready', nodes: this.nodes.length, tookMs: Math.round(performance.now() - sinceMs) });
     const { mineEverySeconds } = this.options;
     if (mineEverySeconds > 0) this.miner = setInterval(() => this.mineInTurn(), mineEverySeconds * 1000);
@@ -101,10 +110,7 @@ export class Devnet {
   /** May be called twice. */
   async stop(): Promise<void> {
     this.beginStop();
-    await Promise.all([
-      ...this.nodes.map((node) => node.stop()),
-      ...this.liars.map(({ liar }) => liar.stop().catch(() => {})),
-    ]);
+    await Promise.all([...this.nodes.map((node) => node.stop()), this.liars.stop()]);
     this.links.stop();
   }
 
@@ -125,25 +131,30 @@ export class Devnet {
       case 'liar':
         return await this.addLiar();
       case 'ban':
-        return await this.ban(order.node, order.subject);
+        return await this.ban(order.node, order.subject, order.state);
+      case 'node':
+        return await this.setNode(order.node, order.state);
       default:
         return order satisfies never;
     }
   }
 
   /** What is there now, asked of the nodes themselves. */
-  async state(): Promise<object> {
+  async state(): Promise<DevnetState> {
     const { wire, mineEverySeconds } = this.options;
-    const nodes = await Promise.all(
-      this.nodes.map(async ({ number, http, folder: { peerId, path }, isRunning }) => {
-        const { tip, peers } = await this.seenBy(number);
-        const slowMs = this.links.slowMsOf(number);
-        return { node: number, http, peerId, data: path, isRunning, slowMs, tip, peers };
-      }),
-    );
-    const links = this.pairs().map(([a, b]) => ({ a, b, state: this.links.isCut(a, b) ? 'cut' : 'restored' }));
-    const liars = this.liars.map(({ number, liar, isRunning }) => ({ liar: number, peerId: liar.peerId, isRunning }));
-    return { network: 'regtest', wire, miner: MINER, mineEverySeconds, nodes, links, liars };
+    const nodes = await Promise.all(this.nodes.map(async (node) => await this.stateOf(node)));
+    const links = this.pairs().map(([a, b]) => {
+      return { a, b, state: this.links.isCut(a, b) ? ('cut' as const) : ('restored' as const) };
+    });
+    const liars = this.liars.state();
+    return { network: 'regtest', wire, miner: MINER, mineEverySeconds, nodes, links, liars, maxLiars: MAX_LIARS };
+  }
+
+  private async stateOf(node: NodeProcess): Promise<NodeState> {
+    const { number, http, folder, isRunning, isReady } = node;
+    const { peerId, path: data } = folder;
+    const slowMs = this.links.slowMsOf(number);
+    return { node: number, http, peerId, data, isRunning, isReady, slowMs, ...(await this.seenBy(node)) };
   }
 
   private beginStop(): void {
@@ -154,9 +165,16 @@ export class Devnet {
 
   private observerOf(number: number): NodeObserver {
     return {
-      ready: () => {},
+      ready: () => {
+        // At the start of the network all are connected once all are ready.
+        if (!this.isStarted) return;
+        this.tell({ event: 'node', node: number, state: 'ready' });
+        void this.connect(this.pairsOf(number));
+      },
       mined: ({ height, hash }) => this.blocks.mined(number, height, hash),
       tip: ({ hash }) => this.blocks.tip(number, hash),
+      heard: ({ hash, receivedFrom }) =>
+        this.move({ event: 'heard', node: number, from: this.nameOf(receivedFrom), hash }),
       reorg: ({ from, to, fork }) =>
         this.tell({ event: 'reorg', node: number, from: tipOf(from), to: tipOf(to), fork: tipOf(fork) }),
       banned: ({ peerId, evidence }) =>
@@ -169,7 +187,7 @@ export class Devnet {
 
   private settingsOf(number: number) {
     const { wire, httpPorts, p2pPorts } = this.options;
-    const neighbours = this.nodes.filter((each) => this.isLinked(number, each.number));
+    const neighbours = this.nodes.filter((each) => isLinked(number, each.number, this.nodes.length));
     const peers = neighbours.map(({ number: other, folder }) => {
       // The one with the lower number dials; the other only must not refuse it.
       const address = number < other ? this.links.address(number, other) : nowhere(number, other);
@@ -227,46 +245,57 @@ export class Devnet {
   }
 
   private async addLiar(): Promise<object> {
-    const nth = this.liarsAsked + 1;
-    if (nth > MAX_LIARS)
-      throw new P2PError('NOT_DONE', `there were ${MAX_LIARS} liars, and no more fit in this network`);
-    this.liarsAsked = nth;
-    const number = liarNumber(nth);
-    for (const node of this.nodes) await this.links.open(number, node.number);
-    const { Liar } = await import('./liar.ts');
-    const liar = await Liar.start({
-      wire: this.options.wire,
-      sharedKey: this.sharedKey,
-      peers: this.nodes.map((node) => `${this.links.address(number, node.number)}/p2p/${node.folder.peerId}`),
-      dataHubUrl: `${this.node(MINER).http}/api/v1`,
+    return await this.liars.add(async (nth) => {
+      const number = liarNumber(nth);
+      for (const node of this.nodes) await this.links.open(number, node.number);
+      return {
+        wire: this.options.wire,
+        sharedKey: this.sharedKey,
+        peers: this.nodes.map((node) => `${this.links.address(number, node.number)}/p2p/${node.folder.peerId}`),
+        dataHubUrl: `${this.node(MINER).http}/api/v1`,
+      };
     });
-    const { peerId } = liar;
-    const entry = { number: nth, liar, isRunning: true, ended: Promise.resolve() };
-    this.liars.push(entry);
-    this.tell({ event: 'liar', liar: nth, peerId, state: 'started' });
-    entry.ended = liar
-      .lie()
-      .catch(() => {})
-      .then(() => {
-        entry.isRunning = false;
-        if (!this.isStopping) this.tell({ event: 'liar', liar: nth, peerId, state: 'stopped' });
-      });
-    return { liar: nth, peerId };
   }
 
-  private async ban(number: number, subject: string): Promise<object> {
+  private async ban(number: number, subject: string, state: BanOrder): Promise<object> {
     const node = this.node(number);
-    const banned = /^\d{1,2}$/.test(subject) ? this.node(Number(subject)).folder.peerId : subject;
-    await node.api('POST', '/api/v1/bans', { subject: banned, reason: 'by the operator of the devnet' });
-    this.tell({ event: 'ban', node: number, subject: this.nameOf(banned), reason: 'on order' });
-    return { node: number, subject: banned };
+    const other = /^\d{1,2}$/.test(subject) ? this.node(Number(subject)) : undefined;
+    const key = other?.folder.peerId ?? subject;
+    if (key === node.folder.peerId) throw new P2PError('INPUT_INVALID', `node ${number} cannot ban itself`);
+    if (state === 'banned') {
+      await node.api('POST', '/api/v1/bans', { subject: key, reason: 'by the operator of the devnet' });
+      this.tell({ event: 'ban', node: number, subject: this.nameOf(key), reason: 'on order' });
+    } else {
+      // A node may be banned by its peer ID and by its address.
+      for (const each of other === undefined ? [key] : [key, seenIp(number, other.number)])
+        await node.api('DELETE', `/api/v1/bans?subject=${encodeURIComponent(each)}`);
+      this.tell({ event: 'unban', node: number, subject: this.nameOf(key) });
+      await this.connect(this.pairsOf(number));
+    }
+    return { node: number, subject: key, state };
   }
 
-  private nameOf(peerId: string): string {
-    const node = this.nodes.find(({ folder }) => folder.peerId === peerId);
+  private async setNode(number: number, state: NodeOrder): Promise<object> {
+    const node = this.node(number);
+    if (!this.isStarted) throw new P2PError('NOT_DONE', 'the network is still starting');
+    if (state === 'stopped' && node.isRunning) {
+      await node.stop();
+      this.tell({ event: 'node', node: number, state: 'stopped' });
+    } else if (state === 'running' && !node.isRunning && !this.isStopping) {
+      node.start(this.options.folderFate);
+      this.tell({ event: 'node', node: number, state: 'started' });
+    }
+    return { node: number, state };
+  }
+
+  /** `node 2`, `liar 1`, or the text itself. Node `viewer` sees each of them at an address of its own. */
+  private nameOf(subject: string, viewer?: number): string {
+    const isIt = (number: number, peerId: string) =>
+      subject === peerId || (viewer !== undefined && subject === seenIp(viewer, number));
+    const node = this.nodes.find(({ number, folder }) => isIt(number, folder.peerId));
     if (node !== undefined) return `node ${node.number}`;
-    const liar = this.liars.find((each) => each.liar.peerId === peerId);
-    return liar === undefined ? peerId : `liar ${liar.number}`;
+    const liar = this.liars.state().find((each) => isIt(liarNumber(each.liar), each.peerId));
+    return liar === undefined ? subject : `liar ${liar.liar}`;
   }
 
   private node(number: number): NodeProcess {
@@ -280,36 +309,36 @@ export class Devnet {
     return this.nodes.filter(({ isRunning }) => isRunning);
   }
 
-  /** All links, the lower number first. Up to nine nodes are all linked to each other. */
   private pairs(): readonly (readonly [number, number])[] {
-    const numbers = this.nodes.map(({ number }) => number);
-    return numbers.flatMap((a) => numbers.filter((b) => b > a && this.isLinked(a, b)).map((b) => [a, b] as const));
+    return linkedPairs(this.nodes.length);
   }
 
-  private isLinked(a: number, b: number): boolean {
-    const distance = Math.abs(a - b);
-    return distance > 0 && Math.min(distance, this.nodes.length - distance) <= LINKS_PER_SIDE;
+  private pairsOf(number: number): readonly (readonly [number, number])[] {
+    return this.pairs().filter((pair) => pair.includes(number));
   }
 
   /** How many nodes are connected to all that they are linked to. */
   private async fullyConnected(): Promise<number> {
-    const seen = await Promise.all(this.nodes.map(({ number }) => this.seenBy(number)));
-    const links = (number: number) => this.pairs().filter((pair) => pair.includes(number)).length;
-    return seen.filter(({ peers }, i) => peers !== null && peers.length >= links(i + 1)).length;
+    const seen = await Promise.all(this.nodes.map((node) => this.seenBy(node)));
+    return seen.filter(({ peers }, i) => peers !== null && peers.length >= this.pairsOf(i + 1).length).length;
   }
 
-  /** null: the node does not answer. */
-  private async seenBy(number: number) {
-    const node = this.node(number);
-    if (!node.isReady) return { tip: null, peers: null };
+  private async seenBy(node: NodeProcess): Promise<Pick<NodeState, 'tip' | 'peers' | 'bans'>> {
+    const unknown = { tip: null, peers: null, bans: null };
+    if (!node.isReady) return unknown;
     try {
-      const [tip, { peers }] = (await Promise.all([
+      const [tip, { peers }, { bans }] = (await Promise.all([
         node.api('GET', '/api/v1/bestblockheader/json'),
         node.api('GET', '/api/v1/peers'),
-      ])) as [{ height: number; hash: string }, { peers: readonly { id: string }[] }];
-      return { tip: tipOf(tip), peers: peers.map(({ id }) => this.nameOf(id)) };
+        node.api('GET', `/api/v1/bans?limit=${SHOWN_BANS}`),
+      ])) as [Tip, { peers: readonly { id: string }[] }, { bans: readonly { key: string }[] }];
+      return {
+        tip: tipOf(tip),
+        peers: peers.map(({ id }) => this.nameOf(id)),
+        bans: [...new Set(bans.map(({ key }) => this.nameOf(key, node.number)))],
+      };
     } catch {
-      return { tip: null, peers: null };
+      return unknown;
     }
   }
 }
@@ -320,6 +349,6 @@ function nowhere(viewer: number, peer: number): string {
 }
 
 /** Without what else a frame has. */
-function tipOf({ height, hash }: { readonly height: number; readonly hash: string }) {
+function tipOf({ height, hash }: Tip): Tip {
   return { height, hash };
 }

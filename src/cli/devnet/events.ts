@@ -1,5 +1,4 @@
 // What a development network tells: JSON lines for programs, one line of text each for people.
-
 import { counted } from '../commands/table.ts';
 import type { Terminal } from '../terminal.ts';
 import type { HeardBlock } from './blocks.ts';
@@ -25,26 +24,30 @@ export type DevnetEvent =
       readonly fork: Tip;
     }
   | { readonly event: 'ban'; readonly node: number; readonly subject: string; readonly reason: string }
+  | { readonly event: 'unban'; readonly node: number; readonly subject: string }
   | { readonly event: 'link'; readonly a: number; readonly b: number; readonly state: LinkState }
   | { readonly event: 'slow'; readonly node: number; readonly slowMs: number }
   | { readonly event: 'liar'; readonly liar: number; readonly peerId: string; readonly state: 'started' | 'stopped' }
+  | { readonly event: 'node'; readonly node: number; readonly state: 'stopped' | 'started' | 'ready' }
   | { readonly event: 'died'; readonly node: number; readonly how: string }
   | { readonly event: 'stopping' }
   | { readonly event: 'stopped' };
 
 const SHORT_HASH = 16;
-const NAME_COLUMNS = 9;
+const NAME_COLUMNS = 10;
 
 export function eventText(event: DevnetEvent, terminal: Terminal): string {
   if (event.event === 'starting') return startingText(event, terminal);
   const isBad = event.event === 'died' || event.event === 'ban';
   const name = terminal.color(isBad ? 'yellow' : 'bold', event.event);
-  return `${name}${' '.repeat(Math.max(1, NAME_COLUMNS - event.event.length))}${detailsOf(event)}\n`;
+  return `${name}${' '.repeat(Math.max(1, NAME_COLUMNS - event.event.length))}${eventDetails(event)}\n`;
 }
 
 function startingText(event: Extract<DevnetEvent, { event: 'starting' }>, terminal: Terminal): string {
   const { nodes, control, data, isDataRemoved } = event;
   const lines = [
+    // People open the first address.
+    ['dashboard', `${control}/`],
     ...nodes.map(({ node, http }): [string, string] => [`node ${node}`, http]),
     ['control', `${control}/devnet`],
     ['data', `${data}${isDataRemoved ? ' (removed at the end)' : ''}`],
@@ -52,8 +55,11 @@ function startingText(event: Extract<DevnetEvent, { event: 'starting' }>, termin
   return lines.map(([name, value]) => `${terminal.color('bold', name.padEnd(NAME_COLUMNS))}${value}\n`).join('');
 }
 
-function detailsOf(event: Exclude<DevnetEvent, { event: 'starting' }>): string {
+/** One line, without the name of the event. */
+export function eventDetails(event: DevnetEvent): string {
   switch (event.event) {
+    case 'starting':
+      return counted(event.nodes.length, 'node');
     case 'progress':
       return `${event.ready} of ${event.of} nodes ready, ${event.connected} fully connected`;
     case 'ready':
@@ -66,14 +72,18 @@ function detailsOf(event: Exclude<DevnetEvent, { event: 'starting' }>): string {
       return `node ${event.node} left ${tipText(event.from)} for ${tipText(event.to)}, after ${event.fork.height}`;
     case 'ban':
       return `node ${event.node} banned ${event.subject}: ${event.reason}`;
+    case 'unban':
+      return `node ${event.node} no longer bans ${event.subject}`;
     case 'link':
       return `between nodes ${event.a} and ${event.b} ${event.state}`;
     case 'slow':
       return `node ${event.node} ${event.slowMs === 0 ? 'no longer delayed' : `delayed by ${event.slowMs} ms`}`;
     case 'liar':
       return `${event.liar} ${event.state}, peer ${event.peerId}`;
+    case 'node':
+      return `${event.node} ${event.state}`;
     case 'died':
-      return `node ${event.node} ended (${event.how}); it is not started again, the others go on`;
+      return `node ${event.node} ended (${event.how}); the others go on, "start ${event.node}" starts it again`;
     case 'stopping':
       return 'all nodes';
     case 'stopped':

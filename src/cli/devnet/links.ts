@@ -14,6 +14,21 @@ export function liarNumber(nth: number): number {
   return FIRST_LIAR + nth;
 }
 
+/** Each node is linked to so many with lower numbers and so many with higher ones, in a ring. */
+const LINKS_PER_SIDE = 4;
+
+/** Whether two of so many nodes are linked: up to nine nodes are all linked to each other. */
+export function isLinked(a: number, b: number, nodes: number): boolean {
+  const distance = Math.abs(a - b);
+  return distance > 0 && Math.min(distance, nodes - distance) <= LINKS_PER_SIDE;
+}
+
+/** All links of so many nodes, the lower number first. */
+export function linkedPairs(nodes: number): readonly (readonly [number, number])[] {
+  const numbers = Array.from({ length: nodes }, (_, i) => i + 1);
+  return numbers.flatMap((a) => numbers.filter((b) => b > a && isLinked(a, b, nodes)).map((b) => [a, b] as const));
+}
+
 export type LinkState = 'cut' | 'restored';
 
 /** The address at which one peer sees another, by their numbers. */

@@ -1,4 +1,4 @@
-// One node of a development network: a process of this program, watched through its log, its WebSocket and its HTTP API.
+// One node of a development network: a process of this program, watched through its log, its events and its HTTP API.
 import { type ChildProcess, fork } from 'node:child_process';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { P2PError } from '../../lib/errors.ts';
 import { shownText } from '../../lib/shown-text.ts';
 import { ROWS } from '../../settings/schema.ts';
 import { DEVNET_VARIABLE, type FolderFate, type MineOrder } from './child.ts';
+import { followNode, type NodeEvent } from './node-events.ts';
 import type { NodeFolder } from './node-folder.ts';
 
 export interface Tip {
@@ -19,6 +20,8 @@ export interface NodeObserver {
   readonly ready: () => void;
   readonly mined: (tip: Tip) => void;
   readonly tip: (tip: Tip) => void;
+  /** A neighbour announced a block to it, before any other did. */
+  readonly heard: (block: { readonly hash: string; readonly receivedFrom: string }) => void;
   readonly reorg: (reorg: { readonly from: Tip; readonly to: Tip; readonly fork: Tip }) => void;
   readonly banned: (ban: { readonly peerId: string; readonly evidence: string }) => void;
   /** It ended without being asked to. */
@@ -26,9 +29,9 @@ export interface NodeObserver {
 }
 
 const API_DEADLINE_MS = 15_000;
+/** What is only shown is not waited for so long: the page gives up after eight seconds. */
+const READ_DEADLINE_MS = 5000;
 const STOP_DEADLINE_MS = 9000;
-/** A connection to the WebSocket that ends is opened again. */
-const REOPEN_MS = 500;
 const MAX_ERROR_CHARS = 2000;
 
 export class NodeProcess {
@@ -38,7 +41,8 @@ export class NodeProcess {
   isReady = false;
   private readonly observer: NodeObserver;
   private child: ChildProcess | undefined;
-  private socket: WebSocket | undefined;
+  /** Of what is done while it runs. */
+  private ended = new AbortController();
   private isStopping = false;
   private lastErrors = '';
 
@@ -53,7 +57,7 @@ export class NodeProcess {
     return this.child !== undefined && this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** With the settings of its folder and no others. */
+  /** With the settings of its folder and no others. A node that has ended may be started again. */
   start(fate: FolderFate): void {
     const [, program = ''] = process.argv;
     const child = fork(program, ['start', '--settings', this.folder.path, '--json-logs'], {
@@ -61,6 +65,9 @@ export class NodeProcess {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.child = child;
+    this.isStopping = false;
+    this.lastErrors = '';
+    this.ended = new AbortController();
     const log = createWriteStream(join(this.folder.path, 'node.log'), { flags: 'a', mode: 0o600 });
     // The folder may be gone before the last line.
     log.on('error', () => {});
@@ -72,21 +79,25 @@ export class NodeProcess {
     child.on('error', (error) => {
       this.lastErrors = error.message;
     });
-    child.once('exit', (code, signal) => {
+    child.once('exit', () => {
       this.isReady = false;
-      this.socket?.close();
+      this.ended.abort();
+    });
+    // When what it said on standard error has come, too.
+    child.once('close', (code, signal) => {
       if (!this.isStopping) this.observer.died(howEnded(code, signal, this.lastErrors));
     });
   }
 
   /** Mines on the node's own tip. Throws NOT_DONE when the node does not run. */
   mine(blocks: number): void {
-    if (!this.isReady) throw new P2PError('NOT_DONE', `node ${this.number} does not run`);
+    if (!this.isReady)
+      throw new P2PError('NOT_DONE', `node ${this.number} ${this.isRunning ? 'is not ready yet' : 'does not run'}`);
     this.child?.send({ mine: blocks } satisfies MineOrder);
   }
 
   /** Calls the node's HTTP API with its admin key. Throws NOT_DONE with the node's answer, or when there is none. */
-  async api(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
+  async api(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown> {
     try {
       const answer = await fetch(`${this.http}${path}`, {
         method,
@@ -94,7 +105,7 @@ export class NodeProcess {
           'x-api-key': readFileSync(join(this.folder.path, 'admin.key'), 'utf8').trim(),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
-        signal: AbortSignal.timeout(API_DEADLINE_MS),
+        signal: AbortSignal.timeout(method === 'GET' ? READ_DEADLINE_MS : API_DEADLINE_MS),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const json = (await answer.json()) as { readonly message?: string };
@@ -109,7 +120,8 @@ export class NodeProcess {
   /** At most some seconds; then it is killed. */
   async stop(): Promise<void> {
     this.isStopping = true;
-    this.socket?.close();
+    this.isReady = false;
+    this.ended.abort();
     const { child } = this;
     if (child === undefined || !this.isRunning) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -128,7 +140,8 @@ export class NodeProcess {
       return;
     }
     if (entry.event === 'ready') {
-      this.watch();
+      if (this.isStopping) return;
+      void followNode(this.http, (event) => this.heard(event), this.ended.signal);
       this.isReady = true;
       this.observer.ready();
     } else if (entry.event === 'block mined on order') this.observer.mined(entry as unknown as Tip);
@@ -136,18 +149,12 @@ export class NodeProcess {
       this.observer.banned({ peerId: String(entry.peerId), evidence: String(entry.evidence) });
   }
 
-  /** The tips of the node's own chain. */
-  private watch(): void {
-    if (this.isStopping || !this.isRunning) return;
-    const socket = new WebSocket(`${this.http.replace('http', 'ws')}/p2p-ws?types=tip,reorg`);
-    this.socket = socket;
-    socket.onmessage = ({ data }) => {
-      const frame = JSON.parse(String(data));
-      if (frame.type === 'tip') this.observer.tip({ height: frame.height, hash: frame.hash });
-      if (frame.type === 'reorg') this.observer.reorg(frame);
-    };
-    // An error is followed by a close.
-    socket.onclose = () => setTimeout(() => this.watch(), REOPEN_MS).unref();
+  private heard(event: NodeEvent): void {
+    const { type, height, hash, receivedFrom } = event;
+    if (type === 'tip') this.observer.tip({ height, hash } as Tip);
+    if (type === 'reorg') this.observer.reorg(event as never);
+    if (type === 'block' && event.isOwn !== true)
+      this.observer.heard({ hash: String(hash), receivedFrom: String(receivedFrom) });
   }
 }
 

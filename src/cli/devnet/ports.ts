@@ -6,12 +6,12 @@ import { P2PError } from '../../lib/errors.ts';
 const MAX_PORT = 65_535;
 
 /**
- * As many ports, rising from `first`; 0: any. Another program may take one before it is used. Throws LISTEN_FAILED when
- * `first` itself is taken.
+ * As many ports, rising from `first`, or from the next free one; 0: any. Another program may take one before it is used.
+ * Throws LISTEN_FAILED when `isExact` and `first` itself is taken.
  */
-export async function freePorts(first: number, count: number): Promise<readonly number[]> {
+export async function freePorts(first: number, count: number, { isExact = false } = {}): Promise<readonly number[]> {
   const found: number[] = [];
-  if (first !== 0 && (await bound(first)) === undefined)
+  if (isExact && first !== 0 && (await bound(first)) === undefined)
     throw new P2PError('LISTEN_FAILED', `port ${first} is taken; choose another with --http-port, or 0 for any`);
   for (let port = first; found.length < count; ) {
     if (port > MAX_PORT) throw new P2PError('LISTEN_FAILED', `there are no ${count} free ports from ${first} on`);

@@ -7,7 +7,10 @@ export type Order =
   | { readonly do: 'slow'; readonly node: number; readonly slowMs: number }
   | { readonly do: 'mine'; readonly node: number; readonly blocks: number }
   | { readonly do: 'liar' }
-  | { readonly do: 'ban'; readonly node: number; readonly subject: string };
+  | { readonly do: 'node'; readonly node: number; readonly state: NodeOrder }
+  | { readonly do: 'ban'; readonly node: number; readonly subject: string; readonly state: BanOrder };
+export type NodeOrder = 'stopped' | 'running';
+export type BanOrder = 'banned' | 'lifted';
 
 interface Switch {
   /** As typed. */
@@ -23,6 +26,8 @@ interface Switch {
 const MAX_SLOW_MS = 60_000;
 const MAX_BLOCKS = 100;
 const MAX_SUBJECT_CHARS = 200;
+const NODE = /^\/devnet\/nodes\/(\d{1,2})$/;
+const BANS = /^\/devnet\/bans$/;
 const LINKS = /^\/devnet\/links\/([\d,]{1,100})\/([\d,]{1,100})$/;
 
 export const SWITCHES: Readonly<Record<string, Switch>> = {
@@ -44,8 +49,22 @@ export const SWITCHES: Readonly<Record<string, Switch>> = {
     usage: 'slow 3 500',
     help: 'delay all that goes to and comes from node 3 by 500 ms; 0: no longer',
     typed: ([node, slowMs]) => slow(node, slowMs),
-    path: /^\/devnet\/nodes\/(\d{1,2})$/,
-    posted: ([node], { slowMs }) => slow(node, slowMs),
+    path: NODE,
+    posted: nodeOrder,
+  },
+  stop: {
+    usage: 'stop 3',
+    help: 'stop node 3',
+    typed: ([node]) => run(node, 'stopped'),
+    path: NODE,
+    posted: nodeOrder,
+  },
+  start: {
+    usage: 'start 3',
+    help: 'start node 3 again, with its chain and its bans',
+    typed: ([node]) => run(node, 'running'),
+    path: NODE,
+    posted: nodeOrder,
   },
   mine: {
     usage: 'mine [node [blocks]]',
@@ -62,11 +81,18 @@ export const SWITCHES: Readonly<Record<string, Switch>> = {
     posted: () => ({ do: 'liar' }),
   },
   ban: {
-    usage: 'ban 2 <IP address, peer ID or number of a node>',
+    usage: 'ban 2 <node, peer ID or IP address>',
     help: 'let node 2 ban somebody',
-    typed: ([node, subject]) => ban(node, subject),
-    path: /^\/devnet\/bans$/,
-    posted: (_inPath, { node, subject }) => ban(node, subject),
+    typed: ([node, subject]) => ban(node, subject, 'banned'),
+    path: BANS,
+    posted: (_inPath, { node, subject, state }) => ban(node, subject, state),
+  },
+  unban: {
+    usage: 'unban 2 <node, peer ID or IP address>',
+    help: 'let node 2 lift that ban',
+    typed: ([node, subject]) => ban(node, subject, 'lifted'),
+    path: BANS,
+    posted: (_inPath, { node, subject, state }) => ban(node, subject, state),
   },
 };
 
@@ -107,6 +133,15 @@ function link(a: string | undefined, b: string | undefined, state: unknown): Ord
   return { do: 'link', a: nodes(a), b: nodes(b), state };
 }
 
+function nodeOrder([node]: readonly string[], { slowMs, state }: Readonly<Record<string, unknown>>): Order {
+  return state === undefined ? slow(node, slowMs) : run(node, state);
+}
+
+function run(node: string | undefined, state: unknown): Order {
+  if (state !== 'stopped' && state !== 'running') throw invalid(`invalid state ${shown(state)}`, 'stopped or running');
+  return { do: 'node', node: wholeNumber('node', node, 99), state };
+}
+
 function slow(node: string | undefined, slowMs: unknown): Order {
   return {
     do: 'slow',
@@ -123,11 +158,12 @@ function mine(node: unknown = 1, blocks: unknown = 1): Order {
   };
 }
 
-function ban(node: unknown, subject: unknown): Order {
+function ban(node: unknown, subject: unknown, state: unknown = 'banned'): Order {
+  if (state !== 'banned' && state !== 'lifted') throw invalid(`invalid state ${shown(state)}`, 'banned or lifted');
   const text = typeof subject === 'number' ? String(subject) : subject;
   if (typeof text !== 'string' || text === '' || text.length > MAX_SUBJECT_CHARS)
     throw invalid(`invalid subject ${shown(subject)}`, 'an IP address, a peer ID or the number of a node');
-  return { do: 'ban', node: wholeNumber('node', node, 99), subject: text };
+  return { do: 'ban', node: wholeNumber('node', node, 99), subject: text, state };
 }
 
 function nodes(list: string | undefined): readonly number[] {

@@ -10,8 +10,21 @@ const ORDERS: readonly (readonly [typed: string, path: string, body: object, ord
   ['mine', '/devnet/mine', {}, { do: 'mine', node: 1, blocks: 1 }],
   ['  mine  4  5 ', '/devnet/mine', { node: 4, blocks: 5 }, { do: 'mine', node: 4, blocks: 5 }],
   ['liar', '/devnet/liars', {}, { do: 'liar' }],
-  ['ban 2 127.1.2.3', '/devnet/bans', { node: 2, subject: '127.1.2.3' }, { do: 'ban', node: 2, subject: '127.1.2.3' }],
-  ['ban 2 3', '/devnet/bans', { node: 2, subject: 3 }, { do: 'ban', node: 2, subject: '3' }],
+  ['stop 3', '/devnet/nodes/3', { state: 'stopped' }, { do: 'node', node: 3, state: 'stopped' }],
+  ['start 3', '/devnet/nodes/3', { state: 'running' }, { do: 'node', node: 3, state: 'running' }],
+  [
+    'ban 2 127.1.2.3',
+    '/devnet/bans',
+    { node: 2, subject: '127.1.2.3' },
+    { do: 'ban', node: 2, subject: '127.1.2.3', state: 'banned' },
+  ],
+  ['ban 2 3', '/devnet/bans', { node: 2, subject: 3 }, { do: 'ban', node: 2, subject: '3', state: 'banned' }],
+  [
+    'unban 2 3',
+    '/devnet/bans',
+    { node: 2, subject: 3, state: 'lifted' },
+    { do: 'ban', node: 2, subject: '3', state: 'lifted' },
+  ],
 ];
 
 describe('the switches of a development network', () => {
@@ -21,7 +34,7 @@ describe('the switches of a development network', () => {
   });
 
   test.each([
-    ['fly', 'unknown command "fly" (expected cut, join, slow, mine, liar, ban or help)'],
+    ['fly', 'unknown command "fly" (expected cut, join, slow, stop, start, mine, liar, ban, unban or help)'],
     ['constructor', 'unknown command "constructor"'],
     ['cut', 'invalid node "" (expected a whole number from 1 to 99)'],
     ['cut 1 x', 'invalid node "x"'],
@@ -39,6 +52,8 @@ describe('the switches of a development network', () => {
     ['/devnet/links/1/2', { state: 'broken' }, 'invalid state "broken" (expected cut or restored)'],
     ['/devnet/links/1/2', {}, 'invalid state (none)'],
     ['/devnet/nodes/3', { slowMs: 1.5 }, 'invalid delay in ms 1.5'],
+    ['/devnet/nodes/3', { state: 'slow' }, 'invalid state "slow" (expected stopped or running)'],
+    ['/devnet/bans', { node: 2, subject: 3, state: 'no' }, 'invalid state "no" (expected banned or lifted)'],
     ['/devnet/nodes/3', { slowMs: -1 }, 'invalid delay in ms -1'],
     ['/devnet/mine', { node: null }, 'invalid node null'],
     ['/devnet/bans', { node: 2, subject: { ip: 1 } }, 'invalid subject {"ip":1}'],

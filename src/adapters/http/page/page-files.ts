@@ -38,3 +38,28 @@ export async function readPage(folders: readonly string[]): Promise<ReadonlyMap<
   }
   return undefined;
 }
+
+/** Nothing but this server is asked, and no script or style that stands in the page itself runs. */
+const POLICY = [
+  "default-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "object-src 'none'",
+].join('; ');
+/** A file whose name holds the hash of its content never changes. */
+export const FOREVER = 'public, max-age=31536000, immutable';
+const ACCEPTS_GZIP = /(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\d.]+\s*)?(?:,|$)/;
+
+/** What a browser gets for a file of the page. */
+export function fileAnswer({ type, content, gzip }: PageFile, acceptEncoding: unknown, cacheControl: string) {
+  const isCompressed = gzip !== undefined && ACCEPTS_GZIP.test(String(acceptEncoding ?? ''));
+  const headers = {
+    'content-type': type,
+    'content-security-policy': POLICY,
+    'cache-control': cacheControl,
+    vary: 'accept-encoding',
+    ...(isCompressed && { 'content-encoding': 'gzip' }),
+  };
+  return { headers, body: isCompressed ? gzip : content };
+}

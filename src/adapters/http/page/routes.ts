@@ -1,19 +1,7 @@
 // The dashboard at /: static files without secrets. What they show they read from the API, under its rules.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpProblem } from '../server/http-problem.ts';
-import { type PageFile, readPage } from './page-files.ts';
-
-/** Nothing but this server is asked, and no script or style that stands in the page itself runs. */
-const POLICY = [
-  "default-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "object-src 'none'",
-].join('; ');
-/** A file whose name holds the hash of its content never changes. */
-const FOREVER = 'public, max-age=31536000, immutable';
-const ACCEPTS_GZIP = /(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\d.]+\s*)?(?:,|$)/;
+import { FOREVER, fileAnswer, type PageFile, readPage } from './page-files.ts';
 
 /** The files are read for the first request, so that a start does not wait for them, and kept: about 200 kB. */
 export function addPageRoutes(app: FastifyInstance, folders: readonly string[]): void {
@@ -38,14 +26,6 @@ export function addPageRoutes(app: FastifyInstance, folders: readonly string[]):
 const NOT_BUILT = 'the dashboard is not built: npm start and npm run build do so';
 
 function send({ headers }: FastifyRequest, reply: FastifyReply, file: PageFile, cacheControl: string): FastifyReply {
-  const { type, content, gzip } = file;
-  reply.headers({
-    'content-security-policy': POLICY,
-    'cache-control': cacheControl,
-    vary: 'accept-encoding',
-  });
-  reply.type(type);
-  const isCompressed = gzip !== undefined && ACCEPTS_GZIP.test(String(headers['accept-encoding'] ?? ''));
-  if (isCompressed) reply.header('content-encoding', 'gzip');
-  return reply.send(isCompressed ? gzip : content);
+  const answer = fileAnswer(file, headers['accept-encoding'], cacheControl);
+  return reply.headers(answer.headers).send(answer.body);
 }
