@@ -5,6 +5,8 @@ import type { Machine, World } from './world.ts';
 
 /** As long as a repeated announcement counts as repeated: `p2p_seen_hash_ttl`. */
 const SEEN_HASH_MS = 120_000;
+/** Windows of this length may each have `p2p_seen_hash_max_publishers` authors; any span of it touches two of them. */
+const SEEN_HASH_WINDOW_MS = 15_000;
 /** A report is handled at once; one around a change of the state machine may count for either state. */
 const SHARED_WITHIN_MS = 2000;
 
@@ -16,14 +18,21 @@ export function violations(world: World): string[] {
     ...world.errors,
     ...world.up.flatMap((machine) => [
       ...honestBans(machine, world),
-      ...honestOffences(machine, world),
-      ...wrongPenalties(machine, world),
+      ...newOffences(machine, world),
       ...bannedConnections(machine),
       ...wrongRecords(machine, world),
       ...machine.member.metrics.exceeded().map((text) => `${machine.identity.name}: ${text}`),
       ...(machine.member.metrics.failures() === 0 ? [] : [`${machine.identity.name}: a gossip handler failed`]),
     ]),
   ];
+}
+
+/** Offences are explained again only when there was another. */
+function newOffences(machine: Running, world: World): string[] {
+  const count = machine.member.offenceCount();
+  if (machine.explainedOffences === count) return [];
+  machine.explainedOffences = count;
+  return [...honestOffences(machine, world), ...wrongPenalties(machine, world)];
 }
 
 function honestBans({ identity, member }: Running, world: World): string[] {
@@ -99,20 +108,21 @@ function bannedConnections({ identity, member }: Running): string[] {
     .map(({ id }) => `${identity.name} is connected to banned ${id}`);
 }
 
-/** Nothing is handed to Kafka twice, unproven, of a banned author, or more often than the limit. */
+/** Nothing is handed to Kafka twice, unproven, of a banned author, or of more authors than the limit. */
 function wrongRecords({ identity, handedOn, settings }: Running, world: World): string[] {
   const last = new Map<string, number>();
+  const times = new Map<string, number[]>();
   return handedOn.flatMap(({ kind, hash, url, peerId, atMs, wasBanned }) => {
     const what = `${identity.name} hands on ${kind} ${hash} of ${world.links.nameOf(peerId as PeerId)}`;
-    const key = `${kind} ${hash} ${peerId}`;
-    const before = last.get(key);
-    last.set(key, atMs);
-    const around = handedOn.filter((each) => each.hash === hash && Math.abs(each.atMs - atMs) < 7000).length;
+    const before = last.get(`${hash} ${peerId}`);
+    last.set(`${hash} ${peerId}`, atMs);
+    const recent = [...(times.get(hash) ?? []), atMs].filter((each) => atMs - each < SEEN_HASH_WINDOW_MS);
+    times.set(hash, recent);
     return [
       ...(before !== undefined && atMs - before < SEEN_HASH_MS ? [`${what} twice`] : []),
       ...(world.signed.has(`${peerId} ${hash} ${url}`) ? [] : [`${what}, which that author never signed`]),
       ...(wasBanned ? [`${what}, who is banned`] : []),
-      ...(around <= 2 * settings.p2p_seen_hash_max_publishers ? [] : [`${what} among ${around} others`]),
+      ...(recent.length <= 2 * settings.p2p_seen_hash_max_publishers ? [] : [`${what} as one of ${recent.length}`]),
     ];
   });
 }

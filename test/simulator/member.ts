@@ -60,6 +60,12 @@ export async function createMember(deps: MemberDependencies) {
   const keeper = createPeerKeeper(settings, core, { usesPeerRegistry: false });
   const bans = new BanService({ ...core, store: deps.store }, banOptions(settings));
   bans.attach(nodes);
+  let offences = 0;
+  const addScore = bans.addScore.bind(bans);
+  bans.addScore = (...offence) => {
+    offences += 1;
+    return addScore(...offence);
+  };
   const deliveries = new FirstDeliveries({ ...core, isPenalized: (peerId) => bans.scoreOf(peerId) > 0 });
   const node = deps.makeNode(bans);
   const networks = createNetworks(settings, { ...core, policy: bans, deliveries }, facts, { node: () => node });
@@ -99,6 +105,8 @@ export async function createMember(deps: MemberDependencies) {
   const lifetime = new AbortController();
   return {
     ...{ metrics, bans, node, memoryBroker, peers, sync, chain, gossip, reports },
+    /** How often something was held against somebody. */
+    offenceCount: () => offences,
     start: async () => {
       const { signal } = lifetime;
       await bans.start(signal);

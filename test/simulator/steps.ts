@@ -10,7 +10,7 @@ export interface Step {
 }
 
 const REPLAY_AFTER_MS = 125_000;
-const FLOOD = 400;
+const FLOOD = 150;
 
 function short(text: string): string {
   return text.slice(0, 8);
@@ -34,13 +34,16 @@ function hashOf(number: number): SubtreeHash {
   return number.toString(16).padStart(8, '0').repeat(8) as SubtreeHash;
 }
 
-/** A block with work and invalid transactions; accomplices may announce it too. */
+/** A block with work and invalid transactions; accomplices may announce it too, and some say it twice. */
 function lieAboutBlock(world: World): void {
   const { random, blocks, trace, adversaries } = world;
   const liars = adversaries.filter((_each, n) => n === 0 || random.chance(0.3));
   const block = blocks.mine(random.pick(world.up).chain.best, false);
   trace.note(`${liars.map(({ name }) => name).join(', ')} announce invalid block ${short(block.record.hash)}`);
-  for (const liar of liars) world.time.after(random.between(0, 300), () => liar.announceBlock(block));
+  for (const liar of liars) {
+    world.time.after(random.between(0, 300), () => liar.announceBlock(block));
+    if (random.chance(0.3)) world.time.after(random.between(300, 5000), () => liar.announceBlock(block));
+  }
 }
 
 /** A block of an honest miner, announced again by an adversary that serves something else. */
@@ -119,7 +122,7 @@ function flood(world: World): void {
   world.trace.note(`${liar.name} floods with ${FLOOD} subtrees`);
   for (let n = 0; n < FLOOD; n += 1) {
     const hash = hashOf(world.random.below(2 ** 32));
-    world.time.after(world.random.between(0, 2000), () => liar.announceSubtree(hash));
+    world.time.after(world.random.between(0, 1000), () => liar.announceSubtree(hash));
   }
 }
 

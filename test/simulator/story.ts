@@ -1,5 +1,6 @@
 // A story: a random network, random steps, and the invariants after each. The seed decides everything.
 import { missedPenalties, sharedBansDiffer, unknownBlocks, violations } from './invariants.ts';
+import { quickArrays } from './quick-arrays.ts';
 import { recover, STEPS } from './steps.ts';
 import { World } from './world.ts';
 
@@ -14,13 +15,13 @@ export interface Outcome {
   readonly virtualMs: number;
 }
 
-const STEPS_OF_STORY = { least: 10, more: 12 };
+const STEPS_OF_STORY = { least: 8, more: 10 };
 /** From the end of all faults until every node knows the best chain. */
-const CONVERGENCE_MS = 120_000;
+const CONVERGENCE_MS = 90_000;
 
 export async function runStory(seed: number): Promise<Outcome> {
   const world = new World({ seed });
-  const restore = world.time.install();
+  const restore = [world.time.install(), quickArrays()];
   let found: readonly string[];
   try {
     found = await played(world);
@@ -28,7 +29,7 @@ export async function runStory(seed: number): Promise<Outcome> {
   } catch (error) {
     found = [`the story failed: ${error instanceof Error ? error.stack : error}`];
   } finally {
-    restore();
+    for (const each of restore) each();
   }
   for (const line of found) world.trace.note(`VIOLATED: ${line}`);
   const { time, trace } = world;

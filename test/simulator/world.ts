@@ -53,6 +53,8 @@ export interface Machine {
   /** Reports of its validation: those since the last check, and the others. */
   readonly reports: AttributedReport[];
   readonly checked: AttributedReport[];
+  /** Offences of the running process that the invariants were checked with. */
+  explainedOffences: number;
 }
 
 export interface WorldOptions {
@@ -81,8 +83,13 @@ function settingsOf(wire: WireName, threshold: number): Settings {
       },
       ...{ p2p_handshake_topic: 'handshake', p2p_mining_on_topic: 'miningon', p2p_rejected_tx_topic: 'rejected_tx' },
       ...{ asset_httpAddress: 'http://localhost:8090/api/v1', p2p_ban_threshold: String(threshold) },
-      ...{ p2p_author_rate: '10', p2p_author_burst: '60', p2p_relay_rate: '100', p2p_shared_key: 'ab'.repeat(32) },
-      ...{ p2p_dht_use_private: 'true', p2p_history_days: '0' },
+      ...{ p2p_author_rate: '10', p2p_author_burst: '40', p2p_relay_rate: '100', p2p_shared_key: 'ab'.repeat(32) },
+      ...{
+        p2p_dht_use_private: 'true',
+        p2p_history_days: '0',
+        p2p_seen_hash_max_size: '200',
+        p2p_peer_map_max_size: '300',
+      },
     };
     settings = loadSettings({ folder: undefined, env, context: 'dev' }).settings;
     loaded.set(key, settings);
@@ -156,6 +163,7 @@ export class World {
   async boot(machine: Machine): Promise<void> {
     const { trace } = this;
     machine.handedOn = [];
+    machine.explainedOffences = -1;
     machine.announced = new Map();
     const member = await this.newMember(machine);
     const validation = this.newValidation(machine, member);
@@ -205,7 +213,15 @@ export class World {
     return {
       ...{ identity, url, dials, store, settings: { ...this.settings, asset_httpPublicAddress: url } },
       ...{ chain: new SimulatedChain(this.blocks.genesis), random: this.random.fork(), skewMs: 0 },
-      ...{ member: undefined, validation: undefined, handedOn: [], announced: new Map(), reports: [], checked: [] },
+      ...{
+        member: undefined,
+        validation: undefined,
+        handedOn: [],
+        announced: new Map(),
+        reports: [],
+        checked: [],
+        explainedOffences: 0,
+      },
     };
   }
 

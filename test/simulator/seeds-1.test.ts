@@ -1,0 +1,18 @@
+// The first half of the 1,000 stories of every run of the suites; `seeds-2` has the other, in a process of its own.
+import { expect, test } from 'vitest';
+import { described, firstFailure } from './seeds.ts';
+import { runStory } from './story.ts';
+
+test('every invariant holds in 500 random stories of a network with adversaries', { timeout: 600_000 }, async () => {
+  const failure = await firstFailure(1, 500);
+  expect(failure && described(failure)).toBeUndefined();
+});
+
+test('a seed gives the same trace whenever it is played', async () => {
+  for (const seed of [7, 8, 9]) {
+    const [one, two] = [await runStory(seed), await runStory(seed)];
+    expect(one.events).toBeGreaterThan(100);
+    expect(two.digest).toBe(one.digest);
+  }
+  expect((await runStory(7)).digest).not.toBe((await runStory(8)).digest);
+});
