@@ -21,7 +21,7 @@ const CONVERGENCE_MS = 90_000;
 
 export async function runStory(seed: number): Promise<Outcome> {
   const world = new World({ seed });
-  const restore = [world.time.install(), quickArrays()];
+  const restore = [world.time.install(world.random), quickArrays()];
   let found: readonly string[];
   try {
     found = await played(world);

@@ -1,6 +1,7 @@
 // Time that jumps from event to event. While it is installed, the timers and clocks of the process are its own, so that
 // hours pass in milliseconds and the same seed gives the same order.
 import { MinHeap } from '../../src/lib/min-heap.ts';
+import type { Random } from './random.ts';
 
 /** Any Unix time will do; tests of clock skew move around it. */
 export const EPOCH_MS = 1_800_000_000_000;
@@ -82,10 +83,14 @@ export class VirtualTime {
     return await work;
   }
 
-  /** Replaces the timers and clocks of this process until the returned function is called. */
-  install(): () => void {
+  /**
+   * Replaces the timers, clocks and random numbers of this process until the returned function is called. What draws on
+   * the crypto library still differs from run to run.
+   */
+  install(random: Random): () => void {
     const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
-    const dateNow = Date.now;
+    const { now } = Date;
+    const { random: mathRandom } = Math;
     const repeat = (timer: Timer, run: () => void, ms: number) => {
       timer.event = this.after(ms, () => {
         repeat(timer, run, ms);
@@ -110,11 +115,13 @@ export class VirtualTime {
       clearInterval: cancel,
     };
     Object.assign(globalThis, planned);
+    Math.random = random.fork().next;
     Date.now = () => Math.floor(EPOCH_MS + this.nowMs);
     Object.defineProperty(performance, 'now', { value: () => this.nowMs, configurable: true });
     return () => {
       Object.assign(globalThis, { setTimeout, clearTimeout, setInterval, clearInterval });
-      Date.now = dateNow;
+      Date.now = now;
+      Math.random = mathRandom;
       Reflect.deleteProperty(performance, 'now');
     };
   }
