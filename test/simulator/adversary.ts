@@ -32,7 +32,7 @@ export class Adversary implements GossipHost {
   readonly url: string;
   readonly dials: readonly PeerId[];
   readonly isUp = true;
-  /** Messages of others, to be played again. */
+  /** The first messages of others that came, to be played again. */
   readonly recorded: { readonly message: SignedMessage; readonly atMs: number }[] = [];
   /** Blocks for which it serves bytes that are none. */
   readonly garbage = new Set<BlockHash>();
@@ -78,8 +78,7 @@ export class Adversary implements GossipHost {
     const { time } = this.deps;
     if (time.nowMs - (this.seen.get(key) ?? Number.NEGATIVE_INFINITY) < SEEN_MS) return;
     this.seen.set(key, time.nowMs);
-    this.recorded.push({ message, atMs: time.nowMs });
-    if (this.recorded.length > MAX_RECORDED) this.recorded.shift();
+    if (this.recorded.length < MAX_RECORDED) this.recorded.push({ message, atMs: time.nowMs });
     if (this.forwarding === 'everything') this.send(message, from);
     if (this.forwarding === 'late') time.after(LATE_MS, () => this.send(message, from));
   }

@@ -4,13 +4,36 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Outcome, runStory } from './story.ts';
 
-/** The first story of a range of seeds that violates an invariant; undefined when none does. */
-export async function firstFailure(from: number, to: number): Promise<Outcome | undefined> {
+/** What a story may have in its trace; stories without them would show nothing. */
+const HAPPENINGS = {
+  bans: / logs: peer banned/g,
+  reports: / reports \w+ as invalid/g,
+  catchUps: / catches up /g,
+  partitions: / partition: /g,
+  restarts: / is down/g,
+  floods: / floods with /g,
+  replays: / plays [1-9]\d* old messages/g,
+  ignored: / ignore /g,
+  rejected: / reject /g,
+} as const;
+
+export type Happenings = { -readonly [K in keyof typeof HAPPENINGS]: number };
+
+export interface Played {
+  /** The first story that violated an invariant, which is the last that was played. */
+  readonly failure: Outcome | undefined;
+  readonly happened: Happenings;
+}
+
+export async function playSeeds(from: number, to: number): Promise<Played> {
+  const happened = Object.fromEntries(Object.keys(HAPPENINGS).map((key) => [key, 0])) as Happenings;
   for (let seed = from; seed <= to; seed += 1) {
     const outcome = await runStory(seed);
-    if (outcome.violations.length > 0) return outcome;
+    for (const [key, pattern] of Object.entries(HAPPENINGS))
+      happened[key as keyof Happenings] += outcome.trace.match(pattern)?.length ?? 0;
+    if (outcome.violations.length > 0) return { failure: outcome, happened };
   }
-  return undefined;
+  return { failure: undefined, happened };
 }
 
 /** What a test prints of a failure: the violations, where the trace is, and how to play it again. */

@@ -126,11 +126,14 @@ function flood(world: World): void {
   }
 }
 
-function replay(world: World): void {
-  const liar = world.random.pick(world.adversaries);
-  const old = liar.recorded.filter(({ atMs }) => world.time.nowMs - atMs > REPLAY_AFTER_MS);
-  world.trace.note(`${liar.name} plays ${old.length} old messages again`);
-  for (const { message } of old) world.time.after(world.random.between(0, 2000), () => liar.replay(message));
+/** Messages that the others have forgotten: their seen caches no longer stop them. */
+async function replay(world: World): Promise<void> {
+  const { random, time, trace } = world;
+  const liar = random.pick(world.adversaries);
+  trace.note(`${liar.name} keeps ${liar.recorded.length} messages`);
+  await time.advance(REPLAY_AFTER_MS);
+  trace.note(`${liar.name} plays ${liar.recorded.length} old messages again`);
+  for (const { message } of liar.recorded.splice(0)) time.after(random.between(0, 2000), () => liar.replay(message));
 }
 
 function partition(world: World): void {
