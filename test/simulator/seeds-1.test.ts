@@ -3,8 +3,10 @@ import { expect, test } from 'vitest';
 import { described, playSeeds } from './seeds.ts';
 import { runStory } from './story.ts';
 
-test('every invariant holds in 500 random stories of a network with adversaries', { timeout: 900_000 }, async () => {
-  const { failure, happened } = await playSeeds(1, 500);
+test('every invariant holds in 500 random stories of a network with adversaries', { timeout: 1_800_000 }, async ({
+  signal,
+}) => {
+  const { failure, happened } = await playSeeds(1, 500, signal);
   expect(failure && described(failure)).toBeUndefined();
   for (const [happening, count] of Object.entries(happened))
     expect({ happening, count: count > 50 }).toEqual({ happening, count: true });
