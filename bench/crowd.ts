@@ -15,7 +15,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { goMessageId, gossipOptions, unverifiedMessageId } from '../src/adapters/libp2p/gossipsub/options.ts';
 import type { ReceivedMessage, ValidationResult } from '../src/adapters/libp2p/gossipsub/parts.ts';
-import type { PeerId } from '../src/domain/ids.ts';
+import type { Hash, PeerId } from '../src/domain/ids.ts';
 import { FirstDeliveries } from '../src/peers/first-deliveries.ts';
 import { Random } from '../test/simulator/random.ts';
 import { SimulatedMetrics } from '../test/simulator/simulated-metrics.ts';
@@ -77,7 +77,12 @@ export class CrowdNode {
     this.text = this.id.toString();
     const { time } = crowd;
     const clock = { now: () => Math.floor(time.nowMs), monotonic: () => time.nowMs };
-    this.deliveries = new FirstDeliveries({ clock, metrics: new SimulatedMetrics(), isPenalized: () => false });
+    this.deliveries = new FirstDeliveries({
+      clock,
+      metrics: new SimulatedMetrics(),
+      propagation: NOT_WATCHED,
+      isPenalized: () => false,
+    });
     const preferenceOf = (peer: string) => this.deliveries.preferenceOf(peer as PeerId);
     const ours = gossipOptions([TOPIC], options.settings === 'ours' ? { preferenceOf } : {});
     const chosen = { ...ours, ...(options.settings === 'go' ? GO_OPTIONS : {}), ...options.changes };
@@ -140,12 +145,14 @@ export class CrowdNode {
     const { nowMs } = crowd.time;
     crowd.copyArrived(msgIdStr, text, nowMs);
     if (router.seenCache.has(msgIdStr)) {
-      this.deliveries.deliveredLater(source.toString() as PeerId, nowMs - (this.arrivedAtMs.get(msgIdStr) ?? nowMs));
+      const delayMs = nowMs - (this.arrivedAtMs.get(msgIdStr) ?? nowMs);
+      this.deliveries.deliveredLater(source.toString() as PeerId, delayMs, false, 0, 0);
       return { code: 'duplicate', msgIdStr };
     }
     router.seenCache.put(msgIdStr);
     this.arrivedAtMs.set(msgIdStr, nowMs);
-    this.deliveries.deliveredFirst(source.toString() as PeerId, '' as PeerId);
+    const receivedFrom = source.toString() as PeerId;
+    this.deliveries.deliveredFirst({ type: 'attribute_block', hash: '' as Hash, author: '' as PeerId, receivedFrom });
     const sequenceNumber = Buffer.from(seqno).readBigUInt64BE();
     const msgId = goMessageId(author, sequenceNumber);
     if (data.length >= idontwantMinBytes) router.sendIDontWants(msgId, message.topic, source.toString());
@@ -155,6 +162,8 @@ export class CrowdNode {
 }
 
 const NONE = new Uint8Array();
+
+const NOT_WATCHED = { announced: () => {}, identified: () => {}, repeated: () => {} };
 
 function lengthPrefix(bytes: Uint8Array): number {
   let length = 1;

@@ -19,6 +19,7 @@ import { BanService, type BanServiceOptions } from '../../src/bans/service.ts';
 import { ChainTracker } from '../../src/chain/tracker.ts';
 import type { BlockAnnouncement } from '../../src/domain/announcement.ts';
 import { FirstDeliveries } from '../../src/peers/first-deliveries.ts';
+import { Propagation } from '../../src/peers/propagation.ts';
 import type { BanStore } from '../../src/ports/ban-store.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { ConnectionPolicy } from '../../src/ports/connection-policy.ts';
@@ -66,7 +67,8 @@ export async function createMember(deps: MemberDependencies) {
     offences += 1;
     return addScore(...offence);
   };
-  const deliveries = new FirstDeliveries({ ...core, isPenalized: (peerId) => bans.scoreOf(peerId) > 0 });
+  const propagation = new Propagation(core);
+  const deliveries = new FirstDeliveries({ ...core, propagation, isPenalized: (peerId) => bans.scoreOf(peerId) > 0 });
   const node = deps.makeNode(bans);
   const networks = createNetworks(settings, { ...core, policy: bans, deliveries }, facts, { node: () => node });
   nodes.add(node);
