@@ -1,5 +1,5 @@
-// Four suites: unit and integration need nothing but Node and, for the version, git; what system and load need is in
-// CONTRIBUTING.md.
+// Five suites: unit, integration and simulator need nothing but Node and, for the version, git; what system and load
+// need is in CONTRIBUTING.md.
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { COMPILE_CACHE } from './test/support/repo.ts';
@@ -81,6 +81,15 @@ export default defineConfig({
           include: ['test/system/**/*.test.ts', 'test/interop/**/*.test.ts'],
           exclude: [...ALONE, ...IMAGE],
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        // Nothing but the processor, which it takes for a minute or two.
+        test: {
+          name: 'simulator',
+          include: ['test/simulator/**/*.test.ts'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 3 },
         },
       },
       {
