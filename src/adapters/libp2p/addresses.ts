@@ -165,6 +165,9 @@ function isWhole(address: Multiaddr): boolean {
   }
 }
 
+/** As bytes have it: @multiformats/multiaddr takes NaN for port 0. */
+const PORT = /^[1-9]\d{0,4}$/;
+
 type Component = { readonly name: string; readonly value: string | undefined };
 
 /** Host, port and perhaps an ID; behind a relay an ID alone is enough. */
@@ -178,7 +181,7 @@ function isDialled(components: readonly Component[]): boolean {
   if (host?.name === 'dnsaddr') return rest.every(isPeer) && rest.length <= 1;
   const [port, ...peer] = rest;
   const isHost = host !== undefined && HOSTS.has(host.name);
-  return isHost && port?.name === 'tcp' && port.value !== '0' && peer.every(isPeer) && peer.length <= 1;
+  return isHost && port?.name === 'tcp' && PORT.test(port.value ?? '') && peer.every(isPeer) && peer.length <= 1;
 }
 
 function isPeer({ name, value = '' }: Component): boolean {
