@@ -4,7 +4,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { buildVersion } from '../lib/version.ts';
 import { NETWORKS } from '../wire/networks.ts';
 import { type AdminCommand, BAN_COMMANDS, CHAIN_COMMANDS, PEER_COMMANDS, STATUS_COMMAND } from './admin-commands.ts';
-import type { CommandIo, OutputStream } from './commands/connection.ts';
+import type { CommandIo, OutputStream } from './commands/io.ts';
 import { SHELLS } from './completion/shells.ts';
 import { described } from './described.ts';
 

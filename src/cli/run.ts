@@ -1,6 +1,6 @@
 // Runs one command line and turns its outcome into an exit code and at most one error on standard error.
 import { P2PError } from '../lib/errors.ts';
-import type { CommandIo } from './commands/connection.ts';
+import type { CommandIo } from './commands/io.ts';
 import { NotOk } from './not-ok.ts';
 
 const DONE = 0;

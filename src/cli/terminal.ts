@@ -1,6 +1,6 @@
 // What a terminal can show. Files and pipes get neither colors nor lines fitted to a width.
 import { styleText } from 'node:util';
-import type { CommandIo } from './commands/connection.ts';
+import type { CommandIo } from './commands/io.ts';
 
 type Color = 'green' | 'red' | 'yellow' | 'bold' | 'dim';
 

@@ -5,7 +5,8 @@ import type { PeerHistory } from '../domain/peer-history.ts';
 import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputation.ts';
 import type { Criterion } from '../ports/sync-status.ts';
 import { bestDeliverers, heightOf, type SyncPeerRow } from './choose-sync-peer.ts';
-import type { Fitness, FitPeer, SyncRound, Unfitness, WhyNobody } from './sync-policy.ts';
+import type { Fitness, FitPeer, SyncRound, Unfitness } from './evaluation.ts';
+import type { WhyNobody } from './sync-policy.ts';
 import type { Judged as JudgedRow } from './weighed.ts';
 
 type Judged = JudgedRow<WorkCandidate>;

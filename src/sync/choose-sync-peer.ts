@@ -3,7 +3,8 @@
 // all other peers come first.
 import type { BlockHash, PeerId } from '../domain/ids.ts';
 import type { Criterion } from '../ports/sync-status.ts';
-import type { Choice, Fitness, FitPeer, Unfitness, WeighedChoice, WhyNobody } from './sync-policy.ts';
+import type { Fitness, FitPeer, Unfitness } from './evaluation.ts';
+import type { Choice, WeighedChoice, WhyNobody } from './sync-policy.ts';
 import { type Weighed, weigh } from './weighed.ts';
 
 /** What is known about a peer. */

@@ -3,8 +3,9 @@ import type { PeerId } from '../domain/ids.ts';
 import type { FsmState } from '../ports/blockchain-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import { fitnessOf, type SyncCandidate, type SyncPeerRow, weighedChoice } from './choose-sync-peer.ts';
+import type { Fitness, SyncRound } from './evaluation.ts';
 import { FailedAttempts, MAX_PEERS } from './failed-attempts.ts';
-import type { Fitness, SyncEnd, SyncMemory, SyncPolicy, SyncRound, WeighedChoice } from './sync-policy.ts';
+import type { SyncEnd, SyncMemory, SyncPolicy, WeighedChoice } from './sync-policy.ts';
 import type { SessionTimes, SyncSession } from './sync-session.ts';
 
 export interface ClaimsPolicyDependencies {

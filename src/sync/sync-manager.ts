@@ -15,8 +15,9 @@ import type { Metrics } from '../ports/metrics.ts';
 import type { EndedSync, SyncChoice, SyncExplanations, SyncPeer, SyncStatus } from '../ports/sync-status.ts';
 import { parsePeerId } from '../wire/peer-id.ts';
 import { ChoiceRecord } from './choice-record.ts';
+import type { FitPeer, SyncRound } from './evaluation.ts';
 import { MAX_CONNECTION_TIMES, type SyncCounters, syncMetrics } from './sync-metrics.ts';
-import type { FitPeer, SyncEnd, SyncPolicy, SyncRound, WeighedChoice, WhyNobody } from './sync-policy.ts';
+import type { SyncEnd, SyncPolicy, WeighedChoice, WhyNobody } from './sync-policy.ts';
 import { SyncSession } from './sync-session.ts';
 
 export interface SyncManagerDependencies {

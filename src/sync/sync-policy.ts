@@ -1,39 +1,10 @@
 // The rules of the wire in force, as a value: which peer to sync from and when to give it up. `ClaimsPolicy` follows
 // wire.md (go-p2p), `WorkPolicy` follows today.md (message-bus). Timers, triggers and the session are the manager's.
-import type { BlockHash, PeerId } from '../domain/ids.ts';
+import type { PeerId } from '../domain/ids.ts';
 import type { FsmState } from '../ports/blockchain-client.ts';
+import type { FitPeer, SyncRound } from './evaluation.ts';
 import type { SyncSession } from './sync-session.ts';
 import type { Weighed } from './weighed.ts';
-
-/** A peer that qualifies, with what is needed to fetch from it. */
-export interface FitPeer {
-  readonly peerId: PeerId;
-  /** As far as the claim is believed. */
-  readonly height: number;
-  readonly hash: BlockHash;
-  readonly dataHubUrl: string;
-  readonly score: number;
-  readonly failedAttempts: number;
-  /** Its share of the first deliveries to us, where that decides among equals; 0 for a peer without one. */
-  readonly deliveryShare: number;
-  /** It is chosen for a claim that nothing confirms, and counts against the limit of such choices (today.md). */
-  readonly isProbe: boolean;
-}
-
-/** The first rule that a peer breaks. From `low_reputation` on the peer is ahead of us. */
-export type Unfitness =
-  | 'not_connected'
-  | 'banned'
-  | 'no_best_hash'
-  | 'not_ahead'
-  | 'low_reputation'
-  | 'cooling_down'
-  | 'no_datahub'
-  | 'datahub_unhealthy';
-
-export type Fitness =
-  | { readonly isFit: true; readonly peer: FitPeer }
-  | { readonly isFit: false; readonly why: Unfitness };
 
 /**
  * Why no peer was chosen. `no_peers`: none has a known best block. `level`: none is ahead of us. `none_usable`: some
@@ -73,18 +44,6 @@ export type SyncEnd =
   | 'low_reputation'
   | 'better_peer'
   | 'idle';
-
-/** What one round of the evaluation found about this node. */
-export interface SyncRound {
-  readonly state: FsmState;
-  readonly ownHeight: number;
-  /** Total work of our chain; undefined where the blockchain service does not return it. */
-  readonly ownWork: bigint | undefined;
-  /** The FSM had returned to RUNNING from the catch-up of our sync peer before `ownHeight` was read. */
-  readonly hadReturned: boolean;
-  /** Monotonic. */
-  readonly nowMs: number;
-}
 
 /** Something that a policy remembers by peer, for a metric. */
 export interface SyncMemory {

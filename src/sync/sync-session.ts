@@ -4,7 +4,7 @@
 
 import type { BlockHash } from '../domain/ids.ts';
 import type { FsmState } from '../ports/blockchain-client.ts';
-import type { FitPeer, SyncRound } from './sync-policy.ts';
+import type { FitPeer, SyncRound } from './evaluation.ts';
 
 /** Between two triggers of the same attempt; a block's time on a fast test network. */
 const TRIGGER_AGAIN_MS = 10_000;

@@ -8,7 +8,7 @@ import {
   MAX_CONSIDERED,
   type PassedOver,
 } from '../ports/sync-status.ts';
-import type { Fitness } from './sync-policy.ts';
+import type { Fitness } from './evaluation.ts';
 
 /** A considered peer without what depends on wall-clock time and words. */
 export interface WeighedPeer extends Omit<ConsideredPeer, 'explanation' | 'coolDownUntilMs'> {

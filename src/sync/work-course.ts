@@ -1,6 +1,6 @@
 // What the sync peer has delivered since it was chosen, and when that is to be evaluated.
 import type { PeerHistory } from '../domain/peer-history.ts';
-import type { SyncRound } from './sync-policy.ts';
+import type { SyncRound } from './evaluation.ts';
 
 /** Times are monotonic. */
 export class WorkCourse {

@@ -19,9 +19,10 @@ import {
   workFitnessOf,
 } from './choose-by-work.ts';
 import { endByWork, type WorkObservation } from './end-by-work.ts';
+import type { SyncRound } from './evaluation.ts';
 import { FailedAttempts, MAX_PEERS } from './failed-attempts.ts';
 import { ProbeWindow } from './probe-window.ts';
-import type { SyncEnd, SyncMemory, SyncPolicy, SyncRound, WeighedChoice } from './sync-policy.ts';
+import type { SyncEnd, SyncMemory, SyncPolicy, WeighedChoice } from './sync-policy.ts';
 import type { SyncSession } from './sync-session.ts';
 import { MAX_TRIED, TriedPeers } from './tried-peers.ts';
 import { weighedByWork } from './weighed-by-work.ts';

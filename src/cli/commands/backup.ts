@@ -2,7 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { backUpFolder, restoreFolder } from '../../adapters/sql/data-backup.ts';
 import type { Settings } from '../../settings/load.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 import { BytesShown } from './progress.ts';
 import { commandSettings } from './settings-folder.ts';
 import { byteCount, counted, visible } from './table.ts';

@@ -1,7 +1,7 @@
 // Asks before something that cannot be undone.
 import { createInterface } from 'node:readline/promises';
 import { P2PError } from '../../lib/errors.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 
 /** Nobody answers a question for ever. */
 const ANSWER_DEADLINE_MS = 120_000;

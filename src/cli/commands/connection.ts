@@ -6,23 +6,10 @@ import { shownTexts } from '../../lib/shown-text.ts';
 import { isPlaceholderKey } from '../../settings/admin-key.ts';
 import type { LoadedSettings, Settings } from '../../settings/load.ts';
 import { confirmed } from './confirmation.ts';
+import type { CommandIo } from './io.ts';
 import { waitingShown } from './progress.ts';
 import { targetNode } from './running-node.ts';
 import { commandSettings, hasSettingsFiles } from './settings-folder.ts';
-
-/** A terminal says how wide it is. */
-export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
-
-/** What a command reads and writes; the process's own, or a test's. */
-export interface CommandIo {
-  /** Where a question is answered; absent: nowhere. */
-  readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean };
-  readonly stdout: OutputStream;
-  /** Errors, questions and progress. */
-  readonly stderr: OutputStream;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly cwd: string;
-}
 
 interface ConnectionFlags {
   readonly address?: string | undefined;

@@ -16,7 +16,7 @@ import { freePorts } from '../devnet/ports.ts';
 import { helpText, typedOrder } from '../devnet/switches.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';
 import { terminalOf } from '../terminal.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 import { visible } from './table.ts';
 
 export interface DevnetFlags {

@@ -9,7 +9,7 @@ import { createPeerClient, type PeerClient } from '../../client/index.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { type LoadedSettings, loadSettings } from '../../settings/load.ts';
 import { NotOk } from '../not-ok.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 import { targetNode } from './running-node.ts';
 import { visible } from './table.ts';
 

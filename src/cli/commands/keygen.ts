@@ -8,7 +8,7 @@ import { generateNodeKey, type KeyForm, readNodeKey } from '../../adapters/libp2
 import { P2PError } from '../../lib/errors.ts';
 import { openMode, writePrivateFile } from '../../lib/private-file.ts';
 import { terminalOf } from '../terminal.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 import { rows, visible } from './table.ts';
 
 interface KeygenFlags {

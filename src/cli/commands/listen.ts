@@ -7,7 +7,7 @@ import type { WireName } from '../../wire/format.ts';
 import type { Network } from '../../wire/networks.ts';
 import { stopDone, stopSignal } from '../stop-signals.ts';
 import { type Terminal, terminalOf } from '../terminal.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 import { visible } from './table.ts';
 
 export interface ListenFlags {

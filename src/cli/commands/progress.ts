@@ -1,6 +1,6 @@
 // Says on a terminal what a command is doing when it takes long. The line is taken back before the result is printed;
 // files and pipes get nothing.
-import type { OutputStream } from './connection.ts';
+import type { OutputStream } from './io.ts';
 import { byteCount } from './table.ts';
 
 /** Shorter waiting needs no word. */

@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { P2PError } from '../../lib/errors.ts';
 import { type LoadedSettings, loadSettings, type SettingSources } from '../../settings/load.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 import { visible } from './table.ts';
 
 const FILES = ['settings.conf', 'settings_local.conf'] as const;

@@ -2,7 +2,7 @@
 // that follows from them.
 import { wireChoice } from '../../settings/wire.ts';
 import { terminalOf } from '../terminal.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 import { commandSettings } from './settings-folder.ts';
 
 /** Nearly all values are shorter. Origins after longer ones stand further right. */

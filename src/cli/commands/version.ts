@@ -3,7 +3,7 @@ import { arch, platform, release } from 'node:os';
 import { fastestVerifier } from '../../adapters/libp2p/patches/ed25519.ts';
 import { buildVersion } from '../../lib/version.ts';
 import { terminalOf } from '../terminal.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 import { rows } from './table.ts';
 
 interface VersionFlags {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { FsmState } from '../../../src/ports/blockchain-client.ts';
 import { fitnessOf } from '../../../src/sync/choose-sync-peer.ts';
 import { endByClaims } from '../../../src/sync/claims-policy.ts';
-import type { FitPeer } from '../../../src/sync/sync-policy.ts';
+import type { FitPeer } from '../../../src/sync/evaluation.ts';
 import { SyncSession } from '../../../src/sync/sync-session.ts';
 import { MINUTE } from './harness.ts';
 import { candidate, OWN_HEIGHT } from './rows.ts';
