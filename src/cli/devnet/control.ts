@@ -62,9 +62,9 @@ export class ControlServer {
   /** Never rejects. */
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => {});
-    const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
     try {
       this.checkSender(request);
+      const { pathname, searchParams } = urlOf(request);
       if (pathname === '/devnet/events') {
         expectMethod(request, 'GET');
         if (!this.feed.open(response, searchParams.get('since')))
@@ -106,6 +106,12 @@ export class ControlServer {
     if (order === undefined) throw new Refusal(404, 'there is no such path');
     return await this.network.run(order);
   }
+}
+
+function urlOf({ url = '' }: IncomingMessage): URL {
+  const parsed = URL.parse(url, 'http://localhost');
+  if (parsed === null) throw new Refusal(400, 'invalid path');
+  return parsed;
 }
 
 function expectMethod(request: IncomingMessage, method: 'GET' | 'POST'): void {

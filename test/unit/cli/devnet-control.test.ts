@@ -105,6 +105,7 @@ describe('the control API of a development network', () => {
     ['a file that the page does not have', { method: 'GET', path: '/assets/../devnet.html' }, 404],
     ['the page of a node', { method: 'GET', path: '/index.html' }, 404],
     ['one page too many', { method: 'GET', path: '/devnet/events?since=full' }, 503],
+    ['a path that no URL can have', { method: 'GET', path: '//' }, 400],
     ['an unknown path', { path: '/devnet/nothing' }, 404],
     ['no JSON', { body: '{"node":' }, 400],
     ['an array', { body: '[]' }, 400],
