@@ -39,7 +39,7 @@ export class ControlServer {
     this.network = network;
     this.feed = feed;
     this.page = readPage(pageFolders);
-    // Whoever asks for the page is told.
+    // Each request for the page fails with it.
     this.page.catch(() => {});
     this.server = createServer({ requestTimeout: REQUEST_DEADLINE_MS }, (request, response) => {
       void this.answer(request, response);

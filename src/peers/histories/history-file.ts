@@ -42,7 +42,7 @@ export async function readHistories(file: string, bounds: TimeBounds): Promise<R
   return text === undefined ? undefined : historiesIn(text, bounds);
 }
 
-/** Throws SyntaxError for what is no JSON, and TypeError for another form of file. */
+/** Throws SyntaxError for text that is not JSON, and TypeError for a file of another form. */
 export function historiesIn(text: string, { nowMs, maxPenaltyMs }: TimeBounds): ReadHistories {
   const { version, peers } = recordOf(JSON.parse(text));
   if (version !== 1 || !Array.isArray(peers))
