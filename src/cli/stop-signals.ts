@@ -8,15 +8,8 @@ const SAME_SIGNAL_MS = 1000;
 const controller = new AbortController();
 let phase: 'nothing to stop' | 'running' | 'stopped' = 'nothing to stop';
 let firstAtMs = 0;
-let interrupts = 0;
-let secondInterrupt: (() => void) | undefined;
 
-function signalled(name: NodeJS.Signals): void {
-  if (name === 'SIGINT') interrupts++;
-  if (secondInterrupt !== undefined) {
-    secondInterrupt();
-    return;
-  }
+function signalled(): void {
   if (phase !== 'running') process.exit(0);
   if (!controller.signal.aborted) firstAtMs = performance.now();
   // A second request: the stop takes too long for the user.
@@ -41,18 +34,6 @@ export function stopSignal(): AbortSignal {
 }
 
 /** Everything is stopped: a further signal ends the process. */
-export async function stopDone(): Promise<void> {
-  await signalOfNpm();
+export function stopDone(): void {
   phase = 'stopped';
-}
-
-/** Node gives up its handlers while it exits: a signal of npm that arrives only then would end it as killed. */
-async function signalOfNpm(): Promise<void> {
-  if (process.env.npm_lifecycle_event === undefined || process.stdin.isTTY !== true || interrupts !== 1) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  secondInterrupt = resolve;
-  const timer = setTimeout(resolve, SAME_SIGNAL_MS - (performance.now() - firstAtMs));
-  await promise;
-  clearTimeout(timer);
-  secondInterrupt = undefined;
 }

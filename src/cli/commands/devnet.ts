@@ -76,7 +76,7 @@ export async function devnetCommand(flags: DevnetFlags, io: CommandIo): Promise<
     control.stop();
     await devnet.stop();
     if (isDataRemoved) rmSync(root, { recursive: true, force: true, maxRetries: 5 });
-    await stopDone();
+    stopDone();
     setTimeout(() => process.exit(), EXIT_DEADLINE_MS).unref();
   }
   tell({ event: 'stopped' });

@@ -43,7 +43,7 @@ export async function listenCommand(network: string, flags: ListenFlags, io: Com
   } finally {
     clearTimeout(notice);
     await listener.close();
-    await stopDone();
+    stopDone();
   }
   const { received, dropped } = listener.stats();
   const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((a, b) => a + b, 0);

@@ -56,7 +56,7 @@ export async function startCommand(flags: StartFlags): Promise<void> {
     if (!stop.aborted) throw error;
   } finally {
     await bounded(app.stop());
-    await stopDone();
+    stopDone();
     setTimeout(() => process.exit(), EXIT_DEADLINE_MS).unref();
   }
   app.log.info({}, 'stopped');
