@@ -6,7 +6,7 @@ import type { PeerRecord } from '../ports/p2p-node.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import { encodeFrame } from './frame.ts';
 import { type CaptureHead, type CaptureRecord, contentOf, type SideInput, type StateKind } from './records.ts';
-import type { Decision, InputKind, InputValue, Tap, Tick } from './tap.ts';
+import { type Decision, FROM_OUTSIDE, type InputKind, type InputValue, type Tap, type Tick } from './tap.ts';
 
 /** What the node's chain and sync say now; asked before each input. */
 export interface ChainFacts {
@@ -31,8 +31,6 @@ interface Current {
 
 /** As many as the chain keeps. */
 const MAX_HEADERS = 2016;
-/** They come from outside of the replayed parts, even when another input led to them. */
-const ALWAYS_FROM_OUTSIDE: ReadonlySet<InputKind> = new Set(['gossip', 'report', 'opened', 'connected', 'disconnected']);
 
 export class Recorder implements Tap {
   readonly clock: Clock;
@@ -157,7 +155,7 @@ export class Recorder implements Tap {
 
   /** Part of the input under way, unless it comes from outside of the replayed parts. */
   private nested<T>(current: Current, kind: InputKind, value: InputValue, act: () => T): T {
-    if (!this.isSide && !ALWAYS_FROM_OUTSIDE.has(kind)) return act();
+    if (!this.isSide && !FROM_OUTSIDE.has(kind)) return act();
     current.side.push({ kind, value });
     const was = this.isSide;
     this.isSide = false;

@@ -28,6 +28,15 @@ export const INPUT_KINDS = [
 ] as const;
 export type InputKind = (typeof INPUT_KINDS)[number];
 
+/** They come from outside of the parts that are replayed, even when another input led to them. */
+export const FROM_OUTSIDE: ReadonlySet<InputKind> = new Set([
+  'gossip',
+  'report',
+  'opened',
+  'connected',
+  'disconnected',
+]);
+
 /** Plain values only: what JSON has, bigint, and undefined. */
 export type InputValue = Readonly<Record<string, unknown>>;
 

@@ -96,6 +96,11 @@ export class TappedBans extends BanService {
     return this.scores.list();
   }
 
+  /** The clean-up that a timer begins; a replay calls it. */
+  tick(): void {
+    this.purge();
+  }
+
   protected override purge(): void {
     this.tap.tick('bans', () => super.purge());
   }
