@@ -77,7 +77,8 @@ export function createPeers(settings: Settings, deps: PeersDependencies): Peers 
     registry,
     dataHubs,
     histories: keptHistories(settings, deps, deps.keeper, own),
-    tapped: registry instanceof TappedRegistry && own instanceof TappedHistories ? { registry, histories: own } : undefined,
+    tapped:
+      registry instanceof TappedRegistry && own instanceof TappedHistories ? { registry, histories: own } : undefined,
     syncRow: (peer) => syncPeerRow(peer, sources),
     start: () => {
       timer ??= setInterval(() => registry.purge(), PURGE_INTERVAL_MS).unref();

@@ -62,7 +62,10 @@ export class CaptureWriter {
       'Records missing in the capture file, by reason: the buffer was full, the disk refused them, or one was too large',
       ['reason'],
     );
-    const gauge = { name: 'teranode_p2p_capture_buffer_bytes', help: 'Bytes that wait to be written to the capture file' };
+    const gauge = {
+      name: 'teranode_p2p_capture_buffer_bytes',
+      help: 'Bytes that wait to be written to the capture file',
+    };
     gaugeWithBound(metrics, gauge, () => this.buffered, MAX_BUFFER_BYTES);
     for (const reason of ['buffer_full', 'disk', 'too_large']) this.dropped.add(0, { reason });
   }

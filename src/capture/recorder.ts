@@ -1,16 +1,18 @@
 // Records the inputs of a running node, and what was decided on each. The clock stands still during an input, so that a
 // replay, whose clock only knows the times of records, comes to the same decisions.
 import type { BlockHash, PeerId } from '../domain/ids.ts';
+import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { PeerRecord } from '../ports/p2p-node.ts';
-import { BoundedMap } from '../lib/bounded-map.ts';
 import { encodeFrame } from './frame.ts';
 import { type CaptureHead, type CaptureRecord, contentOf, type SideInput, type StateKind } from './records.ts';
 import { type Decision, FROM_OUTSIDE, type InputKind, type InputValue, type Tap, type Tick } from './tap.ts';
 
 /** What the node's chain and sync say now; asked before each input. */
 export interface ChainFacts {
-  readonly tip: { readonly hash: string; readonly height: number; readonly target: bigint; readonly time: number } | undefined;
+  readonly tip:
+    | { readonly hash: string; readonly height: number; readonly target: bigint; readonly time: number }
+    | undefined;
   readonly isSyncing: boolean;
   readonly fsmState: string | undefined;
   readonly syncPeer: { readonly peerId: PeerId; readonly height: number } | undefined;
@@ -115,16 +117,19 @@ export class Recorder implements Tap {
 
   /** Records which peers are connected from where, as far as that changed. */
   connectedPeers(records: readonly PeerRecord[]): void {
-    const open: [PeerId, readonly string[]][] = [];
-    const peers = new Map<PeerId, string>();
-    for (const { id, addresses } of records) {
-      const text = addresses.join(' ');
-      peers.set(id, text);
-      if (this.peers.get(id) !== text) open.push([id, addresses]);
+    const now = new Map(records.map(({ id, addresses }) => [id, addresses.join(' ')]));
+    const open = records.filter(({ id }) => this.peers.get(id) !== now.get(id));
+    const closed = [...this.peers.keys()].filter((id) => !now.has(id));
+    if (open.length === 0 && closed.length === 0 && isInOrder(this.peers, now)) return;
+    for (const id of closed) this.peers.delete(id);
+    for (const { id } of open) this.peers.set(id, now.get(id) ?? '');
+    // Whoever is cut first is a decision too: the order counts.
+    if (isInOrder(this.peers, now)) {
+      this.state('peers', { open: open.map(({ id, addresses }) => [id, addresses]), closed });
+      return;
     }
-    const closed = [...this.peers.keys()].filter((id) => !peers.has(id));
-    this.peers = peers;
-    if (open.length > 0 || closed.length > 0) this.state('peers', { open, closed });
+    this.peers = now;
+    this.state('peers', this.allPeers());
   }
 
   head(head: CaptureHead): Buffer[] {
@@ -133,11 +138,10 @@ export class Recorder implements Tap {
 
   /** The records that tell the state of chain and peers again, in whole. */
   stateFrames(): Buffer[] {
-    const peers = [...this.peers].map(([id, text]) => [id, text === '' ? [] : text.split(' ')]);
     return this.frames([
       { type: 'state', kind: 'chain', value: { ...this.chain }, ...this.now() },
       { type: 'state', kind: 'headers', value: { headers: [...this.headers.oldestFirst()] }, ...this.now() },
-      { type: 'state', kind: 'peers', value: { open: peers, closed: [], isWhole: true }, ...this.now() },
+      { type: 'state', kind: 'peers', value: this.allPeers(), ...this.now() },
     ]);
   }
 
@@ -164,6 +168,11 @@ export class Recorder implements Tap {
     } finally {
       this.isSide = was;
     }
+  }
+
+  private allPeers(): InputValue {
+    const open = [...this.peers].map(([id, text]) => [id, text === '' ? [] : text.split(' ')]);
+    return { open, closed: [], isWhole: true };
   }
 
   private recordChain(): void {
@@ -197,6 +206,13 @@ export class Recorder implements Tap {
   private frames(records: readonly CaptureRecord[]): Buffer[] {
     return records.flatMap((record) => encodeFrame(contentOf(record)) ?? []);
   }
+}
+
+function isInOrder(a: ReadonlyMap<PeerId, unknown>, b: ReadonlyMap<PeerId, unknown>): boolean {
+  if (a.size !== b.size) return false;
+  const others = b.keys();
+  for (const id of a.keys()) if (others.next().value !== id) return false;
+  return true;
 }
 
 const NO_CHAIN: ChainFacts = { tip: undefined, isSyncing: false, fsmState: undefined, syncPeer: undefined };

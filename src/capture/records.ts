@@ -1,7 +1,8 @@
 // The records of a capture: a head, states that inputs are judged by, and inputs with what was decided. Decoding checks
 // the form of all fields, so that a replay of hostile bytes ends with a fault and nothing worse.
-import { fromJson, toJson } from './json-form.ts';
+
 import type { Content } from './frame.ts';
+import { fromJson, toJson } from './json-form.ts';
 import { type Decision, INPUT_KINDS, type InputKind, type InputValue } from './tap.ts';
 
 /** What a capture says of its node; the first record of every part. */

@@ -85,10 +85,7 @@ export class TappedBans extends BanService {
     const bans = this.bans().slice(-MAX_BANS);
     const atMs = this.tap.clock.now();
     const scores = this.scores.list().map((each) => ({ ...each, atMs }));
-    return [
-      ...chunks(bans).map((some) => ({ bans: some })),
-      ...chunks(scores).map((some) => ({ scores: some })),
-    ];
+    return [...chunks(bans).map((some) => ({ bans: some })), ...chunks(scores).map((some) => ({ scores: some }))];
   }
 
   /** All scores above zero. */

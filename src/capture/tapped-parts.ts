@@ -1,7 +1,8 @@
 // The ways in and out of a node while it captures: gossip, records of Kafka, connections.
+
+import type { EnforcedNode } from '../bans/service.ts';
 import type { GossipNetwork } from '../gossip/attach.ts';
 import { SLOW_MESSAGE_MS } from '../gossip/limits/rates.ts';
-import type { EnforcedNode } from '../bans/service.ts';
 import type { ConsumedMessage, Consumer } from '../ports/consumer.ts';
 import type { PeerRecord, PublishOutcome } from '../ports/p2p-node.ts';
 import type { Producer } from '../ports/producer.ts';

@@ -1,13 +1,17 @@
 // The registry and the histories of peers, whose changes pass through a tap.
 import type { PeerId } from '../domain/ids.ts';
 import type { PeerEvent } from '../domain/peer-history.ts';
-import { OwnHistories, type OwnHistoriesDependencies, type OwnHistoriesOptions } from '../peers/histories/own-histories.ts';
 import type { StoredHistory } from '../peers/histories/history-file.ts';
+import {
+  OwnHistories,
+  type OwnHistoriesDependencies,
+  type OwnHistoriesOptions,
+} from '../peers/histories/own-histories.ts';
 import { type PeerPatch, PeerRegistry } from '../peers/registry.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Metrics } from '../ports/metrics.ts';
-import { chunks } from './tapped-bans.ts';
 import type { InputValue, Tap } from './tap.ts';
+import { chunks } from './tapped-bans.ts';
 
 export class TappedRegistry extends PeerRegistry {
   private readonly tap: Tap;
@@ -41,7 +45,12 @@ export class TappedRegistry extends PeerRegistry {
   snapshot(): InputValue[] {
     const peers = this.list().map(({ id, isConnected, claimed, proven, dataHubUrl, clientName, wires }) => {
       const chain = { ...(claimed && { claimed }), ...(proven && { proven }) };
-      return { id, isConnected, wires, patch: { ...chain, dataHubUrl, ...(clientName !== undefined && { clientName }) } };
+      return {
+        id,
+        isConnected,
+        wires,
+        patch: { ...chain, dataHubUrl, ...(clientName !== undefined && { clientName }) },
+      };
     });
     return chunks(peers).map((some) => ({ peers: some }));
   }

@@ -1,7 +1,8 @@
 // The settings that decide what becomes of traffic: what a capture keeps of a node's settings, and what a replay can
 // change. None of them is secret, and none says where something is.
-import { withoutPasswords } from '../lib/masking.ts';
+
 import { P2PError } from '../lib/errors.ts';
+import { withoutPasswords } from '../lib/masking.ts';
 import { ROWS, type SettingKey, type Settings } from './schema.ts';
 
 /** They say what was captured: changing them would be another capture. */

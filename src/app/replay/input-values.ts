@@ -1,7 +1,8 @@
 // Reads the values of records, which may be anything. Throws TypeError for what cannot be one of ours.
-import type { PeerId } from '../../domain/ids.ts';
+
 import { isPlain, isTexts } from '../../capture/records.ts';
 import type { InputValue } from '../../capture/tap.ts';
+import type { PeerId } from '../../domain/ids.ts';
 import { parsePeerId } from '../../wire/peer-id.ts';
 
 export function textIn(value: InputValue, key: string): string {
@@ -22,7 +23,11 @@ export function bigintIn(value: InputValue, key: string): bigint {
   return number;
 }
 
-export function optional<T>(read: (value: InputValue, key: string) => T, value: InputValue, key: string): T | undefined {
+export function optional<T>(
+  read: (value: InputValue, key: string) => T,
+  value: InputValue,
+  key: string,
+): T | undefined {
   return value[key] === undefined ? undefined : read(value, key);
 }
 

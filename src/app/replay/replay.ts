@@ -108,7 +108,9 @@ class Run {
         `The capture begins with part ${head.part + 1}: what the node remembered from before (rates, announcements) is not known, so the first decisions may differ.`,
       );
     if (head.isKeptElsewhere)
-      this.notes.push('The blockchain service kept scores and reputations of authors; what it answered is not captured.');
+      this.notes.push(
+        'The blockchain service kept scores and reputations of authors; what it answered is not captured.',
+      );
     if (head.isStoreShared)
       this.notes.push('The ban store was shared with other servers; what they changed in it is not captured.');
   }
@@ -140,8 +142,11 @@ class Run {
     const { head, records, inputs, base, other, differences, differing, signatures, missing, late } = this;
     const notes = [...this.notes];
     if (missing > 0)
-      notes.push(`${missing} records are missing, because the buffer or the disk was full: decisions after them may differ.`);
-    if (late > 0) notes.push(`${late} decisions came from the ban store later than their inputs; they are not replayed.`);
+      notes.push(
+        `${missing} records are missing, because the buffer or the disk was full: decisions after them may differ.`,
+      );
+    if (late > 0)
+      notes.push(`${late} decisions came from the ban store later than their inputs; they are not replayed.`);
     if (this.unlike > 0)
       notes.push(
         `The node decided otherwise on ${this.unlike} records than the same settings do now; replay without --with to see the first.`,

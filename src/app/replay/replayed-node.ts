@@ -1,9 +1,10 @@
 // The parts of a node that decide, composed as in the server, without a network: what a capture recorded is fed to them.
+
+import type { CapturedNetwork, CaptureHead, CaptureRecord } from '../../capture/records.ts';
+import { type Decision, FROM_OUTSIDE, type InputKind } from '../../capture/tap.ts';
 import { TappedBans } from '../../capture/tapped-bans.ts';
 import { handedKey } from '../../capture/tapped-parts.ts';
 import { TappedHistories, TappedRegistry } from '../../capture/tapped-peers.ts';
-import type { CapturedNetwork, CaptureHead, CaptureRecord } from '../../capture/records.ts';
-import { type Decision, FROM_OUTSIDE, type InputKind } from '../../capture/tap.ts';
 import type { BlockHash, PeerId } from '../../domain/ids.ts';
 import type { Gossip, GossipNetwork } from '../../gossip/attach.ts';
 import { BoundedMap } from '../../lib/bounded-map.ts';
@@ -20,9 +21,9 @@ import { createGossip } from '../create-gossip.ts';
 import { historyOptions, keptPeers } from '../create-peers.ts';
 import { createReports } from '../create-reports.ts';
 import { applyInput, type ReplayedParts } from './apply-input.ts';
+import { applyState, type ChainState } from './apply-state.ts';
 import { ReplayTap } from './replay-tap.ts';
 import { ReplayedStore } from './replayed-store.ts';
-import { applyState, type ChainState } from './apply-state.ts';
 
 const SILENT: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 const NOTHING = { add: () => {}, observe: () => {} };
@@ -122,7 +123,10 @@ export class ReplayedNode {
   private gossip(settings: Settings, deps: Core & { readonly networks: readonly GossipNetwork[] }): Gossip {
     const { tap, handed } = this;
     const publish = (kind: 'block' | 'subtree') => ({
-      publish: (value: { readonly hash: string; readonly url: string; readonly peerId: string }, onDropped?: () => void) => {
+      publish: (
+        value: { readonly hash: string; readonly url: string; readonly peerId: string },
+        onDropped?: () => void,
+      ) => {
         tap.decided(['handed', kind, value.hash, value.peerId, value.url]);
         if (onDropped !== undefined) handed.set(handedKey(kind, value), onDropped);
       },
@@ -212,4 +216,3 @@ function checked<T>(value: T | undefined, what: string): T {
 function unusable(what: string): P2PError {
   return new P2PError('FILE_UNUSABLE', `the capture has an invalid ${what}`);
 }
-

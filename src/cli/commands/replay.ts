@@ -1,6 +1,7 @@
 // `teranode-p2p replay`: feeds a capture to the parts that decide, and says what they decide.
-import type { Difference, Outcome, Replay } from '../../app/replay/replay-summary.ts';
+
 import { replayCapture } from '../../app/replay/replay.ts';
+import type { Difference, Outcome, Replay } from '../../app/replay/replay-summary.ts';
 import type { Decision } from '../../capture/tap.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { shownText } from '../../lib/shown-text.ts';
@@ -71,7 +72,8 @@ function verdictLines({ differing, isEqual, signatures }: Replay, changes: objec
     return [`with ${settings.join(' ')}: ${found}`];
   }
   if (isEqual) return ['equal: every decision is the same'];
-  const forged = signatures.invalid > 0 ? [`${signatures.invalid} signatures are invalid: the capture was altered`] : [];
+  const forged =
+    signatures.invalid > 0 ? [`${signatures.invalid} signatures are invalid: the capture was altered`] : [];
   return differing === 0 ? forged : [...forged, `differs: decisions on ${differing} records; the first:`];
 }
 
