@@ -79,16 +79,10 @@ export class CaptureWriter {
   /** Takes a record; undefined is one that was too large. Never waits and never throws. */
   write(frame: Buffer | undefined): void {
     if (this.isStopped) return;
-    if (frame === undefined) return this.drop(1, 'too_large');
-    if (this.failedAtMs !== undefined) return this.dropWhileFailed();
-    if (this.buffered + frame.length > MAX_BUFFER_BYTES) return this.drop(1, 'buffer_full');
-    if (this.partBytes >= this.options.maxBytes) {
-      this.steps.push('next part');
-      this.part += 1;
-      this.begin();
-    }
-    this.tellMissing();
-    this.push(frame);
+    if (frame === undefined) this.drop(1, 'too_large');
+    else if (this.failedAtMs !== undefined) this.dropWhileFailed(this.failedAtMs);
+    else if (this.buffered + frame.length > MAX_BUFFER_BYTES) this.drop(1, 'buffer_full');
+    else this.take(frame);
   }
 
   /** Writes what waits, then closes; the caller bounds the time. May be called twice. */
@@ -98,6 +92,16 @@ export class CaptureWriter {
     const { handle } = this;
     this.handle = undefined;
     await handle?.close().catch(() => {});
+  }
+
+  private take(frame: Buffer): void {
+    if (this.partBytes >= this.options.maxBytes) {
+      this.steps.push('next part');
+      this.part += 1;
+      this.begin();
+    }
+    this.tellMissing();
+    this.push(frame);
   }
 
   private begin(): void {
@@ -125,10 +129,9 @@ export class CaptureWriter {
   }
 
   /** From time to time a record tries whether the disk takes them again. */
-  private dropWhileFailed(): void {
+  private dropWhileFailed(failedAtMs: number): void {
     this.drop(1, 'disk');
-    if (this.draining === undefined && performance.now() - (this.failedAtMs ?? 0) >= RETRY_MS)
-      this.draining = this.retry();
+    if (this.draining === undefined && performance.now() - failedAtMs >= RETRY_MS) this.draining = this.retry();
   }
 
   private async drain(): Promise<void> {

@@ -106,9 +106,9 @@ export class Recorder implements Tap {
 
   /** A record left the queue to Kafka without reaching it. */
   dropped(key: string, act: () => void): void {
-    if (this.current === undefined) return this.input('dropped', { key }, act);
-    this.current.dropped.push(key);
-    act();
+    this.current?.dropped.push(key);
+    if (this.current !== undefined) act();
+    else this.input('dropped', { key }, act);
   }
 
   state(kind: StateKind, value: InputValue): void {

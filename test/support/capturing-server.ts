@@ -14,6 +14,7 @@ import type { ConnectionPolicy } from '../../src/ports/connection-policy.ts';
 import type { P2PNode, PeerRecord, PublishOutcome, TopicHandler } from '../../src/ports/p2p-node.ts';
 import { loadSettings } from '../../src/settings/load.ts';
 import { encodeFor, type TopicMessage, WIRE_FORMATS, type WireName } from '../../src/wire/format.ts';
+import { encodeHandshake } from '../../src/wire/handshake.ts';
 import { hashHeader } from '../../src/wire/header.ts';
 import { peerIdFromPublicKey } from '../../src/wire/peer-id.ts';
 import { temporaryFolder } from './cleanup.ts';
@@ -223,7 +224,7 @@ export class CapturingServer {
   private gossip(node: PlayedNode, author: Author): void {
     const wire: WireName = this.wireOf(node);
     const topic = this.pick([...node.handlers.keys()]);
-    const kind = this.pick(['block', 'block', 'subtree', 'subtree', 'subtree', 'mining_on', 'rejected_tx'] as const);
+    const kind = this.pick(['block', 'block', 'subtree', 'subtree', 'subtree', 'handshake', 'rejected_tx'] as const);
     const named = this.below(6) === 0 ? this.pick(this.authors) : author;
     const bytes =
       this.below(12) === 0 ? Buffer.from(`{"Hash":${this.below(1000)}`) : this.message(wire, kind, named.id);
@@ -254,7 +255,18 @@ export class CapturingServer {
       this.announced.push(subtree);
       return this.encoded(wire, { kind, message: { hash: subtree, dataHubUrl, peerId } });
     }
+    if (kind === 'handshake' && wire === 'go-p2p') return this.handshake(peerId, told, dataHubUrl);
     return this.encoded(wire, { kind: 'rejected_tx', message: { txId: of('tx') as Hash, reason: 'bad', peerId } });
+  }
+
+  /** What comes of it is decided outside of the replayed parts. */
+  private handshake(peerId: PeerId, bestHeight: number, dataHubUrl: string): Uint8Array {
+    const [topicPrefix = ''] = [...(this.nodes.at(-1)?.handlers.keys() ?? [])].map((topic) =>
+      topic.replace(/-[^-]*$/, ''),
+    );
+    const chain = { bestHeight, bestHash: undefined, services: 1n };
+    const names = { userAgent: 'story', topicPrefix: this.below(4) === 0 ? 'bitcoin/other' : topicPrefix };
+    return encodeHandshake({ type: this.pick(['version', 'verack']), peerId, dataHubUrl, ...chain, ...names });
   }
 
   private encoded(wire: WireName, message: TopicMessage): Uint8Array {
@@ -267,17 +279,12 @@ export class CapturingServer {
     const peerUrl = this.below(2) === 0 ? `http://10.1.1.${1 + this.below(5)}:8090/api/v1` : '';
     const reason = this.below(6) === 0 ? 'block already exists' : 'invalid';
     const [block, subtree, tx] = [hash as BlockHash, hash as SubtreeHash, hash as Hash];
-    switch (this.below(7)) {
-      case 0:
-        return broker.append('rejectedtx', encodeKafkaRejectedTx({ txId: tx, reason, peerId }));
-      case 1:
-        return broker.append('invalid-blocks', Buffer.from([255, this.below(256)]));
-      case 2:
-      case 3:
-        return broker.append('invalid-subtrees', encodeKafkaInvalidSubtree({ hash: subtree, reason, peerId, peerUrl }));
-      default:
-        return broker.append('invalid-blocks', encodeKafkaInvalidBlock({ hash: block, reason, peerId, peerUrl }));
-    }
+    const choice = this.below(7);
+    if (choice === 0) broker.append('rejectedtx', encodeKafkaRejectedTx({ txId: tx, reason, peerId }));
+    else if (choice === 1) broker.append('invalid-blocks', Buffer.from([255, this.below(256)]));
+    else if (choice < 4)
+      broker.append('invalid-subtrees', encodeKafkaInvalidSubtree({ hash: subtree, reason, peerId, peerUrl }));
+    else broker.append('invalid-blocks', encodeKafkaInvalidBlock({ hash: block, reason, peerId, peerUrl }));
   }
 
   private wireOf(node: PlayedNode): WireName {

@@ -37,6 +37,28 @@ const DECODERS: Readonly<Record<string, (bytes: Uint8Array) => Decoded<unknown>>
   rejected_tx: decodeKafkaRejectedTx,
 };
 
+type Apply = (parts: ReplayedParts, value: InputValue, bytes: Uint8Array) => unknown;
+
+const APPLY: { readonly [K in InputKind]: Apply } = {
+  gossip,
+  report,
+  opened: ({ bans }, value) => bans.connectionOpened(peerIn(value, 'peerId'), optional(textIn, value, 'ip')),
+  malformed: ({ bans }, value) => bans.malformedRpc(peerIn(value, 'peerId')),
+  connected: ({ registry }, value) => registry.connected(peerIn(value, 'peerId')),
+  disconnected: ({ registry }, value) => registry.disconnected(peerIn(value, 'peerId')),
+  heard: ({ registry }, value) => registry.heard(peerIn(value, 'peerId'), plainIn(value, 'patch') as PeerPatch),
+  score: ({ bans }, value) => {
+    bans.addScore(textIn(value, 'subject'), textIn(value, 'reason') as BanReason, facts(value));
+  },
+  ban: ({ bans }, value) =>
+    bans.ban(textIn(value, 'text'), optional(numberIn, value, 'untilMs'), textIn(value, 'reason')),
+  unban: ({ bans }, value) => bans.unban(textIn(value, 'text')),
+  clear: ({ bans }) => bans.clear(),
+  history,
+  tick,
+  dropped: ({ handed }, value) => handed.get(textIn(value, 'key'))?.(),
+};
+
 /** Throws TypeError for values that no node has written. */
 export function applyInput(
   parts: ReplayedParts,
@@ -44,39 +66,9 @@ export function applyInput(
   value: InputValue,
   [bytes = NO_BYTES]: readonly Uint8Array[],
 ): void {
-  const { bans, registry } = parts;
-  switch (kind) {
-    case 'gossip':
-      return gossip(parts, value, bytes);
-    case 'report':
-      return report(parts, value, bytes);
-    case 'opened':
-      return bans.connectionOpened(peerIn(value, 'peerId'), optional(textIn, value, 'ip'));
-    case 'malformed':
-      return bans.malformedRpc(peerIn(value, 'peerId'));
-    case 'connected':
-      return registry.connected(peerIn(value, 'peerId'));
-    case 'disconnected':
-      return registry.disconnected(peerIn(value, 'peerId'));
-    case 'heard':
-      return registry.heard(peerIn(value, 'peerId'), plainIn(value, 'patch') as PeerPatch);
-    case 'score':
-      return void bans.addScore(textIn(value, 'subject'), textIn(value, 'reason') as BanReason, facts(value));
-    case 'ban':
-      return orders(bans.ban(textIn(value, 'text'), optional(numberIn, value, 'untilMs'), textIn(value, 'reason')));
-    case 'unban':
-      return orders(bans.unban(textIn(value, 'text')));
-    case 'clear':
-      return orders(bans.clear());
-    case 'history':
-      return history(parts, value);
-    case 'tick':
-      return tick(parts, textIn(value, 'of'));
-    case 'dropped':
-      return parts.handed.get(textIn(value, 'key'))?.();
-    default:
-      return kind satisfies never;
-  }
+  const done = APPLY[kind](parts, value, bytes);
+  // An order that was refused then is refused now.
+  if (done instanceof Promise) done.catch(() => {});
 }
 
 function gossip({ handlers }: ReplayedParts, value: InputValue, bytes: Uint8Array): void {
@@ -85,12 +77,12 @@ function gossip({ handlers }: ReplayedParts, value: InputValue, bytes: Uint8Arra
   handlers.get(topic)?.({ topic, bytes, author, receivedFrom, seqno: bigintIn(value, 'seqno') });
 }
 
-function report({ reports }: ReplayedParts, value: InputValue, bytes: Uint8Array): void {
+function report({ reports }: ReplayedParts, value: InputValue, bytes: Uint8Array): unknown {
   const of = textIn(value, 'of');
   const decode = Object.hasOwn(DECODERS, of) ? DECODERS[of] : undefined;
   if (decode === undefined) throw wrong('of', Object.keys(DECODERS).join(', '));
   const message = { value: decode(bytes), topic: textIn(value, 'topic'), offset: bigintIn(value, 'offset') };
-  orders(reports[of]?.(message as ConsumedMessage<never>));
+  return reports[of]?.(message as ConsumedMessage<never>);
 }
 
 function facts(value: InputValue): OffenceFacts {
@@ -99,31 +91,27 @@ function facts(value: InputValue): OffenceFacts {
   return { ...fields, hash: optional(textIn, given, 'hash') } as OffenceFacts;
 }
 
-function history({ histories }: ReplayedParts, value: InputValue): void {
+function history({ histories }: ReplayedParts, value: InputValue): Promise<unknown> {
   const op = textIn(value, 'op');
   switch (op) {
     case 'record':
-      return orders(histories.record(peerIn(value, 'peerId'), plainIn(value, 'event') as PeerEvent));
+      return histories.record(peerIn(value, 'peerId'), plainIn(value, 'event') as PeerEvent);
     case 'reset':
-      return orders(histories.reset(optional(peerIn, value, 'peerId')));
+      return histories.reset(optional(peerIn, value, 'peerId'));
     case 'reconsider':
-      return orders(histories.reconsider(numberIn(value, 'cooldownMs')));
+      return histories.reconsider(numberIn(value, 'cooldownMs'));
     case 'clear_sync_attempts':
-      return orders(histories.clearSyncAttempts());
+      return histories.clearSyncAttempts();
     default:
       throw wrong('op', 'record, reset, reconsider or clear_sync_attempts');
   }
 }
 
-function tick({ registry, histories, gossip: announcements, bans }: ReplayedParts, of: string): void {
+function tick({ registry, histories, gossip: announcements, bans }: ReplayedParts, value: InputValue): void {
+  const of = textIn(value, 'of');
   if (of === 'bans') bans.tick();
   else if (of === 'registry') registry.purge();
   else if (of === 'histories') histories.purge();
   else if (of === 'announcements') announcements.cleanUp();
   else throw wrong('of', 'a clean-up');
-}
-
-/** An order that was refused then is refused now. */
-function orders(done: unknown): void {
-  if (done instanceof Promise) done.catch(() => {});
 }

@@ -32,31 +32,26 @@ export interface StateOwners {
   readonly registry: TappedRegistry;
 }
 
+const APPLY: { readonly [K in StateKind]: (value: InputValue, owners: StateOwners) => void } = {
+  chain: (value, owners) => chain(value, owners.chain),
+  headers: (value, { headers }) => {
+    for (const [hash, height] of pairsIn(value, 'headers'))
+      if (typeof hash === 'string' && typeof height === 'number') headers.set(hash as BlockHash, height);
+  },
+  peers: (value, owners) => peers(value, owners.peers),
+  stored: (value, { store }) => store.add(storedRows(value)),
+  histories: (value, owners) => owners.histories.restore(histories(value)),
+  snapshot: (value, owners) => {
+    owners.store.add(storedRows(value));
+    owners.histories.restore(histories(value));
+    for (const row of rowsIn(value, 'peers')) registered(row, owners.registry);
+  },
+  begun: () => {},
+};
+
 /** Throws TypeError for values that no node has written. */
 export function applyState(kind: StateKind, value: InputValue, owners: StateOwners): void {
-  switch (kind) {
-    case 'chain':
-      return chain(value, owners.chain);
-    case 'headers':
-      for (const [hash, height] of pairsIn(value, 'headers'))
-        if (typeof hash === 'string' && typeof height === 'number') owners.headers.set(hash as BlockHash, height);
-      return;
-    case 'peers':
-      return peers(value, owners.peers);
-    case 'stored':
-      return owners.store.add(storedRows(value));
-    case 'histories':
-      return owners.histories.restore(histories(value));
-    case 'snapshot':
-      owners.store.add(storedRows(value));
-      owners.histories.restore(histories(value));
-      for (const row of rowsIn(value, 'peers')) registered(row, owners.registry);
-      return;
-    case 'begun':
-      return;
-    default:
-      kind satisfies never;
-  }
+  APPLY[kind](value, owners);
 }
 
 function chain(value: InputValue, state: ChainState): void {
