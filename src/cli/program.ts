@@ -274,12 +274,16 @@ function addReplay(program: Command, io: CommandIo): void {
       'Feed a capture (p2p_capture_file) to the parts of the node that decide, without a network, and print what they decide: results of messages, scores, bans, records handed on. Needs no running node and no settings; docs/replay.md.',
     )
     .argument('<file>', 'the capture; parts before it that lie beside it (<file>.1, …) are replayed first')
-    .option('--with <setting=value...>', 'show what other settings would have decided on the same traffic')
+    .option(
+      '--with <setting=value>',
+      'show what another setting would have decided on the same traffic; can be repeated',
+      (text: string, before: readonly string[] = []) => [...before, text],
+    )
     .option(...JSON_OPTION)
     .action(async (file, flags) => await (await import('./commands/replay.ts')).replayCommand(file, flags, io));
   described(command, ['replay capture', 'replay capture --with p2p_author_rate=50 --with p2p_author_burst=500'], {
     0: 'every decision is the same; always with --with',
-    1: 'a decision differs; or the file is no capture, or damaged',
+    1: 'a decision differs; or the file is not a whole capture',
   });
 }
 

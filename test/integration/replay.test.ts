@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { replayCapture } from '../../src/app/replay/replay.ts';
 import { P2PError } from '../../src/lib/errors.ts';
-import { type CapturingOptions, CapturingServer, seeded } from '../support/capturing-server.ts';
+import { type CapturingOptions, CapturingServer, newAuthors, seeded } from '../support/capturing-server.ts';
 import { temporaryFolder } from '../support/cleanup.ts';
 
 async function captured(options: CapturingOptions, steps: number): Promise<string> {
@@ -44,6 +44,27 @@ describe.each(['go-p2p', 'message-bus', 'both'] as const)('a capture on %s', (wi
     expect(found.outcome.offences).toBeGreaterThan(20);
     expect(found.outcome.cut).toBeGreaterThan(0);
   });
+});
+
+test('a capture of a restarted node begins with its bans, scores, addresses and histories', async () => {
+  const [dataFolder, authors] = [temporaryFolder('restarted'), newAuthors()];
+  for (const wire of ['go-p2p', 'message-bus'] as const) {
+    const options = { wire, dataFolder, authors, settings: { p2p_ban_threshold: '200' } };
+    await captured({ ...options, seed: 41 }, 600);
+    const found = await replayCapture(alone(await captured({ ...options, seed: 42 }, 600)));
+    expect(found).toMatchObject({ differences: [], isEqual: true, notes: [] });
+    // Whoever was banned before is not heard.
+    expect(Object.keys(found.outcome.results).join()).toContain('ignore banned_author');
+  }
+});
+
+test('announcements that never reach Kafka count as not handed on, then and now', async () => {
+  const nowhere = 'kafka://127.0.0.1:1/subtrees?partitions=1&replication=1';
+  const settings = { kafka_subtreesConfig: nowhere, kafka_queue_max_messages: '3', p2p_seen_hash_max_publishers: '1' };
+  const found = await replayCapture(alone(await captured({ wire: 'message-bus', seed: 51, settings }, 1500)));
+  expect(found).toMatchObject({ differences: [], isEqual: true, notes: [] });
+  // There are 40 subtrees, each of which is handed on once unless it was dropped.
+  expect(found.outcome.handed.subtree).toBeGreaterThan(80);
 });
 
 describe('a capture in several files', () => {

@@ -33,7 +33,7 @@ export function seeded(seed: number): (below: number) => number {
 }
 
 /** Whoever signs messages. */
-class Author {
+export class Author {
   readonly id: PeerId;
   private readonly key: KeyObject;
   private readonly multihash: Buffer;
@@ -56,6 +56,10 @@ class Author {
     const encoded = fields.flatMap((field, i) => [Buffer.from([((i + 1) << 3) | 2, ...varint(field.length)]), field]);
     return sign(null, Buffer.concat([Buffer.from('libp2p-pubsub:'), ...encoded]), this.key);
   }
+}
+
+export function newAuthors(): Author[] {
+  return Array.from({ length: 8 }, () => new Author());
 }
 
 function varint(value: number): number[] {
@@ -125,6 +129,10 @@ export interface CapturingOptions {
   readonly seed: number;
   readonly wire: 'go-p2p' | 'message-bus' | 'both';
   readonly settings?: Readonly<Record<string, string>>;
+  /** Default: a new one. */
+  readonly dataFolder?: string;
+  /** Whoever signs; default: new ones. */
+  readonly authors?: readonly Author[];
 }
 
 /** A story on a server that captures. */
@@ -133,7 +141,7 @@ export class CapturingServer {
   private readonly options: CapturingOptions;
   private readonly app: Awaited<ReturnType<typeof compose>>;
   private readonly nodes: readonly PlayedNode[];
-  private readonly authors = Array.from({ length: 8 }, () => new Author());
+  private readonly authors: readonly Author[];
   private readonly below: (bound: number) => number;
   private readonly headers = mineChain(GENESIS.header, 60, 'story', EASY_BITS);
   private readonly announced: string[] = [];
@@ -149,10 +157,11 @@ export class CapturingServer {
     this.app = app;
     this.nodes = nodes;
     this.below = seeded(options.seed);
+    this.authors = options.authors ?? newAuthors();
   }
 
   static async start(options: CapturingOptions): Promise<CapturingServer> {
-    const dataFolder = temporaryFolder('capturing');
+    const dataFolder = options.dataFolder ?? temporaryFolder('capturing');
     const file = join(temporaryFolder('capture'), 'capture');
     const { settings } = loadSettings({
       folder: REPO,
