@@ -100,7 +100,6 @@ export interface App {
 const FLUSH_DEADLINE_MS = 1500;
 const REPORTS_DEADLINE_MS = 350;
 const FOLLOWER_MS = 30;
-const CAPTURE_MS = 100;
 
 /**
  * Opens what must be open before anything starts (data folder, chain, identity) and wires the rest. Throws P2PError.
@@ -144,14 +143,14 @@ async function openFoundation(
 
   const folder = openDataFolder(settings.dataFolder);
   opened.push(part('data folder', { stop: () => folder.release() }, INSTANT_MS));
-  if (capture !== undefined) opened.push(part('capture', capture, CAPTURE_MS));
   const dataFolder = folder.path;
   const cacheFolder = settings.p2p_peer_cache_dir || dataFolder;
   for (const each of new Set([dataFolder, cacheFolder])) warnOfOpenFolder(each, log);
   warnOfEmptyCopies(folder, log);
 
   const blockchain = options.blockchain ?? createBlockchain(settings, { ...core, dataFolder });
-  opened.push(part('blockchain', { stop: () => blockchain.stop() }, 150));
+  // Nothing comes in any more, so the capture is whole.
+  opened.push(part('blockchain', { stop: () => Promise.all([blockchain.stop(), capture?.stop()]) }, 150));
   await blockchain.start(signal);
 
   const waiting = createWaitingHttp(settings, core);
