@@ -6,7 +6,7 @@ import type { Decision } from '../../capture/tap.ts';
 import { P2PError } from '../../lib/errors.ts';
 import { shownText } from '../../lib/shown-text.ts';
 import { NotOk } from '../not-ok.ts';
-import type { CommandIo } from './connection.ts';
+import type { CommandIo } from './io.ts';
 
 interface Flags {
   readonly with?: readonly string[];
