@@ -68,7 +68,7 @@ beforeAll(async () => {
       ...privateNetwork('mainnet'),
       ...kafkaSettings(broker.address),
       p2p_capture_file: join(folder, 'capture'),
-      p2p_author_rate: '50',
+      p2p_author_rate: '20',
       p2p_author_burst: '200',
       p2p_allow_private_datahubs: 'true',
     },
@@ -99,15 +99,20 @@ beforeAll(async () => {
     await admin(server, 'bans', 'add', '192.0.2.7', '--for', '1h');
     await admin(server, 'bans', 'add', honestId, '--for', '1h');
     await admin(server, 'bans', 'remove', honestId);
-    for (let i = 42; i < 60 && !(await bannedKeys(server)).includes(liarId); i += 1)
-      await liar.publish(topics.block, block(i, honestId));
-    await flooder.publishMany({ topic: topics.subtree, subtrees: 20_000, ratePerSecond: 4000 });
+    let next = 42;
     await waitFor(
       async () => {
         const banned = await bannedKeys(server);
+        // A busy machine lets so little of a flood through that a rate is broken late.
+        if (!banned.includes(flooderId) && (await flooder.publishStatus()).running === 0)
+          await flooder.publishMany({ topic: topics.subtree, subtrees: 20_000, ratePerSecond: 4000 });
+        if (!banned.includes(liarId)) {
+          await liar.publish(topics.block, block(next, honestId));
+          next += 1;
+        }
         return banned.includes(flooderId) && banned.includes(liarId);
       },
-      { timeoutMs: 120_000, what: 'the bans' },
+      { timeoutMs: 200_000, what: 'the bans' },
     );
   } finally {
     await Promise.all([...peers, server].map((each) => each.stop()));
