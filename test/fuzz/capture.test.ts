@@ -2,9 +2,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { encodeFrame, MAGIC, readFrames } from '../../src/capture/frame.ts';
-import { fromJson } from '../../src/capture/json-form.ts';
 import { type CaptureRecord, contentOf, recordOf } from '../../src/capture/records.ts';
 import { INPUT_KINDS } from '../../src/capture/tap.ts';
+import { fuzzSuite } from './engine/suite.ts';
+import { CAPTURE_TARGETS } from './targets/captures.ts';
 
 const RUNS = { numRuns: 100_000 };
 
@@ -13,14 +14,7 @@ function recordsIn(bytes: Uint8Array): readonly (CaptureRecord | undefined)[] {
   return [...readFrames((buffer, at) => source.copy(buffer, 0, at))].map(recordOf);
 }
 
-test('any bytes, and any bytes behind the first ones of a capture, end without an exception', () => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 300 }), fc.boolean(), (bytes, isBehind) => {
-      recordsIn(isBehind ? Buffer.concat([MAGIC, bytes]) : bytes);
-    }),
-    RUNS,
-  );
-});
+fuzzSuite(CAPTURE_TARGETS);
 
 test('any JSON in a valid frame is a record or none', () => {
   const field = fc.constantFrom('t', 'n', 'm', 'k', 'v', 'd', 's', 'q', '$n', '$u', '__proto__', 'networks', 'part');
@@ -37,13 +31,6 @@ test('any JSON in a valid frame is a record or none', () => {
         expect(recordsIn(Buffer.concat([MAGIC, frame ?? Buffer.alloc(0)]))).toHaveLength(1);
       },
     ),
-    RUNS,
-  );
-});
-
-test('any text is JSON of ours or none', () => {
-  fc.assert(
-    fc.property(fc.oneof(fc.string({ maxLength: 200 }), fc.json()), (text) => void fromJson(text)),
     RUNS,
   );
 });
