@@ -1,6 +1,7 @@
 // Writes a capture beside the event loop: records go into a bounded buffer, and one write after the other takes them to
 // the disk. What finds the buffer full, or the disk, is dropped and counted, and a record says so where it is missing.
 // The current part is `file`; when it is full it becomes `file.1`, and so on, and the oldest is deleted.
+import { constants } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from '../ports/log.ts';
@@ -48,6 +49,8 @@ export class CaptureWriter {
   private handle: FileHandle | undefined;
   /** Bytes of whole records on the disk. */
   private goodBytes = 0;
+  /** Whether a rotation closed the full part and did not move it yet. */
+  private isUnmoved = false;
   private failedAtMs: number | undefined;
   private draining: Promise<void> | undefined;
   private isStopped = false;
@@ -177,7 +180,10 @@ export class CaptureWriter {
   /** What waits is dropped: the disk may stay full for hours, and the node goes on. */
   private failed(error: unknown): void {
     this.failedAtMs = performance.now();
-    const frames = this.steps.splice(0).filter((step) => step !== 'next part');
+    const steps = this.steps.splice(0);
+    const frames = steps.filter((step) => step !== 'next part');
+    // The parts that were to begin there do not.
+    this.part -= steps.length - frames.length;
     this.buffered = 0;
     this.drop(frames.length, 'disk');
     const { file } = this.options;
@@ -187,7 +193,7 @@ export class CaptureWriter {
   /** Goes on behind the last whole record, without moving the parts: a full disk must not cost those that are kept. */
   private async retry(): Promise<void> {
     try {
-      if (this.handle === undefined) await this.create();
+      if (this.handle === undefined) await (this.isUnmoved ? this.reopen() : this.create());
       else await this.handle.truncate(this.goodBytes);
       if (this.goodBytes === 0) await this.append(MAGIC);
       // Room for one record says little, but what fails again costs only as much.
@@ -207,11 +213,14 @@ export class CaptureWriter {
   /** `file` becomes `file.1`, and so on; also what an earlier run left there. */
   private async nextFile(): Promise<void> {
     const { file, maxFiles } = this.options;
-    await this.handle?.close();
+    const closing = this.handle;
     this.handle = undefined;
+    this.isUnmoved = closing !== undefined;
+    await closing?.close();
     const name = (index: number) => (index === 0 ? file : `${file}.${index}`);
     await rm(name(maxFiles - 1), { force: true });
     for (let index = maxFiles - 2; index >= 0; index -= 1) await rename(name(index), name(index + 1)).catch(ifMissing);
+    this.isUnmoved = false;
     await this.create();
     await this.append(MAGIC);
   }
@@ -219,6 +228,14 @@ export class CaptureWriter {
   private async create(): Promise<void> {
     this.goodBytes = 0;
     this.handle = await open(this.options.file, 'wx', OWNER_ONLY);
+  }
+
+  /** Where a rotation failed before it moved the full part, that part goes on. */
+  private async reopen(): Promise<void> {
+    this.handle = await open(this.options.file, constants.O_RDWR | constants.O_NOFOLLOW);
+    this.part -= 1;
+    this.isUnmoved = false;
+    await this.handle.truncate(this.goodBytes);
   }
 }
 

@@ -1,5 +1,5 @@
 // The writer of a capture: rotation, bounds, and what is told about missing records.
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CaptureWriter, MAX_BUFFER_BYTES } from '../../../src/capture/capture-writer.ts';
@@ -89,4 +89,32 @@ test('a file that cannot be created fails the start', async () => {
     { file: join(temporaryFolder('writer'), 'missing', 'capture'), maxBytes: 1000, maxFiles: 3 },
   );
   await expect(none.start()).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('goes on in the same file after a rotation that failed, and numbers the next part behind it', async () => {
+  const { file, writer, log } = await started({ maxBytes: 10_000, maxFiles: 2 });
+  const said = (event: string) => log.lines.some((line) => line.event === event);
+  // In the way of the rotation.
+  mkdirSync(`${file}.1`);
+  for (let i = 0; i < 40; i += 1) writer.write(frame(`record ${i}`, 1000));
+  await expect.poll(() => said('failed to write the capture file, records are dropped')).toBe(true);
+  rmdirSync(`${file}.1`);
+  await expect
+    .poll(
+      () => {
+        writer.write(frame('again'));
+        return said('writing the capture file again');
+      },
+      { timeout: 30_000 },
+    )
+    .toBe(true);
+  expect(existsSync(`${file}.1`)).toBe(false);
+  for (let i = 0; i < 8; i += 1) writer.write(frame(`later ${i}`, 1000));
+  await writer.stop();
+  const [before, after] = [`${file}.1`, file].map(texts);
+  expect(before?.[0]).toBe('head 0');
+  expect(before).toContain('record 5');
+  expect(before?.some((text) => text.startsWith('gap '))).toBe(true);
+  expect(after?.[0]).toBe('head 1');
+  expect(after).toContain('later 7');
 });
