@@ -27,6 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sync: [...BASE, 'chain', 'peers', 'bans'],
   announce: [...BASE, 'chain', 'peers', 'bans'],
   watch: [...BASE, 'gossip'],
+  capture: [...BASE, 'peers', 'bans', 'gossip'],
   admin: [...BASE, 'chain', 'peers', 'bans', 'sync', 'watch'],
   adapters: [...BASE, 'settings'],
   'adapters/kafka': [...BASE, 'settings', 'gen'],

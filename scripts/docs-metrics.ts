@@ -46,7 +46,10 @@ export interface MeasuredServer {
 export async function startMeasured(): Promise<MeasuredServer> {
   const folder = mkdtempSync(join(tmpdir(), 'teranode-p2p-metrics-'));
   copyFileSync(fileURLToPath(new URL('../settings.conf', import.meta.url)), join(folder, 'settings.conf'));
-  const { settings } = loadSettings({ folder, env: { ...SETTINGS, dataFolder: join(folder, 'data') } });
+  const { settings } = loadSettings({
+    folder,
+    env: { ...SETTINGS, dataFolder: join(folder, 'data'), p2p_capture_file: join(folder, 'capture') },
+  });
   const app = await compose(settings, { log: SILENT });
   const remove = () => rmSync(folder, { recursive: true, force: true });
   try {

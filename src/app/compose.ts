@@ -12,6 +12,7 @@ import { createAdminApi } from '../admin/admin-api.ts';
 import { createPublisher } from '../announce/publisher.ts';
 import { ChainTracker } from '../chain/tracker.ts';
 import type { BlockAnnouncement, SubtreeAnnouncement } from '../domain/announcement.ts';
+import type { BlockHash } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { buildVersion } from '../lib/version.ts';
 import { dataHubUrlCheck } from '../peers/datahub/datahub-url.ts';
@@ -31,6 +32,7 @@ import { NotificationHub } from '../watch/notification-hub.ts';
 import { PeerClocks } from '../watch/peer-clocks.ts';
 import { createAnnouncers, createBusUrls } from './create-announcers.ts';
 import { createBans, whitelist } from './create-bans.ts';
+import { capturedCleanUp, capturedGossip, capturedReports, createCapture } from './create-capture.ts';
 import { createFollower, createOwnDataHub } from './create-datahub.ts';
 import { createEndpoints } from './create-endpoints.ts';
 import { createHistory, createWatchers } from './create-feeds.ts';
@@ -134,7 +136,9 @@ async function openFoundation(
   { log, metrics }: { readonly log: Logger; readonly metrics: PrometheusMetrics },
   opened: Part[],
 ) {
-  const core = { log, metrics, clock: systemClock, random: Math.random };
+  const capture = createCapture(settings, { log, metrics });
+  const recorder = capture?.recorder;
+  const core = { log, metrics, clock: recorder?.clock ?? systemClock, random: Math.random };
   const signal = options.signal ?? new AbortController().signal;
 
   const folder = openDataFolder(settings.dataFolder);
@@ -145,7 +149,8 @@ async function openFoundation(
   warnOfEmptyCopies(folder, log);
 
   const blockchain = options.blockchain ?? createBlockchain(settings, { ...core, dataFolder });
-  opened.push(part('blockchain', { stop: () => blockchain.stop() }, 150));
+  // Nothing comes in any more, so the capture is whole.
+  opened.push(part('blockchain', { stop: () => Promise.all([blockchain.stop(), capture?.stop()]) }, 150));
   await blockchain.start(signal);
 
   const waiting = createWaitingHttp(settings, core);
@@ -166,7 +171,7 @@ async function openFoundation(
 
   const adminKey = await loadAdminKey({ configured: settings.grpc_admin_api_key, dataFolder, log });
   const memoryBroker = createMemoryBroker(settings, core);
-  return { core: { ...core, memoryBroker }, dataFolder, blockchain, privateKey, services, adminKey };
+  return { core: { ...core, memoryBroker, recorder }, capture, dataFolder, blockchain, privateKey, services, adminKey };
 }
 
 async function createApp(
@@ -215,7 +220,7 @@ type Rooms = Awaited<ReturnType<typeof createRooms>>;
 
 /** Everything between the network and the node's other services. */
 async function createRooms(settings: Settings, options: AppOptions, foundation: Foundation) {
-  const { core, blockchain, dataFolder, privateKey, services } = foundation;
+  const { core, capture, blockchain, dataFolder, privateKey, services } = foundation;
   const dataHub = createOwnDataHub(settings, blockchain);
   const dataHubUrl = () => dataHub.url();
 
@@ -241,7 +246,8 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
     if (each.type === 'node_status' && !each.isOwn) peerClocks.heard(each);
   });
   const silentFeed = createSilentFeed(settings, { ...core, nodes, networks });
-  const chain = new ChainTracker({ ...core, blockchain });
+  const onHeader = capture && ((hash: BlockHash, height: number) => capture.recorder.headerKept(hash, height));
+  const chain = new ChainTracker({ ...core, blockchain, onHeader });
   chain.onTip((event) => notify({ ...event, atMs: core.clock.now(), isOwn: true }));
   const prober = createDataHubProber(settings);
   const peers = createPeers(settings, { ...core, nodes, bans, chain, prober, dataFolder, keeper, deliveries });
@@ -260,9 +266,11 @@ async function createRooms(settings: Settings, options: AppOptions, foundation: 
   const publisher = createPublisher(networks, { clientName: settings.clientName, urls: busUrls });
   const announcers = createAnnouncers(settings, { ...shared, ...services, blockchain, sync, publisher, busUrls });
   const heard = { recent, messages, silentFeed };
-  const gossip = createGossip(settings, { ...shared, ...heard, sync, handshake, announcers, producers });
+  const sources = { ...shared, ...heard, sync, handshake, announcers, producers };
+  const gossip = capturedCleanUp(capture, createGossip(settings, capturedGossip(capture, sources)));
   const consumers = await createReportConsumers(settings, core);
-  const reports = createReports(settings, { ...shared, consumers, gossip, publisher });
+  const reports = createReports(settings, { ...shared, gossip, ...capturedReports(capture, { consumers, publisher }) });
+  await capture?.begin({ ...shared, sync, keeper });
   const hasOwnProducer = blockProducer !== undefined;
   const follower = createFollower(settings, { ...core, blockchain, peers, hasOwnProducer });
 

@@ -2,7 +2,11 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SqliteBanStore } from '../adapters/sql/sqlite-ban-store.ts';
-import { BanService, type BanServiceDependencies, type EnforcedNode } from '../bans/service.ts';
+import { BanService, type BanServiceDependencies, type BanServiceOptions, type EnforcedNode } from '../bans/service.ts';
+import type { Recorder } from '../capture/recorder.ts';
+import type { InputValue } from '../capture/tap.ts';
+import { TappedBans } from '../capture/tapped-bans.ts';
+import { tappedNode } from '../capture/tapped-parts.ts';
 import { offenceRow } from '../domain/offences.ts';
 import type { BanStore } from '../ports/ban-store.ts';
 import type { Logger } from '../ports/log.ts';
@@ -15,23 +19,36 @@ export interface BansDependencies extends Omit<BanServiceDependencies, 'store'> 
   readonly dataFolder: string;
   /** Where bans end connections. */
   readonly nodes: EnforcedNode;
+  /** While the node captures. */
+  readonly recorder?: Recorder | undefined;
 }
 
 export async function createBans(settings: Settings, deps: BansDependencies): Promise<BanService> {
-  const { dataFolder, nodes, ...rest } = deps;
-  const bans = new BanService(
-    { ...rest, store: await banStore(settings, dataFolder, deps.log) },
-    {
-      defaultDurationMs: settings.p2p_ban_default_duration,
-      maxEntries: settings.p2p_ban_max_entries,
-      threshold: settings.p2p_ban_threshold,
-      durationMs: settings.p2p_ban_duration,
-      isWhitelisted: whitelist(settings),
-      isShadow: shadowRules(settings),
-    },
-  );
-  bans.attach(nodes);
+  const { dataFolder, nodes, recorder, ...rest } = deps;
+  const withStore = { ...rest, store: await banStore(settings, dataFolder, deps.log) };
+  if (recorder === undefined) {
+    const bans = new BanService(withStore, banOptions(settings));
+    bans.attach(nodes);
+    return bans;
+  }
+  const onStarted = (values: readonly InputValue[]) => {
+    for (const value of values) recorder.state('stored', value);
+    recorder.state('begun', {});
+  };
+  const bans = new TappedBans({ ...withStore, tap: recorder, onStarted }, banOptions(settings));
+  bans.attach(tappedNode(recorder, nodes));
   return bans;
+}
+
+export function banOptions(settings: Settings): BanServiceOptions {
+  return {
+    defaultDurationMs: settings.p2p_ban_default_duration,
+    maxEntries: settings.p2p_ban_max_entries,
+    threshold: settings.p2p_ban_threshold,
+    durationMs: settings.p2p_ban_duration,
+    isWhitelisted: whitelist(settings),
+    isShadow: shadowRules(settings),
+  };
 }
 
 /** Where bans are stored: the URL of PostgreSQL, or a file of SQLite. */

@@ -1,15 +1,15 @@
 // The pipeline of received messages from the settings, on the topics of all networks.
 import type { BanService } from '../bans/service.ts';
+import type { Tap } from '../capture/tap.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import type { Notification } from '../domain/notification.ts';
 import { ACCIDENT_SHARE } from '../domain/offences.ts';
-import { attachGossip, type Gossip } from '../gossip/attach.ts';
+import { attachGossip, type Gossip, type GossipNetwork } from '../gossip/attach.ts';
 import type { Handshake } from '../handshake/handshake.ts';
 import type { FirstDeliveries } from '../peers/first-deliveries.ts';
 import { BAD_REPUTATION, NEUTRAL_REPUTATION } from '../peers/histories/reputation.ts';
 import type { PeerRegistry } from '../peers/registry.ts';
-import type { P2PNetwork } from '../ports/network.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { Traces } from '../ports/traces.ts';
 import type { Settings } from '../settings/load.ts';
@@ -25,27 +25,29 @@ import type { Nodes } from './nodes.ts';
 import type { SilentFeed } from './silent-feed.ts';
 
 export interface GossipSources extends Core {
-  readonly networks: readonly P2PNetwork[];
-  readonly nodes: Nodes;
+  readonly networks: readonly GossipNetwork[];
+  readonly nodes: Pick<Nodes, 'updatePeerHeight'>;
   readonly ownId: PeerId;
-  readonly registry: PeerRegistry;
+  readonly registry: Pick<PeerRegistry, 'get' | 'heard'>;
   readonly peers: Pick<Peers, 'histories'>;
   readonly sync: SyncStatus;
-  readonly handshake: Handshake | undefined;
-  readonly announcers: Announcers;
+  readonly handshake: Pick<Handshake, 'topicMessage'> | undefined;
+  readonly announcers: { readonly bestBlock: Pick<Announcers['bestBlock'], 'requested'> };
   readonly notify: (notification: Notification) => void;
   readonly bans: BanService;
   readonly traces: Traces | undefined;
   readonly deliveries: Pick<FirstDeliveries, 'deliveredFirst'>;
-  readonly chain: ChainTracker;
-  readonly producers: Producers;
-  readonly recent: Recent;
-  readonly messages: MessageCounts;
+  readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
+  readonly producers: { readonly [K in 'blocks' | 'subtrees']: Pick<Producers[K], 'publish'> };
+  readonly recent: Pick<Recent, 'result'>;
+  readonly messages: Pick<MessageCounts, 'result'>;
   readonly silentFeed: Pick<SilentFeed, 'heard'>;
+  /** While the node captures, and in a replay. */
+  readonly tap?: { readonly tap: Tap; readonly handlingMs: (ms: number) => number } | undefined;
 }
 
 export function createGossip(settings: Settings, deps: GossipSources): Gossip {
-  const { bans, clock, producers, recent, messages, silentFeed, handshake, announcers, registry, peers } = deps;
+  const { tap, bans, clock, producers, recent, messages, silentFeed, handshake, announcers, registry, peers } = deps;
   return attachGossip(
     {
       ...deps,
@@ -62,7 +64,9 @@ export function createGossip(settings: Settings, deps: GossipSources): Gossip {
       deliveredFirst: (announcement) => deps.deliveries.deliveredFirst(announcement),
       blockProducer: producers.blocks,
       subtreeProducer: producers.subtrees,
+      handlingMs: tap?.handlingMs,
       onResult: (envelope, result) => {
+        tap?.tap.decided(['result', result.decision, result.process ? 'processed' : result.reason]);
         recent.result(envelope, result, clock.now());
         messages.result(envelope, result);
         if (result.process) silentFeed.heard(envelope.topic);

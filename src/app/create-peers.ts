@@ -3,13 +3,16 @@
 import { join } from 'node:path';
 import { BEST_HEADER_CHECK, genesisBlockCheck, HttpDataHubProber } from '../adapters/datahub/datahub-prober.ts';
 import type { BanService } from '../bans/service.ts';
+import type { Recorder } from '../capture/recorder.ts';
+import type { InputValue } from '../capture/tap.ts';
+import { TappedHistories, TappedRegistry } from '../capture/tapped-peers.ts';
 import type { ChainTracker } from '../chain/tracker.ts';
 import type { PeerId } from '../domain/ids.ts';
 import { P2PError } from '../lib/errors.ts';
 import { buildVersion } from '../lib/version.ts';
 import { DataHubHealth } from '../peers/datahub/datahub-health.ts';
 import type { FirstDeliveries } from '../peers/first-deliveries.ts';
-import { OwnHistories } from '../peers/histories/own-histories.ts';
+import { OwnHistories, type OwnHistoriesOptions } from '../peers/histories/own-histories.ts';
 import { PeerRegistry, type RegisteredPeer } from '../peers/registry.ts';
 import type { DataHubProber } from '../ports/datahub-prober.ts';
 import type { PeerHistories } from '../ports/peer-histories.ts';
@@ -31,6 +34,8 @@ export interface Peers {
   readonly registry: PeerRegistry;
   readonly dataHubs: DataHubHealth;
   readonly histories: PeerHistories;
+  /** Registry and own histories while the node captures. */
+  readonly tapped: { readonly registry: TappedRegistry; readonly histories: TappedHistories } | undefined;
   /** A registered peer as the choice of a sync peer sees it now. */
   readonly syncRow: (peer: RegisteredPeer) => SyncPeerRow;
   /** Starts to remove unconnected authors that were not heard for long. */
@@ -46,12 +51,16 @@ export interface PeersDependencies extends Core {
   readonly deliveries: FirstDeliveries;
   readonly dataFolder: string;
   readonly keeper: PeerKeeper;
+  readonly recorder?: Recorder | undefined;
 }
 
 /** The registry is notified of connections first, so that later listeners find the peer in it. */
 export function createPeers(settings: Settings, deps: PeersDependencies): Peers {
   const { nodes, bans, chain, deliveries } = deps;
-  const registry = new PeerRegistry(deps);
+  const { recorder } = deps;
+  const tapped = recorder && { ...deps, tap: recorder };
+  const registry = tapped === undefined ? new PeerRegistry(deps) : new TappedRegistry(tapped);
+  const own = createHistories(settings, deps, registry);
   nodes.onConnected((peerId) => registry.connected(peerId));
   nodes.onDisconnected((peerId) => registry.disconnected(peerId));
   const dataHubs = new DataHubHealth(deps);
@@ -67,7 +76,9 @@ export function createPeers(settings: Settings, deps: PeersDependencies): Peers 
   return {
     registry,
     dataHubs,
-    histories: createHistories(settings, deps, registry),
+    histories: keptHistories(settings, deps, deps.keeper, own),
+    tapped:
+      registry instanceof TappedRegistry && own instanceof TappedHistories ? { registry, histories: own } : undefined,
     syncRow: (peer) => syncPeerRow(peer, sources),
     start: () => {
       timer ??= setInterval(() => registry.purge(), PURGE_INTERVAL_MS).unref();
@@ -76,19 +87,30 @@ export function createPeers(settings: Settings, deps: PeersDependencies): Peers 
   };
 }
 
-function createHistories(settings: Settings, deps: PeersDependencies, registry: PeerRegistry): PeerHistories {
-  const { bans, dataFolder, keeper } = deps;
-  const own = new OwnHistories(
-    { ...deps, isKept: (peerId) => registry.get(peerId)?.isConnected === true || bans.isBanned(peerId) },
-    {
-      file: join(dataFolder, HISTORIES_FILE),
-      maxPeers: settings.p2p_peer_registry_max_size,
-      ttlMs: settings.p2p_peer_registry_ttl,
-      cleanupIntervalMs: settings.p2p_peer_registry_cleanup_interval,
-      fullStoragePenaltyMs: settings.p2p_full_storage_penalty_duration,
-    },
-  );
-  return keptHistories(settings, deps, keeper, own);
+function createHistories(settings: Settings, deps: PeersDependencies, registry: PeerRegistry): OwnHistories {
+  const { bans, dataFolder, recorder } = deps;
+  const kept = { ...deps, isKept: keptPeers(registry, bans) };
+  const options = historyOptions(settings, join(dataFolder, HISTORIES_FILE));
+  if (recorder === undefined) return new OwnHistories(kept, options);
+  const onLoaded = (values: readonly InputValue[]) => {
+    for (const value of values) recorder.state('histories', value);
+  };
+  return new TappedHistories({ ...kept, tap: recorder, onLoaded }, options);
+}
+
+/** Whose histories stay as long as others can go. */
+export function keptPeers(registry: Pick<PeerRegistry, 'get'>, bans: Pick<BanService, 'isBanned'>) {
+  return (peerId: PeerId) => registry.get(peerId)?.isConnected === true || bans.isBanned(peerId);
+}
+
+export function historyOptions(settings: Settings, file: string): OwnHistoriesOptions {
+  return {
+    file,
+    maxPeers: settings.p2p_peer_registry_max_size,
+    ttlMs: settings.p2p_peer_registry_ttl,
+    cleanupIntervalMs: settings.p2p_peer_registry_cleanup_interval,
+    fullStoragePenaltyMs: settings.p2p_full_storage_penalty_duration,
+  };
 }
 
 export function createDataHubProber(settings: Settings): DataHubProber {

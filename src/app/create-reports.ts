@@ -16,13 +16,13 @@ import type { Peers } from './create-peers.ts';
 
 export interface ReportSources extends Core {
   readonly consumers: ReportConsumers;
-  readonly gossip: Gossip;
+  readonly gossip: Pick<Gossip, 'blocks' | 'subtrees'>;
   readonly bans: BanService;
   readonly chain: Pick<ChainTracker, 'isSyncing' | 'fsmState'>;
-  readonly publisher: Publisher;
+  readonly publisher: Pick<Publisher, 'publish'>;
   readonly traces: Traces | undefined;
-  readonly peers: Pick<Peers, 'registry' | 'histories'>;
-  readonly deliveries: FirstDeliveries;
+  readonly peers: { readonly registry: Pick<Peers['registry'], 'list'>; readonly histories: Peers['histories'] };
+  readonly deliveries: Pick<FirstDeliveries, 'takeBack'>;
   readonly ownId: PeerId;
   readonly notify: (notification: Notification) => void;
 }

@@ -60,8 +60,8 @@ export class BanService implements ConnectionPolicy {
   private readonly link: StoreLink;
   private readonly storePurge: StorePurge;
   private readonly seen: SeenAddresses;
-  private readonly list: BanList;
-  private readonly scores: PeerBanManager;
+  protected readonly list: BanList;
+  protected readonly scores: PeerBanManager;
   private readonly enforcement: Enforcement;
   private readonly automatic: AutomaticBans;
   private readonly elsewhere: ScoresElsewhere | undefined;
@@ -153,6 +153,11 @@ export class BanService implements ConnectionPolicy {
     const reset = this.scores.resetAll(banned.map((entry) => entry.key));
     const [isStored] = await Promise.all([stored, reset, this.elsewhere?.cleared()]);
     return isStored;
+  }
+
+  /** Whether other servers use the same store. */
+  get isStoreShared(): boolean {
+    return this.deps.store.isShared;
   }
 
   /** Whether the store has everything that is in force here. */
@@ -267,7 +272,7 @@ export class BanService implements ConnectionPolicy {
     this.scores.note(subjects, `ban of ${key} as address of ${causedBy} not taken over: ${why}`);
   }
 
-  private purge(): void {
+  protected purge(): void {
     this.apply(this.list.purge());
     this.scores.purge();
     this.automatic.logUnlogged();

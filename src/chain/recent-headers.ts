@@ -22,12 +22,17 @@ interface Gap {
 
 export class RecentHeaders {
   private readonly read: (hash: BlockHash) => Promise<BlockHeaderRecord | undefined>;
+  private readonly onKept: ((hash: BlockHash, height: number) => void) | undefined;
   private readonly points = new BoundedMap<BlockHash, LinkedPoint>({ max: MAX_HEADERS });
   /** Newest last. Outside of gaps, the known headers have all their ancestors, as far back as we read. */
   private gaps: Gap[] = [];
 
-  constructor(read: (hash: BlockHash) => Promise<BlockHeaderRecord | undefined>) {
+  constructor(
+    read: (hash: BlockHash) => Promise<BlockHeaderRecord | undefined>,
+    onKept?: (hash: BlockHash, height: number) => void,
+  ) {
     this.read = read;
+    this.onKept = onKept;
   }
 
   get gapCount(): number {
@@ -83,7 +88,9 @@ export class RecentHeaders {
 
   private keep(record: BlockHeaderRecord): void {
     const point = linkedPoint(record);
-    if (point !== undefined) this.points.set(record.hash, point);
+    if (point === undefined) return;
+    this.points.set(record.hash, point);
+    this.onKept?.(record.hash, point.height);
   }
 
   private isParentKnown({ header }: BlockHeaderRecord): boolean {

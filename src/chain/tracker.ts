@@ -26,6 +26,8 @@ export interface ChainTrackerDependencies {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Called with each header that joins the recent ones. */
+  readonly onHeader?: ((hash: BlockHash, height: number) => void) | undefined;
 }
 
 export interface OwnTip {
@@ -77,7 +79,7 @@ export class ChainTracker {
   constructor(deps: ChainTrackerDependencies) {
     this.deps = deps;
     const { blockchain, clock, metrics } = deps;
-    this.headers = new RecentHeaders((hash) => blockchain.blockHeader(hash));
+    this.headers = new RecentHeaders((hash) => blockchain.blockHeader(hash), deps.onHeader);
     this.tips = new TipWatch({
       ...deps,
       lookUp: (hash) => this.pointOf(hash),

@@ -78,6 +78,7 @@ export function createProgram(io: CommandIo): Command {
   addListen(program, io);
   addDevnet(program, io);
   addKeygen(program, io);
+  addReplay(program, io);
   addBackup(program, io);
   addCompletion(program, io);
   addVersion(program, io);
@@ -264,6 +265,26 @@ function addBackup(program: Command, io: CommandIo): void {
     .option('--overwrite', 'also into a folder that has files; those of the same names are replaced')
     .action(async (file, flags) => (await import('./commands/backup.ts')).restoreCommand(file, flags, io));
   described(restore, ['restore /var/backups/teranode-p2p.tar', 'restore node.tar --settings /etc/teranode-p2p']);
+}
+
+function addReplay(program: Command, io: CommandIo): void {
+  const command = program
+    .command('replay')
+    .description(
+      'Feed a capture (p2p_capture_file) to the parts of the node that decide, without a network, and print what they decide: results of messages, scores, bans, records handed on. Needs no running node and no settings; docs/replay.md.',
+    )
+    .argument('<file>', 'the capture; parts before it that lie beside it (<file>.1, …) are replayed first')
+    .option(
+      '--with <setting=value>',
+      'show what another setting would have decided on the same traffic; can be repeated',
+      (text: string, before: readonly string[] = []) => [...before, text],
+    )
+    .option(...JSON_OPTION)
+    .action(async (file, flags) => await (await import('./commands/replay.ts')).replayCommand(file, flags, io));
+  described(command, ['replay capture', 'replay capture --with p2p_author_rate=50 --with p2p_author_burst=500'], {
+    0: 'every decision is the same; always with --with',
+    1: 'a decision differs; or the file is not a whole capture',
+  });
 }
 
 function addCompletion(program: Command, io: CommandIo): void {

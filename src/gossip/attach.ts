@@ -5,6 +5,7 @@ import type { PeerId } from '../domain/ids.ts';
 import { Attribution } from '../peers/attribution.ts';
 import { gaugeWithBound } from '../ports/metrics.ts';
 import type { P2PNetwork } from '../ports/network.ts';
+import type { P2PNode } from '../ports/p2p-node.ts';
 import type { SyncStatus } from '../ports/sync-status.ts';
 import type { TopicKind } from '../wire/format.ts';
 import { type ExecutorDependencies, executor } from './executor.ts';
@@ -16,8 +17,8 @@ import { guardViews, type PolicyOptions } from './view.ts';
 
 export interface GossipDependencies
   extends Omit<ExecutorDependencies, 'blocks' | 'subtrees' | 'seenHashes'>,
-    Pick<PipelineDependencies, 'log' | 'onResult' | 'onProcessed'> {
-  readonly networks: readonly P2PNetwork[];
+    Pick<PipelineDependencies, 'log' | 'onResult' | 'onProcessed' | 'handlingMs'> {
+  readonly networks: readonly GossipNetwork[];
   readonly ownId: PeerId;
   readonly chain: Pick<ChainTracker, 'heightOf' | 'tip' | 'isSyncing'>;
   readonly sync: SyncStatus;
@@ -27,6 +28,11 @@ export interface GossipDependencies
   /** Whether the peer is connected or was heard with a valid message, and has no ban score. */
   readonly isInGoodStanding: (peerId: PeerId) => boolean;
 }
+
+/** What gossip needs of a network. */
+export type GossipNetwork = Omit<P2PNetwork, 'node'> & {
+  readonly node: Pick<P2PNode, 'setTopicHandler' | 'connectedSinceMs'>;
+};
 
 export interface GossipOptions {
   readonly policy: PolicyOptions;
@@ -38,6 +44,8 @@ export interface GossipOptions {
 export interface Gossip {
   readonly blocks: Attribution;
   readonly subtrees: Attribution;
+  /** Forgets old announcements; called by a timer. */
+  cleanUp(): void;
   /** Begins to forget old announcements. */
   start(): void;
   /** May be called twice. */
@@ -72,12 +80,12 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
   return {
     blocks,
     subtrees,
-    start: () => {
-      const cleanUp = () => {
-        blocks.cleanUp();
-        subtrees.cleanUp();
-      };
-      timer ??= setInterval(cleanUp, cleanUpIntervalMs).unref();
+    cleanUp: () => {
+      blocks.cleanUp();
+      subtrees.cleanUp();
+    },
+    start() {
+      timer ??= setInterval(() => this.cleanUp(), cleanUpIntervalMs).unref();
     },
     stop: () => clearInterval(timer),
   };
@@ -86,7 +94,7 @@ export function attachGossip(deps: GossipDependencies, options: GossipOptions): 
 /** Notes when a topic's last valid message came. Before the first it is now, so that silence from the start shows. */
 function lastHeard(
   { clock, metrics }: Pick<GossipDependencies, 'clock' | 'metrics'>,
-  networks: readonly P2PNetwork[],
+  networks: readonly GossipNetwork[],
 ): (kind: TopicKind) => void {
   const seconds = new Map<string, number>();
   const heard = (kind: string) => void seconds.set(kind, Math.floor(clock.now() / 1000));

@@ -84,7 +84,7 @@ export function guardViews<N extends GuardedNetwork>(
 ): readonly { readonly network: N; readonly view: GuardView }[] {
   const { clock, reportSize = unreported } = deps;
   const rates = peerRates(clock, options, reportSize, new Set(networks.map(({ wire }) => wire.name)));
-  const elsewhere = passedElsewhere(networks, reportSize);
+  const elsewhere = passedElsewhere(clock, networks, reportSize);
   const debts = new SourceDebts(clock, reportSize);
   const shared = sharedView(deps, options, reportSize);
   const urlFaults = {

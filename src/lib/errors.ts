@@ -74,7 +74,10 @@ export const ERROR_CODES = {
     meaning: 'A request has an invalid address, subnet, peer ID, reason or time. The message says what is expected.',
     ...INVALID_INPUT,
   },
-  FILE_UNUSABLE: { meaning: 'A file that a command was given cannot be read or written.', ...OUR_FAULT },
+  FILE_UNUSABLE: {
+    meaning: 'A file that a command or a setting names cannot be read, written, or used.',
+    ...OUR_FAULT,
+  },
   NOT_DONE: {
     meaning:
       'A command had nothing to change or to show: no such ban or block, a file that exists already, or an answer other than yes.',

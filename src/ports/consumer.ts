@@ -8,6 +8,8 @@ import type { ProbeResult } from './producer.ts';
 export interface ConsumedMessage<T> {
   /** The decoded value, or what is wrong with its bytes. */
   readonly value: Decoded<T>;
+  /** The record as it came. */
+  readonly bytes?: Uint8Array;
   readonly topic: string;
   readonly offset: bigint;
 }
@@ -44,7 +46,7 @@ export function recordHandler<T>(
   ]);
   return (handler) => async (bytes, offset) => {
     try {
-      await handler({ value: decode(bytes), topic, offset });
+      await handler({ value: decode(bytes), bytes, topic, offset });
       consumed.add(1, { topic, outcome: 'handled' });
     } catch (error) {
       consumed.add(1, { topic, outcome: 'failed' });

@@ -15,6 +15,8 @@ export interface GossipMessage {
   /** The propagation source: the neighbour that sent it to us. For our own messages, ourselves. */
   readonly receivedFrom: PeerId;
   readonly seqno: bigint;
+  /** The author's, over topic, bytes, author and sequence number; absent where a node does not tell. */
+  readonly signature?: Uint8Array | undefined;
 }
 
 /**

@@ -332,6 +332,23 @@ export const P2P_SETTINGS = {
     'Readiness fails while the feed is silent. false: its check only says so.',
     OURS,
   ),
+  p2p_capture_file: optional(
+    text,
+    'File to record what comes in and what is decided on it, for the command replay. It has addresses and messages of peers, and no secrets. Unset: nothing is recorded.',
+    OURS,
+  ),
+  p2p_capture_max_size: setting(
+    integer(MIB, 1024 * 1024 * MIB),
+    256 * MIB,
+    'Bytes of the capture file, after which it becomes <file>.1 and a new one begins.',
+    OURS,
+  ),
+  p2p_capture_max_files: setting(
+    integer(1, 1000),
+    4,
+    'Maximum number of capture files, the current one included. The oldest is deleted.',
+    OURS,
+  ),
   p2p_allow_private_datahubs: setting(
     boolean,
     false,

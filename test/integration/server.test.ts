@@ -209,7 +209,10 @@ describe('composed server', () => {
   });
 
   test('stops within five seconds, whatever its parts do', async () => {
-    const withProbes = await setUp({ health_check_httpListenAddress: '127.0.0.1:0' });
+    const withProbes = await setUp({
+      health_check_httpListenAddress: '127.0.0.1:0',
+      p2p_capture_file: join(temporaryFolder('capture'), 'capture'),
+    });
     expect(withProbes.app.stopBudgetMs).toBeLessThan(5000);
   });
 });

@@ -3,6 +3,7 @@
 // counted. Copies on two wires differ in their bytes: they are recognised by hash and author once they are decoded.
 import { hash as digest } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../ports/clock.ts';
 import type { P2PNetwork } from '../../ports/network.ts';
 import type { GossipMessage } from '../../ports/p2p-node.ts';
 import type { GuardView } from '../guards.ts';
@@ -17,13 +18,19 @@ type Views = Pick<GuardView, 'passedElsewhere' | 'passed' | 'isFirstOnWire'>;
 
 /** The part of each network's view. With a single network, or a single wire, nothing is remembered. */
 export function passedElsewhere(
+  clock: Clock,
   networks: readonly Network[],
   reportSize: ReportSize = unreported,
 ): (network: Network) => Views {
   /** Author and bytes -> the networks and topics in which they passed. */
   // It takes 2 MB for its bound at once.
   const max = networks.length > 1 ? MAX_REMEMBERED : 1;
-  const passed = new LRUCache<string, readonly string[]>({ max, ttl: KEEP_MS });
+  const passed = new LRUCache<string, readonly string[]>({
+    max,
+    ttl: KEEP_MS,
+    ttlResolution: 0,
+    perf: { now: () => clock.monotonic() },
+  });
   reportSize('other_prefix', () => passed.size, MAX_REMEMBERED);
   const hasWires = new Set(networks.map(({ wire }) => wire.name)).size > 1;
   /** Wire, hash and author of announcements. */

@@ -39,7 +39,7 @@ export class OwnHistories implements PeerHistories {
   private readonly options: OwnHistoriesOptions;
   private readonly evicted: Counter;
   /** Least recently used first. */
-  private readonly peers = new Map<PeerId, StoredHistory>();
+  protected readonly peers = new Map<PeerId, StoredHistory>();
   private readonly loops: Repeating[] = [];
   private isChanged = false;
   private saving: Promise<void> = Promise.resolve();

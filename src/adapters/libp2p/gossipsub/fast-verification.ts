@@ -194,7 +194,7 @@ export class FastVerification implements Stage<'incoming'>, Verification {
 
   private decideOn({ receivedFrom, message }: Received): ValidationDecision {
     const { seen, decide, deliveries, sendIDontWants } = this.parts;
-    const { from, seqno = NO_DATA, topic, data = NO_DATA } = message;
+    const { from, seqno = NO_DATA, topic, data = NO_DATA, signature } = message;
     seen.putId(from, seqno);
     const sequenceNumber = new DataView(seqno.buffer, seqno.byteOffset).getBigUint64(0);
     try {
@@ -203,7 +203,7 @@ export class FastVerification implements Stage<'incoming'>, Verification {
       const author = peerIdTextOf(from);
       const { counted } = deliveries;
       const source = peerIdText(receivedFrom);
-      const decision = decide({ topic, bytes: data, author, receivedFrom: source, seqno: sequenceNumber });
+      const decision = decide({ topic, bytes: data, author, receivedFrom: source, seqno: sequenceNumber, signature });
       if (deliveries.counted !== counted) {
         seen.noteDelivery(from, seqno, deliveries.wasByAuthor);
         deliveries.identified(seen.hashLow, seen.hashHigh);

@@ -35,8 +35,8 @@ export function topicDecision({ handlers, traffic, accepted }: TopicDecisionDepe
 export function topicValidator(topic: string, decide: TopicDecision, ownId: PeerId): TopicValidatorFn {
   return (propagationSource, message) => {
     if (message.type !== 'signed') return TopicValidatorResult.Reject;
-    const { data: bytes, sequenceNumber: seqno } = message;
+    const { data: bytes, sequenceNumber: seqno, signature } = message;
     const receivedFrom = propagationSource === undefined ? ownId : peerIdText(propagationSource);
-    return RESULTS[decide({ topic, bytes, author: peerIdText(message.from), receivedFrom, seqno })];
+    return RESULTS[decide({ topic, bytes, author: peerIdText(message.from), receivedFrom, seqno, signature })];
   };
 }
