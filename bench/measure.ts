@@ -6,8 +6,10 @@ import { RECEIVERS } from './receivers.ts';
 
 /** How long a receiver may lag behind the publisher before what is missing counts as lost. */
 const GRACE_MS = 5000;
-/** The same warm-up for all, so that compilation is not counted. */
-const WARM_UP_SECONDS = 2;
+/** The same warm-up for all, so that compilation is not counted: a server runs for days. */
+const WARM_UP = { count: 30_000, ratePerSecond: 6000 };
+/** Then at the rate that is measured. */
+const SETTLE_SECONDS = 2;
 
 export interface Row {
   readonly wire: Wire;
@@ -53,15 +55,16 @@ export async function measure(load: Load): Promise<Row> {
   const publisher = await startPublisher(options.wire, kind);
   try {
     await meet(publisher, receiver);
-    const warmUp = WARM_UP_SECONDS * ratePerSecond;
-    await run(publisher, receiver, { first: 0, count: warmUp, ratePerSecond });
+    await run(publisher, receiver, { first: 0, ...WARM_UP });
+    const settle = SETTLE_SECONDS * ratePerSecond;
+    await run(publisher, receiver, { first: WARM_UP.count, count: settle, ratePerSecond });
     const uniqueBefore = (await receiver.summary()).unique;
     await receiver.forget();
     const droppedBefore = await publisher.dropped(receiver.peerId);
     const before = await receiver.usage();
     const publisherBefore = await publisher.cpuMicros();
     const published = Math.round(seconds * ratePerSecond);
-    const job = { first: warmUp, count: published, ratePerSecond };
+    const job = { first: WARM_UP.count + settle, count: published, ratePerSecond };
     const { usage: after, tookMs } = await run(publisher, receiver, job);
     const publisherMicros = (await publisher.cpuMicros()) - publisherBefore;
     const received = after.received - before.received;

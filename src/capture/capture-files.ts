@@ -18,7 +18,7 @@ export interface PlacedRecord {
   readonly fileBytes: number;
 }
 
-/** More parts are nothing that the settings allow. */
+/** The settings allow no more parts. */
 const MAX_PARTS = 1000;
 const NUMBERED = /^(?<base>.+)\.(?<number>\d{1,4})$/s;
 
@@ -57,7 +57,7 @@ export function* recordsOf(files: readonly CaptureFile[]): Generator<PlacedRecor
         number += 1;
         fileBytes += next.value.json.length + next.value.blobs.reduce((sum, blob) => sum + blob.length, 0);
         const record = recordOf(next.value);
-        if (record === undefined) throw unusable(file, `record ${number} is none that this version knows`);
+        if (record === undefined) throw unusable(file, `this version does not know record ${number}`);
         yield { number, record, fileBytes };
       }
     } finally {
@@ -70,7 +70,7 @@ export function* recordsOf(files: readonly CaptureFile[]): Generator<PlacedRecor
 export function faultText(fault: FrameFault, records: number): string {
   switch (fault.what) {
     case 'not_a_capture':
-      return 'it is no capture (expected a file that p2p_capture_file names)';
+      return 'it is not a capture (expected a file that p2p_capture_file names)';
     case 'other_version':
       return `its format has version ${JSON.stringify(fault.version)} (expected "1"): replay it with the program that wrote it`;
     case 'truncated':
@@ -113,7 +113,7 @@ function openFile(file: string): Opened {
     const stats = fstatSync(handle);
     if (!stats.isFile()) {
       closeSync(handle);
-      throw unusable(file, 'it is no file');
+      throw unusable(file, 'it is not a file');
     }
     return { bytes: stats.size, close: () => closeSync(handle), read: (buffer, at) => readAll(handle, buffer, at) };
   } catch (cause) {

@@ -1,5 +1,5 @@
 // Writes a capture beside the event loop: records go into a bounded buffer, and one write after the other takes them to
-// the disk. What finds the buffer full, or the disk, is dropped and counted, and a record says so where it is missing.
+// the disk. When the buffer or the disk is full, records are dropped and counted, and a record says how many are missing.
 // The current part is `file`; when it is full it becomes `file.1`, and so on, and the oldest is deleted.
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
@@ -21,7 +21,7 @@ export interface CaptureWriterDependencies {
   readonly metrics: Metrics;
   /** The frames that a part begins with; `part` counts from 0. */
   readonly beginning: (part: number) => readonly Buffer[];
-  /** The record that says how many are missing in its place, and those that tell the state again. */
+  /** The record that says how many are missing in its place, and those that repeat the state. */
   readonly gap: (records: number) => readonly Buffer[];
 }
 
@@ -150,7 +150,7 @@ export class CaptureWriter {
     } catch (error) {
       this.failed(error);
     }
-    // In the same step in which nothing was left: the next record begins anew.
+    // In the same step in which nothing was left: the next record starts the drain again.
     this.draining = undefined;
   }
 

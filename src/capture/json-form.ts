@@ -1,7 +1,7 @@
 // JSON with bigint and undefined, for records of a capture. Decoding takes any bytes: it returns undefined for what is
 // not such JSON.
 
-/** Deeper values are nothing that we write. */
+/** We never write deeper values. */
 const MAX_DEPTH = 24;
 const BIGINT = /^-?\d{1,80}$/;
 
@@ -9,7 +9,7 @@ export function toJson(value: unknown): string {
   return JSON.stringify(tagged(value));
 }
 
-/** undefined when the text is no JSON, or too deep. */
+/** undefined when the text is not JSON, or too deep. */
 export function fromJson(text: string): { readonly value: unknown } | undefined {
   try {
     return { value: untagged(JSON.parse(text), 0) };

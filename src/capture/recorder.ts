@@ -123,7 +123,7 @@ export class Recorder implements Tap {
     if (open.length === 0 && closed.length === 0 && isInOrder(this.peers, now)) return;
     for (const id of closed) this.peers.delete(id);
     for (const { id } of open) this.peers.set(id, now.get(id) ?? '');
-    // Whoever is cut first is a decision too: the order counts.
+    // Which peer is cut first is a decision too: the order counts.
     if (isInOrder(this.peers, now)) {
       this.state('peers', { open: open.map(({ id, addresses }) => [id, addresses]), closed });
       return;
@@ -136,7 +136,7 @@ export class Recorder implements Tap {
     return this.frames([{ type: 'head', head, ...this.now() }]);
   }
 
-  /** The records that tell the state of chain and peers again, in whole. */
+  /** The records that repeat the whole state of chain and peers. */
   stateFrames(): Buffer[] {
     return this.frames([
       { type: 'state', kind: 'chain', value: { ...this.chain }, ...this.now() },

@@ -93,7 +93,7 @@ function shortForm(record: CaptureRecord): object {
   }
 }
 
-/** undefined when it is none. */
+/** undefined when it is not one. */
 export function recordOf({ json, blobs }: Content): CaptureRecord | undefined {
   const decoded = fromJson(json);
   if (decoded === undefined || !isPlain(decoded.value)) return undefined;

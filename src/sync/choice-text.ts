@@ -58,7 +58,7 @@ const LOST: Readonly<Record<PassedOver, string>> = {
 const NOBODY: Readonly<Record<Exclude<SyncOutcome, 'chosen'>, string>> = {
   idle: 'The FSM is in a state in which this node syncs from nobody.',
   awaiting_peers: 'Waiting for more peers before one is chosen (p2p_min_peers_for_sync, p2p_max_wait_for_min_peers).',
-  no_peers: 'No peer that is not banned has announced its best block yet.',
+  no_peers: 'No peer has announced its best block yet, or those that did are banned.',
   level: 'No sync peer is needed: no known peer is ahead of this node.',
   none_usable: 'Peers are ahead of this node, but none of them can be used now.',
   forced_absent: 'The peer of p2p_force_sync_peer is not there.',

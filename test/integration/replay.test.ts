@@ -53,7 +53,7 @@ test('a capture of a restarted node begins with its bans, scores, addresses and 
     await captured({ ...options, seed: 41 }, 600);
     const found = await replayCapture(alone(await captured({ ...options, seed: 42 }, 600)));
     expect(found).toMatchObject({ differences: [], isEqual: true, notes: [] });
-    // Whoever was banned before is not heard.
+    // A peer that was banned before is not heard.
     expect(Object.keys(found.outcome.results).join()).toContain('ignore banned_author');
   }
 });
@@ -113,9 +113,9 @@ describe('a capture that is not whole', () => {
     writeFileSync(file, Buffer.concat([Buffer.from('TP2PCAP9'), bytes.subarray(8)]));
     expect((await failure(file)).message).toContain('its format has version "9" (expected "1")');
     writeFileSync(file, 'something else');
-    expect((await failure(file)).message).toContain('it is no capture');
+    expect((await failure(file)).message).toContain('it is not a capture');
     expect((await failure(`${file}.missing`)).message).toContain('ENOENT');
-    expect((await failure(temporaryFolder('folder'))).message).toContain('it is no file');
+    expect((await failure(temporaryFolder('folder'))).message).toContain('it is not a file');
   });
 });
 

@@ -32,7 +32,7 @@ export function seeded(seed: number): (below: number) => number {
   };
 }
 
-/** Whoever signs messages. */
+/** A key pair that signs messages. */
 export class Author {
   readonly id: PeerId;
   private readonly key: KeyObject;
@@ -131,7 +131,7 @@ export interface CapturingOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Default: a new one. */
   readonly dataFolder?: string;
-  /** Whoever signs; default: new ones. */
+  /** The key pair that signs; default: a new one. */
   readonly authors?: readonly Author[];
 }
 

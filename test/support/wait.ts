@@ -13,7 +13,7 @@ export async function waitFor<T>(
   probe: () => T | Promise<T>,
   options: WaitOptions,
 ): Promise<Exclude<T, undefined | false>> {
-  const until = performance.now() + (options.timeoutMs ?? 20_000);
+  const until = performance.now() + (options.timeoutMs ?? 30_000);
   let last: unknown;
   for (let pauseMs = 5; ; pauseMs = Math.min(100, pauseMs * 1.5)) {
     try {

@@ -160,7 +160,7 @@ describe('a capture of liars, floods, reports and orders', () => {
     expect(stdout).toMatch(new RegExp(`^ {2}- .* ${flooderId} automatic`, 'm'));
   });
 
-  test('tells the first difference of a capture whose decisions were altered', async () => {
+  test('prints the first difference of a capture whose decisions were altered', async () => {
     const altered = join(elsewhere, 'altered');
     writeFileSync(altered, withOtherDecision(readFileSync(copy)));
     const { status, stdout } = await runCli(['replay', altered], {}, elsewhere);

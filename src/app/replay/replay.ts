@@ -25,8 +25,8 @@ const MAX_DIFFERENCES = 20;
 const RECORDS_AT_ONCE = 200;
 
 /**
- * Throws FILE_UNUSABLE for what is no capture or a damaged one, INPUT_INVALID for settings that a replay cannot change,
- * SETTINGS_INVALID for their values.
+ * Throws FILE_UNUSABLE for a file that is not a capture or is damaged, INPUT_INVALID for settings that a replay cannot
+ * change, SETTINGS_INVALID for their values.
  */
 export async function replayCapture(file: string, { changes, onProgress }: ReplayOptions = {}): Promise<Replay> {
   const files = captureFiles(file);
@@ -174,7 +174,7 @@ class Run {
   }
 
   private async state(number: number, record: Extract<CaptureRecord, { readonly type: 'state' }>): Promise<void> {
-    // A later part tells what the parts before it have told.
+    // A later part repeats what the parts before it say.
     if (record.kind === 'snapshot' && (this.isStarted || this.head.part === 0)) return;
     readably(number, () => {
       this.base.node.state(record);

@@ -1,4 +1,4 @@
-// The writer of a capture: rotation, bounds, and what is told about missing records.
+// The writer of a capture: rotation, bounds, and what is said about missing records.
 import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -68,7 +68,7 @@ describe('JSON of records', () => {
     expect(Object.keys(decoded as object)).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  test('that is too deep, no JSON, or has an invalid number is refused', () => {
+  test('that is too deep, not JSON, or has an invalid number is refused', () => {
     expect(fromJson('['.repeat(100) + ']'.repeat(100))).toBeUndefined();
     expect(fromJson('{"$n":"1.5"}')).toBeUndefined();
     expect(fromJson('{')).toBeUndefined();
