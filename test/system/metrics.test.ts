@@ -59,7 +59,7 @@ beforeAll(async () => {
       tracing_collector_url: 'http://127.0.0.1:1',
     },
   });
-  plain = await ServerProcess.start({ settings: COMMON });
+  plain = await ServerProcess.start({ settings: { ...COMMON, p2p_capture_file: join(folder, 'capture') } });
   peer = await GoPeer.start({ psk: PSK, topics: allTopics('regtest'), discard: true, outboundQueue: 10_000 });
   await peer.connect(server.addressOn('go-p2p'));
   await waitFor(async () => (await peer.mesh()).mesh[subtree]?.includes(server.peerId), { what: 'the mesh' });
