@@ -31,8 +31,8 @@ export async function createBans(settings: Settings, deps: BansDependencies): Pr
     bans.attach(nodes);
     return bans;
   }
-  const onStarted = (values: readonly InputValue[]) => {
-    for (const value of values) recorder.state('stored', value);
+  const onStarted = async (values: readonly InputValue[]) => {
+    await recorder.states('stored', values);
     recorder.state('begun', {});
   };
   const bans = new TappedBans({ ...withStore, tap: recorder, onStarted }, banOptions(settings));

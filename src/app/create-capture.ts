@@ -57,11 +57,11 @@ export interface Capture {
 export function capturedGossip<T extends CapturedParts>(capture: Capture | undefined, parts: T): T {
   if (capture === undefined) return parts;
   const { recorder: tap } = capture;
-  const { network, handlingMs } = tappedGossip(tap);
-  const { networks, producers, handshake } = parts;
+  const { producers, handshake } = parts;
+  const { networks, handlingMs } = tappedGossip(tap, parts.networks);
   return {
     ...parts,
-    networks: networks.map(network),
+    networks,
     producers: {
       blocks: tappedProducer(tap, 'block', producers.blocks),
       subtrees: tappedProducer(tap, 'subtree', producers.subtrees),
@@ -124,7 +124,12 @@ export function createCapture(
     { ...deps, beginning, gap: (records) => recorder.gapFrames(records) },
     { file, maxBytes: settings.p2p_capture_max_size, maxFiles: settings.p2p_capture_max_files },
   );
-  const recorder: Recorder = new Recorder({ clock: systemClock, write: (frame) => writer.write(frame) });
+  const recorder: Recorder = new Recorder({
+    clock: systemClock,
+    write: (frame) => writer.write(frame),
+    makeRoom: () => writer.makeRoom(),
+    room: (untilMs) => writer.room(untilMs),
+  });
   let isEnded = false;
   return {
     recorder,
@@ -140,6 +145,7 @@ export function createCapture(
       try {
         await writer.start();
       } catch (cause) {
+        if (cause instanceof P2PError) throw cause;
         throw new P2PError('FILE_UNUSABLE', `cannot create the capture file ${file}`, { details: { file }, cause });
       }
       deps.log.info({ file, maxBytes: settings.p2p_capture_max_size }, 'capturing what comes in');

@@ -43,7 +43,7 @@ export function captureFiles(file: string): readonly [CaptureFile, ...CaptureFil
  */
 export function* recordsOf(files: readonly CaptureFile[]): Generator<PlacedRecord, FrameFault | undefined, undefined> {
   let number = 0;
-  for (const { file } of files) {
+  for (const { file, head } of files) {
     let fileBytes = 0;
     const opened = openFile(file);
     try {
@@ -58,6 +58,8 @@ export function* recordsOf(files: readonly CaptureFile[]): Generator<PlacedRecor
         fileBytes += next.value.json.length + next.value.blobs.reduce((sum, blob) => sum + blob.length, 0);
         const record = recordOf(next.value);
         if (record === undefined) throw unusable(file, `this version does not know record ${number}`);
+        if (record.type === 'head' && (record.head.series !== head.series || record.head.part !== head.part))
+          throw unusable(file, 'its node has begun another part meanwhile: replay again');
         yield { number, record, fileBytes };
       }
     } finally {

@@ -16,6 +16,11 @@ export interface Content {
   readonly blobs: readonly Uint8Array[];
 }
 
+/** Whether a file that begins with these bytes is a capture, of any version. */
+export function isCapture(first: Buffer): boolean {
+  return first.length >= MAGIC.length && first.subarray(0, FAMILY_BYTES).equals(MAGIC.subarray(0, FAMILY_BYTES));
+}
+
 /** The bytes of a record; undefined when it is too large for one. */
 export function encodeFrame({ json, blobs }: Content): Buffer | undefined {
   const jsonBytes = Buffer.byteLength(json);
@@ -49,8 +54,7 @@ export type ReadBytes = (buffer: Buffer, position: number) => number;
 export function* readFrames(read: ReadBytes): Generator<Content, FrameFault | undefined, undefined> {
   const magic = Buffer.alloc(MAGIC.length);
   const got = read(magic, 0);
-  if (got < MAGIC.length || !magic.subarray(0, FAMILY_BYTES).equals(MAGIC.subarray(0, FAMILY_BYTES)))
-    return { what: 'not_a_capture' };
+  if (!isCapture(magic.subarray(0, got))) return { what: 'not_a_capture' };
   if (!magic.equals(MAGIC)) return { what: 'other_version', version: magic.toString('latin1', FAMILY_BYTES) };
   const head = Buffer.alloc(HEAD_BYTES);
   for (let atByte = MAGIC.length; ; ) {
@@ -58,6 +62,8 @@ export function* readFrames(read: ReadBytes): Generator<Content, FrameFault | un
     if (headBytes === 0) return undefined;
     if (headBytes < HEAD_BYTES) return { what: 'truncated', atByte };
     const size = head.readUInt32BE(0);
+    // Where the machine lost power, a file system may leave zeros.
+    if (size === 0) return { what: 'truncated', atByte };
     if (size < LENGTH_BYTES || size > MAX_RECORD_BYTES)
       return { what: 'damaged', atByte, why: `a record of ${size} bytes` };
     const body = Buffer.allocUnsafe(size);

@@ -21,6 +21,10 @@ export interface ChainFacts {
 export interface RecorderDependencies {
   readonly clock: Clock;
   readonly write: (frame: Buffer | undefined) => void;
+  /** Called before each input: a file that begins with the state does so before the input changes it. */
+  readonly makeRoom: () => void;
+  /** Resolves when many records can be written, or at that monotonic time. */
+  readonly room: (untilMs: number) => Promise<void>;
 }
 
 interface Current {
@@ -31,6 +35,8 @@ interface Current {
   readonly dropped: string[];
 }
 
+/** For the disk, at the start of the node. */
+const MAX_WAIT_MS = 2000;
 /** As many as the chain keeps. */
 const MAX_HEADERS = 2016;
 
@@ -73,6 +79,7 @@ export class Recorder implements Tap {
   input<T>(kind: InputKind, value: InputValue, act: () => T, blobs: readonly Uint8Array[] = []): T {
     if (this.current !== undefined) return this.nested(this.current, kind, value, act);
     this.recordChain();
+    this.deps.makeRoom();
     const { clock } = this.deps;
     const times = { nowMs: clock.now(), monotonicMs: clock.monotonic() };
     const current: Current = { ...times, decisions: [], side: [], dropped: [] };
@@ -109,6 +116,15 @@ export class Recorder implements Tap {
     this.current?.dropped.push(key);
     if (this.current !== undefined) act();
     else this.input('dropped', { key }, act);
+  }
+
+  /** As `state`, for more than the buffer may take at once. */
+  async states(kind: StateKind, values: readonly InputValue[]): Promise<void> {
+    const untilMs = performance.now() + MAX_WAIT_MS;
+    for (const value of values) {
+      await this.deps.room(untilMs);
+      this.state(kind, value);
+    }
   }
 
   state(kind: StateKind, value: InputValue): void {

@@ -130,8 +130,11 @@ export function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }
 
+/** What a Date takes. */
+const MAX_TIME_MS = 8.64e15;
+
 function isTime(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+  return typeof value === 'number' && value >= 0 && value <= MAX_TIME_MS;
 }
 
 function isOneOf<T extends string>(all: readonly T[], value: unknown): value is T {
@@ -152,6 +155,9 @@ function sideOf(value: unknown): readonly SideInput[] | undefined {
   return all.every((each) => each !== undefined) ? all : undefined;
 }
 
+/** More than a node can have. */
+const MAX_NETWORKS = 100;
+
 function isHead(value: unknown): value is CaptureHead {
   if (!isPlain(value)) return false;
   const { series, part, program, ownId, networks, settings, isKeptElsewhere, isStoreShared } = value;
@@ -160,6 +166,7 @@ function isHead(value: unknown): value is CaptureHead {
     isTime(part) &&
     Array.isArray(networks) &&
     networks.length > 0 &&
+    networks.length <= MAX_NETWORKS &&
     networks.every(isNetwork) &&
     isTextMap(settings) &&
     typeof isKeptElsewhere === 'boolean' &&

@@ -8,7 +8,7 @@ import type { InputValue, Tap } from './tap.ts';
 export interface TappedBansDependencies extends BanServiceDependencies {
   readonly tap: Tap;
   /** Called with what the store had at the start. */
-  readonly onStarted?: (values: readonly InputValue[]) => void;
+  readonly onStarted?: (values: readonly InputValue[]) => Promise<void>;
 }
 
 /** Of bans and scores in one record. */
@@ -40,7 +40,7 @@ export class TappedBans extends BanService {
     const { store, onStarted } = this.tapped;
     if (onStarted === undefined) return;
     const [{ scores, offences }, addresses] = await Promise.all([store.loadScores(), store.loadAddresses()]);
-    onStarted([
+    await onStarted([
       ...chunks(this.bans()).map((bans) => ({ bans })),
       ...chunks(scores).map((some) => ({ scores: some })),
       ...chunks(offences).map((some) => ({ offences: some })),

@@ -12,40 +12,40 @@ import type { Tap } from './tap.ts';
 
 const NO_BYTES = new Uint8Array(0);
 
-/** The networks as gossip sees them, and the time of handling as it counts. */
-export function tappedGossip(tap: Tap): {
-  readonly network: (network: GossipNetwork) => GossipNetwork;
+/** The networks as gossip sees them, and the time of handling as it counts. Networks that share a node still do. */
+export function tappedGossip(
+  tap: Tap,
+  networks: readonly GossipNetwork[],
+): {
+  readonly networks: readonly GossipNetwork[];
   readonly handlingMs: (ms: number) => number;
 } {
   // Of the message under way: what else decided on it.
   let since: number | undefined;
   let spentMs = 0;
+  const tapped = (node: GossipNetwork['node'], index: number): GossipNetwork['node'] => ({
+    connectedSinceMs: () => since,
+    setTopicHandler: (topic, handler) =>
+      node.setTopicHandler(topic, (message) => {
+        const { author, receivedFrom, seqno, bytes, signature = NO_BYTES } = message;
+        since = author === receivedFrom ? node.connectedSinceMs?.(author) : undefined;
+        const value: Record<string, unknown> = { node: index, topic, author, receivedFrom, seqno };
+        if (since !== undefined) value.since = since;
+        const act = () => {
+          const decision = handler(message);
+          if (spentMs > SLOW_MESSAGE_MS) value.ms = spentMs;
+          return decision;
+        };
+        return tap.input('gossip', value, act, [bytes, signature]);
+      }),
+  });
+  const nodes = [...new Set(networks.map(({ node }) => node))];
+  const tappedNodes = new Map(nodes.map((node, index) => [node, tapped(node, index)]));
   return {
+    networks: networks.map((network) => ({ ...network, node: tappedNodes.get(network.node) ?? network.node })),
     handlingMs: (ms) => {
       spentMs = ms;
       return ms;
-    },
-    network: (network) => {
-      const { node } = network;
-      return {
-        ...network,
-        node: {
-          connectedSinceMs: () => since,
-          setTopicHandler: (topic, handler) =>
-            node.setTopicHandler(topic, (message) => {
-              const { author, receivedFrom, seqno, bytes, signature = NO_BYTES } = message;
-              since = author === receivedFrom ? node.connectedSinceMs?.(author) : undefined;
-              const value: Record<string, unknown> = { network: network.name, topic, author, receivedFrom, seqno };
-              if (since !== undefined) value.since = since;
-              const act = () => {
-                const decision = handler(message);
-                if (spentMs > SLOW_MESSAGE_MS) value.ms = spentMs;
-                return decision;
-              };
-              return tap.input('gossip', value, act, [bytes, signature]);
-            }),
-        },
-      };
     },
   };
 }

@@ -282,8 +282,8 @@ function addReplay(program: Command, io: CommandIo): void {
     .option(...JSON_OPTION)
     .action(async (file, flags) => await (await import('./commands/replay.ts')).replayCommand(file, flags, io));
   described(command, ['replay capture', 'replay capture --with p2p_author_rate=50 --with p2p_author_burst=500'], {
-    0: 'every decision is the same; always with --with',
-    1: 'a decision differs; or the file is not a whole capture',
+    0: 'every decision is the same, or --with was given',
+    1: 'a decision differs, or the file is unusable or altered',
   });
 }
 

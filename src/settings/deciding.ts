@@ -59,10 +59,17 @@ const CHANGEABLE = [
 export const CHANGEABLE_SETTINGS: ReadonlySet<string> = new Set(CHANGEABLE);
 const KEPT: ReadonlySet<string> = new Set([...FIXED, ...CHANGEABLE]);
 
+/** URLs, one by one; the other settings have no passwords. */
+function masked(key: SettingKey, value: unknown): unknown {
+  return key === 'subtreevalidation_blacklisted_baseurls' && Array.isArray(value)
+    ? value.map((url) => withoutPasswords(String(url)))
+    : value;
+}
+
 /** The settings that decide, as texts; unset ones are left out. */
 export function decidingTexts(settings: Settings): Record<string, string> {
   const kept = ROWS.filter(([key]) => KEPT.has(key) && settings[key] !== undefined);
-  return Object.fromEntries(kept.map(([key, row]) => [key, withoutPasswords(row.type.format(settings[key]))]));
+  return Object.fromEntries(kept.map(([key, row]) => [key, row.type.format(masked(key, settings[key]))]));
 }
 
 /**

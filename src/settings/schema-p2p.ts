@@ -340,7 +340,7 @@ export const P2P_SETTINGS = {
   p2p_capture_max_size: setting(
     integer(MIB, 1024 * 1024 * MIB),
     256 * MIB,
-    'Bytes of the capture file, after which it becomes <file>.1 and a new one begins.',
+    'Bytes of the capture file, after which it gets the suffix .1 and a new one begins.',
     OURS,
   ),
   p2p_capture_max_files: setting(

@@ -46,6 +46,15 @@ describe.each(['go-p2p', 'message-bus', 'both'] as const)('a capture on %s', (wi
   });
 });
 
+test.each([
+  ['wires whose topics have the same names', 'both', { chainCfgParams_topicPrefix: 'bitcoin/same' }],
+  ['further topic prefixes on one node', 'message-bus', { p2p_further_topic_prefixes: 'bitcoin/a|bitcoin/b' }],
+] as const)('a capture of %s replays to the same decisions', async (_name, wire, settings) => {
+  const found = await replayCapture(alone(await captured({ wire, seed: 61, settings }, 2000)));
+  expect(found).toMatchObject({ differences: [], isEqual: true, notes: [] });
+  expect(Object.keys(found.outcome.results).join()).toContain('accept other_prefix');
+});
+
 test('a capture of a restarted node begins with its bans, scores, addresses and histories', async () => {
   const [dataFolder, authors] = [temporaryFolder('restarted'), newAuthors()];
   for (const wire of ['go-p2p', 'message-bus'] as const) {
@@ -137,6 +146,55 @@ describe('other settings', () => {
     await expect(replayCapture(file, { changes: { p2p_author_rate: 'x' } })).rejects.toMatchObject({
       code: 'SETTINGS_INVALID',
     });
+  });
+});
+
+describe('a capture that somebody wrote', () => {
+  type Record = { n: number; t: string; v: { [key: string]: unknown } };
+  async function altered(change: (record: Record, blobs: Uint8Array[]) => void): Promise<string> {
+    const { encodeFrame, MAGIC, readFrames } = await import('../../src/capture/frame.ts');
+    const bytes = readFileSync(await captured({ wire: 'message-bus', seed: 71 }, 100));
+    const frames = [...readFrames((buffer, at) => bytes.copy(buffer, 0, at))].map((content) => {
+      const [record, blobs] = [JSON.parse(content.json) as Record, [...content.blobs]];
+      change(record, blobs);
+      return encodeFrame({ json: JSON.stringify(record), blobs }) ?? Buffer.alloc(0);
+    });
+    const file = join(temporaryFolder('altered'), 'altered');
+    writeFileSync(file, Buffer.concat([MAGIC, ...frames]));
+    return file;
+  }
+
+  test('is refused with a time that no date has, or with more networks than a node can have', async () => {
+    const late = await altered((record) => {
+      record.n = 8.65e15;
+    });
+    expect(await failure(late)).toMatchObject({ code: 'FILE_UNUSABLE' });
+    const wide = await altered(({ t, v }) => {
+      if (t === 'head') v.networks = Array.from({ length: 101 }, () => (v.networks as unknown[])[0]);
+    });
+    expect(await failure(wide)).toMatchObject({ code: 'FILE_UNUSABLE' });
+  });
+
+  test('has signatures that are not checked where it has none', async () => {
+    const found = await replayCapture(
+      await altered((_record, blobs) => {
+        if (blobs.length === 2) blobs[1] = new Uint8Array(0);
+      }),
+    );
+    expect(found).toMatchObject({ isEqual: true, signatures: { valid: 0, invalid: 0 } });
+    expect(found.signatures.unchecked).toBe(found.inputs.gossip);
+  });
+
+  test('cannot move the cursor of a terminal', async () => {
+    const file = await altered(({ t, v }) => {
+      if (t === 'head') v.program = 'v1\u001b[2J\u009b';
+    });
+    let shown = '';
+    const stdout = { write: (text: string) => (shown += text) };
+    const { replayCommand } = await import('../../src/cli/commands/replay.ts');
+    await replayCommand(file, {}, { stdout, stderr: stdout } as never);
+    expect(shown).toContain('v1[2J');
+    for (const control of ['\u001b', '\u009b']) expect(shown).not.toContain(control);
   });
 });
 

@@ -22,12 +22,17 @@ export interface ReplayedParts {
   readonly registry: TappedRegistry;
   readonly histories: TappedHistories;
   readonly gossip: Gossip;
-  /** By full topic name. */
+  /** By node and full topic name, see {@link handlerKey}. */
   readonly handlers: ReadonlyMap<string, TopicHandler>;
   /** Handlers of Kafka records by the kind of report. */
   readonly reports: Readonly<Record<string, ((message: ConsumedMessage<never>) => unknown) | undefined>>;
   /** What to do when a record that was handed on did not reach Kafka. */
   readonly handed: Pick<BoundedMap<string, () => void>, 'get'>;
+}
+
+/** Two nodes, one for each wire, may have topics of the same name. */
+export function handlerKey(node: number, topic: string): string {
+  return `${node} ${topic}`;
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -74,7 +79,13 @@ export function applyInput(
 function gossip({ handlers }: ReplayedParts, value: InputValue, bytes: Uint8Array): void {
   const topic = textIn(value, 'topic');
   const [author, receivedFrom] = [peerIn(value, 'author'), peerIn(value, 'receivedFrom')];
-  handlers.get(topic)?.({ topic, bytes, author, receivedFrom, seqno: bigintIn(value, 'seqno') });
+  handlers.get(handlerKey(numberIn(value, 'node'), topic))?.({
+    topic,
+    bytes,
+    author,
+    receivedFrom,
+    seqno: bigintIn(value, 'seqno'),
+  });
 }
 
 function report({ reports }: ReplayedParts, value: InputValue, bytes: Uint8Array): unknown {

@@ -20,7 +20,7 @@ import { banOptions } from '../create-bans.ts';
 import { createGossip } from '../create-gossip.ts';
 import { historyOptions, keptPeers } from '../create-peers.ts';
 import { createReports } from '../create-reports.ts';
-import { applyInput, type ReplayedParts } from './apply-input.ts';
+import { applyInput, handlerKey, type ReplayedParts } from './apply-input.ts';
 import { applyState, type ChainState } from './apply-state.ts';
 import { ReplayTap } from './replay-tap.ts';
 import { ReplayedStore } from './replayed-store.ts';
@@ -114,7 +114,7 @@ export class ReplayedNode {
     if (!Object.hasOwn(WIRE_FORMATS, wire)) throw unusable(`wire "${wire.slice(0, 100)}"`);
     const shared = nodes.get(node) ?? {
       connectedSinceMs: () => this.since,
-      setTopicHandler: (topic: string, handler: TopicHandler) => void handlers.set(topic, handler),
+      setTopicHandler: (topic: string, handler: TopicHandler) => void handlers.set(handlerKey(node, topic), handler),
     };
     nodes.set(node, shared);
     return { name, topicPrefix, topics, wire: WIRE_FORMATS[wire as WireName], node: shared };

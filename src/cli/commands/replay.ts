@@ -4,7 +4,7 @@ import { replayCapture } from '../../app/replay/replay.ts';
 import type { Difference, Outcome, Replay } from '../../app/replay/replay-summary.ts';
 import type { Decision } from '../../capture/tap.ts';
 import { P2PError } from '../../lib/errors.ts';
-import { shownText } from '../../lib/shown-text.ts';
+import { shownLines, shownText } from '../../lib/shown-text.ts';
 import { NotOk } from '../not-ok.ts';
 import type { CommandIo } from './io.ts';
 
@@ -32,7 +32,9 @@ export async function replayCommand(file: string, flags: Flags, { stdout, stderr
   } finally {
     if (Number.isFinite(drawnMs)) stderr.write(CLEAR_LINE);
   }
-  stdout.write(flags.json === true ? `${JSON.stringify(replay)}\n` : `${reportLines(replay, changes).join('\n')}\n`);
+  stdout.write(
+    flags.json === true ? `${JSON.stringify(replay)}\n` : `${shownLines(reportLines(replay, changes).join('\n'))}\n`,
+  );
   if (changes === undefined && !replay.isEqual) throw new NotOk();
 }
 

@@ -13,7 +13,7 @@ export interface SignedParts {
   readonly signature: Uint8Array;
 }
 
-/** undefined: cannot be checked, because the author's key is not part of its ID. */
+/** undefined: cannot be checked, because the author's key is not part of its ID, or no signature was kept. */
 export type SignatureCheck = (parts: SignedParts) => boolean | undefined;
 
 const SEQNO_BYTES = 8;
@@ -33,7 +33,7 @@ export function signatureCheck(verify: Verify = verifierOf('auto').verify): Sign
     seqno.writeBigUInt64BE(BigInt.asUintN(64, number));
     const from = libPeerId(peerId).toMultihash().bytes;
     const message = { topic, from, data, seqno };
-    if (!isPlainMessage(message)) return undefined;
+    if (!isPlainMessage(message) || signature.length === 0) return undefined;
     if (signature.length !== SIGNATURE_BYTES) return false;
     // A message without data is signed with an empty field, or with none.
     return isSigned(message, signature) || (data.length === 0 && isSigned({ topic, from, seqno }, signature));
