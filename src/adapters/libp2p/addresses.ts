@@ -123,8 +123,18 @@ export function withoutPeerId(address: Multiaddr): string {
   return peerId === undefined ? text : text.slice(0, -`/p2p/${peerId}`.length);
 }
 
-/** The address with this peer's ID at its end; undefined for invalid addresses and those of another peer. */
+/**
+ * Of a text that a file or a peer gave: fits a domain name, a relay's ID and the peer's own. The time to decode an ID
+ * grows with the square of its length, and is 50 ms for 8,000 characters.
+ */
+const MAX_ADDRESS_CHARS = 512;
+
+/**
+ * The address with this peer's ID at its end; undefined for invalid addresses, those of another peer, and those of more
+ * than 512 characters.
+ */
 export function withPeerId(address: string, peerId: string): string | undefined {
+  if (address.length > MAX_ADDRESS_CHARS) return undefined;
   try {
     const parsed = multiaddr(address);
     const first = parsed.getComponents()[0];

@@ -265,6 +265,8 @@ async function inTime(work: Promise<void>): Promise<void> {
 
 /** The shortest input that still fails with the same error, of those that lack a part. */
 function shortened(fault: FuzzFault, run: Runner): FuzzFault {
+  // It took too much time or memory: it is not measured here.
+  if (run(fault.input) === undefined) return fault;
   let best = fault;
   let left = MAX_SHORTENINGS;
   for (let size = Math.ceil(fault.input.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {

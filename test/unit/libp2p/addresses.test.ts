@@ -203,6 +203,7 @@ describe('addresses', () => {
       ['', id],
       [`/p2p/${id}`, id],
       ['/ip4/1.2.3.4/tcp/1', 'nobody'],
+      [`/dns4/${'a'.repeat(501)}/tcp/1`, id],
       [whole, 'QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN'],
     ] as const)
       expect(withPeerId(address, peerId)).toBeUndefined();

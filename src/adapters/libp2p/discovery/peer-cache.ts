@@ -14,9 +14,6 @@ import type { CacheEntry } from './peer-cache-form.ts';
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_PEERS = 10_000;
 const MAX_ADDRESSES = 8;
-/** Fits a domain name, a relay's ID and the peer's own. */
-const MAX_ADDRESS_CHARS = 512;
-
 const MAX_NAME_CHARS = 128;
 
 export interface CachedPeer {
@@ -189,7 +186,7 @@ function cachedPeer(
   const good: string[] = [];
   for (const address of addresses) {
     if (good.length === MAX_ADDRESSES) break;
-    if (address.length <= MAX_ADDRESS_CHARS && withPeerId(address, id) !== undefined) good.push(address);
+    if (withPeerId(address, id) !== undefined) good.push(address);
   }
   if (good.length === 0) return undefined;
   return { id, ...(name && { name: name.slice(0, MAX_NAME_CHARS) }), addresses: good, lastSeenMs };
