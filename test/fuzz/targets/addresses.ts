@@ -259,6 +259,8 @@ const peerCache: DecoderTarget = {
     for (const peer of entries.map(peerOf)) {
       if (peer === undefined) continue;
       must(Number.isFinite(peer.lastSeenMs) && peer.lastSeenMs >= 0, `seen at ${peer.lastSeenMs}`);
+      // As the cache does: an ID has 64 characters at most.
+      if (parsePeerId(peer.id) === undefined) continue;
       for (const address of peer.addresses) if (typeof address === 'string') withPeerId(address, peer.id);
     }
   },
