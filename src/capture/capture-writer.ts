@@ -1,6 +1,6 @@
 // Writes a capture beside the event loop: records go into a bounded buffer, and one write after the other takes them to
-// the disk. When the buffer or the disk is full, records are dropped and counted, and a record says how many are missing.
-// The current part is `file`; when it is full it becomes `file.1`, and so on, and the oldest is deleted.
+// the disk. When the buffer or the disk is full, records are dropped and counted, and a record says how many are
+// missing. The current part is `file`; when it is full it becomes `file.1`, and so on, and the oldest is deleted.
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';

@@ -59,17 +59,16 @@ const CHANGEABLE = [
 export const CHANGEABLE_SETTINGS: ReadonlySet<string> = new Set(CHANGEABLE);
 const KEPT: ReadonlySet<string> = new Set([...FIXED, ...CHANGEABLE]);
 
-/** URLs, one by one; the other settings have no passwords. */
-function masked(key: SettingKey, value: unknown): unknown {
-  return key === 'subtreevalidation_blacklisted_baseurls' && Array.isArray(value)
-    ? value.map((url) => withoutPasswords(String(url)))
-    : value;
+/** Items of a list one by one: a password in one must not hide the others. */
+function masked(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(masked);
+  return typeof value === 'string' ? withoutPasswords(value) : value;
 }
 
 /** The settings that decide, as texts; unset ones are left out. */
 export function decidingTexts(settings: Settings): Record<string, string> {
   const kept = ROWS.filter(([key]) => KEPT.has(key) && settings[key] !== undefined);
-  return Object.fromEntries(kept.map(([key, row]) => [key, row.type.format(masked(key, settings[key]))]));
+  return Object.fromEntries(kept.map(([key, row]) => [key, row.type.format(masked(settings[key]))]));
 }
 
 /**

@@ -36,8 +36,10 @@ test('no secret is kept, nor a password in a URL', () => {
   const texts = decidingTexts({
     ...settings,
     p2p_shared_key: 'cd'.repeat(32),
-    subtreevalidation_blacklisted_baseurls: ['http://user:word@evil.example'],
+    subtreevalidation_blacklisted_baseurls: ['http://bad.example', 'http://user:word@evil.example'],
+    p2p_report_own_reasons: ['see http://user:word@log.example'],
   });
+  expect(texts.subtreevalidation_blacklisted_baseurls).toContain('http://bad.example');
   expect(secrets.length).toBeGreaterThan(2);
   for (const key of secrets) {
     expect(texts).not.toHaveProperty(key);
